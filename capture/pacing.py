@@ -1,0 +1,85 @@
+"""How fast sources without a clock of their own (files, synthetic) run: as time passes, or as fast as they can.
+
+Media time starts at 0 when the session starts. With RealPace a source waits until the session clock has come to
+its media time. With FastPace nobody waits for a clock: a track only waits for the slowest other track, so
+that none runs ahead by more than a little, and the session's media times are those of a session that ran in
+real time.
+"""
+
+import threading
+from typing import Protocol
+
+from devices.clock import NANOSECONDS, Clock
+
+
+class Pace(Protocol):
+    """When a track may deliver what belongs to a moment of media time."""
+
+    def start_ns(self) -> int:
+        """Return the session-clock time that is media time 0."""
+        ...
+
+    def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
+        """Wait until `track` may deliver what belongs to `media_ns`, at most `timeout_s`; return whether it may."""
+        ...
+
+    def finish(self, track: str) -> None:
+        """Say that `track` has ended, so that nobody waits for it any more."""
+        ...
+
+
+class RealPace:
+    """Media time passes with the session clock."""
+
+    live = True
+
+    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._start_ns = clock.now_ns()
+
+    def start_ns(self) -> int:
+        """Return the session-clock time that is media time 0."""
+        return self._start_ns
+
+    def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:  # noqa: ARG002 - one clock for all tracks
+        """Wait until the clock has come to `media_ns`."""
+        remaining = (self._start_ns + media_ns - self._clock.now_ns()) / NANOSECONDS
+        if remaining <= 0:
+            return True
+        self._clock.wait(self._stop, min(remaining, timeout_s))
+        return self._start_ns + media_ns <= self._clock.now_ns()
+
+    def finish(self, track: str) -> None:
+        """Nothing to do: no track waits for another."""
+
+
+class FastPace:
+    """Tracks run as fast as they can, none more than `lead_ns` ahead of the slowest."""
+
+    live = False
+
+    def __init__(self, tracks: tuple[str, ...], lead_ns: int = NANOSECONDS // 4) -> None:
+        self._lead_ns = lead_ns
+        self._at = dict.fromkeys(tracks, 0)
+        self._changed = threading.Condition()
+
+    def start_ns(self) -> int:
+        """Media time 0 is session-clock time 0."""
+        return 0
+
+    def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
+        """Wait until every other track has come to within the lead of `media_ns`."""
+        with self._changed:
+            self._at[track] = max(self._at.get(track, 0), media_ns)
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
+
+    def _may_go(self, track: str, media_ns: int) -> bool:
+        return all(at >= media_ns - self._lead_ns for other, at in self._at.items() if other != track)
+
+    def finish(self, track: str) -> None:
+        """Take `track` out of what others wait for."""
+        with self._changed:
+            self._at.pop(track, None)
+            self._changed.notify_all()

@@ -1,0 +1,120 @@
+"""The contract of everything that yields pictures or sound: cameras, capture cards, microphones, files, synthetic.
+
+A source is opened once, read by one thread, and closed once. Reading never blocks longer than it is told to,
+whatever the device does. One attempt raises; whoever supervises the source decides whether to try again.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from typing import Protocol
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 48_000
+"""Sound is 48 kHz everywhere inside; a source of another rate resamples."""
+
+type Samples = NDArray[np.int16]
+"""Interleaved PCM, shape (frames, channels), full scale +-32768."""
+
+
+class Matrix(IntEnum):
+    """Which matrix turned RGB into the samples (the numbers of ISO/IEC 23091-4, as FFmpeg has them)."""
+
+    BT709 = 1
+    BT601 = 5
+    SMPTE170M = 6
+    UNSPECIFIED = 2
+
+
+class SourceEnded(Exception):  # noqa: N818 - an end, not an error
+    """A source that has an end (a file) has reached it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """What a video source gives after decoding: pixels, nominal frames a second, and the matrix of its samples.
+
+    Decoded pictures are always limited-range yuv420p; `matrix` says what the samples mean.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    matrix: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture as it was captured, not decoded yet.
+
+    `timestamp_ns` is the capture time on the session clock (the kernel's, where there is one); `payload` is
+    what the source's own `decode` understands. Compressed payloads are `bytes` owned by this object, never
+    memory of the driver; equal bytes mean an equal picture.
+    """
+
+    timestamp_ns: int
+    payload: bytes | av.VideoFrame
+
+
+@dataclass(frozen=True, slots=True)
+class AudioBlock:
+    """Consecutive samples: `timestamp_ns` is when the first was captured; `lost` whether some were lost before it."""
+
+    timestamp_ns: int
+    samples: Samples
+    lost: bool = False
+
+
+class VideoSource(Protocol):
+    """A source of pictures."""
+
+    name: str
+    """What people call it."""
+
+    def open(self) -> VideoFormat:
+        """Acquire the device or file and start it; raises a DeviceError or MediaError."""
+        ...
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, or None when none came within `timeout_s` seconds.
+
+        Raises DeviceLost when the device has gone, SourceEnded at the end of a file.
+        """
+        ...
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
+
+        Called from one thread, not necessarily the reading one, in the order of reading. The picture stays
+        valid, and unchanged, until the next call but one. Raises MediaError on a damaged picture.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; idempotent, and safe whatever state the device is in."""
+        ...
+
+
+class AudioSource(Protocol):
+    """A source of sound, at SAMPLE_RATE."""
+
+    name: str
+    channels: int
+
+    def open(self) -> None:
+        """Acquire the device or file and start it; raises a DeviceError or MediaError."""
+        ...
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block, or None when none came within `timeout_s` seconds.
+
+        Raises DeviceLost when the device has gone, SourceEnded at the end of a file.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; idempotent."""
+        ...

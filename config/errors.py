@@ -1,0 +1,105 @@
+"""The error tree: everything that goes wrong and that a person can do something about.
+
+    LiputError                    exit status 1
+    ├── UsageError                exit status 2: arguments or settings
+    │   ├── SettingsError         a settings file, with its line
+    │   └── SecretError           a key that is missing, or that others can read
+    ├── DeviceError
+    │   ├── DeviceNotFound        nothing plugged in answers to that name
+    │   ├── DeviceBusy            another program holds it
+    │   ├── DeviceAccessDenied    this user may not open it
+    │   ├── DeviceUnsupported     it offers nothing that we can record
+    │   └── DeviceLost            it was there, and is not any more
+    ├── MediaError                a file that is not the media it should be
+    ├── StorageError
+    │   ├── StorageUnwritable     missing, read-only, not a folder, not ours
+    │   └── StorageFull           less free than the reserve
+    ├── EncoderError              the encoder refused its settings or a picture
+    └── ArchiveError
+        ├── PackageNotFound
+        └── PackageDamaged        what a package holds is not what its manifest says
+
+Errors of libraries are translated into these where they enter. A message says what happened and to what;
+the hint says what to do. Neither ever holds a secret.
+"""
+
+
+class LiputError(Exception):
+    """Something a person should hear about: one line of what happened, one of what to do."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(LiputError):
+    """The arguments or the settings cannot be carried out as they stand."""
+
+    exit_status = 2
+
+
+class SettingsError(UsageError):
+    """A settings file that cannot be read, or holds a key or value that is not one of ours."""
+
+
+class SecretError(UsageError):
+    """A key or a file of keys that is missing, or that other users could read."""
+
+
+class DeviceError(LiputError):
+    """A camera, capture card or microphone does not do what was asked of it."""
+
+
+class DeviceNotFound(DeviceError):
+    """No device that is plugged in answers to the name given."""
+
+
+class DeviceBusy(DeviceError):
+    """Another program holds the device; the message names it."""
+
+
+class DeviceAccessDenied(DeviceError):
+    """This user may not open the device; the hint names the group."""
+
+
+class DeviceUnsupported(DeviceError):
+    """The device offers no picture or sound that can be recorded."""
+
+
+class DeviceLost(DeviceError):
+    """The device was open and has gone, or has stopped answering."""
+
+
+class MediaError(LiputError):
+    """A file holds no media that can be read."""
+
+
+class StorageError(LiputError):
+    """The folder that a recording should go to cannot take it."""
+
+
+class StorageUnwritable(StorageError):
+    """The folder is missing, not a folder, read-only or not ours."""
+
+
+class StorageFull(StorageError):
+    """Less space is free than the reserve asks for."""
+
+
+class EncoderError(LiputError):
+    """The encoder refused its settings, or failed on a picture."""
+
+
+class ArchiveError(LiputError):
+    """The archive cannot do what was asked of it."""
+
+
+class PackageNotFound(ArchiveError):
+    """No package answers to the id given."""
+
+
+class PackageDamaged(ArchiveError):
+    """What a package holds is not what its manifests say."""

@@ -1,0 +1,44 @@
+"""The session's clock: CLOCK_MONOTONIC nanoseconds, passed in wherever time matters.
+
+The kernel stamps video with the same clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), and sound children stamp
+their blocks with it, so times from every process of the machine can be compared.
+"""
+
+import threading
+import time
+from datetime import datetime
+from typing import Protocol
+
+NANOSECONDS = 1_000_000_000
+
+
+class Clock(Protocol):
+    """What the time is, and how to wait: real in the product, simulated in tests."""
+
+    def now_ns(self) -> int:
+        """Return nanoseconds on the session clock; never goes back, unrelated to the time of day."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the local time of day, with its offset."""
+        ...
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait until `event` is set or `timeout_s` seconds are over; return whether it is set."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now_ns(self) -> int:
+        """Return CLOCK_MONOTONIC in nanoseconds."""
+        return time.monotonic_ns()
+
+    def now(self) -> datetime:
+        """Return the local time of day, with its offset."""
+        return datetime.now().astimezone()
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait for `event`, at most `timeout_s` seconds."""
+        return event.wait(max(0.0, timeout_s))

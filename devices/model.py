@@ -1,0 +1,56 @@
+"""What a device is: the facts about a camera, capture card or microphone, as `liput devices --json` prints them."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class DeviceKind(StrEnum):
+    """What a device is good for."""
+
+    CAMERA = "camera"
+    CAPTURE_CARD = "capture-card"
+    MICROPHONE = "microphone"
+
+
+class Mode(msgspec.Struct, frozen=True):
+    """One picture a device offers: V4L2 pixel format (fourcc), size in pixels, frames per second (fastest first)."""
+
+    format: str
+    width: int
+    height: int
+    fps: tuple[float, ...]
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a device is (`ok`, `degraded`, `silent`, `frozen`, `lost`, `busy`), why, and since when."""
+
+    state: str = "ok"
+    reason: str | None = None
+    since: datetime | None = None
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """One device as it is plugged in now.
+
+    `id` is what it is and, where serial numbers are missing or equal, where it is plugged in; never
+    its /dev/videoN or ALSA number, which change with every replug. `alsa` is a name of the form
+    `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device that shares its USB plug; `link_bps` is the
+    speed of the USB link.
+    """
+
+    id: str
+    kind: DeviceKind
+    name: str
+    vid: str | None = None
+    pid: str | None = None
+    serial: str | None = None
+    port: str | None = None
+    node: str | None = None
+    alsa: str | None = None
+    paired_with: str | None = None
+    role: str | None = None
+    link_bps: int | None = None
+    modes: tuple[Mode, ...] = ()
+    health: Health = Health()
