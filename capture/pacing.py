@@ -15,6 +15,10 @@ from devices.clock import NANOSECONDS, Clock
 class Pace(Protocol):
     """When a track may deliver what belongs to a moment of media time."""
 
+    def begin(self) -> None:
+        """Make now media time 0; called once, before any track is read."""
+        ...
+
     def start_ns(self) -> int:
         """Return the session-clock time that is media time 0."""
         ...
@@ -31,12 +35,14 @@ class Pace(Protocol):
 class RealPace:
     """Media time passes with the session clock."""
 
-    live = True
-
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
         self._clock = clock
         self._stop = stop
         self._start_ns = clock.now_ns()
+
+    def begin(self) -> None:
+        """Make now media time 0."""
+        self._start_ns = self._clock.now_ns()
 
     def start_ns(self) -> int:
         """Return the session-clock time that is media time 0."""
@@ -57,12 +63,13 @@ class RealPace:
 class FastPace:
     """Tracks run as fast as they can, none more than `lead_ns` ahead of the slowest."""
 
-    live = False
-
     def __init__(self, tracks: tuple[str, ...], lead_ns: int = NANOSECONDS // 4) -> None:
         self._lead_ns = lead_ns
         self._at = dict.fromkeys(tracks, 0)
         self._changed = threading.Condition()
+
+    def begin(self) -> None:
+        """Nothing to do: media time starts at 0 by itself."""
 
     def start_ns(self) -> int:
         """Media time 0 is session-clock time 0."""
