@@ -1,0 +1,202 @@
+"""Encode once: H.264 by x264 and AAC, through PyAV, into packets that every sink shares.
+
+The codec contexts live in a master container whose muxer writes nothing; sinks build their own streams from
+its streams (`templates`), so a packet is encoded once however many sinks take it.
+
+What a `kill -9` costs is the encoder's delay plus one fragment of the recording, so the delay is chosen, not
+left to defaults that grow with the number of cores: `x264_settings` keeps it under DELAY_S at every frame rate.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+from av.audio.stream import AudioStream
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.stream import Stream
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from capture.source import SAMPLE_RATE, Matrix, Samples
+from config.errors import EncoderError
+from recorder.packet import EncodedPacket, Track
+
+VIDEO_TIME_BASE = Fraction(1, 90_000)
+AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
+AAC_FRAME = 1024
+"""Samples per AAC frame."""
+
+DELAY_S = 0.45
+"""The most that pictures may wait in the encoder, in seconds."""
+LIMITED_RANGE = 1
+MOST_THREADS = 4
+"""More frame threads than this buy no speed at 1080p30 and cost a frame of delay each."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoSettings:
+    """What the H.264 encoder is asked for: pixels, nominal frames a second, bits a second, seconds."""
+
+    width: int
+    height: int
+    rate: Fraction
+    matrix: Matrix
+    bit_rate: int
+    max_rate: int
+    preset: str = "veryfast"
+    keyframe_s: float = 2.0
+    x264_params: str | None = None
+    """Overrides the delay settings; for comparisons with other encoders' defaults only."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioSettings:
+    """What the AAC encoder is asked for: channels (1 or 2) and bits a second, at SAMPLE_RATE."""
+
+    channels: int
+    bit_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class X264Settings:
+    """The settings that decide x264's delay; `delay_frames` is what they add up to."""
+
+    threads: int
+    lookahead: int
+    b_frames: int
+
+    @property
+    def delay_frames(self) -> int:
+        """Frames that go in before the first packet comes out (x264: encoder.c, i_delay; one more for VFR input)."""
+        return max(self.lookahead, self.b_frames) + self.threads - 1 + 1
+
+    @property
+    def params(self) -> str:
+        """The settings as x264's own parameter string."""
+        return f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"
+
+
+def x264_settings(rate: Fraction, cores: int | None = None) -> X264Settings:
+    """Return the settings that use this machine's cores and keep the delay within DELAY_S at `rate` frames a second."""
+    threads = min(MOST_THREADS, (cores or os.cpu_count() or 2) * 3 // 2)
+    budget = int(DELAY_S * rate) - 1
+    threads = max(1, min(threads, budget // 2))
+    lookahead = max(0, min(10, budget - (threads - 1)))
+    return X264Settings(threads, lookahead, min(3, lookahead))
+
+
+class Encoder:
+    """The program's encoders; video and audio may be fed from two threads, each track from one."""
+
+    def __init__(self, video: VideoSettings | None, audio: AudioSettings | None) -> None:
+        self._master = av.open(os.devnull, "w", format="null")
+        self._video = self._add_video(video) if video else None
+        self._audio = self._add_audio(audio) if audio else None
+        self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
+        self._next_keyframe = 0
+        try:
+            self._master.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            raise EncoderError(
+                f"the encoder refused its settings: {video or audio} ({error})",
+                hint="choose another profile or preset in the settings (liput config show)",
+            ) from error
+
+    def _add_video(self, settings: VideoSettings) -> VideoStream:
+        tuned = x264_settings(settings.rate)
+        options = {
+            "preset": settings.preset,
+            "profile": "high",
+            "maxrate": str(settings.max_rate),
+            "bufsize": str(settings.max_rate),
+            "forced-idr": "1",
+        }
+        params = tuned.params if settings.x264_params is None else settings.x264_params
+        if params:
+            options["x264-params"] = params
+        stream = self._master.add_stream("libx264", rate=settings.rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = settings.width, settings.height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = VIDEO_TIME_BASE
+        context.framerate = settings.rate
+        context.bit_rate = settings.bit_rate
+        context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
+        context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
+        context.flags |= Flags.global_header
+        # SLICE, PyAV's default, would make x264 cut each picture into slices: 5 % more bits.
+        context.thread_type = "FRAME"
+        context.thread_count = tuned.threads
+        return stream
+
+    def _add_audio(self, settings: AudioSettings) -> AudioStream:
+        layout = "mono" if settings.channels == 1 else "stereo"
+        stream = self._master.add_stream("aac", rate=SAMPLE_RATE, layout=layout)
+        stream.codec_context.bit_rate = settings.bit_rate
+        stream.codec_context.flags |= Flags.global_header
+        return stream
+
+    @property
+    def templates(self) -> Mapping[Track, Stream]:
+        """The streams that sinks copy their codec parameters from; valid until `close`."""
+        streams: dict[Track, Stream] = {}
+        if self._video:
+            streams[Track.VIDEO] = self._video
+        if self._audio:
+            streams[Track.AUDIO] = self._audio
+        return streams
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
+
+        A keyframe is asked for by time, not by count, so that it comes when it should whatever the camera's rate.
+        """
+        if self._video is None:
+            raise EncoderError("this session has no picture to encode")
+        picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
+        picture.pict_type = PictureType.NONE
+        if pts >= self._next_keyframe:
+            picture.pict_type = PictureType.I
+            self._next_keyframe += self._keyframe_every * max(
+                1, 1 + (pts - self._next_keyframe) // self._keyframe_every
+            )
+        return self._encode(Track.VIDEO, self._video, picture)
+
+    def encode_audio(self, samples: Samples, pts: int) -> list[EncodedPacket]:
+        """Encode (n, channels) int16 samples that start `pts` samples into the session."""
+        if self._audio is None:
+            raise EncoderError("this session has no sound to encode")
+        frame = av.AudioFrame.from_ndarray(
+            samples.reshape(1, -1), format="s16", layout=self._audio.codec_context.layout.name
+        )
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, pts, AUDIO_TIME_BASE
+        return self._encode(Track.AUDIO, self._audio, frame)
+
+    def flush(self, track: Track) -> list[EncodedPacket]:
+        """Return what the encoder of `track` still holds; it takes nothing after this."""
+        stream = self._video if track is Track.VIDEO else self._audio
+        return [] if stream is None else self._encode(track, stream, None)
+
+    def _encode(
+        self, track: Track, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None
+    ) -> list[EncodedPacket]:
+        try:
+            packets = stream.encode(frame)  # type: ignore[arg-type] # the union of two matching pairs
+        except (FFmpegError, ValueError) as error:
+            raise EncoderError(
+                f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
+            ) from error
+        time_base = VIDEO_TIME_BASE if track is Track.VIDEO else AUDIO_TIME_BASE
+        return [
+            EncodedPacket(
+                track, bytes(packet), int(packet.pts or 0), int(packet.dts or 0), int(packet.duration or 0), time_base,
+                packet.is_keyframe,
+            )
+            for packet in packets
+        ]  # fmt: skip
+
+    def close(self) -> None:
+        """Free the codecs; sinks that copied the templates must be closed before."""
+        self._master.close()

@@ -1,0 +1,132 @@
+"""What of a fragmented MP4 is really in the file: read from the file itself, while another thread writes it.
+
+The record light must not report an intention (what was given to the muxer) but what can be played when
+everything is killed now. A fragment is a `moof` box (which samples, from when, how long) followed by its `mdat` (their
+bytes); it counts once both are in the file whole. Box layouts: ISO/IEC 14496-12, 8.8.4 to 8.8.12 and 8.4.2.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+DURATION_PRESENT, SIZE_PRESENT, FLAGS_PRESENT, OFFSET_PRESENT = 0x100, 0x200, 0x400, 0x800
+DATA_OFFSET_PRESENT, FIRST_FLAGS_PRESENT = 0x1, 0x4
+BASE_OFFSET, DESCRIPTION, DEFAULT_DURATION = 0x1, 0x2, 0x8
+
+
+class Box(NamedTuple):
+    """One box of the file: its type, where its content starts, and where it ends (byte offsets)."""
+
+    kind: bytes
+    start: int
+    end: int
+
+
+class FragmentReader:
+    """Follows a growing fragmented MP4; `advance` looks at what has been appended since the last call."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+        self._scales: dict[int, int] = {}
+        self._ends: dict[int, Fraction] = {}
+        self._pending: dict[int, Fraction] = {}
+
+    @property
+    def complete_bytes(self) -> int:
+        """How many bytes of the file belong to boxes that are there whole."""
+        return self._position
+
+    @property
+    def media_time_s(self) -> Fraction:
+        """Up to where every track can be played, in seconds; 0 before the first fragment."""
+        if not self._scales or len(self._ends) < len(self._scales):
+            return Fraction(0)
+        return min(self._ends.values())
+
+    def advance(self) -> None:
+        """Take in the boxes that have become complete since the last call."""
+        size = os.fstat(self._descriptor).st_size
+        while box := self._box_at(self._position, size):
+            if box.kind == b"moov":
+                self._read_tracks(self._content(box))
+            elif box.kind == b"moof":
+                self._pending = dict(self._fragment_ends(self._content(box)))
+            elif box.kind == b"mdat":
+                self._ends |= self._pending
+                self._pending = {}
+            self._position = box.end
+
+    def _box_at(self, position: int, limit: int) -> Box | None:
+        """Return the box at `position` if it is whole within `limit` bytes of file."""
+        head = os.pread(self._descriptor, 16, position)
+        if len(head) < 8:
+            return None
+        size, kind = struct.unpack_from(">I4s", head)
+        start = position + 8
+        if size == 1 and len(head) == 16:
+            size, start = struct.unpack_from(">Q", head, 8)[0], position + 16
+        # A size of 0 ("to the end of the file") or an impossible one: still being written.
+        return Box(kind, start, position + size) if size >= 8 and position + size <= limit else None
+
+    def _content(self, box: Box) -> bytes:
+        return os.pread(self._descriptor, box.end - box.start, box.start)
+
+    def _read_tracks(self, moov: bytes) -> None:
+        for kind, trak in boxes(moov):
+            if kind == b"trak":
+                header, media_header = find(trak, b"tkhd"), find(trak, b"mdia", b"mdhd")
+                track = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
+                self._scales[track] = struct.unpack_from(">I", media_header, 20 if media_header[0] else 12)[0]
+
+    def _fragment_ends(self, moof: bytes) -> Iterator[tuple[int, Fraction]]:
+        for kind, traf in boxes(moof):
+            if kind == b"traf":
+                track, default_duration = track_header(find(traf, b"tfhd"))
+                start = decode_time(find(traf, b"tfdt"))
+                duration = sum(run_duration(run, default_duration) for kind, run in boxes(traf) if kind == b"trun")
+                yield track, Fraction(start + duration, self._scales.get(track, 1))
+
+
+def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield (type, content) of the boxes that `content` is made of."""
+    position = 0
+    while position + 8 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, position)
+        if size < 8:
+            return
+        yield kind, content[position + 8 : position + size]
+        position += size
+
+
+def find(content: bytes, *path: bytes) -> bytes:
+    """Return the content of the first box at `path`; b"" padded with zeros where there is none."""
+    for name in path:
+        content = next((inner for kind, inner in boxes(content) if kind == name), bytes(32))
+    return content
+
+
+def track_header(tfhd: bytes) -> tuple[int, int]:
+    """Return (track id, default sample duration) of a track fragment header."""
+    flags, track = struct.unpack_from(">II", tfhd)
+    position = 8 + (8 if flags & BASE_OFFSET else 0) + (4 if flags & DESCRIPTION else 0)
+    default_duration = struct.unpack_from(">I", tfhd, position)[0] if flags & DEFAULT_DURATION else 0
+    return track, default_duration
+
+
+def decode_time(tfdt: bytes) -> int:
+    """Return when a track fragment starts, in the track's time scale."""
+    return int(struct.unpack_from(">Q" if tfdt[0] else ">I", tfdt, 4)[0])
+
+
+def run_duration(trun: bytes, default_duration: int) -> int:
+    """Return how long the samples of a track run last together, in the track's time scale."""
+    flags, count = struct.unpack_from(">II", trun)
+    flags &= 0xFFFFFF
+    if not flags & DURATION_PRESENT:
+        return int(count * default_duration)
+    position = 8 + (4 if flags & DATA_OFFSET_PRESENT else 0) + (4 if flags & FIRST_FLAGS_PRESENT else 0)
+    width = 4 * sum(bool(flags & bit) for bit in (DURATION_PRESENT, SIZE_PRESENT, FLAGS_PRESENT, OFFSET_PRESENT))
+    return sum(struct.unpack_from(">I", trun, position + index * width)[0] for index in range(count))

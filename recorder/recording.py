@@ -1,0 +1,168 @@
+"""The recording: a hybrid fragmented MP4 that plays whatever moment everything is killed at.
+
+Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
+the syncer makes what is in the file safe against a power cut (fdatasync) and reports what it found there. The queue holds
+seconds of packets that a slow disk has not taken yet; past its bound the recording fails, loudly, rather than
+dropping anything.
+"""
+
+import errno
+import os
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+from av.stream import Stream
+
+from config.errors import LiputError, StorageError, StorageFull, StorageUnwritable
+from devices.clock import Clock
+from recorder.fragments import FragmentReader
+from recorder.packet import EncodedPacket, Track
+
+QUEUE_PACKETS = 6000
+"""About a minute of 1080p30 with sound, some 35 MB."""
+
+type OnFailure = Callable[[LiputError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OnDisk:
+    """What was found in the file after the last fdatasync: whole fragments in bytes, and up to where they play."""
+
+    bytes: int = 0
+    media_time_s: float = 0.0
+
+
+class Recording:
+    """One media file being written. `put` from any thread; `close` once."""
+
+    def __init__(
+        self,
+        path: Path,
+        templates: Mapping[Track, Stream],
+        *,
+        clock: Clock,
+        on_failure: OnFailure,
+        fragment_s: float = 0.25,
+        sync_s: float = 0.5,
+    ) -> None:
+        self.path = path
+        self._clock = clock
+        self._on_failure = on_failure
+        self._sync_s = sync_s
+        self._queue: queue.Queue[EncodedPacket | None] = queue.Queue(QUEUE_PACKETS)
+        self._failed = threading.Event()
+        self._written = threading.Event()
+        self._on_disk = OnDisk()
+        try:
+            self._container = av.open(
+                str(path),
+                "w",
+                format="mp4",
+                options={
+                    "movflags": "hybrid_fragmented",
+                    "frag_duration": str(round(fragment_s * 1_000_000)),
+                    # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold
+                    # the other back for long.
+                    "flush_packets": "1",
+                    "max_interleave_delta": "500000",
+                },
+            )
+            self._streams = {
+                track: self._container.add_stream_from_template(template, opaque=True)
+                for track, template in templates.items()
+            }
+            self._container.start_encoding()
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FFmpegError, OSError) as error:
+            raise storage_error(error, path) from error
+        self._writer = threading.Thread(target=self._write, name="recording-writer")
+        self._syncer = threading.Thread(target=self._sync, name="recording-sync")
+        self._writer.start()
+        self._syncer.start()
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What is safely in the file."""
+        return self._on_disk
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Take a packet; never waits for the disk."""
+        if self._failed.is_set():
+            return
+        try:
+            self._queue.put_nowait(packet)
+        except queue.Full:
+            self._fail(
+                StorageError(
+                    f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
+                    hint="record to a faster disk",
+                )
+            )
+
+    def _write(self) -> None:
+        while (packet := self._queue.get()) is not None:
+            if self._failed.is_set():
+                continue
+            try:
+                self._container.mux(self._packet(packet))
+            except (FFmpegError, OSError) as error:
+                self._fail(storage_error(error, self.path))
+        try:
+            self._container.close()
+        except (FFmpegError, OSError) as error:
+            self._fail(storage_error(error, self.path))
+        self._written.set()
+
+    def _packet(self, encoded: EncodedPacket) -> av.Packet:
+        packet = av.Packet(encoded.data)
+        packet.stream = self._streams[encoded.track]
+        packet.time_base = encoded.time_base
+        packet.pts, packet.dts, packet.duration = encoded.pts, encoded.dts, encoded.duration
+        packet.is_keyframe = encoded.is_keyframe
+        return packet
+
+    def _sync(self) -> None:
+        reader = FragmentReader(self._descriptor)
+        while not self._clock.wait(self._written, self._sync_s):
+            try:
+                # Looked at first, synced second: what is reported is on disk.
+                reader.advance()
+                os.fdatasync(self._descriptor)
+            except OSError as error:
+                self._fail(storage_error(error, self.path))
+                return
+            self._on_disk = OnDisk(reader.complete_bytes, float(reader.media_time_s))
+
+    def _fail(self, error: LiputError) -> None:
+        if not self._failed.is_set():
+            self._failed.set()
+            self._on_failure(error)
+
+    def close(self) -> None:
+        """Write what is queued, make it an ordinary MP4, and wait until all of it is on disk."""
+        self._queue.put(None)
+        self._writer.join()
+        self._syncer.join()
+        try:
+            os.fsync(self._descriptor)
+            self._on_disk = OnDisk(os.fstat(self._descriptor).st_size, self._on_disk.media_time_s)
+        except OSError as error:
+            self._fail(storage_error(error, self.path))
+        finally:
+            os.close(self._descriptor)
+
+
+def storage_error(error: Exception, path: Path) -> StorageError:
+    """Translate what the file system said about `path`."""
+    number = getattr(error, "errno", None)
+    if number in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull(f"the disk of {path.parent} is full", hint="free space or record to another disk")
+    if number in {errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR}:
+        reason = os.strerror(number)
+        return StorageUnwritable(f"cannot write {path}: {reason}", hint="check that the disk is there and writable")
+    return StorageError(f"writing {path} failed: {error}", hint="check the disk; what was written is kept")
