@@ -1,0 +1,257 @@
+"""Run one command in a throw-away virtual machine that shares this machine's files.
+
+The guest boots a stock Debian kernel (see fetch-kernel) under QEMU's TCG emulation: no KVM, no disk
+image, no initramfs, no root. Its root is a copy-on-write view of the host's root: every program,
+library and Python environment of the host is there under the same path, and nothing it writes
+reaches the host, except what it puts in the artifacts directory ($ARTIFACTS in the guest).
+
+    run-in-vm -- v4l2-ctl --list-devices
+    run-in-vm --artifacts out --modules "vhci-hcd uvcvideo" -- .venv/bin/python -m pytest -x FILE
+
+Standard output and error of the command arrive on standard output; its exit status is the exit
+status of this script (124: it ran past --timeout; 125: the guest never reported one, or it could
+not be started at all). ARTIFACTS/console.log has what the kernel prints if it dies,
+ARTIFACTS/kernel.log its whole log. Environment variables are not passed on: use --env, or env(1).
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+GUEST_INIT = HERE / "guest-init"
+FETCH_KERNEL = HERE / "fetch-kernel"
+NEVER_REPORTED = 125
+TIMED_OUT = 124
+
+# Program -> Debian's package, for what the host runs and what the guest finds on the host's root.
+HOST_PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "virtiofsd": "virtiofsd"}
+GUEST_PROGRAMS = {"modprobe": "kmod", "ip": "iproute2", "udevadm": "udev", "systemd-udevd": "udev"}
+# Where those live that are not on every user's PATH.
+SYSTEM_FOLDERS = ("/usr/libexec", "/usr/lib/qemu", "/usr/lib/systemd", "/lib/systemd", "/usr/sbin", "/sbin")
+
+# What makes a TCG guest start faster, or keeps its clock honest when the host is busy.
+KERNEL_ARGUMENTS = (
+    "rootfstype=virtiofs root=rootfs ro console=ttyS0 panic=-1 loglevel=4 "
+    "mitigations=off nokaslr audit=0 apparmor=0 selinux=0 nowatchdog cryptomgr.notests "
+    "tsc=reliable clocksource=tsc no_timer_check random.trust_cpu=on 8250.nr_uarts=1 "
+    "net.ifnames=0 rcupdate.rcu_expedited=1"
+)
+LONGEST_KERNEL_ARGUMENTS = 2047  # COMMAND_LINE_SIZE of x86, less the terminating zero
+
+
+class CannotStart(Exception):
+    """The virtual machine cannot be started on this host; the text says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """How the guest is made.
+
+    kernel: a folder as fetch-kernel prints it (None: ask fetch-kernel, which may download it).
+    modules: the kernel modules to load before the command.
+    qemu_options: more words for QEMU's command line.
+    """
+
+    kernel: Path | None = None
+    modules: str = ""
+    cpus: int = 2
+    memory: str = "2G"
+    cpu_model: str = "max"
+    qemu_options: Sequence[str] = ()
+
+
+def find_program(name: str) -> str | None:
+    """The path of a program, looked for on the PATH and where systems hide such programs."""
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
+
+
+def missing_programs() -> str | None:
+    """One sentence about the programs this host lacks for the VM, with the command that brings them."""
+    packages = {name: package for name, package in (HOST_PROGRAMS | GUEST_PROGRAMS).items() if not find_program(name)}
+    if not packages:
+        return None
+    install = " ".join(dict.fromkeys(packages.values()))
+    return f"missing {', '.join(packages)}: sudo apt-get install --no-install-recommends {install}"
+
+
+def fetch_kernel() -> Path:
+    """The folder with the guest's kernel and modules; downloads it into the cache the first time.
+
+    Raises CannotStart with fetch-kernel's own line when that fails.
+    """
+    fetched = subprocess.run([FETCH_KERNEL], capture_output=True, text=True, check=False)
+    if fetched.returncode:
+        raise CannotStart(fetched.stderr.strip().splitlines()[-1] if fetched.stderr.strip() else "no kernel")
+    return Path(fetched.stdout.strip())
+
+
+def kernel_image(kernel: Path) -> Path:
+    """The image in a folder that fetch-kernel made."""
+    image = kernel / "boot" / f"vmlinuz-{kernel.name}"
+    if not image.is_file() or not (kernel / "lib" / "modules" / kernel.name).is_dir():
+        raise CannotStart(f"{kernel} is no kernel folder of fetch-kernel's (boot/vmlinuz-*, lib/modules/*)")
+    return image
+
+
+def kernel_arguments(kernel: Path, modules: str) -> str:
+    """The kernel's command line; what follows `--` becomes guest-init's arguments."""
+    words = [f"init={GUEST_INIT}", "--", str(kernel), *modules.split()]
+    if any('"' in word for word in words):
+        raise CannotStart(f'the kernel takes no path with a " in it: {GUEST_INIT}, {kernel}')
+    line = " ".join([KERNEL_ARGUMENTS, *(f'"{word}"' if " " in word else word for word in words)])
+    if len(line.encode()) > LONGEST_KERNEL_ARGUMENTS:
+        raise CannotStart(f"the kernel's command line would be too long: {line}")
+    return line
+
+
+def _serve_files(cleanup: contextlib.ExitStack, socket_path: Path, directory: Path, *options: str) -> None:
+    """Run virtiofsd for one shared directory until `cleanup`; returns once its socket is there."""
+    server = subprocess.Popen(
+        [find_program("virtiofsd") or "virtiofsd", f"--socket-path={socket_path}", f"--shared-dir={directory}",
+         "--sandbox=none", "--no-announce-submounts", "--log-level=error", *options],
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    cleanup.callback(server.wait)
+    cleanup.callback(server.terminate)
+    deadline = time.monotonic() + 10
+    while not socket_path.exists():
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise CannotStart(f"virtiofsd for {directory} did not start")
+        time.sleep(0.01)
+
+
+def _qemu_command(machine: Machine, kernel: Path, sockets: Mapping[str, Path], artifacts: Path) -> list[str]:
+    """The QEMU command line: no default devices, one serial port (kernel log), one console (stdio)."""
+    command = [
+        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+        "-machine", "q35,usb=off,smbus=off,sata=off,hpet=off,memory-backend=ram",
+        "-accel", "tcg,thread=multi,tb-size=512",
+        "-cpu", machine.cpu_model, "-smp", str(machine.cpus), "-m", machine.memory,
+        "-object", f"memory-backend-memfd,id=ram,size={machine.memory},share=on",
+        "-chardev", f"file,id=log,path={_escaped(artifacts / 'console.log')}", "-serial", "chardev:log",
+        "-chardev", "stdio,id=console,signal=on",
+        "-device", "virtio-serial-pci", "-device", "virtconsole,chardev=console",
+        "-device", "virtio-rng-pci",
+        "-kernel", str(kernel_image(kernel)), "-append", kernel_arguments(kernel, machine.modules),
+    ]  # fmt: skip
+    for tag, socket_path in sockets.items():
+        command += ["-chardev", f"socket,id={tag},path={_escaped(socket_path)}",
+                    "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag}"]  # fmt: skip
+    return command + [word for option in machine.qemu_options for word in shlex.split(option)]
+
+
+def _escaped(path: Path) -> str:
+    """A path as the value of a QEMU option, where a comma would end it."""
+    return str(path).replace(",", ",,")
+
+
+def _guest_script(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
+    """What the guest's shell runs: the command in `directory`, replacing the shell."""
+    lines = [f"cd {shlex.quote(str(directory))} || exit {NEVER_REPORTED}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join([*lines, f"exec {shlex.join(command)}", ""])
+
+
+def run(
+    command: Sequence[str],
+    artifacts: Path,
+    *,
+    machine: Machine,
+    timeout: float,
+    directory: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """Boot the guest, run `command` in it as root, and return the command's exit status.
+
+    The command starts in `directory` (None: the current one) with guest-init's environment and
+    `environment`; its output arrives on this process's standard output. `artifacts` is made if need
+    be. `timeout` counts seconds of boot and command together. Returns TIMED_OUT or NEVER_REPORTED
+    when there is no status. Raises CannotStart.
+    """
+    if (problem := missing_programs()) is not None:
+        raise CannotStart(problem)
+    kernel = machine.kernel.resolve() if machine.kernel else fetch_kernel()
+    artifacts = artifacts.resolve()
+    artifacts.mkdir(parents=True, exist_ok=True)
+    status_file = artifacts / "exit-status"
+    status_file.unlink(missing_ok=True)
+    (artifacts / "command").write_text(_guest_script(command, directory or Path.cwd(), environment or {}))
+    with contextlib.ExitStack() as cleanup:
+        run_directory = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="run-in-vm-")))
+        sockets = {"rootfs": run_directory / "rootfs.sock", "artifacts": run_directory / "artifacts.sock"}
+        qemu = _qemu_command(machine, kernel, sockets, artifacts)
+        _serve_files(cleanup, sockets["rootfs"], Path("/"), "--readonly", "--cache=always")
+        _serve_files(cleanup, sockets["artifacts"], artifacts, "--cache=never")
+        guest = subprocess.Popen(qemu)
+        try:
+            guest.wait(timeout)
+        except subprocess.TimeoutExpired:
+            print(f"run-in-vm: stopped after {timeout:.0f} s", file=sys.stderr)
+            return TIMED_OUT
+        finally:
+            guest.terminate()  # rather than kill: QEMU then puts the terminal back in order
+            guest.wait()
+    return int(status_file.read_text()) if status_file.exists() else NEVER_REPORTED
+
+
+def _parsed_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="run-in-vm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kernel", type=Path, help="a folder as fetch-kernel prints it (asked if not given)")
+    parser.add_argument("--cpus", type=int, default=2)
+    parser.add_argument("--memory", default="2G")
+    parser.add_argument("--cpu-model", default="max", help="QEMU CPU model")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds for boot and command together")
+    parser.add_argument("--modules", default="", help="kernel modules to load before the command")
+    parser.add_argument("--artifacts", type=Path, help="host directory the guest may write to ($ARTIFACTS there)")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the command (repeatable)")
+    parser.add_argument("--qemu-option", action="append", default=[], help="passed to QEMU (repeatable)")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    arguments = parser.parse_args()
+    if arguments.command[:1] == ["--"]:
+        del arguments.command[0]
+    if not arguments.command:
+        parser.error("no command given")
+    if not all("=" in assignment for assignment in arguments.env):
+        parser.error("--env takes NAME=VALUE")
+    return arguments
+
+
+def main() -> int:
+    """The command line; see the module's text."""
+    arguments = _parsed_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
+    machine = Machine(
+        kernel=arguments.kernel,
+        modules=arguments.modules,
+        cpus=arguments.cpus,
+        memory=arguments.memory,
+        cpu_model=arguments.cpu_model,
+        qemu_options=arguments.qemu_option,
+    )
+    environment = dict(assignment.split("=", 1) for assignment in arguments.env)
+    with tempfile.TemporaryDirectory(prefix="run-in-vm-") as unwanted:
+        artifacts = arguments.artifacts or Path(unwanted)
+        try:
+            return run(
+                arguments.command, artifacts, machine=machine, timeout=arguments.timeout, environment=environment
+            )
+        except CannotStart as problem:
+            print(f"run-in-vm: {problem}", file=sys.stderr)
+            return NEVER_REPORTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
