@@ -1,0 +1,173 @@
+"""MJPEG pictures into limited-range yuv420p frames, with libjpeg-turbo where it is installed, else libavcodec.
+
+JPEG samples are full-range BT.601 of any chroma subsampling (webcams and capture cards: 4:2:2). They stay YUV:
+the range and the subsampling change on their way into the frame, and no matrix is applied.
+"""
+
+from typing import Protocol
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from capture import turbojpeg
+from capture.pictures import PicturePool, Plane, Planes, fit, plane_views
+from capture.source import Matrix
+from config.errors import MediaError
+
+_SCALES = (8, 4, 2)
+"""The parts of a size to which libjpeg scales with its fast transforms."""
+
+
+_LIMITED_RANGE = b"CS=ITU601"
+"""The comment with which FFmpeg marks the rare MJPEG of limited range."""
+_HEADER_LENGTH = 512
+
+
+class PlaneDecoder(Protocol):
+    """Turns a JPEG into planes."""
+
+    def planes(self, data: bytes) -> Planes:
+        """Return full-range planes that stay valid until the next call; raises MediaError on damage."""
+        ...
+
+
+class JpegDecoder:
+    """Decodes the pictures of one MJPEG stream, `width` x `height` pixels each.
+
+    With a target size, pictures are scaled down to the largest even size of the same shape within it; `width`
+    and `height` are what comes out. A picture whose bytes equal the last one's is not decoded again: the last
+    frame is returned as it is, and `skipped` counts it.
+
+    A frame stays valid and unchanged until the next call but one. Its `pts` belongs to the caller.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        target_width: int | None = None,
+        target_height: int | None = None,
+        *,
+        use_turbo: bool = True,
+    ) -> None:
+        self.width, self.height = fit(width, height, target_width or width, target_height or height)
+        self.skipped = 0
+        self._pool = PicturePool(self.width, self.height, Matrix.BT601)
+        size, target = (width, height), (self.width, self.height)
+        turbo = turbojpeg.library() if use_turbo else None
+        self._decoder: PlaneDecoder = _AvDecoder(size, target)
+        if turbo is not None:
+            self._decoder = _TurboDecoder(turbojpeg.Decompressor(turbo), size, target)
+        self._last_data = b""
+        self._last_frame: av.VideoFrame | None = None
+
+    def decode(self, data: bytes) -> av.VideoFrame:
+        """Return the picture; raises MediaError when it is damaged or of another size."""
+        if self._last_frame is not None and data == self._last_data:
+            self.skipped += 1
+            return self._last_frame
+        frame = self._pool.store(self._decoder.planes(data))
+        self._last_data, self._last_frame = data, frame
+        return frame
+
+
+class _TurboDecoder:
+    """libjpeg-turbo into buffers of its own, already scaled towards the size that is wanted."""
+
+    def __init__(self, decompressor: turbojpeg.Decompressor, size: tuple[int, int], target: tuple[int, int]) -> None:
+        self._decompressor = decompressor
+        self._size = size
+        self._target = target
+        self._scaled = _scaled_size(size, target)
+        self._layouts: dict[tuple[turbojpeg.JpegHeader, bool], tuple[list[Plane], Planes]] = {}
+        self._unusual = _AvDecoder(size, target)
+
+    def planes(self, data: bytes) -> Planes:
+        """Return planes that stay valid until the next call; raises MediaError on damage."""
+        header = self._decompressor.header(data)
+        _check_size((header.width, header.height), self._size)
+        if not header.is_planar_yuv:
+            return self._unusual.planes(data)
+        key = header, data.find(_LIMITED_RANGE, 0, _HEADER_LENGTH) < 0
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = self._lay_out(header, full_range=key[1])
+        buffers, planes = layout
+        self._decompressor.decode(data, buffers, *self._scaled)
+        return planes
+
+    def _lay_out(self, header: turbojpeg.JpegHeader, *, full_range: bool) -> tuple[list[Plane], Planes]:
+        """Return the buffers that libjpeg writes, and what of them is picture."""
+        across, down = turbojpeg.SUBSAMPLINGS[header.subsampling]
+        width, height = self._scaled
+        columns, rows = -(-width // across), -(-height // down)
+        # libjpeg rounds luma up to whole samples of chroma.
+        buffers = [np.empty((rows * down, columns * across), np.uint8)]
+        if not header.is_gray:
+            buffers += [np.empty((rows, columns), np.uint8) for _ in range(2)]
+        return buffers, _cut_to_even((buffers[0][:height, :width], *buffers[1:]), self._target, full_range=full_range)
+
+
+class _AvDecoder:
+    """libavcodec's decoder: slower, and for whatever libjpeg-turbo does not turn into planes (RGB, CMYK)."""
+
+    def __init__(self, size: tuple[int, int], target: tuple[int, int]) -> None:
+        self._size = size
+        self._target = target
+        self._context = _open_mjpeg()
+
+    def planes(self, data: bytes) -> Planes:
+        """Return planes that stay valid until the next call; raises MediaError on damage."""
+        try:
+            frames = self._context.decode(av.Packet(data))
+        except av.FFmpegError as error:
+            self._context = _open_mjpeg()
+            raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
+        if len(frames) != 1 or frames[0].is_corrupt:
+            self._context = _open_mjpeg()
+            raise MediaError("a damaged JPEG picture: it holds no whole picture")
+        frame = frames[0]
+        _check_size((frame.width, frame.height), self._size)
+        if not frame.format.name.startswith(("yuv", "gray")):
+            frame = frame.reformat(format="yuv444p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG)
+        views = plane_views(frame)
+        return _cut_to_even(views, self._target, full_range=frame.color_range != ColorRange.MPEG)
+
+
+def _open_mjpeg() -> av.VideoCodecContext:
+    context = av.CodecContext.create("mjpeg", "r")
+    context.options = {"err_detect": "explode"}
+    context.thread_count = 1
+    return context
+
+
+def _check_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    if size != expected:
+        raise MediaError(f"a JPEG picture of {_times(size)} pixels where {_times(expected)} were agreed")
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest size that libjpeg decodes fast and that is not smaller than the target."""
+    for part in _SCALES:
+        scaled = -(-size[0] // part), -(-size[1] // part)
+        if scaled[0] >= target[0] and scaled[1] >= target[1]:
+            return scaled
+    return size
+
+
+def _cut_to_even(planes: tuple[Plane, ...], target: tuple[int, int], *, full_range: bool) -> Planes:
+    """Cut the odd last row and column where nothing is resized, so that 4:2:0 has whole samples."""
+    y, *chroma = planes
+    rows, columns = y.shape[0] & ~1, y.shape[1] & ~1
+    if (columns, rows) != target:
+        rows, columns = y.shape
+    if not chroma:
+        return Planes(y[:rows, :columns], None, None, full_range)
+    down, across = -(-y.shape[0] // chroma[0].shape[0]), -(-y.shape[1] // chroma[0].shape[1])
+    u, v = (plane[: -(-rows // down), : -(-columns // across)] for plane in chroma)
+    return Planes(y[:rows, :columns], u, v, full_range)

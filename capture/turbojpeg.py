@@ -1,0 +1,144 @@
+"""libjpeg-turbo by ctypes: JPEG into planes that the caller owns, whole or scaled down while decoding.
+
+PyTurboJPEG allocates planes with every call and refuses Debian's library; libavcodec's own decoder takes half
+as long again. ctypes lets go of the GIL during a call. The calls are those of the TurboJPEG 2 interface, which
+version 3 still has.
+"""
+
+import ctypes
+import ctypes.util
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import MediaError
+
+_SONAMES = ("libturbojpeg.so.0",)
+
+_COLORSPACE_YCBCR = 1
+_COLORSPACE_GRAY = 2
+_ERROR_WARNING = 0
+
+# A few bytes of padding before a marker: many webcams send them with every picture, and nothing is lost.
+_PADDING = re.compile(r"Corrupt JPEG data: ([0-9]{1,2}) extraneous bytes before marker 0xd[0-9]")
+_END_OF_IMAGE = b"\xff\xd9"
+
+SUBSAMPLINGS: dict[int, tuple[int, int]] = {0: (1, 1), 1: (2, 1), 2: (2, 2), 3: (1, 1), 4: (1, 2), 5: (4, 1)}
+"""TJSAMP number to how many luma samples share a chroma sample, across and down."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What a JPEG says of itself: size in pixels, TJSAMP number, TJCS number."""
+
+    width: int
+    height: int
+    subsampling: int
+    colorspace: int
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether there is no chroma."""
+        return self.colorspace == _COLORSPACE_GRAY
+
+    @property
+    def is_planar_yuv(self) -> bool:
+        """Whether its samples are YCbCr or gray, in a layout that decodes into planes."""
+        return self.colorspace in (_COLORSPACE_YCBCR, _COLORSPACE_GRAY) and self.subsampling in SUBSAMPLINGS
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return libturbojpeg with its prototypes set, or None where it is not installed."""
+    for name in (*_SONAMES, ctypes.util.find_library("turbojpeg")):
+        if name is None:
+            continue
+        try:
+            return _declare(ctypes.CDLL(name))
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:
+    handle, integer = ctypes.c_void_p, ctypes.c_int
+    integers = ctypes.POINTER(integer)
+    turbo.tjInitDecompress.restype = handle
+    turbo.tjInitDecompress.argtypes = []
+    turbo.tjDestroy.argtypes = [handle]
+    turbo.tjGetErrorCode.argtypes = [handle]
+    turbo.tjGetErrorStr2.restype = ctypes.c_char_p
+    turbo.tjGetErrorStr2.argtypes = [handle]
+    picture = (handle, ctypes.c_char_p, ctypes.c_ulong)
+    turbo.tjDecompressHeader3.argtypes = [*picture, integers, integers, integers, integers]
+    planes = (ctypes.POINTER(handle), integer, integers, integer, integer)
+    turbo.tjDecompressToYUVPlanes.argtypes = [*picture, *planes]
+    return turbo
+
+
+class Decompressor:
+    """One libjpeg-turbo decoder; used by one thread at a time.
+
+    JPEG tables outlive the picture that brought them (cameras leave them out), so after a damaged one the
+    decoder starts afresh: a broken table must not spoil the pictures that follow.
+    """
+
+    def __init__(self, turbo: ctypes.CDLL) -> None:
+        self._turbo = turbo
+        self._handle = self._start()
+
+    def _start(self) -> int:
+        handle = self._turbo.tjInitDecompress()
+        if not handle:
+            raise MemoryError("libjpeg-turbo cannot start a decoder")
+        return int(handle)
+
+    def header(self, data: bytes) -> JpegHeader:
+        """Read the header of a JPEG; raises MediaError where it has none."""
+        width, height, subsampling, colorspace = (ctypes.c_int() for _ in range(4))
+        status = self._turbo.tjDecompressHeader3(self._handle, data, len(data), width, height, subsampling, colorspace)
+        if status != 0:
+            self._raise_damage()
+        return JpegHeader(width.value, height.value, subsampling.value, colorspace.value)
+
+    def decode(self, data: bytes, planes: Sequence[NDArray[np.uint8]], width: int, height: int) -> None:
+        """Decode into `planes` (Y, then U and V unless gray), scaled to `width` x `height`.
+
+        The size is the picture's own or an eighth, quarter or half of it, rounded up; each plane has room for
+        its subsampling of that. Raises MediaError on damage: errors of libjpeg, and its warnings too, since
+        after one of them (a premature end, bad codes) part of the picture is made up. Only padding before a
+        marker is let pass.
+        """
+        pointers = (ctypes.c_void_p * 3)(*(plane.ctypes.data for plane in planes))
+        strides = (ctypes.c_int * 3)(*(plane.strides[0] for plane in planes))
+        status = self._turbo.tjDecompressToYUVPlanes(self._handle, data, len(data), pointers, width, strides, height, 0)
+        if status != 0 and not self._is_only_padding(data):
+            self._raise_damage()
+
+    def _is_only_padding(self, data: bytes) -> bool:
+        # libjpeg keeps the text of the first warning only, so that the picture has its end is looked at as well.
+        if self._turbo.tjGetErrorCode(self._handle) != _ERROR_WARNING:
+            return False
+        return bool(_PADDING.match(self._message())) and _END_OF_IMAGE in data[-64:]
+
+    def _message(self) -> str:
+        return str(self._turbo.tjGetErrorStr2(self._handle).decode(errors="replace"))
+
+    def _raise_damage(self) -> None:
+        message = self._message()
+        self.close()
+        self._handle = self._start()
+        raise MediaError(f"a damaged JPEG picture: {message}")
+
+    def close(self) -> None:
+        """Give the decoder back; idempotent."""
+        if self._handle:
+            self._turbo.tjDestroy(self._handle)
+            self._handle = 0
+
+    def __del__(self) -> None:
+        self.close()
