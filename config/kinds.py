@@ -1,0 +1,234 @@
+"""The kinds of value a setting can have: how each is read from TOML, what it allows, and how it is shown.
+
+A field of a settings struct carries its kind as `Annotated[int, Size()]`; the reader finds it there.
+"""
+
+import difflib
+import math
+import urllib.parse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from config import quantities
+from config.quantities import NotAllowed
+
+type Shown = str | int | float
+"""A setting as it is printed: a TOML or JSON value."""
+
+
+class Kind(Protocol):
+    """One kind of value."""
+
+    def read(self, raw: object) -> object:
+        """Return the value that `raw` (from TOML) stands for; NotAllowed says what would be right."""
+        ...
+
+    def show(self, value: object) -> Shown:
+        """Return `value` the way a person would write it in the file."""
+        ...
+
+
+@dataclass(frozen=True)
+class Text:
+    """Any text."""
+
+    def read(self, raw: object) -> str:
+        """Return the text."""
+        if not isinstance(raw, str):
+            raise NotAllowed("must be text in quotes")
+        return raw
+
+    def show(self, value: object) -> Shown:
+        """Return the text."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def read(self, raw: object) -> str:
+        """Return the word."""
+        if raw not in self.words:
+            raise NotAllowed(f"must be one of {', '.join(self.words)}{did_you_mean(str(raw), self.words)}")
+        return str(raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the word."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An integer from `least` to `most`, even where asked (pictures with half as many chroma samples)."""
+
+    least: int
+    most: int
+    even: bool = False
+
+    def read(self, raw: object) -> int:
+        """Return the integer."""
+        wrong_parity = self.even and isinstance(raw, int) and raw % 2
+        if not isinstance(raw, int) or isinstance(raw, bool) or not self.least <= raw <= self.most or wrong_parity:
+            raise NotAllowed(f"must be an {'even ' if self.even else ''}integer from {self.least} to {self.most}")
+        return raw
+
+    def show(self, value: object) -> Shown:
+        """Return the integer."""
+        return value if isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A number of seconds from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def read(self, raw: object) -> float:
+        """Return the seconds; a duration in words ("250ms") is taken as well."""
+        allowed = f"must be seconds, from {self.least:g} to {self.most:g}"
+        if isinstance(raw, str):
+            try:
+                raw = quantities.parse_duration(raw)
+            except NotAllowed:
+                raise NotAllowed(allowed) from None
+        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
+            raise NotAllowed(allowed)
+        return float(raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the seconds."""
+        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True)
+class _Quantity:
+    """A number that people write with a unit, from `least` to `most` of the base unit."""
+
+    least: int
+    most: int
+
+    def _within(self, raw: object, parse: Callable[[str | int], int], allowed: str, form: Callable[[int], str]) -> int:
+        if not isinstance(raw, str | int) or isinstance(raw, bool):
+            raise NotAllowed(f"must be {allowed}")
+        value = parse(raw)
+        if not self.least <= value <= self.most:
+            raise NotAllowed(f"must be from {form(self.least)} to {form(self.most)}")
+        return value
+
+
+@dataclass(frozen=True)
+class Size(_Quantity):
+    """A number of bytes."""
+
+    def read(self, raw: object) -> int:
+        """Return the bytes."""
+        return self._within(raw, quantities.parse_size, quantities.SIZE_ALLOWED, quantities.format_size)
+
+    def show(self, value: object) -> Shown:
+        """Return the size with its unit."""
+        return quantities.format_size(value) if isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True)
+class Rate(_Quantity):
+    """A number of bits per second."""
+
+    def read(self, raw: object) -> int:
+        """Return the bits per second."""
+        return self._within(raw, quantities.parse_rate, quantities.RATE_ALLOWED, quantities.format_rate)
+
+    def show(self, value: object) -> Shown:
+        """Return the rate with its unit."""
+        return quantities.format_rate(value) if isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True)
+class FrameRate:
+    """Frames per second, exactly, at most `most`."""
+
+    most: int
+
+    def read(self, raw: object) -> Fraction:
+        """Return the frames per second."""
+        if not isinstance(raw, str | int) or isinstance(raw, bool):
+            raise NotAllowed(f"must be {quantities.FRAME_RATE_ALLOWED}")
+        rate = quantities.parse_frame_rate(raw)
+        if not 1 <= rate <= self.most:
+            raise NotAllowed(f"must be from 1 to {self.most} frames per second")
+        return rate
+
+    def show(self, value: object) -> Shown:
+        """Return an integer or a fraction."""
+        if isinstance(value, Fraction) and value.denominator == 1:
+            return value.numerator
+        return str(value)
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """A file or folder; `~` is the user's home. A relative one counts from the settings file's folder."""
+
+    def read(self, raw: object) -> Path:
+        """Return the path, which may be relative."""
+        if not isinstance(raw, str) or not raw.strip() or "\0" in raw:
+            raise NotAllowed("must be a path in quotes")
+        try:
+            return Path(raw).expanduser()
+        except RuntimeError:
+            raise NotAllowed("names a home folder that does not exist") from None
+
+    def show(self, value: object) -> Shown:
+        """Return the path."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class StreamAddress:
+    """The address of a live destination, without its key."""
+
+    def read(self, raw: object) -> str:
+        """Return the address, without a slash at its end."""
+        if not isinstance(raw, str):
+            raise NotAllowed("must be an address in quotes")
+        check_stream_url(raw)
+        parts = urllib.parse.urlsplit(raw)
+        if "@" in parts.netloc:
+            raise NotAllowed("must not hold a user name or password; what is secret belongs in the file of keys")
+        if parts.query or parts.fragment or "?" in raw or "#" in raw:
+            raise NotAllowed('must end before any "?" or "#"; what follows belongs to the key, in the file of keys')
+        return raw.rstrip("/")
+
+    def show(self, value: object) -> Shown:
+        """Return the address."""
+        return str(value)
+
+
+STREAM_SCHEMES = ("rtmp", "rtmps")
+
+
+def check_stream_url(url: str) -> None:
+    """Raise NotAllowed, without repeating any of it, where `url` is not rtmp(s)://HOST[:PORT]/APP."""
+    form = "must look like rtmps://HOST/APP or rtmp://HOST:PORT/APP"
+    if not url.isprintable() or " " in url:
+        raise NotAllowed(f"{form}, without blanks or control characters")
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise NotAllowed(form) from None
+    if parts.scheme not in STREAM_SCHEMES or not host or port == 0 or not parts.path.strip("/"):
+        raise NotAllowed(form)
+
+
+def did_you_mean(wrong: str, right: Iterable[str]) -> str:
+    """Return '; did you mean "X"?' for the nearest of `right`, or nothing when none is near."""
+    lowered = {word.lower(): word for word in right}
+    nearest = difflib.get_close_matches(wrong.lower(), lowered, n=1)
+    return f'; did you mean "{lowered[nearest[0]]}"?' if nearest else ""

@@ -1,0 +1,163 @@
+"""Quantities as people write them: "1h30m", "2 GB", "4.5 Mbit/s", "30000/1001".
+
+Every reader raises NotAllowed with a sentence that says what is right; every `format_...` gives text
+that its reader turns into the same number again.
+"""
+
+import re
+from decimal import Decimal
+from fractions import Fraction
+
+_DURATION_UNITS_MS = {"h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|h|m|s)\s*", re.ASCII | re.IGNORECASE)
+
+_SIZE_UNITS = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_SIZES = {unit.lower(): factor for unit, factor in _SIZE_UNITS.items()}
+_RATE_UNITS = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
+_RATES = {
+    **{unit.lower(): factor for unit, factor in _RATE_UNITS.items()},
+    **{unit.lower().replace("bit/s", "bps"): factor for unit, factor in _RATE_UNITS.items()},
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "": 1,
+}
+_NUMBER_AND_UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z/]*)", re.ASCII | re.IGNORECASE)
+
+DURATION_ALLOWED = 'a length of time such as "90s", "2m" or "1h30m"'
+SIZE_ALLOWED = 'a size such as "2 GB" or "500 MiB", or a number of bytes'
+RATE_ALLOWED = 'a bit rate such as "4500k" or "4.5 Mbit/s", or a number of bits per second'
+FRAME_RATE_ALLOWED = 'frames per second: an integer, or a fraction such as "30000/1001"'
+
+
+class NotAllowed(ValueError):
+    """Text that cannot be read as what it should be; the message goes on from its name: "must be ..."."""
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that "90s", "1h30m", "2.5m" or "250ms" stand for.
+
+    Units come largest first, each once. A number without a unit is refused: it could mean minutes as well
+    as seconds. So is anything that comes to nothing, or is finer than a millisecond.
+    """
+    text = text.strip()
+    total, smallest, position = Decimal(0), max(_DURATION_UNITS_MS.values()) + 1, 0
+    while position < len(text):
+        part = _DURATION.match(text, position)
+        factor = _DURATION_UNITS_MS[part[2].lower()] if part else 0
+        if part is None or factor >= smallest:
+            raise NotAllowed(f"must be {DURATION_ALLOWED}")
+        total += Decimal(part[1]) * factor
+        smallest, position = factor, part.end()
+    if total <= 0 or total != int(total):
+        raise NotAllowed(f"must be {DURATION_ALLOWED}, of at least a millisecond")
+    return int(total) / 1000
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds`, to the millisecond, as in "1h30m", "1m30s" or "250ms"."""
+    left = round(seconds * 1000)
+    parts = []
+    for unit, factor in _DURATION_UNITS_MS.items():
+        amount, left = divmod(left, factor)
+        if amount:
+            parts.append(f"{amount}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_size(value: str | int) -> int:
+    """Return the bytes that "2 GB" (10^9 each), "500 MiB" (2^20 each) or a plain number of bytes stands for."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        return int(value)
+    return _parse(value, _SIZES, SIZE_ALLOWED)
+
+
+def format_size(size: int) -> str:
+    """Return `size` bytes exactly, in the unit that takes the fewest characters: "2 GB", "500 MiB"."""
+    return _format(size, _SIZE_UNITS)
+
+
+def brief_size(size: int) -> str:
+    """Return `size` bytes to about three digits, for a status line: "8.12 MB". Does not read back exactly."""
+    return _brief(size, {unit: factor for unit, factor in _SIZE_UNITS.items() if "i" not in unit})
+
+
+def parse_rate(value: str | int) -> int:
+    """Return the bits per second that "4500k", "4.5 Mbit/s", "128 kbps" or a plain number stands for."""
+    return _parse(value, _RATES, RATE_ALLOWED)
+
+
+def format_rate(rate: int) -> str:
+    """Return `rate` bits per second exactly: "4.5 Mbit/s", "128 kbit/s"."""
+    return _format(rate, _RATE_UNITS)
+
+
+def brief_rate(rate: float) -> str:
+    """Return `rate` bits per second to about three digits: "4.51 Mbit/s". Does not read back exactly."""
+    return _brief(rate, _RATE_UNITS)
+
+
+def parse_frame_rate(value: str | int) -> Fraction:
+    """Return the frames per second that 30, "25" or "30000/1001" stands for."""
+    if isinstance(value, int):
+        value = str(value)
+    match = re.fullmatch(r"\s*(\d+)(?:\s*/\s*(\d+))?\s*", value, re.ASCII)
+    if match is None or int(match[1]) == 0 or (match[2] is not None and int(match[2]) == 0):
+        raise NotAllowed(f"must be {FRAME_RATE_ALLOWED}")
+    return Fraction(int(match[1]), int(match[2] or 1))
+
+
+def format_frame_rate(rate: Fraction) -> str:
+    """Return `rate` as "30" or "30000/1001"."""
+    return str(rate)
+
+
+def _parse(value: str | int, units: dict[str, int], allowed: str) -> int:
+    if isinstance(value, int):
+        amount = Decimal(value)
+    else:
+        match = _NUMBER_AND_UNIT.fullmatch(value.strip())
+        factor = units.get(match[2].lower()) if match else None
+        if match is None or factor is None:
+            raise NotAllowed(f"must be {allowed}")
+        amount = Decimal(match[1]) * factor
+    if amount < 0 or amount != int(amount):
+        raise NotAllowed(f"must be {allowed}")
+    return int(amount)
+
+
+def _format(value: int, units: dict[str, int]) -> str:
+    """Return the shortest exact way to write `value`, the larger unit where two are as short."""
+    candidates = []
+    for unit, factor in units.items():
+        number = Fraction(value, factor)
+        if value >= factor or factor == 1:
+            candidates.append((_decimal(number), unit, factor))
+    return "{} {}".format(*min(candidates, key=lambda found: (len(found[0]), -found[2]))[:2])
+
+
+def _decimal(number: Fraction) -> str:
+    """Return `number`, whose denominator is a product of twos and fives, with as many digits as it takes."""
+    digits = 0
+    while (number * 10**digits).denominator != 1:
+        digits += 1
+    scaled = str(number.numerator * 10**digits // number.denominator).rjust(digits + 1, "0")
+    return f"{scaled[:-digits]}.{scaled[-digits:]}" if digits else scaled
+
+
+def _brief(value: float, units: dict[str, int]) -> str:
+    unit, factor = max(((u, f) for u, f in units.items() if value >= f or f == 1), key=lambda pair: pair[1])
+    number = value / factor
+    if factor == 1:
+        return f"{number:.0f} {unit}"
+    return f"{number:.{2 if number < 10 else 1 if number < 100 else 0}f} {unit}"

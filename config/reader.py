@@ -1,0 +1,168 @@
+"""From the text of a settings file to Settings; every problem of the file is found, with its line."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from config.errors import SettingsError
+from config.kinds import Kind, did_you_mean
+from config.lines import KeyPath, key_lines
+from config.quantities import NotAllowed
+from config.schema import BUILT_IN_PROFILES, Destination, Profile, Settings
+
+SECTIONS = ("general", "archive", "video", "recording")
+NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {"profiles": Profile, "destinations": Destination}
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_KEYS_OF_SECRETS = ("key", "keys", "stream_key", "streamkey", "stream-key", "secret", "password", "passphrase", "token")
+_WHERE_KEYS_BELONG = (
+    "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
+)
+_TOML_PLACE = re.compile(r"(.*?) \(at (?:line (\d+), column \d+|end of document)\)", re.DOTALL)
+_SHOWN_CHARACTERS = 40
+
+
+def kinds_of(struct: type[msgspec.Struct]) -> dict[str, Kind]:
+    """Return the fields of `struct` that a file can set, each with its kind."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {name: cast("Kind", hint.__metadata__[0]) for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
+def read_settings(text: str, file: Path) -> Settings:
+    """Return what `text`, the content of `file`, sets, and the defaults for the rest.
+
+    Raises SettingsError with one line for each problem.
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(_syntax_problem(error, text, file), hint=f"edit {file}") from None
+    reader = _Reader(file, key_lines(text))
+    settings = reader.settings(raw)
+    if settings is None:
+        problems = [f"{file.name}, line {line}: {sentence}" for line, sentence in sorted(reader.problems)]
+        raise SettingsError("\n".join(problems), hint=f"edit {file}")
+    return settings
+
+
+def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, file: Path) -> str:
+    found = _TOML_PLACE.fullmatch(str(error))
+    sentence, line = (found[1], found[2]) if found else (str(error), None)
+    return f"{file.name}, line {line or text.rstrip().count('\n') + 1}: not TOML: {sentence}"
+
+
+class _Reader:
+    """Walks the tables of one file; `problems` collects (line, sentence)."""
+
+    def __init__(self, file: Path, lines: Mapping[KeyPath, int]) -> None:
+        self._file = file
+        self._lines = lines
+        self._set: dict[tuple[str, ...], int] = {}
+        self.problems: list[tuple[int, str]] = []
+
+    def settings(self, raw: Mapping[str, object]) -> Settings | None:
+        """Return the settings, or None when there are problems."""
+        hints = get_type_hints(Settings)
+        fields = self._values((), raw, Settings, (*SECTIONS, *NAMED_SECTIONS))
+        for section in SECTIONS:
+            if section in raw:
+                fields[section] = self._struct((section,), raw[section], hints[section], None)
+        for section, struct in NAMED_SECTIONS.items():
+            bases: Mapping[str, msgspec.Struct] = BUILT_IN_PROFILES if struct is Profile else {}
+            fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
+        self._check_profile_name(raw, fields)
+        if self.problems:
+            return None
+        return Settings(**fields, file=self._file, lines=self._set)
+
+    def _check_profile_name(self, raw: Mapping[str, object], fields: Mapping[str, Any]) -> None:
+        video, profiles = fields.get("video"), fields["profiles"]
+        # A profile with a problem of its own is missing from `profiles`; it is not unknown for that.
+        known = {*profiles, *cast("Mapping[str, object]", raw.get("profiles") or {})}
+        if video is not None and video.profile not in known:
+            near = did_you_mean(video.profile, known)
+            self._problem(("video", "profile"), f"must be a profile: {', '.join(profiles)}{near}", video.profile)
+
+    def _named(
+        self, section: str, raw: object, struct: type[msgspec.Struct], bases: Mapping[str, msgspec.Struct]
+    ) -> dict[str, msgspec.Struct]:
+        """Read the tables [section.NAME]; one named like a member of `bases` only changes that."""
+        if not isinstance(raw, dict):
+            self._problem((section,), f"must be tables, [{section}.NAME]")
+            return {}
+        found = {}
+        for name, table in raw.items():
+            path = (section, name)
+            if section == "destinations" and name in _KEYS_OF_SECRETS and not isinstance(table, dict):
+                self._say(path, _WHERE_KEYS_BELONG)
+            elif not _NAME.fullmatch(name):
+                self._say(path, f"a name in [{section}] consists of letters, digits, - and _, not {_quoted(name)}")
+            elif (value := self._struct(path, table, struct, bases.get(name))) is not None:
+                found[name] = value
+        return found
+
+    def _struct(
+        self, path: tuple[str, ...], raw: object, struct: type[msgspec.Struct], base: msgspec.Struct | None
+    ) -> msgspec.Struct | None:
+        """Read one table into `struct`, missing values from `base` or the defaults; None when that is impossible."""
+        if not isinstance(raw, dict):
+            self._problem(path, f"must be a table, [{'.'.join(path)}]")
+            return None
+        before = len(self.problems)
+        values = self._values(path, raw, struct, ())
+        if base is None:
+            required = [field.name for field in msgspec.structs.fields(struct) if field.required]
+            missing = [name for name in required if name not in raw]
+            if missing:
+                self._say(path, f"[{'.'.join(path)}] lacks {', '.join(missing)}")
+        if len(self.problems) > before:
+            return None
+        result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
+        if isinstance(result, Profile):
+            for name, sentence in result.problems():
+                self._problem((*path, name) if name in raw else path, sentence)
+        return result
+
+    def _values(
+        self, path: tuple[str, ...], raw: Mapping[str, object], struct: type[msgspec.Struct], others: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Read the plain values of a table; `others` are keys that somebody else reads."""
+        kinds, values = kinds_of(struct), {}
+        for name, value in raw.items():
+            place = (*path, name)
+            if name in kinds:
+                try:
+                    read = kinds[name].read(value)
+                    values[name] = self._file.parent / read if isinstance(read, Path) else read
+                    self._set[place] = self._lines[place]
+                except NotAllowed as error:
+                    self._problem(place, str(error), None if name == "url" else value)
+            elif name in _KEYS_OF_SECRETS:
+                self._say(place, _WHERE_KEYS_BELONG)
+            elif name not in others:
+                where = f"in [{'.'.join(path)}]" if path else "at the top level"
+                self._say(place, f"unknown key {_quoted(name)} {where}{did_you_mean(name, (*kinds, *others))}")
+        return values
+
+    def _problem(self, path: tuple[str, ...], sentence: str, value: object = None) -> None:
+        table = f"[{'.'.join(path[:-1])}] " if path[:-1] else ""
+        written = "" if value is None or isinstance(value, dict | list) else f" = {_quoted(value)}"
+        self._say(path, f"{table}{path[-1]}{written}: {sentence}")
+
+    def _say(self, path: tuple[str, ...], sentence: str) -> None:
+        while path and path not in self._lines:
+            path = path[:-1]
+        self.problems.append((self._lines.get(path, 1), sentence))
+
+
+def _quoted(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return str(value)
+    text = value if len(value) <= _SHOWN_CHARACTERS else f"{value[:_SHOWN_CHARACTERS]}…"
+    return '"' + "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text) + '"'

@@ -1,0 +1,135 @@
+"""What can be set, of which kind, and what it is when nobody sets it.
+
+    Settings
+    ├── keys_file        where stream keys are kept
+    ├── General          [general]           the room, the office, the language
+    ├── Archive          [archive]           where sessions go, how much space stays free
+    ├── Video            [video]             which profile is used
+    ├── Profile          [profiles.NAME]     size, rate, bit rates
+    ├── Recording        [recording]         how much a crash may cost
+    └── Destination      [destinations.NAME] where to stream to; never its key
+
+`config/default.toml` says the same to people; a test keeps the two equal.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import platformdirs
+
+from config.errors import UsageError
+from config.kinds import Choice, FilePath, FrameRate, Rate, Seconds, Size, StreamAddress, Text, Whole, did_you_mean
+from config.quantities import format_rate
+
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""x264's presets, the cheapest first."""
+
+_BIT_RATE = Rate(10_000, 200_000_000)
+
+
+class General(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is recording: names that go into every package, and the language of messages."""
+
+    room: Annotated[str, Text()] = ""
+    office: Annotated[str, Text()] = ""
+    language: Annotated[str, Choice(("id", "en"))] = "id"
+
+
+def _default_archive() -> Path:
+    return platformdirs.user_videos_path() / "Liput"
+
+
+class Archive(msgspec.Struct, frozen=True, kw_only=True):
+    """Where sessions are kept, and the bytes of free space below which no session starts."""
+
+    path: Annotated[Path, FilePath()] = msgspec.field(default_factory=_default_archive)
+    reserve: Annotated[int, Size(0, 2**60)] = 2_000_000_000
+
+
+class Video(msgspec.Struct, frozen=True, kw_only=True):
+    """The profile that is used when the command line names none."""
+
+    profile: Annotated[str, Text()] = "1080p30"
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What the encoders are asked for: pixels, frames per second, bits per second."""
+
+    width: Annotated[int, Whole(64, 7680, even=True)]
+    height: Annotated[int, Whole(64, 4320, even=True)]
+    fps: Annotated[Fraction, FrameRate(120)]
+    video_bitrate: Annotated[int, _BIT_RATE]
+    maxrate: Annotated[int | None, _BIT_RATE] = None
+    preset: Annotated[str, Choice(PRESETS)] = "veryfast"
+    keyframe_s: Annotated[float, Seconds(0.25, 20)] = 2.0
+    audio_bitrate: Annotated[int, Rate(16_000, 512_000)] = 128_000
+    audio_channels: Annotated[int, Whole(1, 2)] = 2
+
+    @property
+    def max_bitrate(self) -> int:
+        """The bits per second that the encoder's buffer model never exceeds: `maxrate`, or `video_bitrate`."""
+        return self.video_bitrate if self.maxrate is None else self.maxrate
+
+    @property
+    def keyframe_frames(self) -> int:
+        """The frames from one keyframe to the next."""
+        return max(1, math.floor(self.keyframe_s * self.fps))
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.max_bitrate < self.video_bitrate:
+            yield "maxrate", f"must not be below video_bitrate, {format_rate(self.video_bitrate)}"
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What a crash may cost: seconds of media in a fragment, and between two syncs to the disk."""
+
+    fragment_s: Annotated[float, Seconds(0.1, 10)] = 0.25
+    sync_s: Annotated[float, Seconds(0.1, 10)] = 0.5
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """A live destination: its address without the key, and the certificates it is checked against."""
+
+    url: Annotated[str, StreamAddress()]
+    ca_file: Annotated[Path | None, FilePath()] = None
+
+
+BUILT_IN_PROFILES: Mapping[str, Profile] = {
+    "1080p60": Profile(width=1920, height=1080, fps=Fraction(60), video_bitrate=7_000_000),
+    "1080p30": Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000),
+    "1080p25": Profile(width=1920, height=1080, fps=Fraction(25), video_bitrate=4_500_000),
+    "720p30": Profile(width=1280, height=720, fps=Fraction(30), video_bitrate=2_500_000),
+    "480p15": Profile(width=854, height=480, fps=Fraction(15), video_bitrate=800_000, audio_bitrate=96_000),
+    "240p15": Profile(width=320, height=240, fps=Fraction(15), video_bitrate=300_000, audio_bitrate=64_000),
+}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is set, whether by a file or by default. Holds no secret."""
+
+    keys_file: Annotated[Path | None, FilePath()] = None
+    general: General = General()
+    archive: Archive = msgspec.field(default_factory=Archive)
+    video: Video = Video()
+    profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
+    recording: Recording = Recording()
+    destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
+    file: Path | None = None
+    """The file they come from; None when nothing but defaults is in force."""
+    lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
+    """The line of `file` on which each setting that it makes stands, by its keys."""
+
+    def profile(self, name: str | None = None) -> Profile:
+        """Return the profile called `name`, or the one in `[video]`; raises UsageError for an unknown name."""
+        name = self.video.profile if name is None else name
+        if name not in self.profiles:
+            raise UsageError(
+                f'there is no profile "{name}"{did_you_mean(name, self.profiles)}',
+                hint=f"the profiles are {', '.join(self.profiles)}",
+            )
+        return self.profiles[name]

@@ -1,0 +1,214 @@
+"""Stream keys: where they are kept, who may read them, and the addresses they become part of.
+
+Keys stand in one file that nobody but its owner can read, apart from the settings, and travel inside the
+program only as `Secret`, which shows its value to nobody who does not ask for it by name.
+"""
+
+import os
+import stat
+import sys
+import tomllib
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import msgspec
+
+from config.errors import SecretError, UsageError
+from config.kinds import check_stream_url, did_you_mean
+from config.quantities import NotAllowed
+from config.schema import Settings
+
+CREDENTIAL = "liput-keys"
+"""The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
+
+_HIDDEN = "(hidden)"
+_PRIVATE = 0o600
+_AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
+_SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the message and no secret
+
+
+class Secret:
+    """A text that is shown to nobody by accident: not by print, format, repr, logging, pickle or JSON."""
+
+    __slots__ = ("_parts", "_value")
+
+    def __init__(self, value: str, *parts: str) -> None:
+        """Keep `value`; `parts` are pieces of it that are as secret on their own (the key of an address)."""
+        self._value = value
+        self._parts = parts
+
+    def reveal(self) -> str:
+        """Return the text itself, to be handed to nothing that writes it down."""
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """Return `text` with the secret, and each of its parts, taken out wherever they stand."""
+        for secret in (self._value, *self._parts):
+            if len(secret) >= _SHORTEST_TO_REDACT:
+                text = text.replace(secret, _HIDDEN)
+        return text
+
+    def __repr__(self) -> str:
+        return f"Secret{_HIDDEN}"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled or copied")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class StreamTarget(msgspec.Struct, frozen=True):
+    """Where one live stream goes: what people call it, the whole address, and the authorities it is checked against."""
+
+    name: str
+    url: Secret
+    ca_file: Path | None = None
+
+
+def stream_target(settings: Settings, argument: str) -> StreamTarget:
+    """Return what `--stream ARGUMENT` means: a destination's NAME, or @FILE with an address (`@-`: standard input).
+
+    Raises UsageError for an unknown name, SecretError for a missing key or a file that others can read.
+    """
+    if argument.startswith("@"):
+        name = argument.removeprefix("@")
+        return StreamTarget("stdin" if name == "-" else Path(name).stem, read_url_file(name))
+    url = destination_url(settings, argument)
+    return StreamTarget(argument, url, settings.destinations[argument].ca_file)
+
+
+def destination_url(settings: Settings, name: str) -> Secret:
+    """Return the address of destination `name` with its key; errors as for `stream_target`."""
+    if "://" in name:
+        raise UsageError(
+            "a stream's address does not belong on the command line, where every user of this machine can read it",
+            hint="name a destination of the settings (--stream NAME), or put the address into a file that only you "
+            "can read (--stream @FILE, or --stream @- for standard input)",
+        )
+    if name not in settings.destinations:
+        known = ", ".join(settings.destinations)
+        shown = f'"{name}"' if len(name) < _AS_LONG_AS_A_KEY else "of that name"
+        raise UsageError(
+            f"there is no destination {shown}{did_you_mean(name, settings.destinations)}",
+            hint=f"the destinations are {known}" if known else "add [destinations.NAME] with its url to the settings",
+        )
+    key = read_keys(settings).get(name)
+    if key is None:
+        raise SecretError(
+            f'there is no key for the destination "{name}"',
+            hint=f'add the line {name} = "..." to {keys_path(settings)} (chmod 600)',
+        )
+    return Secret(f"{settings.destinations[name].url}/{key.reveal()}", key.reveal())
+
+
+def keys_path(settings: Settings) -> Path | None:
+    """Return the file that holds the keys: `keys_file`, the service's credential, or keys.toml beside the settings."""
+    if settings.keys_file is not None:
+        return settings.keys_file
+    credential = _credential()
+    if credential is not None and credential.exists():
+        return credential
+    return None if settings.file is None else settings.file.with_name("keys.toml")
+
+
+def read_keys(settings: Settings) -> Mapping[str, Secret]:
+    """Return the keys by the name of their destination; empty when there is no file of keys.
+
+    Raises SecretError when the file can be read by others, or is not a file of keys.
+    """
+    path = keys_path(settings)
+    if path is None:
+        return {}
+    try:
+        text = read_private(path)
+    except FileNotFoundError:
+        return {}
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        # The parser's own words may repeat a piece of the file.
+        raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
+    keys = {**table, **table.pop("keys", {})} if isinstance(table.get("keys"), dict) else table
+    return {name: _key(name, value, path) for name, value in keys.items() if name != "keys"}
+
+
+def _key(name: str, value: object, path: Path) -> Secret:
+    if not isinstance(value, str):
+        raise SecretError(f'{path}: the key "{name}" is not text in quotes', hint=f'write {name} = "..."')
+    value = value.strip().lstrip("/")
+    if "://" in value:
+        raise SecretError(
+            f'{path}: the key "{name}" is a whole address', hint="the address belongs in the settings, the key here"
+        )
+    if not value or not value.isprintable() or " " in value:
+        raise SecretError(f'{path}: the key "{name}" is empty, or holds blanks or control characters')
+    return Secret(value)
+
+
+def _credential() -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) / CREDENTIAL if folder else None
+
+
+def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
+    """Return the address, key and all, on the first line of a private file, or of standard input for "-".
+
+    Raises SecretError when the file is missing, can be read by others, or does not start with an address.
+    """
+    if str(path) == "-":
+        source, text = "standard input", (sys.stdin if stdin is None else stdin).readline()
+    else:
+        source = str(path)
+        try:
+            text = read_private(Path(path))
+        except FileNotFoundError:
+            raise SecretError(f"there is no file {path}", hint="its first line should be the address") from None
+    url = text.strip().partition("\n")[0].strip()
+    try:
+        check_stream_url(url)
+    except NotAllowed as error:
+        raise SecretError(f"the address in {source} {error}") from None
+    return Secret(url, url.rsplit("/", 1)[-1], urllib.parse.urlsplit(url).password or "")
+
+
+def read_private(path: Path) -> str:
+    """Return the text of a file that only its owner (this user, or root) can read.
+
+    A service's credential is exempt: systemd keeps it readable for the service alone by other means than
+    its mode. Raises FileNotFoundError, and SecretError for everything else that is wrong.
+    """
+    try:
+        # Not blocking: a FIFO under this name must not hang us before the check can refuse it.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the very file that is checked
+            if path != _credential():
+                _check_private(path, os.fstat(file.fileno()))
+            return file.read()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SecretError(
+            f"cannot read {path}: {error.strerror}", hint="it must belong to the user who runs liput"
+        ) from None
+    except UnicodeDecodeError:
+        raise SecretError(f"{path} is not UTF-8 text") from None
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise SecretError(f"{path} is not a file")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise SecretError(f"{path} belongs to another user", hint=f"chown {os.geteuid()} '{path}'")
+    if stat.S_IMODE(status.st_mode) & ~_PRIVATE:
+        raise SecretError(
+            f"{path} must be for its owner alone (its mode is {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"chmod 600 '{path}'",
+        )

@@ -1,0 +1,68 @@
+"""Where settings are found, and loading them."""
+
+import os
+from importlib import resources
+from pathlib import Path
+
+import platformdirs
+
+from config.errors import SettingsError
+from config.reader import read_settings
+from config.schema import Settings
+
+VARIABLE = "LIPUT_CONFIG"
+SYSTEM_FILE = Path("/etc/liput/liput.toml")
+
+
+def user_file() -> Path:
+    """Return where this user's settings are, whether or not the file exists."""
+    return platformdirs.user_config_path("liput") / "liput.toml"
+
+
+def candidates(path: Path | None = None) -> list[Path]:
+    """Return the files that are tried, in order: an explicit one (argument, then environment) stands alone."""
+    if path is not None:
+        return [path]
+    if named := os.environ.get(VARIABLE):
+        return [Path(named)]
+    return [user_file(), SYSTEM_FILE]
+
+
+def find_file(path: Path | None = None) -> Path | None:
+    """Return the file that is in force, None when there is none.
+
+    A file that was named (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
+    """
+    files = candidates(path)
+    return files[0] if len(files) == 1 else next((file for file in files if file.exists()), None)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Return the settings in force: those of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
+
+    The first file that exists is the only one that counts. Raises SettingsError for a named file that does
+    not exist, for one that cannot be read, and, all in one, for everything that is wrong in it.
+    """
+    file = find_file(path)
+    if file is None:
+        return Settings()
+    file = file.absolute()
+    return read_settings(_text(file), file)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
+    except FileNotFoundError:
+        raise SettingsError(
+            f"there is no settings file {file}", hint="`liput config default` prints one to start from"
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings file {file}: {error.strerror}") from error
+
+
+def default_text() -> str:
+    """Return the commented reference file, whose values are the defaults."""
+    return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")
