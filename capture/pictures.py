@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from capture.source import Matrix
+from config.errors import MediaError
 
 type Plane = NDArray[np.uint8]
 """One plane of samples, shape (rows, columns); rows may be padded."""
@@ -27,6 +28,13 @@ _LUMA_SCALE, _LUMA_OFFSET = 219 / 255, 16.0
 _CHROMA_SCALE = 224 / 255
 _CHROMA_OFFSET = 128 * (1 - _CHROMA_SCALE)
 _NEUTRAL = 128
+
+
+_LUMA_PLACE = {"YUYV": 0, "UYVY": 1}
+"""Packed 4:2:2: the place of luma in each pair of bytes."""
+
+RAW_FORMATS = (*_LUMA_PLACE, "NV12", "YU12")
+"""V4L2 fourccs of the uncompressed pictures that are understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,3 +133,82 @@ def _store(source: Plane, target: Plane, scale: tuple[float, float] | None) -> N
         cv2.resize(source, (columns, rows), target, interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA)
         if scale is not None:
             cv2.convertScaleAbs(target, target, *scale)
+
+
+class RawDecoder:
+    """Turns the uncompressed pictures of one stream (V4L2 layout, rows not padded) into yuv420p frames.
+
+    Samples are limited-range, as V4L2 has it for everything but JPEG, unless `full_range` says otherwise. With
+    a target size, pictures are scaled down to the largest even size of the same shape within it; `width` and
+    `height` are what comes out. A frame stays valid and unchanged until the next call but one; its `pts`
+    belongs to the caller.
+    """
+
+    def __init__(
+        self,
+        fourcc: str,
+        width: int,
+        height: int,
+        target_width: int | None = None,
+        target_height: int | None = None,
+        *,
+        matrix: Matrix = Matrix.BT601,
+        full_range: bool = False,
+    ) -> None:
+        if fourcc not in RAW_FORMATS or width % 2 or height % 2:
+            raise ValueError(f"no conversion from {fourcc} of {width}x{height} pixels")
+        self.width, self.height = fit(width, height, target_width or width, target_height or height)
+        self._full_range = full_range
+        self._pool = PicturePool(self.width, self.height, matrix)
+        packed = fourcc in _LUMA_PLACE
+        self._length = width * height * (4 if packed else 3) // 2
+        self._split = _PackedSplit(fourcc, width, height) if packed else _PlanarSplit(fourcc, width, height)
+
+    def decode(self, data: bytes) -> av.VideoFrame:
+        """Return the picture; raises MediaError when there are too few bytes for one."""
+        if len(data) < self._length:
+            raise MediaError(f"a picture of {len(data)} bytes where {self._length} were agreed")
+        y, u, v = self._split(np.frombuffer(data, np.uint8, self._length))
+        return self._pool.store(Planes(y, u, v, self._full_range))
+
+
+def raw_to_yuv420p(
+    data: bytes, fourcc: str, width: int, height: int, *, matrix: Matrix = Matrix.BT601, full_range: bool = False
+) -> av.VideoFrame:
+    """Convert one uncompressed picture into a frame of its own; a stream of them has a `RawDecoder`."""
+    return RawDecoder(fourcc, width, height, matrix=matrix, full_range=full_range).decode(data)
+
+
+class _PackedSplit:
+    """YUYV and UYVY into 4:2:2 planes of its own."""
+
+    def __init__(self, fourcc: str, width: int, height: int) -> None:
+        self._shape = height, width
+        self._luma_first = _LUMA_PLACE[fourcc] == 0
+        self._luma, self._chroma = (np.empty((height, width), np.uint8) for _ in range(2))
+        self._u, self._v = (np.empty((height, width // 2), np.uint8) for _ in range(2))
+
+    def __call__(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+        height, width = self._shape
+        pair = [self._luma, self._chroma] if self._luma_first else [self._chroma, self._luma]
+        cv2.split(samples.reshape(height, width, 2), pair)
+        cv2.split(self._chroma.reshape(height, width // 2, 2), [self._u, self._v])
+        return self._luma, self._u, self._v
+
+
+class _PlanarSplit:
+    """NV12 and YU12 into 4:2:0 planes, luma as it stands."""
+
+    def __init__(self, fourcc: str, width: int, height: int) -> None:
+        self._shape = height, width
+        self._interleaved = fourcc == "NV12"
+        self._u, self._v = (np.empty((height // 2, width // 2), np.uint8) for _ in range(2))
+
+    def __call__(self, samples: Plane) -> tuple[Plane, Plane, Plane]:
+        height, width = self._shape
+        luma, chroma = np.split(samples, [height * width])
+        if not self._interleaved:
+            u, v = chroma.reshape(2, height // 2, width // 2)
+            return luma.reshape(height, width), u, v
+        cv2.split(chroma.reshape(height // 2, width // 2, 2), [self._u, self._v])
+        return luma.reshape(height, width), self._u, self._v
