@@ -1,0 +1,149 @@
+"""`liput config`: which settings are in force, where each comes from, and whether a file is right."""
+
+import json
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import click
+import msgspec
+
+from config.errors import LiputError, SecretError, SettingsError
+from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
+from config.schema import Settings
+from config.secrets import keys_path, read_keys
+from config.settings import default_text, find_file, load_settings, user_file
+
+
+@click.group(name="config")
+def config_command() -> None:
+    """Show and check the settings."""
+
+
+@config_command.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def show(ctx: click.Context, *, as_json: bool) -> None:
+    """Show the settings in force, and where each one comes from. Keys are never shown."""
+    settings = load_settings(_chosen_file(ctx))
+    if as_json:
+        click.echo(json.dumps(_document(settings), indent=2, ensure_ascii=False))
+    else:
+        click.echo("\n".join(_listing(settings)))
+
+
+@config_command.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.pass_context
+def check(ctx: click.Context, file: Path | None) -> None:
+    """Check FILE, or the settings in force, and the keys they need; one line for each problem, exit status 2."""
+    file = file or _chosen_file(ctx)
+    try:
+        settings = load_settings(file)
+    except SettingsError as error:
+        problems = list(error.message.splitlines())
+    else:
+        problems = list(_missing_things(settings))
+    if problems:
+        click.echo("\n".join(problems))
+        ctx.exit(SettingsError.exit_status)
+    click.echo(f"{settings.file or 'the defaults'}: nothing wrong")
+
+
+@config_command.command()
+@click.pass_context
+def path(ctx: click.Context) -> None:
+    """Print the settings file in force, or where this user's would be."""
+    file = find_file(_chosen_file(ctx))
+    if file is None:
+        click.echo("no settings file: the defaults hold; this user's would be", err=True)
+    click.echo(file or user_file())
+
+
+@config_command.command()
+def default() -> None:
+    """Print the commented reference file, to start one from."""
+    click.echo(default_text(), nl=False)
+
+
+def _chosen_file(ctx: click.Context) -> Path | None:
+    """Return what `liput --config FILE` named: the main command keeps it as the context's object."""
+    return ctx.find_object(Path)
+
+
+def _missing_things(settings: Settings) -> Iterator[str]:
+    """Give what is wrong outside the file: keys that are missing or open to others, certificates that are not there."""
+    try:
+        keys = read_keys(settings)
+    except SecretError as error:
+        yield _one_line(error)
+        return
+    for name, destination in settings.destinations.items():
+        if name not in keys:
+            yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
+        if destination.ca_file is not None and not destination.ca_file.is_file():
+            yield f"[destinations.{name}]: there is no ca_file {destination.ca_file}"
+
+
+def _one_line(error: LiputError) -> str:
+    return f"{error.message}: {error.hint}" if error.hint else error.message
+
+
+def _key_states(settings: Settings) -> dict[str, str]:
+    """Return `set`, `missing` or `unreadable` for the key of each destination."""
+    try:
+        keys = read_keys(settings)
+    except SecretError:
+        return dict.fromkeys(settings.destinations, "unreadable")
+    return {name: "set" if name in keys else "missing" for name in settings.destinations}
+
+
+def _tables(settings: Settings) -> Iterator[tuple[tuple[str, ...], msgspec.Struct]]:
+    yield (), settings
+    for section in SECTIONS:
+        yield (section,), getattr(settings, section)
+    for section in NAMED_SECTIONS:
+        for name, table in getattr(settings, section).items():
+            yield (section, name), table
+
+
+def _listing(settings: Settings) -> Iterator[str]:
+    """Give the lines of a settings file, each with where its value comes from."""
+    yield f"# {settings.file or 'no settings file: the defaults hold'}"
+    states = _key_states(settings)
+    for place, table in _tables(settings):
+        rows = []
+        for name, kind in kinds_of(type(table)).items():
+            value = getattr(table, name)
+            if value is not None:
+                line = settings.lines.get((*place, name))
+                shown = json.dumps(kind.show(value), ensure_ascii=False)
+                rows.append(f"{f'{name} = {shown}':<44} # {f'line {line}' if line else 'default'}")
+        if place[:1] == ("destinations",):
+            rows.append(f"# key: ({states[place[1]]})")
+        if place:
+            yield from ("", f"[{'.'.join(place)}]")
+        yield from rows
+
+
+def _document(settings: Settings) -> dict[str, object]:
+    """Return the same for programs: bytes, bits per second and seconds as numbers."""
+    values: dict[str, object] = {}
+    for place, table in _tables(settings):
+        target = values
+        for key in place:
+            target = target.setdefault(key, {})  # type: ignore[assignment] # tables within tables, all dicts
+        for name in kinds_of(type(table)):
+            target[name] = _plain(getattr(table, name))
+    return {
+        "file": _plain(settings.file),
+        "settings": values,
+        "lines": {".".join(place): line for place, line in settings.lines.items()},
+        "keys": _key_states(settings),
+    }
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return value.numerator
+    return str(value) if isinstance(value, Path | Fraction) else value
