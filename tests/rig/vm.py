@@ -72,7 +72,7 @@ class Machine:
 
 
 def find_program(name: str) -> str | None:
-    """The path of a program, looked for on the PATH and where systems hide such programs."""
+    """Find a program on the PATH or where systems keep those that are not for people's PATHs."""
     return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SYSTEM_FOLDERS))
 
 
@@ -86,7 +86,7 @@ def missing_programs() -> str | None:
 
 
 def fetch_kernel() -> Path:
-    """The folder with the guest's kernel and modules; downloads it into the cache the first time.
+    """Return the folder with the guest's kernel and modules; the first time this downloads them.
 
     Raises CannotStart with fetch-kernel's own line when that fails.
     """
@@ -97,7 +97,7 @@ def fetch_kernel() -> Path:
 
 
 def kernel_image(kernel: Path) -> Path:
-    """The image in a folder that fetch-kernel made."""
+    """Return the kernel image in a folder that fetch-kernel made, or raise CannotStart."""
     image = kernel / "boot" / f"vmlinuz-{kernel.name}"
     if not image.is_file() or not (kernel / "lib" / "modules" / kernel.name).is_dir():
         raise CannotStart(f"{kernel} is no kernel folder of fetch-kernel's (boot/vmlinuz-*, lib/modules/*)")
@@ -105,7 +105,7 @@ def kernel_image(kernel: Path) -> Path:
 
 
 def kernel_arguments(kernel: Path, modules: str) -> str:
-    """The kernel's command line; what follows `--` becomes guest-init's arguments."""
+    """Return the kernel's command line; what follows its `--` becomes guest-init's arguments."""
     words = [f"init={GUEST_INIT}", "--", str(kernel), *modules.split()]
     if any('"' in word for word in words):
         raise CannotStart(f'the kernel takes no path with a " in it: {GUEST_INIT}, {kernel}')
@@ -132,7 +132,7 @@ def _serve_files(cleanup: contextlib.ExitStack, socket_path: Path, directory: Pa
 
 
 def _qemu_command(machine: Machine, kernel: Path, sockets: Mapping[str, Path], artifacts: Path) -> list[str]:
-    """The QEMU command line: no default devices, one serial port (kernel log), one console (stdio)."""
+    """Return QEMU's command line: no default devices, a serial port (kernel log), a console (stdio)."""
     command = [
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-machine", "q35,usb=off,smbus=off,sata=off,hpet=off,memory-backend=ram",
@@ -152,12 +152,12 @@ def _qemu_command(machine: Machine, kernel: Path, sockets: Mapping[str, Path], a
 
 
 def _escaped(path: Path) -> str:
-    """A path as the value of a QEMU option, where a comma would end it."""
+    """Write a path as the value of a QEMU option, where a comma would end it."""
     return str(path).replace(",", ",,")
 
 
 def _guest_script(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> str:
-    """What the guest's shell runs: the command in `directory`, replacing the shell."""
+    """Return what the guest's shell runs: the command in `directory`, replacing the shell."""
     lines = [f"cd {shlex.quote(str(directory))} || exit {NEVER_REPORTED}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     return "\n".join([*lines, f"exec {shlex.join(command)}", ""])
@@ -197,7 +197,7 @@ def run(
         try:
             guest.wait(timeout)
         except subprocess.TimeoutExpired:
-            print(f"run-in-vm: stopped after {timeout:.0f} s", file=sys.stderr)
+            sys.stderr.write(f"run-in-vm: stopped after {timeout:.0f} s\n")
             return TIMED_OUT
         finally:
             guest.terminate()  # rather than kill: QEMU then puts the terminal back in order
@@ -230,7 +230,7 @@ def _parsed_arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """The command line; see the module's text."""
+    """Run what the command line says; see the module's text."""
     arguments = _parsed_arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing is left running
     machine = Machine(
@@ -249,7 +249,7 @@ def main() -> int:
                 arguments.command, artifacts, machine=machine, timeout=arguments.timeout, environment=environment
             )
         except CannotStart as problem:
-            print(f"run-in-vm: {problem}", file=sys.stderr)
+            sys.stderr.write(f"run-in-vm: {problem}\n")
             return NEVER_REPORTED
 
 

@@ -1,0 +1,63 @@
+"""Test pictures that can be recognised after any lossy path: capture, decode, record, play back.
+
+A live picture carries its number (0 to NUMBERS - 1, then from 0 again) as a row of black and
+white blocks along the top, so a test can tell lost, repeated and frozen frames from the pixels;
+and it flashes white in its lower right quarter for the first FLASH_SECONDS of every second of
+the device's clock, together with the beep of uac.py, so a test can measure audio/video sync.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg  # type: ignore[import-untyped]  # has a stub, but no py.typed to say so
+
+type Luma = npt.NDArray[np.uint8]  # (height, width)
+
+NUMBER_BITS = 5
+NUMBERS = 1 << NUMBER_BITS
+FLASH_SECONDS = 0.1
+JPEG_QUALITY = 75
+
+
+def live(width: int, height: int, number: int, *, flash: bool) -> Luma:
+    """Draw picture `number`, with the flash on or off."""
+    luma = np.linspace(40, 180, width, dtype=np.float32)[None, :].repeat(height, axis=0).astype(np.uint8)
+    bar = width * number // NUMBERS
+    luma[height // 4 :, bar : bar + max(4, width // 40)] = 230
+    if flash:
+        luma[height // 2 :, width // 2 :] = 255
+    for bit in range(NUMBER_BITS):
+        left, right = (width * column // NUMBER_BITS for column in (bit, bit + 1))
+        luma[: height // 8, left:right] = 235 if number >> bit & 1 else 16
+    return luma
+
+
+def no_signal(width: int, height: int) -> Luma:
+    """Draw what capture sticks show without an input: broad vertical bars that never change."""
+    bars = np.array([235, 210, 170, 145, 106, 81, 41, 16], dtype=np.uint8)
+    return bars[np.arange(width) * len(bars) // width][None, :].repeat(height, axis=0)
+
+
+def number_of(luma: Luma) -> int:
+    """Read the number that a live picture shows (in luma of any size from 40 pixels width on)."""
+    height, width = luma.shape
+    blocks = [luma[height // 16, width * (2 * bit + 1) // (2 * NUMBER_BITS)] for bit in range(NUMBER_BITS)]
+    return sum(1 << bit for bit, block in enumerate(blocks) if block > 128)
+
+
+def is_flashing(luma: Luma) -> bool:
+    """Tell whether a live picture's flash is on."""
+    height, width = luma.shape
+    return float(luma[height * 5 // 8 : height * 7 // 8, width * 5 // 8 : width * 7 // 8].mean()) > 215
+
+
+def jpeg(luma: Luma) -> bytes:
+    """Encode a picture as 4:2:2 JPEG, bluish, as webcams send it."""
+    rgb = np.dstack([luma, luma, luma // 2 + 64])
+    return bytes(simplejpeg.encode_jpeg(rgb, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="422"))
+
+
+def yuyv(luma: Luma) -> bytes:
+    """Pack a picture as grey YUYV (Y0 U Y1 V, two bytes a pixel)."""
+    packed = np.full((*luma.shape, 2), 128, dtype=np.uint8)
+    packed[:, :, 0] = luma
+    return packed.tobytes()

@@ -1,0 +1,172 @@
+"""A USB Audio Class 1.0 function: stereo 16-bit 48 kHz input over an isochronous endpoint.
+
+One packet per millisecond of the device's clock.  What the host has no transfer queued for is
+lost, as on real hardware.
+"""
+
+import array
+import math
+import struct
+from collections.abc import Iterator
+
+from tests.rig.usbip_device import ENDPOINT_IN, Delivery, Endpoint, Function, Setup, Stall, Transfer
+
+AUDIO, AUDIO_CONTROL, AUDIO_STREAMING = 1, 1, 2
+CS_INTERFACE, CS_ENDPOINT = 0x24, 0x25
+INPUT_ID, FEATURE_ID, OUTPUT_ID = 1, 2, 3
+LINE_TERMINAL, STREAMING_TERMINAL = 0x0603, 0x0101
+SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_RES = 0x01, *range(0x81, 0x85)
+
+RATE = 48_000
+FRAME_BYTES = 4  # two channels of 16 bits
+SECOND_BYTES = RATE * FRAME_BYTES
+PACKET_SECONDS = 0.001
+PACKET_FRAMES = RATE // 1000
+LONGEST_DEBT = 1.0  # seconds that the device may lag before it drops sound; real ones hold milliseconds,
+# but in an emulated guest this process itself may run late
+LEFT_HERTZ, RIGHT_HERTZ = 440, 880
+BEEP_SECONDS = 0.1
+
+
+def _one_second(audible: float) -> bytes:
+    """Make a second of tone (440 Hz left, 880 Hz right) that falls silent after the `audible` part of it."""
+    cycle_frames = RATE // math.gcd(RATE, LEFT_HERTZ, RIGHT_HERTZ)  # after this many both tones repeat
+    cycle = array.array(
+        "h",
+        (
+            int(12_000 * math.sin(2 * math.pi * hertz * index / RATE))
+            for index in range(cycle_frames)
+            for hertz in (LEFT_HERTZ, RIGHT_HERTZ)
+        ),
+    ).tobytes()
+    tone = cycle * int(SECOND_BYTES * audible / len(cycle))
+    return tone.ljust(SECOND_BYTES, b"\0")
+
+
+class AudioEndpoint(Endpoint):
+    """Streams a test sound; its attributes inject faults.
+
+    sound       "tone", "beep" (the tone for the first tenth of every second) or "silence"
+    drift_ppm   how much the device's sample clock runs fast against the host's
+    ragged      packets that break inside a stereo frame, after half a frame too many at the start
+    """
+
+    def __init__(self, address: int) -> None:
+        super().__init__(address)
+        self.sound = "tone"
+        self.drift_ppm = 0.0
+        self.ragged = False
+        self.packets_lost = 0
+        # Each three seconds long, so that a slice near either end of the middle one need not wrap.
+        self._sounds = {
+            "tone": _one_second(audible=1.0) * 3,
+            "beep": _one_second(audible=BEEP_SECONDS) * 3,
+            "silence": bytes(SECOND_BYTES) * 3,
+        }
+        self._position = 0  # of that packet, in frames within the second
+        self.reset()
+
+    def reset(self) -> None:
+        self._time: float | None = None  # when the packet after the last delivered one begins
+        self._break_early = True  # in a ragged stream: where the last packet ended
+
+    @property
+    def _packet_seconds(self) -> float:
+        return PACKET_SECONDS / (1 + self.drift_ppm / 1e6)
+
+    def next_due(self) -> float | None:
+        if not self.pending:
+            return None
+        return 0.0 if self._time is None else self._end_of_next(self._time)
+
+    def _end_of_next(self, begin: float) -> float:
+        """Return when the oldest transfer is full, if its first packet begins at `begin`."""
+        return begin + len(self.pending[0].packet_lengths) * self._packet_seconds
+
+    def serve(self, now: float) -> Iterator[tuple[Transfer, Delivery]]:
+        if not self.pending:
+            return
+        if self._time is None:
+            self._time = now
+            self._position = int(now % 1.0 * RATE)
+        if now - self._time > LONGEST_DEBT:
+            lost = int((now - self._time) / self._packet_seconds)
+            self.packets_lost += lost
+            self._advance(lost)
+        while self.pending and now >= self._end_of_next(self._time):
+            transfer = self.pending.popleft()
+            yield transfer, [self._packet() for _ in transfer.packet_lengths]
+
+    def _advance(self, packets: int) -> None:
+        self._time = (self._time or 0.0) + packets * self._packet_seconds
+        self._position = (self._position + packets * PACKET_FRAMES) % RATE
+
+    def _packet(self) -> bytes:
+        start, end = self._position * FRAME_BYTES, (self._position + PACKET_FRAMES) * FRAME_BYTES
+        if self.ragged:
+            start -= 2 * self._break_early
+            self._break_early = not self._break_early
+            end -= 2 * self._break_early
+        self._advance(1)
+        return self._sounds[self.sound][start + SECOND_BYTES : end + SECOND_BYTES]
+
+
+class AudioFunction(Function):
+    """Audio control and streaming interfaces around an AudioEndpoint.
+
+    With `claims_mono_96k` the descriptors say 96 kHz mono (the same bytes), as those of the
+    MS2109 do; the kernel knows that device by its id and corrects the claim.
+    """
+
+    interface_count = 2
+
+    def __init__(self, endpoint_number: int, *, claims_mono_96k: bool = False) -> None:
+        self.audio = AudioEndpoint(endpoint_number | ENDPOINT_IN)
+        self.endpoints = (self.audio,)
+        self._channels, self._rate = (1, 2 * RATE) if claims_mono_96k else (2, RATE)
+        self._muted = 0
+        self._volume = 0
+
+    # Descriptors
+
+    def descriptors(self, first_interface: int) -> bytes:
+        streaming = first_interface + 1
+        units = (
+            struct.pack("<BBBBHBBHBB", 12, CS_INTERFACE, 2, INPUT_ID, LINE_TERMINAL, 0, self._channels,
+                        3 if self._channels == 2 else 0, 0, 0)
+            + struct.pack("<7BB", 8, CS_INTERFACE, 6, FEATURE_ID, INPUT_ID, 1, 3, 0)  # master mute and volume
+            + struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, FEATURE_ID, 0)
+        )  # fmt: skip
+        packet_bytes = PACKET_FRAMES * FRAME_BYTES + 2 * FRAME_BYTES
+        return (
+            struct.pack("<8B", 8, 11, first_interface, 2, AUDIO, AUDIO_STREAMING, 0, 0)
+            + struct.pack("<9B", 9, 4, first_interface, 0, 0, AUDIO, AUDIO_CONTROL, 0, 0)
+            + struct.pack("<BBBHHBB", 9, CS_INTERFACE, 1, 0x0100, 9 + len(units), 1, streaming)
+            + units
+            + struct.pack("<9B", 9, 4, streaming, 0, 0, AUDIO, AUDIO_STREAMING, 0, 0)
+            + struct.pack("<9B", 9, 4, streaming, 1, 1, AUDIO, AUDIO_STREAMING, 0, 0)
+            + struct.pack("<BBBBBH", 7, CS_INTERFACE, 1, OUTPUT_ID, 1, 1)  # PCM
+            + struct.pack("<8B", 11, CS_INTERFACE, 2, 1, self._channels, 2, 16, 1)
+            + self._rate.to_bytes(3, "little")
+            + struct.pack("<BBBBHBBB", 9, 5, self.audio.address, 5, packet_bytes, 4, 0, 0)  # every millisecond
+            + struct.pack("<BBBBBH", 7, CS_ENDPOINT, 1, 0, 0, 0)
+        )
+
+    # Class requests
+
+    def control(self, setup: Setup, data: bytes) -> bytes:
+        if setup.index >> 8 != FEATURE_ID:
+            raise Stall
+        is_mute = setup.value >> 8 == 1
+        if setup.request == SET_CUR:
+            if is_mute:
+                self._muted = data[0]
+            else:
+                self._volume = int.from_bytes(data, "little", signed=True)
+            return b""
+        if is_mute and setup.request == GET_CUR:
+            return bytes([self._muted])
+        levels = {GET_CUR: self._volume, GET_MIN: -0x1000, GET_MAX: 0, GET_RES: 0x100}
+        if is_mute or setup.request not in levels:
+            raise Stall
+        return levels[setup.request].to_bytes(2, "little", signed=True)

@@ -1,0 +1,260 @@
+"""A USB Video Class 1.1 function: one input, one bulk streaming endpoint.
+
+The endpoint sits in alternate setting 0, which is how UVC says "bulk": the kernel's uvcvideo
+starts a stream by queueing transfers and stops it by clearing the endpoint's halt.  (Most real
+cameras use isochronous endpoints; above the driver, nothing can tell the difference.)
+"""
+
+import collections
+import dataclasses
+import functools
+import itertools
+import struct
+import uuid
+from collections.abc import Iterator, Sequence
+
+from tests.rig import pictures
+from tests.rig.usbip_device import ENDPOINT_IN, Delivery, Endpoint, Function, Setup, Stall, Transfer
+
+VIDEO, VIDEO_CONTROL, VIDEO_STREAMING = 0x0E, 1, 2
+CS_INTERFACE = 0x24
+CAMERA_TERMINAL, STREAMING_TERMINAL = 0x0201, 0x0101
+INPUT_ID, PROCESSING_ID, OUTPUT_ID = 1, 2, 3
+SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_RES, GET_LEN, GET_INFO, GET_DEF = 0x01, *range(0x81, 0x88)
+PROBE, COMMIT = 1, 2
+BRIGHTNESS = 2
+CLOCK_FREQUENCY = 27_000_000
+PAYLOAD_SIZE = 32 * 512  # the most that uvcvideo puts into one bulk transfer
+HEADER_SIZE = 6  # length, flags, presentation time
+END_OF_HEADER, HAS_PTS, END_OF_FRAME = 0x80, 0x04, 0x02
+
+MJPEG, YUYV = "MJPEG", "YUYV"
+YUYV_GUID = uuid.UUID("32595559-0000-0010-8000-00aa00389b71")
+
+
+@dataclasses.dataclass(frozen=True)
+class Mode:
+    """One picture format and size, with the frame rates it is offered at (the first is the default)."""
+
+    encoding: str
+    width: int
+    height: int
+    rates: tuple[int, ...] = (30,)
+
+    @property
+    def intervals(self) -> list[int]:
+        """The frame intervals it is offered at, in 100 ns."""
+        return [10_000_000 // rate for rate in self.rates]
+
+    @property
+    def frame_size(self) -> int:
+        """The most bytes that one frame can have."""
+        return self.width * self.height * 2
+
+
+class VideoEndpoint(Endpoint):
+    """Streams test pictures at the committed mode's rate; its attributes inject faults.
+
+    picture     "live", "frozen" (the last live picture repeats) or "no-signal"
+    slowdown    3.0 delivers a third of the nominal rate
+    corrupt     damage every JPEG's data, leaving its markers and the USB framing intact
+    truncate    cut every frame short at half its length
+    """
+
+    def __init__(self, address: int, mode: Mode) -> None:
+        super().__init__(address)
+        self.picture = "live"
+        self.slowdown = 1.0
+        self.corrupt = False
+        self.truncate = False
+        self.frames_sent = 0
+        self.frames_dropped = 0  # due while the host had not yet taken the one before
+        self.commit(mode, mode.intervals[0])
+
+    def commit(self, mode: Mode, interval: int) -> None:
+        """Stream this mode from now on, one frame every `interval` (100 ns)."""
+        self.mode = mode
+        self._interval = interval / 10_000_000
+        self.reset()
+
+    def reset(self) -> None:
+        self._payloads: collections.deque[bytes] = collections.deque()
+        self._due: float | None = None
+        self._number = itertools.count()
+        self._last_number = 0
+        self._toggle = 0
+
+    def next_due(self) -> float | None:
+        if not self.pending:
+            return None
+        return 0.0 if self._payloads or self._due is None else self._due
+
+    def serve(self, now: float) -> Iterator[tuple[Transfer, Delivery]]:
+        if not self.pending:
+            return
+        if self._due is None or now >= self._due:
+            self._start_frame(now)
+        while self.pending and self._payloads:
+            yield self.pending.popleft(), self._payloads.popleft()
+
+    def _start_frame(self, now: float) -> None:
+        interval = self._interval * self.slowdown
+        self._due = max((self._due or now) + interval, now)
+        number = next(self._number)
+        if self._payloads:
+            self.frames_dropped += 1
+            return
+        self.frames_sent += 1
+        self._payloads.extend(self._split(self._frame(number, now), now))
+
+    def _frame(self, number: int, now: float) -> bytes:
+        mode = self.mode
+        if self.picture == "live":
+            self._last_number = number % pictures.NUMBERS
+        flash = self.picture == "live" and now % 1.0 < pictures.FLASH_SECONDS
+        data = _encoded(mode, None if self.picture == "no-signal" else self._last_number, flash=flash)
+        if self.corrupt and mode.encoding == MJPEG:
+            data = _damaged(data)
+        return data[: len(data) // 2] if self.truncate else data
+
+    def _split(self, data: bytes, now: float) -> Iterator[bytes]:
+        """Cut the frame into UVC payloads, each at most one transfer long."""
+        self._toggle ^= 1
+        clock = int(now * CLOCK_FREQUENCY) & 0xFFFFFFFF
+        room = PAYLOAD_SIZE - HEADER_SIZE
+        for start in range(0, len(data), room):
+            flags = END_OF_HEADER | HAS_PTS | self._toggle
+            if start + room >= len(data):
+                flags |= END_OF_FRAME
+            yield struct.pack("<BBI", HEADER_SIZE, flags, clock) + data[start : start + room]
+
+
+@functools.cache
+def _encoded(mode: Mode, number: int | None, *, flash: bool) -> bytes:
+    """Return live picture `number`, or the "no signal" one for None, as it goes over the wire."""
+    if number is None:
+        luma = pictures.no_signal(mode.width, mode.height)
+    else:
+        luma = pictures.live(mode.width, mode.height, number, flash=flash)
+    return pictures.jpeg(luma) if mode.encoding == MJPEG else pictures.yuyv(luma)
+
+
+def _damaged(jpeg: bytes) -> bytes:
+    """Return the JPEG with its middle third of entropy-coded data overwritten."""
+    third = len(jpeg) // 3
+    return jpeg[:third] + bytes(byte & 0x7F ^ 0x55 for byte in jpeg[third : 2 * third]) + jpeg[2 * third :]
+
+
+class VideoFunction(Function):
+    """Video control and streaming interfaces around a VideoEndpoint."""
+
+    interface_count = 2
+
+    def __init__(self, endpoint_number: int, modes: Sequence[Mode]) -> None:
+        self._formats = [list(group) for _, group in itertools.groupby(modes, key=lambda mode: mode.encoding)]
+        self.video = VideoEndpoint(endpoint_number | ENDPOINT_IN, self._formats[0][0])
+        self.endpoints = (self.video,)
+        self._probe = self._negotiated(1, 1, 0)
+        self._brightness = 128
+        self._control_interface = 0
+
+    # Descriptors
+
+    def descriptors(self, first_interface: int) -> bytes:
+        self._control_interface = first_interface
+        streaming = first_interface + 1
+        return (
+            struct.pack("<8B", 8, 11, first_interface, 2, VIDEO, 3, 0, 0)
+            + struct.pack("<9B", 9, 4, first_interface, 0, 0, VIDEO, VIDEO_CONTROL, 0, 0)
+            + self._control_descriptors(streaming)
+            + struct.pack("<9B", 9, 4, streaming, 0, 1, VIDEO, VIDEO_STREAMING, 0, 0)
+            + self._streaming_descriptors()
+            + struct.pack("<BBBBHB", 7, 5, self.video.address, 2, 512, 0)
+        )
+
+    def _control_descriptors(self, streaming: int) -> bytes:
+        terminal = struct.pack("<BBBBHBBHHHB3x", 18, CS_INTERFACE, 2, INPUT_ID, CAMERA_TERMINAL, 0, 0, 0, 0, 0, 3)
+        processing = struct.pack("<BBBBBHBHBB", 12, CS_INTERFACE, 5, PROCESSING_ID, INPUT_ID, 0, 2, 1, 0, 0)
+        output = struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, PROCESSING_ID, 0)
+        units = terminal + processing + output
+        header = struct.pack("<BBBHHIBB", 13, CS_INTERFACE, 1, 0x0110, 13 + len(units), CLOCK_FREQUENCY, 1, streaming)
+        return header + units
+
+    def _streaming_descriptors(self) -> bytes:
+        body = b"".join(self._format_descriptors(index, modes) for index, modes in enumerate(self._formats, 1))
+        count = len(self._formats)
+        size = 13 + count
+        header = struct.pack(
+            f"<BBBBHBBBBBBB{count}x", size, CS_INTERFACE, 1, count, size + len(body), self.video.address,
+            0, OUTPUT_ID, 0, 0, 0, 1,
+        )  # fmt: skip
+        return header + body
+
+    def _format_descriptors(self, index: int, modes: list[Mode]) -> bytes:
+        if modes[0].encoding == MJPEG:
+            description = struct.pack("<11B", 11, CS_INTERFACE, 6, index, len(modes), 1, 1, 0, 0, 0, 0)
+            frame_type = 7
+        else:
+            description = (
+                struct.pack("<5B", 27, CS_INTERFACE, 4, index, len(modes))
+                + YUYV_GUID.bytes_le
+                + struct.pack("<6B", 16, 1, 0, 0, 0, 0)
+            )
+            frame_type = 5
+        for number, mode in enumerate(modes, 1):
+            rate = mode.frame_size * 8 * max(mode.rates)
+            description += struct.pack(
+                f"<BBBBBHHIIIIB{len(mode.rates)}I", 26 + 4 * len(mode.rates), CS_INTERFACE, frame_type, number, 0,
+                mode.width, mode.height, rate // 10, rate, mode.frame_size, mode.intervals[0],
+                len(mode.rates), *mode.intervals,
+            )  # fmt: skip
+        return description + struct.pack("<6B", 6, CS_INTERFACE, 13, 1, 1, 4)
+
+    # Class requests
+
+    def control(self, setup: Setup, data: bytes) -> bytes:
+        selector, entity = setup.value >> 8, setup.index >> 8
+        if setup.interface == self._control_interface:
+            if (entity, selector) == (PROCESSING_ID, BRIGHTNESS):
+                return self._brightness_control(setup, data)
+        elif selector in (PROBE, COMMIT):
+            return self._stream_control(setup, selector, data)
+        raise Stall
+
+    def _brightness_control(self, setup: Setup, data: bytes) -> bytes:
+        if setup.request == SET_CUR:
+            self._brightness = int.from_bytes(data, "little", signed=True)
+            return b""
+        values = {GET_CUR: self._brightness, GET_MIN: 0, GET_MAX: 255, GET_RES: 1, GET_DEF: 128, GET_LEN: 2}
+        if setup.request == GET_INFO:
+            return b"\3"  # can be read and written
+        if setup.request not in values:
+            raise Stall
+        return values[setup.request].to_bytes(2, "little")
+
+    def _stream_control(self, setup: Setup, selector: int, data: bytes) -> bytes:
+        if setup.request == GET_INFO:
+            return b"\3"
+        if setup.request == GET_LEN:
+            return len(self._probe).to_bytes(2, "little")
+        if setup.request != SET_CUR:
+            return self._probe
+        _, format_index, frame_index, interval = struct.unpack_from("<HBBI", data)
+        self._probe = self._negotiated(format_index, frame_index, interval)
+        if selector == COMMIT:
+            mode = self._mode(format_index, frame_index)
+            self.video.commit(mode, struct.unpack_from("<I", self._probe, 4)[0])
+        return b""
+
+    def _mode(self, format_index: int, frame_index: int) -> Mode:
+        modes = self._formats[min(max(format_index, 1), len(self._formats)) - 1]
+        return modes[min(max(frame_index, 1), len(modes)) - 1]
+
+    def _negotiated(self, format_index: int, frame_index: int, interval: int) -> bytes:
+        """Return the probe/commit structure (UVC 1.1, 34 bytes) for what was asked, or the nearest to it."""
+        mode = self._mode(format_index, frame_index)
+        nearest = min(mode.intervals, key=lambda offered: abs(offered - interval)) if interval else mode.intervals[0]
+        return struct.pack(
+            "<HBBIHHHHHIIIBBBB", 1, format_index, frame_index, nearest, 0, 0, 0, 0, 0, mode.frame_size,
+            PAYLOAD_SIZE, CLOCK_FREQUENCY, 3, 0, 0, 0,
+        )  # fmt: skip
