@@ -83,7 +83,7 @@ def parse_size(value: str | int) -> int:
 
 
 def format_size(size: int) -> str:
-    """Return `size` bytes exactly, in the unit that takes the fewest characters: "2 GB", "500 MiB"."""
+    """Return `size` bytes exactly, in the unit that takes the fewest digits: "2 GB", "500 MiB"."""
     return _format(size, _SIZE_UNITS)
 
 
@@ -137,13 +137,13 @@ def _parse(value: str | int, units: dict[str, int], allowed: str) -> int:
 
 
 def _format(value: int, units: dict[str, int]) -> str:
-    """Return the shortest exact way to write `value`, the larger unit where two are as short."""
+    """Return the exact way to write `value` with the fewest digits, in the larger unit where two have as many."""
     candidates = []
     for unit, factor in units.items():
         number = Fraction(value, factor)
         if value >= factor or factor == 1:
             candidates.append((_decimal(number), unit, factor))
-    return "{} {}".format(*min(candidates, key=lambda found: (len(found[0]), -found[2]))[:2])
+    return "{} {}".format(*min(candidates, key=lambda found: (len(found[0].replace(".", "")), -found[2]))[:2])
 
 
 def _decimal(number: Fraction) -> str:

@@ -82,7 +82,8 @@ class _Reader:
     def _check_profile_name(self, raw: Mapping[str, object], fields: Mapping[str, Any]) -> None:
         video, profiles = fields.get("video"), fields["profiles"]
         # A profile with a problem of its own is missing from `profiles`; it is not unknown for that.
-        known = {*profiles, *cast("Mapping[str, object]", raw.get("profiles") or {})}
+        tables = raw.get("profiles")
+        known = {*profiles, *(tables if isinstance(tables, dict) else ())}
         if video is not None and video.profile not in known:
             near = did_you_mean(video.profile, known)
             self._problem(("video", "profile"), f"must be a profile: {', '.join(profiles)}{near}", video.profile)
@@ -124,7 +125,7 @@ class _Reader:
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
         if isinstance(result, Profile):
             for name, sentence in result.problems():
-                self._problem((*path, name) if name in raw else path, sentence)
+                self._problem((*path, name) if name in raw else path, sentence, raw.get(name))
         return result
 
     def _values(

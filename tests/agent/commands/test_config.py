@@ -1,0 +1,131 @@
+"""`liput config`: what it prints, for people and for programs, and its exit status."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.commands.config import config_command
+from config import settings as settings_module
+from config.errors import SettingsError
+from config.reader import read_settings
+from config.schema import Settings
+
+KEY = "hush-1234-abcd-5678"
+TEXT = """[archive]
+reserve = "3 GB"
+[destinations.youtube]
+url = "rtmps://a.example/live2"
+[destinations.kampus]
+url = "rtmp://b.example/live"
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home folder of its own, in which nobody has settings."""
+    for variable in ("LIPUT_CONFIG", "XDG_CONFIG_HOME", "XDG_VIDEOS_DIR", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(settings_module, "SYSTEM_FILE", tmp_path / "etc" / "liput.toml")
+    return tmp_path
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    folder = home / ".config" / "liput"
+    folder.mkdir(parents=True)
+    (folder / "keys.toml").write_text(f'youtube = "{KEY}"')
+    (folder / "keys.toml").chmod(0o600)
+    (folder / "liput.toml").write_text(TEXT)
+    return folder / "liput.toml"
+
+
+def run(*arguments: str, config: Path | None = None) -> Result:
+    return CliRunner().invoke(config_command, arguments, obj=config)
+
+
+def test_show_prints_a_settings_file_with_where_each_value_comes_from(file: Path) -> None:
+    result = run("show")
+    assert result.exit_code == 0
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0] == f"# {file}"
+    assert 'reserve = "3 GB" # line 2' in lines
+    assert 'language = "id" # default' in lines
+    assert lines.count("# key: (set)") == lines.count("# key: (missing)") == 1
+    assert KEY not in result.output
+    shown, loaded = read_settings(result.stdout, file), read_settings(TEXT, file)
+    assert (shown.archive, shown.profiles, shown.destinations) == (loaded.archive, loaded.profiles, loaded.destinations)
+
+
+def test_show_as_json_gives_numbers_and_origins(file: Path, home: Path) -> None:
+    document = json.loads(run("show", "--json").stdout)
+    assert document["file"] == str(file)
+    assert document["settings"]["archive"] == {"path": str(home / "Videos" / "Liput"), "reserve": 3_000_000_000}
+    assert document["settings"]["profiles"]["1080p30"]["video_bitrate"] == 4_500_000
+    assert document["settings"]["profiles"]["1080p30"]["fps"] == 30
+    assert document["lines"]["archive.reserve"] == 2
+    assert document["keys"] == {"youtube": "set", "kampus": "missing"}
+    assert KEY not in json.dumps(document)
+
+
+def test_show_says_so_when_the_keys_are_open_to_others(file: Path) -> None:
+    file.with_name("keys.toml").chmod(0o644)
+    assert "# key: (unreadable)" in run("show").stdout
+
+
+def test_show_passes_on_what_is_wrong(tmp_path: Path) -> None:
+    result = run("show", config=tmp_path / "none.toml")
+    assert isinstance(result.exception, SettingsError)
+
+
+def test_check_is_content_with_right_settings(file: Path) -> None:
+    file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"')
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (0, f"{file}: nothing wrong\n")
+
+
+def test_check_without_any_file_is_content(home: Path) -> None:
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (0, "the defaults: nothing wrong\n")
+
+
+def test_check_gives_each_problem_its_line(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[general]\nroms = 1\nroom = 1\n")
+    for result in (run("check", str(wrong)), run("check", config=wrong)):
+        assert result.exit_code == 2
+        assert result.stdout.splitlines() == [
+            'wrong.toml, line 2: unknown key "roms" in [general]; did you mean "room"?',
+            "wrong.toml, line 3: [general] room = 1: must be text in quotes",
+        ]
+
+
+def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
+    file.write_text(TEXT + 'ca_file = "ca.pem"\n')
+    result = run("check")
+    assert result.exit_code == 2
+    assert result.stdout.splitlines() == [
+        f'[destinations.kampus]: {file.with_name("keys.toml")} holds no key "kampus"',
+        f"[destinations.kampus]: there is no ca_file {file.with_name('ca.pem')}",
+    ]
+    file.with_name("keys.toml").chmod(0o644)
+    result = run("check")
+    assert result.exit_code == 2
+    assert result.stdout.endswith(f": chmod 600 '{file.with_name('keys.toml')}'\n")
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_path_is_the_file_in_force(file: Path, tmp_path: Path) -> None:
+    assert run("path").stdout == f"{file}\n"
+    assert run("path", config=tmp_path / "other.toml").stdout == f"{tmp_path / 'other.toml'}\n"
+    file.unlink()
+    result = run("path")
+    assert result.stdout == f"{file}\n"
+    assert "no settings file" in result.stderr
+
+
+def test_default_is_a_file_that_changes_nothing(home: Path) -> None:
+    settings = read_settings(run("default").stdout, home / "liput.toml")
+    assert settings.profiles == Settings().profiles

@@ -1,0 +1,304 @@
+"""Loading settings: where they are looked for, what they may hold, and what is said about mistakes."""
+
+import json
+import math
+import re
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import settings as settings_module
+from config.errors import SettingsError, UsageError
+from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
+from config.schema import BUILT_IN_PROFILES, Profile, Settings
+from config.settings import default_text, find_file, load_settings, user_file
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a home folder of its own, in which nobody has settings."""
+    for variable in ("LIPUT_CONFIG", "XDG_CONFIG_HOME", "XDG_VIDEOS_DIR", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(settings_module, "SYSTEM_FILE", tmp_path / "etc" / "liput.toml")
+    (tmp_path / "home").mkdir()
+    return tmp_path / "home"
+
+
+def problems_of(text: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(text, Path("/somewhere/liput.toml"))
+    assert caught.value.hint == "edit /somewhere/liput.toml"
+    return caught.value.message.split("\n")
+
+
+def write(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def test_without_a_file_the_defaults_hold(home: Path) -> None:
+    settings = load_settings()
+    assert settings == Settings()
+    assert settings.archive.path == home / "Videos" / "Liput"
+    assert settings.profile() == BUILT_IN_PROFILES["1080p30"]
+    assert settings.file is None
+
+
+def test_the_first_file_that_exists_is_the_one(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = write(tmp_path / "etc" / "liput.toml", 'general.room = "system"')
+    assert load_settings().general.room == "system"
+    user = write(home / ".config" / "liput" / "liput.toml", 'general.room = "user"')
+    assert load_settings().general.room == "user"
+    assert find_file() == user_file() == user
+    named = write(tmp_path / "named.toml", 'general.room = "environment"')
+    monkeypatch.setenv("LIPUT_CONFIG", str(named))
+    assert load_settings().general.room == "environment"
+    assert load_settings(system).general.room == "system"
+
+
+def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="there is no settings file"):
+        load_settings(tmp_path / "nowhere.toml")
+    monkeypatch.setenv("LIPUT_CONFIG", str(tmp_path / "nowhere.toml"))
+    with pytest.raises(SettingsError, match="there is no settings file"):
+        load_settings()
+
+
+def test_a_file_that_is_no_text_or_no_file_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="is not UTF-8 text"):
+        load_settings(tmp_path / "binary")
+    with pytest.raises(SettingsError, match=r"cannot read the settings file .*: Is a directory"):
+        load_settings(tmp_path)
+
+
+def test_the_reference_file_says_what_the_defaults_are(home: Path) -> None:
+    settings = read_settings(default_text(), home / "liput.toml")
+    assert msgspec.structs.replace(settings, file=None, lines={}) == Settings()
+
+
+def test_the_reference_file_shows_every_setting() -> None:
+    # Its examples (lines that hold a commented setting) must be right as well.
+    text = re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", default_text())
+    settings = read_settings(text, Path("/liput.toml"))
+    shown = {place if len(place) < 3 else (place[0], place[2]) for place in settings.lines}
+    expected: set[tuple[str, ...]] = {(name,) for name in kinds_of(Settings)}
+    for section in SECTIONS:
+        expected |= {(section, name) for name in kinds_of(type(getattr(settings, section)))}
+    for section, struct in NAMED_SECTIONS.items():
+        expected |= {(section, name) for name in kinds_of(struct)}
+    assert shown == expected
+    assert set(settings.destinations) == {"youtube", "kampus"}
+
+
+def test_a_file_changes_single_fields_and_adds_profiles() -> None:
+    settings = read_settings(
+        """
+        video.profile = "aula"
+        profiles.1080p30.video_bitrate = "6M"
+        [profiles.aula]
+        width = 1920
+        height = 1080
+        fps = "30000/1001"
+        video_bitrate = 5_000_000
+        maxrate = "7500k"
+        keyframe_s = 1
+        """,
+        Path("/etc/liput/liput.toml"),
+    )
+    assert settings.profile("1080p30") == msgspec.structs.replace(BUILT_IN_PROFILES["1080p30"], video_bitrate=6_000_000)
+    assert settings.profile("1080p30").max_bitrate == 6_000_000
+    aula = settings.profile()
+    assert aula == Profile(
+        width=1920, height=1080, fps=Fraction(30000, 1001), video_bitrate=5_000_000, maxrate=7_500_000, keyframe_s=1.0
+    )
+    assert (aula.max_bitrate, aula.keyframe_frames) == (7_500_000, 29)
+    assert settings.lines["profiles", "aula", "fps"] == 7
+    assert set(settings.profiles) == {*BUILT_IN_PROFILES, "aula"}
+
+
+def test_relative_paths_count_from_the_settings_file(home: Path) -> None:
+    settings = read_settings(
+        """
+        keys_file = "private/keys.toml"
+        archive.path = "~/rekaman"
+        destinations.kampus = { url = "rtmps://live.example/app/", ca_file = "ca.pem" }
+        """,
+        Path("/etc/liput/liput.toml"),
+    )
+    assert settings.keys_file == Path("/etc/liput/private/keys.toml")
+    assert settings.archive.path == home / "rekaman"
+    assert settings.destinations["kampus"].ca_file == Path("/etc/liput/ca.pem")
+    assert settings.destinations["kampus"].url == "rtmps://live.example/app"
+
+
+def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
+    assert problems_of('[general]\nroom = "A"\n\n[profiles.1080p30]\nheigth = 1080\n') == [
+        'liput.toml, line 5: unknown key "heigth" in [profiles.1080p30]; did you mean "height"?'
+    ]
+    assert problems_of('[archiv]\npath = "/x"\n') == [
+        'liput.toml, line 1: unknown key "archiv" at the top level; did you mean "archive"?'
+    ]
+    assert problems_of("zzzz = 1") == ['liput.toml, line 1: unknown key "zzzz" at the top level']
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("general.room = 5", "[general] room = 5: must be text in quotes"),
+        ("general = 5", "general: must be a table, [general]"),
+        ('general.language = "ID"', '[general] language = "ID": must be one of id, en; did you mean "id"?'),
+        ("archive.path = ''", '[archive] path = "": must be a path in quotes'),
+        ("archive.path = '~nobody-by-that-name/x'", "names a home folder that does not exist"),
+        ("archive.reserve = '2 Gb/s'", 'must be a size such as "2 GB" or "500 MiB", or a number of bytes'),
+        ("archive.reserve = true", "[archive] reserve = true: must be a size"),
+        ("archive.reserve = -1", "must be a size"),
+        ("recording.sync_s = '1h'", "must be seconds, from 0.1 to 10"),
+        ("recording.sync_s = nan", "must be seconds, from 0.1 to 10"),
+        ("recording.sync_s = false", "must be seconds, from 0.1 to 10"),
+        ("profiles.720p30.width = 721", "must be an even integer from 64 to 7680"),
+        ("profiles.720p30.width = 1280.0", "must be an even integer from 64 to 7680"),
+        ("profiles.720p30.audio_channels = 6", "must be an integer from 1 to 2"),
+        ("profiles.720p30.fps = 29.97", 'must be frames per second: an integer, or a fraction such as "30000/1001"'),
+        ("profiles.720p30.fps = '1/2'", "must be from 1 to 120 frames per second"),
+        ("profiles.720p30.video_bitrate = '4 MB/s'", 'must be a bit rate such as "4500k" or "4.5 Mbit/s"'),
+        ("profiles.720p30.video_bitrate = 4500", "must be from 10 kbit/s to 200 Mbit/s"),
+        ("profiles.720p30.maxrate = '1M'", 'maxrate = "1M": must not be below video_bitrate, 2.5 Mbit/s'),
+        ("profiles.720p30.preset = 'veryfst'", 'did you mean "veryfast"?'),
+        ("profiles.x.width = 640", "[profiles.x] lacks height, fps, video_bitrate"),
+        ("profiles.'a/b'.width = 640", "a name in [profiles] consists of letters, digits, - and _"),
+        ("profiles = 1", "profiles: must be tables, [profiles.NAME]"),
+        ("video.profile = '1080p3'", 'did you mean "1080p30"?'),
+        ("destinations.x.ca_file = '/ca.pem'", "[destinations.x] lacks url"),
+        ("destinations.x = 'rtmp://h/a'", "must be a table, [destinations.x]"),
+    ],
+)
+def test_a_wrong_value_says_what_is_allowed(text: str, problem: str) -> None:
+    found = problems_of(f"\n{text}")
+    assert len(found) == 1
+    assert found[0].startswith("liput.toml, line 2: ")
+    assert problem in found[0]
+
+
+def test_every_problem_is_listed_in_the_order_of_the_file() -> None:
+    found = problems_of("[video]\nprofile = 1\n[general]\nroms = 1\nroom = 2\n[profiles.x]\nwidth = 1\n")
+    assert [problem.partition(": ")[0] for problem in found] == [f"liput.toml, line {line}" for line in (2, 4, 5, 6, 7)]
+
+
+def test_a_profile_with_a_problem_is_not_called_unknown_as_well() -> None:
+    assert len(problems_of("video.profile = 'x'\nprofiles.x.width = 1\nprofiles.x.height = 1\n")) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a = \n", 1), ("[general]\nroom = 'a\n", 2), ("\n\n[general\n", 3), ("a = 1\na = 2\n", 2), ("x = [\n1,\n", 2)],
+)
+def test_a_file_that_is_not_toml_names_the_line(text: str, line: int) -> None:
+    (problem,) = problems_of(text)
+    assert problem.startswith(f"liput.toml, line {line}: not TOML: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[destinations.youtube]\nurl = 'rtmp://h/a'\nkey = 'hush-hush'",
+        "[destinations.youtube]\nurl = 'rtmp://h/a'\nstream_key = 'hush-hush'",
+        "[keys]\nyoutube = 'hush-hush'",
+        "keys = 'hush-hush'",
+        "destinations.key = 'hush-hush'",
+    ],
+)
+def test_a_key_in_the_settings_is_refused_with_where_it_belongs(text: str) -> None:
+    (problem,) = problems_of(text)
+    assert "write it into the file of keys" in problem
+    assert "hush" not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtmp://user:hush@h/a",
+        "rtmp://hush@h/a",
+        "rtmp://h/a?token=hush",
+        "rtmp://h/a#hush",
+        "http://h/hush",
+        "rtmp://h",
+        "rtmp:///hush",
+        "rtmp://h:0/hush",
+        "rtmp://h:99999/hush",
+        "rtmp://[h/hush",
+        "rtmp://h/a hush",
+        "rtmp://h/a\\u0000hush",
+        "",
+    ],
+)
+def test_an_address_that_is_wrong_or_holds_a_secret_is_refused_unseen(url: str) -> None:
+    (problem,) = problems_of(f'destinations.youtube.url = "{url}"')
+    assert problem.startswith("liput.toml, line 1: [destinations.youtube] url: must ")
+    assert "hush" not in problem
+
+
+def test_an_unknown_profile_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match='there is no profile "1080p3"; did you mean "1080p30"') as caught:
+        Settings().profile("1080p3")
+    assert "720p30" in caught.value.hint
+
+
+NAMES = st.sampled_from(
+    [
+        *SECTIONS,
+        *NAMED_SECTIONS,
+        *kinds_of(Profile),
+        "url",
+        "ca_file",
+        "path",
+        "reserve",
+        "profile",
+        "key",
+        "1080p30",
+        "x",
+        "é",
+        "",
+    ]
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.integers(),
+        st.floats(),
+        st.booleans(),
+        st.text(max_size=8),
+        st.dates(),
+        st.sampled_from(["4M", "rtmp://h/a", "~"]),
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=8,
+)
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(member)}" for key, member in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return str(value) if isinstance(value, date) else json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=4))
+def test_whatever_a_file_holds_each_problem_has_its_line(document: dict[str, object]) -> None:
+    text = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in document.items())
+    try:
+        settings = read_settings(text, Path("/etc/liput.toml"))
+    except SettingsError as error:
+        for problem in error.message.split("\n"):
+            assert re.match(r"liput.toml, line [1-9]\d*: (?!not TOML)", problem), problem
+    else:
+        assert isinstance(settings, Settings)
