@@ -1,0 +1,342 @@
+"""Files as sources: whatever PyAV opens, delivered as a camera or a microphone would deliver it, paced or unpaced.
+
+Media time 0 is where the file begins, for its pictures and its sound alike, so the two stay together even where one
+starts later. Files keep their own timestamps, also those of a varying rate.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Discard, Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from capture.convert import FrameConverter, matrix_of
+from capture.jpeg import JpegDecoder
+from capture.pacing import Pace
+from capture.pictures import fit
+from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, Samples, SourceEnded, VideoFormat
+from config.errors import MediaError
+from devices.clock import NANOSECONDS
+
+_MICROSECOND_NS = 1000
+_USUAL_RATE = Fraction(30)
+_SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
+_BLOCK_FRAMES = 1024
+_MAX_CHANNELS = 2
+_NOT_OURS = "a picture of another source"
+_JITTER_NS = NANOSECONDS // 20
+"""Sound whose timestamps are off by less is continuous: containers round them to milliseconds."""
+
+
+class FileVideoSource:
+    """The pictures of a file, scaled down to fit `max_width` x `max_height`.
+
+    MJPEG stays compressed until `decode`; everything else is decoded as it is read, in the order of display.
+    """
+
+    def __init__(self, path: Path, pace: Pace, *, max_width: int | None = None, max_height: int | None = None) -> None:
+        self.name = path.name
+        self._path = path
+        self._pace = pace
+        self._limits = max_width, max_height
+        self._file: _OpenFile | None = None
+        self._pictures: _Pictures | None = None
+        self._delivery: _Delivery[bytes | VideoFrame] | None = None
+
+    def open(self) -> VideoFormat:
+        """Open the file; raises MediaError when it holds no pictures that can be decoded."""
+        self._file = _OpenFile(self._path)
+        stream = self._file.video()
+        width, height = _display_size(stream)
+        limits = self._limits[0] or width, self._limits[1] or height
+        rate = _nominal_rate(stream)
+        if stream.codec_context.name == "mjpeg" and (width, height) == (stream.width, stream.height):
+            self._pictures = _JpegPictures(self._file, stream, limits)
+        else:
+            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits))
+        timed = _timed(self._pictures.payloads(), self._file, stream, round(NANOSECONDS / rate))
+        self._delivery = _Delivery(self._pace, "video", timed)
+        return VideoFormat(self._pictures.width, self._pictures.height, rate, self._pictures.matrix)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture when its time has come; raises SourceEnded after the last."""
+        if self._delivery is None:
+            raise SourceEnded
+        item = self._delivery.next(timeout_s)
+        return None if item is None else Frame(*item)
+
+    def decode(self, frame: Frame) -> VideoFrame:
+        """Return the picture, not to be written to; raises MediaError when it is damaged."""
+        if self._pictures is None:
+            raise MediaError(f"{self._path} is not open")
+        return self._pictures.decode(frame.payload)
+
+    def close(self) -> None:
+        """Close the file; no other track waits for this one any more."""
+        self._pace.finish("video")
+        self._delivery = None
+        if self._file is not None:
+            self._file.close()
+
+
+class FileAudioSource:
+    """The sound of a file at 48 kHz, mono or stereo as it is there (more channels become stereo), or as asked."""
+
+    def __init__(self, path: Path, pace: Pace, *, channels: int | None = None) -> None:
+        self.name = path.name
+        self.channels = channels or _MAX_CHANNELS
+        self._path = path
+        self._pace = pace
+        self._asked = channels
+        self._file: _OpenFile | None = None
+        self._delivery: _Delivery[AudioBlock] | None = None
+
+    def open(self) -> None:
+        """Open the file; raises MediaError when it holds no sound that can be decoded."""
+        self._file = _OpenFile(self._path)
+        stream = self._file.audio()
+        self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
+        blocks = _Sound(self._file, stream, self.channels, self._pace.start_ns()).blocks()
+        self._delivery = _Delivery(self._pace, "audio", blocks)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block when its last sample's time has come; raises SourceEnded after the last."""
+        if self._delivery is None:
+            raise SourceEnded
+        item = self._delivery.next(timeout_s)
+        return None if item is None else item[1]
+
+    def close(self) -> None:
+        """Close the file; no other track waits for this one any more."""
+        self._pace.finish("audio")
+        self._delivery = None
+        if self._file is not None:
+            self._file.close()
+
+
+class _Delivery[T]:
+    """Hands out what a track holds, each item when the pace allows it."""
+
+    def __init__(self, pace: Pace, track: str, items: Iterator[tuple[int, T]]) -> None:
+        self._pace = pace
+        self._track = track
+        self._items = items
+        self._next: tuple[int, T] | None = None
+
+    def next(self, timeout_s: float) -> tuple[int, T] | None:
+        """Return the next item and its time on the session clock, or None when that has not come yet."""
+        if self._next is None:
+            self._next = next(self._items, None)
+        if self._next is None:
+            self._pace.finish(self._track)
+            raise SourceEnded
+        media_ns, item = self._next
+        if not self._pace.wait(self._track, media_ns, timeout_s):
+            return None
+        self._next = None
+        return self._pace.start_ns() + media_ns, item
+
+
+class _OpenFile:
+    """A media file, with its errors translated and its times counted from its beginning."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            # Playlists must not reach out to the network, nor odd names be taken for protocols.
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{path} cannot be opened as a recording: {error.strerror}") from error
+        self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
+
+    def video(self) -> VideoStream:
+        """Return the stream of pictures."""
+        return self._only(self._container.streams.video, "pictures")
+
+    def audio(self) -> AudioStream:
+        """Return the stream of sound."""
+        return self._only(self._container.streams.audio, "sound")
+
+    def _only[S: (VideoStream, AudioStream)](self, streams: Sequence[S], kind: str) -> S:
+        stream = next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
+        if stream is None or stream.codec_context is None:
+            self.close()
+            raise MediaError(f"{self._path} holds no {kind}")
+        for other in self._container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        return stream
+
+    def packets[S: (VideoStream, AudioStream)](
+        self, stream: S
+    ) -> "Iterator[Packet[S]]":  # quoted: no generic when it runs
+        """Yield the stream's packets, at the end an empty one that empties the decoder."""
+        try:
+            yield from self._container.demux(stream)
+        except (av.FFmpegError, OSError) as error:
+            raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
+
+    def media_ns(self, time: Fraction) -> int:
+        """Return a time in seconds, as the file counts, in nanoseconds since its beginning."""
+        return round(time * NANOSECONDS) - self._start_ns
+
+    def close(self) -> None:
+        """Close the file; idempotent."""
+        self._container.close()
+
+
+class _Pictures(Protocol):
+    """The pictures of a stream before and after decoding."""
+
+    width: int
+    height: int
+    matrix: Matrix
+
+    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+        """Yield each picture with its time in the stream's ticks."""
+        ...
+
+    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+        """Turn what `payloads` yielded into a limited-range yuv420p picture."""
+        ...
+
+
+class _JpegPictures:
+    """MJPEG, handed on as it is in the file."""
+
+    matrix = Matrix.BT601
+
+    def __init__(self, file: _OpenFile, stream: VideoStream, limits: tuple[int, int]) -> None:
+        self._file = file
+        self._stream = stream
+        self._decoder = JpegDecoder(stream.width, stream.height, *limits)
+        self.width, self.height = self._decoder.width, self._decoder.height
+
+    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+        """Yield the JPEGs."""
+        for packet in self._file.packets(self._stream):
+            if packet.size:
+                yield packet.dts if packet.pts is None else packet.pts, bytes(packet)
+
+    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+        """Decode a JPEG."""
+        if not isinstance(payload, bytes):
+            raise TypeError(_NOT_OURS)
+        return self._decoder.decode(payload)
+
+
+class _DecodedPictures:
+    """Any other codec, decoded in order as it is read: most need every picture before the one that is wanted."""
+
+    def __init__(self, file: _OpenFile, stream: VideoStream, size: tuple[int, int]) -> None:
+        self._file = file
+        self._stream = stream
+        self.width, self.height = size
+        context = stream.codec_context
+        context.thread_type = "AUTO"
+        self.matrix = matrix_of(context.colorspace, context.height)
+        self._converter = FrameConverter(*size, self.matrix)
+
+    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+        """Yield the decoded pictures; what a decoder will not take is left out, as every player does."""
+        for packet in self._file.packets(self._stream):
+            try:
+                for frame in self._stream.codec_context.decode(packet):
+                    yield frame.pts, frame
+            except av.InvalidDataError:
+                continue
+
+    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+        """Convert a decoded picture."""
+        if isinstance(payload, bytes):
+            raise TypeError(_NOT_OURS)
+        return self._converter.convert(payload)
+
+
+def _timed[T](
+    payloads: Iterator[tuple[int | None, T]], file: _OpenFile, stream: VideoStream, step_ns: int
+) -> Iterator[tuple[int, T]]:
+    """Give each payload its media time, never going back; one without a timestamp follows the last by `step_ns`."""
+    tick = Fraction(stream.time_base.num, stream.time_base.den)
+    last_ns = -step_ns
+    for ticks, payload in payloads:
+        media_ns = last_ns + step_ns if ticks is None else file.media_ns(ticks * tick)
+        last_ns = max(media_ns, last_ns + 1, 0)
+        yield last_ns, payload
+
+
+def _display_size(stream: VideoStream) -> tuple[int, int]:
+    """Return the size at which the pictures have square pixels, never fewer than they have."""
+    aspect = float(stream.sample_aspect_ratio or 1)
+    if aspect >= 1:
+        return round(stream.width * aspect), stream.height
+    return stream.width, round(stream.height / aspect)
+
+
+def _nominal_rate(stream: VideoStream) -> Fraction:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and _SLOWEST_RATE <= rate <= _FASTEST_RATE:
+            return Fraction(rate.num, rate.den)
+    return _USUAL_RATE
+
+
+class _Sound:
+    """A stream of sound as blocks whose timestamps count samples, except where the file leaves a gap."""
+
+    def __init__(self, file: _OpenFile, stream: AudioStream, channels: int, start_ns: int) -> None:
+        self._file = file
+        self._stream = stream
+        self._channels = channels
+        self._start_ns = start_ns
+        is_mono = channels == 1 or stream.codec_context.channels == 1
+        self._resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
+        self._anchor_ns: int | None = None
+        self._count = 0
+
+    def blocks(self) -> Iterator[tuple[int, AudioBlock]]:
+        """Yield blocks with the media time of their end."""
+        for media_ns, samples in self._resampled():
+            lost = self._follow(media_ns)
+            for first in range(0, len(samples), _BLOCK_FRAMES):
+                part = samples[first : first + _BLOCK_FRAMES]
+                begin_ns = self._now_ns()
+                self._count += len(part)
+                yield self._now_ns(), AudioBlock(self._start_ns + begin_ns, part, lost and first == 0)
+
+    def _resampled(self) -> Iterator[tuple[int | None, Samples]]:
+        for packet in self._file.packets(self._stream):
+            try:
+                frames = self._stream.codec_context.decode(packet)
+            except av.InvalidDataError:
+                continue
+            for frame in [*frames, *([] if packet.size else [None])]:
+                for resampled in self._resampler.resample(frame):
+                    yield self._samples(resampled)
+
+    def _samples(self, frame: av.AudioFrame) -> tuple[int | None, Samples]:
+        samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).astype(np.int16, copy=False)
+        if samples.shape[1] < self._channels:
+            samples = np.repeat(samples, self._channels, axis=1)
+        if frame.pts is None or frame.time_base is None:
+            return None, samples
+        return self._file.media_ns(frame.pts * Fraction(frame.time_base.num, frame.time_base.den)), samples
+
+    def _follow(self, media_ns: int | None) -> bool:
+        """Start to count at `media_ns` where the file jumps ahead to it; return whether sound is missing before."""
+        if self._anchor_ns is None:
+            self._anchor_ns = max(0, media_ns or 0)
+            return False
+        if media_ns is None or media_ns - self._now_ns() < _JITTER_NS:
+            return False
+        self._anchor_ns, self._count = media_ns, 0
+        return True
+
+    def _now_ns(self) -> int:
+        return (self._anchor_ns or 0) + self._count * NANOSECONDS // SAMPLE_RATE
