@@ -1,0 +1,162 @@
+"""The archive: one folder of sealed packages by year and month, and the work folders of sessions not sealed yet.
+
+It changes only by renames of complete packages. Nothing sealed is ever overwritten or removed here.
+"""
+
+import platform
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from config.errors import ArchiveError, StorageUnwritable
+from devices.clock import Clock
+from recorder.archive import catalog, fixity, names, place, sealing, verification
+from recorder.archive.disk import Disk, storage_error
+from recorder.archive.fixity import Progress
+from recorder.archive.media import holds_media
+from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
+from recorder.archive.work import BEGUN_FILE, WorkFolder, read_begun
+
+RESERVE_BYTES = 2_000_000_000
+"""Free space, in bytes, below which no session begins: about an hour of the largest profile."""
+
+
+class Archive:
+    """An archive folder. Methods that write raise StorageError when the disk does not take it."""
+
+    def __init__(
+        self, root: Path, clock: Clock, reserve_bytes: int = RESERVE_BYTES, *, disk: Disk | None = None
+    ) -> None:
+        self.root = root.expanduser().absolute()
+        self._clock = clock
+        self._reserve_bytes = reserve_bytes
+        self._disk = disk or Disk()
+
+    def check(self) -> int:
+        """Return the bytes free for a session; makes nothing.
+
+        Raises StorageUnwritable when the folder cannot be written or made, StorageFull when less than the reserve
+        is free.
+        """
+        return place.check_place(self.root, self._reserve_bytes)
+
+    def begin(self, title: str, started_at: datetime, context: SessionContext | None = None) -> WorkFolder:
+        """Make the work folder of a session, locked; `started_at` is local time with its offset.
+
+        Raises what `check` raises, and leaves nothing behind when it does.
+        """
+        if started_at.tzinfo is None:
+            raise ValueError("started_at needs its offset")
+        self.check()
+        uuid = uuid4()
+        folder = self.root / catalog.INCOMING / names.package_name(title, started_at, uuid)
+        begun = Begun(
+            uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
+            context=context or SessionContext(),
+        )  # fmt: skip
+        work = WorkFolder(folder, begun)
+        there = place.nearest_existing(folder)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except OSError as error:
+            self._remove_empty(folder.parent, there)
+            raise storage_error(error, folder) from None
+        try:
+            self._furnish(work, there)
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)  # ours, made this moment, nothing recorded yet
+            self._remove_empty(folder.parent, there)
+            raise storage_error(error, folder) from None
+        return work
+
+    def _furnish(self, work: WorkFolder, there: Path) -> None:
+        """Fill a new work folder and bring it onto the disk, with every folder made for it below `there`."""
+        work.media.mkdir(parents=True)
+        work.metadata.mkdir()
+        work.events.touch()
+        self._disk.write(work.path / BEGUN_FILE, msgspec.json.format(msgspec.json.encode(work.begun), indent=2))
+        above = work.path.relative_to(there).parents
+        for changed in (*fixity.folders(work.path), *(there / folder for folder in above)):
+            self._disk.sync(changed)
+        work.lock()
+
+    def seal(self, work: WorkFolder, facts: RecordingFacts | None = None, progress: Progress | None = None) -> Package:
+        """Make a package of `work` and move it into the archive; `progress` gets bytes hashed and bytes in all.
+
+        Without `facts` (the recorder that knew them is dead) what the files tell is used. Takes up where an attempt
+        that was stopped left off. Raises ArchiveError when nothing was recorded, StorageError when the disk fails;
+        the work folder is then as good as before.
+        """
+        now = self._clock.now()
+        month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
+        target = month / work.name
+        try:
+            sealing.fill(work, facts, f"{now:%Y-%m-%d}", self._disk, progress)
+            self._disk.make_folder(month.parent)
+            self._disk.make_folder(month)
+            self._disk.move_folder(work.path, target)
+        except FileExistsError:
+            raise ArchiveError(
+                f"{target} is there already; the recording stays in {work.path}", hint="Move one of them away."
+            ) from None
+        except OSError as error:
+            raise storage_error(error, work.path) from None
+        work.release()
+        return catalog.read_package(target)
+
+    def discard(self, work: WorkFolder) -> None:
+        """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""
+        payload = (path for path in (work.path / "data").rglob("*") if path.is_file())
+        if any(holds_media(path) for path in payload):
+            raise ArchiveError(f"{work.path} holds a recording and is kept", hint="Seal it.")
+        try:
+            shutil.rmtree(work.path)
+            self._remove_empty(work.path.parent, self.root)
+        except OSError as error:
+            raise storage_error(error, work.path) from None
+        work.release()
+
+    @staticmethod
+    def _remove_empty(folder: Path, stop: Path) -> None:
+        """Remove `folder` and those above it, up to but without `stop`, as far as they are empty."""
+        while folder != stop and stop in folder.parents:
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+            folder = folder.parent
+
+    def reopen(self, package: Package) -> WorkFolder:
+        """Return the work folder of an unfinished recording, locked, so that it can be sealed or discarded.
+
+        Raises ArchiveError when another process still records into it, or when it does not say what it is.
+        """
+        if package.state is not PackageState.UNFINISHED:
+            raise ArchiveError(f"{package.id} is sealed already")
+        work = WorkFolder(package.folder, read_begun(package.folder))
+        work.lock()
+        return work
+
+    def list(self) -> Sequence[Package]:
+        """Return every package and unfinished recording, the oldest first; none when there is no archive yet."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
+        return catalog.packages(self.root)
+
+    def find(self, key: str) -> Package:
+        """Return the package that `key` means: name, path, UUID, or a beginning of one; raises PackageNotFound."""
+        return catalog.find(self.root, key)
+
+    def verify(self, package: Package, *, decode: bool = False, progress: Progress | None = None) -> Sequence[Problem]:
+        """Return what is wrong with a package, nothing if it is whole; see `verification.verify`.
+
+        Raises ArchiveError on a recording that is not sealed.
+        """
+        if package.state is PackageState.UNFINISHED:
+            raise ArchiveError(f"{package.id} is not sealed yet", hint="The next start of Liput seals it.")
+        return verification.verify(package.folder, decode=decode, progress=progress)

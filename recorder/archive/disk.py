@@ -1,0 +1,81 @@
+"""Writing so that it stays written: every file and folder synced before anything points at it.
+
+All that the archive does to a disk while it seals goes through a `Disk`, which names each step before it takes it; a
+test can end the process there, and see what is left.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from config.errors import StorageError, StorageFull, StorageUnwritable
+
+type BeforeStep = Callable[[str, Path], None]
+"""Called with what is about to happen (`write`, `sync`, `unlink`, `mkdir`, `rename`) and the path it happens to."""
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Translate what the system said about `path` into our error tree."""
+    reason = error.strerror or str(error)
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull(f"No space is left for {path}", hint="Free space on that disk, then start Liput again.")
+    return StorageUnwritable(f"Cannot write {path}: {reason}", hint="Check that the disk is there and writable.")
+
+
+def _nothing(_step: str, _path: Path) -> None:
+    pass
+
+
+class Disk:
+    """The file operations of sealing; each is durable when it returns. Raises OSError as the system does."""
+
+    def __init__(self, before: BeforeStep = _nothing) -> None:
+        self._before = before
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Put a whole file at `path`, replacing what an earlier attempt left there.
+
+        The file appears complete or not at all; its folder is not synced.
+        """
+        aside = path.with_name(f".{path.name}.part")
+        self._before("write", path)
+        aside.write_bytes(content)
+        self.sync(aside)
+        self._before("rename", path)
+        aside.replace(path)
+
+    def sync(self, path: Path) -> None:
+        """Bring the content of a file, or the entries of a folder, onto the disk."""
+        self._before("sync", path)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def make_folder(self, path: Path) -> None:
+        """Make one folder, if it is not there, and bring its entry onto the disk."""
+        if not path.is_dir():
+            self._before("mkdir", path)
+            path.mkdir(exist_ok=True)
+            self.sync(path.parent)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file and bring that onto the disk."""
+        self._before("unlink", path)
+        path.unlink()
+        self.sync(path.parent)
+
+    def move_folder(self, source: Path, target: Path) -> None:
+        """Move a folder to a place that is free, on the same file system.
+
+        Raises FileExistsError when something is there. Even if it came there this moment nothing is lost: the system
+        puts a folder in the place of nothing but an empty folder.
+        """
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        self._before("rename", target)
+        source.rename(target)
+        self.sync(target.parent)
+        self.sync(source.parent)

@@ -1,0 +1,78 @@
+"""Hashing: SHA-256 of every file, with the progress of it; and which files a folder holds, links not followed."""
+
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+"""Read at a time: hashlib lets go of the GIL for the whole of it, and 1 MiB stays in the processor's cache."""
+
+type Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all, from the thread that hashes, about once a chunk."""
+
+
+class Tally:
+    """The bytes hashed so far of a known total, told to a `Progress` if there is one."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total = total
+        self._progress = progress
+        self._done = 0
+
+    def add(self, count: int) -> None:
+        """Count `count` more bytes."""
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def sha256(path: Path, tally: Tally) -> str:
+    """Return the hex SHA-256 of a regular file's content; raises OSError, also when `path` is a link."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    with io.FileIO(path, opener=_open_no_link) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            tally.add(count)
+    return digest.hexdigest()
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW)
+
+
+def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:
+    """Return the hex SHA-256 of each of `paths` below `folder`; raises OSError."""
+    wanted = list(paths)
+    tally = Tally(sum((folder / path).lstat().st_size for path in wanted), progress)
+    return {path: sha256(folder / path, tally) for path in wanted}
+
+
+def walk(folder: Path) -> tuple[dict[str, int], list[str]]:
+    """Return what is below `folder`: size in bytes of each regular file, and everything that is no file or folder.
+
+    Paths are relative, with `/`. Links are never followed, whatever they point to; they are among the others.
+    Raises OSError on a folder that cannot be read.
+    """
+    files: dict[str, int] = {}
+    others: list[str] = []
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                path = f"{prefix}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{path}/")
+                elif entry.is_file(follow_symlinks=False):
+                    files[path] = entry.stat(follow_symlinks=False).st_size
+                else:
+                    others.append(path)
+    return dict(sorted(files.items())), sorted(others)
+
+
+def folders(folder: Path) -> list[Path]:
+    """Return `folder` and every folder below it, the deepest first; links are not followed."""
+    return [Path(base) for base, _, _ in os.walk(folder, topdown=False)]

@@ -1,0 +1,175 @@
+"""What the archive knows about a session: the shapes of its metadata files, and of its answers.
+
+`Recording` is the content of `metadata/recording.json`, the one file that says what a package holds; the JSON Schema
+beside this module is made from it. Fields may be added in a version; renaming or retyping one makes a new version.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from devices.model import Device
+
+type Count = Annotated[int, Meta(ge=0)]
+type Seconds = Annotated[float, Meta(ge=0)]
+type Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="video"):
+    """One track of pictures; sizes in pixels, `rate` as the fraction FFmpeg gives, colours by FFmpeg's names."""
+
+    index: Count
+    codec: str
+    profile: str | None
+    width: Count
+    height: Count
+    rate: str
+    bit_rate: Count
+    pixel_format: str
+    color_range: str
+    color_matrix: str
+    color_primaries: str
+    color_transfer: str
+    frames: Count
+    duration_s: Seconds
+
+
+class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="audio"):
+    """One track of sound; `sample_rate` in hertz, `bit_rate` in bits a second, `frames` in coded frames."""
+
+    index: Count
+    codec: str
+    profile: str | None
+    sample_rate: Count
+    channels: Count
+    layout: str
+    bit_rate: Count
+    frames: Count
+    duration_s: Seconds
+
+
+class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of media; `file` is its path in the package, `problem` why it could not be read, if it could not."""
+
+    file: str
+    container: str
+    bytes: Count
+    duration_s: Seconds
+    tracks: tuple[VideoTrack | AudioTrack, ...]
+    problem: str | None = None
+
+
+class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when a session begins: where, with what, and to whom it is streamed (by name, never by address)."""
+
+    office: str = ""
+    room: str = ""
+    profile: str = ""
+    destinations: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+
+class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known when a session ends; None for a count that was lost with the recorder that kept it.
+
+    `degraded` holds the reasons why the recording is less than what happened in the room, as the result line of
+    `liput record --json` gives them.
+    """
+
+    ended_at: Moment
+    dropped: Count | None = 0
+    repeated: Count | None = 0
+    degraded: tuple[str, ...] = ()
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata/recording.json`: what was recorded, when, where, how, and what went wrong.
+
+    `frames` and `duration_s` are those of the program; `dropped` and `repeated` are null when the recorder that
+    counted them did not live to say.
+    """
+
+    version: Literal[1] = 1
+    uuid: str
+    title: str
+    started_at: Moment
+    ended_at: Moment
+    duration_s: Seconds
+    frames: Count
+    dropped: Count | None
+    repeated: Count | None
+    degraded: tuple[str, ...]
+    office: str
+    room: str
+    host: str
+    profile: str
+    destinations: tuple[str, ...]
+    media: tuple[MediaFile, ...]
+    software: dict[str, str]
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package."""
+
+    version: Literal[1] = 1
+    uuid: str
+    title: str
+    started_at: Moment
+    host: str
+    context: SessionContext
+
+
+class PackageState(StrEnum):
+    """How far a package is: `unfinished` still has its work folder, `damaged` cannot say what it holds."""
+
+    SEALED = "sealed"
+    UNFINISHED = "unfinished"
+    DAMAGED = "damaged"
+
+
+class Package(msgspec.Struct, frozen=True, kw_only=True):
+    """One session in the archive, as `liput archive list --json` prints it.
+
+    `id` is the folder's name, `bytes` the size of everything in it. `duration_s` of an unfinished recording is the
+    time between its start and its last write.
+    """
+
+    id: str
+    uuid: str
+    title: str
+    started_at: datetime
+    duration_s: float
+    bytes: int
+    path: str
+    state: PackageState
+    recording: Recording | UnsetType = UNSET
+
+    @property
+    def folder(self) -> Path:
+        """The package's folder."""
+        return Path(self.path)
+
+
+class ProblemKind(StrEnum):
+    """What can be wrong with a file of a package."""
+
+    CHANGED = "changed"
+    MISSING = "missing"
+    EXTRA = "extra"
+    UNSAFE = "unsafe"
+    MALFORMED = "malformed"
+    UNREADABLE = "unreadable"
+    INCONSISTENT = "inconsistent"
+    UNDECODABLE = "undecodable"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong: the file (its path in the package), a sentence about it, and its kind for scripts."""
+
+    file: str
+    problem: str
+    kind: ProblemKind

@@ -1,0 +1,42 @@
+"""Names of packages: `2026-11-24_0900_rapat-senat_3f2a91c0`, safe on every file system, sorted by local date."""
+
+import re
+import unicodedata
+from datetime import datetime
+from uuid import UUID
+
+SLUG_LENGTH = 60
+"""Characters of a title that a name keeps: readable in a file manager, far below any limit on paths."""
+
+NAME = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})")
+"""What a package's name looks like."""
+
+_UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    """Return `text` with what UTF-8 cannot hold (bytes of a command line that were not UTF-8) replaced by U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line, without control characters: safe in a header field and on a terminal."""
+    return " ".join(_CONTROL.sub(" ", storable(text)).split())
+
+
+def slug(title: str, fallback: str = "sesi") -> str:
+    """Return `title` in `[a-z0-9-]`, at most SLUG_LENGTH characters, cut between words where it can be."""
+    decomposed = unicodedata.normalize("NFKD", title.casefold()).translate(_UNDECOMPOSED)
+    letters = "".join(char for char in decomposed if not unicodedata.combining(char))
+    words = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
+    if len(words) > SLUG_LENGTH:
+        cut = words[: SLUG_LENGTH + 1]
+        words = cut.rpartition("-")[0] or cut[:SLUG_LENGTH]
+    return words.strip("-") or fallback
+
+
+def package_name(title: str, started_at: datetime, uuid: UUID) -> str:
+    """Return the name of the package of a session: local date and time, the title, the first 8 digits of its UUID."""
+    return f"{started_at:%Y-%m-%d_%H%M}_{slug(title)}_{uuid.hex[:8]}"

@@ -1,0 +1,114 @@
+"""Whether the archive's folder can take a session: it is there or can be made, on the disk it is meant to be on."""
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from config.errors import StorageError, StorageFull, StorageUnwritable
+from recorder.archive.disk import storage_error
+
+FSTAB = Path("/etc/fstab")
+"""Which disks this machine is meant to have."""
+
+MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
+"""Where disks that come and go are mounted; a folder made right here would stand on the system's own disk."""
+
+PROBE_BYTES = 4096
+"""Written, and gone again, to see that a folder takes more than promises."""
+
+
+def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
+    """Return the bytes free for a session at `root`; nothing is made or left behind.
+
+    Raises StorageUnwritable when `root` cannot be written or made, StorageFull when less than `reserve_bytes` is free.
+    """
+    try:
+        _refuse_missing_disk(root, fstab)
+        base = nearest_existing(root)
+        if not base.is_dir():
+            raise StorageUnwritable(
+                f"The archive cannot be at {root}: {base} is not a folder", hint="Name a folder with --archive."
+            )
+        if base != root:
+            _refuse_media_folder(root, base)
+        free = shutil.disk_usage(base).free
+        if free < reserve_bytes:
+            raise StorageFull(
+                f"Only {size_text(free)} are free for the archive {root}; {size_text(reserve_bytes)} must stay free",
+                hint="Free space on that disk, name another folder with --archive, or lower the settings' reserve.",
+            )
+        with tempfile.TemporaryFile(dir=base, buffering=0) as probe:
+            probe.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        raise _translated(error, root) from None
+    return free
+
+
+def _translated(error: OSError, root: Path) -> StorageError:
+    if isinstance(storage_error(error, root), StorageFull):
+        return StorageFull(f"The disk of the archive {root} is full", hint="Free space on it.")
+    reason = error.strerror or str(error)
+    return StorageUnwritable(
+        f"The archive {root} cannot be written: {reason}",
+        hint="Give this user the right to write there, or name another folder with --archive.",
+    )
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that there is; raises OSError when that may not be looked at."""
+    for candidate in (path, *path.parents):
+        try:
+            candidate.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if candidate.is_symlink():
+                raise
+            continue
+        return candidate
+    return Path("/")
+
+
+def _refuse_missing_disk(root: Path, fstab: Path) -> None:
+    """Refuse a folder on a disk that this machine is meant to have, and that is not mounted."""
+    for mount_point in reversed(mount_points(fstab)):
+        if (root == mount_point or mount_point in root.parents) and not os.path.ismount(mount_point):
+            raise StorageUnwritable(
+                f"The archive {root} is on the disk of {mount_point}, and that is not mounted",
+                hint=f"Plug the disk in, or run `mount {mount_point}`.",
+            )
+
+
+def _refuse_media_folder(root: Path, base: Path) -> None:
+    """Refuse to make a folder where only mounted disks belong: right in /mnt, /media or a user's part of it."""
+    for media in map(Path, MEDIA_FOLDERS):
+        if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
+            raise StorageUnwritable(
+                f"The archive {root} is on a disk that is not mounted: {base} holds no such folder",
+                hint="Plug the disk in and mount it, or name another folder with --archive.",
+            )
+
+
+def mount_points(fstab: Path) -> list[Path]:
+    """Return the mount points of an fstab, `/` left out; a missing file has none."""
+    try:
+        lines = fstab.read_text(errors="replace").splitlines()
+    except OSError:
+        return []
+    fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
+    points = [_unescape(columns[1]) for columns in fields if len(columns) > 1]
+    return [Path(point) for point in points if point.startswith("/") and point != "/"]
+
+
+def _unescape(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as people read it: `12.3 GB`."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,168 @@
+"""Sealing: from a work folder to a package, in steps that can be taken again after a kill at any of them.
+
+docs/archive.md lists the steps and what a kill at each leaves. In short: everything is written and synced in the work
+folder; `begun.json` is removed last, so its absence says that the package is complete; then one rename moves it.
+"""
+
+import platform
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+
+import av
+import msgspec
+
+from config.errors import ArchiveError
+from recorder.archive import bag, fixity, names
+from recorder.archive.disk import Disk
+from recorder.archive.dublincore import dublin_core
+from recorder.archive.fixity import Progress
+from recorder.archive.media import probe
+from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack
+from recorder.archive.place import size_text
+from recorder.archive.poster import poster
+from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder
+
+INTERRUPTED = "interrupted"
+"""The reason given when the recorder did not live to describe its recording."""
+
+UNREADABLE = "media-unreadable"
+"""The reason given when a file of media is kept that cannot be read."""
+
+POSTER_FILE = "data/poster.jpg"
+
+
+def fill(
+    work: WorkFolder, facts: RecordingFacts | None, bagging_date: str, disk: Disk, progress: Progress | None
+) -> None:
+    """Make a complete, synced package of `work` where it stands, up to the removal of `begun.json`.
+
+    Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
+    """
+    if not (work.path / BEGUN_FILE).exists() and (work.path / bag.TAG_MANIFEST_FILE).exists():
+        return  # an earlier attempt came this far, and was stopped before the rename
+    _sweep(work)
+    media = _sync_media(work, disk)
+    recording = _describe(work, facts, media)
+    _write_metadata(work, recording, disk)
+    picture = next((shot for file in media if (shot := poster(work.path / file)) is not None), None)
+    if picture is not None:
+        disk.write(work.path / POSTER_FILE, picture)
+    _write_bag(work, recording, bagging_date, disk, progress)
+    for folder in fixity.folders(work.path):
+        disk.sync(folder)
+    disk.unlink(work.path / BEGUN_FILE)
+
+
+def _sweep(work: WorkFolder) -> None:
+    """Remove what an attempt that was stopped had half written."""
+    for part in work.path.rglob(".*.part"):
+        part.unlink()
+
+
+def _sync_media(work: WorkFolder, disk: Disk) -> list[str]:
+    """Bring the media onto the disk; return their paths in the package, the program first."""
+    paths = sorted(
+        (path for path in work.media.iterdir() if path.is_file() and path.stat().st_size > 0),
+        key=lambda path: (path.stem != Path(PROGRAM).stem, path.name),
+    )
+    if not paths:
+        raise ArchiveError(f"{work.name} holds no recording", hint="Discard it: there is nothing to keep.")
+    for path in paths:
+        disk.sync(path)
+    return [path.relative_to(work.path).as_posix() for path in paths]
+
+
+def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) -> Recording:
+    """Return the description of the session: the one already written, if facts are lost and an attempt got that far."""
+    if facts is None:
+        try:
+            return msgspec.json.decode((work.path / RECORDING_FILE).read_bytes(), type=Recording)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+    files = tuple(probe(work.path / file, file) for file in media)
+    program = files[0]
+    facts = facts or _facts_of_interrupted(work, program)
+    context = work.begun.context
+    unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
+    return Recording(
+        uuid=work.begun.uuid, title=work.begun.title, started_at=work.begun.started_at, ended_at=facts.ended_at,
+        duration_s=program.duration_s,
+        frames=max((track.frames for track in program.tracks if isinstance(track, VideoTrack)), default=0),
+        dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
+        office=context.office, room=context.room, host=work.begun.host, profile=context.profile,
+        destinations=context.destinations, media=files, software=_software(),
+    )  # fmt: skip
+
+
+def _facts_of_interrupted(work: WorkFolder, program: MediaFile) -> RecordingFacts:
+    ended_at = work.begun.started_at + timedelta(seconds=program.duration_s)
+    return RecordingFacts(ended_at=ended_at, dropped=None, repeated=None, degraded=(INTERRUPTED,))
+
+
+def _software() -> dict[str, str]:
+    libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+    system = f"{platform.system()} {platform.release()}"
+    return {
+        "liput": _liput_version(),
+        "python": platform.python_version(),
+        "pyav": av.__version__,
+        "system": system,
+    } | {name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries}
+
+
+def _liput_version() -> str:
+    try:
+        return metadata.version("liput")
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk) -> None:
+    """Write the files of `metadata/`; recording.json, which says that the others are there, comes last."""
+    disk.write(work.events, _whole_lines(work.events))
+    disk.write(work.metadata / "devices.json", _json(work.begun.context.devices))
+    disk.write(work.metadata / "dublincore.xml", dublin_core(recording))
+    disk.write(work.path / RECORDING_FILE, _json(recording))
+
+
+def _json(content: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def _whole_lines(log: Path) -> bytes:
+    """Return the event log without the half line that a killed recorder may have left at its end."""
+    content = log.read_bytes() if log.exists() else b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _write_bag(
+    work: WorkFolder, recording: Recording, bagging_date: str, disk: Disk, progress: Progress | None
+) -> None:
+    """Hash the payload, then the tag files, and write the manifests of both."""
+    payload = _hash(work, of_payload=True, progress=progress)
+    disk.write(work.path / bag.MANIFEST_FILE, bag.manifest_text(payload))
+    sizes = [(work.path / path).stat().st_size for path in payload]
+    fields = (
+        ("Source-Organization", recording.office),
+        ("External-Description", recording.title),
+        ("External-Identifier", recording.uuid),
+        ("Bagging-Date", bagging_date),
+        ("Bag-Size", size_text(sum(sizes))),
+        ("Payload-Oxum", f"{sum(sizes)}.{len(sizes)}"),
+        ("Bag-Software-Agent", f"Liput {recording.software['liput']}"),
+        ("Recording-Room", recording.room),
+        ("Recording-Started", recording.started_at.isoformat()),
+    )
+    disk.write(work.path / bag.INFO_FILE, bag.info_text((label, names.one_line(value)) for label, value in fields))
+    disk.write(work.path / bag.DECLARATION_FILE, bag.DECLARATION.encode())
+    (work.path / bag.TAG_MANIFEST_FILE).unlink(missing_ok=True)
+    disk.write(work.path / bag.TAG_MANIFEST_FILE, bag.manifest_text(_hash(work, of_payload=False)))
+
+
+def _hash(work: WorkFolder, *, of_payload: bool, progress: Progress | None = None) -> dict[str, str]:
+    files, others = fixity.walk(work.path)
+    if others:
+        raise ArchiveError(f"{work.path / others[0]} is neither a file nor a folder", hint="Move it out of there.")
+    wanted = (path for path in files if path.startswith(bag.PAYLOAD) == of_payload and path != BEGUN_FILE)
+    return fixity.hash_files(work.path, wanted, progress)

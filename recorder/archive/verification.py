@@ -1,0 +1,182 @@
+"""Whether a package is still what it was when it was sealed, however it may have been damaged since.
+
+A package may come from anywhere: no link in it is followed, no path of a manifest is opened that the walk through the
+package has not found, and everything that is wrong is reported, not only the first thing.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from config.errors import MediaError
+from recorder.archive import bag, fixity, names
+from recorder.archive.fixity import Progress, Tally
+from recorder.archive.media import DecodedTrack, decode_all
+from recorder.archive.model import MediaFile, Problem, ProblemKind, Recording, VideoTrack
+from recorder.archive.work import RECORDING_FILE
+
+TOLERANCE_S = 0.1
+"""How far a decoded track may be from the length that its description gives: a few coded frames of sound."""
+
+
+def verify(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> list[Problem]:
+    """Return what is wrong with the package at `folder`; nothing when it is whole.
+
+    Hashes every file; with `decode` also decodes every frame of every file of media and compares with the description.
+    `progress` gets bytes done and bytes in all.
+    """
+    return _Verification(folder, progress).run(decode=decode)
+
+
+class _Verification:
+    def __init__(self, folder: Path, progress: Progress | None) -> None:
+        self._folder = folder
+        self._progress = progress
+        self._problems: list[Problem] = []
+        self._files: dict[str, int] = {}
+        self._others: list[str] = []
+
+    def run(self, *, decode: bool) -> list[Problem]:
+        try:
+            self._files, self._others = fixity.walk(self._folder)
+        except OSError as error:
+            self._add(".", f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+            return self._problems
+        for path in self._others:
+            self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+        self._check_declaration()
+        listed = self._listed(bag.MANIFEST_FILE) | self._listed(bag.TAG_MANIFEST_FILE)
+        recording = self._recording()
+        media = list(recording.media) if recording and decode else []
+        tally = self._tally(listed, media)
+        self._check_digests(listed, tally)
+        self._check_info(recording)
+        if recording is not None:
+            self._check_media_files(recording)
+        for file in media:
+            self._decode(file, tally)
+        return self._problems
+
+    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
+        self._problems.append(Problem(names.storable(file), names.storable(problem), kind))
+
+    def _read(self, name: str) -> bytes | None:
+        """Return the content of a tag file, or None, with the problem noted, when there is none to read."""
+        if name not in self._files:
+            if name not in self._others:
+                self._add(name, "is missing", ProblemKind.MISSING)
+            return None
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+            return None
+
+    def _check_declaration(self) -> None:
+        content = self._read(bag.DECLARATION_FILE)
+        if content is not None and content != bag.DECLARATION.encode():
+            self._add(bag.DECLARATION_FILE, "does not declare a BagIt 1.0 package in UTF-8", ProblemKind.MALFORMED)
+
+    def _listed(self, manifest: str) -> dict[str, str]:
+        """Return the digests of a manifest for files that are there; note those that are missing, extra or unsafe."""
+        content = self._read(manifest)
+        if content is None:
+            return {}
+        try:
+            entries = bag.read_manifest(content)
+        except bag.BagFormatError as error:
+            self._add(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return {}
+        of_payload = manifest == bag.MANIFEST_FILE
+        for path in list(entries):
+            reason = bag.unsafe_path(path)
+            if reason is None and path.startswith(bag.PAYLOAD) != of_payload:
+                reason = f"it is {'not ' if of_payload else ''}below {bag.PAYLOAD}"
+            if reason is not None:
+                self._add(manifest, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
+                del entries[path]
+            elif path not in self._files:
+                if path not in self._others:
+                    self._add(path, f"is missing; {manifest} lists it", ProblemKind.MISSING)
+                del entries[path]
+        for path in self._files:
+            if path.startswith(bag.PAYLOAD) == of_payload and path not in entries and path != bag.TAG_MANIFEST_FILE:
+                self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+        return entries
+
+    def _tally(self, listed: Mapping[str, str], media: list[MediaFile]) -> Tally:
+        decoded = sum(self._files.get(file.file, 0) for file in media)
+        return Tally(sum(self._files[path] for path in listed) + decoded, self._progress)
+
+    def _check_digests(self, listed: Mapping[str, str], tally: Tally) -> None:
+        for path, digest in listed.items():
+            try:
+                found = fixity.sha256(self._folder / path, tally)
+            except OSError as error:
+                self._add(path, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
+                continue
+            if found != digest:
+                empty = ", and it is empty" if self._files[path] == 0 else ""
+                self._add(path, f"is changed: its SHA-256 is not the one listed{empty}", ProblemKind.CHANGED)
+
+    def _check_info(self, recording: Recording | None) -> None:
+        content = self._read(bag.INFO_FILE)
+        if content is None:
+            return
+        try:
+            fields = bag.read_info(content)
+        except bag.BagFormatError as error:
+            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return
+        sizes = [size for path, size in self._files.items() if path.startswith(bag.PAYLOAD)]
+        oxum, found = fields.get("Payload-Oxum"), f"{sum(sizes)}.{len(sizes)}"
+        if oxum != found:
+            self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
+        if recording is not None and fields.get("External-Identifier") != recording.uuid:
+            self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
+
+    def _recording(self) -> Recording | None:
+        content = self._read(RECORDING_FILE)
+        if content is None:
+            return None
+        try:
+            return msgspec.json.decode(content, type=Recording)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return None
+
+    def _check_media_files(self, recording: Recording) -> None:
+        for file in recording.media:
+            size = self._files.get(file.file)
+            if size is None and not any(problem.file == file.file for problem in self._problems):
+                self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
+            elif size is not None and size != file.bytes:
+                sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"
+                self._add(file.file, sizes, ProblemKind.INCONSISTENT)
+
+    def _decode(self, file: MediaFile, tally: Tally) -> None:
+        if file.file not in self._files:
+            return
+        try:
+            decoded = decode_all(self._folder / file.file, tally.add)
+        except MediaError as error:
+            self._add(file.file, error.message, ProblemKind.UNDECODABLE)
+            return
+        for difference in _differences(file, decoded):
+            self._add(file.file, difference, ProblemKind.INCONSISTENT)
+
+
+def _differences(file: MediaFile, decoded: list[DecodedTrack]) -> list[str]:
+    """Return how what was decoded differs from the description: number of pictures, length of each track."""
+    found = {track.index: track for track in decoded}
+    wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
+    for track in file.tracks:
+        real = found.get(track.index)
+        if real is None:
+            wrong.append(f"has no track {track.index}")
+        elif isinstance(track, VideoTrack) and real.frames != track.frames:
+            wrong.append(f"decodes to {real.frames} pictures in track {track.index}, not {track.frames}")
+        elif abs(real.duration_s - track.duration_s) > TOLERANCE_S:
+            wrong.append(f"decodes to {real.duration_s:.3f} s in track {track.index}, not {track.duration_s:.3f} s")
+    return wrong
