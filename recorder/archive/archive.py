@@ -33,7 +33,7 @@ class Archive:
     ) -> None:
         self.root = root.expanduser().absolute()
         self._clock = clock
-        self._reserve_bytes = reserve_bytes
+        self.reserve_bytes = reserve_bytes
         self._disk = disk or Disk()
 
     def check(self) -> int:
@@ -42,7 +42,7 @@ class Archive:
         Raises StorageUnwritable when the folder cannot be written or made, StorageFull when less than the reserve
         is free.
         """
-        return place.check_place(self.root, self._reserve_bytes)
+        return place.check_place(self.root, self.reserve_bytes)
 
     def begin(self, title: str, started_at: datetime, context: SessionContext | None = None) -> WorkFolder:
         """Make the work folder of a session, locked; `started_at` is local time with its offset.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import av
 import av.error
-import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
@@ -15,8 +14,8 @@ WIDTH = 1280
 MOMENTS = (0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.0)
 """Parts of the session that are tried in turn until one is not black."""
 
-BLACK_LUMA = 24.0
-"""Mean luma (limited range: 16 is black) up to which a picture counts as black."""
+BLACK_LUMA = 10.0
+"""Mean luma (0 is black, 255 white) up to which a picture counts as black."""
 
 
 def poster(path: Path) -> bytes | None:
@@ -50,7 +49,11 @@ def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> 
 
 
 def _luma(picture: av.VideoFrame) -> float:
-    return float(np.mean(picture.reformat(width=64, height=36, format="gray").to_ndarray()))
+    """Return the mean luma, from 0 to 255, of a picture made small enough to add up in Python."""
+    (plane,) = picture.reformat(width=64, height=36, format="gray").planes
+    rows = bytes(plane)
+    luma = b"".join(rows[start : start + 64] for start in range(0, plane.line_size * 36, plane.line_size))
+    return sum(luma) / len(luma)
 
 
 def _jpeg(picture: av.VideoFrame) -> bytes:
