@@ -1,0 +1,167 @@
+"""A throw-away RTMP server on loopback: the demo streams to it, and so do the tests (which add their own rules).
+
+nginx with its RTMP module where both are installed, else the ffmpeg command, else none.
+"""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from config.errors import LiputError
+
+HOST = "127.0.0.1"
+APPLICATION = "live"
+START_S = 10.0
+STOP_S = 5.0
+
+_MODULES = ("/usr/lib/nginx/modules/ngx_rtmp_module.so", "/usr/lib64/nginx/modules/ngx_rtmp_module.so")
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where Debian puts nginx, and not on everybody's PATH
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The file that a receiver wrote, and its size in bytes."""
+
+    path: Path
+    size: int
+
+
+def nginx_with_rtmp() -> tuple[str, Path] | None:
+    """Return the nginx command and its RTMP module, or None where one of the two is missing."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path=_SBIN)
+    module = next((path for path in map(Path, _MODULES) if path.exists()), None)
+    return (nginx, module) if nginx and module else None
+
+
+def nginx_configuration(folder: Path, module: Path, port: int, *, rules: str = "", more: str = "") -> str:
+    """Return a configuration that records everything published to rtmp://HOST:`port`/live into `folder`/recorded.
+
+    One process, in the foreground, as whoever starts it. `rules` go into the application, `more` stands beside it.
+    """
+    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    return f"""
+load_module "{module}";
+daemon off;
+master_process off;
+pid "{quoted}/nginx.pid";
+error_log "{quoted}/error.log" info;
+events {{ worker_connections 64; }}
+rtmp {{
+    access_log "{quoted}/rtmp.log";
+    server {{
+        listen {HOST}:{port};
+        application {APPLICATION} {{
+            live on;
+            record all;
+            record_path "{quoted}/recorded";
+            record_unique on;
+            record_suffix -%s.flv;
+            {rules}
+        }}
+    }}
+}}
+{more}
+"""
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def start_server(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    """Start a server, its words in `folder`/output, its life no longer than this thread's where that can be had."""
+    tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    with (folder / "output").open("ab") as output:
+        return subprocess.Popen([*tie, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+
+
+def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
+    """End a server and wait until it is gone; one that does not listen is killed."""
+    if server.poll() is None:
+        server.send_signal(how)
+    try:
+        server.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def listens(port: int) -> bool:
+    """Return whether somebody listens on `port` of loopback, without connecting: a one-shot server must not notice."""
+    wanted = f"0100007F:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return any(row[1] == wanted and row[3] == "0A" for row in rows)
+
+
+def wait_until_listening(port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until `server` listens on `port`; False when it ended, or never did."""
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and server.poll() is None:
+        if listens(port):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+class ThrowAwayReceiver:
+    """A server that takes one demonstration stream and keeps what it got in `folder`, which it makes.
+
+    Inside the `with`, `url` is where to stream to, or None where no server is installed; after it, `received` is what
+    arrived. Raises LiputError when an installed server does not start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: subprocess.Popen[bytes] | None = None
+        self._stop_by = signal.SIGTERM
+        self.name: str | None = None
+        """What takes the stream: nginx, ffmpeg or None."""
+        self.url: str | None = None
+
+    def __enter__(self) -> Self:
+        recorded = self._folder / "recorded"
+        recorded.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        url = f"rtmp://{HOST}:{port}/{APPLICATION}/demo"
+        nginx, ffmpeg = nginx_with_rtmp(), shutil.which("ffmpeg")
+        if nginx:
+            configuration = self._folder / "nginx.conf"
+            configuration.write_text(nginx_configuration(self._folder, nginx[1], port), encoding="utf-8")
+            command = [nginx[0], "-e", f"{self._folder}/error.log", "-p", str(self._folder), "-c", str(configuration)]
+        elif ffmpeg:
+            command = [ffmpeg, "-hide_banner", "-nostdin", "-loglevel", "warning", "-listen", "1", "-i", url]
+            command += ["-c", "copy", "-flvflags", "no_duration_filesize", str(recorded / "demo.flv")]
+            self._stop_by = signal.SIGINT  # which makes ffmpeg finish its file
+        else:
+            return self
+        self._server = start_server(command, self._folder)
+        if not wait_until_listening(port, self._server):
+            stop_server(self._server)
+            raise LiputError(
+                "the demonstration's receiver did not start", hint=f"its words are in {self._folder / 'output'}"
+            )
+        self.name, self.url = ("nginx" if nginx else "ffmpeg"), url
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server:
+            stop_server(self._server, self._stop_by)
+            self._server = None
+
+    @property
+    def received(self) -> Received | None:
+        """The largest recording that arrived, or None."""
+        files = [(path.stat().st_size, path) for path in (self._folder / "recorded").glob("*.flv")]
+        size, path = max(files, default=(0, self._folder))
+        return Received(path, size) if size else None

@@ -1,0 +1,269 @@
+"""One attempt to stream to one destination: a child process, what goes to it, what it reports, and its deadlines.
+
+The thread that runs an attempt must outlive it: the kernel kills the child when the thread that started it ends.
+"""
+
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from av.stream import Stream
+
+from devices.clock import NANOSECONDS, Clock
+from recorder.live.feed import FlvFeed
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.queue import PacketQueue
+from recorder.live.reason import Reason
+from recorder.live.url import LiveUrl
+from recorder.packet import EncodedPacket, Track
+
+TURN_S = 0.04
+"""How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
+
+PIPE_BYTES = 65_536
+_REPORTS = msgspec.json.Decoder(Report)
+_LATE_STEPS = {"resolve": Reason.UNKNOWN_HOST, "load": Reason.FAILED}
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds: for the child to start, each step of connecting, a live stream to move, a dead child to go."""
+
+    start_s: float = 10.0
+    step_s: float = 3.0
+    stall_s: float = 8.0
+    reap_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended: why (None: because it was told to), what more is known, and how long it was live."""
+
+    reason: Reason | None
+    detail: str = ""
+    live_s: float = 0.0
+
+
+class Ending:
+    """The wish that a destination stop, and until when it may still send what it has."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.deadline_ns = 0
+
+    def set(self, deadline_ns: int) -> None:
+        """Wish it; a second wish changes nothing."""
+        if not self.event.is_set():
+            self.deadline_ns = deadline_ns
+            self.event.set()
+
+
+class Attempt:
+    """One connection, from the child's start to its end; `run` it once."""
+
+    def __init__(
+        self,
+        url: LiveUrl,
+        queue: PacketQueue,
+        templates: Mapping[Track, Stream],
+        *,
+        clock: Clock,
+        ending: Ending,
+        at_newest: bool,
+        on_live: Callable[[], None],
+        on_turn: Callable[[], None],
+        ca_file: Path | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
+        self._url = url
+        self._queue = queue
+        self._templates = templates
+        self._clock = clock
+        self._ending = ending
+        self._at_newest = at_newest
+        self._on_live = on_live
+        self._on_turn = on_turn
+        self._ca_file = ca_file
+        self._deadlines = deadlines or Deadlines()
+        self._feed: FlvFeed | None = None
+        self._finished = False
+        self._outbound = bytearray()
+        self._inbound = bytearray()
+        self._in_flight: deque[EncodedPacket] = deque()
+        self._step = "start"
+        self._moved_ns = clock.now_ns()
+        self._live_ns: int | None = None
+        self.sent_s: float | None = None
+        """Session time up to which the network has taken the stream."""
+
+    def run(self) -> Outcome:
+        """Stream until something ends it; the child is gone when this returns, and what it did not send is back."""
+        try:
+            child = self._spawn()
+        except OSError as error:
+            return Outcome(Reason.FAILED, error.strerror or "")
+        outcome = None
+        try:
+            self._outbound += self._request()
+            while outcome is None:
+                self._refill()
+                outcome = self._exchange(child) or self._judge()
+                self._on_turn()
+        finally:
+            self._reap(child, gracefully=outcome is not None and outcome.reason is None)
+            self._queue.put_back(self._in_flight)
+        return outcome
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "recorder.live.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the recorder, which then ends the stream in order
+        )
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                os.set_blocking(pipe.fileno(), False)
+        return child
+
+    def _request(self) -> bytes:
+        url = self._url
+        request = Request(
+            server=url.server,
+            application=url.application,
+            key=url.key,
+            host=url.host,
+            port=url.port,
+            secure=url.scheme == "rtmps",
+            secrets=url.secrets,
+            parent=os.getpid(),
+            io_timeout_s=self._deadlines.stall_s,
+            ca_file=str(self._ca_file) if self._ca_file else None,
+        )
+        return msgspec.json.encode(request) + b"\n"
+
+    # To the child
+
+    def _refill(self) -> None:
+        """Move packets from the queue into the bytes for the child, as far as the child takes them."""
+        if self._feed is None:
+            start = self._queue.start(at_newest=self._at_newest)
+            self._moved_ns = self._clock.now_ns() if start is None and self._step == "load" else self._moved_ns
+            self._feed = FlvFeed(self._templates, start) if start else None
+        while self._feed and not self._finished and len(self._outbound) < PIPE_BYTES:
+            packet = self._queue.take()
+            if packet:
+                self._in_flight.append(packet)
+                self._feed.add(packet)
+            elif self._ending.event.is_set():
+                self._feed.finish()
+                self._finished = True
+            self._outbound += self._feed.data
+            self._feed.data.clear()
+            if packet is None:
+                break
+
+    def _exchange(self, child: subprocess.Popen[bytes]) -> Outcome | None:
+        """Write what the child takes and read what it reports, waiting at most a turn for either."""
+        stdin, stdout = child.stdin, child.stdout
+        if stdin is None or stdout is None:
+            return Outcome(Reason.FAILED)
+        writable = [stdin] if self._outbound and not stdin.closed else []
+        readable, writable, _ = select.select([stdout], writable, [], TURN_S)
+        if writable:
+            self._write(stdin.fileno())
+        if self._finished and not self._outbound and not stdin.closed:
+            stdin.close()
+        return self._read(stdout.fileno()) if readable else None
+
+    def _write(self, descriptor: int) -> None:
+        try:
+            del self._outbound[: os.write(descriptor, self._outbound[:PIPE_BYTES])]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._finished = True  # the child has gone; why, its reports tell
+            self._outbound.clear()
+        if not self._outbound and self._step == "live":
+            self._moved_ns = self._clock.now_ns()
+
+    # From the child
+
+    def _read(self, descriptor: int) -> Outcome | None:
+        received = os.read(descriptor, PIPE_BYTES)
+        if not received:
+            return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
+        self._inbound += received
+        *lines, rest = self._inbound.split(b"\n")
+        self._inbound = rest
+        for line in lines:
+            outcome = self._take_note(_REPORTS.decode(line))
+            if outcome:
+                return outcome
+        return None
+
+    def _take_note(self, report: Report) -> Outcome | None:
+        self._moved_ns = self._clock.now_ns()
+        match report:
+            case Entered(step):
+                self._step = step
+            case Live():
+                self._step, self._live_ns = "live", self._moved_ns
+                self._on_live()
+            case Sent(dts_s):
+                self._acknowledge(dts_s)
+            case Failed(reason, detail):
+                return Outcome(reason, detail, self._live_s())
+            case Ended():
+                self._in_flight.clear()
+                return Outcome(None, "", self._live_s())
+        return None
+
+    def _acknowledge(self, dts_s: float) -> None:
+        if self._feed is None:
+            return
+        self.sent_s = self._feed.start_s + dts_s
+        while self._in_flight and self._in_flight[0].dts_s <= self.sent_s + 0.002:  # FLV counts milliseconds
+            self._in_flight.popleft()
+
+    # Deadlines
+
+    def _judge(self) -> Outcome | None:
+        """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
+        now_ns = self._clock.now_ns()
+        if self._ending.event.is_set() and (self._live_ns is None or now_ns >= self._ending.deadline_ns):
+            return Outcome(None, "", self._live_s())
+        limit_s = {"start": self._deadlines.start_s, "live": self._deadlines.stall_s}.get(
+            self._step, self._deadlines.step_s
+        )
+        if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
+            return None
+        if self._live_ns is None:
+            return Outcome(_LATE_STEPS.get(self._step, Reason.TIMEOUT))
+        if self._outbound:
+            return Outcome(Reason.STALLED, "", self._live_s())
+        return None
+
+    def _live_s(self) -> float:
+        return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS
+
+    def _reap(self, child: subprocess.Popen[bytes], *, gracefully: bool) -> None:
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        for patience_s in (self._deadlines.reap_s if gracefully else 0.0, self._deadlines.reap_s):
+            try:
+                child.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            else:
+                return

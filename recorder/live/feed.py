@@ -1,0 +1,68 @@
+"""Packets into an FLV byte stream in memory, for one connection attempt."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+import av
+from av.stream import Stream
+
+from recorder.packet import EncodedPacket, Track
+
+_OPTIONS = {
+    "flvflags": "no_duration_filesize",
+    "flush_packets": "1",  # nothing waits in a buffer for more to come
+    "max_interleave_delta": "1000000",  # microseconds: a track that falls silent holds the other up no longer than this
+}
+
+
+class _Buffer:
+    """The file that the muxer writes to."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self.data += data
+        return len(data)
+
+
+class FlvFeed:
+    """An FLV muxer whose time 0 is the decoding time of `start`, a video keyframe.
+
+    What was encoded for earlier than that is left out.
+    """
+
+    def __init__(self, templates: Mapping[Track, Stream], start: EncodedPacket) -> None:
+        self._buffer = _Buffer()
+        self._start = start.dts * start.time_base
+        self.start_s = start.dts_s
+        self._shifts: dict[Fraction, int] = {}
+        self._muxer = av.open(self._buffer, "w", format="flv", options=_OPTIONS)
+        self._streams = {track: self._muxer.add_stream_from_template(template) for track, template in templates.items()}
+
+    @property
+    def data(self) -> bytearray:
+        """The bytes that were muxed and not taken yet; whoever sends some of them deletes those."""
+        return self._buffer.data
+
+    def add(self, packet: EncodedPacket) -> None:
+        """Mux one packet."""
+        stream = self._streams.get(packet.track)
+        shift = self._shift(packet.time_base)
+        if stream is None or packet.dts < shift:
+            return
+        out = av.Packet(packet.data)
+        out.stream = stream
+        out.time_base = packet.time_base
+        out.pts, out.dts, out.duration = packet.pts - shift, packet.dts - shift, packet.duration
+        out.is_keyframe = packet.is_keyframe
+        self._muxer.mux(out)
+
+    def finish(self) -> None:
+        """End the stream; its last bytes are in `data` then."""
+        self._muxer.close()
+
+    def _shift(self, time_base: Fraction) -> int:
+        if time_base not in self._shifts:
+            self._shifts[time_base] = round(self._start / time_base)
+        return self._shifts[time_base]

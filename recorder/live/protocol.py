@@ -1,0 +1,54 @@
+"""What a destination and the child that streams for it say to each other.
+
+To the child's standard input: one Request as a line of JSON, then an FLV stream. From its standard output: reports,
+a line of JSON each. The stream key travels here and nowhere else: not in an argument, not in the environment.
+"""
+
+import msgspec
+
+from recorder.live.reason import Reason
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Whom to stream to; `parent` is the process id that the child must not outlive."""
+
+    server: str
+    application: str
+    key: str
+    host: str
+    port: int
+    secure: bool
+    secrets: tuple[str, ...]
+    parent: int
+    io_timeout_s: float
+    ca_file: str | None = None
+
+
+class Entered(msgspec.Struct, frozen=True, tag="entered"):
+    """The attempt came one step further: resolve, load, connect, secure, handshake, application or publish."""
+
+    phase: str
+
+
+class Live(msgspec.Struct, frozen=True, tag="live"):
+    """The server has accepted the stream."""
+
+
+class Sent(msgspec.Struct, frozen=True, tag="sent"):
+    """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network."""
+
+    dts_s: float
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The attempt is over; `detail` is what is known beyond the reason, redacted."""
+
+    reason: Reason
+    detail: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, tag="ended"):
+    """The FLV stream came to its end, and the server was told so."""
+
+
+Report = Entered | Live | Sent | Failed | Ended

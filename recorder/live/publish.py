@@ -1,0 +1,215 @@
+"""The child's work: FLV from standard input to an RTMP server, each failure with its reason.
+
+libavformat reports most failures of RTMP as "Input/output error"; its log tells how far it had come, and those steps
+tell failures apart. Nothing of the log is passed on but what the server itself said, redacted.
+"""
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+
+import av
+import av.logging
+from av.container import InputContainer, OutputContainer
+
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.reason import Reason
+from recorder.live.url import redact
+
+SENT_EVERY_S = 0.25
+NOTSENT_LOWAT = 131_072
+"""Bytes the kernel may hold unsent: more would only hide from the destination's queue that the link is slow."""
+
+_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+)
+_STEPS = (
+    ("Starting connection attempt", "connect"),
+    ("Successfully connected", "secure"),
+    ("Handshaking", "handshake"),
+    ("Proto = ", "application"),
+    ("Sending publish command", "publish"),
+)
+_SERVER_SAYS = "Server error: "
+_NOT_TRUSTED = ("certificate failed verification", "does not match hostname")
+_BUSY = ("already", "busy", "in use")
+_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+
+
+class Journal(logging.Handler):
+    """How far an attempt has come, from libav's log; each step is reported as it is entered."""
+
+    def __init__(self, report: Callable[[Report], None], secrets: tuple[str, ...]) -> None:
+        super().__init__(level=1)
+        self._report = report
+        self._secrets = secrets
+        self.step = "load"
+        self.blocking_since = time.monotonic()
+        self.server_said = ""
+        self.not_trusted = False
+        self.not_resolved = False
+
+    def enter(self, step: str) -> None:
+        """Begin the next step."""
+        self.step = step
+        self.blocking_since = time.monotonic()
+        self._report(Live() if step == "live" else Entered(step))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of one line of the log."""
+        line = record.getMessage()
+        for beginning, step in _STEPS:
+            if line.startswith(beginning):
+                self.enter(step)
+        if line.startswith(_SERVER_SAYS):
+            self.server_said = redact(line.removeprefix(_SERVER_SAYS).strip(), self._secrets)[:200]
+        self.not_trusted = self.not_trusted or any(words in line for words in _NOT_TRUSTED)
+        self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
+
+
+def publish(request: Request, report: Callable[[Report], None]) -> Report:
+    """Stream until the input ends or the connection does; return the last report."""
+    journal = Journal(report, request.secrets)
+    logger = logging.getLogger("libav")
+    logger.addHandler(journal)
+    logger.setLevel(1)
+    logger.propagate = False
+    av.logging.set_skip_repeated(False)
+    try:
+        _copy(request, journal, report)
+    except (OSError, EOFError, ValueError) as error:  # what PyAV raises is one of these
+        return _failure(error, journal, request)
+    return Ended()
+
+
+def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) -> None:
+    source = av.open("pipe:0", format="flv", options={"probesize": "65536", "fpsprobesize": "0"})
+    sink = _open_sink(request)
+    for stream in source.streams:
+        sink.add_stream_from_template(stream)
+    av.logging.set_level(av.logging.DEBUG)
+    sink.start_encoding()
+    av.logging.set_level(av.logging.ERROR)
+    _tune_socket()
+    journal.enter("live")
+    report(Sent(_copy_packets(source, sink, journal, report)))
+    sink.close()
+
+
+def _copy_packets(
+    source: InputContainer, sink: OutputContainer, journal: Journal, report: Callable[[Report], None]
+) -> float:
+    """Copy until the input ends; return the last decoding time in seconds."""
+    next_report, dts_s = 0.0, 0.0
+    for packet in source.demux():
+        if packet.dts is None or packet.time_base is None:
+            continue
+        dts_s = float(packet.dts * packet.time_base)
+        packet.stream = sink.streams[packet.stream_index]
+        journal.blocking_since = time.monotonic()
+        sink.mux(packet)
+        if journal.blocking_since >= next_report:
+            report(Sent(dts_s))
+            next_report = journal.blocking_since + SENT_EVERY_S
+    return dts_s
+
+
+def _open_sink(request: Request) -> OutputContainer:
+    options = {
+        "rtmp_app": request.application,
+        "rtmp_playpath": request.key,
+        "rw_timeout": str(round(request.io_timeout_s * 1_000_000)),
+        "tcp_nodelay": "1",
+        "flvflags": "no_duration_filesize",
+        "flush_packets": "1",
+        "max_interleave_delta": "1000000",
+    }
+    if request.secure:
+        options["tls_verify"] = "1"
+        ca_file = trusted_authorities(request.ca_file)
+        if ca_file:
+            options["ca_file"] = ca_file
+    return av.open(request.server, "w", format="flv", options=options)
+
+
+def trusted_authorities(ca_file: str | None) -> str | None:
+    """Return the file of certificates to check against: the destination's own, or this system's.
+
+    The TLS library inside PyAV's wheels looks only where Fedora has them, so it must be told.
+    """
+    candidates = (ca_file,) if ca_file else (ssl.get_default_verify_paths().cafile, *_BUNDLES)
+    return next((path for path in candidates if path and (ca_file or os.access(path, os.R_OK))), None)
+
+
+def _tune_socket() -> None:
+    """Set what libavformat has no options for.
+
+    Small messages went out at once while the connection was set up; from here on libavformat's many small writes
+    shall fill whole segments, which saves three quarters of the packets.
+    """
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
+        if number <= 2:
+            continue
+        try:
+            connection = socket.socket(fileno=number)
+        except OSError:
+            continue  # not a socket
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+        except OSError:
+            pass  # not TCP
+        finally:
+            connection.detach()
+
+
+def _failure(error: Exception, journal: Journal, request: Request) -> Failed:
+    """Find the reason in what the server said, the kind of error, and the step it happened in."""
+    if journal.server_said:
+        busy = any(word in journal.server_said.lower() for word in _BUSY)
+        return Failed(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
+    if journal.not_trusted:
+        return Failed(Reason.CERTIFICATE, _certificate_problem(request))
+    if journal.not_resolved:
+        return Failed(Reason.UNKNOWN_HOST)
+    waited_s = time.monotonic() - journal.blocking_since
+    if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
+        return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
+    return Failed(*_reason_by_step(error, journal.step, request))
+
+
+def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reason, str]:
+    number = error.errno if isinstance(error, OSError) and error.errno else 0
+    if step == "connect" or (step == "secure" and not request.secure):
+        if isinstance(error, ConnectionRefusedError):
+            return Reason.REFUSED, ""
+        return Reason.UNREACHABLE, os.strerror(number) if number in _NO_WAY_THERE else ""
+    return {
+        "secure": (Reason.TLS, ""),
+        "handshake": (Reason.CLOSED, "before the RTMP handshake was done"),
+        "application": (Reason.REJECTED, "when the application was named"),
+        "publish": (Reason.REJECTED, "when the key was given"),
+        "live": (Reason.CLOSED, ""),
+    }.get(step, (Reason.FAILED, type(error).__name__))
+
+
+def _certificate_problem(request: Request) -> str:
+    """Ask once more, with a library that says what is wrong with a certificate."""
+    context = ssl.create_default_context(cafile=trusted_authorities(request.ca_file))
+    try:
+        with (
+            socket.create_connection((request.host, request.port), timeout=2.0) as plain,
+            context.wrap_socket(plain, server_hostname=request.host),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return redact(error.verify_message, request.secrets)
+    except (OSError, ValueError):
+        return ""

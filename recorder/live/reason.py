@@ -1,0 +1,40 @@
+"""Why a live destination is not live: stable codes for programs, sentences for people."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why an attempt to stream ended; part of the command line's contract, so never renamed."""
+
+    UNKNOWN_HOST = "unknown-host"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    CERTIFICATE = "certificate"
+    TLS = "tls"
+    REJECTED = "rejected"
+    ALREADY_PUBLISHING = "already-publishing"
+    STALLED = "stalled"
+    CLOSED = "closed"
+    FAILED = "failed"
+
+
+_SENTENCES = {
+    Reason.UNKNOWN_HOST: "the name of {where} cannot be looked up: check its spelling and this PC's network",
+    Reason.REFUSED: "{where} refuses connections: no streaming server listens there",
+    Reason.UNREACHABLE: "{where} cannot be reached from this network",
+    Reason.TIMEOUT: "{where} did not answer in time",
+    Reason.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
+    Reason.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
+    Reason.REJECTED: "{where} does not accept the stream: check the key and the application name",
+    Reason.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
+    Reason.STALLED: "{where} stopped taking the stream",
+    Reason.CLOSED: "{where} closed the connection",
+    Reason.FAILED: "streaming to {where} failed on this PC",
+}
+
+
+def sentence(reason: Reason, where: str, detail: str = "") -> str:
+    """Say what happened at `where` (host and port); `detail` is what the other side said, already redacted."""
+    said = _SENTENCES[reason].format(where=where)
+    return f"{said} ({detail})" if detail else said

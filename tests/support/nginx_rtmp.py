@@ -1,0 +1,98 @@
+"""A real RTMP server for tests: nginx with its RTMP module, which asks for a good key and records what it takes."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.receiver import (
+    APPLICATION,
+    HOST,
+    free_port,
+    nginx_configuration,
+    nginx_with_rtmp,
+    start_server,
+    stop_server,
+    wait_until_listening,
+)
+
+RULES = """
+            notify_method get;
+            on_publish http://{host}:{http_port}/auth;
+            drop_idle_publisher 6s;
+"""
+HTTP = """
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen {host}:{http_port};
+        location /auth {{ if ($arg_name ~ "^good") {{ return 200; }} return 403; }}
+    }}
+}}
+"""
+
+
+def wait_for[T](condition: Callable[[], T], timeout_s: float = 15.0, what: str = "the condition") -> T:
+    """Return the first true value of `condition`; fail when none comes in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true within {timeout_s} s")
+
+
+class NginxRtmp:
+    """The server; keys that begin with "good" may publish. `url(key)` is where; it may be stopped and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port, self._http_port = free_port(), free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        (folder / "recorded").mkdir(parents=True)
+
+    def url(self, key: str, application: str = APPLICATION) -> str:
+        return f"rtmp://{HOST}:{self.port}/{application}/{key}"
+
+    def start(self) -> None:
+        found = nginx_with_rtmp()
+        assert found, "nginx and its RTMP module must be installed (Debian: nginx libnginx-mod-rtmp)"
+        names = {"host": HOST, "http_port": self._http_port, "folder": self.folder}
+        text = nginx_configuration(
+            self.folder, found[1], self.port, rules=RULES.format(**names), more=HTTP.format(**names)
+        )
+        configuration = self.folder / "nginx.conf"
+        configuration.write_text(text)
+        self._server = start_server(
+            [found[0], "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", str(configuration)], self.folder
+        )
+        if not wait_until_listening(self.port, self._server):
+            stop_server(self._server)
+            raise AssertionError((self.folder / "output").read_text() + (self.folder / "error.log").read_text())
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._server:
+            os.kill(self._server.pid, signal.SIGCONT)
+            stop_server(self._server, how)
+            self._server = None
+
+    def freeze(self) -> None:
+        """Stop answering without closing anything, as a dead network looks."""
+        assert self._server
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._server
+        self._server.send_signal(signal.SIGCONT)
+
+    def recordings(self) -> list[Path]:
+        """Return what was received, oldest first."""
+        return sorted((self.folder / "recorded").glob("*.flv"), key=lambda path: path.stat().st_mtime_ns)
