@@ -1,0 +1,147 @@
+"""Microphones and the sound of capture cards, each read by a process of its own (capture/sound_child.py)."""
+
+import os
+import re
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from capture.sound_process import SoundChild
+from capture.sound_wire import OVERFLOW, Answer, Failed, Header, InputName, Listing, ListRequest, Opened, Request
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from devices import holders
+from devices.model import Device
+
+_START_S = 10.0
+"""How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
+_PLUGIN_INPUTS = {
+    "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
+    "dsnoop", "front", "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
+}  # fmt: skip
+"""Names that ALSA's plugins bring along, each another way to one of the cards."""
+
+
+class SoundSource:
+    """The sound of one input: an AudioSource (capture/source.py).
+
+    `device` is a device of ours with an ALSA name, or the name PortAudio has for an input that is no device, such as
+    a sound server's. `channels` is what is wanted, and after `open` what there is. `overflows` counts the times that
+    samples were lost between the hardware and here.
+    """
+
+    def __init__(self, device: Device | str, *, channels: int = 2) -> None:
+        if isinstance(device, Device):
+            self.name, self._input = device.name, device.alsa or device.name
+        else:
+            self.name = self._input = device
+        self.channels = channels
+        self.overflows = 0
+        self._child: SoundChild | None = None
+        self._resampler: _Resampler | None = None
+
+    def open(self) -> None:
+        """Start the child and wait until the input runs; raises a DeviceError."""
+        child = SoundChild(Request(self._input, self.channels, SAMPLE_RATE))
+        answer = child.answer(_START_S)
+        if not isinstance(answer, Opened):
+            child.close()
+            raise _failure(self.name, self._input, answer)
+        self._child = child
+        self.channels = answer.channels
+        if answer.rate != SAMPLE_RATE:
+            self._resampler = _Resampler(answer.rate, answer.channels)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""
+        if self._child is None:
+            raise holders.lost(self.name, self._input)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            received = self._child.block(self.channels, deadline)
+            if received is None:
+                if self._child.is_lost:
+                    raise holders.lost(self.name, self._input)
+                return None
+            block = self._audio_block(*received)
+            if block is not None:
+                return block
+
+    def _audio_block(self, header: Header, pcm: bytes) -> AudioBlock | None:
+        lost = bool(header.flags & OVERFLOW)
+        self.overflows += lost
+        samples: Samples = np.frombuffer(pcm, np.int16).reshape(-1, self.channels)
+        if self._resampler is not None:
+            samples = self._resampler.resample(samples)
+        return AudioBlock(header.timestamp_ns, samples, lost) if len(samples) else None
+
+    def close(self) -> None:
+        """End the child; takes a fraction of a second whatever state it is in."""
+        if self._child is not None:
+            self._child.close()
+        self._child = None
+
+
+def list_sound_inputs(timeout_s: float = 5.0) -> list[InputName]:
+    """Return the inputs that PortAudio sees now, without the names that are only other ways to the same cards.
+
+    Those with `is_hardware` are sound cards, which devices/snapshot.py lists too; the others belong to a sound server
+    or to the user's ALSA configuration. An empty list if PortAudio is missing or does not answer in time.
+    """
+    child = SoundChild(ListRequest())
+    try:
+        answer = child.answer(timeout_s)
+    except DeviceLost:
+        return []
+    finally:
+        child.close()
+    inputs = answer.inputs if isinstance(answer, Listing) else []
+    return [entry for entry in inputs if entry.name not in _PLUGIN_INPUTS]
+
+
+class _Resampler:
+    """Turns another rate into SAMPLE_RATE."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate = rate
+        self._layout = "mono" if channels == 1 else f"{channels}c" if channels > 2 else "stereo"
+        self._channels = channels
+        self._resampler = av.AudioResampler(format="s16", layout=self._layout, rate=SAMPLE_RATE)
+
+    def resample(self, samples: Samples) -> Samples:
+        """Return what comes out for `samples`, shape (frames, channels); a few samples later than it went in."""
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts = None
+        converted = [part.to_ndarray().reshape(-1, self._channels) for part in self._resampler.resample(frame)]
+        return np.concatenate(converted) if converted else samples[:0]
+
+
+def _failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
+    """Return why an input was not opened: PortAudio only ever says that something went wrong, the system says what."""
+    message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
+    node = _pcm_node(sound_input)
+    if node is not None:
+        if not Path(node).exists():
+            return DeviceNotFound(f"{name} ({sound_input}) is not plugged in any more", hint="Plug it in again.")
+        if not os.access(node, os.R_OK):
+            return holders.denied(name, node)
+        if holders.holders(node):
+            return holders.busy(name, node)
+    if isinstance(answer, Failed) and answer.missing:
+        return DeviceNotFound(f"there is no sound input {name} ({sound_input})", hint="See: liput devices")
+    return DeviceUnsupported(f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices")
+
+
+def _pcm_node(sound_input: str) -> str | None:
+    """Return the node of an ALSA name of the form hw:CARD=ID,DEV=N; None for any other input."""
+    match = re.fullmatch(r"hw:CARD=([^,]+),DEV=(\d+)", sound_input)
+    if match is None:
+        return None
+    try:
+        number = Path("/proc/asound", match[1]).readlink().name.removeprefix("card")
+    except OSError:
+        return f"/dev/snd/{match[1]}"  # which is not there
+    return f"/dev/snd/pcmC{number}D{match[2]}c"

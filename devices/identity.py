@@ -1,0 +1,88 @@
+"""Who a device is, and which device a word on the command line means.
+
+A device is known by what it is (vid:pid), by its serial number where that is its own, and else by where it is
+plugged in; never by /dev/videoN or an ALSA card number, which change with every replug.
+"""
+
+import os.path
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
+from devices.model import Device
+from devices.quirks import is_own_serial
+from devices.udev import UsbDevice
+
+_TRUST: tuple[Callable[[Device], Iterable[str | None]], ...] = (
+    lambda device: (device.id,),
+    lambda device: (device.serial,),
+    lambda device: (device.role,),
+    lambda device: (device.port,),
+    lambda device: (device.node, device.alsa),
+)
+"""What a name may be, most trusted first."""
+
+
+class Identities:
+    """Tells the ids of everything plugged in at one moment: a serial number counts where only one device has it."""
+
+    def __init__(self, plugs: Iterable[UsbDevice | None]) -> None:
+        self._seen = Counter((usb.vid, usb.pid, usb.serial) for usb in {usb for usb in plugs if usb is not None})
+
+    def serial(self, usb: UsbDevice | None) -> str | None:
+        """Return the serial number that tells `usb` from every other device, if it has one."""
+        if usb is None or usb.serial is None or not is_own_serial(usb.serial):
+            return None
+        return usb.serial if self._seen[usb.vid, usb.pid, usb.serial] == 1 else None
+
+    def base(self, usb: UsbDevice | None, place: str) -> str:
+        """Return the id of a plug, or of the `place` of what has no plug: `046d:0825:CAM0001`, `534d:2109@1-2`."""
+        if usb is None:
+            return place
+        serial = self.serial(usb)
+        return f"{usb.vid}:{usb.pid}:{serial}" if serial else f"{usb.vid}:{usb.pid}@{usb.port}"
+
+
+def find_video(devices: Sequence[Device], name: str) -> Device:
+    """Return the device that gives pictures and that `name` means: an id, serial, role, port or node.
+
+    A name of a device's sound means the picture that belongs to it. Raises DeviceNotFound (naming what is plugged in),
+    DeviceUnsupported (it gives no picture) or UsageError (more than one answers to the name).
+    """
+    return _find(devices, name, "picture", lambda device: device.node is not None)
+
+
+def find_sound(devices: Sequence[Device], name: str) -> Device:
+    """Return the device that takes sound and that `name` means; as `find_video`, the other way round."""
+    return _find(devices, name, "sound", lambda device: device.alsa is not None)
+
+
+def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Device], bool]) -> Device:
+    named = _named(devices, name)
+    if not named:
+        raise DeviceNotFound(f"no device that is plugged in is called {name!r}", hint=_what_there_is(devices, suits))
+    partners = {device.paired_with for device in named}
+    suited = [device for device in named if suits(device)]
+    suited = suited or [device for device in devices if device.id in partners and suits(device)]
+    if not suited:
+        message = f"{named[0].name} ({named[0].id}) gives no {what}"
+        raise DeviceUnsupported(message, hint=_what_there_is(devices, suits))
+    if len(suited) > 1:
+        ids = " and ".join(device.id for device in suited)
+        raise UsageError(f"{name!r} means more than one device: {ids}", hint="Name one of them by its id.")
+    return suited[0]
+
+
+def _named(devices: Sequence[Device], name: str) -> list[Device]:
+    """Return the devices that answer to `name` in the most trusted way that any does."""
+    word = os.path.realpath(name) if name.startswith("/dev/") else name.strip()
+    for traits in _TRUST:
+        found = [device for device in devices if word.casefold() in {str(t).casefold() for t in traits(device) if t}]
+        if found:
+            return found
+    return []
+
+
+def _what_there_is(devices: Sequence[Device], suits: Callable[[Device], bool]) -> str:
+    suited = [f"{device.id} ({device.name})" for device in devices if suits(device)]
+    return "Plugged in: " + ", ".join(suited) if suited else "Nothing of that kind is plugged in."

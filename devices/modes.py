@@ -1,0 +1,176 @@
+"""The pictures a V4L2 node offers.
+
+Asking disturbs no stream of anybody: nothing is set, and the driver answers from what it read at plug-in.
+
+The structures and ioctl numbers are linuxpy's. Its own enumeration is not used: it leaves out sizes that come as
+ranges, makes an inexact number of 29.97 frames a second, and opens for writing.
+"""
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from linuxpy.video import raw  # type: ignore[import-untyped]  # linuxpy ships no types
+
+from config.errors import DeviceError
+from devices.holders import refusal
+from devices.model import Mode
+
+_END = {errno.EINVAL, errno.ENOTTY, errno.ENODATA}
+_MOST = 256
+"""More answers than this to one question are a driver that does not end."""
+
+_RATES = (120.0, 60.0, 50.0, 30.0, 25.0, 24.0, 20.0, 15.0, 10.0, 5.0, 1.0)
+_SIZES = (
+    (3840, 2160), (2560, 1440), (1920, 1080), (1600, 1200), (1280, 960), (1280, 720), (1024, 768), (1024, 576),
+    (960, 540), (800, 600), (854, 480), (720, 576), (720, 480), (640, 480), (640, 360), (480, 270), (320, 240),
+    (320, 180), (160, 120),
+)  # fmt: skip
+"""What is listed of a device that offers ranges: the sizes and rates people use, and the ends of the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a node offers: whether it gives pictures at all, which, and whether they come from a video signal."""
+
+    gives_pictures: bool
+    is_receiver: bool
+    modes: tuple[Mode, ...]
+
+
+def offers(nodes: Sequence[tuple[str, str]], timeout_s: float = 1.0) -> dict[str, Offer | DeviceError]:
+    """Return what each of `nodes` (pairs of node and device name) offers, or why that cannot be said.
+
+    Nodes are asked at the same time, each by a thread; one that has not answered after `timeout_s` seconds is left
+    to itself and missing in the answer.
+    """
+    answers: dict[str, Offer | DeviceError] = {}
+
+    def ask(node: str, name: str) -> None:
+        try:
+            answers[node] = offer(node, name)
+        except DeviceError as error:
+            answers[node] = error
+
+    threads = [threading.Thread(target=ask, args=pair, name=f"modes-{pair[0]}", daemon=True) for pair in nodes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout_s)
+    return dict(answers)
+
+
+def offer(node: str, name: str) -> Offer:
+    """Return what `node` of the device `name` offers; raises a DeviceError where it cannot be opened."""
+    try:
+        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusal(error.errno or errno.EIO, name, node) from error
+    try:
+        if not _gives_pictures(fd):
+            return Offer(gives_pictures=False, is_receiver=False, modes=())
+        return Offer(gives_pictures=True, is_receiver=_is_receiver(fd), modes=tuple(_modes(fd)))
+    except OSError as error:
+        raise refusal(error.errno or errno.EIO, name, node) from error
+    finally:
+        os.close(fd)
+
+
+def _gives_pictures(fd: int) -> bool:
+    capability = raw.v4l2_capability()
+    try:
+        fcntl.ioctl(fd, raw.IOC.QUERYCAP, capability)
+    except OSError as error:
+        if error.errno in _END:
+            return False
+        raise
+    of_node = capability.capabilities & raw.Capability.DEVICE_CAPS
+    flags = capability.device_caps if of_node else capability.capabilities
+    return bool(flags & raw.Capability.VIDEO_CAPTURE)
+
+
+def _is_receiver(fd: int) -> bool:
+    """Return whether an input of the node takes a video signal with timings (HDMI, SDI) or a standard (PAL, NTSC)."""
+    signal = raw.InputCapabilities.DV_TIMINGS | raw.InputCapabilities.STD
+    return any(entry.capabilities & signal for entry in _answers(fd, raw.IOC.ENUMINPUT, raw.v4l2_input()))
+
+
+def _modes(fd: int) -> Iterator[Mode]:
+    description = raw.v4l2_fmtdesc()
+    description.type = raw.BufType.VIDEO_CAPTURE
+    for answer in _answers(fd, raw.IOC.ENUM_FMT, description):
+        pixel_format = answer.pixelformat
+        for width, height in dict.fromkeys(_sizes(fd, pixel_format)):
+            rates = sorted(set(_rates(fd, pixel_format, width, height)), reverse=True)
+            yield Mode(fourcc(pixel_format), width, height, tuple(rates))
+
+
+def fourcc(number: int) -> str:
+    """Return a pixel format as its four characters ("MJPG"); a big-endian one ends in "-BE"."""
+    text = "".join(chr(number >> shift & 0x7F) for shift in (0, 8, 16, 24)).strip()
+    return f"{text}-BE" if number & 1 << 31 else text
+
+
+def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
+    question = raw.v4l2_frmsizeenum()
+    question.pixel_format = pixel_format
+    for answer in _answers(fd, raw.IOC.ENUM_FRAMESIZES, question):
+        if answer.type == raw.Frmsizetypes.DISCRETE:
+            yield answer.discrete.width, answer.discrete.height
+        else:
+            span = answer.stepwise
+            across = (span.min_width, span.max_width, span.step_width)
+            yield from sizes_within(across, (span.min_height, span.max_height, span.step_height))
+
+
+def sizes_within(across: tuple[int, int, int], down: tuple[int, int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the largest and the usual sizes of a range, given as (least, most, step) of width and of height."""
+    yield across[1], down[1]
+    for width, height in _SIZES:
+        if _is_within(width, across) and _is_within(height, down):
+            yield width, height
+
+
+def _is_within(length: int, span: tuple[int, int, int]) -> bool:
+    least, most, step = span
+    return least <= length <= most and (length - least) % max(1, step) == 0
+
+
+def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[float]:
+    question = raw.v4l2_frmivalenum()
+    question.pixel_format, question.width, question.height = pixel_format, width, height
+    for answer in _answers(fd, raw.IOC.ENUM_FRAMEINTERVALS, question):
+        if answer.type == raw.Frmivaltypes.DISCRETE:
+            if answer.discrete.numerator:
+                yield _rate(answer.discrete.numerator, answer.discrete.denominator)
+        else:
+            shortest, longest = answer.stepwise.min, answer.stepwise.max
+            slowest = _rate(longest.numerator, longest.denominator) if longest.numerator else 0.0
+            fastest = _rate(shortest.numerator, shortest.denominator) if shortest.numerator else max(_RATES)
+            yield from rates_within(slowest, fastest)
+
+
+def rates_within(slowest: float, fastest: float) -> Iterator[float]:
+    """Yield the fastest (up to the fastest anybody uses) and the usual rates of a range of frames a second."""
+    yield min(fastest, max(_RATES))
+    yield from (rate for rate in _RATES if slowest <= rate <= fastest)
+
+
+def _rate(numerator: int, denominator: int) -> float:
+    return round(denominator / numerator, 3)
+
+
+def _answers[T](fd: int, request: int, question: T) -> Iterator[T]:
+    """Yield the answers to an enumerating ioctl, index by index, until there are no more."""
+    for index in range(_MOST):
+        question.index = index  # type: ignore[attr-defined]  # every structure of an enumeration has one
+        try:
+            fcntl.ioctl(fd, request, question)  # type: ignore[call-overload]  # a ctypes structure is a buffer
+        except OSError as error:
+            if error.errno in _END:
+                return
+            raise
+        yield question

@@ -1,0 +1,159 @@
+"""The devices that are plugged in now, as people and other programs see them."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+
+from config.errors import DeviceError, DeviceNotFound
+from devices import quirks
+from devices.holders import denied
+from devices.identity import Identities
+from devices.model import Device, DeviceKind, Health
+from devices.modes import Offer, offers
+from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
+
+WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
+
+type Offers = Mapping[str, Offer | DeviceError]
+
+
+@dataclass(slots=True)
+class _Plug:
+    """Everything of one USB plug, or of one place without a plug; `serial` is set if it is the plug's own."""
+
+    usb: UsbDevice | None
+    serial: str | None
+    pictures: list[PictureNode] = field(default_factory=list)
+    sounds: list[SoundInput] = field(default_factory=list)
+
+
+def list_devices() -> list[Device]:
+    """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
+    found = plugged()
+    asked = offers([(picture.node, picture.name) for picture in found.pictures])
+    return describe(found, asked)
+
+
+def current(device_id: str) -> Device:
+    """Return the device `device_id` as it is plugged in now (its node may be another); raises DeviceNotFound."""
+    for device in list_devices():
+        if device.id == device_id:
+            return device
+    raise DeviceNotFound(f"{device_id} is not plugged in", hint=WHAT_TO_PLUG_IN)
+
+
+def describe(found: Plugged, asked: Offers) -> list[Device]:
+    """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to."""
+    pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
+    sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
+    identities = Identities(source.usb for source in sources)
+    plugs: dict[str, _Plug] = {}
+    for source in sources:
+        base = identities.base(source.usb, source.place)
+        plug = plugs.setdefault(base, _Plug(source.usb, identities.serial(source.usb)))
+        if isinstance(source, PictureNode):
+            plug.pictures.append(source)
+        else:
+            plug.sounds.append(source)
+    devices = [device for base, plug in plugs.items() for device in _devices_of(base, plug, asked)]
+    return sorted(_told_apart(devices), key=lambda device: (device.node is None, device.port or "~", device.id))
+
+
+def _is_there(answer: Offer | DeviceError | None) -> bool:
+    if isinstance(answer, DeviceNotFound):
+        return False
+    return answer.gives_pictures if isinstance(answer, Offer) else True
+
+
+def _devices_of(base: str, plug: _Plug, asked: Offers) -> Iterator[Device]:
+    """Yield the pictures and sounds of one plug; the first of each are paired."""
+    picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(plug.pictures))]
+    first = f"{base}+sound" if plug.pictures else base
+    sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(plug.sounds))]
+    common = Device(
+        id=base,
+        kind=DeviceKind.MICROPHONE,
+        name="",
+        vid=plug.usb.vid if plug.usb else None,
+        pid=plug.usb.pid if plug.usb else None,
+        serial=plug.serial,
+        port=plug.usb.port if plug.usb else None,
+        link_bps=plug.usb.link_bps if plug.usb else None,
+    )
+    for identifier, picture in zip(picture_ids, plug.pictures, strict=True):
+        answer = asked.get(picture.node)
+        yield msgspec.structs.replace(
+            common,
+            id=identifier,
+            kind=_kind(picture, answer),
+            name=_name(plug.usb, picture.name),
+            node=picture.node,
+            paired_with=sound_ids[0] if sound_ids else None,
+            modes=answer.modes if isinstance(answer, Offer) else (),
+            health=_video_health(answer),
+        )
+    for identifier, sound in zip(sound_ids, plug.sounds, strict=True):
+        name = _name(plug.usb, sound.name)
+        yield msgspec.structs.replace(
+            common,
+            id=identifier,
+            name=f"{name} (sound)" if plug.pictures else name,
+            alsa=sound.alsa,
+            paired_with=picture_ids[0] if picture_ids else None,
+            health=_sound_health(sound),
+        )
+
+
+def _kind(picture: PictureNode, answer: Offer | DeviceError | None) -> DeviceKind:
+    is_receiver = isinstance(answer, Offer) and answer.is_receiver
+    if picture.usb is None:
+        return quirks.video_kind(None, None, picture.name, is_receiver=is_receiver)
+    usb = picture.usb
+    names = (picture.name, usb.product, usb.manufacturer)
+    return quirks.video_kind(usb.vid, usb.pid, *names, is_receiver=is_receiver)
+
+
+def _name(usb: UsbDevice | None, kernel_name: str) -> str:
+    """Return what people call a device: what it says it is, or what the table says where that is just "USB Video"."""
+    product = usb.product if usb else ""
+    known = quirks.quirk(usb.vid, usb.pid) if usb else None
+    if product and not quirks.has_generic_name(product):
+        return product
+    if known is not None:
+        return known.name
+    own = kernel_name.split(": ")[0].strip()
+    generic = quirks.has_generic_name(own)
+    return f"{usb.manufacturer} {own}".strip() if usb and generic and usb.manufacturer not in own else own or product
+
+
+def _video_health(answer: Offer | DeviceError | None) -> Health:
+    if isinstance(answer, DeviceError):
+        return _trouble(answer.message)
+    return Health() if answer is not None else Health("silent", "it does not say what it offers", _now())
+
+
+def _sound_health(sound: SoundInput) -> Health:
+    if os.access(sound.node, os.R_OK):
+        return Health()
+    return _trouble(denied(sound.name, sound.node).message)
+
+
+def _trouble(reason: str) -> Health:
+    return Health("degraded", reason, _now())
+
+
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _told_apart(devices: list[Device]) -> Iterator[Device]:
+    """Add the port to names that more than one device has."""
+    names = Counter(device.name for device in devices)
+    for device in devices:
+        where = device.port or device.id
+        twin = names[device.name] > 1
+        yield msgspec.structs.replace(device, name=f"{device.name}, port {where}") if twin else device

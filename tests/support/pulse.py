@@ -1,0 +1,157 @@
+"""A PulseAudio server of one test's own with a microphone made of software, for real PortAudio inputs on any machine.
+
+    @pytest.fixture
+    def microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicrophone]:
+        with PulseMicrophone(tmp_path) as microphone:
+            microphone.install(monkeypatch)
+            yield microphone
+
+`install` points this process and its children at the server: PortAudio then has an input called `room`. What
+`speak` is given is heard there; `unplug` takes the input away.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+INPUT = "room"
+RATE = 48_000
+_SINK = "mic"
+_ASOUNDRC = f"""
+pcm.{INPUT} {{
+    type pulse
+    device "{_SINK}.monitor"
+    hint {{ show on  description "The microphone of a test" }}
+}}
+"""
+
+
+class PulseMicrophone:
+    """The server; a context manager. `environment` is what its clients need."""
+
+    def __init__(self, folder: Path, *, rate: int = RATE) -> None:
+        self._folder = folder
+        self._rate = rate
+        self._socket = folder / "pulse.socket"
+        self._home = folder / "pulse-home"
+        self._cleanup = contextlib.ExitStack()
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._home.mkdir(exist_ok=True)
+        (self._home / ".asoundrc").write_text(_ASOUNDRC)
+        self._server = subprocess.Popen(
+            [
+                "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no",
+                "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
+                "-L", f"module-null-sink sink_name={_SINK} rate={self._rate} channels=2",
+            ],
+            env=self.environment | {"XDG_RUNTIME_DIR": str(self._home)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._cleanup.callback(self._end, self._server)
+        try:
+            self._wait_for(lambda: f"{_SINK}.monitor".encode() in self._pactl("list", "short", "sources").stdout)
+            self._listen()
+        except BaseException:
+            self._cleanup.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The whole environment of a client: nothing of the machine's own sound comes into it."""
+        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "TMPDIR"}}
+        return kept | {"HOME": str(self._home), "PULSE_SERVER": f"unix:{self._socket}"}
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process and its children use the server."""
+        for name, value in self.environment.items():
+            monkeypatch.setenv(name, value)
+
+    def speak(self, samples: NDArray[np.int16]) -> "contextlib.AbstractContextManager[None]":
+        """Play `samples` (48 kHz, shape (frames, 2)) into the microphone for as long as the context lasts."""
+        path = self._folder / "speech.wav"
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(samples.tobytes())
+        return self._playing(path)
+
+    @contextlib.contextmanager
+    def _playing(self, path: Path) -> Iterator[None]:
+        player = subprocess.Popen(
+            ["paplay", f"--device={_SINK}", "--latency-msec=50", str(path)],
+            env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            self._end(player)
+
+    def unplug(self) -> None:
+        """Take the microphone away; the server stays."""
+        self._pactl("unload-module", "module-null-sink")
+
+    def kill(self) -> None:
+        """Kill the server, as a crash does."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGKILL)
+        self._server.wait()
+
+    def _pactl(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, check=False, timeout=10)
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        assert self._server is not None
+        deadline = time.monotonic() + 20
+        while not condition():
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("pulseaudio did not start; apt-get install pulseaudio pulseaudio-utils")
+            time.sleep(0.05)
+
+    def _listen(self) -> None:
+        """Keep one reader on the microphone, and wait for its first sound.
+
+        Without a reader a null sink works in blocks of two seconds, and the next reader waits for the end of one.
+        """
+        heard = self._folder / "heard.pcm"
+        with heard.open("wb") as file:
+            reader = subprocess.Popen(
+                ["parec", f"--device={_SINK}.monitor", "--rate=8000", "--channels=1", "--latency-msec=20"],
+                env=self.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+        self._cleanup.callback(self._end, reader)
+        self._wait_for(lambda: heard.stat().st_size > 0)
+
+    @staticmethod
+    def _end(process: subprocess.Popen[bytes]) -> None:
+        process.terminate()
+        try:
+            process.wait(2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def tones(left_hz: float, right_hz: float, seconds: float, *, amplitude: int = 8000) -> NDArray[np.int16]:
+    """Return a sine in each channel, shape (frames, 2), at 48 kHz."""
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    return (amplitude * np.sin(2 * np.pi * np.outer(time_s, (left_hz, right_hz)))).astype(np.int16)
