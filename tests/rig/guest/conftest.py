@@ -1,0 +1,123 @@
+"""Tests that run in the rig's virtual machine, against the real kernel drivers.
+
+They are in files called guest_*.py and are chosen and reported on the host like all others:
+
+    pytest tests/rig/guest/guest_rig.py -k unplugging
+
+On the host, this boots one machine for all chosen tests (guest_session.py) and each test waits there
+for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
+is skipped in the guest, or does not get to run, has failed.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.rig.guest_reports import GuestReports
+from tests.rig.guest_session import GuestSession
+from tests.rig.rig import RigDevice
+
+IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
+SESSION: pytest.StashKey[GuestSession] = pytest.StashKey()
+NOT_FOR_THE_HOST = {"skip", "skipif", "xfail", "timeout", "usefixtures", "parametrize", "filterwarnings"}
+
+
+# What the tests use
+
+
+@pytest.fixture
+def camera() -> Iterator[RigDevice]:
+    """Provide a webcam without sound, not yet plugged in."""
+    with RigDevice("webcam", serial="CAM0001") as device:
+        yield device
+
+
+@pytest.fixture
+def stick() -> Iterator[RigDevice]:
+    """Provide an HDMI capture stick with sound and without a serial number, not yet plugged in."""
+    with RigDevice("hdmi-stick") as device:
+        yield device
+
+
+# Both sides: which files these are
+
+
+def _is_guest_file(path: Path) -> bool:
+    return path.name.startswith("guest_") and path.suffix == ".py"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    # pytest itself collects a file that was named on the command line.
+    if not _is_guest_file(file_path) or parent.session.isinitpath(file_path):
+        return None
+    module: pytest.Module = parent.ihook.pytest_pycollect_makemodule(module_path=file_path, parent=parent)
+    return module
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if IN_GUEST or not _is_guest_file(module_path):
+        return None
+    return HostModule.from_parent(parent, path=module_path)
+
+
+# On the host: each test stands for the one in the guest
+
+
+class HostModule(pytest.Module):
+    """A guest file as the host sees it: the same tests, to be run elsewhere."""
+
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        for node in super().collect():
+            if not isinstance(node, pytest.Function):
+                raise self.CollectError(f"{node.nodeid}: guest tests are plain functions")
+            yield HostItem.from_parent(self, name=node.name, original=node)
+
+
+class HostItem(pytest.Item):
+    """One guest test as the host sees it."""
+
+    def __init__(self, *, original: pytest.Function, **rest: object) -> None:
+        super().__init__(**rest)  # type: ignore[arg-type] # name and parent, as from_parent got them
+        self._where = original.reportinfo()
+        for mark in original.iter_markers():
+            if mark.name not in NOT_FOR_THE_HOST:
+                self.add_marker(getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs))
+        self.add_marker(pytest.mark.vm)
+        self.add_marker(pytest.mark.timeout(0))  # it waits for all tests before it, and for the boot
+
+    def runtest(self) -> None:
+        outcome = _session(self).outcome(self.nodeid)
+        for title, text in outcome.sections:
+            self.add_report_section("call", title, text)
+        if outcome.failure:
+            raise GuestFailure(outcome.failure)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+        return str(excinfo.value) if isinstance(excinfo.value, GuestFailure) else str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        return self._where
+
+
+class GuestFailure(Exception):
+    """A test failed in the guest; the text is pytest's account of it from there."""
+
+
+def _session(item: HostItem) -> GuestSession:
+    """Return the machine that runs all chosen guest tests, booted for the first of them."""
+    if SESSION not in item.config.stash:
+        tests = [other.nodeid for other in item.session.items if isinstance(other, HostItem)]
+        session = item.config.stash[SESSION] = GuestSession(tests)
+        item.config.add_cleanup(session.close)
+    return item.config.stash[SESSION]
+
+
+# In the guest: results for the host
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if IN_GUEST:
+        name = os.environ.get("LIPUT_RIG_RESULTS")
+        config.pluginmanager.register(GuestReports(Path(os.environ["ARTIFACTS"], name) if name else None))

@@ -1,0 +1,122 @@
+"""The host's side of the guest tests: one virtual machine that runs them, and what became of each.
+
+tests/rig/guest/conftest.py uses this: on the host, each test of a guest_*.py file waits for its own
+result here; in the guest, the same conftest writes the results, one JSON object a line:
+
+    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped", "text": why,
+     "sections": [[title, text], ...]}
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+MODULES = "vhci-hcd uvcvideo snd-usb-audio"
+RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
+LONGEST_RUN_SECONDS = 1200  # boot and all tests; each test has pytest-timeout's limit in the guest
+POLL_SECONDS = 0.1
+LINES_SHOWN = 15
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What became of one test: `failure` is empty if it passed."""
+
+    failure: str = ""
+    sections: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    finished: bool = False
+
+    def add(self, result: dict[str, object]) -> None:
+        """Take in one phase of the test; anything but a pass is a failure, a skip too."""
+        if result["outcome"] != "passed" and not self.failure:
+            self.failure = f"{result['outcome']} in the guest ({result['when']})\n{result['text']}"
+            self.sections = [(title, text) for title, text in result["sections"]]  # type: ignore[attr-defined] # JSON
+        self.finished = self.finished or result["when"] == "teardown"
+
+
+class GuestSession:
+    """One boot of the virtual machine that runs `tests` (node ids) in their order.
+
+    Its files go to $LIPUT_RIG_ARTIFACTS, or to a temporary folder that `close` removes unless a
+    test failed: console.log and kernel.log, output.log (what pytest printed), junit.xml and
+    whatever the tests put into $ARTIFACTS.
+    """
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        chosen = os.environ.get("LIPUT_RIG_ARTIFACTS")
+        self.artifacts = Path(chosen or tempfile.mkdtemp(prefix="liput-vm-"))
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        self._keep = bool(chosen)
+        self._outcomes: dict[str, Outcome] = {}
+        self._read = 0  # bytes of the results taken in so far
+        (self.artifacts / RESULTS).write_bytes(b"")
+        (self.artifacts / TESTS).write_text("".join(f"{test}\n" for test in tests))
+        with (self.artifacts / OUTPUT).open("wb") as output:
+            self._machine = subprocess.Popen(
+                self._command(), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    def _command(self) -> list[str]:
+        return [
+            sys.executable, str(HERE / "vm.py"),
+            "--modules", MODULES, "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
+            "--env", f"PYTHONPATH={ROOT}", "--env", f"LIPUT_RIG_RESULTS={RESULTS}",
+            "--", "sh", "-c",
+            # In the guest only: the artifacts have another path there.
+            f'exec "$0" -m pytest -p no:cacheprovider "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"',
+            sys.executable,
+        ]  # fmt: skip
+
+    def outcome(self, test: str) -> Outcome:
+        """Wait until `test` has ended, or the guest has; the machine's own time limit bounds this."""
+        while True:
+            status = self._machine.poll()  # before reading: what a guest wrote before it ended is there then
+            self._take_in_results()
+            outcome = self._outcomes.get(test, Outcome())
+            if not outcome.finished and status is not None:
+                outcome.failure = outcome.failure or self._not_run(status)
+                outcome.finished = True
+            if outcome.finished:
+                if outcome.failure:
+                    self._keep = True
+                    outcome.failure += f"\n\nThe guest's logs are in {self.artifacts}"
+                return outcome
+            time.sleep(POLL_SECONDS)
+
+    def _take_in_results(self) -> None:
+        with (self.artifacts / RESULTS).open("rb") as results:
+            results.seek(self._read)
+            data = results.read()
+        whole = data[: data.rfind(b"\n") + 1]  # the last line may still be on its way
+        self._read += len(whole)
+        for line in whole.splitlines():
+            result = json.loads(line)
+            self._outcomes.setdefault(result["test"], Outcome()).add(result)
+
+    def _not_run(self, status: int) -> str:
+        """Say why there is no result: what was printed last, and the console if the kernel said anything."""
+        printed = (self.artifacts / OUTPUT).read_text(errors="replace").splitlines()
+        if status == 125 and len(printed) == 1:
+            return printed[0]  # run-in-vm's own line: it could not start
+        last = [f"the guest ended with status {status} before this test had run to its end", *printed[-LINES_SHOWN:]]
+        console = self.artifacts / "console.log"
+        if status in (124, 125) and console.exists():
+            last += ["-- console:", *console.read_text(errors="replace").splitlines()[-LINES_SHOWN:]]
+        return "\n".join(last)
+
+    def close(self) -> None:
+        """End the machine if it still runs and remove what nobody needs."""
+        if self._machine.poll() is None:
+            self._machine.terminate()
+        self._machine.wait()
+        if not self._keep:
+            shutil.rmtree(self.artifacts, ignore_errors=True)
