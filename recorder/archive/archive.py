@@ -10,8 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-import msgspec
-
 from config.errors import ArchiveError, StorageUnwritable
 from devices.clock import Clock
 from recorder.archive import catalog, fixity, names, place, sealing, verification
@@ -19,7 +17,7 @@ from recorder.archive.disk import Disk, storage_error
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
-from recorder.archive.work import BEGUN_FILE, WorkFolder, read_begun
+from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
 
 RESERVE_BYTES = 2_000_000_000
 """Free space, in bytes, below which no session begins: about an hour of the largest profile."""
@@ -79,7 +77,7 @@ class Archive:
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
-        self._disk.write(work.path / BEGUN_FILE, msgspec.json.format(msgspec.json.encode(work.begun), indent=2))
+        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun))
         above = work.path.relative_to(there).parents
         for changed in (*fixity.folders(work.path), *(there / folder for folder in above)):
             self._disk.sync(changed)
@@ -134,11 +132,11 @@ class Archive:
     def reopen(self, package: Package) -> WorkFolder:
         """Return the work folder of an unfinished recording, locked, so that it can be sealed or discarded.
 
-        Raises ArchiveError when another process still records into it, or when it does not say what it is.
+        Raises ArchiveError when another process still records into it.
         """
         if package.state is not PackageState.UNFINISHED:
             raise ArchiveError(f"{package.id} is sealed already")
-        work = WorkFolder(package.folder, read_begun(package.folder))
+        work = WorkFolder(package.folder, recall_begun(package.folder))
         work.lock()
         return work
 

@@ -5,7 +5,6 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from recorder.archive import bag, fixity, names
 from recorder.archive.model import Package, PackageState, Recording
-from recorder.archive.work import PROGRAM, RECORDING_FILE, read_begun
+from recorder.archive.work import PROGRAM, RECORDING_FILE, read_begun, time_of
 
 INCOMING = ".incoming"
 """The folder of work folders: in the archive, so that sealing is a rename, and hidden, so that nobody lists it."""
@@ -66,7 +65,7 @@ def read_package(folder: Path) -> Package:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return Package(
             id=names.storable(folder.name), uuid=_identifier(folder), title=names.storable(folder.name),
-            started_at=_time_of(folder), duration_s=0.0, bytes=size, path=str(folder), state=PackageState.DAMAGED,
+            started_at=time_of(folder), duration_s=0.0, bytes=size, path=str(folder), state=PackageState.DAMAGED,
         )  # fmt: skip
     return Package(
         id=names.storable(folder.name), uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
@@ -80,7 +79,7 @@ def read_unfinished(folder: Path) -> Package:
         begun = read_begun(folder)
         uuid, title, started_at = begun.uuid, begun.title, begun.started_at
     except ArchiveError:
-        uuid, title, started_at = "", names.storable(folder.name), _time_of(folder)
+        uuid, title, started_at = "", names.storable(folder.name), time_of(folder)
     try:
         written = (folder / "data" / "media" / PROGRAM).stat().st_mtime
     except OSError:
@@ -104,17 +103,6 @@ def _identifier(folder: Path) -> str:
         return bag.read_info((folder / bag.INFO_FILE).read_bytes()).get("External-Identifier", "")
     except (OSError, bag.BagFormatError):
         return ""
-
-
-def _time_of(folder: Path) -> datetime:
-    """Return when a session began as far as its folder's name tells, else when the folder last changed."""
-    match = names.NAME.fullmatch(folder.name)
-    if match is not None:
-        try:
-            return datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone()
-        except ValueError:
-            pass  # 2026-13-40 looks like a date
-    return datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()
 
 
 def find(root: Path, key: str) -> Package:

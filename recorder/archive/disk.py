@@ -12,7 +12,7 @@ from pathlib import Path
 from config.errors import StorageError, StorageFull, StorageUnwritable
 
 type BeforeStep = Callable[[str, Path], None]
-"""Called with what is about to happen (`write`, `sync`, `unlink`, `mkdir`, `rename`) and the path it happens to."""
+"""Called with what is about to happen (write, sync, cut, unlink, mkdir, rename) and the path it happens to."""
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
@@ -53,6 +53,11 @@ class Disk:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+    def cut(self, path: Path, length: int) -> None:
+        """Drop what a file holds after its first `length` bytes; not synced."""
+        self._before("cut", path)
+        os.truncate(path, length)
 
     def make_folder(self, path: Path) -> None:
         """Make one folder, if it is not there, and bring its entry onto the disk."""

@@ -85,7 +85,7 @@ def _refuse_media_folder(root: Path, base: Path) -> None:
         if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
             raise StorageUnwritable(
                 f"The archive {root} is on a disk that is not mounted: {base} holds no such folder",
-                hint="Plug the disk in and mount it, or name another folder with --archive.",
+                hint="Plug the disk in and mount it, or make the folder yourself if it is meant to be here.",
             )
 
 

@@ -21,7 +21,7 @@ from recorder.archive.media import probe
 from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack
 from recorder.archive.place import size_text
 from recorder.archive.poster import poster
-from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder
+from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 
 INTERRUPTED = "interrupted"
 """The reason given when the recorder did not live to describe its recording."""
@@ -39,8 +39,10 @@ def fill(
 
     Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
     """
-    if not (work.path / BEGUN_FILE).exists() and (work.path / bag.TAG_MANIFEST_FILE).exists():
-        return  # an earlier attempt came this far, and was stopped before the rename
+    if not (work.path / BEGUN_FILE).exists():
+        if (work.path / bag.TAG_MANIFEST_FILE).exists():
+            return  # an earlier attempt came this far, and was stopped before the rename
+        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun))  # lost; nothing may look complete from here on
     _sweep(work)
     media = _sync_media(work, disk)
     recording = _describe(work, facts, media)
@@ -120,7 +122,7 @@ def _liput_version() -> str:
 
 def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk) -> None:
     """Write the files of `metadata/`; recording.json, which says that the others are there, comes last."""
-    disk.write(work.events, _whole_lines(work.events))
+    _mend_events(work.events, disk)
     disk.write(work.metadata / "devices.json", _json(work.begun.context.devices))
     disk.write(work.metadata / "dublincore.xml", dublin_core(recording))
     disk.write(work.path / RECORDING_FILE, _json(recording))
@@ -130,10 +132,14 @@ def _json(content: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
 
-def _whole_lines(log: Path) -> bytes:
-    """Return the event log without the half line that a killed recorder may have left at its end."""
-    content = log.read_bytes() if log.exists() else b""
-    return content[: content.rfind(b"\n") + 1]
+def _mend_events(log: Path, disk: Disk) -> None:
+    """Cut off the half line that a killed recorder may have left at the end of the event log."""
+    log.touch()
+    content = log.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        disk.cut(log, whole)
+    disk.sync(log)
 
 
 def _write_bag(

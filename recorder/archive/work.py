@@ -2,13 +2,17 @@
 
 import fcntl
 import os
+import platform
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 
 from config.errors import ArchiveError
 from recorder.archive.model import Begun, Recording, SessionContext
+from recorder.archive.names import NAME, storable
 
 BEGUN_FILE = "begun.json"
 RECORDING_FILE = "metadata/recording.json"
@@ -79,20 +83,48 @@ class WorkFolder:
             self._lock = None
 
 
-def read_begun(folder: Path) -> Begun:
-    """Return what is known about an unfinished session; raises ArchiveError when that is not to be read.
+def encode_begun(begun: Begun) -> bytes:
+    """Return the content of `begun.json`."""
+    return msgspec.json.format(msgspec.json.encode(begun), indent=2) + b"\n"
 
-    Without `begun.json` the package is complete and only awaits its rename; it then says so itself.
+
+def read_begun(folder: Path) -> Begun:
+    """Return what is known about an unfinished session; raises ArchiveError when nothing is to be read.
+
+    Without `begun.json` the package may be complete and only await its rename; it then says so itself.
     """
     try:
         if (folder / BEGUN_FILE).exists():
             return msgspec.json.decode((folder / BEGUN_FILE).read_bytes(), type=Begun)
         recording = msgspec.json.decode((folder / RECORDING_FILE).read_bytes(), type=Recording)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ArchiveError(
-            f"{folder} does not say which session it belongs to: {error}", hint="Its recording is in data/media."
-        ) from None
+        raise ArchiveError(f"{folder} does not say which session it belongs to: {error}") from None
     return Begun(
         uuid=recording.uuid, title=recording.title, started_at=recording.started_at, host=recording.host,
         context=SessionContext(),
     )  # fmt: skip
+
+
+def recall_begun(folder: Path) -> Begun:
+    """Return what is known about an unfinished session, from its folder's name if it does not say itself.
+
+    A recording is not lost because the file beside it is.
+    """
+    try:
+        return read_begun(folder)
+    except ArchiveError:
+        return Begun(
+            uuid=str(uuid4()), title=storable(folder.name), started_at=time_of(folder), host=platform.node(),
+            context=SessionContext(),
+        )  # fmt: skip
+
+
+def time_of(folder: Path) -> datetime:
+    """Return when a session began as far as its folder's name tells, else when the folder last changed."""
+    match = NAME.fullmatch(folder.name)
+    if match is not None:
+        try:
+            return datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone()
+        except ValueError:
+            pass  # 2026-13-40 only looks like a date
+    return datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()

@@ -1,0 +1,89 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.archive import bag
+from recorder.archive.names import one_line
+
+PATHS = st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: f"data/{name}")
+DIGEST = hashlib.sha256(b"").hexdigest()
+
+
+@given(PATHS)
+def test_an_encoded_path_is_one_line_and_decodes_to_itself(path: str) -> None:
+    encoded = bag.encode_path(path)
+    assert "\n" not in encoded
+    assert "\r" not in encoded
+    assert bag.decode_path(encoded) == path
+
+
+@given(st.dictionaries(PATHS, st.binary().map(lambda content: hashlib.sha256(content).hexdigest())))
+def test_a_manifest_reads_as_it_was_written(digests: dict[str, str]) -> None:
+    assert bag.read_manifest(bag.manifest_text(digests)) == digests
+
+
+def test_only_line_breaks_and_percent_signs_are_encoded() -> None:
+    assert bag.encode_path("data/50% a\r\nb é.pdf") == "data/50%25 a%0D%0Ab é.pdf"
+
+
+def test_other_percent_signs_of_other_makers_are_kept() -> None:
+    assert bag.decode_path("data/100%20%0a%2f") == "data/100%20\n%2f"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (f"{DIGEST[:-1]}  data/a\n".encode(), "line 1"),
+        (f"{DIGEST}  data/a\nnonsense\n".encode(), "line 2"),
+        (f"{DIGEST}\n".encode(), "line 1"),
+        (f"{DIGEST}  data/a\n{DIGEST}  data/a\n".encode(), "names 'data/a' again"),
+        (f"{DIGEST}  data/%0a\n{DIGEST}  data/%0A\n".encode(), "again"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_malformed_manifest_is_refused_with_its_line(content: bytes, reason: str) -> None:
+    with pytest.raises(bag.BagFormatError, match=reason):
+        bag.read_manifest(content)
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+def test_manifests_of_other_makers_are_read(line_break: str) -> None:
+    content = f"{DIGEST.upper()} *data/a b{line_break}{DIGEST}\tdata/c{line_break}".encode()
+    assert bag.read_manifest(content) == {"data/a b": DIGEST, "data/c": DIGEST}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../a", "data/../../a", "/etc/passwd", "~root/a", "data//a", "data/./a", "data/..", "\\\\host\\a", "data/\0"],
+)
+def test_paths_that_lead_elsewhere_are_unsafe(path: str) -> None:
+    assert bag.unsafe_path(path)
+
+
+@pytest.mark.parametrize("path", ["data/a", "data/..a", "data/a..b/c", "metadata/recording.json"])
+def test_ordinary_paths_are_safe(path: str) -> None:
+    assert bag.unsafe_path(path) is None
+
+
+@given(st.dictionaries(st.from_regex(r"[A-Za-z][A-Za-z-]*", fullmatch=True), st.text().map(one_line).filter(bool)))
+def test_bag_info_reads_as_it_was_written(fields: dict[str, str]) -> None:
+    assert bag.read_info(bag.info_text(fields.items())) == fields
+
+
+def test_folded_bag_info_of_other_makers_is_read() -> None:
+    content = (
+        b"Source-Organization: Biro\r\nExternal-Description: Rapat\r\n  Senat: 1\r\n\tpagi\r\n\r\nContact-Name:\r\n"
+    )
+    assert bag.read_info(content) == {
+        "Source-Organization": "Biro",
+        "External-Description": "Rapat Senat: 1 pagi",
+        "Contact-Name": "",
+    }
+
+
+@pytest.mark.parametrize("content", [b"no label\n", b" folded first\n", b": no name\n", b"\xff: a\n"])
+def test_malformed_bag_info_is_refused(content: bytes) -> None:
+    with pytest.raises(bag.BagFormatError):
+        bag.read_info(content)

@@ -1,0 +1,117 @@
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.errors import StorageFull, StorageUnwritable
+from recorder.archive.place import check_place, mount_points, size_text
+from tests.support import archives
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """Run as a user who may not write everywhere: root becomes nobody for as long as the test takes."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(NOBODY)
+    yield
+    if before == 0:
+        os.seteuid(before)
+
+
+@pytest.fixture
+def read_only() -> Iterator[Path]:
+    """Give a folder that everybody may look into, and nobody may write."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o555)
+        yield folder
+        folder.chmod(0o755)
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_a_folder_that_is_there_is_accepted_and_left_as_it_was(tmp_path: Path) -> None:
+    assert check_place(tmp_path, 1) > 1
+    assert entries(tmp_path) == []
+
+
+def test_a_folder_that_can_be_made_is_accepted_and_not_made(tmp_path: Path) -> None:
+    check_place(tmp_path / "new" / "arsip", 1)
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_folder_without_write_permission_is_refused(read_only: Path) -> None:
+    for root in (read_only, read_only / "arsip"):
+        with pytest.raises(StorageUnwritable, match=f"{root} cannot be written: Permission denied") as caught:
+            check_place(root, 1)
+        assert "--archive" in caught.value.hint
+
+
+def test_a_read_only_file_system_is_refused() -> None:
+    with pytest.raises(StorageUnwritable, match="cannot be written"):
+        check_place(Path("/proc/arsip"), 0)
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for root in (tmp_path / "file", tmp_path / "file" / "arsip"):
+        with pytest.raises(StorageUnwritable, match=f"{tmp_path / 'file'} is not a folder"):
+            check_place(root, 1)
+
+
+def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "arsip").symlink_to(tmp_path / "gone")
+    with pytest.raises(StorageUnwritable):
+        check_place(tmp_path / "arsip", 1)
+
+
+def test_a_full_disk_is_refused_with_both_figures(tmp_path: Path) -> None:
+    with pytest.raises(StorageFull, match=r"Only [\d.]+ \wB are free .* 1000000\.0 TB must stay free"):
+        check_place(tmp_path / "arsip", 10**18)
+    assert entries(tmp_path) == []
+
+
+@pytest.mark.parametrize("below", ["", "arsip", "arsip/2026"])
+def test_a_folder_on_a_disk_that_is_not_mounted_is_refused(tmp_path: Path, below: str) -> None:
+    fstab = tmp_path / "fstab"
+    disk = tmp_path / "disk one"
+    fstab.write_text(f"# disks\nUUID=1 / ext4\n\nUUID=2 {str(disk).replace(' ', '\\040')} ext4 nofail 0 2\n")
+    disk.mkdir()
+    with pytest.raises(StorageUnwritable, match=f"on the disk of {disk}, and that is not mounted"):
+        check_place(disk / below, 1, fstab)
+    check_place(tmp_path / "disk one too", 1, fstab)
+
+
+def test_a_folder_is_not_made_where_disks_are_mounted() -> None:
+    with pytest.raises(StorageUnwritable, match="on a disk that is not mounted"):
+        check_place(Path("/mnt/no-such-disk/arsip"), 1)
+
+
+def test_mount_points_are_those_of_fstab(tmp_path: Path) -> None:
+    fstab = tmp_path / "fstab"
+    fstab.write_text("/dev/sda1 / ext4 x 0 1\n/dev/sda2 none swap sw\n #/x /y\n\nshort\nLABEL=a\t/srv/a\\011b ext4\n")
+    assert mount_points(fstab) == [Path("/srv/a\tb")]
+    assert mount_points(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (2 * 10**9, "2.0 GB"), (10**15, "1000.0 TB")],
+)
+def test_sizes_are_written_for_people(count: int, text: str) -> None:
+    assert size_text(count) == text
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_refused_beginning_leaves_nothing(read_only: Path) -> None:
+    with pytest.raises(StorageUnwritable):
+        archives.archive_at(read_only / "arsip").begin("Rapat", archives.STARTED)
+    assert entries(read_only) == []

@@ -1,0 +1,74 @@
+"""Archives for tests: a small real recording, and packages made from it."""
+
+import shutil
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import bagit
+
+from devices.model import Device, DeviceKind
+from recorder.archive.archive import Archive
+from recorder.archive.disk import Disk
+from recorder.archive.model import Package, RecordingFacts, SessionContext
+from recorder.archive.work import WorkFolder
+from tests.support.simulated import SimulatedClock
+
+WIB = timezone(timedelta(hours=7))
+STARTED = datetime(2026, 11, 24, 9, 0, tzinfo=WIB)
+FACTS = RecordingFacts(
+    ended_at=STARTED + timedelta(seconds=2), dropped=1, repeated=2, degraded=("source-lost: podium",)
+)
+CAMERA = Device(id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="Kamera", serial="CAM0001", port="1-1")
+CONTEXT = SessionContext(
+    office="Biro PKIH", room="Aula", profile="360p25", destinations=("youtube",), devices=(CAMERA,)
+)
+FRAMES = 50
+
+
+def make_program(path: Path) -> Path:
+    """Make 2 s of pictures (the first half second black) and sound with the ffmpeg command: 50 frames, H.264, AAC."""
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "smptebars=s=320x180:r=25:d=2",
+         "-f", "lavfi", "-i", "sine=440:r=48000:d=2", "-vf", "drawbox=t=fill:c=black:enable='lt(t,0.5)'",
+         "-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-c:a", "aac", str(path)],
+        check=True, stdin=subprocess.DEVNULL, timeout=60,
+    )  # fmt: skip
+    return path
+
+
+def archive_at(root: Path, disk: Disk | None = None) -> Archive:
+    """Return the archive at `root`, with a clock that stands still and a reserve that any disk has."""
+    return Archive(root, SimulatedClock(), reserve_bytes=1, disk=disk)
+
+
+@contextmanager
+def recorded(archive: Archive, program: Path, title: str = "Rapat Senat") -> Iterator[WorkFolder]:
+    """Give the work folder of a session that has ended, with `program` recorded in it."""
+    work = archive.begin(title, STARTED, CONTEXT)
+    try:
+        shutil.copyfile(program, work.program)
+        work.events.write_text('{"type":"event","kind":"started"}\n')
+        yield work
+    finally:
+        work.release()
+
+
+def validate_bag(folder: Path) -> dict[str, str | list[str]]:
+    """Let the bagit library validate a package; return its bag-info fields."""
+    with warnings.catch_warnings():
+        # bagit 1.9 calls re.sub with positional flags, which Python 3.13 warns of.
+        warnings.filterwarnings("ignore", "'count' is passed as positional argument", DeprecationWarning)
+        package = bagit.Bag(str(folder))
+        assert package.validate()
+    info: dict[str, str | list[str]] = package.info
+    return info
+
+
+def seal_one(archive: Archive, program: Path, title: str = "Rapat Senat") -> Package:
+    """Return a package of `program`."""
+    with recorded(archive, program, title) as work:
+        return archive.seal(work, FACTS)

@@ -1,0 +1,61 @@
+"""A process that begins and seals sessions, and has itself killed at every step on the way to the disk.
+
+Started as `python -m tests.support.killed_archivist ROOT PROGRAM begin|seal`: in ROOT/0, ROOT/1, ... it leaves what a
+kill -9 before the first, second, ... step of that leaves, and in the last one what is there when nothing interferes.
+It forks for each: this process has one thread.
+"""
+
+import itertools
+import os
+import signal
+import sys
+from pathlib import Path
+
+from recorder.archive.disk import Disk
+from tests.support import archives
+
+
+class Killer:
+    """Ends this process without a word before the step of the given number, once armed."""
+
+    def __init__(self, step: int) -> None:
+        self.armed = False
+        self._left = step
+
+    def __call__(self, _step: str, _path: Path) -> None:
+        if self.armed:
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._left -= 1
+
+
+def work(root: Path, program: Path, step: int, *, until: str) -> None:
+    """Begin, record and seal a session in the archive at `root`; `until` says on the way to what the kill comes."""
+    killer = Killer(step)
+    archive = archives.archive_at(root, Disk(killer))
+    killer.armed = until == "begin"
+    with archives.recorded(archive, program) as folder:
+        killer.armed = until == "seal"
+        if until == "seal":
+            archive.seal(folder, archives.FACTS)
+
+
+def main() -> None:
+    """Fork a worker for each step, until one comes to its end."""
+    root, program, until = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    for step in itertools.count():
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                work(root / str(step), program, step, until=until)
+                status = 0
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(pid, 0)
+        if os.WIFEXITED(ended):
+            sys.exit(os.WEXITSTATUS(ended))
+
+
+if __name__ == "__main__":
+    main()
