@@ -29,7 +29,13 @@ TURN_S = 0.04
 
 PIPE_BYTES = 65_536
 _REPORTS = msgspec.json.Decoder(Report)
-_LATE_STEPS = {"resolve": Reason.UNKNOWN_HOST, "load": Reason.FAILED}
+_TOO_LATE = {
+    "start": (Reason.FAILED, "its process did not start in time"),
+    "resolve": (Reason.UNKNOWN_HOST, "no answer in time"),
+    "load": (Reason.FAILED, "its process did not get ready in time"),
+    "secure": (Reason.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
+    "handshake": (Reason.TIMEOUT, "it takes connections and says nothing"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +254,7 @@ class Attempt:
         if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:
-            return Outcome(_LATE_STEPS.get(self._step, Reason.TIMEOUT))
+            return Outcome(*_TOO_LATE.get(self._step, (Reason.TIMEOUT, "")))
         if self._outbound:
             return Outcome(Reason.STALLED, "", self._live_s())
         return None

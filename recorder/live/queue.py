@@ -55,6 +55,8 @@ class PacketQueue:
                 self._count_dropped(packets)
             else:
                 self._packets.extendleft(reversed(packets))
+                if self._span_s() > self._longest_s:
+                    self._shorten()
 
     def start(self, *, at_newest: bool) -> EncodedPacket | None:
         """Make the queue begin at its oldest or its newest keyframe and return that, or None while there is none."""

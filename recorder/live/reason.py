@@ -20,7 +20,7 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.UNKNOWN_HOST: "the name of {where} cannot be looked up: check its spelling and this PC's network",
+    Reason.UNKNOWN_HOST: "the host of {where} cannot be looked up: check its spelling and this PC's network",
     Reason.REFUSED: "{where} refuses connections: no streaming server listens there",
     Reason.UNREACHABLE: "{where} cannot be reached from this network",
     Reason.TIMEOUT: "{where} did not answer in time",

@@ -7,7 +7,7 @@ either into a message, and `LiveUrl` shows only its host.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from config.errors import UsageError
 
@@ -64,13 +64,14 @@ def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
     url = url.strip()
     key = key.strip() if key is not None else None
     _refuse_impossible_text(url, key or "")
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in DEFAULT_PORTS:
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in DEFAULT_PORTS:
         raise UsageError("a live destination's address begins with rtmp:// or rtmps://", hint=_EXAMPLE)
-    application, name = _names(url.split("://", 1)[1].partition("/")[2], key)
-    login, _, _ = parts.netloc.rpartition("@")
-    scheme = parts.scheme.lower()
-    host, port = _host_and_port(parts.netloc.rpartition("@")[2])
+    place, _, path = rest.partition("/")
+    login, _, place = place.rpartition("@")
+    host, port = _host_and_port(place)
+    application, name = _names(path, key)
     return LiveUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, name, login)
 
 

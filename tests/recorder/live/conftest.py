@@ -1,0 +1,39 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events
+from tests.support.nginx_rtmp import NginxRtmp
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Whatever happened, no thread and no child process, not even a dead one, outlives a test."""
+    before = set(threading.enumerate()), set(psutil.Process().children())
+    yield
+    assert set(threading.enumerate()) <= before[0]
+    assert set(psutil.Process().children()) <= before[1]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    server = NginxRtmp(tmp_path / "nginx")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def encoder() -> Iterator[SmallEncoder]:
+    encoder = SmallEncoder()
+    yield encoder
+    encoder.close()
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()

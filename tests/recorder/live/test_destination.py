@@ -1,0 +1,259 @@
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL
+
+import psutil
+import pytest
+
+from agent.receiver import HOST, free_port
+from config.errors import UsageError
+from devices.clock import SystemClock
+from recorder.live.attempt import Deadlines
+from recorder.live.destination import LiveDestination
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, count, decode, first_frame
+from tests.support.nginx_rtmp import NginxRtmp, wait_for
+from tests.support.tls_front import TlsFront
+
+pytestmark = pytest.mark.server
+
+IMPATIENT = Deadlines(step_s=0.7, stall_s=1.5)
+
+
+@contextmanager
+def running(
+    url: str,
+    encoder: SmallEncoder,
+    events: Events,
+    *,
+    ca_file: Path | None = None,
+    deadlines: Deadlines | None = None,
+) -> Iterator[LiveDestination]:
+    destination = LiveDestination(
+        "hall",
+        url,
+        templates=encoder.templates,
+        emit=events,
+        clock=SystemClock(),
+        ca_file=ca_file,
+        deadlines=deadlines,
+    )
+    destination.start()
+    try:
+        yield destination
+    finally:
+        before = time.monotonic()
+        destination.stop()
+        assert time.monotonic() - before < 5
+    assert destination.status().state == "stopped"
+    assert [event[1] for event in events.seen][-1] == "destination-stopped"
+
+
+def _children_of_ours() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
+
+
+def is_live(destination: LiveDestination) -> bool:
+    return destination.status().state == "live"
+
+
+def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    with running(server.url("good"), encoder, events) as destination:
+        for _ in range(150):
+            for packet in encoder.next():
+                destination.put(packet)
+        for packet in encoder.flush():
+            destination.put(packet)
+        wait_for(lambda: is_live(destination))
+        assert (destination.status().reason, destination.status().message) == (None, None)
+    [recording] = server.recordings()
+    decode(recording)
+    assert count(recording)["video"] == 150
+    assert count(recording)["audio"] >= 150 * 1600 // 1024
+    assert first_frame(recording) == (0.0, True)
+    assert destination.status().dropped == 0
+    assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+@pytest.mark.parametrize(
+    ("application", "key", "detail"),
+    [("live", "wrong", "when the key was given"), ("other", "good", "when the application was named")],
+)
+def test_a_wrong_key_or_application_is_rejected(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events, application: str, key: str, detail: str
+) -> None:
+    with running(server.url(key, application), encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "waiting")
+        status = destination.status()
+        assert (status.reason, status.dropped) == ("rejected", 0)
+        assert status.message is not None
+        assert f"{HOST}:{server.port} does not accept the stream" in status.message
+        assert detail in status.message
+    assert events.reasons() == ["rejected"]
+    assert server.recordings() == []
+
+
+def test_a_key_in_use_is_told_apart_from_a_wrong_one(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    with running(server.url("good"), encoder, Events()) as first:
+        with Pump(encoder, first):
+            wait_for(lambda: is_live(first))
+        with running(server.url("good"), encoder, events) as second, Pump(encoder, first, second):
+            wait_for(lambda: second.status().reason == "already-publishing")
+            assert is_live(first)
+
+
+def test_a_refused_port_and_an_unknown_host(encoder: SmallEncoder, events: Events) -> None:
+    for url, reason in (
+        (f"rtmp://{HOST}:{free_port()}/live/good", "refused"),
+        ("rtmp://hall.invalid/live/good", "unknown-host"),
+        (f"rtmp://{HOST}:{_port_of_something_else()}/live/good", "closed"),
+    ):
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            began = time.monotonic()
+            wait_for(lambda: destination.status().state == "waiting", what=reason)
+            assert destination.status().reason == reason
+            assert time.monotonic() - began < 5
+            wait_for(lambda: destination.status().state == "connecting", what="another try")
+    assert events.reasons() == ["refused", "unknown-host", "closed"]
+
+
+def _port_of_something_else() -> int:
+    """Return the port of a server that hangs up on everybody."""
+    listener = socket.create_server((HOST, 0))
+
+    def hang_up() -> None:
+        with listener:
+            listener.settimeout(5)
+            listener.accept()[0].close()
+
+    threading.Thread(target=hang_up, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def test_a_server_that_takes_connections_and_says_nothing(encoder: SmallEncoder, events: Events) -> None:
+    with socket.create_server((HOST, 0)) as mute:
+        url = f"rtmp://{HOST}:{mute.getsockname()[1]}/live/good"
+        with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().reason == "timeout")
+            assert "says nothing" in (destination.status().message or "")
+
+
+def test_a_network_that_answers_nothing(encoder: SmallEncoder, events: Events) -> None:
+    with socket.create_server((HOST, 0), backlog=0) as full:
+        place = full.getsockname()
+        crowd = [socket.socket() for _ in range(3)]
+        for one in crowd:
+            one.setblocking(False)
+            one.connect_ex(place)
+        url = f"rtmp://{HOST}:{place[1]}/live/good"
+        with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().state == "waiting")
+            assert destination.status().reason == "timeout"
+            assert "says nothing" not in (destination.status().message or "")
+        for one in crowd:
+            one.close()
+
+
+def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, events: Events, tmp_path: Path) -> None:
+    front = TlsFront(tmp_path / "front", server.port)
+    impostor = TlsFront(tmp_path / "impostor", server.port, name="elsewhere.example")
+    try:
+        for url, ca_file, what in (
+            (front.url("good"), None, "self-signed"),
+            (front.url("good"), impostor.certificate, ""),
+            (impostor.url("good"), impostor.certificate, "ostname mismatch"),
+        ):
+            with running(url, encoder, events, ca_file=ca_file) as destination, Pump(encoder, destination):
+                wait_for(lambda: destination.status().reason == "certificate")
+                assert what in (destination.status().message or "")
+        assert server.recordings() == []
+        trusting = running(front.url("good"), encoder, events, ca_file=front.certificate)
+        with trusting as destination, Pump(encoder, destination):
+            wait_for(lambda: server.recordings() and server.recordings()[0].stat().st_size > 20_000)
+        decode(server.recordings()[0])
+    finally:
+        front.stop()
+        impostor.stop()
+
+
+def test_a_server_without_tls(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    url = server.url("good").replace("rtmp://", "rtmps://")
+    with running(url, encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().reason in {"tls", "timeout"})
+        assert "TLS" in (destination.status().message or "")
+
+
+def test_streams_on_from_a_keyframe_when_a_killed_server_is_back(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination) as pump:
+        wait_for(lambda: server.recordings() and server.recordings()[0].stat().st_size > 20_000)
+        server.stop(SIGKILL)
+        wait_for(lambda: destination.status().state != "live")
+        assert destination.status().reason == "closed"
+        wait_for(lambda: destination.status().reason == "refused")
+        server.start()
+        back = time.monotonic()
+        wait_for(lambda: is_live(destination))
+        assert time.monotonic() - back < 5
+        wait_for(lambda: server.recordings()[-1].stat().st_size > 20_000)
+        assert destination.status().reconnects == 1
+        assert destination.status().dropped > 0
+    first, second = server.recordings()
+    assert first_frame(first) == first_frame(second) == (0.0, True)
+    decode(second)
+    assert events.reasons() == ["closed", "refused"]
+    assert events.of("destination-live")[1]["dropped"] == destination.status().dropped
+    assert _is_quick(pump.put_s)
+
+
+def test_a_frozen_server_delays_nobody(server: NginxRtmp, events: Events) -> None:
+    encoder = SmallEncoder(noise=True, bit_rate=40_000_000)
+    with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination:
+        with Pump(encoder, destination) as pump:
+            wait_for(lambda: is_live(destination))
+            server.freeze()
+            wait_for(lambda: destination.status().reason == "stalled", timeout_s=40)
+            assert destination.status().backlog_s < 7
+            wait_for(lambda: destination.status().reason == "timeout")
+            server.thaw()
+            wait_for(lambda: is_live(destination), timeout_s=20)
+            server.freeze()
+        began = time.monotonic()
+        destination.stop(2.0)
+        assert time.monotonic() - began < 2.5
+        assert _is_quick(pump.put_s)
+    encoder.close()
+
+
+def _is_quick(put_s: list[float]) -> bool:
+    """Whether no `put` waited for anything: a few exceed 5 ms where this machine had other things to do."""
+    return sorted(put_s)[len(put_s) * 99 // 100] < 0.005 and max(put_s) < 0.5
+
+
+def test_stop_takes_no_time_before_it_is_live_and_twice(encoder: SmallEncoder, events: Events) -> None:
+    with running("rtmp://hall.invalid/live/good", encoder, events) as destination:
+        began = time.monotonic()
+        destination.stop()
+        destination.stop()
+        assert time.monotonic() - began < 1
+    unborn = LiveDestination("x", "rtmp://h/a/k", templates=encoder.templates, emit=events, clock=SystemClock())
+    unborn.stop()
+
+
+def test_a_child_that_is_killed_is_replaced(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination))
+        [child] = _children_of_ours()
+        child.kill()
+        wait_for(lambda: len(events.of("destination-live")) == 2)
+        assert events.reasons()[0] == "failed"
+
+
+def test_a_malformed_address_is_refused_at_once(encoder: SmallEncoder, events: Events) -> None:
+    with pytest.raises(UsageError):
+        LiveDestination("x", "not an address", templates=encoder.templates, emit=events, clock=SystemClock())

@@ -1,0 +1,153 @@
+from collections.abc import Iterator
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recorder.live.queue import LONGEST_S, PacketQueue
+from recorder.packet import EncodedPacket, Track
+
+VIDEO, AUDIO = Fraction(1, 90_000), Fraction(1, 48_000)
+
+
+def frame(number: int, *, key: bool = False, rate: int = 30) -> EncodedPacket:
+    at = number * 90_000 // rate
+    return EncodedPacket(Track.VIDEO, number.to_bytes(4), at, at, 90_000 // rate, VIDEO, key)
+
+
+def sound(seconds: float) -> EncodedPacket:
+    at = round(seconds * 48_000)
+    return EncodedPacket(Track.AUDIO, b"", at, at, 1024, AUDIO, True)
+
+
+def take_all(queue: PacketQueue) -> list[EncodedPacket]:
+    return list(iter(queue.take, None))
+
+
+def number(packet: EncodedPacket) -> int:
+    return int.from_bytes(packet.data)
+
+
+def test_nothing_before_the_first_keyframe_and_that_is_no_loss() -> None:
+    queue = PacketQueue()
+    for packet in (frame(0), frame(1), frame(2, key=True), frame(3)):
+        queue.put(packet)
+    assert [number(packet) for packet in take_all(queue)] == [2, 3]
+    assert queue.dropped_frames == 0
+
+
+def test_sound_that_came_early_stays_with_its_keyframe() -> None:
+    queue = PacketQueue()
+    for packet in (sound(0.5), sound(1.0), sound(1.2), frame(30, key=True)):
+        queue.put(packet)
+    assert [packet.dts_s for packet in take_all(queue)] == [1.0, 1.2, 1.0]
+
+
+def test_overflow_keeps_from_the_newest_keyframe() -> None:
+    queue = PacketQueue()
+    for n in range(182):
+        queue.put(frame(n, key=n % 50 == 0))
+    assert [number(packet) for packet in take_all(queue)] == list(range(150, 182))
+    assert queue.dropped_frames == 150
+
+
+def test_overflow_without_a_newer_keyframe_waits_for_the_next() -> None:
+    queue = PacketQueue()
+    for n in range(182):
+        queue.put(frame(n, key=n == 0))
+    assert queue.take() is None
+    queue.put(frame(182, key=True))
+    assert [number(packet) for packet in take_all(queue)] == [182]
+    assert queue.dropped_frames == 182
+
+
+def test_starts_at_the_oldest_or_newest_keyframe() -> None:
+    for at_newest, expected in ((False, 0), (True, 60)):
+        queue = PacketQueue()
+        for n in range(70):
+            queue.put(frame(n, key=n % 30 == 0))
+        start = queue.start(at_newest=at_newest)
+        assert start is not None
+        assert number(start) == expected
+        assert number(take_all(queue)[0]) == expected
+        assert queue.dropped_frames == expected
+
+
+def test_a_queue_in_the_middle_of_a_group_starts_at_the_next_keyframe() -> None:
+    queue = PacketQueue()
+    for n in range(10):
+        queue.put(frame(n, key=n == 0))
+    assert queue.take() == frame(0, key=True)
+    assert queue.start(at_newest=True) is None
+    queue.put(frame(10))
+    queue.put(frame(11, key=True))
+    start = queue.start(at_newest=True)
+    assert start is not None
+    assert number(start) == 11
+
+
+def test_what_did_not_arrive_comes_back_in_order() -> None:
+    queue = PacketQueue()
+    for n in range(6):
+        queue.put(frame(n, key=n == 0))
+    taken = [packet for packet in (queue.take(), queue.take()) if packet]
+    queue.put_back(taken)
+    assert [number(packet) for packet in take_all(queue)] == [0, 1, 2, 3, 4, 5]
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(1, 120)),
+        st.tuples(st.just("take"), st.integers(1, 150)),
+        st.tuples(st.just("again"), st.integers(0, 40)),
+        st.tuples(st.just("again-newest"), st.integers(0, 40)),
+    ),
+    max_size=40,
+)
+
+
+def interleaved(rate: int, keyframe_every: int, delay: int) -> Iterator[EncodedPacket]:
+    """Yield frames with sound `delay` frames ahead of them, as an encoder that looks ahead gives them."""
+    n = 0
+    while True:
+        yield sound((n + delay) / rate)
+        yield frame(n, key=n % keyframe_every == 0, rate=rate)
+        n += 1
+
+
+@given(steps, st.sampled_from([15, 30, 60]), st.integers(1, 500), st.integers(0, 20))
+def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
+    steps: list[tuple[str, int]], rate: int, keyframe_every: int, delay: int
+) -> None:
+    queue, source = PacketQueue(), interleaved(rate, keyframe_every, delay)
+    put = 0
+    arrived: list[EncodedPacket] = []
+    previous: int | None = None
+    for what, count in steps:
+        if what == "put":
+            for _ in range(2 * count):
+                packet = next(source)
+                put += packet.track is Track.VIDEO
+                queue.put(packet)
+                assert queue.waiting_s <= LONGEST_S
+        elif what == "take":
+            for _ in range(count):
+                taken = queue.take()
+                if taken is None:
+                    break
+                arrived.append(taken)
+                if taken.track is Track.VIDEO:
+                    assert taken.is_keyframe or previous == number(taken) - 1, "a picture whose reference was dropped"
+                    previous = number(taken)
+        else:
+            back = arrived[len(arrived) - count :] if count else []
+            del arrived[len(arrived) - len(back) :]
+            queue.put_back(back)
+            start = queue.start(at_newest=what == "again-newest")
+            previous = None
+            if start:
+                assert start.is_keyframe
+                assert queue.waiting_s <= LONGEST_S
+    frames = sum(packet.track is Track.VIDEO for packet in arrived)
+    held = sum(packet.track is Track.VIDEO for packet in take_all(queue))
+    assert frames + held + queue.dropped_frames == put

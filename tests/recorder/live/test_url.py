@@ -1,0 +1,90 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import UsageError
+from recorder.live.url import REDACTED, LiveUrl, parse_live_url, redact
+
+KEY = "abcd-1234-efgh"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"rtmp://h/live/{KEY}", LiveUrl("rtmp", "h", 1935, "live", KEY)),
+        (f"RTMPS://A.Example.org/live2/{KEY}", LiveUrl("rtmps", "a.example.org", 443, "live2", KEY)),
+        (f"rtmp://h:19350/a/_definst_/{KEY}", LiveUrl("rtmp", "h", 19350, "a/_definst_", KEY)),
+        (f"rtmp://h/live/{KEY}?token=a/b", LiveUrl("rtmp", "h", 1935, "live", f"{KEY}?token=a/b")),
+        (f"rtmp://h/live2?backup=1/{KEY}", LiveUrl("rtmp", "h", 1935, "live2?backup=1", KEY)),
+        (f"rtmp://user:pass@h/live/{KEY}", LiveUrl("rtmp", "h", 1935, "live", KEY, "user:pass")),
+        (f"rtmp://[::1]:1936/live/{KEY}", LiveUrl("rtmp", "::1", 1936, "live", KEY)),
+        (f"rtmp://kampus-ü.example/live/{KEY}\n", LiveUrl("rtmp", "xn--kampus--t2a.example", 1935, "live", KEY)),
+    ],
+)
+def test_takes_addresses_apart(url: str, expected: LiveUrl) -> None:
+    assert parse_live_url(url) == expected
+
+
+def test_a_key_given_apart_may_hold_slashes() -> None:
+    assert parse_live_url("rtmp://h/live/", "a/b").key == "a/b"
+    assert parse_live_url("rtmp://h/live", KEY) == parse_live_url(f"rtmp://h/live/{KEY}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        KEY,
+        f"srt://h/live/{KEY}",
+        f"http://h/live/{KEY}",
+        f"rtmp:///live/{KEY}",
+        f"rtmp://h:0/live/{KEY}",
+        f"rtmp://h:99999/live/{KEY}",
+        f"rtmp://h:port/live/{KEY}",
+        f"rtmp://[::1/live/{KEY}",
+        f"rtmp://h/{KEY}",
+        f"rtmp://h/{KEY}/",
+        "rtmp://h",
+        f"rtmp://h/live/{KEY} {KEY}",
+        f"rtmp://h/live/{KEY}\x00",
+        f"rtmp://h/live/{KEY * 100}",
+        f"rtmp://{'a' * 70}ü.example/live/{KEY}",
+    ],
+)
+def test_refuses_what_cannot_work_without_repeating_it(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_live_url(url)
+    assert KEY not in caught.value.message + caught.value.hint
+    assert caught.value.message
+
+
+@given(st.text(max_size=60), st.none() | st.text(max_size=20))
+def test_any_text_is_an_address_or_a_usage_error(text: str, key: str | None) -> None:
+    try:
+        url = parse_live_url("rtmp://" + text, key)
+    except UsageError:
+        return
+    assert url.key
+    assert url.application
+    assert url.host
+    assert 0 < url.port < 65536
+
+
+def test_shows_only_the_host() -> None:
+    url = parse_live_url(f"rtmp://user:hunter22@h.example/live/{KEY}")
+    assert repr(url) == "LiveUrl(rtmp://h.example:1935)"
+
+
+def test_redacts_every_spelling() -> None:
+    url = parse_live_url(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c")
+    said = (
+        f"{url.server}/{url.key} | /live/{KEY}+x?a=b%20c | {KEY}%2Bx%3Fa%3Db%2520c | {KEY}+x?a=b c | hunter22 | {KEY}+x"
+    )
+    hidden = redact(said, url.secrets)
+    assert KEY not in hidden
+    assert "hunter22" not in hidden
+    assert REDACTED in hidden
+
+
+def test_a_short_key_is_redacted_as_a_word_only() -> None:
+    assert redact("key a is a bad key", ("a",)) == f"key {REDACTED} is {REDACTED} bad key"

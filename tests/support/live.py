@@ -1,0 +1,90 @@
+"""What tests of live destinations share: a log of events, a pump in real time, a look at a recording."""
+
+import json
+import subprocess
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from recorder.live.destination import LiveDestination
+from tests.support.encoded import RATE, SmallEncoder
+
+
+class Events:
+    """An Emit that remembers, with the time since it was made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.seen: list[tuple[float, str, str, str, dict[str, object]]] = []
+
+    def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        self.seen.append((time.monotonic() - self._began, kind, subject, message, detail))
+
+    def of(self, kind: str) -> list[dict[str, object]]:
+        """Return the details of the events of one kind."""
+        return [detail for _, seen, _, _, detail in self.seen if seen == kind]
+
+    def reasons(self) -> list[object]:
+        return [detail["reason"] for detail in self.of("destination-lost")]
+
+
+class Pump(threading.Thread):
+    """Encodes and puts frames at their rate until the end of the `with`; notes how long each `put` took."""
+
+    def __init__(self, encoder: SmallEncoder, *destinations: LiveDestination) -> None:
+        super().__init__(name="pump")
+        self._destinations = destinations
+        self._encoder = encoder
+        self._enough = threading.Event()
+        self.put_s: list[float] = []
+
+    def run(self) -> None:
+        began, frames = time.monotonic(), 0
+        while not self._enough.wait(max(0.0, began + frames / RATE - time.monotonic())):
+            frames += 1
+            for packet in self._encoder.next():
+                for destination in self._destinations:
+                    before = time.monotonic()
+                    destination.put(packet)
+                    self.put_s.append(time.monotonic() - before)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._enough.set()
+        self.join()
+
+
+def decode(path: Path) -> None:
+    """Fail unless the ffmpeg command decodes every frame of `path` without an error."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-xerror", "-i", str(path), "-f", "null", "-"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def count(path: Path) -> dict[str, int]:
+    """Return how many packets each kind of track in `path` has."""
+    streams = _probe(path, "-count_packets", "-show_entries", "stream=codec_type,nb_read_packets")["streams"]
+    return {stream["codec_type"]: int(stream["nb_read_packets"]) for stream in streams}
+
+
+def first_frame(path: Path) -> tuple[float, bool]:
+    """Return the time of the first video packet of `path`, and whether it is a keyframe."""
+    packets = _probe(path, "-select_streams", "v", "-show_entries", "packet=dts_time,flags", "-read_intervals", "%+1")
+    first = packets["packets"][0]
+    return float(first["dts_time"]), first["flags"].startswith("K")
+
+
+def _probe(path: Path, *arguments: str) -> dict[str, list[dict[str, str]]]:
+    done = subprocess.run(
+        ["ffprobe", "-v", "error", *arguments, "-of", "json", str(path)], capture_output=True, text=True, check=True
+    )
+    found: dict[str, list[dict[str, str]]] = json.loads(done.stdout)
+    return found
