@@ -13,7 +13,6 @@ from recorder.archive.model import PackageState
 from recorder.archive.work import RECORDING_FILE
 from tests.support import archives
 
-
 PROJECT = Path(__file__).parents[3]
 
 
