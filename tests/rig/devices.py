@@ -14,6 +14,7 @@ and answers each with one line, "ok" or "error: ...":
 import argparse
 import ast
 import sys
+from multiprocessing.connection import Connection
 
 from tests.rig.uac import AudioFunction
 from tests.rig.usbip_device import UsbDevice
@@ -90,6 +91,26 @@ def obey(device: UsbDevice, line: str) -> str:
     return "ok"
 
 
+def answer_to(device: UsbDevice, line: str) -> str:
+    """Carry out one command line and return "ok", with a value perhaps, or what went wrong."""
+    try:
+        return obey(device, line)
+    except (OSError, LookupError, ValueError, AttributeError) as error:
+        return f"error: {error!r}"
+
+
+def serve(kind: str, serial: str, commands: Connection) -> None:
+    """Be one device until the other end of `commands` is closed: lines come in, answers go out."""
+    device = DEVICES[kind](serial)
+    commands.send("ok ready")
+    while True:
+        try:
+            line = commands.recv()
+        except EOFError:
+            return
+        commands.send(answer_to(device, line))
+
+
 def answer(line: str) -> None:
     """Send one line to whoever gives the commands."""
     sys.stdout.write(f"{line}\n")
@@ -108,10 +129,7 @@ def main() -> None:
         device.plug(arguments.port)
     answer("ok ready")
     for line in sys.stdin:
-        try:
-            answer(obey(device, line))
-        except (OSError, LookupError, ValueError, AttributeError) as error:
-            answer(f"error: {error!r}")
+        answer(answer_to(device, line))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,7 @@ with RigDevice("webcam", serial="CAM0001") as camera:
     camera.unplug()
 """
 
-import os
-import subprocess
-import sys
+import multiprocessing
 import time
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +15,11 @@ from typing import Self
 
 import pyudev
 
-ROOT = Path(__file__).resolve().parents[2]  # of the project
+from tests.rig import devices
+
+# Devices are forked from a process that has imported everything: that takes 0.05 s instead of 2 s in the guest.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload([devices.__name__])
 
 
 class RigDevice:
@@ -29,11 +31,10 @@ class RigDevice:
     """
 
     def __init__(self, kind: str, serial: str = "") -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.rig.devices", kind, "--serial", serial],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
+        self._commands, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=devices.serve, args=(kind, serial, theirs), name=kind, daemon=True)
+        self._process.start()
+        theirs.close()
         self.port: int | None = None
         self._answer()
 
@@ -47,18 +48,20 @@ class RigDevice:
 
     def close(self) -> None:
         """End the device's process; if it is plugged in, this pulls it out."""
-        self._process.communicate()  # closes both pipes
+        self._commands.close()
+        self._process.join()
 
     def _answer(self) -> str:
-        assert self._process.stdout
-        answer = self._process.stdout.readline().strip()
+        try:
+            answer = str(self._commands.recv())
+        except EOFError:
+            answer = "the device's process has ended"
         if not answer.startswith("ok"):
-            raise RuntimeError(answer or "the device's process has ended")
+            raise RuntimeError(answer)
         return answer.removeprefix("ok").strip()
 
     def _tell(self, *words: object) -> str:
-        assert self._process.stdin
-        print(*words, file=self._process.stdin)
+        self._commands.send(" ".join(map(str, words)))
         return self._answer()
 
     def plug(self, port: int) -> None:

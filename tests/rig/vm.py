@@ -85,6 +85,18 @@ def missing_programs() -> str | None:
     return f"missing {', '.join(packages)}: sudo apt-get install --no-install-recommends {install}"
 
 
+def usable_kernel(chosen: Path | None = None) -> Path:
+    """Return the folder of the kernel to boot (`chosen`, or fetch-kernel's) if this host can boot it.
+
+    Raises CannotStart with one line that says what is missing and what to do.
+    """
+    if (problem := missing_programs()) is not None:
+        raise CannotStart(problem)
+    kernel = chosen.resolve() if chosen else fetch_kernel()
+    kernel_image(kernel)
+    return kernel
+
+
 def fetch_kernel() -> Path:
     """Return the folder with the guest's kernel and modules; the first time this downloads them.
 
@@ -179,9 +191,7 @@ def run(
     be. `timeout` counts seconds of boot and command together. Returns TIMED_OUT or NEVER_REPORTED
     when there is no status. Raises CannotStart.
     """
-    if (problem := missing_programs()) is not None:
-        raise CannotStart(problem)
-    kernel = machine.kernel.resolve() if machine.kernel else fetch_kernel()
+    kernel = usable_kernel(machine.kernel)
     artifacts = artifacts.resolve()
     artifacts.mkdir(parents=True, exist_ok=True)
     status_file = artifacts / "exit-status"

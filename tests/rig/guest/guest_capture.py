@@ -1,0 +1,287 @@
+"""Pictures and sound of real drivers: in order, with their times, and lost in time when the device goes."""
+
+import itertools
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from capture.closing import abandoned
+from capture.sound import SoundSource
+from capture.source import AudioBlock, Frame
+from capture.v4l2 import V4l2Source
+from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError
+from devices.model import Device
+from devices.snapshot import list_devices
+from tests.rig import pictures
+from tests.rig.rig import RigDevice
+
+
+@pytest.fixture(autouse=True)
+def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sound children read the system's ALSA configuration, whatever other tests use."""
+    monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
+
+
+def device_of(rig: RigDevice) -> Device:
+    """Return the picture of a rig device that is plugged in."""
+    node = rig.wait_for_video()
+    return next(device for device in list_devices() if device.node == node)
+
+
+def sound_of(rig: RigDevice) -> Device:
+    """Return the sound of a rig device that is plugged in."""
+    rig.wait_for_audio()
+    return next(device for device in list_devices() if device.alsa and device.port == f"1-{(rig.port or 0) + 1}")
+
+
+def source_of(rig: RigDevice, width: int = 320, height: int = 240) -> V4l2Source:
+    return V4l2Source(device_of(rig), width=width, height=height, rate=15)
+
+
+def frames_of(source: V4l2Source, count: int) -> list[Frame]:
+    frames: list[Frame] = []
+    deadline = time.monotonic() + 20
+    while len(frames) < count:
+        assert time.monotonic() < deadline
+        frame = source.read(0.5)
+        if frame is not None:
+            frames.append(frame)
+    return frames
+
+
+def number_in(source: V4l2Source, frame: Frame) -> int:
+    return pictures.number_of(source.decode(frame).to_ndarray(format="gray").astype(np.uint8, copy=False))
+
+
+@pytest.mark.parametrize(("size", "encoding"), [((320, 240), "MJPG"), ((160, 120), "YUYV")])
+def test_frames_come_in_order_with_the_kernels_times(camera: RigDevice, size: tuple[int, int], encoding: str) -> None:
+    camera.plug(0)
+    source = source_of(camera, *size)
+    try:
+        opened = source.open()
+        assert source.mode is not None
+        assert source.mode.mode.format == encoding
+        assert (opened.width, opened.height, opened.rate) == (*size, 15)
+        frames = frames_of(source, 30)
+        numbers = [number_in(source, frame) for frame in frames]
+    finally:
+        source.close()
+    assert {(after - before) % pictures.NUMBERS for before, after in itertools.pairwise(numbers)} == {1}
+    assert source.stamps.is_monotonic
+    times = [frame.timestamp_ns for frame in frames]
+    assert times == sorted(set(times))
+    assert (len(times) - 1) / (times[-1] - times[0]) * 1e9 == pytest.approx(15, rel=0.1)
+    assert 0 < time.monotonic_ns() - times[-1] < 2_000_000_000
+    assert all(type(frame.payload) is bytes for frame in frames)
+
+
+def test_frames_kept_after_closing_can_still_be_decoded(camera: RigDevice) -> None:
+    camera.plug(0)
+    source = source_of(camera)
+    source.open()
+    frames = frames_of(source, 5)
+    source.close()
+    assert [source.decode(frame).format.name for frame in frames] == ["yuv420p"] * 5
+
+
+def test_pictures_that_are_larger_than_wanted_are_scaled_down(camera: RigDevice) -> None:
+    camera.plug(0)
+    device = device_of(camera)
+    large = msgspec.structs.replace(device, modes=device.modes[:1])
+    source = V4l2Source(large, width=320, height=320, rate=15)
+    opened = source.open()
+    picture = source.decode(frames_of(source, 1)[0])
+    source.close()
+    assert (opened.width, opened.height) == (picture.width, picture.height) == (320, 240)
+
+
+def test_nv12_of_a_driver_that_polls_and_sets_numbers_itself() -> None:
+    subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0"], check=True)
+    try:
+        (device,) = (device for device in list_devices() if device.id == "platform-vivid.0")
+        modes = tuple(mode for mode in device.modes if mode.format == "NV12")
+        source = V4l2Source(msgspec.structs.replace(device, modes=modes), width=320, height=180, rate=15)
+        opened = source.open()
+        frames = frames_of(source, 10)
+        assert len(source.decode(frames[-1]).to_ndarray(format="gray")) == opened.height == 180
+        source.close()
+        assert source.stamps.is_monotonic
+    finally:
+        subprocess.run(["modprobe", "-r", "vivid"], check=True)
+
+
+def lost_after(read: Callable[[], object], cause: Callable[[], object]) -> float:
+    """Return how long after `cause` (run by another thread) reading said DeviceLost."""
+    began = [0.0]
+
+    def act() -> None:
+        began[0] = time.monotonic()
+        cause()
+
+    timer = threading.Timer(0.5, act)
+    timer.start()
+    deadline = time.monotonic() + 20
+    with pytest.raises(DeviceLost):
+        while time.monotonic() < deadline:
+            read()
+    took = time.monotonic() - began[0]
+    timer.join()
+    return took
+
+
+def test_an_unplugged_camera_is_lost_at_once(camera: RigDevice) -> None:
+    camera.plug(0)
+    source = source_of(camera)
+    source.open()
+    frames_of(source, 5)
+    assert lost_after(lambda: source.read(0.1), camera.unplug) < 1.0
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 0.5
+    with pytest.raises(DeviceNotFound):
+        source.open()
+
+
+def test_a_silent_camera_neither_blocks_reading_nor_closing(camera: RigDevice) -> None:
+    camera.plug(0)
+    source = source_of(camera)
+    source.open()
+    frames_of(source, 5)
+    camera.set("device.silent", "true")
+    while source.read(1.0) is not None:
+        pass
+    began = time.monotonic()
+    assert source.read(0.3) is None
+    assert 0.25 < time.monotonic() - began < 0.5
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 0.6
+    assert source.abandoned == 1
+    with pytest.raises(DeviceBusy, match="still used by Liput itself"):
+        source.open()
+    deadline = time.monotonic() + 15
+    while abandoned():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    camera.set("device.silent", "false")
+
+
+def test_a_camera_that_sends_nothing_does_not_open_for_ever(camera: RigDevice) -> None:
+    camera.plug(0)
+    camera.set("device.silent", "true")
+    source = source_of(camera)
+    began = time.monotonic()
+    with pytest.raises(DeviceLost, match="does not answer"):
+        source.open()
+    assert time.monotonic() - began < 12
+    camera.set("device.silent", "false")
+
+
+def test_damaged_pictures_are_errors_and_the_next_good_one_is_a_picture(camera: RigDevice) -> None:
+    camera.plug(0)
+    source = source_of(camera)
+    source.open()
+    camera.set("video.corrupt", "true")
+    frames_of(source, 3)
+    with pytest.raises(MediaError):
+        source.decode(frames_of(source, 1)[0])
+    camera.set("video.corrupt", "false")
+    frames_of(source, 3)
+    numbers = [number_in(source, frame) for frame in frames_of(source, 3)]
+    source.close()
+    assert (numbers[2] - numbers[0]) % pictures.NUMBERS == 2
+
+
+def test_a_busy_camera_names_who_holds_it(camera: RigDevice) -> None:
+    camera.plug(0)
+    node = camera.wait_for_video()
+    words = ["v4l2-ctl", "-d", node, "--stream-mmap", "--stream-to=/dev/null", "--verbose"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as holder:
+        assert holder.stdout is not None
+        assert any("cap dqbuf" in line for line in holder.stdout)
+        with pytest.raises(DeviceBusy, match=rf"is used by pid {holder.pid} \(v4l2-ctl\)"):
+            source_of(camera).open()
+        holder.kill()
+
+
+# Sound
+
+
+def blocks_of(source: SoundSource, seconds: float) -> list[AudioBlock]:
+    blocks: list[AudioBlock] = []
+    deadline = time.monotonic() + 20
+    while sum(len(block.samples) for block in blocks) < seconds * 48_000:
+        assert time.monotonic() < deadline
+        block = source.read(0.5)
+        if block is not None:
+            blocks.append(block)
+    return blocks
+
+
+def peaks(blocks: list[AudioBlock]) -> list[int]:
+    """Return the loudest frequency of each channel in the last two seconds."""
+    sound = np.concatenate([block.samples for block in blocks])[-96_000:]
+    return [round(int(np.abs(np.fft.rfft(channel)).argmax()) / 2) for channel in sound.T]
+
+
+def test_the_sticks_sound_has_each_tone_in_its_channel(stick: RigDevice) -> None:
+    stick.plug(1)
+    source = SoundSource(sound_of(stick))
+    source.open()
+    blocks = blocks_of(source, 4)
+    source.close()
+    assert source.channels == 2
+    assert peaks(blocks) == [440, 880]
+    assert (source.overflows, any(block.lost for block in blocks)) == (0, False)
+    counted = np.cumsum([0, *(len(block.samples) for block in blocks)])[:-1] / 48_000
+    stamped = np.array([block.timestamp_ns for block in blocks]) / 1e9
+    drift = stamped - stamped[0] - counted
+    assert np.abs(np.diff(stamped)).max() < 0.2
+    assert abs(drift[-1]) < 0.1
+    assert 0 <= time.monotonic() - stamped[-1] < 1.0
+
+
+def test_sound_plugged_in_later_is_found_and_disturbs_no_other(stick: RigDevice) -> None:
+    with RigDevice("hdmi-stick") as other:
+        stick.plug(1)
+        first = SoundSource(sound_of(stick))
+        first.open()
+        blocks_of(first, 1)
+        other.plug(4)
+        second = SoundSource(sound_of(other))
+        second.open()
+        blocks_of(second, 1)
+        assert peaks(blocks_of(first, 3)) == [440, 880]
+        second.close()
+        first.close()
+        assert first.overflows == 0
+
+
+def test_unplugged_sound_is_lost_in_time(stick: RigDevice) -> None:
+    stick.plug(1)
+    source = SoundSource(sound_of(stick))
+    source.open()
+    blocks_of(source, 1)
+    assert lost_after(lambda: source.read(0.1), stick.unplug) < 2.5
+    began = time.monotonic()
+    source.close()
+    assert time.monotonic() - began < 0.5
+    with pytest.raises(DeviceNotFound):
+        source.open()
+
+
+def test_busy_sound_names_who_holds_it(stick: RigDevice) -> None:
+    stick.plug(1)
+    device = sound_of(stick)
+    words = ["arecord", "-q", "-D", device.alsa or "", "-f", "S16_LE", "-r", "48000", "-c", "2", "-t", "raw"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.read(4096)
+        with pytest.raises(DeviceBusy, match=rf"is used by pid {holder.pid} \(arecord\)"):
+            SoundSource(device).open()
+        holder.kill()
