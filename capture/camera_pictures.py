@@ -1,0 +1,160 @@
+"""What cameras and capture cards send (MJPEG, uncompressed, H.264) into limited-range yuv420p of the size wanted."""
+
+import threading
+from collections import deque
+from typing import Protocol
+
+import av
+from av.video.reformatter import ColorRange
+
+from capture.jpeg import JpegDecoder
+from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views
+from capture.source import Frame, Matrix
+from config.errors import MediaError
+
+_MOST_WAITING = 300
+_IDR, _TYPE = 5, 0x1F
+_START = b"\x00\x00\x01"
+
+
+class CameraDecoder(Protocol):
+    """Decodes the frames of one camera; `width` and `height` are what comes out."""
+
+    width: int
+    height: int
+
+    def sees(self, frame: Frame) -> None:
+        """Take note of a frame that was read, whether or not it will be decoded; called by the reading thread."""
+        ...
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture; raises MediaError when it is damaged. Valid until the next call but one."""
+        ...
+
+
+def decoder_for(
+    fourcc: str, size: tuple[int, int], target: tuple[int, int], *, matrix: Matrix, full_range: bool
+) -> CameraDecoder:
+    """Return the decoder of `fourcc` pictures, `size` pixels each, that scales them down to fit into `target`.
+
+    `matrix` and `full_range` say what uncompressed samples are; JPEG is always full-range BT.601, and H.264 says its
+    range itself. Raises ValueError for a format or a size that cannot be converted.
+    """
+    if fourcc in {"MJPG", "JPEG"}:
+        return _EachAlone(JpegDecoder(*size, *target))
+    if fourcc == "H264":
+        return H264Decoder(size, target, matrix)
+    return _EachAlone(RawDecoder(fourcc, *size, *target, matrix=matrix, full_range=full_range))
+
+
+class _BytesDecoder(Protocol):
+    width: int
+    height: int
+
+    def decode(self, data: bytes) -> av.VideoFrame: ...
+
+
+class _EachAlone:
+    """Pictures that need no other picture to be decoded."""
+
+    def __init__(self, decoder: _BytesDecoder) -> None:
+        self._decoder = decoder
+        self.width, self.height = decoder.width, decoder.height
+
+    def sees(self, frame: Frame) -> None:
+        """Nothing to note."""
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture; raises MediaError when it is damaged."""
+        return self._decoder.decode(_payload(frame))
+
+
+def _payload(frame: Frame) -> bytes:
+    if not isinstance(frame.payload, bytes):
+        raise MediaError("a picture that did not come from this camera")
+    return frame.payload
+
+
+class H264Decoder:
+    """Decodes every picture from the last keyframe on, whichever are asked for: the others are needed on the way.
+
+    `sees` is called by the thread that reads, `decode` by another.
+    """
+
+    def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> None:
+        self.width, self.height = fit(*size, *target)
+        self._size = size
+        self._pool = PicturePool(self.width, self.height, matrix)
+        self._waiting: deque[Frame] = deque()
+        self._lock = threading.Lock()
+        self._context = _open_h264()
+        self._is_whole = False  # whether the decoder has every picture since a keyframe
+
+    def sees(self, frame: Frame) -> None:
+        """Keep a frame until it, or a later one, is decoded."""
+        with self._lock:
+            self._waiting.append(frame)
+            if len(self._waiting) > _MOST_WAITING:
+                self._waiting.popleft()
+                self._is_whole = False
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture; raises MediaError when it is damaged, or when its keyframe is missing."""
+        pictures: list[av.VideoFrame] = []
+        for data in self._needed(frame):
+            pictures = self._pictures(data)
+        if not pictures:
+            raise MediaError("a damaged H.264 picture, or one whose keyframe was lost")
+        return self._converted(pictures[-1])
+
+    def _needed(self, frame: Frame) -> list[bytes]:
+        """Return what has to be decoded for `frame`: what was skipped since the last picture, or since a keyframe."""
+        needed = [_payload(frame)]
+        with self._lock:
+            while self._waiting and self._waiting[0].timestamp_ns <= frame.timestamp_ns:
+                skipped = self._waiting.popleft()
+                if skipped is not frame:
+                    needed.insert(-1, _payload(skipped))
+        keyframes = [index for index, data in enumerate(needed) if has_keyframe(data)]
+        return needed[keyframes[-1] :] if keyframes else needed
+
+    def _pictures(self, data: bytes) -> list[av.VideoFrame]:
+        """Return what a packet decodes to, without waiting for the next; nothing before a keyframe."""
+        self._is_whole = self._is_whole or has_keyframe(data)
+        if not self._is_whole:
+            return []
+        try:
+            pictures = self._context.decode(av.Packet(data))
+        except av.FFmpegError:
+            self._context = _open_h264()
+            self._is_whole = False
+            return []
+        return [picture for picture in pictures if not picture.is_corrupt]
+
+    def _converted(self, picture: av.VideoFrame) -> av.VideoFrame:
+        if (picture.width, picture.height) != self._size:
+            message = (
+                f"an H.264 picture of {picture.width}x{picture.height} pixels, not {self._size[0]}x{self._size[1]}"
+            )
+            raise MediaError(message)
+        full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
+        y, u, v = plane_views(picture)
+        return self._pool.store(Planes(y, u, v, full_range))
+
+
+def _open_h264() -> av.VideoCodecContext:
+    context = av.CodecContext.create("h264", "r")
+    context.thread_count = 1  # more would hold pictures back
+    context.flags |= av.codec.context.Flags.low_delay
+    context.options = {"err_detect": "explode"}
+    return context
+
+
+def has_keyframe(data: bytes) -> bool:
+    """Return whether an Annex B access unit begins a sequence that can be decoded without anything before it."""
+    position = data.find(_START)
+    while 0 <= position < len(data) - len(_START):
+        if data[position + len(_START)] & _TYPE == _IDR:
+            return True
+        position = data.find(_START, position + len(_START))
+    return False

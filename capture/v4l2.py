@@ -1,0 +1,229 @@
+"""Cameras and capture cards: pictures from a V4L2 node, whatever happens to the device.
+
+PyAV reads the node with non-blocking reads. Whether there is something to read is asked of a second file descriptor of
+the same node, because PyAV keeps its own to itself. A packet is memory of the driver, so it is copied at once.
+"""
+
+import contextlib
+import errno
+import os
+import select
+import threading
+from fractions import Fraction
+
+import av
+
+from capture.camera_pictures import CameraDecoder, decoder_for
+from capture.closing import abandoned, close_within
+from capture.source import Frame, Matrix, VideoFormat
+from capture.stamps import Stamps
+from config.errors import DeviceLost, DeviceUnsupported, MediaError
+from devices import holders
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.colour import SampleCoding, sample_coding
+from devices.mode_choice import ChosenMode, Wanted, choose_mode
+from devices.model import Device
+from devices.modes import offer
+
+_INPUT_FORMATS = {
+    "MJPG": "mjpeg",
+    "JPEG": "mjpeg",
+    "YUYV": "yuyv422",
+    "UYVY": "uyvy422",
+    "NV12": "nv12",
+    "YU12": "yuv420p",
+    "H264": "h264",
+}
+"""FFmpeg's names of V4L2's pixel formats."""
+
+_NON_BLOCKING = "4"
+_OPEN_S = 5.0
+_CLOSE_S = 0.4
+_LONGEST_WAIT_S = 0.02
+"""A driver whose second descriptor does not tell of pictures delays them by no more than this."""
+_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
+
+
+class V4l2Source:
+    """The pictures of one camera or capture card: a VideoSource (capture/source.py).
+
+    `width`, `height` and `rate` are what is wanted: the device's best mode for it is opened, and larger pictures are
+    scaled down to fit. After `open`, `mode` is what the device was asked for. `damaged` counts the frames that the
+    driver gave up on.
+    """
+
+    def __init__(self, device: Device, *, width: int, height: int, rate: float, clock: Clock | None = None) -> None:
+        self.name = device.name
+        self.mode: ChosenMode | None = None
+        self.damaged = 0
+        self.stamps = Stamps()
+        self._device = device
+        self._node = device.node or ""
+        self._wanted = Wanted(width, height, rate)
+        self._clock = clock or SystemClock()
+        self._stream: _Stream | None = None
+        self._decoder: CameraDecoder | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> VideoFormat:
+        """Start the device; raises a DeviceError. A device that does not answer takes the kernel five seconds."""
+        self.mode = self._choose()
+        stream = _Stream(self.name, self._node, self.mode)
+        try:
+            size = stream.size
+            coding = stream.coding
+            matrix = Matrix.BT709 if coding.is_bt709 and self.mode.mode.format != "MJPG" else Matrix.BT601
+            self._decoder = decoder_for(
+                self.mode.mode.format,
+                size,
+                (self._wanted.width, self._wanted.height),
+                matrix=matrix,
+                full_range=coding.is_full_range,
+            )
+        except ValueError as error:
+            self._close(stream)
+            raise DeviceUnsupported(
+                f"{self.name} ({self._node}) sends pictures that cannot be used: {error}"
+            ) from error
+        self._stream = stream
+        return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
+
+    def _choose(self) -> ChosenMode:
+        modes = self._device.modes or offer(self._node, self.name).modes
+        chosen = choose_mode(modes, self._wanted)
+        if chosen is None:
+            formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
+            message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"
+            raise DeviceUnsupported(message, hint="Use a device that offers MJPEG, YUYV, NV12 or H.264.")
+        return chosen
+
+    def _rate(self) -> Fraction:
+        return Fraction(self._wanted.rate).limit_denominator(1001)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""
+        deadline_ns = self._clock.now_ns() + round(timeout_s * NANOSECONDS)
+        while True:
+            with self._lock:
+                stream = self._stream
+                if stream is None:
+                    raise holders.lost(self.name, self._node)
+                packet = stream.packet()
+                if packet is None:
+                    remaining_ns = deadline_ns - self._clock.now_ns()
+                    if remaining_ns <= 0:
+                        return None
+                    stream.wait(min(remaining_ns / NANOSECONDS, _LONGEST_WAIT_S))
+                    continue
+            frame = self._frame(*packet)
+            if frame is not None:
+                return frame
+
+    def _frame(self, data: bytes, driver_ns: int | None) -> Frame | None:
+        if not data:
+            self.damaged += 1
+            return None
+        frame = Frame(self.stamps.stamp(driver_ns, self._clock.now_ns()), data)
+        if self._decoder is not None:
+            self._decoder.sees(frame)
+        return frame
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture, at most of the wanted size; raises MediaError when it is damaged."""
+        if self._decoder is None:
+            raise MediaError(f"{self.name} was never open")
+        return self._decoder.decode(frame)
+
+    def close(self) -> None:
+        """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._close(stream)
+
+    def _close(self, stream: "_Stream") -> None:
+        def close() -> None:
+            with self._lock:  # a read that is under way ends within its wait
+                stream.close()
+
+        close_within(close, _CLOSE_S, self._node)
+
+    @property
+    def abandoned(self) -> int:
+        """How many closings of this node have not come to an end yet."""
+        return abandoned(self._node)
+
+
+class _Stream:
+    """A node that streams."""
+
+    def __init__(self, name: str, node: str, chosen: ChosenMode) -> None:
+        self._name, self._node = name, node
+        options = {
+            "input_format": _INPUT_FORMATS[chosen.mode.format],
+            "video_size": f"{chosen.mode.width}x{chosen.mode.height}",
+            "fflags": _NON_BLOCKING,
+        }
+        if chosen.rate is not None:
+            options["framerate"] = str(Fraction(chosen.rate).limit_denominator(1001))
+        try:
+            self._container = av.open(node, format="v4l2", options=options, timeout=(_OPEN_S, None))
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise holders.refusal(_errno(error), name, node) from error
+        self._stream = self._container.streams.video[0]
+        self._poll, self._watched = select.poll(), -1
+        with contextlib.suppress(OSError):
+            self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._poll.register(self._watched, select.POLLIN)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The size of the pictures, which may not be the one asked for."""
+        return self._stream.codec_context.width, self._stream.codec_context.height
+
+    @property
+    def rate(self) -> Fraction | None:
+        """The rate that the driver agreed to."""
+        rate = self._stream.average_rate
+        return Fraction(rate.numerator, rate.denominator) if rate else None
+
+    @property
+    def coding(self) -> SampleCoding:
+        """What the samples mean."""
+        return sample_coding(self._watched) if self._watched >= 0 else SampleCoding()
+
+    def packet(self) -> tuple[bytes, int | None] | None:
+        """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""
+        try:
+            packet = next(self._container.demux(self._stream))
+        except BlockingIOError:
+            return None
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._lost(error) from error
+        except StopIteration as error:
+            raise self._lost(None) from error
+        stamp = None
+        if packet.pts is not None and packet.time_base is not None:
+            stamp = round(packet.pts * packet.time_base * NANOSECONDS)
+        return bytes(packet), stamp
+
+    def _lost(self, error: Exception | None) -> DeviceLost:
+        return holders.lost(self._name, self._node, None if error is None else _errno(error))
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there may be a packet, at most `timeout_s` seconds."""
+        for _, events in self._poll.poll(timeout_s * 1000):
+            if events & _GONE and not events & select.POLLIN:
+                # Gone, which the next read says; or a driver that tells only the descriptor that streams.
+                self._poll.unregister(self._watched)
+
+    def close(self) -> None:
+        """Let go of the node; takes five seconds if the device hangs."""
+        if self._watched >= 0:
+            os.close(self._watched)
+        with contextlib.suppress(av.FFmpegError, OSError):
+            self._container.close()
+
+
+def _errno(error: Exception) -> int:
+    code = getattr(error, "errno", None)
+    return code if isinstance(code, int) and code in errno.errorcode else errno.EIO
