@@ -100,6 +100,7 @@ class Attempt:
         self._deadlines = deadlines or Deadlines()
         self._feed: FlvFeed | None = None
         self._finished = False
+        self._over = False
         self._outbound = bytearray()
         self._inbound = bytearray()
         self._in_flight: deque[EncodedPacket] = deque()
@@ -123,7 +124,7 @@ class Attempt:
                 outcome = self._exchange(child) or self._judge()
                 self._on_turn()
         finally:
-            self._reap(child, gracefully=outcome is not None and outcome.reason is None)
+            self._reap(child)
             self._queue.put_back(self._in_flight)
         return outcome
 
@@ -228,8 +229,10 @@ class Attempt:
             case Sent(dts_s):
                 self._acknowledge(dts_s)
             case Failed(reason, detail):
+                self._over = True
                 return Outcome(reason, detail, self._live_s())
             case Ended():
+                self._over = True
                 self._in_flight.clear()
                 return Outcome(None, "", self._live_s())
         return None
@@ -262,11 +265,12 @@ class Attempt:
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS
 
-    def _reap(self, child: subprocess.Popen[bytes], *, gracefully: bool) -> None:
+    def _reap(self, child: subprocess.Popen[bytes]) -> None:
+        """Wait for the child's end: a moment where it said that it is done, else kill it first."""
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
-        for patience_s in (self._deadlines.reap_s if gracefully else 0.0, self._deadlines.reap_s):
+        for patience_s in (self._deadlines.reap_s if self._over else 0.0, self._deadlines.reap_s):
             try:
                 child.wait(patience_s)
             except subprocess.TimeoutExpired:

@@ -211,6 +211,21 @@ def test_streams_on_from_a_keyframe_when_a_killed_server_is_back(
     assert _is_quick(pump.put_s)
 
 
+def test_what_a_failed_attempt_took_goes_out_with_the_next(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    server.stop()
+    with running(server.url("good"), encoder, events) as destination:
+        for _ in range(20):
+            for packet in encoder.next():
+                destination.put(packet)
+        wait_for(lambda: destination.status().reason == "refused")
+        server.start()
+        wait_for(lambda: is_live(destination))
+    assert count(server.recordings()[0])["video"] == 20
+    assert destination.status().dropped == 0
+
+
 def test_a_frozen_server_delays_nobody(server: NginxRtmp, events: Events) -> None:
     encoder = SmallEncoder(noise=True, bit_rate=40_000_000)
     with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination:
@@ -252,6 +267,24 @@ def test_a_child_that_is_killed_is_replaced(server: NginxRtmp, encoder: SmallEnc
         child.kill()
         wait_for(lambda: len(events.of("destination-live")) == 2)
         assert events.reasons()[0] == "failed"
+
+
+def test_a_child_that_hangs_is_killed_and_replaced(server: NginxRtmp, events: Events) -> None:
+    encoder = SmallEncoder(noise=True, bit_rate=4_000_000)
+    with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination))
+        [child] = _children_of_ours()
+        child.suspend()
+        wait_for(lambda: len(events.of("destination-live")) == 2)
+        assert events.reasons()[0] == "stalled"
+        assert not child.is_running()
+        [child] = _children_of_ours()
+        child.suspend()
+        began = time.monotonic()
+        destination.stop(2.0)
+        assert time.monotonic() - began < 2.2
+        assert not child.is_running()
+    encoder.close()
 
 
 def test_a_malformed_address_is_refused_at_once(encoder: SmallEncoder, events: Events) -> None:
