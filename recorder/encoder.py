@@ -96,6 +96,7 @@ class Encoder:
         self._video = self._add_video(video) if video else None
         self._audio = self._add_audio(audio) if audio else None
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
+        self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
         try:
             self._master.start_encoding()
@@ -188,14 +189,22 @@ class Encoder:
             raise EncoderError(
                 f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
             ) from error
-        time_base = VIDEO_TIME_BASE if track is Track.VIDEO else AUDIO_TIME_BASE
+        if track is Track.VIDEO:  # x264 gives no durations; the last picture needs one to be shown
+            time_base, default_duration = VIDEO_TIME_BASE, self._interval
+        else:
+            time_base, default_duration = AUDIO_TIME_BASE, AAC_FRAME
         return [
             EncodedPacket(
-                track, bytes(packet), int(packet.pts or 0), int(packet.dts or 0), int(packet.duration or 0), time_base,
-                packet.is_keyframe,
+                track=track,
+                data=bytes(packet),
+                pts=int(packet.pts or 0),
+                dts=int(packet.dts or 0),
+                duration=int(packet.duration or default_duration),
+                time_base=time_base,
+                is_keyframe=packet.is_keyframe,
             )
             for packet in packets
-        ]  # fmt: skip
+        ]
 
     def close(self) -> None:
         """Free the codecs; sinks that copied the templates must be closed before."""

@@ -31,6 +31,7 @@ class FragmentReader:
         self._descriptor = descriptor
         self._position = 0
         self._scales: dict[int, int] = {}
+        self._shifts: dict[int, int] = {}
         self._ends: dict[int, Fraction] = {}
         self._pending: dict[int, Fraction] = {}
 
@@ -80,6 +81,7 @@ class FragmentReader:
                 header, media_header = find(trak, b"tkhd"), find(trak, b"mdia", b"mdhd")
                 track = struct.unpack_from(">I", header, 20 if header[0] else 12)[0]
                 self._scales[track] = struct.unpack_from(">I", media_header, 20 if media_header[0] else 12)[0]
+                self._shifts[track] = edit_start(find(trak, b"edts", b"elst"))
 
     def _fragment_ends(self, moof: bytes) -> Iterator[tuple[int, Fraction]]:
         for kind, traf in boxes(moof):
@@ -87,7 +89,8 @@ class FragmentReader:
                 track, default_duration = track_header(find(traf, b"tfhd"))
                 start = decode_time(find(traf, b"tfdt"))
                 duration = sum(run_duration(run, default_duration) for kind, run in boxes(traf) if kind == b"trun")
-                yield track, Fraction(start + duration, self._scales.get(track, 1))
+                end = start + duration - self._shifts.get(track, 0)
+                yield track, Fraction(max(0, end), self._scales.get(track, 1))
 
 
 def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -106,6 +109,14 @@ def find(content: bytes, *path: bytes) -> bytes:
     for name in path:
         content = next((inner for kind, inner in boxes(content) if kind == name), bytes(32))
     return content
+
+
+def edit_start(elst: bytes) -> int:
+    """Return the time of the media, in its own time scale, that is shown first (the encoder's run-in ends there)."""
+    count = struct.unpack_from(">I", elst, 4)[0]
+    size, position, layout = (20, 16, ">q") if elst[0] else (12, 12, ">i")
+    starts = (struct.unpack_from(layout, elst, position + index * size)[0] for index in range(count))
+    return int(next((start for start in starts if start >= 0), 0))
 
 
 def track_header(tfhd: bytes) -> tuple[int, int]:

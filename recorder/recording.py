@@ -1,7 +1,7 @@
 """The recording: a hybrid fragmented MP4 that plays whatever moment everything is killed at.
 
 Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
-the syncer makes what is in the file safe against a power cut (fdatasync) and reports what it found there. The queue holds
+the syncer makes what is in the file safe against a power cut (fdatasync) and reports what it found. The queue holds
 seconds of packets that a slow disk has not taken yet; past its bound the recording fails, loudly, rather than
 dropping anything.
 """
@@ -64,7 +64,8 @@ class Recording:
                 "w",
                 format="mp4",
                 options={
-                    "movflags": "hybrid_fragmented",
+                    # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
+                    "movflags": "hybrid_fragmented+delay_moov",
                     "frag_duration": str(round(fragment_s * 1_000_000)),
                     # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold
                     # the other back for long.
@@ -80,8 +81,8 @@ class Recording:
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except (FFmpegError, OSError) as error:
             raise storage_error(error, path) from error
-        self._writer = threading.Thread(target=self._write, name="recording-writer")
-        self._syncer = threading.Thread(target=self._sync, name="recording-sync")
+        self._writer = threading.Thread(target=self._write, name="recording-writer", daemon=True)
+        self._syncer = threading.Thread(target=self._sync, name="recording-sync", daemon=True)
         self._writer.start()
         self._syncer.start()
 
@@ -118,7 +119,7 @@ class Recording:
             self._fail(storage_error(error, self.path))
         self._written.set()
 
-    def _packet(self, encoded: EncodedPacket) -> av.Packet:
+    def _packet(self, encoded: EncodedPacket) -> "av.Packet[Stream]":
         packet = av.Packet(encoded.data)
         packet.stream = self._streams[encoded.track]
         packet.time_base = encoded.time_base
@@ -162,6 +163,11 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     number = getattr(error, "errno", None)
     if number in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull(f"the disk of {path.parent} is full", hint="free space or record to another disk")
+    if number == errno.EFBIG:
+        return StorageFull(
+            f"the disk of {path.parent} takes no larger file",
+            hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT",
+        )
     if number in {errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR}:
         reason = os.strerror(number)
         return StorageUnwritable(f"cannot write {path}: {reason}", hint="check that the disk is there and writable")

@@ -1,0 +1,106 @@
+"""The `liput` command: finds the subcommand, and turns every error into one line and an exit status.
+
+Subcommands are imported when they are run, so that `liput --help` costs no media library.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+
+# numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import click
+
+from config.errors import LiputError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
+    "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
+    "demo": ("agent.commands.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
+    "devices": (
+        "agent.commands.devices:devices_command",
+        "List the cameras, capture cards and microphones plugged in.",
+    ),
+    "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
+}
+
+EXAMPLES = """\b
+Examples:
+  liput demo                                  see it work, without any hardware
+  liput devices                               what is plugged in
+  liput record --title "Rapat senat"          record until q or Ctrl-C
+  liput record --title "Wisuda" --stream youtube --for 2h
+  liput archive verify --all                  is everything still as it was recorded?
+"""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for; their help lines are known without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command called `cmd_name`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(COMMANDS.items())])
+
+
+@click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="liput", prog_name="liput")
+def liput() -> None:
+    """Record, stream and archive what happens in a conference room, without losing it."""
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    try:
+        status = liput.main(standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        status = ended.exit_code
+    except click.ClickException as error:
+        report(LiputError(error.format_message(), hint=advice(error)), as_json="--json" in sys.argv)
+        status = 2
+    except click.Abort:
+        status = 1
+    except LiputError as error:
+        report(error, as_json="--json" in sys.argv)
+        status = error.exit_status
+    except BrokenPipeError:
+        # Whoever read our output has gone; nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def advice(error: click.ClickException) -> str:
+    """Say where the help for a wrongly used command is."""
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'liput'} --help says how it is used"
+
+
+def report(error: LiputError, *, as_json: bool) -> None:
+    """Say what went wrong and what to do: a sentence on standard error, with `--json` an object on standard output."""
+    if as_json:
+        import msgspec
+
+        line = {"type": "error", "message": error.message, "hint": error.hint}
+        print(msgspec.json.encode(line).decode(), flush=True)
+    print(f"liput: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"       {error.hint}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""A key pressed on the terminal, without Enter and without taking the terminal away from anybody."""
+
+import contextlib
+import os
+import select
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def watched(on_key: Callable[[str], None]) -> Iterator[None]:
+    """Call `on_key` with each key pressed while the context lasts; does nothing where there is no terminal."""
+    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    wake_read, wake_write = os.pipe()
+    thread = threading.Thread(target=_watch, args=(terminal, wake_read, on_key), name="keyboard")
+    tty.setcbreak(terminal, termios.TCSANOW)
+    thread.start()
+    try:
+        yield
+    finally:
+        os.close(wake_write)
+        thread.join()
+        os.close(wake_read)
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def _watch(terminal: int, wake: int, on_key: Callable[[str], None]) -> None:
+    while True:
+        ready, _, _ = select.select([terminal, wake], [], [])
+        if wake in ready or not (key := os.read(terminal, 1)):
+            return
+        on_key(key.decode(errors="replace"))

@@ -1,0 +1,83 @@
+"""From what was asked on the command line, and the settings, to a plan that can be run."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from capture.choice import Chooser, Chosen, Wanted
+from capture.pacing import FastPace, RealPace
+from config.schema import Settings
+from config.secrets import stream_target
+from devices.clock import Clock
+from recorder.archive.archive import Archive
+from recorder.archive.model import SessionContext
+from recorder.live.url import parse_live_url
+from recorder.packet import Track
+from recorder.plan import SessionPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked for; None where the best, or the settings', is meant."""
+
+    title: str
+    video: str | None = None
+    audio: str | None = None
+    duration_s: float | None = None
+    live: bool = True
+    streams: Sequence[str] = ()
+    profile: str | None = None
+    archive: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A session that can be run: its plan, its archive, the event its sources wait on, what to tell the operator."""
+
+    plan: SessionPlan
+    archive: Archive
+    stop: threading.Event
+    notes: Sequence[str]
+
+
+def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
+    """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done."""
+    name = asked.profile or settings.video.profile
+    profile = settings.profile(name)
+    targets = [stream_target(settings, stream) for stream in dict.fromkeys(asked.streams)]
+    for target in targets:
+        parse_live_url(target.url.reveal())
+    archive = Archive(asked.archive or settings.archive.path, clock, settings.archive.reserve)
+    archive.check()
+    stop = threading.Event()
+    pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
+    wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
+    chosen = Chooser(wanted, pace, clock, stop, live=asked.live).choose(asked.video, asked.audio)
+    if chosen.audio is None:
+        pace.finish(str(Track.AUDIO))
+    plan = SessionPlan(
+        title=asked.title,
+        profile=profile,
+        video=chosen.video,
+        audio=chosen.audio,
+        pace=pace,
+        live=asked.live,
+        ends=_ends(chosen),
+        targets=targets,
+        duration_s=asked.duration_s,
+        recording=settings.recording,
+        context=SessionContext(
+            office=settings.general.office,
+            room=settings.general.room,
+            profile=name,
+            destinations=tuple(target.name for target in targets),
+            devices=tuple(chosen.devices),
+        ),
+    )
+    return Planned(plan, archive, stop, chosen.notes)
+
+
+def _ends(chosen: Chosen) -> frozenset[Track]:
+    ends = {Track.VIDEO: chosen.video_ends, Track.AUDIO: chosen.audio_ends}
+    return frozenset(track for track, does in ends.items() if does)

@@ -1,0 +1,218 @@
+"""How a running session is shown: a line that lives on a terminal, plain lines elsewhere, JSON for programs."""
+
+import sys
+from types import TracebackType
+from typing import Protocol, Self
+
+import msgspec
+
+from config.events import Event
+from recorder.eventlog import HARMLESS
+from recorder.status import SessionResult, SessionState, SessionStatus
+
+PLAIN_EVERY_S = 10.0
+
+
+class Reporter(Protocol):
+    """Shows what it is given; used as a context manager around the session."""
+
+    every_s: float
+    """How often it wants a status."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence for people that is no event: what was chosen, what a key does."""
+        ...
+
+    def status(self, status: SessionStatus) -> None:
+        """Show how the session is."""
+        ...
+
+    def event(self, event: Event) -> None:
+        """Show that something happened."""
+        ...
+
+    def sealing(self, done: int, total: int) -> None:
+        """Show how far sealing is, in bytes."""
+        ...
+
+    def result(self, result: SessionResult) -> None:
+        """Show the end, the package's path last."""
+        ...
+
+
+class JsonReporter:
+    """One JSON object a line on standard output, sentences for people on standard error."""
+
+    every_s = 0.5
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def note(self, sentence: str) -> None:
+        """Write a sentence to standard error."""
+        print(sentence, file=sys.stderr, flush=True)
+
+    def status(self, status: SessionStatus) -> None:
+        """Write a status line."""
+        self._line(status)
+
+    def event(self, event: Event) -> None:
+        """Write an event line."""
+        self._line(event)
+
+    def sealing(self, done: int, total: int) -> None:
+        """Say nothing: the state is in the status lines."""
+
+    def result(self, result: SessionResult) -> None:
+        """Write the result line."""
+        self._line(result)
+
+    def _line(self, value: SessionStatus | Event | SessionResult) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+class PlainReporter(JsonReporter):
+    """Lines of text, for a log or a pipe."""
+
+    every_s = PLAIN_EVERY_S
+
+    def note(self, sentence: str) -> None:
+        """Write a sentence."""
+        print(sentence, flush=True)
+
+    def status(self, status: SessionStatus) -> None:
+        """Write the status as one line."""
+        self.note(status_text(status))
+
+    def event(self, event: Event) -> None:
+        """Write the event with its time."""
+        self.note(event_text(event))
+
+    def result(self, result: SessionResult) -> None:
+        """Write how it ended."""
+        self.note(result_text(result))
+
+
+class LiveReporter(PlainReporter):
+    """A status line that stays at the bottom of the terminal, events scrolling above it."""
+
+    every_s = 0.25
+
+    def __init__(self) -> None:
+        # Imported here: a program that reads JSON need not pay for it.
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console: Console = Console(highlight=False)
+        self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def note(self, sentence: str) -> None:
+        """Write a sentence above the status line."""
+        self._console.print(sentence, markup=False, soft_wrap=True)
+
+    def status(self, status: SessionStatus) -> None:
+        """Redraw the status line."""
+        from rich.text import Text
+
+        text = Text(overflow="ellipsis", no_wrap=True)
+        text.append(*light(status.state))
+        text.append(status_text(status).removeprefix(status.state.upper()))
+        self._live.update(text, refresh=True)
+
+    def sealing(self, done: int, total: int) -> None:
+        """Show how far sealing is."""
+        from rich.text import Text
+
+        self._live.update(Text(f"SEALING  {done / max(1, total):.0%} of {megabytes(total)}"), refresh=True)
+
+    def result(self, result: SessionResult) -> None:
+        """Take the status line away and write how it ended."""
+        self._live.update("", refresh=True)
+        self.note(result_text(result))
+
+
+def reporter(*, as_json: bool) -> Reporter:
+    """Return the reporter for this standard output."""
+    if as_json:
+        return JsonReporter()
+    return LiveReporter() if sys.stdout.isatty() else PlainReporter()
+
+
+def light(state: SessionState) -> tuple[str, str]:
+    """Return the record light: the state in capitals, and its colour."""
+    colours = {SessionState.LIVE: "bold white on red", SessionState.DEGRADED: "bold black on yellow"}
+    return state.upper(), colours.get(state, "bold")
+
+
+def status_text(status: SessionStatus) -> str:
+    """Return a status as one line; what is on disk stands in front of what is only hoped for."""
+    parts = [
+        status.state.upper(),
+        clock_text(status.elapsed_s),
+        f"on disk {clock_text(status.media_time_s)} {megabytes(status.bytes)}",
+        f"{status.fps:.1f} fps",
+        f"dropped {status.dropped}",
+        f"repeated {status.repeated}",
+    ]
+    if status.levels_dbfs:
+        parts.append("sound " + " ".join(f"{level:.0f}" for level in status.levels_dbfs) + " dBFS")
+    parts += [
+        f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "") for line in status.destinations
+    ]
+    if status.disk_left_s is not None:
+        parts.append(f"room for {duration_text(status.disk_left_s)}")
+    return "  ".join(parts)
+
+
+def event_text(event: Event) -> str:
+    """Return an event as one line."""
+    mark = "" if event.kind in HARMLESS else "! "
+    return f"{event.at:%H:%M:%S}  {mark}{event.message}"
+
+
+def result_text(result: SessionResult) -> str:
+    """Return the end of a session in a few lines, the package last."""
+    recorded = f"{clock_text(result.duration_s)}, {result.frames} pictures"
+    if result.state is not SessionState.SEALED:
+        return f"Not sealed: {recorded}. What was recorded is kept in:\n{result.package}"
+    lines = [f"Recorded {recorded}."]
+    lines += [f"On the way: {reason}" for reason in result.degraded]
+    return "\n".join([*lines, f"Package: {result.package}"])
+
+
+def clock_text(seconds: float) -> str:
+    """Return 3723.4 as `1:02:03`."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a long time in the unit people think in."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def megabytes(count: int) -> str:
+    """Return bytes as megabytes."""
+    return f"{count / 1_000_000:.1f} MB"

@@ -1,0 +1,133 @@
+"""Runs a session for a person or a program in front of it: shows it, and lets them end it."""
+
+import queue
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+from types import FrameType
+
+from agent.keyboard import watched
+from agent.reporters import Reporter
+from config.events import Event
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive.archive import Archive
+from recorder.plan import SessionPlan
+from recorder.session import Session
+from recorder.status import SessionResult, SessionState
+
+SEALED, FAILED, DEGRADED = 0, 1, 3
+"""Exit statuses; docs/reference/cli.md."""
+
+
+class Request(Enum):
+    """What comes in while a session runs, besides what the session tells."""
+
+    END = auto()
+    """Somebody wants it to end."""
+    OVER = auto()
+    """It has ended."""
+
+
+type Message = Event | tuple[int, int] | Request
+"""An event, how far sealing is (bytes done, bytes in all), or a request."""
+
+
+class SessionRun:
+    """One session, its reporter, and everything that can ask it to end."""
+
+    def __init__(self, plan: SessionPlan, archive: Archive, *, clock: Clock, stop: threading.Event) -> None:
+        # A SimpleQueue may be put into from a signal handler.
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._session = Session(
+            plan,
+            archive,
+            clock=clock,
+            stop=stop,
+            listener=self._inbox.put,
+            progress=lambda done, total: self._inbox.put((done, total)),
+        )
+        self._clock = clock
+        self._result: SessionResult | None = None
+        self._error: BaseException | None = None
+        self._asked_to_end = 0
+
+    def run(self, reporter: Reporter) -> int:
+        """Run the session to its end and return the exit status; raises what kept it from recording anything."""
+        thread = threading.Thread(target=self._run_session, name="session")
+        with self._signals(), reporter:
+            with watched(self._on_key):
+                thread.start()
+                self._follow(reporter)
+            thread.join()
+            if self._error:
+                raise self._error
+            if self._result:
+                reporter.result(self._result)
+        return exit_status(self._result)
+
+    def _run_session(self) -> None:
+        try:
+            self._result = self._session.run()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._inbox.put(Request.OVER)
+
+    def _follow(self, reporter: Reporter) -> None:
+        """Show what comes in, and a status as often as the reporter wants one, until the session is over."""
+        period_ns = int(reporter.every_s * NANOSECONDS)
+        due_ns = self._clock.now_ns() + period_ns
+        while True:
+            try:
+                message = self._inbox.get(timeout=max(0.0, (due_ns - self._clock.now_ns()) / NANOSECONDS))
+            except queue.Empty:
+                reporter.status(self._session.status())
+                due_ns += period_ns
+                continue
+            if message is Request.OVER:
+                return
+            self._handle(message, reporter)
+
+    def _handle(self, message: Message, reporter: Reporter) -> None:
+        if isinstance(message, Event):
+            reporter.event(message)
+        elif isinstance(message, tuple):
+            reporter.sealing(*message)
+        else:
+            self._asked_to_end += 1
+            self._session.stop()
+            if self._asked_to_end == 1:
+                reporter.note("Ending: closing the recording and putting it into the archive …")
+            else:
+                reporter.note("Still closing; the recording is safe, please wait.")
+
+    def _on_key(self, key: str) -> None:
+        if key in {"q", "Q"}:
+            self._inbox.put(Request.END)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def ask(_number: int, _frame: FrameType | None) -> None:
+            self._inbox.put(Request.END)
+
+        # A program started under nohup ignores hang-ups, and goes on doing so.
+        wanted = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        before = {number: signal.signal(number, ask) for number in wanted}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def exit_status(result: SessionResult | None) -> int:
+    """Return what a script is told: 0 sealed, 3 sealed but something was lost on the way, 1 failed."""
+    if result is None or result.state is not SessionState.SEALED:
+        return FAILED
+    return DEGRADED if result.degraded else SEALED

@@ -1,0 +1,154 @@
+"""From words on a command line to sources: `synthetic`, a file, a device, or the best that is plugged in."""
+
+import os
+import threading
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from capture.file import FileAudioSource, FileVideoSource
+from capture.pacing import Pace
+from capture.sound import SoundSource, list_sound_inputs
+from capture.source import AudioSource, VideoSource
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from capture.v4l2 import V4l2Source
+from config.errors import DeviceNotFound, MediaError, UsageError
+from devices.choice import best_sound, best_video
+from devices.clock import Clock
+from devices.identity import find_sound, find_video
+from devices.model import Device
+from devices.snapshot import list_devices
+
+SYNTHETIC = "synthetic"
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the profile asks of the sources: at most so many pixels and frames a second; channels of sound."""
+
+    width: int
+    height: int
+    rate: Fraction
+    channels: int
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The sources, which of them end by themselves, the devices among them, and what to tell the operator."""
+
+    video: VideoSource
+    audio: AudioSource | None = None
+    video_ends: bool = False
+    audio_ends: bool = False
+    devices: list[Device] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Chooser:
+    """Finds sources for one session; asks for the devices once, and only when one is wanted."""
+
+    def __init__(self, wanted: Wanted, pace: Pace, clock: Clock, stop: threading.Event, *, live: bool) -> None:
+        self._wanted = wanted
+        self._pace = pace
+        self._clock = clock
+        self._stop = stop
+        self._live = live
+        self._listed: list[Device] | None = None
+
+    def choose(self, video: str | None, audio: str | None) -> Chosen:
+        """Return the sources that `video` and `audio` (a word, or None for the best) mean; none is open yet.
+
+        Raises DeviceNotFound, DeviceUnsupported, MediaError or UsageError.
+        """
+        chosen = self._video(video)
+        self._add_audio(chosen, video, audio)
+        return chosen
+
+    def _video(self, word: str | None) -> Chosen:
+        wanted = self._wanted
+        if word == SYNTHETIC:
+            return Chosen(SyntheticVideo(wanted.width, wanted.height, wanted.rate, self._pace, self._stop))
+        if word is not None and (path := as_file(word)):
+            source = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
+            return Chosen(source, video_ends=True)
+        device = best_video(self._devices()) if word is None else find_video(self._devices(), word)
+        self._refuse_fast(device)
+        chosen = Chosen(
+            V4l2Source(device, width=wanted.width, height=wanted.height, rate=float(wanted.rate), clock=self._clock),
+            devices=[device],
+        )
+        if word is None:
+            chosen.notes.append(f"Picture: {device.name} ({device.id})")
+        return chosen
+
+    def _add_audio(self, chosen: Chosen, video: str | None, word: str | None) -> None:
+        if word == NONE:
+            return
+        if word == SYNTHETIC or (word is None and video == SYNTHETIC):
+            chosen.audio = SyntheticAudio(self._pace, self._stop, self._wanted.channels)
+            return
+        path = as_file(word) if word else None
+        if word is None and chosen.video_ends and video and (path := as_file(video)) and not holds_sound(path):
+            chosen.notes.append(f"Sound: none, {path} has none")
+            return
+        if path:
+            chosen.audio, chosen.audio_ends = FileAudioSource(path, self._pace), True
+            return
+        self._add_input(chosen, word)
+
+    def _add_input(self, chosen: Chosen, word: str | None) -> None:
+        """Add a sound input that is plugged in, or one that only PortAudio knows (PulseAudio, PipeWire, ALSA names)."""
+        picture = chosen.devices[0] if chosen.devices else None
+        if word is None:
+            device = best_sound(self._devices(), picture)
+            if device is None:
+                chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
+                return
+            chosen.notes.append(f"Sound: {device.name} ({device.id})")
+        else:
+            try:
+                device = find_sound(self._devices(), word)
+            except DeviceNotFound:
+                if word not in {found.name for found in list_sound_inputs()}:
+                    raise
+                chosen.audio = SoundSource(word, channels=self._wanted.channels)
+                return
+        self._refuse_fast(device)
+        chosen.audio = SoundSource(device, channels=self._wanted.channels)
+        chosen.devices.append(device)
+
+    def _refuse_fast(self, device: Device) -> None:
+        if not self._live:
+            raise UsageError(
+                f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
+            )
+
+    def _devices(self) -> list[Device]:
+        if self._listed is None:
+            self._listed = list_devices()
+        return self._listed
+
+
+def holds_sound(path: Path) -> bool:
+    """Return whether a media file has a track of sound; what cannot be opened is left to its source to refuse."""
+    try:
+        with av.open(f"file:{path}") as container:
+            return bool(container.streams.audio)
+    except (av.FFmpegError, OSError):
+        return False
+
+
+def as_file(word: str) -> Path | None:
+    """Return `word` as a path if it means a file; raises MediaError for a path where there is no file."""
+    path = Path(word).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder", hint="name a media file in it")
+    if os.sep in word and not word.startswith("/dev/"):
+        raise MediaError(f"there is no file {path}", hint="check the path")
+    return None

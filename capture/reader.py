@@ -1,0 +1,103 @@
+"""Reads one source on a thread of its own into a bounded queue, so that neither side ever holds up the other.
+
+A live source is drained whatever happens downstream: when the queue is full the oldest item is dropped and counted. A
+source that runs as fast as it is taken (a file in `--pace fast`) waits instead.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from capture.source import SourceEnded
+from config.errors import LiputError
+
+POLL_S = 0.1
+"""How long one read may take before the reader looks whether it should stop."""
+
+
+class Readable[T](Protocol):
+    """The part of a source that the reader needs."""
+
+    name: str
+
+    def read(self, timeout_s: float) -> T | None:
+        """Return the next item, or None when none came in time; see capture/source.py."""
+        ...
+
+
+class Reader[T]:
+    """One source's thread and queue. `get` from one thread; `start` and `stop` once."""
+
+    def __init__(self, source: Readable[T], *, bound: int, waits: bool, on_lost: Callable[[LiputError], None]) -> None:
+        self.dropped = 0
+        self._source = source
+        self._bound = bound
+        self._waits = waits
+        self._on_lost = on_lost
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._over = False
+        self._at_end = False
+        self._thread = threading.Thread(target=self._run, name=f"read-{source.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come: the source ended, was lost or was stopped, and the queue is empty."""
+        with self._changed:
+            return self._over and not self._items
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the source came to its end, as a file does, and everything of it has been taken."""
+        with self._changed:
+            return self._at_end and not self._items
+
+    def get(self, timeout_s: float) -> T | None:
+        """Return the oldest item, or None when none is there within `timeout_s` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items, timeout_s)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
+    def stop(self, timeout_s: float = 1.0) -> bool:
+        """Stop reading; what is queued can still be taken. Return whether the thread has ended in time."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                item = self._source.read(POLL_S)
+                if item is not None:
+                    self._keep(item)
+        except SourceEnded:
+            self._at_end = True
+        except LiputError as error:
+            self._on_lost(error)
+        finally:
+            with self._changed:
+                self._over = True
+                self._changed.notify_all()
+
+    def _keep(self, item: T) -> None:
+        with self._changed:
+            if self._waits:
+                self._changed.wait_for(lambda: len(self._items) < self._bound or self._stopping)
+            elif len(self._items) >= self._bound:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()

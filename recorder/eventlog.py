@@ -1,0 +1,71 @@
+"""The session's event log: every gap, drop, reconnect and restart with its time, kept with the recording.
+
+Events come from any thread and are never made to wait for the disk: a thread of its own appends them, one JSON
+object a line, and makes them safe with fdatasync. Events from before the log has a file are written first.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from config.events import Event
+from devices.clock import Clock
+
+HARMLESS = frozenset({"session-live", "session-stopping", "destination-live", "destination-stopped", "source-opened"})
+"""Kinds that do not make a session less than it should be; every other kind degrades it."""
+
+type Listener = Callable[[Event], None]
+
+
+class EventLog:
+    """Takes events from the first moment on; `open` gives them a file, `close` ends it. Implements Emit."""
+
+    def __init__(self, clock: Clock, listener: Listener | None = None) -> None:
+        self._clock = clock
+        self._listener = listener
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._degraded: dict[str, None] = {}
+
+    def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        """Log an event; see config.events.Emit."""
+        event = Event(self._clock.now(), kind, subject, detail, message)
+        if kind not in HARMLESS:
+            self._degraded.setdefault(f"{kind}: {subject}")
+        self._queue.put(event)
+        if self._listener:
+            self._listener(event)
+
+    @property
+    def degraded(self) -> list[str]:
+        """Why the session is less than it should be, each reason once, in the order they came up."""
+        return list(self._degraded)
+
+    def open(self, path: Path) -> None:
+        """Write to `path` from now on, starting with the events that have come already."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._thread = threading.Thread(target=self._write, args=(descriptor,), name="event-log", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Return when every event is on disk; later ones reach the listener only."""
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _write(self, descriptor: int) -> None:
+        try:
+            while (event := self._queue.get()) is not None:
+                try:
+                    os.write(descriptor, msgspec.json.encode(event) + b"\n")
+                    os.fdatasync(descriptor)
+                except OSError:
+                    # The recording's own writer meets the same disk and reports it; events go on to the listener.
+                    continue
+        finally:
+            os.close(descriptor)

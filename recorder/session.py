@@ -1,0 +1,392 @@
+"""One session from the first picture to the sealed package.
+
+    sources --reader threads--> queues --track threads--> encoder --packets--> recording (writer, syncer)
+                                                                         +---> live destinations
+
+`run` does it all on the calling thread's watch; `stop` and `status` may be called from any other. Nothing is
+written to the archive before the first picture has come.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime
+
+from capture.reader import Reader
+from capture.source import AudioBlock, Frame, VideoFormat
+from config.errors import DeviceError, LiputError, MediaError, StorageError
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive.archive import Archive
+from recorder.archive.model import RecordingFacts
+from recorder.archive.work import WorkFolder
+from recorder.audio_track import AudioTrack
+from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.eventlog import EventLog, Listener
+from recorder.live.destination import LiveDestination
+from recorder.packet import EncodedPacket, Track
+from recorder.plan import SessionPlan
+from recorder.recording import OnDisk, Recording
+from recorder.status import DestinationLine, RateMeter, SessionResult, SessionState, SessionStatus
+from recorder.timeline import Timeline
+from recorder.video_track import VideoTrack
+
+FIRST_PICTURE_S = 10.0
+"""How long a source may take to its first picture: a USB camera needs up to 5 s to say that it will not."""
+LIVE_QUEUE_S = 1.0
+"""How much of a live source may wait before its oldest is dropped."""
+FAST_QUEUE = 8
+AUDIO_QUEUE = 256
+WATCH_S = 0.2
+STOP_LIVE_S = 5.0
+DROP_EVENT_NS = 5 * NANOSECONDS
+
+type Progress = Callable[[int, int], None]
+
+
+class Session:
+    """A session that is run once."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        archive: Archive,
+        *,
+        clock: Clock,
+        stop: threading.Event,
+        listener: Listener | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`stop` is the event that the plan's sources wait on; it is set when the tracks have ended."""
+        self._plan = plan
+        self._archive = archive
+        self._clock = clock
+        self._stop_sources = stop
+        self._progress = progress
+        self.emit = EventLog(clock, listener)
+        self._state = SessionState.IDLE
+        self._stopping = threading.Event()
+        self._failure: LiputError | None = None
+        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.audio else [])
+        self._timeline = Timeline(clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks))
+        self._video: VideoTrack | None = None
+        self._audio: AudioTrack | None = None
+        self._video_reader: Reader[Frame] | None = None
+        self._recording: Recording | None = None
+        self._destinations: list[LiveDestination] = []
+        self._work: WorkFolder | None = None
+        self._rate = RateMeter()
+        self._drops_reported = 0
+        self._drops_reported_ns = 0
+
+    # What others ask of it
+
+    def stop(self) -> None:
+        """End the session here; returns at once. Asking again changes nothing."""
+        if not self._stopping.is_set():
+            self._timeline.end_at(self._timeline.now_ns())
+            self._stopping.set()
+
+    def status(self) -> SessionStatus:
+        """Return what is true now; bytes and media time are those found on disk."""
+        on_disk = self._recording.on_disk if self._recording else OnDisk()
+        frames = self._video.counts.frames if self._video else 0
+        return SessionStatus(
+            state=self._shown_state(),
+            elapsed_s=round(self._timeline.now_ns() / NANOSECONDS, 3),
+            media_time_s=round(on_disk.media_time_s, 3),
+            bytes=on_disk.bytes,
+            frames=frames,
+            dropped=self._dropped(),
+            repeated=self._video.counts.repeated if self._video else 0,
+            fps=round(self._rate.update(self._clock.now_ns() / NANOSECONDS, frames), 2),
+            levels_dbfs=[round(level, 1) for level in self._audio.levels_dbfs] if self._audio else [],
+            disk_left_s=self._disk_left_s(on_disk),
+            destinations=[self._destination_line(destination) for destination in self._destinations],
+        )
+
+    def _shown_state(self) -> SessionState:
+        if self._state is SessionState.LIVE and self.emit.degraded:
+            return SessionState.DEGRADED
+        return self._state
+
+    def _dropped(self) -> int:
+        late = self._video.counts.late if self._video else 0
+        return late + (self._video_reader.dropped if self._video_reader else 0)
+
+    def _disk_left_s(self, on_disk: OnDisk) -> float | None:
+        """Seconds until the disk is down to the archive's reserve, at the rate of this recording."""
+        if self._work is None:
+            return None
+        profile = self._plan.profile
+        rate = (profile.video_bitrate + profile.audio_bitrate) / 8
+        if on_disk.media_time_s > 10:
+            rate = on_disk.bytes / on_disk.media_time_s
+        try:
+            free = shutil.disk_usage(self._work.path).free
+        except OSError:
+            return 0.0
+        return float(max(0, free - self._archive.reserve_bytes) // rate)
+
+    @staticmethod
+    def _destination_line(destination: LiveDestination) -> DestinationLine:
+        status = destination.status()
+        return DestinationLine(
+            name=status.name,
+            state=status.state,
+            reason=status.reason,
+            dropped=status.dropped,
+            reconnects=status.reconnects,
+        )
+
+    # The run
+
+    def run(self) -> SessionResult:
+        """Record until the end, then seal. Raises a LiputError when nothing could be recorded at all."""
+        self._archive.check()
+        with ExitStack() as stack:
+            stack.callback(self._stop_sources.set)
+            video_format = self._open_sources(stack)
+            encoder = self._open_encoder(stack, video_format)
+            video, audio = self._start_readers(stack, video_format)
+            first = self._first_picture(video)
+            started_at = self._clock.now()
+            work = self._begin(stack, started_at, encoder)
+            self._timeline.start(first.timestamp_ns)
+            self._end_by_duration()
+            self._state = SessionState.LIVE
+            self._run_tracks(encoder, video_format, video, audio, first)
+            self._state = SessionState.SEALING
+        self.emit.close()
+        return self._seal(work)
+
+    def _open_sources(self, stack: ExitStack) -> VideoFormat:
+        plan = self._plan
+        stack.callback(plan.video.close)
+        video_format = plan.video.open()
+        if plan.audio:
+            stack.callback(plan.audio.close)
+            plan.audio.open()
+        return video_format
+
+    def _open_encoder(self, stack: ExitStack, video_format: VideoFormat) -> Encoder:
+        profile = self._plan.profile
+        video = VideoSettings(
+            width=video_format.width,
+            height=video_format.height,
+            rate=min(profile.fps, video_format.rate),
+            matrix=video_format.matrix,
+            bit_rate=profile.video_bitrate,
+            max_rate=profile.max_bitrate,
+            preset=profile.preset,
+            keyframe_s=profile.keyframe_s,
+            x264_params=self._plan.x264_params,
+        )
+        audio = AudioSettings(profile.audio_channels, profile.audio_bitrate) if self._plan.audio else None
+        encoder = Encoder(video, audio)
+        stack.callback(encoder.close)
+        return encoder
+
+    def _start_readers(
+        self, stack: ExitStack, video_format: VideoFormat
+    ) -> tuple[Reader[Frame], Reader[AudioBlock] | None]:
+        plan = self._plan
+        bound = max(FAST_QUEUE, round(video_format.rate * LIVE_QUEUE_S)) if plan.live else FAST_QUEUE
+        video = Reader(plan.video, bound=bound, waits=not plan.live, on_lost=self._lost(plan.video.name))
+        audio = None
+        if plan.audio:
+            audio = Reader(plan.audio, bound=AUDIO_QUEUE, waits=not plan.live, on_lost=self._lost(plan.audio.name))
+        plan.pace.begin()
+        for reader in (video, audio):
+            if reader:
+                stack.callback(reader.stop)
+                reader.start()
+        # Unwound before the readers are stopped: it wakes them.
+        stack.callback(self._stop_sources.set)
+        self._video_reader = video
+        return video, audio
+
+    def _lost(self, name: str) -> Callable[[LiputError], None]:
+        def on_lost(error: LiputError) -> None:
+            self.emit("source-lost", name, error.message, hint=error.hint)
+
+        return on_lost
+
+    def _first_picture(self, reader: Reader[Frame]) -> Frame:
+        deadline_ns = self._clock.now_ns() + int(FIRST_PICTURE_S * NANOSECONDS)
+        name = self._plan.video.name
+        while self._clock.now_ns() < deadline_ns and not self._stopping.is_set():
+            if first := reader.get(WATCH_S):
+                return first
+            if reader.at_end:
+                raise MediaError(f"{name} holds no pictures", hint="choose a file with video in it")
+            if reader.is_over:
+                break
+        if self._stopping.is_set():
+            raise LiputError("stopped before the first picture came; nothing was recorded")
+        raise DeviceError(f"{name} gives no picture", hint="check its cable and that it is switched on, then try again")
+
+    def _begin(self, stack: ExitStack, started_at: datetime, encoder: Encoder) -> WorkFolder:
+        """Make the work folder and start what writes: the recording, the event log, the destinations."""
+        plan = self._plan
+        work = self._work = self._archive.begin(plan.title, started_at, plan.context)
+        try:
+            self.emit.open(work.events)
+            stack.callback(self.emit.close)
+            self._recording = Recording(
+                work.program,
+                encoder.templates,
+                clock=self._clock,
+                on_failure=self._fail,
+                fragment_s=plan.recording.fragment_s,
+                sync_s=plan.recording.sync_s,
+            )
+        except (LiputError, OSError):
+            self._archive.discard(work)
+            raise
+        stack.callback(self._recording.close)
+        stack.callback(self._stop_destinations)
+        for target in plan.targets:
+            destination = LiveDestination(
+                target.name,
+                target.url.reveal(),
+                templates=encoder.templates,
+                emit=self.emit,
+                clock=self._clock,
+                ca_file=target.ca_file,
+            )
+            self._destinations.append(destination)
+            destination.start()
+        return work
+
+    def _end_by_duration(self) -> None:
+        if self._plan.duration_s is not None:
+            self._timeline.end_at(round(self._plan.duration_s * NANOSECONDS))
+
+    def _run_tracks(
+        self,
+        encoder: Encoder,
+        video_format: VideoFormat,
+        video: Reader[Frame],
+        audio: Reader[AudioBlock] | None,
+        first: Frame,
+    ) -> None:
+        """Run both tracks to their end, watching over them meanwhile."""
+        plan = self._plan
+        self._video = VideoTrack(
+            plan.video,
+            video,
+            encoder,
+            self._timeline,
+            source_rate=video_format.rate,
+            program_rate=min(plan.profile.fps, video_format.rate),
+            put=self._put,
+            emit=self.emit,
+        )
+        runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._run_video(first))]
+        if audio and plan.audio:
+            self._audio = AudioTrack(
+                audio,
+                encoder,
+                self._timeline,
+                name=plan.audio.name,
+                channels=plan.profile.audio_channels,
+                put=self._put,
+                emit=self.emit,
+            )
+            runs.append((Track.AUDIO, self._audio.run))
+        threads = [
+            threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
+        ]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(WATCH_S / len(threads))
+            self._report_drops()
+        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        self._stop_sources.set()
+        for reader in (video, audio):
+            if reader:
+                reader.stop()
+        self._report_drops(final=True)
+
+    def _run_video(self, first: Frame) -> None:
+        if self._video:
+            self._video.run(first)
+
+    def _guarded(self, track: Track, run: Callable[[], None]) -> None:
+        """Run a track; whatever stops it early ends the session in order, with what was recorded."""
+        try:
+            run()
+        except LiputError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(LiputError(f"the {track} track failed: {error!r}", hint="please report this"))
+        finally:
+            self._plan.pace.finish(str(track))
+
+    def _put(self, packet: EncodedPacket) -> None:
+        if self._recording:
+            self._recording.put(packet)
+        for destination in self._destinations:
+            destination.put(packet)
+
+    def _report_drops(self, *, final: bool = False) -> None:
+        dropped, now_ns = self._dropped(), self._clock.now_ns()
+        if dropped > self._drops_reported and (final or now_ns > self._drops_reported_ns + DROP_EVENT_NS):
+            new = dropped - self._drops_reported
+            self._drops_reported, self._drops_reported_ns = dropped, now_ns
+            self.emit(
+                "frames-dropped",
+                self._plan.video.name,
+                f"{new} pictures of {self._plan.video.name} were dropped: this PC did not keep up",
+                count=new,
+            )
+
+    def _fail(self, error: LiputError) -> None:
+        """Take note of what went wrong for good, and end the session in order."""
+        self._failure = self._failure or error
+        kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
+        self.emit(kind, "session", error.message, hint=error.hint)
+        self.stop()
+
+    def _stop_destinations(self) -> None:
+        """Stop all at once, so that a hung one costs the others nothing."""
+        threads = [
+            threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{index}")
+            for index, destination in enumerate(self._destinations)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _seal(self, work: WorkFolder) -> SessionResult:
+        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        facts = RecordingFacts(
+            ended_at=self._clock.now(),
+            dropped=self._dropped(),
+            repeated=self._video.counts.repeated if self._video else 0,
+            degraded=tuple(self.emit.degraded),
+        )
+        try:
+            package = self._archive.seal(work, facts, progress=self._progress)
+        except LiputError as error:
+            self._state = SessionState.FAILED
+            self.emit("sealing-failed", work.name, error.message, hint=error.hint)
+            return SessionResult(
+                state=self._state,
+                package=str(work.path),
+                duration_s=round(self._timeline.position_ns() / NANOSECONDS, 3),
+                frames=self._video.counts.frames if self._video else 0,
+                degraded=self.emit.degraded,
+            )
+        self._state = SessionState.SEALED
+        return SessionResult(
+            state=self._state,
+            package=package.path,
+            duration_s=package.duration_s,
+            frames=self._video.counts.frames if self._video else 0,
+            degraded=self.emit.degraded,
+        )

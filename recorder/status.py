@@ -1,0 +1,69 @@
+"""What a session says of itself: the status and result lines of `liput record --json`, and why it is degraded."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class SessionState(StrEnum):
+    """Where a session is; see docs/architecture.md."""
+
+    IDLE = "idle"
+    ARMED = "armed"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    SEALING = "sealing"
+    SEALED = "sealed"
+    FAILED = "failed"
+
+
+class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One live destination: its state (`connecting`, `live`, `waiting`, `stopped`), why, and what it cost so far."""
+
+    name: str
+    state: str
+    reason: str | None = None
+    dropped: int = 0
+    reconnects: int = 0
+
+
+class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
+    """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel."""
+
+    state: SessionState
+    elapsed_s: float
+    media_time_s: float
+    bytes: int
+    frames: int
+    dropped: int
+    repeated: int
+    fps: float
+    levels_dbfs: list[float]
+    disk_left_s: float | None
+    destinations: list[DestinationLine]
+
+
+class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):
+    """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost."""
+
+    state: SessionState
+    package: str | None
+    duration_s: float
+    frames: int
+    degraded: list[str]
+
+
+class RateMeter:
+    """Frames a second over the last few status lines; fed with a growing count and the time it was read at."""
+
+    WINDOW_S = 3.0
+
+    def __init__(self) -> None:
+        self._readings: list[tuple[float, int]] = []
+
+    def update(self, at_s: float, count: int) -> float:
+        """Take a reading and return the rate since the oldest one of the window; 0 for the first."""
+        self._readings = [reading for reading in self._readings if reading[0] > at_s - self.WINDOW_S]
+        self._readings.append((at_s, count))
+        (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
+        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0

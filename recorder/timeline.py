@@ -1,0 +1,71 @@
+"""Media time: where the session is, how far each track has come, and where it ends.
+
+Media time 0 is the capture time of the session's first picture (of its first sound, where there is no picture). A live
+session's media time passes with the session clock; one that runs as fast as it can is where its furthest track is.
+"""
+
+import threading
+from collections.abc import Iterable
+
+from devices.clock import Clock
+from recorder.packet import Track
+
+
+class Timeline:
+    """Shared by the tracks and the session; all times are nanoseconds of media time."""
+
+    def __init__(self, clock: Clock, *, live: bool, tracks: Iterable[Track], ending: Iterable[Track]) -> None:
+        """Begin with nothing encoded; the session ends with the last of the `ending` tracks' sources."""
+        self.live = live
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._zero_ns: int | None = None
+        self._end_ns: int | None = None
+        self._positions = dict.fromkeys(tracks, 0)
+        self._running = set(ending)
+
+    def start(self, zero_ns: int) -> None:
+        """Make the session-clock time `zero_ns` media time 0."""
+        self._zero_ns = zero_ns
+
+    def media_ns(self, timestamp_ns: int) -> int:
+        """Return the media time of a moment of the session clock."""
+        return timestamp_ns - (self._zero_ns or 0)
+
+    def now_ns(self) -> int:
+        """Return where the session is now."""
+        if self._zero_ns is None:
+            return 0
+        if self.live:
+            return self.media_ns(self._clock.now_ns())
+        with self._lock:
+            return max(self._positions.values())
+
+    def advance(self, track: Track, position_ns: int) -> None:
+        """Say that `track` is encoded up to `position_ns`."""
+        with self._lock:
+            self._positions[track] = position_ns
+
+    def position_ns(self) -> int:
+        """Return up to where every track is encoded."""
+        with self._lock:
+            return min(self._positions.values())
+
+    @property
+    def end_ns(self) -> int | None:
+        """Where the session ends; None while it is not decided."""
+        return self._end_ns
+
+    def end_at(self, end_ns: int) -> None:
+        """End the session there, unless it ends earlier already."""
+        with self._lock:
+            self._end_ns = end_ns if self._end_ns is None else min(self._end_ns, end_ns)
+
+    def source_ended(self, track: Track) -> None:
+        """Say that the source of `track` has ended by itself; after the last one the end is the longest track's."""
+        with self._lock:
+            if track in self._running:
+                self._running.remove(track)
+                if not self._running:
+                    longest = max(self._positions.values())
+                    self._end_ns = longest if self._end_ns is None else min(self._end_ns, longest)

@@ -1,0 +1,93 @@
+"""The encoder: its delay is the one promised, keyframes come by time, colours are tagged."""
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from capture.source import Matrix
+from config.errors import EncoderError
+from recorder.encoder import DELAY_S, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings, x264_settings
+from recorder.packet import EncodedPacket, Track
+
+RATE = Fraction(30)
+
+
+def settings(rate: Fraction = RATE, preset: str = "veryfast") -> VideoSettings:
+    return VideoSettings(320, 180, rate, Matrix.BT601, 400_000, 400_000, preset)
+
+
+def picture(number: int) -> av.VideoFrame:
+    frame = av.VideoFrame(320, 180, "yuv420p")
+    for plane in frame.planes:
+        plane.update(bytes([(number * 7) % 200 + 16]) * plane.buffer_size)
+    return frame
+
+
+@pytest.fixture
+def encoder() -> Iterator[Encoder]:
+    made = Encoder(settings(), AudioSettings(2, 64_000))
+    yield made
+    made.close()
+
+
+def encode(encoder: Encoder, count: int, rate: Fraction = RATE) -> list[EncodedPacket]:
+    packets: list[EncodedPacket] = []
+    for number in range(count):
+        packets += encoder.encode_video(picture(number), round(number / rate / VIDEO_TIME_BASE))
+    return packets + encoder.flush(Track.VIDEO)
+
+
+@pytest.mark.parametrize("rate", [Fraction(5), Fraction(10), Fraction(15), Fraction(30000, 1001), Fraction(60)])
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_the_delay_stays_within_its_share_of_what_a_kill_may_cost(rate: Fraction, cores: int) -> None:
+    assert x264_settings(rate, cores).delay_frames <= max(2, DELAY_S * rate)
+
+
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(15), Fraction(30)])
+def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction) -> None:
+    encoder = Encoder(settings(rate), None)
+    first = next(
+        number for number in range(100) if encoder.encode_video(picture(number), round(number / rate / VIDEO_TIME_BASE))
+    )
+    encoder.close()
+    assert first == x264_settings(rate).delay_frames
+
+
+def test_every_picture_becomes_one_packet_in_decoding_order(encoder: Encoder) -> None:
+    packets = encode(encoder, 100)
+    assert sorted(packet.pts for packet in packets) == [number * 3000 for number in range(100)]
+    assert all(before.dts < after.dts for before, after in itertools.pairwise(packets))
+    assert all(packet.dts <= packet.pts for packet in packets)
+
+
+def test_a_keyframe_comes_every_two_seconds_of_time_whatever_the_rate(encoder: Encoder) -> None:
+    # A camera that promised 30 frames a second and gives 7: by count, a keyframe would come every 8.6 s.
+    keyframes = [float(p.pts * p.time_base) for p in encode(encoder, 70, Fraction(7)) if p.is_keyframe]
+    gaps = np.diff(keyframes)
+    assert keyframes[0] == 0
+    assert len(keyframes) == 5
+    assert all(2 <= gap <= 2.3 for gap in gaps)
+
+
+def test_the_stream_says_what_its_samples_mean(encoder: Encoder) -> None:
+    context = encoder.templates[Track.VIDEO].codec_context
+    assert isinstance(context, av.VideoCodecContext)
+    assert (context.color_range, context.colorspace) == (1, Matrix.BT601)
+    assert context.extradata
+
+
+def test_sound_counts_samples(encoder: Encoder) -> None:
+    silence = np.zeros((1024, 2), np.int16)
+    packets = [p for index in range(20) for p in encoder.encode_audio(silence, index * 1024)]
+    packets += encoder.flush(Track.AUDIO)
+    # AAC needs one frame of run-in: it stands before time 0 and is not played.
+    assert [packet.pts for packet in packets] == [1024 * (index - 1) for index in range(21)]
+
+
+def test_settings_that_x264_refuses_are_one_clear_error() -> None:
+    with pytest.raises(EncoderError, match="refused its settings"):
+        Encoder(settings(preset="warp"), None)

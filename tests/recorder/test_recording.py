@@ -1,0 +1,214 @@
+"""The recording: an ordinary MP4 after a clean close, a playable one after a kill, and truthful in between."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from capture.source import Matrix
+from config.errors import LiputError, StorageFull, StorageUnwritable
+from devices.clock import SystemClock
+from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.packet import Track
+from recorder.recording import Recording, storage_error
+from tests.support import media
+from tests.support.waiting import wait_until
+
+RATE = Fraction(30)
+
+
+def encoder() -> Encoder:
+    return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
+
+
+def feed(encoder: Encoder, recording: Recording, first: int, count: int) -> None:
+    """Feed pictures `first` to `first + count`: white in the first tenth of each second, with a beep beside it."""
+    for number in range(first, first + count):
+        frame = av.VideoFrame(320, 180, "yuv420p")
+        level = 235 if number % 30 < 3 else 40 + number % 50
+        for plane, value in zip(frame.planes, (level, 128, 128), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        for packet in encoder.encode_video(frame, round(number / RATE / VIDEO_TIME_BASE)):
+            recording.put(packet)
+        samples = np.arange(number * 1600, (number + 1) * 1600)
+        tone = np.where(samples % 48_000 < 4800, np.sin(samples * 2 * np.pi * 1000 / 48_000) * 12_000, 0)
+        sound = np.repeat(tone.astype(np.int16)[:, None], 2, axis=1)
+        for packet in encoder.encode_audio(sound, number * 1600):
+            recording.put(packet)
+
+
+def record(path: Path, count: int) -> Recording:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    feed(made, recording, 0, count)
+    for track in Track:
+        for packet in made.flush(track):
+            recording.put(packet)
+    recording.close()
+    made.close()
+    assert not failures
+    return recording
+
+
+def onsets(path: Path) -> tuple[list[float], list[float]]:
+    """When the flashes and the beeps of a recording begin, in seconds, as it plays."""
+    with av.open(str(path)) as container:
+        flashes, lit = [], False
+        for picture in container.decode(video=0):
+            bright = bool(picture.to_ndarray(format="gray").mean() > 200)
+            if bright and not lit and picture.time is not None:
+                flashes.append(picture.time)
+            lit = bright
+    with av.open(str(path)) as container:
+        beeps, quiet_since = [], -1.0
+        for frame in container.decode(audio=0):
+            assert frame.time is not None
+            for index in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.1):
+                at = frame.time + float(index) / 48_000
+                if at - quiet_since > 0.5:
+                    beeps.append(at)
+                quiet_since = at
+    return flashes, beeps
+
+
+def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path) -> None:
+    recording = record(tmp_path / "a.mp4", 150)
+    media.decodes_cleanly(recording.path)
+    pictures = media.decoded(recording.path, "v")
+    assert (pictures.frames, pictures.start_s) == (150, 0)
+    assert pictures.end_s == pytest.approx(5.0, abs=0.001)
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(5.0, abs=0.03)
+    assert recording.on_disk.bytes == recording.path.stat().st_size
+    head = recording.path.read_bytes()
+    assert b"moof" not in head[:64]
+    assert head.count(b"moov") == 2 or head.rindex(b"moov") > len(head) // 2
+
+
+def test_flash_and_beep_play_together(tmp_path: Path) -> None:
+    recording = record(tmp_path / "a.mp4", 150)
+    flashes, beeps = onsets(recording.path)
+    assert len(flashes) == len(beeps) == 5
+    assert flashes == pytest.approx(beeps, abs=0.005)
+
+
+CHILD = """
+import sys, threading
+from pathlib import Path
+from devices.clock import SystemClock
+from recorder.recording import Recording
+from tests.recorder import test_recording as t
+encoder = t.encoder()
+recording = Recording(Path(sys.argv[1]), encoder.templates, clock=SystemClock(), on_failure=print, sync_s=0.02)
+for start in range(0, 3000, 5):
+    t.feed(encoder, recording, start, 5)
+    # The writer must have taken what was fed, or the figure would be that of the queue.
+    while not recording._queue.empty():
+        threading.Event().wait(0.001)
+    fed = (start + 5) / 30
+    if fed > float(sys.argv[2]):
+        # Only the encoder's delay and one fragment may be missing.
+        for _ in range(2000):
+            if recording.on_disk.media_time_s >= fed - 0.8:
+                break
+            threading.Event().wait(0.005)
+        print(recording.on_disk.media_time_s, fed, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_killed_recording_plays_what_it_said_was_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "killed.mp4"
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(path), "7.0"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert child.stdout
+    assert child.stdin
+    on_disk, fed = map(float, child.stdout.readline().split())
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    child.stdout.close()
+    child.stdin.close()
+    plays_to = min(media.decoded(path, kind).end_s for kind in "va")
+    assert on_disk >= fed - 0.8
+    assert plays_to >= on_disk - 0.001
+    assert fed - plays_to <= 0.8
+    flashes, beeps = onsets(path)
+    assert len(flashes) >= 6
+    assert flashes == pytest.approx(beeps[: len(flashes)], abs=0.005)
+
+
+def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path) -> None:
+    made = encoder()
+    failed = threading.Event()
+    recording = Recording(
+        tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=lambda _: failed.set(), sync_s=0.005
+    )
+    seen = []
+    for start in range(0, 300, 10):
+        feed(made, recording, start, 10)
+        seen.append((recording.on_disk.media_time_s, (start + 10) / 30, recording.on_disk.bytes))
+    wait_until(lambda: recording.on_disk.media_time_s > 9)
+    recording.close()
+    made.close()
+    assert not failed.is_set()
+    assert [reading[0] for reading in seen] == sorted(reading[0] for reading in seen)
+    assert all(on_disk <= fed for on_disk, fed, _ in seen)
+    assert all(size <= recording.path.stat().st_size for _, _, size in seen)
+
+
+def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    failed = threading.Event()
+
+    def on_failure(error: LiputError) -> None:
+        failures.append(error)
+        failed.set()
+
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=on_failure)
+    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
+    try:
+        feed(made, recording, 0, 300)
+        assert failed.wait(10)
+        feed(made, recording, 300, 30)
+        recording.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
+    made.close()
+    assert [type(error) for error in failures] == [StorageFull]
+    assert "no larger file" in failures[0].message
+    assert media.decoded(recording.path, "v").frames > 30
+
+
+def test_a_disk_that_is_full_from_the_start_is_refused() -> None:
+    made = encoder()
+    with pytest.raises(StorageFull, match="full"):
+        Recording(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
+    made.close()
+
+
+def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    made = encoder()
+    with pytest.raises(StorageUnwritable, match="No such file"):
+        Recording(tmp_path / "gone" / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+    made.close()
+
+
+def test_what_the_file_system_says_is_told_apart(tmp_path: Path) -> None:
+    assert "full" in storage_error(OSError(28, "No space left"), tmp_path / "a").message
+    assert "Read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
+    assert "failed" in storage_error(OSError(5, "Input/output error"), tmp_path / "a").message

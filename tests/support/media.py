@@ -1,0 +1,61 @@
+"""What the ffmpeg command makes of a file: the judge that is not ours."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What ffmpeg decoded of one stream: frames (or AAC frames), when the first is shown and the last ends, seconds."""
+
+    frames: int
+    start_s: float
+    end_s: float
+
+
+def run(*command: str | Path) -> str:
+    """Run a command, fail with what it said, return its standard output."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}: {done.stderr[-2000:]}"
+    return done.stdout
+
+
+def decodes_cleanly(path: Path) -> None:
+    """Fail unless ffmpeg decodes every stream of the file without a word of complaint."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "warning", "-xerror", "-i", str(path), "-map", "0", "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert (done.returncode, done.stderr[-2000:]) == (0, ""), path
+
+
+def decoded(path: Path, kind: str) -> Decoded:
+    """Decode the first stream of `kind` ("v" or "a") and return what came out; damaged ends count as not there."""
+    listing = run(
+        "ffprobe", "-v", "quiet", "-select_streams", f"{kind}:0", "-show_frames",
+        "-show_entries", "frame=pts_time,duration_time", "-of", "json", path,
+    )  # fmt: skip
+    frames = [frame for frame in json.loads(listing)["frames"] if "pts_time" in frame]
+    starts = sorted(float(frame["pts_time"]) for frame in frames)
+    # ffprobe does not know every duration; where it does not, a frame lasts as long as the one before it.
+    step = starts[-1] - starts[-2] if len(starts) > 1 else 0.0
+    durations = {float(frame["pts_time"]): float(frame.get("duration_time", step)) for frame in frames}
+    if not starts:
+        return Decoded(0, 0.0, 0.0)
+    return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]])
+
+
+def luma(path: Path, width: int, height: int) -> bytes:
+    """Return every picture's luma plane, one behind the other, as ffmpeg decodes them."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
+         "-vf", f"scale={width}:{height}:flags=area,format=gray", "-f", "rawvideo", "-"],
+        capture_output=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    return done.stdout

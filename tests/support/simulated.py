@@ -1,0 +1,67 @@
+"""A clock that moves when told, and readers that give what a script says, for tests of whatever works with time."""
+
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from devices.clock import NANOSECONDS
+
+BEGINNING = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+class SimulatedClock:
+    """Implements devices.clock.Clock; waiting moves it on at once."""
+
+    def __init__(self, now_ns: int = 5 * NANOSECONDS) -> None:
+        self._now_ns = now_ns
+        self._began_ns = now_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def now(self) -> datetime:
+        return BEGINNING + timedelta(microseconds=(self._now_ns - self._began_ns) // 1000)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        if not event.is_set():
+            self.advance_to(self._now_ns + int(timeout_s * NANOSECONDS))
+        return event.is_set()
+
+    def advance_to(self, now_ns: int) -> None:
+        self._now_ns = max(self._now_ns, now_ns)
+
+
+class ScriptedReader[T]:
+    """Stands for capture.reader.Reader: gives each item at its time, and moves the clock on while it waits."""
+
+    def __init__(self, clock: SimulatedClock, items: Iterable[tuple[int, T]], *, ends: bool = False) -> None:
+        """`items` are (when it arrives on the session clock in ns, item); `ends`: like a file, after the last."""
+        self.dropped = 0
+        self._clock = clock
+        self._items = sorted(items, key=lambda item: item[0])
+        self._ends = ends
+
+    @property
+    def at_end(self) -> bool:
+        return self._ends and not self._items
+
+    @property
+    def is_over(self) -> bool:
+        return self.at_end
+
+    def get(self, timeout_s: float) -> T | None:
+        deadline_ns = self._clock.now_ns() + max(1, int(timeout_s * NANOSECONDS))
+        if self._items and self._items[0][0] <= deadline_ns:
+            arrives_ns, item = self._items.pop(0)
+            self._clock.advance_to(arrives_ns)
+            return item
+        self._clock.advance_to(deadline_ns)
+        return None
+
+
+class EventList(list[tuple[str, str]]):
+    """An Emit that keeps (kind, subject) of every event."""
+
+    def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        assert message
+        self.append((kind, subject))
