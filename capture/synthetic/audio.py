@@ -1,0 +1,66 @@
+"""Synthetic sound: speech that says nothing, and a beep with every flash of the synthetic picture."""
+
+import threading
+
+import numpy as np
+
+from capture.pacing import Pace
+from capture.source import SAMPLE_RATE, AudioBlock
+from capture.synthetic.faults import Faults
+from capture.synthetic.speech import speech_loop
+from devices.clock import NANOSECONDS
+
+TRACK = "audio"
+"""What the pace calls this track."""
+
+BLOCK_SAMPLES = 1024
+
+
+class SyntheticAudio:
+    """An AudioSource that needs no microphone: 48 kHz in blocks of BLOCK_SAMPLES, counted without a gap.
+
+    The first sample of block n is captured at media time n * 1024 / 48000; as with a real input, a block is
+    there when its last sample is. With `beeps`, each full second of media time begins with 0.1 s of 1 kHz. The
+    faults are those of SyntheticVideo.
+    """
+
+    name = "synthetic sound"
+
+    def __init__(
+        self,
+        pace: Pace,
+        stop: threading.Event,
+        channels: int = 2,
+        *,
+        beeps: bool = True,
+        stop_giving_after_s: float | None = None,
+        lost_after_s: float | None = None,
+    ) -> None:
+        if channels not in (1, 2):
+            raise ValueError(f"1 or 2 channels, not {channels}")
+        self.channels = channels
+        self._pace = pace
+        self._beeps = beeps
+        self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
+        self._blocks = np.empty((0, BLOCK_SAMPLES, channels), np.int16)
+        self._number = 0
+
+    def open(self) -> None:
+        """Make the sound; raises DeviceLost when it has been lost before."""
+        self._faults.check_plugged_in()
+        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
+        self._blocks = loop.reshape(-1, BLOCK_SAMPLES, self.channels)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
+        start = self._number * BLOCK_SAMPLES
+        media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
+        if not self._faults.may_give(media_ns, timeout_s):
+            return None
+        samples = self._blocks[self._number % len(self._blocks)]
+        self._number += 1
+        return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
+
+    def close(self) -> None:
+        """End the track."""
+        self._pace.finish(TRACK)

@@ -1,0 +1,91 @@
+"""What programs read in a synthetic picture: its number as black and white blocks, and a lamp lit every second.
+
+Both survive lossy encoding and scaling down to 320x180. Their places are fractions of the picture, so a
+reader needs to know nothing but the picture. `tests/support/markers.py` reads them.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Plane = NDArray[np.uint8]
+
+NUMBER_BITS = 20
+CHECK_BITS = 4
+NUMBERS = 1 << NUMBER_BITS
+"""Numbers count from 0 again after this many pictures (9.7 hours at 30 a second)."""
+
+BLOCKS = 2 + NUMBER_BITS + CHECK_BITS
+"""A white and a black block to measure the contrast by, the number (highest bit first), its checksum."""
+
+BLACK, WHITE = 16, 235
+FLASH_FRACTION = 10
+"""The lamp is lit, and the beep sounds, for one tenth of each second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of a picture, in fractions of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def pixels(self, width: int, height: int) -> tuple[slice, slice]:
+        """Return the rows and columns it covers in a picture; even numbers, so that chroma can follow."""
+        return (
+            slice(2 * round(self.top * height / 2), 2 * round(self.bottom * height / 2)),
+            slice(2 * round(self.left * width / 2), 2 * round(self.right * width / 2)),
+        )
+
+    def of(self, plane: Plane) -> Plane:
+        """Return the part of a luma plane that it covers, sharing memory."""
+        rows, columns = self.pixels(plane.shape[1], plane.shape[0])
+        return plane[rows, columns]
+
+
+FOOTER = Area(0.0, 0.9, 1.0, 1.0)
+NUMBER = Area(0.02, 0.915, 0.62, 0.985)
+CLOCK = Area(0.64, 0.91, 0.92, 0.99)
+LAMP = Area(0.94, 0.915, 0.98, 0.985)
+
+
+def number_bits(number: int) -> NDArray[np.bool_]:
+    """Return the blocks that stand for `number`, from left to right, True for white."""
+    number %= NUMBERS
+    check = 0
+    for shift in range(0, NUMBER_BITS, CHECK_BITS):
+        check ^= number >> shift
+    coded = number << CHECK_BITS | check & (1 << CHECK_BITS) - 1
+    digits = [coded >> bit & 1 for bit in reversed(range(NUMBER_BITS + CHECK_BITS))]
+    return np.array([1, 0, *digits], np.bool_)
+
+
+class NumberWriter:
+    """Writes numbers into pictures of one size."""
+
+    def __init__(self, width: int, height: int) -> None:
+        rows, columns = NUMBER.pixels(width, height)
+        self._place = rows, columns
+        across = columns.stop - columns.start
+        edges = np.arange(across) * BLOCKS // across
+        self._block_of_column: NDArray[np.intp] = edges
+
+    def write(self, luma: Plane, number: int) -> None:
+        """Write `number` into the luma plane of a picture."""
+        levels = np.where(number_bits(number), np.uint8(WHITE), np.uint8(BLACK))
+        luma[self._place] = levels[self._block_of_column]
+
+
+def is_lit(number: int, rate: Fraction) -> bool:
+    """Return whether picture `number` (media time number / rate) is in the first tenth of a second of media time."""
+    past_the_second = number * rate.denominator % rate.numerator
+    return past_the_second * FLASH_FRACTION < rate.numerator
+
+
+def write_lamp(luma: Plane, *, lit: bool) -> None:
+    """Light the lamp in the luma plane of a picture, or put it out."""
+    LAMP.of(luma)[:] = WHITE if lit else BLACK

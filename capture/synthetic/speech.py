@@ -1,0 +1,145 @@
+"""Speech that says nothing: syllables with pitch, vowels, consonants and pauses, the same every time.
+
+A few seconds are made once and repeated. The plan of syllables also moves the synthetic speaker's mouth.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.source import SAMPLE_RATE, Samples
+
+LOOP_SECONDS = 8
+"""After how long the speech repeats itself; whole seconds, so that beeps can be part of it."""
+
+SPEECH_DBFS = -20.0
+"""The level of the speech, RMS over the whole loop."""
+
+BEEP_HZ = 1000
+BEEP_SECONDS = 0.1
+BEEP_PEAK = 0.25
+BEEP_RAMP_SECONDS = 0.0005
+_HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be found exactly
+_AIR_DBFS = -66.0  # a room is never digitally silent
+_SEED = 20_260
+
+_VOWELS = {
+    "a": ((750, 90), (1250, 110), (2600, 160), (3600, 250)),
+    "e": ((480, 70), (1900, 100), (2600, 160), (3600, 250)),
+    "i": ((300, 60), (2250, 100), (3000, 170), (3700, 250)),
+    "o": ((480, 70), (900, 80), (2500, 160), (3500, 250)),
+    "u": ((330, 60), (760, 80), (2400, 160), (3400, 250)),
+}
+"""Formants of a grown man's vowels: centre and bandwidth in Hz."""
+
+_OPENINGS = {"a": 1.0, "e": 0.7, "i": 0.45, "o": 0.8, "u": 0.5}
+
+
+@dataclass(frozen=True, slots=True)
+class Syllable:
+    """One syllable of the loop; times in seconds, pitch in Hz at its start."""
+
+    start: float
+    length: float
+    vowel: str
+    pitch: float
+    hiss: float
+
+    def loudness(self, seconds: float) -> float:
+        """Return how loud it is, 0 to 1, at a time of the loop."""
+        place = (seconds - self.start) / self.length
+        return math.sin(math.pi * place) ** 0.6 if 0 < place < 1 else 0.0
+
+
+@functools.cache
+def syllables() -> tuple[Syllable, ...]:
+    """Return the loop's syllables in order: phrases that fall in pitch, and pauses to breathe."""
+    random = np.random.default_rng(_SEED)
+    plan: list[Syllable] = []
+    now = 0.15
+    while True:
+        count, pitch = int(random.integers(5, 11)), random.uniform(125, 150)
+        for number in range(count):
+            length = random.uniform(0.13, 0.23) * (1.35 if number == count - 1 else 1.0)
+            if now + length > LOOP_SECONDS - 0.1:
+                return tuple(plan)
+            falling = pitch * (1 - 0.25 * number / count) * random.uniform(0.96, 1.04)
+            vowel = str(random.choice(list(_VOWELS), p=(0.4, 0.18, 0.18, 0.12, 0.12)))
+            plan.append(Syllable(now, length, vowel, falling, random.uniform(0, 1)))
+            now += length + random.uniform(0.01, 0.04)
+        now += random.uniform(0.3, 0.55)
+
+
+def mouth_opening(seconds: float) -> float:
+    """Return how far the speaker's mouth is open, 0 to 1, at a media time."""
+    now = seconds % LOOP_SECONDS
+    return max((_OPENINGS[syllable.vowel] * syllable.loudness(now) for syllable in syllables()), default=0.0)
+
+
+@functools.cache
+def speech_loop(*, beeps: bool) -> Samples:
+    """Return LOOP_SECONDS of stereo speech, read only, with a beep at the start of each second where asked.
+
+    Built once, in about a tenth of a second. The right channel hears the voice a little later and softer.
+    """
+    random = np.random.default_rng(_SEED + 1)
+    voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE)
+    for syllable in syllables():
+        _add(voice, syllable.start, _vowel(syllable))
+        if syllable.hiss > 0.45:
+            _add(voice, syllable.start - 0.02, _consonant(syllable, random))
+    voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(voice**2)))
+    voice = np.tanh(voice / 0.7) * 0.7
+    stereo = np.stack([voice, np.roll(voice, 14) * 0.85], axis=1)
+    stereo += random.normal(0, 10 ** (_AIR_DBFS / 20), stereo.shape)
+    if beeps:
+        _add_beeps(stereo)
+    samples = np.clip(np.round(stereo * 32768), -32768, 32767).astype(np.int16)
+    samples.setflags(write=False)
+    return samples
+
+
+def _add(voice: NDArray[np.float64], start: float, sound: NDArray[np.float64]) -> None:
+    first = max(0, round(start * SAMPLE_RATE))
+    voice[first : first + len(sound)] += sound[: len(voice) - first]
+
+
+def _vowel(syllable: Syllable) -> NDArray[np.float64]:
+    """Return a pulse train that falls in pitch, shaped by the vowel's formants."""
+    count = round(syllable.length * SAMPLE_RATE)
+    time = np.arange(count) / SAMPLE_RATE
+    cycles = np.cumsum(syllable.pitch * (1 - 0.12 * time / syllable.length)) / SAMPLE_RATE
+    pulses = np.diff(np.floor(cycles), prepend=0.0)
+    frequency = np.fft.rfftfreq(2 * count, 1 / SAMPLE_RATE)
+    response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
+    for centre, bandwidth in _VOWELS[syllable.vowel]:
+        response = response * centre**2 / (centre**2 - frequency**2 + 1j * frequency * bandwidth)
+    sound = np.fft.irfft(np.fft.rfft(pulses, 2 * count) * response)[:count]
+    envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 0.6
+    return np.asarray(sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
+
+
+def _consonant(syllable: Syllable, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return a short burst of noise, high (s, t) or lower (k, h)."""
+    count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
+    spectrum = np.fft.rfft(random.normal(0, 1, count))
+    frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
+    centre = 2500 + 3500 * syllable.hiss
+    sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), count)
+    envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count)
+    return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
+
+
+def _add_beeps(stereo: NDArray[np.float64]) -> None:
+    """Put a beep at the start of each second, in both channels alike, and hush everything else around it."""
+    second = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS
+    beep = BEEP_PEAK * np.sin(2 * np.pi * BEEP_HZ * second) * np.clip(edge, 0, 1)
+    after = np.clip((second - BEEP_SECONDS - _HUSH_SECONDS) / _HUSH_SECONDS, 0, 1)
+    before = np.clip((1 - _HUSH_SECONDS - second) / _HUSH_SECONDS, 0, 1)
+    seconds = stereo.reshape(LOOP_SECONDS, SAMPLE_RATE, 2)
+    seconds *= (after * before)[None, :, None]
+    seconds += beep[None, :, None]
