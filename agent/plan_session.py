@@ -8,7 +8,7 @@ from pathlib import Path
 from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
 from config.schema import Settings
-from config.secrets import stream_target
+from config.secrets import StreamTarget, stream_target
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
@@ -27,6 +27,8 @@ class Asked:
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()
+    targets: Sequence[StreamTarget] = ()
+    """Destinations beside those that `streams` names."""
     profile: str | None = None
     archive: Path | None = None
 
@@ -45,7 +47,7 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done."""
     name = asked.profile or settings.video.profile
     profile = settings.profile(name)
-    targets = [stream_target(settings, stream) for stream in dict.fromkeys(asked.streams)]
+    targets = [*asked.targets, *(stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))]
     for target in targets:
         parse_live_url(target.url.reveal())
     archive = Archive(asked.archive or settings.archive.path, clock, settings.archive.reserve)

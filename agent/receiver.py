@@ -155,6 +155,10 @@ class ThrowAwayReceiver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the server; what it received is whole then. Idempotent."""
         if self._server:
             stop_server(self._server, self._stop_by)
             self._server = None

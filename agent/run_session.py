@@ -67,6 +67,12 @@ class SessionRun:
                 reporter.result(self._result)
         return exit_status(self._result)
 
+    @property
+    def package(self) -> str | None:
+        """The sealed package's folder, once there is one."""
+        sealed = self._result is not None and self._result.state is SessionState.SEALED
+        return self._result.package if self._result and sealed else None
+
     def _run_session(self) -> None:
         try:
             self._result = self._session.run()

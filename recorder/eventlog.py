@@ -15,7 +15,9 @@ import msgspec
 from config.events import Event
 from devices.clock import Clock
 
-HARMLESS = frozenset({"session-live", "session-stopping", "destination-live", "destination-stopped", "source-opened"})
+HARMLESS = frozenset(
+    {"session-live", "session-ended", "destination-live", "destination-stopped", "source-opened", "source-returned"}
+)
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
 type Listener = Callable[[Event], None]

@@ -155,6 +155,7 @@ class Session:
             self._timeline.start(first.timestamp_ns)
             self._end_by_duration()
             self._state = SessionState.LIVE
+            self.emit("session-live", work.name, "Recording.", **self._live_facts(video_format))
             self._run_tracks(encoder, video_format, video, audio, first)
             self._state = SessionState.SEALING
         self.emit.close()
@@ -310,6 +311,25 @@ class Session:
             if reader:
                 reader.stop()
         self._report_drops(final=True)
+        self.emit(
+            "session-ended",
+            plan.title,
+            "The recording has ended.",
+            media_time_s=self._timeline.position_ns() / NANOSECONDS,
+            frames=self._video.counts.frames,
+        )
+
+    def _live_facts(self, video_format: VideoFormat) -> dict[str, object]:
+        plan = self._plan
+        return {
+            "title": plan.title,
+            "picture": plan.video.name,
+            "sound": plan.audio.name if plan.audio else None,
+            "width": video_format.width,
+            "height": video_format.height,
+            "rate": float(video_format.rate),
+            "destinations": [target.name for target in plan.targets],
+        }
 
     def _run_video(self, first: Frame) -> None:
         if self._video:

@@ -1,0 +1,71 @@
+"""`liput demo`: the real pipeline with synthetic sources, for a machine without a camera, a sound card or a network."""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from agent.plan_session import Asked, plan_session
+from agent.receiver import ThrowAwayReceiver
+from agent.reporters import Reporter, megabytes, reporter
+from agent.run_session import SessionRun
+from capture.choice import SYNTHETIC
+from config.quantities import parse_duration
+from config.secrets import Secret, StreamTarget
+from config.settings import load_settings
+from devices.clock import SystemClock
+
+TITLE = "Demo Liput"
+
+
+@click.command()
+@click.option("--for", "duration", metavar="TIME", default="10s", show_default=True, help="How long: 10s, 2m.")
+@click.option("--profile", metavar="NAME", help="Size, rate and bit rates.  [default: the settings']")
+@click.option(
+    "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def demo_command(
+    duration: str, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
+) -> int:
+    """Record a talk that never took place: slides, a speaker, speech.
+
+    Everything but the room is real: the encoder, the recording, the archive, and, where nginx with its RTMP module or
+    ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
+    """
+    settings, clock, shown = load_settings(config_file), SystemClock(), reporter(as_json=as_json)
+    folder = archive or Path(tempfile.mkdtemp(prefix="liput-demo-"))
+    with ExitStack() as stack:
+        aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
+        receiver = stack.enter_context(ThrowAwayReceiver(aside))
+        targets = [StreamTarget("demo-receiver", Secret(receiver.url))] if receiver.url else []
+        if not targets:
+            shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
+        asked = Asked(
+            title=TITLE,
+            video=SYNTHETIC,
+            audio=SYNTHETIC,
+            duration_s=parse_duration(duration),
+            profile=profile,
+            archive=folder,
+            targets=targets,
+        )
+        planned = plan_session(asked, settings, clock)
+        run = SessionRun(planned.plan, planned.archive, clock=clock, stop=planned.stop)
+        status = run.run(shown)
+        receiver.stop()
+        if targets:
+            tell_received(receiver, shown)
+    if run.package:
+        shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
+        shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
+    return status
+
+
+def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
+    """Say what arrived at the receiver."""
+    received = receiver.received
+    arrived = f"{megabytes(received.size)} arrived" if received else "nothing arrived"
+    shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")
