@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
-from devices.model import Device
+from devices.model import Device, DeviceKind
 from devices.quirks import is_own_serial
 from devices.udev import UsbDevice
 
@@ -54,7 +54,7 @@ def find_video(devices: Sequence[Device], name: str) -> Device:
 
 def find_sound(devices: Sequence[Device], name: str) -> Device:
     """Return the device that takes sound and that `name` means; as `find_video`, the other way round."""
-    return _find(devices, name, "sound", lambda device: device.alsa is not None)
+    return _find(devices, name, "sound", lambda device: device.kind is DeviceKind.MICROPHONE)
 
 
 def _find(devices: Sequence[Device], name: str, what: str, suits: Callable[[Device], bool]) -> Device:

@@ -1,0 +1,86 @@
+"""Who holds a device, and what the kernel's refusals say to people."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from devices import holders
+
+NODE = "/dev/full"
+"""A character device that hardly anybody has open."""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Provide a process that has the node open, by another name of it."""
+    link = tmp_path / "by-id"
+    link.symlink_to(NODE)
+    script = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", script, str(link)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+def test_the_holder_of_a_node_is_named(holder: subprocess.Popen[str]) -> None:
+    command = Path(f"/proc/{holder.pid}/comm").read_text().strip()
+    assert holders.Holder(holder.pid, command) in holders.holders(NODE)
+    error = holders.refusal(errno.EBUSY, "Webcam", NODE)
+    assert isinstance(error, DeviceBusy)
+    assert f"pid {holder.pid} ({command})" in error.message
+    assert error.message.startswith(f"Webcam ({NODE}) is used by ")
+
+
+def test_our_own_hold_is_told_from_others() -> None:
+    fd = os.open(NODE, os.O_RDONLY)
+    try:
+        assert os.getpid() in [found.pid for found in holders.holders(NODE)]
+        if all(found.pid == os.getpid() for found in holders.holders(NODE)):
+            assert "Liput itself" in holders.busy("Webcam", NODE).message
+    finally:
+        os.close(fd)
+
+
+def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
+    assert "another program" in holders.busy("Webcam", "/dev/is-not-there").message
+    assert holders.holders("/dev/is-not-there") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "word"),
+    [
+        (errno.ENODEV, DeviceNotFound, "not at"),
+        (errno.ENOENT, DeviceNotFound, "not at"),
+        (errno.EIO, DeviceLost, "does not answer"),
+        (errno.ETIMEDOUT, DeviceLost, "does not answer"),
+        (errno.EINVAL, DeviceUnsupported, "refuses"),
+        (errno.ENOSPC, DeviceError, "USB bus"),
+        (errno.EACCES, DeviceAccessDenied, "may not open"),
+    ],
+)
+def test_each_refusal_says_what_happened_to_what(code: int, kind: type[DeviceError], word: str) -> None:
+    error = holders.refusal(code, "Webcam", "/dev/video7")
+    assert type(error) is kind
+    assert word in error.message
+    assert "Webcam" in error.message
+    assert "/dev/video7" in error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize(("node", "group"), [("/dev/video7", "video"), ("/dev/snd/pcmC9D0c", "audio"), (NODE, "video")])
+def test_who_may_not_open_a_node_is_told_the_group_and_the_command(node: str, group: str) -> None:
+    assert f'sudo usermod -aG {group} "$USER"' in holders.denied("Webcam", node).hint
+    tty = holders.denied("Terminal", "/dev/tty")
+    assert "usermod -aG" in tty.hint
+
+
+def test_a_lost_device_keeps_the_reason_that_says_something() -> None:
+    assert holders.lost("Webcam", "/dev/video0", errno.ENODEV).message == "Webcam (/dev/video0) was lost"
+    assert holders.lost("Webcam", "/dev/video0", errno.EIO).message.endswith("was lost: Input/output error")

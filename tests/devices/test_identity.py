@@ -1,0 +1,85 @@
+"""Who a device is, and which one a word means."""
+
+import pytest
+
+from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
+from devices.identity import Identities, find_sound, find_video
+from devices.model import Device, DeviceKind
+from devices.udev import UsbDevice
+
+
+def usb(port: str, serial: str | None = None, *, pid: str = "0825") -> UsbDevice:
+    return UsbDevice("046d", pid, serial, port, "Webcam", "Maker", 480_000_000)
+
+
+def test_an_own_serial_is_the_identity_wherever_the_device_is_plugged_in() -> None:
+    for port in ("1-1", "2-4.3"):
+        plug = usb(port, "A1B2")
+        assert Identities([plug]).base(plug, "usb") == "046d:0825:A1B2"
+
+
+@pytest.mark.parametrize("serial", [None, "SN0001", "200901010001", "20210623", "00000000"])
+def test_no_serial_or_a_factorys_leaves_the_port(serial: str | None) -> None:
+    plug = usb("1-4.2", serial)
+    identities = Identities([plug])
+    assert identities.base(plug, "usb") == "046d:0825@1-4.2"
+    assert identities.serial(plug) is None
+
+
+def test_equal_serials_count_only_for_another_model() -> None:
+    first, twin, other = usb("1-1", "A1"), usb("1-2", "A1"), usb("1-3", "A1", pid="9999")
+    identities = Identities([first, first, twin, other, None])
+    assert identities.base(first, "") == "046d:0825@1-1"
+    assert identities.base(twin, "") == "046d:0825@1-2"
+    assert identities.base(other, "") == "046d:9999:A1"
+
+
+def test_one_device_with_picture_and_sound_does_not_collide_with_itself() -> None:
+    picture, sound = usb("1-1", "A1"), usb("1-1", "A1")
+    assert Identities([picture, sound]).serial(picture) == "A1"
+
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", serial="A1", port="1-1", node="/dev/video0")
+STICK = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", port="1-2", node="/dev/video2",
+               paired_with="534d:2109@1-2+sound")  # fmt: skip
+SOUND = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick (sound)", port="1-2",
+               alsa="hw:CARD=MS2109,DEV=0", paired_with=STICK.id)  # fmt: skip
+DEVICES = [CAMERA, STICK, SOUND]
+
+
+@pytest.mark.parametrize("name", ["046d:0825:A1", "046D:0825:a1", "A1", "1-1", "/dev/video0", " A1 "])
+def test_a_camera_answers_to_its_id_serial_port_and_node(name: str) -> None:
+    assert find_video(DEVICES, name) == CAMERA
+
+
+@pytest.mark.parametrize("name", [STICK.id, SOUND.id, "1-2", "/dev/video2", "hw:CARD=MS2109,DEV=0"])
+def test_picture_and_sound_of_one_plug_stand_for_each_other(name: str) -> None:
+    assert find_video(DEVICES, name) == STICK
+    assert find_sound(DEVICES, name) == SOUND
+
+
+def test_what_is_trusted_more_wins() -> None:
+    named_like_a_port = Device(id="x", kind=DeviceKind.CAMERA, name="Odd", serial="1-1", port="1-9", node="/dev/video8")
+    assert find_video([CAMERA, named_like_a_port], "1-1") == named_like_a_port
+    role = Device(id="y", kind=DeviceKind.CAMERA, name="Role", role="podium", port="1-7", node="/dev/video9")
+    assert find_video([CAMERA, role], "podium") == role
+
+
+def test_an_unknown_name_is_answered_with_what_there_is() -> None:
+    with pytest.raises(DeviceNotFound, match="'podium'") as caught:
+        find_video(DEVICES, "podium")
+    assert caught.value.hint == "Plugged in: 046d:0825:A1 (Webcam), 534d:2109@1-2 (Stick)"
+    with pytest.raises(DeviceNotFound) as caught:
+        find_sound([CAMERA], "podium")
+    assert caught.value.hint == "Nothing of that kind is plugged in."
+
+
+def test_a_camera_without_a_microphone_has_no_sound() -> None:
+    with pytest.raises(DeviceUnsupported, match=r"Webcam \(046d:0825:A1\) gives no sound"):
+        find_sound(DEVICES, "A1")
+
+
+def test_a_name_that_means_two_devices_says_which() -> None:
+    second = Device(id="046d:0825:A1+picture2", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video4")
+    with pytest.raises(UsageError, match=r"'1-1' means more than one device: 046d:0825:A1 and 046d:0825:A1\+picture2"):
+        find_video([CAMERA, second], "1-1")

@@ -1,0 +1,124 @@
+"""What people see of what is plugged in: ids, names, pairs, kinds."""
+
+import msgspec
+import pytest
+
+from config.errors import DeviceAccessDenied, DeviceNotFound
+from devices.choice import best_sound, best_video
+from devices.model import Device, DeviceKind, Mode
+from devices.modes import Offer
+from devices.snapshot import describe
+from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
+
+MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
+OFFER = Offer(gives_pictures=True, is_receiver=False, modes=MODES)
+STICK = UsbDevice("534d", "2109", None, "1-2", "USB Video", "MACROSILICON", 480_000_000)
+WEBCAM = UsbDevice("046d", "0825", "A1", "1-1", "C270 HD WEBCAM", "", 480_000_000)
+MICROPHONE = UsbDevice("0d8c", "0134", None, "1-5", "USB PnP Audio Device", "C-Media", 12_000_000)
+
+
+def picture(node: str, usb: UsbDevice | None, *, name: str = "Camera", place: str = "usb") -> PictureNode:
+    return PictureNode(node, name, place, usb, gives_pictures=True)
+
+
+def sound(card: str, usb: UsbDevice | None, *, pcm: int = 0, name: str = "", place: str = "usb") -> SoundInput:
+    return SoundInput("/dev/null", card, pcm, name or card, place, usb)
+
+
+def listed(*sources: PictureNode | SoundInput, offer: Offer = OFFER) -> list[Device]:
+    pictures = tuple(source for source in sources if isinstance(source, PictureNode))
+    sounds = tuple(source for source in sources if isinstance(source, SoundInput))
+    return describe(Plugged(pictures, sounds), {source.node: offer for source in pictures})
+
+
+def test_a_stick_is_its_picture_and_its_sound_paired() -> None:
+    image, tone = listed(picture("/dev/video2", STICK, name="USB Video"), sound("MS2109", STICK))
+    assert (image.id, image.kind, image.name) == ("534d:2109@1-2", DeviceKind.CAPTURE_CARD, "MS2109 HDMI capture stick")
+    assert (image.node, image.alsa, image.modes) == ("/dev/video2", None, MODES)
+    assert (tone.id, tone.name) == ("534d:2109@1-2+sound", "MS2109 HDMI capture stick (sound)")
+    assert (tone.node, tone.alsa, tone.modes) == (None, "hw:CARD=MS2109,DEV=0", ())
+    assert (image.paired_with, tone.paired_with) == (tone.id, image.id)
+
+
+def test_a_microphone_of_its_own_keeps_the_plugs_id() -> None:
+    (device,) = listed(sound("Device", MICROPHONE, name="USB PnP Audio Device"))
+    assert (device.id, device.kind, device.paired_with) == ("0d8c:0134@1-5", DeviceKind.MICROPHONE, None)
+    assert (device.name, device.link_bps) == ("USB PnP Audio Device", 12_000_000)
+
+
+def test_two_nodes_of_one_camera_have_two_ids() -> None:
+    first, second = listed(picture("/dev/video0", WEBCAM), picture("/dev/video2", WEBCAM))
+    assert (first.id, second.id) == ("046d:0825:A1", "046d:0825:A1+picture2")
+    assert (first.name, second.name) == ("C270 HD WEBCAM, port 1-1", "C270 HD WEBCAM, port 1-1")
+
+
+def test_what_has_no_plug_is_known_by_its_place() -> None:
+    card = sound("PCH", None, name="HDA Intel PCH", place="pci-0000:00:1f.3")
+    second = sound("PCH", None, pcm=2, name="ALC257 Alt Analog", place="pci-0000:00:1f.3")
+    virtual = picture("/dev/video9", None, name="OBS Virtual Camera", place="virtual-OBS_Virtual_Camera")
+    assert [device.id for device in listed(virtual, card, second)] == [
+        "virtual-OBS_Virtual_Camera", "pci-0000:00:1f.3", "pci-0000:00:1f.3+sound2",
+    ]  # fmt: skip
+
+
+def test_a_node_that_gives_no_pictures_or_has_gone_is_no_device() -> None:
+    metadata = Offer(gives_pictures=False, is_receiver=False, modes=())
+    assert listed(picture("/dev/video1", WEBCAM), offer=metadata) == []
+    plugged = Plugged((picture("/dev/video1", WEBCAM),), ())
+    assert describe(plugged, {"/dev/video1": DeviceNotFound("gone")}) == []
+
+
+def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
+    denied = DeviceAccessDenied("this user may not open it")
+    (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
+    assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
+    assert device.health.since is not None
+    (silent,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {})
+    assert silent.health.state == "silent"
+
+
+def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
+    (device,) = listed(picture("/dev/video0", WEBCAM))
+    assert msgspec.json.decode(msgspec.json.encode(device)) == {
+        "id": "046d:0825:A1", "kind": "camera", "name": "C270 HD WEBCAM", "vid": "046d", "pid": "0825", "serial": "A1",
+        "port": "1-1", "node": "/dev/video0", "alsa": None, "paired_with": None, "role": None,
+        "link_bps": 480_000_000, "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
+        "health": {"state": "ok", "reason": None, "since": None},
+    }  # fmt: skip
+
+
+# Which of them a session takes
+
+
+def everything() -> list[Device]:
+    built_in = sound("PCH", None, place="pci-0000:00:1f.3")
+    webcam = (picture("/dev/video0", WEBCAM), sound("WEBCAM", WEBCAM))
+    return listed(*webcam, picture("/dev/video2", STICK), sound("MS2109", STICK), sound("Mic", MICROPHONE), built_in)
+
+
+def test_the_capture_card_and_its_sound_come_first() -> None:
+    devices = everything()
+    video = best_video(devices)
+    assert video.id == "534d:2109@1-2"
+    chosen = best_sound(devices, video)
+    assert chosen is not None
+    assert chosen.id == "534d:2109@1-2+sound"
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"),
+    [("534d", "0d8c:0134@1-5"), ("534d 0d8c", "046d:0825:A1+sound"), ("534d 0d8c 046d", "pci-0000:00:1f.3")],
+)
+def test_then_a_usb_microphone_then_the_cameras_own_then_any(without: str, expected: str) -> None:
+    devices = [device for device in everything() if (device.vid or "-") not in without.split()]
+    video = next((device for device in devices if device.node), None)
+    chosen = best_sound(devices, video)
+    assert chosen is not None
+    assert chosen.id == expected
+
+
+def test_with_nothing_plugged_in_it_says_what_to_plug_in() -> None:
+    with pytest.raises(DeviceNotFound) as caught:
+        best_video([])
+    assert "Plug in a camera" in caught.value.hint
+    assert best_sound([]) is None
