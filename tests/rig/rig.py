@@ -35,7 +35,8 @@ class RigDevice:
         self._process = CONTEXT.Process(target=devices.serve, args=(kind, serial, theirs), name=kind, daemon=True)
         self._process.start()
         theirs.close()
-        self.port: int | None = None
+        self.port: int | None = None  # where it is plugged in, or was last
+        self._plugged = False
         self._answer()
 
     def __enter__(self) -> Self:
@@ -47,9 +48,15 @@ class RigDevice:
         self.close()
 
     def close(self) -> None:
-        """End the device's process; if it is plugged in, this pulls it out."""
+        """Pull it out if it is plugged in, wait until the kernel has forgotten it, and end its process."""
+        if self._plugged and self._process.is_alive():
+            self.unplug()
         self._commands.close()
         self._process.join()
+        if self.port is not None:
+            deadline = time.monotonic() + 10
+            while Path(self.sysfs_path).exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def _answer(self) -> str:
         try:
@@ -66,11 +73,13 @@ class RigDevice:
 
     def plug(self, port: int) -> None:
         """Plug it into root-hub port `port` (0 is sysfs 1-1); its drivers and nodes come a second later."""
-        self.port = port
         self._tell("plug", port)
+        self.port = port
+        self._plugged = True
 
     def unplug(self) -> None:
         """Pull it out, whatever is in flight; returns when the kernel has let the port go."""
+        self._plugged = False
         self._tell("unplug")
 
     def set(self, attribute: str, value: object) -> None:
