@@ -40,7 +40,7 @@ class SoundSource:
         self.channels = channels
         self.overflows = 0
         self._child: SoundChild | None = None
-        self._resampler: _Resampler | None = None
+        self._resampler: Resampler | None = None
 
     def open(self) -> None:
         """Start the child and wait until the input runs; raises a DeviceError."""
@@ -52,7 +52,7 @@ class SoundSource:
         self._child = child
         self.channels = answer.channels
         if answer.rate != SAMPLE_RATE:
-            self._resampler = _Resampler(answer.rate, answer.channels)
+            self._resampler = Resampler(answer.rate, answer.channels)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""
@@ -101,7 +101,7 @@ def list_sound_inputs(timeout_s: float = 5.0) -> list[InputName]:
     return [entry for entry in inputs if entry.name not in _PLUGIN_INPUTS]
 
 
-class _Resampler:
+class Resampler:
     """Turns another rate into SAMPLE_RATE."""
 
     def __init__(self, rate: int, channels: int) -> None:

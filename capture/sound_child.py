@@ -126,7 +126,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
                 channels=channels,
                 dtype="int16",
                 latency=_LATENCY_S,
-                callback=_Recorder(blocks, rate),
+                callback=Recorder(blocks, rate),
             )
             stream.start()
         except sounddevice.PortAudioError as error:
@@ -137,7 +137,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
     return _answer(Failed(problem))
 
 
-class _Recorder:
+class Recorder:
     """PortAudio's callback: stamps each block and puts it into the queue, or notes that it had to lose it."""
 
     def __init__(self, blocks: "queue.Queue[_Block]", rate: int) -> None:

@@ -3,7 +3,8 @@
 from devices.clock import NANOSECONDS
 
 _OLDEST_NS = 2 * NANOSECONDS
-_FUTURE_NS = NANOSECONDS // 20
+_FUTURE_NS = NANOSECONDS // 4
+"""Some drivers stamp a frame with the time at which it should have been complete."""
 
 
 class Stamps:

@@ -37,7 +37,8 @@ _INPUT_FORMATS = {
 """FFmpeg's names of V4L2's pixel formats."""
 
 _NON_BLOCKING = "4"
-_OPEN_S = 5.0
+_OPEN_S = 1.0
+"""How long FFmpeg may spin for a first picture to look at; without one the device is open all the same."""
 _CLOSE_S = 0.4
 _LONGEST_WAIT_S = 0.02
 """A driver whose second descriptor does not tell of pictures delays them by no more than this."""

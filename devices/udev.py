@@ -30,7 +30,7 @@ class UsbDevice:
 
 @dataclass(frozen=True, slots=True)
 class PictureNode:
-    """A /dev/videoN; `gives_pictures` is None where udev has not looked at the node."""
+    """A /dev/videoN; `gives_pictures` is None where no udev runs that would have looked at the node."""
 
     node: str
     name: str
@@ -65,7 +65,7 @@ class Plugged:
 
 
 def plugged(context: pyudev.Context | None = None) -> Plugged:
-    """Return what is plugged in now. What goes away meanwhile is left out."""
+    """Return what is plugged in now. What udev is not done with yet, or what goes away meanwhile, is left out."""
     context = context or pyudev.Context()
     pictures = [found for device in context.list_devices(subsystem="video4linux") for found in _picture_nodes(device)]
     sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device)]
@@ -79,14 +79,19 @@ def _numbers(node: str) -> list[int]:
     return [int(digits) for digits in re.findall(r"\d+", node)]
 
 
+def _has_udev() -> bool:
+    """Return whether a udev runs, which sets the permissions of a node before anybody should open it."""
+    return Path("/run/udev/control").exists()
+
+
 def _picture_nodes(device: pyudev.Device) -> Iterator[PictureNode]:
     """Yield the node of a video4linux device, if it has one that may give pictures."""
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
         return
     gives_pictures = None
-    if device.is_initialized:
-        gives_pictures = ":capture:" in device.properties.get("ID_V4L_CAPABILITIES", "")
+    if _has_udev():
+        gives_pictures = device.is_initialized and ":capture:" in device.properties.get("ID_V4L_CAPABILITIES", "")
     if gives_pictures is False:
         return
     try:
@@ -100,7 +105,7 @@ def _sound_inputs(device: pyudev.Device) -> Iterator[SoundInput]:
     """Yield the capture side of a PCM device."""
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
-    if match is None or card is None or not device.device_node:
+    if match is None or card is None or not device.device_node or (_has_udev() and not device.is_initialized):
         return
     try:
         identifier = _attribute(card, "id")

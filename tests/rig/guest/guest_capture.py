@@ -13,8 +13,8 @@ import pytest
 
 from capture.closing import abandoned
 from capture.sound import SoundSource
-from capture.v4l2 import V4l2Source
 from capture.source import AudioBlock, Frame
+from capture.v4l2 import V4l2Source
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError
 from devices.model import Device, DeviceKind
 from devices.snapshot import list_devices
@@ -187,16 +187,17 @@ def test_a_camera_that_does_not_answer_does_not_open_for_ever(camera: RigDevice)
     camera.set("device.silent", "false")
 
 
-def test_a_camera_whose_pictures_are_all_cut_off_does_not_open_for_ever(camera: RigDevice) -> None:
+def test_a_camera_that_sends_nothing_whole_opens_and_then_gives_nothing(camera: RigDevice) -> None:
     camera.plug(0)
-    camera.set("video.truncate", "true")
     device = device_of(camera)
+    camera.set("video.truncate", "true")
     uncompressed = msgspec.structs.replace(device, modes=device.modes[2:])
     with closing(V4l2Source(uncompressed, width=160, height=120, rate=15)) as source:
-        began = time.monotonic()
-        with pytest.raises(DeviceLost, match="does not answer"):
-            source.open()
-        assert time.monotonic() - began < 8
+        assert seconds_to(source.open) < 4
+        assert source.read(1.0) is None
+        camera.set("video.truncate", "false")
+        frames = frames_of(source, 5)
+        assert number_in(source, frames[-1]) == (number_in(source, frames[0]) + 4) % pictures.NUMBERS
 
 
 def test_damaged_pictures_are_errors_and_the_next_good_one_is_a_picture(camera: RigDevice) -> None:
@@ -296,7 +297,9 @@ def test_busy_sound_names_who_holds_it(stick: RigDevice) -> None:
         holder.kill()
 
 
-def test_pictures_and_sound_of_one_moment_have_one_time(stick: RigDevice) -> None:
+def test_pictures_and_sound_of_one_moment_have_one_time(
+    stick: RigDevice, record_property: Callable[[str, object], None]
+) -> None:
     stick.plug(1)
     stick.set("audio.sound", "beep")
     flashes: list[float] = []
@@ -317,7 +320,7 @@ def test_pictures_and_sound_of_one_moment_have_one_time(stick: RigDevice) -> Non
                 blocks.append(block)
     beeps = beginnings(blocks)
     offsets = [min(flash - beep for beep in beeps if abs(flash - beep) < 0.5) for flash in flashes[:-1]]
-    print("flash after beep, s:", [round(offset, 3) for offset in offsets])
+    record_property("flash_after_beep_s", [round(offset, 3) for offset in offsets])
     # The flash shows in the first picture after it began: up to 1/15 s later than the beep.
     assert -0.05 < float(np.median(offsets)) < 0.12
 

@@ -1,0 +1,77 @@
+"""`liput devices`: a table for people, JSON for scripts, and what to plug in when there is nothing."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.commands import devices as command
+from devices.model import Device, DeviceKind, Health, Mode
+
+STICK = Device(
+    id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
+    port="1-2", node="/dev/video2", paired_with="534d:2109@1-2+sound", link_bps=480_000_000,
+    modes=(
+        Mode("MJPG", 1920, 1080, (30.0, 15.0)), Mode("MJPG", 640, 480, (60.0,)), Mode("YUYV", 160, 120, (29.97,)),
+        Mode("RGB3", 4096, 2160, ()),
+    ),
+)  # fmt: skip
+SOUND = Device(
+    id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="MS2109 HDMI capture stick (sound)", vid="534d",
+    pid="2109", port="1-2", alsa="hw:CARD=MS2109,DEV=0", paired_with="534d:2109@1-2", link_bps=480_000_000,
+)  # fmt: skip
+DENIED = Device(
+    id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam [x]", node="/dev/video0", port="1-1",
+    health=Health("degraded", "this user may not open it", datetime(2026, 1, 1, tzinfo=UTC)),
+)  # fmt: skip
+ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, *words: str, devices: Sequence[Device] = (), servers: Sequence[Device] = ()
+) -> Result:
+    monkeypatch.setattr(command, "list_devices", lambda: list(devices))
+    monkeypatch.setattr(command, "server_inputs", lambda: list(servers))
+    result = CliRunner().invoke(command.devices_command, words)
+    assert result.exception is None, result.output
+    assert result.exit_code == 0
+    return result
+
+
+def test_with_nothing_plugged_in_people_are_told_what_to_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch)
+    assert result.stdout.count("\n") == 1
+    assert "plug in a camera" in result.stdout
+    assert result.stderr == ""
+
+
+def test_with_nothing_plugged_in_scripts_get_an_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch, "--json")
+    assert json.loads(result.stdout) == []
+    assert "plug in a camera" in result.stderr
+
+
+def test_json_is_the_devices_and_then_the_servers_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(monkeypatch, "--json", devices=[STICK, SOUND, DENIED], servers=[ROOM])
+    stick, sound, denied, room = json.loads(result.stdout)
+    assert (stick["id"], stick["kind"], stick["paired_with"]) == (STICK.id, "capture-card", SOUND.id)
+    assert stick["modes"][0] == {"format": "MJPG", "width": 1920, "height": 1080, "fps": [30.0, 15.0]}
+    assert (sound["alsa"], sound["node"], sound["modes"]) == (SOUND.alsa, None, [])
+    assert denied["health"]["since"] == "2026-01-01T00:00:00Z"
+    assert (room["id"], room["alsa"], room["vid"]) == ("sound:room", None, None)
+    assert result.stderr == ""
+
+
+def test_the_table_says_what_each_is_and_what_belongs_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = run(monkeypatch, devices=[STICK, SOUND, DENIED], servers=[ROOM]).stdout.splitlines()
+    text = "\n".join(lines)
+    assert lines[0].split() == ["What", "Name", "Id", "Where", "Offers"]
+    assert "MJPG up to 1920x1080 at 30, YUYV up to 160x120 at 29.97, sound as 534d:2109@1-2+sound" in text
+    assert "RGB3" not in text
+    assert "sound, of 534d:2109@1-2" in text
+    assert "port 1-2 (480 Mbit/s)" in text
+    assert "Webcam [x]" in text
+    assert "degraded: this user may not open it" in text
+    assert "sound:room" in text
