@@ -90,6 +90,8 @@ class V4l2Source:
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
     def _choose(self) -> ChosenMode:
+        if not self._node:
+            raise DeviceUnsupported(f"{self.name} gives no picture", hint="See: liput devices")
         modes = self._device.modes or offer(self._node, self.name).modes
         chosen = choose_mode(modes, self._wanted)
         if chosen is None:
