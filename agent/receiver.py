@@ -56,6 +56,7 @@ rtmp {{
     access_log "{quoted}/rtmp.log";
     server {{
         listen {HOST}:{port};
+        max_message 16M;
         application {APPLICATION} {{
             live on;
             record all;
@@ -115,8 +116,8 @@ def wait_until_listening(port: int, server: subprocess.Popen[bytes]) -> bool:
 class ThrowAwayReceiver:
     """A server that takes one demonstration stream and keeps what it got in `folder`, which it makes.
 
-    Inside the `with`, `url` is where to stream to, or None where no server is installed; after it, `received` is what
-    arrived. Raises LiputError when an installed server does not start.
+    Inside the `with`, `url` is where to stream to, or None where no server is installed; after it, or after `stop`,
+    `received` is what arrived. Raises LiputError when an installed server does not start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -158,7 +159,7 @@ class ThrowAwayReceiver:
         self.stop()
 
     def stop(self) -> None:
-        """End the server; what it received is whole then. Idempotent."""
+        """End the server, so that its file is whole; idempotent."""
         if self._server:
             stop_server(self._server, self._stop_by)
             self._server = None

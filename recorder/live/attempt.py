@@ -1,12 +1,6 @@
-"""One attempt to stream to one destination: a child process, what goes to it, what it reports, and its deadlines.
-
-The thread that runs an attempt must outlive it: the kernel kills the child when the thread that started it ends.
-"""
+"""One attempt to stream to one destination: what goes to the child, what its reports mean, and the deadlines."""
 
 import os
-import select
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,6 +12,7 @@ from av.stream import Stream
 
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed
+from recorder.live.process import PIPE_BYTES, Child
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
@@ -27,8 +22,6 @@ from recorder.packet import EncodedPacket, Track
 TURN_S = 0.04
 """How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
 
-PIPE_BYTES = 65_536
-_REPORTS = msgspec.json.Decoder(Report)
 _TOO_LATE = {
     "start": (Reason.FAILED, "its process did not start in time"),
     "resolve": (Reason.UNKNOWN_HOST, "no answer in time"),
@@ -40,12 +33,12 @@ _TOO_LATE = {
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds: for the child to start, each step of connecting, a live stream to move, a dead child to go."""
+    """Seconds: for the child to start, each step of connecting, a live stream to move, a child that is done to go."""
 
     start_s: float = 10.0
     step_s: float = 3.0
     stall_s: float = 8.0
-    reap_s: float = 1.0
+    end_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +95,6 @@ class Attempt:
         self._finished = False
         self._over = False
         self._outbound = bytearray()
-        self._inbound = bytearray()
         self._in_flight: deque[EncodedPacket] = deque()
         self._step = "start"
         self._moved_ns = clock.now_ns()
@@ -113,7 +105,7 @@ class Attempt:
     def run(self) -> Outcome:
         """Stream until something ends it; the child is gone when this returns, and what it did not send is back."""
         try:
-            child = self._spawn()
+            child = Child()
         except OSError as error:
             return Outcome(Reason.FAILED, error.strerror or "")
         outcome = None
@@ -124,23 +116,9 @@ class Attempt:
                 outcome = self._exchange(child) or self._judge()
                 self._on_turn()
         finally:
-            self._reap(child)
+            child.end(self._deadlines.end_s if self._over else 0.0)
             self._queue.put_back(self._in_flight)
         return outcome
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "recorder.live.child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the recorder, which then ends the stream in order
-        )
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                os.set_blocking(pipe.fileno(), False)
-        return child
 
     def _request(self) -> bytes:
         url = self._url
@@ -157,8 +135,6 @@ class Attempt:
             ca_file=str(self._ca_file) if self._ca_file else None,
         )
         return msgspec.json.encode(request) + b"\n"
-
-    # To the child
 
     def _refill(self) -> None:
         """Move packets from the queue into the bytes for the child, as far as the child takes them."""
@@ -179,44 +155,18 @@ class Attempt:
             if packet is None:
                 break
 
-    def _exchange(self, child: subprocess.Popen[bytes]) -> Outcome | None:
-        """Write what the child takes and read what it reports, waiting at most a turn for either."""
-        stdin, stdout = child.stdin, child.stdout
-        if stdin is None or stdout is None:
-            return Outcome(Reason.FAILED)
-        writable = [stdin] if self._outbound and not stdin.closed else []
-        readable, writable, _ = select.select([stdout], writable, [], TURN_S)
-        if writable:
-            self._write(stdin.fileno())
-        if self._finished and not self._outbound and not stdin.closed:
-            stdin.close()
-        return self._read(stdout.fileno()) if readable else None
-
-    def _write(self, descriptor: int) -> None:
-        try:
-            del self._outbound[: os.write(descriptor, self._outbound[:PIPE_BYTES])]
-        except BlockingIOError:
-            pass
-        except BrokenPipeError:
-            self._finished = True  # the child has gone; why, its reports tell
+    def _exchange(self, child: Child) -> Outcome | None:
+        """Write what the child takes and weigh what it reports, waiting at most a turn for either."""
+        reports = child.exchange(self._outbound, TURN_S)
+        if child.deaf:
             self._outbound.clear()
-        if not self._outbound and self._step == "live":
+        elif self._finished and not self._outbound:
+            child.close_input()
+        if not self._outbound and self._live_ns is not None:
             self._moved_ns = self._clock.now_ns()
-
-    # From the child
-
-    def _read(self, descriptor: int) -> Outcome | None:
-        received = os.read(descriptor, PIPE_BYTES)
-        if not received:
+        if reports is None:
             return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
-        self._inbound += received
-        *lines, rest = self._inbound.split(b"\n")
-        self._inbound = rest
-        for line in lines:
-            outcome = self._take_note(_REPORTS.decode(line))
-            if outcome:
-                return outcome
-        return None
+        return next(filter(None, map(self._take_note, reports)), None)
 
     def _take_note(self, report: Report) -> Outcome | None:
         self._moved_ns = self._clock.now_ns()
@@ -244,8 +194,6 @@ class Attempt:
         while self._in_flight and self._in_flight[0].dts_s <= self.sent_s + 0.002:  # FLV counts milliseconds
             self._in_flight.popleft()
 
-    # Deadlines
-
     def _judge(self) -> Outcome | None:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
         now_ns = self._clock.now_ns()
@@ -264,16 +212,3 @@ class Attempt:
 
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS
-
-    def _reap(self, child: subprocess.Popen[bytes]) -> None:
-        """Wait for the child's end: a moment where it said that it is done, else kill it first."""
-        for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                pipe.close()
-        for patience_s in (self._deadlines.reap_s if self._over else 0.0, self._deadlines.reap_s):
-            try:
-                child.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                child.kill()
-            else:
-                return

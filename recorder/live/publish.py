@@ -8,16 +8,17 @@ import errno
 import logging
 import os
 import socket
-import ssl
 import time
 from collections.abc import Callable
 
 import av
 import av.logging
 from av.container import InputContainer, OutputContainer
+from av.error import FFmpegError
 
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
+from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import redact
 
 SENT_EVERY_S = 0.25
@@ -25,11 +26,6 @@ NOTSENT_LOWAT = 131_072
 """Bytes the kernel may hold unsent: more would only hide from the destination's queue that the link is slow."""
 
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
-_BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
-    "/etc/ssl/ca-bundle.pem",  # openSUSE
-)
 _STEPS = (
     ("Starting connection attempt", "connect"),
     ("Successfully connected", "secure"),
@@ -84,7 +80,7 @@ def publish(request: Request, report: Callable[[Report], None]) -> Report:
     av.logging.set_skip_repeated(False)
     try:
         _copy(request, journal, report)
-    except (OSError, EOFError, ValueError) as error:  # what PyAV raises is one of these
+    except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
         return _failure(error, journal, request)
     return Ended()
 
@@ -139,15 +135,6 @@ def _open_sink(request: Request) -> OutputContainer:
     return av.open(request.server, "w", format="flv", options=options)
 
 
-def trusted_authorities(ca_file: str | None) -> str | None:
-    """Return the file of certificates to check against: the destination's own, or this system's.
-
-    The TLS library inside PyAV's wheels looks only where Fedora has them, so it must be told.
-    """
-    candidates = (ca_file,) if ca_file else (ssl.get_default_verify_paths().cafile, *_BUNDLES)
-    return next((path for path in candidates if path and (ca_file or os.access(path, os.R_OK))), None)
-
-
 def _tune_socket() -> None:
     """Set what libavformat has no options for.
 
@@ -176,7 +163,8 @@ def _failure(error: Exception, journal: Journal, request: Request) -> Failed:
         busy = any(word in journal.server_said.lower() for word in _BUSY)
         return Failed(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
     if journal.not_trusted:
-        return Failed(Reason.CERTIFICATE, _certificate_problem(request))
+        problem = certificate_problem(request.host, request.port, request.ca_file)
+        return Failed(Reason.CERTIFICATE, redact(problem, request.secrets))
     if journal.not_resolved:
         return Failed(Reason.UNKNOWN_HOST)
     waited_s = time.monotonic() - journal.blocking_since
@@ -198,18 +186,3 @@ def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reas
         "publish": (Reason.REJECTED, "when the key was given"),
         "live": (Reason.CLOSED, ""),
     }.get(step, (Reason.FAILED, type(error).__name__))
-
-
-def _certificate_problem(request: Request) -> str:
-    """Ask once more, with a library that says what is wrong with a certificate."""
-    context = ssl.create_default_context(cafile=trusted_authorities(request.ca_file))
-    try:
-        with (
-            socket.create_connection((request.host, request.port), timeout=2.0) as plain,
-            context.wrap_socket(plain, server_hostname=request.host),
-        ):
-            return ""
-    except ssl.SSLCertVerificationError as error:
-        return redact(error.verify_message, request.secrets)
-    except (OSError, ValueError):
-        return ""

@@ -1,0 +1,107 @@
+import errno
+import logging
+from pathlib import Path
+
+import pytest
+
+from recorder.live.protocol import Entered, Live, Report, Request
+from recorder.live.publish import Journal, _failure
+from recorder.live.reason import Reason, sentence
+from recorder.live.trust import trusted_authorities
+from recorder.live.url import REDACTED, parse_live_url
+
+KEY = "abcd-1234-efgh"
+
+
+def request(scheme: str = "rtmp") -> Request:
+    url = parse_live_url(f"{scheme}://h.example/live/{KEY}")
+    return Request(
+        server=url.server,
+        application=url.application,
+        key=url.key,
+        host=url.host,
+        port=url.port,
+        secure=scheme == "rtmps",
+        secrets=url.secrets,
+        parent=1,
+        io_timeout_s=8.0,
+    )
+
+
+def journal(*lines: str) -> tuple[Journal, list[Report]]:
+    """Return a journal that has read `lines`, and what it reported."""
+    reports: list[Report] = []
+    read = Journal(reports.append, request().secrets)
+    for line in lines:
+        read.handle(logging.LogRecord("libav.rtmp", logging.DEBUG, "", 0, line, None, None))
+    return read, reports
+
+
+TCP = "Starting connection attempt to 192.0.2.7 port 1935"
+UP = "Successfully connected to 192.0.2.7 port 1935"
+HELLO = "Handshaking..."
+APP = f"Proto = rtmp, path = /live/{KEY}, app = live, fname = {KEY}"
+PUBLISH = f"Sending publish command for '{KEY}'"
+IO_ERROR = OSError(errno.EIO, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "reason"),
+    [
+        (["Failed to resolve hostname h.example: Name or service not known"], IO_ERROR, Reason.UNKNOWN_HOST),
+        ([TCP], ConnectionRefusedError(errno.ECONNREFUSED, ""), Reason.REFUSED),
+        ([TCP], OSError(errno.EHOSTUNREACH, ""), Reason.UNREACHABLE),
+        ([TCP], TimeoutError(errno.ETIMEDOUT, ""), Reason.TIMEOUT),
+        ([TCP, UP, HELLO], EOFError(), Reason.CLOSED),
+        ([TCP, UP, HELLO, APP], IO_ERROR, Reason.REJECTED),
+        ([TCP, UP, HELLO, APP, PUBLISH], IO_ERROR, Reason.REJECTED),
+        (
+            [TCP, UP, HELLO, APP, PUBLISH, f"Server error: {KEY} is already published"],
+            IO_ERROR,
+            Reason.ALREADY_PUBLISHING,
+        ),
+        ([TCP, UP, HELLO, APP, PUBLISH, f"Server error: no such stream {KEY}"], IO_ERROR, Reason.REJECTED),
+        ([], IO_ERROR, Reason.FAILED),
+    ],
+)
+def test_the_reason_follows_from_how_far_it_came_and_holds_no_secret(
+    lines: list[str], error: Exception, reason: Reason
+) -> None:
+    read, reports = journal(*lines)
+    failed = _failure(error, read, request())
+    assert failed.reason is reason
+    assert KEY not in failed.detail + repr(reports)
+
+
+def test_a_server_that_does_not_speak_tls() -> None:
+    read, _ = journal(TCP, UP)
+    assert _failure(IO_ERROR, read, request("rtmps")).reason is Reason.TLS
+
+
+def test_a_live_stream_is_closed_or_stalls() -> None:
+    read, reports = journal(TCP, UP, HELLO, APP, PUBLISH)
+    read.enter("live")
+    assert reports[-1] == Live()
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request()).reason is Reason.CLOSED
+    read.blocking_since -= 7.9
+    assert _failure(IO_ERROR, read, request()).reason is Reason.STALLED
+
+
+def test_each_step_is_reported_as_it_is_entered() -> None:
+    _, reports = journal(TCP, UP, HELLO, "Type answer 3", APP, PUBLISH)
+    assert reports == [Entered(step) for step in ("connect", "secure", "handshake", "application", "publish")]
+
+
+def test_what_the_server_says_is_redacted() -> None:
+    read, _ = journal(f"Server error: rtmp://h.example:1935/live/{KEY} is gone")
+    assert read.server_said == f"{REDACTED} is gone"
+
+
+def test_every_reason_has_its_sentence() -> None:
+    assert all("h.example:1935" in sentence(reason, "h.example:1935") for reason in Reason)
+
+
+def test_own_authorities_replace_the_systems(tmp_path: Path) -> None:
+    assert trusted_authorities(str(tmp_path / "own.crt")) == str(tmp_path / "own.crt")
+    system = trusted_authorities(None)
+    assert system is None or "BEGIN CERTIFICATE" in Path(system).read_text()
