@@ -23,7 +23,10 @@ def trusted_authorities(ca_file: str | None) -> str | None:
 
 def certificate_problem(host: str, port: int, ca_file: str | None) -> str:
     """Ask a server once more, with a library that says what is wrong with a certificate; '' where it cannot tell."""
-    context = ssl.create_default_context(cafile=trusted_authorities(ca_file))
+    try:
+        context = ssl.create_default_context(cafile=trusted_authorities(ca_file))
+    except OSError:
+        return "the file of trusted authorities cannot be read"
     try:
         with (
             socket.create_connection((host, port), timeout=PATIENCE_S) as plain,

@@ -166,6 +166,7 @@ def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, even
             (front.url("good"), None, "self-signed"),
             (front.url("good"), impostor.certificate, ""),
             (impostor.url("good"), impostor.certificate, "ostname mismatch"),
+            (front.url("good"), tmp_path / "missing.crt", "cannot be read"),
         ):
             with running(url, encoder, events, ca_file=ca_file) as destination, Pump(encoder, destination):
                 wait_for(lambda: destination.status().reason == "certificate")
