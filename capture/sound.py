@@ -1,5 +1,6 @@
 """Microphones and the sound of capture cards, each read by a process of its own (capture/sound_child.py)."""
 
+import errno
 import os
 import re
 import time
@@ -45,7 +46,10 @@ class SoundSource:
     def open(self) -> None:
         """Start the child and wait until the input runs; raises a DeviceError."""
         child = SoundChild(Request(self._input, self.channels, SAMPLE_RATE))
-        answer = child.answer(_START_S)
+        try:
+            answer = child.answer(_START_S)
+        except DeviceLost as error:
+            raise holders.refusal(errno.ETIMEDOUT, self.name, self._input) from error
         if not isinstance(answer, Opened):
             child.close()
             raise _failure(self.name, self._input, answer)

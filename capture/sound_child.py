@@ -60,7 +60,7 @@ def _serve(asked: Asked) -> None:
     try:
         import sounddevice
     except (ImportError, OSError) as error:
-        return _answer(Failed(f"PortAudio is not installed: {error}"))
+        return _answer(Failed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
     if isinstance(asked, ListRequest):
         return _answer(Listing(_inputs(sounddevice)))
     return _capture(sounddevice, asked)

@@ -36,7 +36,6 @@ _QUIRKS = {
     "07ca:d553": Quirk(_CARD, "AVerMedia Live Gamer Ultra Pro", "usb.ids"),
     "07ca:c039": Quirk(_CARD, "AVerMedia DVD EZMaker 7", "usb.ids"),
     "1b71:3002": Quirk(_CARD, "EasyCAP video grabber (USBTV007)", "kernel: drivers/media/usb/usbtv"),
-    "1164:*": Quirk(_CARD, "YUAN capture card", "usb.ids: YUAN High-Tech Development makes capture cards only"),
 }
 
 _CARD_NAMES = re.compile(
@@ -49,8 +48,6 @@ FACTORY_SERIALS = {
     "SN0001": "github.com/INNO-MAKER/U20CAM-9281M issue 4",
     "200901010001": "github.com/paukstelis/octoprint_deploy issue 203",
     "20210623": "MS2130 sticks: github.com/steve-m/ms2130_patcher issue 1",
-    "0001": "the example serial of vendors' kits",
-    "01.00.00": "a firmware version in the place of a serial",
 }
 """Serial numbers that a factory gave to every unit of a model, and where that was seen: they tell nothing apart."""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.camera_pictures import CameraDecoder, decoder_for, has_keyframe
+from capture.camera_pictures import CameraDecoder, H264Decoder, decoder_for, has_keyframe
 from capture.pictures import plane_views
 from capture.source import Frame, Matrix
 from config.errors import MediaError
@@ -98,10 +98,12 @@ def test_a_stream_that_begins_between_keyframes_waits_for_one() -> None:
 
 def test_memory_stays_bounded_while_nobody_decodes() -> None:
     decoder = h264()
+    assert isinstance(decoder, H264Decoder)
     frames = encoded(12)
     for round_ in range(100):
         for frame in frames:
             decoder.sees(Frame(round_ * 12 + frame.timestamp_ns, frame.payload))
+    assert len(decoder._waiting) <= 300
     last = Frame(100 * 12 + GOP, frames[GOP].payload)
     decoder.sees(last)
     assert luma(decoder, last) == pytest.approx(level(GOP), abs=1.5)

@@ -123,7 +123,8 @@ def test_a_child_that_dies_is_a_device_that_is_lost(microphone: PulseMicrophone)
         source.read(0.1)
 
 
-def test_a_child_ends_with_its_parent_however_that_ends(microphone: PulseMicrophone) -> None:
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_child_ends_with_its_parent_however_that_ends(microphone: PulseMicrophone, *, speaks: bool) -> None:
     script = (
         "from capture.sound import SoundSource; import sys\n"
         f"source = SoundSource({INPUT!r}); source.open(); print('open', flush=True); sys.stdin.read()"
@@ -134,6 +135,8 @@ def test_a_child_ends_with_its_parent_however_that_ends(microphone: PulseMicroph
         assert parent.stdout.readline() == "open\n"
         (child,) = psutil.Process(parent.pid).children()
         assert os.getsid(child.pid) != os.getsid(parent.pid)
+        if not speaks:  # then it is not a broken pipe that ends it
+            microphone.unplug()
         parent.send_signal(signal.SIGKILL)
         child.wait(2)
 
