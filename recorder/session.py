@@ -155,7 +155,13 @@ class Session:
             self._timeline.start(first.timestamp_ns)
             self._end_by_duration()
             self._state = SessionState.LIVE
-            self.emit("session-live", work.name, "Recording.", **self._live_facts(video_format))
+            self.emit(
+                "session-live",
+                work.name,
+                "Recording.",
+                clock_ns=first.timestamp_ns,
+                **self._live_facts(video_format),
+            )
             self._run_tracks(encoder, video_format, video, audio, first)
             self._state = SessionState.SEALING
         self.emit.close()
@@ -320,6 +326,7 @@ class Session:
         )
 
     def _live_facts(self, video_format: VideoFormat) -> dict[str, object]:
+        """Return what the log should say of the beginning; media time 0 is `clock_ns` on CLOCK_MONOTONIC."""
         plan = self._plan
         return {
             "title": plan.title,

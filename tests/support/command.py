@@ -1,0 +1,114 @@
+"""Running the `liput` command as a script would, and reading its JSON lines."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIPUT = (sys.executable, "-P", "-m", "agent.cli")
+
+type Line = dict[str, object]
+
+
+def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return an environment in which no settings of this machine's user count."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LIPUT_", "XDG_"))}
+    return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | dict(more or {})
+
+
+def liput(home: Path, *arguments: str | Path, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        [*LIPUT, *map(str, arguments)],
+        env=environment(home),
+        cwd=home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def lines(output: str) -> list[Line]:
+    """Return the JSON objects of an output."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def of_type(all_lines: list[Line], kind: str) -> list[Line]:
+    """Return the lines of one type."""
+    return [line for line in all_lines if line["type"] == kind]
+
+
+class Running:
+    """A `liput` command that runs, in a process group of its own, its JSON lines read as they come."""
+
+    def __init__(self, home: Path, *arguments: str | Path) -> None:
+        self.seen: list[Line] = []
+        self._process = subprocess.Popen(
+            [*LIPUT, *map(str, arguments)],
+            env=environment(home),
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def read(self) -> Iterator[Line]:
+        """Yield the lines as they come, until the output ends."""
+        assert self._process.stdout
+        for text in self._process.stdout:
+            line = json.loads(text)
+            self.seen.append(line)
+            yield line
+
+    def until(self, line_type: str, **wanted: object) -> Line:
+        """Read until a line of `line_type` comes whose fields are as wanted; fail when the output ends before."""
+        for line in self.read():
+            if line["type"] == line_type and all(line.get(name) == value for name, value in wanted.items()):
+                return line
+        raise AssertionError(f"no {line_type} line with {wanted}; {self._process.communicate()[1]}")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the command alone."""
+        self._process.send_signal(number)
+
+    def kill_everything(self) -> None:
+        """Kill the command and every child it has, at once."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float = 60) -> int:
+        """Read the rest of the output and return the exit status."""
+        for _ in self.read():
+            pass
+        return self._process.wait(timeout)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        with contextlib.suppress(ProcessLookupError):
+            self.kill_everything()
+        self._process.wait()
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream:
+                stream.close()
+
+
+@contextlib.contextmanager
+def running(home: Path, *arguments: str | Path) -> Iterator[Running]:
+    """Start a command; whatever happens, it is gone afterwards."""
+    command = Running(home, *arguments)
+    try:
+        yield command
+    finally:
+        command.close()
