@@ -75,7 +75,7 @@ def decode_all(path: Path, progress: Callable[[int], None] | None = None) -> lis
     """
     where = 0.0
     try:
-        with av.open(path, options=_OPEN | {"err_detect": "explode"}) as container:
+        with av.open(path, options=_OPEN) as container:
             streams = _tracks(container)
             spans = {stream.index: _Span() for stream in streams}
             for stream in streams:

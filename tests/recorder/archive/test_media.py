@@ -64,8 +64,11 @@ def test_a_playlist_that_calls_itself_media_opens_nothing(program: Path, tmp_pat
     assert probe(fake, "x").problem
     with pytest.raises(MediaError):
         decode_all(fake)
-    fake.write_text(f"ffconcat version 1.0\nfile '{program}'\n")
+    (tmp_path / "other.mp4").write_bytes(program.read_bytes())
+    fake.write_text("ffconcat version 1.0\nfile 'other.mp4'\n")
     assert probe(fake, "x").problem
+    with pytest.raises(MediaError):
+        decode_all(fake)
 
 
 def test_what_may_be_media_counts_as_media(program: Path, tmp_path: Path) -> None:

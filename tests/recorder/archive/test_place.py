@@ -1,4 +1,5 @@
 import os
+import resource
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_is_refused_with_both_figures(tmp_path: Path) -> None:
     with pytest.raises(StorageFull, match=r"Only [\d.]+ \wB are free .* 1000000\.0 TB must stay free"):
         check_place(tmp_path / "arsip", 10**18)
+    assert entries(tmp_path) == []
+
+
+def test_a_disk_that_takes_names_but_no_bytes_is_refused(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StorageUnwritable, match="cannot be written"):
+            check_place(tmp_path, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert entries(tmp_path) == []
 
 
