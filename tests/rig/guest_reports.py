@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-
 # What the virtual host controller says about every transfer that is taken back, and while sound streams.
 HARMLESS = (
     "vhci_hcd: unlink->seqnum",

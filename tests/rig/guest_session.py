@@ -27,6 +27,7 @@ ROOT = HERE.parents[1]
 MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 1200  # boot and all tests; each test has pytest-timeout's limit in the guest
+MOST_MACHINES = 2
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -47,18 +48,45 @@ class Outcome:
         self.finished = self.finished or result["when"] == "teardown"
 
 
-class GuestSession:
-    """One boot of the virtual machine that runs `tests` (node ids) in their order.
+class GuestSessions:
+    """The machines that run all chosen tests (node ids, FILE::TEST): each file in one of them, in order.
 
-    Its files go to $LIPUT_RIG_ARTIFACTS, or to a temporary folder that `close` removes unless a
-    test failed: console.log and kernel.log, output.log (what pytest printed), junit.xml and
+    One machine keeps one processor of the host busy and its clock does not mind (see vm.py), so there
+    are as many as processors, two at most.
+    """
+
+    def __init__(self, tests: Sequence[str]) -> None:
+        files: dict[str, list[str]] = {}
+        for test in tests:
+            files.setdefault(test.partition("::")[0], []).append(test)
+        shares: list[list[str]] = [[] for _ in range(min(MOST_MACHINES, len(os.sched_getaffinity(0)), len(files)))]
+        for file in sorted(files.values(), key=len, reverse=True):
+            min(shares, key=len).extend(file)
+        self._sessions = {test: session for share in shares for session in [GuestSession(share)] for test in share}
+
+    def outcome(self, test: str) -> Outcome:
+        """Wait until `test` has ended, or its machine has."""
+        return self._sessions[test].outcome(test)
+
+    def close(self) -> None:
+        """End the machines that still run."""
+        for session in set(self._sessions.values()):
+            session.close()
+
+
+class GuestSession:
+    """One boot of the virtual machine that runs `tests` in their order.
+
+    Its files go to a new folder in $LIPUT_RIG_ARTIFACTS, or to a temporary one that `close` removes unless
+    a test failed: console.log and kernel.log, output.log (what pytest printed), junit.xml and
     whatever the tests put into $ARTIFACTS.
     """
 
     def __init__(self, tests: Sequence[str]) -> None:
         chosen = os.environ.get("LIPUT_RIG_ARTIFACTS")
-        self.artifacts = Path(chosen or tempfile.mkdtemp(prefix="liput-vm-"))
-        self.artifacts.mkdir(parents=True, exist_ok=True)
+        if chosen:
+            Path(chosen).mkdir(parents=True, exist_ok=True)
+        self.artifacts = Path(tempfile.mkdtemp(prefix="liput-vm-", dir=chosen))
         self._keep = bool(chosen)
         self._problem = ""  # why no machine could be started
         self._machine: subprocess.Popen[bytes] | None = None

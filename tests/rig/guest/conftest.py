@@ -4,8 +4,8 @@ They are in files called guest_*.py and are chosen and reported on the host like
 
     pytest tests/rig/guest/guest_rig.py -k unplugging
 
-On the host, this boots one machine for all chosen tests (guest_session.py) and each test waits there
-for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
+On the host, this boots a machine or two for all chosen tests (guest_session.py) and each test waits
+there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
 is skipped in the guest, or does not get to run, has failed.
 """
 
@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from tests.rig.guest_reports import GuestReports
-from tests.rig.guest_session import GuestSession
+from tests.rig.guest_session import GuestSessions
 from tests.rig.rig import RigDevice
 
 IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
-SESSION: pytest.StashKey[GuestSession] = pytest.StashKey()
+SESSIONS: pytest.StashKey[GuestSessions] = pytest.StashKey()
 NOT_FOR_THE_HOST = {"skip", "skipif", "xfail", "timeout", "usefixtures", "parametrize", "filterwarnings"}
 
 
@@ -88,7 +88,7 @@ class HostItem(pytest.Item):
         self.add_marker(pytest.mark.timeout(0))  # it waits for all tests before it, and for the boot
 
     def runtest(self) -> None:
-        outcome = _session(self).outcome(self.nodeid)
+        outcome = _sessions(self).outcome(self.nodeid)
         for title, text in outcome.sections:
             self.add_report_section("call", title, text)
         if outcome.failure:
@@ -105,13 +105,13 @@ class GuestFailure(Exception):
     """A test failed in the guest; the text is pytest's account of it from there."""
 
 
-def _session(item: HostItem) -> GuestSession:
-    """Return the machine that runs all chosen guest tests, booted for the first of them."""
-    if SESSION not in item.config.stash:
+def _sessions(item: HostItem) -> GuestSessions:
+    """Return what runs all chosen guest tests, booted for the first of them."""
+    if SESSIONS not in item.config.stash:
         tests = [other.nodeid for other in item.session.items if isinstance(other, HostItem)]
-        session = item.config.stash[SESSION] = GuestSession(tests)
-        item.config.add_cleanup(session.close)
-    return item.config.stash[SESSION]
+        item.config.stash[SESSIONS] = GuestSessions(tests)
+        item.config.add_cleanup(item.config.stash[SESSIONS].close)
+    return item.config.stash[SESSIONS]
 
 
 # In the guest: results for the host

@@ -121,8 +121,8 @@ def test_pictures_arrive_in_order_and_in_time(camera: RigDevice, size: str, enco
     node = camera.wait_for_video()
     options = {"input_format": encoding, "video_size": size, "framerate": "15"} | NONBLOCK
     with open_video(node, options) as container:
-        numbers = [pictures.number_of(luma) for luma in lumas(container, 30)]
-        times = [seconds_of(packet) for packet in packets(container, seconds=3)]
+        numbers = [pictures.number_of(luma) for luma in lumas(container, 20)]
+        times = [seconds_of(packet) for packet in packets(container, seconds=2)]
     steps = {(after - before) % pictures.NUMBERS for before, after in itertools.pairwise(numbers)}
     assert steps == {1}
     assert (len(times) - 1) / (times[-1] - times[0]) == pytest.approx(15, rel=0.1)
@@ -143,7 +143,7 @@ def test_picture_faults(camera: RigDevice) -> None:
         camera.set("video.picture", "live")
         camera.set("video.slowdown", 3.0)
         lumas(container, 5)
-        assert len(list(packets(container, seconds=4))) == pytest.approx(20, abs=4)
+        assert len(list(packets(container, seconds=2))) == pytest.approx(10, abs=2)
 
 
 def test_corrupt_pictures_only_fail_when_the_decoder_is_told_to_mind(camera: RigDevice) -> None:
@@ -205,7 +205,7 @@ def test_the_sound_is_a_clean_tone(stick: RigDevice) -> None:
     stick.plug(1)
     stick.wait_for_audio()
     with open_audio() as container:
-        sound = samples(container, seconds=4)[:96_000]
+        sound = samples(container, seconds=2.5)[:96_000]
     assert len(sound) == 96_000
     peaks = [int(np.abs(np.fft.rfft(channel)).argmax()) / 2 for channel in sound.T]
     assert peaks == [440, 880]
@@ -230,13 +230,15 @@ def test_flash_and_beep_come_once_a_second(stick: RigDevice) -> None:
     stick.wait_for_audio()
     with open_audio() as audio, open_video(video_node) as video:
         sound: list[npt.NDArray[np.int16]] = []
-        recorder = threading.Thread(target=lambda: sound.append(samples(audio, seconds=6)))
+        recorder = threading.Thread(target=lambda: sound.append(samples(audio, seconds=4)))
         recorder.start()
         # Decoded here and now: a packet of the v4l2 device is memory of the device, gone once that is closed.
-        lit = [seconds_of(packet) for packet in packets(video, seconds=6) if pictures.is_flashing(picture_in(packet))]
+        lit = [seconds_of(packet) for packet in packets(video, seconds=4) if pictures.is_flashing(picture_in(packet))]
         recorder.join()
     loud = np.flatnonzero(np.abs(sound[0][:, 0]) > 1000)
     beeps = loud[1:][np.diff(loud) > 24_000] / 48_000
+    assert len(beeps) >= 2
     assert np.diff(beeps) == pytest.approx(1.0, abs=0.01)
     flashes = [after for before, after in itertools.pairwise([0.0, *lit]) if after - before > 0.5]
+    assert len(flashes) >= 3
     assert np.diff(flashes) == pytest.approx(1.0, abs=0.15)
