@@ -1,0 +1,190 @@
+"""Synthetic pictures: timed exactly, the same at every pace, readable after an encoder, safe to keep as promised."""
+
+import io
+import threading
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import cv2
+import numpy as np
+import pytest
+from av.video.reformatter import ColorRange
+
+from capture.pacing import FastPace, RealPace
+from capture.pictures import plane_views
+from capture.source import Frame, Matrix
+from capture.synthetic.slides import SLIDES, draw_slide
+from capture.synthetic.video import Painter, SyntheticVideo
+from config.errors import DeviceLost, MediaError
+from devices.clock import NANOSECONDS
+from tests.support.markers import frame_number, is_flashing
+from tests.support.simulated import SimulatedClock
+
+STOP = threading.Event()
+
+
+def fast(width: int = 320, height: int = 240, rate: Fraction = Fraction(15)) -> SyntheticVideo:
+    return SyntheticVideo(width, height, rate, FastPace(("video",)), STOP)
+
+
+def next_frame(source: SyntheticVideo) -> Frame:
+    frame = source.read(1.0)
+    assert frame is not None
+    return frame
+
+
+def planes_of(picture: av.VideoFrame) -> bytes:
+    return b"".join(plane.tobytes() for plane in plane_views(picture))
+
+
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(25), Fraction(30000, 1001)])
+def test_timestamps_are_exact_and_independent_of_the_pace(rate: Fraction) -> None:
+    clock = SimulatedClock()
+    paces = (FastPace(("video",)), RealPace(clock, STOP))
+    media = []
+    for pace in paces:
+        source = SyntheticVideo(320, 240, rate, pace, STOP)
+        source.open()
+        frames = [next_frame(source) for _ in range(70)]
+        expected = [pace.start_ns() + int(number * NANOSECONDS / rate) for number in range(70)]
+        assert [frame.timestamp_ns for frame in frames] == expected
+        media.append([planes_of(source.decode(frame)) for frame in frames])
+        source.close()
+    assert media[0] == media[1]
+    assert clock.now_ns() == paces[1].start_ns() + int(69 * NANOSECONDS / rate)
+
+
+def test_a_frame_is_not_given_before_its_time_and_late_ones_are_not_skipped() -> None:
+    clock = SimulatedClock()
+    source = SyntheticVideo(320, 240, Fraction(10), RealPace(clock, STOP), STOP)
+    source.open()
+    assert next_frame(source).payload == (0).to_bytes(8)
+    assert source.read(0.04) is None
+    clock.advance_to(clock.now_ns() + NANOSECONDS)
+    late = [next_frame(source) for _ in range(10)]
+    assert [frame.payload for frame in late] == [number.to_bytes(8) for number in range(1, 11)]
+    assert source.read(0.02) is None
+
+
+def test_a_stopped_source_gives_nothing() -> None:
+    stop = threading.Event()
+    source = SyntheticVideo(320, 240, Fraction(30), FastPace(("video",)), stop)
+    source.open()
+    next_frame(source)
+    stop.set()
+    assert source.read(1.0) is None
+
+
+def test_a_picture_is_unchanged_until_the_next_call_but_one() -> None:
+    source = fast()
+    source.open()
+    frames = [next_frame(source) for _ in range(200)]  # read ahead: a queue may hold any number of frames
+    before = source.decode(frames[0])
+    for frame in frames[1:]:
+        copy = planes_of(before)
+        after = source.decode(frame)
+        assert planes_of(before) == copy
+        before = after
+    assert frame_number(plane_views(before)[0]) == 199
+
+
+def test_a_picture_depends_on_nothing_but_its_number() -> None:
+    in_order, jumping = Painter(320, 240, Fraction(15)), Painter(320, 240, Fraction(15))
+    drawn = [planes_of(in_order.draw(number)) for number in range(0, 400, 7)]
+    order = np.random.default_rng(3).permutation(len(drawn))
+    assert [planes_of(jumping.draw(int(place) * 7)) for place in order] == [drawn[place] for place in order]
+
+
+def encoded_and_decoded(width: int, height: int, numbers: range, bit_rate: int) -> list[av.VideoFrame]:
+    """Send pictures through x264 in a file and back."""
+    painter, file = Painter(width, height, Fraction(30)), io.BytesIO()
+    with av.open(file, "w", "matroska") as output:
+        stream = output.add_stream("libx264", 30, options={"preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", bit_rate
+        for place, number in enumerate(numbers):
+            picture = painter.draw(number)
+            picture.pts, picture.time_base = place, Fraction(1, 30)
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file, "r") as recorded:
+        return list(recorded.decode(video=0))
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "bit_rate"), [(1920, 1080, 1_500_000), (320, 180, 150_000), (320, 240, 150_000)]
+)
+def test_numbers_and_flashes_survive_an_encoder_and_scaling(width: int, height: int, bit_rate: int) -> None:
+    numbers = range(524_275, 524_335)  # around 2 ** 19: many blocks change at once, and a slide changes
+    pictures = encoded_and_decoded(width, height, numbers, bit_rate)
+    for number, picture in zip(numbers, pictures, strict=True):
+        luma = plane_views(picture)[0]
+        small = cv2.resize(luma, (320, 180), interpolation=cv2.INTER_AREA)
+        for read in (luma, np.asarray(small, np.uint8)):
+            assert frame_number(read) == number
+            assert is_flashing(read) == (number % 30 < 3)
+
+
+def test_samples_are_what_their_tags_say() -> None:
+    source = fast(1280, 720)
+    format_ = source.open()
+    assert (format_.width, format_.height, format_.rate, format_.matrix) == (1280, 720, Fraction(15), Matrix.BT601)
+    picture = source.decode(next_frame(source))
+    assert (picture.format.name, picture.colorspace, picture.color_range, picture.pict_type) == (
+        "yuv420p",
+        Matrix.BT601,
+        ColorRange.MPEG,
+        0,
+    )
+    shown = picture.reformat(format="bgr24").to_ndarray()
+    drawn = draw_slide(SLIDES[0], 1280, 720)
+    for x, y in ((4, 300), (600, 300), (640, 652)):  # accent, paper, footer: flat areas
+        assert np.abs(shown[y, x].astype(int) - drawn[y, x]).max() <= 2
+    for plane, highest in zip(plane_views(picture), (235, 240, 240), strict=True):
+        assert plane.min() >= 16
+        assert plane.max() <= highest
+
+
+def test_the_session_looks_alive() -> None:
+    painter = Painter(320, 240, Fraction(15))
+    lumas = [plane_views(painter.draw(number))[0].astype(int).copy() for number in range(0, 300, 15)]
+    speaker = [luma[20:100, 225:305] for luma in lumas]
+    text = [luma[20:200, 20:200] for luma in lumas]
+    assert all(np.abs(now - before).mean() > 1 for before, now in pairwise(speaker))
+    changes = [np.abs(now - before).mean() > 1 for before, now in pairwise(text)]
+    assert [second + 1 for second, changed in enumerate(changes) if changed] == [4, 8, 12, 16]
+
+
+def test_it_can_hang() -> None:
+    pace = FastPace(("video", "audio"), lead_ns=NANOSECONDS)
+    source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, stop_giving_after_s=0.5)
+    source.open()
+    assert [source.read(0.01) is None for _ in range(7)] == [False] * 5 + [True] * 2
+    assert pace.wait("audio", 60 * NANOSECONDS, 0.0), "the other track waits for one that hangs"
+
+
+def test_it_can_be_lost_and_stays_lost() -> None:
+    pace = FastPace(("video", "audio"), lead_ns=NANOSECONDS)
+    source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, lost_after_s=0.5)
+    source.open()
+    for _ in range(5):
+        next_frame(source)
+    with pytest.raises(DeviceLost, match="synthetic picture is gone"):
+        source.read(0.01)
+    assert pace.wait("audio", 60 * NANOSECONDS, 0.0), "the other track waits for one that is lost"
+    source.close()
+    with pytest.raises(DeviceLost):
+        source.open()
+
+
+def test_frames_of_others_are_refused_and_closing_twice_is_fine() -> None:
+    source = fast()
+    source.open()
+    with pytest.raises(MediaError):
+        source.decode(Frame(0, b"\xff\xd8 not ours"))
+    frame = next_frame(source)
+    source.close()
+    source.close()
+    with pytest.raises(MediaError):
+        source.decode(frame)
