@@ -117,3 +117,26 @@ def test_sound_alone_and_rubbish_have_no_poster(program: Path, tmp_path: Path) -
 def test_the_ffmpeg_command_agrees_that_the_recording_is_good(program: Path) -> None:
     media.decodes_cleanly(program)
     assert subprocess.run(["ffprobe", "-v", "error", program], check=True, capture_output=True).stderr == b""
+
+
+@pytest.mark.parametrize("matrix", ["bt709", "smpte170m"])
+def test_the_poster_has_the_colours_of_the_recording(matrix: str, tmp_path: Path) -> None:
+    """Against ffmpeg's own conversion of the same picture to RGB: whatever the matrix, JPEG's is BT.601, full range."""
+    path, picture = tmp_path / "bars.mp4", tmp_path / "poster.jpg"
+    convert = f"scale=out_color_matrix={matrix}:out_range=tv,format=yuv420p"
+    ffmpeg("-f", "lavfi", "-i", "rgbtestsrc=s=320x240:r=5:d=1", "-vf", convert, "-colorspace", matrix,
+           "-color_range", "tv", "-c:v", "libx264", "-qp", "1", path)  # fmt: skip
+    picture.write_bytes(poster(path) or b"")
+    shown, real = rgb_down_the_middle(picture, "bt601", "pc"), rgb_down_the_middle(path, matrix, "tv")
+    for row in (40, 120, 200):
+        assert shown[row] == pytest.approx(real[row], abs=6), f"row {row}"
+
+
+def rgb_down_the_middle(path: Path, matrix: str, color_range: str) -> list[tuple[int, ...]]:
+    convert = f"scale=in_color_matrix={matrix}:in_range={color_range},format=rgb24"
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", path, "-frames:v", "1", "-vf", convert, "-f", "rawvideo", "-"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    rows = [done.stdout[start : start + 320 * 3] for start in range(0, 240 * 320 * 3, 320 * 3)]
+    return [tuple(row[160 * 3 : 160 * 3 + 3]) for row in rows]

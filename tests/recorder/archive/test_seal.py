@@ -1,7 +1,9 @@
 """A sealed package: valid to others, described truly, complete before it is seen."""
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, StorageFull
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
@@ -195,6 +197,25 @@ def test_nothing_in_the_archive_is_overwritten(archive: Archive, program: Path) 
         assert work.program.read_bytes() == program.read_bytes()
         target.rmdir()
         assert archive.verify(archive.seal(work)) == []
+
+
+def test_a_disk_that_fills_up_while_sealing_costs_an_attempt_only(tmp_path: Path, program: Path) -> None:
+    full = True
+
+    def fail(_step: str, path: Path) -> None:
+        if full and path.name == "manifest-sha256.txt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    archive = archives.archive_at(tmp_path / "arsip", Disk(fail))
+    with archives.recorded(archive, program) as work:
+        with pytest.raises(StorageFull):
+            archive.seal(work, archives.FACTS)
+        assert work.program.read_bytes() == program.read_bytes()
+        full = False
+        package = archive.seal(work, msgspec.structs.replace(archives.FACTS, dropped=7))
+    validate(package)
+    assert package.recording
+    assert package.recording.dropped == 7, "the newest facts count"
 
 
 def test_a_recording_left_by_a_killed_recorder_is_sealed_from_what_it_tells(archive: Archive, program: Path) -> None:

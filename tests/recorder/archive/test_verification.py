@@ -162,6 +162,22 @@ def bad_description(folder: Path) -> None:
     rewrite(folder)
 
 
+def wrong_size(folder: Path) -> None:
+    path = folder / "metadata" / "recording.json"
+    path.write_text(path.read_text().replace('"bytes": ', '"bytes": 1'))
+    rewrite(folder)
+
+
+def undescribed(folder: Path) -> None:
+    """Take the film out, and write the manifests anew."""
+    info = folder / bag.INFO_FILE
+    size = (folder / "data" / "poster.jpg").stat().st_size
+    lines = [line for line in info.read_text().splitlines() if not line.startswith("Payload")]
+    info.write_text("\n".join([*lines, f"Payload-Oxum: {size}.1", ""]))
+    (folder / MEDIA).unlink()
+    rewrite(folder)
+
+
 def not_utf8(folder: Path) -> None:
     (folder / os.fsdecode(b"data/\xff.bin")).write_bytes(b"")
 
@@ -188,6 +204,8 @@ CORPUS: list[tuple[Callable[[Path], None], tuple[str, str]]] = [
     (wrong_oxum, (bag.INFO_FILE, "inconsistent")),
     (other_identity, (bag.INFO_FILE, "inconsistent")),
     (bad_description, ("metadata/recording.json", "malformed")),
+    (wrong_size, (MEDIA, "inconsistent")),
+    (undescribed, (MEDIA, "missing")),
     (not_utf8, ("data/\ufffd.bin", "extra")),
 ]
 
