@@ -7,6 +7,7 @@ from pathlib import Path
 
 from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
+from config.errors import UsageError
 from config.schema import Settings
 from config.secrets import StreamTarget, stream_target
 from devices.clock import Clock
@@ -50,6 +51,8 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
     targets = [*asked.targets, *(stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))]
     for target in targets:
         parse_live_url(target.url.reveal())
+    if targets and not asked.live:
+        raise UsageError("a live destination takes a stream as time passes", hint="leave out --pace fast, or --stream")
     archive = Archive(asked.archive or settings.archive.path, clock, settings.archive.reserve)
     archive.check()
     stop = threading.Event()

@@ -10,15 +10,16 @@ import av
 
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import Pace
-from capture.sound import SoundSource, list_sound_inputs
+from capture.sound import SoundSource
+from capture.sound_inputs import find_sound_input
 from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.v4l2 import V4l2Source
-from config.errors import DeviceNotFound, MediaError, UsageError
+from config.errors import MediaError, UsageError
 from devices.choice import best_sound, best_video
 from devices.clock import Clock
-from devices.identity import find_sound, find_video
+from devices.identity import find_video
 from devices.model import Device
 from devices.snapshot import list_devices
 
@@ -110,13 +111,7 @@ class Chooser:
                 return
             chosen.notes.append(f"Sound: {device.name} ({device.id})")
         else:
-            try:
-                device = find_sound(self._devices(), word)
-            except DeviceNotFound:
-                if word not in {found.name for found in list_sound_inputs()}:
-                    raise
-                chosen.audio = SoundSource(word, channels=self._wanted.channels)
-                return
+            device = find_sound_input(self._devices(), word)
         self._refuse_fast(device)
         chosen.audio = SoundSource(device, channels=self._wanted.channels)
         chosen.devices.append(device)

@@ -3,7 +3,7 @@
 import fcntl
 from dataclasses import dataclass
 
-from linuxpy.video import raw  # type: ignore[import-untyped]  # linuxpy ships no types
+from linuxpy.video import raw
 
 _BT709 = {raw.YcbcrEncoding["_709"], raw.YcbcrEncoding.XV709}
 _BT709_BY_DEFAULT = {raw.Colorspace.REC709, raw.Colorspace.DCI_P3}

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from linuxpy.video import raw  # type: ignore[import-untyped]  # linuxpy ships no types
+from linuxpy.video import raw
 
 from config.errors import DeviceError
 from devices.holders import refusal

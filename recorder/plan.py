@@ -9,6 +9,7 @@ from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
 from recorder.archive.model import SessionContext
+from recorder.outputs import MakeSink
 from recorder.packet import Track
 
 
@@ -31,4 +32,7 @@ class SessionPlan:
     duration_s: float | None = None
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     context: SessionContext = field(default_factory=SessionContext)
+    sinks: Sequence[MakeSink] = ()
+    """Sinks beside the recording and the targets."""
     x264_params: str | None = None
+    """See recorder.encoder.VideoSettings."""

@@ -23,11 +23,11 @@ from recorder.archive.work import WorkFolder
 from recorder.audio_track import AudioTrack
 from recorder.encoder import AudioSettings, Encoder, VideoSettings
 from recorder.eventlog import EventLog, Listener
-from recorder.live.destination import LiveDestination
-from recorder.packet import EncodedPacket, Track
+from recorder.outputs import Outputs
+from recorder.packet import Track
 from recorder.plan import SessionPlan
-from recorder.recording import OnDisk, Recording
-from recorder.status import DestinationLine, RateMeter, SessionResult, SessionState, SessionStatus
+from recorder.recording import OnDisk
+from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus
 from recorder.timeline import Timeline
 from recorder.video_track import VideoTrack
 
@@ -38,7 +38,6 @@ LIVE_QUEUE_S = 1.0
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 WATCH_S = 0.2
-STOP_LIVE_S = 5.0
 DROP_EVENT_NS = 5 * NANOSECONDS
 
 type Progress = Callable[[int, int], None]
@@ -72,8 +71,7 @@ class Session:
         self._video: VideoTrack | None = None
         self._audio: AudioTrack | None = None
         self._video_reader: Reader[Frame] | None = None
-        self._recording: Recording | None = None
-        self._destinations: list[LiveDestination] = []
+        self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
         self._rate = RateMeter()
         self._drops_reported = 0
@@ -89,7 +87,7 @@ class Session:
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
-        on_disk = self._recording.on_disk if self._recording else OnDisk()
+        on_disk = self._outputs.on_disk if self._outputs else OnDisk()
         frames = self._video.counts.frames if self._video else 0
         return SessionStatus(
             state=self._shown_state(),
@@ -102,7 +100,7 @@ class Session:
             fps=round(self._rate.update(self._clock.now_ns() / NANOSECONDS, frames), 2),
             levels_dbfs=[round(level, 1) for level in self._audio.levels_dbfs] if self._audio else [],
             disk_left_s=self._disk_left_s(on_disk),
-            destinations=[self._destination_line(destination) for destination in self._destinations],
+            destinations=self._outputs.destination_lines() if self._outputs else [],
         )
 
     def _shown_state(self) -> SessionState:
@@ -128,17 +126,6 @@ class Session:
             return 0.0
         return float(max(0, free - self._archive.reserve_bytes) // rate)
 
-    @staticmethod
-    def _destination_line(destination: LiveDestination) -> DestinationLine:
-        status = destination.status()
-        return DestinationLine(
-            name=status.name,
-            state=status.state,
-            reason=status.reason,
-            dropped=status.dropped,
-            reconnects=status.reconnects,
-        )
-
     # The run
 
     def run(self) -> SessionResult:
@@ -151,7 +138,7 @@ class Session:
             video, audio = self._start_readers(stack, video_format)
             first = self._first_picture(video)
             started_at = self._clock.now()
-            work = self._begin(stack, started_at, encoder)
+            work, outputs = self._begin(stack, started_at, encoder)
             self._timeline.start(first.timestamp_ns)
             self._end_by_duration()
             self._state = SessionState.LIVE
@@ -162,7 +149,7 @@ class Session:
                 clock_ns=first.timestamp_ns,
                 **self._live_facts(video_format),
             )
-            self._run_tracks(encoder, video_format, video, audio, first)
+            self._run_tracks(encoder, outputs, video_format, video, audio, first)
             self._state = SessionState.SEALING
         self.emit.close()
         return self._seal(work)
@@ -233,38 +220,28 @@ class Session:
             raise LiputError("stopped before the first picture came; nothing was recorded")
         raise DeviceError(f"{name} gives no picture", hint="check its cable and that it is switched on, then try again")
 
-    def _begin(self, stack: ExitStack, started_at: datetime, encoder: Encoder) -> WorkFolder:
-        """Make the work folder and start what writes: the recording, the event log, the destinations."""
+    def _begin(self, stack: ExitStack, started_at: datetime, encoder: Encoder) -> tuple[WorkFolder, Outputs]:
+        """Make the work folder and start what writes: the event log, the recording, the destinations."""
         plan = self._plan
         work = self._work = self._archive.begin(plan.title, started_at, plan.context)
         try:
             self.emit.open(work.events)
             stack.callback(self.emit.close)
-            self._recording = Recording(
+            outputs = self._outputs = Outputs(
                 work.program,
                 encoder.templates,
                 clock=self._clock,
+                emit=self.emit,
                 on_failure=self._fail,
-                fragment_s=plan.recording.fragment_s,
-                sync_s=plan.recording.sync_s,
+                settings=plan.recording,
+                targets=plan.targets,
+                more=plan.sinks,
             )
         except (LiputError, OSError):
             self._archive.discard(work)
             raise
-        stack.callback(self._recording.close)
-        stack.callback(self._stop_destinations)
-        for target in plan.targets:
-            destination = LiveDestination(
-                target.name,
-                target.url.reveal(),
-                templates=encoder.templates,
-                emit=self.emit,
-                clock=self._clock,
-                ca_file=target.ca_file,
-            )
-            self._destinations.append(destination)
-            destination.start()
-        return work
+        stack.callback(outputs.close)
+        return work, outputs
 
     def _end_by_duration(self) -> None:
         if self._plan.duration_s is not None:
@@ -273,6 +250,7 @@ class Session:
     def _run_tracks(
         self,
         encoder: Encoder,
+        outputs: Outputs,
         video_format: VideoFormat,
         video: Reader[Frame],
         audio: Reader[AudioBlock] | None,
@@ -287,7 +265,7 @@ class Session:
             self._timeline,
             source_rate=video_format.rate,
             program_rate=min(plan.profile.fps, video_format.rate),
-            put=self._put,
+            put=outputs.put,
             emit=self.emit,
         )
         runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._run_video(first))]
@@ -298,7 +276,7 @@ class Session:
                 self._timeline,
                 name=plan.audio.name,
                 channels=plan.profile.audio_channels,
-                put=self._put,
+                put=outputs.put,
                 emit=self.emit,
             )
             runs.append((Track.AUDIO, self._audio.run))
@@ -353,12 +331,6 @@ class Session:
         finally:
             self._plan.pace.finish(str(track))
 
-    def _put(self, packet: EncodedPacket) -> None:
-        if self._recording:
-            self._recording.put(packet)
-        for destination in self._destinations:
-            destination.put(packet)
-
     def _report_drops(self, *, final: bool = False) -> None:
         dropped, now_ns = self._dropped(), self._clock.now_ns()
         if dropped > self._drops_reported and (final or now_ns > self._drops_reported_ns + DROP_EVENT_NS):
@@ -377,17 +349,6 @@ class Session:
         kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
-
-    def _stop_destinations(self) -> None:
-        """Stop all at once, so that a hung one costs the others nothing."""
-        threads = [
-            threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{index}")
-            for index, destination in enumerate(self._destinations)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
     def _seal(self, work: WorkFolder) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""

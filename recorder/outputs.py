@@ -1,0 +1,115 @@
+"""Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from av.stream import Stream
+
+from config.events import Emit
+from config.schema import Recording as RecordingSettings
+from config.secrets import StreamTarget
+from devices.clock import Clock
+from recorder.live.destination import LiveDestination
+from recorder.packet import EncodedPacket, Track
+from recorder.recording import OnDisk, OnFailure, Recording
+from recorder.status import DestinationLine
+
+STOP_LIVE_S = 4.0
+
+type Templates = Mapping[Track, Stream]
+
+
+class Sink(Protocol):
+    """Takes packets. `put` comes from the encoding threads and must return at once, whatever its far end does."""
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Take a packet."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was taken, within a few seconds."""
+        ...
+
+
+type MakeSink = Callable[[Templates], Sink]
+
+
+class Outputs:
+    """The sinks of one session. They copy the encoder's templates: close them before it."""
+
+    def __init__(
+        self,
+        path: Path,
+        templates: Templates,
+        *,
+        clock: Clock,
+        emit: Emit,
+        on_failure: OnFailure,
+        settings: RecordingSettings,
+        targets: Sequence[StreamTarget] = (),
+        more: Sequence[MakeSink] = (),
+    ) -> None:
+        """Start the recording into `path`, and a connection to each of `targets`; raises StorageErrors."""
+        self._recording = Recording(
+            path,
+            templates,
+            clock=clock,
+            on_failure=on_failure,
+            fragment_s=settings.fragment_s,
+            sync_s=settings.sync_s,
+        )
+        self._destinations = [
+            LiveDestination(
+                target.name,
+                target.url.reveal(),
+                templates=templates,
+                emit=emit,
+                clock=clock,
+                ca_file=target.ca_file,
+            )
+            for target in targets
+        ]
+        for destination in self._destinations:
+            destination.start()
+        self._sinks: list[Sink] = [self._recording, *(make(templates) for make in more)]
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What is safely in the recording's file."""
+        return self._recording.on_disk
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to every sink, the recording first."""
+        for sink in self._sinks:
+            sink.put(packet)
+        for destination in self._destinations:
+            destination.put(packet)
+
+    def destination_lines(self) -> list[DestinationLine]:
+        """Return how each live destination is."""
+        statuses = [destination.status() for destination in self._destinations]
+        return [
+            DestinationLine(
+                name=status.name,
+                state=status.state,
+                reason=status.reason,
+                dropped=status.dropped,
+                reconnects=status.reconnects,
+            )
+            for status in statuses
+        ]
+
+    def close(self) -> None:
+        """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing."""
+        closers = [
+            threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{destination.name}")
+            for destination in self._destinations
+        ]
+        for closer in closers:
+            closer.start()
+        for sink in self._sinks:
+            sink.close()
+        for closer in closers:
+            closer.join()
