@@ -1,7 +1,6 @@
 """Where settings are found, and loading them."""
 
 import os
-from importlib import resources
 from pathlib import Path
 
 import platformdirs
@@ -65,4 +64,6 @@ def _text(file: Path) -> str:
 
 def default_text() -> str:
     """Return the commented reference file, whose values are the defaults."""
+    from importlib import resources  # 15 ms that only this command needs
+
     return resources.files("config").joinpath("default.toml").read_text(encoding="utf-8")

@@ -154,6 +154,14 @@ def test_the_session_looks_alive() -> None:
     assert all(np.abs(now - before).mean() > 1 for before, now in pairwise(speaker))
     changes = [np.abs(now - before).mean() > 1 for before, now in pairwise(text)]
     assert [second + 1 for second, changed in enumerate(changes) if changed] == [4, 8, 12, 16]
+    assert len({luma[20:200, 20:200].tobytes() for luma in lumas}) == len(SLIDES)
+
+
+def test_the_speakers_camera_has_a_little_noise() -> None:
+    painter = Painter(1280, 720, Fraction(30))
+    walls = [plane_views(painter.draw(number))[0][60:120, 900:960].astype(int) for number in range(20)]
+    for before, now in pairwise(walls):
+        assert 0.5 < np.abs(now - before).mean() < 2.5
 
 
 def test_it_can_hang() -> None:
