@@ -14,6 +14,10 @@ from config.schema import Settings
 from config.secrets import keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
 
+_config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
+)
+
 
 @click.group(name="config")
 def config_command() -> None:
@@ -21,11 +25,11 @@ def config_command() -> None:
 
 
 @config_command.command()
+@_config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-@click.pass_context
-def show(ctx: click.Context, *, as_json: bool) -> None:
+def show(config_file: Path | None, *, as_json: bool) -> None:
     """Show the settings in force, and where each one comes from. Keys are never shown."""
-    settings = load_settings(_chosen_file(ctx))
+    settings = load_settings(config_file)
     if as_json:
         click.echo(json.dumps(_document(settings), indent=2, ensure_ascii=False))
     else:
@@ -34,12 +38,12 @@ def show(ctx: click.Context, *, as_json: bool) -> None:
 
 @config_command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
+@_config_option
 @click.pass_context
-def check(ctx: click.Context, file: Path | None) -> None:
+def check(ctx: click.Context, file: Path | None, config_file: Path | None) -> None:
     """Check FILE, or the settings in force, and the keys they need; one line for each problem, exit status 2."""
-    file = file or _chosen_file(ctx)
     try:
-        settings = load_settings(file)
+        settings = load_settings(file or config_file)
     except SettingsError as error:
         problems = list(error.message.splitlines())
     else:
@@ -51,10 +55,10 @@ def check(ctx: click.Context, file: Path | None) -> None:
 
 
 @config_command.command()
-@click.pass_context
-def path(ctx: click.Context) -> None:
+@_config_option
+def path(config_file: Path | None) -> None:
     """Print the settings file in force, or where this user's would be."""
-    file = find_file(_chosen_file(ctx))
+    file = find_file(config_file)
     if file is None:
         click.echo("no settings file: the defaults hold; this user's would be", err=True)
     click.echo(file or user_file())
@@ -64,11 +68,6 @@ def path(ctx: click.Context) -> None:
 def default() -> None:
     """Print the commented reference file, to start one from."""
     click.echo(default_text(), nl=False)
-
-
-def _chosen_file(ctx: click.Context) -> Path | None:
-    """Return what `liput --config FILE` named: the main command keeps it as the context's object."""
-    return ctx.find_object(Path)
 
 
 def _missing_things(settings: Settings) -> Iterator[str]:

@@ -43,7 +43,8 @@ def file(home: Path) -> Path:
 
 
 def run(*arguments: str, config: Path | None = None) -> Result:
-    return CliRunner().invoke(config_command, arguments, obj=config)
+    chosen = () if config is None else ("--config", str(config))
+    return CliRunner().invoke(config_command, [*arguments, *chosen])
 
 
 def test_show_prints_a_settings_file_with_where_each_value_comes_from(file: Path) -> None:
