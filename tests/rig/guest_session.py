@@ -88,6 +88,7 @@ class GuestSession:
             Path(chosen).mkdir(parents=True, exist_ok=True)
         self.artifacts = Path(tempfile.mkdtemp(prefix="liput-vm-", dir=chosen))
         self._keep = bool(chosen)
+        self._told = False  # how the guest ended, if it did before its time
         self._problem = ""  # why no machine could be started
         self._machine: subprocess.Popen[bytes] | None = None
         self._outcomes: dict[str, Outcome] = {}
@@ -155,8 +156,12 @@ class GuestSession:
 
     def _not_run(self, status: int) -> str:
         """Say why there is no result: what was printed last, and the console if the kernel said anything."""
+        what = f"the guest ended with status {status} before this test had run to its end"
+        if self._told:
+            return f"{what}: see the first test of which this is said"
+        self._told = True
         printed = (self.artifacts / OUTPUT).read_text(errors="replace").splitlines()
-        last = [f"the guest ended with status {status} before this test had run to its end", *printed[-LINES_SHOWN:]]
+        last = [what, *printed[-LINES_SHOWN:]]
         console = self.artifacts / "console.log"
         if status in (TIMED_OUT, NEVER_REPORTED) and console.exists():
             last += ["-- console:", *console.read_text(errors="replace").splitlines()[-LINES_SHOWN:]]
