@@ -18,9 +18,12 @@ from devices.model import Device
 
 _START_S = 10.0
 """How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
+_FIRST_WAIT_S = 0.1
+"""How long one look for the first block may take."""
 _PLUGIN_INPUTS = {
     "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
-    "dsnoop", "front", "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
+    "dsnoop", "default", "spdif", "iec958", "hdmi", "front",
+    "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
 }  # fmt: skip
 """Names that ALSA's plugins bring along, each another way to one of the cards."""
 
@@ -42,9 +45,13 @@ class SoundSource:
         self.overflows = 0
         self._child: SoundChild | None = None
         self._resampler: Resampler | None = None
+        self._first: AudioBlock | None = None
 
     def open(self) -> None:
-        """Start the child and wait until the input runs; raises a DeviceError."""
+        """Start the child and wait until sound flows; raises a DeviceError, DeviceLost when none comes.
+
+        A session that began before its sound did would begin with a hole in it.
+        """
         child = SoundChild(Request(self._input, self.channels, SAMPLE_RATE))
         try:
             answer = child.answer(_START_S)
@@ -57,11 +64,19 @@ class SoundSource:
         self.channels = answer.channels
         if answer.rate != SAMPLE_RATE:
             self._resampler = Resampler(answer.rate, answer.channels)
+        deadline = time.monotonic() + _START_S
+        while self._first is None:
+            self._first = self.read(_FIRST_WAIT_S)
+            if time.monotonic() > deadline:
+                raise holders.lost(self.name, self._input)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""
         if self._child is None:
             raise holders.lost(self.name, self._input)
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         deadline = time.monotonic() + timeout_s
         while True:
             received = self._child.block(self.channels, deadline)

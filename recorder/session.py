@@ -156,12 +156,12 @@ class Session:
 
     def _open_sources(self, stack: ExitStack) -> VideoFormat:
         plan = self._plan
-        stack.callback(plan.video.close)
-        video_format = plan.video.open()
+        # Sound first: it runs when the first picture comes, which is where the session begins.
         if plan.audio:
             stack.callback(plan.audio.close)
             plan.audio.open()
-        return video_format
+        stack.callback(plan.video.close)
+        return plan.video.open()
 
     def _open_encoder(self, stack: ExitStack, video_format: VideoFormat) -> Encoder:
         profile = self._plan.profile
@@ -371,10 +371,12 @@ class Session:
                 degraded=self.emit.degraded,
             )
         self._state = SessionState.SEALED
+        # What sealing itself found wrong with the media stands in the package only.
+        sealed = package.recording
         return SessionResult(
             state=self._state,
             package=package.path,
             duration_s=package.duration_s,
-            frames=self._video.counts.frames if self._video else 0,
-            degraded=self.emit.degraded,
+            frames=sealed.frames if sealed else 0,
+            degraded=list(sealed.degraded) if sealed else self.emit.degraded,
         )
