@@ -1,0 +1,63 @@
+"""`./run prove AREA`: long proofs, whose figures are kept as dated JSON in docs/proofs/.
+
+CI runs a seeded sample of each (tests/proofs/test_samples.py).
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from tests.proofs import kill, minute, sync
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "proofs"
+
+type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
+
+AREAS: dict[str, tuple[Proof, str]] = {
+    "kill": (kill.prove, "kill -9 of everything at random moments: what is left plays, and how much is missing"),
+    "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
+    "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
+}
+
+
+def main() -> int:
+    """Run one proof, write its figures, and return 0 when it holds."""
+    areas = "\n".join(f"  {name:8} {text}" for name, (_, text) in AREAS.items())
+    parser = argparse.ArgumentParser(
+        prog="./run prove", description=f"Areas:\n{areas}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("area", choices=AREAS)
+    parser.add_argument("--count", type=int, default=20, help="repetitions, where the proof repeats")
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
+    parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
+    arguments = parser.parse_args()
+    began = datetime.now().astimezone()
+    figures = AREAS[arguments.area][0](arguments)
+    result = {
+        "area": arguments.area,
+        "command": f"./run prove {' '.join(sys.argv[1:])}",
+        "seed": arguments.seed,
+        "at": began.isoformat(timespec="seconds"),
+        "commit": subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
+        **figures,
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    path = FOLDER / f"{began:%Y-%m-%d}-{arguments.area}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
+    print(f"{'holds' if result['holds'] else 'DOES NOT HOLD'}; figures in {path.relative_to(ROOT)}")
+    return 0 if result["holds"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

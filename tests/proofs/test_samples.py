@@ -1,0 +1,27 @@
+"""A seeded sample of each long proof; `./run prove AREA` runs the whole."""
+
+import pytest
+
+from tests.proofs import kill, minute, sync
+
+SEED = 20261125
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_costs_at_most_a_second() -> None:
+    figures = kill.run(3, SEED, "720p30")
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
+    figures = minute.run(6, "720p30")
+    assert figures["holds"], figures
+    assert figures["frames_at_the_server"] == figures["frames_expected"], figures
+
+
+@pytest.mark.slow
+def test_sound_and_picture_stay_together() -> None:
+    figures = sync.run(60, "240p15")
+    assert figures["holds"], figures
