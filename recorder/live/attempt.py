@@ -6,9 +6,13 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import msgspec
+from av.audio.stream import AudioStream
+from av.error import FFmpegError
 from av.stream import Stream
+from av.video.stream import VideoStream
 
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed
@@ -96,7 +100,8 @@ class Attempt:
         self._over = False
         self._outbound = bytearray()
         self._in_flight: deque[EncodedPacket] = deque()
-        self._step = "start"
+        self.step = "start"
+        """What the child said it does (recorder.live.protocol), or start or live."""
         self._moved_ns = clock.now_ns()
         self._live_ns: int | None = None
         self.sent_s: float | None = None
@@ -112,8 +117,7 @@ class Attempt:
         try:
             self._outbound += self._request()
             while outcome is None:
-                self._refill()
-                outcome = self._exchange(child) or self._judge()
+                outcome = self._refill() or self._exchange(child) or self._judge()
                 self._on_turn()
         finally:
             child.end(self._deadlines.end_s if self._over else 0.0)
@@ -133,14 +137,25 @@ class Attempt:
             parent=os.getpid(),
             io_timeout_s=self._deadlines.stall_s,
             ca_file=str(self._ca_file) if self._ca_file else None,
+            **_rates(self._templates),
         )
         return msgspec.json.encode(request) + b"\n"
 
-    def _refill(self) -> None:
+    def _refill(self) -> Outcome | None:
+        """Fill up the bytes for the child; what libav will not pack ends the attempt."""
+        try:
+            self._pack()
+        except FFmpegError as error:
+            last = self._in_flight[-1] if self._in_flight else None
+            what = f"the {last.track} of {last.dts_s:.3f} s" if last else "the first packet"
+            return Outcome(Reason.FAILED, f"packing {what}: {error.strerror}", self._live_s())
+        return None
+
+    def _pack(self) -> None:
         """Move packets from the queue into the bytes for the child, as far as the child takes them."""
         if self._feed is None:
             start = self._queue.start(at_newest=self._at_newest)
-            self._moved_ns = self._clock.now_ns() if start is None and self._step == "load" else self._moved_ns
+            self._moved_ns = self._clock.now_ns() if start is None and self.step == "load" else self._moved_ns
             self._feed = FlvFeed(self._templates, start) if start else None
         while self._feed and not self._finished and len(self._outbound) < PIPE_BYTES:
             packet = self._queue.take()
@@ -172,9 +187,9 @@ class Attempt:
         self._moved_ns = self._clock.now_ns()
         match report:
             case Entered(step):
-                self._step = step
+                self.step = step
             case Live():
-                self._step, self._live_ns = "live", self._moved_ns
+                self.step, self._live_ns = "live", self._moved_ns
                 self._on_live()
             case Sent(dts_s):
                 self._acknowledge(dts_s)
@@ -200,15 +215,31 @@ class Attempt:
         if self._ending.event.is_set() and (self._live_ns is None or now_ns >= self._ending.deadline_ns):
             return Outcome(None, "", self._live_s())
         limit_s = {"start": self._deadlines.start_s, "live": self._deadlines.stall_s}.get(
-            self._step, self._deadlines.step_s
+            self.step, self._deadlines.step_s
         )
         if (now_ns - self._moved_ns) / NANOSECONDS < limit_s:
             return None
         if self._live_ns is None:
-            return Outcome(*_TOO_LATE.get(self._step, (Reason.TIMEOUT, "")))
+            return Outcome(*_TOO_LATE.get(self.step, (Reason.TIMEOUT, "")))
         if self._outbound:
             return Outcome(Reason.STALLED, "", self._live_s())
         return None
 
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS
+
+
+class _Rates(TypedDict, total=False):
+    frame_rate: str
+    sample_rate: int
+
+
+def _rates(templates: Mapping[Track, Stream]) -> _Rates:
+    """Return what a Request says of the tracks."""
+    rates = _Rates()
+    for template in templates.values():
+        if isinstance(template, VideoStream) and template.codec_context.framerate:
+            rates["frame_rate"] = str(template.codec_context.framerate)
+        elif isinstance(template, AudioStream):
+            rates["sample_rate"] = template.codec_context.sample_rate
+    return rates

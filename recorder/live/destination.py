@@ -130,7 +130,7 @@ class LiveDestination:
         self._finish()
 
     def _try_once(self) -> Outcome:
-        self._attempt = Attempt(
+        attempt = self._attempt = Attempt(
             self._url,
             self._queue,
             self._templates,
@@ -143,9 +143,9 @@ class LiveDestination:
             deadlines=self._deadlines,
         )
         try:
-            return self._attempt.run()
+            return attempt.run()
         except Exception as error:  # whatever it is, the recording goes on and the next attempt may work
-            return Outcome(Reason.FAILED, type(error).__name__)
+            return Outcome(Reason.FAILED, f"{attempt.step}: {type(error).__name__}")
 
     def _is_live(self) -> None:
         self._times_live += 1

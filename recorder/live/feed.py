@@ -1,5 +1,6 @@
 """Packets into an FLV byte stream in memory, for one connection attempt."""
 
+from collections import deque
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -29,7 +30,7 @@ class _Buffer:
 class FlvFeed:
     """An FLV muxer whose time 0 is the decoding time of `start`, a video keyframe.
 
-    What was encoded for earlier than that is left out.
+    What was encoded for earlier than that is left out. Tracks may come in any order to each other.
     """
 
     def __init__(self, templates: Mapping[Track, Stream], start: EncodedPacket) -> None:
@@ -37,6 +38,8 @@ class FlvFeed:
         self._start = start.dts * start.time_base
         self.start_s = start.dts_s
         self._shifts: dict[Fraction, int] = {}
+        self._early: deque[EncodedPacket] = deque()
+        self._has_begun = False
         self._muxer = av.open(self._buffer, "w", format="flv", options=_OPTIONS)
         self._streams = {track: self._muxer.add_stream_from_template(template) for track, template in templates.items()}
 
@@ -46,21 +49,33 @@ class FlvFeed:
         return self._buffer.data
 
     def add(self, packet: EncodedPacket) -> None:
-        """Mux one packet."""
-        stream = self._streams.get(packet.track)
-        shift = self._shift(packet.time_base)
-        if stream is None or packet.dts < shift:
+        """Mux one packet; sound waits for the first picture.
+
+        Encoders hand pictures out later than sound, on a busy PC by more than the muxer waits for them. It would
+        begin with sound then, and to this muxer whatever is earlier than what it began with is an error.
+        """
+        if packet.track not in self._streams or packet.dts < self._shift(packet.time_base):
             return
-        out = av.Packet(packet.data)
-        out.stream = stream
-        out.time_base = packet.time_base
-        out.pts, out.dts, out.duration = packet.pts - shift, packet.dts - shift, packet.duration
-        out.is_keyframe = packet.is_keyframe
-        self._muxer.mux(out)
+        if self._has_begun or packet.track is Track.VIDEO:
+            self._has_begun = True
+            self._mux(packet)
+            while self._early:
+                self._mux(self._early.popleft())
+        else:
+            self._early.append(packet)
 
     def finish(self) -> None:
         """End the stream; its last bytes are in `data` then."""
         self._muxer.close()
+
+    def _mux(self, packet: EncodedPacket) -> None:
+        shift = self._shift(packet.time_base)
+        out = av.Packet(packet.data)
+        out.stream = self._streams[packet.track]
+        out.time_base = packet.time_base
+        out.pts, out.dts, out.duration = packet.pts - shift, packet.dts - shift, packet.duration
+        out.is_keyframe = packet.is_keyframe
+        self._muxer.mux(out)
 
     def _shift(self, time_base: Fraction) -> int:
         if time_base not in self._shifts:

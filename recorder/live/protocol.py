@@ -10,7 +10,11 @@ from recorder.live.reason import Reason
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Whom to stream to; `parent` is the process id that the child must not outlive."""
+    """Whom to stream to, and what; `parent` is the process id that the child must not outlive.
+
+    `frame_rate` (a fraction as text, such as 30000/1001) and `sample_rate` (Hz) are told because the first bytes of
+    an FLV stream do not tell them truly.
+    """
 
     server: str
     application: str
@@ -22,6 +26,8 @@ class Request(msgspec.Struct, frozen=True):
     parent: int
     io_timeout_s: float
     ca_file: str | None = None
+    frame_rate: str | None = None
+    sample_rate: int | None = None
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):

@@ -1,7 +1,8 @@
 """The child's work: FLV from standard input to an RTMP server, each failure with its reason.
 
 libavformat reports most failures of RTMP as "Input/output error"; its log tells how far it had come, and those steps
-tell failures apart. Nothing of the log is passed on but what the server itself said, redacted.
+tell failures apart. Nothing of the log is passed on but what the server itself said and, where the fault is this
+PC's own, the last error; both redacted.
 """
 
 import errno
@@ -10,11 +11,14 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from fractions import Fraction
 
 import av
 import av.logging
+from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
@@ -22,8 +26,13 @@ from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import redact
 
 SENT_EVERY_S = 0.25
+LONGEST_DETAIL = 200
+"""Characters of libav's or a server's own words that are passed on."""
 NOTSENT_LOWAT = 131_072
 """Bytes the kernel may hold unsent: more would only hide from the destination's queue that the link is slow."""
+
+SOURCE_OPTIONS = {"probesize": "32", "fpsprobesize": "0"}
+"""Read no further than the first picture, whatever its size and whenever the rest comes."""
 
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _STEPS = (
@@ -49,6 +58,7 @@ class Journal(logging.Handler):
         self.step = "load"
         self.blocking_since = time.monotonic()
         self.server_said = ""
+        self.last_error = ""
         self.not_trusted = False
         self.not_resolved = False
 
@@ -65,7 +75,9 @@ class Journal(logging.Handler):
             if line.startswith(beginning):
                 self.enter(step)
         if line.startswith(_SERVER_SAYS):
-            self.server_said = redact(line.removeprefix(_SERVER_SAYS).strip(), self._secrets)[:200]
+            self.server_said = redact(line.removeprefix(_SERVER_SAYS).strip(), self._secrets)[:LONGEST_DETAIL]
+        if record.levelno >= logging.ERROR:
+            self.last_error = redact(line.strip(), self._secrets)[:LONGEST_DETAIL]
         self.not_trusted = self.not_trusted or any(words in line for words in _NOT_TRUSTED)
         self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
 
@@ -78,6 +90,7 @@ def publish(request: Request, report: Callable[[Report], None]) -> Report:
     logger.setLevel(1)
     logger.propagate = False
     av.logging.set_skip_repeated(False)
+    av.logging.set_level(av.logging.ERROR)
     try:
         _copy(request, journal, report)
     except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
@@ -86,10 +99,9 @@ def publish(request: Request, report: Callable[[Report], None]) -> Report:
 
 
 def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) -> None:
-    source = av.open("pipe:0", format="flv", options={"probesize": "65536", "fpsprobesize": "0"})
+    source = av.open("pipe:0", format="flv", options=SOURCE_OPTIONS)
     sink = _open_sink(request)
-    for stream in source.streams:
-        sink.add_stream_from_template(stream)
+    add_streams(source, sink, request)
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
     av.logging.set_level(av.logging.ERROR)
@@ -97,6 +109,20 @@ def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) 
     journal.enter("live")
     report(Sent(_copy_packets(source, sink, journal, report)))
     sink.close()
+
+
+def add_streams(source: InputContainer, sink: OutputContainer, request: Request) -> None:
+    """Announce to `sink` what is in `source`, with the rates of the request.
+
+    What was read of `source` gives the picture's size, but units of time for a frame rate, and 44,100 for every
+    sound; either would be told to the server.
+    """
+    for stream in source.streams:
+        copy = sink.add_stream_from_template(stream)
+        if isinstance(copy, VideoStream) and request.frame_rate:
+            copy.codec_context.framerate = Fraction(request.frame_rate)
+        elif isinstance(copy, AudioStream) and request.sample_rate:
+            copy.codec_context.sample_rate = request.sample_rate
 
 
 def _copy_packets(
@@ -170,10 +196,14 @@ def _failure(error: Exception, journal: Journal, request: Request) -> Failed:
     waited_s = time.monotonic() - journal.blocking_since
     if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
         return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
-    return Failed(*_reason_by_step(error, journal.step, request))
+    blamed = _reason_by_step(error, journal.step, request)
+    return Failed(*blamed) if blamed else Failed(Reason.FAILED, _own_fault(error, journal))
 
 
-def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reason, str]:
+def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reason, str] | None:
+    """Return what a failure in `step` means where the network or the server is to blame, or None."""
+    if isinstance(error, ValueError | LookupError) and step in {"publish", "live"}:
+        return None  # connected, and libav refuses what it is given
     number = error.errno if isinstance(error, OSError) and error.errno else 0
     if step == "connect" or (step == "secure" and not request.secure):
         if isinstance(error, ConnectionRefusedError):
@@ -185,4 +215,10 @@ def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reas
         "application": (Reason.REJECTED, "when the application was named"),
         "publish": (Reason.REJECTED, "when the key was given"),
         "live": (Reason.CLOSED, ""),
-    }.get(step, (Reason.FAILED, type(error).__name__))
+    }.get(step)
+
+
+def _own_fault(error: Exception, journal: Journal) -> str:
+    """Say in which step what went wrong, for whoever is to mend it."""
+    said = journal.last_error or (error.strerror if isinstance(error, FFmpegError) else "") or type(error).__name__
+    return f"{journal.step}: {said}"

@@ -1,6 +1,6 @@
 """A stand-in for the session's encoder: real H.264 and AAC packets of a small moving picture, as fast as asked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 import av
@@ -81,3 +81,8 @@ class SmallEncoder:
                 TIME_BASES[track],
                 packet.is_keyframe,
             )
+
+
+def late_pictures(packets: Iterable[EncodedPacket], lag_s: float) -> list[EncodedPacket]:
+    """Return `packets` in the order in which a busy PC encodes them: pictures `lag_s` seconds after their sound."""
+    return sorted(packets, key=lambda packet: packet.dts_s + (lag_s if packet.track is Track.VIDEO else 0.0))

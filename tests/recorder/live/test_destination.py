@@ -14,7 +14,8 @@ from config.errors import UsageError
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
-from tests.support.encoded import SmallEncoder
+from recorder.packet import Track
+from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.live import Events, Pump, count, decode, first_frame
 from tests.support.nginx_rtmp import NginxRtmp, wait_for
 from tests.support.tls_front import TlsFront
@@ -77,6 +78,33 @@ def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEnc
     assert first_frame(recording) == (0.0, True)
     assert destination.status().dropped == 0
     assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+def test_pictures_may_come_long_after_their_sound(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    packets = [packet for _ in range(120) for packet in encoder.next()] + encoder.flush()
+    with running(server.url("good"), encoder, events) as destination:
+        for packet in late_pictures((packet for packet in packets if packet.dts_s >= 1), lag_s=1.5):
+            destination.put(packet)
+        wait_for(lambda: is_live(destination))
+    assert events.reasons() == []
+    [recording] = server.recordings()
+    decode(recording)
+    assert count(recording) == {
+        track.value: sum(packet.track is track and packet.dts_s >= 1 for packet in packets) for track in Track
+    }
+
+
+def test_what_cannot_be_packed_is_named_and_tried_again(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    first, second, third = (encoder.next()[0] for _ in range(3))
+    with running(server.url("good"), encoder, events) as destination:
+        for packet in (first, third, second):
+            destination.put(packet)
+        wait_for(lambda: destination.status().reason == "failed")
+        assert "packing the video of 0.033 s: Invalid argument" in (destination.status().message or "")
+        with Pump(encoder, destination):
+            wait_for(lambda: is_live(destination))
 
 
 @pytest.mark.parametrize(

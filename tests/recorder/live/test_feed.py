@@ -6,7 +6,7 @@ import pytest
 
 from recorder.live.feed import FlvFeed
 from recorder.packet import EncodedPacket, Track
-from tests.support.encoded import SmallEncoder
+from tests.support.encoded import SmallEncoder, late_pictures
 
 
 def packets_of(flv: bytes) -> dict[str, list[tuple[float, bool]]]:
@@ -46,6 +46,21 @@ def test_every_packet_comes_out_before_the_next_goes_in(encoder: SmallEncoder) -
         feed.add(packet)
     assert len(feed.data) > sum(len(packet.data) for packet in packets) * 0.9
     feed.finish()
+
+
+@pytest.mark.parametrize("lag_s", [0.9, 1.1, 3.0])
+def test_pictures_may_come_long_after_their_sound(encoder: SmallEncoder, lag_s: float) -> None:
+    packets = encoded(encoder, 150)
+    keyframe = next(p for p in packets if p.track is Track.VIDEO and p.dts_s == 1)
+    # No sound begins just when the keyframe does, so the first sound is later than the first picture.
+    assert all(p.dts_s != keyframe.dts_s for p in packets if p.track is Track.AUDIO)
+    feed = FlvFeed(encoder.templates, keyframe)
+    for packet in late_pictures(packets, lag_s):
+        feed.add(packet)
+    feed.finish()
+    found = packets_of(bytes(feed.data))
+    assert [round(dts * 30) for dts, _ in found["video"]] == list(range(120))
+    assert len(found["audio"]) == sum(p.track is Track.AUDIO and p.dts_s > 1 for p in packets)
 
 
 def test_a_track_nobody_announced_is_left_out(encoder: SmallEncoder) -> None:

@@ -1,11 +1,22 @@
 import errno
+import io
 import logging
+import struct
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import msgspec
+import numpy as np
 import pytest
+from av.error import ArgumentError
 
-from recorder.live.protocol import Entered, Live, Report, Request
-from recorder.live.publish import Journal, _failure
+from capture.source import Matrix
+from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.live.attempt import _rates
+from recorder.live.feed import FlvFeed
+from recorder.live.protocol import Entered, Failed, Live, Report, Request
+from recorder.live.publish import SOURCE_OPTIONS, Journal, _failure, add_streams
 from recorder.live.reason import Reason, sentence
 from recorder.live.trust import trusted_authorities
 from recorder.live.url import REDACTED, parse_live_url
@@ -62,6 +73,7 @@ IO_ERROR = OSError(errno.EIO, "Input/output error")
         ),
         ([TCP, UP, HELLO, APP, PUBLISH, f"Server error: no such stream {KEY}"], IO_ERROR, Reason.REJECTED),
         ([], IO_ERROR, Reason.FAILED),
+        ([TCP, UP, HELLO, APP, PUBLISH], ArgumentError(errno.EINVAL, ""), Reason.FAILED),
     ],
 )
 def test_the_reason_follows_from_how_far_it_came_and_holds_no_secret(
@@ -85,6 +97,47 @@ def test_a_live_stream_is_closed_or_stalls() -> None:
     assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request()).reason is Reason.CLOSED
     read.blocking_since -= 7.9
     assert _failure(IO_ERROR, read, request()).reason is Reason.STALLED
+
+
+@pytest.mark.parametrize(
+    ("lines", "live", "step"),
+    [([], False, "load"), ([TCP, UP, HELLO, APP, PUBLISH], False, "publish"), ([], True, "live")],
+)
+def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], live: bool, step: str) -> None:
+    read, _ = journal(*lines)
+    if live:
+        read.enter("live")
+    error = ArgumentError(errno.EINVAL, "Invalid argument")
+    assert _failure(error, read, request()) == Failed(Reason.FAILED, f"{step}: Invalid argument")
+    read.handle(logging.LogRecord("libav.flv", logging.ERROR, "", 0, f"no dimensions for live/{KEY}\n", None, None))
+    assert _failure(error, read, request()) == Failed(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
+
+
+def test_what_is_announced_depends_neither_on_the_first_pictures_size_nor_on_when_sound_comes(tmp_path: Path) -> None:
+    video = VideoSettings(640, 360, Fraction(30_000, 1001), Matrix.BT709, bit_rate=40_000_000, max_rate=40_000_000)
+    encoder = Encoder(video, AudioSettings(channels=2, bit_rate=128_000))
+    random = np.random.default_rng(1)
+    pictures = []
+    for number in range(45):
+        noise = av.VideoFrame.from_ndarray(random.integers(16, 235, (540, 640), dtype=np.uint8), format="yuv420p")
+        pictures += encoder.encode_video(noise, number * 3003)
+    sound = encoder.encode_audio(np.zeros((48_000, 2), np.int16), 0)
+    feed = FlvFeed(encoder.templates, pictures[0])
+    for packet in pictures + sound:
+        feed.add(packet)
+    assert len(pictures[0].data) > 65_536
+    announced = msgspec.structs.replace(request(), **_rates(encoder.templates))
+    with (
+        av.open(io.BytesIO(bytes(feed.data)), "r", format="flv", options=SOURCE_OPTIONS) as source,
+        av.open(str(tmp_path / "out.flv"), "w", format="flv") as sink,
+    ):
+        add_streams(source, sink, announced)
+        sink.start_encoding()
+    told = (tmp_path / "out.flv").read_bytes()
+    for name, value in {"width": 640, "height": 360, "framerate": 30_000 / 1001, "audiosamplerate": 48_000}.items():
+        assert name.encode() + b"\0" + struct.pack(">d", value) in told, name
+    feed.finish()
+    encoder.close()
 
 
 def test_each_step_is_reported_as_it_is_entered() -> None:
