@@ -97,7 +97,7 @@ class Session:
             frames=frames,
             dropped=self._dropped(),
             repeated=self._video.counts.repeated if self._video else 0,
-            fps=round(self._rate.update(self._clock.now_ns() / NANOSECONDS, frames), 2),
+            fps=round(self._rate.per_second, 2),
             levels_dbfs=[round(level, 1) for level in self._audio.levels_dbfs] if self._audio else [],
             disk_left_s=self._disk_left_s(on_disk),
             destinations=self._outputs.destination_lines() if self._outputs else [],
@@ -288,6 +288,7 @@ class Session:
         while any(thread.is_alive() for thread in threads):
             for thread in threads:
                 thread.join(WATCH_S / len(threads))
+            self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
             self._report_drops()
         # Nobody takes from the readers any more: what they drop from here on is not missing.
         self._stop_sources.set()

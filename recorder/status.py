@@ -54,16 +54,17 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class RateMeter:
-    """Frames a second over the last few status lines; fed with a growing count and the time it was read at."""
+    """Frames a second over the last WINDOW_S; fed with a growing count and the time it was read at."""
 
     WINDOW_S = 3.0
 
     def __init__(self) -> None:
+        self.per_second = 0.0
         self._readings: list[tuple[float, int]] = []
 
-    def update(self, at_s: float, count: int) -> float:
-        """Take a reading and return the rate since the oldest one of the window; 0 for the first."""
+    def update(self, at_s: float, count: int) -> None:
+        """Take a reading."""
         self._readings = [reading for reading in self._readings if reading[0] > at_s - self.WINDOW_S]
         self._readings.append((at_s, count))
         (first_s, first), (last_s, last) = self._readings[0], self._readings[-1]
-        return (last - first) / (last_s - first_s) if last_s > first_s else 0.0
+        self.per_second = (last - first) / (last_s - first_s) if last_s > first_s else 0.0
