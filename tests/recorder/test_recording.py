@@ -8,6 +8,7 @@ import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from capture.source import Matrix
 from config.errors import LiputError, StorageFull, StorageUnwritable
 from devices.clock import SystemClock
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
-from recorder.packet import Track
+from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording, storage_error
 from tests.support import media
 from tests.support.waiting import wait_until
@@ -25,11 +26,15 @@ from tests.support.waiting import wait_until
 RATE = Fraction(30)
 
 
+class PutsPackets(Protocol):
+    def put(self, packet: EncodedPacket) -> None: ...
+
+
 def encoder() -> Encoder:
     return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
 
 
-def feed(encoder: Encoder, recording: Recording, first: int, count: int) -> None:
+def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> None:
     """Feed pictures `first` to `first + count`: white in the first tenth of each second, with a beep beside it."""
     for number in range(first, first + count):
         frame = av.VideoFrame(320, 180, "yuv420p")
@@ -98,6 +103,30 @@ def test_flash_and_beep_play_together(tmp_path: Path) -> None:
     flashes, beeps = onsets(recording.path)
     assert len(flashes) == len(beeps) == 5
     assert flashes == pytest.approx(beeps, abs=0.005)
+
+
+def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    pictures: list[EncodedPacket] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+
+    class SoundFirst:
+        def put(self, packet: EncodedPacket) -> None:
+            if packet.track is Track.VIDEO:
+                pictures.append(packet)
+            else:
+                recording.put(packet)
+
+    feed(made, SoundFirst(), 0, 90)
+    for packet in [*pictures, *made.flush(Track.VIDEO), *made.flush(Track.AUDIO)]:
+        recording.put(packet)
+    recording.close()
+    made.close()
+    assert not failures
+    flashes, beeps = onsets(recording.path)
+    assert flashes == pytest.approx([0, 1, 2], abs=0.001)
+    assert beeps == pytest.approx([0, 1, 2], abs=0.005)
 
 
 CHILD = """
