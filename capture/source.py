@@ -29,7 +29,7 @@ class Matrix(IntEnum):
     UNSPECIFIED = 2
 
 
-class SourceEnded(Exception):  # noqa: N818 - an end, not an error
+class SourceEnded(Exception):
     """A source that has an end (a file) has reached it."""
 
 
