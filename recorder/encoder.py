@@ -9,7 +9,7 @@ left to defaults that grow with the number of cores: `x264_settings` keeps it un
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -98,6 +98,7 @@ class Encoder:
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
+        self._end = 0  # of the picture that is shown last, of those encoded
         try:
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
@@ -178,7 +179,13 @@ class Encoder:
     def flush(self, track: Track) -> list[EncodedPacket]:
         """Return what the encoder of `track` still holds; it takes nothing after this."""
         stream = self._video if track is Track.VIDEO else self._audio
-        return [] if stream is None else self._encode(track, stream, None)
+        packets = [] if stream is None else self._encode(track, stream, None)
+        if track is Track.VIDEO and packets:
+            # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
+            # shown before others. Without this the picture that is shown last is cut off.
+            last = packets[-1]
+            packets[-1] = replace(last, duration=max(last.duration, self._end - last.pts))
+        return packets
 
     def _encode(
         self, track: Track, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None
@@ -193,7 +200,7 @@ class Encoder:
             time_base, default_duration = VIDEO_TIME_BASE, self._interval
         else:
             time_base, default_duration = AUDIO_TIME_BASE, AAC_FRAME
-        return [
+        made = [
             EncodedPacket(
                 track=track,
                 data=bytes(packet),
@@ -205,6 +212,9 @@ class Encoder:
             )
             for packet in packets
         ]
+        if track is Track.VIDEO:
+            self._end = max([self._end, *(packet.pts + packet.duration for packet in made)])
+        return made
 
     def close(self) -> None:
         """Free the codecs; sinks that copied the templates must be closed before."""

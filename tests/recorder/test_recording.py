@@ -98,6 +98,16 @@ def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path
     assert head.count(b"moov") == 2 or head.rindex(b"moov") > len(head) // 2
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 12, 60, *range(110, 122)])
+def test_the_last_picture_is_there_whatever_the_length(tmp_path: Path, count: int) -> None:
+    # x264 decides which of the last pictures are B-frames; 117 is a length at which the last one shown is not
+    # the last one in the file.
+    recording = record(tmp_path / "a.mp4", count)
+    pictures = media.decoded(recording.path, "v")
+    assert pictures.frames == count
+    assert pictures.end_s == pytest.approx(count / 30, abs=0.001) or count == 1
+
+
 def test_flash_and_beep_play_together(tmp_path: Path) -> None:
     recording = record(tmp_path / "a.mp4", 150)
     flashes, beeps = onsets(recording.path)
