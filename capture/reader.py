@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from capture.source import SourceEnded
-from config.errors import LiputError
+from config.errors import DeviceLost, LiputError
 
 POLL_S = 0.1
 """How long one read may take before the reader looks whether it should stop."""
@@ -27,7 +27,7 @@ class Readable[T](Protocol):
 
 
 class Reader[T]:
-    """One source's thread and queue. `get` from one thread; `start` and `stop` once."""
+    """One source's thread and queue. `get` from one thread; `start` once; `stop` as often as one likes."""
 
     def __init__(self, source: Readable[T], *, bound: int, waits: bool, on_lost: Callable[[LiputError], None]) -> None:
         self.dropped = 0
@@ -69,12 +69,17 @@ class Reader[T]:
             return item
 
     def stop(self, timeout_s: float = 1.0) -> bool:
-        """Stop reading; what is queued can still be taken. Return whether the thread has ended in time."""
+        """Stop reading; what is queued can still be taken. Return whether the thread has ended in time.
+
+        From then on nothing more comes, even from a source that hangs.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        with self._changed:
+            self._over = True
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -87,6 +92,8 @@ class Reader[T]:
             self._at_end = True
         except LiputError as error:
             self._on_lost(error)
+        except Exception as error:  # whatever a library comes up with: the session must hear that nothing more comes
+            self._on_lost(DeviceLost(f"{self._source.name} failed: {error!r}", hint="please report this"))
         finally:
             with self._changed:
                 self._over = True
@@ -99,5 +106,7 @@ class Reader[T]:
             elif len(self._items) >= self._bound:
                 self._items.popleft()
                 self.dropped += 1
+            if self._over:
+                return
             self._items.append(item)
             self._changed.notify_all()

@@ -1,0 +1,138 @@
+"""A source's thread and queue: what is given, what is dropped, and how it ends."""
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from capture.reader import Reader
+from capture.source import SourceEnded
+from config.errors import DeviceLost, LiputError
+from tests.support.waiting import wait_until
+
+
+class Tap:
+    """A source that gives what a test puts in: an item, or what it should raise."""
+
+    name = "podium"
+
+    def __init__(self) -> None:
+        self.given = 0
+        self._items: queue.SimpleQueue[int | BaseException] = queue.SimpleQueue()
+
+    def put(self, *items: int | BaseException) -> None:
+        for item in items:
+            self._items.put(item)
+
+    def read(self, timeout_s: float) -> int | None:
+        try:
+            item = self._items.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        self.given += 1
+        return item
+
+
+class Bench:
+    """A reader of a tap, and what it reported lost."""
+
+    def __init__(self, *, bound: int, waits: bool) -> None:
+        self.tap = Tap()
+        self.lost: list[LiputError] = []
+        self.reader: Reader[int] = Reader(self.tap, bound=bound, waits=waits, on_lost=self.lost.append)
+        self.reader.start()
+
+
+@pytest.fixture
+def live() -> Iterator[Bench]:
+    bench = Bench(bound=4, waits=False)
+    yield bench
+    assert bench.reader.stop()
+
+
+@pytest.fixture
+def waiting() -> Iterator[Bench]:
+    bench = Bench(bound=4, waits=True)
+    yield bench
+    assert bench.reader.stop()
+
+
+def test_items_come_in_order(live: Bench) -> None:
+    live.tap.put(1, 2, 3)
+    assert [live.reader.get(5.0) for _ in range(3)] == [1, 2, 3]
+    assert live.reader.get(0.0) is None
+    assert (live.reader.dropped, live.reader.is_over, live.reader.at_end) == (0, False, False)
+
+
+def test_a_live_source_is_drained_and_loses_its_oldest(live: Bench) -> None:
+    live.tap.put(*range(10))
+    wait_until(lambda: live.reader.dropped == 6)
+    assert [live.reader.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
+
+
+def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
+    waiting.tap.put(*range(10))
+    wait_until(lambda: waiting.tap.given == 5)  # four in the queue, one in hand
+    assert [waiting.reader.get(5.0) for _ in range(10)] == list(range(10))
+    assert waiting.reader.dropped == 0
+
+
+def test_at_its_end_what_was_read_can_still_be_taken(live: Bench) -> None:
+    live.tap.put(1, 2, SourceEnded())
+    assert live.reader.get(5.0) == 1
+    assert not live.reader.at_end
+    assert live.reader.get(5.0) == 2
+    wait_until(lambda: live.reader.at_end and live.reader.is_over)
+    assert live.lost == []
+
+
+def test_a_lost_source_is_over_and_tells_why(live: Bench) -> None:
+    live.tap.put(1, DeviceLost("podium was unplugged"))
+    wait_until(lambda: bool(live.lost))
+    assert not live.reader.is_over
+    assert live.reader.get(5.0) == 1
+    wait_until(lambda: live.reader.is_over)
+    assert not live.reader.at_end
+    assert [error.message for error in live.lost] == ["podium was unplugged"]
+
+
+def test_a_source_that_breaks_is_lost_and_not_silent(live: Bench) -> None:
+    live.tap.put(ZeroDivisionError("of the driver"))
+    wait_until(lambda: live.reader.is_over)
+    (error,) = live.lost
+    assert isinstance(error, DeviceLost)
+    assert "podium" in error.message
+    assert "of the driver" in error.message
+
+
+def test_stop_ends_a_reader_whose_queue_is_full() -> None:
+    bench = Bench(bound=2, waits=True)
+    bench.tap.put(*range(10))
+    wait_until(lambda: bench.tap.given == 3)
+    assert bench.reader.stop(5.0)
+    assert bench.reader.get(0.0) == 0
+
+
+def test_stop_does_not_wait_for_a_source_that_hangs() -> None:
+    release = threading.Event()
+
+    class Hanging:
+        name = "hanging"
+
+        def read(self, timeout_s: float) -> int | None:
+            release.wait(30)
+            return None
+
+    reader: Reader[int] = Reader(Hanging(), bound=1, waits=False, on_lost=lambda error: None)
+    reader.start()
+    assert not reader.stop(0.05)
+    assert reader.is_over, "somebody would wait for more"
+    release.set()
+    assert reader.stop(5.0)
+
+
+def test_a_reader_that_was_never_started_can_be_stopped() -> None:
+    assert Reader(Tap(), bound=1, waits=False, on_lost=lambda error: None).stop()
