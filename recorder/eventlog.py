@@ -7,13 +7,14 @@ object a line, and makes them safe with fdatasync. Events from before the log ha
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from config.events import Event
 from devices.clock import Clock
+from recorder.archive.names import storable
 
 HARMLESS = frozenset(
     {"session-live", "session-ended", "destination-live", "destination-stopped", "source-opened", "source-returned"}
@@ -35,9 +36,10 @@ class EventLog:
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         """Log an event; see config.events.Emit."""
-        event = Event(self._clock.now(), kind, subject, detail, message)
+        detail = {name: _storable_value(value) for name, value in detail.items()}
+        event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
         if kind not in HARMLESS:
-            self._degraded.setdefault(f"{kind}: {subject}")
+            self._degraded.setdefault(f"{kind}: {event.subject}")
         self._queue.put(event)
         if self._listener:
             self._listener(event)
@@ -71,3 +73,12 @@ class EventLog:
                     continue
         finally:
             os.close(descriptor)
+
+
+def _storable_value(value: object) -> object:
+    """Return a JSON value in which every text can be written as UTF-8: names of files need not be."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {name: _storable_value(inner) for name, inner in value.items()}
+    return [_storable_value(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,125 @@
+"""The event log: nothing is lost between the first moment and the close, and nobody waits for the disk."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from config.events import Event
+from recorder.eventlog import EventLog
+from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def log() -> EventLog:
+    return EventLog(SimulatedClock())
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_events_are_lines_with_their_time_the_early_ones_first(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log("source-opened", "podium", "podium is open", width=1920)
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged", since_s=1.5, reasons=["a", "b"])
+    log.close()
+    assert read(path) == [
+        {
+            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-opened",
+            "subject": "podium", "detail": {"width": 1920}, "message": "podium is open",
+        },
+        {
+            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-lost",
+            "subject": "podium", "detail": {"since_s": 1.5, "reasons": ["a", "b"]}, "message": "podium was unplugged",
+        },
+    ]  # fmt: skip
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_is_already_in_the_file_stays(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"kind": "earlier"}\n')
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    log.close()
+    assert [line["kind"] for line in read(path)] == ["earlier", "session-live"]
+
+
+def test_an_event_is_on_disk_soon_and_not_only_at_the_end(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged")
+    wait_until(lambda: path.stat().st_size > 0)
+    log.close()
+
+
+def test_reasons_for_being_degraded_are_kept_once_and_in_order(log: EventLog) -> None:
+    log("session-live", "x", "Recording.")
+    log("source-lost", "podium", "gone")
+    log("source-returned", "podium", "back")
+    log("destination-lost", "youtube", "no")
+    log("source-lost", "podium", "gone again")
+    assert log.degraded == ["source-lost: podium", "destination-lost: youtube"]
+
+
+def test_the_listener_hears_everything_also_after_the_close(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    log.open(tmp_path / "events.jsonl")
+    log("session-live", "x", "Recording.")
+    log.close()
+    log("sealing-failed", "x", "no space")
+    log.close()
+    assert [event.kind for event in heard] == ["session-live", "sealing-failed"]
+    assert [line["kind"] for line in read(tmp_path / "events.jsonl")] == ["session-live"]
+
+
+def test_text_that_is_not_unicode_does_not_stop_the_log(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    log.open(path)
+    odd = b"kuliah\xff.mp4".decode(errors="surrogateescape")
+    log("source-opened", odd, f"{odd} is open", picture=odd, all=[odd], each={"name": odd})
+    log.close()
+    (line,) = read(path)
+    assert line["subject"] == "kuliah\ufffd.mp4"
+    assert line["detail"] == {"picture": line["subject"], "all": [line["subject"]], "each": {"name": line["subject"]}}
+    assert heard[0].message == "kuliah\ufffd.mp4 is open"
+
+
+def test_a_disk_that_takes_nothing_stops_neither_the_session_nor_the_log() -> None:
+    heard: list[Event] = []
+    log = EventLog(SimulatedClock(), heard.append)
+    log.open(Path("/dev/full"))
+    for number in range(10):
+        log("source-lost", "podium", "gone", number=number)
+    log.close()
+    assert len(heard) == 10
+
+
+def test_events_come_from_any_thread(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+
+    def tell(who: str) -> None:
+        for number in range(50):
+            log("source-lost", who, "gone", n=number)
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    lines = read(path)
+    assert len(lines) == 200
+    numbers: dict[object, list[object]] = {}
+    for line in lines:
+        assert isinstance(line["detail"], dict)
+        numbers.setdefault(line["subject"], []).append(line["detail"]["n"])
+    assert set(map(tuple, numbers.values())) == {tuple(range(50))}
