@@ -28,6 +28,7 @@ from devices.clock import NANOSECONDS
 _MICROSECOND_NS = 1000
 _USUAL_RATE = Fraction(30)
 _SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
+_RATE_TOLERANCE = Fraction(1, 20)
 _BLOCK_FRAMES = 1024
 _MAX_CHANNELS = 2
 _NOT_OURS = "a picture of another source"
@@ -103,7 +104,7 @@ class FileAudioSource:
         self._file = _OpenFile(self._path)
         stream = self._file.audio()
         self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
-        blocks = _Sound(self._file, stream, self.channels, self._pace.start_ns()).blocks()
+        blocks = _Sound(self._file, stream, self.channels, self._pace).blocks()
         self._delivery = _Delivery(self._pace, "audio", blocks)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
@@ -135,7 +136,7 @@ class _Delivery[T]:
         if self._next is None:
             self._next = next(self._items, None)
         if self._next is None:
-            self._pace.finish(self._track)
+            # The pace goes on holding the other tracks here: the session may end with this one.
             raise SourceEnded
         media_ns, item = self._next
         if not self._pace.wait(self._track, media_ns, timeout_s):
@@ -153,7 +154,9 @@ class _OpenFile:
             # Playlists must not reach out to the network, nor odd names be taken for protocols.
             self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
         except (av.FFmpegError, OSError) as error:
-            raise MediaError(f"{path} cannot be opened as a recording: {error.strerror}") from error
+            raise MediaError(
+                f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that a player plays"
+            ) from error
         self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
 
     def video(self) -> VideoStream:
@@ -168,7 +171,7 @@ class _OpenFile:
         stream = next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
         if stream is None or stream.codec_context is None:
             self.close()
-            raise MediaError(f"{self._path} holds no {kind}")
+            raise MediaError(f"{self._path} holds no {kind}", hint=f"choose a file with {kind} in it")
         for other in self._container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
@@ -281,20 +284,24 @@ def _display_size(stream: VideoStream) -> tuple[int, int]:
 
 
 def _nominal_rate(stream: VideoStream) -> Fraction:
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and _SLOWEST_RATE <= rate <= _FASTEST_RATE:
-            return Fraction(rate.num, rate.den)
-    return _USUAL_RATE
+    """Return what the stream says of its rate; the average of a short file is off by its last picture's duration."""
+    average, guessed = (
+        Fraction(rate.numerator, rate.denominator) if rate and _SLOWEST_RATE <= rate <= _FASTEST_RATE else None
+        for rate in (stream.average_rate, stream.guessed_rate)
+    )
+    if average and guessed:
+        return guessed if abs(average - guessed) < guessed * _RATE_TOLERANCE else average
+    return average or guessed or _USUAL_RATE
 
 
 class _Sound:
     """A stream of sound as blocks whose timestamps count samples, except where the file leaves a gap."""
 
-    def __init__(self, file: _OpenFile, stream: AudioStream, channels: int, start_ns: int) -> None:
+    def __init__(self, file: _OpenFile, stream: AudioStream, channels: int, pace: Pace) -> None:
         self._file = file
         self._stream = stream
         self._channels = channels
-        self._start_ns = start_ns
+        self._pace = pace
         is_mono = channels == 1 or stream.codec_context.channels == 1
         self._resampler = av.AudioResampler("s16", "mono" if is_mono else "stereo", SAMPLE_RATE)
         self._anchor_ns: int | None = None
@@ -308,7 +315,7 @@ class _Sound:
                 part = samples[first : first + _BLOCK_FRAMES]
                 begin_ns = self._now_ns()
                 self._count += len(part)
-                yield self._now_ns(), AudioBlock(self._start_ns + begin_ns, part, lost and first == 0)
+                yield self._now_ns(), AudioBlock(self._pace.start_ns() + begin_ns, part, lost and first == 0)
 
     def _resampled(self) -> Iterator[tuple[int | None, Samples]]:
         for packet in self._file.packets(self._stream):

@@ -2,8 +2,7 @@
 
 Media time starts at 0 when the session starts. With RealPace a source waits until the session clock has come to
 its media time. With FastPace nobody waits for a clock: a track only waits for the slowest other track, so
-that none runs ahead by more than a little, and the session's media times are those of a session that ran in
-real time.
+that none runs ahead, and the session's media times are those of a session that ran in real time.
 """
 
 import threading
@@ -61,10 +60,9 @@ class RealPace:
 
 
 class FastPace:
-    """Tracks run as fast as they can, none more than `lead_ns` ahead of the slowest."""
+    """Tracks run as fast as they can, none ahead of the slowest: where a file ends, no other track has gone on."""
 
-    def __init__(self, tracks: tuple[str, ...], lead_ns: int = NANOSECONDS // 4) -> None:
-        self._lead_ns = lead_ns
+    def __init__(self, tracks: tuple[str, ...]) -> None:
         self._at = dict.fromkeys(tracks, 0)
         self._changed = threading.Condition()
 
@@ -76,14 +74,14 @@ class FastPace:
         return 0
 
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
-        """Wait until every other track has come to within the lead of `media_ns`."""
+        """Wait until every other track has come to `media_ns`, or is done."""
         with self._changed:
             self._at[track] = max(self._at.get(track, 0), media_ns)
             self._changed.notify_all()
             return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
 
     def _may_go(self, track: str, media_ns: int) -> bool:
-        return all(at >= media_ns - self._lead_ns for other, at in self._at.items() if other != track)
+        return all(at >= media_ns for other, at in self._at.items() if other != track)
 
     def finish(self, track: str) -> None:
         """Take `track` out of what others wait for."""

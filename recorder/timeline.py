@@ -5,7 +5,7 @@ session's media time passes with the session clock; one that runs as fast as it 
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from devices.clock import Clock
 from recorder.packet import Track
@@ -14,15 +14,29 @@ from recorder.packet import Track
 class Timeline:
     """Shared by the tracks and the session; all times are nanoseconds of media time."""
 
-    def __init__(self, clock: Clock, *, live: bool, tracks: Iterable[Track], ending: Iterable[Track]) -> None:
-        """Begin with nothing encoded; the session ends with the last of the `ending` tracks' sources."""
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        live: bool,
+        tracks: Iterable[Track],
+        ending: Iterable[Track],
+        release: Callable[[str], None] | None = None,
+    ) -> None:
+        """Begin with nothing encoded; the session ends with the last of the `ending` tracks' sources.
+
+        `release` hears of each track whose source has ended, once the session's end takes that into account:
+        until then a pace that holds the tracks together must go on holding them.
+        """
         self.live = live
+        self._release = release
         self._clock = clock
         self._lock = threading.Lock()
         self._zero_ns: int | None = None
         self._end_ns: int | None = None
         self._positions = dict.fromkeys(tracks, 0)
-        self._running = set(ending)
+        self._ending = frozenset(ending)
+        self._running = set(self._ending)
 
     def start(self, zero_ns: int) -> None:
         """Make the session-clock time `zero_ns` media time 0."""
@@ -62,10 +76,15 @@ class Timeline:
             self._end_ns = end_ns if self._end_ns is None else min(self._end_ns, end_ns)
 
     def source_ended(self, track: Track) -> None:
-        """Say that the source of `track` has ended by itself; after the last one the end is the longest track's."""
+        """Say that the source of `track` gives no more; after the last one that had an end, that is the session's.
+
+        To be said when `track` is encoded up to what its source gave.
+        """
         with self._lock:
             if track in self._running:
                 self._running.remove(track)
                 if not self._running:
-                    longest = max(self._positions.values())
+                    longest = max(self._positions[ended] for ended in self._ending)
                     self._end_ns = longest if self._end_ns is None else min(self._end_ns, longest)
+        if self._release:
+            self._release(str(track))

@@ -104,7 +104,8 @@ def test_nobody_can_spoil_the_sound_of_others() -> None:
 
 
 def test_it_can_hang_and_be_lost() -> None:
-    pace = FastPace(("audio", "video"), lead_ns=NANOSECONDS)
+    pace = FastPace(("audio", "video"))
+    pace.wait("video", NANOSECONDS, 0.0)
     assert len(blocks(SyntheticAudio(pace, STOP, stop_giving_after_s=0.5), 24)) == 23
     assert pace.wait("video", 60 * NANOSECONDS, 0.0)
     source = SyntheticAudio(FastPace(("audio",)), STOP, lost_after_s=0.5)

@@ -165,7 +165,8 @@ def test_the_speakers_camera_has_a_little_noise() -> None:
 
 
 def test_it_can_hang() -> None:
-    pace = FastPace(("video", "audio"), lead_ns=NANOSECONDS)
+    pace = FastPace(("video", "audio"))
+    pace.wait("audio", NANOSECONDS, 0.0)
     source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, stop_giving_after_s=0.5)
     source.open()
     assert [source.read(0.01) is None for _ in range(7)] == [False] * 5 + [True] * 2
@@ -173,7 +174,8 @@ def test_it_can_hang() -> None:
 
 
 def test_it_can_be_lost_and_stays_lost() -> None:
-    pace = FastPace(("video", "audio"), lead_ns=NANOSECONDS)
+    pace = FastPace(("video", "audio"))
+    pace.wait("audio", NANOSECONDS, 0.0)
     source = SyntheticVideo(320, 240, Fraction(10), pace, STOP, lost_after_s=0.5)
     source.open()
     for _ in range(5):

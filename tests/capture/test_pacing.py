@@ -1,0 +1,91 @@
+"""How fast sources without a clock of their own run."""
+
+import threading
+import time
+
+import pytest
+
+from capture.pacing import FastPace, RealPace
+from devices.clock import NANOSECONDS, SystemClock
+from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_until
+
+
+def test_real_pace_gives_what_its_time_has_come_for() -> None:
+    clock = SimulatedClock()
+    pace = RealPace(clock, threading.Event())
+    clock.advance_to(clock.now_ns() + 3 * NANOSECONDS)
+    pace.begin()
+    zero_ns = pace.start_ns()
+    assert zero_ns == clock.now_ns()
+    assert pace.wait("video", 0, 0.1)
+    assert not pace.wait("video", NANOSECONDS, 0.1)
+    assert clock.now_ns() == pytest.approx(zero_ns + NANOSECONDS // 10, abs=10)
+    assert pace.wait("video", NANOSECONDS, 5.0)
+    assert clock.now_ns() == pytest.approx(zero_ns + NANOSECONDS, abs=10)
+    assert pace.wait("audio", NANOSECONDS // 2, 5.0)  # long past
+
+
+def test_real_pace_wakes_on_stop() -> None:
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    given: list[bool] = []
+    thread = threading.Thread(target=lambda: given.append(pace.wait("video", 3600 * NANOSECONDS, 3600)))
+    thread.start()
+    stop.set()
+    thread.join(5)
+    assert given == [False]
+
+
+def test_fast_pace_keeps_tracks_in_step() -> None:
+    pace = FastPace(("video", "audio"))
+    order: list[tuple[str, int]] = []
+
+    def run(track: str, step_ns: int, count: int) -> None:
+        for number in range(count):
+            while not pace.wait(track, number * step_ns, 1.0):
+                pass
+            order.append((track, number * step_ns))
+        pace.finish(track)
+
+    tracks = [
+        threading.Thread(target=run, args=("video", 33_333_333, 300)),
+        threading.Thread(target=run, args=("audio", 21_333_333, 469)),
+    ]
+    for thread in tracks:
+        thread.start()
+    for thread in tracks:
+        thread.join(20)
+    assert len(order) == 769
+    # Taking note comes after the pace has said yes, so a step of the other track may slip in between.
+    reached = {"video": 0, "audio": 0}
+    for track, at_ns in order:
+        reached[track] = at_ns
+        assert abs(reached["video"] - reached["audio"]) <= 2 * 33_333_333
+
+
+def test_fast_pace_lets_nobody_beyond_a_track_that_has_ended_without_being_finished() -> None:
+    pace = FastPace(("video", "audio"))
+    pace.wait("video", 10 * NANOSECONDS, 0.0)  # its last picture
+    assert pace.wait("audio", 10 * NANOSECONDS, 0.0)
+    assert not pace.wait("audio", 10 * NANOSECONDS + 1, 0.01)
+    pace.finish("video")
+    assert pace.wait("audio", 20 * NANOSECONDS, 0.0)
+
+
+def test_finishing_a_track_wakes_those_who_wait_for_it() -> None:
+    pace = FastPace(("video", "audio"))
+    began = time.monotonic()
+    thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 60))
+    thread.start()
+    pace.finish("video")
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 10
+
+
+def test_a_pace_of_one_track_waits_for_nobody() -> None:
+    pace = FastPace(("video",))
+    assert all(pace.wait("video", second * NANOSECONDS, 0.0) for second in range(100))
+    assert pace.start_ns() == 0
+    wait_until(lambda: pace.wait("video", 0, 0.0))
