@@ -1,8 +1,8 @@
 """The program's picture: decodes what the source gives, encodes it once, and never leaves a gap.
 
 Pictures keep the times the kernel gave them: an undisturbed camera is never re-timed. When none comes for
-PATIENCE, the last one is repeated at the nominal rate until the source gives again, so that the muxer never has to
-wait for this track (facts: a track that goes quiet takes the whole recording with it).
+PATIENCE, the last one is repeated at the nominal rate, PATIENCE behind the clock, until the source gives again, so
+that the muxer never has to wait for this track (facts: a track that goes quiet takes the whole recording with it).
 """
 
 from collections.abc import Callable
@@ -27,6 +27,8 @@ LEAST_STEP_NS = 1_000_000
 """Two pictures closer together than this (the resolution of FLV's times) are one too many."""
 IDLE_S = 0.05
 """How often a track that waits for something other than its source looks again."""
+MUCH_FASTER = Fraction(102, 100)
+"""A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,22 @@ class VideoCounts:
     repeated: int = 0
     late: int = 0
     damaged: int = 0
+
+
+class Thinning:
+    """Chooses which pictures of a faster source to take: on the average one in each interval of the program."""
+
+    def __init__(self, interval_ns: int) -> None:
+        self._interval_ns = interval_ns
+        self._due_ns = 0
+
+    def wants(self, at_ns: int) -> bool:
+        """Return whether the picture captured at `at_ns` is to be taken."""
+        if at_ns < self._due_ns - self._interval_ns // 4:  # cameras jitter
+            return False
+        # The schedule stands whatever single pictures do; only after a pause does it begin anew.
+        self._due_ns = max(self._due_ns, at_ns - self._interval_ns) + self._interval_ns
+        return True
 
 
 class VideoTrack:
@@ -62,7 +80,7 @@ class VideoTrack:
         self._put = put
         self._emit = emit
         self._interval_ns = round(NANOSECONDS / program_rate)
-        self._thins_out = source_rate > program_rate * Fraction(21, 20)
+        self._thinning = Thinning(self._interval_ns) if source_rate > program_rate * MUCH_FASTER else None
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._picture: av.VideoFrame | None = None
         self._position_ns = 0  # when the next picture is due
@@ -85,14 +103,18 @@ class VideoTrack:
         return end is not None and self._position_ns > end - self._interval_ns // 2
 
     def _wait_s(self) -> float:
-        if not self._timeline.live or self._reader.is_over:
+        if not self._timeline.live:
             return IDLE_S
-        return max(0.0, min(self._due_in_ns() / NANOSECONDS, IDLE_S))
+        return max(0.0, min((self._position_ns - self._due_ns()) / NANOSECONDS, IDLE_S))
 
-    def _due_in_ns(self) -> int:
-        """How long until a repeated picture is due."""
-        patience = 0 if self._filling else self._patience_ns
-        return self._position_ns + patience - self._timeline.now_ns()
+    def _due_ns(self) -> int:
+        """Up to where repeated pictures are due now.
+
+        Behind the clock by our patience also while the source is silent: when it gives again, its pictures
+        come some time after they were captured, and must not find their moments filled.
+        """
+        has_an_end = self._reader.is_over and self._timeline.end_ns is not None
+        return self._timeline.now_ns() - (0 if has_an_end else self._patience_ns)
 
     def _take(self, frame: Frame) -> None:
         """Encode one picture of the source, at the time it was captured."""
@@ -102,7 +124,7 @@ class VideoTrack:
             self._repeat_until(end_ns)
             self._position_ns = max(self._position_ns, end_ns)
             return
-        if self._thins_out and at_ns < self._position_ns - self._interval_ns // 4:
+        if self._thinning and not self._thinning.wants(at_ns):
             return
         if self._picture is not None and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
             self.counts.late += 1
@@ -128,6 +150,7 @@ class VideoTrack:
 
     def _returned(self, at_ns: int) -> None:
         if self._filling:
+            self._repeat_until(at_ns - self._interval_ns // 2)
             self._emit(
                 "source-returned",
                 self._source.name,
@@ -149,19 +172,20 @@ class VideoTrack:
 
     def _go_without(self) -> None:
         """No picture came: repeat the last one where one is due."""
-        if self._reader.at_end:
+        if self._reader.is_over:
             self._timeline.source_ended(Track.VIDEO)
         if self._timeline.live:
-            if self._due_in_ns() <= 0:
+            if (due_ns := self._due_ns()) >= self._position_ns:
                 self._fell_silent()
-                self._repeat_until(self._timeline.now_ns())
+                self._repeat_until(due_ns)
         elif self._reader.is_over:
-            self._repeat_until(self._timeline.now_ns())
+            self._repeat_until(self._timeline.now_ns() - self._interval_ns // 2)
 
     def _repeat_until(self, until_ns: int) -> None:
-        end_ns = self._timeline.end_ns
-        limit = until_ns if end_ns is None else min(until_ns, end_ns)
-        while self._picture is not None and self._position_ns + self._interval_ns // 2 < limit:
+        """Encode the last picture again at each moment of the grid up to `until_ns`, and not past the end."""
+        if self._picture is None:  # not one could be decoded so far
+            self._position_ns = max(self._position_ns, until_ns + self._interval_ns)
+        while self._picture is not None and self._position_ns <= until_ns and not self._has_reached_end():
             self.counts.repeated += 1
             self._encode(self._position_ns)
 

@@ -1,6 +1,7 @@
 """A clock that moves when told, and readers that give what a script says, for tests of whatever works with time."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -34,11 +35,17 @@ class SimulatedClock:
 class ScriptedReader[T]:
     """Stands for capture.reader.Reader: gives each item at its time, and moves the clock on while it waits."""
 
-    def __init__(self, clock: SimulatedClock, items: Iterable[tuple[int, T]], *, ends: bool = False) -> None:
-        """`items` are (when it arrives on the session clock in ns, item); `ends`: like a file, after the last."""
+    def __init__(
+        self, clock: SimulatedClock, items: Iterable[tuple[int, T]], *, ends: bool = False, lost: bool = False
+    ) -> None:
+        """`items` are (when it arrives on the session clock in ns, item).
+
+        After the last one a reader that `ends` is at its end, like a file's; a `lost` one gives nothing any more.
+        """
         self.dropped = 0
+        self._lost = lost
         self._clock = clock
-        self._items = sorted(items, key=lambda item: item[0])
+        self._items = deque(sorted(items, key=lambda item: item[0]))
         self._ends = ends
 
     @property
@@ -47,12 +54,12 @@ class ScriptedReader[T]:
 
     @property
     def is_over(self) -> bool:
-        return self.at_end
+        return (self._ends or self._lost) and not self._items
 
     def get(self, timeout_s: float) -> T | None:
         deadline_ns = self._clock.now_ns() + max(1, int(timeout_s * NANOSECONDS))
         if self._items and self._items[0][0] <= deadline_ns:
-            arrives_ns, item = self._items.pop(0)
+            arrives_ns, item = self._items.popleft()
             self._clock.advance_to(arrives_ns)
             return item
         self._clock.advance_to(deadline_ns)

@@ -1,0 +1,254 @@
+"""The program's picture on a clock that moves when told."""
+
+from fractions import Fraction
+
+import pytest
+
+from capture.source import Frame
+from devices.clock import NANOSECONDS
+from recorder.packet import Track
+from recorder.video_track import PATIENCE_S, VideoCounts
+from tests.support.tracks import DAMAGED, Rig, in_time
+
+THIRTY = Fraction(30)
+GRID = 2e-5
+"""Seconds: the encoder counts 90000ths."""
+
+type Script = list[tuple[int, Frame]]
+"""When each frame arrives on the session clock, and the frame."""
+
+
+def camera(rig: Rig, first_s: float, last_s: float, rate: Fraction = THIRTY) -> Script:
+    """Return what a camera gives in a span of media time: its frames are numbered from media time 0 on."""
+    numbers = range(round(first_s * rate), round(last_s * rate))
+    return [(rig.at(number / rate + Fraction(1, 100)), rig.frame(number / rate, number)) for number in numbers]
+
+
+def run(
+    rig: Rig,
+    script: Script,
+    *,
+    rate: Fraction = THIRTY,
+    source_rate: Fraction | None = None,
+    ends: bool = False,
+    lost: bool = False,
+) -> VideoCounts:
+    (_, first), *rest = script
+    track = rig.video(rest, rate=rate, source_rate=source_rate, ends=ends, lost=lost)
+    in_time(lambda: track.run(first))
+    assert rig.encoder.flushed == [Track.VIDEO]
+    return track.counts
+
+
+def nominal(count: int, rate: Fraction = THIRTY) -> list[float]:
+    return [float(number / rate) for number in range(count)]
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(30, 1800), (25, 1500), (Fraction(30000, 1001), 1798), (15, 900)])
+def test_a_minute_is_a_minute_of_frames(rate: Fraction, frames: int) -> None:
+    rig = Rig()
+    rig.timeline.end_at(60 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 61, Fraction(rate)), rate=Fraction(rate))
+    assert rig.encoder.numbers == list(range(frames))
+    assert rig.encoder.times_s == pytest.approx(nominal(frames, Fraction(rate)), abs=GRID)
+    assert (counts.frames, counts.repeated, counts.late, counts.damaged) == (frames, 0, 0, 0)
+    assert rig.events == []
+
+
+def test_frames_keep_the_times_that_the_kernel_gave_them() -> None:
+    rig = Rig()
+    jittered = [number / 30 + (0.007 if number % 3 else -0.004) for number in range(1, 90)]
+    script = [(rig.at(0.01), rig.frame(0, 0))]
+    script += [(rig.at(at + 0.02), rig.frame(at, number)) for number, at in enumerate(jittered, 1)]
+    rig.timeline.end_at(3 * NANOSECONDS)
+    counts = run(rig, script)
+    assert rig.encoder.times_s == pytest.approx([0.0, *jittered], abs=GRID)
+    assert (counts.frames, counts.repeated) == (90, 0)
+
+
+def test_frames_that_come_late_but_in_order_are_not_retimed() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    script = camera(rig, 0, 3)
+    held_up = [(max(arrives_ns, rig.at(1.25)) if frame.timestamp_ns >= rig.at(1.0) else arrives_ns, frame)
+               for arrives_ns, frame in script]  # fmt: skip
+    counts = run(rig, held_up)
+    assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
+    assert (counts.repeated, counts.late) == (0, 0)
+
+
+def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_counted() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    before, stalled, after = camera(rig, 0, 1), camera(rig, 1, 2), camera(rig, 2, 4)
+    # What was captured from 1 s to 2 s comes in one heap at 2.005 s.
+    counts = run(rig, before + [(rig.at(2.005), frame) for _, frame in stalled] + after)
+    # At 2.005 s the moments up to 1.7 s have been filled; what was captured after that still finds its place.
+    assert rig.encoder.numbers == [*range(30), *[29] * 22, *range(52, 120)]
+    assert rig.encoder.times_s == pytest.approx(nominal(120), abs=GRID)
+    assert (counts.frames, counts.repeated, counts.late) == (120, 22, 22)
+    assert rig.events == [("source-silent", "podium"), ("source-returned", "podium")]
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.05, 0.25])
+def test_a_source_that_gives_again_is_shown_however_long_its_pictures_are_on_their_way(delay_s: float) -> None:
+    rig = Rig()
+    rig.timeline.end_at(9 * NANOSECONDS)
+    given = camera(rig, 0, 2) + camera(rig, 5, 9.5)
+    counts = run(rig, [(frame.timestamp_ns + round(delay_s * NANOSECONDS), frame) for _, frame in given])
+    assert rig.encoder.numbers == [*range(60), *[59] * 90, *range(150, 270)]
+    assert (counts.repeated, counts.late) == (90, 0)
+
+
+def test_a_repeated_picture_comes_after_patience_and_stays_as_far_behind() -> None:
+    rig = Rig()
+    at: list[float] = []
+    rig.encoder.on_picture = lambda _: at.append((rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS)
+    rig.timeline.end_at(3 * NANOSECONDS)
+    run(rig, camera(rig, 0, 1))
+    assert max(at[:30]) <= 1.0
+    behind = [now - moment for now, moment in zip(at[30:], rig.encoder.times_s[30:], strict=True)]
+    assert behind == pytest.approx([PATIENCE_S] * 60, abs=0.002)
+
+
+def test_a_lost_camera_is_its_last_picture_to_the_end() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 1), lost=True)
+    assert rig.encoder.numbers == [*range(30), *[29] * 60]
+    assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
+    assert counts.repeated == 60
+    assert rig.events == []  # that it was lost, the reader has said
+
+
+def test_a_slow_camera_is_not_filled_up() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 3.2, Fraction(5)), rate=Fraction(5))
+    assert (counts.frames, counts.repeated) == (15, 0)
+
+
+@pytest.mark.parametrize(
+    ("source", "program", "kept"),
+    [
+        (60, 30, 300),
+        (50, 25, 250),
+        (50, 30, 300),
+        (30, 25, 250),
+        (60, 50, 500),
+        (30, 15, 150),
+        (Fraction(303, 10), 30, 303),
+    ],
+)
+def test_a_faster_source_is_thinned_to_the_profile(source: int | Fraction, program: int, kept: int) -> None:
+    rig = Rig()
+    rig.timeline.end_at(10 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 10.1, Fraction(source)), rate=Fraction(program), source_rate=Fraction(source))
+    assert counts.frames == pytest.approx(kept, abs=1)
+    assert (counts.late, counts.repeated) == (0, 0)
+    steps = [after - before for before, after in zip(rig.encoder.times_s, rig.encoder.times_s[1:], strict=False)]
+    assert max(steps) < 1 / program + 1 / source
+
+
+def test_thinning_bears_the_jitter_of_a_camera() -> None:
+    rig = Rig()
+    rig.timeline.end_at(10 * NANOSECONDS)
+    script = camera(rig, 0, 10.1, Fraction(60))
+    moved = [(at, Frame(frame.timestamp_ns + (number % 7 - 3) * 1_000_000, frame.payload) if number else frame)
+             for number, (at, frame) in enumerate(script)]  # fmt: skip
+    counts = run(rig, moved, rate=THIRTY, source_rate=Fraction(60))
+    assert counts.frames == pytest.approx(300, abs=1)
+
+
+def test_thinning_goes_on_after_a_stall() -> None:
+    rig = Rig()
+    rig.timeline.end_at(10 * NANOSECONDS)
+    sixty = Fraction(60)
+    counts = run(rig, camera(rig, 0, 3, sixty) + camera(rig, 7, 11, sixty), rate=THIRTY, source_rate=sixty)
+    assert counts.frames == pytest.approx(300, abs=2)
+    assert counts.repeated == pytest.approx(120, abs=2)
+
+
+def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    script = [
+        (at, Frame(frame.timestamp_ns, DAMAGED) if 30 <= number < 40 else frame)
+        for number, (at, frame) in enumerate(camera(rig, 0, 3))
+    ]
+    counts = run(rig, script)
+    assert rig.encoder.numbers == [*range(30), *[29] * 10, *range(40, 90)]
+    assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
+    assert (counts.damaged, counts.repeated) == (10, 0)
+    assert rig.events == [("picture-damaged", "podium")] * 4  # the 1st, 2nd, 4th and 8th
+
+
+def test_a_source_that_begins_with_damaged_pictures_shows_its_first_good_one() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    script = [(at, Frame(frame.timestamp_ns, DAMAGED) if number < 3 else frame)
+              for number, (at, frame) in enumerate(camera(rig, 0, 1))]  # fmt: skip
+    run(rig, script)
+    assert rig.encoder.numbers == list(range(3, 30))
+
+
+def test_a_source_without_one_good_picture_ends_all_the_same() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    counts = run(rig, [(rig.at(0.01), Frame(rig.at(0), DAMAGED))])
+    assert (counts.frames, counts.damaged) == (0, 1)
+
+
+def test_two_frames_of_one_moment_are_one_too_many() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    twice = [(rig.at(0.5), rig.frame(0.4667, 99))]
+    counts = run(rig, camera(rig, 0, 1) + twice)
+    assert counts.late == 1
+    assert 99 not in rig.encoder.numbers
+
+
+def test_stopped_in_the_middle_it_ends_there() -> None:
+    rig = Rig()
+    script = camera(rig, 0, 10)
+
+    def stop(at_s: float) -> None:
+        if at_s > 4.29:
+            rig.timeline.end_at(int(4.321 * NANOSECONDS))
+
+    rig.encoder.on_picture = stop
+    counts = run(rig, script)
+    assert counts.frames == 130
+    assert counts.repeated == 0
+    assert rig.clock.now_ns() < rig.at(4.45)
+
+
+def test_a_file_ends_the_session_with_its_last_frame() -> None:
+    rig = Rig(live=False, tracks=(Track.VIDEO,), ending=(Track.VIDEO,))
+    counts = run(rig, camera(rig, 0, 5), ends=True)
+    assert (counts.frames, counts.repeated) == (150, 0)
+    assert rig.timeline.end_ns == pytest.approx(5 * NANOSECONDS, abs=100)
+
+
+def test_a_file_that_is_shorter_than_the_sound_shows_its_last_picture_to_the_end() -> None:
+    rig = Rig(live=False, ending=(Track.VIDEO, Track.AUDIO))
+    rig.timeline.advance(Track.AUDIO, 8 * NANOSECONDS)
+    rig.released = lambda track: rig.timeline.source_ended(Track.AUDIO) if track == "video" else None
+    counts = run(rig, camera(rig, 0, 5), ends=True)
+    assert (counts.frames, counts.repeated) == (240, 90)
+    assert rig.encoder.times_s == pytest.approx(nominal(240), abs=GRID)
+
+
+def test_a_file_is_cut_where_the_session_ends() -> None:
+    rig = Rig(live=False, tracks=(Track.VIDEO,), ending=(Track.VIDEO,))
+    rig.timeline.end_at(2 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 5), ends=True)
+    assert (counts.frames, counts.repeated) == (60, 0)
+
+
+def test_a_paced_file_that_is_over_is_repeated_with_the_clock_while_the_sound_goes_on() -> None:
+    rig = Rig(ending=(Track.VIDEO, Track.AUDIO))
+    rig.timeline.end_at(7 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 5), ends=True)
+    assert (counts.frames, counts.repeated) == (210, 60)
+    assert rig.events == []

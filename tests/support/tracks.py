@@ -1,0 +1,173 @@
+"""What tests of the program's tracks share: a source, an encoder that only takes notes, and a track ready to run."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import av
+import numpy as np
+
+from capture.reader import Reader
+from capture.source import SAMPLE_RATE, AudioBlock, Frame, Samples, VideoFormat
+from config.errors import MediaError
+from devices.clock import NANOSECONDS
+from recorder.audio_track import AudioTrack
+from recorder.encoder import VIDEO_TIME_BASE, Encoder
+from recorder.packet import EncodedPacket, Track
+from recorder.timeline import Timeline
+from recorder.video_track import VideoTrack
+from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
+
+DAMAGED = b"damaged"
+
+
+class Camera:
+    """A VideoSource whose frames hold their number; DAMAGED ones cannot be decoded."""
+
+    name = "podium"
+
+    def open(self) -> VideoFormat:
+        raise NotImplementedError
+
+    def read(self, timeout_s: float) -> Frame | None:
+        raise NotImplementedError
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        if frame.payload == DAMAGED:
+            raise MediaError("a damaged picture")
+        assert isinstance(frame.payload, bytes)
+        picture = av.VideoFrame(16, 16, "yuv420p")
+        picture.opaque = int.from_bytes(frame.payload)
+        return picture
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class NotingEncoder(Encoder):
+    """Takes note of what it is given and encodes nothing.
+
+    `flushed` are the tracks that were ended; `on_picture` and `on_sound` are told the media time, in seconds, of each
+    picture and AAC frame.
+    """
+
+    def __init__(self) -> None:
+        self.on_picture: Callable[[float], None] | None = None
+        self.on_sound: Callable[[float], None] | None = None
+        self.pictures: list[tuple[int, int]] = []
+        """(time in ns, number of the picture) of everything encoded."""
+        self.pieces: list[Samples] = []
+        self.pts: list[int] = []
+        self.flushed: list[Track] = []
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        assert isinstance(picture.opaque, int)
+        self.pictures.append((round(pts * VIDEO_TIME_BASE * NANOSECONDS), picture.opaque))
+        if self.on_picture:
+            self.on_picture(float(pts * VIDEO_TIME_BASE))
+        return []
+
+    def encode_audio(self, samples: Samples, pts: int) -> list[EncodedPacket]:
+        assert samples.dtype == np.int16
+        self.pieces.append(samples.copy())
+        self.pts.append(pts)
+        if self.on_sound:
+            self.on_sound(pts / SAMPLE_RATE)
+        return []
+
+    def flush(self, track: Track) -> list[EncodedPacket]:
+        self.flushed.append(track)
+        return []
+
+    @property
+    def samples(self) -> Samples:
+        """Everything that was heard, shape (samples, channels)."""
+        return np.concatenate(self.pieces)
+
+    @property
+    def times_s(self) -> list[float]:
+        return [time_ns / NANOSECONDS for time_ns, _ in self.pictures]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [number for _, number in self.pictures]
+
+
+@dataclass
+class Rig:
+    """A clock, a timeline that began at the clock's time, and what came out.
+
+    `released` hears which tracks' sources have ended, as the pace does.
+    """
+
+    live: bool = True
+    tracks: tuple[Track, ...] = (Track.VIDEO, Track.AUDIO)
+    ending: tuple[Track, ...] = ()
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    encoder: NotingEncoder = field(default_factory=NotingEncoder)
+    events: EventList = field(default_factory=EventList)
+    released: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.zero_ns = self.clock.now_ns()
+        self.timeline = Timeline(
+            self.clock, live=self.live, tracks=self.tracks, ending=self.ending, release=self._release
+        )
+        self.timeline.start(self.zero_ns)
+
+    def _release(self, track: str) -> None:
+        if self.released:
+            self.released(track)
+
+    def at(self, seconds: float | Fraction) -> int:
+        """Return a media time on the session clock."""
+        return self.zero_ns + round(seconds * NANOSECONDS)
+
+    def frame(self, seconds: float | Fraction, number: int, payload: bytes | None = None) -> Frame:
+        return Frame(self.at(seconds), number.to_bytes(4) if payload is None else payload)
+
+    def video(
+        self,
+        frames: Iterable[tuple[int, Frame]],
+        *,
+        rate: Fraction,
+        source_rate: Fraction | None = None,
+        **script: bool,
+    ) -> VideoTrack:
+        """Return a track of pictures, whose frames are (when they arrive, frame)."""
+        return VideoTrack(
+            Camera(),
+            cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
+            self.encoder,
+            self.timeline,
+            source_rate=source_rate or rate,
+            program_rate=rate,
+            put=_ignore,
+            emit=self.events,
+        )
+
+    def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> AudioTrack:
+        """Return a track of sound, whose blocks are (when they arrive, block)."""
+        return AudioTrack(
+            cast("Reader[AudioBlock]", ScriptedReader(self.clock, blocks, **script)),
+            self.encoder,
+            self.timeline,
+            name="mimbar",
+            channels=channels,
+            put=_ignore,
+            emit=self.events,
+        )
+
+
+def _ignore(_packet: EncodedPacket) -> None:
+    """Take a packet that nobody needs."""
+
+
+def in_time(run: Callable[[], None], timeout_s: float = 20.0) -> None:
+    """Run something that must come to its end; fail, and leave its thread, when it does not."""
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    assert not thread.is_alive(), "it does not come to its end"
