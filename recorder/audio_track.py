@@ -26,8 +26,10 @@ GAP_SAMPLES = SAMPLE_RATE // 10
 """An offset from the clock of more than this is a gap or an overlap, a smaller one is drift."""
 DRIFT_SAMPLES = SAMPLE_RATE // 200
 """Drift up to this (5 ms) is left alone."""
-SMOOTHING = 1 / 64
-"""Weight of one block in the average offset: arrival stamps jitter by milliseconds."""
+SMOOTHING_SAMPLES = 64 * AAC_FRAME
+"""The offset is averaged over so many samples (1.4 s): arrival stamps jitter by milliseconds."""
+SHORTEST_TO_SQUEEZE = 16
+"""Samples; a block shorter than this is left alone: one sample more or less could be heard in it."""
 METER_FLOOR_DBFS = -90.0
 METER_FALL_DB = 0.5
 """How much the level falls with each AAC frame (about 23 dB a second) after a peak."""
@@ -70,7 +72,9 @@ class AudioTrack:
         self._waiting_samples = 0
         self._position = 0  # samples taken so far: encoded and waiting
         self._offset = 0.0  # smoothed: how far the device's stamps are ahead of the samples counted
-        self._filling = False
+        self._untouched = 0  # samples since one was squeezed in or out
+        self._filling = False  # silence stands for a source that gives nothing
+        self._adrift = True  # the next samples belong where their stamp says, not behind those before them
 
     def run(self) -> None:
         """Take sound from media time 0 until the session ends, then flush the encoder."""
@@ -93,12 +97,20 @@ class AudioTrack:
         return end is not None and self._position >= end
 
     def _wait_s(self) -> float:
-        return IDLE_S if not self._timeline.live else max(0.0, min(self._due_in_ns() / NANOSECONDS, IDLE_S))
+        if not self._timeline.live:
+            return IDLE_S
+        missing = self._position - self._due()
+        return max(0.0, min(missing / SAMPLE_RATE, IDLE_S))
 
-    def _due_in_ns(self) -> int:
-        """How long until silence is due."""
-        patience = AAC_FRAME * NANOSECONDS // SAMPLE_RATE if self._filling else PATIENCE_NS
-        return self._position * NANOSECONDS // SAMPLE_RATE + patience - self._timeline.now_ns()
+    def _due(self) -> int:
+        """Up to which sample there should be silence now if there is no sound.
+
+        Behind the clock by our patience also while the source is silent: when it gives again, its blocks come
+        some time after they were captured, and must not find their places filled.
+        """
+        has_an_end = self._reader.is_over and self._timeline.end_ns is not None
+        patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
+        return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS
 
     def _take(self, block: AudioBlock) -> None:
         """Put a block where its time says, or right behind the one before it if that is about the same."""
@@ -106,17 +118,18 @@ class AudioTrack:
         self.counts.overflows += block.lost
         start = round(self._timeline.media_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS)
         offset = start - self._position
-        if self._position == 0 or self._filling or abs(offset) > GAP_SAMPLES:
+        if self._adrift or abs(offset) > GAP_SAMPLES:
             samples = self._place(samples, offset)
             self._offset = 0.0
+            self._adrift = not len(samples)
         else:
-            self._offset += (offset - self._offset) * SMOOTHING
+            self._offset += (offset - self._offset) * min(1.0, len(samples) / SMOOTHING_SAMPLES)
             samples = self._squeeze(samples)
-        if self._filling and self._position:
+        if self._filling and len(samples):
+            self._filling = False
             self._emit(
                 "source-returned", self._name, f"{self._name} gives sound again", at_s=self._position / SAMPLE_RATE
             )
-        self._filling = False
         self._append(samples)
 
     def _place(self, samples: Samples, offset: int) -> Samples:
@@ -134,11 +147,13 @@ class AudioTrack:
         return samples
 
     def _squeeze(self, samples: Samples) -> Samples:
-        """Make the block one sample longer or shorter when the device's clock has drifted."""
-        if abs(self._offset) <= DRIFT_SAMPLES or len(samples) < AAC_FRAME // 4:
+        """Make the block one sample longer or shorter when the device's clock has drifted, at most once a frame."""
+        self._untouched += len(samples)
+        if abs(self._offset) <= DRIFT_SAMPLES or self._untouched < AAC_FRAME or len(samples) < SHORTEST_TO_SQUEEZE:
             return samples
         change = 1 if self._offset > 0 else -1
         self._offset -= change
+        self._untouched = 0
         self.counts.squeezed += 1
         where = np.linspace(0, len(samples) - 1, len(samples) + change)
         source = np.arange(len(samples))
@@ -147,25 +162,30 @@ class AudioTrack:
 
     def _go_without(self) -> None:
         """No sound came: put silence where some is due."""
-        if self._reader.at_end:
+        if self._reader.is_over:
+            self._timeline.advance(Track.AUDIO, self._position * NANOSECONDS // SAMPLE_RATE)
             self._timeline.source_ended(Track.AUDIO)
-        due = self._due_in_ns() <= 0 if self._timeline.live else self._reader.is_over
-        if due:
-            if self._timeline.live and not self._filling and not self._reader.is_over:
-                self._emit(
-                    "source-silent",
-                    self._name,
-                    f"{self._name} gives no sound; silence stands there until it does",
-                    since_s=self._position / SAMPLE_RATE,
-                )
-            self._filling = True
-            self._append_silence(self._timeline.now_ns() * SAMPLE_RATE // NANOSECONDS - self._position)
+        if not self._timeline.live and not self._reader.is_over:
+            return
+        due = self._due()
+        if due < self._position:
+            return
+        if self._timeline.live and not self._filling and not self._reader.is_over:
+            self._emit(
+                "source-silent",
+                self._name,
+                f"{self._name} gives no sound; silence stands there until it does",
+                since_s=self._position / SAMPLE_RATE,
+            )
+        self._filling = self._adrift = True
+        # In whole AAC frames when the clock leads: this is looked at once for each.
+        self._append_silence(due - self._position + (AAC_FRAME if self._timeline.live else 0))
 
     def _append_silence(self, count: int) -> None:
         while count > 0 and not self._has_reached_end():
-            piece = min(count, SAMPLE_RATE)
-            self.counts.silence += piece
+            piece, before = min(count, SAMPLE_RATE), self._position
             self._append(np.zeros((piece, self._channels), np.int16))
+            self.counts.silence += self._position - before
             count -= piece
 
     def _append(self, samples: Samples) -> None:

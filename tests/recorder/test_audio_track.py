@@ -1,0 +1,261 @@
+"""The program's sound on a clock that moves when told: each sample where its time says, else silence."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from devices.clock import NANOSECONDS
+from recorder.audio_track import METER_FLOOR_DBFS, AudioCounts
+from recorder.encoder import AAC_FRAME
+from recorder.packet import Track
+from tests.support.tracks import Rig, in_time
+
+BLOCK = 960
+DELAY_S = 0.03
+LOUD = 10_000
+
+type Script = list[tuple[int, AudioBlock]]
+"""When each block arrives on the session clock, and the block."""
+
+
+def block(rig: Rig, start_s: float, samples: Samples, *, lost: bool = False) -> tuple[int, AudioBlock]:
+    """Return a block whose first sample was captured at `start_s`, and when it arrives."""
+    arrives_s = start_s + len(samples) / SAMPLE_RATE + DELAY_S
+    return rig.at(arrives_s), AudioBlock(rig.at(start_s), samples, lost)
+
+
+def microphone(rig: Rig, first_s: float, last_s: float, *, channels: int = 1) -> Script:
+    """Return what a microphone gives in a span of media time: a step of LOUD: every sample tells."""
+    count = round((last_s - first_s) * SAMPLE_RATE / BLOCK)
+    samples = np.full((BLOCK, channels), LOUD, np.int16)
+    return [block(rig, first_s + number * BLOCK / SAMPLE_RATE, samples) for number in range(count)]
+
+
+def run(rig: Rig, script: Script, *, channels: int = 1, ends: bool = False, lost: bool = False) -> AudioCounts:
+    track = rig.audio(script, channels=channels, ends=ends, lost=lost)
+    in_time(track.run)
+    assert rig.encoder.flushed == [Track.AUDIO]
+    # Samples follow each other without a gap, in whole AAC frames but for the last.
+    lengths = [len(piece) for piece in rig.encoder.pieces]
+    assert set(lengths[:-1]) <= {AAC_FRAME}
+    assert rig.encoder.pts == [0, *itertools.accumulate(lengths[:-1])]
+    assert track.counts.samples == sum(lengths)
+    return track.counts
+
+
+def sounding(rig: Rig) -> list[tuple[float, float]]:
+    """Return the spans, in seconds, that are not silent."""
+    loud = np.concatenate([[False], rig.encoder.samples[:, 0] != 0, [False]])
+    edges = np.flatnonzero(np.diff(loud.astype(np.int8))) / SAMPLE_RATE
+    return [(float(first), float(last)) for first, last in edges.reshape(-1, 2)]
+
+
+def spans(*expected: tuple[float, float]) -> object:
+    return [pytest.approx(span, abs=1.5 / SAMPLE_RATE) for span in expected]
+
+
+def test_a_minute_is_a_minute_of_samples() -> None:
+    rig = Rig()
+    rig.timeline.end_at(60 * NANOSECONDS)
+    counts = run(rig, microphone(rig, 0, 61))
+    assert counts == AudioCounts(samples=60 * SAMPLE_RATE)
+    assert sounding(rig) == spans((0, 60))
+    assert rig.events == []
+
+
+def test_sound_from_before_the_first_picture_is_left_out() -> None:
+    rig = Rig()
+    rig.timeline.end_at(2 * NANOSECONDS)
+    script = microphone(rig, -0.5, 3)
+    marked = [(at, AudioBlock(part.timestamp_ns, np.arange(BLOCK, dtype=np.int16).reshape(-1, 1) + 1))
+              if number == 24 else (at, part) for number, (at, part) in enumerate(script)]  # fmt: skip
+    counts = run(rig, marked)
+    assert counts.silence == 0
+    # Block 24 began 20 ms before the first picture; the next one is the first that is heard from its start.
+    assert rig.encoder.samples[0, 0] == LOUD
+    assert counts.samples == 2 * SAMPLE_RATE
+
+
+def test_sound_that_begins_later_has_silence_before_it() -> None:
+    rig = Rig()
+    rig.timeline.end_at(2 * NANOSECONDS)
+    run(rig, microphone(rig, 0.15, 3))
+    assert sounding(rig) == spans((0.15, 2))
+
+
+@pytest.mark.parametrize("gap_s", [0.12, 0.25, 0.5, 3.0])
+def test_a_gap_is_silence_of_its_length(gap_s: float) -> None:
+    rig = Rig()
+    rig.timeline.end_at(8 * NANOSECONDS)
+    script = microphone(rig, 0, 2) + microphone(rig, 2 + gap_s, 9)
+    counts = run(rig, script)
+    assert sounding(rig) == spans((0, 2), (2 + gap_s, 8))
+    assert counts.silence == pytest.approx(gap_s * SAMPLE_RATE, abs=2)
+    kinds = [kind for kind, _ in rig.events]
+    # One that is over before our patience is told when it is over, a longer one as it begins and ends.
+    assert kinds == (["sound-gap"] if gap_s < 0.3 else ["source-silent", "source-returned"])
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.04, 0.15, 0.25])
+def test_sound_that_returns_stands_where_it_was_captured(delay_s: float) -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    script = [(arrives_ns + round((delay_s - DELAY_S) * NANOSECONDS), part)
+              for arrives_ns, part in microphone(rig, 0, 1) + microphone(rig, 3, 7)]  # fmt: skip
+    counts = run(rig, script)
+    assert sounding(rig) == spans((0, 1), (3, 6))
+    assert counts.squeezed == 0
+
+
+def test_what_comes_after_its_place_was_filled_is_cut() -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    held_up = [(max(arrives_ns, rig.at(3)), part) for arrives_ns, part in microphone(rig, 1, 7)]
+    run(rig, microphone(rig, 0, 1) + held_up)
+    ((_, before), (after, last)) = sounding(rig)
+    assert before == pytest.approx(1, abs=0.001)
+    # At 3.0 s silence stood up to 2.7 s, or an AAC frame more.
+    assert after == pytest.approx(2.7, abs=0.03)
+    assert last == pytest.approx(6, abs=0.001)
+
+
+def test_a_jump_back_is_cut_and_a_jump_ahead_is_silence() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    script = microphone(rig, 0, 1) + microphone(rig, 0.8, 2) + microphone(rig, 2.2, 5)
+    ordered = [(max(arrives_ns, script[number - 1][0] if number else 0), part)
+               for number, (arrives_ns, part) in enumerate(script)]  # fmt: skip
+    run(rig, ordered)
+    assert sounding(rig) == spans((0, 2), (2.2, 4))
+
+
+def test_a_lost_microphone_is_silence_to_the_end() -> None:
+    rig = Rig()
+    rig.timeline.end_at(5 * NANOSECONDS)
+    counts = run(rig, microphone(rig, 0, 1), lost=True)
+    assert sounding(rig) == spans((0, 1))
+    assert (counts.samples, counts.silence) == (5 * SAMPLE_RATE, 4 * SAMPLE_RATE)
+    assert rig.events == []  # that it was lost, the reader has said
+
+
+def test_a_microphone_that_never_gives_anything_is_silence() -> None:
+    rig = Rig()
+    rig.timeline.end_at(2 * NANOSECONDS)
+    counts = run(rig, [])
+    assert (counts.samples, counts.silence) == (2 * SAMPLE_RATE, 2 * SAMPLE_RATE)
+    assert rig.events == [("source-silent", "mimbar")]
+
+
+def drifting(rig: Rig, seconds: int, drift: float) -> Iterator[tuple[int, AudioBlock]]:
+    """Yield what a microphone gives whose crystal is off by `drift`, stamped with up to 2 ms of jitter.
+
+    Once a second, by the session's clock, its sound has one sample that tells: 1 s as 1, 2 s as 2, …
+    """
+    size = 2048
+    rate = SAMPLE_RATE * (1 + drift)
+    jitter = np.random.default_rng(7).uniform(-0.002, 0.002, int(seconds * rate / size) + 2)
+    told = 1
+    for number in range(int(seconds * rate / size) + 2):
+        first = number * size
+        samples = np.zeros((size, 1), np.int16)
+        while (place := round(told * rate)) < first + size:
+            samples[place - first] = 20_000
+            told += 1
+        start_s = first / rate + float(jitter[number])
+        yield rig.at((first + size) / rate + DELAY_S), AudioBlock(rig.at(start_s), samples)
+
+
+@pytest.mark.parametrize("drift", [300e-6, -300e-6, 50e-6])
+def test_drift_stays_within_20_ms(drift: float) -> None:
+    rig = Rig()
+    seconds = 1800
+    rig.timeline.end_at(seconds * NANOSECONDS)
+    counts = run(rig, list(drifting(rig, seconds, drift)))
+    heard = np.flatnonzero(np.diff(np.concatenate([[0], (rig.encoder.samples[:, 0] > 4000).astype(np.int8)])) > 0)
+    assert len(heard) >= seconds - 1
+    off = heard / SAMPLE_RATE - np.arange(1, len(heard) + 1)
+    assert np.abs(off).max() < 0.020
+    assert counts.squeezed == pytest.approx(abs(drift) * seconds * SAMPLE_RATE, abs=SAMPLE_RATE // 100)
+    assert counts.silence <= 0.002 * SAMPLE_RATE  # the first stamp's jitter
+    assert counts.samples == seconds * SAMPLE_RATE
+    assert rig.events == []
+
+
+def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
+    rig = Rig()
+    rig.timeline.end_at(120 * NANOSECONDS)
+    counts = run(rig, list(drifting(rig, 120, 0.0)))
+    assert counts.squeezed == 0
+    assert counts.silence <= 0.002 * SAMPLE_RATE
+
+
+def test_small_blocks_are_kept_in_step_too() -> None:
+    rig = Rig()
+    rig.timeline.end_at(300 * NANOSECONDS)
+    rate, size = SAMPLE_RATE * (1 + 300e-6), 128
+    silent = np.ones((size, 1), np.int16)
+    script = [(rig.at((number + 1) * size / rate + DELAY_S), AudioBlock(rig.at(number * size / rate), silent))
+              for number in range(int(300 * rate / size) + 1)]  # fmt: skip
+    counts = run(rig, script)
+    assert counts.squeezed == pytest.approx(300e-6 * 300 * SAMPLE_RATE, abs=SAMPLE_RATE // 100)
+
+
+def test_stopped_in_the_middle_it_ends_there() -> None:
+    rig = Rig()
+    script = microphone(rig, 0, 10)
+
+    def stop(at_s: float) -> None:
+        if at_s > 1.9:
+            rig.timeline.end_at(int(2.34567 * NANOSECONDS))
+
+    rig.encoder.on_sound = stop
+    counts = run(rig, script)
+    assert counts.samples == int(2.34567 * SAMPLE_RATE)
+    assert rig.clock.now_ns() < rig.at(2.45)
+
+
+def test_a_file_ends_the_session_with_its_last_sample() -> None:
+    rig = Rig(live=False, tracks=(Track.AUDIO,), ending=(Track.AUDIO,))
+    counts = run(rig, microphone(rig, 0, 5), ends=True)
+    assert counts == AudioCounts(samples=5 * SAMPLE_RATE)
+
+
+def test_a_file_that_is_shorter_than_the_pictures_is_silence_from_its_end_on() -> None:
+    rig = Rig(live=False, ending=(Track.VIDEO, Track.AUDIO))
+    rig.timeline.advance(Track.VIDEO, 8 * NANOSECONDS)
+    rig.released = lambda track: rig.timeline.source_ended(Track.VIDEO) if track == "audio" else None
+    counts = run(rig, microphone(rig, 0, 5), ends=True)
+    assert (counts.samples, counts.silence) == (8 * SAMPLE_RATE, 3 * SAMPLE_RATE)
+
+
+def test_overflows_are_counted() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    script = microphone(rig, 0, 1.1)
+    at, part = script[10]
+    script[10] = (at, AudioBlock(part.timestamp_ns, part.samples, lost=True))
+    assert run(rig, script).overflows == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "expected"),
+    [(1, 2, [LOUD, LOUD]), (2, 1, [LOUD]), (2, 2, [LOUD, LOUD]), (4, 2, [LOUD, LOUD])],
+)
+def test_channels_are_those_of_the_program(given: int, wanted: int, expected: list[int]) -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    run(rig, microphone(rig, 0, 1.1, channels=given), channels=wanted)
+    assert rig.encoder.samples[1000].tolist() == expected
+
+
+def test_levels_are_peaks_in_dbfs_for_each_channel() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    samples = np.tile(np.array([[16384, 0]], np.int16), (BLOCK, 1))
+    script = [block(rig, number * BLOCK / SAMPLE_RATE, samples) for number in range(60)]
+    track = rig.audio(script, channels=2)
+    in_time(track.run)
+    assert track.levels_dbfs == [pytest.approx(-6.02, abs=0.01), METER_FLOOR_DBFS]
