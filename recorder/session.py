@@ -38,6 +38,8 @@ LIVE_QUEUE_S = 1.0
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 WATCH_S = 0.2
+LET_GO_NS = 3 * NANOSECONDS
+"""How long after a stop a source may take to give what was captured before it."""
 DROP_EVENT_NS = 5 * NANOSECONDS
 
 type Progress = Callable[[int, int], None]
@@ -65,9 +67,13 @@ class Session:
         self.emit = EventLog(clock, listener)
         self._state = SessionState.IDLE
         self._stopping = threading.Event()
+        self._stopped_ns = 0
         self._failure: LiputError | None = None
+        self._losses: dict[str, LiputError] = {}
         tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.audio else [])
-        self._timeline = Timeline(clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks))
+        self._timeline = Timeline(
+            clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
+        )
         self._video: VideoTrack | None = None
         self._audio: AudioTrack | None = None
         self._video_reader: Reader[Frame] | None = None
@@ -82,6 +88,7 @@ class Session:
     def stop(self) -> None:
         """End the session here; returns at once. Asking again changes nothing."""
         if not self._stopping.is_set():
+            self._stopped_ns = self._clock.now_ns()
             self._timeline.end_at(self._timeline.now_ns())
             self._stopping.set()
 
@@ -91,7 +98,7 @@ class Session:
         frames = self._video.counts.frames if self._video else 0
         return SessionStatus(
             state=self._shown_state(),
-            elapsed_s=round(self._timeline.now_ns() / NANOSECONDS, 3),
+            elapsed_s=round(self._elapsed_ns() / NANOSECONDS, 3),
             media_time_s=round(on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
             frames=frames,
@@ -108,6 +115,10 @@ class Session:
             return SessionState.DEGRADED
         return self._state
 
+    def _elapsed_ns(self) -> int:
+        now_ns, end_ns = self._timeline.now_ns(), self._timeline.end_ns
+        return now_ns if end_ns is None else min(now_ns, end_ns)
+
     def _dropped(self) -> int:
         late = self._video.counts.late if self._video else 0
         return late + (self._video_reader.dropped if self._video_reader else 0)
@@ -121,7 +132,7 @@ class Session:
         if on_disk.media_time_s > 10:
             rate = on_disk.bytes / on_disk.media_time_s
         try:
-            free = shutil.disk_usage(self._work.path).free
+            free = shutil.disk_usage(self._archive.root).free
         except OSError:
             return 0.0
         return float(max(0, free - self._archive.reserve_bytes) // rate)
@@ -152,7 +163,17 @@ class Session:
             self._run_tracks(encoder, outputs, video_format, video, audio, first)
             self._state = SessionState.SEALING
         self.emit.close()
+        if not (self._video and self._video.counts.frames) and self._discarded(work):
+            raise self._failure or LiputError(f"{self._plan.video.name} gave no picture; nothing was recorded")
         return self._seal(work)
+
+    def _discarded(self, work: WorkFolder) -> bool:
+        """Remove a work folder without a picture in it, and return whether that was done: sound is kept."""
+        try:
+            self._archive.discard(work)
+        except LiputError:
+            return False
+        return True
 
     def _open_sources(self, stack: ExitStack) -> VideoFormat:
         plan = self._plan
@@ -202,6 +223,7 @@ class Session:
 
     def _lost(self, name: str) -> Callable[[LiputError], None]:
         def on_lost(error: LiputError) -> None:
+            self._losses[name] = error
             self.emit("source-lost", name, error.message, hint=error.hint)
 
         return on_lost
@@ -218,6 +240,8 @@ class Session:
                 break
         if self._stopping.is_set():
             raise LiputError("stopped before the first picture came; nothing was recorded")
+        if reader.is_over and name in self._losses:
+            raise self._losses[name]
         raise DeviceError(f"{name} gives no picture", hint="check its cable and that it is switched on, then try again")
 
     def _begin(self, stack: ExitStack, started_at: datetime, encoder: Encoder) -> tuple[WorkFolder, Outputs]:
@@ -283,6 +307,7 @@ class Session:
         threads = [
             threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
         ]
+        readers = [reader for reader in (video, audio) if reader]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
@@ -290,11 +315,13 @@ class Session:
                 thread.join(WATCH_S / len(threads))
             self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
             self._report_drops()
+            if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
+                for reader in readers:  # one hangs, and a session without a clock cannot tell
+                    reader.stop(0.0)
         # Nobody takes from the readers any more: what they drop from here on is not missing.
         self._stop_sources.set()
-        for reader in (video, audio):
-            if reader:
-                reader.stop()
+        for reader in readers:
+            reader.stop()
         self._report_drops(final=True)
         self.emit(
             "session-ended",
@@ -337,11 +364,14 @@ class Session:
         if dropped > self._drops_reported and (final or now_ns > self._drops_reported_ns + DROP_EVENT_NS):
             new = dropped - self._drops_reported
             self._drops_reported, self._drops_reported_ns = dropped, now_ns
+            name, late = self._plan.video.name, self._video.counts.late if self._video else 0
             self.emit(
                 "frames-dropped",
-                self._plan.video.name,
-                f"{new} pictures of {self._plan.video.name} were dropped: this PC did not keep up",
+                name,
+                f"{new} pictures of {name} are missing: they came too late, or this PC did not keep up",
                 count=new,
+                late_in_all=late,
+                not_taken_in_all=dropped - late,
             )
 
     def _fail(self, error: LiputError) -> None:
