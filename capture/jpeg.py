@@ -152,9 +152,14 @@ def _times(size: tuple[int, int]) -> str:
 
 
 def _scaled_size(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
-    """Return the smallest size that libjpeg decodes fast and that is not smaller than the target."""
+    """Return the smallest size that libjpeg decodes fast and that is not smaller than the target.
+
+    Only sizes of whole samples of chroma: of an odd one the last sample would be half outside of the picture.
+    """
     for part in _SCALES:
-        scaled = -(-size[0] // part), -(-size[1] // part)
+        if size[0] % (2 * part) or size[1] % (2 * part):
+            continue
+        scaled = size[0] // part, size[1] // part
         if scaled[0] >= target[0] and scaled[1] >= target[1]:
             return scaled
     return size

@@ -5,6 +5,7 @@ its planes to `store`, which converts them on their way into a frame, without a 
 arithmetic on the planes of the frame itself and lets go of the GIL.
 """
 
+import math
 from dataclasses import dataclass
 
 import av
@@ -54,10 +55,11 @@ def fit(width: int, height: int, max_width: int, max_height: int) -> tuple[int, 
     """
     max_width = max(2, min(width, max_width) & ~1)
     max_height = max(2, min(height, max_height) & ~1)
-    by_width = _nearest_even(max_width * height / width)
-    if by_width <= max_height:
-        return max_width, by_width
-    return min(max_width, _nearest_even(max_height * width / height)), max_height
+    # As wide as may be, or as high as may be, the other side rounded; what is within the limits and larger.
+    by_width = max_width, _nearest_even(max_width * height / width)
+    by_height = _nearest_even(max_height * width / height), max_height
+    fitting = [size for size in (by_width, by_height) if size[0] <= max_width and size[1] <= max_height]
+    return max(fitting, key=math.prod)
 
 
 def _nearest_even(length: float) -> int:
