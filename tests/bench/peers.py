@@ -8,6 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+"""What the `liput` command sets for itself; ffmpeg does not look at it."""
+
 
 class JobFailed(Exception):
     """A job did not do what the other side does, so there is nothing to compare."""
@@ -44,7 +47,7 @@ def liput_job(clip: Path, folder: Path) -> Job:
 def cpu_seconds(job: Job, folder: Path) -> float:
     """Run the job and return the user and system time of its process and of all that it waited for."""
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        process = subprocess.Popen(job.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_ENVIRONMENT)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
