@@ -4,6 +4,7 @@ import itertools
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -200,6 +201,17 @@ def test_padding_around_the_end_is_no_damage(*, use_turbo: bool) -> None:
     for padded in (jpeg + b"\0" * 40, jpeg[:-2] + b"\0\0" + jpeg[-2:]):
         assert snapshot(decoder.decode(padded)) == whole
     assert decoder.skipped == 0
+
+
+def test_padding_before_a_restart_is_no_damage_while_the_picture_has_its_end() -> None:
+    encoded = cv2.imencode(".jpg", smooth(WIDTH, HEIGHT), [cv2.IMWRITE_JPEG_RST_INTERVAL, 2])[1]
+    jpeg = encoded.tobytes()
+    restart = jpeg.index(b"\xff\xd1")
+    padded = jpeg[:restart] + b"\0\0" + jpeg[restart:]
+    decoder = JpegDecoder(WIDTH, HEIGHT)
+    assert snapshot(decoder.decode(padded)) == snapshot(JpegDecoder(WIDTH, HEIGHT).decode(jpeg))
+    with pytest.raises(MediaError):
+        decoder.decode(padded[: len(padded) * 3 // 4])
 
 
 def test_samples_that_are_rgb_are_converted(*, use_turbo: bool) -> None:
