@@ -120,7 +120,8 @@ class Decompressor:
             self._raise_damage()
 
     def _is_only_padding(self, data: bytes) -> bool:
-        # libjpeg keeps the text of the first warning only, so that the picture has its end is looked at as well.
+        # libjpeg keeps the text of its first warning only: a picture that was cut off after padding shows by its
+        # missing end. A hole behind padding goes unseen, which costs less than a webcam that pads and is refused.
         if self._turbo.tjGetErrorCode(self._handle) != _ERROR_WARNING:
             return False
         return bool(_PADDING.match(self._message())) and _END_OF_IMAGE in data[-64:]

@@ -207,7 +207,7 @@ def test_padding_before_a_restart_is_no_damage_while_the_picture_has_its_end() -
     encoded = cv2.imencode(".jpg", smooth(WIDTH, HEIGHT), [cv2.IMWRITE_JPEG_RST_INTERVAL, 2])[1]
     jpeg = encoded.tobytes()
     restart = jpeg.index(b"\xff\xd1")
-    padded = jpeg[:restart] + b"\0\0" + jpeg[restart:]
+    padded = jpeg[:restart] + bytes(20) + jpeg[restart:]
     decoder = JpegDecoder(WIDTH, HEIGHT)
     assert snapshot(decoder.decode(padded)) == snapshot(JpegDecoder(WIDTH, HEIGHT).decode(jpeg))
     with pytest.raises(MediaError):
