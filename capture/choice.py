@@ -1,5 +1,6 @@
 """From words on a command line to sources: `synthetic`, a file, a device, or the best that is plugged in."""
 
+import mimetypes
 import os
 import threading
 from dataclasses import dataclass, field
@@ -65,6 +66,10 @@ class Chooser:
 
         Raises DeviceNotFound, DeviceUnsupported, MediaError or UsageError.
         """
+        if "" in {word.strip() for word in (video, audio) if word is not None}:
+            raise UsageError(
+                "the name of a source is empty", hint="leave the option out for the best that is plugged in"
+            )
         chosen = self._video(video)
         self._add_audio(chosen, video, audio)
         return chosen
@@ -129,21 +134,27 @@ class Chooser:
 
 
 def holds_sound(path: Path) -> bool:
-    """Return whether a media file has a track of sound; what cannot be opened is left to its source to refuse."""
+    """Return whether a media file has a track of sound; true of what cannot be opened: its source will refuse it."""
     try:
         with av.open(f"file:{path}") as container:
             return bool(container.streams.audio)
     except (av.FFmpegError, OSError):
-        return False
+        return True
 
 
 def as_file(word: str) -> Path | None:
-    """Return `word` as a path if it means a file; raises MediaError for a path where there is no file."""
+    """Return `word` as a path if it means a file; raises MediaError for what looks like one where there is none."""
     path = Path(word).expanduser()
     if path.is_file():
         return path
     if path.is_dir():
         raise MediaError(f"{path} is a folder", hint="name a media file in it")
-    if os.sep in word and not word.startswith("/dev/"):
+    if (os.sep in word or looks_like_media(word)) and not word.startswith("/dev/"):
         raise MediaError(f"there is no file {path}", hint="check the path")
     return None
+
+
+def looks_like_media(word: str) -> bool:
+    """Return whether a word ends as names of sound and film do."""
+    kind, _ = mimetypes.guess_type(word)
+    return kind is not None and kind.startswith(("video/", "audio/"))

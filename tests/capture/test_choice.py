@@ -1,0 +1,104 @@
+"""From words on a command line to sources."""
+
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from capture.choice import Chooser, Chosen, Wanted, as_file
+from capture.file import FileAudioSource, FileVideoSource
+from capture.pacing import FastPace
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.errors import DeviceNotFound, LiputError, MediaError, UsageError
+from devices.clock import SystemClock
+from tests.support import media
+
+WANTED = Wanted(320, 240, Fraction(15), 2)
+
+
+def choose(video: str | None, audio: str | None) -> Chosen:
+    pace = FastPace(("video", "audio"))
+    return Chooser(WANTED, pace, SystemClock(), threading.Event(), live=False).choose(video, audio)
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a silent film, one with sound, and a text that calls itself a film."""
+    folder = tmp_path_factory.mktemp("films")
+    picture = ["-f", "lavfi", "-i", "testsrc=s=64x64:r=15:d=0.2"]
+    media.run("ffmpeg", "-v", "error", *picture, folder / "silent.mkv")
+    media.run("ffmpeg", "-v", "error", *picture, "-f", "lavfi", "-i", "sine=d=0.2", folder / "sound.mkv")
+    (folder / "text.mkv").write_text("no film")
+    return folder
+
+
+def test_synthetic_pictures_bring_synthetic_sound() -> None:
+    chosen = choose("synthetic", None)
+    assert isinstance(chosen.video, SyntheticVideo)
+    assert isinstance(chosen.audio, SyntheticAudio)
+    assert (chosen.video_ends, chosen.audio_ends, chosen.devices, chosen.notes) == (False, False, [], [])
+
+
+def test_a_film_brings_its_sound_and_ends(films: Path) -> None:
+    chosen = choose(str(films / "sound.mkv"), None)
+    assert isinstance(chosen.video, FileVideoSource)
+    assert isinstance(chosen.audio, FileAudioSource)
+    assert (chosen.video_ends, chosen.audio_ends) == (True, True)
+
+
+def test_a_silent_film_is_recorded_without_sound_and_it_is_said(films: Path) -> None:
+    chosen = choose(str(films / "silent.mkv"), None)
+    assert chosen.audio is None
+    assert chosen.notes == [f"Sound: none, {films / 'silent.mkv'} has none"]
+
+
+def test_sound_may_come_from_elsewhere_or_be_left_out(films: Path) -> None:
+    silent = str(films / "silent.mkv")
+    assert isinstance(choose(silent, "synthetic").audio, SyntheticAudio)
+    assert isinstance(choose("synthetic", str(films / "sound.mkv")).audio, FileAudioSource)
+    assert choose(str(films / "sound.mkv"), "none").audio is None
+    assert choose("synthetic", "none").audio is None
+
+
+def test_nothing_is_said_about_the_sound_of_what_is_no_film(films: Path) -> None:
+    chosen = choose(str(films / "text.mkv"), None)
+    assert chosen.notes == []
+    with pytest.raises(MediaError, match=r"text\.mkv cannot be opened"):
+        chosen.video.open()
+
+
+@pytest.mark.parametrize("word", ["", "  "])
+def test_an_empty_name_is_refused(word: str) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        choose(word, None)
+    with pytest.raises(UsageError, match="empty"):
+        choose("synthetic", word)
+
+
+@pytest.mark.parametrize("word", ["/nowhere/kuliah.mp4", "kuliah.mp4", "kuliah.MKV", "rapat.wav", "folder/x"])
+def test_what_looks_like_a_file_and_is_none_is_called_one(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MediaError, match="there is no file"):
+        as_file(word)
+
+
+@pytest.mark.parametrize("word", ["1-2", "1-2.3", "534d:2109@1-2.4", "046d:0825:CAM0001", "podium", "/dev/video0"])
+def test_what_may_be_a_device_is_not_called_a_file(word: str) -> None:
+    assert as_file(word) is None
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="is a folder"):
+        as_file(str(tmp_path))
+
+
+@pytest.mark.parametrize(("video", "audio"), [("no-such-camera", None), ("synthetic", "no-such-microphone")])
+def test_a_device_that_is_not_there_is_not_found(video: str, audio: str | None) -> None:
+    with pytest.raises(DeviceNotFound, match="no-such") as caught:
+        choose(video, audio)
+    assert isinstance(caught.value, LiputError)
+    assert caught.value.hint
