@@ -3,7 +3,9 @@
 Subcommands are imported when they are run, so that `liput --help` costs no media library.
 """
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -65,8 +67,9 @@ def liput() -> None:
 
 def main() -> None:
     """Run the command line; the console script."""
+    _write_whatever_comes()
     try:
-        status = liput.main(standalone_mode=False)
+        status = liput.main(prog_name="liput", standalone_mode=False)
     except click.exceptions.Exit as ended:
         status = ended.exit_code
     except click.ClickException as error:
@@ -78,10 +81,26 @@ def main() -> None:
         report(error, as_json="--json" in sys.argv)
         status = error.exit_status
     except BrokenPipeError:
-        # Whoever read our output has gone; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    _let_go_of_output()
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _write_whatever_comes() -> None:
+    """Replace characters that the terminal's encoding does not have: a title must not stop a session."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _let_go_of_output() -> None:
+    """Hand over what is still to be written; where whoever read it has gone, nobody is left to tell."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def advice(error: click.ClickException) -> str:
@@ -95,7 +114,9 @@ def report(error: LiputError, *, as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        line = {"type": "error", "message": error.message, "hint": error.hint}
+        from recorder.archive.names import storable
+
+        line = {"type": "error", "message": storable(error.message), "hint": storable(error.hint)}
         print(msgspec.json.encode(line).decode(), flush=True)
     print(f"liput: {error.message}", file=sys.stderr)
     if error.hint:

@@ -1,9 +1,12 @@
 """From what was asked on the command line, and the settings, to a plan that can be run."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
@@ -13,6 +16,7 @@ from config.secrets import StreamTarget, stream_target
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
+from recorder.archive.names import storable
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import SessionPlan
@@ -32,6 +36,8 @@ class Asked:
     """Destinations beside those that `streams` names."""
     profile: str | None = None
     archive: Path | None = None
+    reserve: int | None = None
+    """Bytes that must stay free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,9 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done."""
     name = asked.profile or settings.video.profile
     profile = settings.profile(name)
-    targets = [*asked.targets, *(stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))]
-    for target in targets:
-        parse_live_url(target.url.reveal())
-    if targets and not asked.live:
-        raise UsageError("a live destination takes a stream as time passes", hint="leave out --pace fast, or --stream")
-    archive = Archive(asked.archive or settings.archive.path, clock, settings.archive.reserve)
+    targets = _targets(asked, settings)
+    reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
+    archive = Archive(asked.archive or settings.archive.path, clock, reserve)
     archive.check()
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
@@ -62,7 +65,7 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
     if chosen.audio is None:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
-        title=asked.title,
+        title=storable(asked.title),
         profile=profile,
         video=chosen.video,
         audio=chosen.audio,
@@ -81,6 +84,22 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
         ),
     )
     return Planned(plan, archive, stop, chosen.notes)
+
+
+def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
+    """Return the destinations, each with an address that can be one and a name of its own."""
+    named = (stream_target(settings, stream) for stream in dict.fromkeys(asked.streams))
+    targets = [msgspec.structs.replace(target, name=storable(target.name)) for target in (*asked.targets, *named)]
+    for target in targets:
+        parse_live_url(target.url.reveal())
+    if targets and not asked.live:
+        raise UsageError("a live destination takes a stream as time passes", hint="leave out --pace fast, or --stream")
+    name, count = Counter(target.name for target in targets).most_common(1)[0] if targets else ("", 0)
+    if count > 1:
+        raise UsageError(
+            f'{count} destinations would be called "{name}"', hint="rename one of the files with addresses"
+        )
+    return targets
 
 
 def _ends(chosen: Chosen) -> frozenset[Track]:

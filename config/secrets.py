@@ -176,7 +176,9 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
     try:
         check_stream_url(url)
     except NotAllowed as error:
-        raise SecretError(f"the address in {source} {error}") from None
+        raise SecretError(
+            f"the address in {source} {error}", hint="its first line should be the whole address: rtmps://HOST/APP/KEY"
+        ) from None
     return Secret(url, url.rsplit("/", 1)[-1], urllib.parse.urlsplit(url).password or "")
 
 

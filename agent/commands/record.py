@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
+from agent.parameters import seconds
 from agent.plan_session import Asked, plan_session
 from agent.reporters import reporter
 from agent.run_session import SessionRun
 from config.errors import UsageError
-from config.quantities import parse_duration
 from config.settings import load_settings
 from devices.clock import SystemClock
 
@@ -32,7 +32,9 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
     metavar="DEVICE|synthetic|FILE|none",
     help="Where the sound comes from.  [default: the picture's, or the best]",
 )
-@click.option("--for", "duration", metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]")
+@click.option(
+    "--for", "duration_s", callback=seconds, metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]"
+)
 @click.option(
     "--pace",
     type=click.Choice(["real", "fast"]),
@@ -52,7 +54,7 @@ def record_command(
     title: str,
     video: str | None,
     audio: str | None,
-    duration: str | None,
+    duration_s: float | None,
     pace: str,
     streams: tuple[str, ...],
     profile: str | None,
@@ -73,7 +75,7 @@ def record_command(
         title=title,
         video=video,
         audio=audio,
-        duration_s=parse_duration(duration) if duration is not None else None,
+        duration_s=duration_s,
         live=pace == "real",
         streams=streams,
         profile=profile,

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,11 +21,26 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
     return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | dict(more or {})
 
 
-def liput(home: Path, *arguments: str | Path, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
+def liput(
+    home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end; `more` is added to its environment."""
+    return _run([*LIPUT, *map(str, arguments)], home, timeout, more)
+
+
+def run_python(
+    home: Path, code: str, *arguments: str, more: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run some lines of Python as the command would be run."""
+    return _run([sys.executable, "-P", "-c", code, *arguments], home, 60, more)
+
+
+def _run(
+    words: Sequence[str], home: Path, timeout: float, more: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*LIPUT, *map(str, arguments)],
-        env=environment(home),
+        words,
+        env=environment(home, more),
         cwd=home,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -48,11 +63,11 @@ def of_type(all_lines: list[Line], kind: str) -> list[Line]:
 class Running:
     """A `liput` command that runs, in a process group of its own, its JSON lines read as they come."""
 
-    def __init__(self, home: Path, *arguments: str | Path) -> None:
+    def __init__(self, home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None) -> None:
         self.seen: list[Line] = []
         self._process = subprocess.Popen(
             [*LIPUT, *map(str, arguments)],
-            env=environment(home),
+            env=environment(home, more),
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -84,6 +99,26 @@ class Running:
         """Send a signal to the command alone."""
         self._process.send_signal(number)
 
+    def interrupt_everything(self) -> None:
+        """Press Ctrl-C: every process of the command's group gets the signal."""
+        os.killpg(self._process.pid, signal.SIGINT)
+
+    def close_output(self) -> None:
+        """Stop reading, as `| head` does."""
+        assert self._process.stdout
+        assert self._process.stderr
+        self._process.stdout.close()
+        self._process.stderr.close()
+
+    def wait_for_exit(self, timeout: float = 60) -> int:
+        """Return the exit status without reading what is written."""
+        return self._process.wait(timeout)
+
+    def errors(self) -> str:
+        """Return the rest of standard error, once the command has ended."""
+        assert self._process.stderr
+        return self._process.stderr.read()
+
     def kill_everything(self) -> None:
         """Kill the command and every child it has, at once."""
         os.killpg(self._process.pid, signal.SIGKILL)
@@ -105,9 +140,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(home: Path, *arguments: str | Path) -> Iterator[Running]:
+def running(home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None) -> Iterator[Running]:
     """Start a command; whatever happens, it is gone afterwards."""
-    command = Running(home, *arguments)
+    command = Running(home, *arguments, more=more)
     try:
         yield command
     finally:
