@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 @contextlib.contextmanager
 def watched(on_key: Callable[[str], None]) -> Iterator[None]:
     """Call `on_key` with each key pressed while the context lasts; does nothing where there is no terminal."""
-    if not sys.stdin.isatty() or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+    terminal = _our_terminal()
+    if terminal is None:
         yield
         return
-    terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     wake_read, wake_write = os.pipe()
     thread = threading.Thread(target=_watch, args=(terminal, wake_read, on_key), name="keyboard")
@@ -28,12 +28,26 @@ def watched(on_key: Callable[[str], None]) -> Iterator[None]:
         os.close(wake_write)
         thread.join()
         os.close(wake_read)
-        termios.tcsetattr(terminal, termios.TCSANOW, before)
+        with contextlib.suppress(termios.error):  # its window may have been closed
+            termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def _our_terminal() -> int | None:
+    """Return the terminal on standard input, if there is one and it listens to us: not to the shell before us."""
+    try:
+        terminal = sys.stdin.fileno()
+        return terminal if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp() else None
+    except (OSError, ValueError, AttributeError):  # closed, replaced, missing, or somebody else's terminal
+        return None
 
 
 def _watch(terminal: int, wake: int, on_key: Callable[[str], None]) -> None:
     while True:
         ready, _, _ = select.select([terminal, wake], [], [])
-        if wake in ready or not (key := os.read(terminal, 1)):
+        try:
+            key = b"" if wake in ready else os.read(terminal, 1)
+        except OSError:  # the terminal has gone; the hang-up signal says so, too
+            return
+        if not key:
             return
         on_key(key.decode(errors="replace"))

@@ -1,12 +1,15 @@
 """How a running session is shown: a line that lives on a terminal, plain lines elsewhere, JSON for programs."""
 
+import contextlib
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
 
 from config.events import Event
+from recorder.archive.names import storable
 from recorder.eventlog import HARMLESS
 from recorder.status import SessionResult, SessionState, SessionStatus
 
@@ -75,7 +78,8 @@ class JsonReporter:
 
     def result(self, result: SessionResult) -> None:
         """Write the result line."""
-        self._line(result)
+        package = None if result.package is None else storable(result.package)
+        self._line(msgspec.structs.replace(result, package=package))
 
     def _line(self, value: SessionStatus | Event | SessionResult) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
@@ -148,14 +152,57 @@ class LiveReporter(PlainReporter):
     def result(self, result: SessionResult) -> None:
         """Take the status line away and write how it ended."""
         self._live.update("", refresh=True)
+        self._live.stop()
         self.note(result_text(result))
 
 
+class EnduringReporter:
+    """Shows through another reporter; that nobody looks any more (a closed pipe, a lost terminal) ends nothing."""
+
+    def __init__(self, inner: Reporter) -> None:
+        self._inner = inner
+        self.every_s = inner.every_s
+
+    def __enter__(self) -> Self:
+        self._try(self._inner.__enter__)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._try(lambda: self._inner.__exit__(kind, error, trace))
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence if anybody looks."""
+        self._try(lambda: self._inner.note(sentence))
+
+    def status(self, status: SessionStatus) -> None:
+        """Show a status if anybody looks."""
+        self._try(lambda: self._inner.status(status))
+
+    def event(self, event: Event) -> None:
+        """Show an event if anybody looks."""
+        self._try(lambda: self._inner.event(event))
+
+    def sealing(self, done: int, total: int) -> None:
+        """Show how far sealing is if anybody looks."""
+        self._try(lambda: self._inner.sealing(done, total))
+
+    def result(self, result: SessionResult) -> None:
+        """Show the end if anybody looks."""
+        self._try(lambda: self._inner.result(result))
+
+    @staticmethod
+    def _try(show: Callable[[], object]) -> None:
+        with contextlib.suppress(OSError):
+            show()
+
+
 def reporter(*, as_json: bool) -> Reporter:
-    """Return the reporter for this standard output."""
+    """Return the reporter for this standard output; it never fails because of who reads it."""
     if as_json:
-        return JsonReporter()
-    return LiveReporter() if sys.stdout.isatty() else PlainReporter()
+        return EnduringReporter(JsonReporter())
+    return EnduringReporter(LiveReporter() if sys.stdout.isatty() else PlainReporter())
 
 
 def light(state: SessionState) -> tuple[str, str]:

@@ -57,10 +57,15 @@ class SessionRun:
         """Run the session to its end and return the exit status; raises what kept it from recording anything."""
         thread = threading.Thread(target=self._run_session, name="session")
         with self._signals(), reporter:
-            with watched(self._on_key):
-                thread.start()
-                self._follow(reporter)
-            thread.join()
+            thread.start()
+            try:
+                with watched(self._on_key):
+                    self._follow(reporter)
+            except BaseException:
+                self._session.stop()  # whatever broke here, what was recorded is put into the archive
+                raise
+            finally:
+                thread.join()
             if self._error:
                 raise self._error
             if self._result:
@@ -86,11 +91,14 @@ class SessionRun:
         period_ns = int(reporter.every_s * NANOSECONDS)
         due_ns = self._clock.now_ns() + period_ns
         while True:
-            try:
-                message = self._inbox.get(timeout=max(0.0, (due_ns - self._clock.now_ns()) / NANOSECONDS))
-            except queue.Empty:
+            remaining_ns = due_ns - self._clock.now_ns()
+            if remaining_ns <= 0:  # however much comes in
                 reporter.status(self._session.status())
-                due_ns += period_ns
+                due_ns = self._clock.now_ns() + period_ns
+                continue
+            try:
+                message = self._inbox.get(timeout=remaining_ns / NANOSECONDS)
+            except queue.Empty:
                 continue
             if message is Request.OVER:
                 return

@@ -1,0 +1,351 @@
+"""`liput record` as scripts and people use it: the real command, in a process of its own."""
+
+import itertools
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.support import command, media
+from tests.support.command import Line, running
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.room import FPS, Room, frames, program
+from tests.support.terminal import Terminal
+from tests.support.waiting import wait_until
+
+STATES = {"idle", "armed", "live", "degraded", "sealing", "sealed", "failed"}
+DESTINATION_STATES = {"connecting", "live", "waiting", "stopped"}
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def check_status(line: Line) -> None:
+    """Fail unless a status line is what docs/reference/cli.md promises."""
+    assert line["state"] in STATES
+    assert all(is_number(line[name]) for name in ("elapsed_s", "media_time_s", "fps"))
+    assert all(is_count(line[name]) for name in ("bytes", "frames", "dropped", "repeated"))
+    assert line["disk_left_s"] is None or is_number(line["disk_left_s"])
+    assert isinstance(line["levels_dbfs"], list)
+    assert all(is_number(level) and level <= 0 for level in line["levels_dbfs"])
+    assert isinstance(line["destinations"], list)
+    for destination in line["destinations"]:
+        assert isinstance(destination["name"], str)
+        assert destination["state"] in DESTINATION_STATES
+        assert destination["reason"] is None or isinstance(destination["reason"], str)
+        assert is_count(destination["dropped"])
+        assert is_count(destination["reconnects"])
+
+
+def check_event(line: Line) -> None:
+    at = datetime.fromisoformat(str(line["at"]))
+    assert at.tzinfo is not None
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", str(line["kind"]))
+    assert isinstance(line["subject"], str)
+    assert isinstance(line["detail"], dict)
+    assert isinstance(line["message"], str)
+    assert line["message"]
+
+
+def check_lines(lines: list[Line]) -> None:
+    """Fail unless every line is what the contract says, and the result is the last."""
+    for line in lines:
+        match line["type"]:
+            case "status":
+                check_status(line)
+            case "event":
+                check_event(line)
+            case "result":
+                assert line["state"] in {"sealed", "failed"}
+                assert isinstance(line["package"], str)
+                assert is_number(line["duration_s"])
+                assert is_count(line["frames"])
+                assert isinstance(line["degraded"], list)
+            case other:
+                raise AssertionError(other)
+    assert [line["type"] for line in lines].count("result") == 1
+    assert lines[-1]["type"] == "result"
+
+
+def test_every_line_is_what_the_contract_says(room: Room) -> None:
+    done = room.record("--for", "3s")
+    check_lines(done.lines)
+    assert done.status == 0
+    assert [line["kind"] for line in done.of("event")] == ["session-live", "session-ended"]
+    elapsed = [0.0, *(float(str(line["elapsed_s"])) for line in done.of("status"))]
+    assert max(after - before for before, after in itertools.pairwise(elapsed)) < 1.0
+    assert 3.0 - elapsed[-1] < 1.0
+    assert len(done.of("status")[-1]["levels_dbfs"]) == 2  # type: ignore[arg-type] # a list, as was checked
+    package = room.only_package()
+    assert done.result == {
+        "type": "result", "state": "sealed", "package": str(package), "duration_s": 3.0, "frames": 3 * FPS,
+        "degraded": [],
+    }  # fmt: skip
+    assert frames(package) == 3 * FPS
+    events = command.lines((package / "metadata/events.jsonl").read_text())
+    assert events == done.of("event")
+
+
+def test_what_the_status_says_is_on_disk_is_on_disk(room: Room, tmp_path: Path) -> None:
+    checked = 0
+    with running(room.home, *room.words("--json", "--for", "5s")) as session:
+        for line in session.read():
+            if line["type"] != "status" or line["state"] != "live" or not line["media_time_s"]:
+                continue
+            (growing,) = room.archive.glob(".incoming/*/data/media/program.mp4")
+            whole = shutil.copyfile(growing, tmp_path / "copy.mp4").stat().st_size
+            promised, until_s = int(str(line["bytes"])), float(str(line["media_time_s"]))
+            assert promised <= whole
+            # What it promises plays without what may have come after it.
+            os.truncate(tmp_path / "copy.mp4", promised)
+            assert media.decoded(tmp_path / "copy.mp4", "v").end_s >= until_s - 0.001
+            assert media.decoded(tmp_path / "copy.mp4", "a").end_s >= until_s - 0.025
+            checked += 1
+        assert session.wait() == 0
+    assert checked >= 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_in_order(room: Room, number: signal.Signals) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        until_on_disk(session.read(), 0.5)
+        session.signal(number)
+        assert session.wait() == 0
+        check_lines(session.seen)
+        result = session.seen[-1]
+    package = room.only_package()
+    assert (result["package"], result["degraded"]) == (str(package), [])
+    assert result["frames"] == frames(package) > FPS // 2
+
+
+def until_on_disk(lines: Iterator[Line], seconds: float) -> None:
+    """Read until so much is on disk."""
+    assert any(line["type"] == "status" and float(str(line["media_time_s"])) >= seconds for line in lines)
+
+
+def test_more_signals_while_it_closes_lose_nothing(room: Room) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        until_on_disk(session.read(), 0.3)
+        session.interrupt_everything()
+        session.interrupt_everything()
+        session.until("event", kind="session-ended")
+        session.interrupt_everything()
+        session.signal(signal.SIGTERM)
+        assert session.wait() == 0
+        assert session.seen[-1]["degraded"] == []
+        assert "Still closing" in session.errors()
+    assert frames(room.only_package()) == session.seen[-1]["frames"]
+
+
+def test_whoever_reads_it_may_go_away(room: Room) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        until_on_disk(session.read(), 0.3)
+        session.close_output()
+        (growing,) = room.archive.glob(".incoming/*/data/media/program.mp4")
+        size = growing.stat().st_size
+        wait_until(lambda: growing.stat().st_size > size + 20_000)
+        session.signal(signal.SIGINT)
+        assert session.wait_for_exit() == 0
+    assert frames(room.only_package()) > FPS
+
+
+def test_a_key_ends_it_and_the_terminal_is_as_before(room: Room) -> None:
+    with Terminal(room.home, *room.words()) as terminal:
+        before = terminal.settings()
+        terminal.until("LIVE")
+        assert terminal.settings() != before
+        terminal.press("x")
+        terminal.until(r"on disk 0:00:01")
+        terminal.press("q")
+        assert terminal.wait() == 0
+        assert terminal.settings() == before
+        text = terminal.text
+    package = room.only_package()
+    assert f"Package: {package}" in text.splitlines()[-1]
+    assert "Ending" in text
+    assert frames(package) >= FPS
+
+
+def test_ctrl_c_on_a_terminal_ends_it_in_order(room: Room) -> None:
+    with Terminal(room.home, *room.words()) as terminal:
+        before = terminal.settings()
+        terminal.until("LIVE")
+        terminal.press("\x03")
+        assert terminal.wait() == 0
+        assert terminal.settings() == before
+    assert frames(room.only_package()) > 0
+
+
+def test_a_window_that_is_closed_costs_nothing(room: Room) -> None:
+    with Terminal(room.home, *room.words()) as terminal:
+        terminal.until("LIVE")
+        terminal.close_window()
+        assert terminal.wait() == 0
+    assert frames(room.only_package()) > 0
+
+
+def test_without_a_terminal_there_are_plain_lines(room: Room) -> None:
+    done = command.liput(room.home, *room.words("--for", "1s"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert "\r" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("Recording.")
+    assert lines[-2:] == [f"Recorded 0:00:01, {FPS} pictures.", f"Package: {room.only_package()}"]
+
+
+def test_as_fast_as_it_goes(room: Room) -> None:
+    done = room.record("--for", "2m", "--pace", "fast")
+    assert done.status == 0
+    assert (done.result["frames"], done.result["duration_s"]) == (120 * FPS, 120.0)
+    began, ended = (datetime.fromisoformat(str(line["at"])) for line in done.of("event"))
+    assert (ended - began).total_seconds() < 60
+    assert frames(room.only_package()) == 120 * FPS
+
+
+@pytest.mark.parametrize("pace", ["fast", "real"])
+def test_a_file_ends_it(room: Room, tmp_path: Path, pace: str) -> None:
+    path = tmp_path / "kuliah umum.mkv"
+    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=2", "-f", "lavfi",
+              "-i", "sine=d=2:r=48000", "-c:a", "flac", path)  # fmt: skip
+    done = room.record("--pace", pace, video=path)
+    assert (done.status, done.result["frames"], done.result["degraded"]) == (0, 2 * FPS, [])
+    package = room.only_package()
+    assert frames(package) == 2 * FPS
+    assert media.decoded(program(package), "a").end_s == pytest.approx(2, abs=0.025)
+
+
+def test_without_sound(room: Room) -> None:
+    done = room.record("--for", "1s", "--pace", "fast", "--audio", "none")
+    assert done.status == 0
+    assert all(line["levels_dbfs"] == [] for line in done.of("status"))
+    kinds = media.run("ffprobe", "-v", "error", "-show_entries", "stream=codec_type", "-of", "csv=p=0",
+                      program(room.only_package()))  # fmt: skip
+    assert kinds.split() == ["video"]
+
+
+@pytest.fixture
+def nginx(tmp_path: Path) -> Iterator[NginxRtmp]:
+    server = NginxRtmp(tmp_path / "nginx")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.mark.server
+def test_ctrl_c_ends_the_stream_in_order_too(room: Room, nginx: NginxRtmp) -> None:
+    address = room.home / "kampus"
+    address.touch(0o600)
+    address.write_text(nginx.url("good-key"))
+    with running(room.home, *room.words("--json", "--stream", f"@{address}")) as session:
+        session.until("event", kind="destination-live", subject="kampus")
+        until_on_disk(session.read(), 1.5)
+        session.interrupt_everything()
+        assert session.wait() == 0
+        check_lines(session.seen)
+    sent = session.seen[-1]["frames"]
+    assert frames(room.only_package()) == sent
+    wait_until(lambda: len(nginx.recordings()) == 1)
+    nginx.stop()
+    (received,) = nginx.recordings()
+    media.decodes_cleanly(received)
+    # The server starts with the first keyframe, and every picture after that has come.
+    assert media.decoded(received, "v").frames == sent
+
+
+SECRETS = ("bad-3f2a91c0-rahasia", "refused-77aa-rahasia", "nohost-90ab-rahasia", "good-51cd-rahasia")
+
+
+def everything_readable_about_processes() -> bytes:
+    """Return the command line and environment of every process of this machine."""
+    text = bytearray()
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ", "comm"):
+            try:
+                text += (process / name).read_bytes()
+            except OSError:
+                continue  # gone, or not ours
+    return bytes(text)
+
+
+@pytest.mark.server
+def test_each_destination_that_fails_says_how_while_everything_else_goes_on(room: Room, nginx: NginxRtmp) -> None:
+    wrong, refused, unknown, good = SECRETS
+    room.configure(
+        f"""
+[destinations.wrong]
+url = "rtmp://127.0.0.1:{nginx.port}/live"
+[destinations.refused]
+url = "rtmp://127.0.0.1:1/live"
+[destinations.unknown]
+url = "rtmp://streaming.liput.invalid/live"
+""",
+        keys=f'wrong = "{wrong}"\nrefused = "{refused}"\nunknown = "{unknown}"\n',
+    )
+    address = room.home / "kampus.txt"
+    address.touch(0o600)
+    address.write_text(nginx.url(good))
+    streams = [word for name in ("wrong", "refused", "unknown", f"@{address}") for word in ("--stream", name)]
+    with running(room.home, *room.words("--json", *streams)) as session:
+        expected = {"wrong": "rejected", "refused": "refused", "unknown": "unknown-host", "kampus": None}
+        for line in session.read():
+            if line["type"] == "status" and reasons(line) == expected and float(str(line["media_time_s"])) > 2:
+                break
+        seen_of_processes = everything_readable_about_processes()
+        assert states(line) | {"kampus": "live"} == states(line)
+        assert {states(line)[name] for name in ("wrong", "refused", "unknown")} <= {"waiting", "connecting"}
+        session.signal(signal.SIGTERM)
+        status = session.wait()
+        errors = session.errors()
+        check_lines(session.seen)
+
+    assert status == 3
+    result = session.seen[-1]
+    assert sorted(result["degraded"]) == [f"destination-lost: {name}" for name in ("refused", "unknown", "wrong")]  # type: ignore[call-overload] # a list, as was checked
+    lost = {line["subject"]: line["message"] for line in session.seen if line.get("kind") == "destination-lost"}
+    assert len(set(lost.values())) == 3
+    package = room.only_package()
+    assert result["frames"] == frames(package)
+    last_s = max(float(str(line["elapsed_s"])) for line in session.seen if line["type"] == "status")
+    assert result["frames"] == pytest.approx(last_s * FPS, abs=2)
+
+    said = json.dumps(session.seen) + errors
+    kept = b"".join(path.read_bytes() for path in package.rglob("*") if path.is_file())
+    for secret in SECRETS:
+        assert secret not in said
+        assert secret.encode() not in kept
+        assert secret.encode() not in seen_of_processes
+
+
+def reasons(status: Line) -> dict[str, object]:
+    assert isinstance(status["destinations"], list)
+    return {line["name"]: line["reason"] for line in status["destinations"]}
+
+
+def states(status: Line) -> dict[str, object]:
+    assert isinstance(status["destinations"], list)
+    return {line["name"]: line["state"] for line in status["destinations"]}
+
+
+def test_an_address_may_come_from_standard_input(room: Room) -> None:
+    words = room.words("--json", "--for", "1s", "--stream", "@-")
+    done = subprocess.run(
+        [*command.LIPUT, *map(str, words)], input="rtmp://127.0.0.1:1/live/rahasia-sekali\n", text=True,
+        env=command.environment(room.home), cwd=room.home, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert command.lines(done.stdout)[-1]["degraded"] == ["destination-lost: stdin"]
+    assert "rahasia" not in done.stdout + done.stderr
