@@ -82,7 +82,10 @@ def start_server(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start a server, its words in `folder`/output, its life no longer than this thread's where that can be had."""
     tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with (folder / "output").open("ab") as output:
-        return subprocess.Popen([*tie, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        # A session of its own: Ctrl-C on the terminal ends the stream first, and the server after it.
+        return subprocess.Popen(
+            [*tie, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
 
 
 def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:

@@ -1,26 +1,30 @@
 """`liput demo`: the real pipeline with synthetic sources, for a machine without a camera, a sound card or a network."""
 
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
 
+from agent.parameters import seconds
 from agent.plan_session import Asked, plan_session
 from agent.receiver import ThrowAwayReceiver
 from agent.reporters import Reporter, megabytes, reporter
 from agent.run_session import SessionRun
 from capture.choice import SYNTHETIC
-from config.quantities import parse_duration
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
 from devices.clock import SystemClock
 
 TITLE = "Demo Liput"
+RESERVE_BYTES = 200_000_000
+"""What must stay free in a folder of the demo's own: /tmp is often small, and half of a small PC's memory."""
 
 
 @click.command()
-@click.option("--for", "duration", metavar="TIME", default="10s", show_default=True, help="How long: 10s, 2m.")
+@click.option(
+    "--for", "duration_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 2m."
+)
 @click.option("--profile", metavar="NAME", help="Size, rate and bit rates.  [default: the settings']")
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
@@ -28,7 +32,7 @@ TITLE = "Demo Liput"
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def demo_command(
-    duration: str, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
+    duration_s: float, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool
 ) -> int:
     """Record a talk that never took place: slides, a speaker, speech.
 
@@ -36,8 +40,8 @@ def demo_command(
     ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
     """
     settings, clock, shown = load_settings(config_file), SystemClock(), reporter(as_json=as_json)
-    folder = archive or Path(tempfile.mkdtemp(prefix="liput-demo-"))
     with ExitStack() as stack:
+        folder = archive or _folder_of_its_own(stack)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
         receiver = stack.enter_context(ThrowAwayReceiver(aside))
         targets = [StreamTarget("demo-receiver", Secret(receiver.url))] if receiver.url else []
@@ -47,9 +51,10 @@ def demo_command(
             title=TITLE,
             video=SYNTHETIC,
             audio=SYNTHETIC,
-            duration_s=parse_duration(duration),
+            duration_s=duration_s,
             profile=profile,
             archive=folder,
+            reserve=RESERVE_BYTES if archive is None else None,
             targets=targets,
         )
         planned = plan_session(asked, settings, clock)
@@ -58,10 +63,22 @@ def demo_command(
         receiver.stop()
         if targets:
             tell_received(receiver, shown)
-    if run.package:
-        shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
-        shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
+        if run.package:
+            shown.note(f"Play it:  ffplay '{run.package}/data/media/program.mp4'   (or any player)")
+            shown.note(f"Check it: ./run liput archive verify --all --archive '{folder}'")
     return status
+
+
+def _folder_of_its_own(stack: ExitStack) -> Path:
+    """Make a folder for the package; it goes again if nothing has come into it."""
+    folder = Path(tempfile.mkdtemp(prefix="liput-demo-"))
+
+    def remove_if_empty() -> None:
+        with suppress(OSError):
+            folder.rmdir()
+
+    stack.callback(remove_if_empty)
+    return folder
 
 
 def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
