@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import command
+from tests.support import archives, command
 from tests.support.room import Room, frames
 
 FAILED, USAGE = 1, 2
@@ -171,7 +171,9 @@ def test_any_title_is_taken_and_lands_inside_the_archive(room: Room, title: str,
         "--for", "200ms", "--pace", "fast", "--json",
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    package = room.only_package()
+    (package,) = room.packages()
+    assert room.leftovers() == []
+    archives.validate_bag(package)
     assert re.fullmatch(rf"\d{{4}}-\d\d-\d\d_\d{{4}}_{slug}_[0-9a-f]{{8}}", package.name)
     assert frames(package) == 3
     assert sorted(path for path in room.home.parent.rglob("*") if room.home not in path.parents) == outside
