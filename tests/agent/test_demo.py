@@ -62,7 +62,7 @@ def test_the_receiver_gets_every_picture(bare: Path, temporary: Path, tmp_path: 
         session.until("event", kind="destination-live")
         (recording,) = temporary.glob("liput-receiver-*/recorded/*.flv")
         os.link(recording, copy)  # which stays when the receiver throws its own away
-        assert session.wait() == 0
+        assert session.wait() == 0, session.seen
         result = session.seen[-1]
         errors = session.errors()
     assert (result["frames"], result["degraded"]) == (45, [])
@@ -104,7 +104,7 @@ def test_ctrl_c_ends_it_with_a_package_and_without_leftovers(bare: Path, tempora
         session.until("event", kind="destination-live")
         session.interrupt_everything()
         session.signal(signal.SIGINT)
-        assert session.wait() == 0
+        assert session.wait() == 0, session.seen
         assert session.seen[-1]["degraded"] == []
     assert frames(Path(str(session.seen[-1]["package"]))) > 0
     wait_until(lambda: list(temporary.iterdir()) == [])
