@@ -122,4 +122,4 @@ def _group(node: str) -> str:
 def lost(name: str, node: str, code: int | None = None) -> DeviceLost:
     """Return that a device went away while it was in use."""
     reason = "" if code is None or code in _GONE else f": {os.strerror(code)}"
-    return DeviceLost(f"{name} ({node}) was lost{reason}", hint="Plug it in again: it is taken up where it left off.")
+    return DeviceLost(f"{name} ({node}) was lost{reason}", hint="Check its cable; a new recording takes it up again.")

@@ -16,9 +16,7 @@ from config.events import Event
 from devices.clock import Clock
 from recorder.archive.names import storable
 
-HARMLESS = frozenset(
-    {"session-live", "session-ended", "destination-live", "destination-stopped", "source-opened", "source-returned"}
-)
+HARMLESS = frozenset({"session-live", "session-ended", "destination-live", "destination-stopped", "source-returned"})
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
 type Listener = Callable[[Event], None]

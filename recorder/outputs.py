@@ -50,8 +50,12 @@ class Outputs:
         settings: RecordingSettings,
         targets: Sequence[StreamTarget] = (),
         more: Sequence[MakeSink] = (),
+        live: bool = True,
     ) -> None:
-        """Start the recording into `path`, and a connection to each of `targets`; raises StorageErrors."""
+        """Start the recording into `path`, and a connection to each of `targets`; raises StorageErrors.
+
+        Where the session is not `live`, the encoder waits for a slow disk.
+        """
         self._recording = Recording(
             path,
             templates,
@@ -59,6 +63,7 @@ class Outputs:
             on_failure=on_failure,
             fragment_s=settings.fragment_s,
             sync_s=settings.sync_s,
+            waits=not live,
         )
         self._destinations = [
             LiveDestination(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from capture.pacing import Pace
-from capture.source import AudioSource, VideoSource
+from capture.source import AudioSource, VideoFormat, VideoSource
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
 from recorder.archive.model import SessionContext
+from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
 from recorder.packet import Track
 
@@ -36,3 +37,35 @@ class SessionPlan:
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None
     """See recorder.encoder.VideoSettings."""
+
+
+def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettings, AudioSettings | None]:
+    """Return what the encoders are asked for: the profile's rates, the size and meaning of what the source gives."""
+    profile = plan.profile
+    return (
+        VideoSettings(
+            width=video.width,
+            height=video.height,
+            rate=min(profile.fps, video.rate),
+            matrix=video.matrix,
+            bit_rate=profile.video_bitrate,
+            max_rate=profile.max_bitrate,
+            preset=profile.preset,
+            keyframe_s=profile.keyframe_s,
+            x264_params=plan.x264_params,
+        ),
+        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.audio else None,
+    )
+
+
+def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
+    """Return what the event log should say of a session's beginning: what is recorded, how, and to where."""
+    return {
+        "title": plan.title,
+        "picture": plan.video.name,
+        "sound": plan.audio.name if plan.audio else None,
+        "width": video.width,
+        "height": video.height,
+        "rate": float(video.rate),
+        "destinations": [target.name for target in plan.targets],
+    }

@@ -26,6 +26,9 @@ from recorder.packet import EncodedPacket, Track
 QUEUE_PACKETS = 6000
 """About a minute of 1080p30 with sound, some 35 MB."""
 
+WAIT_S = 0.1
+"""How often a `put` that waits looks whether the recording has failed meanwhile."""
+
 type OnFailure = Callable[[LiputError], None]
 
 
@@ -49,11 +52,15 @@ class Recording:
         on_failure: OnFailure,
         fragment_s: float = 0.25,
         sync_s: float = 0.5,
+        waits: bool = False,
     ) -> None:
+        """Open the file; `waits` makes `put` wait for a slow disk instead of failing, where no clock drives the session."""
         self.path = path
         self._clock = clock
         self._on_failure = on_failure
         self._sync_s = sync_s
+        self._waits = waits
+        self._end_s = dict.fromkeys(templates, 0.0)  # of what was muxed, by track
         self._queue: queue.Queue[EncodedPacket | None] = queue.Queue(QUEUE_PACKETS)
         self._failed = threading.Event()
         self._written = threading.Event()
@@ -92,18 +99,20 @@ class Recording:
         return self._on_disk
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet; never waits for the disk."""
-        if self._failed.is_set():
-            return
-        try:
-            self._queue.put_nowait(packet)
-        except queue.Full:
-            self._fail(
-                StorageError(
-                    f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
-                    hint="record to a faster disk",
-                )
-            )
+        """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
+        while not self._failed.is_set():
+            try:
+                self._queue.put(packet, block=self._waits, timeout=WAIT_S)
+            except queue.Full:
+                if not self._waits:
+                    self._fail(
+                        StorageError(
+                            f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
+                            hint="record to a faster disk",
+                        )
+                    )
+            else:
+                return
 
     def _write(self) -> None:
         while (packet := self._queue.get()) is not None:
@@ -111,6 +120,8 @@ class Recording:
                 continue
             try:
                 self._container.mux(self._packet(packet))
+                end_s = float((packet.pts + packet.duration) * packet.time_base)
+                self._end_s[packet.track] = max(end_s, self._end_s[packet.track])
             except (FFmpegError, OSError) as error:
                 self._fail(storage_error(error, self.path))
         try:
@@ -151,7 +162,8 @@ class Recording:
         self._syncer.join()
         try:
             os.fsync(self._descriptor)
-            self._on_disk = OnDisk(os.fstat(self._descriptor).st_size, self._on_disk.media_time_s)
+            if not self._failed.is_set():
+                self._on_disk = OnDisk(os.fstat(self._descriptor).st_size, min(self._end_s.values()))
         except OSError as error:
             self._fail(storage_error(error, self.path))
         finally:

@@ -21,11 +21,12 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.audio_track import AudioTrack
-from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener
+from recorder.losses import LossReporter
 from recorder.outputs import Outputs
 from recorder.packet import Track
-from recorder.plan import SessionPlan
+from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.recording import OnDisk
 from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus
 from recorder.timeline import Timeline
@@ -40,7 +41,6 @@ AUDIO_QUEUE = 256
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
 """How long after a stop a source may take to give what was captured before it."""
-DROP_EVENT_NS = 5 * NANOSECONDS
 
 type Progress = Callable[[int, int], None]
 
@@ -80,8 +80,20 @@ class Session:
         self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
         self._rate = RateMeter()
-        self._drops_reported = 0
-        self._drops_reported_ns = 0
+        self._pictures_lost = LossReporter(
+            "frames-dropped",
+            plan.video.name,
+            "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
+            emit=self.emit,
+            clock=clock,
+        )
+        self._sound_lost = LossReporter(
+            "sound-lost",
+            plan.audio.name if plan.audio else "",
+            "{name} lost sound {count} times before it reached this program: this PC did not keep up",
+            emit=self.emit,
+            clock=clock,
+        )
 
     # What others ask of it
 
@@ -147,6 +159,7 @@ class Session:
             video_format = self._open_sources(stack)
             encoder = self._open_encoder(stack, video_format)
             video, audio = self._start_readers(stack, video_format)
+            self._state = SessionState.ARMED
             first = self._first_picture(video)
             started_at = self._clock.now()
             work, outputs = self._begin(stack, started_at, encoder)
@@ -158,7 +171,7 @@ class Session:
                 work.name,
                 "Recording.",
                 clock_ns=first.timestamp_ns,
-                **self._live_facts(video_format),
+                **live_facts(self._plan, video_format),
             )
             self._run_tracks(encoder, outputs, video_format, video, audio, first)
             self._state = SessionState.SEALING
@@ -185,20 +198,7 @@ class Session:
         return plan.video.open()
 
     def _open_encoder(self, stack: ExitStack, video_format: VideoFormat) -> Encoder:
-        profile = self._plan.profile
-        video = VideoSettings(
-            width=video_format.width,
-            height=video_format.height,
-            rate=min(profile.fps, video_format.rate),
-            matrix=video_format.matrix,
-            bit_rate=profile.video_bitrate,
-            max_rate=profile.max_bitrate,
-            preset=profile.preset,
-            keyframe_s=profile.keyframe_s,
-            x264_params=self._plan.x264_params,
-        )
-        audio = AudioSettings(profile.audio_channels, profile.audio_bitrate) if self._plan.audio else None
-        encoder = Encoder(video, audio)
+        encoder = Encoder(*encoder_settings(self._plan, video_format))
         stack.callback(encoder.close)
         return encoder
 
@@ -260,6 +260,7 @@ class Session:
                 settings=plan.recording,
                 targets=plan.targets,
                 more=plan.sinks,
+                live=plan.live,
             )
         except (LiputError, OSError):
             self._archive.discard(work)
@@ -314,7 +315,7 @@ class Session:
             for thread in threads:
                 thread.join(WATCH_S / len(threads))
             self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
-            self._report_drops()
+            self._report_losses()
             if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
                 for reader in readers:  # one hangs, and a session without a clock cannot tell
                     reader.stop(0.0)
@@ -322,27 +323,14 @@ class Session:
         self._stop_sources.set()
         for reader in readers:
             reader.stop()
-        self._report_drops(final=True)
+        self._report_losses(final=True)
         self.emit(
             "session-ended",
             plan.title,
             "The recording has ended.",
-            media_time_s=self._timeline.position_ns() / NANOSECONDS,
+            media_time_s=round(self._timeline.position_ns() / NANOSECONDS, 3),
             frames=self._video.counts.frames,
         )
-
-    def _live_facts(self, video_format: VideoFormat) -> dict[str, object]:
-        """Return what the log should say of the beginning; media time 0 is `clock_ns` on CLOCK_MONOTONIC."""
-        plan = self._plan
-        return {
-            "title": plan.title,
-            "picture": plan.video.name,
-            "sound": plan.audio.name if plan.audio else None,
-            "width": video_format.width,
-            "height": video_format.height,
-            "rate": float(video_format.rate),
-            "destinations": [target.name for target in plan.targets],
-        }
 
     def _run_video(self, first: Frame) -> None:
         if self._video:
@@ -359,20 +347,13 @@ class Session:
         finally:
             self._plan.pace.finish(str(track))
 
-    def _report_drops(self, *, final: bool = False) -> None:
-        dropped, now_ns = self._dropped(), self._clock.now_ns()
-        if dropped > self._drops_reported and (final or now_ns > self._drops_reported_ns + DROP_EVENT_NS):
-            new = dropped - self._drops_reported
-            self._drops_reported, self._drops_reported_ns = dropped, now_ns
-            name, late = self._plan.video.name, self._video.counts.late if self._video else 0
-            self.emit(
-                "frames-dropped",
-                name,
-                f"{new} pictures of {name} are missing: they came too late, or this PC did not keep up",
-                count=new,
-                late_in_all=late,
-                not_taken_in_all=dropped - late,
-            )
+    def _report_losses(self, *, final: bool = False) -> None:
+        """Tell of what was lost between the sources and the encoder since the last time."""
+        late = self._video.counts.late if self._video else 0
+        dropped = self._dropped()
+        self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
+        if self._audio:
+            self._sound_lost.update(self._audio.counts.overflows, final=final)
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""

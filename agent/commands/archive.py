@@ -112,6 +112,35 @@ def verify(
     ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
 
 
+@archive_command.command()
+@click.argument("package_id", metavar="ID", required=False)
+@click.option("--all", "every", is_flag=True, help="Every unfinished recording of the archive.")
+@archive_option
+@click.pass_context
+def seal(ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool) -> None:
+    """Make packages of recordings that a kill or a power cut left unfinished.
+
+    The recording is taken as it is: it plays up to about a second before the end came.
+    """
+    if every == (package_id is not None):
+        raise click.UsageError("Name one recording, or say --all.", ctx)
+    archive = _archive(ctx, folder)
+    if package_id is not None:
+        packages = [archive.find(package_id)]
+    else:
+        packages = [package for package in archive.list() if package.state is PackageState.UNFINISHED]
+    for package in packages:
+        work = archive.reopen(package)
+        try:
+            with _progress_bar(package.id, shown=True) as progress:
+                sealed = archive.seal(work, progress=progress)
+        finally:
+            work.release()
+        click.echo(sealed.path)
+    if not packages:
+        click.echo(f"Nothing in {archive.root} is unfinished.", err=True)
+
+
 def _archive(ctx: click.Context, folder: Path | None) -> Archive:
     """Return the archive of the settings, or the one named, which must be there."""
     if folder is not None:

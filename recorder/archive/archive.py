@@ -20,7 +20,7 @@ from recorder.archive.model import Begun, Package, PackageState, Problem, Record
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
 
 RESERVE_BYTES = 2_000_000_000
-"""Free space, in bytes, below which no session begins: about an hour of the largest profile."""
+"""Free space, in bytes, below which no session begins: an hour of 1080p30, half an hour of the largest profile."""
 
 
 class Archive:
@@ -156,5 +156,7 @@ class Archive:
         Raises ArchiveError on a recording that is not sealed.
         """
         if package.state is PackageState.UNFINISHED:
-            raise ArchiveError(f"{package.id} is not sealed yet", hint="The next start of Liput seals it.")
+            raise ArchiveError(
+                f"{package.id} is not sealed yet", hint=f"liput archive seal {package.id} makes a package of it."
+            )
         return verification.verify(package.folder, decode=decode, progress=progress)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from capture.source import Matrix
-from config.errors import LiputError, StorageFull, StorageUnwritable
+from config.errors import LiputError, StorageError, StorageFull, StorageUnwritable
 from devices.clock import SystemClock
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.packet import EncodedPacket, Track
@@ -24,6 +25,22 @@ from tests.support import media
 from tests.support.waiting import wait_until
 
 RATE = Fraction(30)
+
+
+type Packet = "av.Packet[av.stream.Stream]"
+
+
+class SlowContainer:
+    """A container whose disk takes nothing until it is let."""
+
+    def __init__(self, mux: Callable[[Packet], None], close: Callable[[], None], disk: threading.Event) -> None:
+        self._mux = mux
+        self.close = close
+        self._disk = disk
+
+    def mux(self, packet: Packet) -> None:
+        self._disk.wait(30)
+        self._mux(packet)
 
 
 class PutsPackets(Protocol):
@@ -93,6 +110,7 @@ def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path
     assert pictures.end_s == pytest.approx(5.0, abs=0.001)
     assert media.decoded(recording.path, "a").end_s == pytest.approx(5.0, abs=0.03)
     assert recording.on_disk.bytes == recording.path.stat().st_size
+    assert recording.on_disk.media_time_s == pytest.approx(5.0, abs=0.03)
     head = recording.path.read_bytes()
     assert b"moof" not in head[:64]
     assert head.count(b"moov") == 2 or head.rindex(b"moov") > len(head) // 2
@@ -231,6 +249,35 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
     assert [type(error) for error in failures] == [StorageFull]
     assert "no larger file" in failures[0].message
     assert media.decoded(recording.path, "v").frames > 30
+
+
+def test_a_slow_disk_fails_a_live_session_and_holds_up_one_without_a_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
+    for waits in (False, True):
+        made = encoder()
+        failures: list[LiputError] = []
+        path = tmp_path / f"{waits}.mp4"
+        disk = threading.Event()
+        recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+        mux = recording._container.mux
+        monkeypatch.setattr(recording, "_container", SlowContainer(mux, recording._container.close, disk))
+        feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
+        feeder.start()
+        if not waits:
+            feeder.join(20)
+            assert [type(error) for error in failures] == [StorageError]
+            assert "too slowly" in failures[0].message
+        else:
+            wait_until(recording._queue.full)
+            assert feeder.is_alive()
+        disk.set()
+        feeder.join(20)
+        recording.close()
+        made.close()
+    assert not failures
+    assert media.decoded(path, "v").frames > 70
 
 
 def test_a_disk_that_is_full_from_the_start_is_refused() -> None:

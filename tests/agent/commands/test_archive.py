@@ -142,6 +142,26 @@ def test_verify_shows_progress_on_a_terminal_only(archive: Archive, package: Pac
     assert package.folder.is_dir()
 
 
+def test_seal_makes_packages_of_what_a_kill_has_left(archive: Archive, package: Package, program: Path) -> None:
+    with archives.recorded(archive, program, "Terputus") as work:
+        work.release()  # as the recorder's death does
+    done = liput("seal", "--all", "--archive", archive.root)
+    assert (done.returncode, Path(done.stdout.strip()).name) == (0, work.name)
+    archives.validate_bag(Path(done.stdout.strip()))
+    assert {entry.state for entry in archive.list()} == {"sealed"}
+    again = liput("seal", "--all", "--archive", archive.root)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "Nothing" in again.stderr
+
+
+def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Path) -> None:
+    with archives.recorded(archive, program, "Berjalan") as work:
+        done = liput("seal", work.name, "--archive", archive.root)
+        assert done.returncode == 1
+        assert "still being recorded" in done.stderr
+        assert work.program.exists()
+
+
 @pytest.mark.parametrize("arguments", [["verify"], ["verify", "--all", "x"], ["show"], ["list", "extra"], ["nonsense"]])
 def test_wrong_usage_is_status_2(archive: Archive, arguments: list[str]) -> None:
     done = liput(*arguments)
