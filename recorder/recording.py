@@ -54,7 +54,7 @@ class Recording:
         sync_s: float = 0.5,
         waits: bool = False,
     ) -> None:
-        """Open the file; `waits` makes `put` wait for a slow disk instead of failing, where no clock drives the session."""
+        """Open the file; `waits` makes `put` wait for a slow disk instead of failing, for sessions without a clock."""
         self.path = path
         self._clock = clock
         self._on_failure = on_failure
