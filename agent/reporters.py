@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import msgspec
 
 from config.events import Event
+from config.quantities import brief_size
 from recorder.archive.names import storable
 from recorder.eventlog import HARMLESS
 from recorder.status import SessionResult, SessionState, SessionStatus
@@ -147,7 +148,7 @@ class LiveReporter(PlainReporter):
         """Show how far sealing is."""
         from rich.text import Text
 
-        self._live.update(Text(f"SEALING  {done / max(1, total):.0%} of {megabytes(total)}"), refresh=True)
+        self._live.update(Text(f"SEALING  {done / max(1, total):.0%} of {brief_size(total)}"), refresh=True)
 
     def result(self, result: SessionResult) -> None:
         """Take the status line away and write how it ended."""
@@ -216,7 +217,7 @@ def status_text(status: SessionStatus) -> str:
     parts = [
         status.state.upper(),
         clock_text(status.elapsed_s),
-        f"on disk {clock_text(status.media_time_s)} {megabytes(status.bytes)}",
+        f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}",
         f"{status.fps:.1f} fps",
         f"dropped {status.dropped}",
         f"repeated {status.repeated}",
@@ -258,8 +259,3 @@ def duration_text(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
-
-
-def megabytes(count: int) -> str:
-    """Return bytes as megabytes."""
-    return f"{count / 1_000_000:.1f} MB"

@@ -6,7 +6,6 @@ seconds of packets that a slow disk has not taken yet; past its bound the record
 dropping anything.
 """
 
-import errno
 import os
 import queue
 import threading
@@ -18,10 +17,11 @@ import av
 from av.error import FFmpegError
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError, StorageFull, StorageUnwritable
+from config.errors import LiputError, StorageError
 from devices.clock import Clock
 from recorder.fragments import FragmentReader
 from recorder.packet import EncodedPacket, Track
+from recorder.storage import storage_error
 
 QUEUE_PACKETS = 6000
 """About a minute of 1080p30 with sound, some 35 MB."""
@@ -168,19 +168,3 @@ class Recording:
             self._fail(storage_error(error, self.path))
         finally:
             os.close(self._descriptor)
-
-
-def storage_error(error: Exception, path: Path) -> StorageError:
-    """Translate what the file system said about `path`."""
-    number = getattr(error, "errno", None)
-    if number in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull(f"the disk of {path.parent} is full", hint="free space or record to another disk")
-    if number == errno.EFBIG:
-        return StorageFull(
-            f"the disk of {path.parent} takes no larger file",
-            hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT",
-        )
-    if number in {errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOTDIR}:
-        reason = os.strerror(number)
-        return StorageUnwritable(f"cannot write {path}: {reason}", hint="check that the disk is there and writable")
-    return StorageError(f"writing {path} failed: {error}", hint="check the disk; what was written is kept")

@@ -10,13 +10,13 @@ import click
 import msgspec
 
 from config.errors import StorageUnwritable
+from config.quantities import brief_size
 from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.model import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
 from recorder.archive.names import one_line
-from recorder.archive.place import size_text
 
 PROBLEMS_FOUND = 1
 """Exit status of `verify` when a package is not whole."""
@@ -161,7 +161,7 @@ def _length(seconds: float) -> str:
 
 def _columns(package: Package) -> tuple[str, str, str, str, str]:
     """Return id, length, size, state and title of a package, as people read them."""
-    length, size = _length(package.duration_s), size_text(package.bytes)
+    length, size = _length(package.duration_s), brief_size(package.bytes)
     return package.id, f"{length:>8}", f"{size:>9}", f"{package.state:<10}", one_line(package.title)
 
 
@@ -192,7 +192,7 @@ def _description(package: Package) -> Iterator[tuple[str, str]]:
     yield "State", package.state
     yield "Started", package.started_at.isoformat(" ", "seconds")
     yield "Length", _length(package.duration_s)
-    yield "Size", size_text(package.bytes)
+    yield "Size", brief_size(package.bytes)
     if package.recording:
         yield from _recorded(package.recording)
     yield "Folder", package.path
@@ -209,7 +209,7 @@ def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
     yield "Degraded", ", ".join(recording.degraded)
     for media in recording.media:
         tracks = "; ".join(map(_track, media.tracks)) or media.problem
-        yield "Media", f"{media.file}: {size_text(media.bytes)}, {tracks}"
+        yield "Media", f"{media.file}: {brief_size(media.bytes)}, {tracks}"
 
 
 def _track(track: VideoTrack | AudioTrack) -> str:
@@ -221,7 +221,7 @@ def _track(track: VideoTrack | AudioTrack) -> str:
 def _print_verdict(verdict: Verdict, package: Package) -> None:
     checked = "hashed and decoded" if verdict.decoded else "hashed"
     if verdict.ok:
-        click.echo(f"{verdict.id}: whole ({size_text(package.bytes)} {checked})")
+        click.echo(f"{verdict.id}: whole ({brief_size(package.bytes)} {checked})")
         return
     click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}")
     for problem in verdict.problems:

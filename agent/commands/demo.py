@@ -9,9 +9,10 @@ import click
 from agent.parameters import seconds
 from agent.plan_session import Asked, plan_session
 from agent.receiver import ThrowAwayReceiver
-from agent.reporters import Reporter, megabytes, reporter
+from agent.reporters import Reporter, reporter
 from agent.run_session import SessionRun
 from capture.choice import SYNTHETIC
+from config.quantities import brief_size
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -84,5 +85,5 @@ def _folder_of_its_own(stack: ExitStack) -> Path:
 def tell_received(receiver: ThrowAwayReceiver, shown: Reporter) -> None:
     """Say what arrived at the receiver."""
     received = receiver.received
-    arrived = f"{megabytes(received.size)} arrived" if received else "nothing arrived"
+    arrived = f"{brief_size(received.size)} arrived" if received else "nothing arrived"
     shown.note(f"Streamed to {receiver.name} on this machine: {arrived}.")

@@ -13,11 +13,12 @@ from uuid import uuid4
 from config.errors import ArchiveError, StorageUnwritable
 from devices.clock import Clock
 from recorder.archive import catalog, fixity, names, place, sealing, verification
-from recorder.archive.disk import Disk, storage_error
+from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
+from recorder.storage import storage_error
 
 RESERVE_BYTES = 2_000_000_000
 """Free space, in bytes, below which no session begins: an hour of 1080p30, half an hour of the largest profile."""

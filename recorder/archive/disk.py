@@ -9,18 +9,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageUnwritable
-
 type BeforeStep = Callable[[str, Path], None]
 """Called with what is about to happen (write, sync, cut, unlink, mkdir, rename) and the path it happens to."""
-
-
-def storage_error(error: OSError, path: Path) -> StorageError:
-    """Translate what the system said about `path` into our error tree."""
-    reason = error.strerror or str(error)
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFull(f"No space is left for {path}", hint="Free space on that disk, then start Liput again.")
-    return StorageUnwritable(f"Cannot write {path}: {reason}", hint="Check that the disk is there and writable.")
 
 
 def _nothing(_step: str, _path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whether the archive's folder can take a session: it is there or can be made, on the disk it is meant to be on."""
 
+import errno
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from config.errors import StorageError, StorageFull, StorageUnwritable
-from recorder.archive.disk import storage_error
+from config.quantities import brief_size
 
 FSTAB = Path("/etc/fstab")
 """Which disks this machine is meant to have."""
@@ -36,7 +37,7 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
         free = shutil.disk_usage(base).free
         if free < reserve_bytes:
             raise StorageFull(
-                f"Only {size_text(free)} are free for the archive {root}; {size_text(reserve_bytes)} must stay free",
+                f"Only {brief_size(free)} are free for the archive {root}; {brief_size(reserve_bytes)} must stay free",
                 hint="Free space on that disk, name another folder with --archive, or lower the settings' reserve.",
             )
         with tempfile.TemporaryFile(dir=base, buffering=0) as probe:
@@ -47,7 +48,7 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
 
 
 def _translated(error: OSError, root: Path) -> StorageError:
-    if isinstance(storage_error(error, root), StorageFull):
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull(f"The disk of the archive {root} is full", hint="Free space on it.")
     reason = error.strerror or str(error)
     return StorageUnwritable(
@@ -102,13 +103,3 @@ def mount_points(fstab: Path) -> list[Path]:
 
 def _unescape(field: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes as people read it: `12.3 GB`."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -13,13 +13,13 @@ import av
 import msgspec
 
 from config.errors import ArchiveError
+from config.quantities import brief_size
 from recorder.archive import bag, fixity, names
 from recorder.archive.disk import Disk
 from recorder.archive.dublincore import dublin_core
 from recorder.archive.fixity import Progress
 from recorder.archive.media import probe
 from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack
-from recorder.archive.place import size_text
 from recorder.archive.poster import poster
 from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 
@@ -154,7 +154,7 @@ def _write_bag(
         ("External-Description", recording.title),
         ("External-Identifier", recording.uuid),
         ("Bagging-Date", bagging_date),
-        ("Bag-Size", size_text(sum(sizes))),
+        ("Bag-Size", brief_size(sum(sizes))),
         ("Payload-Oxum", f"{sum(sizes)}.{len(sizes)}"),
         ("Bag-Software-Agent", f"Liput {recording.software['liput']}"),
         ("Recording-Room", recording.room),

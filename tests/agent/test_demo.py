@@ -11,7 +11,7 @@ import pytest
 from tests.support import archives, command, media
 from tests.support.command import running
 from tests.support.room import frames, program
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 FPS = 30
 """Of the profile that holds where nothing is set."""
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_it_with_a_package_and_without_leftovers(bare: Path, tempora
         assert session.wait() == 0, session.seen
         assert session.seen[-1]["degraded"] == []
     assert frames(Path(str(session.seen[-1]["package"]))) > 0
-    wait_until(lambda: list(temporary.iterdir()) == [])
+    wait_for(lambda: list(temporary.iterdir()) == [])
 
 
 @pytest.mark.parametrize("words", [["--for", "3"], ["--profile", "4k"], ["--config", "nowhere.toml"]])

@@ -13,7 +13,7 @@ from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, count, decode
-from tests.support.nginx_rtmp import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 

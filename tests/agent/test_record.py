@@ -19,7 +19,7 @@ from tests.support.command import Line, running
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.room import FPS, Room, frames, program
 from tests.support.terminal import Terminal
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 STATES = {"idle", "armed", "live", "degraded", "sealing", "sealed", "failed"}
 DESTINATION_STATES = {"connecting", "live", "waiting", "stopped"}
@@ -158,7 +158,7 @@ def test_whoever_reads_it_may_go_away(room: Room) -> None:
         session.close_output()
         (growing,) = room.archive.glob(".incoming/*/data/media/program.mp4")
         size = growing.stat().st_size
-        wait_until(lambda: growing.stat().st_size > size + 20_000)
+        wait_for(lambda: growing.stat().st_size > size + 20_000)
         session.signal(signal.SIGINT)
         assert session.wait_for_exit() == 0
     assert frames(room.only_package()) > FPS
@@ -260,7 +260,7 @@ def test_ctrl_c_ends_the_stream_in_order_too(room: Room, nginx: NginxRtmp) -> No
         check_lines(session.seen)
     sent = session.seen[-1]["frames"]
     assert frames(room.only_package()) == sent
-    wait_until(lambda: len(nginx.recordings()) == 1)
+    wait_for(lambda: len(nginx.recordings()) == 1)
     nginx.stop()
     (received,) = nginx.recordings()
     media.decodes_cleanly(received)

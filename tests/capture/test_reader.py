@@ -9,7 +9,7 @@ import pytest
 from capture.reader import Reader
 from capture.source import SourceEnded
 from config.errors import DeviceLost, LiputError
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 
 class Tap:
@@ -69,13 +69,13 @@ def test_items_come_in_order(live: Bench) -> None:
 
 def test_a_live_source_is_drained_and_loses_its_oldest(live: Bench) -> None:
     live.tap.put(*range(10))
-    wait_until(lambda: live.reader.dropped == 6)
+    wait_for(lambda: live.reader.dropped == 6)
     assert [live.reader.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
 
 
 def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
     waiting.tap.put(*range(10))
-    wait_until(lambda: waiting.tap.given == 5)  # four in the queue, one in hand
+    wait_for(lambda: waiting.tap.given == 5)  # four in the queue, one in hand
     assert [waiting.reader.get(5.0) for _ in range(10)] == list(range(10))
     assert waiting.reader.dropped == 0
 
@@ -85,23 +85,23 @@ def test_at_its_end_what_was_read_can_still_be_taken(live: Bench) -> None:
     assert live.reader.get(5.0) == 1
     assert not live.reader.at_end
     assert live.reader.get(5.0) == 2
-    wait_until(lambda: live.reader.at_end and live.reader.is_over)
+    wait_for(lambda: live.reader.at_end and live.reader.is_over)
     assert live.lost == []
 
 
 def test_a_lost_source_is_over_and_tells_why(live: Bench) -> None:
     live.tap.put(1, DeviceLost("podium was unplugged"))
-    wait_until(lambda: bool(live.lost))
+    wait_for(lambda: bool(live.lost))
     assert not live.reader.is_over
     assert live.reader.get(5.0) == 1
-    wait_until(lambda: live.reader.is_over)
+    wait_for(lambda: live.reader.is_over)
     assert not live.reader.at_end
     assert [error.message for error in live.lost] == ["podium was unplugged"]
 
 
 def test_a_source_that_breaks_is_lost_and_not_silent(live: Bench) -> None:
     live.tap.put(ZeroDivisionError("of the driver"))
-    wait_until(lambda: live.reader.is_over)
+    wait_for(lambda: live.reader.is_over)
     (error,) = live.lost
     assert isinstance(error, DeviceLost)
     assert "podium" in error.message
@@ -111,7 +111,7 @@ def test_a_source_that_breaks_is_lost_and_not_silent(live: Bench) -> None:
 def test_stop_ends_a_reader_whose_queue_is_full() -> None:
     bench = Bench(bound=2, waits=True)
     bench.tap.put(*range(10))
-    wait_until(lambda: bench.tap.given == 3)
+    wait_for(lambda: bench.tap.given == 3)
     assert bench.reader.stop(5.0)
     assert bench.reader.get(0.0) == 0
 

@@ -9,7 +9,7 @@ import pytest
 from config.events import Event
 from recorder.eventlog import EventLog
 from tests.support.simulated import BEGINNING, SimulatedClock
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_an_event_is_on_disk_soon_and_not_only_at_the_end(log: EventLog, tmp_pat
     path = tmp_path / "events.jsonl"
     log.open(path)
     log("source-lost", "podium", "podium was unplugged")
-    wait_until(lambda: path.stat().st_size > 0)
+    wait_for(lambda: path.stat().st_size > 0)
     log.close()
 
 

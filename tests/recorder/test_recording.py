@@ -20,9 +20,10 @@ from config.errors import LiputError, StorageError, StorageFull, StorageUnwritab
 from devices.clock import SystemClock
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording, storage_error
+from recorder.recording import Recording
+from recorder.storage import storage_error
 from tests.support import media
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 RATE = Fraction(30)
 
@@ -217,7 +218,7 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
     for start in range(0, 300, 10):
         feed(made, recording, start, 10)
         seen.append((recording.on_disk.media_time_s, (start + 10) / 30, recording.on_disk.bytes))
-    wait_until(lambda: recording.on_disk.media_time_s > 9)
+    wait_for(lambda: recording.on_disk.media_time_s > 9)
     recording.close()
     made.close()
     assert not failed.is_set()
@@ -270,7 +271,7 @@ def test_a_slow_disk_fails_a_live_session_and_holds_up_one_without_a_clock(
             assert [type(error) for error in failures] == [StorageError]
             assert "too slowly" in failures[0].message
         else:
-            wait_until(recording._queue.full)
+            wait_for(recording._queue.full)
             assert feeder.is_alive()
         disk.set()
         feeder.join(20)

@@ -25,7 +25,7 @@ from recorder.plan import SessionPlan
 from recorder.session import Session
 from recorder.status import SessionResult, SessionState
 from tests.support import markers, media
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
@@ -119,7 +119,7 @@ def lengths(path: Path) -> tuple[int, float, float]:
 def no_thread_is_left() -> object:
     before = set(threading.enumerate())
     yield
-    wait_until(lambda: set(threading.enumerate()) <= before)
+    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_minute_is_900_frames_in_both_senses(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Waiting for what a test expects, with a deadline."""
 
-import threading
 import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Return as soon as `condition` holds; fail when it does not within `timeout_s` seconds."""
+def wait_for[T](condition: Callable[[], T], timeout_s: float = 15.0, what: str = "the condition") -> T:
+    """Return the first true value of `condition`; fail when none comes in time."""
     deadline = time.monotonic() + timeout_s
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        pause.wait(0.01)
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come true within {timeout_s} s")

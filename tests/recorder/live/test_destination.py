@@ -17,8 +17,9 @@ from recorder.live.destination import LiveDestination
 from recorder.packet import Track
 from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.live import Events, Pump, count, decode, first_frame
-from tests.support.nginx_rtmp import NginxRtmp, wait_for
+from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.tls_front import TlsFront
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 

@@ -12,8 +12,9 @@ from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump
-from tests.support.nginx_rtmp import NginxRtmp, wait_for
+from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.tls_front import TlsFront
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 

@@ -1,0 +1,28 @@
+"""What the file system says, in words that tell people what to do."""
+
+import errno
+import os
+from pathlib import Path
+
+from config.errors import StorageError, StorageFull, StorageUnwritable
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
+
+
+def storage_error(error: Exception, path: Path) -> StorageError:
+    """Translate what was said when `path` was written: an OSError, or FFmpeg's error with the same number."""
+    number = getattr(error, "errno", None)
+    if number in _FULL:
+        return StorageFull(f"No space is left for {path}: the disk is full", hint="Free space, or name another disk.")
+    if number == errno.EFBIG:
+        return StorageFull(
+            f"{path} cannot grow: the disk takes no larger file",
+            hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT.",
+        )
+    if number in _UNWRITABLE:
+        return StorageUnwritable(
+            f"Cannot write {path}: {os.strerror(number)}", hint="Check that the disk is there and writable."
+        )
+    reason = os.strerror(number) if number else error
+    return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")
