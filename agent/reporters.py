@@ -139,7 +139,7 @@ class LiveReporter(PlainReporter):
         """Redraw the status line."""
         from rich.text import Text
 
-        text = Text(overflow="ellipsis", no_wrap=True)
+        text = Text()
         text.append(*light(status.state))
         text.append(status_text(status).removeprefix(status.state.upper()))
         self._live.update(text, refresh=True)

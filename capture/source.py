@@ -89,7 +89,8 @@ class VideoSource(Protocol):
         """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
 
         Called from one thread, not necessarily the reading one, in the order of reading. The picture stays
-        valid, and unchanged, until the next call but one. Raises MediaError on a damaged picture.
+        valid, and unchanged, until the next call but one; it may be the decoder's own, and its planes are not to be
+        written to. Raises MediaError on a damaged picture.
         """
         ...
 
