@@ -195,7 +195,8 @@ class EnduringReporter:
 
     @staticmethod
     def _try(show: Callable[[], object]) -> None:
-        with contextlib.suppress(OSError):
+        # Whatever goes wrong with showing it, the session goes on.
+        with contextlib.suppress(Exception):
             show()
 
 
@@ -203,7 +204,8 @@ def reporter(*, as_json: bool) -> Reporter:
     """Return the reporter for this standard output; it never fails because of who reads it."""
     if as_json:
         return EnduringReporter(JsonReporter())
-    return EnduringReporter(LiveReporter() if sys.stdout.isatty() else PlainReporter())
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return EnduringReporter(LiveReporter() if is_terminal else PlainReporter())
 
 
 def light(state: SessionState) -> tuple[str, str]:

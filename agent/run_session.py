@@ -26,6 +26,8 @@ class Request(Enum):
 
     END = auto()
     """Somebody wants it to end."""
+    PAUSE = auto()
+    """Somebody wants it to stand still, which would lose what happens in the room."""
     OVER = auto()
     """It has ended."""
 
@@ -38,7 +40,7 @@ class SessionRun:
     """One session, its reporter, and everything that can ask it to end."""
 
     def __init__(self, plan: SessionPlan, archive: Archive, *, clock: Clock, stop: threading.Event) -> None:
-        # A SimpleQueue may be put into from a signal handler.
+        # SimpleQueues may be put into from a signal handler.
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._session = Session(
             plan,
@@ -48,6 +50,8 @@ class SessionRun:
             listener=self._inbox.put,
             progress=lambda done, total: self._inbox.put((done, total)),
         )
+        # Read by a thread of its own: the main thread may hang in writing to whoever reads our output.
+        self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._clock = clock
         self._result: SessionResult | None = None
         self._error: BaseException | None = None
@@ -56,6 +60,7 @@ class SessionRun:
     def run(self, reporter: Reporter) -> int:
         """Run the session to its end and return the exit status; raises what kept it from recording anything."""
         thread = threading.Thread(target=self._run_session, name="session")
+        threading.Thread(target=self._end_when_asked, name="stopper", daemon=True).start()
         with self._signals(), reporter:
             thread.start()
             try:
@@ -84,7 +89,14 @@ class SessionRun:
         except BaseException as error:
             self._error = error
         finally:
+            self._ends.put(Request.OVER)
             self._inbox.put(Request.OVER)
+
+    def _end_when_asked(self) -> None:
+        while (asked := self._ends.get()) is not Request.OVER:
+            if asked is Request.END:
+                self._session.stop()
+            self._inbox.put(asked)
 
     def _follow(self, reporter: Reporter) -> None:
         """Show what comes in, and a status as often as the reporter wants one, until the session is over."""
@@ -109,27 +121,30 @@ class SessionRun:
             reporter.event(message)
         elif isinstance(message, tuple):
             reporter.sealing(*message)
+        elif message is Request.PAUSE:
+            reporter.note("A recording cannot be paused; q ends it.")
         else:
             self._asked_to_end += 1
-            self._session.stop()
-            if self._asked_to_end == 1:
+            if self._session.status().state in {SessionState.IDLE, SessionState.ARMED}:
+                reporter.note("Ending; nothing has been recorded yet.")
+            elif self._asked_to_end == 1:
                 reporter.note("Ending: closing the recording and putting it into the archive …")
             else:
-                reporter.note("Still closing; the recording is safe, please wait.")
+                reporter.note("Still closing; please wait.")
 
     def _on_key(self, key: str) -> None:
         if key in {"q", "Q"}:
-            self._inbox.put(Request.END)
+            self._ends.put(Request.END)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        def ask(_number: int, _frame: FrameType | None) -> None:
-            self._inbox.put(Request.END)
+        def ask(number: int, _frame: FrameType | None) -> None:
+            self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
 
         # A program started under nohup ignores hang-ups, and goes on doing so.
         wanted = [
             number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
             if signal.getsignal(number) is not signal.SIG_IGN
         ]
         before = {number: signal.signal(number, ask) for number in wanted}

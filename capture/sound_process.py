@@ -1,5 +1,6 @@
 """A sound child (capture/sound_child.py) as its parent sees it: started, asked, read and ended."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -108,4 +109,6 @@ class SoundChild:
             process.wait(0.2)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            # One that hangs in the kernel does not die of it; the end of a session does not wait for it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)

@@ -61,16 +61,27 @@ class EventLog:
             self._thread = None
 
     def _write(self, descriptor: int) -> None:
+        unwritten = b""
         try:
             while (event := self._queue.get()) is not None:
+                unwritten += _encoded(event)
                 try:
-                    os.write(descriptor, msgspec.json.encode(event) + b"\n")
+                    # A disk that is almost full takes a part; the rest goes before the next event.
+                    unwritten = unwritten[os.write(descriptor, unwritten) :]
                     os.fdatasync(descriptor)
                 except OSError:
                     # The recording's own writer meets the same disk and reports it; events go on to the listener.
                     continue
         finally:
             os.close(descriptor)
+
+
+def _encoded(event: Event) -> bytes:
+    """Return an event as a line; one whose detail is no JSON is kept without it."""
+    try:
+        return msgspec.json.encode(event) + b"\n"
+    except (TypeError, ValueError, OverflowError):
+        return msgspec.json.encode(msgspec.structs.replace(event, detail={})) + b"\n"
 
 
 def _storable_value(value: object) -> object:

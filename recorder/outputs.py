@@ -21,12 +21,16 @@ STOP_LIVE_S = 4.0
 type Templates = Mapping[Track, Stream]
 
 
-class Sink(Protocol):
-    """Takes packets. `put` comes from the encoding threads and must return at once, whatever its far end does."""
+class TakesPackets(Protocol):
+    """`put` comes from the encoding threads and must return at once, whatever its far end does."""
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet."""
         ...
+
+
+class Sink(TakesPackets, Protocol):
+    """Something that packets go to until it is closed."""
 
     def close(self) -> None:
         """Finish what was taken, within a few seconds."""
@@ -78,7 +82,9 @@ class Outputs:
         ]
         for destination in self._destinations:
             destination.start()
-        self._sinks: list[Sink] = [self._recording, *(make(templates) for make in more)]
+        self._emit = emit
+        self._broken: list[TakesPackets] = []
+        self._more: list[Sink] = [make(templates) for make in more]
 
     @property
     def on_disk(self) -> OnDisk:
@@ -86,11 +92,17 @@ class Outputs:
         return self._recording.on_disk
 
     def put(self, packet: EncodedPacket) -> None:
-        """Give a packet to every sink, the recording first."""
-        for sink in self._sinks:
-            sink.put(packet)
-        for destination in self._destinations:
-            destination.put(packet)
+        """Give a packet to every sink, the recording first; what goes wrong in another costs that one only."""
+        self._recording.put(packet)
+        others: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
+        for sink in others:
+            if sink not in self._broken:
+                try:
+                    sink.put(packet)
+                except Exception as error:
+                    self._broken.append(sink)
+                    name = getattr(sink, "name", type(sink).__name__)
+                    self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
 
     def destination_lines(self) -> list[DestinationLine]:
         """Return how each live destination is."""
@@ -112,9 +124,12 @@ class Outputs:
             threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{destination.name}")
             for destination in self._destinations
         ]
-        for closer in closers:
-            closer.start()
-        for sink in self._sinks:
+        try:
+            for closer in closers:
+                closer.start()
+        finally:
+            self._recording.close()
+        for sink in self._more:
             sink.close()
         for closer in closers:
             closer.join()

@@ -122,13 +122,14 @@ class Recording:
                 self._container.mux(self._packet(packet))
                 end_s = float((packet.pts + packet.duration) * packet.time_base)
                 self._end_s[packet.track] = max(end_s, self._end_s[packet.track])
-            except (FFmpegError, OSError) as error:
+            except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail(storage_error(error, self.path))
         try:
             self._container.close()
-        except (FFmpegError, OSError) as error:
+        except Exception as error:
             self._fail(storage_error(error, self.path))
-        self._written.set()
+        finally:
+            self._written.set()
 
     def _packet(self, encoded: EncodedPacket) -> "av.Packet[Stream]":
         packet = av.Packet(encoded.data)
@@ -145,7 +146,7 @@ class Recording:
                 # Looked at first, synced second: what is reported is on disk.
                 reader.advance()
                 os.fdatasync(self._descriptor)
-            except OSError as error:
+            except Exception as error:  # a light that stands still must not go unnoticed
                 self._fail(storage_error(error, self.path))
                 return
             self._on_disk = OnDisk(reader.complete_bytes, float(reader.media_time_s))

@@ -77,6 +77,8 @@ class Session:
         self._video: VideoTrack | None = None
         self._audio: AudioTrack | None = None
         self._video_reader: Reader[Frame] | None = None
+        self._audio_reader: Reader[AudioBlock] | None = None
+        self._audio_dropped_before = 0
         self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
         self._rate = RateMeter()
@@ -164,6 +166,7 @@ class Session:
             started_at = self._clock.now()
             work, outputs = self._begin(stack, started_at, encoder)
             self._timeline.start(first.timestamp_ns)
+            self._audio_dropped_before = audio.dropped if audio else 0
             self._end_by_duration()
             self._state = SessionState.LIVE
             self.emit(
@@ -218,7 +221,7 @@ class Session:
                 reader.start()
         # Unwound before the readers are stopped: it wakes them.
         stack.callback(self._stop_sources.set)
-        self._video_reader = video
+        self._video_reader, self._audio_reader = video, audio
         return video, audio
 
     def _lost(self, name: str) -> Callable[[LiputError], None]:
@@ -353,7 +356,9 @@ class Session:
         dropped = self._dropped()
         self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
         if self._audio:
-            self._sound_lost.update(self._audio.counts.overflows, final=final)
+            # What the reader dropped before the session began is not missing.
+            not_taken = self._audio_reader.dropped - self._audio_dropped_before if self._audio_reader else 0
+            self._sound_lost.update(self._audio.counts.overflows + not_taken, final=final)
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""
@@ -372,9 +377,10 @@ class Session:
         )
         try:
             package = self._archive.seal(work, facts, progress=self._progress)
-        except LiputError as error:
+        except Exception as error:  # of whatever kind: people must hear where the recording is
             self._state = SessionState.FAILED
-            self.emit("sealing-failed", work.name, error.message, hint=error.hint)
+            told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
+            self.emit("sealing-failed", work.name, told.message, hint=told.hint)
             return SessionResult(
                 state=self._state,
                 package=str(work.path),

@@ -120,7 +120,7 @@ def test_what_the_status_says_is_on_disk_is_on_disk(room: Room, tmp_path: Path) 
     assert checked == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGQUIT])
 def test_a_signal_ends_it_in_order(room: Room, number: signal.Signals) -> None:
     with running(room.home, *room.words("--json")) as session:
         until_on_disk(session.read(), 0.5)
@@ -164,6 +164,16 @@ def test_whoever_reads_it_may_go_away(room: Room) -> None:
     assert frames(room.only_package()) > FPS
 
 
+def test_whoever_reads_it_may_fall_asleep(room: Room) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        session.until("event", kind="session-live")
+        session.fill_output()
+        session.signal(signal.SIGTERM)
+        wait_for(lambda: list(room.archive.glob("2*/*/*/bagit.txt")))
+        assert session.wait() == 0
+    assert frames(room.only_package()) > FPS
+
+
 def test_a_key_ends_it_and_the_terminal_is_as_before(room: Room) -> None:
     with Terminal(room.home, *room.words()) as terminal:
         before = terminal.settings()
@@ -188,6 +198,16 @@ def test_ctrl_c_on_a_terminal_ends_it_in_order(room: Room) -> None:
         terminal.press("\x03")
         assert terminal.wait() == 0
         assert terminal.settings() == before
+    assert frames(room.only_package()) > 0
+
+
+def test_ctrl_z_does_not_stop_the_recording(room: Room) -> None:
+    with Terminal(room.home, *room.words()) as terminal:
+        terminal.until("LIVE")
+        terminal.press("\x1a")
+        terminal.until("cannot be paused")
+        terminal.press("q")
+        assert terminal.wait() == 0
     assert frames(room.only_package()) > 0
 
 

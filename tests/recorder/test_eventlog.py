@@ -1,6 +1,8 @@
 """The event log: nothing is lost between the first moment and the close, and nobody waits for the disk."""
 
+import errno
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -55,6 +57,35 @@ def test_an_event_is_on_disk_soon_and_not_only_at_the_end(log: EventLog, tmp_pat
     log("source-lost", "podium", "podium was unplugged")
     wait_for(lambda: path.stat().st_size > 0)
     log.close()
+
+
+def test_a_disk_that_takes_half_an_event_gets_the_other_half_before_the_next(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, sizes = os.write, [7, 0, -1]
+
+    def write(descriptor: int, data: bytes) -> int:
+        limit = sizes.pop(0) if sizes else -1
+        if limit == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(descriptor, data if limit < 0 else data[:limit])
+
+    monkeypatch.setattr("recorder.eventlog.os.write", write)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    for kind in ("source-lost", "sound-gap", "source-returned"):
+        log(kind, "podium", "something happened")
+    log.close()
+    assert [line["kind"] for line in read(path)] == ["source-lost", "sound-gap", "source-returned"]
+
+
+def test_an_event_with_a_detail_that_is_no_json_is_kept_without_it(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("source-lost", "podium", "podium was unplugged", what=object())
+    log("session-ended", "x", "The recording has ended.")
+    log.close()
+    assert [(line["kind"], line["detail"]) for line in read(path)] == [("source-lost", {}), ("session-ended", {})]
 
 
 def test_reasons_for_being_degraded_are_kept_once_and_in_order(log: EventLog) -> None:

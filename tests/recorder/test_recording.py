@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -279,6 +280,21 @@ def test_a_slow_disk_fails_a_live_session_and_holds_up_one_without_a_clock(
         made.close()
     assert not failures
     assert media.decoded(path, "v").frames > 70
+
+
+def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    feed(made, recording, 0, 60)
+    packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
+    recording.put(replace(packet, data=b""))
+    recording.put(replace(packet, time_base=None))  # type: ignore[arg-type] # the fault
+    recording.put(packet)
+    recording.close()
+    made.close()
+    assert len(failures) == 1
+    assert media.decoded(recording.path, "v").frames > 30
 
 
 def test_a_disk_that_is_full_from_the_start_is_refused() -> None:

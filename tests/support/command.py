@@ -1,13 +1,17 @@
 """Running the `liput` command as a script would, and reading its JSON lines."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LIPUT = (sys.executable, "-P", "-m", "agent.cli")
@@ -60,6 +64,11 @@ def of_type(all_lines: list[Line], kind: str) -> list[Line]:
     return [line for line in all_lines if line["type"] == kind]
 
 
+def unread(pipe: int) -> int:
+    """Return how many bytes wait in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 class Running:
     """A `liput` command that runs, in a process group of its own, its JSON lines read as they come."""
 
@@ -109,6 +118,17 @@ class Running:
         assert self._process.stderr
         self._process.stdout.close()
         self._process.stderr.close()
+
+    def fill_output(self) -> None:
+        """Read no more, as a program that hangs does, until the command cannot write either."""
+        assert self._process.stdout
+        pipe = self._process.stdout.fileno()
+        room = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+        wait_for(lambda: unread(pipe) > room - 300, 60.0)
+        before = unread(pipe)
+        status = Path(f"/proc/{self.pid}/wchan")
+        wait_for(lambda: "pipe" in status.read_text() or unread(pipe) >= room, 30.0)
+        assert unread(pipe) >= before
 
     def wait_for_exit(self, timeout: float = 60) -> int:
         """Return the exit status without reading what is written."""

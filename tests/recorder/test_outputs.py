@@ -1,0 +1,48 @@
+"""The sinks of a session: what goes wrong in one costs that one, never the recording."""
+
+from pathlib import Path
+
+from config.errors import LiputError
+from config.schema import Recording as RecordingSettings
+from devices.clock import SystemClock
+from recorder.outputs import Outputs
+from recorder.packet import EncodedPacket, Track
+from tests.recorder.test_recording import encoder, feed
+from tests.support import media
+from tests.support.simulated import EventList
+
+
+class Broken:
+    name = "copy"
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def put(self, packet: EncodedPacket) -> None:
+        self.taken += 1
+        raise RuntimeError("a bug")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
+    made, broken, events = encoder(), Broken(), EventList()
+    failures: list[LiputError] = []
+    outputs = Outputs(
+        tmp_path / "a.mp4",
+        made.templates,
+        clock=SystemClock(),
+        emit=events,
+        on_failure=failures.append,
+        settings=RecordingSettings(),
+        more=[lambda _: broken],
+    )
+    feed(made, outputs, 0, 60)
+    for track in Track:
+        for packet in made.flush(track):
+            outputs.put(packet)
+    outputs.close()
+    made.close()
+    assert (broken.taken, events, failures) == (1, [("sink-failed", "copy")], [])
+    assert media.decoded(tmp_path / "a.mp4", "v").frames == 60
