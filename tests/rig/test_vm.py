@@ -136,8 +136,8 @@ Depends: linux-image-{VERSION} (= 6.12.1-1)'"""
     ("apt_cache", "apt_get", "said"),
     [
         ("exit 100", "", "apt knows no linux-image-amd64: run 'sudo apt-get update'"),
-        (KNOWN, "echo 'E: Temporary failure resolving deb.debian.org' >&2; exit 100",
-         f"cannot download linux-image-{VERSION}: E: Temporary failure resolving deb.debian.org; check the network"),
+        (KNOWN, "echo 'E: Temporary failure resolving mirror.invalid' >&2; exit 100",
+         f"cannot download linux-image-{VERSION}: E: Temporary failure resolving mirror.invalid; check the network"),
         (KNOWN, "echo junk > linux-image-1.deb", f"cannot unpack linux-image-{VERSION}"),
     ],
 )  # fmt: skip
