@@ -66,7 +66,7 @@ REFUSALS = {
     "archive below a file": Refusal(("--archive", "arsip/sini"), FAILED, "is not a folder", forbidden),
     "archive that takes nothing": Refusal(("--archive", "/proc/arsip"), FAILED, "archive /proc/arsip"),
     "disk not mounted": Refusal(("--archive", "/mnt/tidak-ada"), FAILED, "not mounted"),
-    "full disk": Refusal((), FAILED, r"900\.0 TB must stay free", full),
+    "full disk": Refusal((), FAILED, r"900 TB must stay free", full),
     "literal address": Refusal(("--stream", f"rtmp://h/app/{KEY}"), USAGE, "does not belong on the command line"),
     "unknown destination": Refusal(
         ("--stream", "yutube"), USAGE, 'did you mean "youtube"', settings('[destinations.youtube]\nurl = "rtmp://h/a"\n')

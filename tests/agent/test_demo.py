@@ -46,7 +46,7 @@ def test_it_records_streams_and_says_where(bare: Path, temporary: Path) -> None:
     assert frames(package) == 2 * FPS
     archives.validate_bag(package)
     last = done.stdout.splitlines()[-3:]
-    assert re.fullmatch(r"Streamed to nginx on this machine: \d+\.\d MB arrived\.", last[0])
+    assert re.fullmatch(r"Streamed to nginx on this machine: [\d.]+ [kM]B arrived\.", last[0])
     assert f"ffplay '{package}/data/media/program.mp4'" in last[1]
     assert f"--archive '{package.parents[2]}'" in last[2]
     # The archive is all that is left.
@@ -94,7 +94,7 @@ def test_the_ffmpeg_command_is_receiver_enough(bare: Path, temporary: Path) -> N
     assert shutil.which("ffmpeg")
     done = command.run_python(bare, code, "demo", "--for", "2s", "--profile", "240p15", more={"TMPDIR": str(temporary)})
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"^Streamed to ffmpeg on this machine: \d+\.\d MB arrived\.$", done.stdout, re.MULTILINE)
+    assert re.search(r"^Streamed to ffmpeg on this machine: [\d.]+ [kM]B arrived\.$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.server
