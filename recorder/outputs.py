@@ -83,8 +83,8 @@ class Outputs:
         for destination in self._destinations:
             destination.start()
         self._emit = emit
-        self._broken: list[TakesPackets] = []
         self._more: list[Sink] = [make(templates) for make in more]
+        self._taking: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
 
     @property
     def on_disk(self) -> OnDisk:
@@ -94,15 +94,13 @@ class Outputs:
     def put(self, packet: EncodedPacket) -> None:
         """Give a packet to every sink, the recording first; what goes wrong in another costs that one only."""
         self._recording.put(packet)
-        others: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
-        for sink in others:
-            if sink not in self._broken:
-                try:
-                    sink.put(packet)
-                except Exception as error:
-                    self._broken.append(sink)
-                    name = getattr(sink, "name", type(sink).__name__)
-                    self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
+        for sink in self._taking:
+            try:
+                sink.put(packet)
+            except Exception as error:
+                self._taking = tuple(other for other in self._taking if other is not sink)
+                name = getattr(sink, "name", type(sink).__name__)
+                self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
 
     def destination_lines(self) -> list[DestinationLine]:
         """Return how each live destination is."""

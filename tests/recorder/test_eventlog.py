@@ -25,13 +25,13 @@ def read(path: Path) -> list[dict[str, object]]:
 
 def test_events_are_lines_with_their_time_the_early_ones_first(log: EventLog, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    log("source-opened", "podium", "podium is open", width=1920)
+    log("source-returned", "podium", "podium is open", width=1920)
     log.open(path)
     log("source-lost", "podium", "podium was unplugged", since_s=1.5, reasons=["a", "b"])
     log.close()
     assert read(path) == [
         {
-            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-opened",
+            "type": "event", "at": BEGINNING.isoformat().replace("+00:00", "Z"), "kind": "source-returned",
             "subject": "podium", "detail": {"width": 1920}, "message": "podium is open",
         },
         {
@@ -115,7 +115,7 @@ def test_text_that_is_not_unicode_does_not_stop_the_log(log: EventLog, tmp_path:
     log = EventLog(SimulatedClock(), heard.append)
     log.open(path)
     odd = b"kuliah\xff.mp4".decode(errors="surrogateescape")
-    log("source-opened", odd, f"{odd} is open", picture=odd, all=[odd], each={"name": odd})
+    log("source-returned", odd, f"{odd} is open", picture=odd, all=[odd], each={"name": odd})
     log.close()
     (line,) = read(path)
     assert line["subject"] == "kuliah\ufffd.mp4"
