@@ -14,6 +14,7 @@
     ├── StorageError
     │   ├── StorageUnwritable     missing, read-only, not a folder, not ours
     │   └── StorageFull           less free than the reserve
+    ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
     ├── EncoderError              the encoder refused its settings or a picture
     └── ArchiveError
         ├── PackageNotFound
@@ -87,6 +88,10 @@ class StorageUnwritable(StorageError):
 
 class StorageFull(StorageError):
     """Less space is free than the reserve asks for."""
+
+
+class StateError(LiputError):
+    """What Liput remembers of this PC (roles, control presets, health) cannot be read or written."""
 
 
 class EncoderError(LiputError):

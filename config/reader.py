@@ -12,10 +12,16 @@ from config.errors import SettingsError
 from config.kinds import Kind, did_you_mean
 from config.lines import KeyPath, key_lines
 from config.quantities import NotAllowed
-from config.schema import BUILT_IN_PROFILES, Destination, Profile, Settings
+from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings
 
-SECTIONS = ("general", "archive", "video", "recording")
-NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {"profiles": Profile, "destinations": Destination}
+SECTIONS = ("general", "archive", "video", "recording", "devices", "health")
+NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
+    "profiles": Profile,
+    "patience": Patience,
+    "destinations": Destination,
+}
+_BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {"profiles": BUILT_IN_PROFILES, "patience": BUILT_IN_PATIENCE}
+"""Tables that are there without being written; writing one only changes it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS_OF_SECRETS = ("key", "keys", "stream_key", "streamkey", "stream-key", "secret", "password", "passphrase", "token")
@@ -72,7 +78,7 @@ class _Reader:
             if section in raw:
                 fields[section] = self._struct((section,), raw[section], hints[section], None)
         for section, struct in NAMED_SECTIONS.items():
-            bases: Mapping[str, msgspec.Struct] = BUILT_IN_PROFILES if struct is Profile else {}
+            bases = _BUILT_IN.get(section, {})
             fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
         self._check_profile_name(raw, fields)
         if self.problems:

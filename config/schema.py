@@ -7,6 +7,9 @@
     ├── Video            [video]             which profile is used
     ├── Profile          [profiles.NAME]     size, rate, bit rates
     ├── Recording        [recording]         how much a crash may cost
+    ├── Devices          [devices]           what is set on every camera
+    ├── HealthLog        [health]            how long the health log is kept
+    ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
     └── Destination      [destinations.NAME] where to stream to; never its key
 
 `config/default.toml` says the same to people; a test keeps the two equal.
@@ -92,6 +95,30 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     sync_s: Annotated[float, Seconds(0.1, 10)] = 0.5
 
 
+class Devices(msgspec.Struct, frozen=True, kw_only=True):
+    """What is set on every camera that has it, unless a preset of that camera says otherwise."""
+
+    power_line_frequency: Annotated[str, Choice(("50 Hz", "60 Hz", "off", "leave"))] = "50 Hz"
+
+
+class HealthLog(msgspec.Struct, frozen=True, kw_only=True):
+    """How many days of the health log are kept, and how many bytes of them at most."""
+
+    keep_days: Annotated[int, Whole(1, 3660)] = 90
+    max_size: Annotated[int, Size(1_000_000, 2**50)] = 200_000_000
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds that a picture may stand still or be black, and that sound may be silent, before it is a fault.
+
+    None: as the kind of the device has it.
+    """
+
+    frozen_s: Annotated[float | None, Seconds(1, 86_400)] = None
+    black_s: Annotated[float | None, Seconds(1, 86_400)] = None
+    silence_s: Annotated[float | None, Seconds(1, 86_400)] = None
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A live destination: its address without the key, and the certificates it is checked against."""
 
@@ -109,6 +136,15 @@ BUILT_IN_PROFILES: Mapping[str, Profile] = {
 }
 
 
+BUILT_IN_PATIENCE: Mapping[str, Patience] = {
+    # A camera's sensor is never quite still; what a capture card is given may well be, for as long as a slide stays.
+    "camera": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+    "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=60.0),
+    "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
+}
+"""By kind of device."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that is set, whether by a file or by default. Holds no secret."""
 
@@ -118,6 +154,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     video: Video = Video()
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
     recording: Recording = Recording()
+    devices: Devices = Devices()
+    health: HealthLog = HealthLog()
+    patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
     destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None when nothing but defaults is in force."""

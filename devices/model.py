@@ -23,12 +23,24 @@ class Mode(msgspec.Struct, frozen=True):
     fps: tuple[float, ...]
 
 
-class Health(msgspec.Struct, frozen=True):
-    """How a device is (`ok`, `degraded`, `silent`, `frozen`, `lost`, `busy`), why, and since when."""
+class HealthState(StrEnum):
+    """How a device is, in one word."""
 
-    state: str = "ok"
+    OK = "ok"
+    DEGRADED = "degraded"
+    SILENT = "silent"
+    FROZEN = "frozen"
+    LOST = "lost"
+    BUSY = "busy"
+
+
+class Health(msgspec.Struct, frozen=True):
+    """How a device is, why (a sentence for people), since when, and which fault it is (devices/health/faults.py)."""
+
+    state: HealthState = HealthState.OK
     reason: str | None = None
     since: datetime | None = None
+    fault: str | None = None
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +49,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     `id` is what it is and, where serial numbers are missing or equal, where it is plugged in; never
     its /dev/videoN or ALSA number, which change with every replug. `alsa` is a name of the form
     `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device that shares its USB plug; `link_bps` is the
-    speed of the USB link.
+    speed of the USB link. `capabilities` is a hash of what its USB descriptors say: equal for two of a make, another
+    where a different make calls itself the same.
     """
 
     id: str
@@ -52,5 +65,6 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     paired_with: str | None = None
     role: str | None = None
     link_bps: int | None = None
+    capabilities: str | None = None
     modes: tuple[Mode, ...] = ()
     health: Health = Health()

@@ -12,7 +12,7 @@ from config.errors import DeviceError, DeviceNotFound
 from devices import quirks
 from devices.holders import denied
 from devices.identity import Identities
-from devices.model import Device, DeviceKind, Health
+from devices.model import Device, DeviceKind, Health, HealthState
 from devices.modes import Offer, offers
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
 
@@ -133,7 +133,7 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
 def _video_health(answer: Offer | DeviceError | None) -> Health:
     if isinstance(answer, DeviceError):
         return _trouble(answer.message)
-    return Health() if answer is not None else Health("silent", "it does not say what it offers", _now())
+    return Health() if answer is not None else Health(HealthState.SILENT, "it does not say what it offers", _now())
 
 
 def _sound_health(sound: SoundInput) -> Health:
@@ -143,7 +143,7 @@ def _sound_health(sound: SoundInput) -> Health:
 
 
 def _trouble(reason: str) -> Health:
-    return Health("degraded", reason, _now())
+    return Health(HealthState.DEGRADED, reason, _now())
 
 
 def _now() -> datetime:

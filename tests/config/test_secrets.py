@@ -42,7 +42,8 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings(file)
 
 
-@given(st.text(st.characters(categories=("L", "N")), min_size=4).filter(lambda text: text not in "Secret(hidden)"))
+# With a beginning that no name of ours has: "None" would be found in any text.
+@given(st.text(st.characters(categories=("L", "N")), min_size=4).map("Zq7{}".format))
 def test_nothing_shows_a_secret_by_accident(value: str) -> None:
     secret = Secret(f"rtmp://h/a/{value}", value)
     target = secrets.StreamTarget("x", secret)

@@ -82,8 +82,9 @@ def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
     assert msgspec.json.decode(msgspec.json.encode(device)) == {
         "id": "046d:0825:A1", "kind": "camera", "name": "C270 HD WEBCAM", "vid": "046d", "pid": "0825", "serial": "A1",
         "port": "1-1", "node": "/dev/video0", "alsa": None, "paired_with": None, "role": None,
-        "link_bps": 480_000_000, "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
-        "health": {"state": "ok", "reason": None, "since": None},
+        "link_bps": 480_000_000, "capabilities": None,
+        "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
+        "health": {"state": "ok", "reason": None, "since": None, "fault": None},
     }  # fmt: skip
 
 

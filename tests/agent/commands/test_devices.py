@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands import devices as command
-from devices.model import Device, DeviceKind, Health, Mode
+from devices.model import Device, DeviceKind, Health, HealthState, Mode
 
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
@@ -24,7 +24,7 @@ SOUND = Device(
 )  # fmt: skip
 DENIED = Device(
     id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam [x]", node="/dev/video0", port="1-1",
-    health=Health("degraded", "this user may not open it", datetime(2026, 1, 1, tzinfo=UTC)),
+    health=Health(HealthState.DEGRADED, "this user may not open it", datetime(2026, 1, 1, tzinfo=UTC)),
 )  # fmt: skip
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
 

@@ -1,0 +1,87 @@
+"""What can be wrong with a device: one table, each fault with the state it puts the device into.
+
+    fault         state      loses   meaning
+    lost          lost       yes     it has gone from the bus, or its driver has given up
+    busy          busy       yes     another program holds it
+    denied        degraded   yes     this user may not open it
+    no-data       silent     yes     it is there and gives nothing
+    no-signal     silent     yes     it gives a slate, or says itself that nothing is plugged into it
+    frozen        frozen     yes     the same picture for longer than its role allows
+    black         degraded   yes     black pictures for longer than its role allows
+    silence       silent     yes     sound without a sound in it for longer than its role allows
+    dead-channel  degraded   yes     one channel of a stereo input carries nothing
+    damaged       degraded   yes     pictures that are corrupt or cut off
+    slow          degraded   yes     clearly fewer pictures a second than it promised
+    jitter        degraded   no      pictures come at very uneven intervals
+    clipping      degraded   no      samples at full scale: the input is too loud
+    hum           degraded   no      mains hum
+    flapping      degraded   no      it comes and goes: a cable or a port
+    swapped       degraded   no      it may have changed places with its twin
+    slow-port     degraded   no      a USB 3 device in a USB 2 port
+
+A fault that *loses* leaves the recording with less than it should hold. The worst fault of a device, which is the
+first in this order, is its health.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from devices.health.line import Level
+from devices.model import HealthState
+
+
+class Fault(StrEnum):
+    """One kind of trouble; the worst first."""
+
+    LOST = "lost"
+    BUSY = "busy"
+    DENIED = "denied"
+    NO_DATA = "no-data"
+    NO_SIGNAL = "no-signal"
+    FROZEN = "frozen"
+    BLACK = "black"
+    SILENCE = "silence"
+    DEAD_CHANNEL = "dead-channel"
+    DAMAGED = "damaged"
+    SLOW = "slow"
+    JITTER = "jitter"
+    CLIPPING = "clipping"
+    HUM = "hum"
+    FLAPPING = "flapping"
+    SWAPPED = "swapped"
+    SLOW_PORT = "slow-port"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultClass:
+    """What a fault means for its device: the state, the level of its log line, whether the recording loses by it."""
+
+    state: HealthState
+    level: Level
+    loses: bool
+
+
+_SILENT = FaultClass(HealthState.SILENT, Level.ERROR, loses=True)
+_LESS = FaultClass(HealthState.DEGRADED, Level.WARN, loses=True)
+_POOR = FaultClass(HealthState.DEGRADED, Level.WARN, loses=False)
+
+FAULTS: dict[Fault, FaultClass] = {
+    Fault.LOST: FaultClass(HealthState.LOST, Level.ERROR, loses=True),
+    Fault.BUSY: FaultClass(HealthState.BUSY, Level.WARN, loses=True),
+    Fault.DENIED: _LESS,
+    Fault.NO_DATA: _SILENT,
+    Fault.NO_SIGNAL: _SILENT,
+    Fault.FROZEN: FaultClass(HealthState.FROZEN, Level.ERROR, loses=True),
+    Fault.BLACK: _LESS,
+    Fault.SILENCE: _SILENT,
+    Fault.DEAD_CHANNEL: _LESS,
+    Fault.DAMAGED: _LESS,
+    Fault.SLOW: _LESS,
+    Fault.JITTER: _POOR,
+    Fault.CLIPPING: _POOR,
+    Fault.HUM: _POOR,
+    Fault.FLAPPING: _POOR,
+    Fault.SWAPPED: _POOR,
+    Fault.SLOW_PORT: _POOR,
+}
+"""Every fault, the worst first."""

@@ -1,0 +1,102 @@
+"""The health of one device that somebody watches: which faults it has now, and when each began and ended.
+
+A watch finds and clears faults as it sees them; the tracker makes one line of the health log of each beginning and
+each end, however often it is told, and says what the device's health is.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from devices.clock import NANOSECONDS, Clock
+from devices.health.faults import FAULTS, Fault
+from devices.health.line import Kind, Level, Record
+from devices.model import Health
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """A fault began (`begun`) or ended on a device; `health` is what the device's health is from now on."""
+
+    device: str
+    name: str
+    fault: Fault
+    begun: bool
+    reason: str
+    health: Health
+
+
+type OnChange = Callable[[HealthChange], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Active:
+    reason: str
+    since: datetime
+    began_ns: int
+
+
+class HealthTracker:
+    """Faults of the device `device_id`, called `name`; may be told from any thread.
+
+    `on_change` is called after the line is recorded, on the thread that told.
+    """
+
+    def __init__(
+        self, device_id: str, name: str, *, record: Record, clock: Clock, on_change: OnChange | None = None
+    ) -> None:
+        self.device_id = device_id
+        self.name = name
+        self.record = record
+        self._clock = clock
+        self._on_change = on_change
+        self._lock = threading.Lock()
+        self._active: dict[Fault, _Active] = {}
+
+    @property
+    def health(self) -> Health:
+        """How the device is now: its worst fault, or ok."""
+        with self._lock:
+            return self._health()
+
+    def has(self, fault: Fault) -> bool:
+        """Return whether the device has `fault` now."""
+        with self._lock:
+            return fault in self._active
+
+    def find(self, fault: Fault, reason: str, *, began_ns: int | None = None, **detail: object) -> None:
+        """Say that the device has `fault`, since `began_ns` on the session clock; nothing happens if that is known."""
+        now_ns = self._clock.now_ns()
+        began_ns = now_ns if began_ns is None else min(began_ns, now_ns)
+        after_s = (now_ns - began_ns) / NANOSECONDS
+        with self._lock:
+            if fault in self._active:
+                return
+            self._active[fault] = _Active(reason, self._clock.now() - timedelta(seconds=after_s), began_ns)
+            health = self._health()
+        level = FAULTS[fault].level
+        self._tell(Kind.DEGRADED, level, fault, reason, health, after_s=round(after_s, 3), **detail)
+
+    def clear(self, fault: Fault, **detail: object) -> None:
+        """Say that the device does not have `fault` any more; nothing happens if it had not."""
+        with self._lock:
+            active = self._active.pop(fault, None)
+            if active is None:
+                return
+            health = self._health()
+        lasted_s = round((self._clock.now_ns() - active.began_ns) / NANOSECONDS, 3)
+        self._tell(Kind.RECOVERED, Level.INFO, fault, active.reason, health, lasted_s=lasted_s, **detail)
+
+    def _health(self) -> Health:
+        for fault, meaning in FAULTS.items():
+            if active := self._active.get(fault):
+                return Health(meaning.state, active.reason, active.since, fault)
+        return Health()
+
+    def _tell(self, kind: Kind, level: Level, fault: Fault, reason: str, health: Health, **detail: object) -> None:
+        self.record(
+            self.device_id, kind, reason, name=self.name, level=level, fault=fault, state=health.state, **detail
+        )
+        if self._on_change:
+            self._on_change(HealthChange(self.device_id, self.name, fault, kind is Kind.DEGRADED, reason, health))

@@ -1,0 +1,68 @@
+"""The small files that Liput remembers things in: whole whatever happens, and nobody's change is lost."""
+
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+
+from config.errors import StateError
+from devices.store import Store
+
+
+def store(path: Path) -> Store[dict[str, str]]:
+    return Store(path, dict[str, str], {})
+
+
+def test_a_missing_file_holds_the_default_and_a_change_makes_it(tmp_path: Path) -> None:
+    kept = store(tmp_path / "liput" / "roles.json")
+    assert kept.read() == {}
+    assert kept.change(lambda names: {**names, "podium": "A1"}) == {"podium": "A1"}
+    assert store(kept.path).read() == {"podium": "A1"}
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.path.parent.stat().st_mode) == 0o700
+
+
+def _add(path: Path, name: str) -> None:
+    for number in range(20):
+        store(path).change(lambda names, key=f"{name}{number}": {**names, key: ""})  # type: ignore[misc]
+
+
+def test_changes_of_several_processes_are_all_kept(tmp_path: Path) -> None:
+    path = tmp_path / "roles.json"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_add, args=(path, name)) for name in "abc"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(store(path).read()) == 60
+
+
+def test_a_change_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    kept = store(tmp_path / "roles.json")
+    kept.change(lambda _: {"a": "1"})
+    before = kept.path.read_bytes()
+
+    def fail(_: dict[str, str]) -> dict[str, str]:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        kept.change(fail)
+    assert kept.path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b'{"a": 1}', b"\xff"])
+def test_a_damaged_file_is_named_and_not_overwritten(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "roles.json"
+    path.write_bytes(content)
+    with pytest.raises(StateError, match=r"roles\.json is not what Liput has written") as caught:
+        store(path).change(lambda names: names)
+    assert "move it away" in caught.value.hint
+    assert path.read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateError, match="cannot be written"):
+        store(tmp_path / "file" / "roles.json").change(lambda names: names)

@@ -1,0 +1,29 @@
+"""A Record that keeps its lines in memory, for tests of whatever writes to the health log."""
+
+import threading
+
+from devices.clock import Clock
+from devices.health.line import HealthLine, Kind, Level
+
+
+class Recorded:
+    """Implements devices.health.line.Record; `lines` are what it was told, in order."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.lines: list[HealthLine] = []
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def __call__(
+        self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+    ) -> None:
+        with self._lock:
+            at = self._clock.now()
+            self.lines.append(
+                HealthLine(at=at, device=device, name=name, level=level, kind=kind, reason=reason, detail=detail)
+            )
+
+    def of(self, kind: Kind, device: str | None = None) -> list[HealthLine]:
+        """Return the lines of one kind, of one device if it is named."""
+        with self._lock:
+            return [line for line in self.lines if line.kind == kind and device in {None, line.device}]
