@@ -4,26 +4,25 @@ Subcommands are imported when they are run, so that `liput --help` costs no medi
 """
 
 import contextlib
-import importlib
 import io
 import os
 import sys
-from collections.abc import Mapping
 
 # numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
+from agent.lazy import LazyGroup, Table
 from config.errors import LiputError
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
+COMMANDS: Table = {
     "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
     "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
     "demo": ("agent.commands.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
     "devices": (
         "agent.commands.devices:devices_command",
-        "List the cameras, capture cards and microphones plugged in.",
+        "List the cameras, capture cards and microphones plugged in; name them, set them up.",
     ),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
 }
@@ -38,28 +37,7 @@ Examples:
 """
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are asked for; their help lines are known without."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names of all commands."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import the command called `cmd_name`."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the list of commands, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(COMMANDS.items())])
-
-
-@click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, table=COMMANDS, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="liput", prog_name="liput")
 def liput() -> None:
     """Record, stream and archive what happens in a conference room, without losing it."""

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import click
 import msgspec
 
+from agent.lazy import LazyGroup, Table
 from capture.sound_inputs import server_inputs
 from devices.model import Device, DeviceKind, Mode
 from devices.snapshot import list_devices
@@ -19,15 +20,27 @@ _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
 
-@click.command(name="devices")
+SUBCOMMANDS: Table = {}
+
+
+@click.group(
+    name="devices",
+    cls=LazyGroup,
+    table=SUBCOMMANDS,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-def devices_command(*, as_json: bool) -> None:
+@click.pass_context
+def devices_command(ctx: click.Context, *, as_json: bool) -> None:
     """List the cameras, capture cards and microphones plugged in.
 
     A device is named by its id, serial number, port or node, wherever a command takes a DEVICE; its node (/dev/video0)
     changes when it is plugged in again, its id does not.
     """
-    devices = _everything()
+    if ctx.invoked_subcommand is not None:
+        return
+    devices = everything()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(devices), indent=2).decode())
     if not devices:
@@ -36,7 +49,7 @@ def devices_command(*, as_json: bool) -> None:
         _print_table(devices)
 
 
-def _everything() -> list[Device]:
+def everything() -> list[Device]:
     """Return what udev knows, then what only PortAudio knows; both are asked at the same time."""
     with ThreadPoolExecutor(1) as pool:
         of_servers = pool.submit(server_inputs)

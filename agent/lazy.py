@@ -1,0 +1,35 @@
+"""A group of commands that are imported when they are run, so that `--help` costs no media library."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+type Table = Mapping[str, tuple[str, str]]
+"""For each command, where it is ("module:attribute") and its line of help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for; their help lines are known without."""
+
+    def __init__(self, *args: Any, table: Table, **rest: Any) -> None:
+        super().__init__(*args, **rest)
+        self._table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of all commands."""
+        return sorted(self._table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command called `cmd_name`."""
+        if cmd_name not in self._table:
+            return None
+        module, _, attribute = self._table[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in sorted(self._table.items())])
