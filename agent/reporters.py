@@ -10,6 +10,7 @@ import msgspec
 
 from config.events import Event
 from config.quantities import brief_size
+from devices.model import HealthState
 from recorder.archive.names import storable
 from recorder.eventlog import HARMLESS
 from recorder.status import SessionResult, SessionState, SessionStatus
@@ -227,6 +228,11 @@ def status_text(status: SessionStatus) -> str:
     if status.levels_dbfs:
         parts.append("sound " + " ".join(f"{level:.0f}" for level in status.levels_dbfs) + " dBFS")
     parts += [
+        f"{line.role or line.name}: {line.health.fault or line.health.state}"
+        for line in status.sources
+        if line.health.state is not HealthState.OK
+    ]
+    parts += [
         f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "") for line in status.destinations
     ]
     if status.disk_left_s is not None:
@@ -236,7 +242,7 @@ def status_text(status: SessionStatus) -> str:
 
 def event_text(event: Event) -> str:
     """Return an event as one line."""
-    mark = "" if event.kind in HARMLESS else "! "
+    mark = "" if event.kind in HARMLESS - {"source-warning"} else "! "
     return f"{event.at:%H:%M:%S}  {mark}{event.message}"
 
 

@@ -16,7 +16,12 @@ from config.events import Event
 from devices.clock import Clock
 from recorder.archive.names import storable
 
-HARMLESS = frozenset({"session-live", "session-ended", "destination-live", "destination-stopped", "source-returned"})
+HARMLESS = frozenset(
+    {
+        "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned",
+        "source-warning", "source-recovered",
+    }
+)  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
 type Listener = Callable[[Event], None]

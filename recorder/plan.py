@@ -8,6 +8,7 @@ from capture.source import AudioSource, VideoFormat, VideoSource
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
+from devices.health.board import HealthBoard
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
@@ -33,6 +34,8 @@ class SessionPlan:
     duration_s: float | None = None
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     context: SessionContext = field(default_factory=SessionContext)
+    board: HealthBoard = field(default_factory=HealthBoard)
+    """Where the watches of its sources say how they are."""
     sinks: Sequence[MakeSink] = ()
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None

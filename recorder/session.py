@@ -7,7 +7,6 @@
 written to the archive before the first picture has come.
 """
 
-import shutil
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,12 +22,14 @@ from recorder.archive.work import WorkFolder
 from recorder.audio_track import AudioTrack
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener
+from recorder.faults import FaultReporter
 from recorder.losses import LossReporter
 from recorder.outputs import Outputs
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.recording import OnDisk
-from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus
+from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus, source_lines
+from recorder.storage import room_left_s
 from recorder.timeline import Timeline
 from recorder.video_track import VideoTrack
 
@@ -65,6 +66,7 @@ class Session:
         self._stop_sources = stop
         self._progress = progress
         self.emit = EventLog(clock, listener)
+        plan.board.listen(FaultReporter(self.emit))
         self._state = SessionState.IDLE
         self._stopping = threading.Event()
         self._stopped_ns = 0
@@ -122,6 +124,7 @@ class Session:
             levels_dbfs=[round(level, 1) for level in self._audio.levels_dbfs] if self._audio else [],
             disk_left_s=self._disk_left_s(on_disk),
             destinations=self._outputs.destination_lines() if self._outputs else [],
+            sources=source_lines(self._plan.board),
         )
 
     def _shown_state(self) -> SessionState:
@@ -145,11 +148,7 @@ class Session:
         rate = (profile.video_bitrate + profile.audio_bitrate) / 8
         if on_disk.media_time_s > 10:
             rate = on_disk.bytes / on_disk.media_time_s
-        try:
-            free = shutil.disk_usage(self._archive.root).free
-        except OSError:
-            return 0.0
-        return float(max(0, free - self._archive.reserve_bytes) // rate)
+        return room_left_s(self._archive.root, self._archive.reserve_bytes, rate)
 
     # The run
 

@@ -4,6 +4,9 @@ from enum import StrEnum
 
 import msgspec
 
+from devices.health.board import HealthBoard
+from devices.model import Health
+
 
 class SessionState(StrEnum):
     """Where a session is; see docs/architecture.md."""
@@ -27,6 +30,23 @@ class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int = 0
 
 
+class SourceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One device that is recorded, and how it is."""
+
+    id: str
+    name: str
+    role: str | None
+    health: Health
+
+
+def source_lines(board: HealthBoard) -> list[SourceLine]:
+    """Return a line for each device on the board."""
+    return [
+        SourceLine(id=device.id, name=device.name, role=device.role, health=health)
+        for device, health in board.read().values()
+    ]
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel."""
 
@@ -41,6 +61,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     levels_dbfs: list[float]
     disk_left_s: float | None
     destinations: list[DestinationLine]
+    sources: list[SourceLine] = []
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -19,6 +19,11 @@ from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from devices.clock import SystemClock
+from devices.health.board import HealthBoard
+from devices.health.faults import Fault
+from devices.health.line import nowhere
+from devices.health.tracker import HealthTracker
+from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.packet import Track
 from recorder.plan import SessionPlan
@@ -69,6 +74,7 @@ class Room:
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
+        self.board = HealthBoard()
         plan = SessionPlan(
             title="Rapat Senat",
             profile=PROFILE,
@@ -78,6 +84,7 @@ class Room:
             live=live,
             ends=frozenset(ends),
             duration_s=duration_s,
+            board=self.board,
         )
         self.session = Session(plan, self.archive, clock=clock, stop=stop, listener=self._listen)
 
@@ -332,3 +339,36 @@ def test_fast_and_live_tell_the_same_story(tmp_path: Path) -> None:
     live = Room(tmp_path / "live", duration_s=1.0, live=True).run()
     assert (fast.frames, fast.duration_s) == (live.frames, live.duration_s) == (round(RATE), 1.0)
     assert Fraction(RATE) == 15
+
+
+def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_recording_loses_by_it(
+    tmp_path: Path,
+) -> None:
+    room = Room(tmp_path, duration_s=2)
+    stick = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", role="slides")
+    room.board.add(stick)
+    watch = HealthTracker(stick.id, stick.name, record=nowhere, clock=SystemClock(), on_change=room.board)
+
+    def find(event: Event) -> None:
+        if event.kind == "session-live":
+            watch.find(Fault.HUM, "the microphone hums")
+            watch.find(Fault.NO_DATA, "nothing comes")  # the tracks tell of this themselves
+            watch.clear(Fault.NO_DATA)
+            watch.find(Fault.FROZEN, "the picture stands still")
+            (source,) = room.session.status().sources
+            assert (source.id, source.role, source.health.fault) == (stick.id, "slides", Fault.FROZEN)
+            watch.clear(Fault.FROZEN)
+
+    room.on_event = find
+    result = room.run()
+    told = [(event.kind, event.message, event.detail) for event in room.events if event.subject == "Stick"]
+    device = {"device": stick.id}
+    assert told == [
+        ("source-warning", "the microphone hums", {**device, "fault": "hum", "state": "degraded"}),
+        ("source-fault", "the picture stands still", {**device, "fault": "frozen", "state": "frozen"}),
+        (
+            "source-recovered", "Stick is well again; it was: the picture stands still",
+            {**device, "fault": "frozen", "state": "degraded"},
+        ),
+    ]  # fmt: skip
+    assert result.degraded == ["source-fault: Stick"]

@@ -1,0 +1,18 @@
+"""How a session is shown in words."""
+
+from agent.reporters import status_text
+from devices.model import Health, HealthState
+from recorder.status import SessionState, SessionStatus, SourceLine
+
+
+def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> None:
+    well = SourceLine(id="a", name="Webcam", role="podium", health=Health())
+    frozen = SourceLine(id="b", name="Stick", role="slides", health=Health(HealthState.FROZEN, "still", None, "frozen"))
+    nameless = SourceLine(id="c", name="Mic", role=None, health=Health(HealthState.SILENT, "quiet", None, "silence"))
+    status = SessionStatus(
+        state=SessionState.DEGRADED, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
+        levels_dbfs=[], disk_left_s=None, destinations=[], sources=[well, frozen, nameless],
+    )  # fmt: skip
+    text = status_text(status)
+    assert "slides: frozen  Mic: silence" in text
+    assert "podium" not in text
