@@ -1,0 +1,23 @@
+"""Whose patience counts: the role's, then the kind's, then what is built in."""
+
+import pytest
+
+from capture.watch.patience import Patience, patience_for
+from config.schema import BUILT_IN_PATIENCE, Settings
+from config.schema import Patience as Setting
+from devices.model import DeviceKind
+
+
+@pytest.mark.parametrize("kind", DeviceKind)
+def test_every_kind_of_device_has_a_patience_of_its_own(kind: DeviceKind) -> None:
+    built_in = BUILT_IN_PATIENCE[kind]
+    assert patience_for(Settings(), kind) == Patience(
+        built_in.frozen_s or 0, built_in.black_s or 0, built_in.silence_s or 0
+    )
+
+
+def test_a_role_comes_before_the_kind_and_the_kind_before_what_is_built_in() -> None:
+    settings = Settings(patience={"camera": Setting(frozen_s=7.0, black_s=8.0), "slides": Setting(frozen_s=60.0)})
+    assert patience_for(settings, DeviceKind.CAMERA, "slides") == Patience(60.0, 8.0, 20.0)
+    assert patience_for(settings, DeviceKind.CAMERA, "podium") == Patience(7.0, 8.0, 20.0)
+    assert patience_for(settings, DeviceKind.CAPTURE_CARD, "slides") == Patience(60.0, 30.0, 60.0)
