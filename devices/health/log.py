@@ -1,0 +1,254 @@
+"""The health log: takes lines from any thread and keeps them on disk, one JSON object a line, one file a day.
+
+Nobody who tells it something waits for a disk: lines go into a bounded queue, and a thread of its own appends them
+(devices/health/files.py), makes them safe with fdatasync and hands them to journald. What a kill costs is what was
+in the queue, and at most a torn last line. A disk that is full or read-only costs lines, which are counted.
+"""
+
+import contextlib
+import os
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from config.state import state_folder
+from devices.clock import Clock
+from devices.health.files import LONGEST_LINE, LogAppender
+from devices.health.journald import SOCKET, Journal
+from devices.health.line import PC, HealthLine, Kind, Level
+
+LEFT_OUT = "left-out"
+"""The kind of the line that says how many could not be kept (`detail.lines`)."""
+
+QUEUE_LINES = 10_000
+SYNC_S = 1.0
+RETRY_S = 2.0
+_AT_ONCE = 1_000  # lines between two looks at whether something has to be synced
+_URGENT = frozenset({Level.WARN, Level.ERROR})
+_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED})  # they end with the process that said so: query.open_faults
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_LONGEST_TEXT = 2_000  # characters of a reason whose line would be too long
+
+
+def log_folder() -> Path:
+    """Return the folder of this PC's health log, whether or not it exists."""
+    return state_folder() / "health"
+
+
+class _Entry:
+    __slots__ = ("data", "line", "told")
+
+    def __init__(self, line: HealthLine, data: bytes) -> None:
+        self.line = line
+        self.data = data
+        self.told = False
+
+
+class HealthLog:
+    """Keeps lines in `folder` (None: this PC's); implements devices.health.line.Record. A context manager.
+
+    Lines are kept for `keep_days` days, at most `max_size` bytes of them. `clock` gives the time of day; the writer
+    paces itself by the real one. `journal` is journald's socket, None for no journald.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None = None,
+        *,
+        clock: Clock,
+        keep_days: int = 90,
+        max_size: int = 200_000_000,
+        journal: Path | None = SOCKET,
+    ) -> None:
+        self.folder = log_folder() if folder is None else folder
+        self._clock = clock
+        self._appender = LogAppender(self.folder, keep_days, max_size)
+        self._journal = None if journal is None else Journal(journal)
+        self._queue: deque[_Entry] = deque()
+        self._changed = threading.Condition()
+        self._taken = 0
+        self._safe = 0
+        self._left_out = 0
+        self._wanted = 0
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="health-log", daemon=True)
+        self._thread.start()
+
+    def __call__(
+        self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+    ) -> None:
+        """Log something; see devices.health.line.Record."""
+        try:
+            if kind in _OF_A_PROCESS:
+                detail.setdefault("pid", os.getpid())
+            line = HealthLine(
+                at=self._clock.now(), device=device, name=name, level=level, kind=kind, reason=reason, detail=detail
+            )
+            entry = _encoded(line)
+        except Exception:  # a device must not suffer from what is said about it
+            entry = None
+        with self._changed:
+            if entry is None or self._closing or len(self._queue) >= QUEUE_LINES:
+                self._left_out += 1
+                return
+            self._queue.append(entry)
+            self._taken += 1
+            self._changed.notify_all()
+
+    @property
+    def left_out(self) -> int:
+        """How many lines could not be kept and are not told about in the log yet."""
+        return self._left_out
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until every line taken so far is safe on disk; return whether it is."""
+        with self._changed:
+            wanted = self._taken
+            self._wanted = wanted
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._safe >= wanted, timeout_s)
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Write what was taken, as far as the disk takes it within `timeout_s` seconds, and take nothing more."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # What follows runs on the writer's thread.
+
+    def _run(self) -> None:
+        written = 0
+        sync_at: float | None = None
+        while True:
+            with self._changed:
+                timeout = None if sync_at is None else max(0.0, sync_at - time.monotonic())
+                self._changed.wait_for(lambda: self._queue or self._closing or self._wanted > self._safe, timeout)
+                closing = self._closing
+            count, urgent, failed = self._write_some()
+            written += count
+            if count and sync_at is None:
+                sync_at = time.monotonic() + SYNC_S
+            hurry = urgent or closing or self._safe < self._wanted <= written
+            if sync_at is not None and (hurry or time.monotonic() >= sync_at):
+                if self._synced(written):
+                    sync_at = None
+                else:
+                    failed = True
+            if closing and (failed or not self._queue):
+                break
+            if failed:
+                self._pause()
+        self._appender.close()
+        if self._journal:
+            self._journal.close()
+
+    def _write_some(self) -> tuple[int, bool, bool]:
+        """Write lines; return how many, whether one of them must be safe at once, whether the disk took them not."""
+        urgent = False
+        count = 0
+        for _ in range(min(len(self._queue), _AT_ONCE)):
+            entry = self._queue[0]
+            if self._journal and not entry.told:
+                self._journal.send(entry.line)
+            entry.told = True
+            if not self._appended(entry):
+                return count, urgent, True
+            self._queue.popleft()
+            count += 1
+            urgent |= entry.line.level in _URGENT
+        if self._left_out and count:
+            self._say_what_was_left_out()
+        return count, urgent, False
+
+    def _appended(self, entry: _Entry) -> bool:
+        try:
+            self._appender.append(entry.line.at, entry.data)
+        except OSError:
+            return False
+        return True
+
+    def _synced(self, written: int) -> bool:
+        try:
+            self._appender.sync()
+        except OSError:
+            return False
+        with self._changed:
+            self._safe = written
+            self._changed.notify_all()
+        return True
+
+    def _say_what_was_left_out(self) -> None:
+        count = self._left_out
+        reason = f"{count} lines of the health log could not be kept"
+        line = HealthLine(
+            at=self._clock.now(), device=PC, level=Level.WARN, kind=LEFT_OUT, reason=reason, detail={"lines": count}
+        )
+        if self._appended(_encoded(line)):
+            with self._changed:
+                self._left_out -= count
+
+    def _pause(self) -> None:
+        """Wait before the disk is tried again."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, RETRY_S)
+
+
+def _encoded(line: HealthLine) -> _Entry:
+    """Return `line` with its bytes; what cannot be written as JSON is replaced, what is too long left out."""
+    try:
+        data = msgspec.json.encode(line)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        line = msgspec.structs.replace(
+            line, device=_text(line.device), name=_text(line.name), reason=_text(line.reason), detail=_safe_detail(line)
+        )
+        data = msgspec.json.encode(line)
+    if len(data) >= LONGEST_LINE:
+        line = msgspec.structs.replace(
+            line,
+            device=line.device[:_LONGEST_TEXT],
+            name=line.name[:_LONGEST_TEXT],
+            reason=line.reason[:_LONGEST_TEXT],
+            detail={"left_out_bytes": len(data)},
+        )
+        data = msgspec.json.encode(line)
+    return _Entry(line, data + b"\n")
+
+
+def _safe_detail(line: HealthLine) -> Mapping[str, object]:
+    """Return a detail that is JSON: text without lone surrogates, numpy's numbers, anything else as its text."""
+    with contextlib.suppress(Exception):
+        detail = _plain(line.detail)
+        msgspec.json.encode(detail)
+        if isinstance(detail, dict):
+            return detail
+    return {}
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, Mapping):
+        return {_text(str(name)): _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    number = getattr(value, "item", None)  # a number of numpy's
+    return _plain(number()) if callable(number) else _text(str(value))
+
+
+def _text(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)
