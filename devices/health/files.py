@@ -24,6 +24,7 @@ LONGEST_LINE = 32_768
 
 FILES_OF_A_FULL_LOG = 10
 _SMALLEST_FILE = 65_536
+_LINES_COMPARED = 50
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([1-9]\d{0,5}))?\.jsonl", re.ASCII)
 _BEGINNING = b'{"type":"health","at":'
 
@@ -155,11 +156,11 @@ class LogAppender:
         """Return the size of the file; where others have written, find out what its last line is."""
         size = os.fstat(self._fd).st_size
         if size != self._end:
-            # Twice a line: the last whole one is in it, whatever is torn after it.
+            # Twice the longest line: the last whole one is in it, whatever is torn after it.
             tail = os.pread(self._fd, 2 * LONGEST_LINE, max(0, size - 2 * LONGEST_LINE))
             self._torn = not tail.endswith(b"\n") and size > 0
-            times = (time_of(line) for line in reversed(tail.split(b"\n")))
-            self._last_at = next(filter(None, times), None)
+            times = map(time_of, tail.split(b"\n")[-_LINES_COMPARED:])
+            self._last_at = max(filter(None, times), default=None)
         return size
 
     def _sync_folder(self) -> None:

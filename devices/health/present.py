@@ -1,0 +1,83 @@
+"""What is wrong with devices now, according to the health log: for whoever does not hold them himself."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from devices.health.faults import FAULTS, Fault
+from devices.health.line import HealthLine, Kind
+from devices.health.query import Wanted, read
+from devices.model import Health, HealthState
+
+LOOKED_BACK = timedelta(days=2)
+"""How old the beginning of a fault may be."""
+
+_TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
+_RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}
+
+type IsAlive = Callable[[int, datetime], bool]
+
+
+@dataclass(slots=True)
+class _State:
+    """What the lines of one device said so far: who opened it, and each fault with the process that found it."""
+
+    pid: int | None = None
+    faults: dict[str, tuple[int | None, HealthLine]] = field(default_factory=dict)
+
+
+def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
+    """Return the health, by its id, of each device that has a fault which a process that still runs has found.
+
+    A fault counts from its `degraded` line to its `recovered` one, to the `closed` of the device, or to the end of
+    the process (`detail.pid`). Looks back two days. Raises StateError where the log cannot be read.
+    """
+    alive = _is_alive if is_alive is None else is_alive
+    states: dict[str, _State] = {}
+    kinds = (Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.RECOVERED)
+    for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
+        _take(states.setdefault(line.device, _State()), line)
+    healths = {}
+    for device, state in states.items():
+        there = [line for pid, line in state.faults.values() if pid is not None and alive(pid, line.at)]
+        if there:
+            healths[device] = _health(min(there, key=lambda line: _RANKS.get(_fault(line), len(_RANKS))))
+    return healths
+
+
+def _take(state: _State, line: HealthLine) -> None:
+    pid = line.detail.get("pid")
+    match line.kind:
+        case Kind.OPENED if isinstance(pid, int):
+            state.pid = pid
+            state.faults = {name: (by, known) for name, (by, known) in state.faults.items() if by == pid}
+        case Kind.DEGRADED:
+            state.faults[_fault(line)] = (pid if isinstance(pid, int) else state.pid, line)
+        case Kind.RECOVERED:
+            state.faults.pop(_fault(line), None)
+        case Kind.CLOSED:
+            state.pid = None
+            state.faults.clear()
+
+
+def _fault(line: HealthLine) -> str:
+    return str(line.detail.get("fault", ""))
+
+
+def _health(line: HealthLine) -> Health:
+    name = _fault(line)
+    state = FAULTS[Fault(name)].state if name in _RANKS else HealthState.DEGRADED
+    after_s = line.detail.get("after_s")
+    began = line.at - timedelta(seconds=after_s) if isinstance(after_s, int | float) else line.at
+    return Health(state, line.reason or None, began, name or None)
+
+
+def _is_alive(pid: int, at: datetime) -> bool:
+    """Return whether the process that was called `pid` at that time still runs, and not another one in its place."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time() < at.timestamp() + _TOLD_S
+    except psutil.Error:
+        return False

@@ -1,0 +1,181 @@
+"""Reading the health log: what was written between two times, and what is wrong according to it.
+
+File names give the day; within a file the place of a time is found by bisection over byte offsets, so that the
+length of the log hardly matters. Whatever is not a whole line, such as the last one of a writer that was killed, is
+skipped.
+"""
+
+import heapq
+import itertools
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from config.errors import StateError
+from devices.health.files import SLACK, LogFile, log_files, time_of, whole_part
+from devices.health.line import HealthLine, Level
+
+_NEAR = 32_768  # bytes that are rather read than bisected
+_DAY = timedelta(days=1)
+_TAIL = 65_536
+
+type Ends = Mapping[Path, int]
+"""Up to which byte each file of the log has been read, always the end of a line."""
+
+
+class Wanted:
+    """Which lines are asked for; what is None is all.
+
+    `devices` are ids as they stand in the lines; `level` is the least serious one wanted; `since` and `until` are
+    included.
+    """
+
+    def __init__(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        devices: Collection[str] | None = None,
+        level: Level = Level.DEBUG,
+        kinds: Collection[str] | None = None,
+    ) -> None:
+        self.since = since
+        self.until = until
+        self._devices = None if devices is None else frozenset(devices)
+        self._kinds = None if kinds is None else frozenset(kinds)
+        self._levels = frozenset(one for one in Level if one.rank >= level.rank)
+        self._decode = msgspec.json.Decoder(HealthLine).decode
+        self._may_be = _pattern(self._levels, self._kinds).search
+
+    def line(self, raw: bytes) -> HealthLine | None:
+        """Return what `raw` says, None where it is not a whole line or not one that is wanted."""
+        # Most of a log is samples: looking for a piece of text first is five times as fast as decoding them all.
+        if not self._may_be(raw):
+            return None
+        try:
+            line = self._decode(whole_part(raw))
+        except (msgspec.DecodeError, ValueError):  # ValueError: not UTF-8
+            return None
+        return line if self._fits(line) else None
+
+    def _fits(self, line: HealthLine) -> bool:
+        return (
+            line.at.tzinfo is not None
+            and (self._devices is None or line.device in self._devices)
+            and line.level in self._levels
+            and (self._kinds is None or line.kind in self._kinds)
+            and (self.since is None or line.at >= self.since)
+            and (self.until is None or line.at <= self.until)
+        )
+
+
+def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[HealthLine]:
+    """Yield the lines that are wanted, by time; lines that processes wrote at once may differ by SLACK.
+
+    `ends` (of `positions`) says how far to read. Raises StateError where the log cannot be read.
+    """
+    files = [file for file in files_of(folder) if _may_hold(file, wanted)]
+    for _, group in itertools.groupby(files, key=lambda file: file.day):
+        streams = [_lines(file.path, wanted, None if ends is None else ends.get(file.path, 0)) for file in group]
+        yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
+
+
+def positions(folder: Path) -> dict[Path, int]:
+    """Return where every file of the log ends now, for `read` and then `follow`; raises StateError."""
+    return {file.path: _whole_size(file.path) for file in files_of(folder)}
+
+
+def _pattern(levels: Collection[str], kinds: Collection[str] | None) -> re.Pattern[bytes]:
+    """Return what every line of one of `levels` and `kinds` has in it: the two stand side by side."""
+    anything = '[^"]*'
+    level = anything if len(levels) == len(Level) else f"(?:{'|'.join(map(re.escape, levels))})"
+    kind = anything if kinds is None else f"(?:{'|'.join(map(re.escape, kinds))})"
+    return re.compile(f'"level":"{level}","kind":"{kind}"'.encode())
+
+
+def files_of(folder: Path) -> list[LogFile]:
+    """Return the files of the log, the oldest first; raises StateError."""
+    try:
+        return log_files(folder)
+    except OSError as error:
+        raise StateError(f"the health log {folder} cannot be read: {error.strerror}") from error
+
+
+def _may_hold(file: LogFile, wanted: Wanted) -> bool:
+    """Return whether a file of that local day, in whatever time zone, may hold lines of the time wanted."""
+    return (wanted.since is None or file.day >= wanted.since.astimezone(UTC).date() - _DAY) and (
+        wanted.until is None or file.day <= wanted.until.astimezone(UTC).date() + _DAY
+    )
+
+
+def _lines(path: Path, wanted: Wanted, end: int | None) -> Iterator[HealthLine]:
+    try:
+        with path.open("rb") as file:
+            stop = _end_of(file) if end is None else end
+            start = 0
+            if wanted.since is not None:
+                start, _ = _between(file, 0, stop, wanted.since - SLACK)
+            if wanted.until is not None:
+                _, stop = _between(file, start, stop, wanted.until + SLACK)
+            file.seek(start)
+            yield from _decoded(file, start, stop, wanted)
+    except FileNotFoundError:  # deleted meanwhile, being too old
+        return
+    except OSError as error:
+        raise StateError(f"the health log {path} cannot be read: {error.strerror}") from error
+
+
+def _decoded(file: BinaryIO, at: int, stop: int, wanted: Wanted) -> Iterator[HealthLine]:
+    for raw in file:
+        at += len(raw)
+        if at > stop or not raw.endswith(b"\n"):
+            return
+        if (line := wanted.line(raw)) is not None:
+            yield line
+
+
+def _end_of(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _between(file: BinaryIO, start: int, stop: int, moment: datetime) -> tuple[int, int]:
+    """Return two places where lines begin: all before the first are older than `moment`, all from the second on newer.
+
+    That is, as far as a line tells about those around it: by SLACK.
+    """
+    low, high, probe_end = start, stop, stop
+    while probe_end - low > _NEAR:
+        middle = (low + probe_end) // 2
+        file.seek(middle)
+        begins = middle + len(file.readline())  # in the middle of a line: on to the next
+        at = None
+        while begins < probe_end:
+            raw = file.readline()
+            if (at := time_of(raw)) is not None:
+                break
+            begins += len(raw)
+        if at is None:
+            probe_end = middle
+        elif at < moment:
+            low = begins
+        else:
+            high = begins
+            probe_end = middle
+    return low, high
+
+
+def _whole_size(path: Path) -> int:
+    """Return the size of a file without a last line that is still being written."""
+    try:
+        with path.open("rb") as file:
+            size = _end_of(file)
+            file.seek(max(0, size - _TAIL))
+            tail = file.read(_TAIL)
+    except OSError:
+        return 0
+    return size - (len(tail) - 1 - tail.rfind(b"\n"))
