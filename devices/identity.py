@@ -5,6 +5,7 @@ plugged in; never by /dev/videoN or an ALSA card number, which change with every
 """
 
 import os.path
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
@@ -41,6 +42,15 @@ class Identities:
             return place
         serial = self.serial(usb)
         return f"{usb.vid}:{usb.pid}:{serial}" if serial else f"{usb.vid}:{usb.pid}@{usb.port}"
+
+
+_PART = re.compile(r"\+(?:picture|sound)(\d*)$")
+
+
+def part(device: Device) -> tuple[str, int]:
+    """Return which part of its plug a device is: ("picture", 1), ("sound", 2)."""
+    match = _PART.search(device.id)
+    return "picture" if device.node is not None else "sound", int(match[1] or 1) if match else 1
 
 
 def find_video(devices: Sequence[Device], name: str) -> Device:

@@ -49,8 +49,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     `id` is what it is and, where serial numbers are missing or equal, where it is plugged in; never
     its /dev/videoN or ALSA number, which change with every replug. `alsa` is a name of the form
     `hw:CARD=<id>,DEV=<n>`; `paired_with` is the id of the device that shares its USB plug; `link_bps` is the
-    speed of the USB link. `capabilities` is a hash of what its USB descriptors say: equal for two of a make, another
-    where a different make calls itself the same.
+    speed of the USB link. `serial` is its own; `shared_serial` is what it says where others say the same. `place` is
+    the port in words that stay when the kernel numbers its buses anew. `capabilities` is a hash of what its USB
+    descriptors say: equal for two of a make, another where a different make calls itself the same.
     """
 
     id: str
@@ -59,7 +60,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     vid: str | None = None
     pid: str | None = None
     serial: str | None = None
+    shared_serial: str | None = None
     port: str | None = None
+    place: str | None = None
     node: str | None = None
     alsa: str | None = None
     paired_with: str | None = None

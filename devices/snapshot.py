@@ -8,25 +8,28 @@ from datetime import datetime
 
 import msgspec
 
-from config.errors import DeviceError, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceNotFound
 from devices import quirks
-from devices.holders import denied
+from devices.health.faults import FAULTS, Fault
+from devices.holders import Holder, denied, holders_of, is_own, used_by
 from devices.identity import Identities
-from devices.model import Device, DeviceKind, Health, HealthState
+from devices.model import Device, DeviceKind, Health
 from devices.modes import Offer, offers
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
 
 WHAT_TO_PLUG_IN = "Plug in a camera, an HDMI capture card or a USB microphone; it shows up about a second later."
 
 type Offers = Mapping[str, Offer | DeviceError]
+type Held = Mapping[str, list[Holder]]
 
 
 @dataclass(slots=True)
 class _Plug:
-    """Everything of one USB plug, or of one place without a plug; `serial` is set if it is the plug's own."""
+    """Everything of one USB plug, or of one place without a plug; `serial` is the plug's own, or others say it too."""
 
     usb: UsbDevice | None
     serial: str | None
+    shared_serial: str | None
     pictures: list[PictureNode] = field(default_factory=list)
     sounds: list[SoundInput] = field(default_factory=list)
 
@@ -35,7 +38,14 @@ def list_devices() -> list[Device]:
     """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
     found = plugged()
     asked = offers([(picture.node, picture.name) for picture in found.pictures])
-    return describe(found, asked)
+    return describe(found, asked, held_by_others(found))
+
+
+def held_by_others(found: Plugged) -> dict[str, list[Holder]]:
+    """Return which nodes other processes have open; this process and those it started do not count."""
+    nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
+    held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
+    return {node: others for node, others in held.items() if others}
 
 
 def current(device_id: str) -> Device:
@@ -46,20 +56,25 @@ def current(device_id: str) -> Device:
     raise DeviceNotFound(f"{device_id} is not plugged in", hint=WHAT_TO_PLUG_IN)
 
 
-def describe(found: Plugged, asked: Offers) -> list[Device]:
-    """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to."""
+def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[Device]:
+    """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to.
+
+    `held` is which nodes others hold.
+    """
     pictures = [picture for picture in found.pictures if _is_there(asked.get(picture.node))]
     sources: list[PictureNode | SoundInput] = [*pictures, *found.sounds]
     identities = Identities(source.usb for source in sources)
     plugs: dict[str, _Plug] = {}
     for source in sources:
         base = identities.base(source.usb, source.place)
-        plug = plugs.setdefault(base, _Plug(source.usb, identities.serial(source.usb)))
+        serial = identities.serial(source.usb)
+        shared = source.usb.serial if source.usb and serial is None else None
+        plug = plugs.setdefault(base, _Plug(source.usb, serial, shared))
         if isinstance(source, PictureNode):
             plug.pictures.append(source)
         else:
             plug.sounds.append(source)
-    devices = [device for base, plug in plugs.items() for device in _devices_of(base, plug, asked)]
+    devices = [device for base, plug in plugs.items() for device in _devices_of(base, plug, asked, held or {})]
     return sorted(_told_apart(devices), key=lambda device: (device.node is None, device.port or "~", device.id))
 
 
@@ -69,7 +84,7 @@ def _is_there(answer: Offer | DeviceError | None) -> bool:
     return answer.gives_pictures if isinstance(answer, Offer) else True
 
 
-def _devices_of(base: str, plug: _Plug, asked: Offers) -> Iterator[Device]:
+def _devices_of(base: str, plug: _Plug, asked: Offers, held: Held) -> Iterator[Device]:
     """Yield the pictures and sounds of one plug; the first of each are paired."""
     picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(plug.pictures))]
     first = f"{base}+sound" if plug.pictures else base
@@ -81,8 +96,11 @@ def _devices_of(base: str, plug: _Plug, asked: Offers) -> Iterator[Device]:
         vid=plug.usb.vid if plug.usb else None,
         pid=plug.usb.pid if plug.usb else None,
         serial=plug.serial,
+        shared_serial=plug.shared_serial,
         port=plug.usb.port if plug.usb else None,
+        place=plug.usb.place if plug.usb else None,
         link_bps=plug.usb.link_bps if plug.usb else None,
+        capabilities=plug.usb.capabilities if plug.usb else None,
     )
     for identifier, picture in zip(picture_ids, plug.pictures, strict=True):
         answer = asked.get(picture.node)
@@ -94,7 +112,7 @@ def _devices_of(base: str, plug: _Plug, asked: Offers) -> Iterator[Device]:
             node=picture.node,
             paired_with=sound_ids[0] if sound_ids else None,
             modes=answer.modes if isinstance(answer, Offer) else (),
-            health=_video_health(answer),
+            health=_video_health(answer, picture, held.get(picture.node, [])),
         )
     for identifier, sound in zip(sound_ids, plug.sounds, strict=True):
         name = _name(plug.usb, sound.name)
@@ -104,7 +122,7 @@ def _devices_of(base: str, plug: _Plug, asked: Offers) -> Iterator[Device]:
             name=f"{name} (sound)" if plug.pictures else name,
             alsa=sound.alsa,
             paired_with=picture_ids[0] if picture_ids else None,
-            health=_sound_health(sound),
+            health=_sound_health(sound, held.get(sound.node, [])),
         )
 
 
@@ -130,20 +148,33 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
     return f"{usb.manufacturer} {own}".strip() if usb and generic and usb.manufacturer not in own else own or product
 
 
-def _video_health(answer: Offer | DeviceError | None) -> Health:
+def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, others: list[Holder]) -> Health:
     if isinstance(answer, DeviceError):
-        return _trouble(answer.message)
-    return Health() if answer is not None else Health(HealthState.SILENT, "it does not say what it offers", _now())
+        return _trouble(_fault(answer), answer.message)
+    if answer is None:
+        return _trouble(Fault.NO_DATA, "it does not say what it offers")
+    return _use(picture.name, picture.node, others)
 
 
-def _sound_health(sound: SoundInput) -> Health:
+def _fault(error: DeviceError) -> Fault:
+    """Return which fault it is that a node could not be asked."""
+    if isinstance(error, DeviceAccessDenied):
+        return Fault.DENIED
+    return Fault.BUSY if isinstance(error, DeviceBusy) else Fault.NO_DATA
+
+
+def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
     if os.access(sound.node, os.R_OK):
-        return Health()
-    return _trouble(denied(sound.name, sound.node).message)
+        return _use(sound.name, sound.node, others)
+    return _trouble(Fault.DENIED, denied(sound.name, sound.node).message)
 
 
-def _trouble(reason: str) -> Health:
-    return Health(HealthState.DEGRADED, reason, _now())
+def _use(name: str, node: str, others: list[Holder]) -> Health:
+    return _trouble(Fault.BUSY, used_by(name, node, others).message) if others else Health()
+
+
+def _trouble(fault: Fault, reason: str) -> Health:
+    return Health(FAULTS[fault].state, reason, _now(), fault)
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""What is plugged in, as udev and sysfs have it: nodes that give pictures, sound cards that take sound.
+"""What is plugged in, as udev and sysfs have it: nodes that give pictures, sound cards that take sound, USB hubs.
 
 Facts only: who a device is (devices/identity.py) and what people see of it (devices/snapshot.py) is worked out from
 these. Reading them opens no device.
@@ -11,13 +11,20 @@ from pathlib import Path
 
 import pyudev
 
+from devices.descriptors import capabilities_hash
+
 _MEGABIT = 1_000_000
+_HUB_CLASS = "09"
 _PCM_CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
 
 
 @dataclass(frozen=True, slots=True)
 class UsbDevice:
-    """One USB plug: what it says it is, and where it sits."""
+    """One USB plug: what it says it is, and where it sits.
+
+    `place` is the port by the address of its controller, which stays where buses are numbered anew. `devnum` is the
+    kernel's count of enumerations on the bus: another number at the same port is another plugging in.
+    """
 
     vid: str
     pid: str
@@ -26,6 +33,27 @@ class UsbDevice:
     product: str
     manufacturer: str
     link_bps: int | None
+    place: str | None = None
+    capabilities: str | None = None
+    devnum: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A USB hub, or the root hub of a controller (its port is "usb1"); `ports` is how many sockets it has."""
+
+    port: str
+    vid: str
+    pid: str
+    name: str
+    link_bps: int | None
+    ports: int
+
+    def carries(self, port: str | None) -> bool:
+        """Return whether the USB port `port` hangs off this hub, at whatever depth."""
+        if self.port.startswith("usb"):
+            return port is not None and port.startswith(f"{self.port.removeprefix('usb')}-")
+        return port is not None and port.startswith(f"{self.port}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +90,39 @@ class Plugged:
 
     pictures: tuple[PictureNode, ...]
     sounds: tuple[SoundInput, ...]
+    hubs: tuple[Hub, ...] = ()
 
 
-def plugged(context: pyudev.Context | None = None) -> Plugged:
-    """Return what is plugged in now. What udev is not done with yet, or what goes away meanwhile, is left out."""
+type KnownPlugs = dict[tuple[str, int], UsbDevice]
+"""Plugs that have been read, by port and devnum."""
+
+
+def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = None) -> Plugged:
+    """Return what is plugged in now. What udev is not done with yet, or what goes away meanwhile, is left out.
+
+    Whoever asks again and again gives the same `known` each time: a plug is then read once only, which matters
+    because the kernel makes readers of a serial number wait while it is busy with the device.
+    """
     context = context or pyudev.Context()
-    pictures = [found for device in context.list_devices(subsystem="video4linux") for found in _picture_nodes(device)]
-    sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device)]
-    return Plugged(
+    known = {} if known is None else known
+    pictures = [
+        found for device in context.list_devices(subsystem="video4linux") for found in _picture_nodes(device, known)
+    ]
+    sounds = [found for device in context.list_devices(subsystem="sound") for found in _sound_inputs(device, known)]
+    usb = context.list_devices(subsystem="usb", DEVTYPE="usb_device")
+    found = Plugged(
         tuple(sorted(pictures, key=lambda found: (found.place, _numbers(found.node)))),
         tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
+        tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: hub.port)),
     )
+    _forget_unplugged(known, found)
+    return found
+
+
+def _forget_unplugged(known: KnownPlugs, found: Plugged) -> None:
+    there = {picture.usb for picture in found.pictures} | {sound.usb for sound in found.sounds}
+    for key in [key for key, usb in known.items() if usb not in there]:
+        del known[key]
 
 
 def _numbers(node: str) -> list[int]:
@@ -84,7 +134,7 @@ def _has_udev() -> bool:
     return Path("/run/udev/control").exists()
 
 
-def _picture_nodes(device: pyudev.Device) -> Iterator[PictureNode]:
+def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[PictureNode]:
     """Yield the node of a video4linux device, if it has one that may give pictures."""
     node = device.device_node
     if not node or not device.sys_name.startswith("video"):
@@ -96,12 +146,12 @@ def _picture_nodes(device: pyudev.Device) -> Iterator[PictureNode]:
         return
     try:
         name = _attribute(device, "name")
-        yield PictureNode(node, name, _place(device, name), _usb_device(device), gives_pictures)
+        yield PictureNode(node, name, _place(device, name), _usb_device(device, known), gives_pictures)
     except (OSError, KeyError, pyudev.DeviceNotFoundError):
         return  # unplugged while we looked
 
 
-def _sound_inputs(device: pyudev.Device) -> Iterator[SoundInput]:
+def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInput]:
     """Yield the capture side of a PCM device."""
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
@@ -113,7 +163,7 @@ def _sound_inputs(device: pyudev.Device) -> Iterator[SoundInput]:
             number, pcm = int(match[1]), int(match[2])
             name = _sound_name(number, pcm)
             place = _place(card, identifier)
-            yield SoundInput(device.device_node, identifier, pcm, name, place, _usb_device(device))
+            yield SoundInput(device.device_node, identifier, pcm, name, place, _usb_device(device, known))
     except (OSError, KeyError, pyudev.DeviceNotFoundError):
         return
 
@@ -130,21 +180,70 @@ def _place(device: pyudev.Device, name: str) -> str:
     return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"virtual-{_clean(name)}"
 
 
-def _usb_device(device: pyudev.Device) -> UsbDevice | None:
+def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
     """Return the USB plug that `device` hangs off, the same for the picture and the sound of one plug."""
     parent = device.find_parent("usb", "usb_device")
     if parent is None:
         return None
-    speed = _attribute(parent, "speed")
-    return UsbDevice(
-        vid=_attribute(parent, "idVendor").lower(),
-        pid=_attribute(parent, "idProduct").lower(),
-        serial=_clean(_attribute(parent, "serial")) or None,
-        port=parent.sys_name,
-        product=_attribute(parent, "product"),
-        manufacturer=_attribute(parent, "manufacturer"),
-        link_bps=round(float(speed) * _MEGABIT) if re.fullmatch(r"[\d.]+", speed) else None,
-    )
+    devnum = _attribute(parent, "devnum")
+    key = (parent.sys_name, int(devnum) if devnum.isdigit() else 0)
+    if key not in known:
+        known[key] = UsbDevice(
+            vid=_attribute(parent, "idVendor").lower(),
+            pid=_attribute(parent, "idProduct").lower(),
+            serial=_clean(_attribute(parent, "serial")) or None,
+            port=parent.sys_name,
+            product=_attribute(parent, "product"),
+            manufacturer=_attribute(parent, "manufacturer"),
+            link_bps=_link_bps(parent),
+            place=_usb_place(parent),
+            capabilities=capabilities_hash(parent.attributes.get("descriptors") or b""),
+            devnum=key[1] or None,
+        )
+    return known[key]
+
+
+def _link_bps(device: pyudev.Device) -> int | None:
+    speed = _attribute(device, "speed")
+    return round(float(speed) * _MEGABIT) if re.fullmatch(r"[\d.]+", speed) else None
+
+
+def _usb_place(device: pyudev.Device) -> str | None:
+    """Return the port without the number of the bus: `pci-0000:00:14.0-usb2-1.4`.
+
+    A controller has one bus for USB 2 and one for USB 3, whose ports are numbered alike; hence the version.
+    """
+    chain = device.sys_name.partition("-")[2]
+    root = device
+    while root is not None and not re.fullmatch(r"usb\d+", root.sys_name):
+        root = root.find_parent("usb", "usb_device")
+    if not chain or root is None or root.parent is None:
+        return None
+    version = _attribute(root, "version").partition(".")[0]
+    return f"{root.parent.subsystem}-{root.parent.sys_name}-usb{version}-{chain}"
+
+
+def _hubs(device: pyudev.Device) -> Iterator[Hub]:
+    """Yield a USB device if it is a hub.
+
+    Its name is what udev has kept: to read it from the hub would wait for as long as the kernel is busy with a sick
+    device on it.
+    """
+    try:
+        if _attribute(device, "bDeviceClass") != _HUB_CLASS:
+            return
+        ports = _attribute(device, "maxchild")
+        words = (device.properties.get("ID_VENDOR", ""), device.properties.get("ID_MODEL", ""))
+        yield Hub(
+            port=device.sys_name,
+            vid=_attribute(device, "idVendor").lower(),
+            pid=_attribute(device, "idProduct").lower(),
+            name=" ".join(word.replace("_", " ") for word in words if word) or "USB hub",
+            link_bps=_link_bps(device),
+            ports=int(ports) if ports.isdigit() else 0,
+        )
+    except (OSError, KeyError, pyudev.DeviceNotFoundError):
+        return
 
 
 def _clean(serial: str) -> str:

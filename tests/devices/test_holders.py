@@ -48,6 +48,20 @@ def test_our_own_hold_is_told_from_others() -> None:
         os.close(fd)
 
 
+def test_several_nodes_are_looked_for_at_once_and_own_processes_are_known(holder: subprocess.Popen[str]) -> None:
+    fd = os.open("/dev/zero", os.O_RDONLY)
+    try:
+        found = holders.holders_of([NODE, "/dev/zero", "/dev/is-not-there"])
+    finally:
+        os.close(fd)
+    assert holder.pid in [one.pid for one in found[NODE]]
+    assert os.getpid() in [one.pid for one in found["/dev/zero"]]
+    assert "/dev/is-not-there" not in found
+    own = [holders.Holder(pid, "") for pid in (os.getpid(), holder.pid)]
+    others = [holders.Holder(pid, "") for pid in (1, 2**22 + 1)]
+    assert [holders.is_own(one) for one in own + others] == [True, True, False, False]
+
+
 def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
     assert "another program" in holders.busy("Webcam", "/dev/is-not-there").message
     assert holders.holders("/dev/is-not-there") == []

@@ -3,7 +3,7 @@
 import pytest
 
 from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
-from devices.identity import Identities, find_sound, find_video
+from devices.identity import Identities, find_sound, find_video, part
 from devices.model import Device, DeviceKind
 from devices.udev import UsbDevice
 
@@ -83,3 +83,12 @@ def test_a_name_that_means_two_devices_says_which() -> None:
     second = Device(id="046d:0825:A1+picture2", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video4")
     with pytest.raises(UsageError, match=r"'1-1' means more than one device: 046d:0825:A1 and 046d:0825:A1\+picture2"):
         find_video([CAMERA, second], "1-1")
+
+
+def test_a_device_is_a_part_of_its_plug() -> None:
+    second = Device(id="046d:0825:A1+picture2", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video4")
+    third = Device(id="pci-0000:00:1f.3+sound3", kind=DeviceKind.MICROPHONE, name="Line in")
+    assert [part(device) for device in (CAMERA, SOUND, second, third)] == [
+        ("picture", 1), ("sound", 1), ("picture", 2), ("sound", 3),
+    ]  # fmt: skip
+    assert part(Device(id="0d8c:0134@1-5", kind=DeviceKind.MICROPHONE, name="Microphone")) == ("sound", 1)

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceLost, DeviceNotFound
 from devices.choice import best_sound, best_video
-from devices.model import Device, DeviceKind, Mode
+from devices.holders import Holder
+from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
 from devices.snapshot import describe
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
@@ -72,17 +73,39 @@ def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
     denied = DeviceAccessDenied("this user may not open it")
     (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": denied})
     assert (device.health.state, device.health.reason) == ("degraded", "this user may not open it")
+    assert device.health.fault == "denied"
     assert device.health.since is not None
     (silent,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {})
-    assert silent.health.state == "silent"
+    assert (silent.health.state, silent.health.fault) == ("silent", "no-data")
+    (sick,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceLost("no answer")})
+    assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
+
+
+def test_what_another_process_holds_is_busy_and_names_it() -> None:
+    stick = Plugged((picture("/dev/video0", STICK, name="USB Video"),), (sound("MS2109", STICK),))
+    held = {"/dev/video0": [Holder(41, "obs"), Holder(52, "zoom")]}
+    image, tone = describe(stick, {"/dev/video0": OFFER}, held)
+    assert (image.health.state, image.health.fault) == ("busy", "busy")
+    assert image.health.reason == "USB Video (/dev/video0) is used by pid 41 (obs), pid 52 (zoom)"
+    assert (image.modes, tone.health) == (MODES, Health())
+    image, tone = describe(stick, {"/dev/video0": OFFER}, {"/dev/null": [Holder(41, "pipewire")]})
+    assert (image.health, tone.health.fault) == (Health(), "busy")
+
+
+def test_a_serial_that_is_not_its_own_is_kept_apart() -> None:
+    factory = UsbDevice("345f", "2130", "20210623", "1-3", "", "", None, place="pci-0000:00:14.0-usb2-3")
+    (device,) = listed(picture("/dev/video0", factory))
+    assert (device.serial, device.shared_serial, device.place) == (None, "20210623", "pci-0000:00:14.0-usb2-3")
+    (device,) = listed(picture("/dev/video0", WEBCAM))
+    assert (device.serial, device.shared_serial) == ("A1", None)
 
 
 def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
     (device,) = listed(picture("/dev/video0", WEBCAM))
     assert msgspec.json.decode(msgspec.json.encode(device)) == {
         "id": "046d:0825:A1", "kind": "camera", "name": "C270 HD WEBCAM", "vid": "046d", "pid": "0825", "serial": "A1",
-        "port": "1-1", "node": "/dev/video0", "alsa": None, "paired_with": None, "role": None,
-        "link_bps": 480_000_000, "capabilities": None,
+        "shared_serial": None, "port": "1-1", "place": None, "node": "/dev/video0", "alsa": None,
+        "paired_with": None, "role": None, "link_bps": 480_000_000, "capabilities": None,
         "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
         "health": {"state": "ok", "reason": None, "since": None, "fault": None},
     }  # fmt: skip
