@@ -1,42 +1,11 @@
-"""What is known about a make of device that it does not say itself: one table keyed vid:pid, each line with its source.
-
-An id of the form `2935:*` stands for every product of a vendor. Sources: the kernel's own tables (sound/usb/quirks*.c
-and quirks-table.h, drivers/media/usb/uvc/uvc_driver.c), usb.ids, and reports by users where neither knows the device.
-"""
+"""What is known about a make of device, and what a name or a serial number gives away; the table is quirk_table.py."""
 
 import re
-from dataclasses import dataclass
 
 from devices.model import DeviceKind
+from devices.quirk_table import QUIRKS, Fake, Note, Quirk
 
-
-@dataclass(frozen=True, slots=True)
-class Quirk:
-    """What a device is, what people call it, and who says so."""
-
-    kind: DeviceKind
-    name: str
-    source: str
-
-
-_CARD = DeviceKind.CAPTURE_CARD
-_CAMERA = DeviceKind.CAMERA
-
-_QUIRKS = {
-    "534d:2109": Quirk(_CARD, "MS2109 HDMI capture stick", "kernel: sound/usb/quirks-table.h, MacroSilicon MS2109"),
-    "534d:0021": Quirk(_CARD, "MS210x video grabber", "usb.ids; kernel: sound/usb/quirks.c, MS2100/MS2106"),
-    "345f:2109": Quirk(_CARD, "MS2109S HDMI capture stick", "users' measurements of MS2109S sticks"),
-    "345f:2130": Quirk(_CARD, "MS2130 HDMI capture stick", "github.com/BertoldVdb/ms-tools issue 3"),
-    "345f:2131": Quirk(_CARD, "MS2131 HDMI capture stick", "github.com/BertoldVdb/ms-tools issue 7"),
-    "0fd9:0066": Quirk(_CARD, "Elgato Cam Link 4K", "linux-media: uvcvideo, Cam Link 4K stalls"),
-    "0fd9:0033": Quirk(_CARD, "Elgato Video Capture", "usb.ids"),
-    "0fd9:0037": Quirk(_CARD, "Elgato Video Capture v2", "usb.ids"),
-    "2935:*": Quirk(_CARD, "Magewell USB Capture", "linux-media: Magewell 2935:0001, 2935:0006, 2935:0008, 2935:0015"),
-    "07ca:2553": Quirk(_CARD, "AVerMedia Live Gamer Ultra 2.1", "usb.ids"),
-    "07ca:d553": Quirk(_CARD, "AVerMedia Live Gamer Ultra Pro", "usb.ids"),
-    "07ca:c039": Quirk(_CARD, "AVerMedia DVD EZMaker 7", "usb.ids"),
-    "1b71:3002": Quirk(_CARD, "EasyCAP video grabber (USBTV007)", "kernel: drivers/media/usb/usbtv"),
-}
+__all__ = ["Fake", "Note", "Quirk", "has_generic_name", "is_own_serial", "quirk", "video_kind"]
 
 _CARD_NAMES = re.compile(
     r"hdmi|\bsdi\b|capture|cam ?link|grabber|game ?live|live gamer|easycap|macrosilicon|ezmaker|av\.?io\b|intensity",
@@ -58,7 +27,7 @@ _GENERIC_NAMES = re.compile(
 
 def quirk(vid: str | None, pid: str | None) -> Quirk | None:
     """Return what the table knows about vid:pid (four lower-case hex digits each), or None."""
-    return _QUIRKS.get(f"{vid}:{pid}") or _QUIRKS.get(f"{vid}:*")
+    return QUIRKS.get(f"{vid}:{pid}") or QUIRKS.get(f"{vid}:*")
 
 
 def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool = False) -> DeviceKind:
@@ -70,8 +39,8 @@ def video_kind(vid: str | None, pid: str | None, *names: str, is_receiver: bool 
     if known is not None:
         return known.kind
     if is_receiver or any(_CARD_NAMES.search(name) for name in names):
-        return _CARD
-    return _CAMERA
+        return DeviceKind.CAPTURE_CARD
+    return DeviceKind.CAMERA
 
 
 def has_generic_name(name: str) -> bool:

@@ -1,8 +1,11 @@
 """What the table knows, and what names give away."""
 
+import re
+
 import pytest
 
-from devices.model import DeviceKind
+from devices.model import DeviceKind, Mode
+from devices.quirk_table import QUIRKS
 from devices.quirks import has_generic_name, is_own_serial, quirk, video_kind
 
 
@@ -41,3 +44,32 @@ def test_names_that_say_nothing() -> None:
 def test_serials_that_a_whole_model_shares() -> None:
     assert not any(map(is_own_serial, ["", "SN0001", "0", "00000000", "20210623"]))
     assert all(map(is_own_serial, ["CAM0001", "7F1A22BF", "12"]))
+
+
+def test_every_line_has_an_id_of_its_form_and_a_source() -> None:
+    for identifier, known in QUIRKS.items():
+        assert re.fullmatch(r"[0-9a-f]{4}:([0-9a-f]{4}|\*)", identifier)
+        sources = [known.source, *(note.source for note in known.notes), *(fake.source for fake in known.fakes)]
+        assert all(re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source) for source in sources)
+
+
+def test_known_cameras_are_cameras_whatever_they_call_themselves() -> None:
+    assert video_kind("046d", "082d", "HDMI Capture") is DeviceKind.CAMERA
+    known = quirk("046d", "082d")
+    assert known is not None
+    assert known.name == "Logitech C920"
+
+
+def test_a_fake_mode_is_known_by_its_size() -> None:
+    stick = quirk("534d", "2109")
+    assert stick is not None
+    assert stick.real_rate(Mode("MJPG", 1920, 1080, (60.0, 30.0))) == 30
+    assert stick.real_rate(Mode("MJPG", 1280, 720, (60.0,))) is None
+
+
+def test_what_the_id_cannot_say_is_left_to_the_descriptors() -> None:
+    """MS2130 sticks are sold with USB 3 and with USB 2 under one id."""
+    stick, magewell = quirk("345f", "2130"), quirk("2935", "0006")
+    assert stick is not None
+    assert magewell is not None
+    assert (stick.superspeed, magewell.superspeed) == (False, True)
