@@ -66,7 +66,7 @@ WORDS: list[tuple[str, int, str, str, Level]] = [
      "CPU3: Core temperature above threshold, cpu clock throttled (total events = 1)", "heat", Level.WARN),
     ("drivers/thermal/thermal_core.c", 0, "thermal thermal_zone0: x86_pkg_temp: critical temperature reached", "heat",
      Level.ERROR),
-    ("mm/oom_kill.c", 3, "Out of memory: Killed process 4711 (firefox) total-vm:8123456kB, anon-rss:7123456kB", "memory",
+    ("mm/oom_kill.c", 3, "Out of memory: Killed process 4711 (firefox) total-vm:8123456kB, anon-rss:7kB", "memory",
      Level.ERROR),
     ("block/blk-core.c", 3, "I/O error, dev sda, sector 1234 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 0", "disk",
      Level.ERROR),

@@ -1,0 +1,219 @@
+"""The PC itself: how busy, how full, how hot it is, once a minute into the health log; and what deserves a warning."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from config.quantities import brief_size
+from devices.clock import NANOSECONDS, Clock
+from devices.health.line import PC, Kind, Level, Record
+from devices.model import HealthState
+
+EVERY_S = 60.0
+LOW_MEMORY, ENOUGH_MEMORY = 0.10, 0.15
+"""Of all memory: what is too little, and what is enough again."""
+BUSY_CPU, IDLE_CPU = 95.0, 85.0
+"""Per cent of all cores over a minute: what is too much, and what is well again."""
+DISK_HYSTERESIS = 1.1
+_DISK_ANSWERS_S = 2.0
+_HOTTEST_BELIEVED = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder on whose disk at least `reserve` bytes should stay free; it need not exist yet."""
+
+    path: Path
+    reserve: int = 0
+
+
+class ComputerSample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the PC is at one moment; what it does not tell is None. Sizes in bytes, temperatures in degrees Celsius."""
+
+    cpu_percent: float | None = None
+    """Mean of all cores since the sample before."""
+    busiest_core_percent: float | None = None
+    load: float | None = None
+    """Processes that run or wait to, over a minute."""
+    memory_available: int = 0
+    memory_total: int = 0
+    disk_free: Mapping[str, int] = {}
+    """By folder; one whose disk does not answer is missing."""
+    temperature_c: float | None = None
+    """Of the hottest sensor, called `temperature_sensor`."""
+    temperature_sensor: str | None = None
+    battery_percent: float | None = None
+    plugged_in: bool | None = None
+    uptime_s: int = 0
+
+
+class Computer:
+    """Reads samples; for one thread, since the processor's load is counted from sample to sample."""
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        self._folders = list(dict.fromkeys(folders))
+        self._asked: dict[Path, threading.Thread] = {}
+        self._is_first = True
+
+    def sample(self) -> ComputerSample:
+        """Return how the PC is now; takes a millisecond, at most two seconds more where a disk does not answer."""
+        cores = psutil.cpu_percent(percpu=True)
+        memory = psutil.virtual_memory()
+        temperature, sensor = _hottest()
+        battery = psutil.sensors_battery()
+        counts = bool(cores) and not self._is_first
+        self._is_first = False
+        return ComputerSample(
+            cpu_percent=round(sum(cores) / len(cores), 1) if counts else None,
+            busiest_core_percent=max(cores) if counts else None,
+            load=round(psutil.getloadavg()[0], 2),
+            memory_available=memory.available,
+            memory_total=memory.total,
+            disk_free=self._disk_free(),
+            temperature_c=temperature,
+            temperature_sensor=sensor,
+            battery_percent=round(battery.percent, 1) if battery else None,
+            plugged_in=battery.power_plugged if battery else None,
+            uptime_s=int(time.clock_gettime(time.CLOCK_BOOTTIME)),
+        )
+
+    def _disk_free(self) -> dict[str, int]:
+        """Return the free bytes by folder, each asked by a thread: a network disk may never answer."""
+        free: dict[str, int] = {}
+
+        def ask(folder: Path) -> None:
+            there = next(path for path in (folder, *folder.parents) if path == path.parent or path.exists())
+            free[str(folder)] = psutil.disk_usage(str(there)).free
+
+        def ask_if_it_can_be(folder: Path) -> None:
+            try:
+                ask(folder)
+            except OSError:
+                return
+
+        for folder in self._folders:
+            hung = self._asked.get(folder)
+            if hung is None or not hung.is_alive():
+                thread = threading.Thread(target=ask_if_it_can_be, args=(folder,), name=f"disk-{folder}", daemon=True)
+                self._asked[folder] = thread
+                thread.start()
+        deadline = time.monotonic() + _DISK_ANSWERS_S
+        for thread in self._asked.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return dict(free)
+
+
+def _hottest() -> tuple[float | None, str | None]:
+    """Return the highest temperature and the name of its sensor."""
+    believed = [
+        (entry.current, f"{chip} {entry.label}".strip())
+        for chip, entries in psutil.sensors_temperatures().items()
+        for entry in entries
+        if entry.current is not None and 0 < entry.current < _HOTTEST_BELIEVED
+    ]
+    return max(believed, default=(None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a sample says of one thing: `bad` a sentence where it deserves a warning, `well` that it surely does not."""
+
+    fault: str
+    bad: str | None
+    well: bool
+    advice: str
+
+
+def findings(sample: ComputerSample, folders: Sequence[Folder]) -> Iterator[tuple[str, Finding]]:
+    """Yield what is to be judged in a sample, each by a key of its own; what it does not tell is left out."""
+    if sample.memory_total:
+        share = sample.memory_available / sample.memory_total
+        free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
+        text = f"only {free} of {total} of memory are free" if share < LOW_MEMORY else None
+        yield "memory", Finding("low-memory", text, share >= ENOUGH_MEMORY, "Close other programs before a session.")
+    if sample.cpu_percent is not None:
+        busy = sample.cpu_percent > BUSY_CPU
+        text = f"the processor was {sample.cpu_percent:.0f} % busy for a minute" if busy else None
+        advice = "Close other programs, or record with a smaller profile."
+        yield "cpu", Finding("busy-processor", text, sample.cpu_percent < IDLE_CPU, advice)
+    if sample.plugged_in is not None:
+        left = f", {sample.battery_percent:.0f} % are left" if sample.battery_percent is not None else ""
+        text = None if sample.plugged_in else f"the PC runs on its battery{left}"
+        yield "battery", Finding("on-battery", text, sample.plugged_in, "Plug in the PC's power supply.")
+    for folder in folders:
+        free_bytes = sample.disk_free.get(str(folder.path))
+        if folder.reserve and free_bytes is not None:
+            sizes = f"only {brief_size(free_bytes)} are free in {folder.path}; {brief_size(folder.reserve)} should be"
+            text = sizes if free_bytes < folder.reserve else None
+            well = free_bytes >= folder.reserve * DISK_HYSTERESIS
+            advice = "Copy old sessions to another disk, and remove them here."
+            yield f"disk {folder.path}", Finding("low-disk", text, well, advice)
+
+
+class ComputerWatch:
+    """Records a sample at once and then every minute, on a thread of its own, from `start` to `stop`.
+
+    Each finding is one warning when it begins and one line when it ends, however often it is seen.
+    """
+
+    def __init__(
+        self, folders: Sequence[Folder], *, record: Record, clock: Clock, computer: Computer | None = None
+    ) -> None:
+        self._folders = folders
+        self._record = record
+        self._clock = clock
+        self._computer = computer or Computer([folder.path for folder in folders])
+        self._began_ns: dict[str, int] = {}
+        self._failed = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread = threading.Thread(target=self._run, name="computer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, at most a second later."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join(1.0)
+
+    def look(self) -> None:
+        """Take a sample, record it, and what begins or ends with it."""
+        sample = self._computer.sample()
+        self._record(PC, Kind.SAMPLE, level=Level.DEBUG, **msgspec.to_builtins(sample))
+        for key, finding in findings(sample, self._folders):
+            if finding.bad and key not in self._began_ns:
+                self._began_ns[key] = self._clock.now_ns()
+                self._tell(Kind.DEGRADED, Level.WARN, finding.bad, finding, advice=finding.advice)
+            elif finding.well and key in self._began_ns:
+                lasted_s = round((self._clock.now_ns() - self._began_ns.pop(key)) / NANOSECONDS, 1)
+                self._tell(Kind.RECOVERED, Level.INFO, _ENDED[finding.fault], finding, lasted_s=lasted_s)
+
+    def _tell(self, kind: Kind, level: Level, reason: str, finding: Finding, **detail: object) -> None:
+        state = HealthState.DEGRADED if self._began_ns else HealthState.OK
+        self._record(PC, kind, reason, name="", level=level, fault=finding.fault, state=state, **detail)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.look()
+            except Exception as error:  # a driver of a sensor may answer anything
+                if not self._failed:
+                    self._record(PC, Kind.SAMPLE, f"the PC's state cannot be read: {error}", level=Level.INFO)
+                self._failed = True
+            self._clock.wait(self._stop, EVERY_S)
+
+
+_ENDED = {
+    "low-memory": "enough memory is free again",
+    "busy-processor": "the processor has time again",
+    "on-battery": "the PC is plugged in again",
+    "low-disk": "enough of the disk is free again",
+}

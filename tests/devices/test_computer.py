@@ -1,0 +1,177 @@
+"""The PC's own samples, and the few of its troubles that deserve a warning."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import msgspec
+import psutil
+import pytest
+
+from devices import computer
+from devices.clock import NANOSECONDS, SystemClock
+from devices.computer import Computer, ComputerSample, ComputerWatch, Folder
+from devices.health.line import PC, Kind, Level
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+from tests.support.waiting import wait_for
+
+ARCHIVE = Folder(Path("/srv/archive"), reserve=2_000_000_000)
+WELL = ComputerSample(
+    cpu_percent=12.0, memory_available=6_000_000_000, memory_total=8_000_000_000, battery_percent=80.0, plugged_in=True,
+    disk_free={"/srv/archive": 50_000_000_000},
+)  # fmt: skip
+
+
+class Scripted(Computer):
+    """Gives the samples of a script."""
+
+    def __init__(self, *samples: ComputerSample) -> None:
+        super().__init__()
+        self._samples = list(samples)
+
+    def sample(self) -> ComputerSample:
+        return self._samples.pop(0)
+
+
+def watched(*samples: ComputerSample) -> Recorded:
+    """Return what a watch records of `samples`, a minute apart."""
+    clock = SimulatedClock()
+    recorded = Recorded(clock)
+    watch = ComputerWatch([ARCHIVE], record=recorded, clock=clock, computer=Scripted(*samples))
+    for _ in samples:
+        watch.look()
+        clock.advance_to(clock.now_ns() + 60 * NANOSECONDS)
+    return recorded
+
+
+def but(**changes: object) -> ComputerSample:
+    return msgspec.structs.replace(WELL, **changes)
+
+
+def told(recorded: Recorded) -> list[tuple[str, str]]:
+    return [(line.kind, str(line.detail["fault"])) for line in recorded.lines if line.kind != Kind.SAMPLE]
+
+
+def test_a_sample_of_this_machine_is_true(tmp_path: Path) -> None:
+    there, not_yet = tmp_path, tmp_path / "not/yet/there"
+    reader = Computer([there, not_yet, there])
+    first, second = reader.sample(), reader.sample()
+    assert first.cpu_percent is None
+    assert second.cpu_percent is not None
+    assert 0 <= second.cpu_percent <= (second.busiest_core_percent or 0) <= 100
+    assert 0 < second.memory_available < second.memory_total == psutil.virtual_memory().total
+    assert set(second.disk_free) == {str(there), str(not_yet)}
+    assert second.disk_free[str(there)] == pytest.approx(psutil.disk_usage(str(there)).free, rel=0.2)
+    assert second.uptime_s > 0
+    assert msgspec.json.decode(msgspec.json.encode(second), type=ComputerSample) == second
+
+
+def test_the_hottest_sensor_and_the_battery_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def entry(label: str, current: float) -> SimpleNamespace:
+        return SimpleNamespace(label=label, current=current)
+
+    heat = {
+        "coretemp": [entry("Package id 0", 71.0), entry("Core 0", 69.0)],
+        "acpitz": [entry("", 27.8)],
+        "broken": [entry("SYSTIN", 255.0), entry("AUX", -60.0)],
+    }
+    monkeypatch.setattr(psutil, "sensors_temperatures", lambda: heat)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: SimpleNamespace(percent=53.66, power_plugged=False))
+    sample = Computer().sample()
+    assert (sample.temperature_c, sample.temperature_sensor) == (71.0, "coretemp Package id 0")
+    assert (sample.battery_percent, sample.plugged_in) == (53.7, False)
+
+
+def test_what_the_pc_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "sensors_temperatures", dict)
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: None)
+    detail = msgspec.to_builtins(Computer().sample())
+    assert {"temperature_c", "battery_percent", "plugged_in", "disk_free"} & set(detail) == set()
+
+
+def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answers: list[Callable[[], bool]] = []
+    go_on = threading.Event()
+
+    def usage(path: str) -> SimpleNamespace:
+        if path == "/":
+            return SimpleNamespace(free=7)
+        answers.append(go_on.wait)
+        go_on.wait()
+        return SimpleNamespace(free=8)
+
+    monkeypatch.setattr(computer, "_DISK_ANSWERS_S", 0.05)
+    monkeypatch.setattr(psutil, "disk_usage", usage)
+    reader = Computer([tmp_path, Path("/")])
+    assert reader.sample().disk_free == {"/": 7}
+    assert reader.sample().disk_free == {"/": 7}
+    assert len(answers) == 1
+    go_on.set()
+    wait_for(lambda: reader.sample().disk_free == {"/": 7, str(tmp_path): 8})
+
+
+def test_a_sample_is_a_line_that_only_those_who_ask_for_it_see() -> None:
+    (line,) = watched(WELL).lines
+    assert (line.device, line.kind, line.level) == (PC, Kind.SAMPLE, Level.DEBUG)
+    assert line.detail["memory_available"] == 6_000_000_000
+    assert line.detail["disk_free"] == {"/srv/archive": 50_000_000_000}
+
+
+@pytest.mark.parametrize(
+    ("bad", "still", "fault", "reason"),
+    [
+        (but(memory_available=640_000_000), but(memory_available=1_100_000_000), "low-memory",
+         "only 640 MB of 8.00 GB of memory are free"),
+        (but(cpu_percent=99.0), but(cpu_percent=90.0), "busy-processor", "the processor was 99 % busy for a minute"),
+        (but(plugged_in=False), but(plugged_in=False), "on-battery", "the PC runs on its battery, 80 % are left"),
+        (but(disk_free={"/srv/archive": 1_200_000_000}), but(disk_free={"/srv/archive": 2_100_000_000}), "low-disk",
+         "only 1.20 GB are free in /srv/archive; 2.00 GB should be"),
+    ],
+)  # fmt: skip
+def test_a_trouble_is_one_warning_and_ends_only_when_it_is_clearly_over(
+    bad: ComputerSample, still: ComputerSample, fault: str, reason: str
+) -> None:
+    recorded = watched(WELL, bad, bad, still, bad, WELL, WELL, bad)
+    assert told(recorded) == [("degraded", fault), ("recovered", fault), ("degraded", fault)]
+    begun, ended, _ = [line for line in recorded.lines if line.kind != Kind.SAMPLE]
+    assert (begun.device, begun.level, begun.reason) == (PC, Level.WARN, reason)
+    assert begun.detail["advice"]
+    assert (ended.level, ended.detail["lasted_s"]) == (Level.INFO, 240.0)
+    assert ended.detail["state"] == "ok"
+
+
+def test_what_is_nearly_bad_is_no_trouble() -> None:
+    nearly = but(
+        cpu_percent=95.0, memory_available=800_000_000, disk_free={"/srv/archive": 2_000_000_000}, battery_percent=5.0
+    )
+    assert told(watched(nearly, but(cpu_percent=None, plugged_in=None, disk_free={}, memory_total=0))) == []
+
+
+def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
+    recorded = Recorded(SystemClock())
+    watch = ComputerWatch([], record=recorded, clock=SystemClock())
+    watch.start()
+    wait_for(lambda: recorded.of(Kind.SAMPLE), 5.0)
+    watch.stop()
+    assert watch._thread is not None
+    assert not watch._thread.is_alive()
+    assert len(recorded.lines) == 1
+
+
+def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more() -> None:
+    class Broken(Computer):
+        def sample(self) -> ComputerSample:
+            raise RuntimeError("the sensor says no")
+
+    clock = SimulatedClock()
+    recorded = Recorded(clock)
+    watch = ComputerWatch([], record=recorded, clock=clock, computer=Broken())
+    watch.start()
+    wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS, 5.0)  # the simulated clock runs through an hour at once
+    watch.stop()
+    (line,) = recorded.lines
+    assert "the sensor says no" in line.reason
