@@ -1,14 +1,15 @@
-"""The two devices of the kit, and a command line that plugs one in.
+"""The devices of the kit, and a command line that plugs one in.
 
     python -m tests.rig.devices webcam --port 0 --serial CAM0001
     python -m tests.rig.devices hdmi-stick --port 1
+    python -m tests.rig.devices h264-camera --port 2
 
 The device lives as long as the process.  It obeys lines on standard input, one command each,
 and answers each with one line, "ok" or "error: ...":
 
     plug PORT           unplug
     set device.silent true          set video.picture no-signal      set audio.sound beep
-    get video.frames_sent
+    get video.frames_sent           get controls.brightness          set controls.stalls focus
 """
 
 import argparse
@@ -16,9 +17,11 @@ import ast
 import sys
 from multiprocessing.connection import Connection
 
+from tests.rig import pictures
 from tests.rig.uac import AudioFunction
 from tests.rig.usbip_device import UsbDevice
-from tests.rig.uvc import MJPEG, YUYV, Mode, VideoFunction
+from tests.rig.uvc import H264, MJPEG, YUYV, Mode, VideoFunction
+from tests.rig.uvc_controls import CARD_CONTROLS
 
 WEBCAM_MODES = (
     Mode(MJPEG, 640, 480, (30, 15, 5)),
@@ -31,6 +34,7 @@ STICK_MODES = (
     Mode(MJPEG, 320, 240, (30, 10, 5)),
     Mode(YUYV, 160, 120, (30, 10, 5)),
 )
+H264_MODES = (Mode(H264, 320, 240, (30, 15, 5)),)
 
 
 def webcam(serial: str) -> UsbDevice:
@@ -45,7 +49,7 @@ def hdmi_stick(serial: str) -> UsbDevice:
     Those have no serial number of their own, so two of them differ by port only; pass
     serial="" to have it so here.
     """
-    video = VideoFunction(3, STICK_MODES)
+    video = VideoFunction(3, STICK_MODES, CARD_CONTROLS)
     audio = AudioFunction(2, claims_mono_96k=True)
     audio.audio.ragged = True
     return UsbDevice(
@@ -53,14 +57,22 @@ def hdmi_stick(serial: str) -> UsbDevice:
     )
 
 
-DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick}
+def h264_camera(serial: str) -> UsbDevice:
+    """Make a camera that presents itself as a Logitech C920 and sends nothing but H.264."""
+    for mode in H264_MODES:
+        pictures.h264(mode.width, mode.height)  # encoded now, not while the first picture is waited for
+    video = VideoFunction(1, H264_MODES)
+    return UsbDevice(0x046D, 0x082D, [video], manufacturer="Test Rig", product="Rig H.264 Camera", serial=serial)
+
+
+DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick, "h264-camera": h264_camera}
 
 
 def parts_of(device: UsbDevice) -> dict[str, object]:
     """Return the objects whose attributes `set` and `get` reach, by name."""
     parts: dict[str, object] = {"device": device}
     for function in device.functions:
-        parts |= {name: getattr(function, name) for name in ("video", "audio") if hasattr(function, name)}
+        parts |= {name: getattr(function, name) for name in ("video", "audio", "controls") if hasattr(function, name)}
     return parts
 
 

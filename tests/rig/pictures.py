@@ -6,6 +6,9 @@ and it flashes white in its lower right quarter for the first FLASH_SECONDS of e
 the device's clock, together with the beep of uac.py, so a test can measure audio/video sync.
 """
 
+import fractions
+import functools
+
 import numpy as np
 import numpy.typing as npt
 import simplejpeg  # type: ignore[import-untyped]  # has a stub, but no py.typed to say so
@@ -16,6 +19,7 @@ NUMBER_BITS = 5
 NUMBERS = 1 << NUMBER_BITS
 FLASH_SECONDS = 0.1
 JPEG_QUALITY = 75
+KEYFRAME_EVERY = 16  # pictures of H.264; the sequence can be sent again and again from its first
 
 
 def live(width: int, height: int, number: int, *, flash: bool) -> Luma:
@@ -61,3 +65,35 @@ def yuyv(luma: Luma) -> bytes:
     packed = np.full((*luma.shape, 2), 128, dtype=np.uint8)
     packed[:, :, 0] = luma
     return packed.tobytes()
+
+
+@functools.cache
+def h264(width: int, height: int) -> tuple[bytes, ...]:
+    """Encode all live pictures as H.264: an Annex B access unit each, an IDR picture every KEYFRAME_EVERY."""
+    return _encoded([live(width, height, number, flash=False) for number in range(NUMBERS)])
+
+
+@functools.cache
+def h264_slate(width: int, height: int) -> bytes:
+    """Encode the "no signal" picture as a keyframe."""
+    return _encoded([no_signal(width, height)])[0]
+
+
+def _encoded(lumas: list[Luma]) -> tuple[bytes, ...]:
+    import av  # takes long in the guest, and most devices do without
+
+    height, width = lumas[0].shape
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+    context.time_base = fractions.Fraction(1, 30)
+    context.gop_size = KEYFRAME_EVERY
+    context.options = {
+        "preset": "ultrafast", "tune": "zerolatency", "x264-params": f"keyint={KEYFRAME_EVERY}:scenecut=0:threads=1",
+    }  # fmt: skip
+    packets = []
+    for number, luma in enumerate(lumas):
+        grey = np.full((height // 2, width), 128, dtype=np.uint8)
+        picture = av.VideoFrame.from_ndarray(np.vstack([luma, grey]), format="yuv420p")
+        picture.pts = number
+        packets += context.encode(picture)
+    return tuple(bytes(packet) for packet in [*packets, *context.encode(None)])

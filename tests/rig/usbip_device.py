@@ -135,6 +135,9 @@ class Function(abc.ABC):
     def control(self, setup: Setup, data: bytes) -> bytes:
         """Answer one class request (bytes for IN, b"" for OUT) or raise Stall."""
 
+    def power_on(self) -> None:  # noqa: B027 - most functions have nothing to forget
+        """Be as after a loss of power; called at each plug."""
+
 
 @functools.lru_cache
 def _packet_table(room: tuple[int, ...], used: tuple[int, ...]) -> bytes:
@@ -190,6 +193,8 @@ class UsbDevice:
         """Attach to root-hub port `port` (sysfs name 1-PORT+1 on the first controller)."""
         kernel_end, self._socket = socket.socketpair()
         self._alternates.clear()
+        for function in self.functions:
+            function.power_on()
         for endpoint in self._endpoints.values():
             endpoint.pending.clear()
             endpoint.reset()

@@ -15,21 +15,30 @@ from collections.abc import Iterator, Sequence
 
 from tests.rig import pictures
 from tests.rig.usbip_device import ENDPOINT_IN, Delivery, Endpoint, Function, Setup, Stall, Transfer
+from tests.rig.uvc_controls import (
+    CAMERA_CONTROLS,
+    GET_INFO,
+    GET_LEN,
+    INPUT_ID,
+    PROCESSING_ID,
+    SET_CUR,
+    ControlBank,
+    UvcControl,
+)
 
 VIDEO, VIDEO_CONTROL, VIDEO_STREAMING = 0x0E, 1, 2
 CS_INTERFACE = 0x24
 CAMERA_TERMINAL, STREAMING_TERMINAL = 0x0201, 0x0101
-INPUT_ID, PROCESSING_ID, OUTPUT_ID = 1, 2, 3
-SET_CUR, GET_CUR, GET_MIN, GET_MAX, GET_RES, GET_LEN, GET_INFO, GET_DEF = 0x01, *range(0x81, 0x88)
+OUTPUT_ID = 3
 PROBE, COMMIT = 1, 2
-BRIGHTNESS = 2
 CLOCK_FREQUENCY = 27_000_000
 PAYLOAD_SIZE = 32 * 512  # the most that uvcvideo puts into one bulk transfer
 HEADER_SIZE = 6  # length, flags, presentation time
 END_OF_HEADER, HAS_PTS, END_OF_FRAME = 0x80, 0x04, 0x02
 
-MJPEG, YUYV = "MJPEG", "YUYV"
+MJPEG, YUYV, H264 = "MJPEG", "YUYV", "H264"
 YUYV_GUID = uuid.UUID("32595559-0000-0010-8000-00aa00389b71")
+H264_GUID = uuid.UUID("34363248-0000-0010-8000-00aa00389b71")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +68,9 @@ class VideoEndpoint(Endpoint):
     slowdown    3.0 delivers a third of the nominal rate
     corrupt     damage every JPEG's data, leaving its markers and the USB framing intact
     truncate    cut every frame short at half its length
+    first       the number of a stream's first picture; H.264 that starts between two keyframes where it is none
+
+    H.264 comes from a sequence that was encoded before: its pictures do not flash.
     """
 
     def __init__(self, address: int, mode: Mode) -> None:
@@ -67,6 +79,7 @@ class VideoEndpoint(Endpoint):
         self.slowdown = 1.0
         self.corrupt = False
         self.truncate = False
+        self.first = 0
         self.frames_sent = 0
         self.frames_dropped = 0  # due while the host had not yet taken the one before
         self.commit(mode, mode.intervals[0])
@@ -80,7 +93,7 @@ class VideoEndpoint(Endpoint):
     def reset(self) -> None:
         self._payloads: collections.deque[bytes] = collections.deque()
         self._due: float | None = None
-        self._number = itertools.count()
+        self._number = itertools.count(self.first)
         self._last_number = 0
         self._toggle = 0
 
@@ -111,11 +124,23 @@ class VideoEndpoint(Endpoint):
         mode = self.mode
         if self.picture == "live":
             self._last_number = number % pictures.NUMBERS
+        if mode.encoding == H264:
+            data = self._h264_frame()
+            return data[: len(data) // 2] if self.truncate else data
         flash = self.picture == "live" and now % 1.0 < pictures.FLASH_SECONDS
         data = _encoded(mode, None if self.picture == "no-signal" else self._last_number, flash=flash)
         if self.corrupt and mode.encoding == MJPEG:
             data = _damaged(data)
         return data[: len(data) // 2] if self.truncate else data
+
+    def _h264_frame(self) -> bytes:
+        """Return the access unit of the present picture; of one that stands still, a keyframe each time."""
+        width, height = self.mode.width, self.mode.height
+        if self.picture == "no-signal":
+            return pictures.h264_slate(width, height)
+        sequence = pictures.h264(width, height)
+        standing = self.picture == "frozen"
+        return sequence[self._last_number - (self._last_number % pictures.KEYFRAME_EVERY if standing else 0)]
 
     def _split(self, data: bytes, now: float) -> Iterator[bytes]:
         """Cut the frame into UVC payloads, each at most one transfer long."""
@@ -150,13 +175,18 @@ class VideoFunction(Function):
 
     interface_count = 2
 
-    def __init__(self, endpoint_number: int, modes: Sequence[Mode]) -> None:
+    def __init__(
+        self, endpoint_number: int, modes: Sequence[Mode], controls: Sequence[UvcControl] = CAMERA_CONTROLS
+    ) -> None:
+        self.controls = ControlBank(controls)
         self._formats = [list(group) for _, group in itertools.groupby(modes, key=lambda mode: mode.encoding)]
         self.video = VideoEndpoint(endpoint_number | ENDPOINT_IN, self._formats[0][0])
         self.endpoints = (self.video,)
         self._probe = self._negotiated(1, 1, 0)
-        self._brightness = 128
         self._control_interface = 0
+
+    def power_on(self) -> None:
+        self.controls.power_on()
 
     # Descriptors
 
@@ -173,8 +203,10 @@ class VideoFunction(Function):
         )
 
     def _control_descriptors(self, streaming: int) -> bytes:
-        terminal = struct.pack("<BBBBHBBHHHB3x", 18, CS_INTERFACE, 2, INPUT_ID, CAMERA_TERMINAL, 0, 0, 0, 0, 0, 3)
-        processing = struct.pack("<BBBBBHBHBB", 12, CS_INTERFACE, 5, PROCESSING_ID, INPUT_ID, 0, 2, 1, 0, 0)
+        terminal = struct.pack("<BBBBHBBHHHB", 18, CS_INTERFACE, 2, INPUT_ID, CAMERA_TERMINAL, 0, 0, 0, 0, 0, 3)
+        terminal += self.controls.bits(INPUT_ID).to_bytes(3, "little")
+        bits = self.controls.bits(PROCESSING_ID)
+        processing = struct.pack("<BBBBBHBHBB", 12, CS_INTERFACE, 5, PROCESSING_ID, INPUT_ID, 0, 2, bits, 0, 0)
         output = struct.pack("<BBBBHBBB", 9, CS_INTERFACE, 3, OUTPUT_ID, STREAMING_TERMINAL, 0, PROCESSING_ID, 0)
         units = terminal + processing + output
         header = struct.pack("<BBBHHIBB", 13, CS_INTERFACE, 1, 0x0110, 13 + len(units), CLOCK_FREQUENCY, 1, streaming)
@@ -191,46 +223,27 @@ class VideoFunction(Function):
         return header + body
 
     def _format_descriptors(self, index: int, modes: list[Mode]) -> bytes:
+        count = len(modes)
         if modes[0].encoding == MJPEG:
-            description = struct.pack("<11B", 11, CS_INTERFACE, 6, index, len(modes), 1, 1, 0, 0, 0, 0)
-            frame_type = 7
+            description = struct.pack("<11B", 11, CS_INTERFACE, 6, index, count, 1, 1, 0, 0, 0, 0)
+        elif modes[0].encoding == H264:
+            head, tail = struct.pack("<5B", 28, CS_INTERFACE, 16, index, count), struct.pack("<7B", 0, 1, 0, 0, 0, 0, 1)
+            description = head + H264_GUID.bytes_le + tail
         else:
-            description = (
-                struct.pack("<5B", 27, CS_INTERFACE, 4, index, len(modes))
-                + YUYV_GUID.bytes_le
-                + struct.pack("<6B", 16, 1, 0, 0, 0, 0)
-            )
-            frame_type = 5
-        for number, mode in enumerate(modes, 1):
-            rate = mode.frame_size * 8 * max(mode.rates)
-            description += struct.pack(
-                f"<BBBBBHHIIIIB{len(mode.rates)}I", 26 + 4 * len(mode.rates), CS_INTERFACE, frame_type, number, 0,
-                mode.width, mode.height, rate // 10, rate, mode.frame_size, mode.intervals[0],
-                len(mode.rates), *mode.intervals,
-            )  # fmt: skip
+            head, tail = struct.pack("<5B", 27, CS_INTERFACE, 4, index, count), struct.pack("<6B", 16, 1, 0, 0, 0, 0)
+            description = head + YUYV_GUID.bytes_le + tail
+        description += b"".join(_frame_descriptor(number, mode) for number, mode in enumerate(modes, 1))
         return description + struct.pack("<6B", 6, CS_INTERFACE, 13, 1, 1, 4)
 
     # Class requests
 
     def control(self, setup: Setup, data: bytes) -> bytes:
-        selector, entity = setup.value >> 8, setup.index >> 8
         if setup.interface == self._control_interface:
-            if (entity, selector) == (PROCESSING_ID, BRIGHTNESS):
-                return self._brightness_control(setup, data)
-        elif selector in (PROBE, COMMIT):
-            return self._stream_control(setup, selector, data)
-        raise Stall
-
-    def _brightness_control(self, setup: Setup, data: bytes) -> bytes:
-        if setup.request == SET_CUR:
-            self._brightness = int.from_bytes(data, "little", signed=True)
-            return b""
-        values = {GET_CUR: self._brightness, GET_MIN: 0, GET_MAX: 255, GET_RES: 1, GET_DEF: 128, GET_LEN: 2}
-        if setup.request == GET_INFO:
-            return b"\3"  # can be read and written
-        if setup.request not in values:
+            return self.controls.request(setup, data)
+        selector = setup.value >> 8
+        if selector not in (PROBE, COMMIT):
             raise Stall
-        return values[setup.request].to_bytes(2, "little")
+        return self._stream_control(setup, selector, data)
 
     def _stream_control(self, setup: Setup, selector: int, data: bytes) -> bytes:
         if setup.request == GET_INFO:
@@ -258,3 +271,16 @@ class VideoFunction(Function):
             "<HBBIHHHHHIIIBBBB", 1, format_index, frame_index, nearest, 0, 0, 0, 0, 0, mode.frame_size,
             PAYLOAD_SIZE, CLOCK_FREQUENCY, 3, 0, 0, 0,
         )  # fmt: skip
+
+
+def _frame_descriptor(number: int, mode: Mode) -> bytes:
+    """Return the descriptor of one size, which comes with its rates."""
+    kind = {MJPEG: 7, YUYV: 5, H264: 17}[mode.encoding]
+    rate = mode.frame_size * 8 * max(mode.rates)
+    count, default = len(mode.rates), mode.intervals[0]
+    # Frames of H.264 have no largest size to announce, but bytes per line, which say nothing of them.
+    rest = (default, count, 0) if mode.encoding == H264 else (mode.frame_size, default, count)
+    return struct.pack(
+        f"<BBBBBHHII{'IBI' if mode.encoding == H264 else 'IIB'}{count}I", 26 + 4 * count, CS_INTERFACE, kind, number, 0,
+        mode.width, mode.height, rate // 10, rate, *rest, *mode.intervals,
+    )  # fmt: skip
