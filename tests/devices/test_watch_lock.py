@@ -1,0 +1,63 @@
+"""One process at a time has the right to watch; it is free again however that one ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from devices.watch_lock import WatchLock
+from tests.support.command import ROOT
+from tests.support.waiting import wait_for
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from devices.watch_lock import WatchLock
+print(WatchLock(Path(sys.argv[1])).take(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "health" / "watch.lock"
+    first, second = WatchLock(path), WatchLock(path)
+    assert first.take()
+    assert first.take()
+    assert not second.take()
+    assert (first.is_held, second.is_held) == (True, False)
+    assert path.read_text() == f"{os.getpid()}\n"
+    first.let_go()
+    assert second.take()
+    assert (first.is_held, second.is_held) == (False, True)
+    first.let_go()
+    assert not first.take()
+    second.let_go()
+
+
+def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_path: Path) -> None:
+    path = tmp_path / "watch.lock"
+    lock = WatchLock(path)
+    words = [
+        sys.executable,
+        "-c",
+        HOLDER.replace("time.sleep", "import os; os.system('sleep 60 &'); time.sleep"),
+        str(path),
+    ]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"True\n"
+        assert not lock.take()
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        wait_for(lock.take, 5.0)
+        os.killpg(holder.pid, signal.SIGKILL)
+    lock.let_go()
+
+
+def test_where_no_lock_can_be_kept_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="File exists"):
+        WatchLock(tmp_path / "file" / "watch.lock").take()
