@@ -32,8 +32,8 @@ class SoundSource:
     """The sound of one input: an AudioSource (capture/source.py).
 
     `device` is a device of ours with an ALSA name, or the name PortAudio has for an input that is no device, such as
-    a sound server's. `channels` is what is wanted, and after `open` what there is. `overflows` counts the times that
-    samples were lost between the hardware and here.
+    one of the user's ALSA configuration. `channels` is what is wanted, and after `open` what there is; `rate` is then
+    the hardware's own. `overflows` counts the times that samples were lost between the hardware and here.
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:
@@ -42,10 +42,17 @@ class SoundSource:
         else:
             self.name = self._input = device
         self.channels = channels
+        self.rate = SAMPLE_RATE
         self.overflows = 0
+        self._lost = False
         self._child: SoundChild | None = None
         self._resampler: Resampler | None = None
         self._first: AudioBlock | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that reads the input while it is open."""
+        return None if self._child is None else self._child.pid
 
     def open(self) -> None:
         """Start the child and wait until sound flows; raises a DeviceError, DeviceLost when none comes.
@@ -61,7 +68,7 @@ class SoundSource:
             child.close()
             raise _failure(self.name, self._input, answer)
         self._child = child
-        self.channels = answer.channels
+        self.channels, self.rate = answer.channels, answer.rate
         if answer.rate != SAMPLE_RATE:
             self._resampler = Resampler(answer.rate, answer.channels)
         deadline = time.monotonic() + _START_S
@@ -91,10 +98,14 @@ class SoundSource:
     def _audio_block(self, header: Header, pcm: bytes) -> AudioBlock | None:
         lost = bool(header.flags & OVERFLOW)
         self.overflows += lost
+        self._lost = self._lost or lost
         samples: Samples = np.frombuffer(pcm, np.int16).reshape(-1, self.channels)
         if self._resampler is not None:
             samples = self._resampler.resample(samples)
-        return AudioBlock(header.timestamp_ns, samples, lost) if len(samples) else None
+        if not len(samples):
+            return None  # the resampler keeps its first samples back; that some were lost is told with the next
+        lost, self._lost = self._lost, False
+        return AudioBlock(header.timestamp_ns, samples, lost)
 
     def close(self) -> None:
         """End the child; takes a fraction of a second whatever state it is in."""

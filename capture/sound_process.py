@@ -53,6 +53,7 @@ class SoundChild:
         self._received = bytearray()
         self._silent_at = time.monotonic() + _START_S
         self.is_lost = False
+        self.pid = self._process.pid
         try:
             self._process.stdin.write(msgspec.json.encode(asked) + b"\n")
             self._process.stdin.flush()

@@ -17,6 +17,7 @@ import pytest
 from capture.sound import Resampler, SoundSource, list_sound_inputs
 from capture.sound_child import Recorder
 from capture.sound_inputs import find_sound_input, server_inputs
+from capture.sound_wire import OVERFLOW, Header
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceError, DeviceLost, DeviceNotFound
 from devices.model import Device, DeviceKind
@@ -224,3 +225,18 @@ def test_an_unknown_input_is_not_found() -> None:
         source.close()
         with pytest.raises(DeviceError):
             source.read(0.1)
+
+
+def test_that_samples_were_lost_is_told_though_the_resampler_keeps_the_first_ones_back() -> None:
+    source = SoundSource("another rate", channels=1)
+    source._resampler = Resampler(8_000, 1)
+    said: list[bool] = []
+    for number in range(200):
+        flags = OVERFLOW if number == 0 else 0
+        block = source._audio_block(Header(number, 2, flags), bytes(4))
+        if number == 0:
+            assert block is None
+        said += [] if block is None else [block.lost]
+    assert said[0]
+    assert not any(said[1:])
+    assert source.overflows == 1

@@ -1,0 +1,203 @@
+"""The watch of sound: judges every half second of an open input, and tells its tracker what is wrong with it.
+
+    no-data        no block for 0.7 s
+    silence        nothing above -60 dBFS for longer than the input's patience
+    dead-channel   one of two channels is 40 dB and more below the other in 5 s of sound
+    clipping       runs of samples at full scale in 5 half seconds of 10 s
+    hum            lines at the mains frequency and its multiples that do not go away for 5 s (capture/watch/hum.py)
+
+Each ends later than it would begin anew, so that what is on the verge does not come and go. Time is counted in samples;
+only that nothing comes is seen on the clock.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.watch import hum, sound_sample
+from capture.watch.loudness import PIECE, Piece, measure
+from devices.clock import NANOSECONDS, Clock
+from devices.health.faults import Fault
+from devices.health.tracker import HealthTracker
+
+NO_DATA_S = 0.7
+SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
+"""Below the one it is silent; above the other it is silent no more."""
+SPEAKS_DBFS = -50.0
+"""A channel louder than this speaks: the other one can be compared with it."""
+DEAD_DB, ALIVE_DB = 40.0, 34.0
+DEAD_S, ALIVE_S = 5.0, 1.0
+CLIPPED_PIECES, CLIPPING_S = 5, 10.0
+"""Half seconds with clipped samples, of as many seconds: one shout is shorter."""
+HUM_DBFS, NO_HUM_DBFS = -60.0, -66.0
+
+_PIECE_S = PIECE / SAMPLE_RATE
+
+
+def mains_hz(power_line_frequency: str) -> int:
+    """Return the mains frequency by the setting `devices.power_line_frequency`: 50 unless that is "60 Hz"."""
+    return 60 if power_line_frequency == "60 Hz" else 50
+
+
+class AudioWatch:
+    """Watches one open input of `channels` channels; `feed` every block, `tick` whenever none came. One thread."""
+
+    def __init__(
+        self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
+    ) -> None:
+        self.sample = sound_sample.SoundSample(channels)
+        self._tracker = tracker
+        self._clock = clock
+        self._fed_ns = clock.now_ns()
+        self._end_ns = 0  # of the last block, by its stamp
+        self._waiting: list[Samples] = []
+        self._waiting_samples = 0
+        self._silence = _Silence(tracker, silence_s)
+        self._dead = _DeadChannel(tracker)
+        self._clipping = _Clipping(tracker)
+        self._hum = _Hum(tracker, channels, mains_hz)
+
+    def feed(self, block: AudioBlock) -> None:
+        """Take a block that has just come."""
+        self._fed_ns = self._clock.now_ns()
+        self._tracker.clear(Fault.NO_DATA)
+        if block.lost:
+            self.sample.lose(max(0, block.timestamp_ns - self._end_ns) if self._end_ns else 0)
+            self._hum.reset()
+        self._end_ns = block.timestamp_ns + len(block.samples) * NANOSECONDS // SAMPLE_RATE
+        self._waiting.append(block.samples)
+        self._waiting_samples += len(block.samples)
+        if self._waiting_samples >= PIECE:
+            self._judge_waiting(self._end_ns)
+
+    def tick(self) -> None:
+        """Look at the clock, since no block came."""
+        if self._clock.now_ns() - self._fed_ns < NO_DATA_S * NANOSECONDS or self._tracker.has(Fault.NO_DATA):
+            return
+        reason = f"{self._tracker.name} gives no sound: nothing has come for {NO_DATA_S:g} s"
+        self._tracker.find(Fault.NO_DATA, reason, began_ns=self._fed_ns)
+        self._hum.reset()
+
+    def _judge_waiting(self, end_ns: int) -> None:
+        whole = np.concatenate(self._waiting)
+        pieces = len(whole) // PIECE
+        for number in range(pieces):
+            after = len(whole) - (number + 1) * PIECE
+            self._judge(whole[number * PIECE : (number + 1) * PIECE], end_ns - after * NANOSECONDS // SAMPLE_RATE)
+        rest = whole[pieces * PIECE :]
+        self._waiting = [rest] if len(rest) else []
+        self._waiting_samples = len(rest)
+
+    def _judge(self, samples: Samples, end_ns: int) -> None:
+        piece, numbers = measure(samples)
+        levels = piece.sustained_dbfs()
+        self.sample.add(piece)
+        self._silence.judge(piece, max(levels), end_ns)
+        self._dead.judge(levels, end_ns)
+        self._clipping.judge(piece, end_ns)
+        self.sample.hum_dbfs = self._hum.judge(self._hum.meter.level_dbfs(numbers), end_ns)
+
+
+class _Silence:
+    def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
+        self._tracker = tracker
+        self._silence_s = silence_s
+        self._quiet_s = 0.0
+        self._heard_ns: int | None = None  # when something was heard last
+        self._is_nothing = True
+
+    def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
+        if level_dbfs > HEARD_DBFS:
+            self._tracker.clear(Fault.SILENCE)
+        if level_dbfs > SILENT_DBFS:
+            self._quiet_s, self._heard_ns, self._is_nothing = 0.0, end_ns, True
+            return
+        if self._heard_ns is None:
+            self._heard_ns = end_ns - NANOSECONDS // 2
+        self._quiet_s += _PIECE_S
+        self._is_nothing = self._is_nothing and piece.is_nothing
+        if self._quiet_s >= self._silence_s:
+            self._tracker.find(Fault.SILENCE, self._reason(), began_ns=self._heard_ns, exactly_nothing=self._is_nothing)
+
+    def _reason(self) -> str:
+        name, lasted = self._tracker.name, f"for {self._silence_s:g} s"
+        if self._is_nothing:
+            return f"{name} has given exactly nothing {lasted}: muted or not plugged in"
+        return f"{name} has been silent {lasted}, below {SILENT_DBFS:g} dBFS: too far away, turned down or switched off"
+
+
+class _DeadChannel:
+    _NAMES = ("left", "right")
+
+    def __init__(self, tracker: HealthTracker) -> None:
+        self._tracker = tracker
+        self._dead: int | None = None
+        self._dead_s = self._alive_s = 0.0
+        self._began_ns = 0
+
+    def judge(self, levels: list[float], end_ns: int) -> None:
+        """Compare the two channels while one of them speaks; what is softer tells nothing."""
+        if len(levels) != len(self._NAMES) or max(levels) < SPEAKS_DBFS:
+            return
+        below = abs(levels[0] - levels[1])
+        softer = levels.index(min(levels))
+        if below >= DEAD_DB:
+            self._find(softer, round(below), end_ns)
+        elif below <= ALIVE_DB:
+            self._alive_s += _PIECE_S
+            if self._alive_s >= ALIVE_S or not self._tracker.has(Fault.DEAD_CHANNEL):
+                self._dead, self._dead_s = None, 0.0
+                self._tracker.clear(Fault.DEAD_CHANNEL)
+
+    def _find(self, softer: int, below_db: int, end_ns: int) -> None:
+        if self._dead != softer:
+            self._tracker.clear(Fault.DEAD_CHANNEL)  # the other one is: that is another fault
+            self._dead, self._dead_s, self._began_ns = softer, 0.0, end_ns - NANOSECONDS // 2
+        self._alive_s = 0.0
+        self._dead_s += _PIECE_S
+        if self._dead_s >= DEAD_S:
+            side = self._NAMES[softer]
+            reason = f"the {side} channel of {self._tracker.name} carries nothing: check its cable"
+            self._tracker.find(Fault.DEAD_CHANNEL, reason, began_ns=self._began_ns, channel=side, below_db=below_db)
+
+
+class _Clipping:
+    def __init__(self, tracker: HealthTracker) -> None:
+        self._tracker = tracker
+        self._lately: deque[int] = deque(maxlen=round(CLIPPING_S / _PIECE_S))
+
+    def judge(self, piece: Piece, end_ns: int) -> None:
+        self._lately.append(max(piece.clipped))
+        clipped = [index for index, samples in enumerate(self._lately) if samples]
+        if not clipped:
+            self._tracker.clear(Fault.CLIPPING)
+        elif len(clipped) >= CLIPPED_PIECES and not self._tracker.has(Fault.CLIPPING):
+            reason = f"{self._tracker.name} is too loud: samples are cut off at full scale; turn its input down"
+            ago_s = (len(self._lately) - clipped[0]) * _PIECE_S
+            began_ns = end_ns - round(ago_s * NANOSECONDS)
+            self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._lately))
+
+
+class _Hum:
+    def __init__(self, tracker: HealthTracker, channels: int, mains_hz: int) -> None:
+        self.meter = hum.HumMeter(channels, mains_hz)
+        self._tracker = tracker
+        self._mains_hz = mains_hz
+
+    def reset(self) -> None:
+        self.meter.reset()
+
+    def judge(self, level_dbfs: float | None, end_ns: int) -> float | None:
+        if level_dbfs is None:
+            return None
+        if level_dbfs > HUM_DBFS:
+            reason = (
+                f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, {level_dbfs:.0f} dBFS): "
+                "check its cable, its power supply and their earth"
+            )
+            began_ns = end_ns - hum.SECONDS * NANOSECONDS
+            self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(level_dbfs, 1))
+        elif level_dbfs < NO_HUM_DBFS:
+            self._tracker.clear(Fault.HUM)
+        return level_dbfs

@@ -1,0 +1,85 @@
+"""Mains hum: steady lines at the mains frequency and its multiples, found though somebody speaks over them.
+
+Each half second, the spectrum of the last second is taken, at a sixteenth of the rate. Of some
+seconds the least power that each frequency ever had is taken. Speech and music come and go, so their least is that of
+the room; hum does not, and stands out of what is beside it.
+"""
+
+import math
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.source import SAMPLE_RATE
+from capture.watch.loudness import PIECE, to_dbfs
+
+SECONDS = 5
+"""How long hum must have been there."""
+
+_DECIMATION = 16
+_RATE = SAMPLE_RATE // _DECIMATION
+_SPECTRA = 2 * SECONDS
+_HARMONICS = 5
+_BINS = 60 * _HARMONICS + 16  # 1 Hz each
+_MULTIPLES = np.arange(1, _HARMONICS + 1)[:, None]
+_LINE = np.arange(-2, 3)
+"""Hz from a line's middle that belong to it: the window's own width, and what the mains frequency wanders."""
+_BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))
+"""Hz from a line's middle that it is compared with."""
+_OUTSTANDING = 10 ** (15 / 10)
+"""How much more power than what is beside it makes a line."""
+_STEADY = 10 ** (12 / 10)
+"""How much a line's power may change in these seconds: that of hum hardly does, that of a voice does."""
+_FAINT = 10 ** (40 / 10)
+"""A line with so much less power than the strongest one is none: a tone has such, by rounding."""
+_LEAST_LINES = 2
+"""So many lines must stand out: one alone may be a tone."""
+_WINDOW = np.hanning(_RATE + 1)[:-1].astype(np.float32)
+_UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
+"""The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
+
+
+class HumMeter:
+    """Takes half seconds of one channel or several, and says how loud the hum in them is."""
+
+    def __init__(self, channels: int, mains_hz: int) -> None:
+        self._mains_hz = mains_hz
+        self._before = np.zeros((channels, _RATE // 2), np.float32)
+        self._spectra: deque[NDArray[np.float32]] = deque(maxlen=_SPECTRA)
+        self._has_half = False
+
+    def reset(self) -> None:
+        """Forget what came: what follows does not continue it."""
+        self._spectra.clear()
+        self._has_half = False
+
+    def level_dbfs(self, numbers: NDArray[np.float32]) -> float | None:
+        """Return the RMS level of the hum in the channel that has most, FLOOR_DBFS for none; None while too early.
+
+        `numbers` are the next PIECE samples, shape (channels, PIECE), full scale 32768.
+        """
+        half = numbers.reshape(len(numbers), PIECE // _DECIMATION, _DECIMATION).mean(axis=2)
+        if self._has_half:
+            second = np.concatenate((self._before, half), axis=1) * _WINDOW
+            spectrum = np.fft.rfft(second, axis=1)[:, :_BINS]
+            self._spectra.append((spectrum.real**2 + spectrum.imag**2).astype(np.float32))
+        self._before, self._has_half = half, True
+        if len(self._spectra) < _SPECTRA:
+            return None
+        spectra = np.stack(self._spectra)
+        return _hum_dbfs(spectra.min(axis=0), spectra.max(axis=0), self._mains_hz)
+
+
+def _hum_dbfs(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -> float:
+    """Return the level of the steady lines that stand out, by the least and most power of each frequency."""
+    bins = mains_hz * _MULTIPLES + _LINE
+    lines = least[:, bins]  # (channels, harmonics, bins of a line)
+    powers = lines.sum(axis=2)
+    beside = np.median(least[:, mains_hz * _MULTIPLES + _BESIDE], axis=2)
+    stands_out = lines.max(axis=2) > _OUTSTANDING * beside
+    is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
+    is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
+    is_hum = stands_out & is_steady & is_heard
+    power = np.where(is_hum.sum(axis=1) >= _LEAST_LINES, (powers * is_hum).sum(axis=1), 0.0)
+    return to_dbfs(math.sqrt(float(power.max()) / _UNIT))

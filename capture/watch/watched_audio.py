@@ -1,0 +1,128 @@
+"""A sound input that is watched whenever it is open: an AudioSource around another one."""
+
+import os
+from typing import Any
+
+from capture.sound import SoundSource
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.watch.audio import AudioWatch
+from capture.watch.patience import Patience
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound, LiputError
+from devices.clock import NANOSECONDS, Clock
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level, Record
+from devices.health.tracker import HealthTracker, OnChange
+from devices.model import Device, Health
+
+SAMPLE_EVERY_S = 60
+_FAULTS: dict[type[LiputError] | tuple[type[LiputError], ...], Fault] = {
+    (DeviceLost, DeviceNotFound): Fault.LOST,
+    DeviceBusy: Fault.BUSY,
+    DeviceAccessDenied: Fault.DENIED,
+}
+"""What it means for the input's health that it was not opened."""
+
+
+class WatchedAudio:
+    """Implements AudioSource (capture/source.py): passes `source` on as it is, and judges what comes.
+
+    Opening, refusal and closing, each fault's begin and end, and a sample once a minute go to `record`. All on the
+    thread that reads; that has to ask at least twice a second, as capture/reader.py does.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        device: Device,
+        *,
+        patience: Patience,
+        record: Record,
+        clock: Clock,
+        on_change: OnChange | None = None,
+        mains_hz: int = 50,
+    ) -> None:
+        self.name = source.name
+        self.channels = source.channels
+        self._source = source
+        self._silence_s = patience.silence_s
+        self._mains_hz = mains_hz
+        self._clock = clock
+        self._tracker = HealthTracker(device.id, source.name, record=record, clock=clock, on_change=on_change)
+        self._watch: AudioWatch | None = None
+        self._opened_ns = self._sampled_ns = 0
+        self._blocks = 0
+        self._refused = ""
+
+    @property
+    def health(self) -> Health:
+        """How the input is now."""
+        return self._tracker.health
+
+    def open(self) -> None:
+        """Open the source and begin to watch; raises what it raises, and logs that."""
+        try:
+            self._source.open()
+        except LiputError as error:
+            self._refuse(error)
+            raise
+        self.channels = self._source.channels
+        self._refused = ""
+        for fault in _FAULTS.values():
+            self._tracker.clear(fault)
+        self._watch = AudioWatch(
+            self._tracker, self.channels, silence_s=self._silence_s, clock=self._clock, mains_hz=self._mains_hz
+        )
+        self._opened_ns = self._sampled_ns = self._clock.now_ns()
+        self._blocks = 0
+        self._log(Kind.OPENED, **_facts(self._source))
+
+    def _refuse(self, error: LiputError) -> None:
+        """Log why it was not opened; once, however often that is tried."""
+        if error.message != self._refused:
+            self._log(Kind.REFUSED, error.message, level=Level.WARN, hint=error.hint)
+        self._refused = error.message
+        for kind, fault in _FAULTS.items():
+            if isinstance(error, kind):
+                self._tracker.find(fault, error.message)
+            else:
+                self._tracker.clear(fault)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block, or None; raises what the source raises."""
+        try:
+            block = self._source.read(timeout_s)
+        except DeviceLost as error:
+            self._tracker.find(Fault.LOST, error.message)
+            raise
+        if self._watch is not None:
+            if block is None:
+                self._watch.tick()
+            else:
+                self._blocks += 1
+                self._watch.feed(block)
+            if self._clock.now_ns() - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
+                self._sample(self._watch)
+        return block
+
+    def _sample(self, watch: AudioWatch) -> None:
+        self._sampled_ns = self._clock.now_ns()
+        self._log(Kind.SAMPLE, level=Level.DEBUG, **watch.sample.take())
+
+    def close(self) -> None:
+        """Close the source and log how it went."""
+        self._source.close()
+        if self._watch is None:
+            return
+        watch, self._watch = self._watch, None
+        open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
+        self._log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **watch.sample.totals())
+
+    def _log(self, kind: Kind, reason: str = "", *, level: Level = Level.INFO, **detail: object) -> None:
+        self._tracker.record(self._tracker.device_id, kind, reason, name=self.name, level=level, **detail)
+
+
+def _facts(source: AudioSource) -> dict[str, Any]:
+    """Return what was opened: frames a second and channels of the hardware, and the process that reads it."""
+    if isinstance(source, SoundSource):
+        return {"rate": source.rate, "channels": source.channels, "pid": source.pid}
+    return {"rate": SAMPLE_RATE, "channels": source.channels, "pid": os.getpid()}
