@@ -7,9 +7,11 @@ Within one file times never go back by more than SLACK, whoever writes, so that 
 Several processes may append to the same file at once.
 """
 
+import contextlib
 import errno
 import os
 import re
+import time
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -25,6 +27,8 @@ LONGEST_LINE = 32_768
 FILES_OF_A_FULL_LOG = 10
 _SMALLEST_FILE = 65_536
 _LINES_COMPARED = 50
+_LOOKS = 20
+_BETWEEN_LOOKS_S = 0.002
 _NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([1-9]\d{0,5}))?\.jsonl", re.ASCII)
 _BEGINNING = b'{"type":"health","at":'
 
@@ -155,13 +159,23 @@ class LogAppender:
     def _look(self) -> int:
         """Return the size of the file; where others have written, find out what its last line is."""
         size = os.fstat(self._fd).st_size
-        if size != self._end:
-            # Twice the longest line: the last whole one is in it, whatever is torn after it.
-            tail = os.pread(self._fd, 2 * LONGEST_LINE, max(0, size - 2 * LONGEST_LINE))
-            self._torn = not tail.endswith(b"\n") and size > 0
-            times = map(time_of, tail.split(b"\n")[-_LINES_COMPARED:])
-            self._last_at = max(filter(None, times), default=None)
+        if size == self._end:
+            return size
+        tail = self._tail(size)
+        for _ in range(_LOOKS):  # a line that lacks its end may be one that is just being written
+            if not tail or tail.endswith(b"\n"):
+                break
+            time.sleep(_BETWEEN_LOOKS_S)
+            size = os.fstat(self._fd).st_size
+            tail = self._tail(size)
+        self._torn = bool(tail) and not tail.endswith(b"\n")
+        times = map(time_of, tail.split(b"\n")[-_LINES_COMPARED:])
+        self._last_at = max(filter(None, times), default=None)
         return size
+
+    def _tail(self, size: int) -> bytes:
+        """Return the end of the file: twice the longest line, so a whole one is in it whatever is torn after it."""
+        return os.pread(self._fd, 2 * LONGEST_LINE, max(0, size - 2 * LONGEST_LINE))
 
     def _sync_folder(self) -> None:
         fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -182,7 +196,8 @@ class LogAppender:
         for file in old:
             if left < 0 or (by_age and file.day <= expired):
                 left += _size(file.path)
-                file.path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # not ours, or another process was quicker
+                    file.path.unlink()
 
 
 def _size(path: Path) -> int:
