@@ -1,0 +1,112 @@
+"""What is wrong with devices now, told from the log alone."""
+
+import os
+import subprocess
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devices.health.line import HealthLine, Kind
+from devices.health.present import open_faults
+from devices.model import Health, HealthState
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+CAMERA = "046d:0825:A1"
+OURS, OTHER = 100, 200
+
+
+class Log:
+    """Lines of one camera, a second apart, up to now."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._at = NOW - timedelta(minutes=1)
+
+    def add(self, kind: Kind, reason: str = "", **detail: object) -> datetime:
+        self._at += timedelta(seconds=1)
+        line = HealthLine(at=self._at, device=CAMERA, kind=kind, reason=reason, detail=detail)
+        with (self._folder / "2026-11-25.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+        return self._at
+
+    def now(self, alive: Collection[int] = (OURS,)) -> Health | None:
+        faults = open_faults(self._folder, now=NOW, is_alive=lambda pid, _: pid in alive)
+        assert set(faults) <= {CAMERA}
+        return faults.get(CAMERA)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path)
+
+
+def test_a_fault_counts_until_it_has_ended(log: Log) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    assert log.now() is None
+    at = log.add(Kind.DEGRADED, "it gives nothing", fault="no-data", after_s=0.7)
+    assert log.now() == Health(HealthState.SILENT, "it gives nothing", at - timedelta(seconds=0.7), "no-data")
+    log.add(Kind.RECOVERED, fault="no-data")
+    assert log.now() is None
+
+
+def test_the_worst_fault_is_the_health(log: Log) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    for fault in ("hum", "no-data", "slow"):
+        log.add(Kind.DEGRADED, fault, fault=fault)
+    health = log.now()
+    assert health
+    assert health.fault == "no-data"
+
+
+def test_a_fault_ends_with_the_process_that_found_it(log: Log) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    log.add(Kind.DEGRADED, fault="slow")
+    assert log.now(alive=[OURS])
+    assert log.now(alive=[OTHER]) is None
+
+
+def test_a_fault_ends_when_the_device_is_closed_or_another_process_opens_it(log: Log) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    log.add(Kind.DEGRADED, fault="slow")
+    log.add(Kind.CLOSED)
+    assert log.now() is None
+    log.add(Kind.OPENED, pid=OURS)
+    log.add(Kind.DEGRADED, fault="slow")
+    log.add(Kind.OPENED, pid=OURS)  # the same one, again: it says itself when the fault is over
+    assert log.now()
+    log.add(Kind.OPENED, pid=OTHER)
+    assert log.now([OURS, OTHER]) is None
+
+
+def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log: Log) -> None:
+    log.add(Kind.DEGRADED, "another program holds it", fault="busy", pid=OURS)
+    health = log.now()
+    assert health
+    assert health.state is HealthState.BUSY
+    assert log.now([OTHER]) is None
+
+
+def test_a_fault_that_a_newer_liput_knows_is_a_degraded_device(log: Log) -> None:
+    log.add(Kind.DEGRADED, "odd", fault="odd", pid=OURS)
+    health = log.now()
+    assert health
+    assert (health.state, health.fault) == (HealthState.DEGRADED, "odd")
+
+
+def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path) -> None:
+    def has_fault(name: str, pid: int, at: datetime) -> bool:
+        folder = tmp_path / name
+        folder.mkdir()
+        line = HealthLine(at=at, device=CAMERA, kind="degraded", detail={"fault": "hum", "pid": pid})
+        (folder / f"{at:%Y-%m-%d}.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
+        return bool(open_faults(folder, now=datetime.now(UTC)))
+
+    now = datetime.now(UTC)
+    assert has_fault("ours", os.getpid(), now)
+    assert not has_fault("before us", os.getpid(), now - timedelta(hours=40)), "the number was another process's then"
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert not has_fault("ended", ended.pid, now)
