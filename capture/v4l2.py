@@ -17,6 +17,7 @@ from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.closing import abandoned, close_within
 from capture.source import Frame, Matrix, VideoFormat
 from capture.stamps import Stamps
+from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders
 from devices.clock import NANOSECONDS, Clock, SystemClock
@@ -137,6 +138,11 @@ class V4l2Source:
             raise MediaError(f"{self.name} was never open")
         return self._decoder.decode(frame)
 
+    def signal_problem(self) -> str | None:
+        """Return what the driver says is wrong with the signal at its input, None if nothing is or it cannot say."""
+        with self._lock:
+            return self._stream.signal.problem() if self._stream and self._stream.signal else None
+
     def close(self) -> None:
         """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
         stream, self._stream = self._stream, None
@@ -174,9 +180,11 @@ class _Stream:
             raise holders.refusal(_errno(error), name, node) from error
         self._stream = self._container.streams.video[0]
         self._poll, self._watched = select.poll(), -1
+        self.signal: SignalInput | None = None
         with contextlib.suppress(OSError):
             self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
             self._poll.register(self._watched, select.POLLIN)
+            self.signal = SignalInput(self._watched)
 
     @property
     def size(self) -> tuple[int, int]:

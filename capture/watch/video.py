@@ -1,0 +1,180 @@
+"""The watch over when pictures come: none at all, too few, at uneven intervals.
+
+Whether one has come is seen on the clock; how even they come, in the times at which they were captured, so that a
+busy PC makes no fault of a camera.
+"""
+
+from collections import deque
+from fractions import Fraction
+from itertools import pairwise
+
+from capture.watch.latch import Latch
+from devices.clock import NANOSECONDS
+from devices.health.faults import Fault
+from devices.health.tracker import HealthTracker
+
+SILENT_S = 0.7
+SILENT_FRAMES = 5
+FIRST_PICTURE_S = 3.0
+"""How long a device may take for its first picture."""
+WINDOW_S = 3.0
+_SETTLES_S = 1.0
+_LOOKS_EVERY_S = 0.5
+SLOW, FAST_ENOUGH = 0.8, 0.9
+"""Parts of the nominal rate: below the first a source is slow, from the second on it is not."""
+UNEVEN, EVEN = 0.7, 0.5
+"""Jitter (the mean difference of one interval and the next, as in RFC 3550) as a part of the mean interval.
+
+Every fifth picture missing makes 0.4; a camera that changes its rate makes none.
+"""
+_FEWEST = 4
+
+_WINDOW_NS = round(WINDOW_S * NANOSECONDS)
+
+
+class Rhythm:
+    """The capture times of the last WINDOW_S; begins anew after a pause."""
+
+    def __init__(self) -> None:
+        self._times: deque[int] = deque()
+        self._began_ns = 0
+
+    def add(self, at_ns: int) -> None:
+        """Take note of a picture captured at `at_ns`."""
+        if not self._times or at_ns < self._times[-1]:
+            self.restart()
+            self._began_ns = at_ns
+        self._times.append(at_ns)
+        while at_ns - self._times[0] > _WINDOW_NS:
+            self._times.popleft()
+
+    def restart(self) -> None:
+        """Forget everything."""
+        self._times.clear()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the window is full, and what cameras do in their first second is not in it any more."""
+        return len(self._times) > _FEWEST and self._times[-1] - self._began_ns >= _WINDOW_NS + _SETTLES_S * NANOSECONDS
+
+    @property
+    def interval_ns(self) -> int:
+        """The mean time between two pictures, 0 if that is not known."""
+        return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST else 0
+
+    def intervals(self) -> list[int]:
+        """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
+        intervals = [after - before for before, after in pairwise(self._times)]
+        if intervals:
+            intervals.remove(max(intervals))
+        return intervals
+
+    def slow_since(self, usual_ns: float) -> int:
+        """Return when the first interval of the window that is longer than usual began."""
+        for before, after in pairwise(self._times):
+            if after - before > usual_ns / FAST_ENOUGH:
+                return before
+        return self._times[0]
+
+
+class ArrivalWatch:
+    """Judges when pictures come, for a source of `nominal` pictures a second; used by the thread that reads.
+
+    `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last.
+    """
+
+    def __init__(self, tracker: HealthTracker, nominal: Fraction, opened_ns: int) -> None:
+        self.fps = 0.0
+        self.jitter_s = 0.0
+        self._name = tracker.name
+        self._nominal = float(nominal)
+        self._rhythm = Rhythm()
+        self._opened_ns = opened_ns
+        self._last_ns: int | None = None
+        self._next_look_ns = 0
+        self._silent = Latch(tracker, Fault.NO_DATA)
+        self._slow = Latch(tracker, Fault.SLOW)
+        self._jitter = Latch(tracker, Fault.JITTER)
+
+    def arrived(self, captured_ns: int, now_ns: int) -> None:
+        """Take note of a picture."""
+        if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
+            self._rhythm.restart()
+            self._silent.unsure()
+        self._last_ns = now_ns
+        self._silent.good(now_ns)
+        self._rhythm.add(captured_ns)
+        if now_ns >= self._next_look_ns:
+            self._next_look_ns = now_ns + round(_LOOKS_EVERY_S * NANOSECONDS)
+            if self._rhythm.is_settled:
+                self._judge(captured_ns)
+
+    def is_overdue(self, now_ns: int) -> bool:
+        """Return whether a picture should have come by now."""
+        return now_ns - self._waiting_since_ns() >= self._patience_ns()
+
+    def nothing_came(self, now_ns: int) -> None:
+        """Say that no picture has come for longer than it may take."""
+        since_ns = self._waiting_since_ns()
+        for_s = (now_ns - since_ns) / NANOSECONDS
+        if self._last_ns is None:
+            what = f"{self._name} has given no picture in the {for_s:.1f} s since it was opened"
+        else:
+            what = f"{self._name} has given no picture for {for_s:.1f} s"
+        advice = "check its cable and that it is switched on; unplug it, wait two seconds and plug it in again"
+        self._silent.bad(f"{what}: {advice}", began_ns=since_ns, patience_s=self._patience_ns() / NANOSECONDS)
+
+    def is_explained(self) -> None:
+        """Say that there is another reason why nothing comes."""
+        self._silent.end()
+
+    def _waiting_since_ns(self) -> int:
+        return self._opened_ns if self._last_ns is None else self._last_ns
+
+    def _patience_ns(self) -> int:
+        """Return the longer of SILENT_S and five intervals, the true ones where they are longer than promised."""
+        if self._last_ns is None:
+            return round(FIRST_PICTURE_S * NANOSECONDS)
+        interval_ns = max(NANOSECONDS / self._nominal, self._rhythm.interval_ns)
+        return round(max(SILENT_S * NANOSECONDS, SILENT_FRAMES * interval_ns))
+
+    def _judge(self, now_ns: int) -> None:
+        intervals = self._rhythm.intervals()
+        mean_ns = sum(intervals) / len(intervals)
+        if mean_ns <= 0:
+            return
+        self.fps = NANOSECONDS / mean_ns
+        jitter_ns = sum(abs(after - before) for before, after in pairwise(intervals)) / (len(intervals) - 1)
+        self.jitter_s = jitter_ns / NANOSECONDS
+        self._judge_rate(now_ns)
+        self._judge_evenness(jitter_ns / mean_ns, now_ns)
+
+    def _judge_rate(self, now_ns: int) -> None:
+        share = self.fps / self._nominal
+        if share < SLOW:
+            self._slow.bad(
+                f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: many cameras"
+                " lower their rate in the dark (auto exposure): more light, or fixed exposure; else its cable or port",
+                began_ns=self._rhythm.slow_since(NANOSECONDS / self._nominal),
+                fps=round(self.fps, 2),
+                nominal_fps=round(self._nominal, 3),
+            )
+        elif share >= FAST_ENOUGH:
+            self._slow.good(now_ns)
+        else:
+            self._slow.unsure()
+
+    def _judge_evenness(self, jitter: float, now_ns: int) -> None:
+        if jitter > UNEVEN:
+            self._jitter.bad(
+                f"the pictures of {self._name} come at uneven intervals, {1000 / self.fps:.0f} ms and on the average"
+                f" {self.jitter_s * 1000:.0f} ms more or less than the one before: something else keeps its USB bus"
+                " busy, or its cable is bad",
+                began_ns=now_ns - _WINDOW_NS,
+                jitter_ms=round(self.jitter_s * 1000, 1),
+                fps=round(self.fps, 2),
+            )
+        elif jitter <= EVEN:
+            self._jitter.good(now_ns)
+        else:
+            self._jitter.unsure()

@@ -1,0 +1,102 @@
+"""All that watches one source of pictures, from its opening to its closing."""
+
+from capture.source import Frame, VideoFormat
+from capture.watch.damage import DamageWatch
+from capture.watch.patience import Patience
+from capture.watch.picture import PictureWatch
+from capture.watch.signal_watch import Driven, SignalWatch
+from capture.watch.stillness import StillnessWatch
+from capture.watch.video import ArrivalWatch
+from devices.clock import NANOSECONDS, Clock
+from devices.health.line import Kind, Level
+from devices.health.tracker import HealthTracker
+from devices.model import Device
+
+SAMPLE_S = 60.0
+
+
+class VideoWatches:
+    """The watches of one source: `read` is for the thread that reads, the attributes for the one that decodes."""
+
+    def __init__(
+        self,
+        tracker: HealthTracker,
+        device: Device,
+        patience: Patience,
+        opened: VideoFormat,
+        clock: Clock,
+        driver: Driven | None,
+    ) -> None:
+        self._tracker = tracker
+        self._clock = clock
+        self._driver = driver
+        self._opened_ns = clock.now_ns()
+        self.frames = 0
+        self.damage = DamageWatch(tracker)
+        self.pictures = PictureWatch(tracker, patience.black_s)
+        self._arrivals = ArrivalWatch(tracker, opened.rate, self._opened_ns)
+        size = opened.width * opened.height
+        self._stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size)
+        self._signal = SignalWatch(tracker, driver)
+        self._given_up = driver.damaged if driver else 0
+        self._sample_ns = self._opened_ns
+        self._sampled = (0, 0, 0)
+
+    def read(self, frame: Frame | None) -> None:
+        """Take note of what one call of `read` has given."""
+        now_ns = self._clock.now_ns()
+        if self._driver and self._driver.damaged != self._given_up:
+            count, self._given_up = self._driver.damaged - self._given_up, self._driver.damaged
+            self.damage.gave_up(count, now_ns)
+        if frame is not None:
+            self.frames += 1
+            self._arrivals.arrived(frame.timestamp_ns, now_ns)
+            self._stillness.arrived(frame.payload, frame.timestamp_ns)
+            self._signal.look(now_ns, pictures_come=True)
+        else:
+            self._nothing_came(now_ns)
+        if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
+            self._sample(now_ns)
+
+    def _nothing_came(self, now_ns: int) -> None:
+        if not self._arrivals.is_overdue(now_ns):
+            return
+        if self._signal.look(now_ns, pictures_come=False):
+            self._arrivals.is_explained()
+        else:
+            self._arrivals.nothing_came(now_ns)
+
+    def _sample(self, now_ns: int) -> None:
+        """Tell how the last minute was."""
+        counts = self.frames, self.damage.count, self._stillness.repeats
+        frames, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
+        seconds = (now_ns - self._sample_ns) / NANOSECONDS
+        self._sample_ns, self._sampled = now_ns, counts
+        self._tracker.record(
+            self._tracker.device_id,
+            Kind.SAMPLE,
+            name=self._tracker.name,
+            level=Level.DEBUG,
+            fps=round(frames / seconds, 2),
+            frames=frames,
+            damaged=damaged,
+            repeats=repeats,
+            luma=round(self.pictures.luma, 1),
+            jitter_ms=round(self._arrivals.jitter_s * 1000, 1),
+            state=self._tracker.health.state,
+        )
+
+    def tell_closed(self) -> None:
+        """Tell how it was all the time it was open."""
+        seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
+        self._tracker.record(
+            self._tracker.device_id,
+            Kind.CLOSED,
+            name=self._tracker.name,
+            open_s=round(seconds, 3),
+            frames=self.frames,
+            fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,
+            damaged=self.damage.count,
+            repeats=self._stillness.repeats,
+            state=self._tracker.health.state,
+        )

@@ -1,0 +1,149 @@
+"""A source of pictures that is watched: whoever reads and decodes it keeps the device's health without knowing it.
+
+The watches need no thread of their own. The thread that reads calls often enough, whether pictures come or not; the
+one that decodes has every picture in its hands.
+"""
+
+import os
+import threading
+
+import av
+
+from capture.source import Frame, VideoFormat, VideoSource
+from capture.watch.patience import Patience
+from capture.watch.signal_watch import Driven
+from capture.watch.video_watches import VideoWatches
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusy,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    MediaError,
+)
+from devices.clock import Clock
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level, Record
+from devices.health.tracker import HealthTracker, OnChange
+from devices.model import Device, Health
+
+_REFUSALS: dict[type[DeviceError], Fault] = {
+    DeviceBusy: Fault.BUSY,
+    DeviceAccessDenied: Fault.DENIED,
+    DeviceLost: Fault.LOST,
+    DeviceNotFound: Fault.LOST,
+}
+"""What it means that a device could not be opened."""
+
+
+class WatchedVideo:
+    """A VideoSource around `source`, which belongs to `device`; lines go to `record`, changes of health to `on_change`.
+
+    `read` may be called from one thread and `decode` from another, as with any source. While nothing comes, `read` has
+    to be called at least every 0.1 s for faults to be found in time.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        device: Device,
+        *,
+        patience: Patience,
+        record: Record,
+        clock: Clock,
+        on_change: OnChange | None = None,
+    ) -> None:
+        self.name = source.name
+        self.source = source
+        self._device = device
+        self._patience = patience
+        self._record = record
+        self._clock = clock
+        self._tracker = HealthTracker(device.id, device.name, record=record, clock=clock, on_change=on_change)
+        self._driver = source if isinstance(source, Driven) else None
+        self._watch: VideoWatches | None = None
+        self._closing = threading.Lock()
+        self._refused: str | None = None
+
+    @property
+    def health(self) -> Health:
+        """How the device is now."""
+        return self._tracker.health
+
+    def open(self) -> VideoFormat:
+        """Open the source and begin to watch it; raises what the source raises, after it is in the log."""
+        try:
+            opened = self.source.open()
+        except DeviceError as error:
+            self._tell_refusal(error)
+            raise
+        self._refused = None
+        for fault in _REFUSALS.values():
+            self._tracker.clear(fault)
+        self._tell_opened(opened)
+        self._watch = VideoWatches(self._tracker, self._device, self._patience, opened, self._clock, self._driver)
+        return opened
+
+    def _tell_refusal(self, error: DeviceError) -> None:
+        if error.message != self._refused:  # whoever tries again every second is told of it once
+            self._refused = error.message
+            self._record(
+                self._device.id,
+                Kind.REFUSED,
+                error.message,
+                name=self._device.name,
+                level=Level.WARN,
+                hint=error.hint,
+            )
+        if fault := _REFUSALS.get(type(error)):
+            self._tracker.find(fault, error.message)
+
+    def _tell_opened(self, opened: VideoFormat) -> None:
+        mode = self._driver.mode.mode if self._driver and self._driver.mode else None
+        self._record(
+            self._device.id,
+            Kind.OPENED,
+            name=self._device.name,
+            format=mode.format if mode else None,
+            width=mode.width if mode else opened.width,
+            height=mode.height if mode else opened.height,
+            fps=round(float(opened.rate), 3),
+            pid=os.getpid(),
+        )
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""
+        try:
+            frame = self.source.read(timeout_s)
+        except DeviceLost as error:
+            if self._watch is not None:  # else it was closed meanwhile
+                self._tracker.find(Fault.LOST, error.message)
+            raise
+        watch = self._watch
+        if watch is not None:
+            watch.read(frame)
+        return frame
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture, as the source decodes it; raises MediaError when it is damaged."""
+        watch = self._watch
+        try:
+            picture = self.source.decode(frame)
+        except MediaError as error:
+            if watch is not None:
+                watch.damage.damaged(frame.payload, error.message, frame.timestamp_ns)
+            raise
+        if watch is not None:
+            watch.damage.whole(frame.timestamp_ns)
+            watch.pictures.see(picture, frame.timestamp_ns)
+        return picture
+
+    def close(self) -> None:
+        """Stop watching and let go of the source; idempotent. Faults stay as they were seen last."""
+        with self._closing:
+            watch, self._watch = self._watch, None
+        try:
+            self.source.close()
+        finally:
+            if watch is not None:
+                watch.tell_closed()

@@ -1,0 +1,296 @@
+"""What pictures show: standstill, black and slates are found; slides, quiet cameras and fades are left alone."""
+
+import itertools
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+
+from capture.watch.patience import Patience
+from capture.watch.picture import HEIGHT, WIDTH
+from devices.health.faults import Fault
+from devices.health.line import Kind
+from devices.model import DeviceKind, HealthState
+from tests.rig import pictures as rig
+from tests.support.scenes import (
+    Image,
+    Shot,
+    Watched,
+    before,
+    camera_pictures,
+    colour_bars,
+    jpeg,
+    live,
+    paced,
+    plain,
+    titled,
+)
+
+CARD = DeviceKind.CAPTURE_CARD
+
+
+def numbered(picture: bytes) -> Iterator[bytes]:
+    """Give the same picture for ever, in other bytes each time."""
+    for number in itertools.count():
+        # Bytes behind the end of a JPEG mean nothing.
+        yield picture + number.to_bytes(4)
+
+
+def live_then(pictures: Iterator[bytes], from_s: float, to_s: float, rate: float = 30) -> itertools.chain[Shot]:
+    """Show a camera, then `pictures` for a while, then the camera again."""
+    return itertools.chain(
+        before(from_s, paced(live(), rate)),
+        before(to_s, paced(pictures, rate, from_s=from_s)),
+        paced(live(), rate, from_s=to_s),
+    )
+
+
+def one_fault(watched: Watched, fault: Fault) -> tuple[float, float]:
+    """Return when the only fault was found and when it was over."""
+    (found_s, found, what), (over_s, over, ended) = watched.faults()
+    assert (found, over) == ("degraded", "recovered")
+    assert what == ended == fault
+    return found_s, over_s
+
+
+# Standstill
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_camera_that_shows_the_same_for_three_seconds_is_frozen(exact: bool) -> None:
+    picture = camera_pictures()[7]
+    watched = Watched(live_then(itertools.repeat(picture) if exact else numbered(picture), 10.0, 20.0))
+    watched.run(19.9)
+    assert watched.video.health.state == HealthState.FROZEN
+    assert "the same picture for 3.0 s" in (watched.video.health.reason or "")
+    watched.run(30.0)
+    found_s, over_s = one_fault(watched, Fault.FROZEN)
+    assert found_s == pytest.approx(13.0, abs=0.15)
+    assert over_s == pytest.approx(21.5, abs=0.2)
+    assert watched.log.of(Kind.DEGRADED)[0].detail["exact"] is exact
+
+
+def test_a_frozen_picture_that_changes_once_and_freezes_again_is_one_fault() -> None:
+    first, second = camera_pictures()[:2]
+    stuck = itertools.chain(itertools.repeat(first, 300), itertools.repeat(second))
+    watched = Watched(live_then(stuck, 5.0, 60.0))
+    watched.run(59.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", Fault.FROZEN)]
+
+
+def test_a_camera_with_heavy_noise_reduction_is_not_frozen() -> None:
+    watched = Watched(paced(live(noise=0.3)))
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_slow_daylight_is_a_change() -> None:
+    dawn = (jpeg(plain(level, level, level)) for level in itertools.chain(range(60, 200), range(200, 60, -1)))
+    watched = Watched(paced(picture for picture in dawn for _ in range(15)))
+    watched.run(100.0)
+    assert watched.faults() == []
+
+
+def test_a_slide_may_stay_for_twenty_five_minutes_and_not_for_more_than_thirty() -> None:
+    first, second = (jpeg(titled(plain(250, 250, 250), text, (30, 30, 30))) for text in ("Agenda", "Anggaran"))
+    rate = 5.0
+    slides = itertools.chain(itertools.repeat(first, 25 * 60 * 5), itertools.repeat(second))
+    watched = Watched(paced(slides, rate), kind=CARD, rate=rate)
+    watched.run(54.5 * 60)
+    assert watched.faults() == []
+    watched.run(56 * 60)
+    ((found_s, _, fault),) = watched.faults()
+    assert fault == Fault.FROZEN
+    assert found_s == pytest.approx(55 * 60, abs=0.3)
+    assert "30 minutes" in (watched.video.health.reason or "")
+
+
+def test_a_capture_card_that_stood_still_too_long_lives_with_the_next_slide() -> None:
+    first, second = camera_pictures()[:2]
+    watched = Watched(
+        paced(itertools.chain(itertools.repeat(first, 900), itertools.repeat(second)), 30),
+        kind=CARD,
+        patience=Patience(20.0, 30.0, 60.0),
+    )
+    watched.run(40.0)
+    found_s, over_s = one_fault(watched, Fault.FROZEN)
+    assert found_s == pytest.approx(20.0, abs=0.1)
+    assert over_s == pytest.approx(31.5, abs=0.1)
+
+
+# Black
+
+
+def noisy_black(level: float = 12.0) -> Iterator[bytes]:
+    generator = np.random.default_rng(3)
+    dark = [jpeg(generator.normal(level, 4, (180, 320, 3)).clip(0, 255).astype(np.uint8)) for _ in range(40)]
+    return itertools.cycle(dark)
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_a_covered_lens_is_black_and_not_frozen(still: bool) -> None:
+    black = itertools.repeat(jpeg(plain(0, 0, 0))) if still else noisy_black()
+    watched = Watched(live_then(black, 10.0, 20.0))
+    watched.run(19.9)
+    assert watched.video.health.state == HealthState.DEGRADED
+    assert "lens cap" in (watched.video.health.reason or "")
+    watched.run(30.0)
+    found_s, over_s = one_fault(watched, Fault.BLACK)
+    assert found_s == pytest.approx(15.0, abs=0.15)
+    assert over_s == pytest.approx(21.0, abs=0.2)
+
+
+def test_a_black_slide_is_black_only_after_its_patience() -> None:
+    black = jpeg(plain(0, 0, 0))
+    watched = Watched(live_then(itertools.repeat(black), 5.0, 34.0), kind=CARD)
+    watched.run(60.0)
+    assert watched.faults() == []
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        titled(plain(0, 0, 0), "Terima kasih"),
+        titled(plain(12, 12, 12), "9:41", (200, 200, 200)),
+        plain(40, 40, 44),
+    ],
+    ids=["title", "a clock", "dark grey"],
+)
+def test_a_dark_slide_is_not_black(slide: Image) -> None:
+    watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_a_dim_hall_is_not_black() -> None:
+    generator = np.random.default_rng(4)
+    hall = plain(22, 22, 22)
+    hall[60:70, 140:170] = 150  # somebody's screen
+    dim = [jpeg((hall + generator.normal(0, 3, hall.shape)).clip(0, 255).astype(np.uint8)) for _ in range(30)]
+    watched = Watched(paced(itertools.cycle(dim)))
+    watched.run(20.0)
+    assert watched.faults() == []
+
+
+def test_a_fade_to_black_and_back_is_nothing() -> None:
+    levels = itertools.chain(range(180, 0, -2), itertools.repeat(0, 60), range(0, 180, 2))
+    fade = [jpeg(plain(level, level, level)) for level in levels]
+    watched = Watched(live_then(itertools.cycle(fade), 5.0, 40.0), kind=CARD)
+    watched.run(45.0)
+    assert watched.faults() == []
+
+
+# Slates
+
+
+@pytest.mark.parametrize("kind", [CARD, DeviceKind.CAMERA])
+@pytest.mark.parametrize(
+    ("slate", "after_s"),
+    [
+        (jpeg(colour_bars()), 3.0),
+        (jpeg(colour_bars(level=255)), 3.0),
+        (rig.jpeg(rig.no_signal(320, 180)), 3.0),
+        (jpeg(plain(0, 0, 255)), 5.0),
+        (jpeg(plain(10, 20, 170)), 5.0),
+    ],
+    ids=["EBU", "full bars", "the rig's", "blue", "dark blue"],
+)
+def test_a_slate_is_no_signal(slate: bytes, after_s: float, kind: DeviceKind) -> None:
+    watched = Watched(live_then(itertools.repeat(slate), 10.0, 25.0), kind=kind)
+    watched.run(24.9)
+    assert watched.video.health.state == HealthState.SILENT
+    assert "HDMI cable" in (watched.video.health.reason or "")
+    watched.run(35.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
+    assert over_s == pytest.approx(26.0, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    "slide",
+    [
+        titled(plain(0, 0, 255), "Bab 2"),
+        titled(plain(0, 0, 255), "."),
+        plain(0, 112, 192),
+        plain(0, 40, 110),
+        plain(250, 250, 250),
+        plain(0, 160, 60),
+        colour_bars()[:, ::-1],
+        np.linspace(235, 16, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2),
+        titled(colour_bars(), "Warna"),
+    ],
+    ids=["title", "dot", "office blue", "navy", "white", "green", "rising bars", "gradient", "bars with a title"],
+)
+def test_a_slide_is_not_a_slate(slide: Image) -> None:
+    watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_blue_that_moves_is_not_a_slate() -> None:
+    blue = [jpeg(plain(level, level, 255)) for level in (0, 6)]
+    watched = Watched(paced(picture for picture in itertools.cycle(blue) for _ in range(60)), kind=CARD)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
+    watched = Watched([], kind=CARD)
+    watched.video.open()
+    assert watched.video._watch is not None
+    picture = av.VideoFrame(320, 180, "yuv420p")
+    for plane in picture.planes:
+        plane.update(bytes(plane.buffer_size))
+    for tenth in range(30):
+        watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
+        watched.video._watch.pictures.see(picture, watched.clock.now_ns())
+    ((found_s, _, fault),) = watched.faults()
+    assert (found_s, fault) == (2.0, Fault.NO_SIGNAL)
+
+
+# What a driver says itself
+
+
+def test_a_driver_that_has_no_signal_explains_that_nothing_comes() -> None:
+    watched = Watched(
+        itertools.chain(before(5.0, paced(live())), paced(live(), from_s=12.0)),
+        kind=CARD,
+        signal=lambda seconds: "nothing is plugged into it" if 5.0 <= seconds < 12.0 else None,
+    )
+    watched.run(11.9)
+    assert watched.video.health.state == HealthState.SILENT
+    assert "says that it has no signal: nothing is plugged into it" in (watched.video.health.reason or "")
+    watched.run(20.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert found_s == pytest.approx(5.75, abs=0.1)
+    assert 12.9 < over_s < 14.2
+    assert min(np.diff(watched.camera.asked[6:11])) > 0.99
+
+
+def test_a_driver_is_believed_while_pictures_come_after_a_second() -> None:
+    watched = Watched(paced(live()), kind=CARD, signal=lambda s: "no power" if 5.2 < s < 5.9 or 10 < s < 15 else None)
+    watched.run(20.0)
+    found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
+    assert 11.0 < found_s < 12.2
+    assert 16.0 <= over_s < 17.2
+    assert min(np.diff(watched.camera.asked)) > 0.99
+
+
+def test_a_signal_that_returns_without_pictures_is_silence() -> None:
+    watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if 5 < s < 10 else None)
+    watched.run(15.0)
+    assert [fault for _, kind, fault in watched.faults() if kind == "degraded"] == [Fault.NO_SIGNAL, Fault.NO_DATA]
+    assert "no picture for" in (watched.video.health.reason or "")
+
+
+# Cost
+
+
+def test_ten_small_copies_a_second_are_looked_at_whatever_the_rate() -> None:
+    for rate in (25, 30, 60):
+        watched = Watched(paced(live(), rate, jitter_s=0.002), rate=rate)
+        watched.run(60.0)
+        assert watched.video._watch is not None
+        assert 490 <= watched.video._watch.pictures.looked_at <= 632, rate
+    assert WIDTH * HEIGHT <= 1920 * 1080 // 36

@@ -1,0 +1,260 @@
+"""A source that is watched: what its device's log says of opening, silence, slowness, unevenness, damage and loss."""
+
+import itertools
+import os
+
+import pytest
+
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceUnsupported
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level
+from devices.model import HealthState
+from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced
+
+
+def broken(picture: bytes) -> bytes:
+    """Overwrite the middle of a JPEG."""
+    third = len(picture) // 3
+    return picture[:third] + bytes(byte & 0x7F ^ 0x55 for byte in picture[third : 2 * third]) + picture[2 * third :]
+
+
+def test_opening_and_closing_are_told() -> None:
+    watched = Watched(paced(live()))
+    watched.run(2.0)
+    watched.video.close()
+    watched.video.close()
+    opened, closed = watched.log.lines
+    assert opened.kind == Kind.OPENED
+    assert opened.detail == {"format": "MJPG", "width": 320, "height": 180, "fps": 30.0, "pid": os.getpid()}
+    assert (opened.device, opened.name) == ("046d:0825:CAM0001", "Podium")
+    assert closed.kind == Kind.CLOSED
+    assert closed.detail["frames"] == 61
+    assert closed.detail["fps"] == pytest.approx(30, abs=0.6)
+    assert (closed.detail["damaged"], closed.detail["repeats"], closed.detail["state"]) == (0, 0, "ok")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (DeviceBusy("Podium is used by pid 7 (vlc)", hint="Close it."), HealthState.BUSY),
+        (DeviceAccessDenied("this user may not open Podium", hint="Join."), HealthState.DEGRADED),
+        (DeviceLost("Podium does not answer", hint="Unplug it."), HealthState.LOST),
+    ],
+)
+def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceLost, state: HealthState) -> None:
+    watched = Watched(paced(live()))
+    watched.camera.refuses = refusal
+    for _ in range(3):
+        with pytest.raises(type(refusal), match=refusal.message.replace("(", r"\(").replace(")", r"\)")):
+            watched.video.open()
+    (refused,) = watched.log.of(Kind.REFUSED)
+    assert (refused.reason, refused.level, refused.detail["hint"]) == (refusal.message, Level.WARN, refusal.hint)
+    assert (watched.video.health.state, watched.video.health.reason) == (state, refusal.message)
+    watched.camera.refuses = None
+    watched.video.open()
+    assert watched.video.health.state == HealthState.OK
+
+
+def test_a_device_that_cannot_be_used_has_no_fault() -> None:
+    watched = Watched([])
+    watched.camera.refuses = DeviceUnsupported("Podium offers nothing")
+    with pytest.raises(DeviceUnsupported):
+        watched.video.open()
+    assert [line.kind for line in watched.log.lines] == [Kind.REFUSED]
+
+
+def test_a_device_that_goes_is_lost() -> None:
+    watched = Watched(before(2.0, paced(live())), lost_s=2.1)
+    with pytest.raises(DeviceLost):
+        watched.run(5.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", "lost")]
+    watched.video.close()
+    assert watched.video.health.state == HealthState.LOST
+    assert watched.log.of(Kind.CLOSED)[0].detail["state"] == "lost"
+
+
+# Silence
+
+
+def pausing(stops_s: float, goes_on_s: float, rate: float = RATE) -> itertools.chain[Shot]:
+    return itertools.chain(before(stops_s, paced(live(), rate)), paced(live(), rate, from_s=goes_on_s))
+
+
+def test_silence_is_found_in_time_and_over_after_a_second_of_pictures() -> None:
+    watched = Watched(pausing(5.0, 9.0))
+    watched.run(9.9)
+    assert watched.state == HealthState.SILENT
+    watched.run(12.0)
+    (found_s, _, fault), (over_s, kind, _) = watched.faults()
+    last_s = 149 / 30
+    assert (fault, kind) == (Fault.NO_DATA, "recovered")
+    assert 0.7 <= found_s - last_s <= 0.8
+    assert over_s == pytest.approx(10.0, abs=0.05)
+    (found,) = watched.log.of(Kind.DEGRADED)
+    assert found.detail["after_s"] == pytest.approx(found_s - last_s, abs=0.002)
+    assert "has given no picture for 0.7 s" in found.reason
+    assert watched.state == HealthState.OK
+
+
+def test_a_pause_that_may_be_is_no_silence() -> None:
+    watched = Watched(pausing(5.0, 5.6))
+    watched.run(20.0)
+    assert watched.faults() == []
+
+
+@pytest.mark.parametrize(("pause_s", "faults"), [(0.9, 0), (1.2, 1)])
+def test_slow_devices_have_five_intervals(pause_s: float, faults: int) -> None:
+    watched = Watched(pausing(6.0, 5.8 + pause_s, rate=5), rate=5)
+    watched.run(7.0)
+    assert len(watched.log.of(Kind.DEGRADED)) == faults
+
+
+def test_a_camera_that_has_become_slow_has_five_of_its_own_intervals() -> None:
+    slow = itertools.chain(paced(itertools.islice(live(), 30), 5), paced(live(), 5, from_s=6.8))
+    watched = Watched(slow)
+    watched.run(9.0)
+    assert {fault for _, _, fault in watched.faults()} == {Fault.SLOW}
+
+
+def test_the_first_picture_may_take_three_seconds() -> None:
+    late = Watched(paced(live(), from_s=2.9))
+    late.run(6.0)
+    assert late.faults() == []
+    never = Watched([])
+    never.run(6.0)
+    ((found_s, _, fault),) = never.faults()
+    assert fault == Fault.NO_DATA
+    assert found_s == pytest.approx(3.0, abs=0.11)
+    assert "no picture in the 3.0 s since it was opened" in (never.video.health.reason or "")
+
+
+# Rate and rhythm
+
+
+def test_a_third_of_the_rate_is_slow_and_says_what_was_promised() -> None:
+    shots = itertools.chain(before(10.0, paced(live())), before(20.0, paced(live(), 10, from_s=10.0)))
+    watched = Watched(itertools.chain(shots, paced(live(), from_s=20.0)))
+    watched.run(19.9)
+    assert watched.video.health.state == HealthState.DEGRADED
+    reason = watched.video.health.reason or ""
+    assert "instead of 30" in reason
+    assert "auto exposure" in reason
+    watched.run(30.0)
+    (found_s, _, fault), (over_s, kind, ended) = watched.faults()
+    assert (fault, kind, ended) == (Fault.SLOW, "recovered", Fault.SLOW)
+    assert 10.5 < found_s < 12.5
+    assert 22.0 < over_s < 25.0
+    assert watched.log.of(Kind.DEGRADED)[0].detail["after_s"] == pytest.approx(found_s - 10.0, abs=0.1)
+
+
+@pytest.mark.parametrize("rate", [29.97, 27.0, 25.0, 33.0])
+def test_a_rate_that_is_nearly_the_promised_one_is_not_slow(rate: float) -> None:
+    watched = Watched(paced(live(), rate, jitter_s=0.004))
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_a_rate_that_wavers_about_the_bar_makes_one_line() -> None:
+    def wavering() -> itertools.chain[Shot]:
+        parts = [
+            before(s + 4, paced(live(), rate, from_s=s)) for s, rate in zip(range(4, 60, 4), itertools.cycle((23, 25)))
+        ]
+        return itertools.chain(before(4.0, paced(live())), *parts)
+
+    watched = Watched(wavering())
+    watched.run(59.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", Fault.SLOW)]
+
+
+def test_one_hiccup_is_neither_slow_nor_uneven() -> None:
+    watched = Watched(pausing(10.0, 10.65))
+    watched.run(20.0)
+    assert watched.faults() == []
+
+
+def bursts(rate: int, size: int, from_s: float) -> itertools.chain[Shot]:
+    return itertools.chain.from_iterable(
+        ((from_s + number * size / rate + place / 1000, picture) for place, picture in enumerate(pictures))
+        for number, pictures in enumerate(itertools.batched(live(), size))
+    )
+
+
+def test_pictures_in_bursts_are_uneven() -> None:
+    shots = itertools.chain(before(10.0, paced(live())), before(20.0, bursts(RATE, 3, 10.0)))
+    watched = Watched(itertools.chain(shots, paced(live(), from_s=20.0)))
+    watched.run(30.0)
+    (found_s, _, fault), (over_s, _, ended) = watched.faults()
+    assert (fault, ended) == (Fault.JITTER, Fault.JITTER)
+    assert found_s < 13.0
+    assert over_s < 25.0
+
+
+def test_what_usual_cameras_do_is_not_uneven() -> None:
+    thinned = (shot for number, shot in enumerate(paced(live(), 30, jitter_s=0.006)) if number % 6)
+    watched = Watched(thinned)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+# Damage
+
+
+def damaged_between(from_s: float, to_s: float, every: int, damage: object) -> itertools.chain[Shot]:
+    pictures = itertools.cycle(camera_pictures())
+
+    def shots() -> list[Shot]:
+        return [
+            (at_s, damage(picture) if callable(damage) and from_s <= at_s < to_s and number % every == 0 else picture)
+            for number, (at_s, picture) in enumerate(before(to_s + 20, paced(pictures)))
+        ]
+
+    return itertools.chain(shots())
+
+
+@pytest.mark.parametrize(
+    ("damage", "counted"),
+    [(broken, "corrupt"), (lambda picture: picture[: len(picture) // 2], "cut_off"), (lambda _: b"", "given_up")],
+)
+def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) -> None:
+    watched = Watched(damaged_between(10.0, 20.0, 6, damage))
+    watched.run(30.0)
+    (found_s, _, fault), (over_s, _, ended) = watched.faults()
+    assert (fault, ended) == (Fault.DAMAGED, Fault.DAMAGED)
+    assert found_s == pytest.approx(10.4, abs=0.15)
+    assert over_s == pytest.approx(22.9, abs=0.2)
+    (found,) = watched.log.of(Kind.DEGRADED)
+    assert (found.detail[counted], found.detail["damaged"]) == (3, 3)
+    assert "are damaged" in found.reason
+    watched.video.close()
+    assert watched.log.of(Kind.CLOSED)[0].detail["damaged"] == 50
+
+
+def test_a_damaged_picture_now_and_then_is_counted_but_no_fault() -> None:
+    watched = Watched(damaged_between(5.0, 65.0, 90, broken))
+    watched.run(70.0)
+    assert watched.faults() == []
+    assert watched.log.of(Kind.SAMPLE)[0].detail["damaged"] == 18
+
+
+# Samples
+
+
+def test_a_sample_is_taken_once_a_minute() -> None:
+    pictures = (picture for picture in live() for _ in range(2))
+    watched = Watched(paced(pictures, jitter_s=0.003))
+    watched.run(185.0)
+    samples = watched.log.of(Kind.SAMPLE)
+    assert [sample.level for sample in samples] == [Level.DEBUG] * 3
+    assert [sample.detail["frames"] for sample in samples] == pytest.approx([1800] * 3, abs=2)
+    assert [sample.detail["repeats"] for sample in samples] == pytest.approx([900] * 3, abs=2)
+    last = samples[-1].detail
+    assert last["fps"] == pytest.approx(30, abs=0.1)
+    assert last["jitter_ms"] == pytest.approx(3.4, abs=1)
+    assert last["luma"] == pytest.approx(16 + 106 * 219 / 255, abs=4)
+    assert last["damaged"] == 0
+
+
+def test_a_silent_source_has_samples_too() -> None:
+    watched = Watched([])
+    watched.run(61.0)
+    assert watched.log.of(Kind.SAMPLE)[0].detail["frames"] == 0

@@ -1,0 +1,209 @@
+"""What a camera or a capture card sends, as JPEGs with the times of a simulated clock, and a source that sends it."""
+
+import functools
+import itertools
+import random
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped]  # ships no types
+from numpy.typing import NDArray
+
+from capture.jpeg import JpegDecoder
+from capture.source import Frame, Matrix, VideoFormat
+from capture.watch.patience import Patience
+from capture.watch.watched_video import WatchedVideo
+from config.errors import DeviceError, DeviceLost, MediaError
+from devices.clock import NANOSECONDS
+from devices.health.tracker import OnChange
+from devices.mode_choice import ChosenMode
+from devices.model import Device, DeviceKind, Mode
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+WIDTH, HEIGHT, RATE = 320, 180, 30
+
+type Image = NDArray[np.uint8]
+"""Shape (height, width, 3), RGB."""
+
+type Shot = tuple[float, bytes]
+"""When a picture is captured, in seconds after the source was opened, and its JPEG; an empty one is damaged."""
+
+
+def jpeg(image: Image, quality: int = 85) -> bytes:
+    return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality, colorspace="RGB", colorsubsampling="422"))
+
+
+def plain(red: int, green: int, blue: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image:
+    return np.full((size[1], size[0], 3), (red, green, blue), np.uint8)
+
+
+def colour_bars(size: tuple[int, int] = (WIDTH, HEIGHT), level: int = 191) -> Image:
+    """Draw the eight bars of EBU: white, yellow, cyan, green, magenta, red, blue, black."""
+    colours = [(level * (not bar & 2), level * (not bar & 4), level * (not bar & 1)) for bar in range(8)]
+    columns = np.array(colours, np.uint8)[np.arange(size[0]) * 8 // size[0]]
+    return columns[None].repeat(size[1], axis=0)
+
+
+def titled(image: Image, text: str, colour: tuple[int, int, int] = (240, 240, 240)) -> Image:
+    """Write a title on a slide."""
+    picture = image.copy()
+    scale = image.shape[1] / 700
+    place = image.shape[1] // 16, image.shape[0] // 4
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 2, cv2.LINE_AA)
+    return picture
+
+
+@functools.cache
+def camera_pictures(count: int = 48, noise: float = 2.0) -> tuple[bytes, ...]:
+    """Return what a camera sees that looks at a wall: the same, but for the noise of its sensor."""
+    generator = np.random.default_rng(17)
+    wall = np.linspace(60, 190, WIDTH)[None, :, None] * np.linspace(1, 0.7, HEIGHT)[:, None, None]
+    noisy = (wall + generator.normal(0, noise, (HEIGHT, WIDTH, 1)) for _ in range(count))
+    return tuple(jpeg(np.broadcast_to(picture, (HEIGHT, WIDTH, 3)).clip(0, 255).astype(np.uint8)) for picture in noisy)
+
+
+def live(noise: float = 2.0) -> Iterator[bytes]:
+    """Give a camera's pictures for ever, no two in a row the same."""
+    return itertools.cycle(camera_pictures(noise=noise))
+
+
+def paced(
+    pictures: Iterable[bytes], rate: float = RATE, *, from_s: float = 0.0, jitter_s: float = 0.0, seed: int = 1
+) -> Iterator[Shot]:
+    """Give pictures at a rate, each up to `jitter_s` early or late."""
+    moments = random.Random(seed)
+    for number, picture in enumerate(pictures):
+        yield from_s + number / rate + moments.uniform(-jitter_s, jitter_s), picture
+
+
+def before(end_s: float, shots: Iterable[Shot]) -> Iterator[Shot]:
+    """Give what is captured before `end_s`."""
+    return itertools.takewhile(lambda shot: shot[0] < end_s, shots)
+
+
+class FakeCamera:
+    """A VideoSource that sends shots and moves the clock on while it waits; behind it a driver (signal_watch.Driven).
+
+    `refuses` is raised by opening, `lost_s` is when it goes, `signal` what its driver says of its input.
+    """
+
+    name = "Fake Camera"
+
+    def __init__(
+        self,
+        clock: SimulatedClock,
+        shots: Iterable[Shot],
+        *,
+        rate: float = RATE,
+        size: tuple[int, int] = (WIDTH, HEIGHT),
+        lost_s: float | None = None,
+        signal: Callable[[float], str | None] = lambda _seconds: None,
+    ) -> None:
+        self.mode: ChosenMode | None = ChosenMode(Mode("MJPG", *size, (rate,)), rate)
+        self.damaged = 0
+        self.refuses: DeviceError | None = None
+        self.asked: list[float] = []
+        self._clock = clock
+        self._shots = iter(shots)
+        self._next: Shot | None = None
+        self._rate = rate
+        self._size = size
+        self._lost_s = lost_s
+        self._signal = signal
+        self._decoder = JpegDecoder(*size)
+        self.zero_ns = clock.now_ns()
+
+    @property
+    def seconds(self) -> float:
+        """The time since it was opened."""
+        return (self._clock.now_ns() - self.zero_ns) / NANOSECONDS
+
+    def open(self) -> VideoFormat:
+        if self.refuses:
+            raise self.refuses
+        self.zero_ns = self._clock.now_ns()
+        return VideoFormat(*self._size, Fraction(self._rate).limit_denominator(1001), Matrix.BT601)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        deadline_s = self.seconds + timeout_s
+        self._next = self._next or next(self._shots, None)
+        while self._next and self._next[0] <= deadline_s:
+            (at_s, payload), self._next = self._next, next(self._shots, None)
+            captured_ns = self.zero_ns + round(at_s * NANOSECONDS)
+            self._clock.advance_to(captured_ns)
+            if payload:
+                return Frame(captured_ns, payload)
+            self.damaged += 1
+        self._clock.advance_to(self.zero_ns + round(deadline_s * NANOSECONDS))
+        if self._lost_s is not None and self.seconds >= self._lost_s:
+            raise DeviceLost(f"{self.name} was lost")
+        return None
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        assert isinstance(frame.payload, bytes)
+        return self._decoder.decode(frame.payload)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def signal_problem(self) -> str | None:
+        self.asked.append(self.seconds)
+        return self._signal(self.seconds)
+
+
+class Watched:
+    """A watched source on a simulated clock, and what was recorded of it."""
+
+    def __init__(
+        self,
+        shots: Iterable[Shot],
+        *,
+        kind: DeviceKind = DeviceKind.CAMERA,
+        patience: Patience | None = None,
+        on_change: OnChange | None = None,
+        rate: float = RATE,
+        size: tuple[int, int] = (WIDTH, HEIGHT),
+        lost_s: float | None = None,
+        signal: Callable[[float], str | None] = lambda _seconds: None,
+    ) -> None:
+        self.clock = SimulatedClock()
+        self.log = Recorded(self.clock)
+        self.camera = FakeCamera(self.clock, shots, rate=rate, size=size, lost_s=lost_s, signal=signal)
+        usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 60.0)
+        self.video = WatchedVideo(
+            self.camera,
+            Device(id="046d:0825:CAM0001", kind=kind, name="Podium"),
+            patience=patience or usual,
+            record=self.log,
+            clock=self.clock,
+            on_change=on_change,
+        )
+
+    def run(self, until_s: float) -> None:
+        """Read and decode, as a session does, until so long after opening; opens it the first time."""
+        if self.video._watch is None:
+            self.video.open()
+        while self.camera.seconds < until_s:
+            frame = self.video.read(min(0.1, until_s - self.camera.seconds + 1e-6))
+            if frame is not None:
+                with suppress(MediaError):
+                    self.video.decode(frame)
+
+    @property
+    def state(self) -> str:
+        """How the device is now, in one word."""
+        return str(self.video.health.state)
+
+    def faults(self) -> list[tuple[float, str, str]]:
+        """Return (seconds after opening, kind of line, fault) of what was found and what was over."""
+        began = self.log.lines[0].at
+        return [
+            (round((line.at - began).total_seconds(), 3), str(line.kind), str(line.detail["fault"]))
+            for line in self.log.lines
+            if "fault" in line.detail
+        ]
