@@ -41,6 +41,15 @@ def no_signal(width: int, height: int) -> Luma:
     return bars[np.arange(width) * len(bars) // width][None, :].repeat(height, axis=0)
 
 
+def black(width: int, height: int) -> Luma:
+    """Draw what a camera sees behind its shutter."""
+    return np.zeros((height, width), np.uint8)
+
+
+STILL = {"no-signal": no_signal, "black": black}
+"""Pictures that never change, by name."""
+
+
 def number_of(luma: Luma) -> int:
     """Read the number that a live picture shows (in luma of any size from 40 pixels width on)."""
     height, width = luma.shape

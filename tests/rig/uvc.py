@@ -64,7 +64,7 @@ class Mode:
 class VideoEndpoint(Endpoint):
     """Streams test pictures at the committed mode's rate; its attributes inject faults.
 
-    picture     "live", "frozen" (the last live picture repeats) or "no-signal"
+    picture     "live", "frozen" (the last live picture repeats), "no-signal" or "black"
     slowdown    3.0 delivers a third of the nominal rate
     corrupt     damage every JPEG's data, leaving its markers and the USB framing intact
     truncate    cut every frame short at half its length
@@ -128,7 +128,7 @@ class VideoEndpoint(Endpoint):
             data = self._h264_frame()
             return data[: len(data) // 2] if self.truncate else data
         flash = self.picture == "live" and now % 1.0 < pictures.FLASH_SECONDS
-        data = _encoded(mode, None if self.picture == "no-signal" else self._last_number, flash=flash)
+        data = _encoded(mode, self._last_number if self.picture in ("live", "frozen") else self.picture, flash=flash)
         if self.corrupt and mode.encoding == MJPEG:
             data = _damaged(data)
         return data[: len(data) // 2] if self.truncate else data
@@ -155,12 +155,12 @@ class VideoEndpoint(Endpoint):
 
 
 @functools.cache
-def _encoded(mode: Mode, number: int | None, *, flash: bool) -> bytes:
-    """Return live picture `number`, or the "no signal" one for None, as it goes over the wire."""
-    if number is None:
-        luma = pictures.no_signal(mode.width, mode.height)
+def _encoded(mode: Mode, shown: int | str, *, flash: bool) -> bytes:
+    """Return the live picture of a number, or the one of a name ("no-signal", "black"), as it goes over the wire."""
+    if isinstance(shown, str):
+        luma = pictures.STILL[shown](mode.width, mode.height)
     else:
-        luma = pictures.live(mode.width, mode.height, number, flash=flash)
+        luma = pictures.live(mode.width, mode.height, shown, flash=flash)
     return pictures.jpeg(luma) if mode.encoding == MJPEG else pictures.yuyv(luma)
 
 
