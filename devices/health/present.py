@@ -14,6 +14,7 @@ LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""
 
 _TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
+_WHETHER_OPEN_OR_NOT = frozenset({Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 _RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}
 
 type IsAlive = Callable[[int, datetime], bool]
@@ -30,12 +31,13 @@ class _State:
 def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None) -> dict[str, Health]:
     """Return the health, by its id, of each device that has a fault which a process that still runs has found.
 
-    A fault counts from its `degraded` line to its `recovered` one, to the `closed` of the device, or to the end of
-    the process (`detail.pid`). Looks back two days. Raises StateError where the log cannot be read.
+    A fault counts from its `degraded` line to its `recovered` one or to the end of the process (`detail.pid`); what
+    can only be seen on an open device, to the `closed` of it; one that was lost, until it is plugged in. Looks back
+    two days. Raises StateError where the log cannot be read.
     """
     alive = _is_alive if is_alive is None else is_alive
     states: dict[str, _State] = {}
-    kinds = (Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.RECOVERED)
+    kinds = (Kind.PLUGGED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.RECOVERED)
     for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
         _take(states.setdefault(line.device, _State()), line)
     healths = {}
@@ -49,16 +51,25 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
 def _take(state: _State, line: HealthLine) -> None:
     pid = line.detail.get("pid")
     match line.kind:
+        case Kind.PLUGGED:
+            state.faults.pop(Fault.LOST, None)
         case Kind.OPENED if isinstance(pid, int):
             state.pid = pid
-            state.faults = {name: (by, known) for name, (by, known) in state.faults.items() if by == pid}
+            _forget(state, but_of=pid)
         case Kind.DEGRADED:
             state.faults[_fault(line)] = (pid if isinstance(pid, int) else state.pid, line)
         case Kind.RECOVERED:
             state.faults.pop(_fault(line), None)
         case Kind.CLOSED:
             state.pid = None
-            state.faults.clear()
+            _forget(state)
+
+
+def _forget(state: _State, but_of: int | None = None) -> None:
+    """Drop the faults that are seen on an open device, but those that the process `but_of` has found."""
+    for name, (pid, _) in list(state.faults.items()):
+        if name not in WHETHER_OPEN_OR_NOT and (but_of is None or pid != but_of):
+            del state.faults[name]
 
 
 def _fault(line: HealthLine) -> str:

@@ -81,6 +81,27 @@ def test_a_fault_ends_when_the_device_is_closed_or_another_process_opens_it(log:
     assert log.now([OURS, OTHER]) is None
 
 
+@pytest.mark.parametrize("fault", ["lost", "busy", "flapping", "slow-port"])
+def test_what_is_wrong_whether_a_device_is_open_or_not_outlives_its_closing(log: Log, fault: str) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    log.add(Kind.DEGRADED, fault=fault)
+    log.add(Kind.CLOSED)
+    log.add(Kind.OPENED, pid=OTHER)
+    health = log.now()
+    assert health
+    assert health.fault == fault
+
+
+def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(log: Log) -> None:
+    log.add(Kind.OPENED, pid=OURS)
+    log.add(Kind.DEGRADED, fault="hum")
+    log.add(Kind.DEGRADED, fault="lost")
+    log.add(Kind.PLUGGED)
+    health = log.now()
+    assert health
+    assert health.fault == "hum"
+
+
 def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log: Log) -> None:
     log.add(Kind.DEGRADED, "another program holds it", fault="busy", pid=OURS)
     health = log.now()

@@ -1,0 +1,197 @@
+"""What each device did over a span of time, in figures, from the lines of its health log."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from devices.health.line import PC, HealthLine, Kind
+from devices.health.present import WHETHER_OPEN_OR_NOT
+
+UNWATCHED = timedelta(minutes=3)
+"""Longer than this without any line, while the PC's own come once a minute: nobody was watching."""
+
+_PLUGGED_IN = frozenset(
+    {Kind.PLUGGED, Kind.HUB_PLUGGED, Kind.MOVED, Kind.OPENED, Kind.SAMPLE, Kind.CONTROLS_APPLIED, Kind.CONTROL_CHANGED}
+)
+"""What is only said of a device that is plugged in."""
+
+_UNPLUGGED = frozenset({Kind.UNPLUGGED, Kind.HUB_UNPLUGGED})
+
+
+class FaultTotal(msgspec.Struct):
+    """How often a device had a fault, and for how many seconds in all."""
+
+    count: int = 0
+    total_s: float = 0.0
+
+
+class DeviceSummary(msgspec.Struct, kw_only=True):
+    """One device over the span.
+
+    `uptime_s` are the seconds that it was plugged in while somebody watched. `worst_fps` is the lowest of the minutes'
+    mean rates; `quietest_dbfs` the lowest of the minutes' levels (RMS, of the louder channel), `loudest_dbfs` the
+    highest peak. None: no such line.
+    """
+
+    device: str
+    name: str = ""
+    first_seen: datetime
+    last_seen: datetime
+    uptime_s: float = 0.0
+    unplugs: int = 0
+    faults: dict[str, FaultTotal] = {}
+    worst_fps: float | None = None
+    quietest_dbfs: float | None = None
+    loudest_dbfs: float | None = None
+    kernel_messages: int = 0
+
+
+def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
+    """Return what happened to each device, by name, the PC last. `lines` are all of the span, samples too, by time."""
+    devices: dict[str, _Device] = {}
+    began = last = None
+    for line in lines:
+        began = began or line.at
+        if last and line.kind == Kind.WATCH_STARTED and line.at - last > UNWATCHED:
+            for device in devices.values():
+                device.interrupt(last)
+        _known(devices, line.device, line.at, began).take(line)
+        if line.kind == Kind.WATCH_STARTED:
+            for name in _texts(line.detail.get("devices")):
+                _known(devices, name, line.at, began).is_there(line.at)
+        elif line.kind == Kind.WATCH_STOPPED:
+            for device in devices.values():
+                device.is_not_watched(line.at)
+        last = line.at
+    for device in devices.values():
+        device.interrupt(last or device.summary.last_seen)
+    summaries = [device.summary for device in devices.values()]
+    return sorted(summaries, key=lambda one: (one.device == PC, one.name, one.device))
+
+
+@dataclass(slots=True)
+class _Device:
+    """The figures so far; `began` is the beginning of the span, `plugged` since when it is, if it is."""
+
+    summary: DeviceSummary
+    began: datetime
+    plugged: datetime | None = None
+    pid: object = None
+    faults: dict[str, datetime] = field(default_factory=dict)
+
+    def take(self, line: HealthLine) -> None:
+        """Count a line."""
+        summary = self.summary
+        if line.kind in _PLUGGED_IN:
+            self.plugged = self.plugged or line.at
+        elif line.kind in _UNPLUGGED:
+            self._unplug(line.at)
+        match line.kind:
+            case Kind.SAMPLE:
+                self._measure(line)
+            case Kind.DEGRADED:
+                self._begin(line)
+            case Kind.RECOVERED:
+                self._recover(line)
+            case Kind.KERNEL:
+                summary.kernel_messages += _whole(line.detail.get("left_out"), 1)
+            case Kind.CLOSED:
+                self._end_faults(line.at, but=WHETHER_OPEN_OR_NOT)
+            case Kind.OPENED:
+                if line.detail.get("pid") != self.pid:
+                    self._end_faults(summary.last_seen)  # of a process that ended without a word
+                self.pid = line.detail.get("pid")
+        summary.name = line.name or summary.name
+        summary.last_seen = line.at
+
+    def is_there(self, at: datetime) -> None:
+        """Take note that it is plugged in."""
+        self.plugged = self.plugged or at
+        self.summary.last_seen = at
+
+    def is_not_watched(self, at: datetime) -> None:
+        """Count its uptime only up to `at`, until somebody says that it is there."""
+        if self.plugged:
+            self.summary.uptime_s = _sum(self.summary.uptime_s, at - self.plugged)
+            self.plugged = None
+
+    def interrupt(self, at: datetime) -> None:
+        """Count everything that goes on only up to `at`: nobody knows how it went on."""
+        self.is_not_watched(at)
+        self._end_faults(at)
+
+    def _unplug(self, at: datetime) -> None:
+        self.summary.unplugs += 1
+        if self.plugged is None and self.summary.first_seen == at:
+            self.plugged = self.began  # it had been there all the time
+        self.is_not_watched(at)
+
+    def _begin(self, line: HealthLine) -> None:
+        name = str(line.detail.get("fault", ""))
+        self._end_fault(name, self.summary.last_seen)
+        after = timedelta(seconds=_number(line.detail.get("after_s")) or 0.0)
+        self._total(name).count += 1
+        self.faults[name] = max(line.at - after, self.began)
+
+    def _recover(self, line: HealthLine) -> None:
+        name = str(line.detail.get("fault", ""))
+        if name not in self.faults:  # it began before the span
+            self._total(name).count += 1
+            lasted = timedelta(seconds=_number(line.detail.get("lasted_s")) or 0.0)
+            self.faults[name] = max(line.at - lasted, self.began)
+        self._end_fault(name, line.at)
+
+    def _end_faults(self, at: datetime, but: Collection[str] = ()) -> None:
+        for name in [name for name in self.faults if name not in but]:
+            self._end_fault(name, at)
+
+    def _end_fault(self, name: str, at: datetime) -> None:
+        if began := self.faults.pop(name, None):
+            total = self._total(name)
+            total.total_s = _sum(total.total_s, max(timedelta(), at - began))
+
+    def _total(self, name: str) -> FaultTotal:
+        return self.summary.faults.setdefault(name, FaultTotal())
+
+    def _measure(self, line: HealthLine) -> None:
+        summary, detail = self.summary, line.detail
+        summary.worst_fps = _least(summary.worst_fps, _number(detail.get("fps")))
+        summary.quietest_dbfs = _least(summary.quietest_dbfs, _loudest(detail.get("rms_dbfs")))
+        summary.loudest_dbfs = max(
+            (level for level in (summary.loudest_dbfs, _loudest(detail.get("peak_dbfs"))) if level is not None),
+            default=None,
+        )
+
+
+def _known(devices: dict[str, _Device], name: str, at: datetime, began: datetime) -> _Device:
+    if name not in devices:
+        devices[name] = _Device(DeviceSummary(device=name, first_seen=at, last_seen=at), began)
+    return devices[name]
+
+
+def _texts(value: object) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _sum(seconds: float, more: timedelta) -> float:
+    return round(seconds + more.total_seconds(), 3)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _whole(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) else otherwise
+
+
+def _loudest(levels: object) -> float | None:
+    """Return the level of the louder channel; a sample has a list of them, or one."""
+    several = levels if isinstance(levels, list) else [levels]
+    return max((level for one in several if (level := _number(one)) is not None), default=None)
+
+
+def _least(one: float | None, other: float | None) -> float | None:
+    return min((value for value in (one, other) if value is not None), default=None)

@@ -1,0 +1,121 @@
+"""What a device did in a span, in figures."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from devices.health.line import PC, HealthLine, Kind
+from devices.health.summary import DeviceSummary, FaultTotal, summarise
+
+NINE = datetime(2026, 11, 25, 9, tzinfo=UTC)
+CAMERA, STICK = "046d:0825:A1", "534d:2109@1-2"
+
+
+def line(second: float, kind: Kind, device: str = CAMERA, name: str = "", **detail: object) -> HealthLine:
+    return HealthLine(at=NINE + timedelta(seconds=second), device=device, name=name, kind=kind, detail=detail)
+
+
+def camera(*lines: HealthLine) -> DeviceSummary:
+    (summary,) = (one for one in summarise(lines) if one.device == CAMERA)
+    return summary
+
+
+def test_nothing_is_nothing() -> None:
+    assert summarise([]) == []
+
+
+def test_a_day_in_figures() -> None:
+    summaries = summarise(
+        [
+            line(0, Kind.WATCH_STARTED, PC, devices=[CAMERA]),
+            line(10, Kind.OPENED, name="Webcam", pid=7, fps=30.0),
+            line(60, Kind.SAMPLE, fps=29.9),
+            line(100, Kind.DEGRADED, fault="frozen", after_s=3.0),
+            line(110, Kind.RECOVERED, fault="frozen", lasted_s=13.0),
+            line(120, Kind.SAMPLE, fps=14.5),
+            line(130, Kind.KERNEL),
+            line(130, Kind.KERNEL, left_out=20),
+            line(140, Kind.UNPLUGGED),
+            line(141, Kind.DEGRADED, fault="lost"),
+            line(141, Kind.CLOSED),
+            line(200, Kind.PLUGGED, STICK, "Stick"),
+            line(240, Kind.PLUGGED),
+            line(242, Kind.RECOVERED, fault="lost", lasted_s=101.0),
+            line(300, Kind.DEGRADED, fault="frozen", after_s=3.0),
+            line(400, Kind.SAMPLE, PC),
+        ]
+    )
+    assert [summary.device for summary in summaries] == [STICK, CAMERA, PC]
+    assert summaries[1] == DeviceSummary(
+        device=CAMERA,
+        name="Webcam",
+        first_seen=NINE,
+        last_seen=NINE + timedelta(seconds=300),
+        uptime_s=140 + 160,
+        unplugs=1,
+        faults={"frozen": FaultTotal(2, 13.0 + 103.0), "lost": FaultTotal(1, 101.0)},
+        worst_fps=14.5,
+        kernel_messages=21,
+    )
+    assert summaries[0].uptime_s == 200
+    assert msgspec.json.decode(msgspec.json.encode(summaries[1]))["faults"]["lost"] == {"count": 1, "total_s": 101.0}
+
+
+def test_levels_are_those_of_the_louder_channel() -> None:
+    summary = camera(
+        line(0, Kind.SAMPLE, rms_dbfs=[-20.0, -60.5], peak_dbfs=[-3.0, -50]),
+        line(60, Kind.SAMPLE, rms_dbfs=[-31.5, -80.0], peak_dbfs=[-12.0, -70]),
+        line(120, Kind.SAMPLE),
+        line(180, Kind.SAMPLE, rms_dbfs=None, peak_dbfs=[]),
+    )
+    assert (summary.quietest_dbfs, summary.loudest_dbfs, summary.worst_fps) == (-31.5, -3.0, None)
+
+
+def test_what_was_there_before_the_span_counts_from_its_beginning() -> None:
+    summary = camera(
+        line(0, Kind.SAMPLE, PC),
+        line(50, Kind.RECOVERED, fault="slow", lasted_s=3600.0),
+        line(50, Kind.RECOVERED, fault="hum", lasted_s=5.0),
+    )
+    assert summary.faults == {"slow": FaultTotal(1, 50.0), "hum": FaultTotal(1, 5.0)}
+    summary = camera(line(0, Kind.SAMPLE, PC), line(30, Kind.UNPLUGGED), line(40, Kind.UNPLUGGED))
+    assert (summary.uptime_s, summary.unplugs) == (30.0, 2)
+
+
+def test_time_in_which_nobody_watched_is_not_counted() -> None:
+    night = 8 * 3600
+    lines = [
+        line(0, Kind.PLUGGED),
+        line(60, Kind.DEGRADED, fault="slow"),
+        line(100, Kind.SAMPLE, PC),  # and then the power went
+        line(night, Kind.WATCH_STARTED, PC, devices=[CAMERA]),
+        line(night + 60, Kind.SAMPLE, PC),
+    ]
+    summary = camera(*lines)
+    assert (summary.uptime_s, summary.faults) == (160.0, {"slow": FaultTotal(1, 40.0)})
+    stopped = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC), line(900, Kind.ROLE_ASSIGNED)]
+    assert camera(*stopped).uptime_s == 100.0
+    quiet = [line(0, Kind.PLUGGED), line(night, Kind.UNPLUGGED)]
+    assert camera(*quiet).uptime_s == night, "without a watch that begins anew, a quiet log is a quiet device"
+
+
+@pytest.mark.parametrize("end", [line(90, Kind.CLOSED), line(100, Kind.RECOVERED, fault="hum", lasted_s=80)])
+def test_a_fault_ends_with_what_ends_it(end: HealthLine) -> None:
+    begin = line(20, Kind.DEGRADED, fault="hum")
+    assert camera(line(0, Kind.OPENED, pid=1), begin, end, line(500, Kind.SAMPLE)).faults == {
+        "hum": FaultTotal(1, (end.at - begin.at).total_seconds())
+    }
+
+
+def test_a_fault_of_a_process_that_was_killed_ends_with_its_last_word() -> None:
+    summary = camera(
+        line(0, Kind.OPENED, pid=1),
+        line(20, Kind.DEGRADED, fault="hum"),
+        line(60, Kind.SAMPLE),
+        line(170, Kind.OPENED, pid=2),
+        line(200, Kind.DEGRADED, fault="hum"),
+        line(210, Kind.DEGRADED, fault="hum"),
+        line(220, Kind.RECOVERED, fault="hum"),
+    )
+    assert summary.faults == {"hum": FaultTotal(3, 40.0 + 0.0 + 10.0)}
