@@ -1,0 +1,68 @@
+"""Devices in a port that is slower than they are, and what else is where a node is."""
+
+import os
+from pathlib import Path
+
+from devices.model import Device
+from devices.quirks import quirk
+from devices.usb.budget import on_controller, sharing
+from devices.usb.claims import usable_bps as usable_by
+from devices.usb.descriptors import SUPER_SPEED
+from devices.usb.topology import SYSFS, Topology, UsbNode, parent_of, read_node
+
+HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 and no USB 2 hub between."
+
+
+def port_warning(topology: Topology, device: Device) -> str | None:
+    """Return that a USB 3 device runs at USB 2 speed, and what of the way to it is USB 2; None where all is well."""
+    node = topology.node(device.port)
+    if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
+        return None
+    return (
+        f"{device.name} is made for USB 3 and runs at {node.link_bps / 1e6:g} Mbit/s: {_what_is_slow(topology, node)}"
+    )
+
+
+def _can_superspeed(node: UsbNode) -> bool:
+    if node.superspeed is not None:
+        return node.superspeed
+    known = quirk(node.vid, node.pid)
+    return known is not None and known.superspeed
+
+
+def _what_is_slow(topology: Topology, node: UsbNode) -> str:
+    hub = topology.node(parent_of(node.port))
+    while hub is not None and not hub.is_root:
+        if not hub.superspeed:
+            return f"the hub at port {hub.port} is a USB 2 hub"
+        hub = topology.node(parent_of(hub.port))
+    return f"port {node.port} or the cable is USB 2"
+
+
+def usable_bps(device: Device, root: Path = SYSFS) -> int | None:
+    """Return the bits a second that pictures of `device` may take on its link, None where nothing limits them."""
+    node = read_node(root / device.port) if device.port else None
+    return usable_by(node) if node is not None else None
+
+
+def neighbours(node: str, root: Path = SYSFS) -> list[str]:
+    """Return what else may stream on the USB bus of the device node `node`, as "name (port 1-1)".
+
+    On its controller if nothing shares its bus; nothing for a node without a USB plug.
+    """
+    port = port_of(node)
+    if port is None:
+        return []
+    topology = Topology.read(root)
+    others = sharing(topology, port) or on_controller(topology, port)
+    return [f"{other.name} (port {other.port})" for other in others]
+
+
+def port_of(node: str) -> str | None:
+    """Return the USB port that a device node (/dev/video0, /dev/snd/pcmC1D0c) hangs off, None if it does not."""
+    try:
+        number = Path(node).stat().st_rdev
+        place = Path(f"/sys/dev/char/{os.major(number)}:{os.minor(number)}").resolve(strict=True)
+    except OSError:
+        return None
+    return next((folder.name for folder in place.parents if (folder / "idVendor").exists()), None)

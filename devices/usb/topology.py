@@ -1,0 +1,166 @@
+"""The tree of USB hubs and devices, as sysfs has it: what hangs off what, how fast, and what each could claim.
+
+The folder is an argument, so that trees recorded elsewhere can be read too.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.quirks import has_generic_name, quirk
+from devices.usb.descriptors import (
+    AUDIO_STREAMING,
+    HIGH_SPEED,
+    SUPER_SPEED,
+    VIDEO_STREAMING,
+    Endpoint,
+    can_superspeed,
+    endpoints,
+)
+
+SYSFS = Path("/sys/bus/usb/devices")
+
+_DEVICE = re.compile(r"usb\d+|\d+-\d+(\.\d+)*")
+_HUB = 0x09
+_MULTI_TT = 2
+"""bDeviceProtocol of a hub that has a transaction translator for each of its ports."""
+
+
+@dataclass(frozen=True, slots=True)
+class UsbNode:
+    """A hub or a device in the tree; `port` is sysfs's name of it, `usb1` for the hub that is the controller's own.
+
+    `superspeed` is whether it could do USB 3, None where neither it nor the kernel says.
+    """
+
+    port: str
+    vid: str
+    pid: str
+    product: str
+    manufacturer: str
+    serial: str | None
+    link_bps: int
+    is_hub: bool
+    is_multi_tt: bool
+    superspeed: bool | None
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        if self.product and not has_generic_name(self.product):
+            return self.product
+        known = quirk(self.vid, self.pid)
+        return known.name if known is not None else self.product or ("USB hub" if self.is_hub else "USB device")
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is a controller's own hub."""
+        return self.port.startswith("usb")
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether it has pictures or sound to give."""
+        return any(e.kind in (VIDEO_STREAMING, AUDIO_STREAMING) and e.is_in for e in self.endpoints)
+
+
+class Topology:
+    """Everything on the USB buses at one moment."""
+
+    def __init__(self, nodes: Mapping[str, UsbNode]) -> None:
+        self._nodes = dict(nodes)
+
+    @classmethod
+    def read(cls, root: Path = SYSFS) -> "Topology":
+        """Return what sysfs says now; empty where there is no USB. What goes away meanwhile is left out."""
+        try:
+            folders = [folder for folder in root.iterdir() if _DEVICE.fullmatch(folder.name)]
+        except OSError:
+            folders = []
+        nodes = (read_node(folder) for folder in folders)
+        return cls({node.port: node for node in nodes if node is not None})
+
+    def __iter__(self) -> Iterator[UsbNode]:
+        return iter(sorted(self._nodes.values(), key=lambda node: _numbers(node.port)))
+
+    def node(self, port: str | None) -> UsbNode | None:
+        """Return what sits at `port`."""
+        return self._nodes.get(port or "")
+
+    def path(self, port: str | None) -> tuple[UsbNode, ...]:
+        """Return the way from the controller's own hub to what sits at `port`, which is the last; () if unknown."""
+        found: list[UsbNode] = []
+        at = port
+        while at is not None:
+            node = self.node(at)
+            if node is None:
+                return ()
+            found.append(node)
+            at = parent_of(at)
+        return tuple(reversed(found))
+
+
+def parent_of(port: str) -> str | None:
+    """Return the port of the hub that `port` belongs to: `1-1.2` to `1-1`, that to `usb1`, that to none."""
+    if port.startswith("usb"):
+        return None
+    before, dot, _ = port.rpartition(".")
+    return before if dot else f"usb{port.partition('-')[0]}"
+
+
+def _numbers(port: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", port)]
+
+
+def read_node(folder: Path) -> UsbNode | None:
+    """Return what sysfs's folder of a hub or device says, None when it has gone."""
+    vid, pid, speed = (_text(folder / name) for name in ("idVendor", "idProduct", "speed"))
+    if not vid or not pid or not re.fullmatch(r"[\d.]+", speed):
+        return None
+    link_bps = round(float(speed) * 1_000_000)
+    configuration = _text(folder / "bConfigurationValue")
+    return UsbNode(
+        port=folder.name,
+        vid=vid.lower(),
+        pid=pid.lower(),
+        product=_text(folder / "product"),
+        manufacturer=_text(folder / "manufacturer"),
+        serial=_text(folder / "serial") or None,
+        link_bps=link_bps,
+        is_hub=_hex(folder / "bDeviceClass") == _HUB,
+        is_multi_tt=_hex(folder / "bDeviceProtocol") == _MULTI_TT,
+        superspeed=_superspeed(folder, link_bps),
+        endpoints=endpoints(
+            _bytes(folder / "descriptors") or b"", link_bps, int(configuration) if configuration.isdecimal() else None
+        ),
+    )
+
+
+def _superspeed(folder: Path, link_bps: int) -> bool | None:
+    """Return whether a device could do USB 3: it does, or its BOS (in sysfs since Linux 6.9) or bcdUSB says so."""
+    if link_bps >= SUPER_SPEED:
+        return True
+    if bos := _bytes(folder / "bos_descriptors"):
+        return can_superspeed(bos)
+    version = _text(folder / "version")
+    if re.fullmatch(r"\d+\.\d+", version) and float(version) >= 3:
+        return True
+    return False if link_bps < HIGH_SPEED else None
+
+
+def _text(path: Path) -> str:
+    data = _bytes(path)
+    return data.decode("utf-8", "replace").strip() if data is not None else ""
+
+
+def _hex(path: Path) -> int:
+    text = _text(path)
+    return int(text, 16) if re.fullmatch(r"[0-9a-fA-F]+", text) else 0
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

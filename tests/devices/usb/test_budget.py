@@ -1,0 +1,144 @@
+"""Which streams do not run at once: the arithmetic, on records of real hubs and devices."""
+
+from pathlib import Path
+
+import pytest
+
+from devices.mode_choice import ChosenMode
+from devices.model import Device, DeviceKind, Mode
+from devices.usb.budget import HINT, Verdict, bus_of, on_controller, predict, sharing
+from devices.usb.claims import Stream, claim, share, usable_bps
+from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED, VIDEO_STREAMING, Endpoint, Transfer
+from devices.usb.topology import Topology
+from tests.support.usb_trees import add_device, usb_tree
+
+MJPG_720 = ChosenMode(Mode("MJPG", 1280, 720, (30.0,)), 30.0)
+YUYV_480 = ChosenMode(Mode("YUYV", 640, 480, (30.0,)), 30.0)
+NV12_2160 = ChosenMode(Mode("NV12", 3840, 2160, (29.97,)), 29.97)
+
+
+def pictures(port: str, chosen: ChosenMode | None = MJPG_720) -> Stream:
+    return Stream(Device(id=f"camera@{port}", kind=DeviceKind.CAMERA, name=f"Camera {port}", port=port), chosen)
+
+
+def sound(port: str) -> Stream:
+    return Stream(Device(id=f"sound@{port}", kind=DeviceKind.MICROPHONE, name=f"Sound {port}", port=port))
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> Topology:
+    return Topology.read(usb_tree("three_cameras", tmp_path))
+
+
+@pytest.fixture
+def grabbers(tmp_path: Path) -> Topology:
+    return Topology.read(usb_tree("two_grabbers", tmp_path))
+
+
+def isochronous(payload: int, interval_us: int) -> Endpoint:
+    return Endpoint(1, 1, VIDEO_STREAMING, Transfer.ISOCHRONOUS, True, payload, interval_us)
+
+
+def test_time_on_the_bus_as_the_kernel_counts_it() -> None:
+    # usb_calc_bus_time: 60.4 us of the 100 that a microframe gives, 806 us of 900 in a frame
+    assert share(isochronous(3072, 125), HIGH_SPEED) == pytest.approx(0.604, abs=0.001)
+    assert share(isochronous(3072, 250), HIGH_SPEED) == pytest.approx(0.302, abs=0.001)
+    assert share(isochronous(1023, 1000), 12_000_000) == pytest.approx(0.896, abs=0.001)
+    assert share(isochronous(192, 1000), 12_000_000) == pytest.approx(0.176, abs=0.001)
+    assert share(isochronous(28_125, 125), SUPER_SPEED) == pytest.approx(0.5)
+
+
+def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: Topology) -> None:
+    (found,) = predict(grabbers, [pictures("3-1.1"), pictures("3-1.2")])
+    assert (found.verdict, found.bus) == (Verdict.CANNOT_FIT, "the hub at port 3-1")
+    assert found.devices == ("camera@3-1.1", "camera@3-1.2")
+    assert found.least == found.most == pytest.approx(1.207, abs=0.001)
+    assert found.message == (
+        "Camera 3-1.1 and Camera 3-1.2 cannot stream at once on the hub at port 3-1: they reserve 121% of what there is"
+    )
+    assert found.hint == HINT == "Move one device to another port or use MJPEG."
+
+
+def test_another_port_of_an_xhci_controller_has_a_bandwidth_of_its_own(grabbers: Topology) -> None:
+    assert predict(grabbers, [pictures("3-1.1"), pictures("3-2")]) == []
+
+
+def test_another_port_of_an_ehci_controller_has_not(tmp_path: Path) -> None:
+    desktop = Topology.read(usb_tree("ehci_desktop", tmp_path))
+    (found,) = predict(desktop, [pictures("7-1"), pictures("7-2")])
+    assert (found.verdict, found.bus) == (Verdict.CANNOT_FIT, "USB bus 7")
+
+
+def test_mjpeg_cameras_may_not_fit_since_nobody_knows_what_they_claim(cameras: Topology) -> None:
+    (found,) = predict(cameras, [pictures("5-1.4"), pictures("5-1.3.1.3.7")])
+    assert found.verdict is Verdict.MAY_NOT_FIT
+    assert found.least < 0.1
+    assert found.most == pytest.approx(1.205, abs=0.01)
+    assert "may not fit on the hub at port 5-1 at once: they may reserve up to" in found.message
+
+
+def test_uncompressed_pictures_claim_at_least_what_they_take(cameras: Topology) -> None:
+    """640x480 at 30 are 147 Mbit/s: 2688 bytes a microframe are the first setting that is enough, 53 % each."""
+    small = ChosenMode(Mode("YUYV", 320, 240, (30.0,)), 30.0)
+    assert predict(cameras, [pictures("5-1.4", small)]) == []
+    (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", YUYV_480)])
+    assert found.verdict is Verdict.CANNOT_FIT
+    assert found.least == pytest.approx(2 * 0.529, abs=0.005)
+    (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", small)])
+    assert found.verdict is Verdict.MAY_NOT_FIT
+
+
+def test_sound_counts_too(grabbers: Topology) -> None:
+    node = grabbers.node("3-1.1")
+    assert node is not None
+    found = claim(node, sound("3-1.1"))
+    assert found is not None
+    assert found.least == found.most == pytest.approx(0.0071, abs=0.0003)
+    (both,) = predict(grabbers, [pictures("3-1.1"), sound("3-1.1"), pictures("3-1.2"), sound("3-1.2")])
+    assert both.most == pytest.approx(1.207 + 2 * 0.0071, abs=0.002)
+    assert both.message.startswith("Camera 3-1.1, Sound 3-1.1, Camera 3-1.2 and Sound 3-1.2 cannot stream at once")
+
+
+def test_bulk_cameras_reserve_nothing_and_share_what_there_is(tmp_path: Path) -> None:
+    links = Topology.read(usb_tree("two_cam_links", tmp_path))
+    hd = ChosenMode(Mode("YUYV", 1920, 1080, (25.0,)), 25.0)
+    assert predict(links, [pictures("2-1.1", hd), pictures("2-1.2", hd)]) == []
+    (found,) = predict(links, [pictures("2-1.1", NV12_2160), pictures("2-1.2", NV12_2160)])
+    assert (found.verdict, found.least, found.most) == (Verdict.MAY_NOT_FIT, 0.0, 0.0)
+    assert found.message.endswith("they need 5966 Mbit/s and reserve nothing, 3600 are left")
+
+
+def test_what_no_tree_knows_is_left_out(grabbers: Topology) -> None:
+    virtual = Stream(Device(id="virtual", kind=DeviceKind.CAMERA, name="Virtual"), MJPG_720)
+    assert predict(grabbers, [virtual, pictures("9-9"), pictures("3-1.1")]) == []
+
+
+def test_a_camera_that_is_alone_fits_whatever_it_claims(grabbers: Topology) -> None:
+    assert predict(grabbers, [pictures("3-1.1"), sound("3-1.1")]) == []
+
+
+@pytest.mark.parametrize(("protocol", "shared"), [("01", True), ("02", False)])
+def test_full_speed_devices_share_the_translator_of_their_hub(tmp_path: Path, protocol: str, shared: bool) -> None:
+    root = usb_tree("two_grabbers", tmp_path)
+    hub = {"idVendor": "05e3", "idProduct": "0608", "speed": 480, "bDeviceClass": "09", "bDeviceProtocol": protocol}
+    add_device(root, "3-5", hub)
+    microphone = {"idVendor": "0d8c", "idProduct": "0014", "speed": 12, "endpoints": ["1.1 0102 82 iso 0240 1"]}
+    for port in ("3-5.1", "3-5.2"):
+        add_device(root, port, microphone)
+    found = predict(Topology.read(root), [sound("3-5.1"), sound("3-5.2")])
+    assert [entry.verdict for entry in found] == [Verdict.CANNOT_FIT] * shared
+
+
+def test_who_shares_a_bus(grabbers: Topology) -> None:
+    assert [node.port for node in sharing(grabbers, "3-1.1")] == ["3-1.2"]
+    assert sharing(grabbers, "3-2") == []
+    assert [node.port for node in on_controller(grabbers, "3-2")] == ["3-1.1", "3-1.2"]
+    assert bus_of(grabbers, "usb3") is None
+
+
+def test_the_most_that_pictures_may_take(cameras: Topology, tmp_path: Path) -> None:
+    by_port = {node.port: usable_bps(node) for node in cameras}
+    assert by_port["5-1.4"] == 3 * 1024 * 8 * 8000
+    assert by_port["5-1.3.1.3.7"] == 3 * 1020 * 8 * 8000
+    links = Topology.read(usb_tree("two_cam_links", tmp_path))
+    assert {node.port: usable_bps(node) for node in links}["2-1.1"] == 3_600_000_000

@@ -1,0 +1,79 @@
+"""A device that is faster than its port, and what else is where a node is."""
+
+from pathlib import Path
+
+import pytest
+
+from devices.model import Device, DeviceKind
+from devices.usb.ports import neighbours, port_of, port_warning, usable_bps
+from devices.usb.topology import Topology
+from tests.support.usb_trees import add_device, usb_tree
+
+HUB = {"idVendor": "2109", "idProduct": "2813", "speed": 480, "bDeviceClass": "09", "version": " 2.10"}
+SUPERSPEED = "050f0f0001 0a1003000e00020a0001"
+NO_SUPERSPEED = "050f0c0001 07100202000000"
+
+
+def device(port: str | None, name: str = "Camera") -> Device:
+    return Device(id="camera", kind=DeviceKind.CAMERA, name=name, port=port)
+
+
+def test_a_usb_3_camera_behind_a_usb_2_hub_is_told_which_hub(tmp_path: Path) -> None:
+    cameras = Topology.read(usb_tree("three_cameras", tmp_path))
+    assert port_warning(cameras, device("5-1.4", "Logitech StreamCam")) == (
+        "Logitech StreamCam is made for USB 3 and runs at 480 Mbit/s: the hub at port 5-1 is a USB 2 hub"
+    )
+    assert port_warning(cameras, device("5-1.3.1.3.7")) is None
+
+
+def test_a_usb_3_device_in_a_usb_3_port_is_well(tmp_path: Path) -> None:
+    links = Topology.read(usb_tree("two_cam_links", tmp_path))
+    assert port_warning(links, device("2-1.1")) is None
+    assert port_warning(links, device(None)) is None
+    assert port_warning(links, device("9-9")) is None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "warned"),
+    [
+        ({"idVendor": "1234", "idProduct": "0001", "bos_descriptors": SUPERSPEED, "version": " 2.10"}, True),
+        ({"idVendor": "1234", "idProduct": "0001", "bos_descriptors": NO_SUPERSPEED, "version": " 2.10"}, False),
+        ({"idVendor": "1234", "idProduct": "0001", "version": " 3.20"}, True),
+        ({"idVendor": "1234", "idProduct": "0001", "version": " 2.10"}, False),
+        ({"idVendor": "2935", "idProduct": "0006", "version": " 2.10"}, True),
+        ({"idVendor": "2935", "idProduct": "0006", "version": " 2.10", "bos_descriptors": NO_SUPERSPEED}, False),
+    ],
+)
+def test_who_could_do_usb_3_is_told_by_itself_else_by_the_table(
+    tmp_path: Path,
+    attributes: dict[str, str],
+    warned: bool,
+) -> None:
+    add_device(tmp_path, "usb1", HUB)
+    add_device(tmp_path, "1-2", attributes | {"speed": "480"})
+    found = port_warning(Topology.read(tmp_path), device("1-2"))
+    assert (found is not None) is warned
+    if found:
+        assert found == "Camera is made for USB 3 and runs at 480 Mbit/s: port 1-2 or the cable is USB 2"
+
+
+def test_behind_a_usb_3_hub_it_is_the_cable_or_the_port(tmp_path: Path) -> None:
+    add_device(tmp_path, "usb1", HUB)
+    add_device(tmp_path, "1-1", HUB | {"bos_descriptors": SUPERSPEED})
+    add_device(tmp_path, "1-1.3", {"idVendor": "2935", "idProduct": "0006", "speed": "480"})
+    found = port_warning(Topology.read(tmp_path), device("1-1.3"))
+    assert found is not None
+    assert found.endswith("port 1-1.3 or the cable is USB 2")
+
+
+def test_what_a_camera_may_take_is_read_from_its_own_folder(tmp_path: Path) -> None:
+    root = usb_tree("three_cameras", tmp_path)
+    assert usable_bps(device("5-1.3.1.3.7"), root) == 3 * 1020 * 8 * 8000
+    assert usable_bps(device("5-9"), root) is None
+    assert usable_bps(device(None), root) is None
+
+
+def test_a_node_without_a_usb_plug_has_no_neighbours() -> None:
+    assert port_of("/dev/full") is None
+    assert neighbours("/dev/full") == []
+    assert neighbours("/dev/is-not-there") == []

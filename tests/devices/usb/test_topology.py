@@ -1,0 +1,64 @@
+"""The tree of hubs, from records of real ones."""
+
+from pathlib import Path
+
+import pytest
+
+from devices.usb.topology import Topology, parent_of
+from tests.support.usb_trees import add_device, usb_tree
+
+
+@pytest.fixture
+def cameras(tmp_path: Path) -> Topology:
+    return Topology.read(usb_tree("three_cameras", tmp_path))
+
+
+def test_the_way_to_a_camera_names_each_hub_with_its_speed(cameras: Topology) -> None:
+    way = cameras.path("5-1.3.1.3.7")
+    assert [node.port for node in way] == ["usb5", "5-1", "5-1.3", "5-1.3.1", "5-1.3.1.3", "5-1.3.1.3.7"]
+    assert {node.link_bps for node in way} == {480_000_000}
+    assert [node.is_hub for node in way] == [True] * 5 + [False]
+    assert [node.is_root for node in way] == [True] + [False] * 5
+
+
+def test_a_device_is_what_sysfs_says_it_is(cameras: Topology) -> None:
+    camera = cameras.node("5-1.4")
+    assert camera is not None
+    assert (camera.vid, camera.pid, camera.serial, camera.name) == ("046d", "0893", "5079EB25", "Logitech StreamCam")
+    assert (camera.superspeed, camera.can_stream) == (True, True)
+    nameless = cameras.node("5-1.3.1.3.7")
+    assert nameless is not None
+    assert (nameless.name, nameless.superspeed) == ("Logitech C270", None)
+
+
+def test_descriptors_of_a_real_camera_are_read_past_all_that_is_in_between(cameras: Topology) -> None:
+    camera = cameras.node("5-1.3.1.3.7")
+    assert camera is not None
+    sizes = [endpoint.payload for endpoint in camera.endpoints if endpoint.kind == (0x0E, 0x02)]
+    assert sizes == [192, 384, 512, 640, 800, 944, 1280, 1600, 1984, 2688, 3060]
+
+
+def test_what_is_not_there_has_no_way(cameras: Topology, tmp_path: Path) -> None:
+    assert cameras.path("5-7") == ()
+    assert cameras.path(None) == ()
+    assert cameras.node(None) is None
+    assert list(Topology.read(tmp_path / "no-usb-here")) == []
+
+
+def test_a_device_that_is_half_gone_is_left_out(tmp_path: Path) -> None:
+    add_device(tmp_path, "1-1", {"idVendor": "046d", "idProduct": "0825"})
+    add_device(tmp_path, "1-2", {"idVendor": "046d", "idProduct": "0825", "speed": "unknown"})
+    add_device(tmp_path, "1-3:1.0", {"speed": 480})
+    add_device(tmp_path, "1-10", {"idVendor": "046D", "idProduct": "0825", "speed": 12, "descriptors": "ff"})
+    (node,) = Topology.read(tmp_path)
+    assert (node.port, node.vid, node.link_bps, node.superspeed, node.endpoints) == (
+        "1-10",
+        "046d",
+        12_000_000,
+        False,
+        (),
+    )
+
+
+def test_ports_and_the_hubs_they_belong_to() -> None:
+    assert [parent_of(port) for port in ("1-1.2", "1-1", "12-3", "usb1")] == ["1-1", "usb1", "usb12", None]
