@@ -14,7 +14,9 @@ LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""
 
 _TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
-_WHETHER_OPEN_OR_NOT = frozenset({Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
+WHETHER_OPEN_OR_NOT = frozenset({Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
+"""The faults that a device can have without being open; the others end when it is closed."""
+
 _RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}
 
 type IsAlive = Callable[[int, datetime], bool]
