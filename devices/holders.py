@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from devices.usb.budget import HINT as BUS_FULL_HINT
+from devices.usb.ports import neighbours
 
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ENXIO}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTTY, errno.EPROTO}
@@ -97,10 +99,7 @@ def refusal(code: int, name: str, node: str) -> DeviceError:
     if code in _GONE:
         return DeviceNotFound(f"{name} is not at {node} any more", hint="Plug it in again, or name another device.")
     if code == errno.ENOSPC:
-        return DeviceError(
-            f"{name} ({node}) gets no room on its USB bus: too much else runs on it",
-            hint="Move one device to a USB port of another controller, or use MJPEG.",
-        )
+        return bus_full(name, node)
     if code in _UNSUPPORTED:
         return DeviceUnsupported(
             f"{name} ({node}) refuses what it says it offers: {os.strerror(code)}",
@@ -130,6 +129,13 @@ def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceBusy:
     """Return that the processes `others` hold `node`."""
     who = ", ".join(str(holder) for holder in others)
     return DeviceBusy(f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.")
+
+
+def bus_full(name: str, node: str) -> DeviceError:
+    """Return that the USB bus of `node` has no room left for it, and what else may stream there."""
+    others = neighbours(node)
+    beside = f" beside {', '.join(others)}" if others else ""
+    return DeviceError(f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT)
 
 
 def denied(name: str, node: str) -> DeviceAccessDenied:

@@ -75,7 +75,7 @@ def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
         (errno.EIO, DeviceLost, "does not answer"),
         (errno.ETIMEDOUT, DeviceLost, "does not answer"),
         (errno.EINVAL, DeviceUnsupported, "refuses"),
-        (errno.ENOSPC, DeviceError, "USB bus"),
+        (errno.ENOSPC, DeviceError, "this USB bus is full"),
         (errno.EACCES, DeviceAccessDenied, "may not open"),
     ],
 )
@@ -86,6 +86,15 @@ def test_each_refusal_says_what_happened_to_what(code: int, kind: type[DeviceErr
     assert "Webcam" in error.message
     assert "/dev/video7" in error.message
     assert error.hint
+
+
+def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = holders.refusal(errno.ENOSPC, "Webcam", "/dev/video7")
+    assert alone.message == "this USB bus is full: Webcam (/dev/video7) gets no room"
+    monkeypatch.setattr(holders, "neighbours", lambda _: ["Logitech C920 (port 1-1.2)", "MS2109 (port 1-1.3)"])
+    beside = holders.refusal(errno.ENOSPC, "Webcam", "/dev/video7")
+    assert beside.message == f"{alone.message} beside Logitech C920 (port 1-1.2), MS2109 (port 1-1.3)"
+    assert alone.hint == beside.hint == "Move one device to another port or use MJPEG."
 
 
 @pytest.mark.parametrize(("node", "group"), [("/dev/video7", "video"), ("/dev/snd/pcmC9D0c", "audio"), (NODE, "video")])
