@@ -4,6 +4,7 @@ UVC devices are never asked twice: their inputs have neither timings nor standar
 would take seconds.
 """
 
+import ctypes
 import errno
 import fcntl
 
@@ -33,7 +34,7 @@ class SignalInput:
 
     def _receiver_index(self) -> int | None:
         """Return the input's number if it takes a signal of which it can tell."""
-        index = raw.ctypes.c_int()
+        index = ctypes.c_int()
         entry = raw.v4l2_input()
         try:
             fcntl.ioctl(self._fd, raw.IOC.G_INPUT, index)
