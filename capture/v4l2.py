@@ -9,6 +9,7 @@ import errno
 import os
 import select
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
@@ -25,6 +26,8 @@ from devices.colour import SampleCoding, sample_coding
 from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Device
 from devices.modes import offer
+from devices.quirks import quirk
+from devices.usb.ports import usable_bps
 
 _INPUT_FORMATS = {
     "MJPG": "mjpeg",
@@ -51,15 +54,26 @@ class V4l2Source:
 
     `width`, `height` and `rate` are what is wanted: the device's best mode for it is opened, and larger pictures are
     scaled down to fit. After `open`, `mode` is what the device was asked for. `damaged` counts the frames that the
-    driver gave up on.
+    driver gave up on. `prepare` is called with the device right before each opening, to set its controls; it must not
+    raise.
     """
 
-    def __init__(self, device: Device, *, width: int, height: int, rate: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        device: Device,
+        *,
+        width: int,
+        height: int,
+        rate: float,
+        clock: Clock | None = None,
+        prepare: Callable[[Device], object] | None = None,
+    ) -> None:
         self.name = device.name
         self.mode: ChosenMode | None = None
         self.damaged = 0
         self.stamps = Stamps()
         self._device = device
+        self._prepare = prepare
         self._node = device.node or ""
         self._wanted = Wanted(width, height, rate)
         self._clock = clock or SystemClock()
@@ -70,6 +84,8 @@ class V4l2Source:
     def open(self) -> VideoFormat:
         """Start the device; raises a DeviceError. A device that does not answer takes the kernel five seconds."""
         self.mode = self._choose()
+        if self._prepare:
+            self._prepare(self._device)
         stream = _Stream(self.name, self._node, self.mode)
         try:
             size = stream.size
@@ -94,7 +110,8 @@ class V4l2Source:
         if not self._node:
             raise DeviceUnsupported(f"{self.name} gives no picture", hint="See: liput devices")
         modes = self._device.modes or offer(self._node, self.name).modes
-        chosen = choose_mode(modes, self._wanted)
+        known = quirk(self._device.vid, self._device.pid)
+        chosen = choose_mode(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
         if chosen is None:
             formats = ", ".join(sorted({mode.format for mode in modes})) or "nothing"
             message = f"{self.name} ({self._node}) offers no picture that can be recorded: {formats}"

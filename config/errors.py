@@ -9,6 +9,7 @@
     │   ├── DeviceBusy            another program holds it
     │   ├── DeviceAccessDenied    this user may not open it
     │   ├── DeviceUnsupported     it offers nothing that we can record
+    │   ├── ControlRefused        a camera does not take a value that it says it takes
     │   └── DeviceLost            it was there, and is not any more
     ├── MediaError                a file that is not the media it should be
     ├── StorageError
@@ -68,6 +69,10 @@ class DeviceAccessDenied(DeviceError):
 
 class DeviceUnsupported(DeviceError):
     """The device offers no picture or sound that can be recorded."""
+
+
+class ControlRefused(DeviceError):
+    """A camera refuses a value of one of its controls; it goes on working, and its other controls with it."""
 
 
 class DeviceLost(DeviceError):

@@ -1,0 +1,192 @@
+"""`liput devices controls`: brightness, focus, zoom and the like of a camera, shown, set and kept."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from config.errors import DeviceNotFound, LiputError, UsageError
+from config.schema import Settings
+from config.settings import load_settings
+from devices import controls_by_hand, presets
+from devices.clock import SystemClock
+from devices.control import Control, Controls, Value
+from devices.control_changes import ControlChange
+from devices.controls import NodeControls
+from devices.health.log import HealthLog
+from devices.identity import find_video
+from devices.model import Device
+from devices.snapshot import list_devices
+
+NOT_ALL_RESET = 1
+"""Exit status when the camera refused a default."""
+_ALL = "="
+
+EXAMPLES = """\b
+Examples:
+  liput devices controls podium                                   what there is, and how it is set
+  liput devices controls podium focus_automatic_continuous=off focus_absolute=30
+  liput devices controls podium power_line_frequency="50 Hz"      lamps do not flicker (Indonesia: 50 Hz)
+  liput devices controls podium zoom_absolute=200 --no-keep       until it is unplugged
+  liput devices controls podium --reset zoom_absolute             back to its default
+"""
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """A control as the table and the JSON document show it: with what is kept of it, and what else is to be said."""
+
+    control: Control
+    kept: Value | None
+    note: str
+
+
+@click.command(name="controls", epilog=EXAMPLES)
+@click.argument("name", metavar="DEVICE")
+@click.argument("assignments", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--no-keep", is_flag=True, help="Set them now, but not again after the next plug.")
+@click.option(
+    "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Back to the default, and keep nothing of it."
+)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@click.pass_context
+def controls_command(
+    ctx: click.Context,
+    name: str,
+    assignments: Sequence[str],
+    reset: str | None,
+    config_file: Path | None,
+    *,
+    no_keep: bool,
+    as_json: bool,
+) -> None:
+    """Show or set what a camera can be set to: focus, exposure, white balance, zoom.
+
+    Values are numbers, names of a menu's entries, or on and off. All that are named are set, or none. They are kept
+    for this device, and set again whenever it is plugged in, since cameras forget them with the power. A camera can be
+    set while it is recorded.
+    """
+    texts = _texts(assignments)
+    if reset is not None and (texts or no_keep):
+        raise click.UsageError("--reset goes neither with NAME=VALUE nor with --no-keep.", ctx)
+    if no_keep and not texts:
+        raise click.UsageError("--no-keep goes with NAME=VALUE.", ctx)
+    settings = load_settings(config_file)
+    store = presets.preset_store()
+    device = _find(name)
+    with NodeControls(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
+        changes: list[ControlChange] = []
+        if texts or reset:
+            with _health_log(settings) as record:
+                if reset is None:
+                    keeping = None if no_keep else store
+                    changes = controls_by_hand.change(panel, device, texts, record=record, store=keeping)
+                else:
+                    only, power_line = None if reset == _ALL else reset, settings.devices.power_line_frequency
+                    changes = controls_by_hand.reset(
+                        panel, device, only, power_line=power_line, record=record, store=store
+                    )
+        rows = list(_rows(panel.controls(), device, settings))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(_document(device, changes, rows)), indent=2).decode())
+    elif texts or reset:
+        _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
+    else:
+        _print_table(device, rows)
+    ctx.exit(NOT_ALL_RESET if any(change.problem for change in changes) else 0)
+
+
+def _texts(assignments: Sequence[str]) -> dict[str, str]:
+    """Return the values by name that stand on the command line."""
+    texts: dict[str, str] = {}
+    for word in assignments:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f"{word!r} is not NAME=VALUE", hint='such as focus_absolute=30, or "NAME=50 Hz"')
+        if name in texts:
+            raise UsageError(f"{name} stands there twice")
+        texts[name] = value
+    return texts
+
+
+def _find(name: str) -> Device:
+    """Return the device that is meant; of one that is not there, say what is kept for it."""
+    devices = list_devices()
+    try:
+        return find_video(devices, name)
+    except DeviceNotFound as error:
+        for device_id, preset in presets.preset_store().read().items():
+            if name.strip().casefold() in {device_id.casefold(), preset.name.casefold()}:
+                kept = ", ".join(f"{control}={value}" for control, value in preset.controls.items())
+                message = f"{preset.name} ({device_id}) is not plugged in"
+                raise DeviceNotFound(message, hint=f"Kept, and set when it is plugged in: {kept}") from error
+        raise
+
+
+def _health_log(settings: Settings) -> HealthLog:
+    health = settings.health
+    return HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size)
+
+
+def _rows(controls: Controls, device: Device, settings: Settings) -> Iterator[_Row]:
+    try:
+        preset = presets.preset_store().read().get(device.id)
+    except LiputError as error:
+        click.echo(f"liput: {error.message}", err=True)
+        preset = None
+    kept: Mapping[str, Value] = preset.controls if preset else {}
+    from_settings = presets.wanted(controls, kept, settings.devices.power_line_frequency)
+    for control in controls.values():
+        value = kept.get(control.name)
+        notes = list(_notes(control, value))
+        if value is None and control.value is not None and from_settings.get(control.name) == control.value:
+            notes.append("from the settings")
+        yield _Row(control, value, ", ".join(notes))
+
+
+def _notes(control: Control, kept: Value | None) -> Iterator[str]:
+    if control.read_only:
+        yield "read only"
+    if control.inactive:
+        yield f"set by {control.governor or 'the camera itself'}"
+    if kept is not None:
+        yield "kept" if kept == control.value else f"kept: {control.show(kept)}"
+
+
+def _document(device: Device, changes: Sequence[ControlChange], rows: Sequence[_Row]) -> dict[str, object]:
+    listed = [msgspec.to_builtins(row.control, str_keys=True) | {"kept": row.kept, "note": row.note} for row in rows]
+    return {"device": device.id, "name": device.name, "node": device.node, "changes": changes, "controls": listed}
+
+
+def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept: bool) -> None:
+    for change in changes:
+        if change.problem is None:
+            click.echo(f"{change.name}: {change.before_text} -> {change.after_text}")
+        else:
+            click.echo(f"liput: {change.problem}", err=True)
+    if not changes:
+        click.echo("Everything is set like that already.", err=True)
+    if is_kept:
+        click.echo(f"Kept: set again whenever {device.name} is plugged in.", err=True)
+
+
+def _print_table(device: Device, rows: Sequence[_Row]) -> None:
+    """Print a row for each control; as wide as the terminal, or as wide as it takes where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("Name", "Value", "Takes", "Default", "Note"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        control = row.control
+        default = "" if control.default is None else control.show(control.default)
+        value = "" if control.value is None else control.show(control.value)
+        table.add_row(control.name, value, control.allowed, default, row.note)
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, markup=False, width=width).print(table)
