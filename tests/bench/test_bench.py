@@ -1,12 +1,13 @@
 """The benchmark measures what it says: the same work on both sides, by whole processes, over clips that stay alike."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.bench import bench
+from tests.bench import bench, watches
 from tests.bench.bench import BARS, Pair, summary
 from tests.bench.clips import FRAMES, camera_jpeg, slide_jpeg
 from tests.bench.peers import Job, JobFailed, cpu_seconds, ffmpeg_job, output, picture_count, x264_options
@@ -81,6 +82,30 @@ def test_a_bar_that_is_missed_shows_in_the_exit_status(monkeypatch: pytest.Monke
     monkeypatch.setattr(bench, "clips", lambda folder: {"slides": folder / "slides.mkv"})
     monkeypatch.setattr(bench, "measure", lambda clip, liput_first: Pair(BARS["slides"] + 0.01, 1.0))
     assert bench.main() == 1
+
+
+def test_the_cost_of_the_watches_is_in_the_document_and_has_a_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "--json", "--clips", "watches"])
+    costs = iter([watches.Cost(100.0, 0.9, 0.1, 12.0), watches.Cost(100.0, 1.3, 0.1, 12.0)])
+    monkeypatch.setattr(watches, "NAMES", ("camera",))
+    monkeypatch.setattr(watches, "measure", lambda name: next(costs))
+    assert bench.main() == 0
+    camera = json.loads(capsys.readouterr().out)["watches"]["camera"]
+    assert camera["cpu_percent"] == pytest.approx(0.8)
+    assert camera["ratio"] == pytest.approx(12.9 / 12.1, abs=1e-4)
+    assert bench.main() == 1
+
+
+@pytest.mark.parametrize("name", watches.NAMES)
+def test_the_watches_are_measured_over_what_cameras_and_cards_send(name: str) -> None:
+    payloads, pictures, decode_s = watches._material(name)
+    assert {(picture.width, picture.height, picture.format.name) for picture in pictures} == {(1920, 1080, "yuv420p")}
+    assert (decode_s > 0) is (name != "uncompressed")
+    pairs = list(itertools.pairwise(payloads))
+    assert not any(before is after for before, after in pairs)
+    assert any(before == after for before, after in pairs) is (name == "slides")
 
 
 def test_the_median_of_the_ratios_is_given_not_the_ratio_of_the_medians() -> None:
