@@ -88,9 +88,10 @@ class Control(msgspec.Struct, frozen=True, kw_only=True, rename={"minimum": "min
         if self.entries:
             return self._entry(text)
         try:
-            return self.check(int(text, 0))
+            number = int(text, 0)
         except ValueError:
             raise NotAllowed(f"must be {self.allowed}") from None
+        return self.check(number)
 
     def _entry(self, text: str) -> int:
         """Return the number of a menu's entry: named as the menu or as v4l2-ctl writes it, or by its number."""

@@ -47,11 +47,12 @@ def plan(controls: Controls, texts: Mapping[str, str]) -> dict[str, Value]:
 
 def named(controls: Controls, name: str) -> Control:
     """Return the control called `name`; raises UsageError, with the nearest name, where there is none."""
-    control = controls.get(name.strip().lower().replace("-", "_"))
-    if control is None:
-        has = ", ".join(controls) or "no controls"
-        raise UsageError(f'there is no control "{name}"{did_you_mean(name, controls)}', hint=f"it has {has}")
-    return control
+    word = name.strip().lower().replace("-", "_")
+    if word in controls:
+        return controls[word]
+    containing = [f'"{known}"' for known in controls if word and word in known]
+    nearest = f"; did you mean {' or '.join(containing)}?" if containing else did_you_mean(word, controls)
+    raise UsageError(f'there is no control "{name}"{nearest}', hint=f"it has {', '.join(controls) or 'no controls'}")
 
 
 def _check_governor(controls: Controls, control: Control, wanted: Mapping[str, Value]) -> None:
