@@ -44,13 +44,15 @@ class PictureWatch:
     """Judges the pictures of one source; used by the thread that decodes, its attributes may be read by any.
 
     `looked_at` counts the pictures that were judged. `luma` is the mean luma of the last, 16 to 235. The picture has
-    been still since `still_since_ns` and was last looked at at `seen_ns`. `is_explained` says whether it is one that
-    may well stand still because it is black or a slate, which are faults of their own.
+    been exactly the same since `same_since_ns`, nearly since `still_since_ns`, and was last looked at at `seen_ns`.
+    `is_explained` says whether it is one that may well stand still because it is black or a slate, which are faults of
+    their own.
     """
 
     def __init__(self, tracker: HealthTracker, black_s: float) -> None:
         self.looked_at = 0
         self.luma = 0.0
+        self.same_since_ns = 0
         self.still_since_ns = 0
         self.seen_ns: int | None = None
         self.is_explained = False
@@ -84,12 +86,11 @@ class PictureWatch:
     def _judge_stillness(self, at_ns: int) -> None:
         """Compare with the picture the standstill began with, not the one before: slow changes add up."""
         cv2.absdiff(self._y, self._anchor, self._difference)
-        is_still = (
-            self.seen_ns is not None
-            and cv2.countNonZero(self._difference) <= STILL_SHARE * self._y.size
-            and cv2.minMaxLoc(self._difference)[1] <= STILL_LEVELS
-        )
-        if not is_still:
+        changed = cv2.countNonZero(self._difference)
+        if changed or self.seen_ns is None:
+            self.same_since_ns = at_ns
+        is_still = changed <= STILL_SHARE * self._y.size and cv2.minMaxLoc(self._difference)[1] <= STILL_LEVELS
+        if not is_still or self.seen_ns is None:
             np.copyto(self._anchor, self._y)
             self.still_since_ns = at_ns
             self._slate, self._has_looked_for_slate = None, False

@@ -1,7 +1,7 @@
 """The watch over a picture that stands still for longer than its source may.
 
-That a compressed picture is byte for byte the one before is seen as it comes, and costs nothing; that it is nearly the
-one before, by the watch over what pictures show, where they are decoded.
+That a compressed picture is byte for byte the one before is seen as it comes, and costs nothing; that it looks the
+same, or nearly, by the watch over what pictures show, where they are decoded.
 """
 
 from capture.watch.latch import Latch
@@ -13,6 +13,10 @@ from devices.model import DeviceKind
 
 _STALE_S = 2.0
 """What was decoded longer ago says nothing about now."""
+NEARLY = 3
+"""So many times the patience a camera's picture may be nearly the same: with noise reduction and strong compression,
+that of an empty room almost is.
+"""
 _MOVES_AFTER_S = 1.0
 _RECOVERS_AFTER_S = 1.5
 """A source that stood still has to move for so long, without a stop of _MOVES_AFTER_S."""
@@ -29,6 +33,7 @@ class StillnessWatch:
         self._name = tracker.name
         self._kind = kind
         self._frozen_s = frozen_s
+        self._nearly = 1 if kind is DeviceKind.CAPTURE_CARD else NEARLY
         # Where a standstill is legitimate, a single change shows that the source is alive.
         self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
         self._pictures = pictures
@@ -40,14 +45,19 @@ class StillnessWatch:
     def arrived(self, payload: object, captured_ns: int) -> None:
         """Take note of a picture."""
         self._compare(payload, captured_ns)
-        since_ns = self._still_since_ns(captured_ns)
-        still_s = (captured_ns - since_ns) / NANOSECONDS
+        same_ns, nearly_ns = self._since(captured_ns)
+        same_s = (captured_ns - same_ns) / NANOSECONDS
+        # Counted as if it were exact, at the pace of its own patience.
+        still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
         if still_s < self._moves_after_s or self._pictures.is_explained:
             self._latch.good(captured_ns)
         elif still_s < self._frozen_s:
             self._latch.unsure()
         else:
-            self._latch.bad(self._reason(still_s), began_ns=since_ns, exact=since_ns == self._same_since_ns)
+            exact = same_s >= self._frozen_s
+            since_ns = same_ns if exact else nearly_ns
+            reason = self._reason((captured_ns - since_ns) / NANOSECONDS)
+            self._latch.bad(reason, began_ns=since_ns, exact=exact)
 
     def _compare(self, payload: object, captured_ns: int) -> None:
         compressed = payload if isinstance(payload, bytes) and len(payload) < self._picture_size else None
@@ -57,11 +67,13 @@ class StillnessWatch:
             self._same_since_ns = captured_ns
         self._last = compressed
 
-    def _still_since_ns(self, captured_ns: int) -> int:
-        seen_ns = self._pictures.seen_ns
-        if seen_ns is None or captured_ns - seen_ns > _STALE_S * NANOSECONDS:
-            return self._same_since_ns
-        return min(self._same_since_ns, self._pictures.still_since_ns)
+    def _since(self, captured_ns: int) -> tuple[int, int]:
+        """Return since when the picture is exactly the same, and since when nearly."""
+        pictures = self._pictures
+        if pictures.seen_ns is None or captured_ns - pictures.seen_ns > _STALE_S * NANOSECONDS:
+            return self._same_since_ns, self._same_since_ns
+        same_ns = min(self._same_since_ns, pictures.same_since_ns)
+        return same_ns, min(same_ns, pictures.still_since_ns)
 
     def _reason(self, still_s: float) -> str:
         if self._kind is DeviceKind.CAPTURE_CARD:

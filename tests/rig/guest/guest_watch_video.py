@@ -1,0 +1,234 @@
+"""Watched pictures of real drivers: each fault is found in time, with its state, its reason and its line in the log."""
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from capture.reader import Reader
+from capture.source import Frame
+from capture.v4l2 import V4l2Source
+from capture.watch.patience import Patience, patience_for
+from capture.watch.watched_video import WatchedVideo
+from config.errors import DeviceBusy, DeviceNotFound, LiputError, MediaError
+from config.schema import Settings
+from devices.clock import SystemClock
+from devices.health.faults import Fault
+from devices.health.line import HealthLine, Kind, Level
+from devices.health.tracker import HealthChange
+from devices.model import Device, DeviceKind, HealthState
+from devices.snapshot import current, list_devices
+from tests.rig.rig import RigDevice
+from tests.support.health import Recorded
+from tests.support.waiting import wait_for
+
+RATE = 15
+PATIENCE = Patience(frozen_s=1.5, black_s=1.5, silence_s=20.0)
+
+
+class Running:
+    """A device that is read and decoded as a session does it: by a reader, and by a thread that takes from it."""
+
+    def __init__(self, device: Device, size: tuple[int, int] = (320, 240), patience: Patience = PATIENCE) -> None:
+        clock = SystemClock()
+        self.log = Recorded(clock)
+        self.changes: list[tuple[float, HealthChange]] = []
+        self.frames = 0
+        self._source = V4l2Source(device, width=size[0], height=size[1], rate=RATE)
+        self.video = WatchedVideo(
+            self._source, device, patience=patience, record=self.log, clock=clock, on_change=self._changed
+        )
+        self.losses: list[LiputError] = []
+        self._reader: Reader[Frame] = Reader(self.video, bound=RATE, waits=False, on_lost=self.losses.append)
+        self._decoding = threading.Thread(target=self._decode, daemon=True)
+        self._over = threading.Event()
+
+    def _changed(self, change: HealthChange) -> None:
+        self.changes.append((time.monotonic(), change))
+
+    def start(self) -> None:
+        self.video.open()
+        self._reader.start()
+        self._decoding.start()
+
+    def _decode(self) -> None:
+        while not self._over.is_set():
+            frame = self._reader.get(0.1)
+            if frame is not None:
+                self.frames += 1
+                with suppress(MediaError):
+                    self.video.decode(frame)
+
+    def stop(self) -> None:
+        self._over.set()
+        self._reader.stop()
+        self._decoding.join(2.0)
+        self.video.close()
+
+    def give(self, count: int) -> None:
+        """Wait until so many more pictures have come."""
+        wanted = self.frames + count
+        wait_for(lambda: self.frames >= wanted, 20, f"{count} pictures")
+
+    def found(self, fault: Fault, *, begun: bool = True) -> float:
+        """Wait until a fault is found (or over), and return when."""
+        return wait_for(
+            lambda: next((at for at, change in self.changes if change.fault == fault and change.begun is begun), 0.0),
+            15,
+            f"{fault} {'found' if begun else 'over'}; there were {[change for _, change in self.changes]}",
+        )
+
+    @property
+    def state(self) -> str:
+        return str(self.video.health.state)
+
+    def line(self, kind: Kind, fault: Fault) -> HealthLine:
+        (line,) = [line for line in self.log.of(kind) if line.detail["fault"] == fault]
+        return line
+
+
+def device_of(rig: RigDevice) -> Device:
+    node = rig.wait_for_video()
+    return next(device for device in list_devices() if device.node == node)
+
+
+@contextmanager
+def running(device: Device, size: tuple[int, int] = (320, 240)) -> Iterator[Running]:
+    session = Running(device, size)
+    try:
+        session.start()
+        session.give(8)
+        yield session
+    finally:
+        session.stop()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "fault", "state", "reason", "least_s", "most_s"),
+    [
+        ("video.picture", "frozen", Fault.FROZEN, HealthState.FROZEN, "has shown the same picture for", 1.3, 2.1),
+        ("video.picture", "black", Fault.BLACK, HealthState.DEGRADED, "has given black pictures", 1.4, 2.2),
+        ("video.picture", "no-signal", Fault.NO_SIGNAL, HealthState.SILENT, "shows a test picture of bars", 2.9, 3.7),
+        ("video.corrupt", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
+        ("video.truncate", "true", Fault.DAMAGED, HealthState.DEGRADED, "are damaged", 0.0, 1.0),
+        ("device.silent", "true", Fault.NO_DATA, HealthState.SILENT, "has given no picture for 0.", 0.6, 1.1),
+    ],
+    ids=["frozen", "black", "no-signal", "corrupt", "truncated", "silent"],
+)
+def test_a_fault_is_found_and_over_again(
+    camera: RigDevice,
+    attribute: str,
+    value: str,
+    fault: Fault,
+    state: HealthState,
+    reason: str,
+    least_s: float,
+    most_s: float,
+) -> None:
+    camera.plug(0)
+    with running(device_of(camera)) as session:
+        began = time.monotonic()
+        camera.set(attribute, value)
+        took_s = session.found(fault) - began
+        assert session.video.health.state == state
+        assert reason in (session.video.health.reason or "")
+        assert least_s <= took_s <= most_s
+        line = session.line(Kind.DEGRADED, fault)
+        assert (line.device, line.reason) == ("046d:0825:CAM0001", session.video.health.reason)
+        assert line.level.rank >= Level.WARN.rank
+        camera.set(attribute, "live" if attribute == "video.picture" else "false")
+        session.found(fault, begun=False)
+        assert session.line(Kind.RECOVERED, fault).reason == line.reason
+    assert session.log.of(Kind.OPENED)[0].detail["format"] == "MJPG"
+    assert [line.kind for line in session.log.lines][-1] == Kind.CLOSED
+    assert {change.fault for _, change in session.changes} == {fault}
+
+
+def test_a_slow_camera_is_found(camera: RigDevice) -> None:
+    camera.plug(0)
+    with running(device_of(camera)) as session:
+        session.give(4 * RATE)
+        began = time.monotonic()
+        camera.set("video.slowdown", 3.0)
+        took_s = session.found(Fault.SLOW) - began
+        assert session.video.health.state == HealthState.DEGRADED
+        assert "instead of 15" in (session.video.health.reason or "")
+        assert took_s < 3.0
+        assert session.line(Kind.DEGRADED, Fault.SLOW).detail["nominal_fps"] == 15.0
+
+
+def test_a_still_picture_of_a_capture_card_is_no_fault(stick: RigDevice) -> None:
+    stick.plug(1)
+    device = device_of(stick)
+    assert device.kind == DeviceKind.CAPTURE_CARD
+    session = Running(device, patience=patience_for(Settings(), device.kind))
+    try:
+        session.start()
+        stick.set("video.picture", "frozen")
+        session.give(4 * RATE)
+        assert session.changes == []
+        stick.set("video.picture", "no-signal")
+        session.found(Fault.NO_SIGNAL)
+        assert session.video.health.state == HealthState.SILENT
+    finally:
+        session.stop()
+
+
+def test_a_busy_camera_is_refused_and_the_log_names_who_holds_it(camera: RigDevice) -> None:
+    camera.plug(0)
+    node = camera.wait_for_video()
+    words = ["v4l2-ctl", "-d", node, "--stream-mmap", "--stream-to=/dev/null", "--verbose"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as holder:
+        assert holder.stdout is not None
+        assert any("cap dqbuf" in line for line in holder.stdout)
+        session = Running(device_of(camera))
+        with pytest.raises(DeviceBusy):
+            session.video.open()
+        holder.kill()
+    (refused,) = session.log.of(Kind.REFUSED)
+    assert f"is used by pid {holder.pid} (v4l2-ctl)" in refused.reason
+    assert session.video.health.state == HealthState.BUSY
+    assert session.line(Kind.DEGRADED, Fault.BUSY).reason == refused.reason
+    session.video.open()
+    session.video.close()
+    assert session.state == "ok"
+
+
+def test_an_unplugged_camera_is_lost(camera: RigDevice) -> None:
+    camera.plug(0)
+    with running(device_of(camera)) as session:
+        began = time.monotonic()
+        camera.unplug()
+        assert session.found(Fault.LOST) - began < 1.0
+        wait_for(lambda: session.losses, 5)
+        assert session.video.health.state == HealthState.LOST
+        assert "was lost" in session.line(Kind.DEGRADED, Fault.LOST).reason
+    assert session.log.of(Kind.CLOSED)[0].detail["state"] == HealthState.LOST
+
+
+def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
+    subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=3"], check=True)
+    try:
+
+        def listed() -> Device | None:
+            with suppress(DeviceNotFound):
+                return current("platform-vivid.0")
+            return None
+
+        device = wait_for(listed, 20)
+        assert device is not None
+        assert device.kind == DeviceKind.CAPTURE_CARD
+        with running(device, (320, 180)) as session:
+            assert session.state == "ok"
+            began = time.monotonic()
+            subprocess.run(["v4l2-ctl", "-d", device.node or "", "-c", "dv_timings_signal_mode=1"], check=True)
+            took_s = session.found(Fault.NO_SIGNAL) - began
+            assert session.state == "silent"
+            assert "says that it has no signal: nothing is plugged into it" in (session.video.health.reason or "")
+            assert took_s < 3.0
+            assert {change.fault for _, change in session.changes} == {Fault.NO_SIGNAL}
+    finally:
+        subprocess.run(["modprobe", "-r", "vivid"], check=True)
