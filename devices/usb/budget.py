@@ -9,6 +9,7 @@ from devices.usb.descriptors import HIGH_SPEED, SUPER_SPEED
 from devices.usb.topology import Topology, UsbNode, parent_of
 
 HINT = "Move one device to another port or use MJPEG."
+_ONLY_MOVE = "Move one device to another port."
 _PERIODIC = 0.8
 
 
@@ -29,7 +30,7 @@ class Prediction:
     least: float
     most: float
     message: str
-    hint: str = HINT
+    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def _prediction(
     ids = tuple(stream.device.id for stream in streams)
     names = [stream.device.name for stream in streams]
     who = ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
-    return Prediction(verdict, bus.name, ids, round(least, 3), round(most, 3), f"{who} {says}")
+    hint = HINT if any(stream.needs_bps for stream in streams) else _ONLY_MOVE
+    return Prediction(verdict, bus.name, ids, round(least, 3), round(most, 3), f"{who} {says}", hint)
 
 
 def sharing(topology: Topology, port: str | None) -> list[UsbNode]:

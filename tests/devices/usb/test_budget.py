@@ -56,7 +56,7 @@ def test_two_sticks_that_always_claim_the_most_cannot_share_a_hub(grabbers: Topo
     assert found.message == (
         "Camera 3-1.1 and Camera 3-1.2 cannot stream at once on the hub at port 3-1: they reserve 121% of what there is"
     )
-    assert found.hint == HINT == "Move one device to another port or use MJPEG."
+    assert found.hint == "Move one device to another port."
 
 
 def test_another_port_of_an_xhci_controller_has_a_bandwidth_of_its_own(grabbers: Topology) -> None:
@@ -84,6 +84,7 @@ def test_uncompressed_pictures_claim_at_least_what_they_take(cameras: Topology) 
     (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", YUYV_480)])
     assert found.verdict is Verdict.CANNOT_FIT
     assert found.least == pytest.approx(2 * 0.529, abs=0.005)
+    assert found.hint == HINT == "Move one device to another port or use MJPEG."
     (found,) = predict(cameras, [pictures("5-1.4", YUYV_480), pictures("5-1.3.1.3.7", small)])
     assert found.verdict is Verdict.MAY_NOT_FIT
 

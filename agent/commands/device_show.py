@@ -1,0 +1,148 @@
+"""`liput devices show`: everything about one device, and which mode a session would open it in."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from agent.commands.devices import everything
+from agent.device_page import DevicePage, ModeRow, device_page
+from config.errors import DeviceNotFound, DeviceUnsupported
+from config.settings import load_settings
+from devices.identity import find_sound, find_video
+from devices.model import Device, DeviceKind, HealthState
+from devices.usb.topology import SYSFS, Topology
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
+_NOT_A_TERMINAL = 120
+"""How wide the page is where nobody says."""
+
+
+@click.command(name="show")
+@click.argument("name", metavar="DEVICE")
+@click.option("--profile", "profile_name", metavar="NAME", help="Choose the mode for this profile; else the settings'.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+def show_command(name: str, profile_name: str | None, config_file: Path | None, *, as_json: bool) -> None:
+    """Show everything about one device: where it is, how it is, and the mode it would be opened in.
+
+    DEVICE is an id, a serial number, a role, a port or a node. Each mode that was not chosen says why.
+    """
+    settings = load_settings(config_file)
+    profile = settings.profile(profile_name)
+    devices = everything()
+    page = device_page(
+        _find(devices, name), devices, Topology.read(SYSFS), profile_name or settings.video.profile, profile
+    )
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(page), indent=2).decode())
+    else:
+        _print(page)
+
+
+def _find(devices: Sequence[Device], name: str) -> Device:
+    """Return the device that `name` means, its picture before its sound; raises as `find_video`."""
+    try:
+        return find_video(devices, name)
+    except DeviceUnsupported:
+        return find_sound(devices, name)
+    except DeviceNotFound as error:
+        there = ", ".join(f"{device.id} ({device.name})" for device in devices)
+        raise DeviceNotFound(
+            error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."
+        ) from error
+
+
+def _print(page: DevicePage) -> None:
+    """Print the page; as wide as the terminal, or as wide as it takes where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _NOT_A_TERMINAL)
+    console.print(Text.assemble((page.device.name, "bold"), f", {_KINDS[page.device.kind]}"))
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, value in _facts(page):
+        facts.add_row(label, value)
+    console.print(facts)
+    for warning in page.warnings:
+        console.print()
+        console.print(Text(f"Warning: {warning.message}", "yellow"))
+        console.print(Text(warning.hint))
+    if page.device.modes:
+        console.print()
+        console.print(_modes(page))
+
+
+def _facts(page: DevicePage) -> Iterator[tuple[str, "RenderableType"]]:
+    from rich.text import Text
+
+    device = page.device
+    yield "Id", device.id
+    if device.role:
+        yield "Role", device.role
+    if device.serial or page.no_serial:
+        yield "Serial", device.serial or f"none of its own: {page.no_serial}"
+    if where := device.node or device.alsa:
+        yield "Node" if device.node else "ALSA", where
+    if page.usb is not None:
+        yield "Port", "\n".join(_hops(page))
+        if page.usb.shared_with:
+            yield "Shares with", "\n".join(page.usb.shared_with)
+    style = "green" if device.health.state is HealthState.OK else "yellow"
+    reason = f": {device.health.reason}" if device.health.reason else ""
+    since = f" since {device.health.since.astimezone():%Y-%m-%d %H:%M:%S}" if device.health.since else ""
+    yield "Health", Text(f"{device.health.state}{since}{reason}", style)
+    if page.partner is not None:
+        label = "Sound" if page.partner.kind is DeviceKind.MICROPHONE else "Picture"
+        yield label, f"{page.partner.id} ({page.partner.alsa or page.partner.node})"
+    if page.make is not None:
+        yield "Make", "\n".join(_make(page))
+
+
+def _hops(page: DevicePage) -> Iterator[str]:
+    hops = page.usb.path if page.usb is not None else ()
+    for depth, hop in enumerate(hops):
+        branch = "" if depth == 0 else "   " * (depth - 1) + "└─ "
+        yield f"{branch}{hop.port}  {hop.name}, {_speed(hop.link_bps)}"
+
+
+def _speed(bps: int) -> str:
+    return f"{bps / 1e9:g} Gbit/s" if bps >= 10**9 else f"{bps / 1e6:g} Mbit/s"
+
+
+def _make(page: DevicePage) -> Iterator[str]:
+    if page.make is not None:
+        yield f"{page.make.name} ({page.make.source})"
+        yield from (f"{remark.text} ({remark.source})" for remark in page.make.remarks)
+
+
+def _modes(page: DevicePage) -> "RenderableType":
+    """Return the chosen mode and the others, with why they lost."""
+    from rich.table import Table
+
+    wanted = page.wanted
+    title = f"For the profile {page.profile} ({wanted.width}x{wanted.height} at {wanted.fps:g}):"
+    table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    if page.mode is not None:
+        table.add_row("→", *_cells(page.mode), "is opened", style="bold green")
+    for row in page.runners_up:
+        table.add_row("", *_cells(row), row.reason or "")
+    return table
+
+
+def _cells(row: ModeRow) -> tuple[str, str, str]:
+    rate = f"at {row.fps:g}" if row.fps is not None else ""
+    return row.format, f"{row.width}x{row.height}", rate

@@ -1,0 +1,173 @@
+"""Everything that is known about one device, as `liput devices show --json` prints it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from config.schema import Profile
+from devices.mode_choice import Ranking, Wanted, needed_bps, rank_modes
+from devices.model import Device, DeviceKind, Mode
+from devices.quirks import is_own_serial, quirk
+from devices.usb import ports
+from devices.usb.budget import predict, sharing
+from devices.usb.claims import Stream, usable_bps
+from devices.usb.topology import Topology, UsbNode
+
+
+class Hop(msgspec.Struct, frozen=True):
+    """A hub, or at the end the device itself, on the way from the controller; `link_bps` is the speed of its link."""
+
+    port: str
+    name: str
+    link_bps: int
+    is_hub: bool
+
+
+class UsbPlace(msgspec.Struct, frozen=True):
+    """Where a device sits; `usable_bps` is what its pictures may take of the link, `shared_with` who shares its bus."""
+
+    path: tuple[Hop, ...]
+    usable_bps: int | None
+    shared_with: tuple[str, ...]
+
+
+class Warning(msgspec.Struct, frozen=True):  # noqa: A001 - what people call it
+    """What is not as it should be (`kind` is slow-port, cannot-fit or may-not-fit), and what to do."""
+
+    kind: str
+    message: str
+    hint: str
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """What is known about the make, and who says so."""
+
+    text: str
+    source: str
+
+
+class KnownMake(msgspec.Struct, frozen=True):
+    """What the table of makes says."""
+
+    name: str
+    source: str
+    remarks: tuple[Remark, ...]
+
+
+class ModeRow(msgspec.Struct, frozen=True):
+    """A mode with the rate to ask for, the bits a second it takes (null: depends on the picture), and why it lost."""
+
+    format: str
+    width: int
+    height: int
+    fps: float | None
+    needs_bps: int | None
+    reason: str | None = None
+
+
+class WantedPicture(msgspec.Struct, frozen=True):
+    """What a profile asks for."""
+
+    width: int
+    height: int
+    fps: float
+
+
+class DevicePage(msgspec.Struct, frozen=True):
+    """All of it. `no_serial` is why `device.serial` is null; `mode` is what a session of the profile would open."""
+
+    device: Device
+    no_serial: str | None
+    usb: UsbPlace | None
+    warnings: tuple[Warning, ...]
+    make: KnownMake | None
+    profile: str
+    wanted: WantedPicture
+    mode: ModeRow | None
+    runners_up: tuple[ModeRow, ...]
+    partner: Device | None
+
+
+def device_page(
+    device: Device, devices: Sequence[Device], topology: Topology, profile_name: str, profile: Profile
+) -> DevicePage:
+    """Return the page of `device`, one of `devices`, for the profile called `profile_name`."""
+    wanted = Wanted(profile.width, profile.height, float(profile.fps))
+    ranking = _ranking(device, topology, wanted)
+    return DevicePage(
+        device=device,
+        no_serial=_no_serial(device, topology),
+        usb=_place(device, topology),
+        warnings=(*_slow_port(device, topology), *_conflicts(device, devices, topology, wanted)),
+        make=_make(device),
+        profile=profile_name,
+        wanted=WantedPicture(wanted.width, wanted.height, wanted.rate),
+        mode=None if ranking.chosen is None else _row(ranking.chosen.mode, ranking.chosen.rate),
+        runners_up=tuple(_row(loser.mode, loser.rate, loser.reason) for loser in ranking.runners_up),
+        partner=next((other for other in devices if other.id == device.paired_with), None),
+    )
+
+
+def _ranking(device: Device, topology: Topology, wanted: Wanted) -> Ranking:
+    node = topology.node(device.port)
+    usable = usable_bps(node) if node is not None else None
+    return rank_modes(device.modes, wanted, usable_bps=usable, quirk=quirk(device.vid, device.pid))
+
+
+def _row(mode: Mode, rate: float | None, reason: str | None = None) -> ModeRow:
+    return ModeRow(mode.format, mode.width, mode.height, rate, needed_bps(mode, rate), reason)
+
+
+def _no_serial(device: Device, topology: Topology) -> str | None:
+    """Return why a device has no serial number of its own, None where it has one or is no USB device."""
+    if device.serial is not None or device.vid is None:
+        return None
+    node = topology.node(device.port)
+    said = device.shared_serial or (node.serial if node is not None else None)
+    if said is None:
+        return "it says none; its port tells it from others"
+    if not is_own_serial(said):
+        return f"it says {said}, as every one of its model does; its port tells it from others"
+    return f"it says {said}, as another that is plugged in does; their ports tell them apart"
+
+
+def _place(device: Device, topology: Topology) -> UsbPlace | None:
+    path = topology.path(device.port)
+    if not path:
+        return None
+    hops = tuple(Hop(node.port, _hop_name(node, device), node.link_bps, node.is_hub) for node in path)
+    others = tuple(f"{node.name} (port {node.port})" for node in sharing(topology, device.port))
+    return UsbPlace(hops, usable_bps(path[-1]) if device.node else None, others)
+
+
+def _hop_name(node: UsbNode, device: Device) -> str:
+    return device.name if node.port == device.port else node.name
+
+
+def _slow_port(device: Device, topology: Topology) -> list[Warning]:
+    message = ports.port_warning(topology, device)
+    return [Warning("slow-port", message, ports.HINT)] if message else []
+
+
+def _conflicts(device: Device, devices: Sequence[Device], topology: Topology, wanted: Wanted) -> list[Warning]:
+    """Return what would go wrong if everything that shares its bus streamed at once, each as the profile wants it."""
+    streams = [Stream(other, _ranking(other, topology, wanted).chosen) for other in devices if other.node]
+    streams += [Stream(other) for other in devices if other.kind is DeviceKind.MICROPHONE and other.port]
+    ours = {device.id, device.paired_with}
+    found = [entry for entry in predict(topology, streams) if ours & set(entry.devices)]
+    return [Warning(entry.verdict.value, entry.message, entry.hint) for entry in found]
+
+
+def _make(device: Device) -> KnownMake | None:
+    known = quirk(device.vid, device.pid)
+    if known is None:
+        return None
+    fakes = tuple(
+        Remark(
+            f"from {fake.width}x{fake.height} on it gives {fake.rate:g} frames a second, whatever it lists", fake.source
+        )
+        for fake in known.fakes
+    )
+    rate = () if known.takes_rate else (Remark("it is not asked for a rate, for that makes it fail", known.source),)
+    notes = tuple(Remark(note.text, note.source) for note in known.notes)
+    return KnownMake(known.name, known.source, (*fakes, *rate, *notes))
