@@ -41,10 +41,11 @@ class Rhythm:
 
     def add(self, at_ns: int) -> None:
         """Take note of a picture captured at `at_ns`."""
-        if not self._times or at_ns < self._times[-1]:
+        if self._times and at_ns < self._times[-1] - NANOSECONDS:  # another clock
             self.restart()
+        if not self._times:
             self._began_ns = at_ns
-        self._times.append(at_ns)
+        self._times.append(max(at_ns, self._times[-1]) if self._times else at_ns)
         while at_ns - self._times[0] > _WINDOW_NS:
             self._times.popleft()
 

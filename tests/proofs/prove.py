@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import kill, minute, sync
+from tests.proofs import kill, minute, sync, watches
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -24,6 +24,7 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "kill": (kill.prove, "kill -9 of everything at random moments: what is left plays, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
+    "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
 }
 
 
@@ -37,6 +38,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=20, help="repetitions, where the proof repeats")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
     parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
+    parser.add_argument("--minutes", type=float, help="the same, where it is long")
     arguments = parser.parse_args()
     began = datetime.now().astimezone()
     figures = AREAS[arguments.area][0](arguments)

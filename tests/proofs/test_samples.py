@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proofs import kill, minute, sync
+from tests.proofs import kill, minute, sync, watches
 
 SEED = 20261125
 
@@ -24,4 +24,10 @@ def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
 @pytest.mark.slow
 def test_sound_and_picture_stay_together() -> None:
     figures = sync.run(60, "240p15")
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
+    figures = watches.run(1.5, 2, SEED, (480, 270))
     assert figures["holds"], figures

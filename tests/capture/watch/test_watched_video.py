@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -170,6 +171,16 @@ def test_one_hiccup_is_neither_slow_nor_uneven() -> None:
     watched = Watched(pausing(10.0, 10.65))
     watched.run(20.0)
     assert watched.faults() == []
+
+
+def test_two_pictures_whose_times_are_the_wrong_way_round_change_nothing() -> None:
+    def stumbling() -> Iterator[Shot]:
+        for number, (at_s, picture) in enumerate(paced(live(), 10)):
+            yield at_s - (0.101 if number % 20 == 0 and number else 0.0), picture
+
+    watched = Watched(stumbling())
+    watched.run(10.0)
+    assert watched.faults()[0][1:] == ("degraded", Fault.SLOW)
 
 
 def bursts(rate: int, size: int, from_s: float) -> itertools.chain[Shot]:

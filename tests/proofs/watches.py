@@ -1,0 +1,180 @@
+"""The watches of pictures: no false alarm in half an hour of a lecture, and how long each fault takes to be found.
+
+Both run on a simulated clock, as fast as they go; pictures are JPEGs, decoded as those of real devices are.
+"""
+
+import argparse
+import itertools
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from capture.watch.patience import Patience
+from config.errors import DeviceLost
+from devices.health.faults import Fault
+from devices.health.line import Kind
+from devices.model import DeviceKind
+from tests.proofs import lecture
+from tests.rig import pictures as rig
+from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
+
+MINUTES = 30.0
+FIRST_S, LAST_S = 8.0, 14.0
+"""A fault begins at a random moment between these."""
+LONGEST_S = 12.0
+CARD = DeviceKind.CAPTURE_CARD
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Watch `--minutes` of a lecture, and inject each fault `--count` times."""
+    return run(arguments.minutes or MINUTES, arguments.count, arguments.seed)
+
+
+def run(minutes: float, count: int, seed: int, size: tuple[int, int] = lecture.SIZE) -> Mapping[str, object]:
+    """Return the alarms of a lecture without faults, and the detection times of faults at random moments."""
+    began = time.monotonic()
+    sources = {
+        "camera": (lecture.camera(minutes * 60, seed, size), DeviceKind.CAMERA),
+        "capture card": (lecture.card(minutes * 60, seed, size), CARD),
+    }
+    lectures = {name: attend(shots, kind, minutes, size) for name, (shots, kind) in sources.items()}
+    took_s = time.monotonic() - began
+    moments = random.Random(seed)
+    detection = {fault.name: detect(fault, count, moments) for fault in FAULTS}
+    alarms = [alarm for each in lectures.values() for alarm in each.alarms]
+    return {
+        "minutes": minutes,
+        "lecture_took_s": round(took_s, 1),
+        "lectures": {name: each.facts for name, each in lectures.items()},
+        "false_alarms": len(alarms),
+        "alarms": alarms,
+        "detection": detection,
+        "holds": not alarms and all(each["holds"] for each in detection.values()),
+    }
+
+
+@dataclass(frozen=True)
+class Attended:
+    """What was found wrong with a source, and what was watched of it."""
+
+    alarms: list[str]
+    facts: dict[str, object]
+
+
+def attend(shots: Iterator[Shot], kind: DeviceKind, minutes: float, size: tuple[int, int]) -> Attended:
+    """Watch a lecture with the patience of its kind of device."""
+    watched = Watched(shots, kind=kind, size=size)
+    watched.run(minutes * 60 - 0.1)
+    watched.video.close()
+    (closed,) = watched.log.of(Kind.CLOSED)
+    facts = {key: closed.detail[key] for key in ("open_s", "frames", "repeats", "damaged")}
+    return Attended([f"{line.at:%H:%M:%S} {line.reason}" for line in watched.log.of(Kind.DEGRADED)], facts)
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A fault, how it is made, and how long it may take to be found."""
+
+    name: str
+    fault: Fault
+    promise_s: float
+    shots: Callable[[float], Iterator[Shot]]
+    """What comes from the given moment on."""
+    kind: DeviceKind = DeviceKind.CAMERA
+    rate: float = RATE
+    says: str | None = None
+    """What the driver says of its signal from that moment on."""
+    is_lost: bool = False
+
+
+def _nothing(_at_s: float) -> Iterator[Shot]:
+    return iter(())
+
+
+def _same(picture: Callable[[], bytes]) -> Callable[[float], Iterator[Shot]]:
+    return lambda at_s: paced(itertools.repeat(picture()), from_s=at_s)
+
+
+def _at_rate(rate: float) -> Callable[[float], Iterator[Shot]]:
+    return lambda at_s: paced(live(), rate, from_s=at_s, jitter_s=0.003)
+
+
+def _damaged(damage: Callable[[bytes], bytes]) -> Callable[[float], Iterator[Shot]]:
+    return lambda at_s: paced(map(damage, live()), from_s=at_s)
+
+
+def _corrupt(picture: bytes) -> bytes:
+    third = len(picture) // 3
+    return picture[:third] + bytes(byte & 0x7F ^ 0x55 for byte in picture[third : 2 * third]) + picture[2 * third :]
+
+
+def _nearly_same(at_s: float) -> Iterator[Shot]:
+    wall = np.linspace(60, 190, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2)
+    other = wall.copy()
+    other[10:14, 20:24] += 1
+    return paced(itertools.cycle([jpeg(wall, 100), jpeg(other, 100)]), from_s=at_s)
+
+
+def _bursts(at_s: float) -> Iterator[Shot]:
+    for number, pictures in enumerate(itertools.batched(live(), 3)):
+        for place, picture in enumerate(pictures):
+            yield at_s + (number * 3) / RATE + place / 1000, picture
+
+
+FAULTS = (
+    Injected("no data", Fault.NO_DATA, 0.85, _nothing),
+    Injected("no data, at 5 pictures a second", Fault.NO_DATA, 1.15, _nothing, rate=5),
+    Injected("unplugged", Fault.LOST, 0.15, _nothing, is_lost=True),
+    Injected("a third of the rate", Fault.SLOW, 2.5, _at_rate(RATE / 3)),
+    Injected("half of the rate", Fault.SLOW, 3.0, _at_rate(RATE / 2)),
+    Injected("uneven", Fault.JITTER, 4.0, _bursts),
+    Injected("corrupt", Fault.DAMAGED, 0.3, _damaged(_corrupt)),
+    Injected("cut off", Fault.DAMAGED, 0.3, _damaged(lambda picture: picture[: len(picture) // 2])),
+    Injected("frozen", Fault.FROZEN, 3.2, _same(lambda: camera_pictures()[7])),
+    Injected("nearly frozen", Fault.FROZEN, 9.2, _nearly_same),
+    Injected("black", Fault.BLACK, 5.2, _same(lambda: jpeg(plain(0, 0, 0)))),
+    Injected("slate of bars", Fault.NO_SIGNAL, 3.2, _same(lambda: rig.jpeg(rig.no_signal(320, 180))), CARD),
+    Injected("slate of blue", Fault.NO_SIGNAL, 5.2, _same(lambda: jpeg(plain(0, 0, 255))), CARD),
+    Injected("driver says no signal", Fault.NO_SIGNAL, 0.85, _nothing, CARD, says="nothing is plugged into it"),
+    Injected("driver says it, pictures come", Fault.NO_SIGNAL, 2.1, _at_rate(RATE), CARD, says="it is unstable"),
+)
+
+
+def detect(injected: Injected, count: int, moments: random.Random) -> dict[str, object]:
+    """Inject a fault `count` times and return how long it took to be found."""
+    times, others = [], set[str]()
+    for _ in range(count):
+        at_s = moments.uniform(FIRST_S, LAST_S)
+        found = {fault: found_s for found_s, kind, fault in watch(injected, at_s) if kind == Kind.DEGRADED}
+        times.append(found.pop(injected.fault, at_s + 2 * LONGEST_S) - at_s)
+        others |= set(found)
+    worst = max(times)
+    return {
+        "median_s": round(statistics.median(times), 3),
+        "worst_s": round(worst, 3),
+        "promise_s": injected.promise_s,
+        "count": count,
+        "others_found": sorted(others),
+        "holds": 0 <= worst <= injected.promise_s and min(times) > -1 and not others,
+    }
+
+
+def watch(injected: Injected, at_s: float) -> list[tuple[float, str, str]]:
+    """Watch a source that has the fault from `at_s` on; return the lines as (seconds, kind, fault)."""
+    shots = itertools.chain(before(at_s, paced(live(), injected.rate, jitter_s=0.002)), injected.shots(at_s))
+    watched = Watched(
+        shots,
+        kind=injected.kind,
+        patience=Patience(3.0, 5.0, 20.0) if injected.kind is DeviceKind.CAMERA else None,
+        rate=injected.rate,
+        lost_s=at_s if injected.is_lost else None,
+        signal=lambda seconds: injected.says if seconds >= at_s else None,
+    )
+    with suppress(DeviceLost):
+        watched.run(at_s + LONGEST_S)
+    return watched.faults()
