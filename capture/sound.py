@@ -1,18 +1,16 @@
 """Microphones and the sound of capture cards, each read by a process of its own (capture/sound_child.py)."""
 
 import errno
-import os
-import re
 import time
-from pathlib import Path
 
 import av
 import numpy as np
 
+from capture.sound_failure import failure
 from capture.sound_process import SoundChild
-from capture.sound_wire import OVERFLOW, Answer, Failed, Header, InputName, Listing, ListRequest, Opened, Request
+from capture.sound_wire import OVERFLOW, PULSE, SERVER_PREFIX, Header, Opened, Request
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from config.errors import DeviceLost
 from devices import holders
 from devices.model import Device
 
@@ -20,27 +18,23 @@ _START_S = 10.0
 """How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
 _FIRST_WAIT_S = 0.1
 """How long one look for the first block may take."""
-_PLUGIN_INPUTS = {
-    "sysdefault", "lavrate", "samplerate", "speexrate", "speex", "upmix", "vdownmix", "jack", "oss", "a52", "dmix",
-    "dsnoop", "default", "spdif", "iec958", "hdmi", "front",
-    "surround21", "surround40", "surround41", "surround50", "surround51", "surround71",
-}  # fmt: skip
-"""Names that ALSA's plugins bring along, each another way to one of the cards."""
 
 
 class SoundSource:
     """The sound of one input: an AudioSource (capture/source.py).
 
-    `device` is a device of ours with an ALSA name, or the name PortAudio has for an input that is no device, such as
-    one of the user's ALSA configuration. `channels` is what is wanted, and after `open` what there is; `rate` is then
-    the hardware's own. `overflows` counts the times that samples were lost between the hardware and here.
+    `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
+    that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
+    what there is; `rate` is then the hardware's own. `overflows` counts the times that samples were lost between the
+    hardware and here.
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:
-        if isinstance(device, Device):
-            self.name, self._input = device.name, device.alsa or device.name
-        else:
-            self.name = self._input = device
+        name, identifier = (device.name, device.id) if isinstance(device, Device) else (device, device)
+        self.name = name
+        self._source = identifier.removeprefix(SERVER_PREFIX) if identifier.startswith(SERVER_PREFIX) else None
+        alsa = device.alsa if isinstance(device, Device) else None
+        self._input = identifier if self._source else alsa or name
         self.channels = channels
         self.rate = SAMPLE_RATE
         self.overflows = 0
@@ -59,14 +53,14 @@ class SoundSource:
 
         A session that began before its sound did would begin with a hole in it.
         """
-        child = SoundChild(Request(self._input, self.channels, SAMPLE_RATE))
+        child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
         try:
             answer = child.answer(_START_S)
         except DeviceLost as error:
             raise holders.refusal(errno.ETIMEDOUT, self.name, self._input) from error
         if not isinstance(answer, Opened):
             child.close()
-            raise _failure(self.name, self._input, answer)
+            raise failure(self.name, self._input, answer)
         self._child = child
         self.channels, self.rate = answer.channels, answer.rate
         if answer.rate != SAMPLE_RATE:
@@ -114,23 +108,6 @@ class SoundSource:
         self._child = None
 
 
-def list_sound_inputs(timeout_s: float = 5.0) -> list[InputName]:
-    """Return the inputs that PortAudio sees now, without the names that are only other ways to the same cards.
-
-    Those with `is_hardware` are sound cards, which devices/snapshot.py lists too; the others belong to a sound server
-    or to the user's ALSA configuration. An empty list if PortAudio is missing or does not answer in time.
-    """
-    child = SoundChild(ListRequest())
-    try:
-        answer = child.answer(timeout_s)
-    except DeviceLost:
-        return []
-    finally:
-        child.close()
-    inputs = answer.inputs if isinstance(answer, Listing) else []
-    return [entry for entry in inputs if entry.name not in _PLUGIN_INPUTS]
-
-
 class Resampler:
     """Turns another rate into SAMPLE_RATE."""
 
@@ -147,31 +124,3 @@ class Resampler:
         frame.pts = None
         converted = [part.to_ndarray().reshape(-1, self._channels) for part in self._resampler.resample(frame)]
         return np.concatenate(converted) if converted else samples[:0]
-
-
-def _failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
-    """Return why an input was not opened: PortAudio only ever says that something went wrong, the system says what."""
-    message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
-    node = _pcm_node(sound_input)
-    if node is not None:
-        if not Path(node).exists():
-            return DeviceNotFound(f"{name} ({sound_input}) is not plugged in any more", hint="Plug it in again.")
-        if not os.access(node, os.R_OK):
-            return holders.denied(name, node)
-        if holders.holders(node):
-            return holders.busy(name, node)
-    if isinstance(answer, Failed) and answer.missing:
-        return DeviceNotFound(f"there is no sound input {name} ({sound_input})", hint="See: liput devices")
-    return DeviceUnsupported(f"{name} ({sound_input}) cannot be recorded: {message}", hint="See: liput devices")
-
-
-def _pcm_node(sound_input: str) -> str | None:
-    """Return the node of an ALSA name of the form hw:CARD=ID,DEV=N; None for any other input."""
-    match = re.fullmatch(r"hw:CARD=([^,]+),DEV=(\d+)", sound_input)
-    if match is None:
-        return None
-    try:
-        number = Path("/proc/asound", match[1]).readlink().name.removeprefix("card")
-    except OSError:
-        return f"/dev/snd/{match[1]}"  # which is not there
-    return f"/dev/snd/pcmC{number}D{match[2]}c"

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from capture import sound_server
 from capture.sound_wire import (
     HEADER,
     OVERFLOW,
@@ -28,6 +29,7 @@ from capture.sound_wire import (
     ListRequest,
     Opened,
     Request,
+    ServerSource,
 )
 
 _NANOSECONDS = 1_000_000_000
@@ -37,6 +39,8 @@ _LATENCY_S = 0.1
 _MOST_WAITING = 5 * _BLOCKS_A_SECOND
 """Blocks kept while the parent does not read; then they are lost, and the next one says so."""
 _MOST_DELAY_S = 1.0
+_SOURCES_S = 2.0
+"""How long the sound server may take to tell its sources, once PortAudio has told its inputs."""
 
 _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
 _CARD = re.compile(r"^hw:CARD=([^,]+)(?:,DEV=(\d+))?$")
@@ -57,12 +61,21 @@ def main() -> None:
 
 
 def _serve(asked: Asked) -> None:
+    sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
+    if isinstance(asked, ListRequest):  # meanwhile: PortAudio takes longer
+        threading.Thread(target=lambda: sources.put(_sources()), name="sources", daemon=True).start()
+    elif asked.source is not None:
+        os.environ["PULSE_SOURCE"] = asked.source  # libpulse takes it for the ALSA plugin's default
     try:
         import sounddevice
     except (ImportError, OSError) as error:
         return _answer(Failed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
     if isinstance(asked, ListRequest):
-        return _answer(Listing(_inputs(sounddevice)))
+        inputs = _inputs(sounddevice)
+        try:
+            return _answer(Listing(inputs, sources.get(timeout=_SOURCES_S)))
+        except queue.Empty:
+            return _answer(Listing(inputs))
     return _capture(sounddevice, asked)
 
 
@@ -70,6 +83,12 @@ def _leave_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os._exit(0)
+
+
+def _leave_when_moved(source: str | None) -> None:
+    """End when the sound server puts another input in the place of ours: to the parent, ours is lost."""
+    if sound_server.has_moved(source):
+        os._exit(0)
 
 
 def _answer(answer: Answer) -> None:
@@ -88,6 +107,13 @@ def _inputs(sounddevice: Any) -> list[InputName]:
         for device in sounddevice.query_devices()
         if device["max_input_channels"] > 0
     ]
+
+
+def _sources() -> list[ServerSource]:
+    try:
+        return sound_server.server_sources()
+    except sound_server.NoServerError:
+        return []
 
 
 def _find(sounddevice: Any, name: str) -> int | None:
@@ -110,11 +136,19 @@ def _card_number(identifier: str) -> str:
 
 
 def _capture(sounddevice: Any, request: Request) -> None:
+    channels = request.channels
+    if request.source is not None:
+        source = next((source for source in _sources() if source.name == request.source), None)
+        if source is None:
+            return _answer(Failed(f"the sound server has no source {request.source}", missing=True))
+        channels = min(channels, source.channels)  # the server would make up the rest
     index = _find(sounddevice, request.name)
     if index is None:
+        if request.source is not None:
+            return _answer(Failed("PortAudio has no way to the sound server (Debian: libasound2-plugins)"))
         return _answer(Failed(f"PortAudio sees no input {request.name}", missing=True))
     device = sounddevice.query_devices(index)
-    channels = min(request.channels, device["max_input_channels"])
+    channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
     problem = ""
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
@@ -133,6 +167,8 @@ def _capture(sounddevice: Any, request: Request) -> None:
             problem = str(error)
             continue
         _answer(Opened(rate, channels))
+        if not _CARD.match(request.name):
+            threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()
         return _send(blocks)
     return _answer(Failed(problem))
 

@@ -12,16 +12,25 @@ import msgspec
 HEADER = struct.Struct("=QII")
 """CLOCK_MONOTONIC nanoseconds of the first sample, number of frames, flags."""
 
+PULSE = "pulse"
+"""PortAudio's name for ALSA's plugin for the sound server."""
+SERVER_PREFIX = "pulse:"
+"""The ids of a sound server's sources begin with it; the source's name follows. PulseAudio's and PipeWire's alike."""
+
 OVERFLOW = 1
 """Flag: samples were lost before the first of this block."""
 
 
 class Request(msgspec.Struct, tag="open"):
-    """Open the input `name` (an ALSA name of the form hw:CARD=ID,DEV=N, or PortAudio's name) at `rate` if it can."""
+    """Open the input `name` (an ALSA name of the form hw:CARD=ID,DEV=N, or PortAudio's name) at `rate` if it can.
+
+    With `source`, which is a source of the sound server, `name` is the input through which PortAudio gets at it.
+    """
 
     name: str
     channels: int
     rate: int
+    source: str | None = None
 
 
 class ListRequest(msgspec.Struct, tag="list"):
@@ -51,10 +60,26 @@ class InputName(msgspec.Struct, frozen=True):
     is_hardware: bool
 
 
+class ServerSource(msgspec.Struct, frozen=True):
+    """A source of the sound server (PulseAudio, or PipeWire in its place).
+
+    `alsa` is its name if it is a card of this computer: hw:CARD=ID,DEV=N. `of_sink` is what people call the sink whose
+    monitor it is: then it gives what this computer plays there.
+    """
+
+    name: str
+    description: str
+    channels: int
+    alsa: str | None = None
+    of_sink: str | None = None
+    is_default: bool = False
+
+
 class Listing(msgspec.Struct, tag="inputs"):
-    """All inputs."""
+    """All inputs, and all sources of the sound server that runs."""
 
     inputs: list[InputName]
+    sources: list[ServerSource] = []
 
 
 class Header(NamedTuple):

@@ -43,7 +43,7 @@ class WatchedAudio:
     ) -> None:
         self.name = source.name
         self.channels = source.channels
-        self._source = source
+        self.source = source
         self._silence_s = patience.silence_s
         self._mains_hz = mains_hz
         self._clock = clock
@@ -61,11 +61,11 @@ class WatchedAudio:
     def open(self) -> None:
         """Open the source and begin to watch; raises what it raises, and logs that."""
         try:
-            self._source.open()
+            self.source.open()
         except LiputError as error:
             self._refuse(error)
             raise
-        self.channels = self._source.channels
+        self.channels = self.source.channels
         self._refused = ""
         for fault in _FAULTS.values():
             self._tracker.clear(fault)
@@ -74,7 +74,7 @@ class WatchedAudio:
         )
         self._opened_ns = self._sampled_ns = self._clock.now_ns()
         self._blocks = 0
-        self._log(Kind.OPENED, **_facts(self._source))
+        self._log(Kind.OPENED, **_facts(self.source))
 
     def _refuse(self, error: LiputError) -> None:
         """Log why it was not opened; once, however often that is tried."""
@@ -90,18 +90,20 @@ class WatchedAudio:
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block, or None; raises what the source raises."""
         try:
-            block = self._source.read(timeout_s)
+            block = self.source.read(timeout_s)
         except DeviceLost as error:
-            self._tracker.find(Fault.LOST, error.message)
+            if self._watch is not None:  # else it was closed meanwhile
+                self._tracker.find(Fault.LOST, error.message)
             raise
-        if self._watch is not None:
+        watch = self._watch
+        if watch is not None:
             if block is None:
-                self._watch.tick()
+                watch.tick()
             else:
                 self._blocks += 1
-                self._watch.feed(block)
+                watch.feed(block)
             if self._clock.now_ns() - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
-                self._sample(self._watch)
+                self._sample(watch)
         return block
 
     def _sample(self, watch: AudioWatch) -> None:
@@ -109,11 +111,11 @@ class WatchedAudio:
         self._log(Kind.SAMPLE, level=Level.DEBUG, **watch.sample.take())
 
     def close(self) -> None:
-        """Close the source and log how it went."""
-        self._source.close()
-        if self._watch is None:
-            return
+        """Close the source and log how it went; idempotent. Faults stay as they were seen last."""
         watch, self._watch = self._watch, None
+        self.source.close()
+        if watch is None:
+            return
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
         self._log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **watch.sample.totals())
 

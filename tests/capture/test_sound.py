@@ -14,9 +14,10 @@ import numpy as np
 import psutil
 import pytest
 
-from capture.sound import Resampler, SoundSource, list_sound_inputs
+from capture.sound import Resampler, SoundSource
 from capture.sound_child import Recorder
 from capture.sound_inputs import find_sound_input, server_inputs
+from capture.sound_listing import list_sound_inputs
 from capture.sound_wire import OVERFLOW, Header
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceError, DeviceLost, DeviceNotFound
@@ -205,7 +206,7 @@ def test_another_rate_is_resampled() -> None:
 
 
 def test_the_servers_inputs_are_listed_and_found_by_name(microphone: PulseMicrophone) -> None:
-    assert INPUT in [entry.name for entry in list_sound_inputs()]
+    assert INPUT in [entry.name for entry in list_sound_inputs().inputs]
     (entry,) = (device for device in server_inputs() if device.name == INPUT)
     assert entry == Device(id=f"sound:{INPUT}", kind=DeviceKind.MICROPHONE, name=INPUT)
     for name in (INPUT, f"sound:{INPUT}", "ROOM"):

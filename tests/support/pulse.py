@@ -40,6 +40,8 @@ pcm.{INPUT} {{
 class PulseMicrophone:
     """The server; a context manager. `environment` is what its clients need."""
 
+    PACKAGES = "pulseaudio pulseaudio-utils"
+
     def __init__(self, folder: Path, *, rate: int = RATE) -> None:
         self._folder = folder
         self._rate = rate
@@ -51,23 +53,32 @@ class PulseMicrophone:
     def __enter__(self) -> Self:
         self._home.mkdir(exist_ok=True)
         (self._home / ".asoundrc").write_text(_ASOUNDRC)
-        self._server = subprocess.Popen(
-            [
-                "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no",
-                "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
-                "-L", f"module-null-sink sink_name={_SINK} rate={self._rate} channels=2",
-            ],
-            env=self.environment | {"XDG_RUNTIME_DIR": str(self._home)},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self._cleanup.callback(self._end, self._server)
         try:
+            self._server = self._start()
             self._wait_for(lambda: f"{_SINK}.monitor".encode() in self._pactl("list", "short", "sources").stdout)
             self._listen()
         except BaseException:
             self._cleanup.close()
             raise
         return self
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start what listens at the socket, with the sink whose monitor is the microphone."""
+        return self._run(
+            "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no",
+            "-L", f"module-native-protocol-unix auth-anonymous=1 socket={self._socket}",
+            "-L", f"module-null-sink sink_name={_SINK} rate={self._rate} channels=2",
+        )  # fmt: skip
+
+    def _run(self, *words: str) -> subprocess.Popen[bytes]:
+        """Run a program of the server's until the end of the context."""
+        process = subprocess.Popen(
+            words,
+            env=self.environment | {"XDG_RUNTIME_DIR": str(self._home)},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._cleanup.callback(self._end, process)
+        return process
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -110,6 +121,13 @@ class PulseMicrophone:
         """Take the microphone away; the server stays."""
         self._pactl("unload-module", "module-null-sink")
 
+    def control(self, *words: str) -> str:
+        """Have `pactl` do something, and return what it says: the number of a module that it loads."""
+        done = self._pactl(*words)
+        if done.returncode:
+            raise RuntimeError(f"pactl {' '.join(words)}: {done.stderr.decode()}")
+        return done.stdout.decode().strip()
+
     def kill(self) -> None:
         """Kill the server, as a crash does."""
         assert self._server is not None
@@ -120,11 +138,11 @@ class PulseMicrophone:
         return subprocess.run(["pactl", *words], env=self.environment, capture_output=True, check=False, timeout=10)
 
     def _wait_for(self, condition: Callable[[], bool]) -> None:
-        assert self._server is not None
         deadline = time.monotonic() + 20
         while not condition():
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("pulseaudio did not start; apt-get install pulseaudio pulseaudio-utils")
+            has_ended = self._server is not None and self._server.poll() is not None
+            if has_ended or time.monotonic() > deadline:
+                raise RuntimeError(f"the sound server did not start; apt-get install {self.PACKAGES}")
             time.sleep(0.05)
 
     def _listen(self) -> None:
