@@ -24,6 +24,7 @@ COMMANDS: Table = {
         "agent.commands.devices:devices_command",
         "List the cameras, capture cards and microphones plugged in; name them, set them up.",
     ),
+    "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
 }
 
@@ -31,6 +32,7 @@ EXAMPLES = """\b
 Examples:
   liput demo                                  see it work, without any hardware
   liput devices                               what is plugged in
+  liput health --since 2d                     what happened to it
   liput record --title "Rapat senat"          record until q or Ctrl-C
   liput record --title "Wisuda" --stream youtube --for 2h
   liput archive verify --all                  is everything still as it was recorded?

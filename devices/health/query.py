@@ -5,6 +5,7 @@ length of the log hardly matters. Whatever is not a whole line, such as the last
 skipped.
 """
 
+import contextlib
 import heapq
 import itertools
 import os
@@ -79,10 +80,16 @@ def read(folder: Path, wanted: Wanted, ends: Ends | None = None) -> Iterator[Hea
 
     `ends` (of `positions`) says how far to read. Raises StateError where the log cannot be read.
     """
-    files = [file for file in files_of(folder) if _may_hold(file, wanted)]
-    for _, group in itertools.groupby(files, key=lambda file: file.day):
-        streams = [_lines(file.path, wanted, None if ends is None else ends.get(file.path, 0)) for file in group]
+    for _, group in itertools.groupby(_files_for(folder, wanted), key=lambda file: file.day):
+        paths = [file.path for file in group]
+        streams = [_lines(path, wanted, None if ends is None else ends.get(path, 0)) for path in paths]
         yield from streams[0] if len(streams) == 1 else heapq.merge(*streams, key=lambda line: line.at)
+
+
+def raw_lines(folder: Path, wanted: Wanted) -> Iterator[bytes]:
+    """Yield everything that was written about the time wanted, as it stands in the files; raises StateError."""
+    for file in _files_for(folder, wanted):
+        yield from _pieces(file.path, wanted, None)
 
 
 def positions(folder: Path) -> dict[Path, int]:
@@ -106,6 +113,10 @@ def files_of(folder: Path) -> list[LogFile]:
         raise StateError(f"the health log {folder} cannot be read: {error.strerror}") from error
 
 
+def _files_for(folder: Path, wanted: Wanted) -> list[LogFile]:
+    return [file for file in files_of(folder) if _may_hold(file, wanted)]
+
+
 def _may_hold(file: LogFile, wanted: Wanted) -> bool:
     """Return whether a file of that local day, in whatever time zone, may hold lines of the time wanted."""
     return (wanted.since is None or file.day >= wanted.since.astimezone(UTC).date() - _DAY) and (
@@ -114,29 +125,30 @@ def _may_hold(file: LogFile, wanted: Wanted) -> bool:
 
 
 def _lines(path: Path, wanted: Wanted, end: int | None) -> Iterator[HealthLine]:
+    for raw in _pieces(path, wanted, end):
+        if (line := wanted.line(raw)) is not None:
+            yield line
+
+
+def _pieces(path: Path, wanted: Wanted, end: int | None) -> Iterator[bytes]:
+    """Yield the lines of a file up to the byte `end` (None: all) that are of the time wanted, and some around them."""
     try:
         with path.open("rb") as file:
-            stop = _end_of(file) if end is None else end
-            start = 0
+            start, stop = 0, _end_of(file) if end is None else end
             if wanted.since is not None:
-                start, _ = _between(file, 0, stop, wanted.since - SLACK)
+                start, _ = _between(file, start, stop, wanted.since - SLACK)
             if wanted.until is not None:
                 _, stop = _between(file, start, stop, wanted.until + SLACK)
             file.seek(start)
-            yield from _decoded(file, start, stop, wanted)
+            for raw in file:
+                start += len(raw)
+                if start > stop or not raw.endswith(b"\n"):
+                    return
+                yield raw
     except FileNotFoundError:  # deleted meanwhile, being too old
         return
     except OSError as error:
         raise StateError(f"the health log {path} cannot be read: {error.strerror}") from error
-
-
-def _decoded(file: BinaryIO, at: int, stop: int, wanted: Wanted) -> Iterator[HealthLine]:
-    for raw in file:
-        at += len(raw)
-        if at > stop or not raw.endswith(b"\n"):
-            return
-        if (line := wanted.line(raw)) is not None:
-            yield line
 
 
 def _end_of(file: BinaryIO) -> int:
@@ -179,3 +191,19 @@ def _whole_size(path: Path) -> int:
     except OSError:
         return 0
     return size - (len(tail) - 1 - tail.rfind(b"\n"))
+
+
+def last_time(folder: Path) -> datetime | None:
+    """Return when the last line of the newest file was written, None where the log is empty; raises StateError."""
+    for file in reversed(files_of(folder)):
+        lines = _last_lines(file.path)
+        if at := max(filter(None, map(time_of, lines)), default=None):
+            return at
+    return None
+
+
+def _last_lines(path: Path) -> list[bytes]:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, _end_of(file) - _TAIL))
+        return file.read(_TAIL).split(b"\n")
+    return []

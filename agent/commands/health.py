@@ -1,0 +1,198 @@
+"""`liput health`: what happened to the devices and to this PC, from the health log."""
+
+import contextlib
+import itertools
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.moments import beginning, ending
+from config.errors import DeviceNotFound, StateError
+from devices.clock import SystemClock
+from devices.health.follow import follow
+from devices.health.line import HealthLine, Level
+from devices.health.log import log_folder
+from devices.health.named import devices_in, meant_by
+from devices.health.query import Ends, Wanted, last_time, positions, read
+
+EMPTY = (
+    "The health log is empty: it is written while `liput record` or `liput devices --watch` runs, "
+    "so start one of them and look again."
+)
+_SINCE = timedelta(days=1)
+_SUMMARY_SINCE = timedelta(days=7)
+_EXPORT_SINCE = timedelta(days=30)
+_LINES_AT_ONCE = 500
+
+since_help = 'From when on: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
+
+
+@click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
+@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("1d"))
+@click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
+@click.option("--device", "word", metavar="DEVICE", help="Only this one: its id, role, port, or a part of its name.")
+@click.option(
+    "--level",
+    type=click.Choice([str(level) for level in Level]),
+    default=str(Level.INFO),
+    show_default=True,
+    help="The least serious lines to show; debug: also what comes once a minute.",
+)
+@click.option("--follow", "-f", "following", is_flag=True, help="Go on with new lines, until Ctrl-C.")
+@json_option
+@click.pass_context
+def health_command(
+    ctx: click.Context,
+    since: datetime | None,
+    until: datetime | None,
+    word: str | None,
+    level: str,
+    *,
+    following: bool,
+    as_json: bool,
+) -> None:
+    """Show what happened to the cameras, capture cards, microphones and this PC.
+
+    DEVICE is an id, a serial number, a role, a port, or a part of an id or a name; it need not be plugged in.
+    """
+    if ctx.invoked_subcommand is not None:
+        _refuse_options(ctx)
+        return
+    if following and until is not None:
+        raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
+    folder = log_folder()
+    span = Wanted(since=since or _ago(_SINCE), until=until)
+    devices = None if word is None else _devices(word, folder, span, may_come=following)
+    wanted = Wanted(since=span.since, until=span.until, devices=devices, level=Level(level))
+    ends = positions(folder)
+    shown = _print(read(folder, wanted, ends), as_json=as_json, at_once=False)
+    if following:
+        _follow(folder, wanted, ends, as_json=as_json)
+    elif not shown:
+        click.echo(_nothing(folder, span, devices, level), err=as_json)
+
+
+@health_command.command()
+@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("7d"))
+@click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
+@json_option
+def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+    """Sum up each device: uptime, unplugs, faults, worst rate."""
+    from agent.health_text import summary_text
+    from devices.health.summary import summarise
+
+    folder = log_folder()
+    span = Wanted(since=since or _ago(_SUMMARY_SINCE), until=until)
+    summaries = summarise(read(folder, span))
+    for number, one in enumerate(summaries):
+        if as_json:
+            click.echo(msgspec.json.encode(one))
+        else:
+            click.echo("\n" * (number > 0) + "\n".join(summary_text(one)))
+    if not summaries:
+        click.echo(_nothing(folder, span, None, Level.DEBUG), err=as_json)
+
+
+@health_command.command()
+@click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
+@click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("30d"))
+@click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
+@click.pass_context
+def export(ctx: click.Context, file: Path, since: datetime | None, *, force: bool) -> None:
+    """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
+    from agent.health_export import export_health
+
+    notes = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=ctx.find_object(Path), replace=force)
+    click.echo(file)
+    for note in notes:
+        click.echo(f"liput: not in it: {note}", err=True)
+
+
+def _ago(span: timedelta) -> datetime:
+    return datetime.now().astimezone() - span
+
+
+def _refuse_options(ctx: click.Context) -> None:
+    """Refuse options that stand before a subcommand: they would do nothing there."""
+    for name in ctx.params:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"Options go behind it: liput health {ctx.invoked_subcommand} --since 7d", ctx)
+
+
+def _devices(word: str, folder: Path, span: Wanted, *, may_come: bool) -> frozenset[str]:
+    """Return the ids that `word` stands for; raises DeviceNotFound, with what there is.
+
+    Where the device `may_come` yet, an id that the log does not know stands for itself.
+    """
+    names = devices_in(folder, span)
+    devices = meant_by(word, names, _roles())
+    if devices:
+        return devices
+    if not names or (may_come and ":" in word):
+        return frozenset({word})
+    known = ", ".join(f"{name} ({device})" if name else device for device, name in sorted(names.items()))
+    raise DeviceNotFound(
+        f'the health log says nothing about "{word}" since {span.since:%Y-%m-%d %H:%M}',
+        hint=f"it knows {known}; --since looks further back",
+    )
+
+
+def _roles() -> dict[str, str]:
+    """Return the id of the device that each role belongs to; none where they cannot be read."""
+    from devices.roles import roles_store
+
+    with contextlib.suppress(StateError):
+        return {role: binding.id for role, binding in roles_store().read().items()}
+    return {}
+
+
+def _print(lines: Iterator[HealthLine], *, as_json: bool, at_once: bool) -> bool:
+    """Print lines as they come; return whether there were any. `at_once`: each is to be seen at once."""
+    text = _line_printer(as_json=as_json)
+    any_shown = False
+    for some in itertools.batched(lines, 1 if at_once else _LINES_AT_ONCE):
+        any_shown = True
+        sys.stdout.write("".join(map(text, some)))
+        if at_once:
+            sys.stdout.flush()
+    sys.stdout.flush()
+    return any_shown
+
+
+def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
+    if as_json:
+        encode = msgspec.json.Encoder().encode
+        return lambda line: f"{encode(line).decode()}\n"
+    from agent.health_text import LineText
+
+    text = LineText(colours=sys.stdout.isatty())
+    return lambda line: f"{text(line)}\n"
+
+
+def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
+    """Print new lines until Ctrl-C, which is how this is meant to end."""
+    stop = threading.Event()
+    try:
+        _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
+    except KeyboardInterrupt:
+        stop.set()
+
+
+def _nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:
+    """Return why there is nothing to show, and what to do."""
+    last = last_time(folder)
+    if last is None:
+        return EMPTY
+    since, local = span.since, last.astimezone()
+    if since is not None and last < since:
+        when = f"{since:%Y-%m-%d %H:%M}: the last line is of {local:%Y-%m-%d %H:%M}"
+        return f"Nothing since {when}; --since looks further back."
+    of = f" about {', '.join(sorted(devices))}" if devices else ""
+    more = "" if level == Level.DEBUG else f" at level {level} or above; --level debug shows more"
+    return f"Nothing{of} in that time{more}."

@@ -1,0 +1,247 @@
+"""One file for IT with everything that tells how the devices of this PC are: `liput health export`.
+
+    README.txt            what is in it, and what could not be put into it
+    health.jsonl          the health log, as `liput health --json --level debug` prints it
+    summary.jsonl         the same in figures, as `liput health summary --json`
+    devices.json          what is plugged in now, as `liput devices --json`
+    versions.json         Liput, Python, kernel, libraries, distribution
+    settings.json         the settings in force
+    kernel.log            what the kernel has said lately
+    state/*.json          roles of devices, presets of their controls, devices seen
+
+Neither the file of keys nor any key is in it: all text goes through agent/redact.py.
+"""
+
+import contextlib
+import errno
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from agent.redact import Redactor, redactor_for
+from config.errors import LiputError, StorageUnwritable, UsageError
+from config.schema import Settings
+from config.settings import load_settings
+from config.state import state_folder
+from devices.health.log import log_folder
+from devices.health.query import Wanted, positions, read
+from devices.health.summary import summarise
+
+STATE_FILES = ("roles.json", "presets.json", "devices.json")
+_DEVICES_TIMEOUT_S = 30.0
+_KERNEL_TIMEOUT_S = 10.0
+_KERNEL_LINES = 5_000
+_LONGEST_STATE = 4_000_000
+_KERNEL_COMMANDS = (
+    ("dmesg", "--time-format", "iso"),
+    ("journalctl", "--dmesg", "--no-pager", "--quiet", f"--lines={_KERNEL_LINES}", "--output=short-iso"),
+)
+
+
+def export_health(
+    file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False
+) -> list[str]:
+    """Write the export of the time from `since` on to `file`; return what could not be put into it, a sentence each.
+
+    It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced,
+    StorageUnwritable where it cannot be written, StateError where the log cannot be read.
+    """
+    if file.exists() and not replace:
+        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
+    new = file.with_name(f".{file.name}.{os.getpid()}.new")
+    try:
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(fd, "w+b") as raw:
+                with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+                    notes = _Export(archive, settings_file).fill(since)
+                raw.flush()
+                os.fsync(raw.fileno())
+            _put_in_place(new, file, replace=replace)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageUnwritable(f"{file} cannot be written: {error.strerror or error}") from error
+    return notes
+
+
+def _put_in_place(new: Path, file: Path, *, replace: bool) -> None:
+    """Give `new` its name; without `replace`, never the name of another file."""
+    if not replace:
+        try:
+            file.hardlink_to(new)
+        except FileExistsError:
+            raise UsageError(f"{file} is there already", hint="say --force to replace it") from None
+        except OSError as error:
+            # File systems of USB sticks know no second names.
+            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
+                raise
+        else:
+            return
+    new.replace(file)
+
+
+class _Export:
+    """Puts one thing after the other into `archive`; what cannot be had becomes a note."""
+
+    def __init__(self, archive: zipfile.ZipFile, settings_file: Path | None) -> None:
+        self._archive = archive
+        self._notes: list[str] = []
+        try:
+            self._settings = load_settings(settings_file)
+        except LiputError as error:
+            self._notes.append(f"the settings: {error.message}")
+            self._settings = Settings()
+        self._redact: Redactor = redactor_for(self._settings)
+
+    def fill(self, since: datetime) -> list[str]:
+        """Put everything in; return the notes."""
+        self._log(since)
+        self._devices()
+        self._put("versions.json", _json(versions()))
+        if not self._notes_about("the settings"):
+            plain = msgspec.structs.replace(self._settings, lines={})
+            self._put("settings.json", _json(msgspec.to_builtins(plain, enc_hook=str)))
+        self._kernel()
+        self._state()
+        self._notes = [self._redact(note) for note in self._notes]
+        self._put("README.txt", _readme(since, self._notes))
+        return self._notes
+
+    def _put(self, name: str, text: str) -> None:
+        self._archive.writestr(name, self._redact(text))
+
+    def _notes_about(self, what: str) -> bool:
+        return any(note.startswith(what) for note in self._notes)
+
+    def _log(self, since: datetime) -> None:
+        folder, wanted = log_folder(), Wanted(since=since)
+        ends = positions(folder)
+        encode = msgspec.json.Encoder().encode
+        info = zipfile.ZipInfo("health.jsonl", datetime.now().timetuple()[:6])
+        info.compress_type = zipfile.ZIP_DEFLATED
+        with self._archive.open(info, "w") as member:
+            for line in read(folder, wanted, ends):
+                member.write(self._redact(encode(line).decode()).encode() + b"\n")
+        summaries = summarise(read(folder, wanted, ends))
+        self._put("summary.jsonl", "".join(f"{encode(one).decode()}\n" for one in summaries))
+
+    def _devices(self) -> None:
+        # A process of its own: a device that hangs must not keep the report of it from being written.
+        command = (sys.executable, "-P", "-m", "agent.cli", "devices", "--json")
+        output, problem = _output(command, _DEVICES_TIMEOUT_S)
+        if problem:
+            self._notes.append(f"the devices that are plugged in: {problem}")
+        else:
+            self._put("devices.json", output)
+
+    def _kernel(self) -> None:
+        problems = []
+        for command in _KERNEL_COMMANDS:
+            output, problem = _output(command, _KERNEL_TIMEOUT_S)
+            if output and not problem:
+                self._put("kernel.log", "\n".join(output.splitlines()[-_KERNEL_LINES:]) + "\n")
+                return
+            problems.append(problem or f"{command[0]}: it says nothing")
+        self._notes.append(f"what the kernel has said: {'; '.join(problems)}")
+
+    def _state(self) -> None:
+        for name in STATE_FILES:
+            path = state_folder() / name
+            try:
+                if path.stat().st_size > _LONGEST_STATE:
+                    self._notes.append(f"{path}: it is too long to be one of Liput's")
+                else:
+                    self._put(f"state/{name}", path.read_text(errors="replace"))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                self._notes.append(f"{path}: {error.strerror}")
+
+
+def _output(command: tuple[str, ...], timeout_s: float) -> tuple[str, str]:
+    """Run a command; return what it printed, and what went wrong."""
+    if shutil.which(command[0]) is None:
+        return "", f"there is no {command[0]}"
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
+            timeout=timeout_s, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "", f"no answer within {timeout_s:.0f} s"
+    except OSError as error:
+        return "", f"{command[0]}: {error.strerror}"
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        return done.stdout, said[0] if said else f"{command[0]} ended with status {done.returncode}"
+    return done.stdout, ""
+
+
+def versions() -> dict[str, object]:
+    """Return the versions of everything that may matter, by name."""
+    system = os.uname()
+    distribution: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        distribution = platform.freedesktop_os_release()
+    return {
+        "made_at": datetime.now().astimezone().isoformat(),
+        "liput": _version("liput"),
+        "python": platform.python_version(),
+        "kernel": f"{system.sysname} {system.release} {system.version}",
+        "machine": system.machine,
+        "libraries": dict(_libraries()),
+        "libav": _libav(),
+        "os_release": distribution,
+    }
+
+
+def _libraries() -> Iterator[tuple[str, str]]:
+    """Yield the libraries that Liput requires, each with the version that is installed."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for requirement in metadata.requires("liput") or ():
+            if match := re.match(r"[A-Za-z0-9._-]+", requirement):
+                yield match[0], _version(match[0])
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _libav() -> dict[str, str]:
+    try:
+        import av
+    except ImportError as error:
+        return {"problem": str(error)}
+    return {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
+
+
+def _json(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
+
+
+def _readme(since: datetime, notes: list[str]) -> str:
+    contents = (__doc__ or "").partition("\n\n")[2].partition("\n\nNeither")[0]
+    lines = [
+        f"What Liput knows of the devices of this PC, from {since.isoformat(' ', 'minutes')} on.",
+        "",
+        contents,
+        "",
+        "No key and no password is in it.",
+    ]
+    if notes:
+        lines += ["", "What could not be put into it:", *(f"  {note}" for note in notes)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,117 @@
+"""Lines of the health log, and summaries of them, as people read them."""
+
+from collections.abc import Iterator, Mapping
+
+import click
+
+from config.quantities import format_duration
+from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.summary import DeviceSummary
+from recorder.archive.names import one_line
+
+THIS_PC = "this PC"
+_COLOURS: Mapping[Level, str] = {Level.WARN: "yellow", Level.ERROR: "red"}
+_NARROWEST, _WIDEST = 24, 56
+_MOST_DETAILS = 12
+_ADVICE = ("advice", "hint")
+_NOT_SHOWN = frozenset({"fault", "state", "after_s", "lasted_s", "pid", *_ADVICE})
+_A_MINUTE_S = 60
+
+
+class LineText:
+    """Turns lines into text, one each, what happened in one column; `colours` are for a terminal."""
+
+    def __init__(self, *, colours: bool) -> None:
+        self._colours = colours
+        self._width = _NARROWEST
+
+    def __call__(self, line: HealthLine) -> str:
+        """Return when, how serious, which device, what."""
+        time = f"{line.at.astimezone():%Y-%m-%d %H:%M:%S}"
+        who = device_text(line.device, line.name)
+        # As wide as the widest so far, so that the columns stay where they are once every device was named.
+        self._width = min(max(self._width, len(who)), _WIDEST)
+        level, who, what = f"{line.level:<5}", f"{who:<{self._width}}", what_happened(line)
+        if self._colours:
+            return self._coloured(line.level, time, level, who, what)
+        return f"{time}  {level}  {who}  {what}"
+
+    def _coloured(self, severity: Level, time: str, level: str, who: str, what: str) -> str:
+        if severity is Level.DEBUG:
+            return click.style(f"{time}  {level}  {who}  {what}", dim=True)
+        colour = _COLOURS.get(severity)
+        level = click.style(level, fg=colour, bold=True) if colour else level
+        return f"{click.style(time, dim=True)}  {level}  {click.style(who, bold=True)}  {click.style(what, fg=colour)}"
+
+
+def device_text(device: str, name: str) -> str:
+    """Return what a device is called, and its id, which tells it from others of its make."""
+    if device == PC:
+        return THIS_PC
+    return one_line(f"{name} [{device}]" if name and name != device else device)
+
+
+def what_happened(line: HealthLine) -> str:
+    """Return in one sentence what a line tells."""
+    reason = line.reason or _details(line.detail)
+    match line.kind:
+        case Kind.DEGRADED:
+            head = str(line.detail.get("fault") or line.kind)
+        case Kind.RECOVERED:
+            head, reason = f"recovered from {line.detail.get('fault') or 'a fault'}", _lasted(line)
+        case _:
+            head = line.kind.replace("-", " ")
+    advice = next((f" ({line.detail[name]})" for name in _ADVICE if line.detail.get(name)), "")
+    return one_line(f"{head}: {reason}{advice}" if reason else f"{head}{advice}")
+
+
+def _lasted(line: HealthLine) -> str:
+    lasted_s = line.detail.get("lasted_s")
+    return f"it lasted {length_text(lasted_s)}" if isinstance(lasted_s, int | float) else ""
+
+
+def _details(detail: Mapping[str, object]) -> str:
+    shown = [(name, value) for name, value in detail.items() if name not in _NOT_SHOWN and value is not None]
+    return ", ".join(f"{name} {_value(value)}" for name, value in shown[:_MOST_DETAILS])
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return "/".join(map(_value, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def length_text(seconds: float) -> str:
+    """Return a length of time as exactly as anybody wants to know it: "2.5s", "1h12m"."""
+    if seconds < _A_MINUTE_S:
+        return f"{seconds:.1f}s"
+    whole = round(seconds) if seconds < _A_MINUTE_S**2 else round(seconds / _A_MINUTE_S) * _A_MINUTE_S
+    return format_duration(whole)
+
+
+def summary_text(summary: DeviceSummary) -> Iterator[str]:
+    """Yield a summary, line by line; the first names the device."""
+    yield device_text(summary.device, summary.name)
+    first, last = summary.first_seen.astimezone(), summary.last_seen.astimezone()
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    yield f"  seen      {first:%Y-%m-%d %H:%M} to {until}"
+    if summary.uptime_s:
+        yield f"  uptime    {length_text(summary.uptime_s)}"
+    if summary.unplugs:
+        yield f"  unplugged {_times(summary.unplugs)}"
+    for number, (fault, total) in enumerate(sorted(summary.faults.items(), key=lambda item: -item[1].total_s)):
+        label = "faults" if number == 0 else ""
+        yield f"  {label:<9} {one_line(fault)}: {_times(total.count)}, {length_text(total.total_s)} in all"
+    if not summary.faults:
+        yield "  faults    none"
+    if summary.worst_fps is not None:
+        yield f"  at worst  {summary.worst_fps:.2f} pictures a second"
+    if summary.quietest_dbfs is not None and summary.loudest_dbfs is not None:
+        quietest, loudest = f"{summary.quietest_dbfs:.1f} dBFS", f"{summary.loudest_dbfs:.1f} dBFS"
+        yield f"  sound     the quietest minute at {quietest}, peaks up to {loudest}"
+    if summary.kernel_messages:
+        yield f"  kernel    {summary.kernel_messages} message{'s' * (summary.kernel_messages != 1)}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

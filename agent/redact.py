@@ -1,0 +1,54 @@
+"""Taking secrets out of text that leaves this PC: keys that are known, and whatever looks like a password."""
+
+import contextlib
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from config.errors import SecretError
+from config.schema import Settings
+from config.secrets import Secret, read_keys
+
+HIDDEN = "(hidden)"
+
+_PATTERNS = (
+    # Who logs in: rtsp://user:pass@host. As far as the last @ before the path: a password may hold one.
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
+    # What follows host and application of a stream's address is its key.
+    (re.compile(r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE), rf"\1/{HIDDEN}"),
+    # passphrase=..., "token": "...", Authorization: Bearer ...
+    (
+        re.compile(
+            r"\b((?:pass(?:phrase|word|wd)?|secret|token|api[_-]?key|stream[_-]?key|streamid|key)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
+            r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but a number of JSON's
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.~=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+)
+
+
+class Redactor:
+    """Takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        self._secrets = list(secrets)
+        # A key with a quote or a backslash in it looks different within JSON.
+        self._secrets += [Secret(msgspec.json.encode(secret.reveal())[1:-1].decode()) for secret in self._secrets]
+
+    def __call__(self, text: str) -> str:
+        """Return `text` without what is secret in it."""
+        for secret in self._secrets:
+            text = secret.redact(text)
+        for pattern, instead in _PATTERNS:
+            text = pattern.sub(instead, text)
+        return text
+
+
+def redactor_for(settings: Settings) -> Redactor:
+    """Return one that knows the keys of `settings`, where they can be read."""
+    with contextlib.suppress(SecretError):
+        return Redactor(read_keys(settings).values())
+    return Redactor()

@@ -1,0 +1,403 @@
+"""`liput health` as people and scripts use it."""
+
+import json
+import os
+import pty
+import signal
+import stat
+import subprocess
+import zipfile
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.health_export import export_health
+from agent.health_text import LineText, what_happened
+from config.errors import UsageError
+from devices.clock import SystemClock
+from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.log import HealthLog
+from tests.support import command
+from tests.support.command import LIPUT, environment, running
+
+CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
+NOW = datetime.now().astimezone()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def env(state: Path) -> dict[str, str]:
+    return {"LIPUT_STATE": str(state)}
+
+
+def write(state: Path, *lines: HealthLine) -> None:
+    (state / "health").mkdir(parents=True, exist_ok=True)
+    for line in lines:
+        with (state / "health" / f"{line.at:%Y-%m-%d}.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(line) + b"\n")
+
+
+def ago(
+    span: timedelta,
+    kind: str,
+    reason: str = "",
+    *,
+    device: str = CAMERA,
+    name: str = "Rig Webcam",
+    level: Level = Level.INFO,
+    **detail: object,
+) -> HealthLine:
+    return HealthLine(at=NOW - span, device=device, name=name, level=level, kind=kind, reason=reason, detail=detail)
+
+
+HOUR = timedelta(hours=1)
+LINES = (
+    ago(100 * HOUR, Kind.UNPLUGGED, "long ago", level=Level.WARN),
+    ago(5 * HOUR, Kind.PLUGGED, "plugged into port 1-2", device=STICK, name="MS2109 HDMI capture stick"),
+    ago(4 * HOUR, Kind.SAMPLE, level=Level.DEBUG, fps=29.97, rms_dbfs=[-20.0, -21.5]),
+    ago(3 * HOUR, Kind.DEGRADED, "it gives nothing", level=Level.ERROR, fault="no-data", after_s=0.7),
+    ago(2 * HOUR, Kind.RECOVERED, "it gives nothing", fault="no-data", lasted_s=3600.0),
+    ago(1 * HOUR, Kind.KERNEL, "usb 1-2: reset", device=STICK, name="", level=Level.WARN, advice="Try another cable."),
+    ago(HOUR / 2, Kind.WATCH_STARTED, device=PC, name=""),
+)
+
+
+@pytest.fixture
+def log(state: Path) -> Path:
+    write(state, *LINES)
+    return state
+
+
+def health(tmp_path: Path, env: dict[str, str], *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return command.liput(tmp_path, "health", *arguments, more=env)
+
+
+def kinds(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    assert (done.returncode, done.stderr) == (0, "")
+    return [str(line["kind"]) for line in command.lines(done.stdout)]
+
+
+def test_json_is_one_line_of_the_log_a_line(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    done = health(tmp_path, env, "--json", "--level", "error")
+    (line,) = command.lines(done.stdout)
+    assert line == {
+        "type": "health",
+        "at": (NOW - 3 * HOUR).isoformat().replace("+00:00", "Z"),
+        "device": CAMERA,
+        "name": "Rig Webcam",
+        "level": "error",
+        "kind": "degraded",
+        "reason": "it gives nothing",
+        "detail": {"fault": "no-data", "after_s": 0.7},
+    }
+
+
+def test_what_is_shown_is_chosen_by_time_device_and_level(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    day = ["plugged", "degraded", "recovered", "kernel", "watch-started"]
+    assert kinds(health(tmp_path, env, "--json")) == day
+    assert kinds(health(tmp_path, env, "--json", "--since", "1w")) == ["unplugged", *day]
+    assert kinds(health(tmp_path, env, "--json", "--since", "150m", "--until", "50m")) == ["recovered", "kernel"]
+    assert kinds(health(tmp_path, env, "--json", "--level", "debug", "--device", CAMERA)) == [
+        "sample",
+        "degraded",
+        "recovered",
+    ]
+    assert kinds(health(tmp_path, env, "--json", "--level", "warn")) == ["degraded", "kernel"]
+
+
+@pytest.mark.parametrize("word", ["534D:2109@1-2", "capture stick", "1-2", "534d", "slides"])
+def test_a_device_is_found_by_what_people_call_it(tmp_path: Path, env: dict[str, str], log: Path, word: str) -> None:
+    binding = {"id": STICK, "name": "Stick", "kind": "capture-card", "at": NOW.isoformat()}
+    (log / "roles.json").write_text(json.dumps({"slides": binding}))
+    assert kinds(health(tmp_path, env, "--json", "--device", word)) == ["plugged", "kernel"]
+
+
+def test_a_device_that_the_log_does_not_know_is_one_line_of_advice(
+    tmp_path: Path, env: dict[str, str], log: Path
+) -> None:
+    done = health(tmp_path, env, "--device", "beamer")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert 'liput: the health log says nothing about "beamer" since ' in done.stderr
+    assert f"it knows Rig Webcam ({CAMERA}), MS2109 HDMI capture stick ({STICK}), pc" in done.stderr
+
+
+def test_for_people_a_line_says_when_how_serious_who_and_what(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    done = health(tmp_path, env, "--level", "debug")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    width = len(f"MS2109 HDMI capture stick [{STICK}]")
+    assert lines == [
+        f"{line.at:%Y-%m-%d %H:%M:%S}  {line.level:<5}  {who:<{width}}  {what}"
+        for line, who, what in zip(
+            LINES[1:],
+            [f"MS2109 HDMI capture stick [{STICK}]", *[f"Rig Webcam [{CAMERA}]"] * 3, STICK, "this PC"],
+            [
+                "plugged: plugged into port 1-2",
+                "sample: fps 29.97, rms_dbfs -20/-21.5",
+                "no-data: it gives nothing",
+                "recovered from no-data: it lasted 1h",
+                "kernel: usb 1-2: reset (Try another cable.)",
+                "watch started",
+            ],
+            strict=True,
+        )
+    ]
+
+
+def test_colours_are_for_terminals_and_devices_cannot_make_their_own(
+    tmp_path: Path, env: dict[str, str], state: Path
+) -> None:
+    write(state, ago(HOUR, Kind.KERNEL, "bad\x1b[31m\nname", name="Evil\x1b]0;x\x07", level=Level.ERROR))
+    plain = health(tmp_path, env).stdout
+    assert "\x1b" not in plain
+    assert len(plain.splitlines()) == 1
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*LIPUT, "health"], env=environment(tmp_path, env), cwd=tmp_path, stdout=theirs, stderr=theirs, check=False
+    )
+    os.close(theirs)
+    screen = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert done.returncode == 0
+    assert "\x1b[31m\x1b[1merror" in screen
+    assert "\x1b]0;" not in screen
+    assert "bad\x1b[31m" not in screen
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_empty_log_says_what_to_do(tmp_path: Path, env: dict[str, str], *, as_json: bool) -> None:
+    for words in ([], ["summary"]):
+        done = health(tmp_path, env, *words, *["--json"] * as_json)
+        said, other = (done.stderr, done.stdout) if as_json else (done.stdout, done.stderr)
+        assert (done.returncode, other) == (0, "")
+        assert said.startswith("The health log is empty: it is written while `liput record` ")
+        assert said.count("\n") == 1
+    assert health(tmp_path, env, "--device", "x").returncode == 0
+
+
+def test_a_quiet_time_says_where_to_look(tmp_path: Path, env: dict[str, str], state: Path) -> None:
+    write(state, LINES[0])
+    last = f"the last line is of {LINES[0].at:%Y-%m-%d %H:%M}; --since looks further back."
+    assert last in health(tmp_path, env).stdout
+    write(state, LINES[2])
+    assert "at level info or above; --level debug shows more" in health(tmp_path, env).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--since", "soon"], "'soon' must be how long ago"),
+        (["--until", "2026-02-30"], "'2026-02-30' must be how long ago"),
+        (["--follow", "--until", "1h"], "--follow has no end"),
+        (["--level", "bad"], "'bad' is not one of 'debug', 'info', 'warn', 'error'"),
+        (["--level", "warn", "summary"], "Options go behind it: liput health summary --since 7d"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, env: dict[str, str], arguments: list[str], said: str) -> None:
+    done = health(tmp_path, env, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_following_prints_what_was_and_what_comes_until_ctrl_c(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    arguments = ("health", "--follow", "--json", "--level", "warn")
+    with running(tmp_path, *arguments, more=env) as following, HealthLog(
+        log / "health", clock=SystemClock(), journal=None
+    ) as health_log:  # fmt: skip
+        assert following.until("health", kind="kernel")["device"] == STICK
+        health_log(CAMERA, Kind.PLUGGED)
+        health_log(CAMERA, Kind.DEGRADED, "black", level=Level.WARN, fault="black")
+        assert following.until("health", reason="black")["detail"] == {"fault": "black", "pid": os.getpid()}
+        following.signal(signal.SIGINT)
+        assert following.wait() == 0
+        assert following.errors() == ""
+    assert [line["kind"] for line in following.seen] == ["degraded", "kernel", "degraded"]
+
+
+def test_a_reader_that_has_enough_is_no_trouble(tmp_path: Path, env: dict[str, str], state: Path) -> None:
+    write(state, *[ago(timedelta(seconds=20_000 - n), Kind.PLUGGED, "x" * 200) for n in range(3000)])
+    with subprocess.Popen(
+        [*LIPUT, "health"], env=environment(tmp_path, env), cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stderr
+        assert "xxx" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_a_long_log_is_not_held_in_memory(tmp_path: Path, env: dict[str, str], state: Path) -> None:
+    (state / "health").mkdir(parents=True)
+    line = msgspec.json.encode(ago(HOUR, Kind.SAMPLE, "x" * 500)) + b"\n"
+    (state / "health" / f"{NOW - HOUR:%Y-%m-%d}.jsonl").write_bytes(line * 100_000)  # 70 MB
+    code = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    done = command.run_python(tmp_path, code, *LIPUT, "health", "--json", more=env)
+    status, kilobytes = map(int, done.stdout.split())
+    assert status == 0
+    assert kilobytes < 60_000
+
+
+# Summaries
+
+
+def test_the_summary_is_in_figures(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    done = health(tmp_path, env, "summary", "--json")
+    assert done.returncode == 0
+    by_device = {line["device"]: line for line in command.lines(done.stdout)}
+    assert list(by_device) == [STICK, CAMERA, PC]
+    camera = by_device[CAMERA]
+    assert camera["faults"] == {"no-data": {"count": 1, "total_s": 3600.7}}
+    assert (camera["unplugs"], camera["worst_fps"], camera["quietest_dbfs"]) == (1, 29.97, -20.0)
+    assert by_device[STICK]["kernel_messages"] == 1
+    assert [
+        line["device"] for line in command.lines(health(tmp_path, env, "summary", "--json", "--since", "2m").stdout)
+    ] == []
+
+
+def test_the_summary_for_people(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    text = health(tmp_path, env, "summary").stdout
+    assert f"Rig Webcam [{CAMERA}]\n  seen      {LINES[0].at:%Y-%m-%d %H:%M} to " in text
+    assert "  unplugged once\n  faults    no-data: once, 1h in all\n  at worst  29.97 pictures a second\n" in text
+    assert f"{STICK}]\n" in text
+    assert "  kernel    1 message\n" in text
+
+
+# The export
+
+SETTINGS = """
+keys_file = "{keys}"
+[general]
+room = "rtsp://admin:rahasia@10.0.0.9/cam"
+[destinations.youtube]
+url = "rtmps://a.rtmp.youtube.com/live2"
+"""
+KEY = "abcd-efgh-ijkl-mnop"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'youtube = "{KEY}"\n')
+    keys.chmod(0o600)
+    path = tmp_path / "liput.toml"
+    path.write_text(SETTINGS.format(keys=keys))
+    return path
+
+
+def test_the_export_holds_what_it_needs_and_no_secret(
+    tmp_path: Path, env: dict[str, str], log: Path, settings: Path
+) -> None:
+    write(log, ago(HOUR / 4, Kind.REFUSED, f"rtmps://x.example/live2/{KEY} and {KEY}", key=KEY))
+    (log / "roles.json").write_text('{"slides": {}}')
+    (log / "other.json").write_text("not ours to give away")
+    file = tmp_path / "it.zip"
+    done = health(tmp_path, env | {"LIPUT_CONFIG": str(settings)}, "export", file)
+    assert (done.returncode, done.stdout) == (0, f"{file}\n")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    expected = {"README.txt", "health.jsonl", "summary.jsonl", "devices.json", "versions.json", "settings.json"}
+    assert set(texts) - {"kernel.log"} == expected | {"state/roles.json"}
+    assert len(texts["health.jsonl"].splitlines()) == len(LINES) + 1
+    assert all(json.loads(line)["type"] == "health" for line in texts["health.jsonl"].splitlines())
+    assert isinstance(json.loads(texts["devices.json"]), list)
+    versions = json.loads(texts["versions.json"])
+    assert versions["libraries"]["msgspec"] == msgspec.__version__
+    assert {"liput", "python", "kernel", "os_release", "libav"} <= set(versions)
+    assert json.loads(texts["settings.json"])["destinations"]["youtube"]["url"] == "rtmps://a.rtmp.youtube.com/live2"
+    everything = "".join(texts.values())
+    assert KEY not in everything
+    assert "rahasia" not in everything
+    assert "(hidden)" in texts["health.jsonl"]
+    assert [path.name for path in tmp_path.glob(".it*")] == []
+
+
+def test_the_export_overwrites_nothing_unless_told(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+    file = tmp_path / "it.zip"
+    file.write_text("mine")
+    done = health(tmp_path, env, "export", file)
+    assert (done.returncode, file.read_text()) == (2, "mine")
+    assert "it.zip is there already" in done.stderr
+    assert "--force" in done.stderr
+    assert health(tmp_path, env, "export", file, "--force").returncode == 0
+    assert zipfile.is_zipfile(file)
+
+
+def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+    monkeypatch.setenv("LIPUT_STATE", str(log))
+    file = tmp_path / "it.zip"
+
+    def interrupted(*_: object) -> object:
+        file.write_text("another's")  # meanwhile
+        return {}
+
+    monkeypatch.setattr("agent.health_export.versions", interrupted)
+    with pytest.raises(UsageError, match="is there already"):
+        export_health(file, NOW - HOUR)
+    assert file.read_text() == "another's"
+    file.unlink()
+
+    def pressed(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.health_export.versions", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        export_health(file, NOW - HOUR)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+
+
+def test_settings_that_cannot_be_read_do_not_keep_the_export_from_it(
+    tmp_path: Path, env: dict[str, str], log: Path
+) -> None:
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[general\n")
+    file = tmp_path / "it.zip"
+    done = health(tmp_path, env | {"LIPUT_CONFIG": str(broken)}, "export", file)
+    assert done.returncode == 0
+    assert "liput: not in it: the settings: " in done.stderr
+    with zipfile.ZipFile(file) as archive:
+        assert "settings.json" not in archive.namelist()
+        assert "the settings: " in archive.read("README.txt").decode()
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, env: dict[str, str]) -> None:
+    done = health(tmp_path, env, "export", tmp_path / "none" / "it.zip")
+    assert done.returncode == 1
+    assert "it.zip cannot be written: No such file or directory" in done.stderr
+
+
+# Words
+
+
+def test_columns_stay_where_the_widest_name_put_them() -> None:
+    text = LineText(colours=False)
+    short, long = ago(HOUR, Kind.PLUGGED, name="A"), ago(HOUR, Kind.PLUGGED, name="A much longer name than that")
+    text(long)
+    assert text(short).index("plugged") == text(long).index("plugged")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (ago(HOUR, Kind.OPENED, format="MJPG", width=640, fps=30.0, pid=3), "opened: format MJPG, width 640, fps 30"),
+        (ago(HOUR, Kind.RECOVERED, "x", fault="slow", lasted_s=2.51), "recovered from slow: it lasted 2.5s"),
+        (ago(HOUR, Kind.RECOVERED, fault="slow"), "recovered from slow"),
+        (ago(HOUR, Kind.REFUSED, "busy", hint="Close it."), "refused: busy (Close it.)"),
+        (ago(HOUR, "made-up", nothing=None), "made up"),
+    ],
+)
+def test_what_happened_is_a_sentence(line: HealthLine, expected: str) -> None:
+    assert what_happened(line) == expected
