@@ -196,7 +196,7 @@ class KernelLog:
         try:
             for message in source.messages():
                 self._recorder.take(message)
-        except (EOFError, OSError) as error:
+        except Exception as error:  # EOFError and OSError; and what nobody thought of must not go further either
             reason = "the kernel's messages are not to be had any more"
             self._record(PC, Kind.KERNEL, f"{reason}: {error}" if str(error) else reason, level=Level.INFO)
             return False

@@ -68,6 +68,7 @@ _STUCK = Meaning("stuck", Subject.PC, Level.WARN)
 _HARDWARE = Meaning("hardware", Subject.PC, Level.ERROR, "Have the PC looked after: its processor or memory errs.")
 
 _TABLE: tuple[tuple[str, Meaning], ...] = (
+    (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: what was under way when it was pulled out
     (r": reset .*\bUSB device number \d", _RESET),
     (r": USB disconnect, device number \d", _GONE),
     (r"unable to enumerate USB device|can't read configurations, error|can't set config #\d", _UNKNOWN),

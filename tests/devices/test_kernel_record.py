@@ -65,7 +65,7 @@ def test_a_message_is_a_line_of_the_device_at_its_port(recorder: KernelRecorder,
             [STICK],
         ),  # the hub it is in; once for the plug
         ("usb 1-4-port1: over-current condition", [STICK]),
-        ("usb 1-4.1: cannot submit urb 0, error -19: no device", [STICK_SOUND]),
+        ("usb 1-4.1: cannot submit urb 0, error -32: stalled", [STICK_SOUND]),
         ("xhci_hcd 0000:00:14.0: HC died; cleaning up", [CAMERA, STICK]),
         ("xhci_hcd 0000:05:00.3: HC died; cleaning up", [ELSEWHERE]),
         ("xhci_hcd 0000:09:00.0: HC died; cleaning up", []),
