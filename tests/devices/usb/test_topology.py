@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.usb.descriptors import Transfer
 from devices.usb.topology import Topology, parent_of
 from tests.support.usb_trees import add_device, usb_tree
 
@@ -36,6 +37,18 @@ def test_descriptors_of_a_real_camera_are_read_past_all_that_is_in_between(camer
     assert camera is not None
     sizes = [endpoint.payload for endpoint in camera.endpoints if endpoint.kind == (0x0E, 0x02)]
     assert sizes == [192, 384, 512, 640, 800, 944, 1280, 1600, 1984, 2688, 3060]
+
+
+def test_a_whole_record_of_sysfs(tmp_path: Path) -> None:
+    rig = Topology.read(usb_tree("rig", tmp_path))
+    assert [node.port for node in rig] == ["usb1", "1-1", "1-2", "usb2"]
+    assert [node.superspeed for node in rig] == [None, None, None, True]
+    camera, stick = rig.node("1-1"), rig.node("1-2")
+    assert camera is not None
+    assert stick is not None
+    assert [(e.kind, e.transfer, e.payload) for e in camera.endpoints] == [((0x0E, 0x02), Transfer.BULK, 512)]
+    assert (stick.name, stick.serial) == ("MS2109 HDMI capture stick", None)
+    assert [e.transfer for e in stick.endpoints] == [Transfer.BULK, Transfer.ISOCHRONOUS]
 
 
 def test_what_is_not_there_has_no_way(cameras: Topology, tmp_path: Path) -> None:
