@@ -20,6 +20,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from datetime import datetime
@@ -128,7 +129,7 @@ class _Export:
         folder, wanted = log_folder(), Wanted(since=since)
         ends = positions(folder)
         encode = msgspec.json.Encoder().encode
-        info = zipfile.ZipInfo("health.jsonl", datetime.now().timetuple()[:6])
+        info = zipfile.ZipInfo("health.jsonl", time.localtime()[:6])
         info.compress_type = zipfile.ZIP_DEFLATED
         with self._archive.open(info, "w") as member:
             for line in read(folder, wanted, ends):

@@ -10,8 +10,8 @@ from pathlib import Path
 from devices.health.line import HealthLine, Level
 
 SOCKET = Path("/run/systemd/journal/socket")
-LONGEST_VALUE = 8_192
-"""Bytes of a field; what is longer is cut off, so that a line always fits into one datagram."""
+LONGEST_VALUE = 4_000
+"""Bytes of a field; what is longer is cut off: it fits into one datagram, and journalctl prints it as JSON."""
 
 _PRIORITIES = {Level.INFO: 6, Level.WARN: 4, Level.ERROR: 3}
 
