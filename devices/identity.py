@@ -49,8 +49,13 @@ _PART = re.compile(r"\+(?:picture|sound)(\d*)$")
 
 def part(device: Device) -> tuple[str, int]:
     """Return which part of its plug a device is: ("picture", 1), ("sound", 2)."""
-    match = _PART.search(device.id)
-    return "picture" if device.node is not None else "sound", int(match[1] or 1) if match else 1
+    return part_of(device.id, device.kind)
+
+
+def part_of(device_id: str, kind: DeviceKind) -> tuple[str, int]:
+    """Return the same of a device of which no more is known than its id and kind."""
+    match = _PART.search(device_id)
+    return "sound" if kind is DeviceKind.MICROPHONE else "picture", int(match[1] or 1) if match else 1
 
 
 def find_video(devices: Sequence[Device], name: str) -> Device:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyudev
 
-from devices.descriptors import capabilities_hash
+from devices.capabilities import capabilities_hash
 
 _MEGABIT = 1_000_000
 _HUB_CLASS = "09"
@@ -113,7 +113,7 @@ def plugged(context: pyudev.Context | None = None, known: KnownPlugs | None = No
     found = Plugged(
         tuple(sorted(pictures, key=lambda found: (found.place, _numbers(found.node)))),
         tuple(sorted(sounds, key=lambda found: (found.place, found.pcm))),
-        tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: hub.port)),
+        tuple(sorted((hub for device in usb for hub in _hubs(device)), key=lambda hub: _numbers(hub.port))),
     )
     _forget_unplugged(known, found)
     return found
@@ -125,11 +125,11 @@ def _forget_unplugged(known: KnownPlugs, found: Plugged) -> None:
         del known[key]
 
 
-def _numbers(node: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d+", node)]
+def _numbers(name: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d+", name)]
 
 
-def _has_udev() -> bool:
+def has_udev() -> bool:
     """Return whether a udev runs, which sets the permissions of a node before anybody should open it."""
     return Path("/run/udev/control").exists()
 
@@ -140,7 +140,7 @@ def _picture_nodes(device: pyudev.Device, known: KnownPlugs) -> Iterator[Picture
     if not node or not device.sys_name.startswith("video"):
         return
     gives_pictures = None
-    if _has_udev():
+    if has_udev():
         gives_pictures = device.is_initialized and ":capture:" in device.properties.get("ID_V4L_CAPABILITIES", "")
     if gives_pictures is False:
         return
@@ -155,7 +155,7 @@ def _sound_inputs(device: pyudev.Device, known: KnownPlugs) -> Iterator[SoundInp
     """Yield the capture side of a PCM device."""
     match = _PCM_CAPTURE.match(device.sys_name)
     card = device.find_parent("sound")
-    if match is None or card is None or not device.device_node or (_has_udev() and not device.is_initialized):
+    if match is None or card is None or not device.device_node or (has_udev() and not device.is_initialized):
         return
     try:
         identifier = _attribute(card, "id")
@@ -197,10 +197,18 @@ def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
             manufacturer=_attribute(parent, "manufacturer"),
             link_bps=_link_bps(parent),
             place=_usb_place(parent),
-            capabilities=capabilities_hash(parent.attributes.get("descriptors") or b""),
+            capabilities=capabilities_hash(_descriptors(parent)),
             devnum=key[1] or None,
         )
     return known[key]
+
+
+def _descriptors(device: pyudev.Device) -> bytes:
+    """Return what the device says of itself, as the kernel read it; libudev would take it for text."""
+    try:
+        return Path(device.sys_path, "descriptors").read_bytes()
+    except OSError:
+        return b""
 
 
 def _link_bps(device: pyudev.Device) -> int | None:

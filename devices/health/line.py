@@ -35,6 +35,8 @@ class Kind(StrEnum):
     PLUGGED = "plugged"
     UNPLUGGED = "unplugged"
     MOVED = "moved"
+    RENAMED = "renamed"
+    """It stayed where it is and has another id from now on: `detail.before` is the old one."""
     FLAPPING = "flapping"
     SWAPPED = "swapped"
     HUB_PLUGGED = "hub-plugged"

@@ -1,0 +1,102 @@
+"""What changed between two looks at what is plugged in.
+
+A device is followed by its port and the kernel's count of enumerations there, not by its id: so one whose id changes,
+because a twin with the same serial number came, is still the same, and one that was pulled out and put back between
+two looks is not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from devices.identity import part
+from devices.model import Device, Health
+from devices.udev import Hub, Plugged
+
+type Key = tuple[str, int | None, tuple[str, int]]
+
+
+class ChangeKind(StrEnum):
+    """What happened to a device."""
+
+    PLUGGED = "plugged"
+    UNPLUGGED = "unplugged"
+    MOVED = "moved"
+    """It is plugged in again, in another port than the last time; `unplugged` has been told before."""
+    CHANGED = "changed"
+    """It stayed where it is, and something about it differs: its id, node, health, what it is paired with."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceChange:
+    """One change: the device now (`unplugged`: as it was last), as it was before if known, and all that are there."""
+
+    kind: ChangeKind
+    device: Device
+    before: Device | None
+    devices: tuple[Device, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is plugged in at one moment; `devnums` is the kernel's count of enumerations of each port."""
+
+    devices: tuple[Device, ...] = ()
+    hubs: tuple[Hub, ...] = ()
+    devnums: Mapping[str, int | None] = field(default_factory=dict)
+
+    def key(self, device: Device) -> Key:
+        """Return what stays the same for as long as the device stays plugged in."""
+        return device.port or device.id, self.devnums.get(device.port or ""), part(device)
+
+    def by_key(self) -> dict[Key, Device]:
+        """Return the devices by their keys."""
+        return {self.key(device): device for device in self.devices}
+
+    def plugs(self) -> dict[tuple[str, int | None], Device]:
+        """Return the USB plugs that devices are on, by port and enumeration, each with one of its devices."""
+        return {(device.port, self.devnums.get(device.port)): device for device in self.devices if device.port}
+
+
+def sight(found: Plugged, devices: list[Device]) -> Sight:
+    """Return the look that `found`, described as `devices`, is."""
+    usb = [picture.usb for picture in found.pictures] + [sound.usb for sound in found.sounds]
+    return Sight(tuple(devices), found.hubs, {plug.port: plug.devnum for plug in usb if plug is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Who is there no more, who is new, and who stayed, before and after."""
+
+    gone: tuple[Device, ...]
+    came: tuple[Device, ...]
+    stayed: tuple[tuple[Device, Device], ...]
+
+
+def difference(before: Sight, after: Sight) -> Difference:
+    """Return what happened between two looks."""
+    old, new = before.by_key(), after.by_key()
+    return Difference(
+        gone=tuple(device for key, device in old.items() if key not in new),
+        came=tuple(device for key, device in new.items() if key not in old),
+        stayed=tuple((old[key], device) for key, device in new.items() if key in old),
+    )
+
+
+def steady(before: Sight, after: Sight) -> Sight:
+    """Return `after` with the time since when a device's health is what it is taken from `before`, where it is so."""
+    old = before.by_key()
+    devices = tuple(_steady(old.get(after.key(device)), device) for device in after.devices)
+    return Sight(devices, after.hubs, after.devnums)
+
+
+def _steady(before: Device | None, after: Device) -> Device:
+    if before is None or _without_time(before.health) != _without_time(after.health):
+        return after
+    return msgspec.structs.replace(after, health=before.health)
+
+
+def _without_time(health: Health) -> Health:
+    return msgspec.structs.replace(health, since=None)

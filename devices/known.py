@@ -1,0 +1,178 @@
+"""The devices that this PC has seen: "the one that was there last week", and which may have been swapped.
+
+Kept in `devices.json` of the state folder, the newest few hundred of them. A file that cannot be read or written
+costs the memory of earlier days, nothing else.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from config.errors import StateError
+from config.state import state_folder
+from devices.health.faults import FAULTS, Fault
+from devices.model import Device, Health
+from devices.store import Store
+
+MOST = 200
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What is remembered of a device: its name, when and where it was seen.
+
+    `swapped` is the reason why it may be another than it was, until somebody has looked; `swapped_at` since when.
+    """
+
+    name: str
+    first_seen: datetime
+    last_seen: datetime
+    port: str | None = None
+    place: str | None = None
+    swapped: str | None = None
+    swapped_at: datetime | None = None
+
+
+type KnownById = Mapping[str, Known]
+
+
+def known_store(path: Path | None = None) -> Store[dict[str, Known]]:
+    """Return the file they are kept in; None: this PC's."""
+    return Store(path or state_folder() / "devices.json", dict[str, Known], {})
+
+
+class KnownDevices:
+    """The memory of one monitor: works without its file too (`store` None), and takes over what others change in it."""
+
+    def __init__(self, store: Store[dict[str, Known]] | None) -> None:
+        self._store = store
+        self._known: dict[str, Known] = {}
+        self._changed: set[str] = set()
+        self._version: object = None
+        self.refresh()
+
+    def get(self, device_id: str) -> Known | None:
+        """Return what is remembered of a device."""
+        return self._known.get(device_id)
+
+    def at_place(self, device: Device) -> Known | None:
+        """Return who was seen last in the place of `device` under another name of its port: the same device, then."""
+        model = f"{device.vid}:{device.pid}@"
+        found = [
+            known
+            for device_id, known in self._known.items()
+            if device_id.startswith(model) and known.place == device.place and known.port != device.port
+        ]
+        return max(found, key=lambda known: known.last_seen, default=None) if device.place else None
+
+    def saw(self, devices: Iterable[Device], now: datetime) -> None:
+        """Remember that `devices` are there now."""
+        for device in devices:
+            before = self._known.get(device.id)
+            self._set(
+                device.id,
+                Known(
+                    name=device.name,
+                    first_seen=before.first_seen if before else now,
+                    last_seen=now,
+                    port=device.port,
+                    place=device.place,
+                    swapped=before.swapped if before else None,
+                    swapped_at=before.swapped_at if before else None,
+                ),
+            )
+
+    def mark(self, device_id: str, swapped: str | None, now: datetime) -> None:
+        """Remember that a device that was seen may be another; None: that it is not."""
+        known = self._known.get(device_id)
+        if known and known.swapped != swapped:
+            at = now if swapped else None
+            self._set(device_id, msgspec.structs.replace(known, swapped=swapped, swapped_at=at))
+
+    def swapped(self) -> dict[str, Known]:
+        """Return those that may be another."""
+        return {device_id: known for device_id, known in self._known.items() if known.swapped}
+
+    def _set(self, device_id: str, known: Known) -> None:
+        self._known[device_id] = known
+        self._changed.add(device_id)
+
+    def refresh(self) -> bool:
+        """Take over what is in the file, unless it is still what it was; return whether it was another."""
+        if self._store is None or (version := _version(self._store.path)) == self._version:
+            return False
+        self._version = version
+        with contextlib.suppress(StateError):
+            own = {device_id: self._known[device_id] for device_id in self._changed}
+            self._known = {**self._store.read(), **own}
+        return True
+
+    def save(self) -> None:
+        """Write down what has changed since the last time."""
+        if self._store is None or not self._changed:
+            return
+        own = {device_id: self._known[device_id] for device_id in self._changed}
+        with contextlib.suppress(StateError):
+            self._known = self._store.change(lambda known: newest({**known, **own}))
+            self._changed.clear()
+            self._version = _version(self._store.path)
+
+
+def newest(known: KnownById) -> dict[str, Known]:
+    """Return the last seen of `known`, as many as are kept."""
+    ordered = sorted(known.items(), key=lambda item: item[1].last_seen, reverse=True)
+    return dict(ordered[:MOST])
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as Path.stat
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def confirm(store: Store[dict[str, Known]], device_ids: Collection[str]) -> list[str]:
+    """Say that `device_ids` are who they seem to be; return those of which it was not clear. Raises StateError."""
+    unclear: list[str] = []
+
+    def clear(known: dict[str, Known]) -> dict[str, Known]:
+        unclear.extend(device_id for device_id in known if known[device_id].swapped and device_id in device_ids)
+        cleared = {name: msgspec.structs.replace(known[name], swapped=None, swapped_at=None) for name in unclear}
+        return {**known, **cleared}
+
+    if any(known.swapped for known in store.read().values()):
+        store.change(clear)
+    return unclear
+
+
+def with_swaps(devices: Iterable[Device], known: KnownById) -> list[Device]:
+    """Return `devices`, those that may be another with that as their fault unless they have a worse one."""
+    return [_with_swap(device, known.get(device.id)) for device in devices]
+
+
+def _with_swap(device: Device, known: Known | None) -> Device:
+    if known is None or known.swapped is None:
+        return device
+    return with_health(device, Fault.SWAPPED, known.swapped, known.swapped_at)
+
+
+def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
+    """Return `device` with `fault`, unless it has a worse one."""
+    order = list(FAULTS)
+    present = device.health.fault
+    if present in order and order.index(Fault(present)) <= order.index(fault):
+        return device
+    return msgspec.structs.replace(device, health=Health(FAULTS[fault].state, reason, since, fault))
+
+
+def ago(span: timedelta) -> str:
+    """Return how long ago something was, in the unit people would use: "5 min ago", "3 days ago"."""
+    seconds = max(0.0, span.total_seconds())
+    for unit, factor in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= factor * (2 if unit == "days" else 1):
+            return f"{int(seconds // factor)} {unit} ago"
+    return "less than a minute ago"

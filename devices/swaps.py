@@ -1,0 +1,73 @@
+"""Devices that nothing tells apart, and that may have changed places.
+
+Two sticks of one make without serial numbers of their own are known by their ports. When both were out and come back,
+each may be the other; when one was moved to a free port and the other put into its place, they are no more what they
+were. The places are followed as sets: who may be in this port, and who was there when all was clear.
+"""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from devices.model import Device
+
+type Model = tuple[str | None, str | None, str | None, str | None]
+type _Bodies = frozenset[int]
+
+
+def model(device: Device) -> Model:
+    """Return what two devices that nothing tells apart have in common."""
+    return device.vid, device.pid, device.serial or device.shared_serial, device.capabilities
+
+
+@dataclass(slots=True)
+class _Group:
+    """The devices of one model: who may be in each port, who is expected in each, and who may be out."""
+
+    there: dict[str, _Bodies] = field(default_factory=dict)
+    expected: dict[str, _Bodies] = field(default_factory=dict)
+    absent: list[_Bodies] = field(default_factory=list)
+
+
+class Swaps:
+    """Follows every USB plug: tell it of each that goes and comes, in that order."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Model, _Group] = {}
+        self._bodies = itertools.count()
+
+    def unplugged(self, device: Device) -> None:
+        """Say that the plug of `device` went."""
+        group = self._group(device)
+        if bodies := group.there.pop(device.port or "", None):
+            group.absent.append(bodies)
+
+    def plugged(self, device: Device) -> bool:
+        """Say that the plug of `device` came; return whether it may be another than the one that was in that port."""
+        group, port = self._group(device), device.port or ""
+        if not group.absent:
+            group.there[port] = group.expected[port] = self._new()
+            return False
+        together = frozenset(itertools.chain.from_iterable(group.absent))
+        # Which of those that are out it is cannot be known: from now on each of them may be any.
+        group.absent = [together] * (len(group.absent) - 1)
+        group.there[port] = together
+        return group.expected.setdefault(port, together) != together
+
+    def confirm(self, devices: Iterable[Device]) -> None:
+        """Say that `devices` are where they should be: from now on each is the one expected in its port."""
+        for device in devices:
+            group, port = self._group(device), device.port or ""
+            if port in group.there:
+                group.there[port] = group.expected[port] = self._new()
+
+    def twins(self, device: Device) -> list[str]:
+        """Return the other ports where devices of this model are, or were expected."""
+        group = self._group(device)
+        return sorted((group.there.keys() | group.expected.keys()) - {device.port or ""})
+
+    def _group(self, device: Device) -> _Group:
+        return self._groups.setdefault(model(device), _Group())
+
+    def _new(self) -> _Bodies:
+        return frozenset({next(self._bodies)})

@@ -1,0 +1,108 @@
+"""What a monitor looks at and listens to, without a machine: plugs in ports, and a script of the kernel's messages."""
+
+import dataclasses
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from devices.changes import Sight, sight
+from devices.clock import NANOSECONDS
+from devices.hotplug import Hotplug
+from devices.model import Device, Mode
+from devices.modes import Offer
+from devices.snapshot import describe
+from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
+from tests.support.simulated import SimulatedClock
+
+OFFER = Offer(gives_pictures=True, is_receiver=False, modes=(Mode("MJPG", 1280, 720, (30.0,)),))
+STICK = UsbDevice("534d", "2109", None, "", "USB Video", "MACROSILICON", 480_000_000, capabilities="aaaa")
+WEBCAM = UsbDevice("046d", "0825", "A1", "", "C270", "Logitech", 480_000_000, capabilities="bbbb")
+MICROPHONE = UsbDevice("0d8c", "0134", None, "", "USB PnP Audio Device", "C-Media", 12_000_000, capabilities="cccc")
+
+_REST_S = 5.0
+
+type Act = Callable[[], None]
+
+
+class PortRoom:
+    """What is in which port. Devices of the vendors in `sounding` have sound; the microphone has no picture."""
+
+    def __init__(self, *, sounding: Iterable[str] = ("534d", "0d8c"), bus: str = "pci-0000:00:14.0-usb2") -> None:
+        self.plugs: dict[str, UsbDevice] = {}
+        self.hubs: dict[str, Hub] = {}
+        self.bus = bus
+        self._sounding = set(sounding)
+        self._numbers = itertools.count(2)
+
+    def plug(self, usb: UsbDevice, port: str) -> None:
+        """Plug in `usb`; the kernel counts it."""
+        assert port not in self.plugs
+        place = f"{self.bus}-{port.partition('-')[2]}"
+        self.plugs[port] = dataclasses.replace(usb, port=port, place=place, devnum=next(self._numbers))
+
+    def unplug(self, port: str) -> UsbDevice:
+        """Pull out what is in `port`, and return it."""
+        return self.plugs.pop(port)
+
+    def look(self) -> Sight:
+        """Return what is plugged in now; a node's number is that of its plugging in."""
+        there = sorted(self.plugs.values(), key=lambda usb: usb.port)
+        pictures = tuple(
+            PictureNode(f"/dev/video{usb.devnum}", usb.product, usb.port, usb, gives_pictures=True)
+            for usb in there
+            if usb.vid != MICROPHONE.vid
+        )
+        sounds = tuple(
+            SoundInput("/dev/null", f"Card{usb.devnum}", 0, usb.product, usb.port, usb)
+            for usb in there
+            if usb.vid in self._sounding
+        )
+        found = Plugged(pictures, sounds, tuple(self.hubs.values()))
+        return sight(found, describe(found, {picture.node: OFFER for picture in pictures}))
+
+    def devices(self) -> list[Device]:
+        """Return what is plugged in now."""
+        return list(self.look().devices)
+
+
+class Script:
+    """Implements devices.hotplug.HotplugEvents: messages at their times; what is to be done at a time is done then.
+
+    `over` is set some seconds after all has been taken; from then on `wait` waits until it is woken.
+    """
+
+    def __init__(self, clock: SimulatedClock, *items: tuple[float, Hotplug | Act | OSError]) -> None:
+        self._clock = clock
+        self._began_ns = clock.now_ns()
+        self._items = deque(sorted(items, key=lambda item: item[0]))
+        self._end_ns = self._began_ns + int((self._items[-1][0] + _REST_S) * NANOSECONDS)
+        self._woken = threading.Event()
+        self.over = threading.Event()
+        self.is_closed = False
+
+    def wait(self, timeout_s: float | None) -> list[Hotplug]:
+        is_waited_out = timeout_s is not None and self._clock.now_ns() + int(timeout_s * NANOSECONDS) <= self._end_ns
+        if not self._items and not is_waited_out:
+            self.over.set()
+            assert self._woken.wait(20), "nobody stopped the monitor"
+            return []
+        at_s, item = self._items[0] if self._items else (float(self._end_ns), None)
+        at_ns = self._began_ns + int(at_s * NANOSECONDS)
+        if item is None or (timeout_s is not None and at_ns > self._clock.now_ns() + int(timeout_s * NANOSECONDS)):
+            self._clock.advance_to(self._clock.now_ns() + int((timeout_s or 0) * NANOSECONDS))
+            return []
+        self._items.popleft()
+        self._clock.advance_to(at_ns)
+        if isinstance(item, OSError):
+            raise item
+        if isinstance(item, Hotplug):
+            return [item]
+        item()
+        return []
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def close(self) -> None:
+        self.is_closed = True
