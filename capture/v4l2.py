@@ -41,6 +41,9 @@ _INPUT_FORMATS = {
 """FFmpeg's names of V4L2's pixel formats."""
 
 _NON_BLOCKING = "4"
+_AS_IT_COMES = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
+"""For H.264, which FFmpeg would otherwise parse: it holds back each picture until the next has come, takes the first
+one's timestamp away, and looks at eight before it is open."""
 _OPEN_S = 1.0
 """How long FFmpeg may spin for a first picture to look at; without one the device is open all the same."""
 _CLOSE_S = 0.4
@@ -189,6 +192,8 @@ class _Stream:
             "video_size": f"{chosen.mode.width}x{chosen.mode.height}",
             "fflags": _NON_BLOCKING,
         }
+        if chosen.mode.format == "H264":
+            options |= _AS_IT_COMES
         if chosen.rate is not None:
             options["framerate"] = str(Fraction(chosen.rate).limit_denominator(1001))
         try:

@@ -302,9 +302,13 @@ def test_h264_pictures_come_in_order_from_a_camera_that_was_prepared(h264_camera
         assert source.mode.mode.format == "H264"
         assert (opened.width, opened.height, float(opened.rate)) == (320, 240, 15.0)
         assert h264_camera.get("controls.power_line_frequency") == "1"
-        frames = frames_of(source, 45)
+        frames = frames_of(source, 44)
+        frames += frames_of(source, 1)
+        age_s = time.monotonic() - frames[-1].timestamp_ns / 1e9
         numbers = [number_in(source, frame) for frame in frames]
     assert {(after - before) % pictures.NUMBERS for before, after in itertools.pairwise(numbers)} == {1}
+    assert source.stamps.is_monotonic
+    assert age_s < 0.05  # not held back until the next one has come
     assert frames[-1].timestamp_ns - frames[0].timestamp_ns == pytest.approx(44 / 15 * 1e9, rel=0.1)
 
 
