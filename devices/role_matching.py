@@ -1,0 +1,150 @@
+"""Which device has a role now: the one it was given to, or none. Never another one silently.
+
+    the role was given to              now it is                                        else
+    a device without a USB plug        the one with that id                             missing
+    a serial number of its own         that one, in whatever port                       missing
+    the same, which twins say now      the twin in the same port                        missing
+    a make without serial numbers      the same make, with the same capabilities,       missing
+                                       in the same port
+
+One of the same model in the same port that is not the one (another serial number, or none; other capabilities) is
+offered as a replacement. Those of the same model in other ports are named.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from devices.identity import part, part_of
+from devices.model import Device, DeviceKind
+
+
+class Binding(msgspec.Struct, frozen=True, kw_only=True):
+    """The device that a role was given to, with all by which it can be known again, and when that was."""
+
+    id: str
+    name: str
+    kind: DeviceKind
+    vid: str | None = None
+    pid: str | None = None
+    serial: str | None = None
+    shared_serial: str | None = None
+    port: str | None = None
+    place: str | None = None
+    capabilities: str | None = None
+    at: datetime
+
+
+def binding_of(device: Device, at: datetime) -> Binding:
+    """Return what a role keeps of `device`."""
+    return Binding(
+        id=device.id,
+        name=device.name,
+        kind=device.kind,
+        vid=device.vid,
+        pid=device.pid,
+        serial=device.serial,
+        shared_serial=device.shared_serial,
+        port=device.port,
+        place=device.place,
+        capabilities=device.capabilities,
+        at=at,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The device that has the role is there."""
+
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """It is not: why, what could replace it, and those of its model in other ports."""
+
+    reason: str
+    replacement: Device | None = None
+    elsewhere: tuple[Device, ...] = ()
+
+
+type Resolution = Present | Missing
+
+
+def resolve(binding: Binding, devices: Sequence[Device]) -> Resolution:
+    """Return whether the device of `binding` is among `devices`."""
+    if binding.vid is None:
+        found = next((device for device in devices if device.id == binding.id), None)
+        return Present(found) if found else Missing("it is not there")
+    same = [device for device in devices if _is_same_model(binding, device)]
+    here = next((device for device in same if _is_same_place(binding, device)), None)
+    if binding.serial and (owner := next((device for device in same if device.serial == binding.serial), None)):
+        return Present(owner)
+    if here and not (differs := _difference(binding, here)):
+        return Present(here)
+    others = tuple(device for device in same if device is not here)
+    if here:
+        return Missing(f"another {here.name} is in its port {here.port}: {differs}", here, others)
+    return Missing(_absence(binding, others), None, others)
+
+
+def _is_same_model(binding: Binding, device: Device) -> bool:
+    is_model = (binding.vid, binding.pid) == (device.vid, device.pid)
+    return is_model and part_of(binding.id, binding.kind) == part(device)
+
+
+def _is_same_place(binding: Binding, device: Device) -> bool:
+    """Return whether a device is in the bound port, whatever number its bus has now."""
+    if binding.place and device.place:
+        return binding.place == device.place
+    return binding.port is not None and binding.port == device.port
+
+
+def _difference(binding: Binding, here: Device) -> str:
+    """Return by what a device of the same model in the same port is another than the bound one; "" if by nothing."""
+    bound, said = binding.serial or binding.shared_serial, here.serial or here.shared_serial
+    if said != bound:
+        known = f"not {bound}" if bound else "and the one before had none"
+        return (
+            f"its serial number is {said}, {known}"
+            if said
+            else f"it has no serial number, and the one before had {bound}"
+        )
+    if binding.serial is None and binding.capabilities and here.capabilities:
+        return "" if binding.capabilities == here.capabilities else "it can do other things than the one before"
+    return ""
+
+
+def _absence(binding: Binding, others: Sequence[Device]) -> str:
+    twins = [device.port or "?" for device in others if binding.serial and device.shared_serial == binding.serial]
+    if twins:
+        where = f"in port {' and '.join(twins)}, and none of them in port {binding.port}"
+        return f"more than one device has the serial number {binding.serial}, {where}"
+    if others and not binding.serial:
+        return f"it is not in port {binding.port}, and has no serial number by which it could be known in another"
+    return f"it is not plugged in (it was in port {binding.port})"
+
+
+def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
+    """Return the same for every role: no device has two, and none that has one is offered for another."""
+    found: dict[str, Resolution] = {}
+    holders: dict[str, str] = {}
+    for role, binding in sorted(roles.items(), key=lambda item: (item[1].at, item[0])):
+        resolution = resolve(binding, devices)
+        if isinstance(resolution, Present) and (holder := holders.setdefault(resolution.device.id, role)) != role:
+            resolution = Missing(f"{resolution.device.name} has the role {holder}")
+        found[role] = resolution
+    return {role: _without(found[role], holders) for role in roles}
+
+
+def _without(resolution: Resolution, holders: Mapping[str, str]) -> Resolution:
+    if isinstance(resolution, Present):
+        return resolution
+    replacement = resolution.replacement
+    if replacement and replacement.id in holders:
+        replacement = None
+    return Missing(
+        resolution.reason, replacement, tuple(device for device in resolution.elsewhere if device.id not in holders)
+    )
