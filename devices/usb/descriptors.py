@@ -18,7 +18,6 @@ AUDIO_STREAMING = (0x01, 0x02)
 _CONFIGURATION, _INTERFACE, _ENDPOINT, _CAPABILITY = 0x02, 0x04, 0x05, 0x10
 _COMPANION, _COMPANION_PLUS = 0x30, 0x31
 _SUPERSPEED, _SUPERSPEED_PLUS = 0x03, 0x0A
-_BOS_HEADER = 5
 _MICROFRAME_US, _FRAME_US = 125, 1000
 _LONGEST_INTERVAL = 16
 
@@ -104,5 +103,5 @@ def _with_companion(endpoint: Endpoint, item: bytes) -> Endpoint:
 
 def can_superspeed(bos: bytes) -> bool:
     """Return whether a `bos_descriptors` names SuperSpeed among what the device can do, in whatever port it sits."""
-    capabilities = {item[2] for item in _descriptors(bos[_BOS_HEADER:]) if len(item) > 2 and item[1] == _CAPABILITY}
+    capabilities = {item[2] for item in _descriptors(bos) if len(item) > 2 and item[1] == _CAPABILITY}
     return bool(capabilities & {_SUPERSPEED, _SUPERSPEED_PLUS})

@@ -109,6 +109,12 @@ def test_uncompressed_modes_of_a_small_profile_make_it_certain(monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("devices")
+def test_what_others_do_to_each_other_is_not_on_this_page() -> None:
+    assert [entry["kind"] for entry in shown(OTHER.id)["warnings"]] == ["may-not-fit"]
+    assert shown(STICK.id)["warnings"] == []
+
+
+@pytest.mark.usefixtures("devices")
 def test_people_see_a_page() -> None:
     lines = [line.rstrip() for line in run("podium").stdout.splitlines()]
     assert lines[0] == "Logitech StreamCam, camera"

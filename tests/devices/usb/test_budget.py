@@ -130,6 +130,17 @@ def test_full_speed_devices_share_the_translator_of_their_hub(tmp_path: Path, pr
     assert [entry.verdict for entry in found] == [Verdict.CANNOT_FIT] * shared
 
 
+def test_what_a_headset_plays_is_not_what_it_records(tmp_path: Path) -> None:
+    lines = ["1.1 0102 01 iso 0240 1", "2.1 0102 82 iso 0064 1"]
+    add_device(tmp_path, "usb1", {"idVendor": "1d6b", "idProduct": "0002", "speed": 480, "bDeviceClass": "09"})
+    add_device(tmp_path, "1-1", {"idVendor": "0d8c", "idProduct": "0014", "speed": 12, "endpoints": lines})
+    node = Topology.read(tmp_path).node("1-1")
+    assert node is not None
+    found = claim(node, sound("1-1"))
+    assert found is not None
+    assert found.most == pytest.approx(share(isochronous(100, 1000), 12_000_000))
+
+
 def test_who_shares_a_bus(grabbers: Topology) -> None:
     assert [node.port for node in sharing(grabbers, "3-1.1")] == ["3-1.2"]
     assert sharing(grabbers, "3-2") == []
