@@ -20,7 +20,11 @@ _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
 
-SUBCOMMANDS: Table = {}
+SUBCOMMANDS: Table = {
+    "assign": ("agent.commands.device_roles:assign_command", "Give a role (slides, podium, microphone) to a device."),
+    "roles": ("agent.commands.device_roles:roles_command", "Show who has which role, and what is missing."),
+    "unassign": ("agent.commands.device_roles:unassign_command", "Take a role away."),
+}
 
 
 @click.group(

@@ -1,0 +1,239 @@
+"""`liput devices assign`, `unassign` and `roles`: what each device is for."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import click
+import msgspec
+
+from capture.sound_inputs import server_inputs
+from config.errors import DeviceNotFound, DeviceUnsupported
+from devices import known, roles
+from devices.clock import SystemClock
+from devices.health.line import Kind, Record
+from devices.health.log import HealthLog
+from devices.identity import find_sound, find_video
+from devices.model import Device
+from devices.role_matching import Binding, Present, Resolution, resolve_all
+from devices.snapshot import list_devices
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+"""In every one of these commands."""
+
+
+class RoleState(msgspec.Struct, frozen=True, kw_only=True):
+    """A role as `liput devices roles --json` prints it.
+
+    `id` and `name` are of the device that it was given to, `device` is the id of the one that has it now, and
+    `unclear` why that may be another. Of a missing one, `reason` says why; `replacement` is offered, `elsewhere` are
+    those of the same model in other ports.
+    """
+
+    role: str
+    state: str
+    id: str
+    name: str
+    device: str | None = None
+    port: str | None = None
+    reason: str | None = None
+    unclear: str | None = None
+    replacement: str | None = None
+    elsewhere: tuple[str, ...] = ()
+
+
+@click.command(name="assign")
+@click.argument("role")
+@click.argument("device_name", metavar="DEVICE")
+@_json_option
+def assign_command(role: str, device_name: str, *, as_json: bool) -> None:
+    """Give ROLE (slides, podium, room, microphone, or any other word) to DEVICE.
+
+    The device keeps the role wherever it is plugged in, if it has a serial number of its own; else in its port. While
+    it is not there, the role is missing: no other device gets it unless it is assigned. A session without --video
+    takes slides, then podium, then room; without --audio, microphone.
+    """
+    role = roles.role_name(role)
+    store = roles.roles_store()
+    devices = _everything(store.read(), device_name)
+    device = _find(devices, role, device_name)
+    with _recording() as record:
+        before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record)
+        model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
+        _confirm(record, model)
+    if as_json:
+        _print({"role": role, "device": device.id, "name": device.name, "before": before.id if before else None})
+        return
+    instead = f", in place of {before.name} ({before.id})" if before else ""
+    click.echo(f"{role}: {device.name} ({device.id}){instead}")
+
+
+def _find(devices: Sequence[Device], role: str, name: str) -> Device:
+    """Return the device that is meant: of a plug with picture and sound, the one that suits the role."""
+    named = [device for device in devices if device.id.casefold() == name.strip().casefold()]
+    if role.startswith(roles.MICROPHONE):
+        return find_sound(devices, name)
+    if role.rstrip("0123456789") in roles.VIDEO_ROLES:
+        return find_video(devices, name)
+    if named:
+        return named[0]
+    try:
+        return find_video(devices, name)
+    except DeviceUnsupported:
+        return find_sound(devices, name)
+
+
+@click.command(name="unassign")
+@click.argument("role")
+@_json_option
+def unassign_command(role: str, *, as_json: bool) -> None:
+    """Take ROLE from whatever device has it."""
+    with _recording() as record:
+        taken = roles.unassign(roles.roles_store(), role, record=record)
+    if as_json:
+        _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
+    else:
+        click.echo(f"{role.casefold()} is nobody's now; it was {taken.name} ({taken.id})")
+
+
+@click.command(name="roles")
+@click.option("--accept", is_flag=True, help="Give the roles that are proposed.")
+@click.option("--confirm", is_flag=True, help="Devices that may have been swapped are where they should be.")
+@_json_option
+def roles_command(*, accept: bool, confirm: bool, as_json: bool) -> None:
+    """Show who has which role, what is missing, and what could replace it.
+
+    Where nobody has one yet, roles are proposed for what is plugged in.
+    """
+    store = roles.roles_store()
+    given = store.read()
+    devices = _everything(given)
+    if confirm:
+        with _recording() as record:
+            unclear = _confirm(record, devices)
+        click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
+    proposed = {} if given else roles.proposals(devices)
+    if accept:
+        _accept(given, proposed, devices)
+        given, proposed = store.read(), {}
+    states = list(_states(given, devices))
+    if as_json:
+        _print({"roles": states, "proposals": [{"role": role, "device": proposed[role].id} for role in proposed]})
+    elif given:
+        _print_table(states)
+    else:
+        _print_proposals(proposed)
+
+
+def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
+    """Say that `devices` are who they seem to be; return the names of those of which that was not clear."""
+    names = {device.id: f"{device.name} ({device.id})" for device in devices}
+    unclear = known.confirm(known.known_store(), list(names))
+    for device_id in unclear:
+        record(
+            device_id,
+            Kind.RECOVERED,
+            "somebody has looked: it is the right one",
+            name=names[device_id],
+            fault="swapped",
+        )
+    return [names[device_id] for device_id in unclear]
+
+
+def _accept(given: Mapping[str, Binding], proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
+    if not proposed:
+        what = "roles are given already" if given else "nothing is plugged in that could have one"
+        click.echo(f"No roles are proposed: {what}.", err=True)
+        return
+    store, now = roles.roles_store(), SystemClock().now()
+    with _recording() as record:
+        for role, device in proposed.items():
+            roles.assign(store, role, device, devices, now=now, record=record)
+
+
+def _everything(given: Mapping[str, Binding], name: str = "") -> list[Device]:
+    """Return what is plugged in with its roles; with the sound servers' inputs, which take time, if one is meant."""
+    devices = list_devices()
+    words = [name, *(binding.id for binding in given.values())]
+    if any(word.startswith(roles.SERVER_INPUTS) for word in words) or (name and not _is_plugged_in(devices, name)):
+        devices += server_inputs()
+    return roles.with_roles(devices, given)
+
+
+def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
+    try:
+        find_video(devices, name)
+    except DeviceNotFound:
+        return False
+    except Exception:  # whatever else is wrong with it, it is there
+        return True
+    return True
+
+
+@contextmanager
+def _recording() -> Iterator[Record]:
+    """Provide the health log for as long as something is written to it."""
+    with HealthLog(clock=SystemClock()) as log:
+        yield log
+
+
+# What is shown
+
+
+def _states(given: Mapping[str, Binding], devices: Sequence[Device]) -> Iterator[RoleState]:
+    unclear = known.known_store().read()
+    for role, found in resolve_all(given, devices).items():
+        yield _state(role, given[role], found, unclear)
+
+
+def _state(role: str, binding: Binding, found: Resolution, unclear: known.KnownById) -> RoleState:
+    if isinstance(found, Present):
+        device = found.device
+        swapped = unclear[device.id].swapped if device.id in unclear else None
+        return RoleState(
+            role=role, state="present", id=binding.id, name=device.name, device=device.id, port=device.port,
+            unclear=swapped,
+        )  # fmt: skip
+    return RoleState(
+        role=role, state="missing", id=binding.id, name=binding.name, port=binding.port, reason=found.reason,
+        replacement=found.replacement.id if found.replacement else None,
+        elsewhere=tuple(device.id for device in found.elsewhere),
+    )  # fmt: skip
+
+
+def _print(document: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+
+
+def _print_table(states: Sequence[RoleState]) -> None:
+    """Print a row for each role; as wide as the terminal, or as wide as it takes where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("Role", "Device", "Id", "State"):
+        table.add_column(heading, overflow="fold")
+    for state in states:
+        table.add_row(state.role, state.name, state.device or state.id, "\n".join(_lines(state)))
+    width = None if sys.stdout.isatty() else 200
+    Console(highlight=False, markup=False, width=width).print(table)
+
+
+def _lines(state: RoleState) -> Iterator[str]:
+    yield state.state + (f": {state.reason}" if state.reason else "")
+    if state.unclear:
+        yield state.unclear
+    if state.replacement:
+        yield f"to take the one in its port: liput devices assign {state.role} {state.replacement}"
+    for device_id in state.elsewhere:
+        yield f"the same model in another port: liput devices assign {state.role} {device_id}"
+
+
+def _print_proposals(proposed: Mapping[str, Device]) -> None:
+    if not proposed:
+        click.echo("No role is given, and nothing is plugged in that could have one.")
+        return
+    click.echo("No role is given yet. Proposed, from what is plugged in:")
+    for role, device in proposed.items():
+        click.echo(f"  {role}: {device.name} ({device.id})")
+    click.echo("liput devices roles --accept gives them; liput devices assign ROLE DEVICE gives others.")
