@@ -1,0 +1,226 @@
+"""The attendant: one at a time writes and acts, all know what is plugged in, and nothing of it hurts its owner."""
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devices import attendant as module
+from devices.attendant import Attendant, OnChange
+from devices.changes import ChangeKind, DeviceChange
+from devices.clock import Clock, SystemClock
+from devices.computer import Folder
+from devices.health.line import PC, Kind, Level, Record
+from devices.model import Device, DeviceKind
+from tests.support.health import Recorded
+from tests.support.waiting import wait_for
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
+OTHER = Device(id="046d:0825:B2", kind=DeviceKind.CAMERA, name="Other", port="1-3", node="/dev/video2")
+
+
+class FakeMonitor:
+    """Tells what a test tells it, as DeviceMonitor does: the line first, then the change."""
+
+    def __init__(self, on_change: OnChange, record: Record, devices: tuple[Device, ...]) -> None:
+        self._on_change = on_change
+        self._record = record
+        self._devices = devices
+        self.is_running = False
+
+    def start(self) -> None:
+        self.is_running = True
+
+    def stop(self) -> None:
+        self.is_running = False
+
+    def devices(self) -> tuple[Device, ...]:
+        return self._devices
+
+    def tell(self, kind: ChangeKind, device: Device, before: Device | None = None) -> None:
+        others = tuple(one for one in self._devices if one.id != device.id)
+        self._devices = others if kind is ChangeKind.UNPLUGGED else (*others, device)
+        self._record(device.id, Kind(kind) if kind is not ChangeKind.CHANGED else Kind.PLUGGED, name=device.name)
+        self._on_change(DeviceChange(kind, device, before, self._devices))
+
+
+class Bench:
+    """Attendants over one folder; what each sets on cameras and records."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.applied: list[tuple[str | None, str]] = []
+        self.attendants: list[Attendant] = []
+        self.monitors: list[FakeMonitor] = []
+        self.records: list[Recorded] = []
+
+    def attendant(self, *devices: Device, on_change: OnChange | None = None, starts: bool = True) -> Attendant:
+        def monitor(on_change: OnChange, clock: Clock, record: Record) -> FakeMonitor:
+            self.monitors.append(FakeMonitor(on_change, record, devices))
+            return self.monitors[-1]
+
+        recorded = Recorded(SystemClock())
+        attendant = Attendant(
+            record=recorded, clock=SystemClock(), power_line="60 Hz", folders=[Folder(self.folder)], folder=self.folder,
+            on_change=on_change, monitor=monitor,
+        )  # fmt: skip
+        self.attendants.append(attendant)
+        self.records.append(recorded)
+        if starts:
+            attendant.start()
+        return attendant
+
+    def apply(self, device: Device, *, power_line: str, record: Record) -> None:
+        self.applied.append((device.node, power_line))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "health")
+    monkeypatch.setattr(module, "apply_to", bench.apply)
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    yield bench
+    for attendant in bench.attendants:
+        attendant.stop()
+
+
+def kinds(recorded: Recorded) -> list[str]:
+    return [line.kind for line in recorded.lines if line.kind not in {Kind.SAMPLE, Kind.KERNEL}]
+
+
+def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: Bench) -> None:
+    attendant = bench.attendant(CAMERA, OTHER)
+    assert attendant.devices() == (CAMERA, OTHER)
+    wait_for(lambda: len(bench.applied) == 2)
+    assert sorted(map(str, bench.applied)) == ["('/dev/video0', '60 Hz')", "('/dev/video2', '60 Hz')"]
+    (recorded,) = bench.records
+    wait_for(lambda: recorded.of(Kind.SAMPLE, PC))
+    attendant.stop()
+    attendant.stop()
+    started, stopped = (line for line in recorded.lines if line.kind not in {Kind.SAMPLE, Kind.KERNEL})
+    assert (started.device, started.kind, started.level) == (PC, Kind.WATCH_STARTED, Level.INFO)
+    assert started.detail == {"pid": os.getpid(), "devices": [CAMERA.id, OTHER.id]}
+    assert (stopped.kind, stopped.detail) == (Kind.WATCH_STOPPED, {"pid": os.getpid()})
+    assert not bench.monitors[0].is_running
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "is_set"),
+    [
+        (ChangeKind.PLUGGED, None, True),
+        (ChangeKind.MOVED, CAMERA, True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, node="/dev/video7"), True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, id="046d:0825@1-2"), True),
+        (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, name="as it was called"), False),
+        (ChangeKind.UNPLUGGED, CAMERA, False),
+    ],
+)
+def test_a_camera_is_set_whenever_it_is_there_anew(
+    bench: Bench, kind: ChangeKind, before: Device | None, is_set: bool
+) -> None:
+    attendant = bench.attendant()
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.monitors[0].tell(kind, CAMERA, before)
+    bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
+    wait_for(lambda: ("/dev/video2", "60 Hz") in bench.applied)
+    wait_for(lambda: not attendant._presets._busy)
+    assert (("/dev/video0", "60 Hz") in bench.applied) is is_set
+
+
+def test_a_second_one_sees_everything_and_does_nothing_until_the_first_has_ended(bench: Bench) -> None:
+    seen: list[DeviceChange] = []
+    first = bench.attendant()
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
+    second = bench.attendant(CAMERA, on_change=seen.append)
+    bench.monitors[1].tell(ChangeKind.PLUGGED, OTHER)
+    assert [change.device for change in seen] == [OTHER]
+    assert second.devices() == (CAMERA, OTHER)
+    assert (first.keeps_the_log, second.keeps_the_log) == (True, False)
+    assert (bench.records[1].lines, bench.applied) == ([], [])
+    first.stop()
+    wait_for(lambda: len(bench.applied) == 2, 5.0)
+    assert second.keeps_the_log
+    assert kinds(bench.records[1]) == [Kind.WATCH_STARTED]
+    assert bench.records[1].of(Kind.WATCH_STARTED)[0].detail["devices"] == [CAMERA.id, OTHER.id]
+
+
+def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 60.0)
+    first = bench.attendant()
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.attendant()
+    wait_for(lambda: bench.attendants[1]._thread.is_alive())
+    first.stop()
+    bench.monitors[1].tell(ChangeKind.PLUGGED, CAMERA)
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[1]), 5.0)
+    assert [line.device for line in bench.records[1].of(Kind.PLUGGED)] == [CAMERA.id]
+    wait_for(lambda: bench.applied)
+
+
+def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = threading.Event()
+
+    def apply(device: Device, *, power_line: str, record: Record) -> None:
+        if device == CAMERA:
+            hangs.wait(60)
+        bench.apply(device, power_line=power_line, record=record)
+
+    monkeypatch.setattr(module, "apply_to", apply)
+    attendant = bench.attendant(CAMERA, OTHER)
+    wait_for(lambda: bench.applied == [("/dev/video2", "60 Hz")])
+    attendant.stop()
+    assert kinds(bench.records[0])[-1] == Kind.WATCH_STOPPED
+    hangs.set()
+
+
+def test_who_fails_when_told_of_a_change_is_a_line_and_no_more(bench: Bench) -> None:
+    def fail(change: DeviceChange) -> None:
+        raise ValueError("no such row")
+
+    bench.attendant(on_change=fail)
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
+    bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
+    (line,) = bench.records[0].of(Kind.WATCH_STOPPED)
+    assert (line.device, line.level) == (PC, Level.WARN)
+    assert "no such row" in line.reason
+    wait_for(lambda: bench.applied)
+
+
+def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: FakeMonitor) -> None:
+        raise OSError(1, "no netlink here")
+
+    monkeypatch.setattr(FakeMonitor, "start", fail)
+    attendant = bench.attendant()
+    (recorded,) = bench.records
+    wait_for(lambda: recorded.of(Kind.SAMPLE, PC))
+    assert "the devices of this PC are not watched: [Errno 1] no netlink here" in [
+        line.reason for line in recorded.lines
+    ]
+    assert attendant.devices() == ()
+
+
+def test_where_no_lock_can_be_kept_that_is_one_line_and_all_is_seen_silently(bench: Bench) -> None:
+    bench.folder.write_text("a file where the folder should be")
+    seen: list[DeviceChange] = []
+    attendant = bench.attendant(on_change=seen.append)
+    bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
+    wait_for(lambda: bench.records[0].lines)
+    attendant.stop()
+    (line,) = bench.records[0].lines
+    assert (line.kind, line.level) == (Kind.WATCH_STOPPED, Level.WARN)
+    assert "File exists" in line.reason
+    assert [change.device for change in seen] == [CAMERA]
+
+
+def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
+    attendant = bench.attendant(starts=False)
+    attendant.stop()
+    assert bench.records[0].lines == []

@@ -1,0 +1,183 @@
+"""The attendant with real drivers: what is plugged in is shown, set and written down, and the kernel is heard."""
+
+import fcntl
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devices.attendant import RETRY_S, Attendant
+from devices.changes import ChangeKind, DeviceChange
+from devices.clock import SystemClock
+from devices.health.line import PC, HealthLine, Kind, Level
+from devices.health.log import HealthLog
+from devices.health.query import Wanted, read
+from tests.rig.rig import RigDevice
+from tests.support.command import Line, Running, running
+from tests.support.waiting import wait_for
+
+CAMERA = "046d:0825:CAM0001"
+USBDEVFS_RESET = ord("U") << 8 | 20
+
+
+class Room:
+    """One attendant that runs in this process, and its health log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.changes: queue.SimpleQueue[DeviceChange] = queue.SimpleQueue()
+        self.log = HealthLog(folder, clock=SystemClock(), journal=None)
+        self.attendant = Attendant(record=self.log, clock=SystemClock(), folder=folder, on_change=self.changes.put)
+
+    def until(self, kind: ChangeKind) -> DeviceChange:
+        while (change := self.changes.get(timeout=20)).kind is not kind:
+            pass
+        return change
+
+    def lines(self, *kinds: Kind) -> list[HealthLine]:
+        self.log.flush()
+        return list(read(self.folder, Wanted(kinds=kinds or None)))
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Room]:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    room = Room(tmp_path / "health")
+    with room.log, room.attendant:
+        yield room
+
+
+class Lines:
+    """The JSON lines of a command as they come, each with when it came."""
+
+    def __init__(self, command: Running) -> None:
+        self._came: queue.SimpleQueue[tuple[float, Line]] = queue.SimpleQueue()
+        threading.Thread(target=self._read, args=(command,), daemon=True).start()
+
+    def _read(self, command: Running) -> None:
+        for line in command.read():
+            self._came.put((time.monotonic(), line))
+
+    def until(self, wanted: Callable[[Line], bool]) -> tuple[float, Line]:
+        while True:
+            at, line = self._came.get(timeout=60)
+            if wanted(line):
+                return at, line
+
+
+def is_change(change: str, identifier: str) -> Callable[[Line], bool]:
+    def matches(line: Line) -> bool:
+        device = line.get("device")
+        return line.get("change") == change and isinstance(device, dict) and device["id"] == identifier
+
+    return matches
+
+
+def state_of(line: Line) -> object:
+    device = line["device"]
+    assert isinstance(device, dict)
+    return device["health"]["state"]
+
+
+def test_a_plug_is_a_line_of_the_watch_within_two_seconds(camera: RigDevice, stick: RigDevice, tmp_path: Path) -> None:
+    with running(tmp_path, "devices", "--watch", "--json") as command:
+        lines = Lines(command)
+        _, first = lines.until(lambda line: line["type"] == "devices")
+        assert first["devices"] == []
+        for rig, port, ids in ((camera, 0, [CAMERA]), (stick, 1, ["534d:2109@1-2", "534d:2109@1-2+sound"])):
+            plugged_at = time.monotonic()
+            rig.plug(port)
+            for identifier in ids:
+                shown_at, line = lines.until(is_change("plugged", identifier))
+                assert shown_at - plugged_at < 2.0
+                assert state_of(line) == "ok"
+        unplugged_at = time.monotonic()
+        camera.unplug()
+        shown_at, line = lines.until(is_change("unplugged", CAMERA))
+        assert shown_at - unplugged_at < 1.0
+        command.signal(signal.SIGTERM)
+        assert command.wait_for_exit() == 0
+
+
+def test_what_the_kernel_says_of_a_camera_is_in_its_lines_at_once(camera: RigDevice, room: Room) -> None:
+    camera.plug(0)
+    room.until(ChangeKind.PLUGGED)
+    assert not room.lines(Kind.KERNEL)
+    began = time.monotonic()
+    _reset(camera)
+    (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if line.detail["topic"] == "reset"], 10.0)
+    assert time.monotonic() - began < 2.0
+    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.WARN)
+    assert line.reason == f"usb 1-1: reset high-speed USB device number {_number(camera)} using vhci_hcd"
+    assert line.detail["port"] == "1-1"
+    assert str(line.detail["advice"]).startswith("Check the cable")
+
+
+def test_the_kernels_last_words_of_a_camera_that_was_pulled_out_are_still_its_own(
+    camera: RigDevice, room: Room
+) -> None:
+    camera.plug(0)
+    room.until(ChangeKind.PLUGGED)
+    camera.unplug()
+    room.until(ChangeKind.UNPLUGGED)
+    (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if line.detail["topic"] == "disconnect"])
+    assert (line.device, line.level) == (CAMERA, Level.INFO)
+    assert line.reason.startswith("usb 1-1: USB disconnect, device number ")
+    kinds = [line.kind for line in room.lines() if line.device == CAMERA]
+    assert kinds.index(Kind.PLUGGED) < kinds.index(Kind.UNPLUGGED)
+    assert not [line for line in room.lines(Kind.KERNEL) if line.level is not Level.INFO]
+
+
+def test_a_camera_is_set_to_fifty_hertz_after_every_enumeration(camera: RigDevice, room: Room) -> None:
+    for times in (1, 2):
+        camera.plug(0)
+        room.until(ChangeKind.PLUGGED)
+        plugged = time.monotonic()
+        wait_for(lambda: camera.get("controls.power_line_frequency") == "1", 5.0)
+        assert time.monotonic() - plugged < 2.0
+        line = wait_for(lambda: room.lines(Kind.CONTROLS_APPLIED)[-1:])[0]
+        assert len(room.lines(Kind.CONTROLS_APPLIED)) == times
+        assert (line.device, line.detail["controls"]) == (CAMERA, {"power_line_frequency": 1})
+        camera.unplug()
+        room.until(ChangeKind.UNPLUGGED)
+
+
+def test_a_second_attendant_takes_over_from_one_that_is_killed(camera: RigDevice, tmp_path: Path) -> None:
+    folder = tmp_path / ".local/state/liput/health"
+    with running(tmp_path, "devices", "--watch", "--json") as first:
+        first.until("devices")
+        room = Room(folder)
+        with room.log, room.attendant:
+            camera.plug(0)
+            room.until(ChangeKind.PLUGGED)
+            wait_for(lambda: camera.get("controls.power_line_frequency") == "1", 5.0)
+            assert not room.attendant.keeps_the_log
+            assert len(room.lines(Kind.PLUGGED)) == 1
+            killed = time.monotonic()
+            os.kill(first.pid, signal.SIGKILL)
+            wait_for(lambda: room.attendant.keeps_the_log, 10.0)
+            assert time.monotonic() - killed < RETRY_S + 1.0
+            started = wait_for(lambda: room.lines(Kind.WATCH_STARTED)[1:])
+            assert [line.detail for line in started] == [{"pid": os.getpid(), "devices": [CAMERA]}]
+            camera.unplug()
+            room.until(ChangeKind.UNPLUGGED)
+            assert [line.device for line in room.lines(Kind.UNPLUGGED)] == [CAMERA]
+    assert room.lines(Kind.WATCH_STOPPED)[0].device == PC
+
+
+def _number(rig: RigDevice) -> int:
+    return int(Path(rig.sysfs_path, "devnum").read_text())
+
+
+def _reset(rig: RigDevice) -> None:
+    """Reset a device as the kernel does when it has lost patience with one."""
+    fd = os.open(f"/dev/bus/usb/001/{_number(rig):03}", os.O_WRONLY)
+    try:
+        fcntl.ioctl(fd, USBDEVFS_RESET)
+    finally:
+        os.close(fd)
