@@ -3,19 +3,27 @@
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import click
 import msgspec
 
+from agent.device_board import missing_roles, roles_given, with_fault
+from agent.device_text import health_text, kind_text, where_text
 from agent.lazy import LazyGroup, Table
 from capture.sound_inputs import server_inputs
+from config.errors import StateError
+from devices.clock import SystemClock
+from devices.health.log import log_folder
+from devices.health.present import open_faults
 from devices.model import Device, DeviceKind, Mode
+from devices.roles import with_roles
 from devices.snapshot import list_devices
 
 NOTHING = (
     "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone, and it shows up in a second."
 )
-_KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
+NO_ROLES = "No roles yet: liput devices roles proposes slides, podium and microphone."
 _FORMATS_SHOWN = 4
 _RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
 
@@ -24,6 +32,14 @@ SUBCOMMANDS: Table = {
     "assign": ("agent.commands.device_roles:assign_command", "Give a role (slides, podium, microphone) to a device."),
     "roles": ("agent.commands.device_roles:roles_command", "Show who has which role, and what is missing."),
     "unassign": ("agent.commands.device_roles:unassign_command", "Take a role away."),
+    "controls": (
+        "agent.commands.device_controls:controls_command",
+        "Show or set what a camera can be set to: focus, exposure, 50 Hz, zoom.",
+    ),
+    "show": (
+        "agent.commands.device_show:show_command",
+        "Show everything about a device, and why which mode is opened.",
+    ),
 }
 
 
@@ -34,9 +50,13 @@ SUBCOMMANDS: Table = {
     invoke_without_command=True,
     subcommand_metavar="[COMMAND [ARGS]...]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+@click.option("--watch", is_flag=True, help="Go on, and show what comes, goes and changes, until q or Ctrl-C.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON document, with --watch one a line; see docs/reference/cli.md."
+)
 @click.pass_context
-def devices_command(ctx: click.Context, *, as_json: bool) -> None:
+def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None, as_json: bool) -> None:
     """List the cameras, capture cards and microphones plugged in.
 
     A device is named by its id, serial number, port or node, wherever a command takes a DEVICE; its node (/dev/video0)
@@ -44,13 +64,22 @@ def devices_command(ctx: click.Context, *, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    devices = everything()
+    if watch:
+        _watch(config_file, as_json=as_json)
+        return
+    roles = roles_given()
+    devices = with_roles(_with_faults(everything()), roles)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(devices), indent=2).decode())
     if not devices:
         click.echo(NOTHING, err=as_json)
     elif not as_json:
         _print_table(devices)
+    if not as_json:
+        for sentence in missing_roles(roles, devices):
+            click.echo(sentence)
+        if devices and not roles:
+            click.echo(NO_ROLES)
 
 
 def everything() -> list[Device]:
@@ -60,26 +89,37 @@ def everything() -> list[Device]:
         return [*list_devices(), *of_servers.result()]
 
 
+def _watch(config_file: Path | None, *, as_json: bool) -> None:
+    from agent.commands.device_watch import watch
+    from config.settings import load_settings
+
+    watch(load_settings(config_file), as_json=as_json)
+
+
+def _with_faults(devices: Sequence[Device]) -> list[Device]:
+    """Return `devices` with what those who use them have found wrong: a device that is in use cannot be asked."""
+    try:
+        faults = open_faults(log_folder(), now=SystemClock().now())
+    except StateError:
+        return list(devices)
+    return [with_fault(device, faults.get(device.id)) for device in devices]
+
+
 def _print_table(devices: Sequence[Device]) -> None:
     """Print a row for each device; as wide as the terminal, or as wide as it takes where there is none."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("What", "Name", "Id", "Where", "Offers"):
+    for heading in ("What", "Name", "Role", "Id", "Where", "Offers"):
         table.add_column(heading, overflow="fold")
+    now = SystemClock().now()
     for device in devices:
-        trouble = f"{device.health.state}: {device.health.reason}" if device.health.reason else ""
+        trouble = health_text(device.health, now) if device.health.reason else ""
         offers = "\n".join(part for part in (trouble, offer_text(device)) if part)
-        table.add_row(_KINDS[device.kind], device.name, device.id, _where(device), offers)
+        table.add_row(kind_text(device), device.name, device.role or "-", device.id, where_text(device), offers)
     width = None if sys.stdout.isatty() else 200
     Console(highlight=False, markup=False, width=width).print(table)
-
-
-def _where(device: Device) -> str:
-    speed = f" ({device.link_bps / 1e6:.0f} Mbit/s)" if device.link_bps else ""
-    port = f"port {device.port}{speed}" if device.port else ""
-    return "\n".join(part for part in (device.node or device.alsa or "", port) if part)
 
 
 def offer_text(device: Device) -> str:

@@ -22,13 +22,13 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """`liput` with a pseudo-terminal as its controlling terminal; a context manager."""
 
-    def __init__(self, home: Path, *arguments: str | Path) -> None:
+    def __init__(self, home: Path, *arguments: str | Path, columns: int = 240) -> None:
         self._shown = ""
         self._master, self._slave = pty.openpty()
-        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 240, 0, 0))
+        self.resize(columns=columns)
         self._process = subprocess.Popen(
             [*LIPUT, *map(str, arguments)],
-            env=environment(home, {"TERM": "xterm-256color", "COLUMNS": "240"}),
+            env=environment(home, {"TERM": "xterm-256color", "COLUMNS": ""}),
             cwd=home,
             stdin=self._slave,
             stdout=self._slave,
@@ -54,6 +54,15 @@ class Terminal:
     def text(self) -> str:
         """Everything shown so far, without colours and cursor movements."""
         return _ESCAPES.sub("", self._shown).replace("\r", "")
+
+    @property
+    def raw(self) -> str:
+        """Everything shown so far as it came, with colours and cursor movements."""
+        return self._shown
+
+    def resize(self, *, columns: int, rows: int = 40) -> None:
+        """Make the window another size: whoever has it gets SIGWINCH."""
+        fcntl.ioctl(self._slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def settings(self) -> list[object]:
         """Return the terminal's settings, as tcgetattr does."""

@@ -1,14 +1,21 @@
 """`liput devices`: a table for people, JSON for scripts, and what to plug in when there is nothing."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands import devices as command
+from devices.clock import SystemClock
+from devices.health.line import Kind, Level
+from devices.health.log import HealthLog
 from devices.model import Device, DeviceKind, Health, HealthState, Mode
+from devices.role_matching import binding_of
+from devices.roles import roles_store
 
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
@@ -27,6 +34,13 @@ DENIED = Device(
     health=Health(HealthState.DEGRADED, "this user may not open it", datetime(2026, 1, 1, tzinfo=UTC)),
 )  # fmt: skip
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep away what this machine's user has in its state folder."""
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    return tmp_path
 
 
 def run(
@@ -67,11 +81,41 @@ def test_json_is_the_devices_and_then_the_servers_inputs(monkeypatch: pytest.Mon
 def test_the_table_says_what_each_is_and_what_belongs_together(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = run(monkeypatch, devices=[STICK, SOUND, DENIED], servers=[ROOM]).stdout.splitlines()
     text = "\n".join(lines)
-    assert lines[0].split() == ["What", "Name", "Id", "Where", "Offers"]
+    assert lines[0].split() == ["What", "Name", "Role", "Id", "Where", "Offers"]
     assert "MJPG up to 1920x1080 at 30, YUYV up to 160x120 at 29.97, sound as 534d:2109@1-2+sound" in text
     assert "RGB3" not in text
     assert "sound, of 534d:2109@1-2" in text
     assert "port 1-2 (480 Mbit/s)" in text
     assert "Webcam [x]" in text
-    assert "degraded: this user may not open it" in text
+    assert re.search(r"degraded since [-:\d ]+: this user may not open it", text)
     assert "sound:room" in text
+
+
+def test_a_device_that_a_recorder_uses_shows_the_fault_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HealthLog(clock=SystemClock(), journal=None) as log:
+        log(STICK.id, Kind.OPENED)
+        log(STICK.id, Kind.DEGRADED, "nothing is plugged into it", level=Level.ERROR, fault="no-signal", after_s=400.0)
+    result = run(monkeypatch, "--json", devices=[STICK, SOUND])
+    stick, sound = json.loads(result.stdout)
+    assert (stick["health"]["state"], stick["health"]["fault"]) == ("silent", "no-signal")
+    assert sound["health"]["state"] == "ok"
+    assert re.search(r"silent since [-:\d ]+: nothing is plugged into it", run(monkeypatch, devices=[STICK]).stdout)
+
+
+def test_a_log_that_cannot_be_read_costs_the_list_nothing(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
+    (state / "health").write_text("no folder")
+    assert json.loads(run(monkeypatch, "--json", devices=[STICK]).stdout)[0]["health"]["state"] == "ok"
+
+
+def test_roles_stand_in_the_list_and_those_that_are_missing_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    hint = "liput devices roles proposes"
+    result = run(monkeypatch, devices=[STICK, SOUND])
+    assert result.stdout.splitlines()[-1].startswith(f"No roles yet: {hint}")
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    roles_store().change(lambda _: {"slides": binding_of(STICK, at), "podium": binding_of(DENIED, at)})
+    lines = run(monkeypatch, devices=[STICK, SOUND]).stdout.splitlines()
+    assert "slides" in lines[1].split()
+    assert lines[-1].startswith("podium is missing: Webcam [x] (046d:0825:A1): ")
+    assert hint not in "".join(lines)
+    listed = json.loads(run(monkeypatch, "--json", devices=[STICK, SOUND]).stdout)
+    assert [device["role"] for device in listed] == ["slides", None]

@@ -1,0 +1,116 @@
+"""`liput devices --watch`: what is plugged in and how it is, as it changes."""
+
+import queue
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+
+from agent.device_board import DeviceBoard
+from agent.device_news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
+from agent.device_showers import Shower, shower
+from agent.keyboard import watched
+from config.schema import Settings
+from devices.attendant import Attendant
+from devices.changes import DeviceChange
+from devices.clock import Clock, SystemClock
+from devices.computer import Folder
+from devices.health.line import HealthLine, Kind
+from devices.health.log import HealthLog
+
+_MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
+
+_SERVERS_ANSWER_S = 1.0
+
+
+def watch(settings: Settings, *, as_json: bool) -> None:
+    """Show devices until q, Ctrl-C or a signal, with an attendant that keeps the health log and sets cameras."""
+    clock = SystemClock()
+    inbox: Inbox = queue.SimpleQueue[Message]()
+    with ExitStack() as stack:
+        stack.enter_context(_signals(inbox))
+        log = stack.enter_context(
+            HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
+        )
+        attendant = Attendant(
+            record=log,
+            clock=clock,
+            power_line=settings.devices.power_line_frequency,
+            folders=[Folder(settings.archive.path, settings.archive.reserve), Folder(log.folder)],
+            folder=log.folder,
+            on_change=inbox.put,
+        )
+        stack.enter_context(LogWatch(log.folder, clock, inbox))
+        stack.enter_context(attendant)
+        inputs = stack.enter_context(InputWatch(inbox))
+        board = DeviceBoard()
+        board.begin(attendant.devices())
+        waiting = _first(inbox, board)
+        shown = stack.enter_context(shower(as_json=as_json))
+        stack.enter_context(watched(lambda key: inbox.put(Request.END) if key in {"q", "Q"} else None))
+        shown.begin(clock.now(), board)
+        _follow(_messages(waiting, inbox), board, shown, inputs, clock)
+
+
+def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
+    """Wait a moment for the sound servers, so that what is there at first is complete; return what came meanwhile."""
+    waiting: list[Message] = []
+    deadline = time.monotonic() + _SERVERS_ANSWER_S
+    with suppress(queue.Empty):
+        while True:
+            message = inbox.get(timeout=max(0.0, deadline - time.monotonic()))
+            if isinstance(message, Inputs):
+                board.inputs(message.devices)
+                break
+            waiting.append(message)
+            if message is Request.END:
+                break
+    return waiting
+
+
+def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
+    yield from waiting
+    while True:
+        yield inbox.get()
+
+
+def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, inputs: InputWatch, clock: Clock) -> None:
+    """Show what comes in until somebody wants it to end."""
+    for message in messages:
+        match message:
+            case Request.END:
+                return
+            case Request.REDRAW:
+                shown.redraw()
+            case HealthLine() as line:
+                if line.kind in _MOVES_ROLES:
+                    shown.changed(clock.now(), board.roles(), board)
+                shown.told(line)
+            case DeviceChange() as change:
+                shown.changed(clock.now(), board.hardware(change), board)
+                inputs.look()
+            case Inputs(devices):
+                shown.changed(clock.now(), board.inputs(devices), board)
+            case Faults(health):
+                shown.changed(clock.now(), board.faults(health), board)
+
+
+@contextmanager
+def _signals(inbox: Inbox) -> Iterator[None]:
+    """Let signals end the watch in order, and another size of the terminal redraw it."""
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        inbox.put(Request.REDRAW if number == signal.SIGWINCH else Request.END)
+
+    # Ctrl-Z would leave the shell on our screen, and come back to a terminal that is not set as it was.
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
+    numbers = (*ends, signal.SIGWINCH)
+    # A program started under nohup ignores hang-ups, and goes on doing so.
+    wanted = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, ask) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
