@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from devices.clock import SystemClock
-from devices.health import journald
+from devices.health import journald, log
+from devices.health.files import LogAppender
 from devices.health.journald import Journal, datagram
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
-from tests.support.waiting import wait_for
 
 LINE = HealthLine(
     at=datetime(2026, 11, 25, tzinfo=UTC),
@@ -112,13 +112,23 @@ def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.so
     nobody.close()
 
 
-def test_the_log_tells_journald_once_even_where_the_disk_takes_nothing(server: socket.socket, tmp_path: Path) -> None:
-    (tmp_path / "log").write_text("a file where the folder should be")
+def test_the_log_tells_journald_once_however_often_the_disk_is_tried(
+    server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "RETRY_S", 0.01)
+    tries = iter(range(3))
+    append = LogAppender.append
+
+    def failing(self: LogAppender, at: datetime, line: bytes) -> None:
+        for _ in tries:
+            raise OSError
+        append(self, at, line)
+
+    monkeypatch.setattr(LogAppender, "append", failing)
     with HealthLog(tmp_path / "log", clock=SystemClock(), journal=tmp_path / "socket") as health_log:
         health_log(LINE.device, Kind.DEGRADED, LINE.reason, name="Webcam", level=Level.ERROR, fault="no-data")
         assert parsed(server.recv(100_000)) == FIELDS
-        (tmp_path / "log").unlink()
-        assert wait_for(lambda: health_log.flush(1))
+        assert health_log.flush(20)
     server.setblocking(False)
     with pytest.raises(BlockingIOError):
         server.recv(100_000)

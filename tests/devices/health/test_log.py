@@ -212,6 +212,7 @@ def test_a_line_torn_by_a_kill_is_skipped_and_the_next_begins_a_line(
     health_log(CAMERA, Kind.PLUGGED, "after")
     assert health_log.flush()
     assert reasons(folder) == ["before", "after"]
+    assert len((folder / "2026-11-25.jsonl").read_bytes().splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -232,6 +233,8 @@ def test_a_clock_that_was_set_back_begins_a_file(
 
 
 def test_the_time_of_another_process_counts_too(health_log: HealthLog, folder: Path, clock: SetClock) -> None:
+    health_log(CAMERA, Kind.PLUGGED, "before")
+    assert health_log.flush()
     with HealthLog(folder, clock=SetClock(clock.time + timedelta(hours=1)), journal=None) as other:
         other(CAMERA, Kind.PLUGGED, "from later")
     health_log(CAMERA, Kind.PLUGGED, "now")
