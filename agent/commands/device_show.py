@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from agent.commands.devices import everything
+from agent.commands.devices import known
+from agent.device_board import roles_given
 from agent.device_page import DevicePage, ModeRow, device_page
+from agent.device_text import health_colour, health_text, kind_text
 from config.errors import DeviceNotFound, DeviceUnsupported
 from config.settings import load_settings
 from devices.identity import find_sound, find_video
-from devices.model import Device, DeviceKind, HealthState
+from devices.model import Device, DeviceKind
 from devices.usb.topology import SYSFS, Topology
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
 _NOT_A_TERMINAL = 120
 """How wide the page is where nobody says."""
 
@@ -36,7 +37,7 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
     """
     settings = load_settings(config_file)
     profile = settings.profile(profile_name)
-    devices = everything()
+    devices = known(roles_given())
     page = device_page(
         _find(devices, name), devices, Topology.read(SYSFS), profile_name or settings.video.profile, profile
     )
@@ -66,7 +67,7 @@ def _print(page: DevicePage) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _NOT_A_TERMINAL)
-    console.print(Text.assemble((page.device.name, "bold"), f", {_KINDS[page.device.kind]}"))
+    console.print(Text.assemble((page.device.name, "bold"), f", {kind_text(page.device)}"))
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -97,10 +98,7 @@ def _facts(page: DevicePage) -> Iterator[tuple[str, "RenderableType"]]:
         yield "Port", "\n".join(_hops(page))
         if page.usb.shared_with:
             yield "Shares with", "\n".join(page.usb.shared_with)
-    style = "green" if device.health.state is HealthState.OK else "yellow"
-    reason = f": {device.health.reason}" if device.health.reason else ""
-    since = f" since {device.health.since.astimezone():%Y-%m-%d %H:%M:%S}" if device.health.since else ""
-    yield "Health", Text(f"{device.health.state}{since}{reason}", style)
+    yield "Health", Text(health_text(device.health), health_colour(device.health))
     if page.partner is not None:
         label = "Sound" if page.partner.kind is DeviceKind.MICROPHONE else "Picture"
         yield label, f"{page.partner.id} ({page.partner.alsa or page.partner.node})"

@@ -17,7 +17,7 @@ from devices.clock import SystemClock
 from devices.health.log import log_folder
 from devices.health.present import open_faults
 from devices.model import Device, DeviceKind, Mode
-from devices.roles import with_roles
+from devices.roles import Roles, with_roles
 from devices.snapshot import list_devices
 
 NOTHING = (
@@ -68,7 +68,7 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
         _watch(config_file, as_json=as_json)
         return
     roles = roles_given()
-    devices = with_roles(_with_faults(everything()), roles)
+    devices = known(roles)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(devices), indent=2).decode())
     if not devices:
@@ -80,6 +80,11 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
             click.echo(sentence)
         if devices and not roles:
             click.echo(NO_ROLES)
+
+
+def known(roles: Roles) -> list[Device]:
+    """Return everything, with the roles in `roles`, and with what those who use it have found wrong."""
+    return with_roles(_with_faults(everything()), roles)
 
 
 def everything() -> list[Device]:
