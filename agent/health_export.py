@@ -81,10 +81,10 @@ def _put_in_place(new: Path, file: Path, *, replace: bool) -> None:
     if not replace:
         try:
             file.hardlink_to(new)
-        except FileExistsError:
-            raise UsageError(f"{file} is there already", hint="say --force to replace it") from None
         except OSError as error:
             # File systems of USB sticks know no second names.
+            if file.exists():
+                raise UsageError(f"{file} is there already", hint="say --force to replace it") from None
             if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
                 raise
         else:

@@ -1,5 +1,6 @@
 """`liput health` as people and scripts use it."""
 
+import errno
 import json
 import os
 import pty
@@ -208,7 +209,8 @@ def test_wrong_use_is_one_line(tmp_path: Path, env: dict[str, str], arguments: l
 
 def test_following_prints_what_was_and_what_comes_until_ctrl_c(tmp_path: Path, env: dict[str, str], log: Path) -> None:
     arguments = ("health", "--follow", "--json", "--level", "warn")
-    with running(tmp_path, *arguments, more=env) as following, HealthLog(
+    buffered = env | {"PYTHONUNBUFFERED": ""}
+    with running(tmp_path, *arguments, more=buffered) as following, HealthLog(
         log / "health", clock=SystemClock(), journal=None
     ) as health_log:  # fmt: skip
         assert following.until("health", kind="kernel")["device"] == STICK
@@ -357,6 +359,19 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         export_health(file, NOW - HOUR)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]
+
+
+def test_an_export_goes_onto_a_usb_stick_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
+    def refused(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setenv("LIPUT_STATE", str(log))
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    file = tmp_path / "it.zip"
+    export_health(file, NOW - HOUR)
+    assert zipfile.is_zipfile(file)
+    with pytest.raises(UsageError, match="is there already"):
+        export_health(file, NOW - HOUR)
 
 
 def test_settings_that_cannot_be_read_do_not_keep_the_export_from_it(
