@@ -85,9 +85,8 @@ def _with(presets: Presets, device_id: str, name: str, values: dict[str, Value])
 def wanted(controls: Controls, kept: Mapping[str, Value], power_line: str) -> dict[str, Value]:
     """Return what is to be set on a device with `controls`: what is `kept`, and else the settings' `power_line`."""
     number = _POWER_LINES.get(power_line)
-    if number is None or POWER_LINE in kept or POWER_LINE not in controls:
-        return dict(kept)
-    return {POWER_LINE: number} | dict(kept)
+    from_settings = {} if number is None or POWER_LINE not in controls else {POWER_LINE: number}
+    return from_settings | dict(kept)
 
 
 def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> list[ControlChange]:
@@ -115,9 +114,7 @@ def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value)
         control.check(value)
     except NotAllowed as error:
         return [change_of(control, value, f"it {error}")]
-    if control.value == value:
-        return []
-    if control.inactive:
+    if control.inactive and control.value != value:
         return [change_of(control, value, f"{control.governor or 'another control'} does not leave it to people")]
     try:
         return set_one(panel, control, value)

@@ -140,6 +140,14 @@ def test_everything_goes_back_to_what_it_is_without_a_preset(store: Store[Preset
     assert store.read() == {}
 
 
+def test_what_an_automatic_mode_sets_now_is_left_to_it(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    camera.values["focus_absolute"] = 30
+    assert reset(camera, CAMERA, "focus_absolute", power_line="leave", record=nowhere, store=store) == []
+    assert apply(camera, {"focus_absolute": 30}, "leave") == []
+    assert camera.set_so_far == []
+
+
 def test_one_goes_back_and_the_others_stay(store: Store[Presets]) -> None:
     camera = FakeCamera()
     by_hand(camera, store, zoom_absolute="200", brightness="9")
