@@ -125,9 +125,8 @@ def test_the_kernels_last_words_of_a_camera_that_was_pulled_out_are_still_its_ow
     room.until(ChangeKind.PLUGGED)
     camera.unplug()
     room.until(ChangeKind.UNPLUGGED)
-    (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if line.detail["topic"] == "disconnect"])
-    assert (line.device, line.level) == (CAMERA, Level.INFO)
-    assert line.reason.startswith("usb 1-1: USB disconnect, device number ")
+    (line,) = wait_for(lambda: [line for line in room.lines(Kind.KERNEL) if "USB disconnect" in line.reason])
+    assert (line.device, line.level, line.detail["topic"]) == (CAMERA, Level.INFO, "disconnect")
     kinds = [line.kind for line in room.lines() if line.device == CAMERA]
     assert kinds.index(Kind.PLUGGED) < kinds.index(Kind.UNPLUGGED)
     assert not [line for line in room.lines(Kind.KERNEL) if line.level is not Level.INFO]
