@@ -31,7 +31,7 @@ SYNC_S = 1.0
 RETRY_S = 2.0
 _AT_ONCE = 1_000  # lines between two looks at whether something has to be synced
 _URGENT = frozenset({Level.WARN, Level.ERROR})
-_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED})  # they end with the process that said so: query.open_faults
+_OF_A_PROCESS = frozenset({Kind.OPENED, Kind.DEGRADED, Kind.FLAPPING})  # they end with it: present.open_faults
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _LONGEST_TEXT = 2_000  # characters of a reason whose line would be too long
 

@@ -14,7 +14,10 @@ LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""
 
 _TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
-WHETHER_OPEN_OR_NOT = frozenset({Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
+OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
+"""The faults that have nothing to do with who opens a device."""
+
+WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED}
 """The faults that a device can have without being open; the others end when it is closed."""
 
 _RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}
@@ -39,7 +42,7 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     """
     alive = _is_alive if is_alive is None else is_alive
     states: dict[str, _State] = {}
-    kinds = (Kind.PLUGGED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.RECOVERED)
+    kinds = (Kind.PLUGGED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
     for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
         _take(states.setdefault(line.device, _State()), line)
     healths = {}
@@ -58,7 +61,7 @@ def _take(state: _State, line: HealthLine) -> None:
         case Kind.OPENED if isinstance(pid, int):
             state.pid = pid
             _forget(state, but_of=pid)
-        case Kind.DEGRADED:
+        case Kind.DEGRADED | Kind.FLAPPING:
             state.faults[_fault(line)] = (pid if isinstance(pid, int) else state.pid, line)
         case Kind.RECOVERED:
             state.faults.pop(_fault(line), None)

@@ -6,14 +6,27 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from devices.flapping import WINDOW_S
+from devices.health.faults import Fault
 from devices.health.line import PC, HealthLine, Kind
-from devices.health.present import WHETHER_OPEN_OR_NOT
+from devices.health.present import OF_ITS_PLACE, WHETHER_OPEN_OR_NOT
 
 UNWATCHED = timedelta(minutes=3)
 """Longer than this without any line, while the PC's own come once a minute: nobody was watching."""
 
+_FLAPPING_WINDOW = timedelta(seconds=WINDOW_S)
+
 _PLUGGED_IN = frozenset(
-    {Kind.PLUGGED, Kind.HUB_PLUGGED, Kind.MOVED, Kind.OPENED, Kind.SAMPLE, Kind.CONTROLS_APPLIED, Kind.CONTROL_CHANGED}
+    {
+        Kind.PLUGGED,
+        Kind.HUB_PLUGGED,
+        Kind.MOVED,
+        Kind.RENAMED,
+        Kind.OPENED,
+        Kind.SAMPLE,
+        Kind.CONTROLS_APPLIED,
+        Kind.CONTROL_CHANGED,
+    }
 )
 """What is only said of a device that is plugged in."""
 
@@ -61,6 +74,8 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
         if line.kind == Kind.WATCH_STARTED:
             for name in _texts(line.detail.get("devices")):
                 _known(devices, name, line.at, began).is_there(line.at)
+        elif line.kind == Kind.RENAMED:
+            _known(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
         elif line.kind == Kind.WATCH_STOPPED:
             for device in devices.values():
                 device.is_not_watched(line.at)
@@ -73,38 +88,48 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
 
 @dataclass(slots=True)
 class _Device:
-    """The figures so far; `began` is the beginning of the span, `plugged` since when it is, if it is."""
+    """The figures so far.
+
+    `began` is the beginning of the span, `plugged` since when the device is, if it is; `unplugged` are its last
+    unpluggings, `flaps` those that are counted of the episode of flapping that it is in.
+    """
 
     summary: DeviceSummary
     began: datetime
     plugged: datetime | None = None
-    pid: object = None
+    pid: int | None = None
     faults: dict[str, datetime] = field(default_factory=dict)
+    unplugged: list[datetime] = field(default_factory=list)
+    flaps: int = 0
 
     def take(self, line: HealthLine) -> None:
         """Count a line."""
-        summary = self.summary
         if line.kind in _PLUGGED_IN:
             self.plugged = self.plugged or line.at
         elif line.kind in _UNPLUGGED:
             self._unplug(line.at)
+        self._count(line)
+        self.summary.name = line.name or self.summary.name
+        self.summary.last_seen = line.at
+
+    def _count(self, line: HealthLine) -> None:
         match line.kind:
             case Kind.SAMPLE:
                 self._measure(line)
-            case Kind.DEGRADED:
+            case Kind.DEGRADED | Kind.SWAPPED:
                 self._begin(line)
+            case Kind.FLAPPING:
+                self._flap(line)
             case Kind.RECOVERED:
                 self._recover(line)
             case Kind.KERNEL:
-                summary.kernel_messages += _whole(line.detail.get("left_out"), 1)
+                self.summary.kernel_messages += _whole(line.detail.get("left_out"), 1)
             case Kind.CLOSED:
                 self._end_faults(line.at, but=WHETHER_OPEN_OR_NOT)
-            case Kind.OPENED:
-                if line.detail.get("pid") != self.pid:
-                    self._end_faults(summary.last_seen)  # of a process that ended without a word
-                self.pid = line.detail.get("pid")
-        summary.name = line.name or summary.name
-        summary.last_seen = line.at
+            case Kind.OPENED if isinstance(pid := line.detail.get("pid"), int):
+                if self.pid not in {None, pid}:  # whoever had it ended without a word
+                    self._end_faults(self.summary.last_seen, but=OF_ITS_PLACE)
+                self.pid = pid
 
     def is_there(self, at: datetime) -> None:
         """Take note that it is plugged in."""
@@ -124,6 +149,7 @@ class _Device:
 
     def _unplug(self, at: datetime) -> None:
         self.summary.unplugs += 1
+        self.unplugged = [one for one in self.unplugged if one > at - _FLAPPING_WINDOW] + [at]
         if self.plugged is None and self.summary.first_seen == at:
             self.plugged = self.began  # it had been there all the time
         self.is_not_watched(at)
@@ -135,8 +161,25 @@ class _Device:
         self._total(name).count += 1
         self.faults[name] = max(line.at - after, self.began)
 
+    def _flap(self, line: HealthLine) -> None:
+        """Take a line of an episode: it says how often the device was unplugged in it, which is not told each time."""
+        if Fault.FLAPPING not in self.faults:
+            self._begin(line)
+            self.flaps = sum(one > line.at - _FLAPPING_WINDOW for one in self.unplugged)
+        self._count_flaps(line)
+        self.is_not_watched(line.at)
+
+    def _count_flaps(self, line: HealthLine) -> None:
+        flaps = _whole(line.detail.get("unplugs"), self.flaps)
+        self.summary.unplugs += max(0, flaps - self.flaps)
+        self.flaps = flaps
+
     def _recover(self, line: HealthLine) -> None:
         name = str(line.detail.get("fault", ""))
+        if name == Fault.FLAPPING and name in self.faults:
+            self._count_flaps(line)
+            if line.detail.get("plugged") is True:
+                self.is_there(line.at)
         if name not in self.faults:  # it began before the span
             self._total(name).count += 1
             lasted = timedelta(seconds=_number(line.detail.get("lasted_s")) or 0.0)

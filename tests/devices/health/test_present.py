@@ -102,6 +102,15 @@ def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(log: Log) 
     assert health.fault == "hum"
 
 
+def test_a_device_that_comes_and_goes_has_a_fault(log: Log) -> None:
+    log.add(Kind.FLAPPING, fault="flapping", pid=OURS)
+    health = log.now()
+    assert health
+    assert health.fault == "flapping"
+    log.add(Kind.RECOVERED, fault="flapping")
+    assert log.now() is None
+
+
 def test_a_fault_of_a_device_that_nobody_could_open_names_its_process_itself(log: Log) -> None:
     log.add(Kind.DEGRADED, "another program holds it", fault="busy", pid=OURS)
     health = log.now()

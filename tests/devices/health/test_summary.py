@@ -112,10 +112,46 @@ def test_a_fault_of_a_process_that_was_killed_ends_with_its_last_word() -> None:
     summary = camera(
         line(0, Kind.OPENED, pid=1),
         line(20, Kind.DEGRADED, fault="hum"),
+        line(50, Kind.FLAPPING, fault="flapping", unplugs=3),
         line(60, Kind.SAMPLE),
         line(170, Kind.OPENED, pid=2),
         line(200, Kind.DEGRADED, fault="hum"),
         line(210, Kind.DEGRADED, fault="hum"),
         line(220, Kind.RECOVERED, fault="hum"),
     )
-    assert summary.faults == {"hum": FaultTotal(3, 40.0 + 0.0 + 10.0)}
+    assert summary.faults == {"hum": FaultTotal(3, 40.0 + 0.0 + 10.0), "flapping": FaultTotal(1, 170.0)}
+
+
+def test_what_flapping_does_not_tell_each_time_is_counted() -> None:
+    summary = camera(
+        line(0, Kind.PLUGGED),
+        line(100, Kind.UNPLUGGED),
+        line(101, Kind.PLUGGED),
+        line(200, Kind.UNPLUGGED),
+        line(201, Kind.PLUGGED),
+        line(210, Kind.UNPLUGGED),
+        line(211, Kind.PLUGGED),
+        line(220, Kind.FLAPPING, fault="flapping", unplugs=3),  # the last two and this one
+        line(280, Kind.FLAPPING, fault="flapping", unplugs=10),
+        line(350, Kind.RECOVERED, fault="flapping", unplugs=12, lasted_s=150, plugged=True),
+        line(400, Kind.SAMPLE, PC),
+    )
+    assert summary.unplugs == 1 + 12
+    assert summary.faults == {"flapping": FaultTotal(1, 130.0)}
+    assert summary.uptime_s == 100 + 99 + 9 + 9 + 50
+
+
+def test_a_device_that_gets_another_id_is_not_two() -> None:
+    old = "046d:0825@1-1"
+    by_id = {
+        one.device: one
+        for one in summarise(
+            [line(0, Kind.PLUGGED, old), line(60, Kind.RENAMED, before=old), line(100, Kind.SAMPLE, PC)]
+        )
+    }
+    assert (by_id[old].uptime_s, by_id[CAMERA].uptime_s) == (60.0, 40.0)
+
+
+def test_a_swap_is_a_fault_until_somebody_has_looked() -> None:
+    summary = camera(line(0, Kind.SWAPPED, fault="swapped"), line(50, Kind.RECOVERED, fault="swapped"))
+    assert summary.faults == {"swapped": FaultTotal(1, 50.0)}
