@@ -105,24 +105,26 @@ class _Silence:
         self._silence_s = silence_s
         self._quiet_s = 0.0
         self._heard_ns: int | None = None  # when something was heard last
-        self._is_nothing = True
+        self._nothing_s = 0.0
 
     def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
         if level_dbfs > HEARD_DBFS:
             self._tracker.clear(Fault.SILENCE)
         if level_dbfs > SILENT_DBFS:
-            self._quiet_s, self._heard_ns, self._is_nothing = 0.0, end_ns, True
+            self._quiet_s, self._nothing_s, self._heard_ns = 0.0, 0.0, end_ns
             return
         if self._heard_ns is None:
             self._heard_ns = end_ns - NANOSECONDS // 2
         self._quiet_s += _PIECE_S
-        self._is_nothing = self._is_nothing and piece.is_nothing
+        self._nothing_s = self._nothing_s + _PIECE_S if piece.is_nothing else 0.0
         if self._quiet_s >= self._silence_s:
-            self._tracker.find(Fault.SILENCE, self._reason(), began_ns=self._heard_ns, exactly_nothing=self._is_nothing)
+            nothing = self._nothing_s > self._quiet_s - 2 * _PIECE_S  # a piece in which it fell silent is something
+            reason = self._reason(exactly_nothing=nothing)
+            self._tracker.find(Fault.SILENCE, reason, began_ns=self._heard_ns, exactly_nothing=nothing)
 
-    def _reason(self) -> str:
+    def _reason(self, *, exactly_nothing: bool) -> str:
         name, lasted = self._tracker.name, f"for {self._silence_s:g} s"
-        if self._is_nothing:
+        if exactly_nothing:
             return f"{name} has given exactly nothing {lasted}: muted or not plugged in"
         return f"{name} has been silent {lasted}, below {SILENT_DBFS:g} dBFS: too far away, turned down or switched off"
 

@@ -28,25 +28,33 @@ LEFT_HERTZ, RIGHT_HERTZ = 440, 880
 BEEP_SECONDS = 0.1
 
 
-def _one_second(audible: float) -> bytes:
-    """Make a second of tone (440 Hz left, 880 Hz right) that falls silent after the `audible` part of it."""
-    cycle_frames = RATE // math.gcd(RATE, LEFT_HERTZ, RIGHT_HERTZ)  # after this many both tones repeat
+type Mix = dict[int, int]
+"""Sines by their frequency, each with its amplitude."""
+TONE: tuple[Mix, Mix] = ({LEFT_HERTZ: 12_000}, {RIGHT_HERTZ: 12_000})
+HUM: Mix = {50: 6000, 100: 3000, 150: 4000}
+
+
+def _one_second(left: Mix, right: Mix, *, audible: float = 1.0) -> bytes:
+    """Make a second of sines, cut off at full scale, that falls silent after the `audible` part of it."""
+    cycle_frames = RATE // math.gcd(RATE, *left, *right)  # after this many all of them repeat
     cycle = array.array(
         "h",
         (
-            int(12_000 * math.sin(2 * math.pi * hertz * index / RATE))
+            max(-32_768, min(32_767, int(sum(amplitude * math.sin(2 * math.pi * hertz * index / RATE)
+                                             for hertz, amplitude in mix.items()))))
             for index in range(cycle_frames)
-            for hertz in (LEFT_HERTZ, RIGHT_HERTZ)
+            for mix in (left, right)
         ),
-    ).tobytes()
-    tone = cycle * int(SECOND_BYTES * audible / len(cycle))
-    return tone.ljust(SECOND_BYTES, b"\0")
+    ).tobytes()  # fmt: skip
+    sound = cycle * int(SECOND_BYTES * audible / len(cycle))
+    return sound.ljust(SECOND_BYTES, b"\0")
 
 
 class AudioEndpoint(Endpoint):
     """Streams a test sound; its attributes inject faults.
 
-    sound       "tone", "beep" (the tone for the first tenth of every second) or "silence"
+    sound       "tone" (440 Hz left, 880 Hz right), "beep" (the tone for the first tenth of every second), "silence",
+                "clipping" (the tone, too loud) or "bad-cable" (mains hum of 50 Hz left, nothing right)
     drift_ppm   how much the device's sample clock runs fast against the host's
     ragged      packets that break inside a stereo frame, after half a frame too many at the start
     """
@@ -59,9 +67,11 @@ class AudioEndpoint(Endpoint):
         self.packets_lost = 0
         # Each three seconds long, so that a slice near either end of the middle one need not wrap.
         self._sounds = {
-            "tone": _one_second(audible=1.0) * 3,
-            "beep": _one_second(audible=BEEP_SECONDS) * 3,
+            "tone": _one_second(*TONE) * 3,
+            "beep": _one_second(*TONE, audible=BEEP_SECONDS) * 3,
             "silence": bytes(SECOND_BYTES) * 3,
+            "clipping": _one_second({LEFT_HERTZ: 60_000}, {RIGHT_HERTZ: 60_000}) * 3,
+            "bad-cable": _one_second(HUM, {}) * 3,
         }
         self._position = 0  # of that packet, in frames within the second
         self.reset()

@@ -48,7 +48,7 @@ def test_speech_that_is_too_loud_is_nothing_but_too_loud() -> None:
 
 
 def test_an_input_that_gives_exactly_nothing_is_said_to_be_muted() -> None:
-    heard = Heard().hear(speech(4)).hear(zeros(19))
+    heard = Heard().hear(speech(4.07)).hear(zeros(19))
     assert heard.faults() == []
     heard.hear(zeros(3))
     (line,) = heard.begun

@@ -1,0 +1,205 @@
+"""What can be wrong with the sound of a real driver: each found in time, logged, and over when it is over."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capture.sound import SoundSource
+from capture.sound_listing import list_sound_inputs
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.watch.patience import Patience
+from capture.watch.watched_audio import WatchedAudio
+from config.errors import DeviceBusy, DeviceLost
+from devices.clock import SystemClock
+from devices.health.faults import Fault
+from devices.health.line import HealthLine, Kind, Level
+from devices.model import Device, Health, HealthState
+from devices.snapshot import list_devices
+from tests.rig.rig import RigDevice
+from tests.support.health import Recorded
+from tests.support.waiting import wait_for
+
+PATIENCE = Patience(frozen_s=3, black_s=5, silence_s=1)
+
+
+@pytest.fixture(autouse=True)
+def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sound children read the system's ALSA configuration, whatever other tests use."""
+    monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
+
+
+@pytest.fixture
+def recorded() -> Recorded:
+    return Recorded(SystemClock())
+
+
+def sound_of(rig: RigDevice) -> Device:
+    """Return the sound of a rig device that is plugged in."""
+    rig.wait_for_audio()
+    rig.wait_for_video()  # a sound is known by its picture
+    return next(device for device in list_devices() if device.alsa and device.port == f"1-{(rig.port or 0) + 1}")
+
+
+@pytest.fixture
+def watched(stick: RigDevice, recorded: Recorded) -> Iterator[WatchedAudio]:
+    """Provide the stick's sound, watched; not open yet."""
+    stick.plug(1)
+    device = sound_of(stick)
+    source = WatchedAudio(SoundSource(device), device, patience=PATIENCE, record=recorded, clock=SystemClock())
+    with closing(source):
+        yield source
+
+
+def read_until(source: AudioSource, condition: Callable[[], object], within_s: float) -> float:
+    """Read until `condition` holds; return how long that took."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() < began + within_s
+        source.read(0.1)
+    return time.monotonic() - began
+
+
+def blocks_of(source: AudioSource, seconds: float) -> list[AudioBlock]:
+    blocks: list[AudioBlock] = []
+    deadline = time.monotonic() + 20
+    while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
+        assert time.monotonic() < deadline
+        block = source.read(0.5)
+        if block is not None:
+            blocks.append(block)
+    return blocks
+
+
+def peaks(blocks: list[AudioBlock]) -> list[int]:
+    """Return the loudest frequency of each channel, in Hz; sorted, for lost packets swap the channels."""
+    sound = np.concatenate([block.samples for block in blocks])[-SAMPLE_RATE:]
+    return sorted(int(np.abs(np.fft.rfft(channel)).argmax()) for channel in sound.T)
+
+
+def found(recorded: Recorded, fault: Fault) -> list[HealthLine]:
+    return [line for line in recorded.of(Kind.DEGRADED) if line.detail["fault"] == fault]
+
+
+def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, watched: WatchedAudio, recorded: Recorded) -> None:
+    watched.open()
+    (opened,) = recorded.of(Kind.OPENED)
+    # The descriptors claim 96 kHz mono; what the hardware gives is what the driver has agreed with it.
+    assert (opened.detail["rate"], opened.detail["channels"]) == (48_000, 2)
+    agreed = Path("/proc/asound/MS2109/pcm0c/sub0/hw_params").read_text()
+    assert "channels: 2" in agreed
+    assert "rate: 48000 " in agreed
+    blocks_of(watched, 0.5)
+    assert watched.health == Health()
+    measured: dict[str, float] = {}
+    for sound, fault, state, reason, least_s, most_s in (
+        ("silence", Fault.SILENCE, HealthState.SILENT, "exactly nothing for 1 s: muted or not plugged in", 0.5, 3),
+        ("bad-cable", Fault.HUM, HealthState.DEGRADED, "hums with the mains (50 Hz and multiples, -", 4.5, 7),
+        ("bad-cable", Fault.DEAD_CHANNEL, HealthState.DEGRADED, "carries nothing: check its cable", 0, 3),
+        ("clipping", Fault.CLIPPING, HealthState.DEGRADED, "is too loud: samples are cut off", 2, 5),
+    ):
+        stick.set("audio.sound", sound)
+        took = read_until(watched, partial(found, recorded, fault), 15)
+        measured[fault] = round(took, 2)
+        assert least_s <= took < most_s, fault
+        assert watched.health.state is state
+        (line,) = found(recorded, fault)
+        assert reason in line.reason
+        assert (line.device, line.name) == ("534d:2109@1-2+sound", "MS2109 HDMI capture stick (sound)")
+        assert line.level is (Level.ERROR if state is HealthState.SILENT else Level.WARN)
+    Path(os.environ["ARTIFACTS"], "sound-faults.json").write_text(json.dumps(measured))
+    ended = [line.detail["fault"] for line in recorded.of(Kind.RECOVERED)]
+    assert {Fault.SILENCE, Fault.DEAD_CHANNEL} <= set(ended)
+    watched.close()
+    (closed,) = recorded.of(Kind.CLOSED)
+    assert closed.detail["peak_dbfs"] == [0.0, 0.0]
+
+
+def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back(
+    stick: RigDevice, watched: WatchedAudio, recorded: Recorded
+) -> None:
+    watched.open()
+    blocks_of(watched, 0.5)
+    stick.unplug()
+    began = time.monotonic()
+    with pytest.raises(DeviceLost):
+        read_until(watched, lambda: False, 10)
+    assert time.monotonic() - began < 3
+    (line,) = found(recorded, Fault.LOST)
+    assert (line.level, line.reason) == (Level.ERROR, watched.health.reason)
+    assert "was lost" in line.reason
+    assert watched.health.state is HealthState.LOST
+    (nothing,) = found(recorded, Fault.NO_DATA)  # PortAudio says neither
+    assert 0.7 <= float(str(nothing.detail["after_s"])) < 1
+    watched.close()
+    stick.plug(1)
+    device = sound_of(stick)
+    watched.source = SoundSource(device)
+    watched.open()
+    assert peaks(blocks_of(watched, 1)) == [440, 880]
+    assert watched.health == Health()
+    assert len(recorded.of(Kind.OPENED)) == 2
+
+
+def test_a_microphone_that_is_plugged_in_opens_and_takes_nothing_from_one_that_runs(stick: RigDevice) -> None:
+    # This process has looked once, and must not stay with what it saw.
+    assert not any(entry.is_hardware for entry in list_sound_inputs().inputs)
+    stick.plug(1)
+    with RigDevice("hdmi-stick") as other, closing(SoundSource(sound_of(stick))) as first:
+        first.open()
+        pid = first.pid
+        blocks_of(first, 0.2)
+        other.set("audio.sound", "silence")
+        other.plug(4)
+        with closing(SoundSource(sound_of(other))) as second:
+            second.open()
+            assert second.pid != pid
+            assert not np.concatenate([block.samples for block in blocks_of(second, 0.2)]).any()
+            assert peaks(blocks_of(first, 1)) == [440, 880]
+            assert first.pid == pid
+
+
+def test_sound_that_another_program_has_is_busy_and_names_it(
+    stick: RigDevice, watched: WatchedAudio, recorded: Recorded
+) -> None:
+    words = ["arecord", "-q", "-D", "hw:CARD=MS2109,DEV=0", "-f", "S16_LE", "-r", "48000", "-c", "2", "-t", "raw"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.read(4096)
+        with pytest.raises(DeviceBusy):
+            watched.open()
+        holder.kill()
+    (refused,) = recorded.of(Kind.REFUSED)
+    assert f"is used by pid {holder.pid} (arecord)" in refused.reason
+    assert (watched.health.state, watched.health.reason) == (HealthState.BUSY, refused.reason)
+    assert found(recorded, Fault.BUSY)[0].level is Level.WARN
+
+
+def test_sound_that_the_sound_server_has_is_taken_from_there(
+    stick: RigDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick.plug(1)
+    device = sound_of(stick)
+    socket = tmp_path / "pulse.socket"
+    words = [
+        "pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no",
+        "-L", f"module-alsa-source device={device.alsa} source_name=stick rate=48000 channels=2",
+        "-L", f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
+    ]  # fmt: skip
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{socket}")
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server:
+        wait_for(socket.exists)
+        with pytest.raises(DeviceBusy, match=rf"is used by pid {server.pid} \(pulseaudio\)") as raised:
+            SoundSource(device).open()
+        assert raised.value.hint == "The sound server has it, and shares it: --audio pulse:stick"
+        with closing(SoundSource("pulse:stick")) as source:
+            source.open()
+            assert peaks(blocks_of(source, 1.5)) == [440, 880]
+        server.terminate()
