@@ -75,7 +75,7 @@ _SLOW_IN_THE_DARK = Note(
     "in a dark room it may halve its rate to expose for longer", "github.com/lit-robotics/libcamera-rs issue 55"
 )
 _SLOW_TO_START = Note(
-    "it needs a moment after it is plugged in, and the kernel gives it one", f"{_CORE}, C920, C922, C925e, C930e"
+    "it needs a pause when it is plugged in, and the kernel gives it one", f"{_CORE}, C920, C922, C925e, C930e"
 )
 
 
@@ -117,7 +117,7 @@ QUIRKS = {
                 "kernel: uvc_video.c, uvc_fixup_video_ctrl; github.com/AdamGleave/elgato-camlink-workaround issue 3",
             ),
             Note(
-                "it may stall when what comes in changes; the kernel starts it again",
+                "it may stall if what comes in changes while it starts; the kernel resets it, then plug it in again",
                 "kernel: uvc_video.c, Cam Link 4K firmware crash",
             ),
         ),
@@ -128,7 +128,7 @@ QUIRKS = {
     "2935:*": Quirk(
         _CARD,
         "Magewell USB Capture",
-        "linux-media: Magewell 2935:0001, 2935:0006, 2935:0008, 2935:0015, all with USB 3 descriptors",
+        "linux-media: Magewell 2935:0006, 2935:0008; lsusb -v of 2935:0001 and 2935:0015, which are USB 3",
         superspeed=True,
     ),
     "07ca:2553": Quirk(
@@ -147,7 +147,10 @@ QUIRKS = {
         f"usb.ids; {_CORE}",
         _SLOW_IN_THE_DARK,
         _SLOW_TO_START,
-        Note("it forgets its controls when it starts, and the kernel sets them again", "kernel: uvc_driver.c, C920"),
+        Note(
+            "it forgets a fixed exposure when it starts to stream; the kernel sets it again",
+            "kernel: uvc_video.c, C920",
+        ),
     ),
     "046d:0892": _webcam("Logitech C920", "usb.ids", _SLOW_IN_THE_DARK),
     "046d:08e5": _webcam("Logitech C920 Pro", "usb.ids", _SLOW_IN_THE_DARK),
