@@ -36,7 +36,7 @@ class Observer:
         self._clock = clock
         self._known = known
         self._flapping = Flapping(clock)
-        self._swaps = Swaps()
+        self._swaps = Swaps(clock)
         self._lines = PlugLines(clock=clock, record=record, known=known)
         self._hub_lines = HubLines(record=record, flapping=self._flapping, lines=self._lines)
         self._sight = Sight()
@@ -81,7 +81,7 @@ class Observer:
         self._count_unseen(found, after, unplugs)
         told += self._came(found, after)
         self._known.saw((*found.gone, *found.came), self._clock.now())
-        self._follow_swaps(before, after)
+        self._follow_swaps(before, after, unplugs)
         for old, new in found.stayed:
             if old.id != new.id:
                 self._lines.renamed(old, new)
@@ -166,10 +166,12 @@ class Observer:
                     self._lines.plugged(device)
             yield ChangeKind.MOVED if moved else ChangeKind.PLUGGED, key, device, self._last.get(device.id)
 
-    def _follow_swaps(self, before: Sight, after: Sight) -> None:
+    def _follow_swaps(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
         old, new, now = before.plugs(), after.plugs(), self._clock.now()
+        hubs_gone = [hub for hub in before.hubs if hub not in after.hubs or unplugs.get(hub.port)]
         for plug in old.keys() - new.keys():
-            self._swaps.unplugged(old[plug])
+            with_its_hub = any(hub.carries(plug[0]) for hub in hubs_gone)
+            self._swaps.unplugged(old[plug], with_its_hub=with_its_hub)
             for device in _on(before, plug[0]):
                 self._known.mark(device.id, None, now)
         for plug in sorted(new.keys() - old.keys(), key=str):

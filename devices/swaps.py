@@ -3,13 +3,19 @@
 Two sticks of one make without serial numbers of their own are known by their ports. When both were out and come back,
 each may be the other; when one was moved to a free port and the other put into its place, they are no more what they
 were. The places are followed as sets: who may be in this port, and who was there when all was clear.
+
+A hub that loses its power for a moment takes along all that is on it; nobody changes plugs in so short a time.
 """
 
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
+
+TOO_SHORT_S = 5
+"""What went with its hub and is back in the same port within this time has not been touched."""
 
 type Model = tuple[str | None, str | None, str | None, str | None]
 type _Bodies = frozenset[int]
@@ -22,29 +28,40 @@ def model(device: Device) -> Model:
 
 @dataclass(slots=True)
 class _Group:
-    """The devices of one model: who may be in each port, who is expected in each, and who may be out."""
+    """The devices of one model: who may be in each port, who is expected in each, and who may be out.
+
+    `shaken` are those that went with their hub, by port, and when.
+    """
 
     there: dict[str, _Bodies] = field(default_factory=dict)
     expected: dict[str, _Bodies] = field(default_factory=dict)
     absent: list[_Bodies] = field(default_factory=list)
+    shaken: dict[str, tuple[_Bodies, int]] = field(default_factory=dict)
 
 
 class Swaps:
     """Follows every USB plug: tell it of each that goes and comes, in that order."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._groups: dict[Model, _Group] = {}
         self._bodies = itertools.count()
 
-    def unplugged(self, device: Device) -> None:
+    def unplugged(self, device: Device, *, with_its_hub: bool = False) -> None:
         """Say that the plug of `device` went."""
-        group = self._group(device)
-        if bodies := group.there.pop(device.port or "", None):
-            group.absent.append(bodies)
+        group, port = self._group(device), device.port or ""
+        if bodies := group.there.pop(port, None):
+            if with_its_hub:
+                group.shaken[port] = bodies, self._clock.now_ns()
+            else:
+                group.absent.append(bodies)
 
     def plugged(self, device: Device) -> bool:
         """Say that the plug of `device` came; return whether it may be another than the one that was in that port."""
         group, port = self._group(device), device.port or ""
+        if shaken := self._untouched(group, port):
+            group.there[port] = shaken
+            return group.expected[port] != shaken
         if not group.absent:
             group.there[port] = group.expected[port] = self._new()
             return False
@@ -53,6 +70,17 @@ class Swaps:
         group.absent = [together] * (len(group.absent) - 1)
         group.there[port] = together
         return group.expected.setdefault(port, together) != together
+
+    def _untouched(self, group: _Group, port: str) -> _Bodies | None:
+        """Return who is back in `port` so soon that it is the same; who has been away for longer is out."""
+        since_ns = self._clock.now_ns() - TOO_SHORT_S * NANOSECONDS
+        is_soon = port in group.shaken and group.shaken[port][1] >= since_ns
+        found = group.shaken.pop(port)[0] if is_soon else None
+        for other, (bodies, went_ns) in list(group.shaken.items()):
+            if went_ns < since_ns or found is None:  # one that comes elsewhere may be any of them
+                group.absent.append(bodies)
+                del group.shaken[other]
+        return found
 
     def confirm(self, devices: Iterable[Device]) -> None:
         """Say that `devices` are where they should be: from now on each is the one expected in its port."""

@@ -3,11 +3,13 @@
 import errno
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from devices.changes import ChangeKind, DeviceChange, Sight
+from devices.clock import NANOSECONDS
 from devices.health.line import Kind
 from devices.hotplug import LOST, Hotplug, HotplugEvents
 from devices.known import confirm, known_store
@@ -242,9 +244,12 @@ def test_what_was_seen_is_remembered_for_the_next_run(tmp_path: Path, room: Port
     assert line.detail["at_start"] is True
     room.plug(room.unplug("1-1"), "1-4")
     second = Run(tmp_path, room)
-    second((1.0, lambda: None))
+    second.clock.advance_to(second.clock.now_ns() + 300 * NANOSECONDS)
+    second((3600.0, lambda: None))
+    (known,) = known_store(first.memory).read().values()
+    assert (known.first_seen, known.last_seen) == (first.clock.now() - timedelta(seconds=1), second.clock.now())
     (line,) = second.record.lines
-    assert line.reason.endswith("port 1-4; known, last seen less than a minute ago in port 1-1")
+    assert line.reason.endswith("port 1-4; known, last seen 4 min ago in port 1-1")
 
 
 def test_it_may_be_stopped_twice_and_before_it_was_started(tmp_path: Path, room: PortRoom) -> None:

@@ -312,6 +312,16 @@ def test_a_swap_over_a_third_port_is_seen_though_never_both_were_out(room: PortR
     assert swapped_ports(eye) == ["1-2", "1-5"]
 
 
+def test_a_new_one_in_a_port_that_was_left_is_the_one_expected_there(room: PortRoom) -> None:
+    room.plug(STICK, "1-2")
+    eye = Eye(room)
+    eye.replug("1-2", into=["1-7"])
+    room.plug(STICK, "1-2")
+    eye.look()
+    eye.replug("1-2")
+    assert eye.record.of(Kind.SWAPPED) == []
+
+
 def test_what_can_be_told_apart_is_not_swapped(room: PortRoom) -> None:
     room.plug(WEBCAM, "1-1")
     room.plug(replace(WEBCAM, serial="B2"), "1-2")
@@ -353,6 +363,45 @@ def test_an_unplugging_takes_the_fault_with_it(room: PortRoom) -> None:
     eye.look()
     assert not eye.known.swapped()
     assert not eye.observer.awaits_confirmation
+
+
+def on_a_hub(room: PortRoom) -> Eye:
+    room.hubs["1-1"] = HUB
+    room.plug(STICK, "1-1.1")
+    room.plug(STICK, "1-1.2")
+    return Eye(room)
+
+
+def test_a_hub_that_loses_power_for_a_moment_swaps_nothing(room: PortRoom) -> None:
+    eye = on_a_hub(room)
+    for looks in (True, False, True):
+        eye.wait(120)
+        room.hubs.clear()
+        sticks = [room.unplug(port) for port in ("1-1.1", "1-1.2")]
+        if looks:
+            eye.look()
+        room.hubs["1-1"] = HUB
+        for port, stick in zip(("1-1.2", "1-1.1"), sticks, strict=True):
+            room.plug(stick, port)
+            if looks:
+                eye.look()
+        eye.look("1-1", "1-1.1", "1-1.2")
+    assert eye.record.of(Kind.SWAPPED) == []
+
+
+@pytest.mark.parametrize(("after_s", "ports"), [(5, ["1-1.2", "1-1.1"]), (1, ["1-4", "1-1.2"])])
+def test_a_hub_that_was_out_for_longer_or_from_which_one_was_taken_may(
+    room: PortRoom, after_s: float, ports: list[str]
+) -> None:
+    eye = on_a_hub(room)
+    room.hubs.clear()
+    sticks = [room.unplug(port) for port in ("1-1.1", "1-1.2")]
+    eye.look()
+    eye.wait(after_s)
+    for port, stick in zip(ports, sticks, strict=True):
+        room.plug(stick, port)
+        eye.look(after_s=0.5)
+    assert "1-1.2" in swapped_ports(eye)
 
 
 # Hubs

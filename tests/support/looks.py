@@ -82,24 +82,27 @@ class Script:
         self.is_closed = False
 
     def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        is_waited_out = timeout_s is not None and self._clock.now_ns() + int(timeout_s * NANOSECONDS) <= self._end_ns
-        if not self._items and not is_waited_out:
-            self.over.set()
-            assert self._woken.wait(20), "nobody stopped the monitor"
+        until_ns = None if timeout_s is None else self._clock.now_ns() + int(timeout_s * NANOSECONDS)
+        while self._items and (until_ns is None or self._next_ns() <= until_ns):
+            self._clock.advance_to(self._next_ns())
+            _, item = self._items.popleft()
+            if isinstance(item, OSError):
+                raise item
+            if isinstance(item, Hotplug):
+                return [item]
+            item()
+            if self._woken.is_set():
+                self._woken.clear()
+                return []
+        if until_ns is not None and (self._items or until_ns <= self._end_ns):
+            self._clock.advance_to(until_ns)
             return []
-        at_s, item = self._items[0] if self._items else (float(self._end_ns), None)
-        at_ns = self._began_ns + int(at_s * NANOSECONDS)
-        if item is None or (timeout_s is not None and at_ns > self._clock.now_ns() + int(timeout_s * NANOSECONDS)):
-            self._clock.advance_to(self._clock.now_ns() + int((timeout_s or 0) * NANOSECONDS))
-            return []
-        self._items.popleft()
-        self._clock.advance_to(at_ns)
-        if isinstance(item, OSError):
-            raise item
-        if isinstance(item, Hotplug):
-            return [item]
-        item()
+        self.over.set()
+        assert self._woken.wait(20), "nobody stopped the monitor"
         return []
+
+    def _next_ns(self) -> int:
+        return self._began_ns + int(self._items[0][0] * NANOSECONDS)
 
     def wake(self) -> None:
         self._woken.set()
