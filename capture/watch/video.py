@@ -101,7 +101,6 @@ class ArrivalWatch:
         """Take note of a picture."""
         if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
             self._rhythm.restart()
-            self._silent.unsure()
         self._last_ns = now_ns
         self._silent.good(now_ns)
         self._rhythm.add(captured_ns)

@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from capture.pictures import plane_views
 from capture.watch.patience import Patience
 from capture.watch.picture import HEIGHT, WIDTH
 from devices.health.faults import Fault
@@ -93,6 +94,15 @@ def test_a_frozen_picture_that_changes_once_and_freezes_again_is_one_fault() -> 
     assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", Fault.FROZEN)]
 
 
+def test_a_small_thing_that_moves_shows_that_a_camera_lives() -> None:
+    wall = plain(120, 120, 120)
+    clock = wall.copy()
+    clock[81:87, 105:111] = 20
+    watched = Watched(paced(itertools.cycle([jpeg(wall), jpeg(clock)])))
+    watched.run(20.0)
+    assert watched.faults() == []
+
+
 def test_a_camera_with_heavy_noise_reduction_is_not_frozen() -> None:
     watched = Watched(paced(live(noise=0.3)))
     watched.run(30.0)
@@ -131,6 +141,16 @@ def test_a_capture_card_that_stood_still_too_long_lives_with_the_next_slide() ->
     found_s, over_s = one_fault(watched, Fault.FROZEN)
     assert found_s == pytest.approx(20.0, abs=0.1)
     assert over_s == pytest.approx(31.5, abs=0.1)
+
+
+def test_uncompressed_pictures_are_not_compared_byte_by_byte() -> None:
+    watched = Watched([])
+    watched.video.open()
+    assert watched.video._watch is not None
+    for length, repeats in ((320 * 180 * 2, 0), (320 * 180 // 2, 9)):
+        for number in range(10):
+            watched.video._watch._stillness.arrived(bytes(length), number * 33_000_000)
+        assert watched.video._watch._stillness.repeats == repeats
 
 
 # Black
@@ -175,6 +195,35 @@ def test_a_dark_slide_is_not_black(slide: Image) -> None:
     watched = Watched(paced(itertools.repeat(jpeg(slide))), kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
     watched.run(30.0)
     assert watched.faults() == []
+
+
+def test_black_is_over_with_a_dark_slide() -> None:
+    black, slide = jpeg(plain(0, 0, 0)), jpeg(titled(plain(0, 0, 0), "Terima kasih"))
+    slides = itertools.chain(itertools.repeat(black, 600), itertools.repeat(slide))
+    watched = Watched(paced(slides), kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
+    watched.run(30.0)
+    found_s, over_s = one_fault(watched, Fault.BLACK)
+    assert found_s == pytest.approx(5.0, abs=0.15)
+    assert over_s == pytest.approx(21.0, abs=0.2)
+
+
+@pytest.mark.parametrize(("luma", "blueness", "redness"), [(16, 128, 128), (41, 240, 110)], ids=["black", "blue"])
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_small_letters_that_the_copy_misses_are_seen_before_anything_is_said(
+    luma: int, blueness: int, redness: int, is_empty: bool
+) -> None:
+    watched = Watched([], kind=CARD, patience=Patience(1800.0, 5.0, 60.0))
+    watched.video.open()
+    assert watched.video._watch is not None
+    picture = av.VideoFrame(1920, 1080, "yuv420p")
+    y, u, v = plane_views(picture)
+    y[:], u[:], v[:] = luma, blueness, redness
+    if not is_empty:
+        y[100:140, 601:901:6] = 200
+    for tenth in range(120):
+        watched.clock.advance_to(watched.camera.zero_ns + tenth * 100_000_000)
+        watched.video._watch.pictures.see(picture, watched.clock.now_ns())
+    assert bool(watched.faults()) is is_empty
 
 
 def test_a_dim_hall_is_not_black() -> None:
@@ -268,16 +317,16 @@ def test_a_buffer_that_nobody_filled_is_no_signal() -> None:
 
 def test_a_driver_that_has_no_signal_explains_that_nothing_comes() -> None:
     watched = Watched(
-        itertools.chain(before(5.0, paced(live())), paced(live(), from_s=12.0)),
+        itertools.chain(before(5.1, paced(live())), paced(live(), from_s=12.0)),
         kind=CARD,
-        signal=lambda seconds: "nothing is plugged into it" if 5.0 <= seconds < 12.0 else None,
+        signal=lambda seconds: "nothing is plugged into it" if 5.1 <= seconds < 12.0 else None,
     )
     watched.run(11.9)
     assert watched.video.health.state == HealthState.SILENT
     assert "says that it has no signal: nothing is plugged into it" in (watched.video.health.reason or "")
     watched.run(20.0)
     found_s, over_s = one_fault(watched, Fault.NO_SIGNAL)
-    assert found_s == pytest.approx(5.75, abs=0.1)
+    assert found_s == pytest.approx(5.8, abs=0.05)
     assert 12.9 < over_s < 14.2
     assert min(np.diff(watched.camera.asked[6:11])) > 0.99
 
@@ -289,6 +338,17 @@ def test_a_driver_is_believed_while_pictures_come_after_a_second() -> None:
     assert 11.0 < found_s < 12.2
     assert 16.0 <= over_s < 17.2
     assert min(np.diff(watched.camera.asked)) > 0.99
+
+
+def test_silence_that_the_driver_explains_later_is_a_missing_signal() -> None:
+    watched = Watched(before(5.0, paced(live())), kind=CARD, signal=lambda s: "nothing" if s > 8 else None)
+    watched.run(12.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [
+        ("degraded", Fault.NO_DATA),
+        ("degraded", Fault.NO_SIGNAL),
+        ("recovered", Fault.NO_DATA),
+    ]
+    assert "says that it has no signal" in (watched.video.health.reason or "")
 
 
 def test_a_signal_that_returns_without_pictures_is_silence() -> None:

@@ -74,6 +74,15 @@ def test_a_device_that_goes_is_lost() -> None:
     assert watched.log.of(Kind.CLOSED)[0].detail["state"] == "lost"
 
 
+def test_what_is_closed_while_it_is_read_is_not_lost() -> None:
+    watched = Watched(before(2.0, paced(live())), lost_s=2.1)
+    watched.run(2.0)
+    watched.video.close()
+    with pytest.raises(DeviceLost):
+        watched.video.read(0.5)
+    assert watched.faults() == []
+
+
 # Silence
 
 
@@ -173,6 +182,19 @@ def test_one_hiccup_is_neither_slow_nor_uneven() -> None:
     assert watched.faults() == []
 
 
+def test_the_first_second_may_be_slow() -> None:
+    watched = Watched(itertools.chain(before(1.0, paced(live(), 6)), paced(live(), from_s=1.0)))
+    watched.run(10.0)
+    assert watched.faults() == []
+
+
+def test_after_a_pause_too() -> None:
+    again = itertools.chain(before(10.0, paced(live(), 6, from_s=9.0)), paced(live(), from_s=10.0))
+    watched = Watched(itertools.chain(before(5.0, paced(live())), again))
+    watched.run(20.0)
+    assert {fault for _, _, fault in watched.faults()} == {Fault.NO_DATA}
+
+
 def test_two_pictures_whose_times_are_the_wrong_way_round_change_nothing() -> None:
     def stumbling() -> Iterator[Shot]:
         for number, (at_s, picture) in enumerate(paced(live(), 10)):
@@ -241,10 +263,10 @@ def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) 
 
 
 def test_a_damaged_picture_now_and_then_is_counted_but_no_fault() -> None:
-    watched = Watched(damaged_between(5.0, 65.0, 90, broken))
+    watched = Watched(damaged_between(0.0, 65.0, 90, broken))
     watched.run(70.0)
     assert watched.faults() == []
-    assert watched.log.of(Kind.SAMPLE)[0].detail["damaged"] == 18
+    assert watched.log.of(Kind.SAMPLE)[0].detail["damaged"] == 20
 
 
 # Samples

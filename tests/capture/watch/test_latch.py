@@ -1,0 +1,56 @@
+"""A fault with hysteresis: no line more than there are faults."""
+
+from capture.watch.latch import Latch
+from devices.clock import NANOSECONDS
+from devices.health.faults import Fault
+from devices.health.line import Kind
+from devices.health.tracker import HealthTracker
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+def make() -> tuple[Latch, HealthTracker, Recorded]:
+    clock = SimulatedClock()
+    log = Recorded(clock)
+    tracker = HealthTracker("id", "Podium", record=log, clock=clock)
+    return Latch(tracker, Fault.BLACK), tracker, log
+
+
+def test_it_is_over_when_all_was_well_for_a_second_without_a_break() -> None:
+    latch, tracker, log = make()
+    latch.bad("black", began_ns=0)
+    latch.good(at(1.0))
+    latch.good(at(1.9))
+    latch.bad("black", began_ns=0)
+    latch.good(at(2.0))
+    latch.good(at(2.8))
+    latch.unsure()
+    latch.good(at(3.0))
+    latch.good(at(3.9))
+    assert tracker.has(Fault.BLACK)
+    latch.good(at(4.0))
+    assert not tracker.has(Fault.BLACK)
+    assert [line.kind for line in log.lines] == [Kind.DEGRADED, Kind.RECOVERED]
+
+
+def test_a_fault_that_was_known_before_is_taken_over() -> None:
+    first, tracker, log = make()
+    first.bad("black", began_ns=0)
+    second = Latch(tracker, Fault.BLACK)
+    second.good(at(5.0))
+    second.good(at(6.0))
+    assert not tracker.has(Fault.BLACK)
+    assert [line.kind for line in log.lines] == [Kind.DEGRADED, Kind.RECOVERED]
+
+
+def test_a_watch_ends_only_what_it_has_found() -> None:
+    latch, tracker, _ = make()
+    tracker.find(Fault.BLACK, "somebody else says so")
+    latch.good(at(1.0))
+    latch.good(at(9.0))
+    latch.end()
+    assert tracker.has(Fault.BLACK)
