@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import msgspec
 
 from capture.sound_inputs import server_inputs
-from config.errors import DeviceNotFound, DeviceUnsupported
+from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
+from config.settings import load_settings
 from devices import known, roles
 from devices.clock import SystemClock
 from devices.health.line import Kind, Record
@@ -18,8 +20,11 @@ from devices.model import Device
 from devices.role_matching import Binding, Present, Resolution, resolve_all
 from devices.snapshot import list_devices
 
+_config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
+)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-"""In every one of these commands."""
+"""Both are in every one of these commands."""
 
 
 class RoleState(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +50,9 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(name="assign")
 @click.argument("role")
 @click.argument("device_name", metavar="DEVICE")
+@_config_option
 @_json_option
-def assign_command(role: str, device_name: str, *, as_json: bool) -> None:
+def assign_command(role: str, device_name: str, config_file: Path | None, *, as_json: bool) -> None:
     """Give ROLE (slides, podium, room, microphone, or any other word) to DEVICE.
 
     The device keeps the role wherever it is plugged in, if it has a serial number of its own; else in its port. While
@@ -57,7 +63,7 @@ def assign_command(role: str, device_name: str, *, as_json: bool) -> None:
     store = roles.roles_store()
     devices = _everything(store.read(), device_name)
     device = _find(devices, role, device_name)
-    with _recording() as record:
+    with _recording(config_file) as record:
         before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         _confirm(record, model)
@@ -85,10 +91,11 @@ def _find(devices: Sequence[Device], role: str, name: str) -> Device:
 
 @click.command(name="unassign")
 @click.argument("role")
+@_config_option
 @_json_option
-def unassign_command(role: str, *, as_json: bool) -> None:
+def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE from whatever device has it."""
-    with _recording() as record:
+    with _recording(config_file) as record:
         taken = roles.unassign(roles.roles_store(), role, record=record)
     if as_json:
         _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
@@ -99,8 +106,9 @@ def unassign_command(role: str, *, as_json: bool) -> None:
 @click.command(name="roles")
 @click.option("--accept", is_flag=True, help="Give the roles that are proposed.")
 @click.option("--confirm", is_flag=True, help="Devices that may have been swapped are where they should be.")
+@_config_option
 @_json_option
-def roles_command(*, accept: bool, confirm: bool, as_json: bool) -> None:
+def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_json: bool) -> None:
     """Show who has which role, what is missing, and what could replace it.
 
     Where nobody has one yet, roles are proposed for what is plugged in.
@@ -109,12 +117,12 @@ def roles_command(*, accept: bool, confirm: bool, as_json: bool) -> None:
     given = store.read()
     devices = _everything(given)
     if confirm:
-        with _recording() as record:
+        with _recording(config_file) as record:
             unclear = _confirm(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
     if accept:
-        _accept(given, proposed, devices)
+        _accept(config_file, given, proposed, devices)
         given, proposed = store.read(), {}
     states = list(_states(given, devices))
     if as_json:
@@ -140,13 +148,18 @@ def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
     return [names[device_id] for device_id in unclear]
 
 
-def _accept(given: Mapping[str, Binding], proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
+def _accept(
+    config_file: Path | None,
+    given: Mapping[str, Binding],
+    proposed: Mapping[str, Device],
+    devices: Sequence[Device],
+) -> None:
     if not proposed:
         what = "roles are given already" if given else "nothing is plugged in that could have one"
         click.echo(f"No roles are proposed: {what}.", err=True)
         return
     store, now = roles.roles_store(), SystemClock().now()
-    with _recording() as record:
+    with _recording(config_file) as record:
         for role, device in proposed.items():
             roles.assign(store, role, device, devices, now=now, record=record)
 
@@ -165,15 +178,16 @@ def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
         find_video(devices, name)
     except DeviceNotFound:
         return False
-    except Exception:  # whatever else is wrong with it, it is there
-        return True
+    except LiputError:
+        return True  # it gives no picture, or is one of several: it is there
     return True
 
 
 @contextmanager
-def _recording() -> Iterator[Record]:
-    """Provide the health log for as long as something is written to it."""
-    with HealthLog(clock=SystemClock()) as log:
+def _recording(config_file: Path | None) -> Iterator[Record]:
+    """Provide the health log, kept for as long as the settings say, while something is written to it."""
+    health = load_settings(config_file).health
+    with HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size) as log:
         yield log
 
 

@@ -13,7 +13,9 @@ from click.testing import CliRunner, Result
 from agent.cli import liput
 from agent.commands import device_roles
 from config.errors import DeviceUnsupported, LiputError, UsageError
+from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind
+from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
 from devices.known import Known, known_store
 from devices.model import Device, DeviceKind
@@ -212,6 +214,23 @@ def test_a_damaged_file_is_named_and_kept(desk: Desk) -> None:
         with pytest.raises(LiputError, match=r"roles\.json is not what Liput has written"):
             desk.run(*words)
     assert (desk.state / "roles.json").read_text() == "{"
+
+
+def test_the_health_log_is_kept_as_long_as_the_settings_say(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def health_log(*, clock: SystemClock, keep_days: int, max_size: int) -> HealthLog:
+        asked.append((keep_days, max_size))
+        return HealthLog(clock=clock, keep_days=keep_days, max_size=max_size)
+
+    monkeypatch.setattr(device_roles, "HealthLog", health_log)
+    settings = tmp_path / "liput.toml"
+    settings.write_text('[health]\nkeep_days = 3000\nmax_size = "50 MB"\n')
+    for words in (("assign", "podium", "1-1"), ("unassign", "podium"), ("roles", "--accept"), ("roles", "--confirm")):
+        desk.run(*words, "--config", str(settings))
+    assert asked == [(3000, 50_000_000)] * 4
 
 
 def test_help_says_what_each_is_for(desk: Desk) -> None:
