@@ -25,7 +25,7 @@ CONTEXT.set_forkserver_preload([devices.__name__])
 class RigDevice:
     """One emulated device, in a process of its own (so that a busy test does not starve it).
 
-    kind is "webcam" (046d:0825, a camera without sound) or "hdmi-stick" (534d:2109, with sound); their
+    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound) or "h264-camera"; their
     modes, attributes and faults are in devices.py, uvc.py and uac.py. An order that the device
     refuses raises RuntimeError with its answer.
     """

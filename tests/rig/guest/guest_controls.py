@@ -104,7 +104,7 @@ def test_what_cannot_be_set_is_refused_before_the_camera_is_asked(camera: RigDev
     camera.plug(0)
     with panel_of(camera) as panel:
         controls = panel.controls()
-        before = camera.get("controls.times_set")  # uvcvideo itself sets some
+        before = camera.get("controls.times_set")  # uvcvideo has tried the power line
         for text, said in REFUSALS.items():
             name, _, value = text.partition("=")
             with pytest.raises(UsageError) as caught:
