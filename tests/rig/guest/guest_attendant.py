@@ -1,9 +1,11 @@
 """The attendant with real drivers: what is plugged in is shown, set and written down, and the kernel is heard."""
 
+import contextlib
 import fcntl
 import os
 import queue
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +19,17 @@ from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
+from devices.kernel_log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
+from devices.kernel_record import KernelRecorder
+from devices.snapshot import list_devices
+from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice
 from tests.support.command import Line, Running, running
+from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 
 CAMERA = "046d:0825:CAM0001"
+journald = guest_journal.journald
 USBDEVFS_RESET = ord("U") << 8 | 20
 
 
@@ -167,6 +175,31 @@ def test_a_second_attendant_takes_over_from_one_that_is_killed(camera: RigDevice
             room.until(ChangeKind.UNPLUGGED)
             assert [line.device for line in room.lines(Kind.UNPLUGGED)] == [CAMERA]
     assert room.lines(Kind.WATCH_STOPPED)[0].device == PC
+
+
+def test_the_journal_stands_in_for_kmsg_and_ends_with_who_reads_it(
+    camera: RigDevice, journald: "subprocess.Popen[bytes]"
+) -> None:
+    recorded = Recorded(SystemClock())
+    recorder = KernelRecorder(recorded, SystemClock())
+    camera.plug(0)
+    camera.wait_for_video()
+    recorder.observe(list_devices())
+    with subprocess.Popen(FOLLOW_JOURNAL, stdout=subprocess.PIPE) as unread:
+        log = KernelLog(recorder, recorded, opens=JournalSource)
+        log.start()
+        assert any(any(Path("/").glob(pattern.lstrip("/"))) for pattern in JOURNALS)
+        while not recorded.lines:  # journalctl does not tell when it has begun to follow
+            _reset(camera)
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: recorded.lines, 3.0)
+        log.stop()
+        line = recorded.lines[0]
+        assert (line.device, line.kind, line.detail["topic"]) == (CAMERA, Kind.KERNEL, "reset")
+        assert unread.poll() is None
+        assert unread.stdout is not None
+        unread.stdout.close()
+        assert unread.wait(10) != 0
 
 
 def _number(rig: RigDevice) -> int:
