@@ -79,15 +79,17 @@ class Cost:
         return 100 * self.decode_s / self.media_s
 
     def summary(self) -> dict[str, float]:
-        """Return the figures for the JSON document; `ratio` is watched to not watched, decoding included."""
-        whole = self.decode_percent + 100 * self.bare_s / self.media_s
-        return {
+        """Return the figures for the JSON document; `ratio` is watched to not watched, where decoding was measured."""
+        figures = {
             "cpu_percent": round(self.percent, 3),
             "bar_percent": BAR_PERCENT,
             "decode_percent": round(self.decode_percent, 2),
-            "ratio": round((whole + self.percent) / whole, 4),
             "media_s": self.media_s,
         }
+        if self.decode_s:
+            whole = self.decode_percent + 100 * self.bare_s / self.media_s
+            figures["ratio"] = round((whole + self.percent) / whole, 4)
+        return figures
 
 
 def measure(name: str, media_s: float = 300.0, pairs: int = 5) -> Cost:
