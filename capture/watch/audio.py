@@ -13,9 +13,11 @@ only that nothing comes is seen on the clock.
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch import hum, sound_sample
+from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, Piece, measure
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
@@ -53,6 +55,7 @@ class AudioWatch:
         self._end_ns = 0  # of the last block, by its stamp
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
+        self._no_data = Latch(tracker, Fault.NO_DATA)
         self._silence = _Silence(tracker, silence_s)
         self._dead = _DeadChannel(tracker)
         self._clipping = _Clipping(tracker)
@@ -61,7 +64,7 @@ class AudioWatch:
     def feed(self, block: AudioBlock) -> None:
         """Take a block that has just come."""
         self._fed_ns = self._clock.now_ns()
-        self._tracker.clear(Fault.NO_DATA)
+        self._no_data.good(self._fed_ns)
         if block.lost:
             self.sample.lose(max(0, block.timestamp_ns - self._end_ns) if self._end_ns else 0)
             self._hum.reset()
@@ -73,10 +76,10 @@ class AudioWatch:
 
     def tick(self) -> None:
         """Look at the clock, since no block came."""
-        if self._clock.now_ns() - self._fed_ns < NO_DATA_S * NANOSECONDS or self._tracker.has(Fault.NO_DATA):
+        if self._clock.now_ns() - self._fed_ns < NO_DATA_S * NANOSECONDS:
             return
         reason = f"{self._tracker.name} gives no sound: nothing has come for {NO_DATA_S:g} s"
-        self._tracker.find(Fault.NO_DATA, reason, began_ns=self._fed_ns)
+        self._no_data.bad(reason, began_ns=self._fed_ns)
         self._hum.reset()
 
     def _judge_waiting(self, end_ns: int) -> None:
@@ -96,7 +99,7 @@ class AudioWatch:
         self._silence.judge(piece, max(levels), end_ns)
         self._dead.judge(levels, end_ns)
         self._clipping.judge(piece, end_ns)
-        self.sample.hum_dbfs = self._hum.judge(self._hum.meter.level_dbfs(numbers), end_ns)
+        self.sample.hum_dbfs = self._hum.judge(numbers, end_ns)
 
 
 class _Silence:
@@ -183,23 +186,25 @@ class _Clipping:
 
 class _Hum:
     def __init__(self, tracker: HealthTracker, channels: int, mains_hz: int) -> None:
-        self.meter = hum.HumMeter(channels, mains_hz)
+        self._meter = hum.HumMeter(channels, mains_hz)
         self._tracker = tracker
         self._mains_hz = mains_hz
 
     def reset(self) -> None:
-        self.meter.reset()
+        self._meter.reset()
 
-    def judge(self, level_dbfs: float | None, end_ns: int) -> float | None:
-        if level_dbfs is None:
+    def judge(self, numbers: NDArray[np.float32], end_ns: int) -> float | None:
+        """Begin when hum is sure; end when there is none even under what is spoken."""
+        found = self._meter.hear(numbers)
+        if found is None:
             return None
-        if level_dbfs > HUM_DBFS:
+        if found.sure_dbfs > HUM_DBFS:
             reason = (
-                f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, {level_dbfs:.0f} dBFS): "
-                "check its cable, its power supply and their earth"
+                f"{self._tracker.name} hums with the mains ({self._mains_hz} Hz and multiples, "
+                f"{found.sure_dbfs:.0f} dBFS): check its cable, its power supply and their earth"
             )
             began_ns = end_ns - hum.SECONDS * NANOSECONDS
-            self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(level_dbfs, 1))
-        elif level_dbfs < NO_HUM_DBFS:
+            self._tracker.find(Fault.HUM, reason, began_ns=began_ns, level_dbfs=round(found.sure_dbfs, 1))
+        elif found.maybe_dbfs < NO_HUM_DBFS:
             self._tracker.clear(Fault.HUM)
-        return level_dbfs
+        return found.sure_dbfs

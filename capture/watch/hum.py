@@ -1,12 +1,13 @@
 """Mains hum: steady lines at the mains frequency and its multiples, found though somebody speaks over them.
 
-Each half second, the spectrum of the last second is taken, at a sixteenth of the rate. Of some
-seconds the least power that each frequency ever had is taken. Speech and music come and go, so their least is that of
-the room; hum does not, and stands out of what is beside it.
+Each half second, the spectrum of the last second is taken, at a sixteenth of the rate; and of those of some seconds the
+least power that each frequency had. Speech and music come and go, so their least is that of the room; hum does not, and
+stands out of what is beside it.
 """
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,13 @@ _UNIT = 0.75 * (float(_WINDOW.sum()) * 32_768.0) ** 2
 """The sum of a line's bins for an RMS of 1: a sine of amplitude A has A * sum / 2 in its bin, half of it beside."""
 
 
+class Hum(NamedTuple):
+    """RMS levels: of hum that is sure, since its lines are steady; and of what may be hum under a voice."""
+
+    sure_dbfs: float
+    maybe_dbfs: float
+
+
 class HumMeter:
     """Takes half seconds of one channel or several, and says how loud the hum in them is."""
 
@@ -54,8 +62,8 @@ class HumMeter:
         self._spectra.clear()
         self._has_half = False
 
-    def level_dbfs(self, numbers: NDArray[np.float32]) -> float | None:
-        """Return the RMS level of the hum in the channel that has most, FLOOR_DBFS for none; None while too early.
+    def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
+        """Return the hum in the channel that has most, None while too little has come.
 
         `numbers` are the next PIECE samples, shape (channels, PIECE), full scale 32768.
         """
@@ -68,18 +76,22 @@ class HumMeter:
         if len(self._spectra) < _SPECTRA:
             return None
         spectra = np.stack(self._spectra)
-        return _hum_dbfs(spectra.min(axis=0), spectra.max(axis=0), self._mains_hz)
+        return _hum(spectra.min(axis=0), spectra.max(axis=0), self._mains_hz)
 
 
-def _hum_dbfs(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -> float:
-    """Return the level of the steady lines that stand out, by the least and most power of each frequency."""
+def _hum(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -> Hum:
+    """Return how loud the lines are that stand out, by the least and most power of each frequency."""
     bins = mains_hz * _MULTIPLES + _LINE
     lines = least[:, bins]  # (channels, harmonics, bins of a line)
     powers = lines.sum(axis=2)
     beside = np.median(least[:, mains_hz * _MULTIPLES + _BESIDE], axis=2)
-    stands_out = lines.max(axis=2) > _OUTSTANDING * beside
-    is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
     is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
-    is_hum = stands_out & is_steady & is_heard
+    stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
+    is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
+    return Hum(_loudest_dbfs(powers, stands_out & is_steady), _loudest_dbfs(powers, stands_out))
+
+
+def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:
+    """Return the level of the channel with most power in its lines, of which there must be more than one."""
     power = np.where(is_hum.sum(axis=1) >= _LEAST_LINES, (powers * is_hum).sum(axis=1), 0.0)
     return to_dbfs(math.sqrt(float(power.max()) / _UNIT))

@@ -159,7 +159,7 @@ def test_a_source_that_gives_nothing_and_is_then_lost_is_told_in_time_and_well_a
     rig.watched.close()
     rig.source.is_giving, rig.source.is_lost = True, False
     rig.watched.open()
-    rig.read(1)
+    rig.read(1.2)
     assert rig.watched.health == Health()
     told = [(change.fault, change.begun) for change in rig.changes]
     assert told == [(Fault.NO_DATA, True), (Fault.LOST, True), (Fault.LOST, False), (Fault.NO_DATA, False)]
