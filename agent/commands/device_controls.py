@@ -7,16 +7,17 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.device_board import roles_given
 from config.errors import DeviceNotFound, LiputError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
 from devices import controls_by_hand, presets
+from devices.choice import named_video
 from devices.clock import SystemClock
 from devices.control import Control, Controls, Value
 from devices.control_changes import ControlChange
 from devices.controls import NodeControls
 from devices.health.log import HealthLog
-from devices.identity import find_video
 from devices.model import Device
 from devices.snapshot import list_devices
 
@@ -113,14 +114,16 @@ def _texts(assignments: Sequence[str]) -> dict[str, str]:
 
 def _find(name: str) -> Device:
     """Return the device that is meant; of one that is not there, say what is kept for it."""
-    devices = list_devices()
+    roles = roles_given()
     try:
-        return find_video(devices, name)
+        return named_video(list_devices(), name, roles)
     except DeviceNotFound as error:
+        word = name.strip().casefold()
+        meant = {word, roles[word].id.casefold()} if word in roles else {word}
         for device_id, preset in presets.preset_store().read().items():
-            if name.strip().casefold() in {device_id.casefold(), preset.name.casefold()}:
+            if meant & {device_id.casefold(), preset.name.casefold()}:
                 kept = ", ".join(f"{control}={value}" for control, value in preset.controls.items())
-                message = f"{preset.name} ({device_id}) is not plugged in"
+                message = error.message if word in roles else f"{preset.name} ({device_id}) is not plugged in"
                 raise DeviceNotFound(message, hint=f"Kept, and set when it is plugged in: {kept}") from error
         raise
 

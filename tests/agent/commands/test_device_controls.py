@@ -1,6 +1,7 @@
 """`liput devices controls`: what a camera can be set to, set all or not at all, and kept."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from click.testing import CliRunner, Result
 from agent.commands import device_controls as command
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
 from devices import presets
+from devices.health.line import nowhere
 from devices.model import Device, DeviceKind
+from devices.roles import assign, roles_store
 from tests.support.command import liput
 from tests.support.fake_camera import FakeCamera
 
@@ -167,6 +170,17 @@ def test_a_camera_that_is_not_there_is_told_with_what_is_kept_for_it(desk: Desk)
     assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
     presets.forget(presets.preset_store(), CAMERA.id)
     assert "no device that is plugged in is called" in desk.fail().message
+
+
+def test_a_camera_is_named_by_its_role_also_when_it_is_not_there(desk: Desk) -> None:
+    assign(roles_store(), "podium", CAMERA, [CAMERA], now=datetime.now().astimezone(), record=nowhere)
+    result = CliRunner().invoke(command.controls_command, ["podium", "zoom_absolute=200"])
+    assert (result.exit_code, result.stdout) == (0, "zoom_absolute: 100 -> 200\n")
+    desk.devices = []
+    error = CliRunner().invoke(command.controls_command, ["podium"]).exception
+    assert isinstance(error, DeviceNotFound)
+    assert error.message.startswith("podium (Webcam) is missing")
+    assert error.hint == "Kept, and set when it is plugged in: zoom_absolute=200"
 
 
 @pytest.mark.parametrize(
