@@ -10,10 +10,12 @@ import msgspec
 
 from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
+from capture.watch.watcher import Watcher
 from config.errors import UsageError
 from config.schema import Settings
 from config.secrets import StreamTarget, stream_target
 from devices.clock import Clock
+from devices.health.line import Record, nowhere
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.names import storable
@@ -50,8 +52,11 @@ class Planned:
     notes: Sequence[str]
 
 
-def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
-    """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done."""
+def plan_session(asked: Asked, settings: Settings, clock: Clock, record: Record = nowhere) -> Planned:
+    """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
+
+    What the watches of its devices find goes to `record`.
+    """
     name = asked.profile or settings.video.profile
     profile = settings.profile(name)
     targets = _targets(asked, settings)
@@ -61,7 +66,8 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
-    chosen = Chooser(wanted, pace, clock, stop, live=asked.live).choose(asked.video, asked.audio)
+    watcher = Watcher(settings, clock, record)
+    chosen = Chooser(wanted, pace, clock, stop, live=asked.live, watcher=watcher).choose(asked.video, asked.audio)
     if chosen.audio is None:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -75,6 +81,7 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock) -> Planned:
         targets=targets,
         duration_s=asked.duration_s,
         recording=settings.recording,
+        board=watcher.board,
         context=SessionContext(
             office=settings.general.office,
             room=settings.general.room,

@@ -12,16 +12,17 @@ import av
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import Pace
 from capture.sound import SoundSource
-from capture.sound_inputs import find_sound_input
+from capture.sound_inputs import find_sound_input, server_inputs
 from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.v4l2 import V4l2Source
+from capture.watch.watcher import Watcher
 from config.errors import MediaError, UsageError
-from devices.choice import best_sound, best_video
+from devices.choice import choose_sound, choose_video, named_video
 from devices.clock import Clock
-from devices.identity import find_video
 from devices.model import Device
+from devices.roles import Roles, roles_store, with_roles
 from devices.snapshot import list_devices
 
 SYNTHETIC = "synthetic"
@@ -53,13 +54,16 @@ class Chosen:
 class Chooser:
     """Finds sources for one session; asks for the devices once, and only when one is wanted."""
 
-    def __init__(self, wanted: Wanted, pace: Pace, clock: Clock, stop: threading.Event, *, live: bool) -> None:
+    def __init__(
+        self, wanted: Wanted, pace: Pace, clock: Clock, stop: threading.Event, *, live: bool, watcher: Watcher
+    ) -> None:
         self._wanted = wanted
         self._pace = pace
         self._clock = clock
         self._stop = stop
         self._live = live
-        self._listed: list[Device] | None = None
+        self._watcher = watcher
+        self._listed: tuple[list[Device], Roles] | None = None
 
     def choose(self, video: str | None, audio: str | None) -> Chosen:
         """Return the sources that `video` and `audio` (a word, or None for the best) mean; none is open yet.
@@ -81,14 +85,20 @@ class Chooser:
         if word is not None and (path := as_file(word)):
             source = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
             return Chosen(source, video_ends=True)
-        device = best_video(self._devices()) if word is None else find_video(self._devices(), word)
+        devices, roles = self._plugged()
+        device = choose_video(devices, roles) if word is None else named_video(devices, word, roles)
         self._refuse_fast(device)
-        chosen = Chosen(
-            V4l2Source(device, width=wanted.width, height=wanted.height, rate=float(wanted.rate), clock=self._clock),
-            devices=[device],
+        camera = V4l2Source(
+            device,
+            width=wanted.width,
+            height=wanted.height,
+            rate=float(wanted.rate),
+            clock=self._clock,
+            prepare=self._watcher.prepare,
         )
+        chosen = Chosen(self._watcher.video(camera, device), devices=[device])
         if word is None:
-            chosen.notes.append(f"Picture: {device.name} ({device.id})")
+            chosen.notes.append(f"Picture: {_called(device)}")
         return chosen
 
     def _add_audio(self, chosen: Chosen, video: str | None, word: str | None) -> None:
@@ -109,16 +119,18 @@ class Chooser:
     def _add_input(self, chosen: Chosen, word: str | None) -> None:
         """Add a sound input that is plugged in, or one that only PortAudio knows (PulseAudio, PipeWire, ALSA names)."""
         picture = chosen.devices[0] if chosen.devices else None
+        devices, roles = self._plugged()
         if word is None:
-            device = best_sound(self._devices(), picture)
+            device = choose_sound(devices, roles, picture, server_inputs)
             if device is None:
                 chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
                 return
-            chosen.notes.append(f"Sound: {device.name} ({device.id})")
+            chosen.notes.append(f"Sound: {_called(device)}")
         else:
-            device = find_sound_input(self._devices(), word)
+            device = find_sound_input(devices, word, roles)
         self._refuse_fast(device)
-        chosen.audio = SoundSource(device, channels=self._wanted.channels)
+        sound = SoundSource(device, channels=self._wanted.channels)
+        chosen.audio = self._watcher.sound(sound, device)
         chosen.devices.append(device)
 
     def _refuse_fast(self, device: Device) -> None:
@@ -127,10 +139,17 @@ class Chooser:
                 f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
             )
 
-    def _devices(self) -> list[Device]:
+    def _plugged(self) -> tuple[list[Device], Roles]:
+        """Return what is plugged in, with its roles, and all roles that were given."""
         if self._listed is None:
-            self._listed = list_devices()
+            roles = roles_store().read()
+            self._listed = with_roles(list_devices(), roles), roles
         return self._listed
+
+
+def _called(device: Device) -> str:
+    role = f"{device.role}, " if device.role else ""
+    return f"{role}{device.name} ({device.id})"
 
 
 def holds_sound(path: Path) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from capture.sound_listing import list_sound_inputs
 from capture.sound_wire import PULSE, SERVER_PREFIX, Listing, ServerSource
 from config.errors import DeviceNotFound
-from devices.identity import find_sound
+from devices.choice import named_sound
 from devices.model import Device, DeviceKind
+from devices.roles import SERVER_INPUTS, Roles
 
 PREFIX = "sound:"
 """The ids of inputs of the ALSA configuration begin with it; PortAudio's name follows."""
@@ -37,17 +38,21 @@ def _device(source: ServerSource) -> Device:
     return Device(id=f"{SERVER_PREFIX}{source.name}", kind=DeviceKind.MICROPHONE, name=name)
 
 
-def find_sound_input(devices: Sequence[Device], name: str) -> Device:
+def find_sound_input(devices: Sequence[Device], name: str, roles: Roles | None = None) -> Device:
     """Return the sound that `name` means: of one of `devices`, else of an input that is none of them.
 
     `pulse:NAME` means the sound server's source of that name, whether or not it is one of the devices; `pulse` alone
-    the one that is its default now, and stays that one when the default is changed. Raises what `find_sound` raises.
+    the one that is its default now, and stays that one when the default is changed. Raises what `named_sound` raises.
     """
     if name.casefold().startswith(SERVER_PREFIX):
         listing = list_sound_inputs()
         return _named(listing.sources, name[len(SERVER_PREFIX) :])
+    roles = roles or {}
+    bound = roles.get(name.strip().casefold())
+    if bound is not None and bound.id.startswith(SERVER_INPUTS):
+        devices = [*devices, *server_inputs()]
     try:
-        return find_sound(devices, name)
+        return named_sound(devices, name, roles)
     except DeviceNotFound:
         wanted = name.removeprefix(PREFIX).casefold()
         listing = list_sound_inputs()

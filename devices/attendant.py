@@ -27,6 +27,7 @@ from devices.model import Device
 from devices.monitor import DeviceMonitor
 from devices.preset_keeper import PresetKeeper
 from devices.presets import apply_to
+from devices.usb.slow_ports import SlowPorts
 from devices.watch_lock import WatchLock
 
 LOCK = "watch.lock"
@@ -99,6 +100,7 @@ class Attendant:
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
         self._monitor = monitor(self._changed, clock, self._record_if_ours)
         self._kernel = KernelRecorder(record, clock)
+        self._slow_ports = SlowPorts(record, clock)
         self._presets = PresetKeeper(lambda device: apply_to(device, power_line=power_line, record=record))
         self._duties: tuple[Duty, ...] = (
             KernelLog(self._kernel, record),
@@ -159,6 +161,10 @@ class Attendant:
             self._try("a part of the watch could not be started", duty.start)
         for device in devices:
             self._presets.enumerated(device)
+        self._look_at_ports(devices)
+
+    def _look_at_ports(self, devices: Sequence[Device]) -> None:
+        self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(devices))
 
     def _take(self) -> bool:
         """Return whether the log is ours to keep, taking it where nobody else has it."""
@@ -187,6 +193,8 @@ class Attendant:
         self._kernel.observe(change.devices)
         if self._lock.is_held and _is_there_anew(change):
             self._presets.enumerated(change.device)
+        if self._lock.is_held:
+            self._look_at_ports(change.devices)
         if self._on_change:
             on_change = self._on_change
             self._try("somebody who was told of a change failed", lambda: on_change(change))

@@ -14,8 +14,8 @@ import msgspec
 
 from config.errors import StateError
 from config.state import state_folder
-from devices.health.faults import FAULTS, Fault
-from devices.model import Device, Health
+from devices.health.faults import Fault, with_health
+from devices.model import Device
 from devices.store import Store
 
 MOST = 200
@@ -158,15 +158,6 @@ def _with_swap(device: Device, known: Known | None) -> Device:
     if known is None or known.swapped is None:
         return device
     return with_health(device, Fault.SWAPPED, known.swapped, known.swapped_at)
-
-
-def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
-    """Return `device` with `fault`, unless it has a worse one."""
-    order = list(FAULTS)
-    present = device.health.fault
-    if present in order and order.index(Fault(present)) <= order.index(fault):
-        return device
-    return msgspec.structs.replace(device, health=Health(FAULTS[fault].state, reason, since, fault))
 
 
 def ago(span: timedelta) -> str:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -44,8 +45,8 @@ class Offer:
 def offers(nodes: Sequence[tuple[str, str]], timeout_s: float = 1.0) -> dict[str, Offer | DeviceError]:
     """Return what each of `nodes` (pairs of node and device name) offers, or why that cannot be said.
 
-    Nodes are asked at the same time, each by a thread; one that has not answered after `timeout_s` seconds is left
-    to itself and missing in the answer.
+    Nodes are asked at the same time, each by a thread; those that have not answered after `timeout_s` seconds
+    in all are left to themselves and missing in the answer.
     """
     answers: dict[str, Offer | DeviceError] = {}
 
@@ -58,8 +59,9 @@ def offers(nodes: Sequence[tuple[str, str]], timeout_s: float = 1.0) -> dict[str
     threads = [threading.Thread(target=ask, args=pair, name=f"modes-{pair[0]}", daemon=True) for pair in nodes]
     for thread in threads:
         thread.start()
+    deadline = time.monotonic() + timeout_s
     for thread in threads:
-        thread.join(timeout_s)
+        thread.join(max(0.0, deadline - time.monotonic()))
     return dict(answers)
 
 

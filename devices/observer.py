@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from devices.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, steady
 from devices.clock import NANOSECONDS, Clock
 from devices.flapping import WINDOW_S, Flapping
-from devices.health.faults import Fault
+from devices.health.faults import Fault, with_health
 from devices.health.line import Record
-from devices.known import KnownDevices, with_health, with_swaps
+from devices.known import KnownDevices, with_swaps
 from devices.model import Device
 from devices.plug_lines import FLAPS, LOOK, HubLines, PlugLines
 from devices.swaps import Swaps

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
+from agent.attending import attending
 from agent.device_board import DeviceBoard
 from agent.device_news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
 from agent.device_showers import Shower, shower
 from agent.keyboard import watched
 from config.schema import Settings
-from devices.attendant import Attendant
 from devices.changes import DeviceChange
 from devices.clock import Clock, SystemClock
-from devices.computer import Folder
 from devices.health.line import HealthLine, Kind
-from devices.health.log import HealthLog
 
 _MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
 
@@ -30,19 +28,9 @@ def watch(settings: Settings, *, as_json: bool) -> None:
     inbox: Inbox = queue.SimpleQueue[Message]()
     with ExitStack() as stack:
         stack.enter_context(_signals(inbox))
-        log = stack.enter_context(
-            HealthLog(clock=clock, keep_days=settings.health.keep_days, max_size=settings.health.max_size)
-        )
-        attendant = Attendant(
-            record=log,
-            clock=clock,
-            power_line=settings.devices.power_line_frequency,
-            folders=[Folder(settings.archive.path, settings.archive.reserve), Folder(log.folder)],
-            folder=log.folder,
-            on_change=inbox.put,
-        )
+        log, attendant = stack.enter_context(attending(settings, clock, on_change=inbox.put))
         stack.enter_context(LogWatch(log.folder, clock, inbox))
-        stack.enter_context(attendant)
+        attendant.start()
         inputs = stack.enter_context(InputWatch(inbox))
         board = DeviceBoard()
         board.begin(attendant.devices())

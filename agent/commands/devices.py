@@ -16,9 +16,11 @@ from config.errors import StateError
 from devices.clock import SystemClock
 from devices.health.log import log_folder
 from devices.health.present import open_faults
+from devices.known import known_store, with_swaps
 from devices.model import Device, DeviceKind, Mode
 from devices.roles import Roles, with_roles
 from devices.snapshot import list_devices
+from devices.usb.slow_ports import with_slow_ports
 
 NOTHING = (
     "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone, and it shows up in a second."
@@ -84,7 +86,7 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
 
 def known(roles: Roles) -> list[Device]:
     """Return everything, with the roles in `roles`, and with what those who use it have found wrong."""
-    return with_roles(_with_faults(everything()), roles)
+    return with_roles(_with_faults(with_slow_ports(_with_swaps(everything()))), roles)
 
 
 def everything() -> list[Device]:
@@ -108,6 +110,14 @@ def _with_faults(devices: Sequence[Device]) -> list[Device]:
     except StateError:
         return list(devices)
     return [with_fault(device, faults.get(device.id)) for device in devices]
+
+
+def _with_swaps(devices: Sequence[Device]) -> list[Device]:
+    """Return `devices`, with those that may have changed places with a twin, as whoever watched them has kept it."""
+    try:
+        return with_swaps(devices, known_store().read())
+    except StateError:
+        return list(devices)
 
 
 def _print_table(devices: Sequence[Device]) -> None:

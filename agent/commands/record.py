@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from agent.attending import attending
 from agent.parameters import seconds
 from agent.plan_session import Asked, plan_session
 from agent.reporters import reporter
@@ -81,8 +82,12 @@ def record_command(
         profile=profile,
         archive=archive,
     )
-    planned = plan_session(asked, load_settings(config_file), clock)
-    shown = reporter(as_json=as_json)
-    for note in planned.notes:
-        shown.note(note)
-    return SessionRun(planned.plan, planned.archive, clock=clock, stop=planned.stop).run(shown)
+    settings = load_settings(config_file)
+    with attending(settings, clock, archive=archive) as (log, attendant):
+        planned = plan_session(asked, settings, clock, log)
+        if planned.plan.context.devices:
+            attendant.start()
+        shown = reporter(as_json=as_json)
+        for note in planned.notes:
+            shown.note(note)
+        return SessionRun(planned.plan, planned.archive, clock=clock, stop=planned.stop).run(shown)

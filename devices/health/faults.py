@@ -24,10 +24,13 @@ first in this order, is its health.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from devices.health.line import Level
-from devices.model import HealthState
+from devices.model import Device, Health, HealthState
 
 
 class Fault(StrEnum):
@@ -85,3 +88,12 @@ FAULTS: dict[Fault, FaultClass] = {
     Fault.SLOW_PORT: _POOR,
 }
 """Every fault, the worst first."""
+
+
+def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
+    """Return `device` with `fault`, unless it has a worse one."""
+    order = list(FAULTS)
+    present = device.health.fault
+    if present in order and order.index(Fault(present)) <= order.index(fault):
+        return device
+    return msgspec.structs.replace(device, health=Health(FAULTS[fault].state, reason, since, fault))

@@ -11,7 +11,9 @@ from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
+from capture.watch.watcher import Watcher
 from config.errors import DeviceNotFound, LiputError, MediaError, UsageError
+from config.schema import Settings
 from devices.clock import SystemClock
 from tests.support import media
 
@@ -20,7 +22,9 @@ WANTED = Wanted(320, 240, Fraction(15), 2)
 
 def choose(video: str | None, audio: str | None) -> Chosen:
     pace = FastPace(("video", "audio"))
-    return Chooser(WANTED, pace, SystemClock(), threading.Event(), live=False).choose(video, audio)
+    clock = SystemClock()
+    watcher = Watcher(Settings(), clock)
+    return Chooser(WANTED, pace, clock, threading.Event(), live=False, watcher=watcher).choose(video, audio)
 
 
 @pytest.fixture(scope="session")

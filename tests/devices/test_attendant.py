@@ -224,3 +224,22 @@ def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
     attendant = bench.attendant(starts=False)
     attendant.stop()
     assert bench.records[0].lines == []
+
+
+def test_the_kernel_and_the_ports_are_looked_at_with_what_is_plugged_in_now(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[tuple[Device, ...]]] = {"KernelRecorder": [], "SlowPorts": []}
+    for name, looks in seen.items():
+        observe = getattr(module, name).observe
+
+        def watched(self: object, devices: tuple[Device, ...], looks=looks, observe=observe) -> None:  # type: ignore[no-untyped-def]
+            looks.append(tuple(devices))
+            observe(self, devices)
+
+        monkeypatch.setattr(getattr(module, name), "observe", watched)
+    bench.attendant(CAMERA)
+    wait_for(lambda: seen["SlowPorts"] == [(CAMERA,)])
+    bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
+    bench.monitors[0].tell(ChangeKind.UNPLUGGED, CAMERA)
+    assert all(looks[-2:] == [(CAMERA, OTHER), (OTHER,)] for looks in seen.values())

@@ -1,7 +1,8 @@
 """The kernel's words, as its sources have them, and what they mean.
 
-The texts are the format strings of Linux 6.12, taken from the strings of Debian's modules (usbcore, uvcvideo,
-snd-usb-audio, xhci-hcd, ehci-hcd) and, for what is built in, from the sources named; numbers are filled in.
+The texts of usbcore, uvcvideo, snd-usb-audio, xhci-hcd and ehci-hcd are the format strings in Debian's modules of
+Linux 6.12; numbers are filled in. The file beside each says where such a string belongs. What is built into the kernel
+(disks, memory, temperature) is written down as people report it, not taken from the source.
 """
 
 import pytest

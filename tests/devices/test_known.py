@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.health.faults import Fault
-from devices.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_health, with_swaps
+from devices.health.faults import Fault, with_health
+from devices.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_swaps
 from devices.model import Device, DeviceKind, Health, HealthState
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)

@@ -1,0 +1,40 @@
+"""What runs beside a session or a table of devices: the health log, and an attendant that keeps it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from config.schema import Settings
+from devices.attendant import Attendant
+from devices.changes import DeviceChange
+from devices.clock import Clock
+from devices.computer import Folder
+from devices.health.log import HealthLog
+
+
+@contextmanager
+def attending(
+    settings: Settings,
+    clock: Clock,
+    *,
+    archive: Path | None = None,
+    on_change: Callable[[DeviceChange], None] | None = None,
+) -> Iterator[tuple[HealthLog, Attendant]]:
+    """Provide this PC's health log and an attendant, which is not started; both are ended at the end.
+
+    `archive` is the folder whose disk must not fill up, None that of the settings.
+    """
+    kept = settings.health
+    with HealthLog(clock=clock, keep_days=kept.keep_days, max_size=kept.max_size) as log:
+        attendant = Attendant(
+            record=log,
+            clock=clock,
+            power_line=settings.devices.power_line_frequency,
+            folders=[Folder(archive or settings.archive.path, settings.archive.reserve), Folder(log.folder)],
+            folder=log.folder,
+            on_change=on_change,
+        )
+        try:
+            yield log, attendant
+        finally:
+            attendant.stop()

@@ -1,0 +1,53 @@
+"""Puts a watch around each device of a session, and sets a camera's controls before it streams."""
+
+from dataclasses import dataclass, field
+
+from capture.source import AudioSource, VideoSource
+from capture.watch.patience import patience_for
+from capture.watch.watched_audio import WatchedAudio
+from capture.watch.watched_video import WatchedVideo
+from config.schema import Settings
+from devices.clock import Clock
+from devices.health.board import HealthBoard
+from devices.health.line import Record, nowhere
+from devices.model import Device
+from devices.presets import apply_to
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Watches of one session: what they find is written to `record`, and stands on `board`."""
+
+    settings: Settings
+    clock: Clock
+    record: Record = nowhere
+    board: HealthBoard = field(default_factory=HealthBoard)
+
+    def prepare(self, device: Device) -> None:
+        """Set the controls of a camera as its preset and the settings have them; what fails is in the log."""
+        apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
+
+    def video(self, source: VideoSource, device: Device) -> VideoSource:
+        """Return `source`, which is the picture of `device`, with a watch around it."""
+        self.board.add(device)
+        return WatchedVideo(
+            source,
+            device,
+            patience=patience_for(self.settings, device.kind, device.role),
+            record=self.record,
+            clock=self.clock,
+            on_change=self.board,
+        )
+
+    def sound(self, source: AudioSource, device: Device) -> AudioSource:
+        """Return `source`, which is the sound of `device`, with a watch around it."""
+        self.board.add(device)
+        return WatchedAudio(
+            source,
+            device,
+            patience=patience_for(self.settings, device.kind, device.role),
+            record=self.record,
+            clock=self.clock,
+            on_change=self.board,
+            mains_hz=60 if self.settings.devices.power_line_frequency == "60 Hz" else 50,
+        )

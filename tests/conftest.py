@@ -1,0 +1,24 @@
+"""What holds for every test: Liput's memory of this PC (roles, presets, health log) is a folder of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from config.state import VARIABLE
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests, and every process they start, away from the user's own state."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test find what another has left."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / str(next(_NUMBERS))))
+
+
+_NUMBERS = iter(range(1 << 30))
