@@ -144,7 +144,7 @@ def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back
     watched.source = SoundSource(device)
     watched.open()
     assert peaks(blocks_of(watched, 1)) == [440, 880]
-    assert watched.health == Health()
+    read_until(watched, lambda: watched.health == Health(), 2)
     assert len(recorded.of(Kind.OPENED)) == 2
 
 
