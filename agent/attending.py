@@ -6,10 +6,10 @@ from pathlib import Path
 
 from config.schema import Settings
 from devices.attendant import Attendant
-from devices.changes import DeviceChange
 from devices.clock import Clock
 from devices.computer import Folder
 from devices.health.log import HealthLog
+from devices.monitor.changes import DeviceChange
 
 
 @contextmanager

@@ -11,18 +11,18 @@ import av
 
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import Pace
-from capture.sound import SoundSource
-from capture.sound_inputs import find_sound_input, server_inputs
+from capture.sound.inputs import find_sound_input, server_inputs
+from capture.sound.source import SoundSource
 from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.v4l2 import V4l2Source
 from capture.watch.watcher import Watcher
 from config.errors import MediaError, UsageError
-from devices.choice import choose_sound, choose_video, named_video
 from devices.clock import Clock
 from devices.model import Device
-from devices.roles import Roles, roles_store, with_roles
+from devices.roles.choice import choose_sound, choose_video, named_video
+from devices.roles.roles import Roles, roles_store, with_roles
 from devices.snapshot import list_devices
 
 SYNTHETIC = "synthetic"

@@ -16,17 +16,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from devices.changes import ChangeKind, DeviceChange
 from devices.clock import Clock
 from devices.computer import ComputerWatch, Folder
+from devices.controls.keeper import PresetKeeper
+from devices.controls.presets import apply_to
 from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import log_folder
-from devices.kernel_log import KernelLog
-from devices.kernel_record import KernelRecorder
+from devices.kernel.log import KernelLog
+from devices.kernel.record import KernelRecorder
 from devices.model import Device
-from devices.monitor import DeviceMonitor
-from devices.preset_keeper import PresetKeeper
-from devices.presets import apply_to
+from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.monitor import DeviceMonitor
 from devices.usb.slow_ports import SlowPorts
 from devices.watch_lock import WatchLock
 
@@ -37,7 +37,7 @@ type OnChange = Callable[[DeviceChange], None]
 
 
 class Monitor(Protocol):
-    """What an attendant needs of devices.monitor.DeviceMonitor."""
+    """What an attendant needs of devices.monitor.monitor.DeviceMonitor."""
 
     def start(self) -> object:
         """Begin to watch."""

@@ -7,18 +7,19 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.device_board import roles_given
+from agent.devices.board import roles_given
 from config.errors import DeviceNotFound, LiputError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
-from devices import controls_by_hand, presets
-from devices.choice import named_video
 from devices.clock import SystemClock
-from devices.control import Control, Controls, Value
-from devices.control_changes import ControlChange
-from devices.controls import NodeControls
+from devices.controls import by_hand as controls_by_hand
+from devices.controls import presets
+from devices.controls.changes import ControlChange
+from devices.controls.control import Control, Controls, Value
+from devices.controls.panel import NodeControls
 from devices.health.log import HealthLog
 from devices.model import Device
+from devices.roles.choice import named_video
 from devices.snapshot import list_devices
 
 NOT_ALL_RESET = 1

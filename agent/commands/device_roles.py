@@ -8,16 +8,17 @@ from pathlib import Path
 import click
 import msgspec
 
-from capture.sound_inputs import server_inputs
+from capture.sound.inputs import server_inputs
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.settings import load_settings
-from devices import known, roles
 from devices.clock import SystemClock
 from devices.health.line import Kind, Record
 from devices.health.log import HealthLog
 from devices.identity import find_sound, find_video
 from devices.model import Device
-from devices.role_matching import Binding, Present, Resolution, resolve_all
+from devices.monitor import known
+from devices.roles import roles
+from devices.roles.matching import Binding, Present, Resolution, resolve_all
 from devices.snapshot import list_devices
 
 _config_option = click.option(

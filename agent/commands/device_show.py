@@ -9,9 +9,9 @@ import click
 import msgspec
 
 from agent.commands.devices import known
-from agent.device_board import roles_given
-from agent.device_page import DevicePage, ModeRow, device_page
-from agent.device_text import health_colour, health_text, kind_text
+from agent.devices.board import roles_given
+from agent.devices.page import DevicePage, ModeRow, device_page
+from agent.devices.text import health_colour, health_text, kind_text
 from config.errors import DeviceNotFound, DeviceUnsupported
 from config.settings import load_settings
 from devices.identity import find_sound, find_video

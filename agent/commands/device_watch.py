@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 from agent.attending import attending
-from agent.device_board import DeviceBoard
-from agent.device_news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
-from agent.device_showers import Shower, shower
+from agent.devices.board import DeviceBoard
+from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
+from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
 from config.schema import Settings
-from devices.changes import DeviceChange
 from devices.clock import Clock, SystemClock
 from devices.health.line import HealthLine, Kind
+from devices.monitor.changes import DeviceChange
 
 _MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.device_board import missing_roles, roles_given, with_fault
-from agent.device_text import health_text, kind_text, where_text
+from agent.devices.board import missing_roles, roles_given, with_fault
+from agent.devices.text import health_text, kind_text, where_text
 from agent.lazy import LazyGroup, Table
-from capture.sound_inputs import server_inputs
+from capture.sound.inputs import server_inputs
 from config.errors import StateError
 from devices.clock import SystemClock
 from devices.health.log import log_folder
 from devices.health.present import open_faults
-from devices.known import known_store, with_swaps
 from devices.model import Device, DeviceKind, Mode
-from devices.roles import Roles, with_roles
+from devices.monitor.known import known_store, with_swaps
+from devices.roles.roles import Roles, with_roles
 from devices.snapshot import list_devices
 from devices.usb.slow_ports import with_slow_ports
 

@@ -84,7 +84,7 @@ def health_command(
 @json_option
 def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Sum up each device: uptime, unplugs, faults, worst rate."""
-    from agent.health_text import summary_text
+    from agent.health.text import summary_text
     from devices.health.summary import summarise
 
     folder = log_folder()
@@ -106,7 +106,7 @@ def summary(since: datetime | None, until: datetime | None, *, as_json: bool) ->
 @click.pass_context
 def export(ctx: click.Context, file: Path, since: datetime | None, *, force: bool) -> None:
     """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
-    from agent.health_export import export_health
+    from agent.health.export import export_health
 
     notes = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=ctx.find_object(Path), replace=force)
     click.echo(file)
@@ -145,7 +145,7 @@ def _devices(word: str, folder: Path, span: Wanted, *, may_come: bool) -> frozen
 
 def _roles() -> dict[str, str]:
     """Return the id of the device that each role belongs to; none where they cannot be read."""
-    from devices.roles import roles_store
+    from devices.roles.roles import roles_store
 
     with contextlib.suppress(StateError):
         return {role: binding.id for role, binding in roles_store().read().items()}
@@ -169,7 +169,7 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
     if as_json:
         encode = msgspec.json.Encoder().encode
         return lambda line: f"{encode(line).decode()}\n"
-    from agent.health_text import LineText
+    from agent.health.text import LineText
 
     text = LineText(colours=sys.stdout.isatty())
     return lambda line: f"{text(line)}\n"

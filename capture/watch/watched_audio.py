@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from capture.sound import SoundSource
+from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.audio import AudioWatch
 from capture.watch.patience import Patience

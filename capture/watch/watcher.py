@@ -8,10 +8,10 @@ from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watched_video import WatchedVideo
 from config.schema import Settings
 from devices.clock import Clock
+from devices.controls.presets import apply_to
 from devices.health.board import HealthBoard
 from devices.health.line import Record, nowhere
 from devices.model import Device
-from devices.presets import apply_to
 
 
 @dataclass(frozen=True, slots=True)

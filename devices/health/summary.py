@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from devices.flapping import WINDOW_S
 from devices.health.faults import Fault
 from devices.health.line import PC, HealthLine, Kind
 from devices.health.present import OF_ITS_PLACE, WHETHER_OPEN_OR_NOT
+from devices.monitor.flapping import WINDOW_S
 
 UNWATCHED = timedelta(minutes=3)
 """Longer than this without any line, while the PC's own come once a minute: nobody was watching."""

@@ -10,11 +10,11 @@ import pytest
 
 from devices import attendant as module
 from devices.attendant import Attendant, OnChange
-from devices.changes import ChangeKind, DeviceChange
 from devices.clock import Clock, SystemClock
 from devices.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
 from devices.model import Device, DeviceKind
+from devices.monitor.changes import ChangeKind, DeviceChange
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 

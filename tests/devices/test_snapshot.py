@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from config.errors import DeviceAccessDenied, DeviceLost, DeviceNotFound
-from devices.choice import best_sound, best_video
 from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
+from devices.roles.choice import best_sound, best_video
 from devices.snapshot import describe
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
 

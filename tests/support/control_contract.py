@@ -6,8 +6,8 @@ from typing import Protocol
 import pytest
 
 from config.errors import ControlRefused
-from devices.control import ControlKind, is_manual
-from devices.controls import ControlPanel
+from devices.controls.control import ControlKind, is_manual
+from devices.controls.panel import ControlPanel
 
 
 class Bench(Protocol):

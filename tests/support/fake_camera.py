@@ -3,7 +3,7 @@
 import msgspec
 
 from config.errors import ControlRefused, DeviceNotFound
-from devices.control import Control, ControlKind, Controls, Value, is_manual
+from devices.controls.control import Control, ControlKind, Controls, Value, is_manual
 
 LINES = {0: "Disabled", 1: "50 Hz", 2: "60 Hz"}
 EXPOSURES = {1: "Manual Mode", 3: "Aperture Priority Mode"}

@@ -6,11 +6,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from devices.changes import Sight, sight
 from devices.clock import NANOSECONDS
-from devices.hotplug import Hotplug
 from devices.model import Device, Mode
 from devices.modes import Offer
+from devices.monitor.changes import Sight, sight
+from devices.monitor.hotplug import Hotplug
 from devices.snapshot import describe
 from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
 from tests.support.simulated import SimulatedClock
@@ -67,7 +67,7 @@ class PortRoom:
 
 
 class Script:
-    """Implements devices.hotplug.HotplugEvents: messages at their times; what is to be done at a time is done then.
+    """Implements devices.monitor.hotplug.HotplugEvents: messages at their times, and what is to be done at a time.
 
     `over` is set some seconds after all has been taken; from then on `wait` waits until it is woken.
     """

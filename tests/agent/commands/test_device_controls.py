@@ -9,10 +9,10 @@ from click.testing import CliRunner, Result
 
 from agent.commands import device_controls as command
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
-from devices import presets
+from devices.controls import presets
 from devices.health.line import nowhere
 from devices.model import Device, DeviceKind
-from devices.roles import assign, roles_store
+from devices.roles.roles import assign, roles_store
 from tests.support.command import liput
 from tests.support.fake_camera import FakeCamera
 

@@ -17,9 +17,9 @@ from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
-from devices.known import Known, known_store
 from devices.model import Device, DeviceKind
-from devices.roles import roles_store
+from devices.monitor.known import Known, known_store
+from devices.roles.roles import roles_store
 from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
 
 MIXER = Device(id="sound:mixer", kind=DeviceKind.MICROPHONE, name="mixer")

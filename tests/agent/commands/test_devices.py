@@ -14,8 +14,8 @@ from devices.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 from devices.model import Device, DeviceKind, Health, HealthState, Mode
-from devices.role_matching import binding_of
-from devices.roles import roles_store
+from devices.roles.matching import binding_of
+from devices.roles.roles import roles_store
 
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.health_export import export_health
-from agent.health_text import LineText, what_happened
+from agent.health.export import export_health
+from agent.health.text import LineText, what_happened
 from config.errors import UsageError
 from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
@@ -346,7 +346,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
         file.write_text("another's")  # meanwhile
         return {}
 
-    monkeypatch.setattr("agent.health_export.versions", interrupted)
+    monkeypatch.setattr("agent.health.export.versions", interrupted)
     with pytest.raises(UsageError, match="is there already"):
         export_health(file, NOW - HOUR)
     assert file.read_text() == "another's"
@@ -355,7 +355,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest
     def pressed(*_: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("agent.health_export.versions", pressed)
+    monkeypatch.setattr("agent.health.export.versions", pressed)
     with pytest.raises(KeyboardInterrupt):
         export_health(file, NOW - HOUR)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["state"]

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 
 from devices.attendant import RETRY_S, Attendant
-from devices.changes import ChangeKind, DeviceChange
 from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.health.query import Wanted, read
-from devices.kernel_log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
-from devices.kernel_record import KernelRecorder
+from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
+from devices.kernel.record import KernelRecorder
+from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.snapshot import list_devices
 from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice

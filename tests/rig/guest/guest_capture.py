@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from capture.closing import abandoned
-from capture.sound import SoundSource
+from capture.sound.source import SoundSource
 from capture.source import AudioBlock, Frame
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError

@@ -16,12 +16,12 @@ import pytest
 from capture.source import Frame
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceNotFound, MediaError, UsageError
-from devices import presets
 from devices.clock import SystemClock
-from devices.control import ControlKind, Controls
-from devices.control_changes import plan
-from devices.controls import ControlPanel, NodeControls
-from devices.controls_by_hand import change
+from devices.controls import presets
+from devices.controls.by_hand import change
+from devices.controls.changes import plan
+from devices.controls.control import ControlKind, Controls
+from devices.controls.panel import ControlPanel, NodeControls
 from devices.health.line import Kind, Level, nowhere
 from devices.model import Device
 from devices.snapshot import list_devices

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from devices.changes import ChangeKind, DeviceChange
 from devices.clock import SystemClock
 from devices.health.line import Kind, Level
-from devices.known import confirm, known_store
 from devices.model import Device
-from devices.monitor import DeviceMonitor
-from devices.role_matching import Binding, Missing, Present, binding_of, resolve
+from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.known import confirm, known_store
+from devices.monitor.monitor import DeviceMonitor
+from devices.roles.matching import Binding, Missing, Present, binding_of, resolve
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from capture.sound import SoundSource
+from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceBusy, DeviceNotFound
 from devices.model import Device
@@ -31,7 +31,7 @@ from capture.v4l2 import V4l2Source
 source = V4l2Source(current(sys.argv[1]), width=320, height=240, rate=15)
 """
 OPEN_SOUND = """
-from capture.sound import SoundSource
+from capture.sound.source import SoundSource
 source = SoundSource(current(sys.argv[1]))
 """
 SCRIPT = """

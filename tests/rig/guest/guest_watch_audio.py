@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.sound import SoundSource
-from capture.sound_listing import list_sound_inputs
+from capture.sound.listing import list_sound_inputs
+from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.patience import Patience
 from capture.watch.watched_audio import WatchedAudio

@@ -1,0 +1,111 @@
+"""What `liput devices --watch` shows: what is plugged in, put together from all who know a part of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from config.errors import StateError
+from devices.model import Device, Health
+from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.roles.matching import Missing, resolve_all
+from devices.roles.roles import Roles, roles_store, with_roles
+
+HEALTH = "health"
+"""The word for a change of a device's health alone; the others are those of devices.monitor.changes.ChangeKind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One device changed: `word` is what happened, `device` how it is now, or was last."""
+
+    word: str
+    device: Device
+
+
+def roles_given() -> Roles:
+    """Return the roles that people have given; none where these cannot be read."""
+    try:
+        return roles_store().read()
+    except StateError:
+        return {}
+
+
+def missing_roles(roles: Roles, devices: Sequence[Device]) -> list[str]:
+    """Return a sentence for each role whose device is not there."""
+    resolved = resolve_all(roles, devices)
+    return [
+        f"{role} is missing: {roles[role].name} ({roles[role].id}): {found.reason}"
+        for role, found in resolved.items()
+        if isinstance(found, Missing)
+    ]
+
+
+class DeviceBoard:
+    """Puts together the monitor's devices, the sound servers' inputs, what the health log says of them, and roles.
+
+    Each method takes what one of these says, and returns what that changes for who looks at the whole.
+    """
+
+    def __init__(self, roles: Callable[[], Roles] = roles_given) -> None:
+        """`roles` reads who has which role."""
+        self._roles = roles
+        self._hardware: tuple[Device, ...] = ()
+        self._inputs: tuple[Device, ...] = ()
+        self._faults: Mapping[str, Health] = {}
+        self.devices: tuple[Device, ...] = ()
+        self.missing: list[str] = []
+        """A sentence for each role whose device is not there."""
+
+    def begin(self, hardware: Sequence[Device]) -> None:
+        """Take `hardware` as what is plugged in at first."""
+        self._hardware = tuple(hardware)
+        self._update({})
+
+    def hardware(self, change: DeviceChange) -> list[Change]:
+        """Take a change that the monitor told."""
+        self._hardware = change.devices
+        words = {change.device.id: str(change.kind)}
+        changes = self._update(words)
+        renamed = change.before.id if change.before and change.kind is ChangeKind.CHANGED else None
+        return [one for one in changes if one.device.id != renamed or renamed == change.device.id]
+
+    def inputs(self, inputs: Sequence[Device]) -> list[Change]:
+        """Take what the sound servers offer now."""
+        self._inputs = tuple(inputs)
+        return self._update({})
+
+    def faults(self, faults: Mapping[str, Health]) -> list[Change]:
+        """Take the faults, by the ids of their devices, that those who use these have found."""
+        self._faults = faults
+        return self._update({})
+
+    def roles(self) -> list[Change]:
+        """Look anew at who has which role."""
+        return self._update({})
+
+    def _update(self, words: Mapping[str, str]) -> list[Change]:
+        before = {device.id: device for device in self.devices}
+        roles = self._roles()
+        devices = with_roles([*self._hardware, *self._inputs], roles)
+        self.missing = missing_roles(roles, devices)
+        self.devices = tuple(with_fault(device, self._faults.get(device.id)) for device in devices)
+        after = {device.id: device for device in self.devices}
+        gone = [Change(words.get(key, ChangeKind.UNPLUGGED), before[key]) for key in before.keys() - after.keys()]
+        there = [
+            Change(words.get(key) or _word(before.get(key), device), device)
+            for key, device in after.items()
+            if device != before.get(key)
+        ]
+        return gone + there
+
+
+def _word(before: Device | None, after: Device) -> str:
+    if before is None:
+        return ChangeKind.PLUGGED
+    return HEALTH if msgspec.structs.replace(before, health=after.health) == after else ChangeKind.CHANGED
+
+
+def with_fault(device: Device, fault: Health | None) -> Device:
+    """Return `device` with the health that whoever uses it has found, if it has found something."""
+    return msgspec.structs.replace(device, health=fault) if fault else device

@@ -1,0 +1,136 @@
+"""What `liput devices --watch` hears besides the monitor: sound servers, and the health log of every process."""
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Self
+
+from capture.sound.inputs import server_inputs
+from config.errors import LiputError, StateError
+from devices.clock import Clock
+from devices.health.follow import follow
+from devices.health.line import HealthLine, Kind, Level
+from devices.health.present import open_faults
+from devices.health.query import Wanted
+from devices.model import Device, Health
+from devices.monitor.changes import DeviceChange
+
+_MOVES_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
+_LEFT_OUT = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
+"""What is shown without the log (by the monitor, or as a device's health), and that there is a watch."""
+_LOOK_AGAIN_S = 2.0
+"""How often open faults are looked for anew: whoever found them may have died without a word."""
+
+
+class Request(Enum):
+    """What comes in besides news of devices."""
+
+    END = auto()
+    REDRAW = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the sound servers offer now."""
+
+    devices: Sequence[Device]
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What those who use devices have found wrong with them, by the devices' ids."""
+
+    health: Mapping[str, Health]
+
+
+type Message = DeviceChange | HealthLine | Inputs | Faults | Request
+type Inbox = queue.SimpleQueue[Message]
+"""May be put into from a signal handler."""
+
+
+class InputWatch:
+    """Asks the sound servers for their inputs at first and whenever it is told to, on a thread of its own."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._wanted = threading.Event()
+        self._is_over = False
+        self._thread = threading.Thread(target=self._run, name="sound-servers", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.look()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._is_over = True
+        self._wanted.set()
+
+    def look(self) -> None:
+        """Ask again: something has changed."""
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while self._wanted.wait() and not self._is_over:
+            self._wanted.clear()
+            try:
+                inputs = server_inputs()
+            except LiputError:
+                inputs = []
+            self._inbox.put(Inputs(inputs))
+
+
+class LogWatch:
+    """Reads the health log in `folder` as it is written, by whatever process: its lines, and the faults that are open.
+
+    Where the log cannot be read there is nothing to tell; what is plugged in can be seen all the same.
+    """
+
+    def __init__(self, folder: Path, clock: Clock, inbox: Inbox) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._inbox = inbox
+        self._stop = threading.Event()
+        self._moved = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._read, name="log-reader", daemon=True),
+            threading.Thread(target=self._judge, name="log-faults", daemon=True),
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._moved.set()
+
+    def _read(self) -> None:
+        try:
+            for line in follow(self._folder, Wanted(level=Level.INFO), clock=self._clock, stop=self._stop):
+                if line.kind not in _LEFT_OUT:
+                    self._inbox.put(line)
+                if line.kind in _MOVES_FAULTS:
+                    self._moved.set()
+        except StateError:
+            return
+
+    def _judge(self) -> None:
+        known: Mapping[str, Health] = {}
+        while not self._stop.is_set():
+            self._moved.clear()
+            try:
+                faults = open_faults(self._folder, now=self._clock.now())
+            except StateError:
+                return
+            if faults != known:
+                self._inbox.put(Faults(faults))
+            known = faults
+            if faults:
+                self._clock.wait(self._moved, _LOOK_AGAIN_S)
+            else:
+                self._moved.wait()

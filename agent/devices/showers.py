@@ -1,0 +1,194 @@
+"""Ways to show devices as they change: JSON lines for programs, a table that lives on a terminal for people."""
+
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+import msgspec
+
+from agent.devices.board import HEALTH, Change, DeviceBoard
+from agent.devices.text import health_colour, health_text, kind_text, time_text, where_text
+from devices.health.line import PC, HealthLine, Level
+from devices.model import Device
+from devices.monitor.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+KEPT_NEWS = 50
+KEPT_GONE = 10
+HOW_TO_END = "q or Ctrl-C ends"
+
+
+class Shower(Protocol):
+    """Shows what it is given; a context manager around the whole."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def begin(self, at: datetime, board: DeviceBoard) -> None:
+        """Show what is there at first."""
+        ...
+
+    def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:
+        """Show changes, and what there is now."""
+        ...
+
+    def told(self, line: HealthLine) -> None:
+        """Show a line of the health log that is no change of what is plugged in."""
+        ...
+
+    def redraw(self) -> None:
+        """Show the same again: the terminal has another size."""
+        ...
+
+
+class JsonShower:
+    """One JSON object a line on standard output."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def begin(self, at: datetime, board: DeviceBoard) -> None:
+        """Write all devices as one line."""
+        self._line({"type": "devices", "at": at, "devices": board.devices})
+
+    def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:  # noqa: ARG002
+        """Write a line for each change."""
+        for change in changes:
+            self._line({"type": "device-change", "at": at, "change": change.word, "device": change.device})
+
+    def told(self, line: HealthLine) -> None:
+        """Write nothing: programs read `liput health --follow --json`."""
+
+    def redraw(self) -> None:
+        """Write nothing."""
+
+    def _line(self, value: object) -> None:
+        sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    at: datetime
+    text: str
+    level: Level
+
+
+class TableShower:
+    """A table on the whole terminal, what happened last below it; the terminal is as before afterwards."""
+
+    def __init__(self, console: "Console | None" = None) -> None:
+        # Imported here: a program that reads JSON need not pay for it.
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = console or Console(highlight=False, markup=False)
+        self._live = Live(console=self._console, auto_refresh=False, screen=True)
+        self._devices: Sequence[Device] = ()
+        self._missing: Sequence[str] = ()
+        self._gone: dict[str, tuple[datetime, Device]] = {}
+        self._news: deque[_News] = deque(maxlen=KEPT_NEWS)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def begin(self, at: datetime, board: DeviceBoard) -> None:  # noqa: ARG002 - what there is has no time
+        """Draw the table."""
+        self._devices, self._missing = board.devices, board.missing
+        self.redraw()
+
+    def changed(self, at: datetime, changes: Sequence[Change], board: DeviceBoard) -> None:
+        """Draw the table anew, with a line for each change."""
+        self._devices, self._missing = board.devices, board.missing
+        for change in changes:
+            self._news.appendleft(_news(at, change))
+            if change.word == ChangeKind.UNPLUGGED:
+                self._gone[change.device.id] = (at, change.device)
+        for device in board.devices:
+            self._gone.pop(device.id, None)
+        while len(self._gone) > KEPT_GONE:
+            del self._gone[next(iter(self._gone))]
+        self.redraw()
+
+    def told(self, line: HealthLine) -> None:
+        """Add a line below the table."""
+        self._news.appendleft(_News(line.at, line_text(line), line.level))
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw everything, as wide and as high as the terminal is now."""
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> "RenderableType":
+        from rich.console import Group
+        from rich.text import Text
+
+        parts: list[RenderableType] = [self._table() if self._devices or self._gone else Text(NOTHING)]
+        parts += [*(Text(sentence, "red") for sentence in self._missing), Text()]
+        for news in self._news:
+            colour = {Level.WARN: "yellow", Level.ERROR: "red"}.get(news.level, "")
+            parts.append(Text.assemble((f"{time_text(news.at)}  ", "dim"), (news.text, colour)))
+        return Group(Text(f"Devices of this PC, as they change; {HOW_TO_END}.", "dim"), Text(), *parts)
+
+    def _table(self) -> "Table":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("Name", "Role", "Id", "Where", "Health"):
+            table.add_column(heading, overflow="fold")
+        for device in self._devices:
+            health = Text(health_text(device.health), health_colour(device.health))
+            name = f"{device.name}\n{kind_text(device)}"
+            table.add_row(Text(name), device.role or "-", device.id, where_text(device), health)
+        for at, device in self._gone.values():
+            since = f"unplugged since {time_text(at)}"
+            table.add_row(device.name, device.role or "-", device.id, "", since, style="dim")
+        return table
+
+
+NOTHING = "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone."
+
+
+def line_text(line: HealthLine) -> str:
+    """Return a line of the health log as a sentence, with what to do where it says that."""
+    name = line.name or ("this PC" if line.device == PC else f"port {line.device}")
+    advice = line.detail.get("advice")
+    return f"{name}: {line.kind.replace('-', ' ')}: {line.reason}" + (f". {advice}" if advice else "")
+
+
+def _news(at: datetime, change: Change) -> _News:
+    device = change.device
+    is_well = device.health.reason is None
+    if change.word == HEALTH:
+        return _News(at, f"{device.name}: {health_text(device.health)}", Level.INFO if is_well else Level.WARN)
+    where = where_text(device, ", ")
+    level = Level.WARN if change.word == ChangeKind.UNPLUGGED else Level.INFO
+    return _News(at, f"{device.name}: {change.word}" + (f", {where}" if where else ""), level)
+
+
+def shower(*, as_json: bool) -> Shower:
+    """Return what suits this standard output."""
+    if as_json or not sys.stdout.isatty():
+        return JsonShower()
+    return TableShower()

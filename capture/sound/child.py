@@ -1,0 +1,207 @@
+"""The process that reads one sound input: `python -m capture.sound.child`, started and read by capture/sound/source.py.
+
+PortAudio sees only what was plugged in when it started, and starting it anew closes every stream of the process: so
+each input has a process of its own, which ends with the input. It ends with its parent, too: it leaves as soon as its
+standard input is closed, whatever PortAudio is doing. (PR_SET_PDEATHSIG would not do: it kills a child when the thread
+that started it ends.)
+"""
+
+import os
+import queue
+import re
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from capture.sound import server as sound_server
+from capture.sound.wire import (
+    HEADER,
+    OVERFLOW,
+    Answer,
+    Asked,
+    Failed,
+    InputName,
+    Listing,
+    ListRequest,
+    Opened,
+    Request,
+    ServerSource,
+)
+
+_NANOSECONDS = 1_000_000_000
+_BLOCKS_A_SECOND = 50
+_LATENCY_S = 0.1
+"""How much the driver may hold before it loses samples; it is delivered every quarter of that."""
+_MOST_WAITING = 5 * _BLOCKS_A_SECOND
+"""Blocks kept while the parent does not read; then they are lost, and the next one says so."""
+_MOST_DELAY_S = 1.0
+_SOURCES_S = 2.0
+"""How long the sound server may take to tell its sources, once PortAudio has told its inputs."""
+
+_HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
+_CARD = re.compile(r"^hw:CARD=([^,]+)(?:,DEV=(\d+))?$")
+
+type _Block = tuple[int, int, bool, bytes]
+
+
+def main() -> None:
+    """Do what the parent asks, until it goes away."""
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request | ListRequest)
+    threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
+    try:
+        _serve(asked)
+    except BrokenPipeError:
+        pass
+    finally:
+        os._exit(0)  # without PortAudio's farewell, which waits for a device that may be gone
+
+
+def _serve(asked: Asked) -> None:
+    sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
+    if isinstance(asked, ListRequest):  # meanwhile: PortAudio takes longer
+        threading.Thread(target=lambda: sources.put(_sources()), name="sources", daemon=True).start()
+    elif asked.source is not None:
+        os.environ["PULSE_SOURCE"] = asked.source  # libpulse takes it for the ALSA plugin's default
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:
+        return _answer(Failed(f"the PortAudio library is missing (Debian: libportaudio2): {error}"))
+    if isinstance(asked, ListRequest):
+        inputs = _inputs(sounddevice)
+        try:
+            return _answer(Listing(inputs, sources.get(timeout=_SOURCES_S)))
+        except queue.Empty:
+            return _answer(Listing(inputs))
+    return _capture(sounddevice, asked)
+
+
+def _leave_with_parent() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
+
+
+def _leave_when_moved(source: str | None) -> None:
+    """End when the sound server puts another input in the place of ours: to the parent, ours is lost."""
+    if sound_server.has_moved(source):
+        os._exit(0)
+
+
+def _answer(answer: Answer) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _inputs(sounddevice: Any) -> list[InputName]:
+    return [
+        InputName(
+            name=device["name"],
+            channels=device["max_input_channels"],
+            rate=round(device["default_samplerate"]),
+            is_hardware=bool(_HARDWARE.search(device["name"])),
+        )
+        for device in sounddevice.query_devices()
+        if device["max_input_channels"] > 0
+    ]
+
+
+def _sources() -> list[ServerSource]:
+    try:
+        return sound_server.server_sources()
+    except sound_server.NoServerError:
+        return []
+
+
+def _find(sounddevice: Any, name: str) -> int | None:
+    """Return PortAudio's index of the input `name`, or None; a card's number is the one it has at this moment."""
+    card = _CARD.match(name)
+    ending = f"(hw:{_card_number(card[1])},{card[2] or 0})" if card else None
+    for index, device in enumerate(sounddevice.query_devices()):
+        matches = device["name"].endswith(ending) if ending else device["name"] == name
+        if matches and device["max_input_channels"] > 0:
+            return index
+    return None
+
+
+def _card_number(identifier: str) -> str:
+    """Return the number of the ALSA card `identifier`, "" if there is none."""
+    try:
+        return Path("/proc/asound", identifier).readlink().name.removeprefix("card")
+    except OSError:
+        return ""
+
+
+def _capture(sounddevice: Any, request: Request) -> None:
+    channels = request.channels
+    if request.source is not None:
+        source = next((source for source in _sources() if source.name == request.source), None)
+        if source is None:
+            return _answer(Failed(f"the sound server has no source {request.source}", missing=True))
+        channels = min(channels, source.channels)  # the server would make up the rest
+    index = _find(sounddevice, request.name)
+    if index is None:
+        if request.source is not None:
+            return _answer(Failed("PortAudio has no way to the sound server (Debian: libasound2-plugins)"))
+        return _answer(Failed(f"PortAudio sees no input {request.name}", missing=True))
+    device = sounddevice.query_devices(index)
+    channels = min(channels, device["max_input_channels"])
+    blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
+    problem = ""
+    for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
+        try:
+            stream = sounddevice.RawInputStream(
+                samplerate=rate,
+                blocksize=rate // _BLOCKS_A_SECOND,
+                device=index,
+                channels=channels,
+                dtype="int16",
+                latency=_LATENCY_S,
+                callback=Recorder(blocks, rate),
+            )
+            stream.start()
+        except sounddevice.PortAudioError as error:
+            problem = str(error)
+            continue
+        _answer(Opened(rate, channels))
+        if not _CARD.match(request.name):
+            threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()
+        return _send(blocks)
+    return _answer(Failed(problem))
+
+
+class Recorder:
+    """PortAudio's callback: stamps each block and puts it into the queue, or notes that it had to lose it."""
+
+    def __init__(self, blocks: "queue.Queue[_Block]", rate: int) -> None:
+        self._blocks = blocks
+        self._rate = rate
+        self._has_lost = False
+
+    def __call__(self, data: Any, frames: int, times: Any, status: Any) -> None:
+        """Take `frames` frames; `times` are on a clock of the host API's choice, so only their difference counts."""
+        delay_s = times.currentTime - times.inputBufferAdcTime
+        if not 0 < delay_s < _MOST_DELAY_S:
+            delay_s = frames / self._rate
+        stamp = time.monotonic_ns() - round(delay_s * _NANOSECONDS)
+        lost = self._has_lost or bool(status.input_overflow)
+        try:
+            self._blocks.put_nowait((stamp, frames, lost, bytes(data)))
+            self._has_lost = False
+        except queue.Full:
+            self._has_lost = True
+
+
+def _send(blocks: "queue.Queue[_Block]") -> None:
+    """Send blocks to the parent until it goes away."""
+    while True:
+        stamp, frames, lost, samples = blocks.get()
+        sys.stdout.buffer.write(HEADER.pack(stamp, frames, OVERFLOW if lost else 0) + samples)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

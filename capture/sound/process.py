@@ -1,0 +1,115 @@
+"""A sound child (capture/sound/child.py) as its parent sees it: started, asked, read and ended."""
+
+import contextlib
+import fcntl
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from capture.sound.wire import HEADER, Answer, Asked, Failed, Header, Listing, Opened
+from config.errors import DeviceLost
+
+_START_S = 10.0
+_SILENCE_S = 1.0
+"""An input that sends nothing for so long is gone; PortAudio never says so."""
+_FIRST_S = 4.0
+"""How long the first block may take: the monitor of a sound server's sink begins with up to two seconds of nothing."""
+_PIPE_BYTES = 1 << 20
+_FRAME_BYTES = 2
+
+_INHERITED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LC_.*|TZ|XDG_RUNTIME_DIR|XDG_CONFIG_HOME|DBUS_SESSION_BUS_ADDRESS"
+    r"|ALSA_.*|PULSE_.*|PIPEWIRE_.*|PA_ALSA_.*|LD_LIBRARY_PATH"
+)
+"""The environment that a sound child gets: what finding the sound server takes, and no secret of ours."""
+
+
+class SoundChild:
+    """A sound child and the pipe it writes to."""
+
+    def __init__(self, asked: Asked) -> None:
+        home = str(Path(__file__).resolve().parents[2])
+        inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+        # A session of its own: Ctrl-C on the terminal is the recorder's business.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "capture.sound.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=inherited | {"PYTHONPATH": home},
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # noqa: S101
+        self._fd = self._process.stdout.fileno()
+        os.set_blocking(self._fd, False)
+        fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._received = bytearray()
+        self._silent_at = time.monotonic() + _START_S
+        self.is_lost = False
+        self.pid = self._process.pid
+        try:
+            self._process.stdin.write(msgspec.json.encode(asked) + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self.is_lost = True
+
+    def answer(self, timeout_s: float) -> Answer:
+        """Return what the child says first; raises DeviceLost if it says nothing in time."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._received:
+            if not self._receive(deadline):
+                self.close()
+                raise DeviceLost("the process that reads the sound gives no answer", hint="Try again.")
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received = bytearray(rest)
+        self._silent_at = time.monotonic() + _FIRST_S
+        return msgspec.json.decode(line, type=Opened | Failed | Listing)
+
+    def block(self, channels: int, deadline: float) -> tuple[Header, bytes] | None:
+        """Return the next block, or None when none came before `deadline`; then `is_lost` says whether any can."""
+        while True:
+            if len(self._received) >= HEADER.size:
+                header = Header(*HEADER.unpack_from(self._received))
+                end = HEADER.size + header.frames * channels * _FRAME_BYTES
+                if len(self._received) >= end:
+                    pcm = bytes(self._received[HEADER.size : end])
+                    del self._received[:end]
+                    return header, pcm
+            if not self._receive(min(deadline, self._silent_at)):
+                self.is_lost = self.is_lost or time.monotonic() >= self._silent_at
+                return None
+
+    def _receive(self, deadline: float) -> bool:
+        """Take what the child has written, waiting for it until `deadline`; return whether there was anything."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            return False
+        data = os.read(self._fd, _PIPE_BYTES)
+        if not data:
+            self.is_lost = True
+            return False
+        self._received += data
+        self._silent_at = time.monotonic() + _SILENCE_S
+        return True
+
+    def close(self) -> None:
+        """Tell the child to leave by closing its input, and kill it if it does not."""
+        process = self._process
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            # One that hangs in the kernel does not die of it; the end of a session does not wait for it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.5)

@@ -1,0 +1,102 @@
+"""The sound server as a sound child sees it: PulseAudio, or PipeWire through its PulseAudio protocol.
+
+Only sound children use this (capture/sound/child.py): libpulse waits for a server as long as that takes to answer.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from capture.sound.wire import ServerSource
+
+_LOOK_S = 1.0
+"""How often a stream is looked after at least; what the server tells comes at once."""
+_PROC = Path("/proc/asound")
+_CARD_KEYS = ("alsa.card", "api.alsa.pcm.card")
+_DEVICE_KEYS = ("alsa.device", "api.alsa.pcm.device")
+
+
+class NoServerError(Exception):
+    """No sound server runs, it does not answer, or libpulse is missing."""
+
+
+def server_sources() -> list[ServerSource]:
+    """Return the sources of the server, those that are no monitors first; raises NoServerError."""
+    with _connected() as pulse:
+        server = pulse.server_info()
+        is_local = server.host_name in {None, socket.gethostname()}
+        sinks = {sink.index: sink.description for sink in pulse.sink_list()}
+        sources = [
+            ServerSource(
+                name=source.name,
+                description=source.description or source.name,
+                channels=source.channel_count,
+                alsa=_alsa_name(source.proplist) if is_local and source.monitor_of_sink not in sinks else None,
+                of_sink=sinks.get(source.monitor_of_sink),
+                is_default=source.name == server.default_source_name,
+            )
+            for source in pulse.source_list()
+        ]
+    return sorted(sources, key=lambda source: (source.of_sink is not None, source.name))
+
+
+def has_moved(wanted: str | None) -> bool:
+    """Wait until this process's stream is not where it was any more; return False at once when the server has none.
+
+    When a source goes, a server goes on with its default one: another microphone, of which nobody is told. `wanted` is
+    the source that the stream should be on; None for the one that it is on now.
+    """
+    is_watching = False
+    try:
+        with _connected() as pulse:
+            streams = [stream for stream in pulse.source_output_list() if _is_ours(stream.proplist)]
+            if not streams:
+                return False
+            index, source = streams[0].index, streams[0].source
+            is_watching = True
+            pulse.event_mask_set("source_output")
+            pulse.event_callback_set(_stop_listening)
+            if wanted is not None and pulse.source_info(source).name != wanted:
+                return True
+            while pulse.source_output_info(index).source == source:
+                pulse.event_listen(timeout=_LOOK_S)
+    except NoServerError:
+        return is_watching
+    return True
+
+
+def _is_ours(properties: dict[str, str]) -> bool:
+    return properties.get("application.process.id") == str(os.getpid())
+
+
+def _stop_listening(_event: object) -> None:
+    import pulsectl
+
+    raise pulsectl.PulseLoopStop
+
+
+@contextmanager
+def _connected() -> Iterator[Any]:
+    try:
+        import pulsectl
+    except (ImportError, OSError) as error:
+        raise NoServerError(f"libpulse is missing (Debian: libpulse0): {error}") from error
+    try:
+        with pulsectl.Pulse("liput", connect=False) as pulse:
+            pulse.connect(autospawn=False)  # with a timeout it would wait as long as that, always
+            yield pulse
+    except Exception as error:  # pulsectl has four kinds, of no common kind of its own
+        raise NoServerError(f"no sound server answers: {error!r}") from error
+
+
+def _alsa_name(properties: dict[str, str]) -> str | None:
+    """Return the ALSA name of a source that is an input of a card of this computer."""
+    card = next((properties[key] for key in _CARD_KEYS if key in properties), "")
+    device = next((properties[key] for key in _DEVICE_KEYS if key in properties), "0")
+    folder = _PROC / f"card{card}"
+    if not (folder / f"pcm{device}c").is_dir():
+        return None
+    return f"hw:CARD={(folder / 'id').read_text().strip()},DEV={device}"

@@ -1,0 +1,126 @@
+"""Microphones and the sound of capture cards, each read by a process of its own (capture/sound/child.py)."""
+
+import errno
+import time
+
+import av
+import numpy as np
+
+from capture.sound.failure import failure
+from capture.sound.process import SoundChild
+from capture.sound.wire import OVERFLOW, PULSE, SERVER_PREFIX, Header, Opened, Request
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from config.errors import DeviceLost
+from devices import holders
+from devices.model import Device
+
+_START_S = 10.0
+"""How long a child may take to say whether its input runs: PortAudio looks at every device of the machine."""
+_FIRST_WAIT_S = 0.1
+"""How long one look for the first block may take."""
+
+
+class SoundSource:
+    """The sound of one input: an AudioSource (capture/source.py).
+
+    `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
+    that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
+    what there is; `rate` is then the hardware's own. `overflows` counts the times that samples were lost between the
+    hardware and here.
+    """
+
+    def __init__(self, device: Device | str, *, channels: int = 2) -> None:
+        name, identifier = (device.name, device.id) if isinstance(device, Device) else (device, device)
+        self.name = name
+        self._source = identifier.removeprefix(SERVER_PREFIX) if identifier.startswith(SERVER_PREFIX) else None
+        alsa = device.alsa if isinstance(device, Device) else None
+        self._input = identifier if self._source else alsa or name
+        self.channels = channels
+        self.rate = SAMPLE_RATE
+        self.overflows = 0
+        self._lost = False
+        self._child: SoundChild | None = None
+        self._resampler: Resampler | None = None
+        self._first: AudioBlock | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process that reads the input while it is open."""
+        return None if self._child is None else self._child.pid
+
+    def open(self) -> None:
+        """Start the child and wait until sound flows; raises a DeviceError, DeviceLost when none comes.
+
+        A session that began before its sound did would begin with a hole in it.
+        """
+        child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
+        try:
+            answer = child.answer(_START_S)
+        except DeviceLost as error:
+            raise holders.refusal(errno.ETIMEDOUT, self.name, self._input) from error
+        if not isinstance(answer, Opened):
+            child.close()
+            raise failure(self.name, self._input, answer)
+        self._child = child
+        self.channels, self.rate = answer.channels, answer.rate
+        if answer.rate != SAMPLE_RATE:
+            self._resampler = Resampler(answer.rate, answer.channels)
+        deadline = time.monotonic() + _START_S
+        while self._first is None:
+            self._first = self.read(_FIRST_WAIT_S)
+            if time.monotonic() > deadline:
+                raise holders.lost(self.name, self._input)
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next 20 ms or so, or None; raises DeviceLost when the child ends or is silent for a second."""
+        if self._child is None:
+            raise holders.lost(self.name, self._input)
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        deadline = time.monotonic() + timeout_s
+        while True:
+            received = self._child.block(self.channels, deadline)
+            if received is None:
+                if self._child.is_lost:
+                    raise holders.lost(self.name, self._input)
+                return None
+            block = self._audio_block(*received)
+            if block is not None:
+                return block
+
+    def _audio_block(self, header: Header, pcm: bytes) -> AudioBlock | None:
+        lost = bool(header.flags & OVERFLOW)
+        self.overflows += lost
+        self._lost = self._lost or lost
+        samples: Samples = np.frombuffer(pcm, np.int16).reshape(-1, self.channels)
+        if self._resampler is not None:
+            samples = self._resampler.resample(samples)
+        if not len(samples):
+            return None  # the resampler keeps its first samples back; that some were lost is told with the next
+        lost, self._lost = self._lost, False
+        return AudioBlock(header.timestamp_ns, samples, lost)
+
+    def close(self) -> None:
+        """End the child; takes a fraction of a second whatever state it is in."""
+        if self._child is not None:
+            self._child.close()
+        self._child = None
+
+
+class Resampler:
+    """Turns another rate into SAMPLE_RATE."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate = rate
+        self._layout = "mono" if channels == 1 else f"{channels}c" if channels > 2 else "stereo"
+        self._channels = channels
+        self._resampler = av.AudioResampler(format="s16", layout=self._layout, rate=SAMPLE_RATE)
+
+    def resample(self, samples: Samples) -> Samples:
+        """Return what comes out for `samples`, shape (frames, channels); a few samples later than it went in."""
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=self._layout)
+        frame.sample_rate = self._rate
+        frame.pts = None
+        converted = [part.to_ndarray().reshape(-1, self._channels) for part in self._resampler.resample(frame)]
+        return np.concatenate(converted) if converted else samples[:0]

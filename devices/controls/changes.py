@@ -1,0 +1,134 @@
+"""Changing several controls: in the order that works, all of them or none, and each refusal in one line."""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from config.errors import ControlRefused, UsageError
+from config.kinds import did_you_mean
+from config.quantities import NotAllowed
+from devices.controls.control import Control, Controls, Value, is_manual
+from devices.controls.panel import ControlPanel
+
+
+class ControlChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A control that was set from `before` to `after`, or that was to be and was not: `problem` says why."""
+
+    name: str
+    before: Value | None
+    after: Value
+    before_text: str
+    after_text: str
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.after_text}"
+
+
+def plan(controls: Controls, texts: Mapping[str, str]) -> dict[str, Value]:
+    """Return the values that `texts` (by name) stand for, if all of them can be set together.
+
+    Raises UsageError with what would be right: a name that is none, a value out of range, a control that cannot be
+    set, or that an automatic mode sets which `texts` does not switch off.
+    """
+    wanted: dict[str, Value] = {}
+    for name, text in texts.items():
+        control = named(controls, name)
+        if control.read_only:
+            raise UsageError(f"{control.name} can only be read: it is {control.show(control.value)}")
+        try:
+            wanted[control.name] = control.read(text)
+        except NotAllowed as error:
+            raise UsageError(f"{control.name} {error}") from None
+    for name in wanted:
+        _check_governor(controls, controls[name], wanted)
+    return wanted
+
+
+def named(controls: Controls, name: str) -> Control:
+    """Return the control called `name`; raises UsageError, with the nearest name, where there is none."""
+    word = name.strip().lower().replace("-", "_")
+    if word in controls:
+        return controls[word]
+    containing = [f'"{known}"' for known in controls if word and word in known]
+    nearest = f"; did you mean {' or '.join(containing)}?" if containing else did_you_mean(word, controls)
+    raise UsageError(f'there is no control "{name}"{nearest}', hint=f"it has {', '.join(controls) or 'no controls'}")
+
+
+def _check_governor(controls: Controls, control: Control, wanted: Mapping[str, Value]) -> None:
+    """Raise UsageError where `control` will not be anybody's to set, with `wanted` set as well."""
+    governor = controls.get(control.governor or "")
+    if governor is None:
+        if control.inactive:
+            raise UsageError(f"{control.name} cannot be set now: another of the camera's settings has switched it off")
+        return
+    is_inactive = control.inactive or governor.name in wanted
+    governing = wanted.get(governor.name, governor.value)
+    if is_inactive and not is_manual(control, {governor.name: governing}):
+        now = governor.show(governing)
+        raise UsageError(
+            f"{control.name} is set by the camera itself while {governor.name} is {now}",
+            hint=f'set both: "{governor.name}={manual_text(control, governor)}" "{control.name}=..."',
+        )
+
+
+def manual_text(control: Control, governor: Control) -> str:
+    """Return the value of `governor` that leaves `control` to people."""
+    offered = [value for value in control.manual if not governor.entries or value in governor.entries]
+    value = offered[0] if offered else 0
+    return governor.show(bool(value) if isinstance(governor.value, bool) else value)
+
+
+def in_order(controls: Controls, wanted: Mapping[str, Value]) -> list[str]:
+    """Return the names in `wanted` in the order in which they can be set: an automatic mode before what it governs."""
+    governors = {controls[name].governor for name in wanted if name in controls}
+    return sorted(wanted, key=lambda name: name not in governors)
+
+
+def carry_out(panel: ControlPanel, controls: Controls, wanted: Mapping[str, Value]) -> list[ControlChange]:
+    """Set `wanted`, which `plan` has found possible; return what it changed.
+
+    Where the camera refuses one of them after all, those before it are put back, and ControlRefused is raised.
+    """
+    done: list[ControlChange] = []
+    for name in in_order(controls, wanted):
+        try:
+            done += set_one(panel, controls[name], wanted[name])
+        except ControlRefused as error:
+            put_back = list(_put_back(panel, controls, done))
+            left = ", ".join(str(change) for change in done if change.name not in put_back)
+            hint = f"What was set before it could not all be put back: {left}" if left else "Nothing was changed."
+            raise ControlRefused(error.message, hint=hint) from error
+    return done
+
+
+def set_one(panel: ControlPanel, control: Control, value: Value) -> list[ControlChange]:
+    """Set one control unless it has that value; return the change, if it was one. Raises DeviceError."""
+    if control.value is not None and control.value == value:
+        return []
+    after = panel.set(control, value)
+    return [change_of(control, after)]
+
+
+def change_of(control: Control, value: Value, problem: str | None = None) -> ControlChange:
+    """Return that `control` becomes `value`, or why it does not."""
+    return ControlChange(
+        name=control.name,
+        before=control.value,
+        after=value,
+        before_text=control.show(control.value),
+        after_text=control.show(value),
+        problem=problem,
+    )
+
+
+def _put_back(panel: ControlPanel, controls: Controls, done: list[ControlChange]) -> Iterator[str]:
+    """Undo changes, the last first; yield the names of those that are as before."""
+    for change in reversed(done):
+        if change.before is None:
+            continue
+        try:
+            panel.set(controls[change.name], change.before)
+        except ControlRefused:
+            continue
+        yield change.name

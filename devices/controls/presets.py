@@ -1,0 +1,169 @@
+"""What the controls of each device are to be: set by people once, and set again after every plug.
+
+Cameras forget their controls with the power. So what was set by hand is kept by the device's identity in `presets.json`
+and set again whenever the device is there anew; and so is the power line frequency of the settings, which makes lamps
+flicker in the picture where it is wrong. A preset belongs to what a device is: one without a serial number of its own
+is known by its port, and so is its preset.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from config.errors import ControlRefused, DeviceNotFound, LiputError
+from config.quantities import NotAllowed
+from config.state import state_folder
+from devices.controls.changes import ControlChange, change_of, in_order, set_one
+from devices.controls.control import Controls, Value, is_manual
+from devices.controls.panel import ControlPanel, NodeControls
+from devices.health.line import Kind, Level, Record
+from devices.model import Device
+from devices.store import Store
+
+POWER_LINE = "power_line_frequency"
+_POWER_LINES: Mapping[str, int] = {"off": 0, "50 Hz": 1, "60 Hz": 2}
+"""V4L2's own numbers of what the settings call it."""
+
+
+class Preset(msgspec.Struct, frozen=True):
+    """What people have set on one device: its name when they did, and values by the names of controls."""
+
+    name: str
+    controls: dict[str, Value]
+
+
+type Presets = dict[str, Preset]
+"""By the devices' ids."""
+
+
+def preset_store() -> Store[Presets]:
+    """Return where presets are kept on this PC."""
+    return Store(state_folder() / "presets.json", dict[str, Preset], {})
+
+
+def keep(store: Store[Presets], device: Device, controls: Controls, names: Iterable[str]) -> dict[str, Value]:
+    """Keep what the controls `names` are now, in `controls`, as the preset of `device`; return all it then holds.
+
+    With what an automatic mode governs, that it is off is kept as well: after a plug it would be on. What a kept
+    automatic mode governs is not kept, since it could not be set. Raises StateError.
+    """
+    kept: dict[str, Value] = {}
+    for name in names:
+        control = controls[name]
+        for one in (controls.get(control.governor or ""), control):
+            if one is not None and one.can_be_kept and one.value is not None:
+                kept[one.name] = one.value
+
+    def change(presets: Presets) -> Presets:
+        before = presets[device.id].controls if device.id in presets else {}
+        values = before | kept
+        values = {n: v for n, v in values.items() if n not in controls or is_manual(controls[n], values)}
+        return _with(presets, device.id, device.name, values)
+
+    presets = store.change(change)
+    return presets[device.id].controls if device.id in presets else {}
+
+
+def forget(store: Store[Presets], device_id: str, names: Iterable[str] | None = None) -> None:
+    """Forget the controls `names` of a device's preset, or all of it. Raises StateError."""
+
+    def change(presets: Presets) -> Presets:
+        if device_id not in presets:
+            return presets
+        preset = presets[device_id]
+        gone = set(preset.controls if names is None else names)
+        return _with(presets, device_id, preset.name, {n: v for n, v in preset.controls.items() if n not in gone})
+
+    store.change(change)
+
+
+def _with(presets: Presets, device_id: str, name: str, values: dict[str, Value]) -> Presets:
+    others = {other: preset for other, preset in presets.items() if other != device_id}
+    return others | ({device_id: Preset(name, values)} if values else {})
+
+
+def wanted(controls: Controls, kept: Mapping[str, Value], power_line: str) -> dict[str, Value]:
+    """Return what is to be set on a device with `controls`: what is `kept`, and else the settings' `power_line`."""
+    number = _POWER_LINES.get(power_line)
+    from_settings = {} if number is None or POWER_LINE not in controls else {POWER_LINE: number}
+    return from_settings | dict(kept)
+
+
+def apply(panel: ControlPanel, kept: Mapping[str, Value], power_line: str) -> list[ControlChange]:
+    """Set what is `wanted` and differs; return the changes, and with a `problem` what could not be set.
+
+    Raises a DeviceError where the device has gone or does not answer.
+    """
+    controls = panel.controls()
+    values = wanted(controls, kept, power_line)
+    changes: list[ControlChange] = []
+    for name in in_order(controls, values):
+        changes += _apply_one(panel, controls, name, values[name])
+        if any(control.governor == name for control in controls.values()):
+            controls = panel.controls()  # what it governs can be set from now on, or no longer
+    return changes
+
+
+def _apply_one(panel: ControlPanel, controls: Controls, name: str, value: Value) -> list[ControlChange]:
+    control = controls.get(name)
+    if control is None:
+        text = str(value)
+        problem = "it has no such control any more"
+        return [ControlChange(name=name, before=None, after=value, before_text="?", after_text=text, problem=problem)]
+    try:
+        control.check(value)
+    except NotAllowed as error:
+        return [change_of(control, value, f"it {error}")]
+    if control.inactive and control.value != value:
+        return [change_of(control, value, f"{control.governor or 'another control'} does not leave it to people")]
+    try:
+        return set_one(panel, control, value)
+    except ControlRefused as error:
+        return [change_of(control, value, error.message)]
+
+
+def apply_to(
+    device: Device, *, power_line: str, record: Record, presets: Store[Presets] | None = None
+) -> list[ControlChange]:
+    """Set the preset of `device`, and the settings' `power_line` where its preset does not say otherwise.
+
+    To be called whenever the device is there anew, and before it streams; never raises. Returns the changes, those
+    with a `problem` not made. What was set, and what could not be, is a line each in the health log.
+    """
+    if device.node is None:
+        return []
+    try:
+        kept = _kept(device, record, presets or preset_store())
+        with NodeControls(device.node, device.name, to_set=True) as panel:
+            changes = apply(panel, kept, power_line)
+    except DeviceNotFound:
+        return []  # unplugged again, which is in the log by itself
+    except LiputError as error:
+        _warn(record, device, f"its controls could not be set: {error.message}")
+        return []
+    _tell(record, device, changes)
+    return changes
+
+
+def _kept(device: Device, record: Record, presets: Store[Presets]) -> Mapping[str, Value]:
+    """Return the preset of `device`; where presets cannot be read, the power line is still worth setting."""
+    try:
+        preset = presets.read().get(device.id)
+    except LiputError as error:
+        _warn(record, device, f"its preset could not be read: {error.message}")
+        return {}
+    return preset.controls if preset else {}
+
+
+def _tell(record: Record, device: Device, changes: list[ControlChange]) -> None:
+    done = [change for change in changes if change.problem is None]
+    if done:
+        values = {change.name: change.after for change in done}
+        record(device.id, Kind.CONTROLS_APPLIED, ", ".join(map(str, done)), name=device.name, controls=values)
+    for change in changes:
+        if change.problem is not None:
+            _warn(record, device, f"{change} could not be set: {change.problem}", control=change.name)
+
+
+def _warn(record: Record, device: Device, reason: str, **detail: object) -> None:
+    record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN, **detail)

@@ -1,0 +1,203 @@
+"""Follows the kernel's messages as they come: from /dev/kmsg, or from the journal where that may not be read.
+
+Reading /dev/kmsg is root's alone where the kernel is set so (kernel.dmesg_restrict, as Debian and Ubuntu have it);
+the journal, which has the same messages, may be read by the groups `adm` and `systemd-journal` as well.
+"""
+
+import contextlib
+import os
+import select
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from devices.health.line import PC, Kind, Level, Record
+from devices.kernel.message import KernelMessage, NotKernelError, from_journal, from_kmsg
+from devices.kernel.record import KernelRecorder
+
+KMSG = Path("/dev/kmsg")
+JOURNALS = ("/run/log/journal/*/system.journal", "/var/log/journal/*/system.journal")
+FOLLOW_JOURNAL = ("journalctl", "--dmesg", "--follow", "--lines=0", "--output=json", "--quiet")
+UNREADABLE = "this user may not read the kernel's messages, so they are not in the health log"
+ADVICE = 'An administrator can allow it: sudo usermod -aG systemd-journal "$USER"; then log out and in again.'
+_RECORD_BYTES = 8192
+"""The longest record that the kernel gives."""
+_PIPE_BYTES = 65536
+_AT_ONCE = 200
+"""Records that are read before anything else is looked at: a flood of them must not keep the thread from ending."""
+
+
+class KernelSource(Protocol):
+    """Where messages come from."""
+
+    def fileno(self) -> int:
+        """Return what becomes readable when there is something to read."""
+        ...
+
+    def messages(self) -> Iterator[KernelMessage]:
+        """Yield what has come, without waiting; raises EOFError when nothing will come any more."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class KmsgSource:
+    """The kernel's own log, from now on."""
+
+    def __init__(self, fd: int) -> None:
+        """Take over `fd`, /dev/kmsg open for reading without blocking."""
+        self._fd = fd
+
+    @classmethod
+    def open(cls, path: Path = KMSG) -> "KmsgSource":
+        """Open the log at its end; raises OSError."""
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.lseek(fd, 0, os.SEEK_END)
+        except OSError:
+            os.close(fd)
+            raise
+        return cls(fd)
+
+    def fileno(self) -> int:
+        """Return the file descriptor."""
+        return self._fd
+
+    def messages(self) -> Iterator[KernelMessage]:
+        """Yield what the kernel has said since; what was overwritten before it was read is left out."""
+        for _ in range(_AT_ONCE):
+            try:
+                record = os.read(self._fd, _RECORD_BYTES)
+            except BlockingIOError:
+                return
+            except BrokenPipeError:  # overwritten; the next read gives the oldest that is left
+                continue
+            if not record:
+                raise EOFError
+            with contextlib.suppress(NotKernelError):
+                yield from_kmsg(record)
+
+    def close(self) -> None:
+        """Close the log."""
+        os.close(self._fd)
+
+
+class JournalSource:
+    """The journal's copy of them, through a `journalctl` that ends when nobody reads what it writes."""
+
+    def __init__(self, command: Sequence[str] = FOLLOW_JOURNAL) -> None:
+        """Start `command`; raises OSError."""
+        self._pipe, theirs = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(theirs)
+        os.set_blocking(self._pipe, False)
+        self._rest = b""
+
+    def fileno(self) -> int:
+        """Return the pipe's file descriptor."""
+        return self._pipe
+
+    def messages(self) -> Iterator[KernelMessage]:
+        """Yield the entries that are complete."""
+        try:
+            data = os.read(self._pipe, _PIPE_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            raise EOFError
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            with contextlib.suppress(NotKernelError):
+                yield from_journal(line)
+
+    def close(self) -> None:
+        """End the child."""
+        self._process.kill()
+        self._process.wait()
+        os.close(self._pipe)
+
+
+def open_source() -> KernelSource | None:
+    """Return the first source that this user may read; None where there is none."""
+    with contextlib.suppress(OSError):
+        return KmsgSource.open()
+    if shutil.which(FOLLOW_JOURNAL[0]) and any(_is_readable(pattern) for pattern in JOURNALS):
+        with contextlib.suppress(OSError):
+            return JournalSource(FOLLOW_JOURNAL)
+    return None
+
+
+def _is_readable(pattern: str) -> bool:
+    return any(os.access(path, os.R_OK) for path in Path("/").glob(pattern.lstrip("/")))
+
+
+class KernelLog:
+    """Gives each message of the kernel to `recorder` from `start` to `stop`, on a thread of its own."""
+
+    def __init__(
+        self, recorder: KernelRecorder, record: Record, *, opens: Callable[[], KernelSource | None] = open_source
+    ) -> None:
+        self._recorder = recorder
+        self._record = record
+        self._opens = opens
+        self._source: KernelSource | None = None
+        self._wake: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to listen; where that is not allowed, one line of the health log says so."""
+        self._source = self._opens()
+        if self._source is None:
+            self._record(PC, Kind.KERNEL, UNREADABLE, level=Level.INFO, advice=ADVICE)
+            return
+        self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._run, args=(self._source, self._wake[0]), name="kernel-log")
+        self._thread.daemon = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening, and write what was only counted so far."""
+        if self._thread is None or self._wake is None or self._source is None:
+            return
+        os.close(self._wake[1])
+        self._thread.join()
+        os.close(self._wake[0])
+        self._source.close()
+        self._recorder.finish()
+        self._thread = None
+
+    def _run(self, source: KernelSource, wake: int) -> None:
+        poll = select.poll()
+        poll.register(source.fileno(), select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        wait_s: float | None = None
+        while True:
+            ready = dict(poll.poll(None if wait_s is None else max(1.0, wait_s * 1000)))
+            if wake in ready:
+                return
+            if source.fileno() in ready and not self._read(source):
+                poll.unregister(source.fileno())
+            wait_s = self._recorder.flush()
+
+    def _read(self, source: KernelSource) -> bool:
+        """Take what has come; return whether more may come."""
+        try:
+            for message in source.messages():
+                self._recorder.take(message)
+        except Exception as error:  # EOFError and OSError; and what nobody thought of must not go further either
+            reason = "the kernel's messages are not to be had any more"
+            self._record(PC, Kind.KERNEL, f"{reason}: {error}" if str(error) else reason, level=Level.INFO)
+            return False
+        return True

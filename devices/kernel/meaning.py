@@ -1,0 +1,120 @@
+"""What the kernel's messages mean for devices and for the PC: one table of its own words.
+
+The words are those of Linux 6.12 (those of older kernels differ in a full stop at most); tests/devices/
+test_kernel_meaning.py has each as the kernel writes it, with the source file that does.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from devices.health.line import Level
+from devices.kernel.message import ERROR, WARNING, KernelMessage
+
+
+class Subject(Enum):
+    """Whose message it is."""
+
+    PORT = auto()
+    """What is plugged into the port that the message names, or below it."""
+    CONTROLLER = auto()
+    """Everything on the buses of a USB controller."""
+    PC = auto()
+    """The computer itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a message is about: `topic` a stable word, `advice` what to do.
+
+    An `at_stake` message matters even where no device is known at its port: it tells why none is.
+    """
+
+    topic: str
+    subject: Subject
+    level: Level
+    advice: str = ""
+    at_stake: bool = False
+
+
+_CABLE = "Check the cable; try another port, without a hub or extension in between."
+_POWER = "It takes more power than the port gives: use another port, or a hub with a power supply of its own."
+_ROOM = "This USB bus is full: move one device to another port, or use MJPEG or a smaller picture."
+_CONTROLLER = "The USB controller has failed: unplug everything from it, or start the PC anew."
+_DISK = "Look after the disk before the next session: record to another one until it is known to be good."
+_HEAT = "Give the PC air: clean its fans, take it out of the cabinet."
+
+_RESET = Meaning("reset", Subject.PORT, Level.WARN, _CABLE)
+_GONE = Meaning("disconnect", Subject.PORT, Level.INFO)
+_UNKNOWN = Meaning("enumeration", Subject.PORT, Level.ERROR, _CABLE, at_stake=True)
+_RETRY = Meaning("enumeration", Subject.PORT, Level.WARN, _CABLE, at_stake=True)
+_DISTURBED = Meaning("disturbance", Subject.PORT, Level.WARN, _CABLE, at_stake=True)
+_OVER_CURRENT = Meaning("over-current", Subject.PORT, Level.ERROR, _POWER, at_stake=True)
+_UNDER_POWER = Meaning("power", Subject.PORT, Level.WARN, _POWER, at_stake=True)
+_FULL = Meaning("bandwidth", Subject.PORT, Level.WARN, _ROOM, at_stake=True)
+_SLOW = Meaning("slow-port", Subject.PORT, Level.WARN, "Plug it into a faster port.")
+_PICTURE = Meaning("picture", Subject.PORT, Level.WARN, _CABLE)
+_NO_PICTURE = Meaning("picture", Subject.PORT, Level.ERROR, "Unplug it, wait two seconds and plug it in again.")
+_SOUND = Meaning("sound", Subject.PORT, Level.WARN, _CABLE)
+_SOUND_HABIT = Meaning("sound", Subject.PORT, Level.INFO)
+_DEAD = Meaning("controller", Subject.CONTROLLER, Level.ERROR, _CONTROLLER)
+_GRUMBLE = Meaning("controller", Subject.CONTROLLER, Level.INFO)
+_HOT = Meaning("heat", Subject.PC, Level.WARN, _HEAT)
+_TOO_HOT = Meaning("heat", Subject.PC, Level.ERROR, _HEAT)
+_COOL = Meaning("heat", Subject.PC, Level.INFO)
+_NO_MEMORY = Meaning("memory", Subject.PC, Level.ERROR, "Close other programs before a session.")
+_BAD_DISK = Meaning("disk", Subject.PC, Level.ERROR, _DISK)
+_STUCK = Meaning("stuck", Subject.PC, Level.WARN)
+_HARDWARE = Meaning("hardware", Subject.PC, Level.ERROR, "Have the PC looked after: its processor or memory errs.")
+
+_TABLE: tuple[tuple[str, Meaning], ...] = (
+    (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: what was under way when it was pulled out
+    (r": reset .*\bUSB device number \d", _RESET),
+    (r": USB disconnect, device number \d", _GONE),
+    (r"unable to enumerate USB device|can't read configurations, error|can't set config #\d", _UNKNOWN),
+    (r"device descriptor read/|device not accepting address|[Dd]evice not responding to setup", _RETRY),
+    (r"Maybe the USB cable is bad|unable to read config index|descriptor too short|attempt power cycle", _RETRY),
+    (r"can't read device descriptor|device (?:descriptor|firmware) (?:has )?changed", _RETRY),
+    (r"disabled by hub \(EMI\?\)", _DISTURBED),
+    (r"over-current (?:condition|change)", _OVER_CURRENT),
+    (r"due to insufficient available bus power|exceeds power limit by|insufficient power available", _UNDER_POWER),
+    (r"can't connect bus-powered hub to this port", _UNDER_POWER),
+    (r"[Nn]ot enough bandwidth|Failed to submit URB \d+ \(-28\)|usb_set_interface failed \(-28\)", _FULL),
+    (r"not running at top speed", _SLOW),
+    (r"uvcvideo .*Failed to (?:initialize the device|register)", _NO_PICTURE),
+    (r"in (?:video|status) completion handler|Failed to (?:re)?submit (?:video |status )?URB", _PICTURE),
+    (r"Failed to query \(|Failed to set UVC|Failed to initialize entity|Stream \d+ error event", _PICTURE),
+    (
+        r"cannot get (?:freq at ep|min/max values|current value)|No valid sample rate|failed to read current",
+        _SOUND_HABIT,
+    ),
+    (r"usb_set_interface failed|cannot set freq|cannot submit urb|still \d+ active urbs", _SOUND),
+    (r"clock source \d+ is not valid|failed to prepare urb|cannot find format", _SOUND),
+    (r"HC died; cleaning up|host controller not responding|not responding to stop endpoint", _DEAD),
+    (r"^[xeou]hci.*(?:Host System Error|Host Controller Error|fatal error|Host halt failed)", _DEAD),
+    (r"root hub lost power or was reset", Meaning("controller", Subject.PORT, Level.WARN)),
+    (r"^[xeou]hci.*: (?:ERROR|WARN)", _GRUMBLE),
+    (r"[Cc]ritical temperature reached", _TOO_HOT),
+    (r"temperature above threshold, cpu clock throttled", _HOT),
+    (r"temperature/speed normal", _COOL),
+    (r"[Oo]ut of memory: Killed process", _NO_MEMORY),
+    (r"(?:I/O|critical (?:target|medium)) error, dev |Buffer I/O error on dev", _BAD_DISK),
+    (r"EXT4-fs error|Remounting filesystem read-only|BTRFS (?:error|critical)|XFS .*(?:error|[Ss]hut)", _BAD_DISK),
+    (r"^nvme .*(?:timeout|controller is down)|^ata\d.*(?:exception Emask|failed command)", _BAD_DISK),
+    (r"blocked for more than \d+ seconds|soft lockup", _STUCK),
+    (r"\[Hardware Error\]|Machine check", _HARDWARE),
+)
+_RULES = tuple((re.compile(pattern), meaning) for pattern, meaning in _TABLE)
+_HARMLESS = re.compile(r"^(?:usb usb\d+: Not yet implemented|vhci_hcd: )")
+
+
+def meaning(message: KernelMessage) -> Meaning | None:
+    """Return what a message means, None where it concerns neither a device that Liput uses nor the PC's fitness."""
+    if _HARMLESS.match(message.text):
+        return None
+    for pattern, found in _RULES:
+        if pattern.search(message.text):
+            return found
+    if message.port and not message.port.endswith("-0") and message.level <= WARNING:
+        return Meaning("other", Subject.PORT, Level.WARN if message.level <= ERROR else Level.INFO)
+    return None

@@ -1,0 +1,203 @@
+"""Watches what is plugged in: a look at the beginning, and one after each burst of the kernel's messages.
+
+Nothing is polled. A camera's nodes come one after the other, up to 0.4 s apart, so a burst is over when it has been
+quiet for that long; what only goes away is looked at sooner. A device that hangs is waited for half a second, once.
+"""
+
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.health.line import Record, nowhere
+from devices.model import Device
+from devices.monitor.asking import Asker
+from devices.monitor.changes import DeviceChange, Sight, sight
+from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
+from devices.monitor.known import KnownDevices, known_store
+from devices.monitor.observer import Observer
+from devices.snapshot import describe, held_by_others
+from devices.udev import Hub, KnownPlugs, plugged
+
+SETTLED_S = 0.45
+GONE_S = 0.1
+LATEST_S = 1.0
+"""A look is taken this long after the first message, whatever else comes."""
+_AGAIN_S = 1.0  # after a look, or listening, has failed
+_CONFIRMED_S = 2.0  # between two looks at the file in which people say that nothing was swapped
+
+type OnChange = Callable[[DeviceChange], None]
+type Look = Callable[[], Sight]
+"""Returns what is plugged in now; takes a second at most, whatever hangs; may raise OSError or LookupError."""
+
+
+class Eyes:
+    """Looks at this machine; `on_late` is called when a device has answered that was given up."""
+
+    def __init__(self, on_late: Callable[[], None]) -> None:
+        self._asker = Asker(on_late)
+        self._plugs: KnownPlugs = {}
+
+    def __call__(self) -> Sight:
+        """Return what is plugged in now."""
+        found = plugged(known=self._plugs)
+        return sight(found, describe(found, self._asker.offers(found.pictures), held_by_others(found)))
+
+
+class DeviceMonitor:
+    """Tells `on_change` of each device that comes, goes, moves or changes, and the health log through `record`.
+
+    `on_change` is called on the monitor's thread, which it should not hold up. `memory` is the file of the devices that
+    were seen on other days (None: this PC's). A context manager: starts on entry, stops on exit.
+    """
+
+    def __init__(
+        self,
+        on_change: OnChange | None = None,
+        *,
+        clock: Clock | None = None,
+        record: Record = nowhere,
+        memory: Path | None = None,
+        look: Look | None = None,
+        events: Callable[[], HotplugEvents] = NetlinkEvents,
+    ) -> None:
+        self._listeners = [on_change] if on_change else []
+        self._clock = clock or SystemClock()
+        self._look = look or Eyes(self.refresh)
+        self._open_events = events
+        self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
+        self._shown: tuple[tuple[Device, ...], tuple[Hub, ...]] = (), ()
+        self._events: HotplugEvents | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._refreshing = threading.Event()
+        self._unplugs: Counter[str] = Counter()
+        self._again_ns: int | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Take the first look, and watch from then on. Raises OSError where the kernel's messages cannot be had."""
+        self._events = self._open_events()
+        self._observer.begin(self._look())
+        self._shown = self._observer.devices, self._observer.hubs
+        self._thread = threading.Thread(target=self._run, args=(self._events,), name="device-monitor", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more; nobody is told anything once this has returned. Idempotent."""
+        self._stopping.set()
+        self._wake()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def devices(self) -> list[Device]:
+        """Return what is plugged in: cameras and capture cards, then microphones."""
+        return list(self._shown[0])
+
+    def hubs(self) -> list[Hub]:
+        """Return the USB hubs, root hubs included."""
+        return list(self._shown[1])
+
+    def listen(self, on_change: OnChange) -> None:
+        """Tell `on_change` too of each change from now on."""
+        self._listeners = [*self._listeners, on_change]
+
+    def refresh(self) -> None:
+        """Take a look soon, though nothing came or went: another process may hold a device now."""
+        self._refreshing.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._events is not None:
+            self._events.wake()
+
+    # On the monitor's thread
+
+    def _run(self, events: HotplugEvents) -> None:
+        self._observer.save()
+        while not self._stopping.is_set():
+            burst, events = self._burst(events)
+            if self._stopping.is_set():
+                break
+            self._unplugs.update(event.port for event in burst if event.action == "remove" and event.port)
+            if burst or self._refreshing.is_set() or self._is_due(self._again_ns):
+                self._look_and_tell()
+            self._tell(self._observer.tick())
+            self._observer.save()
+        events.close()
+        self._observer.save(at_end=True)
+
+    def _is_due(self, moment_ns: int | None) -> bool:
+        return moment_ns is not None and self._clock.now_ns() >= moment_ns
+
+    def _timeout_s(self) -> float | None:
+        """Return how long nothing is to be done unless somebody says something; None: for ever."""
+        moments = [moment for moment in (self._observer.due_ns(), self._again_ns) if moment is not None]
+        waits = [(moment - self._clock.now_ns()) / NANOSECONDS for moment in moments]
+        if self._observer.awaits_confirmation:
+            waits.append(_CONFIRMED_S)
+        return max(0.0, min(waits)) if waits else None
+
+    def _burst(self, events: HotplugEvents) -> tuple[list[Hotplug], HotplugEvents]:
+        """Return the messages of one burst, none where something else is to be done, and where the next come from."""
+        try:
+            return self._gather(events, events.wait(self._timeout_s())), events
+        except OSError:
+            return [LOST], self._reopened(events)
+
+    def _gather(self, events: HotplugEvents, burst: list[Hotplug]) -> list[Hotplug]:
+        """Wait until a burst that has begun is over."""
+        began_ns = last_ns = self._clock.now_ns()
+        while burst and not self._stopping.is_set():
+            quiet_s = GONE_S if all(event.is_unplugging for event in burst) else SETTLED_S
+            until_ns = min(last_ns + int(quiet_s * NANOSECONDS), began_ns + int(LATEST_S * NANOSECONDS))
+            left_s = (until_ns - self._clock.now_ns()) / NANOSECONDS
+            if left_s <= 0:
+                break
+            if more := events.wait(left_s):
+                burst += more
+                last_ns = self._clock.now_ns()
+        return burst
+
+    def _reopened(self, events: HotplugEvents) -> HotplugEvents:
+        """Return other events in place of those that fail, trying for as long as it takes."""
+        events.close()
+        while not self._clock.wait(self._stopping, _AGAIN_S):
+            try:
+                self._events = self._open_events()
+            except OSError:
+                continue
+            return self._events
+        return events
+
+    def _look_and_tell(self) -> None:
+        self._refreshing.clear()
+        try:
+            seen = self._look()
+        except (OSError, LookupError):  # what is looked at may vanish at any moment
+            self._again_ns = self._clock.now_ns() + int(_AGAIN_S * NANOSECONDS)
+            return
+        self._again_ns = None
+        unplugs, self._unplugs = self._unplugs, Counter()
+        self._tell(self._observer.observe(seen, unplugs))
+
+    def _tell(self, changes: Iterable[DeviceChange]) -> None:
+        self._shown = self._observer.devices, self._observer.hubs
+        for change in changes:
+            for listener in self._listeners:
+                try:
+                    listener(change)
+                except Exception:  # a listener that fails must not blind the others
+                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

@@ -1,0 +1,116 @@
+"""Which devices a session takes when nobody names any: those with a role first, and never one in place of another.
+
+A device that is plugged in later, or has another number, moves none of these choices: roles are bound to identities.
+"""
+
+from collections.abc import Callable, Sequence
+
+from config.errors import DeviceNotFound
+from devices.identity import find_sound, find_video
+from devices.model import Device, DeviceKind
+from devices.roles.roles import MICROPHONE, SERVER_INPUTS, VIDEO_ROLES, Roles, holder, with_roles
+from devices.snapshot import WHAT_TO_PLUG_IN
+
+type MoreInputs = Callable[[], Sequence[Device]]
+
+
+def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
+    """Return the device to record when none was named: slides, podium, room, then what has another role, then the best.
+
+    Raises DeviceNotFound if the first of them that was ever given is missing: it names the role, what could replace its
+    device and what else could be recorded. Nothing else is taken silently.
+    """
+    given = [role for role, binding in roles.items() if binding.kind is not DeviceKind.MICROPHONE]
+    if not given:
+        return best_video(devices)
+    return holder(min(given, key=_video_order), roles, with_roles(devices, roles))
+
+
+def choose_sound(
+    devices: Sequence[Device], roles: Roles, video: Device | None = None, servers: MoreInputs | None = None
+) -> Device | None:
+    """Return the sound to record when none was named: microphone, then what has another role, then the best.
+
+    `servers` gives the inputs of sound servers; it is asked if one of them has the role. Raises as `choose_video`.
+    """
+    given = [role for role, binding in roles.items() if binding.kind is DeviceKind.MICROPHONE]
+    if not given:
+        return best_sound(devices, video)
+    role = min(given, key=_sound_order)
+    more = servers() if servers and roles[role].id.startswith(SERVER_INPUTS) else ()
+    return holder(role, roles, with_roles([*devices, *more], roles))
+
+
+def named_video(devices: Sequence[Device], name: str, roles: Roles) -> Device:
+    """Return the device that gives pictures and that `name` means, as find_video; a role that is missing says why."""
+    return _named(find_video, devices, name, roles)
+
+
+def named_sound(devices: Sequence[Device], name: str, roles: Roles) -> Device:
+    """Return the device that takes sound and that `name` means, as find_sound; a role that is missing says why."""
+    return _named(find_sound, devices, name, roles)
+
+
+def _named(
+    find: Callable[[Sequence[Device], str], Device], devices: Sequence[Device], name: str, roles: Roles
+) -> Device:
+    devices = with_roles(devices, roles)
+    try:
+        return find(devices, name)
+    except DeviceNotFound:
+        role = name.strip().casefold()
+        if role in roles:
+            return holder(role, roles, devices)
+        raise
+
+
+def _video_order(role: str | None) -> tuple[int, str]:
+    """Return a sort key of roles, without a role last."""
+    if role is None:
+        return len(VIDEO_ROLES) + 1, ""
+    return VIDEO_ROLES.index(role) if role in VIDEO_ROLES else len(VIDEO_ROLES), role
+
+
+def _sound_order(role: str | None) -> tuple[int, str]:
+    return (2, "") if role is None else (int(role != MICROPHONE), role)
+
+
+def best_video(devices: Sequence[Device]) -> Device:
+    """Return the device to record when none was named: one with a role, then a capture card before a camera.
+
+    Capture cards are what a room's good camera is plugged into. Then a USB device before a built-in one, then the
+    largest picture. Raises DeviceNotFound when there is none.
+    """
+    candidates = [device for device in devices if device.node is not None and (device.modes or device.role)]
+    if not candidates:
+        raise DeviceNotFound("no camera or capture card is plugged in", hint=WHAT_TO_PLUG_IN)
+    return min(candidates, key=_video_rank)
+
+
+def _video_rank(device: Device) -> tuple[tuple[int, str], bool, bool, int, str]:
+    largest = max((mode.width * mode.height for mode in device.modes), default=0)
+    is_card = device.kind is DeviceKind.CAPTURE_CARD
+    return _video_order(device.role), not is_card, device.vid is None, -largest, device.id
+
+
+def best_sound(devices: Sequence[Device], video: Device | None = None, chosen: str | None = None) -> Device | None:
+    """Return the sound to record when none was named, or None when there is none.
+
+    One with a role first, the microphone's before others. Then the sound of the capture card that is recorded, then of
+    any capture card, then a USB microphone, then the microphone of the camera that is recorded, then any. The id of
+    what a session has `chosen` already is the answer or nothing is: no other takes its place.
+    """
+    if chosen is not None:
+        return next((device for device in devices if device.id == chosen), None)
+    pictures = {device.id: device for device in devices if device.node is not None}
+
+    def rank(sound: Device) -> tuple[tuple[int, str], bool, bool, bool, bool, str]:
+        picture = pictures.get(sound.paired_with or "")
+        from_card = picture is not None and picture.kind is DeviceKind.CAPTURE_CARD
+        from_video = picture is not None and video is not None and picture.id == video.id
+        is_usb_microphone = picture is None and sound.vid is not None
+        role = _sound_order(sound.role)
+        return role, not (from_card and from_video), not from_card, not is_usb_microphone, not from_video, sound.id
+
+    sounds = [device for device in devices if device.alsa or (device.role and device.kind is DeviceKind.MICROPHONE)]
+    return min(sounds, key=rank, default=None)

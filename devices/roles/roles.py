@@ -1,0 +1,173 @@
+"""Roles: what a device is for ("slides", "podium", "room", "microphone", or whatever people call it).
+
+Kept in `roles.json` of the state folder. Which device has a role now is worked out by devices/roles/matching.py.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from config.errors import DeviceNotFound, UsageError
+from config.kinds import did_you_mean
+from config.state import state_folder
+from devices.health.line import Kind, Record
+from devices.model import Device, DeviceKind
+from devices.roles.matching import Binding, Missing, Present, binding_of, resolve, resolve_all
+from devices.store import Store
+
+SLIDES, PODIUM, ROOM, MICROPHONE = "slides", "podium", "room", "microphone"
+VIDEO_ROLES = (SLIDES, PODIUM, ROOM)
+"""In the order in which a session takes them."""
+
+SERVER_INPUTS = ("sound:", "pulse:")
+"""How the ids of inputs begin that belong to a sound server, not to a device."""
+
+_NAME = re.compile(r"[^\W\d_][\w-]{0,31}")
+_TAKEN = {"synthetic", "none"}
+
+type Roles = Mapping[str, Binding]
+
+
+def roles_store(path: Path | None = None) -> Store[dict[str, Binding]]:
+    """Return the file they are kept in; None: this PC's."""
+    return Store(path or state_folder() / "roles.json", dict[str, Binding], {})
+
+
+def role_name(word: str) -> str:
+    """Return `word` as the name of a role, in small letters; raises UsageError for what cannot be one."""
+    if not _NAME.fullmatch(word):
+        raise UsageError(
+            f"{word!r} cannot be the name of a role",
+            hint="a role is a word of letters, digits, - and _ that begins with a letter, such as podium",
+        )
+    if word.casefold() in _TAKEN:
+        raise UsageError(f"{word!r} cannot be the name of a role: it means something else to liput record")
+    return word.casefold()
+
+
+def with_roles(devices: Iterable[Device], roles: Roles) -> list[Device]:
+    """Return `devices` with their roles."""
+    devices = list(devices)
+    resolved = resolve_all(roles, devices) if roles else {}
+    held = {found.device.id: role for role, found in resolved.items() if isinstance(found, Present)}
+    return [msgspec.structs.replace(device, role=held.get(device.id)) for device in devices]
+
+
+def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
+    """Return the device that has `role`, which is one of `roles`; raises DeviceNotFound saying what can be done."""
+    resolved = resolve_all(roles, devices)
+    found = resolved[role]
+    if isinstance(found, Present):
+        return found.device
+    binding = roles[role]
+    is_sound = binding.kind is DeviceKind.MICROPHONE
+    present = [
+        other
+        for other in roles
+        if isinstance(resolved[other], Present) and (roles[other].kind is DeviceKind.MICROPHONE) == is_sound
+    ]
+    raise DeviceNotFound(
+        f"{role} ({binding.name}) is missing: {found.reason}",
+        hint=_what_to_do(role, found, f"--{'audio' if is_sound else 'video'}", present),
+    )
+
+
+def _what_to_do(role: str, missing: Missing, option: str, present: Sequence[str]) -> str:
+    ways = [f"{option} {other}" for other in present]
+    if missing.replacement:
+        ways.append(f"liput devices assign {role} {missing.replacement.id} takes the one in its port")
+    elif missing.elsewhere:
+        ways += [f"liput devices assign {role} {device.id}" for device in missing.elsewhere]
+    else:
+        ways.append(f"liput devices assign {role} DEVICE gives the role to another")
+    return "Plug it in, or: " + "; ".join(ways)
+
+
+def assign(
+    store: Store[dict[str, Binding]],
+    role: str,
+    device: Device,
+    devices: Sequence[Device],
+    *,
+    now: datetime,
+    record: Record,
+) -> Binding | None:
+    """Give `role` to `device`, one of `devices`; return what had it before, if that was another one.
+
+    Raises UsageError for a name that cannot be a role, and for a device that has another role; StateError.
+    """
+    role = role_name(role)
+    before: Binding | None = None
+    was_missing = False
+
+    def change(roles: dict[str, Binding]) -> dict[str, Binding]:
+        nonlocal before, was_missing
+        for other, found in resolve_all(roles, devices).items():
+            if other != role and isinstance(found, Present) and found.device.id == device.id:
+                raise UsageError(
+                    f"{device.name} ({device.id}) is {other} already: a device has one role",
+                    hint=f"take that away first: liput devices unassign {other}",
+                )
+        before = roles.get(role)
+        was_missing = before is not None and isinstance(resolve(before, devices), Missing)
+        return {**roles, role: binding_of(device, now)}
+
+    store.change(change)
+    _tell_assigned(record, role, device, before, was_missing=was_missing)
+    return before if before and before.id != device.id else None
+
+
+def _tell_assigned(record: Record, role: str, device: Device, before: Binding | None, *, was_missing: bool) -> None:
+    if before and was_missing:
+        reason = f"is {role} from now on, in place of {before.name} ({before.id}), which was missing"
+        kind = Kind.ROLE_REPLACED
+    else:
+        instead = f", in place of {before.name} ({before.id})" if before and before.id != device.id else ""
+        reason = f"is {role} from now on{instead}"
+        kind = Kind.ROLE_ASSIGNED
+    record(device.id, kind, reason, name=device.name, role=role, old=before.id if before else None, new=device.id)
+
+
+def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> Binding:
+    """Take `role` away; return what had it. Raises UsageError where nothing has it, and StateError."""
+    role = role_name(role)
+    taken: Binding | None = None
+
+    def change(roles: dict[str, Binding]) -> dict[str, Binding]:
+        nonlocal taken
+        if role not in roles:
+            there = ", ".join(roles) or "none; liput devices assign ROLE DEVICE gives one"
+            raise UsageError(f"no device has the role {role}{did_you_mean(role, roles)}", hint=f"roles given: {there}")
+        taken = roles[role]
+        return {name: binding for name, binding in roles.items() if name != role}
+
+    store.change(change)
+    assert taken is not None  # noqa: S101 - else it has raised
+    record(taken.id, Kind.ROLE_UNASSIGNED, f"is {role} no more", name=taken.name, role=role)
+    return taken
+
+
+def proposals(devices: Sequence[Device]) -> dict[str, Device]:
+    """Return which roles what is plugged in could have, where nobody has given any.
+
+    Capture cards are slides, slides2, ...; cameras podium, room, room2, ..., a USB camera before a built-in one; the
+    microphone is the capture card's own sound, or a USB microphone.
+    """
+    pictures = [device for device in devices if device.node is not None and device.modes]
+    cards = [device for device in pictures if device.kind is DeviceKind.CAPTURE_CARD]
+    cameras = [device for device in pictures if device.kind is DeviceKind.CAMERA]
+    cameras.sort(key=lambda camera: camera.vid is None)
+    found = dict(zip(_names(SLIDES), cards, strict=False))
+    found |= dict(zip((PODIUM, *_names(ROOM)), cameras, strict=False))
+    paired = [device for card in cards for device in devices if device.id == card.paired_with]
+    microphones = [device for device in devices if device.alsa and device.vid and device.paired_with is None]
+    for sound in (paired + microphones)[:1]:
+        found[MICROPHONE] = sound
+    return found
+
+
+def _names(role: str) -> tuple[str, ...]:
+    return (role, *(f"{role}{number}" for number in range(2, 10)))

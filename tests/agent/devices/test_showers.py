@@ -1,0 +1,134 @@
+"""How devices are shown while they change: lines of JSON, and a table that fits its terminal."""
+
+import io
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from agent.devices.board import Change, DeviceBoard
+from agent.devices.showers import JsonShower, TableShower
+from agent.devices.text import health_text
+from devices.health.line import PC, HealthLine, Level
+from devices.model import Device, DeviceKind, Health, HealthState
+
+AT = datetime.now().astimezone().replace(hour=9, minute=41, second=12)
+CAMERA = Device(
+    id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="HD Pro Webcam [C920]", port="1-1", node="/dev/video0",
+    link_bps=480_000_000, role="podium",
+)  # fmt: skip
+STICK = Device(
+    id="534d:2109@1-2.3", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", port="1-2.3",
+    node="/dev/video2", health=Health(HealthState.SILENT, "nothing is plugged into its HDMI input", AT, "no-signal"),
+)  # fmt: skip
+
+
+def board(*devices: Device, missing: tuple[str, ...] = ()) -> DeviceBoard:
+    found = DeviceBoard()
+    found.devices, found.missing = devices, list(missing)
+    return found
+
+
+def shown(shower: TableShower, width: int = 200) -> list[str]:
+    """Return the lines of the table as it is now."""
+    output = io.StringIO()
+    Console(file=output, width=width, markup=False, highlight=False).print(shower._picture())
+    return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+@pytest.fixture
+def table() -> TableShower:
+    return TableShower(Console(file=io.StringIO(), force_terminal=True, width=200, height=40, markup=False))
+
+
+def test_programs_get_a_line_of_all_and_then_one_for_each_change(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    with JsonShower() as shower:
+        shower.begin(AT, board(CAMERA))
+        shower.changed(AT, [Change("plugged", STICK), Change("unplugged", CAMERA)], board(STICK))
+        shower.told(HealthLine(at=AT, device=PC, kind="kernel", reason="x"))
+        shower.redraw()
+    first, plugged, unplugged = map(json.loads, capfdbinary.readouterr().out.splitlines())
+    assert (first["type"], [device["id"] for device in first["devices"]]) == ("devices", [CAMERA.id])
+    assert msgspec.convert(first["devices"], list[Device]) == [CAMERA]
+    assert (plugged["type"], plugged["change"]) == ("device-change", "plugged")
+    assert datetime.fromisoformat(plugged["at"]) == AT
+    assert plugged["device"]["health"]["state"] == "silent"
+    assert (unplugged["change"], unplugged["device"]["id"]) == ("unplugged", CAMERA.id)
+
+
+def test_people_see_who_is_there_where_and_how(table: TableShower) -> None:
+    table.begin(AT, board(CAMERA, STICK))
+    lines = shown(table)
+    assert lines[2].split() == ["Name", "Role", "Id", "Where", "Health"]
+    assert lines[3].split("  ")[0] == "HD Pro Webcam [C920]"
+    assert {"podium", CAMERA.id, "/dev/video0", "ok"} <= set(lines[3].split())
+    assert "port 1-1 (480 Mbit/s)" in lines[4]
+    assert lines[5].endswith("silent since 09:41:12: nothing is plugged into its HDMI input")
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_nothing_is_cut_off_however_narrow_the_terminal(table: TableShower, width: int) -> None:
+    table.begin(AT, board(CAMERA, STICK))
+    lines = shown(table, width)
+    assert max(map(len, lines)) <= width
+    letters = "".join("".join(lines).split())
+    for word in ("podium", "nothing", "plugged", "HDMI", "Mbit/s"):
+        assert word in letters or width == 40
+    assert "…" not in letters
+
+
+def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableShower) -> None:
+    table.begin(AT, board(CAMERA, STICK))
+    table.changed(AT, [Change("unplugged", CAMERA)], board(STICK))
+    assert any(CAMERA.id in line and line.endswith("unplugged since 09:41:12") for line in shown(table))
+    assert any(
+        line.endswith("HD Pro Webcam [C920]: unplugged, /dev/video0, port 1-1 (480 Mbit/s)") for line in shown(table)
+    )
+    table.changed(AT, [Change("plugged", CAMERA)], board(CAMERA, STICK))
+    assert not any("unplugged since" in line for line in shown(table))
+
+
+def test_the_newest_news_come_first_with_what_to_do(table: TableShower) -> None:
+    table.begin(AT, board(CAMERA))
+    table.changed(AT, [Change("health", msgspec.structs.replace(CAMERA, health=STICK.health))], board(CAMERA))
+    advice = {"advice": "Check the cable."}
+    table.told(HealthLine(at=AT, device="1-7", kind="kernel", level=Level.ERROR, reason="words", detail=advice))
+    table.told(HealthLine(at=AT, device=PC, kind="watch-stopped", reason="why"))
+    news = [line for line in shown(table) if line.startswith("09:41:12")]
+    assert news == [
+        "09:41:12  this PC: watch stopped: why",
+        "09:41:12  port 1-7: kernel: words. Check the cable.",
+        "09:41:12  HD Pro Webcam [C920]: silent since 09:41:12: nothing is plugged into its HDMI input",
+    ]
+
+
+def test_with_nothing_plugged_in_it_says_what_to_plug_in(table: TableShower) -> None:
+    table.begin(AT, board())
+    assert any("plug in a camera" in line for line in shown(table))
+
+
+def test_the_terminal_is_as_before_afterwards() -> None:
+    output = io.StringIO()
+    with TableShower(Console(file=output, force_terminal=True, width=80, height=24, legacy_windows=False)) as table:
+        table.begin(AT, board(CAMERA))
+        table.redraw()
+    assert output.getvalue().startswith("\x1b[?1049h")
+    assert output.getvalue().endswith("\x1b[?25h\x1b[?1049l")
+
+
+def test_a_health_found_by_asking_just_now_says_no_time() -> None:
+    health = Health(HealthState.DEGRADED, "why", AT)
+    assert health_text(health, AT) == "degraded: why"
+    assert health_text(health) == "degraded since 09:41:12: why"
+    assert health_text(Health()) == "ok"
+    past = Health(HealthState.BUSY, "who", datetime(2026, 1, 2, 3, 4, tzinfo=UTC).astimezone())
+    assert health_text(past).startswith("busy since 2026-01-02 ")
+
+
+def test_a_role_whose_device_is_not_there_is_named(table: TableShower) -> None:
+    table.begin(AT, board(CAMERA, missing=("slides is missing: why",)))
+    assert "slides is missing: why" in shown(table)
+    table.changed(AT, [], board(CAMERA, STICK))
+    assert "slides is missing: why" not in shown(table)

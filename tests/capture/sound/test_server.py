@@ -1,0 +1,253 @@
+"""Each source of a real sound server is an input of its own, PulseAudio's and PipeWire's: found, opened, kept, lost."""
+
+import ctypes
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capture.sound import failure as sound_failure
+from capture.sound import inputs as sound_inputs
+from capture.sound import server as sound_server
+from capture.sound.inputs import find_sound_input, server_inputs
+from capture.sound.listing import list_sound_inputs
+from capture.sound.server import NoServerError, server_sources
+from capture.sound.source import SoundSource
+from capture.sound.wire import Failed, Listing, ServerSource
+from capture.source import SAMPLE_RATE, AudioBlock
+from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from devices import holders
+from devices.model import Device
+from tests.support.pipewire import PipeWireMicrophone
+from tests.support.pulse import INPUT, PulseMicrophone, tones
+
+pytestmark = pytest.mark.server
+
+MICROPHONE = "pulse:mic.monitor"
+
+
+@pytest.fixture(params=[PulseMicrophone, PipeWireMicrophone])
+def server(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PulseMicrophone]:
+    """Provide a sound server of the test's own, each kind in turn."""
+    with request.param(tmp_path) as server:
+        server.install(monkeypatch)
+        yield server
+
+
+@pytest.fixture
+def pulse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PulseMicrophone]:
+    with PulseMicrophone(tmp_path) as server:
+        server.install(monkeypatch)
+        yield server
+
+
+def podium(server: PulseMicrophone) -> str:
+    """Add a source that is no monitor, and gives what is spoken into the microphone; return its module."""
+    words = "source_name=podium master=mic.monitor channels=1 source_properties=device.description=Podium"
+    return server.control("load-module", "module-remap-source", *words.split())
+
+
+def hall(server: PulseMicrophone) -> str:
+    """Add another microphone, silent, to which the server may move what loses its own; return its module."""
+    return server.control("load-module", "module-null-sink", "sink_name=hall")
+
+
+def blocks_of(source: SoundSource, seconds: float) -> list[AudioBlock]:
+    blocks: list[AudioBlock] = []
+    deadline = time.monotonic() + 20
+    while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
+        assert time.monotonic() < deadline
+        block = source.read(0.5)
+        if block is not None:
+            blocks.append(block)
+    return blocks
+
+
+def loudest(blocks: list[AudioBlock]) -> list[int]:
+    """Return the loudest frequency of each channel in the last second, in Hz."""
+    sound = np.concatenate([block.samples for block in blocks])[-SAMPLE_RATE:]
+    return [int(np.abs(np.fft.rfft(channel)).argmax()) for channel in sound.T]
+
+
+def lost_after(source: SoundSource, cause: Callable[[], object]) -> float:
+    """Return how long after `cause` reading said DeviceLost."""
+    cause()
+    began = time.monotonic()
+    while time.monotonic() < began + 10:
+        try:
+            source.read(0.1)
+        except DeviceLost:
+            return time.monotonic() - began
+    raise TimeoutError("it is still read")
+
+
+def test_each_source_is_listed_by_its_name_and_what_this_computer_plays_comes_last(server: PulseMicrophone) -> None:
+    podium(server)
+    names = {device.id: device.name for device in server_inputs()}
+    assert next(iter(names)) == f"sound:{INPUT}"  # an input of the ALSA configuration still has its name
+    assert "sound:pulse" not in names
+    assert list(names).index("pulse:podium") < list(names).index(MICROPHONE)
+    assert names["pulse:podium"] == "Podium"
+    assert names[MICROPHONE].startswith("What this computer plays (")
+    assert "onitor of" not in names[MICROPHONE]
+
+
+def test_the_source_that_was_named_is_opened_and_kept_whichever_is_the_default(server: PulseMicrophone) -> None:
+    podium(server)
+    hall(server)
+    server.control("set-default-source", "hall.monitor")
+    with closing(SoundSource(find_sound_input([], MICROPHONE))) as source, server.speak(tones(440, 880, 30)):
+        source.open()
+        assert loudest(blocks_of(source, 2)) == [440, 880]
+        server.control("set-default-source", "podium")
+        server.control("set-default-source", "hall.monitor")
+        assert loudest(blocks_of(source, 2)) == [440, 880]
+        assert (source.channels, source.rate, source.overflows) == (2, SAMPLE_RATE, 0)
+
+
+def test_a_source_of_one_channel_gives_one(server: PulseMicrophone) -> None:
+    podium(server)
+    with closing(SoundSource("pulse:podium")) as source, server.speak(tones(440, 440, 30)):
+        source.open()
+        assert source.channels == 1
+        assert loudest(blocks_of(source, 2)) == [440]
+
+
+def test_a_source_that_goes_is_lost_though_the_server_puts_another_in_its_place(server: PulseMicrophone) -> None:
+    module = podium(server)
+    hall(server)
+    with closing(SoundSource("pulse:podium")) as source:
+        source.open()
+        blocks_of(source, 0.5)
+        assert lost_after(source, lambda: server.control("unload-module", module)) < 3
+    with pytest.raises(DeviceNotFound, match="podium"):
+        source.open()
+
+
+def test_an_input_that_follows_the_default_is_lost_rather_than_another_is_heard(server: PulseMicrophone) -> None:
+    hall(server)
+    server.control("set-default-source", "mic.monitor")
+    with closing(SoundSource("pulse")) as source:  # as a name of the user's ALSA configuration may
+        source.open()
+        blocks_of(source, 0.5)
+        assert lost_after(source, lambda: server.control("set-default-source", "hall.monitor")) < 3
+
+
+def test_a_source_that_is_suspended_or_whose_server_dies_is_lost(pulse: PulseMicrophone) -> None:
+    for cause in (lambda: pulse.control("suspend-sink", "mic", "1"), pulse.kill):
+        with closing(SoundSource(MICROPHONE)) as source:
+            source.open()
+            blocks_of(source, 0.5)
+            assert lost_after(source, cause) < 3
+        if cause != pulse.kill:
+            pulse.control("suspend-sink", "mic", "0")
+
+
+def test_the_server_as_a_whole_means_the_source_that_is_its_default_now(server: PulseMicrophone) -> None:
+    podium(server)
+    for name in ("podium", "mic.monitor"):
+        server.control("set-default-source", name)
+        assert find_sound_input([], "pulse").id == f"pulse:{name}"
+    assert find_sound_input([], "PULSE:Podium").name == find_sound_input([], "podium").name == "Podium"
+
+
+def test_a_source_that_there_is_not_is_not_found_and_the_others_are_named(pulse: PulseMicrophone) -> None:
+    with pytest.raises(DeviceNotFound, match="the sound server has no source 'absent'") as raised:
+        find_sound_input([], "pulse:absent")
+    assert raised.value.hint == f"It has {MICROPHONE}"
+    with pytest.raises(DeviceNotFound, match="pulse:absent"):
+        SoundSource("pulse:absent").open()
+
+
+def test_without_a_server_there_is_nothing_and_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("PULSE_SERVER", f"unix:{tmp_path}/none")
+    with pytest.raises(NoServerError, match="no sound server answers"):
+        server_sources()
+    assert list_sound_inputs().sources == []
+    assert not any(device.id.startswith("pulse:") for device in server_inputs())
+    with pytest.raises(DeviceNotFound, match="no sound server answers, so there is no pulse:room"):
+        find_sound_input([], "pulse:room")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_libpulse_the_message_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("pulsectl")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    def missing(name: str, *rest: object, **options: object) -> None:
+        raise OSError(f"{name}: cannot open shared object file")
+
+    monkeypatch.setattr(ctypes, "CDLL", missing)
+    with pytest.raises(NoServerError, match=r"libpulse is missing \(Debian: libpulse0\)"):
+        server_sources()
+    assert not sound_server.has_moved("podium")
+
+
+# Sources that are cards of this computer: none is in this machine, so what the server says of one is given
+
+
+CARD = ServerSource("alsa_input.usb-Mic-00", "Mic", 2, alsa="hw:CARD=Mic,DEV=0")
+PLAYED = ServerSource("out.monitor", "Monitor of Out", 2, of_sink="Out")
+
+
+@pytest.fixture
+def listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Listing([], [CARD, PLAYED])
+    monkeypatch.setattr(sound_inputs, "list_sound_inputs", lambda timeout_s=5.0: answer)
+    monkeypatch.setattr(sound_failure, "source_of_card", {CARD.alsa: CARD}.get)
+
+
+@pytest.mark.usefixtures("listing")
+def test_a_card_is_listed_as_the_device_it_is_and_can_be_named_as_the_servers() -> None:
+    assert [device.id for device in server_inputs()] == ["pulse:out.monitor"]
+    assert find_sound_input([], f"pulse:{CARD.name}").name == "Mic"
+
+
+@pytest.mark.usefixtures("listing")
+def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_failure, "_pcm_node", lambda _: "/dev/null")
+    for command, hint in (
+        ("pulseaudio", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
+        ("pipewire", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
+        ("arecord", "Close that program, or name another device."),
+    ):
+        holding = [holders.Holder(7, command)]
+        monkeypatch.setattr(holders, "holders", lambda node, holding=holding: holding)
+        error: DeviceError = sound_failure.failure("Mic", CARD.alsa or "", Failed("Device unavailable"))
+        assert isinstance(error, DeviceBusy)
+        assert error.message == f"Mic (/dev/null) is used by pid 7 ({command})"
+        assert error.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("properties", "name"),
+    [
+        ({"alsa.card": "3", "alsa.device": "1"}, "hw:CARD=Mic,DEV=1"),
+        ({"api.alsa.pcm.card": "3", "api.alsa.pcm.device": "1"}, "hw:CARD=Mic,DEV=1"),
+        ({"alsa.card": "3", "alsa.device": "0"}, None),  # it plays only
+        ({"alsa.card": "9"}, None),
+        ({}, None),
+    ],
+)
+def test_which_card_a_source_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], name: str | None
+) -> None:
+    (tmp_path / "card3" / "pcm1c").mkdir(parents=True)
+    (tmp_path / "card3" / "id").write_text("Mic\n")
+    monkeypatch.setattr(sound_server, "_PROC", tmp_path)
+    assert sound_server._alsa_name(properties) == name
+
+
+def test_a_device_of_the_server_has_no_alsa_name(listing: None) -> None:
+    device: Device = find_sound_input([], "pulse:out.monitor")
+    assert (device.alsa, device.node, device.name) == (None, None, "What this computer plays (Out)")

@@ -1,0 +1,238 @@
+"""What values controls take, in which order they are set, and what is said of those that cannot be."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.errors import ControlRefused, DeviceNotFound, UsageError
+from config.quantities import NotAllowed
+from devices.controls.changes import carry_out, in_order, named, plan
+from devices.controls.control import Control, ControlKind, Value, slug
+from devices.controls.panel import ControlPanel
+from tests.support.control_contract import CONTRACT
+from tests.support.fake_camera import FakeCamera, menu, number, switch
+
+
+class FakeBench:
+    def __init__(self) -> None:
+        self.camera = FakeCamera()
+
+    @property
+    def panel(self) -> ControlPanel:
+        return self.camera
+
+    def refuse(self, name: str) -> None:
+        self.camera.refused = name
+
+    def held(self, name: str) -> str:
+        return str(int(self.camera.values[name] or 0))
+
+
+@pytest.mark.parametrize("promise", CONTRACT, ids=lambda promise: promise.__name__)
+def test_the_fake_camera_keeps_the_contract(promise: object) -> None:
+    assert callable(promise)
+    promise(FakeBench())
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("White Balance, Automatic", "white_balance_automatic"),
+        ("Exposure Time (Absolute)", "exposure_time_absolute"),
+        ("  LED1 Mode ", "led1_mode"),
+    ],
+)
+def test_names_are_written_as_v4l2_ctl_writes_them(title: str, name: str) -> None:
+    assert slug(title) == name
+
+
+BRIGHTNESS, FOCUS = number("brightness", (0, 255, 1), 128), number("focus", (0, 250, 5), 0)
+LINES = menu("line", {0: "Disabled", 1: "50 Hz", 2: "60 Hz"}, 2)
+RATES = msgspec.structs.replace(menu("rates", {0: "24", 5: "30", 6: "5"}, 0), kind=ControlKind.INTEGER_MENU)
+AUTO = switch("auto", True)
+TEXT = msgspec.structs.replace(number("text", (2, 4, 1), 0), kind=ControlKind.STRING, default="ab")
+BITS = msgspec.structs.replace(number("bits", (0, 0b1011, 1), 0), kind=ControlKind.BITMASK)
+BUTTON = msgspec.structs.replace(number("push", (0, 0, 1), 0), kind=ControlKind.BUTTON)
+
+
+@pytest.mark.parametrize(
+    ("control", "text", "value"),
+    [
+        (BRIGHTNESS, "0", 0), (BRIGHTNESS, "255", 255), (BRIGHTNESS, "0x10", 16), (FOCUS, "30", 30),
+        (LINES, "50 Hz", 1), (LINES, "50_hz", 1), (LINES, "2", 2),
+        (RATES, "30", 5), (RATES, "5", 6), (RATES, "6", 6),
+        (AUTO, "on", True), (AUTO, "TRUE", True), (AUTO, "1", True), (AUTO, "off", False), (AUTO, "no", False),
+        (TEXT, "abc", "abc"), (BITS, "0x3", 3), (BITS, "8", 8), (BUTTON, "1", 1),
+    ],
+)  # fmt: skip
+def test_values_are_read_as_people_write_them(control: Control, text: str, value: Value) -> None:
+    read = control.read(text)
+    assert (read, type(read)) == (value, type(value))
+    if control.kind is not ControlKind.BUTTON:
+        assert control.read(control.show(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("control", "text", "said"),
+    [
+        (BRIGHTNESS, "256", "must be from 0 to 255"),
+        (BRIGHTNESS, "-1", "must be from 0 to 255"),
+        (BRIGHTNESS, "bright", "must be from 0 to 255"),
+        (BRIGHTNESS, "1.5", "must be from 0 to 255"),
+        (FOCUS, "31", "must be from 0 to 250 in steps of 5; near 31 are 30, 35"),
+        (LINES, "70 Hz", 'must be one of Disabled, 50 Hz, 60 Hz; did you mean "60 Hz"?'),
+        (LINES, "3", "must be one of Disabled, 50 Hz, 60 Hz"),
+        (RATES, "1", "must be one of 24, 30, 5"),
+        (AUTO, "maybe", "must be on or off"),
+        (AUTO, "2", "must be on or off"),
+        (TEXT, "a", "must be a text of 2 to 4 characters"),
+        (TEXT, "abcde", "must be a text of 2 to 4 characters"),
+        (BITS, "4", "must be a sum of bits of 0xb"),
+        (BITS, "-1", "must be a sum of bits of 0xb"),
+        (BUTTON, "2", "must be pressed with 1"),
+    ],
+)
+def test_what_a_control_does_not_take_is_refused_with_what_it_takes(control: Control, text: str, said: str) -> None:
+    with pytest.raises(NotAllowed) as caught:
+        control.read(text)
+    assert str(caught.value) == said
+
+
+@given(least=st.integers(-1000, 1000), span=st.integers(0, 1000), step=st.integers(1, 50), value=st.integers())
+def test_a_number_is_taken_if_it_is_in_range_and_on_a_step(least: int, span: int, step: int, value: int) -> None:
+    control = number("it", (least, least + span, step), least)
+    expected = value in range(least, least + span + 1, step)
+    try:
+        assert control.check(value) == value
+    except NotAllowed:
+        assert not expected
+    else:
+        assert expected
+
+
+@pytest.mark.parametrize(
+    ("control", "value"), [(AUTO, 1), (AUTO, "on"), (BRIGHTNESS, True), (BRIGHTNESS, "1"), (LINES, True), (TEXT, 22)]
+)
+def test_a_value_of_another_kind_which_a_preset_could_hold_is_refused(control: Control, value: Value) -> None:
+    with pytest.raises(NotAllowed):
+        control.check(value)
+
+
+# Setting several
+
+
+def test_all_are_set_the_automatic_mode_before_what_it_governs() -> None:
+    camera = FakeCamera()
+    controls = camera.controls()
+    wanted = plan(controls, {"focus_absolute": "30", "brightness": "9", "focus_automatic_continuous": "off"})
+    changes = carry_out(camera, controls, wanted)
+    assert camera.set_so_far[0] == "focus_automatic_continuous"
+    assert [str(change) for change in changes] == [
+        "focus_automatic_continuous=off",
+        "focus_absolute=30",
+        "brightness=9",
+    ]
+    assert [change.before_text for change in changes] == ["on", "0", "128"]
+
+
+def test_what_is_so_already_is_not_set_again() -> None:
+    camera = FakeCamera()
+    assert carry_out(camera, camera.controls(), {"brightness": 128, "zoom_absolute": 200})[0].name == "zoom_absolute"
+    assert camera.set_so_far == ["zoom_absolute"]
+
+
+def test_what_comes_first_is_what_governs_and_else_the_order_stays() -> None:
+    controls = FakeCamera().controls()
+    names = ["zoom_absolute", "exposure_time_absolute", "brightness", "auto_exposure"]
+    assert in_order(controls, dict.fromkeys(names, 1)) == [names[3], *names[:3]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said", "advice"),
+    [
+        (
+            {"focus_absolute": "30"},
+            "focus_absolute is set by the camera itself while focus_automatic_continuous is on",
+            'set both: "focus_automatic_continuous=off" "focus_absolute=..."',
+        ),
+        (
+            {"exposure_time_absolute": "30"},
+            "exposure_time_absolute is set by the camera itself while auto_exposure is Aperture Priority Mode",
+            'set both: "auto_exposure=Manual Mode" "exposure_time_absolute=..."',
+        ),
+        ({"zoom": "200"}, 'there is no control "zoom"; did you mean "zoom_absolute"?', "it has brightness, white_bal"),
+        (
+            {"focus": "3"},
+            'there is no control "focus"; did you mean "focus_absolute" or "focus_automatic_continuous"?',
+            "it has",
+        ),
+        ({"brightnes_": "3"}, 'there is no control "brightnes_"; did you mean "brightness"?', "it has"),
+        ({"brightness": "300"}, "brightness must be from 0 to 255", ""),
+    ],
+)
+def test_one_that_cannot_be_set_is_one_line_and_nothing_is_set(texts: dict[str, str], said: str, advice: str) -> None:
+    camera = FakeCamera()
+    with pytest.raises(UsageError) as caught:
+        plan(camera.controls(), {"brightness": "1"} | texts)
+    assert caught.value.message == said
+    assert caught.value.hint.startswith(advice)
+    assert camera.set_so_far == []
+
+
+def test_switching_an_automatic_mode_on_and_setting_what_it_governs_contradict_each_other() -> None:
+    camera = FakeCamera()
+    camera.set(camera.controls()["focus_automatic_continuous"], False)
+    plan(camera.controls(), {"focus_absolute": "30"})
+    with pytest.raises(UsageError, match=r"focus_absolute is set by the camera itself while focus_autom.* is on"):
+        plan(camera.controls(), {"focus_automatic_continuous": "on", "focus_absolute": "30"})
+
+
+def test_a_control_that_is_only_to_be_read_or_switched_off_says_so() -> None:
+    is_on = msgspec.structs.replace(BRIGHTNESS, name="light", read_only=True)
+    off = msgspec.structs.replace(BRIGHTNESS, name="led", inactive=True)
+    controls = FakeCamera(is_on, off).controls()
+    with pytest.raises(UsageError, match="light can only be read: it is 128"):
+        plan(controls, {"light": "1"})
+    with pytest.raises(UsageError, match="led cannot be set now"):
+        plan(controls, {"led": "1"})
+
+
+def test_names_may_be_written_with_other_case_and_hyphens() -> None:
+    assert named(FakeCamera().controls(), "Zoom-Absolute").name == "zoom_absolute"
+
+
+def test_when_the_camera_refuses_one_those_before_it_are_put_back() -> None:
+    camera = FakeCamera()
+    camera.refused = "zoom_absolute"
+    controls = camera.controls()
+    texts = {"focus_automatic_continuous": "off", "focus_absolute": "30", "zoom_absolute": "200"}
+    with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
+        carry_out(camera, controls, plan(controls, texts))
+    assert caught.value.hint == "Nothing was changed."
+    assert camera.controls() == controls
+
+
+class OneWayCamera(FakeCamera):
+    """Takes one value of each control, and no other after it."""
+
+    def set(self, control: Control, value: Value) -> Value:
+        if control.name in self.set_so_far:
+            raise ControlRefused("not again")
+        return super().set(control, value)
+
+
+def test_what_could_not_be_put_back_is_named() -> None:
+    camera = OneWayCamera()
+    camera.refused = "zoom_absolute"
+    with pytest.raises(ControlRefused, match="refuses zoom_absolute=200") as caught:
+        carry_out(camera, camera.controls(), {"brightness": 9, "zoom_absolute": 200})
+    assert caught.value.hint == "What was set before it could not all be put back: brightness=9"
+
+
+def test_a_camera_that_goes_meanwhile_is_gone() -> None:
+    camera = FakeCamera()
+    controls = camera.controls()
+    camera.gone = True
+    with pytest.raises(DeviceNotFound):
+        carry_out(camera, controls, {"brightness": 9})

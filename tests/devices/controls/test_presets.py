@@ -1,0 +1,303 @@
+"""What is kept of a device's controls, and what is set again when it is plugged in."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import ControlRefused, DeviceError, DeviceNotFound, StateError, UsageError
+from devices.controls import presets
+from devices.controls.by_hand import change, reset
+from devices.controls.changes import ControlChange
+from devices.controls.control import ControlKind, Value
+from devices.controls.presets import Preset, Presets, apply, apply_to, forget, keep
+from devices.health.line import Kind, Level, nowhere
+from devices.model import Device, DeviceKind
+from devices.store import Store
+from tests.support.fake_camera import WEBCAM, FakeCamera, menu, number
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store[Presets]:
+    return Store(tmp_path / "presets.json", dict[str, Preset], {})
+
+
+@pytest.fixture
+def record() -> Recorded:
+    return Recorded(SimulatedClock())
+
+
+def problems(changes: list[ControlChange]) -> dict[str, str]:
+    return {change.name: change.problem for change in changes if change.problem}
+
+
+def by_hand(camera: FakeCamera, store: Store[Presets] | None, **texts: str) -> list[ControlChange]:
+    return change(camera, CAMERA, texts, record=nowhere, store=store)
+
+
+def kept(store: Store[Presets]) -> dict[str, Value]:
+    found = store.read().get(CAMERA.id)
+    return found.controls if found else {}
+
+
+# Keeping
+
+
+def test_what_was_set_by_hand_is_kept_and_added_to(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    by_hand(camera, store, brightness="9")
+    by_hand(camera, store, zoom_absolute="200", brightness="10")
+    assert kept(store) == {"brightness": 10, "zoom_absolute": 200}
+    assert store.read()[CAMERA.id].name == "Webcam"
+
+
+def test_what_is_so_already_is_kept_too_and_what_is_not_to_be_kept_is_not(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    assert by_hand(camera, store, brightness="128") == []
+    assert len(by_hand(camera, None, zoom_absolute="300")) == 1
+    assert kept(store) == {"brightness": 128}
+
+
+def test_that_the_automatic_mode_is_off_is_kept_with_what_it_governs(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    by_hand(camera, None, focus_automatic_continuous="off")
+    by_hand(camera, store, focus_absolute="30")
+    assert kept(store) == {"focus_absolute": 30, "focus_automatic_continuous": False}
+    camera.power_on()
+    apply(camera, kept(store), "leave")
+    assert camera.values["focus_absolute"] == 30
+
+
+def test_what_a_kept_automatic_mode_governs_is_kept_no_longer(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    by_hand(camera, store, focus_automatic_continuous="off", focus_absolute="30", brightness="9")
+    by_hand(camera, store, focus_automatic_continuous="on")
+    assert kept(store) == {"focus_automatic_continuous": True, "brightness": 9}
+
+
+def test_a_button_is_pressed_and_not_kept(store: Store[Presets]) -> None:
+    button = msgspec.structs.replace(number("push", (0, 0, 1), 0), kind=ControlKind.BUTTON, default=None)
+    camera = FakeCamera(button)
+    assert [str(one) for one in by_hand(camera, store, push="1")] == ["push=1"]
+    assert (camera.set_so_far, store.read()) == (["push"], {})
+
+
+def test_presets_are_of_one_device_and_forgetting_the_last_control_forgets_it(store: Store[Presets]) -> None:
+    controls = FakeCamera().controls()
+    other = msgspec.structs.replace(CAMERA, id="046d:0825:B2")
+    keep(store, CAMERA, controls, ["brightness", "zoom_absolute"])
+    keep(store, other, controls, ["brightness"])
+    forget(store, CAMERA.id, ["brightness"])
+    assert kept(store) == {"zoom_absolute": 100}
+    forget(store, CAMERA.id, ["zoom_absolute"])
+    assert list(store.read()) == [other.id]
+    forget(store, other.id)
+    forget(store, "nobody")
+    assert store.read() == {}
+
+
+def test_changes_by_hand_are_lines_of_the_health_log(store: Store[Presets], record: Recorded) -> None:
+    camera = FakeCamera()
+    change(camera, CAMERA, {"power_line_frequency": "50 Hz"}, record=record, store=store)
+    (line,) = record.of(Kind.CONTROL_CHANGED, CAMERA.id)
+    assert (line.level, line.name, line.reason) == (Level.INFO, "Webcam", "power_line_frequency=50 Hz (was 60 Hz)")
+    assert line.detail == {"control": "power_line_frequency", "before": 2, "after": 1, "kept": True}
+
+
+def test_nothing_is_set_that_cannot_be_kept(store: Store[Presets]) -> None:
+    store.path.write_text("{")
+    camera = FakeCamera()
+    with pytest.raises(StateError):
+        by_hand(camera, store, brightness="9")
+    assert camera.set_so_far == []
+
+
+def test_nothing_is_kept_or_told_of_what_the_camera_refuses(store: Store[Presets], record: Recorded) -> None:
+    camera = FakeCamera()
+    camera.refused = "zoom_absolute"
+    with pytest.raises(ControlRefused):
+        change(camera, CAMERA, {"brightness": "9", "zoom_absolute": "200"}, record=record, store=store)
+    assert (store.read(), record.lines, camera.values["brightness"]) == ({}, [], 128)
+
+
+# Setting back
+
+
+def put_back(camera: FakeCamera, store: Store[Presets], name: str | None, line: str = "50 Hz") -> list[str]:
+    changes = reset(camera, CAMERA, name, power_line=line, record=nowhere, store=store)
+    return [str(one) for one in changes if one.problem is None]
+
+
+def test_everything_goes_back_to_what_it_is_without_a_preset(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    by_hand(camera, store, focus_automatic_continuous="off", focus_absolute="30", brightness="9")
+    done = put_back(camera, store, None)
+    assert done == ["brightness=128", "power_line_frequency=50 Hz", "focus_absolute=0", "focus_automatic_continuous=on"]
+    assert store.read() == {}
+
+
+def test_what_an_automatic_mode_sets_now_is_left_to_it(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    camera.values["focus_absolute"] = 30
+    assert reset(camera, CAMERA, "focus_absolute", power_line="leave", record=nowhere, store=store) == []
+    assert apply(camera, {"focus_absolute": 30}, "leave") == []
+    assert camera.set_so_far == []
+
+
+def test_one_goes_back_and_the_others_stay(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    by_hand(camera, store, zoom_absolute="200", brightness="9")
+    assert put_back(camera, store, "brightness") == ["brightness=128"]
+    assert kept(store) == {"zoom_absolute": 200}
+    with pytest.raises(UsageError, match='no control "brightnes"'):
+        put_back(camera, store, "brightnes")
+
+
+def test_the_power_line_goes_back_to_the_settings_or_to_the_cameras_own(store: Store[Presets]) -> None:
+    camera = FakeCamera()
+    camera.set(camera.controls()["power_line_frequency"], 0)
+    assert put_back(camera, store, "power_line_frequency") == ["power_line_frequency=50 Hz"]
+    assert put_back(camera, store, "power_line_frequency", "leave") == ["power_line_frequency=60 Hz"]
+
+
+def test_a_default_that_the_camera_refuses_is_told(store: Store[Presets], record: Recorded) -> None:
+    camera = FakeCamera()
+    by_hand(camera, store, zoom_absolute="200", brightness="9")
+    camera.refused = "zoom_absolute"
+    changes = reset(camera, CAMERA, None, power_line="leave", record=record, store=store)
+    assert list(problems(changes)) == ["zoom_absolute"]
+    assert [line.level for line in record.lines] == [Level.INFO, Level.WARN]
+    assert camera.values["brightness"] == 128
+
+
+# Setting again after a plug
+
+
+def test_only_what_differs_is_set() -> None:
+    camera = FakeCamera()
+    changes = apply(camera, {"brightness": 128, "zoom_absolute": 200}, "60 Hz")
+    assert [str(one) for one in changes] == ["zoom_absolute=200"]
+    assert camera.set_so_far == ["zoom_absolute"]
+    assert apply(camera, {"zoom_absolute": 200}, "60 Hz") == []
+
+
+@pytest.mark.parametrize(
+    ("kept", "line", "value"),
+    [
+        ({}, "50 Hz", 1), ({}, "60 Hz", 2), ({}, "off", 0), ({}, "leave", 2),
+        ({"power_line_frequency": 0}, "50 Hz", 0),
+    ],
+)  # fmt: skip
+def test_the_settings_power_line_counts_unless_the_preset_has_another(
+    kept: dict[str, Value], line: str, value: int
+) -> None:
+    camera = FakeCamera()
+    apply(camera, kept, line)
+    assert camera.values["power_line_frequency"] == value
+
+
+def test_a_camera_without_a_power_line_is_left_alone_and_one_without_50_hz_is_told() -> None:
+    assert apply(FakeCamera(WEBCAM[0]), {}, "50 Hz") == []
+    american = FakeCamera(menu("power_line_frequency", {0: "Disabled", 2: "60 Hz"}, 2))
+    assert problems(apply(american, {}, "50 Hz")) == {"power_line_frequency": "it must be one of Disabled, 60 Hz"}
+
+
+def test_the_automatic_mode_is_switched_off_before_what_it_governs_is_set() -> None:
+    camera = FakeCamera()
+    wanted = {"exposure_time_absolute": 200, "focus_absolute": 30, "auto_exposure": 1, "focus_automatic_continuous": 0}
+    changes = apply(camera, wanted | {"focus_automatic_continuous": False}, "leave")
+    assert problems(changes) == {}
+    assert (camera.values["exposure_time_absolute"], camera.values["focus_absolute"]) == (200, 30)
+
+
+def test_each_that_cannot_be_set_is_told_and_the_others_are_set() -> None:
+    camera = FakeCamera()
+    camera.refused = "pan_absolute"
+    wanted: dict[str, Value] = {
+        "brightness": 300, "led": 1, "pan_absolute": 3600, "focus_absolute": 30, "zoom_absolute": 200,
+        "power_line_frequency": "50 Hz",
+    }  # fmt: skip
+    changes = apply(camera, wanted, "50 Hz")
+    assert problems(changes) == {
+        "brightness": "it must be from 0 to 255",
+        "led": "it has no such control any more",
+        "pan_absolute": "the camera refuses pan_absolute=3600: it says no",
+        "focus_absolute": "focus_automatic_continuous does not leave it to people",
+        "power_line_frequency": "it must be one of Disabled, 50 Hz, 60 Hz",
+    }
+    assert camera.set_so_far == ["zoom_absolute"]
+
+
+class Opened:
+    """Stands for NodeControls: opens `camera`, or cannot."""
+
+    def __init__(self, camera: FakeCamera, problem: DeviceError | None = None) -> None:
+        self.camera, self.problem = camera, problem
+
+    def __call__(self, node: str, name: str, *, to_set: bool) -> "Opened":
+        assert (node, name, to_set) == ("/dev/video0", "Webcam", True)
+        if self.problem:
+            raise self.problem
+        return self
+
+    def __enter__(self) -> FakeCamera:
+        return self.camera
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+def applied(monkeypatch: pytest.MonkeyPatch, opened: Opened, record: Recorded, store: Store[Presets]) -> list[str]:
+    monkeypatch.setattr(presets, "NodeControls", opened)
+    return [str(one) for one in apply_to(CAMERA, power_line="50 Hz", record=record, presets=store)]
+
+
+def test_what_was_set_is_one_line_and_each_that_was_not_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+) -> None:
+    camera = FakeCamera()
+    keep(store, CAMERA, camera.controls(), ["brightness"])
+    store.change(lambda all_: all_ | {CAMERA.id: Preset("Webcam", {"brightness": 9, "zoom_absolute": 900})})
+    done = applied(monkeypatch, Opened(camera), record, store)
+    assert sorted(done) == ["brightness=9", "power_line_frequency=50 Hz", "zoom_absolute=900"]
+    told, warning = record.of(Kind.CONTROLS_APPLIED, CAMERA.id)
+    assert (told.level, told.reason) == (Level.INFO, "power_line_frequency=50 Hz, brightness=9")
+    assert told.detail == {"controls": {"power_line_frequency": 1, "brightness": 9}}
+    assert (warning.level, warning.detail) == (Level.WARN, {"control": "zoom_absolute"})
+    assert warning.reason == "zoom_absolute=900 could not be set: it must be from 100 to 500"
+    assert applied(monkeypatch, Opened(camera), record, store) == ["zoom_absolute=900"]
+    assert len(record.of(Kind.CONTROLS_APPLIED)) == 3
+
+
+def test_a_preset_that_cannot_be_read_is_a_warning_and_the_power_line_is_set(
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+) -> None:
+    store.path.write_text("{")
+    assert applied(monkeypatch, Opened(FakeCamera()), record, store) == ["power_line_frequency=50 Hz"]
+    warning, _ = record.lines
+    assert warning.level is Level.WARN
+    assert warning.reason.startswith("its preset could not be read: ")
+
+
+def test_a_camera_that_cannot_be_opened_is_a_warning_and_one_that_has_gone_is_none(
+    monkeypatch: pytest.MonkeyPatch, record: Recorded, store: Store[Presets]
+) -> None:
+    camera = FakeCamera()
+    denied = DeviceError("this user may not open it")
+    assert applied(monkeypatch, Opened(camera, denied), record, store) == []
+    (line,) = record.lines
+    assert (line.level, line.reason) == (Level.WARN, "its controls could not be set: this user may not open it")
+    assert applied(monkeypatch, Opened(camera, DeviceNotFound("gone")), record, store) == []
+    camera.gone = True
+    assert applied(monkeypatch, Opened(camera), record, store) == []
+    assert len(record.lines) == 1
+
+
+def test_a_microphone_has_no_controls(record: Recorded, store: Store[Presets]) -> None:
+    microphone = msgspec.structs.replace(CAMERA, node=None, kind=DeviceKind.MICROPHONE)
+    assert apply_to(microphone, power_line="50 Hz", record=record, presets=store) == []
+    assert record.lines == []

@@ -1,0 +1,91 @@
+"""The kernel's messages: what is made of them, what is lost, and how waiting ends."""
+
+import errno
+import os
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import pytest
+
+from devices.monitor.hotplug import LOST, Hotplug, NetlinkEvents
+
+
+@dataclass
+class Message:
+    action: str
+    subsystem: str = "usb"
+    device_type: str | None = "usb_device"
+    sys_name: str = "1-1"
+
+
+class Netlink:
+    """Stands for pyudev.Monitor: messages, or errors, that wait to be read."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Message | OSError] = deque()
+        self.readable, self._writable = os.pipe()
+
+    def put(self, message: Message | OSError) -> None:
+        self.waiting.append(message)
+        os.write(self._writable, b"x")
+
+    def fileno(self) -> int:
+        return self.readable
+
+    def poll(self, timeout: float | None) -> Message | None:
+        assert timeout == 0
+        if not self.waiting:
+            return None
+        os.read(self.readable, 1)
+        message = self.waiting.popleft()
+        if isinstance(message, OSError):
+            raise message
+        return message
+
+    def close(self) -> None:
+        os.close(self.readable)
+        os.close(self._writable)
+
+
+def test_messages_are_told_with_the_port_of_a_plug() -> None:
+    netlink = Netlink()
+    events = NetlinkEvents(netlink)
+    netlink.put(Message("add"))
+    netlink.put(Message("bind", device_type="usb_interface", sys_name="1-1:1.0"))
+    netlink.put(Message("remove", subsystem="video4linux", device_type=None, sys_name="video0"))
+    assert events.wait(5) == [Hotplug("add", "1-1"), Hotplug("bind"), Hotplug("remove")]
+    assert events.wait(0) == []
+    events.close()
+    netlink.close()
+
+
+def test_what_was_lost_is_told_and_what_follows_too() -> None:
+    netlink = Netlink()
+    events = NetlinkEvents(netlink)
+    netlink.put(OSError(errno.ENOBUFS, "no buffer space"))
+    netlink.put(Message("add"))
+    assert events.wait(5) == [LOST, Hotplug("add", "1-1")]
+    netlink.put(OSError(errno.EBADF, "gone"))
+    with pytest.raises(OSError, match="gone"):
+        events.wait(5)
+    events.close()
+    netlink.close()
+
+
+def test_only_going_counts_as_unplugging() -> None:
+    actions = ("remove", "unbind", "add", "bind", "change", "lost")
+    assert [Hotplug(action).is_unplugging for action in actions] == [True, True, False, False, False, False]
+
+
+def test_waking_ends_the_wait_also_one_that_comes_later() -> None:
+    events = NetlinkEvents()  # the machine's own: netlink there is everywhere
+    began = time.monotonic()
+    threading.Timer(0.05, events.wake).start()
+    assert events.wait(20) == []
+    events.wake()
+    assert events.wait(None) == []
+    assert time.monotonic() - began < 10
+    events.close()
+    events.wake()

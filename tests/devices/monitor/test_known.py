@@ -1,0 +1,104 @@
+"""What is remembered of the devices that were seen."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from devices.health.faults import Fault, with_health
+from devices.model import Device, DeviceKind, Health, HealthState
+from devices.monitor.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_swaps
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")
+STICK = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", port="1-2", node="/dev/video2")
+
+
+def test_first_and_last_time_are_kept_over_runs(tmp_path: Path) -> None:
+    store = known_store(tmp_path / "devices.json")
+    first = KnownDevices(store)
+    first.saw([CAMERA], NOW)
+    first.save()
+    later = KnownDevices(store)
+    later.saw([CAMERA], NOW + timedelta(days=7))
+    later.save()
+    assert store.read() == {
+        CAMERA.id: Known(name="Webcam", first_seen=NOW, last_seen=NOW + timedelta(days=7), port="1-1")
+    }
+
+
+def test_two_monitors_lose_nothing_of_each_other(tmp_path: Path) -> None:
+    store = known_store(tmp_path / "devices.json")
+    one, two = KnownDevices(store), KnownDevices(store)
+    one.saw([CAMERA], NOW)
+    two.saw([STICK], NOW)
+    one.save()
+    two.save()
+    assert store.read().keys() == {CAMERA.id, STICK.id}
+    assert one.get(STICK.id) is None
+    assert one.refresh() is True
+    assert one.get(STICK.id) is not None
+    assert one.refresh() is False
+
+
+def test_a_file_that_is_damaged_or_missing_costs_the_past_only(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    path.write_text("{")
+    known = KnownDevices(known_store(path))
+    known.saw([CAMERA], NOW)
+    known.save()
+    assert path.read_text() == "{"
+    assert known.get(CAMERA.id) is not None
+    forgetful = KnownDevices(None)
+    forgetful.saw([CAMERA], NOW)
+    forgetful.save()
+    assert forgetful.get(CAMERA.id) is not None
+
+
+def test_only_the_newest_are_kept(tmp_path: Path) -> None:
+    store = known_store(tmp_path / "devices.json")
+    known = KnownDevices(store)
+    for number in range(MOST + 50):
+        device = Device(id=f"dead:beef:{number}", kind=DeviceKind.CAMERA, name="")
+        known.saw([device], NOW + timedelta(hours=number))
+    known.save()
+    assert list(store.read()) == [f"dead:beef:{number}" for number in range(MOST + 49, 49, -1)]
+    assert newest({}) == {}
+
+
+def test_what_is_unclear_is_kept_and_confirmed_by_id(tmp_path: Path) -> None:
+    store = known_store(tmp_path / "devices.json")
+    assert confirm(store, [CAMERA.id]) == []
+    assert not store.path.exists()
+    known = KnownDevices(store)
+    known.saw([CAMERA, STICK], NOW)
+    known.mark(CAMERA.id, "may be another", NOW)
+    known.mark(STICK.id, "may be another", NOW)
+    known.mark("is:unknown", "may be another", NOW)
+    known.saw([CAMERA], NOW)
+    known.save()
+    assert confirm(store, [STICK.id, "is:unknown"]) == [STICK.id]
+    assert known.refresh() is True
+    assert known.swapped().keys() == {CAMERA.id}
+    marked, clear = with_swaps([CAMERA, STICK], store.read())
+    assert marked.health == Health(HealthState.DEGRADED, "may be another", NOW, "swapped")
+    assert clear == STICK
+
+
+def test_a_worse_fault_stays_and_a_lesser_one_gives_way() -> None:
+    busy = with_health(CAMERA, Fault.BUSY, "busy", NOW)
+    assert with_health(busy, Fault.SWAPPED, "swapped", NOW) == busy
+    swapped = with_health(CAMERA, Fault.SWAPPED, "swapped", NOW)
+    assert with_health(swapped, Fault.FLAPPING, "flaps", NOW).health.fault == "flapping"
+
+
+@pytest.mark.parametrize(
+    ("span", "text"),
+    [
+        (timedelta(seconds=-5), "less than a minute ago"), (timedelta(seconds=59), "less than a minute ago"),
+        (timedelta(minutes=5, seconds=59), "5 min ago"), (timedelta(hours=47), "47 h ago"),
+        (timedelta(days=7, hours=3), "7 days ago"),
+    ],
+)  # fmt: skip
+def test_how_long_ago_is_said_as_people_do(span: timedelta, text: str) -> None:
+    assert ago(span) == text

@@ -1,0 +1,260 @@
+"""The monitor's thread: when it looks, what it survives, whom it tells. In simulated time."""
+
+import errno
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from devices.clock import NANOSECONDS
+from devices.health.line import Kind
+from devices.monitor.changes import ChangeKind, DeviceChange, Sight
+from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents
+from devices.monitor.known import confirm, known_store
+from devices.monitor.monitor import GONE_S, LATEST_S, SETTLED_S, DeviceMonitor
+from tests.support.health import Recorded
+from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
+from tests.support.simulated import SimulatedClock
+
+NODE = Hotplug("add")
+PLUG = Hotplug("add", "1-1")
+UNPLUG = Hotplug("remove", "1-1")
+
+
+class Run:
+    """One run of a monitor through a script of messages and acts, with when it looked and what it told."""
+
+    def __init__(self, folder: Path, room: PortRoom, look: Callable[[], Sight] | None = None) -> None:
+        self.clock = SimulatedClock()
+        self.record = Recorded(self.clock)
+        self.room = room
+        self.memory = folder / "devices.json"
+        self.looked: list[float] = []
+        self.told: list[tuple[float, DeviceChange]] = []
+        self._look = look or room.look
+        self._began_ns = self.clock.now_ns()
+
+    def __call__(self, *items: tuple[float, Hotplug | Act | OSError]) -> DeviceMonitor:
+        """Go through the script; return the monitor, which has stopped."""
+        script = Script(self.clock, *items)
+        events: HotplugEvents = script
+        monitor = DeviceMonitor(
+            self._on_change,
+            clock=self.clock,
+            record=self.record,
+            memory=self.memory,
+            look=self._see,
+            events=lambda: events,
+        )
+        with monitor:
+            assert script.over.wait(20)
+        assert script.is_closed
+        return monitor
+
+    def now_s(self) -> float:
+        return (self.clock.now_ns() - self._began_ns) / 1e9
+
+    def _see(self) -> Sight:
+        self.looked.append(round(self.now_s(), 3))
+        return self._look()
+
+    def _on_change(self, change: DeviceChange) -> None:
+        self.told.append((round(self.now_s(), 3), change))
+
+    def kinds(self) -> list[str]:
+        return [change.kind.value for _, change in self.told]
+
+
+@pytest.fixture
+def room() -> PortRoom:
+    return PortRoom(sounding=())
+
+
+@pytest.fixture
+def run(tmp_path: Path, room: PortRoom) -> Run:
+    return Run(tmp_path, room)
+
+
+def test_it_looks_once_when_the_messages_of_a_plug_have_settled(run: Run, room: PortRoom) -> None:
+    monitor = run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, PLUG), (1.2, NODE), (1.4, NODE))
+    assert run.looked == [0.0, pytest.approx(1.4 + SETTLED_S)]
+    ((at, change),) = run.told
+    assert at == pytest.approx(1.4 + SETTLED_S)
+    assert (change.kind, change.device.id, change.before) == (ChangeKind.PLUGGED, "046d:0825:A1", None)
+    assert list(change.devices) == monitor.devices() == [change.device]
+
+
+def test_what_only_goes_is_looked_at_sooner(run: Run, room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    run((1.0, lambda: room.plugs.clear()), (1.0, Hotplug("unbind")), (1.02, UNPLUG))
+    assert run.looked == [0.0, pytest.approx(1.02 + GONE_S)]
+    assert run.kinds() == ["unplugged"]
+
+
+def test_messages_without_end_do_not_put_it_off(run: Run, room: PortRoom) -> None:
+    run((1.0, lambda: room.plug(WEBCAM, "1-1")), *((1.0 + n / 10, NODE) for n in range(40)))
+    assert run.looked[1] == pytest.approx(1.0 + LATEST_S, abs=0.11)
+    assert run.told[0][0] <= 1.0 + LATEST_S + 0.11
+    assert len(run.looked) <= 6
+
+
+def test_nothing_is_looked_at_while_nothing_happens(run: Run, room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    run((3600.0, lambda: None))
+    assert run.looked == [0.0]
+    assert run.told == []
+
+
+def test_lost_messages_are_a_reason_to_look(run: Run, room: PortRoom) -> None:
+    run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, LOST))
+    assert run.kinds() == ["plugged"]
+
+
+def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> None:
+    run = Run(tmp_path, room)
+    broken = Script(run.clock, (1.0, OSError(errno.EBADF, "gone")), (9.0, NODE))
+    sound = Script(run.clock, (4.0, lambda: None))
+    opened: list[Script] = []
+
+    def events() -> Script:
+        if len(opened) == 1 and run.now_s() < 2.5:
+            raise OSError(errno.ENOMEM, "no room")
+        if opened:
+            room.plug(WEBCAM, "1-1")
+        opened.append([broken, sound][len(opened)])
+        return opened[-1]
+
+    with DeviceMonitor(run._on_change, clock=run.clock, memory=run.memory, look=run._see, events=events):
+        assert sound.over.wait(20)
+    assert (broken.is_closed, run.kinds(), run.looked) == (True, ["plugged"], [0.0, 3.0])
+
+
+def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> None:
+    fails = iter([False, True, True])
+
+    def look() -> Sight:
+        if next(fails, False):
+            raise FileNotFoundError("unplugged while we looked")
+        return room.look()
+
+    run = Run(tmp_path, room, look)
+    run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, PLUG), (9.0, lambda: None))
+    assert run.looked == [0.0, 1.45, 2.45, 3.45]
+    assert run.kinds() == ["plugged"]
+
+
+def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path: Path, room: PortRoom) -> None:
+    fails = iter([False, True])
+
+    def look() -> Sight:
+        if next(fails, False):
+            raise OSError(errno.EIO, "no")
+        return room.look()
+
+    room.plug(WEBCAM, "1-1")
+    run = Run(tmp_path, room, look)
+    replug = [(1.0 + n / 10, message) for n in range(3) for message in (UNPLUG, PLUG)]
+    run((1.3, lambda: room.plug(room.unplug("1-1"), "1-1")), *replug, (9.0, lambda: None))
+    (line,) = run.record.of(Kind.FLAPPING)
+    assert line.detail["unplugs"] == 3
+
+
+def test_a_refresh_takes_a_look_and_tells_what_differs(tmp_path: Path, room: PortRoom) -> None:
+    run = Run(tmp_path, room)
+    monitor: DeviceMonitor | None = None
+
+    def ask() -> None:
+        room.plug(WEBCAM, "1-1")
+        assert monitor is not None
+        monitor.refresh()
+
+    script = Script(run.clock, (1.0, ask), (2.0, lambda: None))
+    monitor = DeviceMonitor(run._on_change, clock=run.clock, memory=run.memory, look=run._see, events=lambda: script)
+    with monitor:
+        assert script.over.wait(20)
+    assert (run.looked, run.kinds()) == ([0.0, 1.0], ["plugged"])
+
+
+def test_flapping_ends_by_itself_after_a_calm_minute(run: Run, room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    items: list[tuple[float, Hotplug | Act | OSError]] = []
+    for n in range(4):
+        items += [(2.0 * n + 1, lambda: room.plugs.clear()), (2.0 * n + 1, UNPLUG)]
+        items += [(2.0 * n + 2, lambda: room.plug(WEBCAM, "1-1")), (2.0 * n + 2, PLUG)]
+    monitor = run(*items, (200.0, lambda: None))
+    assert monitor.devices()[0].health.state == "ok"
+    at, last = run.told[-1]
+    assert last.before is not None
+    assert (last.kind, last.before.health.fault, last.device.health.fault) == (ChangeKind.CHANGED, "flapping", None)
+    assert at == pytest.approx(8 + SETTLED_S + 60)
+    (line,) = run.record.of(Kind.RECOVERED)
+    assert (line.detail["fault"], line.detail["unplugs"], line.detail["plugged"]) == ("flapping", 4, True)
+
+
+def test_a_confirmed_swap_is_taken_over_from_the_file(run: Run, room: PortRoom) -> None:
+    room.plug(STICK, "1-1")
+    room.plug(STICK, "1-2")
+
+    def replug() -> None:
+        for port in ("1-1", "1-2"):
+            room.plug(room.unplug(port), port)
+
+    def look_at_the_picture() -> None:
+        assert len(confirm(known_store(run.memory), ["534d:2109@1-1", "534d:2109@1-2"])) == 2
+
+    run((1.0, replug), (1.0, NODE), (30.0, look_at_the_picture), (33.0, lambda: None))
+    assert run.kinds() == ["unplugged", "unplugged", "plugged", "plugged", "changed", "changed"]
+    assert [change.device.health.fault for _, change in run.told[2:]] == ["swapped", "swapped", None, None]
+    assert run.told[-1][0] <= 32.0
+
+
+def test_a_listener_that_fails_is_reported_and_blinds_nobody(
+    run: Run, room: PortRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    heard: list[str] = []
+
+    def fail(change: DeviceChange) -> None:
+        raise ValueError(change.kind)
+
+    script = Script(
+        run.clock,
+        (1.0, lambda: room.plug(WEBCAM, "1-1")),
+        (1.0, PLUG),
+        (2.0, lambda: room.plugs.clear()),
+        (2.0, UNPLUG),
+    )
+    monitor = DeviceMonitor(fail, clock=run.clock, memory=run.memory, look=run._see, events=lambda: script)
+    monitor.listen(lambda change: heard.append(change.kind))
+    with monitor:
+        assert script.over.wait(20)
+    assert heard == ["plugged", "unplugged"]
+    assert [str(error) for error in reported] == heard
+
+
+def test_what_was_seen_is_remembered_for_the_next_run(tmp_path: Path, room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    first = Run(tmp_path, room)
+    first((1.0, lambda: None))
+    (line,) = first.record.lines
+    assert line.reason == "was plugged in before Liput looked, port 1-1; new: never seen on this PC before"
+    assert line.detail["at_start"] is True
+    room.plug(room.unplug("1-1"), "1-4")
+    second = Run(tmp_path, room)
+    second.clock.advance_to(second.clock.now_ns() + 300 * NANOSECONDS)
+    second((3600.0, lambda: None))
+    (known,) = known_store(first.memory).read().values()
+    assert (known.first_seen, known.last_seen) == (first.clock.now() - timedelta(seconds=1), second.clock.now())
+    (line,) = second.record.lines
+    assert line.reason.endswith("port 1-4; known, last seen 4 min ago in port 1-1")
+
+
+def test_it_may_be_stopped_twice_and_before_it_was_started(tmp_path: Path, room: PortRoom) -> None:
+    run = Run(tmp_path, room)
+    monitor = run((1.0, lambda: None))
+    monitor.stop()
+    DeviceMonitor(memory=run.memory, look=room.look).stop()
+    assert monitor.devices() == []

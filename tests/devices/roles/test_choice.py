@@ -1,0 +1,166 @@
+"""Which devices a session takes when nobody names any: roles first, nobody in place of another, no hijack."""
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from config.errors import DeviceNotFound
+from devices.model import Device, DeviceKind
+from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, named_sound, named_video
+from devices.roles.matching import Binding, binding_of
+from devices.roles.roles import with_roles
+from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+PULSE = Device(id="pulse:mixer", kind=DeviceKind.MICROPHONE, name="Mixer")
+
+
+@pytest.fixture
+def room() -> PortRoom:
+    """Provide a stick with sound, a camera and a microphone."""
+    room = PortRoom()
+    room.plug(WEBCAM, "1-1")
+    room.plug(STICK, "1-2")
+    room.plug(MICROPHONE, "1-3")
+    return room
+
+
+def given_roles(devices: list[Device], **ids: str) -> dict[str, Binding]:
+    by_id = {device.id: device for device in devices}
+    return {role: binding_of(by_id[device_id], NOW) for role, device_id in ids.items()}
+
+
+CAMERA, CARD, CARD_SOUND, MIC = "046d:0825:A1", "534d:2109@1-2", "534d:2109@1-2+sound", "0d8c:0134@1-3"
+
+
+def test_without_roles_it_is_the_best(room: PortRoom) -> None:
+    devices = room.devices()
+    assert choose_video(devices, {}).id == CARD
+    sound = choose_sound(devices, {}, choose_video(devices, {}))
+    assert sound is not None
+    assert sound.id == CARD_SOUND
+    assert choose_sound([], {}) is None
+
+
+@pytest.mark.parametrize(
+    ("roles", "video"),
+    [
+        ({"slides": CARD, "podium": CAMERA}, CARD),
+        ({"podium": CAMERA}, CAMERA),
+        ({"room": CARD, "podium": CAMERA}, CAMERA),
+        ({"balcony": CAMERA}, CAMERA),
+        ({"aula": CARD, "room": CAMERA}, CAMERA),
+        ({"microphone": MIC}, CARD),
+    ],
+)
+def test_pictures_with_roles_come_in_their_order(room: PortRoom, roles: dict[str, str], video: str) -> None:
+    devices = room.devices()
+    given = given_roles(devices, **roles)
+    chosen = choose_video(devices, given)
+    assert chosen.id == video
+    assert chosen.role == next((role for role, device_id in roles.items() if device_id == video), None)
+    assert best_video(with_roles(devices, given)).id == video
+
+
+@pytest.mark.parametrize(
+    ("roles", "sound"),
+    [({"microphone": MIC}, MIC), ({"interpreter": MIC}, MIC), ({"aaa": CARD_SOUND, "microphone": MIC}, MIC)],
+)
+def test_sound_with_a_role_comes_first(room: PortRoom, roles: dict[str, str], sound: str) -> None:
+    devices = room.devices()
+    given = given_roles(devices, **roles)
+    video = choose_video(devices, {})
+    for chosen in (choose_sound(devices, given, video), best_sound(with_roles(devices, given), video)):
+        assert chosen is not None
+        assert chosen.id == sound
+
+
+def test_the_first_role_that_is_missing_lets_nobody_take_its_place(room: PortRoom) -> None:
+    roles = given_roles(room.devices(), slides=CARD, podium=CAMERA, microphone=MIC)
+    for port in ("1-2", "1-3"):
+        room.unplug(port)
+    with pytest.raises(DeviceNotFound, match=r"slides \(MS2109 HDMI capture stick\) is missing") as caught:
+        choose_video(room.devices(), roles)
+    assert "--video podium" in caught.value.hint
+    with pytest.raises(DeviceNotFound, match=r"microphone \(USB PnP Audio Device\) is missing") as caught:
+        choose_sound(room.devices(), roles)
+    assert "liput devices assign microphone DEVICE" in caught.value.hint
+    assert "--video" not in caught.value.hint
+
+
+def test_a_role_that_is_named_and_missing_says_why(room: PortRoom) -> None:
+    roles = given_roles(room.devices(), slides=CARD, microphone=MIC)
+    assert named_video(room.devices(), "slides", roles).id == CARD
+    assert named_sound(room.devices(), "Microphone", roles).id == MIC
+    room.plugs.clear()
+    with pytest.raises(DeviceNotFound, match=r"slides .* is missing"):
+        named_video(room.devices(), "Slides", roles)
+    with pytest.raises(DeviceNotFound, match=r"microphone .* is missing"):
+        named_sound(room.devices(), "microphone", roles)
+    with pytest.raises(DeviceNotFound, match="called 'podium'"):
+        named_video(room.devices(), "podium", roles)
+    room.plug(STICK, "1-7")
+    room.plug(STICK, "1-8")
+    with pytest.raises(DeviceNotFound, match=r"slides .* is missing"):
+        named_video(room.devices(), "slides", roles)
+
+
+def test_a_sound_servers_input_is_asked_for_only_if_it_has_the_role(room: PortRoom) -> None:
+    asked: list[str] = []
+
+    def servers() -> list[Device]:
+        asked.append("servers")
+        return [PULSE]
+
+    devices = room.devices()
+    choose_sound(devices, given_roles(devices, microphone=MIC), None, servers)
+    choose_sound(devices, {}, None, servers)
+    assert asked == []
+    roles = given_roles([*devices, PULSE], microphone=PULSE.id)
+    chosen = choose_sound(devices, roles, None, servers)
+    assert chosen is not None
+    assert (chosen.id, chosen.role, asked) == (PULSE.id, "microphone", ["servers"])
+    with pytest.raises(DeviceNotFound, match=r"microphone .* is missing: it is not there"):
+        choose_sound(devices, roles, None, list)
+
+
+# Default-device hijack: a webcam with a microphone is plugged in, and comes first in every order there is.
+
+
+@given(
+    serial=st.sampled_from([None, "0000A", "A1", "~Z"]),
+    pid=st.sampled_from(["0000", "0825", "ffff"]),
+    port=st.sampled_from(["1-0", "1-1.1", "1-9", "2-1"]),
+    order=st.randoms(use_true_random=False),
+    role=st.sampled_from([{"microphone": MIC}, {"microphone": CARD_SOUND}, {"interpreter": MIC}]),
+)
+@settings(max_examples=150, deadline=None)
+def test_plugging_a_webcam_with_a_microphone_moves_no_sound_that_was_chosen(
+    serial: str | None, pid: str, port: str, order: random.Random, role: dict[str, str]
+) -> None:
+    room = PortRoom(sounding=("046d", "534d", "0d8c"))
+    room.plug(STICK, "1-2")
+    room.plug(MICROPHONE, "1-3")
+    before = room.devices()
+    roles = given_roles(before, **role)
+    (expected,) = role.values()
+    of_session = best_sound(before)
+    assert of_session is not None
+    room.plug(replace(WEBCAM, serial=serial, pid=pid), port)
+    devices = room.devices()
+    order.shuffle(devices)
+    video = next(device for device in devices if device.vid == "046d" and device.node)
+    for chosen in (choose_sound(devices, roles, video), best_sound(with_roles(devices, roles), video)):
+        assert chosen is not None
+        assert chosen.id == expected
+    kept = best_sound(devices, video, of_session.id)
+    assert kept is not None
+    assert kept.id == of_session.id
+
+
+def test_what_a_session_has_chosen_is_replaced_by_nothing(room: PortRoom) -> None:
+    assert best_sound(room.devices(), None, "046d:9999:GONE") is None

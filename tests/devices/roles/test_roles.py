@@ -1,0 +1,203 @@
+"""Roles: given, taken, replaced, proposed; and what the health log gets to know of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from config.errors import DeviceNotFound, UsageError
+from devices.health.line import Kind
+from devices.model import Device, DeviceKind, Mode
+from devices.roles import roles
+from devices.roles.matching import Binding, binding_of
+from devices.store import Store
+from tests.support.health import Recorded
+from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+from tests.support.simulated import SimulatedClock
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+class Office:
+    """A room with its file of roles and a log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.room = PortRoom()
+        self.record = Recorded(SimulatedClock())
+        self.store: Store[dict[str, Binding]] = roles.roles_store(folder / "roles.json")
+
+    def assign(self, role: str, port: str) -> Binding | None:
+        devices = self.room.devices()
+        device = next(device for device in devices if device.port == port)
+        return roles.assign(self.store, role, device, devices, now=NOW, record=self.record)
+
+    def listed(self) -> dict[str, str | None]:
+        return {device.id: device.role for device in roles.with_roles(self.room.devices(), self.store.read())}
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    office = Office(tmp_path)
+    office.room.plug(WEBCAM, "1-1")
+    office.room.plug(STICK, "1-2")
+    return office
+
+
+def test_a_role_is_kept_and_shown_with_its_device(office: Office) -> None:
+    assert office.assign("Podium", "1-1") is None
+    assert office.listed() == {"046d:0825:A1": "podium", "534d:2109@1-2": None, "534d:2109@1-2+sound": None}
+    (line,) = office.record.lines
+    assert (line.kind, line.device, line.reason) == (Kind.ROLE_ASSIGNED, "046d:0825:A1", "is podium from now on")
+    assert line.detail == {"role": "podium", "old": None, "new": "046d:0825:A1"}
+
+
+def test_a_device_has_one_role(office: Office) -> None:
+    office.assign("podium", "1-1")
+    with pytest.raises(UsageError, match="is podium already") as caught:
+        office.assign("room", "1-1")
+    assert "liput devices unassign podium" in caught.value.hint
+    assert office.store.read().keys() == {"podium"}
+    office.assign("podium", "1-1")
+    assert office.record.lines[-1].reason == "is podium from now on"
+
+
+def test_a_role_goes_to_another_device_when_it_is_given_to_it(office: Office) -> None:
+    office.assign("podium", "1-1")
+    before = office.assign("podium", "1-2")
+    assert before is not None
+    assert before.id == "046d:0825:A1"
+    assert office.listed()["534d:2109@1-2"] == "podium"
+    line = office.record.lines[-1]
+    assert (line.kind, line.reason) == (Kind.ROLE_ASSIGNED, "is podium from now on, in place of C270 (046d:0825:A1)")
+
+
+def test_taking_a_replacement_for_a_missing_one_is_told_as_that(office: Office) -> None:
+    office.assign("podium", "1-1")
+    office.room.unplug("1-1")
+    office.room.plug(replace(WEBCAM, serial="B2"), "1-1")
+    assert office.listed()["046d:0825:B2"] is None
+    office.assign("podium", "1-1")
+    assert office.listed()["046d:0825:B2"] == "podium"
+    line = office.record.lines[-1]
+    assert (line.kind, line.device) == (Kind.ROLE_REPLACED, "046d:0825:B2")
+    assert line.detail == {"role": "podium", "old": "046d:0825:A1", "new": "046d:0825:B2"}
+    assert line.reason == "is podium from now on, in place of C270 (046d:0825:A1), which was missing"
+
+
+def test_a_role_is_taken_away(office: Office) -> None:
+    office.assign("podium", "1-1")
+    taken = roles.unassign(office.store, "PODIUM", record=office.record)
+    assert (taken.id, office.store.read()) == ("046d:0825:A1", {})
+    line = office.record.lines[-1]
+    assert (line.kind, line.device, line.reason) == (Kind.ROLE_UNASSIGNED, "046d:0825:A1", "is podium no more")
+    with pytest.raises(UsageError, match="no device has the role podium"):
+        roles.unassign(office.store, "podium", record=office.record)
+    office.assign("podium", "1-1")
+    with pytest.raises(UsageError, match='the role podum; did you mean "podium"') as caught:
+        roles.unassign(office.store, "podum", record=office.record)
+    assert caught.value.hint == "roles given: podium"
+
+
+@pytest.mark.parametrize(
+    "word", ["", "1-1", "-x", "_x", "two words", "a/b", "x" * 33, "none", "Synthetic", "046d:0825:A1"]
+)
+def test_what_cannot_be_a_role_is_refused(office: Office, word: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of a role"):
+        office.assign(word, "1-1")
+    assert office.store.read() == {}
+
+
+@pytest.mark.parametrize("word", ["podium", "Camera_2", "ruang-sidang", "kamera-belakang"])
+def test_a_free_name_is_kept_in_small_letters(word: str) -> None:
+    assert roles.role_name(word) == word.casefold()
+
+
+def test_a_missing_role_says_why_and_what_to_do(office: Office) -> None:
+    office.assign("slides", "1-2")
+    office.assign("podium", "1-1")
+    given = office.store.read()
+    assert roles.holder("slides", given, office.room.devices()).id == "534d:2109@1-2"
+    office.room.unplug("1-2")
+    with pytest.raises(DeviceNotFound) as caught:
+        roles.holder("slides", given, office.room.devices())
+    assert caught.value.message == (
+        "slides (MS2109 HDMI capture stick) is missing: it is not plugged in (it was in port 1-2)"
+    )
+    assert caught.value.hint == (
+        "Plug it in, or: --video podium; liput devices assign slides DEVICE gives the role to another"
+    )
+    office.room.plug(replace(STICK, capabilities="dddd"), "1-2")
+    office.room.plug(STICK, "1-4")
+    with pytest.raises(DeviceNotFound) as caught:
+        roles.holder("slides", given, office.room.devices())
+    assert caught.value.hint == (
+        "Plug it in, or: --video podium; liput devices assign slides 534d:2109@1-2 takes the one in its port"
+    )
+    office.room.unplug("1-2")
+    with pytest.raises(DeviceNotFound) as caught:
+        roles.holder("slides", given, office.room.devices())
+    assert caught.value.hint.endswith("; liput devices assign slides 534d:2109@1-4")
+
+
+# Proposals
+
+
+def proposed(room: PortRoom, *more: Device) -> dict[str, str]:
+    return {role: device.id for role, device in roles.proposals([*room.devices(), *more]).items()}
+
+
+def test_roles_are_proposed_from_what_is_plugged_in(office: Office) -> None:
+    office.room.plug(MICROPHONE, "1-3")
+    assert proposed(office.room) == {
+        "slides": "534d:2109@1-2", "podium": "046d:0825:A1", "microphone": "534d:2109@1-2+sound",
+    }  # fmt: skip
+    office.room.unplug("1-2")
+    assert proposed(office.room) == {"podium": "046d:0825:A1", "microphone": "0d8c:0134@1-3"}
+    office.room.unplug("1-3")
+    assert proposed(office.room) == {"podium": "046d:0825:A1"}
+    assert proposed(PortRoom()) == {}
+
+
+def test_more_cards_and_cameras_get_numbered_roles_and_a_built_in_one_comes_last(office: Office) -> None:
+    office.room.plug(STICK, "1-4")
+    office.room.plug(replace(WEBCAM, serial="B2"), "1-5")
+    built_in = Device(
+        id="platform-cam",
+        kind=DeviceKind.CAMERA,
+        name="Built-in",
+        node="/dev/video0",
+        modes=(Mode("MJPG", 9, 9, (30.0,)),),
+    )
+    devices = roles.proposals([built_in, *office.room.devices()])
+    assert {role: device.id for role, device in devices.items()} == {
+        "slides": "534d:2109@1-2", "slides2": "534d:2109@1-4", "podium": "046d:0825:A1", "room": "046d:0825:B2",
+        "room2": "platform-cam", "microphone": "534d:2109@1-2+sound",
+    }  # fmt: skip
+
+
+def test_the_microphone_of_a_camera_and_a_built_in_one_are_not_proposed() -> None:
+    room = PortRoom(sounding=("046d",))
+    room.plug(WEBCAM, "1-1")
+    built_in = Device(id="pci-0000:00:1f.3", kind=DeviceKind.MICROPHONE, name="PCH", alsa="hw:CARD=PCH,DEV=0")
+    assert proposed(room, built_in) == {"podium": "046d:0825:A1"}
+
+
+def test_every_proposal_can_be_taken(office: Office) -> None:
+    office.room.plug(STICK, "1-4")
+    devices = office.room.devices()
+    found = roles.proposals(devices)
+    for role, device in found.items():
+        roles.assign(office.store, role, device, devices, now=NOW, record=office.record)
+    given = {device.role: device.id for device in roles.with_roles(devices, office.store.read()) if device.role}
+    assert given == {role: device.id for role, device in found.items()}
+
+
+def test_a_binding_keeps_all_traits() -> None:
+    room = PortRoom()
+    room.plug(WEBCAM, "1-1")
+    (device,) = room.devices()
+    assert binding_of(device, NOW) == Binding(
+        id="046d:0825:A1", name="C270", kind=DeviceKind.CAMERA, vid="046d", pid="0825", serial="A1", port="1-1",
+        place="pci-0000:00:14.0-usb2-1", capabilities="bbbb", at=NOW,
+    )  # fmt: skip
