@@ -13,6 +13,7 @@ from config.quantities import brief_size
 from devices.model import HealthState
 from recorder.archive.names import storable
 from recorder.eventlog import HARMLESS
+from recorder.faults import WARNINGS
 from recorder.status import SessionResult, SessionState, SessionStatus
 
 PLAIN_EVERY_S = 10.0
@@ -242,7 +243,7 @@ def status_text(status: SessionStatus) -> str:
 
 def event_text(event: Event) -> str:
     """Return an event as one line."""
-    mark = "" if event.kind in HARMLESS - {"source-warning"} else "! "
+    mark = "" if event.kind in HARMLESS - WARNINGS else "! "
     return f"{event.at:%H:%M:%S}  {mark}{event.message}"
 
 

@@ -15,13 +15,11 @@ import msgspec
 from config.events import Event
 from devices.clock import Clock
 from recorder.archive.names import storable
+from recorder.faults import RECOVERED, WARNINGS
 
-HARMLESS = frozenset(
-    {
-        "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned",
-        "source-warning", "source-recovered",
-    }
-)  # fmt: skip
+HARMLESS = WARNINGS | {
+    "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
+}  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
 type Listener = Callable[[Event], None]

@@ -8,6 +8,11 @@ _TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
 """The tracks notice these by themselves and say what stands in the place of what is missing."""
 
 
+RECOVERED = "source-recovered"
+WARNINGS = frozenset(f"source-{fault}" for fault, meaning in FAULTS.items() if not meaning.loses)
+"""Kinds of faults by which the recording loses nothing."""
+
+
 class FaultReporter:
     """Makes an event of each fault that begins or ends; those by which the recording loses degrade the session."""
 
@@ -18,12 +23,9 @@ class FaultReporter:
         """Tell of a change; see devices.health.tracker.OnChange."""
         if change.fault in _TOLD_BY_TRACKS:
             return
+        kind, message = f"source-{change.fault}", change.reason
         if not change.begun:
-            kind, message = "source-recovered", f"{change.name} is well again; it was: {change.reason}"
-        elif FAULTS[change.fault].loses:
-            kind, message = "source-fault", change.reason
-        else:
-            kind, message = "source-warning", change.reason
+            kind, message = RECOVERED, f"{change.name} is well again; it was: {change.reason}"
         self._emit(
             kind,
             change.name,

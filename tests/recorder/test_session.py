@@ -364,11 +364,11 @@ def test_what_a_watch_finds_is_an_event_and_in_the_status_and_degrades_if_the_re
     told = [(event.kind, event.message, event.detail) for event in room.events if event.subject == "Stick"]
     device = {"device": stick.id}
     assert told == [
-        ("source-warning", "the microphone hums", {**device, "fault": "hum", "state": "degraded"}),
-        ("source-fault", "the picture stands still", {**device, "fault": "frozen", "state": "frozen"}),
+        ("source-hum", "the microphone hums", {**device, "fault": "hum", "state": "degraded"}),
+        ("source-frozen", "the picture stands still", {**device, "fault": "frozen", "state": "frozen"}),
         (
             "source-recovered", "Stick is well again; it was: the picture stands still",
             {**device, "fault": "frozen", "state": "degraded"},
         ),
     ]  # fmt: skip
-    assert result.degraded == ["source-fault: Stick"]
+    assert result.degraded == ["source-frozen: Stick"]
