@@ -1,7 +1,7 @@
 """What the kernel's messages mean for devices and for the PC: one table of its own words.
 
-The words are those of Linux 6.12 (those of older kernels differ in a full stop at most); tests/devices/
-test_kernel_meaning.py has each as the kernel writes it, with the source file that does.
+The words are those of Linux 6.12, where older kernels have others also theirs; tests/devices/kernel/test_meaning.py
+has each as the kernel writes it, with the source file that does.
 """
 
 import re
@@ -65,7 +65,11 @@ _COOL = Meaning("heat", Subject.PC, Level.INFO)
 _NO_MEMORY = Meaning("memory", Subject.PC, Level.ERROR, "Close other programs before a session.")
 _BAD_DISK = Meaning("disk", Subject.PC, Level.ERROR, _DISK)
 _STUCK = Meaning("stuck", Subject.PC, Level.WARN)
+_ASLEEP = Meaning("sleep", Subject.PC, Level.INFO)
 _HARDWARE = Meaning("hardware", Subject.PC, Level.ERROR, "Have the PC looked after: its processor or memory errs.")
+
+_A_DISK = r"(?!sr\d|fd\d|loop)"
+"""Discs and floppies that cannot be read are no trouble of the PC's own."""
 
 _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"(?:Failed to|[Cc]annot) .*-(?:19|108)\b", _GONE),  # ENODEV, ESHUTDOWN: what was under way when it was pulled out
@@ -95,13 +99,17 @@ _TABLE: tuple[tuple[str, Meaning], ...] = (
     (r"root hub lost power or was reset", Meaning("controller", Subject.PORT, Level.WARN)),
     (r"^[xeou]hci.*: (?:ERROR|WARN)", _GRUMBLE),
     (r"[Cc]ritical temperature reached", _TOO_HOT),
-    (r"temperature above threshold, cpu clock throttled", _HOT),
+    (r"temperature (?:is )?above threshold, cpu clock (?:is )?throttled", _HOT),
     (r"temperature/speed normal", _COOL),
-    (r"[Oo]ut of memory: Killed process", _NO_MEMORY),
-    (r"(?:I/O|critical (?:target|medium)) error, dev |Buffer I/O error on dev", _BAD_DISK),
-    (r"EXT4-fs error|Remounting filesystem read-only|BTRFS (?:error|critical)|XFS .*(?:error|[Ss]hut)", _BAD_DISK),
-    (r"^nvme .*(?:timeout|controller is down)|^ata\d.*(?:exception Emask|failed command)", _BAD_DISK),
-    (r"blocked for more than \d+ seconds|soft lockup", _STUCK),
+    (r"^PM: (?:suspend|hibernation: hibernation) (?:entry|exit)", _ASLEEP),
+    (r"[Oo]ut of memory(?: \(\w+\))?: Killed process", _NO_MEMORY),
+    (rf"(?:I/O|critical (?:target|medium)|device offline|timeout) error, dev {_A_DISK}", _BAD_DISK),
+    (rf"Buffer I/O error on dev {_A_DISK}", _BAD_DISK),
+    (r"EXT4-fs error|[Rr]emounting filesystem read-only|Aborting journal on device", _BAD_DISK),
+    (r"^JBD2: .*I/?O error|BTRFS:? (?:error|critical)|XFS .*(?:[Ee]rror|[Ss]hut|[Cc]orruption)", _BAD_DISK),
+    (r"^nvme .*(?:QID \d+ timeout|controller is down|Device not ready|Disabling device)", _BAD_DISK),
+    (r"^ata\d.*(?:exception Emask|failed command)", _BAD_DISK),
+    (r"blocked for more than \d+ seconds|soft lockup|hard LOCKUP", _STUCK),
     (r"\[Hardware Error\]|Machine check", _HARDWARE),
 )
 _RULES = tuple((re.compile(pattern), meaning) for pattern, meaning in _TABLE)

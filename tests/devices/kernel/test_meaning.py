@@ -1,8 +1,8 @@
 """The kernel's words, as its sources have them, and what they mean.
 
 The texts of usbcore, uvcvideo, snd-usb-audio, xhci-hcd and ehci-hcd are the format strings in Debian's modules of
-Linux 6.12; numbers are filled in. The file beside each says where such a string belongs. What is built into the kernel
-(disks, memory, temperature) is written down as people report it, not taken from the source.
+Linux 6.12, those of disks, memory, heat and sleep the ones in its image and its modules too (6.12.118), but where
+another version is named; numbers are filled in. The file beside each says where such a string belongs.
 """
 
 import pytest
@@ -14,6 +14,8 @@ from devices.kernel.message import KernelMessage
 HUB, CORE = "drivers/usb/core/hub.c", "drivers/usb/core"
 VIDEO, SOUND = "drivers/media/usb/uvc/uvc_video.c", "sound/usb"
 XHCI, EHCI = "drivers/usb/host/xhci", "drivers/usb/host/ehci-hcd.c"
+EXT4, OOM, BLOCK = "fs/ext4/super.c", "mm/oom_kill.c", "block/blk-mq.c"
+NVME, ATA = "drivers/nvme/host/pci.c", "drivers/ata/libata-eh.c"
 
 WORDS: list[tuple[str, int, str, str, Level]] = [
     (HUB, 6, "usb 1-2: reset high-speed USB device number 5 using xhci_hcd", "reset", Level.WARN),
@@ -65,19 +67,49 @@ WORDS: list[tuple[str, int, str, str, Level]] = [
      "controller", Level.INFO),
     (EHCI, 3, "ehci-pci 0000:00:1d.0: fatal error", "controller", Level.ERROR),
     (HUB, 6, "usb usb1: root hub lost power or was reset", "controller", Level.WARN),
-    ("arch/x86/kernel/cpu/mcheck/therm_throt.c", 2,
-     "CPU3: Core temperature above threshold, cpu clock throttled (total events = 1)", "heat", Level.WARN),
+    ("drivers/thermal/intel/therm_throt.c", 4,
+     "CPU3: Core temperature is above threshold, cpu clock is throttled (total events = 1)", "heat", Level.WARN),
+    ("drivers/thermal/intel/therm_throt.c of 5.4", 2,
+     "CPU3: Package temperature above threshold, cpu clock throttled (total events = 1)", "heat", Level.WARN),
+    ("drivers/thermal/intel/therm_throt.c", 6, "CPU3: Core temperature/speed normal (total events = 1)", "heat",
+     Level.INFO),
     ("drivers/thermal/thermal_core.c", 0, "thermal thermal_zone0: x86_pkg_temp: critical temperature reached", "heat",
      Level.ERROR),
-    ("mm/oom_kill.c", 3, "Out of memory: Killed process 4711 (firefox) total-vm:8123456kB, anon-rss:7kB", "memory",
+    ("kernel/power/suspend.c", 6, "PM: suspend entry (deep)", "sleep", Level.INFO),
+    ("kernel/power/suspend.c", 6, "PM: suspend exit", "sleep", Level.INFO),
+    ("kernel/power/hibernate.c", 6, "PM: hibernation: hibernation exit", "sleep", Level.INFO),
+    (OOM, 3, "Out of memory: Killed process 4711 (firefox) total-vm:8123456kB, anon-rss:7kB", "memory", Level.ERROR),
+    (OOM, 3, "Out of memory (oom_kill_allocating_task): Killed process 4711 (firefox) total-vm:8kB", "memory",
      Level.ERROR),
-    ("block/blk-core.c", 3, "I/O error, dev sda, sector 1234 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 0", "disk",
-     Level.ERROR),
-    ("block/blk-core.c", 3, "critical medium error, dev sda, sector 1234 op 0x0:(READ) flags 0x0", "disk", Level.ERROR),
+    (BLOCK, 3, "I/O error, dev sda, sector 1234 op 0x1:(WRITE) flags 0x0 phys_seg 1 prio class 0", "disk", Level.ERROR),
+    (BLOCK, 3, "critical medium error, dev sda, sector 1234 op 0x0:(READ) flags 0x0", "disk", Level.ERROR),
+    (BLOCK, 3, "device offline error, dev sdb, sector 1234 op 0x1:(WRITE) flags 0x0", "disk", Level.ERROR),
     ("fs/buffer.c", 3, "Buffer I/O error on dev sdb1, logical block 0, lost async page write", "disk", Level.ERROR),
-    ("fs/ext4/super.c", 2, "EXT4-fs error (device sda2): ext4_find_entry:1455: inode #2: comm ls: reading directory",
+    (EXT4, 2, "EXT4-fs error (device sda2): ext4_find_entry:1455: inode #2: comm ls: reading directory lblock 0",
      "disk", Level.ERROR),
+    (EXT4, 2, "EXT4-fs error (device sda2) in ext4_reserve_inode_write:5811: Out of memory", "disk", Level.ERROR),
+    (EXT4, 2, "EXT4-fs (sda2): Remounting filesystem read-only", "disk", Level.ERROR),
+    ("fs/jbd2/journal.c", 3, "Aborting journal on device sda2-8.", "disk", Level.ERROR),
+    ("fs/jbd2/journal.c", 3, "JBD2: I/O error when updating journal superblock for sda2-8.", "disk", Level.ERROR),
+    ("fs/jbd2/commit.c", 4, "JBD2: Detected IO errors while flushing file data on sda2-8", "disk", Level.ERROR),
+    ("fs/btrfs/messages.c", 2, "BTRFS: error (device sda2: state A) in btrfs_sync_log:3174: errno=-5 IO failure",
+     "disk", Level.ERROR),
+    ("fs/btrfs/messages.c", 3, "BTRFS error (device sda2: state EA): bdev /dev/sda2 errs: wr 1, rd 0, flush 0",
+     "disk", Level.ERROR),
+    ("fs/xfs/xfs_fsops.c", 1, "XFS (sda2): Log I/O Error (0x2) detected at xlog_ioend_work (fs/xfs/xfs_log.c:1378).",
+     "disk", Level.ERROR),
+    ("fs/xfs/xfs_error.c", 1, "XFS (sda2): Corruption detected. Unmount and run xfs_repair", "disk", Level.ERROR),
+    (NVME, 4, "nvme nvme0: I/O tag 5 (1005) opcode 0x2 (Read) QID 1 timeout, reset controller", "disk", Level.ERROR),
+    (NVME, 4, "nvme nvme0: controller is down; will reset: CSTS=0xffffffff, PCI_STATUS=0x10", "disk", Level.ERROR),
+    (NVME, 4, "nvme nvme0: Disabling device after reset failure: -19", "disk", Level.ERROR),
+    ("drivers/nvme/host/core.c", 3, "nvme nvme0: Device not ready; aborting reset, CSTS=0x1", "disk", Level.ERROR),
+    (ATA, 3, "ata1.00: exception Emask 0x10 SAct 0x0 SErr 0x4050000 action 0xe frozen", "disk", Level.ERROR),
+    (ATA, 3, "ata1.00: failed command: WRITE FPDMA QUEUED", "disk", Level.ERROR),
     ("kernel/hung_task.c", 3, "INFO: task kworker/0:1:31 blocked for more than 120 seconds.", "stuck", Level.WARN),
+    ("kernel/watchdog.c", 0, "watchdog: BUG: soft lockup - CPU#3 stuck for 26s! [ffmpeg:4711]", "stuck", Level.WARN),
+    ("kernel/watchdog.c", 0, "watchdog: Watchdog detected hard LOCKUP on cpu 3", "stuck", Level.WARN),
+    ("arch/x86/kernel/cpu/mce/core.c", 6, "mce: [Hardware Error]: Machine check events logged", "hardware",
+     Level.ERROR),
     ("drivers/usb/misc/unknown.c", 3, "usb 1-2: words that no table has", "other", Level.WARN),
 ]  # fmt: skip
 
@@ -88,6 +120,10 @@ NOTHING = [
     (3, "usb usb1: Not yet implemented"),  # drivers/usb/usbip/vhci_hcd.c, while sound streams over USB/IP
     (6, "vhci_hcd: unlink->seqnum 4711"),
     (4, "ACPI BIOS Warning (bug): 32/64X length mismatch"),
+    (3, "I/O error, dev sr0, sector 0 op 0x0:(READ) flags 0x80700 phys_seg 1 prio class 0"),  # a scratched DVD
+    (3, "Buffer I/O error on dev fd0, logical block 0, async page read"),  # no floppy
+    (6, "nvme nvme0: Shutdown timeout set to 10 seconds"),
+    (6, "PM: suspend devices took 0.512 seconds"),
     (6, "IPv6: ADDRCONF(NETDEV_CHANGE): wlan0: link becomes ready"),
     (4, "workqueue: blk_mq_run_work_fn hogged CPU for >10000us 4 times"),
 ]
@@ -99,7 +135,7 @@ def test_the_kernels_words_are_understood(source: str, level: int, text: str, to
     found = meaning(message)
     assert found is not None, source
     assert (found.topic, found.level) == (topic, expected)
-    if topic in {"heat", "memory", "disk", "stuck"}:
+    if topic in {"heat", "sleep", "memory", "disk", "stuck", "hardware"}:
         assert found.subject is Subject.PC
     elif message.controller:
         assert found.subject is Subject.CONTROLLER
