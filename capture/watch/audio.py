@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch import hum, sound_sample
+from capture.watch.guard import Guard
 from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, Piece, measure
 from devices.clock import NANOSECONDS, Clock
@@ -43,13 +44,17 @@ def mains_hz(power_line_frequency: str) -> int:
 
 
 class AudioWatch:
-    """Watches one open input of `channels` channels; `feed` every block, `tick` whenever none came. One thread."""
+    """Watches one open input of `channels` channels; `feed` every block, `tick` whenever none came. One thread.
+
+    Neither raises: a part that fails is switched off.
+    """
 
     def __init__(
         self, tracker: HealthTracker, channels: int, *, silence_s: float, clock: Clock, mains_hz: int = 50
     ) -> None:
         self.sample = sound_sample.SoundSample(channels)
         self._tracker = tracker
+        self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
         self._fed_ns = clock.now_ns()
         self._end_ns = 0  # of the last block, by its stamp
@@ -64,7 +69,20 @@ class AudioWatch:
     def feed(self, block: AudioBlock) -> None:
         """Take a block that has just come."""
         self._fed_ns = self._clock.now_ns()
-        self._no_data.good(self._fed_ns)
+        self.guard("no data", self._no_data.good, self._fed_ns)
+        self.guard("sound", self._take, block)
+
+    def tick(self) -> None:
+        """Look at the clock, since no block came."""
+        if self._clock.now_ns() - self._fed_ns >= NO_DATA_S * NANOSECONDS:
+            self.guard("no data", self._nothing_comes)
+
+    def _nothing_comes(self) -> None:
+        reason = f"{self._tracker.name} gives no sound: nothing has come for {NO_DATA_S:g} s"
+        self._no_data.bad(reason, began_ns=self._fed_ns)
+        self._hum.reset()
+
+    def _take(self, block: AudioBlock) -> None:
         if block.lost:
             self.sample.lose(max(0, block.timestamp_ns - self._end_ns) if self._end_ns else 0)
             self._hum.reset()
@@ -73,14 +91,6 @@ class AudioWatch:
         self._waiting_samples += len(block.samples)
         if self._waiting_samples >= PIECE:
             self._judge_waiting(self._end_ns)
-
-    def tick(self) -> None:
-        """Look at the clock, since no block came."""
-        if self._clock.now_ns() - self._fed_ns < NO_DATA_S * NANOSECONDS:
-            return
-        reason = f"{self._tracker.name} gives no sound: nothing has come for {NO_DATA_S:g} s"
-        self._no_data.bad(reason, began_ns=self._fed_ns)
-        self._hum.reset()
 
     def _judge_waiting(self, end_ns: int) -> None:
         whole = np.concatenate(self._waiting)
@@ -93,13 +103,14 @@ class AudioWatch:
         self._waiting_samples = len(rest)
 
     def _judge(self, samples: Samples, end_ns: int) -> None:
+        guard = self.guard
         piece, numbers = measure(samples)
         levels = piece.sustained_dbfs()
-        self.sample.add(piece)
-        self._silence.judge(piece, max(levels), end_ns)
-        self._dead.judge(levels, end_ns)
-        self._clipping.judge(piece, end_ns)
-        self.sample.hum_dbfs = self._hum.judge(numbers, end_ns)
+        guard("samples", self.sample.add, piece)
+        guard("silence", self._silence.judge, piece, max(levels), end_ns)
+        guard("a dead channel", self._dead.judge, levels, end_ns)
+        guard("clipping", self._clipping.judge, piece, end_ns)
+        self.sample.hum_dbfs = guard("hum", self._hum.judge, numbers, end_ns)
 
 
 class _Silence:

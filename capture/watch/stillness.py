@@ -49,7 +49,7 @@ class StillnessWatch:
         same_s = (captured_ns - same_ns) / NANOSECONDS
         # Counted as if it were exact, at the pace of its own patience.
         still_s = max(same_s, (captured_ns - nearly_ns) / NANOSECONDS / self._nearly)
-        if still_s < self._moves_after_s or self._pictures.is_explained:
+        if still_s < self._moves_after_s or (self._is_looked_at(captured_ns) and self._pictures.is_explained):
             self._latch.good(captured_ns)
         elif still_s < self._frozen_s:
             self._latch.unsure()
@@ -69,11 +69,15 @@ class StillnessWatch:
 
     def _since(self, captured_ns: int) -> tuple[int, int]:
         """Return since when the picture is exactly the same, and since when nearly."""
-        pictures = self._pictures
-        if pictures.seen_ns is None or captured_ns - pictures.seen_ns > _STALE_S * NANOSECONDS:
+        if not self._is_looked_at(captured_ns):
             return self._same_since_ns, self._same_since_ns
+        pictures = self._pictures
         same_ns = min(self._same_since_ns, pictures.same_since_ns)
         return same_ns, min(same_ns, pictures.still_since_ns)
+
+    def _is_looked_at(self, captured_ns: int) -> bool:
+        seen_ns = self._pictures.seen_ns
+        return seen_ns is not None and captured_ns - seen_ns <= _STALE_S * NANOSECONDS
 
     def _reason(self, still_s: float) -> str:
         if self._kind is DeviceKind.CAPTURE_CARD:

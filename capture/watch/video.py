@@ -113,8 +113,11 @@ class ArrivalWatch:
         """Return whether a picture should have come by now."""
         return now_ns - self._waiting_since_ns() >= self._patience_ns()
 
-    def nothing_came(self, now_ns: int) -> None:
-        """Say that no picture has come for longer than it may take."""
+    def nothing_came(self, now_ns: int, *, is_explained: bool) -> None:
+        """Say that no picture has come for longer than it may take, and whether another fault explains that."""
+        if is_explained:
+            self._silent.end()
+            return
         since_ns = self._waiting_since_ns()
         for_s = (now_ns - since_ns) / NANOSECONDS
         if self._last_ns is None:
@@ -123,10 +126,6 @@ class ArrivalWatch:
             what = f"{self._name} has given no picture for {for_s:.1f} s"
         advice = "check its cable and that it is switched on; unplug it, wait two seconds and plug it in again"
         self._silent.bad(f"{what}: {advice}", began_ns=since_ns, patience_s=self._patience_ns() / NANOSECONDS)
-
-    def is_explained(self) -> None:
-        """Say that there is another reason why nothing comes."""
-        self._silent.end()
 
     def _waiting_since_ns(self) -> int:
         return self._opened_ns if self._last_ns is None else self._last_ns

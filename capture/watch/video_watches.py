@@ -1,7 +1,10 @@
 """All that watches one source of pictures, from its opening to its closing."""
 
+import av
+
 from capture.source import Frame, VideoFormat
 from capture.watch.damage import DamageWatch
+from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import Driven, SignalWatch
@@ -16,7 +19,10 @@ SAMPLE_S = 60.0
 
 
 class VideoWatches:
-    """The watches of one source: `read` is for the thread that reads, the attributes for the one that decodes."""
+    """The watches of one source; `read` is for the thread that reads, `decoded` and `damaged` for the one that decodes.
+
+    None of these raises: a part that fails is switched off.
+    """
 
     def __init__(
         self,
@@ -28,6 +34,7 @@ class VideoWatches:
         driver: Driven | None,
     ) -> None:
         self._tracker = tracker
+        self._guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
         self._driver = driver
         self._opened_ns = clock.now_ns()
@@ -43,28 +50,33 @@ class VideoWatches:
         self._sampled = (0, 0, 0)
 
     def read(self, frame: Frame | None) -> None:
-        """Take note of what one call of `read` has given."""
-        now_ns = self._clock.now_ns()
+        """Take note of what one call of the source's `read` has given."""
+        guard, now_ns = self._guard, self._clock.now_ns()
+        guard("damaged pictures", self._ask_driver, now_ns)
+        if frame is not None:
+            self.frames += 1
+            guard("when pictures come", self._arrivals.arrived, frame.timestamp_ns, now_ns)
+            guard("standstill", self._stillness.arrived, frame.payload, frame.timestamp_ns)
+            guard("the driver's signal", self._signal.look, now_ns, pictures_come=True)
+        elif guard("when pictures come", self._arrivals.is_overdue, now_ns):
+            is_explained = guard("the driver's signal", self._signal.look, now_ns, pictures_come=False)
+            guard("when pictures come", self._arrivals.nothing_came, now_ns, is_explained=bool(is_explained))
+        if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
+            guard("samples", self._sample, now_ns)
+
+    def decoded(self, picture: av.VideoFrame, at_ns: int) -> None:
+        """Take note of a picture captured at `at_ns`."""
+        self._guard("damaged pictures", self.damage.whole, at_ns)
+        self._guard("what pictures show", self.pictures.see, picture, at_ns)
+
+    def damaged(self, frame: Frame, why: str) -> None:
+        """Take note of a frame that could not be decoded, because of `why`."""
+        self._guard("damaged pictures", self.damage.damaged, frame.payload, why, frame.timestamp_ns)
+
+    def _ask_driver(self, now_ns: int) -> None:
         if self._driver and self._driver.damaged != self._given_up:
             count, self._given_up = self._driver.damaged - self._given_up, self._driver.damaged
             self.damage.gave_up(count, now_ns)
-        if frame is not None:
-            self.frames += 1
-            self._arrivals.arrived(frame.timestamp_ns, now_ns)
-            self._stillness.arrived(frame.payload, frame.timestamp_ns)
-            self._signal.look(now_ns, pictures_come=True)
-        else:
-            self._nothing_came(now_ns)
-        if now_ns - self._sample_ns >= SAMPLE_S * NANOSECONDS:
-            self._sample(now_ns)
-
-    def _nothing_came(self, now_ns: int) -> None:
-        if not self._arrivals.is_overdue(now_ns):
-            return
-        if self._signal.look(now_ns, pictures_come=False):
-            self._arrivals.is_explained()
-        else:
-            self._arrivals.nothing_came(now_ns)
 
     def _sample(self, now_ns: int) -> None:
         """Tell how the last minute was."""

@@ -6,6 +6,7 @@ from typing import Any
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.audio import AudioWatch
+from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound, LiputError
 from devices.clock import NANOSECONDS, Clock
@@ -26,6 +27,7 @@ _FAULTS: dict[type[LiputError] | tuple[type[LiputError], ...], Fault] = {
 class WatchedAudio:
     """Implements AudioSource (capture/source.py): passes `source` on as it is, and judges what comes.
 
+    Whatever goes wrong in watching, what the source gives or raises goes through.
     Opening, refusal and closing, each fault's begin and end, and a sample once a minute go to `record`. All on the
     thread that reads; that has to ask at least twice a second, as capture/reader.py does.
     """
@@ -47,7 +49,10 @@ class WatchedAudio:
         self._silence_s = patience.silence_s
         self._mains_hz = mains_hz
         self._clock = clock
-        self._tracker = HealthTracker(device.id, source.name, record=record, clock=clock, on_change=on_change)
+        self._guard = Guard(device.id, source.name, record)
+        told = self._guard.listener(on_change)
+        self._tracker = HealthTracker(device.id, source.name, record=record, clock=clock, on_change=told)
+        self._is_open = False
         self._watch: AudioWatch | None = None
         self._opened_ns = self._sampled_ns = 0
         self._blocks = 0
@@ -63,17 +68,24 @@ class WatchedAudio:
         try:
             self.source.open()
         except LiputError as error:
-            self._refuse(error)
+            self._guard("opening", self._refuse, error)
             raise
         self.channels = self.source.channels
+        self._is_open = True
+        self._opened_ns = self._sampled_ns = self._clock.now_ns()
+        self._blocks = 0
+        self._watch = self._guard("everything", self._new_watch)
+        self._guard("opening", self._tell_opened)
+
+    def _new_watch(self) -> AudioWatch | None:
+        return AudioWatch(
+            self._tracker, self.channels, silence_s=self._silence_s, clock=self._clock, mains_hz=self._mains_hz
+        )
+
+    def _tell_opened(self) -> None:
         self._refused = ""
         for fault in _FAULTS.values():
             self._tracker.clear(fault)
-        self._watch = AudioWatch(
-            self._tracker, self.channels, silence_s=self._silence_s, clock=self._clock, mains_hz=self._mains_hz
-        )
-        self._opened_ns = self._sampled_ns = self._clock.now_ns()
-        self._blocks = 0
         self._log(Kind.OPENED, **_facts(self.source))
 
     def _refuse(self, error: LiputError) -> None:
@@ -92,8 +104,8 @@ class WatchedAudio:
         try:
             block = self.source.read(timeout_s)
         except DeviceLost as error:
-            if self._watch is not None:  # else it was closed meanwhile
-                self._tracker.find(Fault.LOST, error.message)
+            if self._is_open:  # else it was closed meanwhile
+                self._guard("loss", self._tracker.find, Fault.LOST, error.message)
             raise
         watch = self._watch
         if watch is not None:
@@ -103,19 +115,24 @@ class WatchedAudio:
                 self._blocks += 1
                 watch.feed(block)
             if self._clock.now_ns() - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
-                self._sample(watch)
+                self._sampled_ns = self._clock.now_ns()
+                watch.guard("samples", self._sample, watch)
         return block
 
     def _sample(self, watch: AudioWatch) -> None:
-        self._sampled_ns = self._clock.now_ns()
         self._log(Kind.SAMPLE, level=Level.DEBUG, **watch.sample.take())
 
     def close(self) -> None:
         """Close the source and log how it went; idempotent. Faults stay as they were seen last."""
         watch, self._watch = self._watch, None
-        self.source.close()
-        if watch is None:
-            return
+        self._is_open = False
+        try:
+            self.source.close()
+        finally:
+            if watch is not None:
+                self._guard("closing", self._tell_closed, watch)
+
+    def _tell_closed(self, watch: AudioWatch) -> None:
         open_s = round((self._clock.now_ns() - self._opened_ns) / NANOSECONDS, 3)
         self._log(Kind.CLOSED, open_s=open_s, blocks=self._blocks, **watch.sample.totals())
 

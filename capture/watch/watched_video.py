@@ -10,6 +10,7 @@ import threading
 import av
 
 from capture.source import Frame, VideoFormat, VideoSource
+from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.signal_watch import Driven
 from capture.watch.video_watches import VideoWatches
@@ -40,7 +41,8 @@ class WatchedVideo:
     """A VideoSource around `source`, which belongs to `device`; lines go to `record`, changes of health to `on_change`.
 
     `read` may be called from one thread and `decode` from another, as with any source. While nothing comes, `read` has
-    to be called at least every 0.1 s for faults to be found in time.
+    to be called at least every 0.1 s for faults to be found in time. Whatever goes wrong in watching, what the source
+    gives or raises goes through as it is.
     """
 
     def __init__(
@@ -59,9 +61,12 @@ class WatchedVideo:
         self._patience = patience
         self._record = record
         self._clock = clock
-        self._tracker = HealthTracker(device.id, device.name, record=record, clock=clock, on_change=on_change)
+        self._guard = Guard(device.id, device.name, record)
+        told = self._guard.listener(on_change)
+        self._tracker = HealthTracker(device.id, device.name, record=record, clock=clock, on_change=told)
         self._driver = source if isinstance(source, Driven) else None
         self._watch: VideoWatches | None = None
+        self._is_open = False
         self._closing = threading.Lock()
         self._refused: str | None = None
 
@@ -75,14 +80,15 @@ class WatchedVideo:
         try:
             opened = self.source.open()
         except DeviceError as error:
-            self._tell_refusal(error)
+            self._guard("opening", self._tell_refusal, error)
             raise
-        self._refused = None
-        for fault in _REFUSALS.values():
-            self._tracker.clear(fault)
-        self._tell_opened(opened)
-        self._watch = VideoWatches(self._tracker, self._device, self._patience, opened, self._clock, self._driver)
+        self._is_open = True
+        self._guard("opening", self._tell_opened, opened)
+        self._watch = self._guard("everything", self._watches, opened)
         return opened
+
+    def _watches(self, opened: VideoFormat) -> VideoWatches | None:
+        return VideoWatches(self._tracker, self._device, self._patience, opened, self._clock, self._driver)
 
     def _tell_refusal(self, error: DeviceError) -> None:
         if error.message != self._refused:  # whoever tries again every second is told of it once
@@ -99,6 +105,9 @@ class WatchedVideo:
             self._tracker.find(fault, error.message)
 
     def _tell_opened(self, opened: VideoFormat) -> None:
+        self._refused = None
+        for fault in _REFUSALS.values():
+            self._tracker.clear(fault)
         mode = self._driver.mode.mode if self._driver and self._driver.mode else None
         self._record(
             self._device.id,
@@ -116,8 +125,8 @@ class WatchedVideo:
         try:
             frame = self.source.read(timeout_s)
         except DeviceLost as error:
-            if self._watch is not None:  # else it was closed meanwhile
-                self._tracker.find(Fault.LOST, error.message)
+            if self._is_open:  # else it was closed meanwhile
+                self._guard("loss", self._tracker.find, Fault.LOST, error.message)
             raise
         watch = self._watch
         if watch is not None:
@@ -131,19 +140,19 @@ class WatchedVideo:
             picture = self.source.decode(frame)
         except MediaError as error:
             if watch is not None:
-                watch.damage.damaged(frame.payload, error.message, frame.timestamp_ns)
+                watch.damaged(frame, error.message)
             raise
         if watch is not None:
-            watch.damage.whole(frame.timestamp_ns)
-            watch.pictures.see(picture, frame.timestamp_ns)
+            watch.decoded(picture, frame.timestamp_ns)
         return picture
 
     def close(self) -> None:
         """Stop watching and let go of the source; idempotent. Faults stay as they were seen last."""
         with self._closing:
             watch, self._watch = self._watch, None
+            self._is_open = False
         try:
             self.source.close()
         finally:
             if watch is not None:
-                watch.tell_closed()
+                self._guard("closing", watch.tell_closed)

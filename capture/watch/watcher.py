@@ -1,5 +1,6 @@
 """Puts a watch around each device of a session, and sets a camera's controls before it streams."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 from capture.source import AudioSource, VideoSource
@@ -10,7 +11,7 @@ from config.schema import Settings
 from devices.clock import Clock
 from devices.controls.presets import apply_to
 from devices.health.board import HealthBoard
-from devices.health.line import Record, nowhere
+from devices.health.line import Kind, Level, Record, nowhere
 from devices.model import Device
 
 
@@ -24,8 +25,13 @@ class Watcher:
     board: HealthBoard = field(default_factory=HealthBoard)
 
     def prepare(self, device: Device) -> None:
-        """Set the controls of a camera as its preset and the settings have them; what fails is in the log."""
-        apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
+        """Set the controls of a camera as its preset and the settings have them; never raises: what fails is logged."""
+        try:
+            apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
+        except Exception as error:  # of whatever kind: a camera with other controls is better than none
+            reason = f"its controls could not be set: {error!r}; please report this"
+            with contextlib.suppress(Exception):
+                self.record(device.id, Kind.CONTROLS_APPLIED, reason, name=device.name, level=Level.WARN)
 
     def video(self, source: VideoSource, device: Device) -> VideoSource:
         """Return `source`, which is the picture of `device`, with a watch around it."""

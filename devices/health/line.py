@@ -59,6 +59,8 @@ class Kind(StrEnum):
     """The kernel said something about the device; its words are the reason."""
     WATCH_STARTED = "watch-started"
     WATCH_STOPPED = "watch-stopped"
+    WATCH_FAILED = "watch-failed"
+    """A part of a watch has failed, which is a bug, and is switched off: the device is used as before."""
 
 
 class HealthLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):

@@ -32,6 +32,7 @@ class ScriptedSource:
         self.refusals: deque[LiputError] = deque()
         self.is_giving = True
         self.is_lost = False
+        self.loses = False
         self.closed = 0
         self._clock = clock
         self._parts = samples(speech(8)).reshape(-1, 960, 2)
@@ -51,7 +52,7 @@ class ScriptedSource:
             return None
         self._clock.advance_to(stamp_ns + 960 * NANOSECONDS // SAMPLE_RATE)
         self._number += 1
-        return AudioBlock(stamp_ns, self._parts[self._number % len(self._parts)])
+        return AudioBlock(stamp_ns, self._parts[self._number % len(self._parts)], self.loses)
 
     def close(self) -> None:
         self.closed += 1
