@@ -3,7 +3,8 @@
 It ties together the monitor of what is plugged in, the kernel's messages, the PC's own samples, and the presets that
 cameras are given whenever they are there anew. Several processes of a PC may each have one (a recorder, a table on a
 terminal); all of them know what is plugged in, but one at a time keeps the log and sets the cameras. When that one
-ends or dies, another takes over, at the latest after RETRY_S seconds and at once when something happens.
+ends or dies, another takes over, at the latest after RETRY_S seconds and at once when something happens. Where they
+cannot agree, because the folder of the log is not to be had, each does it: cameras need setting all the same.
 
 Whoever starts it has other work to do, so nothing of it raises and nothing of it makes anybody wait: what goes wrong
 is a line of the health log.
@@ -11,6 +12,7 @@ is a line of the health log.
 
 import contextlib
 import os
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +34,7 @@ from devices.watch_lock import WatchLock
 
 LOCK = "watch.lock"
 RETRY_S = 2.0
+_STOPS_S = 2.0  # the kernel makes who looks at a port wait while it is busy with a sick device there
 
 type OnChange = Callable[[DeviceChange], None]
 
@@ -93,8 +96,10 @@ class Attendant:
         self._record = record
         self._clock = clock
         self._on_change = on_change
-        self._lock = WatchLock((folder or log_folder()) / LOCK)
-        self._lock_fails = False
+        self._folder = folder or log_folder()
+        self._lock = WatchLock(self._folder / LOCK)
+        self._is_alone = False
+        self._finding_out = threading.Lock()
         self._wake = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
@@ -109,8 +114,8 @@ class Attendant:
 
     @property
     def keeps_the_log(self) -> bool:
-        """Whether this attendant is the one that writes and acts."""
-        return self._lock.is_held
+        """Whether this attendant is one that writes and acts."""
+        return self._lock.is_held or self._is_alone
 
     def devices(self) -> tuple[Device, ...]:
         """Return what is plugged in now, empty before `start` and where nothing can be watched."""
@@ -128,10 +133,10 @@ class Attendant:
         self._is_over = True
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(5.0)
+            self._thread.join(_STOPS_S)
         self._try("the watch of the devices could not be ended", self._monitor.stop)
         self._presets.stop()
-        if self._lock.is_held:
+        if self.keeps_the_log:
             for duty in reversed(self._duties):
                 self._try("a part of the watch could not be ended", duty.stop)
             self._record(PC, Kind.WATCH_STOPPED, "the devices are not watched any more", pid=os.getpid())
@@ -145,11 +150,15 @@ class Attendant:
         self.stop()
 
     def _run(self) -> None:
-        while not self._is_over:
-            if self._take():
-                self._begin()
+        while not self._take():
+            if self._is_over:
                 return
             self._clock.wait(self._wake, RETRY_S)
+        self._begin()
+        while not self._is_over:
+            self._look_at_ports()
+            self._wake.wait()
+            self._wake.clear()
 
     def _begin(self) -> None:
         """Do what only the process that keeps the log does."""
@@ -161,29 +170,37 @@ class Attendant:
             self._try("a part of the watch could not be started", duty.start)
         for device in devices:
             self._presets.enumerated(device)
-        self._look_at_ports(devices)
 
-    def _look_at_ports(self, devices: Sequence[Device]) -> None:
-        self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(devices))
+    def _look_at_ports(self) -> None:
+        """Look at the ports of what is plugged in; not on the monitor's thread, since the kernel may take its time."""
+        self._try("the USB ports could not be looked at", lambda: self._slow_ports.observe(self.devices()))
 
     def _take(self) -> bool:
         """Return whether the log is ours to keep, taking it where nobody else has it."""
-        if self._is_over:
-            return self._lock.is_held
+        if self._is_over or self._is_alone:
+            return self.keeps_the_log
         try:
             return self._lock.take()
         except OSError as error:
-            if not self._lock_fails:
-                self._lock_fails = True
-                reason = f"it cannot be agreed on who watches the devices: {error.strerror}"
-                self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
-            return False
+            with self._finding_out:
+                is_news, self._is_alone = not self._is_alone, True
+            if is_news:
+                self._say_alone(error)
+            return True
+
+    def _say_alone(self, error: OSError) -> None:
+        what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        reason = f"other processes cannot be told that this one watches the devices, which it does: {what}"
+        detail = {}
+        if isinstance(error, PermissionError):
+            detail["advice"] = f'If it is root\'s: sudo chown -R "$USER" {shlex.quote(str(self._folder.parent))}'
+        self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN, **detail)
 
     def _record_if_ours(
         self, device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
     ) -> None:
         """Be the Record of the monitor: what it tells is written by one process of all that watch."""
-        was_ours = self._lock.is_held
+        was_ours = self.keeps_the_log
         if self._take():
             self._record(device, kind, reason, name=name, level=level, **detail)
             if not was_ours:  # whoever had it has ended: this line would have been nobody's
@@ -191,10 +208,10 @@ class Attendant:
 
     def _changed(self, change: DeviceChange) -> None:
         self._kernel.observe(change.devices)
-        if self._lock.is_held and _is_there_anew(change):
-            self._presets.enumerated(change.device)
-        if self._lock.is_held:
-            self._look_at_ports(change.devices)
+        if self.keeps_the_log:
+            if _is_there_anew(change):
+                self._presets.enumerated(change.device)
+            self._wake.set()
         if self._on_change:
             on_change = self._on_change
             self._try("somebody who was told of a change failed", lambda: on_change(change))
@@ -209,8 +226,8 @@ class Attendant:
 
 
 def _is_there_anew(change: DeviceChange) -> bool:
-    """Return whether a device has forgotten what was set on it, or is to have another preset."""
-    if change.kind is ChangeKind.CHANGED:
-        before = change.before
-        return before is None or (before.node, before.id) != (change.device.node, change.device.id)
-    return change.kind in {ChangeKind.PLUGGED, ChangeKind.MOVED}
+    """Return whether a device has forgotten what was set on it, is to have another preset, or answers at last."""
+    before, device = change.before, change.device
+    if change.kind is ChangeKind.CHANGED and before is not None:
+        return (before.node, before.id) != (device.node, device.id) or bool(device.modes and not before.modes)
+    return change.kind is not ChangeKind.UNPLUGGED

@@ -1,5 +1,6 @@
 """The attendant: one at a time writes and acts, all know what is plugged in, and nothing of it hurts its owner."""
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from devices.attendant import Attendant, OnChange
 from devices.clock import Clock, SystemClock
 from devices.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
-from devices.model import Device, DeviceKind
+from devices.model import Device, DeviceKind, Mode
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.usb.slow_ports import SlowPorts
+from devices.watch_lock import WatchLock
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 
@@ -115,6 +118,7 @@ def test_it_says_that_it_watches_and_what_it_found_and_sets_every_camera(bench: 
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, node="/dev/video7"), True),
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, id="046d:0825@1-2"), True),
         (ChangeKind.CHANGED, msgspec.structs.replace(CAMERA, name="as it was called"), False),
+        (ChangeKind.CHANGED, None, True),
         (ChangeKind.UNPLUGGED, CAMERA, False),
     ],
 )
@@ -207,17 +211,70 @@ def test_where_nothing_tells_what_is_plugged_in_the_rest_goes_on(bench: Bench, m
     assert attendant.devices() == ()
 
 
-def test_where_no_lock_can_be_kept_that_is_one_line_and_all_is_seen_silently(bench: Bench) -> None:
+def test_a_camera_that_answers_at_last_is_set(bench: Bench) -> None:
+    mute, answers = CAMERA, msgspec.structs.replace(CAMERA, modes=(Mode("MJPG", 640, 480, (30.0,)),))
+    bench.attendant(mute)
+    wait_for(lambda: len(bench.applied) == 1)
+    wait_for(lambda: not bench.attendants[0]._presets._busy)
+    bench.monitors[0].tell(ChangeKind.CHANGED, answers, mute)
+    wait_for(lambda: len(bench.applied) == 2)
+
+
+def test_where_no_lock_can_be_kept_that_is_one_line_and_each_does_all_of_it(bench: Bench) -> None:
     bench.folder.write_text("a file where the folder should be")
     seen: list[DeviceChange] = []
-    attendant = bench.attendant(on_change=seen.append)
+    for _ in range(2):
+        bench.attendant(on_change=seen.append)
+        bench.monitors[-1].tell(ChangeKind.PLUGGED, CAMERA)
+        wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[-1]))
+    wait_for(lambda: len(bench.applied) >= 2)
+    for attendant, recorded in zip(bench.attendants, bench.records, strict=True):
+        assert attendant.keeps_the_log
+        attendant.stop()
+        line = recorded.of(Kind.WATCH_STOPPED)[0]
+        assert line.level is Level.WARN
+        assert line.reason.startswith(
+            "other processes cannot be told that this one watches the devices, which it does:"
+        )
+        assert line.reason.endswith(f"{bench.folder}: File exists")
+        assert len(recorded.of(Kind.WATCH_STOPPED)) == 2
+    assert [change.device for change in seen] == [CAMERA, CAMERA]
+
+
+def test_a_folder_that_is_roots_is_said_with_the_command_that_gives_it_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(self: WatchLock) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied", str(bench.folder / "watch.lock"))
+
+    monkeypatch.setattr(WatchLock, "take", denied)
+    bench.attendant()
+    wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[0]))
+    line = bench.records[0].of(Kind.WATCH_STOPPED)[0]
+    assert line.reason.endswith(f"{bench.folder}/watch.lock: Permission denied")
+    assert line.detail["advice"] == f'If it is root\'s: sudo chown -R "$USER" {bench.folder.parent}'
+
+
+def test_a_port_that_takes_long_to_look_at_holds_up_neither_the_monitor_nor_the_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, seen = threading.Event(), []
+
+    def observe(self: SlowPorts, devices: tuple[Device, ...]) -> None:
+        seen.append(devices)
+        hangs.wait(60)
+
+    monkeypatch.setattr(SlowPorts, "observe", observe)
+    monkeypatch.setattr(module, "_STOPS_S", 0.05)
+    attendant = bench.attendant()
+    wait_for(lambda: seen)
     bench.monitors[0].tell(ChangeKind.PLUGGED, CAMERA)
-    wait_for(lambda: bench.records[0].lines)
+    wait_for(lambda: bench.applied)
     attendant.stop()
-    (line,) = bench.records[0].lines
-    assert (line.kind, line.level) == (Kind.WATCH_STOPPED, Level.WARN)
-    assert "File exists" in line.reason
-    assert [change.device for change in seen] == [CAMERA]
+    assert kinds(bench.records[0])[-1] == Kind.WATCH_STOPPED
+    hangs.set()
+    attendant._thread.join(10)
+    assert not attendant._thread.is_alive()
 
 
 def test_it_may_be_stopped_before_it_was_started(bench: Bench) -> None:
@@ -242,4 +299,5 @@ def test_the_kernel_and_the_ports_are_looked_at_with_what_is_plugged_in_now(
     wait_for(lambda: seen["SlowPorts"] == [(CAMERA,)])
     bench.monitors[0].tell(ChangeKind.PLUGGED, OTHER)
     bench.monitors[0].tell(ChangeKind.UNPLUGGED, CAMERA)
-    assert all(looks[-2:] == [(CAMERA, OTHER), (OTHER,)] for looks in seen.values())
+    assert seen["KernelRecorder"][-2:] == [(CAMERA, OTHER), (OTHER,)]
+    wait_for(lambda: seen["SlowPorts"][-1] == (OTHER,))
