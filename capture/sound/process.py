@@ -17,7 +17,8 @@ from config.errors import DeviceLost
 
 _START_S = 10.0
 _SILENCE_S = 1.0
-"""An input that sends nothing for so long is gone; PortAudio never says so."""
+"""An input that sends nothing for so long is gone; PortAudio never says so. Only time in which somebody waited for it
+counts: a PC that stands still for a moment must not cost the sound of a whole session."""
 _FIRST_S = 4.0
 """How long the first block may take: the monitor of a sound server's sink begins with up to two seconds of nothing."""
 _PIPE_BYTES = 1 << 20
@@ -51,7 +52,7 @@ class SoundChild:
         os.set_blocking(self._fd, False)
         fcntl.fcntl(self._fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self._received = bytearray()
-        self._silent_at = time.monotonic() + _START_S
+        self._patience_s = _START_S
         self.is_lost = False
         self.pid = self._process.pid
         try:
@@ -69,7 +70,7 @@ class SoundChild:
                 raise DeviceLost("the process that reads the sound gives no answer", hint="Try again.")
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
-        self._silent_at = time.monotonic() + _FIRST_S
+        self._patience_s = _FIRST_S
         return msgspec.json.decode(line, type=Opened | Failed | Listing)
 
     def block(self, channels: int, deadline: float) -> tuple[Header, bytes] | None:
@@ -82,22 +83,24 @@ class SoundChild:
                     pcm = bytes(self._received[HEADER.size : end])
                     del self._received[:end]
                     return header, pcm
-            if not self._receive(min(deadline, self._silent_at)):
-                self.is_lost = self.is_lost or time.monotonic() >= self._silent_at
+            if not self._receive(deadline):
+                self.is_lost = self.is_lost or self._patience_s <= 0
                 return None
 
     def _receive(self, deadline: float) -> bool:
         """Take what the child has written, waiting for it until `deadline`; return whether there was anything."""
+        wait_s = max(0.0, min(deadline - time.monotonic(), self._patience_s))
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not poll.poll(wait_s * 1000):
+            self._patience_s -= wait_s
             return False
         data = os.read(self._fd, _PIPE_BYTES)
         if not data:
             self.is_lost = True
             return False
         self._received += data
-        self._silent_at = time.monotonic() + _SILENCE_S
+        self._patience_s = _SILENCE_S
         return True
 
     def close(self) -> None:

@@ -53,6 +53,8 @@ class SoundSource:
 
         A session that began before its sound did would begin with a hole in it.
         """
+        self._first = self._resampler = None
+        self._lost = False
         child = SoundChild(Request(PULSE if self._source else self._input, self.channels, SAMPLE_RATE, self._source))
         try:
             answer = child.answer(_START_S)

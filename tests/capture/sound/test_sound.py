@@ -97,6 +97,31 @@ def test_an_input_that_is_silent_for_a_second_is_lost_and_closing_is_quick(micro
         assert not child.is_running()
 
 
+def test_an_input_that_nobody_asked_for_a_while_is_not_lost_by_that(microphone: PulseMicrophone) -> None:
+    with closing(SoundSource(INPUT)) as source:
+        source.open()
+        blocks_of(source, 0.5)
+        child = child_of(source)
+        child.suspend()
+        while source.read(0) is not None:
+            pass
+        time.sleep(1.3)  # as on a PC that stands still: neither has had its turn
+        assert source.read(0.1) is None
+        child.resume()
+        blocks_of(source, 0.5)
+
+
+def test_an_input_that_is_opened_again_begins_anew(microphone: PulseMicrophone) -> None:
+    with closing(SoundSource(INPUT)) as source:
+        source.open()
+        source.close()
+        reopened_ns = time.monotonic_ns()
+        source.open()
+        block = source.read(0.5)
+        assert block is not None
+        assert block.timestamp_ns > reopened_ns
+
+
 def _read_for(source: SoundSource, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
