@@ -1,0 +1,170 @@
+"""The pages for people say all that the program says: a word that is missing there fails here."""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+import msgspec
+import pytest
+
+from agent.cli import liput
+from agent.commands.device_roles import RoleState
+from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from config.schema import Settings
+from devices.controls.changes import ControlChange
+from devices.controls.control import Control
+from devices.health.faults import FAULTS
+from devices.health.line import HealthLine, Kind
+from devices.health.log import LEFT_OUT
+from devices.health.summary import DeviceSummary
+from devices.health.tracker import HealthChange
+from devices.model import Device, Health
+from recorder.eventlog import HARMLESS
+from recorder.faults import FaultReporter
+from recorder.status import DestinationLine, SessionResult, SessionStatus, SourceLine
+
+ROOT = Path(__file__).parents[1]
+CLI, SETTINGS, DEVICES = (
+    (ROOT / "docs" / page).read_text() for page in ("reference/cli.md", "reference/settings.md", "devices.md")
+)
+STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
+"""Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
+
+
+def section(page: str, heading: str) -> str:
+    """Return what stands below a heading, up to the next of its level or above."""
+    level = len(heading) - len(heading.lstrip("#"))
+    _, found, rest = f"\n{page}".partition(f"\n{heading}\n")
+    assert found, f"there is no heading {heading!r}"
+    return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Return the rows of all tables of a text: the cells after the first, by each word in code in the first."""
+    found = {}
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+        for word in re.findall(r"`([^`]+)`", cells[0]) if cells else ():
+            found[word] = cells[1:]
+    return found
+
+
+# Faults and lines of the health log
+
+
+def test_every_fault_is_explained_with_the_state_it_makes() -> None:
+    table = rows(section(DEVICES, "## All faults"))
+    assert {fault: row[0] for fault, row in table.items()} == {
+        str(fault): f"`{meaning.state}`" for fault, meaning in FAULTS.items()
+    }
+
+
+def test_every_fault_says_when_it_is_found_when_it_is_over_and_what_to_do() -> None:
+    assert all(len(row) == 5 and all(row) for row in rows(section(DEVICES, "## All faults")).values())
+
+
+def test_every_kind_of_line_is_explained() -> None:
+    assert set(rows(section(DEVICES, "### Kinds of lines"))) == {LEFT_OUT, *map(str, Kind)}
+
+
+# Events of a session
+
+
+def emitted() -> set[str]:
+    """Return every kind of event that a session can tell."""
+    kinds = set(itertools.chain.from_iterable(_kinds_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    reporter = FaultReporter(lambda kind, *_, **__: kinds.add(kind))
+    for fault, begun in itertools.product(FAULTS, (True, False)):
+        reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
+    return kinds
+
+
+def _kinds_in(path: Path) -> Iterator[str]:
+    if path in STATIC:
+        return
+    tree = ast.parse(path.read_text())
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in {"emit", "_emit", "LossReporter"}:
+            kind = node.args[0]
+            yield from _texts(assigned[kind.id] if isinstance(kind, ast.Name) else kind, path)
+
+
+def _name(function: ast.expr) -> str:
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
+def _texts(value: ast.expr, path: Path) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from (*_texts(value.body, path), *_texts(value.orelse, path))
+        return
+    assert isinstance(value, ast.Constant), f"{path}:{value.lineno}: which kind of event is this?"
+    yield str(value.value)
+
+
+def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
+    table = rows(section(CLI, "### Events"))
+    assert {kind: row[-1] for kind, row in table.items()} == {
+        kind: "no" if kind in HARMLESS else "yes" for kind in emitted()
+    }
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [
+        ("## liput devices", [Device, Health]),
+        ("## liput devices show", [DevicePage, UsbPlace, ModeRow]),
+        ("## liput devices controls", [Control, ControlChange]),
+        ("## liput devices roles", [RoleState]),
+        ("## liput health", [HealthLine]),
+        ("## liput health summary", [DeviceSummary]),
+        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine]),
+    ],
+)
+def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
+    for kind in kinds:
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+# Commands and settings
+
+
+def commands(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+    """Yield a command and all below it, by the words that call them."""
+    yield words, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, f"{words} {name}")
+
+
+def test_every_command_and_option_is_in_the_reference() -> None:
+    for words, command in commands(liput, "liput"):
+        if words != "liput config":
+            assert f"{words} " in CLI or f"{words}`" in CLI or f"| `{words.split()[-1]}" in CLI, words
+        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        for option in options:
+            assert option in CLI or option == "--version", f"{words} {option}"
+
+
+def test_every_table_of_the_settings_is_named() -> None:
+    plain = {"keys_file", "file", "lines"}
+    tables = {field.name for field in msgspec.structs.fields(Settings)} - plain
+    assert not {table for table in tables if f"[{table}]" not in SETTINGS and f"[{table}." not in SETTINGS}
