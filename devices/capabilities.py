@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator
 
 _DEVICE, _CONFIGURATION, _INTERFACE, _ASSOCIATION, _OF_CLASS = 0x01, 0x02, 0x04, 0x0B, 0x24
+_VIDEO = 0x0E
 _DIGITS = 12
 _LEAST = {_DEVICE: 18, _CONFIGURATION: 9, _INTERFACE: 9, _ASSOCIATION: 8, _OF_CLASS: 3}
 """The bytes that a descriptor of each type that is counted has at least."""
@@ -22,17 +23,27 @@ def capabilities_hash(raw: bytes) -> str | None:
     return hashlib.sha256(counted).hexdigest()[:_DIGITS] if counted else None
 
 
+def gives_pictures(raw: bytes) -> bool:
+    """Return whether sysfs' file `descriptors` has an interface for video."""
+    return any(kind == _INTERFACE and part[5] == _VIDEO for kind, part in _parts(raw))
+
+
 def _counted(raw: bytes) -> Iterator[bytes]:
-    """Yield what counts of each descriptor, with its type; what is cut off ends it."""
+    """Yield what counts of each descriptor, with its type."""
+    for kind, part in _parts(raw):
+        if counted := _of(kind, part):
+            yield bytes((kind, len(counted))) + counted
+
+
+def _parts(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield each descriptor with its type; what is cut off ends it."""
     at = 0
     while at + 2 <= len(raw):
         length, kind = raw[at], raw[at + 1]
         if length < _LEAST.get(kind, 2) or at + length > len(raw):
             return
-        part = raw[at : at + length]
+        yield kind, raw[at : at + length]
         at += length
-        if counted := _of(kind, part):
-            yield bytes((kind, len(counted))) + counted
 
 
 def _of(kind: int, part: bytes) -> bytes:

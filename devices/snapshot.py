@@ -13,6 +13,7 @@ from devices import quirks
 from devices.health.faults import FAULTS, Fault
 from devices.holders import Holder, denied, holders_of, is_own, used_by
 from devices.identity import Identities
+from devices.idle import idle
 from devices.model import Device, DeviceKind, Health
 from devices.modes import Offer, offers
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice, plugged
@@ -42,10 +43,13 @@ def list_devices() -> list[Device]:
 
 
 def held_by_others(found: Plugged) -> dict[str, list[Holder]]:
-    """Return which nodes other processes have open; this process and those it started do not count."""
+    """Return which nodes are in use by other processes, and by which; this one and those it started do not count."""
     nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
     held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
-    return {node: others for node, others in held.items() if others}
+    held = {node: others for node, others in held.items() if others}
+    # A node of pictures may be open in any number of programs (desktops keep it so); one can have its stream.
+    free = idle({picture.node for picture in found.pictures} & held.keys())
+    return {node: others for node, others in held.items() if node not in free}
 
 
 def current(device_id: str) -> Device:
@@ -87,7 +91,9 @@ def _is_there(answer: Offer | DeviceError | None) -> bool:
 def _devices_of(base: str, plug: _Plug, asked: Offers, held: Held) -> Iterator[Device]:
     """Yield the pictures and sounds of one plug; the first of each are paired."""
     picture_ids = [base if index == 0 else f"{base}+picture{index + 1}" for index in range(len(plug.pictures))]
-    first = f"{base}+sound" if plug.pictures else base
+    # Pictures and sound come in any order: the id of the sound does not wait for them.
+    has_pictures = bool(plug.pictures) or (plug.usb is not None and plug.usb.has_video)
+    first = f"{base}+sound" if has_pictures else base
     sound_ids = [first if index == 0 else f"{base}+sound{index + 1}" for index in range(len(plug.sounds))]
     common = Device(
         id=base,
@@ -119,7 +125,7 @@ def _devices_of(base: str, plug: _Plug, asked: Offers, held: Held) -> Iterator[D
         yield msgspec.structs.replace(
             common,
             id=identifier,
-            name=f"{name} (sound)" if plug.pictures else name,
+            name=f"{name} (sound)" if has_pictures else name,
             alsa=sound.alsa,
             paired_with=picture_ids[0] if picture_ids else None,
             health=_sound_health(sound, held.get(sound.node, [])),

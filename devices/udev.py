@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyudev
 
-from devices.capabilities import capabilities_hash
+from devices.capabilities import capabilities_hash, gives_pictures
 
 _MEGABIT = 1_000_000
 _HUB_CLASS = "09"
@@ -23,7 +23,8 @@ class UsbDevice:
     """One USB plug: what it says it is, and where it sits.
 
     `place` is the port by the address of its controller, which stays where buses are numbered anew. `devnum` is the
-    kernel's count of enumerations on the bus: another number at the same port is another plugging in.
+    kernel's count of enumerations on the bus: another number at the same port is another plugging in. `has_video` says
+    whether pictures belong to it, whether or not their nodes are there yet.
     """
 
     vid: str
@@ -36,6 +37,7 @@ class UsbDevice:
     place: str | None = None
     capabilities: str | None = None
     devnum: int | None = None
+    has_video: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,7 @@ def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
     devnum = _attribute(parent, "devnum")
     key = (parent.sys_name, int(devnum) if devnum.isdigit() else 0)
     if key not in known:
+        descriptors = _descriptors(parent)
         known[key] = UsbDevice(
             vid=_attribute(parent, "idVendor").lower(),
             pid=_attribute(parent, "idProduct").lower(),
@@ -197,8 +200,9 @@ def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:
             manufacturer=_attribute(parent, "manufacturer"),
             link_bps=_link_bps(parent),
             place=_usb_place(parent),
-            capabilities=capabilities_hash(_descriptors(parent)),
+            capabilities=capabilities_hash(descriptors),
             devnum=key[1] or None,
+            has_video=gives_pictures(descriptors),
         )
     return known[key]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.capabilities import capabilities_hash
+from devices.capabilities import capabilities_hash, gives_pictures
 
 DEVICE = bytes.fromhex("1201 0002 ef0201 40 6d04 2508 1200 01 02 03 01")
 CONFIGURATION = bytes.fromhex("0902 5000 02 01 00 80 fa")
@@ -62,3 +62,9 @@ def test_what_is_cut_off_or_nonsense_ends_it() -> None:
     assert capabilities_hash(whole + FRAME[:5]) == HASH
     assert capabilities_hash(whole + b"\x00\x24" + FRAME) == HASH
     assert capabilities_hash(whole + b"\x04\x04\x00\x00" + FRAME) == HASH
+
+
+def test_an_interface_for_video_says_that_pictures_belong_to_it() -> None:
+    assert gives_pictures(b"".join(WHOLE))
+    assert not gives_pictures(DEVICE + CONFIGURATION + ENDPOINT)
+    assert not gives_pictures(b"".join([DEVICE, CONFIGURATION, CONTROL[:5]]))  # cut off before it says so

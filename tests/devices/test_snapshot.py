@@ -1,5 +1,7 @@
 """What people see of what is plugged in: ids, names, pairs, kinds."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -45,6 +47,14 @@ def test_a_microphone_of_its_own_keeps_the_plugs_id() -> None:
     (device,) = listed(sound("Device", MICROPHONE, name="USB PnP Audio Device"))
     assert (device.id, device.kind, device.paired_with) == ("0d8c:0134@1-5", DeviceKind.MICROPHONE, None)
     assert (device.name, device.link_bps) == ("USB PnP Audio Device", 12_000_000)
+
+
+def test_the_id_of_a_sticks_sound_does_not_wait_for_its_picture() -> None:
+    stick = dataclasses.replace(STICK, has_video=True)
+    (early,) = listed(sound("MS2109", stick))
+    image, late = listed(picture("/dev/video2", stick), sound("MS2109", stick))
+    assert (early.id, early.name, early.paired_with) == (late.id, late.name, None)
+    assert late.paired_with == image.id
 
 
 def test_two_nodes_of_one_camera_have_two_ids() -> None:

@@ -14,6 +14,7 @@ import pytest
 from config.errors import DeviceBusy, DeviceNotFound
 from devices import holders
 from devices.identity import find_sound, find_video
+from devices.idle import is_idle
 from devices.model import Device, DeviceKind, Mode
 from devices.snapshot import current, list_devices
 from tests.rig.rig import RigDevice
@@ -139,13 +140,39 @@ def holder(camera: RigDevice) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def told() -> list[Device]:
+    """Return what `liput devices` says: another process than the one that has the device."""
+    liput = Path(sys.executable).with_name("liput")
+    done = subprocess.run([liput, "devices", "--json"], capture_output=True, text=True, check=True)
+    return msgspec.json.decode(done.stdout, type=list[Device])
+
+
 def test_a_busy_device_names_the_process(camera: RigDevice, holder: subprocess.Popen[str]) -> None:
     node = camera.wait_for_video()
     assert [found.pid for found in holders.holders(node)] == [holder.pid]
     error = holders.busy("Rig Webcam", node)
     assert isinstance(error, DeviceBusy)
     assert error.message == f"Rig Webcam ({node}) is used by pid {holder.pid} (v4l2-ctl)"
-    assert [device.id for device in list_devices()] == [CAMERA]
+    (device,) = told()
+    assert (device.id, device.health.state, device.health.fault) == (CAMERA, "busy", "busy")
+    assert f"pid {holder.pid} (v4l2-ctl)" in (device.health.reason or "")
+    assert holder.stdout is not None
+    for _ in range(5):  # its stream goes on however often it is looked at
+        assert not is_idle(node)
+        assert any("cap dqbuf" in line for line in holder.stdout)
+
+
+def test_a_device_that_a_program_merely_has_open_is_not_busy(camera: RigDevice) -> None:
+    camera.plug(0)
+    node = camera.wait_for_video()
+    fd = os.open(node, os.O_RDONLY)
+    try:
+        assert [found.pid for found in holders.holders(node)] == [os.getpid()]
+        assert is_idle(node)
+        (device,) = told()
+    finally:
+        os.close(fd)
+    assert (device.id, device.health.state) == (CAMERA, "ok")
 
 
 def test_a_user_outside_the_group_is_told_which_group(camera: RigDevice) -> None:

@@ -1,0 +1,53 @@
+"""Whether the stream of a V4L2 node is free, asked without disturbing whoever has it.
+
+Any number of programs may have a node open; the one that asked for buffers has the stream, and to every other the
+kernel answers EBUSY. To ask for no buffers at all is how a stream is let go, so it changes nothing where nobody has
+it. The device itself is not asked.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Iterable
+
+from linuxpy.video import raw
+
+
+def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
+    """Return those of `nodes` whose stream nobody has; one that cannot be asked in time is not among them.
+
+    The driver lets nobody ask while it is busy with a device that hangs: that question is left to its thread.
+    """
+    found: set[str] = set()
+
+    def ask(node: str) -> None:
+        with contextlib.suppress(OSError):
+            if is_idle(node):
+                found.add(node)
+
+    threads = [threading.Thread(target=ask, args=(node,), name=f"idle-{node}", daemon=True) for node in nodes]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + timeout_s
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return set(found)
+
+
+def is_idle(node: str) -> bool:
+    """Return whether nobody has the stream of `node`; raises OSError where it cannot be asked."""
+    fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        request = raw.v4l2_requestbuffers()
+        request.count, request.type, request.memory = 0, raw.BufType.VIDEO_CAPTURE, raw.Memory.MMAP
+        fcntl.ioctl(fd, raw.IOC.REQBUFS, request)
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            return False
+        raise
+    finally:
+        os.close(fd)
+    return True
