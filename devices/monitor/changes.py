@@ -85,6 +85,15 @@ def difference(before: Sight, after: Sight) -> Difference:
     )
 
 
+def hubs_gone(before: Sight, after: Sight, unplugs: Mapping[str, int]) -> list[Hub]:
+    """Return the hubs of `before` that are not there any more, or were away between the looks (`unplugs`, by port).
+
+    What a hub is called does not count: udev may not have known that yet.
+    """
+    there = {(hub.port, hub.vid, hub.pid) for hub in after.hubs}
+    return [hub for hub in before.hubs if unplugs.get(hub.port) or (hub.port, hub.vid, hub.pid) not in there]
+
+
 def steady(before: Sight, after: Sight) -> Sight:
     """Return `after` with the time since when a device's health is what it is taken from `before`, where it is so."""
     old = before.by_key()

@@ -1,13 +1,13 @@
 """The lines that the health log gets about plugging: what came and went, whether it is known, what is odd about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from config.quantities import format_duration
 from devices.clock import Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level, Record
 from devices.model import Device
-from devices.monitor.changes import Sight
+from devices.monitor.changes import Sight, hubs_gone
 from devices.monitor.flapping import Episode, Flapping
 from devices.monitor.known import Known, KnownDevices, ago
 from devices.udev import Hub
@@ -118,14 +118,11 @@ class HubLines:
         self._lines = lines
 
     def tell(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
-        """Write the lines of what happened to hubs between two looks."""
-        old, new = {hub.port: hub for hub in before.hubs}, {hub.port: hub for hub in after.hubs}
-        for port, hub in old.items():
-            if hub != new.get(port) or unplugs.get(port):
-                self._gone(hub, before.devices, unplugs.get(port, 1))
-        for port, hub in new.items():
-            if hub != old.get(port) or unplugs.get(port):
-                self._came(hub)
+        """Write the lines of what happened to hubs between two looks: of hubs on hubs (a docking station), one."""
+        for hub in _topmost(hubs_gone(before, after, unplugs)):
+            self._gone(hub, before.devices, unplugs.get(hub.port, 1))
+        for hub in _topmost(hubs_gone(after, before, unplugs)):
+            self._came(hub)
 
     def _gone(self, hub: Hub, devices: Iterable[Device], times: int) -> None:
         if episode := self._flapping.unplugged(hub.port, hub.name, times):
@@ -133,7 +130,10 @@ class HubLines:
         if self._flapping.episode(hub.port):
             return
         lost = [device for device in devices if hub.carries(device.port)]
-        reason = f"unplugged from port {hub.port}, and with it: {', '.join(device.name for device in lost)}"
+        plugs: dict[str | None, str] = {}
+        for device in lost:
+            plugs.setdefault(device.port, device.name)  # the picture's, which comes before the sound's
+        reason = f"unplugged from port {hub.port}, and with it: {'; '.join(plugs.values())}"
         self._record(
             hub.port, Kind.HUB_UNPLUGGED, reason if lost else f"unplugged from port {hub.port}; nothing was on it",
             name=hub.name, level=Level.WARN if lost else Level.INFO, devices=[device.id for device in lost],
@@ -144,3 +144,8 @@ class HubLines:
         if not self._flapping.episode(hub.port):
             reason = f"plugged into port {hub.port}, {hub.ports} ports"
             self._record(hub.port, Kind.HUB_PLUGGED, reason, name=hub.name, ports=hub.ports, link_bps=hub.link_bps)
+
+
+def _topmost(hubs: Collection[Hub]) -> Iterator[Hub]:
+    """Yield those of `hubs` that hang off none of the others."""
+    return (hub for hub in hubs if not any(other.carries(hub.port) for other in hubs))

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from devices.clock import NANOSECONDS, Clock, SystemClock
-from devices.health.line import Record, nowhere
+from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.model import Device
 from devices.monitor.asking import Asker
 from devices.monitor.changes import DeviceChange, Sight, sight
@@ -28,11 +28,14 @@ GONE_S = 0.1
 LATEST_S = 1.0
 """A look is taken this long after the first message, whatever else comes."""
 _AGAIN_S = 1.0  # after a look, or listening, has failed
+_FAILURES = 5
+"""Looks that fail one after the other, before that is said: what is looked at may vanish at any moment."""
+_STOPS_S = 5.0
 _CONFIRMED_S = 2.0  # between two looks at the file in which people say that nothing was swapped
 
 type OnChange = Callable[[DeviceChange], None]
 type Look = Callable[[], Sight]
-"""Returns what is plugged in now; takes a second at most, whatever hangs; may raise OSError or LookupError."""
+"""Returns what is plugged in now; takes a second at most where a device hangs; may raise anything."""
 
 
 class Eyes:
@@ -67,6 +70,7 @@ class DeviceMonitor:
     ) -> None:
         self._listeners = [on_change] if on_change else []
         self._clock = clock or SystemClock()
+        self._record = record
         self._look = look or Eyes(self.refresh)
         self._open_events = events
         self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
@@ -77,6 +81,7 @@ class DeviceMonitor:
         self._refreshing = threading.Event()
         self._unplugs: Counter[str] = Counter()
         self._again_ns: int | None = None
+        self._failures = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -90,17 +95,20 @@ class DeviceMonitor:
     def start(self) -> None:
         """Take the first look, and watch from then on. Raises OSError where the kernel's messages cannot be had."""
         self._events = self._open_events()
-        self._observer.begin(self._look())
+        self._observer.begin(self._seen() or Sight())
         self._shown = self._observer.devices, self._observer.hubs
         self._thread = threading.Thread(target=self._run, args=(self._events,), name="device-monitor", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more; nobody is told anything once this has returned. Idempotent."""
+        """Watch no more; nobody is told of anything once this has returned. Idempotent.
+
+        A look that a sick device holds up, or a listener that does not return, is left to itself after 5 s.
+        """
         self._stopping.set()
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+            self._thread.join(_STOPS_S)
 
     def devices(self) -> list[Device]:
         """Return what is plugged in: cameras and capture cards, then microphones."""
@@ -184,19 +192,30 @@ class DeviceMonitor:
 
     def _look_and_tell(self) -> None:
         self._refreshing.clear()
+        if seen := self._seen():
+            unplugs, self._unplugs = self._unplugs, Counter()
+            self._tell(self._observer.observe(seen, unplugs))
+
+    def _seen(self) -> Sight | None:
+        """Return what is plugged in now; None where the look failed, which is then taken again."""
         try:
             seen = self._look()
-        except (OSError, LookupError):  # what is looked at may vanish at any moment
+        except Exception as error:  # whatever a driver answers must not end the watch
             self._again_ns = self._clock.now_ns() + int(_AGAIN_S * NANOSECONDS)
-            return
-        self._again_ns = None
-        unplugs, self._unplugs = self._unplugs, Counter()
-        self._tell(self._observer.observe(seen, unplugs))
+            self._failures += 1
+            if self._failures == _FAILURES:
+                reason = f"what is plugged in cannot be looked at: {error or type(error).__name__}"
+                self._record(PC, Kind.WATCH_STOPPED, reason, level=Level.WARN)
+            return None
+        self._again_ns, self._failures = None, 0
+        return seen
 
     def _tell(self, changes: Iterable[DeviceChange]) -> None:
         self._shown = self._observer.devices, self._observer.hubs
         for change in changes:
             for listener in self._listeners:
+                if self._stopping.is_set():
+                    return
                 try:
                     listener(change)
                 except Exception:  # a listener that fails must not blind the others

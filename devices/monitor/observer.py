@@ -4,17 +4,18 @@ No thread, no netlink: devices/monitor/monitor.py calls it. What is told of a de
 bounded (devices/monitor/flapping.py); what nothing can tell apart is said to be so (devices/monitor/swaps.py).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault, with_health
 from devices.health.line import Record
 from devices.model import Device
-from devices.monitor.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, steady
+from devices.monitor.changes import ChangeKind, DeviceChange, Difference, Key, Sight, difference, hubs_gone, steady
 from devices.monitor.flapping import WINDOW_S, Flapping
 from devices.monitor.known import KnownDevices, with_swaps
 from devices.monitor.lines import FLAPS, LOOK, HubLines, PlugLines
+from devices.monitor.sleep import Sleep, slept_ns
 from devices.monitor.swaps import Swaps
 from devices.udev import Hub
 
@@ -32,11 +33,14 @@ class _Since:
 class Observer:
     """Follows the devices from look to look; `known` is what was seen on other days. Not for several threads."""
 
-    def __init__(self, *, clock: Clock, record: Record, known: KnownDevices) -> None:
+    def __init__(
+        self, *, clock: Clock, record: Record, known: KnownDevices, slept: Callable[[], int] = slept_ns
+    ) -> None:
         self._clock = clock
         self._known = known
         self._flapping = Flapping(clock)
         self._swaps = Swaps(clock)
+        self._sleep = Sleep(clock, slept)
         self._lines = PlugLines(clock=clock, record=record, known=known)
         self._hub_lines = HubLines(record=record, flapping=self._flapping, lines=self._lines)
         self._sight = Sight()
@@ -168,10 +172,10 @@ class Observer:
 
     def _follow_swaps(self, before: Sight, after: Sight, unplugs: Mapping[str, int]) -> None:
         old, new, now = before.plugs(), after.plugs(), self._clock.now()
-        hubs_gone = [hub for hub in before.hubs if hub not in after.hubs or unplugs.get(hub.port)]
+        hubs, is_waking = hubs_gone(before, after, unplugs), self._sleep.is_waking()
         for plug in old.keys() - new.keys():
-            with_its_hub = any(hub.carries(plug[0]) for hub in hubs_gone)
-            self._swaps.unplugged(old[plug], with_its_hub=with_its_hub)
+            with_its_hub = any(hub.carries(plug[0]) for hub in hubs)
+            self._swaps.unplugged(old[plug], shaken=with_its_hub or is_waking)
             for device in _on(before, plug[0]):
                 self._known.mark(device.id, None, now)
         for plug in sorted(new.keys() - old.keys(), key=str):

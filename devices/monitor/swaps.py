@@ -4,7 +4,8 @@ Two sticks of one make without serial numbers of their own are known by their po
 each may be the other; when one was moved to a free port and the other put into its place, they are no more what they
 were. The places are followed as sets: who may be in this port, and who was there when all was clear.
 
-A hub that loses its power for a moment takes along all that is on it; nobody changes plugs in so short a time.
+A hub that loses its power for a moment takes along all that is on it; nobody changes plugs in so short a time. So it is
+when the PC wakes up. (Who changed plugs while it slept is not seen, and neither is who did while it was off.)
 """
 
 import itertools
@@ -15,7 +16,7 @@ from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
 
 TOO_SHORT_S = 5
-"""What went with its hub and is back in the same port within this time has not been touched."""
+"""What went with its hub, or as the PC woke, and is back in the same port within this time has not been touched."""
 
 type Model = tuple[str | None, str | None, str | None, str | None]
 type _Bodies = frozenset[int]
@@ -30,7 +31,7 @@ def model(device: Device) -> Model:
 class _Group:
     """The devices of one model: who may be in each port, who is expected in each, and who may be out.
 
-    `shaken` are those that went with their hub, by port, and when.
+    `shaken` are those that nobody has pulled out, by port, and when they went.
     """
 
     there: dict[str, _Bodies] = field(default_factory=dict)
@@ -47,11 +48,11 @@ class Swaps:
         self._groups: dict[Model, _Group] = {}
         self._bodies = itertools.count()
 
-    def unplugged(self, device: Device, *, with_its_hub: bool = False) -> None:
-        """Say that the plug of `device` went."""
+    def unplugged(self, device: Device, *, shaken: bool = False) -> None:
+        """Say that the plug of `device` went; `shaken`: not because somebody has pulled it out."""
         group, port = self._group(device), device.port or ""
         if bodies := group.there.pop(port, None):
-            if with_its_hub:
+            if shaken:
                 group.shaken[port] = bodies, self._clock.now_ns()
             else:
                 group.absent.append(bodies)

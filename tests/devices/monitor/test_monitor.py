@@ -10,6 +10,7 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from devices.health.line import Kind
+from devices.monitor import monitor as module
 from devices.monitor.changes import ChangeKind, DeviceChange, Sight
 from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents
 from devices.monitor.known import confirm, known_store
@@ -143,6 +144,51 @@ def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> Non
     run((1.0, lambda: room.plug(WEBCAM, "1-1")), (1.0, PLUG), (9.0, lambda: None))
     assert run.looked == [0.0, 1.45, 2.45, 3.45]
     assert run.kinds() == ["plugged"]
+
+
+def test_what_cannot_be_looked_at_is_said_once_and_tried_until_it_can_be(tmp_path: Path, room: PortRoom) -> None:
+    fails = iter([True] * 7)
+
+    def look() -> Sight:
+        if next(fails, False):
+            raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a name that is none")
+        return room.look()
+
+    room.plug(WEBCAM, "1-1")
+    run = Run(tmp_path, room, look)
+    run((1.0, NODE), (20.0, lambda: None))
+    assert len(run.looked) == 8
+    assert run.kinds() == ["plugged"]
+    (line,) = run.record.of(Kind.WATCH_STOPPED)
+    assert line.reason.startswith("what is plugged in cannot be looked at: 'utf-8' codec")
+
+
+def test_a_look_that_hangs_does_not_hold_up_the_end_and_nobody_is_told_of_it(
+    tmp_path: Path, room: PortRoom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_STOPS_S", 0.05)
+    hangs, asked = threading.Event(), threading.Event()
+
+    def look() -> Sight:
+        if this.looked[1:]:
+            room.plug(WEBCAM, "1-1")
+            asked.set()
+            assert hangs.wait(20)
+        return room.look()
+
+    this = Run(tmp_path, room, look)
+    script = Script(this.clock, (1.0, NODE))
+    monitor = DeviceMonitor(
+        this._on_change, clock=this.clock, memory=this.memory, look=this._see, events=lambda: script
+    )
+    monitor.start()
+    assert asked.wait(20)
+    monitor.stop()
+    assert monitor._thread is not None
+    assert monitor._thread.is_alive()
+    hangs.set()
+    monitor._thread.join(20)
+    assert (monitor._thread.is_alive(), this.told, script.is_closed) == (False, [], True)
 
 
 def test_unpluggings_between_two_looks_are_counted_though_a_look_failed(tmp_path: Path, room: PortRoom) -> None:

@@ -31,7 +31,8 @@ class Eye:
         self.clock = clock or SimulatedClock()
         self.record = Recorded(self.clock)
         self.known = KnownDevices(known_store(memory) if memory else None)
-        self.observer = Observer(clock=self.clock, record=self.record, known=self.known)
+        self.slept_ns = 0
+        self.observer = Observer(clock=self.clock, record=self.record, known=self.known, slept=lambda: self.slept_ns)
         self.observer.begin(room.look())
         self.record.lines.clear()
 
@@ -404,6 +405,21 @@ def test_a_hub_that_was_out_for_longer_or_from_which_one_was_taken_may(
     assert "1-1.2" in swapped_ports(eye)
 
 
+@pytest.mark.parametrize(("sleeps", "swapped"), [(True, []), (False, ["1-1", "1-2"])])
+def test_what_comes_back_when_the_pc_wakes_has_not_been_swapped(
+    room: PortRoom, sleeps: bool, swapped: list[str]
+) -> None:
+    room.plug(STICK, "1-1")
+    room.plug(STICK, "1-2")
+    eye = Eye(room)
+    eye.slept_ns += 8 * 3600 * NANOSECONDS if sleeps else 0
+    eye.replug("1-1", "1-2", looks=False)
+    assert swapped_ports(eye) == swapped
+    eye.wait(120)
+    eye.replug("1-1", "1-2")
+    assert swapped_ports(eye) == ["1-1", "1-2"], "it has been awake for long"
+
+
 # Hubs
 
 
@@ -437,6 +453,42 @@ def test_a_hub_that_comes_and_goes_is_told_a_few_times(room: PortRoom) -> None:
     assert len(eye.record.lines) == 5
     assert eye.record.of(Kind.HUB_UNPLUGGED)[0].reason == "unplugged from port 1-1; nothing was on it"
     assert eye.record.of(Kind.FLAPPING)[0].device == "1-1"
+
+
+def test_a_hub_whose_name_udev_tells_later_has_not_been_replugged(room: PortRoom) -> None:
+    room.hubs["1-1"] = replace(HUB, name="USB hub")
+    eye = Eye(room)
+    room.hubs["1-1"] = HUB
+    eye.look()
+    assert eye.record.lines == []
+    room.hubs["1-1"] = replace(HUB, pid="5412")
+    eye.look()
+    assert [line.kind for line in eye.record.lines] == [Kind.HUB_UNPLUGGED, Kind.HUB_PLUGGED]
+
+
+def test_a_docking_station_that_is_plugged_in_elsewhere_is_one_story(room: PortRoom) -> None:
+    def dock(port: str) -> None:
+        room.hubs |= {where: replace(HUB, port=where) for where in (port, f"{port}.4")}
+        for unit, place in ((WEBCAM, ".1"), (STICK, ".2"), (STICK, ".4.1")):
+            room.plug(unit, f"{port}{place}")
+
+    dock("1-1")
+    eye = Eye(room)
+    room.hubs.clear()
+    room.plugs.clear()
+    eye.look("1-1", "1-1.1", "1-1.2", "1-1.4", "1-1.4.1")
+    dock("1-3")
+    eye.look()
+    hubs = [line.reason for line in eye.record.lines if line.device[:2] == "1-"]
+    sticks = [f"MS2109 HDMI capture stick, port 1-1.{place}" for place in ("2", "4.1")]
+    assert hubs == [
+        f"unplugged from port 1-1, and with it: C270; {'; '.join(sticks)}", "plugged into port 1-3, 4 ports",
+    ]  # fmt: skip
+    assert eye.record.of(Kind.MOVED)[0].device == "046d:0825:A1"
+    assert [line.device for line in eye.record.of(Kind.PLUGGED) if "sound" not in line.device] == [
+        "534d:2109@1-3.2", "534d:2109@1-3.4.1",
+    ]  # fmt: skip
+    assert [line.kind for line in eye.record.lines if line.level is not Level.INFO] == [Kind.HUB_UNPLUGGED]
 
 
 def test_a_hub_carries_what_is_on_it_at_whatever_depth() -> None:

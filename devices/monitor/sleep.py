@@ -1,0 +1,34 @@
+"""Whether the PC was asleep: when it wakes, every USB device may be plugged in anew, and nobody has touched any."""
+
+import time
+from collections.abc import Callable
+
+from devices.clock import NANOSECONDS, Clock
+
+_LEAST_NS = NANOSECONDS
+"""The two clocks are not read at the same moment."""
+WAKING_S = 10
+"""How long after waking the kernel may still find devices gone."""
+
+
+def slept_ns() -> int:
+    """Return for how long the PC has slept since it was started: CLOCK_MONOTONIC stands still meanwhile."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+
+
+class Sleep:
+    """Asked at each look; `slept` returns for how long the PC has slept so far, in nanoseconds."""
+
+    def __init__(self, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
+        self._clock = clock
+        self._slept = slept
+        self._known_ns = slept()
+        self._woke_ns: int | None = None
+
+    def is_waking(self) -> bool:
+        """Return whether the PC has just woken, or woke since this was asked last."""
+        now_ns, slept_ns = self._clock.now_ns(), self._slept()
+        if slept_ns - self._known_ns >= _LEAST_NS:
+            self._woke_ns = now_ns
+        self._known_ns = slept_ns
+        return self._woke_ns is not None and now_ns - self._woke_ns <= WAKING_S * NANOSECONDS
