@@ -161,7 +161,8 @@ class V4l2Source:
     def signal_problem(self) -> str | None:
         """Return what the driver says is wrong with the signal at its input, None if nothing is or it cannot say."""
         with self._lock:
-            return self._stream.signal.problem() if self._stream and self._stream.signal else None
+            stream = self._stream  # which closing may take away at any moment
+            return stream.signal.problem() if stream is not None and stream.signal is not None else None
 
     def close(self) -> None:
         """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""

@@ -2,7 +2,7 @@
 
     no-data        no block for 0.7 s
     silence        nothing above -60 dBFS for longer than the input's patience
-    dead-channel   one of two channels is 40 dB and more below the other in 5 s of sound
+    dead-channel   one of two channels that carried sound is 40 dB and more below the other in 5 s of sound
     clipping       runs of samples at full scale in 5 half seconds of 10 s
     hum            lines at the mains frequency and its multiples that do not go away for 5 s (capture/watch/hum.py)
 
@@ -151,16 +151,22 @@ class _DeadChannel:
         self._dead: int | None = None
         self._dead_s = self._alive_s = 0.0
         self._began_ns = 0
+        self._both_lived = False
 
     def judge(self, levels: list[float], end_ns: int) -> None:
-        """Compare the two channels while one of them speaks; what is softer tells nothing."""
+        """Compare the two channels while one of them speaks; what is softer tells nothing.
+
+        A channel that never carried anything has nothing plugged into it by design: one microphone at an interface
+        with two inputs, or the receiver of a single lapel microphone.
+        """
         if len(levels) != len(self._NAMES) or max(levels) < SPEAKS_DBFS:
             return
         below = abs(levels[0] - levels[1])
         softer = levels.index(min(levels))
-        if below >= DEAD_DB:
+        if below >= DEAD_DB and self._both_lived:
             self._find(softer, round(below), end_ns)
         elif below <= ALIVE_DB:
+            self._both_lived = True
             self._alive_s += _PIECE_S
             if self._alive_s >= ALIVE_S or not self._tracker.has(Fault.DEAD_CHANNEL):
                 self._dead, self._dead_s = None, 0.0

@@ -14,6 +14,10 @@ SHARE = 0.015
 """From so many damaged pictures in WINDOW_S on, and this part of all, it is a fault: a single one is not."""
 CLEAN_S = 3.0
 """So long without any and it is over."""
+SETTLES_S = 1.0
+"""What cameras send in their first second is counted, but no fault."""
+_MOST = 2000
+"""More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 _JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
@@ -37,8 +41,9 @@ class DamageWatch:
         self.given_up = 0
         self._name = tracker.name
         self._lock = threading.Lock()
-        self._whole: deque[int] = deque()
-        self._damaged: deque[int] = deque()
+        self._first_ns: int | None = None
+        self._whole: deque[int] = deque(maxlen=_MOST)
+        self._damaged: deque[int] = deque(maxlen=_MOST)
         self._latch = Latch(tracker, Fault.DAMAGED, recovers_after_s=CLEAN_S)
 
     @property
@@ -49,6 +54,7 @@ class DamageWatch:
     def whole(self, at_ns: int) -> None:
         """Take note of a picture that could be decoded."""
         with self._lock:
+            self._is_settled(at_ns)
             self._whole.append(at_ns)
             self._forget(at_ns)
             self._latch.good(at_ns)
@@ -68,7 +74,14 @@ class DamageWatch:
             self.given_up += count
             self._judge(count, "its driver got them incomplete", at_ns)
 
+    def _is_settled(self, at_ns: int) -> bool:
+        if self._first_ns is None:
+            self._first_ns = at_ns
+        return at_ns - self._first_ns >= SETTLES_S * NANOSECONDS
+
     def _judge(self, count: int, why: str, at_ns: int) -> None:
+        if not self._is_settled(at_ns):
+            return
         self._damaged.extend([at_ns] * count)
         self._forget(at_ns)
         self._latch.unsure()

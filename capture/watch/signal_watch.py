@@ -36,7 +36,7 @@ class SignalWatch:
         self._bad_since_ns: int | None = None
         self._times_bad = 0
         self._was_without_pictures = False
-        self._latch = Latch(tracker, Fault.NO_SIGNAL)
+        self._latch = Latch(tracker, Fault.NO_SIGNAL, takes_over=False)  # it may have been found in the pictures
 
     def look(self, now_ns: int, *, pictures_come: bool) -> bool:
         """Return whether the driver says that there is no usable signal."""

@@ -26,9 +26,20 @@ class StillnessWatch:
     """Judges how long the picture has been the same; used by the thread that reads. `repeats` counts exact ones."""
 
     def __init__(
-        self, tracker: HealthTracker, kind: DeviceKind, frozen_s: float, pictures: PictureWatch, picture_size: int
+        self,
+        tracker: HealthTracker,
+        kind: DeviceKind,
+        frozen_s: float,
+        pictures: PictureWatch,
+        picture_size: int,
+        *,
+        predicts: bool = False,
     ) -> None:
-        """`picture_size` is the number of pixels: of uncompressed payloads only what was decoded is compared."""
+        """`picture_size` is the number of pixels: of uncompressed payloads only what was decoded is compared.
+
+        `predicts` says that pictures are coded by what changes (H.264): of a quiet room that may be nothing at all for
+        seconds, so that equal pictures are as good as nearly equal ones.
+        """
         self.repeats = 0
         self._name = tracker.name
         self._kind = kind
@@ -37,6 +48,7 @@ class StillnessWatch:
         # Where a standstill is legitimate, a single change shows that the source is alive.
         self._moves_after_s = max(_MOVES_AFTER_S, frozen_s / 3)
         self._pictures = pictures
+        self._predicts = predicts
         self._picture_size = picture_size
         self._last: bytes | None = None
         self._same_since_ns = 0
@@ -72,8 +84,12 @@ class StillnessWatch:
         if not self._is_looked_at(captured_ns):
             return self._same_since_ns, self._same_since_ns
         pictures = self._pictures
-        same_ns = min(self._same_since_ns, pictures.same_since_ns)
-        return same_ns, min(same_ns, pictures.still_since_ns)
+        # Of what has come since it was looked at last, nothing is known: a PC that lags makes no standstill longer.
+        lag_ns = max(0, captured_ns - (pictures.seen_ns or 0))
+        nearly_ns = min(self._same_since_ns, pictures.same_since_ns + lag_ns, pictures.still_since_ns + lag_ns)
+        if self._predicts:
+            return self._same_since_ns, nearly_ns
+        return min(self._same_since_ns, pictures.same_since_ns + lag_ns), nearly_ns
 
     def _is_looked_at(self, captured_ns: int) -> bool:
         seen_ns = self._pictures.seen_ns

@@ -12,6 +12,7 @@ from capture.watch.latch import Latch
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
+from devices.model import DeviceKind
 
 SILENT_S = 0.7
 SILENT_FRAMES = 5
@@ -20,14 +21,19 @@ FIRST_PICTURE_S = 3.0
 WINDOW_S = 3.0
 _SETTLES_S = 1.0
 _LOOKS_EVERY_S = 0.5
-SLOW, FAST_ENOUGH = 0.8, 0.9
-"""Parts of the nominal rate: below the first a source is slow, from the second on it is not."""
+SLOW, FAST_ENOUGH = 0.78, 0.9
+"""Parts of the nominal rate: below the first a source is slow, from the second on it is not. 24 of 30 is not slow."""
+SIGNAL_RATES = (24, 25, 30, 50, 60)
+"""What computers and players send. A capture card that hands on one of these evenly gives all that it is given."""
+_SIGNAL_SHARE = 0.01
 UNEVEN, EVEN = 0.7, 0.5
 """Jitter (the mean difference of one interval and the next, as in RFC 3550) as a part of the mean interval.
 
 Every fifth picture missing makes 0.4; a camera that changes its rate makes none.
 """
 _FEWEST = 4
+_MOST = 1000
+"""More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
 
 _WINDOW_NS = round(WINDOW_S * NANOSECONDS)
 
@@ -36,7 +42,7 @@ class Rhythm:
     """The capture times of the last WINDOW_S; begins anew after a pause."""
 
     def __init__(self) -> None:
-        self._times: deque[int] = deque()
+        self._times: deque[int] = deque(maxlen=_MOST)
         self._began_ns = 0
 
     def add(self, at_ns: int) -> None:
@@ -79,15 +85,16 @@ class Rhythm:
 
 
 class ArrivalWatch:
-    """Judges when pictures come, for a source of `nominal` pictures a second; used by the thread that reads.
+    """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
     `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last.
     """
 
-    def __init__(self, tracker: HealthTracker, nominal: Fraction, opened_ns: int) -> None:
+    def __init__(self, tracker: HealthTracker, kind: DeviceKind, nominal: Fraction, opened_ns: int) -> None:
         self.fps = 0.0
         self.jitter_s = 0.0
         self._name = tracker.name
+        self._kind = kind
         self._nominal = float(nominal)
         self._rhythm = Rhythm()
         self._opened_ns = opened_ns
@@ -145,12 +152,15 @@ class ArrivalWatch:
         self.fps = NANOSECONDS / mean_ns
         jitter_ns = sum(abs(after - before) for before, after in pairwise(intervals)) / (len(intervals) - 1)
         self.jitter_s = jitter_ns / NANOSECONDS
-        self._judge_rate(now_ns)
-        self._judge_evenness(jitter_ns / mean_ns, now_ns)
+        jitter = jitter_ns / mean_ns
+        self._judge_rate(now_ns, is_even=jitter <= EVEN)
+        self._judge_evenness(jitter, now_ns)
 
-    def _judge_rate(self, now_ns: int) -> None:
+    def _judge_rate(self, now_ns: int, *, is_even: bool) -> None:
         share = self.fps / self._nominal
-        if share < SLOW:
+        if share >= FAST_ENOUGH or (is_even and self._is_what_it_is_given()):
+            self._slow.good(now_ns)
+        elif share < SLOW:
             self._slow.bad(
                 f"{self._name} gives {self.fps:.1f} pictures a second instead of {self._nominal:.3g}: many cameras"
                 " lower their rate in the dark (auto exposure): more light, or fixed exposure; else its cable or port",
@@ -158,10 +168,13 @@ class ArrivalWatch:
                 fps=round(self.fps, 2),
                 nominal_fps=round(self._nominal, 3),
             )
-        elif share >= FAST_ENOUGH:
-            self._slow.good(now_ns)
         else:
             self._slow.unsure()
+
+    def _is_what_it_is_given(self) -> bool:
+        return self._kind is DeviceKind.CAPTURE_CARD and any(
+            abs(self.fps / rate - 1) < _SIGNAL_SHARE for rate in SIGNAL_RATES
+        )
 
     def _judge_evenness(self, jitter: float, now_ns: int) -> None:
         if jitter > UNEVEN:

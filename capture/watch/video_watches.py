@@ -41,9 +41,12 @@ class VideoWatches:
         self.frames = 0
         self.damage = DamageWatch(tracker)
         self.pictures = PictureWatch(tracker, patience.black_s)
-        self._arrivals = ArrivalWatch(tracker, opened.rate, self._opened_ns)
+        self._arrivals = ArrivalWatch(tracker, device.kind, opened.rate, self._opened_ns)
         size = opened.width * opened.height
-        self._stillness = StillnessWatch(tracker, device.kind, patience.frozen_s, self.pictures, size)
+        predicts = driver is not None and driver.mode is not None and driver.mode.mode.format == "H264"
+        self._stillness = StillnessWatch(
+            tracker, device.kind, patience.frozen_s, self.pictures, size, predicts=predicts
+        )
         self._signal = SignalWatch(tracker, driver)
         self._given_up = driver.damaged if driver else 0
         self._sample_ns = self._opened_ns

@@ -110,12 +110,20 @@ def test_a_channel_that_carries_nothing_is_named_while_the_other_speaks() -> Non
 @settings(max_examples=20, deadline=None)
 def test_a_channel_is_dead_when_it_is_40_db_below_the_other(dbfs: float, below: float, left: bool) -> None:
     gains = (level(-below), 1) if left else (1, level(-below))
-    heard = Heard().hear(tone(7, 1000, dbfs) * gains)
+    heard = Heard().hear(tone(1, 500, dbfs)).hear(tone(7, 1000, dbfs) * gains)
     found = [line.detail["channel"] for line in heard.begun if line.detail["fault"] == Fault.DEAD_CHANNEL]
     if below > 41:
         assert found == ["left" if left else "right"]
     elif below < 39:
         assert found == []
+
+
+@pytest.mark.parametrize("floor_dbfs", [-200, -85, -70])
+def test_a_channel_that_nothing_was_ever_plugged_into_is_not_dead(floor_dbfs: float) -> None:
+    heard = Heard().hear(speech(60) * (1, 0) + noise(60, floor_dbfs) * (0, 1))
+    assert heard.faults() == []
+    heard.hear(speech(3)).hear(speech(8) * (1, 0))  # somebody plugs the other one in, and out
+    assert heard.faults() == [Fault.DEAD_CHANNEL]
 
 
 def test_one_channel_alone_and_one_that_is_doubled_are_never_dead() -> None:

@@ -54,3 +54,44 @@ def test_a_watch_ends_only_what_it_has_found() -> None:
     latch.good(at(9.0))
     latch.end()
     assert tracker.has(Fault.BLACK)
+
+
+def test_what_another_watch_has_ended_is_found_again() -> None:
+    latch, tracker, log = make()
+    latch.bad("black", began_ns=0)
+    tracker.clear(Fault.BLACK)
+    latch.bad("black", began_ns=0)
+    assert tracker.has(Fault.BLACK)
+    assert len(log.of(Kind.DEGRADED)) == 2
+
+
+def test_a_watch_that_would_not_see_the_end_takes_nothing_over() -> None:
+    first, tracker, _ = make()
+    first.bad("black", began_ns=0)
+    second = Latch(tracker, Fault.BLACK, takes_over=False)
+    second.good(at(5.0))
+    second.good(at(9.0))
+    assert tracker.has(Fault.BLACK)
+
+
+def test_what_comes_and_goes_for_hours_is_told_a_few_times() -> None:
+    latch, tracker, log = make()
+    for tenth in range(8 * 36_000):
+        if tenth % 20 < 5:
+            latch.bad("black", began_ns=at(tenth / 10))
+        else:
+            latch.good(at(tenth / 10))
+    assert [line.kind for line in log.lines] == 2 * [Kind.DEGRADED, Kind.RECOVERED] + [Kind.DEGRADED]
+    for second in range(3):
+        latch.good(at(8 * 3600 + second))
+    assert not tracker.has(Fault.BLACK)
+
+
+def test_what_comes_now_and_then_is_over_each_time() -> None:
+    latch, tracker, log = make()
+    for number in range(20):
+        latch.bad("black", began_ns=at(40 * number))
+        latch.good(at(40 * number + 1))
+        latch.good(at(40 * number + 2))
+        assert not tracker.has(Fault.BLACK)
+    assert len(log.lines) == 40

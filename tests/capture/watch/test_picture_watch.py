@@ -1,6 +1,7 @@
 """What pictures show: standstill, black and slates are found; slides, quiet cameras and fades are left alone."""
 
 import itertools
+from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 
 from capture.pictures import plane_views
+from capture.source import Frame
 from capture.watch.patience import Patience
 from capture.watch.picture import HEIGHT, WIDTH
 from devices.health.faults import Fault
 from devices.health.line import Kind
-from devices.model import DeviceKind, HealthState
+from devices.mode_choice import ChosenMode
+from devices.model import DeviceKind, HealthState, Mode
 from tests.rig import pictures as rig
 from tests.support.scenes import (
     Image,
@@ -84,6 +87,67 @@ def test_a_camera_whose_picture_is_nearly_the_same_has_three_times_as_long() -> 
     (found,) = watched.log.of(Kind.DEGRADED)
     assert found.detail["exact"] is False
     assert "the same picture for 9.0 s" in found.reason
+
+
+def test_pictures_that_are_coded_by_what_changes_have_longer() -> None:
+    picture = camera_pictures()[7]
+    for of_h264, after_s in ((False, 3.0), (True, 9.0)):
+        watched = Watched(live_then(numbered(picture), 10.0, 25.0))
+        watched.camera.mode = ChosenMode(Mode("H264" if of_h264 else "MJPG", 320, 180, (30,)), 30)
+        watched.run(30.0)
+        found_s, _ = one_fault(watched, Fault.FROZEN)
+        assert found_s == pytest.approx(10.0 + after_s, abs=0.15)
+
+
+def test_a_stream_of_h264_that_repeats_its_very_bytes_is_frozen() -> None:
+    watched = Watched(live_then(itertools.repeat(camera_pictures()[7]), 10.0, 20.0))
+    watched.camera.mode = ChosenMode(Mode("H264", 320, 180, (30,)), 30)
+    watched.run(30.0)
+    found_s, _ = one_fault(watched, Fault.FROZEN)
+    assert found_s == pytest.approx(13.0, abs=0.15)
+
+
+@pytest.mark.parametrize(("first", "after_s"), [("same", 3.0), ("black", 5.0), ("bars", 3.0)])
+def test_a_fault_that_is_there_from_the_first_picture_on_is_found(first: str, after_s: float) -> None:
+    pictures = {"same": camera_pictures()[7], "black": jpeg(plain(0, 0, 0)), "bars": jpeg(colour_bars())}
+    watched = Watched(paced(itertools.repeat(pictures[first])))
+    watched.run(10.0)
+    ((found_s, _, fault),) = watched.faults()
+    assert fault == {"same": Fault.FROZEN, "black": Fault.BLACK, "bars": Fault.NO_SIGNAL}[first]
+    assert found_s == pytest.approx(after_s, abs=0.15)
+
+
+def test_a_pc_that_decodes_late_makes_no_standstill() -> None:
+    """A second behind, as much as a session's queue holds, with the least patience that can be set."""
+    watched = Watched(paced(live()), patience=Patience(1.0, 5.0, 20.0))
+    watched.video.open()
+    waiting: deque[Frame] = deque()
+    while watched.camera.seconds < 20:
+        frame = watched.video.read(0.1)
+        assert frame is not None
+        waiting.append(frame)
+        if len(waiting) > 30:
+            watched.video.decode(waiting.popleft())
+    assert watched.faults() == []
+
+
+def test_green_and_black_first_pictures_are_how_cameras_begin() -> None:
+    green, black = jpeg(plain(0, 135, 0)), jpeg(plain(0, 0, 0))
+    begins = itertools.chain(itertools.repeat(green, 20), itertools.repeat(black, 30))
+    brightens = (jpeg(plain(level, level, level)) for level in range(10, 100))
+    watched = Watched(paced(itertools.chain(begins, brightens, live())))
+    watched.run(20.0)
+    assert watched.faults() == []
+
+
+def test_a_slate_that_is_still_there_after_another_opening_is_one_fault() -> None:
+    watched = Watched(paced(itertools.repeat(jpeg(colour_bars()))), kind=CARD)
+    watched.run(5.0)
+    watched.video.close()
+    watched.camera._shots, watched.camera._next = paced(itertools.repeat(jpeg(colour_bars()))), None
+    watched.video.open()
+    watched.run(10.0)
+    assert [kind for _, kind, _ in watched.faults()] == ["degraded"]
 
 
 def test_a_frozen_picture_that_changes_once_and_freezes_again_is_one_fault() -> None:

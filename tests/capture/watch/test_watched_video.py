@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from capture.source import Frame
 from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceUnsupported
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
-from devices.model import HealthState
+from devices.model import DeviceKind, HealthState
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced
 
 
@@ -164,6 +165,83 @@ def test_a_rate_that_is_nearly_the_promised_one_is_not_slow(rate: float) -> None
     assert watched.faults() == []
 
 
+@pytest.mark.parametrize(
+    ("nominal", "rate", "card", "camera"),
+    [
+        (30, 24, False, False),  # a film
+        (30, 24_000 / 1001, False, False),
+        (60, 50, False, False),
+        (60_000 / 1001, 30_000 / 1001, False, True),
+        (60, 25, False, True),
+        (60, 24, False, True),
+        (60, 40, True, True),
+        (60, 15, True, True),
+        (30, 20, True, True),
+        (25, 15, True, True),
+        (5, 5, False, False),
+        (5, 2, True, True),
+        (1, 1, False, False),
+    ],
+)
+def test_a_card_that_hands_on_all_it_is_given_is_not_slow(
+    nominal: float, rate: float, card: bool, camera: bool
+) -> None:
+    for kind, is_slow in ((DeviceKind.CAPTURE_CARD, card), (DeviceKind.CAMERA, camera)):
+        watched = Watched(paced(live(), rate, jitter_s=0.002), rate=nominal, kind=kind)
+        watched.run(30.0)
+        assert [fault for _, _, fault in watched.faults()] == [Fault.SLOW] * is_slow, kind
+
+
+def test_a_card_that_repeats_nothing_of_25_pictures_in_a_mode_of_30_is_not_slow() -> None:
+    grid = (shot for number, shot in enumerate(paced(live(), 30)) if number % 6)
+    watched = Watched(grid, kind=DeviceKind.CAPTURE_CARD)
+    watched.run(30.0)
+    assert watched.faults() == []
+
+
+def test_a_card_that_loses_every_other_picture_unevenly_is_slow() -> None:
+    ragged = (shot for number, shot in enumerate(paced(live(), 60)) if number % 4 in {0, 1})
+    watched = Watched(ragged, rate=60, kind=DeviceKind.CAPTURE_CARD)
+    watched.run(30.0)
+    assert Fault.SLOW in {fault for _, _, fault in watched.faults()}
+
+
+def test_a_picture_a_second_of_a_camera_of_thirty_is_one_fault_that_lasts() -> None:
+    watched = Watched(paced(live(), 1))
+    watched.run(60.0)
+    assert [(kind, fault) for _, kind, fault in watched.faults()] == [("degraded", Fault.NO_DATA)]
+
+
+def test_what_stops_every_other_second_is_told_a_few_times() -> None:
+    shots = ((at_s, picture) for at_s, picture in paced(live()) if at_s % 3.0 < 1.9)
+    watched = Watched(shots)
+    watched.run(600.0)
+    assert len(watched.faults()) <= 7
+    assert watched.state == HealthState.SILENT
+
+
+def test_times_that_stand_still_fill_no_memory() -> None:
+    watched = Watched([])
+    watched.video.open()
+    watch = watched.video._watch
+    assert watch is not None
+    picture = camera_pictures()[0]
+    for _ in range(5000):
+        watch.read(Frame(watched.clock.now_ns(), picture))
+        watch.damage.whole(watched.clock.now_ns())
+        watch.damage.gave_up(2, watched.clock.now_ns())
+    held = watch._arrivals._rhythm._times, watch.damage._whole, watch.damage._damaged
+    assert max(map(len, held)) <= 2000
+
+
+def test_a_device_that_nobody_reads_for_two_seconds_is_not_silent() -> None:
+    watched = Watched(paced(live()))
+    watched.run(0.1)
+    watched.clock.advance_to(watched.clock.now_ns() + 2_000_000_000)
+    watched.run(10.0)
+    assert watched.faults() == []
+
+
 def test_a_rate_that_wavers_about_the_bar_makes_one_line() -> None:
     def wavering() -> itertools.chain[Shot]:
         parts = [
@@ -260,6 +338,22 @@ def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) 
     assert "are damaged" in found.reason
     watched.video.close()
     assert watched.log.of(Kind.CLOSED)[0].detail["damaged"] == 50
+
+
+def test_what_is_damaged_in_the_first_second_is_counted_but_no_fault() -> None:
+    watched = Watched(damaged_between(0.0, 0.9, 2, broken))
+    watched.run(10.0)
+    watched.video.close()
+    assert watched.faults() == []
+    assert watched.log.of(Kind.CLOSED)[0].detail["damaged"] == 14
+
+
+def test_what_is_damaged_from_the_first_picture_on_is_found_after_a_second() -> None:
+    watched = Watched(damaged_between(0.0, 5.0, 2, broken))
+    watched.run(4.9)
+    ((found_s, _, fault),) = watched.faults()
+    assert fault == Fault.DAMAGED
+    assert found_s == pytest.approx(1.15, abs=0.1)
 
 
 def test_a_damaged_picture_now_and_then_is_counted_but_no_fault() -> None:

@@ -96,7 +96,7 @@ def test_each_fault_of_the_sound_is_found_in_time(stick: RigDevice, watched: Wat
     agreed = Path("/proc/asound/MS2109/pcm0c/sub0/hw_params").read_text()
     assert "channels: 2" in agreed
     assert "rate: 48000 " in agreed
-    blocks_of(watched, 0.5)
+    blocks_of(watched, 1)  # both channels are heard
     assert watched.health == Health()
     measured: dict[str, float] = {}
     for sound, fault, state, reason, least_s, most_s in (
