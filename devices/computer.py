@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,8 @@ class Computer:
         """Return how the PC is now; takes a millisecond, at most two seconds more where a disk does not answer."""
         cores = psutil.cpu_percent(percpu=True)
         memory = psutil.virtual_memory()
-        temperature, sensor = _hottest()
-        battery = psutil.sensors_battery()
+        temperature, sensor = _asked(_hottest) or (None, None)
+        battery = _asked(psutil.sensors_battery)
         counts = bool(cores) and not self._is_first
         self._is_first = False
         return ComputerSample(
@@ -106,6 +106,14 @@ class Computer:
         for thread in self._asked.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         return dict(free)
+
+
+def _asked[T](sensor: Callable[[], T]) -> T | None:
+    """Return what a sensor says; its driver may answer anything, and what else there is to say matters more."""
+    try:
+        return sensor()
+    except Exception:
+        return None
 
 
 def _hottest() -> tuple[float | None, str | None]:

@@ -33,7 +33,7 @@ class Store[T]:
             raise StateError(f"{self.path} cannot be read: {error.strerror}") from error
         try:
             return msgspec.json.decode(data, type=self._kind)
-        except msgspec.DecodeError as error:
+        except ValueError as error:  # DecodeError is one, and so is text that is not UTF-8
             raise StateError(
                 f"{self.path} is not what Liput has written: {error}",
                 hint="mend it, or move it away: it is then made anew",

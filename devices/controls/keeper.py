@@ -1,5 +1,6 @@
 """Sets the controls of cameras whenever they are there anew, none waiting for another."""
 
+import sys
 import threading
 from collections.abc import Callable
 
@@ -45,4 +46,7 @@ class PresetKeeper:
                 if device is None:
                     self._busy.discard(identifier)
                     return
-            self._apply(device)
+            try:
+                self._apply(device)
+            except Exception:  # its next plug must find a thread that sets it
+                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))

@@ -91,6 +91,18 @@ def test_what_the_pc_does_not_have_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert {"temperature_c", "battery_percent", "plugged_in", "disk_free"} & set(detail) == set()
 
 
+@pytest.mark.parametrize("sensor", ["sensors_temperatures", "sensors_battery"])
+def test_a_sensor_that_fails_costs_nothing_but_itself(monkeypatch: pytest.MonkeyPatch, sensor: str) -> None:
+    def fails() -> None:
+        raise ZeroDivisionError("a battery of no charge")
+
+    monkeypatch.setattr(psutil, sensor, fails)
+    sample = Computer().sample()
+    assert sample.memory_available > 0
+    assert sample.temperature_c is None or sensor == "sensors_battery"
+    assert sample.plugged_in is None or sensor == "sensors_temperatures"
+
+
 def test_a_disk_that_does_not_answer_is_left_out_and_asked_by_one_thread_only(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

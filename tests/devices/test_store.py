@@ -23,6 +23,16 @@ def test_a_missing_file_holds_the_default_and_a_change_makes_it(tmp_path: Path) 
     assert stat.S_IMODE(kept.path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 64, b'{"podium": "\xff"}', b'{"podium": 3}'])
+def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "roles.json"
+    path.write_bytes(damage)
+    with pytest.raises(StateError, match=r"roles.json is not what Liput has written") as caught:
+        store(path).change(lambda names: names)
+    assert caught.value.hint == "mend it, or move it away: it is then made anew"
+    assert path.read_bytes() == damage
+
+
 def _add(path: Path, name: str) -> None:
     for number in range(20):
         store(path).change(lambda names, key=f"{name}{number}": {**names, key: ""})  # type: ignore[misc]

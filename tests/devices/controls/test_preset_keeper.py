@@ -3,6 +3,7 @@
 import threading
 
 import msgspec
+import pytest
 
 from devices.controls.keeper import PresetKeeper
 from devices.model import Device, DeviceKind
@@ -48,6 +49,23 @@ def test_a_camera_that_hangs_holds_up_no_other_and_is_set_as_it_was_last_plugged
     hangs.set()
     wait_for(lambda: len(applied) == 3)
     assert applied == ["/dev/video2", "/dev/video0", "/dev/video6"]
+
+
+def test_a_setting_that_fails_is_reported_and_the_next_plug_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: reported.append(args.exc_value))
+    applied: list[str | None] = []
+
+    def apply(device: Device) -> None:
+        applied.append(device.node)
+        raise ValueError("no such thing")
+
+    keeper = PresetKeeper(apply)
+    for _ in range(2):
+        keeper.enumerated(CAMERA)
+        wait_for(lambda: not keeper._busy)
+    assert applied == ["/dev/video0", "/dev/video0"]
+    assert [str(error) for error in reported] == ["no such thing"] * 2
 
 
 def test_nothing_is_set_once_it_is_over() -> None:
