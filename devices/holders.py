@@ -14,6 +14,10 @@ from devices.usb.ports import neighbours
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ENXIO}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTTY, errno.EPROTO}
 
+OURS = "liput"
+"""The command of a process of ours."""
+_OUR_CHILD = b"\0capture.sound.child\0"
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
@@ -85,6 +89,8 @@ def _device(link: str) -> int | None:
 
 def _command(process: Path) -> str:
     try:
+        if _OUR_CHILD in (process / "cmdline").read_bytes():
+            return OURS
         return (process / "comm").read_text().strip() or "?"
     except OSError:
         return "?"
@@ -127,6 +133,13 @@ def busy(name: str, node: str) -> DeviceBusy:
 
 def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceBusy:
     """Return that the processes `others` hold `node`."""
+    others = list(others)
+    if all(holder.command == OURS for holder in others):
+        pids = ", ".join(str(holder.pid) for holder in others)
+        return DeviceBusy(
+            f"{name} ({node}) is in use by a session of Liput (pid {pids})",
+            hint="End that session, or name another device.",
+        )
     who = ", ".join(str(holder) for holder in others)
     return DeviceBusy(f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.")
 

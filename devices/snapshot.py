@@ -170,6 +170,8 @@ def _fault(error: DeviceError) -> Fault:
 
 
 def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:
+    if not os.path.lexists(sound.node):  # udev is about to make it
+        return _trouble(Fault.NO_DATA, f"{sound.node} is not there yet")
     if os.access(sound.node, os.R_OK):
         return _use(sound.name, sound.node, others)
     return _trouble(Fault.DENIED, denied(sound.name, sound.node).message)

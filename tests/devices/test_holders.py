@@ -38,6 +38,23 @@ def test_the_holder_of_a_node_is_named(holder: subprocess.Popen[str]) -> None:
     assert error.message.startswith(f"Webcam ({NODE}) is used by ")
 
 
+def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) -> None:
+    code = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
+    (tmp_path / "capture" / "sound").mkdir(parents=True)
+    (tmp_path / "capture" / "sound" / "child.py").write_text(code)
+    words = [sys.executable, "-m", "capture.sound.child", NODE]
+    with subprocess.Popen(words, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        assert holders.Holder(child.pid, "liput") in holders.holders(NODE)
+        child.stdin.close() if child.stdin else None
+    session = [holders.Holder(41, "liput"), holders.Holder(52, "liput")]
+    error = holders.used_by("Stick", "/dev/video0", session)
+    assert error.message == "Stick (/dev/video0) is in use by a session of Liput (pid 41, 52)"
+    mixed = holders.used_by("Stick", "/dev/video0", [*session, holders.Holder(60, "zoom")])
+    assert mixed.message == "Stick (/dev/video0) is used by pid 41 (liput), pid 52 (liput), pid 60 (zoom)"
+
+
 def test_our_own_hold_is_told_from_others() -> None:
     fd = os.open(NODE, os.O_RDONLY)
     try:

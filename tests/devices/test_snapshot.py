@@ -91,6 +91,12 @@ def test_a_node_that_may_not_be_opened_is_listed_with_the_reason() -> None:
     assert (sick.health.state, sick.health.fault) == ("silent", "no-data")
 
 
+def test_sound_whose_node_udev_has_not_made_yet_is_not_denied_to_anybody() -> None:
+    early = dataclasses.replace(sound("MS2109", STICK), node="/dev/snd/pcmC77D0c")
+    (device,) = describe(Plugged((), (early,)), {})
+    assert (device.health.state, device.health.fault) == ("silent", "no-data")
+
+
 def test_what_another_process_holds_is_busy_and_names_it() -> None:
     stick = Plugged((picture("/dev/video0", STICK, name="USB Video"),), (sound("MS2109", STICK),))
     held = {"/dev/video0": [Holder(41, "obs"), Holder(52, "zoom")]}
