@@ -41,6 +41,8 @@ def test_the_holder_of_a_node_is_named(holder: subprocess.Popen[str]) -> None:
 def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) -> None:
     code = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
     (tmp_path / "capture" / "sound").mkdir(parents=True)
+    for package in ("capture", "capture/sound"):
+        (tmp_path / package / "__init__.py").touch()
     (tmp_path / "capture" / "sound" / "child.py").write_text(code)
     words = [sys.executable, "-m", "capture.sound.child", NODE]
     with subprocess.Popen(words, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
