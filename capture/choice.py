@@ -18,7 +18,7 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.v4l2 import V4l2Source
 from capture.watch.watcher import Watcher
-from config.errors import MediaError, UsageError
+from config.errors import DeviceNotFound, MediaError, StateError, UsageError
 from devices.clock import Clock
 from devices.model import Device
 from devices.roles.choice import choose_sound, choose_video, named_video
@@ -64,18 +64,27 @@ class Chooser:
         self._live = live
         self._watcher = watcher
         self._listed: tuple[list[Device], Roles] | None = None
+        self._unread: StateError | None = None
 
     def choose(self, video: str | None, audio: str | None) -> Chosen:
         """Return the sources that `video` and `audio` (a word, or None for the best) mean; none is open yet.
 
-        Raises DeviceNotFound, DeviceUnsupported, MediaError or UsageError.
+        Roles that cannot be read keep nobody from recording, unless one of them may be meant. Raises DeviceNotFound,
+        DeviceUnsupported, MediaError, StateError or UsageError.
         """
         if "" in {word.strip() for word in (video, audio) if word is not None}:
             raise UsageError(
                 "the name of a source is empty", hint="leave the option out for the best that is plugged in"
             )
-        chosen = self._video(video)
-        self._add_audio(chosen, video, audio)
+        try:
+            chosen = self._video(video)
+            self._add_audio(chosen, video, audio)
+        except DeviceNotFound as error:
+            if self._unread and (video, audio) != (None, None):
+                raise self._unread from error
+            raise
+        if self._unread:
+            chosen.notes.append(f"Roles: none. {self._unread.message}")
         return chosen
 
     def _video(self, word: str | None) -> Chosen:
@@ -142,7 +151,11 @@ class Chooser:
     def _plugged(self) -> tuple[list[Device], Roles]:
         """Return what is plugged in, with its roles, and all roles that were given."""
         if self._listed is None:
-            roles = roles_store().read()
+            roles: Roles = {}
+            try:
+                roles = roles_store().read()
+            except StateError as error:
+                self._unread = error
             self._listed = with_roles(list_devices(), roles), roles
         return self._listed
 

@@ -6,25 +6,27 @@ from pathlib import Path
 
 import pytest
 
+from capture import choice
 from capture.choice import Chooser, Chosen, Wanted, as_file
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.watch.watcher import Watcher
-from config.errors import DeviceNotFound, LiputError, MediaError, UsageError
+from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Settings
 from devices.clock import SystemClock
+from devices.model import Device, DeviceKind, Mode
 from tests.support import media
 
 WANTED = Wanted(320, 240, Fraction(15), 2)
 
 
-def choose(video: str | None, audio: str | None) -> Chosen:
+def choose(video: str | None, audio: str | None, *, live: bool = False) -> Chosen:
     pace = FastPace(("video", "audio"))
     clock = SystemClock()
     watcher = Watcher(Settings(), clock)
-    return Chooser(WANTED, pace, clock, threading.Event(), live=False, watcher=watcher).choose(video, audio)
+    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watcher).choose(video, audio)
 
 
 @pytest.fixture(scope="session")
@@ -106,3 +108,20 @@ def test_a_device_that_is_not_there_is_not_found(video: str, audio: str | None) 
         choose(video, audio)
     assert isinstance(caught.value, LiputError)
     assert caught.value.hint
+
+
+def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = (Mode("MJPG", 320, 240, (30,)),)
+    camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", modes=modes)
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    monkeypatch.setattr(choice, "list_devices", lambda: [camera])
+    (tmp_path / "roles.json").write_text("{")
+    for word in (None, camera.id):
+        chosen = choose(word, "none", live=True)
+        assert chosen.devices == [camera]
+        assert chosen.notes[-1].startswith(f"Roles: none. {tmp_path / 'roles.json'} is not what Liput has written")
+    with pytest.raises(StateError, match="is not what Liput has written"):
+        choose("podium", None, live=True)
+    monkeypatch.setattr(choice, "list_devices", list)
+    with pytest.raises(DeviceNotFound, match="plugged in"):
+        choose(None, None, live=True)
