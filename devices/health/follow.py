@@ -31,7 +31,9 @@ def follow(
     while not stop.is_set():
         if polls % _POLLS_BETWEEN_LISTINGS == 0:
             files = files_of(folder)
-            growing = [file for file in files if file.day >= files[-1].day - _GROWING]
+            # A clock that was wrong once may have left files of days to come, which do not grow.
+            newest = min([clock.now().date(), *(file.day for file in files[-1:])])
+            growing = [file for file in files if file.day >= newest - _GROWING]
         polls += 1
         for file in growing:
             yield from _news(file.path, wanted, known)

@@ -2,10 +2,12 @@
 
 Nobody who tells it something waits for a disk: lines go into a bounded queue, and a thread of its own appends them
 (devices/health/files.py), makes them safe with fdatasync and hands them to journald. What a kill costs is what was
-in the queue, and at most a torn last line. A disk that is full or read-only costs lines, which are counted.
+in the queue, and at most a torn last line. A disk that is full or read-only costs lines, which are counted; journald
+gets them all the same.
 """
 
 import contextlib
+import itertools
 import os
 import re
 import threading
@@ -75,6 +77,7 @@ class HealthLog:
         self._taken = 0
         self._safe = 0
         self._left_out = 0
+        self._problem: str | None = None
         self._wanted = 0
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="health-log", daemon=True)
@@ -105,6 +108,11 @@ class HealthLog:
     def left_out(self) -> int:
         """How many lines could not be kept and are not told about in the log yet."""
         return self._left_out
+
+    @property
+    def problem(self) -> str | None:
+        """Why lines cannot be kept now, and where; None while they can."""
+        return self._problem
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until every line taken so far is safe on disk; return whether it is."""
@@ -159,11 +167,9 @@ class HealthLog:
         """Write lines; return how many, whether one of them must be safe at once, whether the disk took them not."""
         urgent = False
         count = 0
+        self._tell_journal()
         for _ in range(min(len(self._queue), _AT_ONCE)):
             entry = self._queue[0]
-            if self._journal and not entry.told:
-                self._journal.send(entry.line)
-            entry.told = True
             if not self._appended(entry):
                 return count, urgent, True
             self._queue.popleft()
@@ -173,18 +179,31 @@ class HealthLog:
             self._say_what_was_left_out()
         return count, urgent, False
 
+    def _tell_journal(self) -> None:
+        """Hand journald what has come since, whatever the disk makes of it: then that is where it can be read."""
+        if self._journal is None:
+            return
+        with self._changed:
+            news = list(itertools.takewhile(lambda entry: not entry.told, reversed(self._queue)))
+        for entry in reversed(news):
+            self._journal.send(entry.line)
+            entry.told = True
+
     def _appended(self, entry: _Entry) -> bool:
         try:
             self._appender.append(entry.line.at, entry.data)
-        except OSError:
+        except OSError as error:
+            self._problem = f"{error.filename or self.folder}: {error.strerror}"
             return False
         return True
 
     def _synced(self, written: int) -> bool:
         try:
             self._appender.sync()
-        except OSError:
+        except OSError as error:
+            self._problem = f"{self.folder}: {error.strerror}"
             return False
+        self._problem = None
         with self._changed:
             self._safe = written
             self._changed.notify_all()

@@ -42,7 +42,7 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     """
     alive = _is_alive if is_alive is None else is_alive
     states: dict[str, _State] = {}
-    kinds = (Kind.PLUGGED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
+    kinds = (Kind.PLUGGED, Kind.MOVED, Kind.OPENED, Kind.CLOSED, Kind.DEGRADED, Kind.FLAPPING, Kind.RECOVERED)
     for line in read(folder, Wanted(since=now - LOOKED_BACK, until=now + LOOKED_BACK, kinds=kinds)):
         _take(states.setdefault(line.device, _State()), line)
     healths = {}
@@ -56,7 +56,7 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
 def _take(state: _State, line: HealthLine) -> None:
     pid = line.detail.get("pid")
     match line.kind:
-        case Kind.PLUGGED:
+        case Kind.PLUGGED | Kind.MOVED:
             state.faults.pop(Fault.LOST, None)
         case Kind.OPENED if isinstance(pid, int):
             state.pid = pid
@@ -65,6 +65,8 @@ def _take(state: _State, line: HealthLine) -> None:
             state.faults[_fault(line)] = (pid if isinstance(pid, int) else state.pid, line)
         case Kind.RECOVERED:
             state.faults.pop(_fault(line), None)
+            if line.detail.get("plugged") is True:  # it comes and goes no more, which was not told each time
+                state.faults.pop(Fault.LOST, None)
         case Kind.CLOSED:
             state.pid = None
             _forget(state)
@@ -93,6 +95,8 @@ def _is_alive(pid: int, at: datetime) -> bool:
     """Return whether the process that was called `pid` at that time still runs, and not another one in its place."""
     import psutil
 
+    if at.timestamp() < psutil.boot_time():
+        return False
     try:
         return psutil.Process(pid).create_time() < at.timestamp() + _TOLD_S
     except psutil.Error:

@@ -40,7 +40,7 @@ class FaultTotal(msgspec.Struct):
     total_s: float = 0.0
 
 
-class DeviceSummary(msgspec.Struct, kw_only=True):
+class DeviceSummary(msgspec.Struct, kw_only=True, tag_field="type", tag="health-summary"):
     """One device over the span.
 
     `uptime_s` are the seconds that it was plugged in while somebody watched. `worst_fps` is the lowest of the minutes'

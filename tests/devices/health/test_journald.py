@@ -14,6 +14,7 @@ from devices.health.files import LogAppender
 from devices.health.journald import Journal, datagram
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
+from tests.support.waiting import wait_for
 
 LINE = HealthLine(
     at=datetime(2026, 11, 25, tzinfo=UTC),
@@ -110,6 +111,23 @@ def test_a_journald_that_hangs_or_is_not_there_holds_nobody_up(server: socket.so
     nobody = Journal(tmp_path / "nobody")
     assert not nobody.send(LINE)
     nobody.close()
+
+
+def test_what_the_disk_does_not_take_journald_gets_and_the_log_says_why(
+    server: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "RETRY_S", 0.01)
+    folder = tmp_path / "log"
+    folder.write_text("a file where the folder should be")
+    with HealthLog(folder, clock=SystemClock(), journal=tmp_path / "socket") as health_log:
+        for reason in ("one", "two"):
+            health_log(LINE.device, Kind.PLUGGED, reason)
+        received = [parsed(server.recv(100_000))["MESSAGE"] for _ in range(2)]
+        assert received == [f"{LINE.device}: plugged: one", f"{LINE.device}: plugged: two"]
+        assert wait_for(lambda: health_log.problem) == f"{folder}: Not a directory"
+        folder.unlink()
+        assert health_log.flush(20)
+        assert health_log.problem is None
 
 
 def test_the_log_tells_journald_once_however_often_the_disk_is_tried(

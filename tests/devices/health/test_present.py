@@ -5,8 +5,10 @@ import subprocess
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from devices.health.line import HealthLine, Kind
@@ -92,11 +94,17 @@ def test_what_is_wrong_whether_a_device_is_open_or_not_outlives_its_closing(log:
     assert health.fault == fault
 
 
-def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(log: Log) -> None:
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [(Kind.PLUGGED, {}), (Kind.MOVED, {}), (Kind.RECOVERED, {"fault": "flapping", "plugged": True})],
+)
+def test_a_device_that_was_lost_is_not_any_more_when_it_is_plugged_in(
+    log: Log, kind: Kind, detail: dict[str, Any]
+) -> None:
     log.add(Kind.OPENED, pid=OURS)
     log.add(Kind.DEGRADED, fault="hum")
     log.add(Kind.DEGRADED, fault="lost")
-    log.add(Kind.PLUGGED)
+    log.add(kind, "", **detail)
     health = log.now()
     assert health
     assert health.fault == "hum"
@@ -124,6 +132,24 @@ def test_a_fault_that_a_newer_liput_knows_is_a_degraded_device(log: Log) -> None
     health = log.now()
     assert health
     assert (health.state, health.fault) == (HealthState.DEGRADED, "odd")
+
+
+def test_one_that_comes_and_goes_no_more_and_is_not_there_is_still_lost(log: Log) -> None:
+    log.add(Kind.DEGRADED, fault="lost", pid=OURS)
+    log.add(Kind.RECOVERED, fault="flapping", plugged=False)
+    health = log.now()
+    assert health
+    assert health.fault == "lost"
+
+
+def test_a_fault_from_before_the_pc_was_started_is_nobodys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.now(UTC)
+    line = HealthLine(at=now, device=CAMERA, kind="degraded", detail={"fault": "hum", "pid": os.getpid()})
+    (tmp_path / f"{now:%Y-%m-%d}.jsonl").write_bytes(msgspec.json.encode(line) + b"\n")
+    assert open_faults(tmp_path, now=now)
+    # Another process got the number soon after a power cut: within the minute that clocks may be off.
+    monkeypatch.setattr(psutil, "boot_time", lambda: now.timestamp() + 10)
+    assert not open_faults(tmp_path, now=now)
 
 
 def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path) -> None:

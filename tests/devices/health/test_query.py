@@ -239,6 +239,12 @@ def test_a_log_that_is_not_there_yet_is_waited_for(tmp_path: Path) -> None:
     assert list(followed(folder, Wanted(), begin)) == ["first"]
 
 
+def test_a_file_of_a_clock_that_was_years_ahead_hides_no_news(tmp_path: Path) -> None:
+    write(tmp_path, "2099-01-01.jsonl", line(0, "from a wrong clock"))
+    news = followed(tmp_path, Wanted(), lambda: write(tmp_path, "2026-11-24.jsonl", line(1, "now")))
+    assert list(news) == ["now"]
+
+
 def test_a_file_that_was_deleted_and_begun_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
     write(tmp_path, "2026-11-25.jsonl", line(0, "old"), line(1, "old"))
 
