@@ -62,8 +62,11 @@ def _span(text: str) -> timedelta:
 
 
 def beginning(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
-    """Return the moment of an option such as --since; a click callback."""
-    return _option(ctx, param, value, end=False)
+    """Return the moment of an option such as --since, which has been; a click callback."""
+    moment = _option(ctx, param, value, end=False)
+    if moment is not None and moment > datetime.now().astimezone():
+        raise click.BadParameter(f"{value!r} is still to come: {moment:%Y-%m-%d %H:%M}", ctx, param)
+    return moment
 
 
 def ending(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:

@@ -2,13 +2,14 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 
 from config.errors import SecretError
 from config.schema import Settings
-from config.secrets import Secret, read_keys
+from config.secrets import Secret, keys_path, read_keys
 
 HIDDEN = "(hidden)"
 
@@ -17,10 +18,20 @@ _PATTERNS = (
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/\"'<>?#]+@", re.IGNORECASE), rf"\1{HIDDEN}@"),
     # What follows host and application of a stream's address is its key.
     (re.compile(r"\b(rtmp[a-z]*://[^\s/\"'<>]+/[^\s/\"'<>?#]+)[/?#][^\s\"'<>]+", re.IGNORECASE), rf"\1/{HIDDEN}"),
+    # ...?auth=..., Cookie: session=...; only with =, for a kernel says "auth: timed out".
+    (
+        re.compile(r"\b((?:auth|sig|signature|session(?:[_-]?id)?|psk|pwd)=)[^\s\"'&,;<>\\]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
+    # --password ...
+    (
+        re.compile(r"(--(?:pass(?:phrase|word)?|secret|token|api-key|key)\s+)[^\s\"'<>\\]+", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
     # passphrase=..., "token": "...", Authorization: Bearer ...
     (
         re.compile(
-            r"\b((?:pass(?:phrase|word|wd)?|secret|token|api[_-]?key|stream[_-]?key|streamid|key)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
+            r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|streamid)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
             r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but a number of JSON's
             re.IGNORECASE,
         ),
@@ -28,6 +39,8 @@ _PATTERNS = (
     ),
     (re.compile(r"\b((?:bearer|basic)\s+)[A-Za-z0-9+/_.~=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
 )
+
+_QUOTED = re.compile(r"""(["'])([^"'\n]+)\1""")
 
 
 class Redactor:
@@ -47,8 +60,16 @@ class Redactor:
         return text
 
 
-def redactor_for(settings: Settings) -> Redactor:
-    """Return one that knows the keys of `settings`, where they can be read."""
-    with contextlib.suppress(SecretError):
-        return Redactor(read_keys(settings).values())
-    return Redactor()
+def redactor_for(settings: Settings) -> tuple[Redactor, str]:
+    """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
+    try:
+        return Redactor(read_keys(settings).values()), ""
+    except SecretError as error:
+        # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
+        return Redactor(_in_quotes(keys_path(settings))), error.message
+
+
+def _in_quotes(path: Path | None) -> Iterator[Secret]:
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path and path.is_file():
+            yield from (Secret(match[2]) for match in _QUOTED.finditer(path.read_text(encoding="utf-8")))

@@ -24,6 +24,30 @@ EMPTY = (
     "The health log is empty: it is written while `liput record` or `liput devices --watch` runs, "
     "so start one of them and look again."
 )
+EXAMPLES = """\b
+Examples:
+  liput health                                what happened since yesterday
+  liput health --since 2d --level warn        what went wrong
+  liput health --since "2026-01-20 14:00" --until "2026-01-20 16:30" --device podium
+  liput health --follow                       and what comes, until Ctrl-C
+  liput health summary                        each device of the last week, in figures
+  liput health export laporan.zip             all of it in one file, for IT
+"""
+SUMMARY_EXAMPLES = """\b
+Examples:
+  liput health summary
+  liput health summary --since 30d
+  liput health summary --since 2026-01-20 --until 2026-01-20
+"""
+EXPORT_EXAMPLES = """\b
+Examples:
+  liput health export laporan.zip
+  liput health export /media/usb/aula.zip --since 7d
+  liput health export laporan.zip --config /etc/liput/liput.toml
+\b
+What looks like a key or a password is taken out, and so are the keys of the settings.
+README.txt in it says what is in it, and what could not be put into it.
+"""
 _SINCE = timedelta(days=1)
 _SUMMARY_SINCE = timedelta(days=7)
 _EXPORT_SINCE = timedelta(days=30)
@@ -33,7 +57,7 @@ since_help = 'From when on: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
 
 
-@click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]")
+@click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("1d"))
 @click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
 @click.option("--device", "word", metavar="DEVICE", help="Only this one: its id, role, port, or a part of its name.")
@@ -67,7 +91,7 @@ def health_command(
     if following and until is not None:
         raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
     folder = log_folder()
-    span = Wanted(since=since or _ago(_SINCE), until=until)
+    span = _span(ctx, since, until, _SINCE)
     devices = None if word is None else _devices(word, folder, span, may_come=following)
     wanted = Wanted(since=span.since, until=span.until, devices=devices, level=Level(level))
     ends = positions(folder)
@@ -78,17 +102,18 @@ def health_command(
         click.echo(_nothing(folder, span, devices, level), err=as_json)
 
 
-@health_command.command()
+@health_command.command(epilog=SUMMARY_EXAMPLES)
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("7d"))
 @click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
 @json_option
-def summary(since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
+@click.pass_context
+def summary(ctx: click.Context, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Sum up each device: uptime, unplugs, faults, worst rate."""
     from agent.health.text import summary_text
     from devices.health.summary import summarise
 
     folder = log_folder()
-    span = Wanted(since=since or _ago(_SUMMARY_SINCE), until=until)
+    span = _span(ctx, since, until, _SUMMARY_SINCE)
     summaries = summarise(read(folder, span))
     for number, one in enumerate(summaries):
         if as_json:
@@ -99,23 +124,35 @@ def summary(since: datetime | None, until: datetime | None, *, as_json: bool) ->
         click.echo(_nothing(folder, span, None, Level.DEBUG), err=as_json)
 
 
-@health_command.command()
+@health_command.command(short_help="Write all that IT needs into one file.", epilog=EXPORT_EXAMPLES)
 @click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("30d"))
 @click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
-@click.pass_context
-def export(ctx: click.Context, file: Path, since: datetime | None, *, force: bool) -> None:
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+def export(file: Path, since: datetime | None, config_file: Path | None, *, force: bool) -> None:
     """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
     from agent.health.export import export_health
 
-    notes = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=ctx.find_object(Path), replace=force)
+    exported = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)
     click.echo(file)
-    for note in notes:
+    for note in exported.left_out:
         click.echo(f"liput: not in it: {note}", err=True)
+    if exported.keys_unknown:
+        click.echo(f"liput: look for keys in it before you pass it on: {exported.keys_unknown}", err=True)
 
 
 def _ago(span: timedelta) -> datetime:
     return datetime.now().astimezone() - span
+
+
+def _span(ctx: click.Context, since: datetime | None, until: datetime | None, back: timedelta) -> Wanted:
+    """Return the time that is asked for, from `back` ago on where nobody says since when; raises UsageError."""
+    begin = since or _ago(back)
+    if until is not None and until < begin:
+        default = "" if since else ", which is where it begins unless --since says otherwise"
+        message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
+        raise click.UsageError(message, ctx)
+    return Wanted(since=begin, until=until)
 
 
 def _refuse_options(ctx: click.Context) -> None:
@@ -136,7 +173,9 @@ def _devices(word: str, folder: Path, span: Wanted, *, may_come: bool) -> frozen
         return devices
     if not names or (may_come and ":" in word):
         return frozenset({word})
-    known = ", ".join(f"{name} ({device})" if name else device for device, name in sorted(names.items()))
+    from agent.health.text import device_text
+
+    known = ", ".join(device_text(device, name) for device, name in sorted(names.items()))
     raise DeviceNotFound(
         f'the health log says nothing about "{word}" since {span.since:%Y-%m-%d %H:%M}',
         hint=f"it knows {known}; --since looks further back",

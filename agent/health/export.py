@@ -29,10 +29,10 @@ from pathlib import Path
 
 import msgspec
 
-from agent.redact import Redactor, redactor_for
+from agent.redact import redactor_for
 from config.errors import LiputError, StorageUnwritable, UsageError
 from config.schema import Settings
-from config.settings import load_settings
+from config.settings import find_file, load_settings
 from config.state import state_folder
 from devices.health.log import log_folder
 from devices.health.query import Wanted, positions, read
@@ -49,23 +49,27 @@ _KERNEL_COMMANDS = (
 )
 
 
-def export_health(
-    file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False
-) -> list[str]:
-    """Write the export of the time from `since` on to `file`; return what could not be put into it, a sentence each.
+class Exported(msgspec.Struct, frozen=True):
+    """What could not be put into an export, a sentence each; and why keys may be left in it ("": none is)."""
 
-    It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced,
-    StorageUnwritable where it cannot be written, StateError where the log cannot be read.
+    left_out: tuple[str, ...]
+    keys_unknown: str
+
+
+def export_health(file: Path, since: datetime, *, settings_file: Path | None = None, replace: bool = False) -> Exported:
+    """Write the export of the time from `since` on to `file`.
+
+    It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced, and for
+    what is no file, StorageUnwritable where it cannot be written, StateError where the log cannot be read.
     """
-    if file.exists() and not replace:
-        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
+    _check_name(file, replace=replace)
     new = file.with_name(f".{file.name}.{os.getpid()}.new")
     try:
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(fd, "w+b") as raw:
                 with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
-                    notes = _Export(archive, settings_file).fill(since)
+                    exported = _Export(archive, settings_file).fill(since)
                 raw.flush()
                 os.fsync(raw.fileno())
             _put_in_place(new, file, replace=replace)
@@ -73,7 +77,16 @@ def export_health(
             new.unlink(missing_ok=True)
     except OSError as error:
         raise StorageUnwritable(f"{file} cannot be written: {error.strerror or error}") from error
-    return notes
+    return exported
+
+
+def _check_name(file: Path, *, replace: bool) -> None:
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / 'liput-health.zip'}")
+    if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file
+        raise UsageError(f"{file} is no file", hint="choose another name")
+    if file.exists() and not replace:
+        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
 
 
 def _put_in_place(new: Path, file: Path, *, replace: bool) -> None:
@@ -102,11 +115,13 @@ class _Export:
             self._settings = load_settings(settings_file)
         except LiputError as error:
             self._notes.append(f"the settings: {error.message}")
-            self._settings = Settings()
-        self._redact: Redactor = redactor_for(self._settings)
+            self._settings = Settings(file=find_file(settings_file))
+        self._redact, self._keys_unknown = redactor_for(self._settings)
+        if self._notes and not self._keys_unknown:
+            self._keys_unknown = "the settings, which say where the keys are, cannot be read"
 
-    def fill(self, since: datetime) -> list[str]:
-        """Put everything in; return the notes."""
+    def fill(self, since: datetime) -> Exported:
+        """Put everything in; return what could not be."""
         self._log(since)
         self._devices()
         self._put("versions.json", _json(versions()))
@@ -116,8 +131,8 @@ class _Export:
         self._kernel()
         self._state()
         self._notes = [self._redact(note) for note in self._notes]
-        self._put("README.txt", _readme(since, self._notes))
-        return self._notes
+        self._put("README.txt", _readme(since, self._notes, self._keys_unknown))
+        return Exported(tuple(self._notes), self._keys_unknown)
 
     def _put(self, name: str, text: str) -> None:
         self._archive.writestr(name, self._redact(text))
@@ -234,14 +249,16 @@ def _json(value: object) -> str:
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
-def _readme(since: datetime, notes: list[str]) -> str:
+def _readme(since: datetime, notes: list[str], keys_unknown: str) -> str:
     contents = (__doc__ or "").partition("\n\n")[2].partition("\n\nNeither")[0]
     lines = [
         f"What Liput knows of the devices of this PC, from {since.isoformat(' ', 'minutes')} on.",
         "",
         contents,
         "",
-        "No key and no password is in it.",
+        f"Keys may be in it, for they are not known: {keys_unknown}."
+        if keys_unknown
+        else "No key and no password is in it.",
     ]
     if notes:
         lines += ["", "What could not be put into it:", *(f"  {note}" for note in notes)]

@@ -19,6 +19,11 @@ from config.secrets import Secret
         ('{"url":"x","token":"t0k3n"}', f'{{"url":"x","token":"{HIDDEN}"}}'),
         ("Authorization: Bearer abcdef0123456789", f"Authorization: Bearer {HIDDEN}"),
         ("password=hunter2 rest", f"password={HIDDEN} rest"),
+        ("AWS_ACCESS_KEY=abc123 x", f"AWS_ACCESS_KEY={HIDDEN} x"),
+        ("http://h/x?auth=t0k3n&sig=ab12", f"http://h/x?auth={HIDDEN}&sig={HIDDEN}"),
+        ("Cookie: session=deadbeef; x", f"Cookie: session={HIDDEN}; x"),
+        ("wifi psk=geheim01", f"wifi psk={HIDDEN}"),
+        ("mysql --password geheim01 db", f"mysql --password {HIDDEN} db"),
     ],
 )
 def test_what_looks_like_a_secret_is_taken_out(text: str, expected: str) -> None:
@@ -37,6 +42,8 @@ def test_what_looks_like_a_secret_is_taken_out(text: str, expected: str) -> None
         "mail admin@example.org",
         '{"token":12,"key":null}',
         "the keyframe came late; keyboard: none",
+        "wlan0: auth: timed out; session: 3 opened",
+        "monkey: 3, hotkey=F1",
     ],
 )
 def test_everything_else_stays(text: str) -> None:

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import pty
+import re
+import shlex
 import signal
 import stat
 import subprocess
@@ -125,7 +127,7 @@ def test_a_device_that_the_log_does_not_know_is_one_line_of_advice(
     done = health(tmp_path, env, "--device", "beamer")
     assert (done.returncode, done.stdout) == (1, "")
     assert 'liput: the health log says nothing about "beamer" since ' in done.stderr
-    assert f"it knows Rig Webcam ({CAMERA}), MS2109 HDMI capture stick ({STICK}), pc" in done.stderr
+    assert f"it knows Rig Webcam [{CAMERA}], MS2109 HDMI capture stick [{STICK}], this PC" in done.stderr
 
 
 def test_for_people_a_line_says_when_how_serious_who_and_what(tmp_path: Path, env: dict[str, str], log: Path) -> None:
@@ -198,6 +200,12 @@ def test_a_quiet_time_says_where_to_look(tmp_path: Path, env: dict[str, str], st
         (["--follow", "--until", "1h"], "--follow has no end"),
         (["--level", "bad"], "'bad' is not one of 'debug', 'info', 'warn', 'error'"),
         (["--level", "warn", "summary"], "Options go behind it: liput health summary --since 7d"),
+        (["--since", "9000-01-01"], "'9000-01-01' is still to come: 9000-01-01 00:00"),
+        (["--until", "2020-01-01"], ", which is where it begins unless --since says otherwise."),
+        (["--since", "1d", "--until", "2020-01-01"], "--until (2020-01-01 23:59) is before "),
+        (["summary", "--until", "2020-01-01"], "--until (2020-01-01 23:59) is before "),
+        (["summary", "--since", "9000-01-01"], "'9000-01-01' is still to come"),
+        (["export", "it.zip", "--since", "9000-01-01"], "'9000-01-01' is still to come"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, env: dict[str, str], arguments: list[str], said: str) -> None:
@@ -259,6 +267,7 @@ def test_the_summary_is_in_figures(tmp_path: Path, env: dict[str, str], log: Pat
     assert done.returncode == 0
     by_device = {line["device"]: line for line in command.lines(done.stdout)}
     assert list(by_device) == [STICK, CAMERA, PC]
+    assert {line["type"] for line in by_device.values()} == {"health-summary"}
     camera = by_device[CAMERA]
     assert camera["faults"] == {"no-data": {"count": 1, "total_s": 3600.7}}
     assert (camera["unplugs"], camera["worst_fps"], camera["quietest_dbfs"]) == (1, 29.97, -20.0)
@@ -386,6 +395,72 @@ def test_settings_that_cannot_be_read_do_not_keep_the_export_from_it(
     with zipfile.ZipFile(file) as archive:
         assert "settings.json" not in archive.namelist()
         assert "the settings: " in archive.read("README.txt").decode()
+
+
+def test_the_settings_that_are_named_say_which_keys_to_look_for(
+    tmp_path: Path, env: dict[str, str], log: Path, settings: Path
+) -> None:
+    write(log, ago(HOUR / 4, Kind.REFUSED, f"said {KEY}"))
+    done = health(tmp_path, env, "export", "it.zip", "--config", settings)
+    assert (done.returncode, done.stdout) == (0, "it.zip\n")
+    with zipfile.ZipFile(tmp_path / "it.zip") as archive:
+        assert KEY not in archive.read("health.jsonl").decode()
+        assert json.loads(archive.read("settings.json"))["destinations"] != {}
+        assert "No key and no password is in it." in archive.read("README.txt").decode()
+
+
+@pytest.mark.parametrize("spoilt", ["open to others", "one line of it wrong", "not TOML", "settings wrong"])
+def test_keys_that_liput_does_not_use_are_taken_out_and_whoever_passes_it_on_is_warned(
+    tmp_path: Path, env: dict[str, str], log: Path, settings: Path, spoilt: str
+) -> None:
+    write(log, ago(HOUR / 4, Kind.REFUSED, f"said {KEY}"))
+    keys = tmp_path / "keys.toml"
+    match spoilt:
+        case "open to others":
+            keys.chmod(0o644)
+        case "one line of it wrong":
+            keys.write_text(f'x = 3\nyoutube = "{KEY}"\n')
+        case "not TOML":
+            keys.write_text(f"youtube is '{KEY}'\n")
+        case _:
+            settings.write_text("[general\n")
+    done = health(tmp_path, env, "export", "it.zip", "--config", settings)
+    assert done.returncode == 0
+    assert "liput: look for keys in it before you pass it on: " in done.stderr
+    with zipfile.ZipFile(tmp_path / "it.zip") as archive:
+        assert KEY not in archive.read("health.jsonl").decode()
+        readme = archive.read("README.txt").decode()
+    assert "No key" not in readme
+    assert "Keys may be in it, for they are not known: " in readme
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_an_export_takes_the_place_of_nothing_but_a_file(
+    tmp_path: Path, env: dict[str, str], log: Path, *, force: bool
+) -> None:
+    fifo, folder = tmp_path / "fifo", tmp_path / "folder"
+    os.mkfifo(fifo)
+    folder.mkdir()
+    for path, said in ((fifo, "fifo is no file"), (folder, f"name a file in it: {folder}/liput-health.zip")):
+        done = health(tmp_path, env, "export", path, *["--force"] * force)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+@pytest.mark.parametrize("words", [[], ["summary"], ["export"]])
+def test_every_help_has_examples_that_work(tmp_path: Path, env: dict[str, str], log: Path, words: list[str]) -> None:
+    for option in ("--help", "-h"):
+        help_text = health(tmp_path, env, *words, option).stdout
+        examples = [line.split("  ")[0] for line in help_text.replace("\n    ", "\n").splitlines()]
+        examples = [line for line in examples if line.startswith("liput health")]
+        assert len(examples) >= 3
+        assert not re.search(r"\w\.\.\.$", help_text, re.MULTILINE)  # no line of help is cut off
+    for example in examples:
+        arguments = shlex.split(example)[1:]
+        if "--follow" not in arguments and "/media/usb/aula.zip" not in arguments:
+            done = command.liput(tmp_path, *arguments, "--force" if "export" in arguments else "--json", more=env)
+            assert done.returncode in {0, 1}, done.stderr  # 1: no podium there
 
 
 def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path, env: dict[str, str]) -> None:
