@@ -4,6 +4,7 @@ Kept in `roles.json` of the state folder. Which device has a role now is worked 
 """
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -76,14 +77,18 @@ def holder(role: str, roles: Roles, devices: Sequence[Device]) -> Device:
 
 
 def _what_to_do(role: str, missing: Missing, option: str, present: Sequence[str]) -> str:
-    ways = [f"{option} {other}" for other in present]
+    """Return what can be done, each way with its words for the command line at its end, to be copied."""
+    assign = f"liput devices assign {role}"
+    ways = ["Plug it in"]
+    if present:
+        ways.append("to record another: " + " or ".join(f"{option} {other}" for other in present))
     if missing.replacement:
-        ways.append(f"liput devices assign {role} {missing.replacement.id} takes the one in its port")
+        ways.append(f"to take the one in its port: {assign} {shlex.quote(missing.replacement.id)}")
     elif missing.elsewhere:
-        ways += [f"liput devices assign {role} {device.id}" for device in missing.elsewhere]
+        ways += [f"if it is in port {d.port or '?'} now: {assign} {shlex.quote(d.id)}" for d in missing.elsewhere]
     else:
-        ways.append(f"liput devices assign {role} DEVICE gives the role to another")
-    return "Plug it in, or: " + "; ".join(ways)
+        ways.append(f"to give the role to another: {assign} DEVICE")
+    return "; ".join(ways)
 
 
 def assign(

@@ -1,5 +1,6 @@
 """Roles: given, taken, replaced, proposed; and what the health log gets to know of it."""
 
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from config.errors import DeviceNotFound, UsageError
 from devices.health.line import Kind
+from devices.identity import find_video
 from devices.model import Device, DeviceKind, Mode
 from devices.roles import roles
 from devices.roles.matching import Binding, binding_of
@@ -125,19 +127,24 @@ def test_a_missing_role_says_why_and_what_to_do(office: Office) -> None:
         "slides (MS2109 HDMI capture stick) is missing: it is not plugged in (it was in port 1-2)"
     )
     assert caught.value.hint == (
-        "Plug it in, or: --video podium; liput devices assign slides DEVICE gives the role to another"
+        "Plug it in; to record another: --video podium; to give the role to another: liput devices assign slides DEVICE"
     )
     office.room.plug(replace(STICK, capabilities="dddd"), "1-2")
     office.room.plug(STICK, "1-4")
     with pytest.raises(DeviceNotFound) as caught:
         roles.holder("slides", given, office.room.devices())
     assert caught.value.hint == (
-        "Plug it in, or: --video podium; liput devices assign slides 534d:2109@1-2 takes the one in its port"
+        "Plug it in; to record another: --video podium;"
+        " to take the one in its port: liput devices assign slides 534d:2109@1-2"
     )
     office.room.unplug("1-2")
     with pytest.raises(DeviceNotFound) as caught:
         roles.holder("slides", given, office.room.devices())
-    assert caught.value.hint.endswith("; liput devices assign slides 534d:2109@1-4")
+    assert caught.value.hint.endswith("; if it is in port 1-4 now: liput devices assign slides 534d:2109@1-4")
+    # Copied as it stands, the command does it.
+    *_, role, name = shlex.split(caught.value.hint.rpartition(": ")[2])
+    office.assign(role, find_video(office.room.devices(), name).port or "")
+    assert roles.holder("slides", office.store.read(), office.room.devices()).port == "1-4"
 
 
 # Proposals
