@@ -25,6 +25,8 @@ from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
 
 NO_DATA_S = 0.7
+NOBODY_ASKED_S = 0.5
+"""Whoever reads asks more often; where he did not, the PC stood still and the input is not to blame."""
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
 """Below the one it is silent; above the other it is silent no more."""
 SPEAKS_DBFS = -50.0
@@ -56,7 +58,7 @@ class AudioWatch:
         self._tracker = tracker
         self.guard = Guard(tracker.device_id, tracker.name, tracker.record)
         self._clock = clock
-        self._fed_ns = clock.now_ns()
+        self._fed_ns = self._asked_ns = clock.now_ns()
         self._end_ns = 0  # of the last block, by its stamp
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
@@ -68,13 +70,17 @@ class AudioWatch:
 
     def feed(self, block: AudioBlock) -> None:
         """Take a block that has just come."""
-        self._fed_ns = self._clock.now_ns()
+        self._fed_ns = self._asked_ns = self._clock.now_ns()
         self.guard("no data", self._no_data.good, self._fed_ns)
         self.guard("sound", self._take, block)
 
     def tick(self) -> None:
         """Look at the clock, since no block came."""
-        if self._clock.now_ns() - self._fed_ns >= NO_DATA_S * NANOSECONDS:
+        now_ns = self._clock.now_ns()
+        since_ns, self._asked_ns = now_ns - self._asked_ns, now_ns
+        if since_ns > NOBODY_ASKED_S * NANOSECONDS:
+            self._fed_ns += since_ns
+        if now_ns - self._fed_ns >= NO_DATA_S * NANOSECONDS:
             self.guard("no data", self._nothing_comes)
 
     def _nothing_comes(self) -> None:

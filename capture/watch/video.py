@@ -116,6 +116,14 @@ class ArrivalWatch:
             if self._rhythm.is_settled:
                 self._judge(captured_ns)
 
+    def excuse(self, for_ns: int) -> None:
+        """Take note that for so long nobody has asked for pictures."""
+        self._rhythm.restart()
+        if self._last_ns is None:
+            self._opened_ns += for_ns
+        else:
+            self._last_ns += for_ns
+
     def is_overdue(self, now_ns: int) -> bool:
         """Return whether a picture should have come by now."""
         return now_ns - self._waiting_since_ns() >= self._patience_ns()

@@ -16,6 +16,8 @@ from devices.health.tracker import HealthTracker
 from devices.model import Device
 
 SAMPLE_S = 60.0
+NOBODY_ASKED_S = 0.5
+"""Whoever reads asks five times as often; where he did not, the PC stood still and the device is not to blame."""
 
 
 class VideoWatches:
@@ -49,12 +51,16 @@ class VideoWatches:
         )
         self._signal = SignalWatch(tracker, driver)
         self._given_up = driver.damaged if driver else 0
+        self._read_ns = self._opened_ns
         self._sample_ns = self._opened_ns
         self._sampled = (0, 0, 0)
 
     def read(self, frame: Frame | None) -> None:
         """Take note of what one call of the source's `read` has given."""
         guard, now_ns = self._guard, self._clock.now_ns()
+        since_ns, self._read_ns = now_ns - self._read_ns, now_ns
+        if since_ns > NOBODY_ASKED_S * NANOSECONDS:
+            guard("when pictures come", self._arrivals.excuse, since_ns)
         guard("damaged pictures", self._ask_driver, now_ns)
         if frame is not None:
             self.frames += 1

@@ -243,6 +243,17 @@ def test_that_nothing_comes_is_seen_on_the_clock() -> None:
     assert heard.ended[0].detail["lasted_s"] == pytest.approx(1.8, abs=0.05)
 
 
+def test_an_input_that_nobody_asks_is_not_silent() -> None:
+    heard = Heard()
+    for _ in range(3):
+        heard.clock.advance_to(heard.clock.now_ns() + 5_000_000_000)  # a camera that is opened meanwhile
+        for _ in range(5):
+            heard.watch.tick()
+            heard.clock.advance_to(heard.clock.now_ns() + 100_000_000)
+        heard.hear(speech(2))
+    assert heard.faults() == []
+
+
 def test_a_sample_says_how_loud_it_was_and_what_was_lost() -> None:
     heard = Heard().hear(np.concatenate([noise(2, -60), tone(2, 1000, -20)]) * (1, 0.1))
     heard.clock.advance_to(heard.clock.now_ns() + 250_000_000)

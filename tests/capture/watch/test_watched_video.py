@@ -234,12 +234,27 @@ def test_times_that_stand_still_fill_no_memory() -> None:
     assert max(map(len, held)) <= 2000
 
 
-def test_a_device_that_nobody_reads_for_two_seconds_is_not_silent() -> None:
-    watched = Watched(paced(live()))
-    watched.run(0.1)
+@pytest.mark.parametrize(("first_s", "again_s", "from_s", "for_s"), [(0.0, 2.3, 0.1, 2), (6.3, 6.3, 0.0, 6)])
+def test_a_device_that_nobody_reads_for_a_while_is_not_silent(
+    first_s: float, again_s: float, from_s: float, for_s: int
+) -> None:
+    """As from its opening on, or later: a PC that stands still says nothing about a camera."""
+    shots = itertools.chain(before(0.2, paced(live(), from_s=first_s)), paced(live(), from_s=again_s))
+    watched = Watched(shots)
+    watched.run(from_s)
+    watched.clock.advance_to(watched.clock.now_ns() + for_s * 1_000_000_000)
+    watched.run(12.0)
+    assert watched.faults() == []
+
+
+def test_a_device_that_gives_nothing_after_a_standstill_of_the_pc_is_silent() -> None:
+    watched = Watched(before(1.0, paced(live())))
+    watched.run(1.0)
     watched.clock.advance_to(watched.clock.now_ns() + 2_000_000_000)
     watched.run(10.0)
-    assert watched.faults() == []
+    ((found_s, _, fault),) = watched.faults()
+    assert fault == Fault.NO_DATA
+    assert found_s == pytest.approx(3.7, abs=0.2)
 
 
 def test_a_rate_that_wavers_about_the_bar_makes_one_line() -> None:
