@@ -76,7 +76,7 @@ def summarise(lines: Iterable[HealthLine]) -> list[DeviceSummary]:
                 _known(devices, name, line.at, began).is_there(line.at)
         elif line.kind == Kind.RENAMED:
             _known(devices, str(line.detail.get("before")), line.at, began).is_not_watched(line.at)
-        elif line.kind == Kind.WATCH_STOPPED:
+        elif line.kind == Kind.WATCH_STOPPED and "pid" in line.detail:  # else a part of it, which the rest outlives
             for device in devices.values():
                 device.is_not_watched(line.at)
         last = line.at

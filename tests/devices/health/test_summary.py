@@ -94,8 +94,10 @@ def test_time_in_which_nobody_watched_is_not_counted() -> None:
     ]
     summary = camera(*lines)
     assert (summary.uptime_s, summary.faults) == (160.0, {"slow": FaultTotal(1, 40.0)})
-    stopped = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC), line(900, Kind.ROLE_ASSIGNED)]
+    stopped = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC, pid=4711), line(900, Kind.ROLE_ASSIGNED)]
     assert camera(*stopped).uptime_s == 100.0
+    a_part = [line(0, Kind.PLUGGED), line(100, Kind.WATCH_STOPPED, PC), line(900, Kind.UNPLUGGED)]
+    assert camera(*a_part).uptime_s == 900.0, "what could not be looked at for once does not end the watch"
     quiet = [line(0, Kind.PLUGGED), line(night, Kind.UNPLUGGED)]
     assert camera(*quiet).uptime_s == night, "without a watch that begins anew, a quiet log is a quiet device"
 
