@@ -8,6 +8,7 @@ from config.schema import Settings
 from devices.attendant import Attendant
 from devices.clock import Clock
 from devices.computer import Folder
+from devices.health.line import PC, Kind, Level
 from devices.health.log import HealthLog
 from devices.monitor.changes import DeviceChange
 
@@ -22,7 +23,8 @@ def attending(
 ) -> Iterator[tuple[HealthLog, Attendant]]:
     """Provide this PC's health log and an attendant, which is not started; both are ended at the end.
 
-    `archive` is the folder whose disk must not fill up, None that of the settings.
+    However that ending goes, it does not replace what came of the work beside which they ran. `archive` is the folder
+    whose disk must not fill up, None that of the settings.
     """
     kept = settings.health
     with HealthLog(clock=clock, keep_days=kept.keep_days, max_size=kept.max_size) as log:
@@ -37,4 +39,12 @@ def attending(
         try:
             yield log, attendant
         finally:
-            attendant.stop()
+            try:
+                attendant.stop()
+            except Exception as error:  # of whatever kind: a recording that has been sealed has not failed
+                log(
+                    PC,
+                    Kind.WATCH_FAILED,
+                    f"the watch could not be ended: {error!r}; please report this",
+                    level=Level.WARN,
+                )

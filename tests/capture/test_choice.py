@@ -12,6 +12,7 @@ from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
+from capture.watch import watcher
 from capture.watch.watcher import Watcher
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Settings
@@ -25,8 +26,8 @@ WANTED = Wanted(320, 240, Fraction(15), 2)
 def choose(video: str | None, audio: str | None, *, live: bool = False) -> Chosen:
     pace = FastPace(("video", "audio"))
     clock = SystemClock()
-    watcher = Watcher(Settings(), clock)
-    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watcher).choose(video, audio)
+    watched = Watcher(Settings(), clock)
+    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watched).choose(video, audio)
 
 
 @pytest.fixture(scope="session")
@@ -108,6 +109,21 @@ def test_a_device_that_is_not_there_is_not_found(video: str, audio: str | None) 
         choose(video, audio)
     assert isinstance(caught.value, LiputError)
     assert caught.value.hint
+
+
+def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes = (Mode("MJPG", 320, 240, (30,)),)
+    camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/no-such-node", modes=modes)
+    prepared: list[tuple[Device, object]] = []
+    monkeypatch.setattr(choice, "list_devices", lambda: [camera])
+    monkeypatch.setattr(
+        watcher, "apply_to", lambda device, *, power_line, record: prepared.append((device, power_line))
+    )
+    chosen = choose(camera.id, "none", live=True)
+    assert prepared == []
+    with pytest.raises(DeviceNotFound):
+        chosen.video.open()
+    assert prepared == [(camera, "50 Hz")]
 
 
 def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
