@@ -80,16 +80,6 @@ def test_uvcvideo_keeps_the_contract(camera: RigDevice, promise: Callable[[Bench
         promise(RigBench(camera, panel))
 
 
-def test_a_camera_forgets_its_controls_with_the_power(camera: RigDevice) -> None:
-    camera.plug(0)
-    with panel_of(camera) as panel:
-        panel.set(panel.controls()["brightness"], 77)
-    camera.unplug()
-    camera.plug(0)
-    with panel_of(camera) as panel:
-        assert panel.controls()["brightness"].value == 128
-
-
 REFUSALS = {
     "brightness=256": "brightness must be from 0 to 255",
     "focus_absolute=251": "focus_absolute must be from 0 to 250 in steps of 5",
@@ -102,13 +92,14 @@ REFUSALS = {
 
 def test_what_cannot_be_set_is_refused_before_the_camera_is_asked(camera: RigDevice) -> None:
     camera.plug(0)
+    device = device_of(camera)
     with panel_of(camera) as panel:
         controls = panel.controls()
         before = camera.get("controls.times_set")  # uvcvideo has tried the power line
         for text, said in REFUSALS.items():
             name, _, value = text.partition("=")
             with pytest.raises(UsageError) as caught:
-                change(panel, device_of(camera), {"zoom_absolute": "200", name: value}, record=nowhere, store=None)
+                change(panel, device, {"zoom_absolute": "200", name: value}, record=nowhere, store=None)
             assert caught.value.message.startswith(said)
         assert camera.get("controls.times_set") == before
         assert panel.controls() == controls
@@ -142,7 +133,7 @@ def test_50_hz_and_the_preset_are_set_again_after_every_plug(camera: RigDevice, 
         texts = {"focus_absolute": "30", "focus_automatic_continuous": "off", "brightness": "77"}
         change(panel, device, texts, record=record, store=store)
     camera.unplug()
-    again, changes = plugged(camera, record)
+    again, changes = plugged(camera, record)  # it has forgotten them with the power
     assert sorted(changes) == [
         "brightness=77", "focus_absolute=30", "focus_automatic_continuous=off", "power_line_frequency=50 Hz",
     ]  # fmt: skip
@@ -302,14 +293,14 @@ def test_h264_pictures_come_in_order_from_a_camera_that_was_prepared(h264_camera
         assert source.mode.mode.format == "H264"
         assert (opened.width, opened.height, float(opened.rate)) == (320, 240, 15.0)
         assert h264_camera.get("controls.power_line_frequency") == "1"
-        frames = frames_of(source, 44)
+        frames = frames_of(source, 24)
         frames += frames_of(source, 1)
         age_s = time.monotonic() - frames[-1].timestamp_ns / 1e9
         numbers = [number_in(source, frame) for frame in frames]
     assert {(after - before) % pictures.NUMBERS for before, after in itertools.pairwise(numbers)} == {1}
     assert source.stamps.is_monotonic
     assert age_s < 0.05  # not held back until the next one has come
-    assert frames[-1].timestamp_ns - frames[0].timestamp_ns == pytest.approx(44 / 15 * 1e9, rel=0.1)
+    assert frames[-1].timestamp_ns - frames[0].timestamp_ns == pytest.approx(24 / 15 * 1e9, rel=0.1)
 
 
 def test_h264_that_begins_between_two_keyframes_is_joined_at_the_next(h264_camera: RigDevice) -> None:

@@ -1,53 +1,33 @@
 """Opening on real drivers: every refusal says who or what is in the way, and what to do; a device has a page."""
 
+import errno
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from linuxpy.video import raw
 
 from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
-from config.errors import DeviceBusy, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceNotFound
 from devices.model import Device
 from devices.snapshot import current
 from devices.usb.claims import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology
 from tests.rig.rig import RigDevice
+from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.usb_trees import usb_tree
 
 CAMERA = "046d:0825:CAM0001"
 STICK = "534d:2109@1-2"
 NOBODY = 65534
-OPEN_PICTURE = """
-from capture.v4l2 import V4l2Source
-source = V4l2Source(current(sys.argv[1]), width=320, height=240, rate=15)
-"""
-OPEN_SOUND = """
-from capture.sound.source import SoundSource
-source = SoundSource(current(sys.argv[1]))
-"""
-SCRIPT = """
-import os, sys
-from config.errors import DeviceError
-from devices.snapshot import current
-{opens}
-{before}
-try:
-    source.open()
-    print("opened")
-except DeviceError as error:
-    print(type(error).__name__, error.message, error.hint, sep="|")
-finally:
-    source.close()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -66,13 +46,18 @@ def listed(device_id: str) -> Device:
     raise TimeoutError(device_id)
 
 
-def opened(device_id: str, opens: str, *wrapper: str, before: str = "") -> str:
-    """Open a device in a process of its own and return what that printed: `opened`, or the error in three parts."""
-    script = SCRIPT.format(opens=opens, before=before)
-    words = [*wrapper, sys.executable, "-c", script, device_id]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def refusal_of(source: V4l2Source | SoundSource, confine: Callable[[], None]) -> DeviceError:
+    """Return what opening `source` ends with on a thread that is confined."""
+    try:
+        with pytest.raises(DeviceError) as caught:
+            confined(confine, source.open)
+    finally:
+        source.close()
+    return caught.value
+
+
+def picture(device: Device) -> V4l2Source:
+    return V4l2Source(device, width=320, height=240, rate=15)
 
 
 @contextmanager
@@ -87,38 +72,19 @@ def running(*words: str, says: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-# ENOSPC: the rig's cameras stream in bulk and never get it, so the ioctl's error is injected
+# ENOSPC: the rig's cameras stream in bulk and never get it, so the kernel is told to say it
 
 
-def stream_on(trace: Path) -> int:
-    """Return which of its thread's ioctls VIDIOC_STREAMON is, in what strace has written."""
-    calls: dict[str, int] = {}
-    for line in trace.read_text().splitlines():
-        if match := re.match(r"(\d+)\s+ioctl\(", line):
-            thread = match[1]
-            calls[thread] = calls.get(thread, 0) + 1
-            if "VIDIOC_STREAMON" in line:
-                return calls[thread]
-    raise AssertionError(trace.read_text()[-2000:])
-
-
-def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(
-    camera: RigDevice, stick: RigDevice, tmp_path: Path
-) -> None:
+def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, stick: RigDevice) -> None:
     camera.plug(0)
     stick.plug(1)
-    node = listed(CAMERA).node
+    device = listed(CAMERA)
     listed(STICK)
-    trace = tmp_path / "trace"
-    strace = ("strace", "-f", "--seccomp-bpf", "-o", str(trace), "-e", "trace=ioctl")
-    assert opened(CAMERA, OPEN_PICTURE, *strace) == "opened"
-    inject = f"inject=ioctl:error=ENOSPC:when={stream_on(trace)}"
+    caught = refusal_of(picture(device), lambda: refuse_ioctl(raw.IOC.STREAMON, errno.ENOSPC))
+    assert type(caught) is DeviceError
     stick_there = "MS2109 HDMI capture stick (port 1-2)"
-    assert opened(CAMERA, OPEN_PICTURE, *strace, "-e", inject) == (
-        f"DeviceError|this USB bus is full: Rig Webcam ({node}) gets no room beside {stick_there}"
-        "|Move one device to another port or use MJPEG."
-    )
-    assert "VIDIOC_STREAMON" in next(line for line in trace.read_text().splitlines() if "INJECTED" in line)
+    assert caught.message == f"this USB bus is full: Rig Webcam ({device.node}) gets no room beside {stick_there}"
+    assert caught.hint == "Move one device to another port or use MJPEG."
 
 
 # EBUSY
@@ -129,7 +95,7 @@ def test_a_busy_camera_names_who_streams_from_it(camera: RigDevice) -> None:
     device = listed(CAMERA)
     node = str(device.node)
     with running("v4l2-ctl", "-d", node, "--stream-mmap", "--verbose", says="cap dqbuf") as holder:
-        source = V4l2Source(device, width=320, height=240, rate=15)
+        source = picture(device)
         with pytest.raises(DeviceBusy) as caught:
             source.open()
         source.close()
@@ -156,13 +122,11 @@ def test_busy_sound_names_who_records_it(stick: RigDevice) -> None:
 
 def test_who_may_not_open_a_camera_is_told_the_group_and_the_command(camera: RigDevice) -> None:
     camera.plug(0)
-    node = listed(CAMERA).node
-    # The rights are dropped once all is imported: the checkout may lie where that user may not look.
-    drop = f"os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})"
-    assert opened(CAMERA, OPEN_PICTURE, before=drop) == (
-        f"DeviceAccessDenied|this user may not open Rig Webcam ({node}): it belongs to the group video"
-        '|Join it with: sudo usermod -aG video "$USER", then log out and in again.'
-    )
+    device = listed(CAMERA)
+    caught = refusal_of(picture(device), lambda: be_user(NOBODY))
+    assert isinstance(caught, DeviceAccessDenied)
+    assert caught.message == (f"this user may not open Rig Webcam ({device.node}): it belongs to the group video")
+    assert caught.hint == 'Join it with: sudo usermod -aG video "$USER", then log out and in again.'
 
 
 def test_who_may_not_open_sound_is_told_the_group_and_the_command(stick: RigDevice) -> None:
@@ -171,17 +135,18 @@ def test_who_may_not_open_sound_is_told_the_group_and_the_command(stick: RigDevi
     node = stick.wait_for_audio()
     # Sound is opened by a child, which has to read the checkout: a root without rights, whom the node is not.
     os.chown(node, NOBODY, -1)
-    powerless = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
-    assert opened(device.id, OPEN_SOUND, *powerless) == (
-        f"DeviceAccessDenied|this user may not open {device.name} ({node}): it belongs to the group audio"
-        '|Join it with: sudo usermod -aG audio "$USER", then log out and in again.'
-    )
+    caught = refusal_of(SoundSource(device), be_powerless_root)
+    assert isinstance(caught, DeviceAccessDenied)
+    assert caught.message == f"this user may not open {device.name} ({node}): it belongs to the group audio"
+    assert caught.hint == 'Join it with: sudo usermod -aG audio "$USER", then log out and in again.'
 
 
 # Where it is
 
 
-def test_the_tree_is_the_one_that_was_recorded(camera: RigDevice, stick: RigDevice, tmp_path: Path) -> None:
+def test_the_tree_is_the_one_that_was_recorded_and_the_page_of_a_device_says_what_would_be_opened(
+    camera: RigDevice, stick: RigDevice, tmp_path: Path
+) -> None:
     camera.plug(0)
     stick.plug(1)
     device = listed(CAMERA)
@@ -193,22 +158,16 @@ def test_the_tree_is_the_one_that_was_recorded(camera: RigDevice, stick: RigDevi
         assert found is not None
         assert (found.name, found.link_bps, found.is_hub) == (node.name, node.link_bps, node.is_hub)
         assert (found.superspeed, found.endpoints) == (node.superspeed, node.endpoints)
-    picture = live.node("1-1")
-    assert picture is not None
-    claimed = claim(picture, Stream(device))
+    webcam = live.node("1-1")
+    assert webcam is not None
+    claimed = claim(webcam, Stream(device))
     assert claimed is not None
     assert (claimed.is_bulk, claimed.most) == (True, 0.0)
-    assert usable_bps(picture) == 425_984_000
+    assert usable_bps(webcam) == 425_984_000
     assert port_warning(live, device) is None
     assert port_of(str(device.node)) == "1-1"
     assert port_of(stick.wait_for_audio()) == "1-2"
     assert neighbours(str(device.node)) == ["MS2109 HDMI capture stick (port 1-2)"]
-
-
-def test_the_page_of_a_device_says_what_would_be_opened(camera: RigDevice, stick: RigDevice) -> None:
-    camera.plug(0)
-    stick.plug(1)
-    listed(CAMERA)
     sound = listed(f"{STICK}+sound")
     liput = str(Path(sys.executable).with_name("liput"))
     words = [liput, "devices", "show", STICK, "--profile", "240p15", "--json"]
@@ -222,7 +181,7 @@ def test_the_page_of_a_device_says_what_would_be_opened(camera: RigDevice, stick
     reasons = {f"{row['format']} {row['width']}": row["reason"] for row in page["runners_up"]}
     assert reasons["YUYV 160"] == "smaller"
     assert reasons["MJPG 1280"] == "larger than wanted"
-    source = V4l2Source(current(STICK), width=320, height=240, rate=15)
+    source = picture(current(STICK))
     try:
         source.open()
         assert source.mode is not None
