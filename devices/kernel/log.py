@@ -157,7 +157,9 @@ class KernelLog:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to listen; where that is not allowed, one line of the health log says so."""
+        """Begin to listen; where that is not allowed, one line of the health log says so. Idempotent."""
+        if self._thread is not None:
+            return
         self._source = self._opens()
         if self._source is None:
             self._record(PC, Kind.KERNEL, UNREADABLE, level=Level.INFO, advice=ADVICE)
