@@ -33,4 +33,4 @@ def test_an_attendant_that_cannot_be_ended_changes_nothing_of_what_came_of_the_w
 @pytest.mark.usefixtures("_cannot_be_ended")
 def test_nor_does_it_hide_why_the_work_failed() -> None:
     with pytest.raises(ZeroDivisionError), attending(Settings(), SystemClock()):
-        1 // 0
+        divmod(1, 0)
