@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def kernel() -> Iterator[Kernel]:
 def test_each_message_is_recorded_as_it_comes(kernel: Kernel, recorder: KernelRecorder, recorded: Recorded) -> None:
     log = KernelLog(recorder, recorded, opens=lambda: kernel.source)
     log.start()
+    log.start()
+    assert [thread.name for thread in threading.enumerate()].count("kernel-log") == 1
     kernel.say(RESET)
     kernel.say(b"12,2,98765433,-;a program's own words\n")
     wait_for(lambda: recorded.lines)
