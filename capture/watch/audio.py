@@ -1,7 +1,7 @@
 """The watch of sound: judges every half second of an open input, and tells its tracker what is wrong with it.
 
     no-data        no block for 0.7 s
-    silence        nothing above -60 dBFS for longer than the input's patience
+    silence        nothing above -80 dBFS for the input's patience, or above -60 dBFS for three times as long
     dead-channel   one of two channels that carried sound is 40 dB and more below the other in 5 s of sound
     clipping       runs of samples at full scale in 5 half seconds of 10 s
     hum            lines at the mains frequency and its multiples that do not go away for 5 s (capture/watch/hum.py)
@@ -19,7 +19,8 @@ from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from capture.watch import hum, sound_sample
 from capture.watch.guard import Guard
 from capture.watch.latch import Latch
-from capture.watch.loudness import PIECE, Piece, measure
+from capture.watch.loudness import PIECE, PIECE_S, Piece, measure
+from capture.watch.silence import SilenceWatch
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
@@ -27,8 +28,6 @@ from devices.health.tracker import HealthTracker
 NO_DATA_S = 0.7
 NOBODY_ASKED_S = 0.5
 """Whoever reads asks more often; where he did not, the PC stood still and the input is not to blame."""
-SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
-"""Below the one it is silent; above the other it is silent no more."""
 SPEAKS_DBFS = -50.0
 """A channel louder than this speaks: the other one can be compared with it."""
 DEAD_DB, ALIVE_DB = 40.0, 34.0
@@ -36,8 +35,6 @@ DEAD_S, ALIVE_S = 5.0, 1.0
 CLIPPED_PIECES, CLIPPING_S = 5, 10.0
 """Half seconds with clipped samples, of as many seconds: one shout is shorter."""
 HUM_DBFS, NO_HUM_DBFS = -60.0, -66.0
-
-_PIECE_S = PIECE / SAMPLE_RATE
 
 
 def mains_hz(power_line_frequency: str) -> int:
@@ -63,7 +60,7 @@ class AudioWatch:
         self._waiting: list[Samples] = []
         self._waiting_samples = 0
         self._no_data = Latch(tracker, Fault.NO_DATA)
-        self._silence = _Silence(tracker, silence_s)
+        self._silence = SilenceWatch(tracker, silence_s)
         self._dead = _DeadChannel(tracker)
         self._clipping = _Clipping(tracker)
         self._hum = _Hum(tracker, channels, mains_hz)
@@ -119,36 +116,6 @@ class AudioWatch:
         self.sample.hum_dbfs = guard("hum", self._hum.judge, numbers, end_ns)
 
 
-class _Silence:
-    def __init__(self, tracker: HealthTracker, silence_s: float) -> None:
-        self._tracker = tracker
-        self._silence_s = silence_s
-        self._quiet_s = 0.0
-        self._heard_ns: int | None = None  # when something was heard last
-        self._nothing_s = 0.0
-
-    def judge(self, piece: Piece, level_dbfs: float, end_ns: int) -> None:
-        if level_dbfs > HEARD_DBFS:
-            self._tracker.clear(Fault.SILENCE)
-        if level_dbfs > SILENT_DBFS:
-            self._quiet_s, self._nothing_s, self._heard_ns = 0.0, 0.0, end_ns
-            return
-        if self._heard_ns is None:
-            self._heard_ns = end_ns - NANOSECONDS // 2
-        self._quiet_s += _PIECE_S
-        self._nothing_s = self._nothing_s + _PIECE_S if piece.is_nothing else 0.0
-        if self._quiet_s >= self._silence_s:
-            nothing = self._nothing_s > self._quiet_s - 2 * _PIECE_S  # a piece in which it fell silent is something
-            reason = self._reason(exactly_nothing=nothing)
-            self._tracker.find(Fault.SILENCE, reason, began_ns=self._heard_ns, exactly_nothing=nothing)
-
-    def _reason(self, *, exactly_nothing: bool) -> str:
-        name, lasted = self._tracker.name, f"for {self._silence_s:g} s"
-        if exactly_nothing:
-            return f"{name} has given exactly nothing {lasted}: muted or not plugged in"
-        return f"{name} has been silent {lasted}, below {SILENT_DBFS:g} dBFS: too far away, turned down or switched off"
-
-
 class _DeadChannel:
     _NAMES = ("left", "right")
 
@@ -173,7 +140,7 @@ class _DeadChannel:
             self._find(softer, round(below), end_ns)
         elif below <= ALIVE_DB:
             self._both_lived = True
-            self._alive_s += _PIECE_S
+            self._alive_s += PIECE_S
             if self._alive_s >= ALIVE_S or not self._tracker.has(Fault.DEAD_CHANNEL):
                 self._dead, self._dead_s = None, 0.0
                 self._tracker.clear(Fault.DEAD_CHANNEL)
@@ -183,7 +150,7 @@ class _DeadChannel:
             self._tracker.clear(Fault.DEAD_CHANNEL)  # the other one is: that is another fault
             self._dead, self._dead_s, self._began_ns = softer, 0.0, end_ns - NANOSECONDS // 2
         self._alive_s = 0.0
-        self._dead_s += _PIECE_S
+        self._dead_s += PIECE_S
         if self._dead_s >= DEAD_S:
             side = self._NAMES[softer]
             reason = f"the {side} channel of {self._tracker.name} carries nothing: check its cable"
@@ -193,7 +160,7 @@ class _DeadChannel:
 class _Clipping:
     def __init__(self, tracker: HealthTracker) -> None:
         self._tracker = tracker
-        self._lately: deque[int] = deque(maxlen=round(CLIPPING_S / _PIECE_S))
+        self._lately: deque[int] = deque(maxlen=round(CLIPPING_S / PIECE_S))
 
     def judge(self, piece: Piece, end_ns: int) -> None:
         self._lately.append(max(piece.clipped))
@@ -202,7 +169,7 @@ class _Clipping:
             self._tracker.clear(Fault.CLIPPING)
         elif len(clipped) >= CLIPPED_PIECES and not self._tracker.has(Fault.CLIPPING):
             reason = f"{self._tracker.name} is too loud: samples are cut off at full scale; turn its input down"
-            ago_s = (len(self._lately) - clipped[0]) * _PIECE_S
+            ago_s = (len(self._lately) - clipped[0]) * PIECE_S
             began_ns = end_ns - round(ago_s * NANOSECONDS)
             self._tracker.find(Fault.CLIPPING, reason, began_ns=began_ns, samples=sum(self._lately))
 

@@ -10,6 +10,7 @@ from capture.source import SAMPLE_RATE, Samples
 
 PIECE = SAMPLE_RATE // 2
 """Samples that are looked at together."""
+PIECE_S = PIECE / SAMPLE_RATE
 WINDOWS = 10
 """Parts of a piece, 50 ms each, whose levels are taken apart: about a quarter of a syllable."""
 FLOOR_DBFS = -100.0

@@ -16,6 +16,7 @@ from capture.watch.hum import HumMeter
 from capture.watch.latch import Latch
 from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import SignalWatch
+from capture.watch.silence import SilenceWatch
 from capture.watch.stillness import StillnessWatch
 from capture.watch.video import ArrivalWatch, Rhythm
 from capture.watch.video_watches import VideoWatches
@@ -214,7 +215,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
         (audio.AudioWatch, "_judge_waiting", "sound"),
         (loudness.Piece, "sustained_dbfs", "sound"),
         (sound_sample.SoundSample, "lose", "sound"),
-        (audio._Silence, "judge", "silence"),
+        (SilenceWatch, "judge", "silence"),
         (audio._DeadChannel, "judge", "a dead channel"),
         (audio._Clipping, "judge", "clipping"),
         (HumMeter, "hear", "hum"),
