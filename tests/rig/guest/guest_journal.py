@@ -37,14 +37,9 @@ def journald() -> Iterator["subprocess.Popen[bytes]"]:
         process.terminate()
 
 
-def sync() -> None:
-    """Wait until journald has taken everything that it was sent."""
-    subprocess.run(["journalctl", "--sync"], check=True, timeout=60)
-
-
 def entries() -> list[dict[str, Any]]:
     """Return what journald has of Liput."""
-    sync()
+    subprocess.run(["journalctl", "--sync"], check=True, timeout=60)
     done = subprocess.run(
         ["journalctl", "--output=json", "--no-pager", "--quiet", "SYSLOG_IDENTIFIER=liput"],
         capture_output=True, text=True, check=True, timeout=60,
@@ -60,7 +55,12 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(
         health_log(CAMERA, Kind.SAMPLE, level=Level.DEBUG, fps=30.0)
         health_log(CAMERA, Kind.KERNEL, "é" * 100_000, level=Level.WARN)
         assert health_log.flush(30)
-        sync()
+        degraded, kernel = entries()
+        fields = ("MESSAGE", "PRIORITY", "LIPUT_DEVICE", "LIPUT_KIND", "LIPUT_FAULT", "_TRANSPORT")
+        assert [degraded[name] for name in fields] == [
+            "Webcam: degraded: two\nPRIORITY=0", "3", CAMERA, "degraded", "no-data", "journal",
+        ]  # fmt: skip
+        assert (kernel["PRIORITY"], kernel["MESSAGE"][-3:], "LIPUT_FAULT" in kernel) == ("4", "ééé", False)
         # A journald that has gone costs its entries; one that comes back gets those from then on.
         journald.terminate()
         journald.wait(30)
@@ -71,12 +71,6 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(
             wait_for(SOCKET.exists, 30, "journald's socket")
             health_log(CAMERA, Kind.UNPLUGGED, "heard")
             assert health_log.flush(30)
-            degraded, kernel, unplugged = entries()
+            assert [entry["LIPUT_KIND"] for entry in entries()] == ["degraded", "kernel", "unplugged"]
             again.terminate()
-    fields = ("MESSAGE", "PRIORITY", "LIPUT_DEVICE", "LIPUT_KIND", "LIPUT_FAULT", "_TRANSPORT")
-    assert [degraded[name] for name in fields] == [
-        "Webcam: degraded: two\nPRIORITY=0", "3", CAMERA, "degraded", "no-data", "journal",
-    ]  # fmt: skip
-    assert (kernel["PRIORITY"], kernel["MESSAGE"][-3:], "LIPUT_FAULT" in kernel) == ("4", "ééé", False)
-    assert unplugged["LIPUT_KIND"] == "unplugged"
     assert [line.kind for line in read(tmp_path, Wanted())] == ["degraded", "sample", "kernel", "plugged", "unplugged"]
