@@ -1,6 +1,5 @@
 """`liput devices controls`: brightness, focus, zoom and the like of a camera, shown, set and kept."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import click
 import msgspec
 
 from agent.devices.board import roles_given
+from agent.devices.table import print_table
 from config.errors import DeviceNotFound, LiputError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
@@ -177,20 +177,21 @@ def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept:
 
 
 def _print_table(device: Device, rows: Sequence[_Row]) -> None:
-    """Print a row for each control; as wide as the terminal, or as wide as it takes where there is none."""
-    from rich.console import Console
+    """Print a row for each control; no name is broken, so that it can be copied."""
     from rich.table import Table
 
     if not rows:
         click.echo(f"{device.name} ({device.node}) has nothing that could be set.", err=True)
         return
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Name", "Value", "Takes", "Default", "Note"):
+    for heading in ("Name", "Value"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("Takes", "Note"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         control = row.control
-        default = "" if control.default is None else control.show(control.default)
         value = "" if control.value is None else control.show(control.value)
-        table.add_row(control.name, value, control.allowed, default, row.note)
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, markup=False, width=width).print(table)
+        is_default = control.default is None or control.value in {None, control.default}
+        default = "" if is_default or control.default is None else f"default {control.show(control.default)}"
+        table.add_row(control.name, value, control.allowed, ", ".join(filter(None, (row.note, default))))
+    print_table(table)

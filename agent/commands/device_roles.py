@@ -1,6 +1,5 @@
 """`liput devices assign`, `unassign` and `roles`: what each device is for."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.devices.gather import exactly
+from agent.devices.table import print_table
 from capture.sound.inputs import server_inputs
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.settings import load_settings
@@ -48,7 +49,26 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[str, ...] = ()
 
 
-@click.command(name="assign")
+ASSIGN_EXAMPLES = """\b
+Examples:
+  liput devices assign slides 1-2             the capture card in that port
+  liput devices assign podium /dev/video0     the camera that is there now
+  liput devices assign microphone 1-2         the sound of that capture card
+  liput devices assign choir 046d:0825:A1B2   a role of your own: liput record --video choir
+"""
+UNASSIGN_EXAMPLES = """\b
+Examples:
+  liput devices unassign podium
+"""
+ROLES_EXAMPLES = """\b
+Examples:
+  liput devices roles                         who is what, what is missing, what could replace it
+  liput devices roles --accept                take what is proposed
+  liput devices roles --confirm               we have looked: each is where it should be
+"""
+
+
+@click.command(name="assign", epilog=ASSIGN_EXAMPLES)
 @click.argument("role")
 @click.argument("device_name", metavar="DEVICE")
 @_config_option
@@ -73,24 +93,39 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
         return
     instead = f", in place of {before.name} ({before.id})" if before else ""
     click.echo(f"{role}: {device.name} ({device.id}){instead}")
+    for note in _notes(role, device, devices, device_name):
+        click.echo(note, err=True)
+
+
+def _notes(role: str, device: Device, devices: Sequence[Device], name: str) -> Iterator[str]:
+    """Yield what may not have been meant, of a plug that gives picture and sound."""
+    named = exactly(devices, name)
+    if named and named.id != device.id:
+        what, other = ("picture", "sound") if device.node else ("sound", "picture")
+        yield f"{named.id} gives {other}; {role} is {what}, so it is that of the same plug."
+    elif named is None and device.paired_with and not _is_known(role):
+        other = "sound" if device.node else "picture"
+        yield f"Where its {other} is meant: liput devices assign {role} {device.paired_with}"
+
+
+def _is_known(role: str) -> bool:
+    """Return whether it is said of a role whether it is picture or sound."""
+    return role.startswith(roles.MICROPHONE) or role.rstrip("0123456789") in roles.VIDEO_ROLES
 
 
 def _find(devices: Sequence[Device], role: str, name: str) -> Device:
     """Return the device that is meant: of a plug with picture and sound, the one that suits the role."""
-    named = [device for device in devices if device.id.casefold() == name.strip().casefold()]
     if role.startswith(roles.MICROPHONE):
         return find_sound(devices, name)
     if role.rstrip("0123456789") in roles.VIDEO_ROLES:
         return find_video(devices, name)
-    if named:
-        return named[0]
     try:
-        return find_video(devices, name)
+        return exactly(devices, name) or find_video(devices, name)
     except DeviceUnsupported:
         return find_sound(devices, name)
 
 
-@click.command(name="unassign")
+@click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)
 @click.argument("role")
 @_config_option
 @_json_option
@@ -104,7 +139,7 @@ def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> N
         click.echo(f"{role.casefold()} is nobody's now; it was {taken.name} ({taken.id})")
 
 
-@click.command(name="roles")
+@click.command(name="roles", epilog=ROLES_EXAMPLES)
 @click.option("--accept", is_flag=True, help="Give the roles that are proposed.")
 @click.option("--confirm", is_flag=True, help="Devices that may have been swapped are where they should be.")
 @_config_option
@@ -114,6 +149,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
     Where nobody has one yet, roles are proposed for what is plugged in.
     """
+    load_settings(config_file)
     store = roles.roles_store()
     given = store.read()
     devices = _everything(given)
@@ -122,9 +158,11 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
             unclear = _confirm(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
-    if accept:
-        _accept(config_file, given, proposed, devices)
+    if accept and proposed:
+        _accept(config_file, proposed, devices)
         given, proposed = store.read(), {}
+    elif accept and given:
+        click.echo("No roles are proposed: roles are given already.", err=True)
     states = list(_states(given, devices))
     if as_json:
         _print({"roles": states, "proposals": [{"role": role, "device": proposed[role].id} for role in proposed]})
@@ -149,16 +187,7 @@ def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
     return [names[device_id] for device_id in unclear]
 
 
-def _accept(
-    config_file: Path | None,
-    given: Mapping[str, Binding],
-    proposed: Mapping[str, Device],
-    devices: Sequence[Device],
-) -> None:
-    if not proposed:
-        what = "roles are given already" if given else "nothing is plugged in that could have one"
-        click.echo(f"No roles are proposed: {what}.", err=True)
-        return
+def _accept(config_file: Path | None, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
     store, now = roles.roles_store(), SystemClock().now()
     with _recording(config_file) as record:
         for role, device in proposed.items():
@@ -221,27 +250,33 @@ def _print(document: object) -> None:
 
 
 def _print_table(states: Sequence[RoleState]) -> None:
-    """Print a row for each role; as wide as the terminal, or as wide as it takes where there is none."""
-    from rich.console import Console
+    """Print a row for each role; below it, unbroken, what can be pasted."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("Role", "Device", "Id", "State"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("Role", "Id", "Device", "State"):
+        table.add_column(heading, no_wrap=heading in {"Role", "Id"}, overflow="fold")
     for state in states:
-        table.add_row(state.role, state.name, state.device or state.id, "\n".join(_lines(state)))
-    width = None if sys.stdout.isatty() else 200
-    Console(highlight=False, markup=False, width=width).print(table)
+        how = state.state + (f": {state.reason}" if state.reason else "")
+        what = f"{how}\n{state.unclear}" if state.unclear else how
+        style = "red" if state.reason else "yellow" if state.unclear else ""
+        table.add_row(state.role, state.device or state.id, state.name, Text(what, style))
+    print_table(table)
+    for hint in (hint for state in states for hint in _hints(state)):
+        click.echo(hint)
 
 
-def _lines(state: RoleState) -> Iterator[str]:
-    yield state.state + (f": {state.reason}" if state.reason else "")
-    if state.unclear:
-        yield state.unclear
+def _hints(state: RoleState) -> Iterator[str]:
+    if state.reason is None:
+        return
+    assign = f"liput devices assign {state.role}"
     if state.replacement:
-        yield f"to take the one in its port: liput devices assign {state.role} {state.replacement}"
+        yield f"To take the one in its port: {assign} {state.replacement}"
     for device_id in state.elsewhere:
-        yield f"the same model in another port: liput devices assign {state.role} {device_id}"
+        yield f"The same model in another port: {assign} {device_id}"
+    if not state.replacement and not state.elsewhere:
+        yield f"Plug it in, or give the role to another: {assign} DEVICE"
 
 
 def _print_proposals(proposed: Mapping[str, Device]) -> None:

@@ -1,6 +1,5 @@
 """`liput devices show`: everything about one device, and which mode a session would open it in."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,24 +7,30 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from agent.commands.devices import known
 from agent.devices.board import roles_given
+from agent.devices.gather import exactly, known
 from agent.devices.page import DevicePage, ModeRow, device_page
+from agent.devices.table import print_table
 from agent.devices.text import health_colour, health_text, kind_text
 from config.errors import DeviceNotFound, DeviceUnsupported
 from config.settings import load_settings
 from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind
+from devices.roles.roles import holder
 from devices.usb.topology import SYSFS, Topology
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_NOT_A_TERMINAL = 120
-"""How wide the page is where nobody says."""
+EXAMPLES = """\b
+Examples:
+  liput devices show podium                   by its role
+  liput devices show 1-2 --profile 720p30     by its port; the mode for another profile
+  liput devices show 534d:2109@1-2+sound      by its id: the sound of a capture card
+"""
 
 
-@click.command(name="show")
+@click.command(name="show", epilog=EXAMPLES)
 @click.argument("name", metavar="DEVICE")
 @click.option("--profile", "profile_name", metavar="NAME", help="Choose the mode for this profile; else the settings'.")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
@@ -48,12 +53,15 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
 
 
 def _find(devices: Sequence[Device], name: str) -> Device:
-    """Return the device that `name` means, its picture before its sound; raises as `find_video`."""
+    """Return the device that `name` means, its picture before its sound; raises as `find_video` and `holder`."""
     try:
-        return find_video(devices, name)
+        return exactly(devices, name) or find_video(devices, name)
     except DeviceUnsupported:
         return find_sound(devices, name)
     except DeviceNotFound as error:
+        roles, word = roles_given(), name.strip().casefold()
+        if word in roles:
+            return holder(word, roles, devices)
         there = ", ".join(f"{device.id} ({device.name})" for device in devices)
         raise DeviceNotFound(
             error.message, hint=f"Plugged in: {there}" if there else "Nothing is plugged in."
@@ -61,26 +69,22 @@ def _find(devices: Sequence[Device], name: str) -> Device:
 
 
 def _print(page: DevicePage) -> None:
-    """Print the page; as wide as the terminal, or as wide as it takes where there is none."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else _NOT_A_TERMINAL)
-    console.print(Text.assemble((page.device.name, "bold"), f", {kind_text(page.device)}"))
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, value in _facts(page):
         facts.add_row(label, value)
-    console.print(facts)
+    parts: list[RenderableType] = [Text.assemble((page.device.name, "bold"), f", {kind_text(page.device)}"), facts]
     for warning in page.warnings:
-        console.print()
-        console.print(Text(f"Warning: {warning.message}", "yellow"))
-        console.print(Text(warning.hint))
+        parts += [Text(), Text(f"Warning: {warning.message}", "yellow"), Text(warning.hint)]
     if page.device.modes:
-        console.print()
-        console.print(_modes(page))
+        wanted = page.wanted
+        title = f"For the profile {page.profile} ({wanted.width}x{wanted.height} at {wanted.fps:g}):"
+        parts += [Text(), Text(title, "bold"), _modes(page)]
+    print_table(*parts)
 
 
 def _facts(page: DevicePage) -> Iterator[tuple[str, "RenderableType"]]:
@@ -127,9 +131,7 @@ def _modes(page: DevicePage) -> "RenderableType":
     """Return the chosen mode and the others, with why they lost."""
     from rich.table import Table
 
-    wanted = page.wanted
-    title = f"For the profile {page.profile} ({wanted.width}x{wanted.height} at {wanted.fps:g}):"
-    table = Table(box=None, title=title, title_justify="left", title_style="bold", show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     for _ in range(3):
         table.add_column(no_wrap=True)

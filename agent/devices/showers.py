@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Protocol, Self
 import msgspec
 
 from agent.devices.board import HEALTH, Change, DeviceBoard
-from agent.devices.text import health_colour, health_text, kind_text, time_text, where_text
+from agent.devices.text import health_colour, health_text, time_text, where_text
 from devices.health.line import PC, HealthLine, Level
 from devices.model import Device
 from devices.monitor.changes import ChangeKind
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.table import Table
+
+    from agent.devices.table import DeviceTable
 
 KEPT_NEWS = 50
 KEPT_GONE = 10
@@ -143,28 +144,27 @@ class TableShower:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[RenderableType] = [self._table() if self._devices or self._gone else Text(NOTHING)]
-        parts += [*(Text(sentence, "red") for sentence in self._missing), Text()]
+        # What is missing comes first: what does not fit the terminal is left out at its end.
+        parts: list[RenderableType] = [Text(sentence, "red") for sentence in self._missing]
+        parts += [Text()] if parts else []
+        parts += [self._table() if self._devices or self._gone else Text(NOTHING), Text()]
         for news in self._news:
             colour = {Level.WARN: "yellow", Level.ERROR: "red"}.get(news.level, "")
             parts.append(Text.assemble((f"{time_text(news.at)}  ", "dim"), (news.text, colour)))
         return Group(Text(f"Devices of this PC, as they change; {HOW_TO_END}.", "dim"), Text(), *parts)
 
-    def _table(self) -> "Table":
-        from rich.table import Table
+    def _table(self) -> "DeviceTable":
         from rich.text import Text
 
-        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("Name", "Role", "Id", "Where", "Health"):
-            table.add_column(heading, overflow="fold")
-        for device in self._devices:
-            health = Text(health_text(device.health), health_colour(device.health))
-            name = f"{device.name}\n{kind_text(device)}"
-            table.add_row(Text(name), device.role or "-", device.id, where_text(device), health)
+        from agent.devices.table import DeviceTable, Entry
+
+        entries = [
+            Entry(device, [Text(health_text(device.health), health_colour(device.health))]) for device in self._devices
+        ]
         for at, device in self._gone.values():
-            since = f"unplugged since {time_text(at)}"
-            table.add_row(device.name, device.role or "-", device.id, "", since, style="dim")
-        return table
+            nowhere = msgspec.structs.replace(device, node=None, alsa=None, port=None)
+            entries.append(Entry(nowhere, [Text(f"unplugged since {time_text(at)}")], "dim"))
+        return DeviceTable(entries, "Health")
 
 
 NOTHING = "Nothing is plugged in: plug in a camera, an HDMI capture card or a USB microphone."

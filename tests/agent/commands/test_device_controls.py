@@ -1,11 +1,13 @@
 """`liput devices controls`: what a camera can be set to, set all or not at all, and kept."""
 
+import io
 import json
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from agent.commands import device_controls as command
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
@@ -80,18 +82,30 @@ def test_the_table_says_value_range_default_and_why(desk: Desk) -> None:
     desk.run("focus_automatic_continuous=off", "brightness=9")
     desk.camera.set(desk.camera.controls()["brightness"], 10)
     shown = rows(desk.run())
-    assert shown["Name"] == "Value Takes Default Note"
-    assert shown["brightness"] == "10 from 0 to 255 128 kept: 9"
-    assert shown["focus_automatic_continuous"] == "off on or off on kept"
-    assert shown["white_balance_temperature"].endswith("4000 set by white_balance_automatic")
-    assert shown["pan_absolute"] == "0 from -36000 to 36000 in steps of 3600 0"
-    assert shown["power_line_frequency"] == "60 Hz one of Disabled, 50 Hz, 60 Hz 60 Hz"
+    assert shown["Name"] == "Value Takes Note"
+    assert shown["brightness"] == "10 from 0 to 255 kept: 9, default 128"
+    assert shown["focus_automatic_continuous"] == "off on or off kept, default on"
+    assert shown["white_balance_temperature"].endswith(" set by white_balance_automatic")
+    assert shown["pan_absolute"] == "0 from -36000 to 36000 in steps of 3600"
+    assert shown["power_line_frequency"] == "60 Hz one of Disabled, 50 Hz, 60 Hz"
     assert desk.opened_to_set == [True, False]
+
+
+def test_names_are_whole_on_a_narrow_terminal_so_that_they_can_be_copied(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Console(file=io.StringIO(), width=80)
+    monkeypatch.setattr(command, "print_table", screen.print)
+    desk.run()
+    assert isinstance(screen.file, io.StringIO)
+    lines = screen.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert {"white_balance_temperature", "focus_automatic_continuous"} <= {line.split(" ")[0] for line in lines}
 
 
 def test_that_a_value_is_the_settings_is_said(desk: Desk) -> None:
     presets.apply(desk.camera, {}, "50 Hz")
-    assert rows(desk.run())["power_line_frequency"].endswith("60 Hz from the settings")
+    assert rows(desk.run())["power_line_frequency"].endswith("60 Hz from the settings, default 60 Hz")
 
 
 def test_values_are_set_kept_logged_and_what_changed_is_printed(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from agent.cli import liput
 from agent.commands import device_roles
-from config.errors import DeviceUnsupported, LiputError, UsageError
+from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
 from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind
 from devices.health.log import HealthLog
@@ -150,7 +150,8 @@ def test_roles_are_proposed_and_taken_as_proposed(desk: Desk) -> None:
 def test_with_nothing_plugged_in_nothing_is_proposed(desk: Desk) -> None:
     desk.room.plugs.clear()
     assert desk.run("roles").stdout == "No role is given, and nothing is plugged in that could have one.\n"
-    assert "nothing is plugged in that could have one" in desk.run("roles", "--accept").stderr
+    accepted = desk.run("roles", "--accept")
+    assert accepted.output == "No role is given, and nothing is plugged in that could have one.\n"
 
 
 def test_a_missing_role_is_shown_with_its_reason_and_the_replacement(desk: Desk) -> None:
@@ -168,12 +169,47 @@ def test_a_missing_role_is_shown_with_its_reason_and_the_replacement(desk: Desk)
     assert (slides["state"], slides["replacement"], slides["elsewhere"]) == ("missing", None, ["534d:2109@1-7"])
     text = desk.run("roles").stdout
     assert "missing: another C270 is in its port 1-1" in text
-    assert "to take the one in its port: liput devices assign podium 046d:0825:B2" in text
-    assert "the same model in another port: liput devices assign slides 534d:2109@1-7" in text
+    hints = text.splitlines()[-2:]
+    assert hints == [
+        "To take the one in its port: liput devices assign podium 046d:0825:B2",
+        "The same model in another port: liput devices assign slides 534d:2109@1-7",
+    ]
     assert desk.run("assign", "podium", "046d:0825:B2").stdout == (
         "podium: C270 (046d:0825:B2), in place of C270 (046d:0825:A1)\n"
     )
     assert desk.lines()[-1].kind == Kind.ROLE_REPLACED
+
+
+def test_a_missing_role_with_nothing_like_it_says_what_to_do(desk: Desk) -> None:
+    desk.run("assign", "podium", "1-1")
+    desk.room.unplug("1-1")
+    hint = "Plug it in, or give the role to another: liput devices assign podium DEVICE"
+    assert desk.run("roles").stdout.splitlines()[-1] == hint
+
+
+@pytest.mark.parametrize(
+    ("words", "given", "note"),
+    [
+        (("slides", "534d:2109@1-2+sound"), "534d:2109@1-2", "534d:2109@1-2+sound gives sound; slides is picture"),
+        (("microphone", "534D:2109@1-2"), "534d:2109@1-2+sound", "534d:2109@1-2 gives picture; microphone is sound"),
+        (("mic", "1-2"), "534d:2109@1-2", "Where its sound is meant: liput devices assign mic 534d:2109@1-2+sound"),
+        (("mic", "hw:card=Card3,dev=0"), "534d:2109@1-2+sound", ""),
+        (("mic", "534d:2109@1-2"), "534d:2109@1-2", ""),
+        (("slides", "1-2"), "534d:2109@1-2", ""),
+        (("choir", "1-1"), "046d:0825:A1", ""),
+    ],
+)
+def test_what_may_not_have_been_meant_is_said(desk: Desk, words: tuple[str, str], given: str, note: str) -> None:
+    result = desk.run("assign", *words)
+    assert desk.bound() == {words[0]: given}
+    assert result.stderr.startswith(note) if note else result.stderr == ""
+
+
+def test_settings_that_are_not_there_are_named_by_each(desk: Desk) -> None:
+    for words in ((), ("roles",), ("assign", "podium", "1-1"), ("show", "1-1"), ("controls", "1-1")):
+        with pytest.raises(SettingsError, match="there is no settings file"):
+            desk.run(*words, "--config", "/none.toml")
+    assert desk.bound() == {}
 
 
 def mark_swapped(*ids: str) -> None:

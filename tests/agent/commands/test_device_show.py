@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from agent.commands import device_show as command
 from config.errors import DeviceNotFound, UsageError
 from devices.model import Device, DeviceKind, Health, HealthState, Mode
+from devices.roles.matching import binding_of
+from devices.roles.roles import roles_store
 from tests.support.usb_trees import usb_tree
 
 CAMERA = Device(
@@ -164,6 +166,22 @@ def test_sound_of_no_camera_has_a_page_without_modes() -> None:
         None, [], None, None, None,
     )  # fmt: skip
     assert "For the profile" not in run("pulse:room").stdout
+
+
+@pytest.mark.usefixtures("devices")
+@pytest.mark.parametrize("name", [SOUND.id, "hw:card=streamcam,dev=0"])
+def test_the_name_of_a_sound_is_that_of_no_picture(name: str) -> None:
+    assert shown(name)["device"]["id"] == SOUND.id
+    assert run(name).stdout.startswith("Logitech StreamCam (sound), microphone\n")
+
+
+@pytest.mark.usefixtures("devices")
+def test_a_role_whose_device_is_not_there_says_why() -> None:
+    gone = msgspec.structs.replace(OTHER, id="046d:0825:X", serial="X", port="1-9", name="Lectern camera")
+    roles_store().change(lambda _: {"lectern": binding_of(gone, datetime(2026, 1, 1, tzinfo=UTC))})
+    error = run("Lectern").exception
+    assert isinstance(error, DeviceNotFound)
+    assert error.message == "lectern (Lectern camera) is missing: it is not plugged in (it was in port 1-9)"
 
 
 @pytest.mark.usefixtures("devices")

@@ -10,12 +10,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.commands import devices as command
+from agent.devices import gather
 from devices.clock import SystemClock
 from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 from devices.model import Device, DeviceKind, Health, HealthState, Mode
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
+from tests.support.command import liput, run_python
 
 STICK = Device(
     id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="MS2109 HDMI capture stick", vid="534d", pid="2109",
@@ -46,8 +48,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(
     monkeypatch: pytest.MonkeyPatch, *words: str, devices: Sequence[Device] = (), servers: Sequence[Device] = ()
 ) -> Result:
-    monkeypatch.setattr(command, "list_devices", lambda: list(devices))
-    monkeypatch.setattr(command, "server_inputs", lambda: list(servers))
+    monkeypatch.setattr(gather, "list_devices", lambda: list(devices))
+    monkeypatch.setattr(gather, "server_inputs", lambda: list(servers))
     result = CliRunner().invoke(command.devices_command, words)
     assert result.exception is None, result.output
     assert result.exit_code == 0
@@ -81,7 +83,9 @@ def test_json_is_the_devices_and_then_the_servers_inputs(monkeypatch: pytest.Mon
 def test_the_table_says_what_each_is_and_what_belongs_together(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = run(monkeypatch, devices=[STICK, SOUND, DENIED], servers=[ROOM]).stdout.splitlines()
     text = "\n".join(lines)
-    assert lines[0].split() == ["What", "Name", "Role", "Id", "Where", "Offers"]
+    assert lines[0].split() == ["Name", "Role", "Id", "Where", "Offers"]
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert [line.split("  ")[0] for line in lines[1:4]] == [STICK.name, "capture card", SOUND.name]
     assert "MJPG up to 1920x1080 at 30, YUYV up to 160x120 at 29.97, sound as 534d:2109@1-2+sound" in text
     assert "RGB3" not in text
     assert "sound, of 534d:2109@1-2" in text
@@ -89,6 +93,33 @@ def test_the_table_says_what_each_is_and_what_belongs_together(monkeypatch: pyte
     assert "Webcam [x]" in text
     assert re.search(r"degraded since [-:\d ]+: this user may not open it", text)
     assert "sound:room" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--json", "show", "x"], "Options go behind it: liput devices show --json"),
+        (["--config", "x", "roles"], "Options go behind it: liput devices roles --json"),
+        (["--watch", "roles"], "--watch goes with no command."),
+    ],
+)
+def test_options_that_would_do_nothing_before_a_command_are_refused(words: list[str], said: str) -> None:
+    result = CliRunner().invoke(command.devices_command, words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("words", ["", "show", "assign", "unassign", "roles", "controls"])
+def test_every_help_has_examples_and_loads_nothing_heavy(tmp_path: Path, words: str) -> None:
+    for option in ("--help", "-h"):
+        done = liput(tmp_path, "devices", *words.split(), option)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"Examples:\n    liput devices {words}".rstrip() in done.stdout
+        assert not re.search(r"\w\.\.\.$", done.stdout, re.MULTILINE)  # no line of it is cut off
+    heavy = "{'rich.table', 'rich.console', 'numpy', 'av', 'cv2', 'sounddevice'} & set(sys.modules)"
+    code = f"import sys\nfrom agent.cli import liput\ntry: liput()\nfinally: print({heavy})"
+    done = run_python(tmp_path, code, "devices", *words.split(), "--help")
+    assert done.stdout.endswith("set()\n"), done.stdout
 
 
 def test_a_device_that_a_recorder_uses_shows_the_fault_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +146,8 @@ def test_roles_stand_in_the_list_and_those_that_are_missing_below_it(monkeypatch
     roles_store().change(lambda _: {"slides": binding_of(STICK, at), "podium": binding_of(DENIED, at)})
     lines = run(monkeypatch, devices=[STICK, SOUND]).stdout.splitlines()
     assert "slides" in lines[1].split()
-    assert lines[-1].startswith("podium is missing: Webcam [x] (046d:0825:A1): ")
+    assert lines[-2].startswith("podium is missing: Webcam [x] (046d:0825:A1): ")
+    assert lines[-1] == "liput devices roles says what could take its place."
     assert hint not in "".join(lines)
     listed = json.loads(run(monkeypatch, "--json", devices=[STICK, SOUND]).stdout)
     assert [device["role"] for device in listed] == ["slides", None]

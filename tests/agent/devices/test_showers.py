@@ -79,6 +79,32 @@ def test_nothing_is_cut_off_however_narrow_the_terminal(table: TableShower, widt
     assert "…" not in letters
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 130, 200])
+def test_what_one_may_want_to_copy_is_never_broken(table: TableShower, width: int) -> None:
+    sound = msgspec.structs.replace(STICK, id="534d:2109@1-2.3+sound", node=None, alsa="hw:CARD=MS2109,DEV=0")
+    table.begin(AT, board(CAMERA, STICK, sound))
+    text = "\n".join(shown(table, width))
+    for whole in (CAMERA.id, STICK.id, sound.id, "/dev/video2", "hw:CARD=MS2109,DEV=0", "port 1-2.3"):
+        assert whole in text
+
+
+def test_on_a_narrow_terminal_each_device_has_a_few_lines(table: TableShower) -> None:
+    table.begin(AT, board(STICK, CAMERA, missing=("slides is missing: why",)))
+    assert shown(table, 80)[2:] == [
+        "slides is missing: why",
+        "",
+        "-       MS2109 HDMI capture stick, capture card",
+        "        534d:2109@1-2.3",
+        "        /dev/video2, port 1-2.3",
+        "        silent since 09:41:12: nothing is plugged into its HDMI input",
+        "podium  HD Pro Webcam [C920], camera",
+        "        046d:0825:CAM0001",
+        "        /dev/video0, port 1-1 (480 Mbit/s)",
+        "        ok",
+        "",
+    ]
+
+
 def test_what_was_unplugged_stays_in_sight_until_it_is_back(table: TableShower) -> None:
     table.begin(AT, board(CAMERA, STICK))
     table.changed(AT, [Change("unplugged", CAMERA)], board(STICK))

@@ -1,0 +1,115 @@
+"""Tables for people: a row each where there is room for that, a few lines each where there is not."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agent.devices.text import kind_text, where_text
+from devices.model import Device, DeviceKind, Mode
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.text import Text
+
+_AS_WIDE_AS_IT_TAKES = 10_000
+_WIDTH_OF_NOTES = 40
+"""With less than this left for the last column, it is no table any more."""
+_GAP = 2
+_FORMATS_SHOWN = 4
+_RECORDABLE = ("MJPG", "YUYV", "NV12", "H264", "UYVY", "YU12", "JPEG")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A device, what is to be said of it, and how the whole is to look."""
+
+    device: Device
+    notes: Sequence["Text"]
+    style: str = ""
+
+
+def print_table(*parts: "RenderableType") -> None:
+    """Print as wide as the terminal, or as wide as it takes where there is none: what reads it folds nothing."""
+    from rich.console import Console
+
+    if sys.stdout.isatty():
+        Console(highlight=False, markup=False).print(*parts, sep="\n")
+        return
+    console = Console(highlight=False, markup=False, width=_AS_WIDE_AS_IT_TAKES)
+    with console.capture() as captured:
+        console.print(*parts, sep="\n")
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+class DeviceTable:
+    """Devices as a renderable of rich's, which lays them out for the width that it gets.
+
+    An id or a node is never broken, so that it can be copied: where there is no room for a table, each device has
+    a few lines instead.
+    """
+
+    def __init__(self, entries: Sequence[Entry], notes_heading: str) -> None:
+        self._entries = entries
+        self._notes_heading = notes_heading
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        """Yield what is to be printed; called by rich."""
+        yield self._table() if self._least_width() <= options.max_width else self._blocks()
+
+    def _least_width(self) -> int:
+        from rich.cells import cell_len
+
+        columns = zip(*(self._cells(entry) for entry in self._entries), strict=True)
+        widths = (max(cell_len(line) for text in column for line in text.split("\n")) for column in columns)
+        return sum(width + _GAP for width in widths) + _WIDTH_OF_NOTES
+
+    def _cells(self, entry: Entry) -> tuple[str, str, str, str]:
+        device = entry.device
+        return f"{device.name}\n{kind_text(device)}", device.role or "-", device.id, where_text(device)
+
+    def _table(self) -> "RenderableType":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+        for heading in ("Name", "Role", "Id", "Where"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column(self._notes_heading, overflow="fold")
+        for entry in self._entries:
+            table.add_row(*map(Text, self._cells(entry)), Text("\n").join(entry.notes), style=entry.style)
+        return table
+
+    def _blocks(self) -> "RenderableType":
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, _GAP, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for entry in self._entries:
+            device = entry.device
+            lines = [Text(f"{device.name}, {kind_text(device)}", "bold"), Text(device.id), *entry.notes]
+            if where := where_text(device, ", "):
+                lines.insert(2, Text(where))
+            table.add_row(device.role or "-", Text("\n").join(lines), style=entry.style)
+        return table
+
+
+def offer_text(device: Device) -> str:
+    """Return in one line what a device offers, and what it belongs to."""
+    if device.kind is DeviceKind.MICROPHONE:
+        return f"sound, of {device.paired_with}" if device.paired_with else "sound"
+    shown = [mode for mode in device.modes if mode.format in _RECORDABLE] or list(device.modes)
+    largest: dict[str, Mode] = {}
+    for mode in sorted(shown, key=lambda mode: mode.width * mode.height, reverse=True):
+        largest.setdefault(mode.format, mode)
+    texts = [_mode_text(mode) for mode in list(largest.values())[:_FORMATS_SHOWN]]
+    if device.paired_with:
+        texts.append(f"sound as {device.paired_with}")
+    return ", ".join(texts)
+
+
+def _mode_text(mode: Mode) -> str:
+    rate = f" at {mode.fps[0]:g}" if mode.fps else ""
+    return f"{mode.format} up to {mode.width}x{mode.height}{rate}"
