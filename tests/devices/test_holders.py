@@ -45,7 +45,8 @@ def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) ->
         (tmp_path / package / "__init__.py").touch()
     (tmp_path / "capture" / "sound" / "child.py").write_text(code)
     words = [sys.executable, "-m", "capture.sound.child", NODE]
-    with subprocess.Popen(words, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    path = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(words, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         assert holders.Holder(child.pid, "liput") in holders.holders(NODE)
