@@ -3,13 +3,12 @@
 import queue
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from enum import Enum, auto
-from types import FrameType
 
 from agent.keyboard import watched
 from agent.reporters import Reporter
+from agent.signals import hearing
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
@@ -136,23 +135,11 @@ class SessionRun:
         if key in {"q", "Q"}:
             self._ends.put(Request.END)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def ask(number: int, _frame: FrameType | None) -> None:
-            self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
-
-        # A program started under nohup ignores hang-ups, and goes on doing so.
-        wanted = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-            if signal.getsignal(number) is not signal.SIG_IGN
-        ]
-        before = {number: signal.signal(number, ask) for number in wanted}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _signals(self) -> AbstractContextManager[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+        return hearing(
+            numbers, lambda number: self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
+        )
 
 
 def exit_status(result: SessionResult | None) -> int:

@@ -139,7 +139,8 @@ class Chooser:
             device = find_sound_input(devices, word, roles)
         self._refuse_fast(device)
         sound = SoundSource(device, channels=self._wanted.channels)
-        chosen.audio = self._watcher.sound(sound, device)
+        plug = next((one.kind for one in devices if one.id == device.paired_with), None)
+        chosen.audio = self._watcher.sound(sound, device, plug)
         chosen.devices.append(device)
 
     def _refuse_fast(self, device: Device) -> None:

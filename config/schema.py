@@ -139,7 +139,7 @@ BUILT_IN_PROFILES: Mapping[str, Profile] = {
 BUILT_IN_PATIENCE: Mapping[str, Patience] = {
     # A camera's sensor is never quite still; what a capture card is given may well be, for as long as a slide stays.
     "camera": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
-    "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=60.0),
+    "capture-card": Patience(frozen_s=1800.0, black_s=30.0, silence_s=20.0),
     "microphone": Patience(frozen_s=3.0, black_s=5.0, silence_s=20.0),
 }
 """By kind of device."""

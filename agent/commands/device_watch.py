@@ -4,14 +4,14 @@ import queue
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 from agent.attending import attending
 from agent.devices.board import DeviceBoard
 from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
 from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
+from agent.signals import hearing
 from config.schema import Settings
 from devices.clock import Clock, SystemClock
 from devices.health.line import HealthLine, Kind
@@ -84,21 +84,8 @@ def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, inpu
                 shown.changed(clock.now(), board.faults(health), board)
 
 
-@contextmanager
-def _signals(inbox: Inbox) -> Iterator[None]:
+def _signals(inbox: Inbox) -> AbstractContextManager[None]:
     """Let signals end the watch in order, and another size of the terminal redraw it."""
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        inbox.put(Request.REDRAW if number == signal.SIGWINCH else Request.END)
-
     # Ctrl-Z would leave the shell on our screen, and come back to a terminal that is not set as it was.
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
-    numbers = (*ends, signal.SIGWINCH)
-    # A program started under nohup ignores hang-ups, and goes on doing so.
-    wanted = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP, signal.SIGWINCH)
+    return hearing(numbers, lambda number: inbox.put(Request.REDRAW if number == signal.SIGWINCH else Request.END))

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import click
 import msgspec
 
 from agent.moments import beginning, ending
+from agent.signals import hearing
 from config.errors import DeviceNotFound, StateError
 from devices.clock import SystemClock
 from devices.health.follow import follow
@@ -215,12 +217,10 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
 
 
 def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
-    """Print new lines until Ctrl-C, which is how this is meant to end."""
+    """Print new lines until Ctrl-C or another signal, which is how this is meant to end."""
     stop = threading.Event()
-    try:
+    with hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: stop.set()):
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
-    except KeyboardInterrupt:
-        stop.set()
 
 
 def _nothing(folder: Path, span: Wanted, devices: frozenset[str] | None, level: str) -> str:

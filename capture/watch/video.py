@@ -7,6 +7,7 @@ busy PC makes no fault of a camera.
 from collections import deque
 from fractions import Fraction
 from itertools import pairwise
+from statistics import median
 
 from capture.watch.latch import Latch
 from devices.clock import NANOSECONDS
@@ -31,6 +32,8 @@ UNEVEN, EVEN = 0.7, 0.5
 
 Every fifth picture missing makes 0.4; a camera that changes its rate makes none.
 """
+GAP = 1.5
+"""An interval of more than so many usual ones has pictures missing in it."""
 _FEWEST = 4
 _MOST = 1000
 """More pictures than any source has in WINDOW_S; one whose times stand still must not fill the memory."""
@@ -69,6 +72,17 @@ class Rhythm:
         """The mean time between two pictures, 0 if that is not known."""
         return (self._times[-1] - self._times[0]) // (len(self._times) - 1) if len(self._times) > _FEWEST else 0
 
+    def missing(self, at_ns: int, least_ns: float) -> int:
+        """Return how many pictures are missing between the last one and one captured at `at_ns`.
+
+        That is told from how often they came until then, though never more often than every `least_ns`.
+        """
+        usual_ns = max(self.interval_ns, least_ns)
+        if not self.interval_ns or at_ns - self._times[-1] <= GAP * usual_ns:
+            return 0
+        usual_ns = max(median(self.intervals()), least_ns)  # the mean holds the gaps before this one
+        return max(0, round((at_ns - self._times[-1]) / usual_ns) - 1)
+
     def intervals(self) -> list[int]:
         """Return the intervals without the longest: one hiccup is neither a rate nor a rhythm."""
         intervals = [after - before for before, after in pairwise(self._times)]
@@ -87,12 +101,14 @@ class Rhythm:
 class ArrivalWatch:
     """Judges when pictures come, for a `kind` of device of `nominal` pictures a second; used by the thread that reads.
 
-    `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last.
+    `fps` and `jitter_s` (the mean difference of one interval and the next) are what was measured last; `missing` counts
+    the pictures that its rhythm lacks since it was opened.
     """
 
     def __init__(self, tracker: HealthTracker, kind: DeviceKind, nominal: Fraction, opened_ns: int) -> None:
         self.fps = 0.0
         self.jitter_s = 0.0
+        self.missing = 0
         self._name = tracker.name
         self._kind = kind
         self._nominal = float(nominal)
@@ -106,6 +122,7 @@ class ArrivalWatch:
 
     def arrived(self, captured_ns: int, now_ns: int) -> None:
         """Take note of a picture."""
+        self.missing += self._rhythm.missing(captured_ns, NANOSECONDS / self._nominal)
         if self._last_ns is not None and now_ns - self._last_ns > self._patience_ns():
             self._rhythm.restart()
         self._last_ns = now_ns

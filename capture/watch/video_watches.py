@@ -53,7 +53,7 @@ class VideoWatches:
         self._given_up = driver.damaged if driver else 0
         self._read_ns = self._opened_ns
         self._sample_ns = self._opened_ns
-        self._sampled = (0, 0, 0)
+        self._sampled = (0, 0, 0, 0)
 
     def read(self, frame: Frame | None) -> None:
         """Take note of what one call of the source's `read` has given."""
@@ -89,8 +89,8 @@ class VideoWatches:
 
     def _sample(self, now_ns: int) -> None:
         """Tell how the last minute was."""
-        counts = self.frames, self.damage.count, self._stillness.repeats
-        frames, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
+        counts = self.frames, self._arrivals.missing, self.damage.count, self._stillness.repeats
+        frames, missing, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
         seconds = (now_ns - self._sample_ns) / NANOSECONDS
         self._sample_ns, self._sampled = now_ns, counts
         self._tracker.record(
@@ -100,6 +100,7 @@ class VideoWatches:
             level=Level.DEBUG,
             fps=round(frames / seconds, 2),
             frames=frames,
+            missing=missing,
             damaged=damaged,
             repeats=repeats,
             luma=round(self.pictures.luma, 1),
@@ -117,6 +118,7 @@ class VideoWatches:
             open_s=round(seconds, 3),
             frames=self.frames,
             fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,
+            missing=self._arrivals.missing,
             damaged=self.damage.count,
             repeats=self._stillness.repeats,
             state=self._tracker.health.state,

@@ -46,7 +46,7 @@ class WatchedAudio:
         self.name = source.name
         self.channels = source.channels
         self.source = source
-        self._silence_s = patience.silence_s
+        self.silence_s = patience.silence_s
         self._mains_hz = mains_hz
         self._clock = clock
         self._guard = Guard(device.id, source.name, record)
@@ -79,7 +79,7 @@ class WatchedAudio:
 
     def _new_watch(self) -> AudioWatch | None:
         return AudioWatch(
-            self._tracker, self.channels, silence_s=self._silence_s, clock=self._clock, mains_hz=self._mains_hz
+            self._tracker, self.channels, silence_s=self.silence_s, clock=self._clock, mains_hz=self._mains_hz
         )
 
     def _tell_opened(self) -> None:

@@ -12,7 +12,7 @@ from devices.clock import Clock
 from devices.controls.presets import apply_to
 from devices.health.board import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
-from devices.model import Device
+from devices.model import Device, DeviceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,16 @@ class Watcher:
             on_change=self.board,
         )
 
-    def sound(self, source: AudioSource, device: Device) -> AudioSource:
-        """Return `source`, which is the sound of `device`, with a watch around it."""
+    def sound(self, source: AudioSource, device: Device, plug: DeviceKind | None = None) -> AudioSource:
+        """Return `source`, which is the sound of `device`, with a watch around it.
+
+        `plug` is the kind of what gives pictures on the same plug: a capture card's sound has that one's patience.
+        """
         self.board.add(device)
         return WatchedAudio(
             source,
             device,
-            patience=patience_for(self.settings, device.kind, device.role),
+            patience=patience_for(self.settings, plug or device.kind, device.role),
             record=self.record,
             clock=self.clock,
             on_change=self.board,

@@ -13,9 +13,10 @@ from capture.pacing import FastPace
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.watch import watcher
+from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
-from config.schema import Settings
+from config.schema import Patience, Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind, Mode
 from tests.support import media
@@ -124,6 +125,22 @@ def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(monkey
     with pytest.raises(DeviceNotFound):
         chosen.video.open()
     assert prepared == [(camera, "50 Hz")]
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [(DeviceKind.CAMERA, 20), (DeviceKind.CAPTURE_CARD, 77)])
+def test_sound_has_the_patience_of_what_is_on_its_plug(
+    monkeypatch: pytest.MonkeyPatch, kind: DeviceKind, seconds: float
+) -> None:
+    sound = Device(id="x+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0", paired_with="x")
+    monkeypatch.setattr(choice, "list_devices", lambda: [Device(id="x", kind=kind, name="Stick"), sound])
+    settings = Settings(patience={"capture-card": Patience(silence_s=77)})
+    watched = Watcher(settings, SystemClock())
+    chooser = Chooser(
+        WANTED, FastPace(("video", "audio")), SystemClock(), threading.Event(), live=True, watcher=watched
+    )
+    audio = chooser.choose("synthetic", "x+sound").audio
+    assert isinstance(audio, WatchedAudio)
+    assert audio.silence_s == seconds
 
 
 def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

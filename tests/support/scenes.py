@@ -174,7 +174,7 @@ class Watched:
         self.clock = SimulatedClock()
         self.log = Recorded(self.clock)
         self.camera = FakeCamera(self.clock, shots, rate=rate, size=size, lost_s=lost_s, signal=signal)
-        usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 60.0)
+        usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 20.0)
         self.video = WatchedVideo(
             self.camera,
             Device(id="046d:0825:CAM0001", kind=kind, name="Podium"),

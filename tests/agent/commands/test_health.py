@@ -215,7 +215,10 @@ def test_wrong_use_is_one_line(tmp_path: Path, env: dict[str, str], arguments: l
     assert "Traceback" not in done.stderr
 
 
-def test_following_prints_what_was_and_what_comes_until_ctrl_c(tmp_path: Path, env: dict[str, str], log: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_following_prints_what_was_and_what_comes_until_a_signal(
+    tmp_path: Path, env: dict[str, str], log: Path, number: signal.Signals
+) -> None:
     arguments = ("health", "--follow", "--json", "--level", "warn")
     buffered = env | {"PYTHONUNBUFFERED": ""}
     with running(tmp_path, *arguments, more=buffered) as following, HealthLog(
@@ -225,7 +228,7 @@ def test_following_prints_what_was_and_what_comes_until_ctrl_c(tmp_path: Path, e
         health_log(CAMERA, Kind.PLUGGED)
         health_log(CAMERA, Kind.DEGRADED, "black", level=Level.WARN, fault="black")
         assert following.until("health", reason="black")["detail"] == {"fault": "black", "pid": os.getpid()}
-        following.signal(signal.SIGINT)
+        following.signal(number)
         assert following.wait() == 0
         assert following.errors() == ""
     assert [line["kind"] for line in following.seen] == ["degraded", "kernel", "degraded"]

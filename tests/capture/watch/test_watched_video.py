@@ -393,7 +393,20 @@ def test_a_sample_is_taken_once_a_minute() -> None:
     assert last["fps"] == pytest.approx(30, abs=0.1)
     assert last["jitter_ms"] == pytest.approx(3.4, abs=1)
     assert last["luma"] == pytest.approx(16 + 106 * 219 / 255, abs=4)
-    assert last["damaged"] == 0
+    assert (last["damaged"], last["missing"]) == (0, 0)
+
+
+def test_pictures_that_the_rhythm_lacks_are_counted() -> None:
+    """One in fifty, then 3 s of nothing, and film of 24 a second, which lacks none."""
+    shots = [(number / RATE, picture) for number, picture in zip(range(3600), live(), strict=False)]
+    watched = Watched(shot for n, shot in enumerate(shots) if n % 50 != 9 and not 1000 <= n < 1090)
+    watched.run(119.0)
+    assert watched.log.of(Kind.SAMPLE)[0].detail["missing"] == 36 + 90 - 2
+    watched.video.close()
+    assert watched.log.of(Kind.CLOSED)[0].detail["missing"] == pytest.approx(36 + 90 - 2 + 35, abs=1)
+    film = Watched(paced(live(), 24, jitter_s=0.005))
+    film.run(61.0)
+    assert film.log.of(Kind.SAMPLE)[0].detail["missing"] == 0
 
 
 def test_a_silent_source_has_samples_too() -> None:
