@@ -67,6 +67,10 @@ class DeviceAccessDenied(DeviceError):
     """This user may not open the device; the hint names the group."""
 
 
+class DeviceBusFull(DeviceError):
+    """The device's USB bus has no room for its stream beside the others."""
+
+
 class DeviceUnsupported(DeviceError):
     """The device offers no picture or sound that can be recorded."""
 

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusFull,
+    DeviceBusy,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    DeviceUnsupported,
+)
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 
@@ -144,11 +152,11 @@ def used_by(name: str, node: str, others: Iterable[Holder]) -> DeviceBusy:
     return DeviceBusy(f"{name} ({node}) is used by {who}", hint="Close that program, or name another device.")
 
 
-def bus_full(name: str, node: str) -> DeviceError:
+def bus_full(name: str, node: str) -> DeviceBusFull:
     """Return that the USB bus of `node` has no room left for it, and what else may stream there."""
     others = neighbours(node)
     beside = f" beside {', '.join(others)}" if others else ""
-    return DeviceError(f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT)
+    return DeviceBusFull(f"this USB bus is full: {name} ({node}) gets no room{beside}", hint=BUS_FULL_HINT)
 
 
 def denied(name: str, node: str) -> DeviceAccessDenied:

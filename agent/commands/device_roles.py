@@ -174,7 +174,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
 def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
     """Say that `devices` are who they seem to be; return the names of those of which that was not clear."""
-    names = {device.id: f"{device.name} ({device.id})" for device in devices}
+    names = {device.id: device.name for device in devices}
     unclear = known.confirm(known.known_store(), list(names))
     for device_id in unclear:
         record(
@@ -184,7 +184,7 @@ def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
             name=names[device_id],
             fault="swapped",
         )
-    return [names[device_id] for device_id in unclear]
+    return [f"{names[device_id]} ({device_id})" for device_id in unclear]
 
 
 def _accept(config_file: Path | None, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:

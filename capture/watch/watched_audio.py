@@ -8,7 +8,8 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
 from capture.watch.audio import AudioWatch
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound, LiputError
+from capture.watch.refusal import clear_refusals, find_refusal
+from config.errors import DeviceLost, LiputError
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level, Record
@@ -16,12 +17,6 @@ from devices.health.tracker import HealthTracker, OnChange
 from devices.model import Device, Health
 
 SAMPLE_EVERY_S = 60
-_FAULTS: dict[type[LiputError] | tuple[type[LiputError], ...], Fault] = {
-    (DeviceLost, DeviceNotFound): Fault.LOST,
-    DeviceBusy: Fault.BUSY,
-    DeviceAccessDenied: Fault.DENIED,
-}
-"""What it means for the input's health that it was not opened."""
 
 
 class WatchedAudio:
@@ -84,8 +79,7 @@ class WatchedAudio:
 
     def _tell_opened(self) -> None:
         self._refused = ""
-        for fault in _FAULTS.values():
-            self._tracker.clear(fault)
+        clear_refusals(self._tracker)
         self._log(Kind.OPENED, **_facts(self.source))
 
     def _refuse(self, error: LiputError) -> None:
@@ -93,11 +87,7 @@ class WatchedAudio:
         if error.message != self._refused:
             self._log(Kind.REFUSED, error.message, level=Level.WARN, hint=error.hint)
         self._refused = error.message
-        for kind, fault in _FAULTS.items():
-            if isinstance(error, kind):
-                self._tracker.find(fault, error.message)
-            else:
-                self._tracker.clear(fault)
+        find_refusal(self._tracker, error)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block, or None; raises what the source raises."""

@@ -12,29 +12,15 @@ import av
 from capture.source import Frame, VideoFormat, VideoSource
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
+from capture.watch.refusal import clear_refusals, find_refusal
 from capture.watch.signal_watch import Driven
 from capture.watch.video_watches import VideoWatches
-from config.errors import (
-    DeviceAccessDenied,
-    DeviceBusy,
-    DeviceError,
-    DeviceLost,
-    DeviceNotFound,
-    MediaError,
-)
+from config.errors import DeviceError, DeviceLost, MediaError
 from devices.clock import Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level, Record
 from devices.health.tracker import HealthTracker, OnChange
 from devices.model import Device, Health
-
-_REFUSALS: dict[type[DeviceError], Fault] = {
-    DeviceBusy: Fault.BUSY,
-    DeviceAccessDenied: Fault.DENIED,
-    DeviceLost: Fault.LOST,
-    DeviceNotFound: Fault.LOST,
-}
-"""What it means that a device could not be opened."""
 
 
 class WatchedVideo:
@@ -101,13 +87,11 @@ class WatchedVideo:
                 level=Level.WARN,
                 hint=error.hint,
             )
-        if fault := _REFUSALS.get(type(error)):
-            self._tracker.find(fault, error.message)
+        find_refusal(self._tracker, error)
 
     def _tell_opened(self, opened: VideoFormat) -> None:
         self._refused = None
-        for fault in _REFUSALS.values():
-            self._tracker.clear(fault)
+        clear_refusals(self._tracker)
         mode = self._driver.mode.mode if self._driver and self._driver.mode else None
         self._record(
             self._device.id,

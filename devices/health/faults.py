@@ -4,6 +4,7 @@
     lost          lost       yes     it has gone from the bus, or its driver has given up
     busy          busy       yes     another program holds it
     denied        degraded   yes     this user may not open it
+    bus-full      degraded   yes     its USB bus has no room for its stream
     no-data       silent     yes     it is there and gives nothing
     no-signal     silent     yes     it gives a slate, or says itself that nothing is plugged into it
     frozen        frozen     yes     the same picture for longer than its role allows
@@ -39,6 +40,7 @@ class Fault(StrEnum):
     LOST = "lost"
     BUSY = "busy"
     DENIED = "denied"
+    BUS_FULL = "bus-full"
     NO_DATA = "no-data"
     NO_SIGNAL = "no-signal"
     FROZEN = "frozen"
@@ -72,6 +74,7 @@ FAULTS: dict[Fault, FaultClass] = {
     Fault.LOST: FaultClass(HealthState.LOST, Level.ERROR, loses=True),
     Fault.BUSY: FaultClass(HealthState.BUSY, Level.WARN, loses=True),
     Fault.DENIED: _LESS,
+    Fault.BUS_FULL: _LESS,
     Fault.NO_DATA: _SILENT,
     Fault.NO_SIGNAL: _SILENT,
     Fault.FROZEN: FaultClass(HealthState.FROZEN, Level.ERROR, loses=True),

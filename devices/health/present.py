@@ -17,7 +17,7 @@ _TOLD_S = 60.0  # how much later than its own lines a process may seem to have s
 OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 """The faults that have nothing to do with who opens a device."""
 
-WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED}
+WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """The faults that a device can have without being open; the others end when it is closed."""
 
 _RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}

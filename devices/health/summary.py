@@ -30,6 +30,9 @@ _PLUGGED_IN = frozenset(
 )
 """What is only said of a device that is plugged in."""
 
+_FOUND_AGAIN = frozenset({Kind.PLUGGED, Kind.MOVED, Kind.OPENED})
+"""What ends that a device was lost, as it does in present.py."""
+
 _UNPLUGGED = frozenset({Kind.UNPLUGGED, Kind.HUB_UNPLUGGED})
 
 
@@ -91,7 +94,8 @@ class _Device:
     """The figures so far.
 
     `began` is the beginning of the span, `plugged` since when the device is, if it is; `unplugged` are its last
-    unpluggings, `flaps` those that are counted of the episode of flapping that it is in.
+    unpluggings, `flaps` those that are counted of the episode of flapping that it is in. `found_again`: it was lost and
+    is plugged in, which ended that fault; its `recovered` line is to come.
     """
 
     summary: DeviceSummary
@@ -101,11 +105,14 @@ class _Device:
     faults: dict[str, datetime] = field(default_factory=dict)
     unplugged: list[datetime] = field(default_factory=list)
     flaps: int = 0
+    found_again: bool = False
 
     def take(self, line: HealthLine) -> None:
         """Count a line."""
         if line.kind in _PLUGGED_IN:
             self.plugged = self.plugged or line.at
+            if line.kind in _FOUND_AGAIN:
+                self._find_again(line.at)
         elif line.kind in _UNPLUGGED:
             self._unplug(line.at)
         self._count(line)
@@ -157,6 +164,7 @@ class _Device:
     def _begin(self, line: HealthLine) -> None:
         name = str(line.detail.get("fault", ""))
         self._end_fault(name, self.summary.last_seen)
+        self.found_again = self.found_again and name != Fault.LOST
         after = timedelta(seconds=_number(line.detail.get("after_s")) or 0.0)
         self._total(name).count += 1
         self.faults[name] = max(line.at - after, self.began)
@@ -180,11 +188,19 @@ class _Device:
             self._count_flaps(line)
             if line.detail.get("plugged") is True:
                 self.is_there(line.at)
+                self._find_again(line.at)
+        if name == Fault.LOST and self.found_again:  # whoever had it open tells it later than the plug
+            self.found_again = False
+            return
         if name not in self.faults:  # it began before the span
             self._total(name).count += 1
             lasted = timedelta(seconds=_number(line.detail.get("lasted_s")) or 0.0)
             self.faults[name] = max(line.at - lasted, self.began)
         self._end_fault(name, line.at)
+
+    def _find_again(self, at: datetime) -> None:
+        self.found_again = self.found_again or Fault.LOST in self.faults
+        self._end_fault(Fault.LOST, at)
 
     def _end_faults(self, at: datetime, but: Collection[str] = ()) -> None:
         for name in [name for name in self.faults if name not in but]:

@@ -93,15 +93,12 @@ def _video_rank(device: Device) -> tuple[tuple[int, str], bool, bool, int, str]:
     return _video_order(device.role), not is_card, device.vid is None, -largest, device.id
 
 
-def best_sound(devices: Sequence[Device], video: Device | None = None, chosen: str | None = None) -> Device | None:
+def best_sound(devices: Sequence[Device], video: Device | None = None) -> Device | None:
     """Return the sound to record when none was named, or None when there is none.
 
     One with a role first, the microphone's before others. Then the sound of the capture card that is recorded, then of
-    any capture card, then a USB microphone, then the microphone of the camera that is recorded, then any. The id of
-    what a session has `chosen` already is the answer or nothing is: no other takes its place.
+    any capture card, then a USB microphone, then the microphone of the camera that is recorded, then any.
     """
-    if chosen is not None:
-        return next((device for device in devices if device.id == chosen), None)
     pictures = {device.id: device for device in devices if device.node is not None}
 
     def rank(sound: Device) -> tuple[tuple[int, str], bool, bool, bool, bool, str]:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusFull,
+    DeviceBusy,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    DeviceUnsupported,
+)
 from devices import holders
 
 NODE = "/dev/full"
@@ -46,7 +54,9 @@ def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) ->
     (tmp_path / "capture" / "sound" / "child.py").write_text(code)
     words = [sys.executable, "-m", "capture.sound.child", NODE]
     path = os.environ | {"PYTHONPATH": str(tmp_path)}
-    with subprocess.Popen(words, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
         assert holders.Holder(child.pid, "liput") in holders.holders(NODE)
@@ -95,7 +105,7 @@ def test_a_holder_that_this_user_may_not_see_is_another_program() -> None:
         (errno.EIO, DeviceLost, "does not answer"),
         (errno.ETIMEDOUT, DeviceLost, "does not answer"),
         (errno.EINVAL, DeviceUnsupported, "refuses"),
-        (errno.ENOSPC, DeviceError, "this USB bus is full"),
+        (errno.ENOSPC, DeviceBusFull, "this USB bus is full"),
         (errno.EACCES, DeviceAccessDenied, "may not open"),
     ],
 )

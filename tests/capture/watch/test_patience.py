@@ -21,3 +21,14 @@ def test_a_role_comes_before_the_kind_and_the_kind_before_what_is_built_in() -> 
     assert patience_for(settings, DeviceKind.CAMERA, "slides") == Patience(60.0, 8.0, 20.0)
     assert patience_for(settings, DeviceKind.CAMERA, "podium") == Patience(7.0, 8.0, 20.0)
     assert patience_for(settings, DeviceKind.CAPTURE_CARD, "slides") == Patience(60.0, 30.0, 20.0)
+
+
+def test_microphone_is_a_role_and_a_kind() -> None:
+    """The sound of a capture card that is the room's microphone: what somebody has set for either counts."""
+    built_in = dict(BUILT_IN_PATIENCE)
+    card = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0)})
+    assert patience_for(card, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 300
+    role = Settings(patience=built_in | {"capture-card": Setting(silence_s=300.0), "microphone": Setting(silence_s=60)})
+    assert patience_for(role, DeviceKind.CAPTURE_CARD, "microphone").silence_s == 60
+    assert patience_for(role, DeviceKind.CAPTURE_CARD, "interpreter").silence_s == 300
+    assert patience_for(role, DeviceKind.MICROPHONE).silence_s == 60

@@ -9,7 +9,15 @@ import pytest
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.watch.patience import Patience
 from capture.watch.watched_audio import WatchedAudio
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound, LiputError, MediaError
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusFull,
+    DeviceBusy,
+    DeviceLost,
+    DeviceNotFound,
+    LiputError,
+    MediaError,
+)
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
@@ -113,6 +121,7 @@ def test_opening_reading_and_closing_are_passed_on_and_logged(rig: Rig) -> None:
     [
         (DeviceBusy("used by pid 7 (arecord)", hint="Close it."), Fault.BUSY),
         (DeviceAccessDenied("this user may not"), Fault.DENIED),
+        (DeviceBusFull("this USB bus is full"), Fault.BUS_FULL),
         (DeviceNotFound("not plugged in any more"), Fault.LOST),
         (DeviceLost("does not answer"), Fault.LOST),
         (MediaError("something else"), None),

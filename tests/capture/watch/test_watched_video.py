@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from capture.source import Frame
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceUnsupported
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceLost, DeviceUnsupported
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.model import DeviceKind, HealthState
@@ -41,6 +41,7 @@ def test_opening_and_closing_are_told() -> None:
         (DeviceBusy("Podium is used by pid 7 (vlc)", hint="Close it."), HealthState.BUSY),
         (DeviceAccessDenied("this user may not open Podium", hint="Join."), HealthState.DEGRADED),
         (DeviceLost("Podium does not answer", hint="Unplug it."), HealthState.LOST),
+        (DeviceBusFull("this USB bus is full: Podium gets no room", hint="Move it."), HealthState.DEGRADED),
     ],
 )
 def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceLost, state: HealthState) -> None:
@@ -55,6 +56,15 @@ def test_a_refusal_is_told_once_until_it_opens(refusal: DeviceLost, state: Healt
     watched.camera.refuses = None
     watched.video.open()
     assert watched.video.health.state == HealthState.OK
+
+
+def test_a_later_refusal_takes_the_place_of_an_earlier_one() -> None:
+    watched = Watched(paced(live()))
+    for refusal in (DeviceLost("Podium has gone"), DeviceBusy("Podium is used by pid 7 (vlc)")):
+        watched.camera.refuses = refusal
+        with pytest.raises(type(refusal)):
+            watched.video.open()
+    assert (watched.video.health.state, watched.video.health.fault) == (HealthState.BUSY, Fault.BUSY)
 
 
 def test_a_device_that_cannot_be_used_has_no_fault() -> None:

@@ -54,12 +54,12 @@ def test_a_day_in_figures() -> None:
         last_seen=NINE + timedelta(seconds=300),
         uptime_s=140 + 160,
         unplugs=1,
-        faults={"frozen": FaultTotal(2, 13.0 + 103.0), "lost": FaultTotal(1, 101.0)},
+        faults={"frozen": FaultTotal(2, 13.0 + 103.0), "lost": FaultTotal(1, 99.0)},
         worst_fps=14.5,
         kernel_messages=21,
     )
     assert summaries[0].uptime_s == 200
-    assert msgspec.json.decode(msgspec.json.encode(summaries[1]))["faults"]["lost"] == {"count": 1, "total_s": 101.0}
+    assert msgspec.json.decode(msgspec.json.encode(summaries[1]))["faults"]["lost"] == {"count": 1, "total_s": 99.0}
 
 
 def test_levels_are_those_of_the_louder_channel() -> None:
@@ -108,6 +108,13 @@ def test_a_fault_ends_with_what_ends_it(end: HealthLine) -> None:
     assert camera(line(0, Kind.OPENED, pid=1), begin, end, line(500, Kind.SAMPLE)).faults == {
         "hum": FaultTotal(1, (end.at - begin.at).total_seconds())
     }
+
+
+@pytest.mark.parametrize("kind", [Kind.PLUGGED, Kind.MOVED, Kind.OPENED])
+def test_what_was_lost_is_so_until_it_is_plugged_in_or_opened(kind: Kind) -> None:
+    lines = [line(0, Kind.OPENED, pid=1), line(20, Kind.DEGRADED, fault="lost"), line(25, Kind.CLOSED)]
+    summary = camera(*lines, line(50, kind, pid=1), line(150, Kind.SAMPLE))
+    assert summary.faults == {"lost": FaultTotal(1, 30.0)}
 
 
 def test_a_fault_of_a_process_that_was_killed_ends_with_its_last_word() -> None:
