@@ -104,6 +104,8 @@ def test_a_camera_is_set_after_every_enumeration_and_what_the_kernel_says_of_it_
         line = _nth_applied(room, times)
         assert len(room.lines(Kind.CONTROLS_APPLIED)) == times
         assert (line.device, line.detail["controls"]) == (CAMERA, {"power_line_frequency": 1})
+        assert (line.level, line.reason) == (Level.INFO, "power_line_frequency=50 Hz")
+        assert [(device.id, device.health.state) for device in room.attendant.devices()] == [(CAMERA, "ok")]
         if times == 1:
             assert not room.lines(Kind.KERNEL)
             camera.unplug()

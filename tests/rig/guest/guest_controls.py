@@ -23,7 +23,7 @@ from devices.controls.changes import plan
 from devices.controls.control import ControlKind, Controls
 from devices.controls.panel import ControlPanel, NodeControls
 from devices.health.line import Kind, Level, nowhere
-from devices.model import Device
+from devices.model import Device, Health
 from devices.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
@@ -143,6 +143,8 @@ def test_50_hz_and_the_preset_are_set_again_after_every_plug(camera: RigDevice, 
     Path(os.environ["ARTIFACTS"], "controls-applied-s.json").write_text(json.dumps([round(took, 3), round(again, 3)]))
     line = record.of(Kind.CONTROLS_APPLIED, device.id)[-1]
     assert (line.level, line.name) == (Level.INFO, "Rig Webcam")
+    assert sorted(line.reason.split(", ")) == sorted(changes)
+    assert device_of(camera).health == Health()
     assert line.detail["controls"] == {
         "brightness": 77, "focus_absolute": 30, "focus_automatic_continuous": False, "power_line_frequency": 1,
     }  # fmt: skip

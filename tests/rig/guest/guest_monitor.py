@@ -1,6 +1,7 @@
 """The monitor against real drivers: what comes, goes, moves, flaps and may have been swapped is told, and in time."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -50,8 +51,7 @@ class Watched:
         with self._came:
             assert self._came.wait_for(found, 15), (kinds, port, self._told)
             told_at, change = found()[0]
-        with Path(os.environ["ARTIFACTS"], "told-after.txt").open("a") as times:
-            times.write(f"{change.kind} {told_at - began:.3f} s\n")
+        keep_time(change.kind, told_at - began)
         assert told_at - began < within_s
         return change
 
@@ -70,6 +70,11 @@ class Watched:
             return [change for _, change in self._told if change.kind is kind]
 
 
+def keep_time(what: str, seconds: float) -> None:
+    with Path(os.environ["ARTIFACTS"], "told-after.txt").open("a") as times:
+        times.write(f"{what} {seconds:.3f} s\n")
+
+
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
     """Provide a running monitor that remembers nothing of other days."""
@@ -83,7 +88,9 @@ def bound(device: Device) -> Binding:
     return binding_of(device, CLOCK.now())
 
 
-def test_a_plug_is_told_within_two_seconds_and_an_unplugging_within_one(camera: RigDevice, watched: Watched) -> None:
+def test_a_plug_is_told_within_two_seconds_an_unplugging_within_one_and_in_the_same_port_it_is_known(
+    camera: RigDevice, watched: Watched
+) -> None:
     plugged = watched.plugged(camera, 0)
     assert (plugged.kind, plugged.device.id, plugged.before) == (ChangeKind.PLUGGED, CAMERA, None)
     assert (plugged.device.node, plugged.device.health.state) == (camera.wait_for_video(), "ok")
@@ -97,8 +104,15 @@ def test_a_plug_is_told_within_two_seconds_and_an_unplugging_within_one(camera: 
     assert (unplugged.device, unplugged.devices) == (plugged.device, ())
     assert watched.monitor.devices() == []
     (line,) = watched.record.of(Kind.UNPLUGGED)
+    assert (line.device, line.level) == (CAMERA, Level.INFO)
     assert line.reason.startswith("unplugged from port 1-1 after ")
-    assert len(watched.record.lines) == 2
+    again = watched.plugged(camera, 0)
+    assert (again.kind, again.before, again.device.id) == (ChangeKind.PLUGGED, plugged.device, CAMERA)
+    assert (again.device.port, again.device.health.state) == ("1-1", "ok")
+    _, line = watched.record.of(Kind.PLUGGED)
+    assert (line.device, line.level) == (CAMERA, Level.INFO)
+    assert line.reason == "plugged in, port 1-1; known, last seen less than a minute ago"
+    assert len(watched.record.lines) == 3
     hubs = [(hub.port, hub.ports, hub.vid, hub.carries("1-1")) for hub in watched.monitor.hubs()]
     assert hubs[:2] == [("usb1", 15, "1d6b", True), ("usb2", 15, "1d6b", False)]
     assert [hub.port for hub in watched.monitor.hubs()] == [f"usb{number + 1}" for number in range(len(hubs))]
@@ -114,25 +128,33 @@ def test_replugged_while_its_node_is_held_it_is_known_in_the_same_port_and_in_an
         again = watched.plugged(camera, 0)
         assert (again.kind, again.before) == (ChangeKind.PLUGGED, first)
         assert (again.device.id, again.device.node != first.node) == (CAMERA, True)
-        assert watched.record.of(Kind.PLUGGED)[-1].reason.endswith("; known, last seen less than a minute ago")
+        assert (again.device.port, again.device.health.state) == ("1-1", "ok")
+        line = watched.record.of(Kind.PLUGGED)[-1]
+        assert (line.device, line.level) == (CAMERA, Level.INFO)
+        assert line.reason == "plugged in, port 1-1; known, last seen less than a minute ago"
         watched.unplugged(camera)
         moved = watched.plugged(camera, 4)
     finally:
         os.close(held)
     assert (moved.kind, moved.device.id, moved.device.port) == (ChangeKind.MOVED, CAMERA, "1-5")
-    assert moved.before == again.device
+    assert (moved.before, moved.device.health.state) == (again.device, "ok")
     (line,) = watched.record.of(Kind.MOVED)
+    assert (line.device, line.name, line.level) == (CAMERA, "Rig Webcam", Level.INFO)
     assert line.reason == "moved from port 1-1 to port 1-5; last seen less than a minute ago"
     assert len(watched.record.lines) == 5
     assert resolve(bound(first), watched.monitor.devices()) == Present(moved.device)
 
 
 def test_twenty_rapid_replugs_are_one_line_and_end_as_it_is(camera: RigDevice, watched: Watched) -> None:
+    watched.plugged(camera, 0)  # whom nobody has seen yet is named only once it stays
     began = time.monotonic()
-    for _ in range(20):
-        camera.plug(0)
+    unplugged_at = []
+    for number in range(20):
+        if number:
+            camera.plug(0)
         # Pulled out while the driver still asks, the virtual controller needs 5 s until it sees the next plug.
         wait_for(lambda: _has_both_nodes(camera), what="the driver's nodes")
+        unplugged_at.append(CLOCK.now())
         camera.unplug()
     assert time.monotonic() - began < 25
     watched.next(ChangeKind.PLUGGED, port=0, within_s=2, after=lambda: camera.plug(0))
@@ -142,6 +164,12 @@ def test_twenty_rapid_replugs_are_one_line_and_end_as_it_is(camera: RigDevice, w
     assert device.health.reason == "comes and goes; check its cable and its port"
     (line,) = watched.record.of(Kind.FLAPPING)
     assert (line.device, line.level, line.detail["fault"]) == (CAMERA, Level.WARN, "flapping")
+    said = re.fullmatch(re.escape(device.health.reason) + r": unplugged (\d+) times in \d+ s", line.reason)
+    assert said is not None, line.reason
+    assert 3 <= int(said[1]) == line.detail["unplugs"]
+    took_s = (line.at - unplugged_at[2]).total_seconds()
+    keep_time("flapping", took_s)
+    assert 0 < took_s < 2
     assert len(watched.record.lines) <= 7
     assert not watched.record.of(Kind.SWAPPED)
     kinds = [change.kind for change in watched.told(ChangeKind.PLUGGED) + watched.told(ChangeKind.UNPLUGGED)]

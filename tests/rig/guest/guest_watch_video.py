@@ -1,5 +1,6 @@
 """Watched pictures of real drivers: each fault is found in time, with its state, its reason and its line in the log."""
 
+import re
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
 
+CAMERA = "046d:0825:CAM0001"
 RATE = 15
 PATIENCE = Patience(frozen_s=1.5, black_s=1.5, silence_s=20.0)
 
@@ -42,14 +44,16 @@ class Running:
             self._source, device, patience=patience, record=self.log, clock=clock, on_change=self._changed
         )
         self.losses: list[LiputError] = []
-        self._reader: Reader[Frame] = Reader(self.video, bound=RATE, waits=False, on_lost=self.losses.append)
-        self._decoding = threading.Thread(target=self._decode, daemon=True)
         self._over = threading.Event()
 
     def _changed(self, change: HealthChange) -> None:
         self.changes.append((time.monotonic(), change))
 
     def start(self) -> None:
+        """Open the device and begin to read it, for the first time or after `stop`."""
+        self._reader: Reader[Frame] = Reader(self.video, bound=RATE, waits=False, on_lost=self.losses.append)
+        self._decoding = threading.Thread(target=self._decode, daemon=True)
+        self._over.clear()
         self.video.open()
         self._reader.start()
         self._decoding.start()
@@ -63,9 +67,11 @@ class Running:
                     self.video.decode(frame)
 
     def stop(self) -> None:
+        """Read no more and close the device; idempotent."""
         self._over.set()
         self._reader.stop()
-        self._decoding.join(2.0)
+        if self._decoding.ident is not None:
+            self._decoding.join(2.0)
         self.video.close()
 
     def give(self, count: int) -> None:
@@ -136,7 +142,7 @@ def test_a_fault_is_found_and_over_again(
         assert reason in (session.video.health.reason or "")
         assert least_s <= took_s <= most_s
         line = session.line(Kind.DEGRADED, fault)
-        assert (line.device, line.reason) == ("046d:0825:CAM0001", session.video.health.reason)
+        assert (line.device, line.reason) == (CAMERA, session.video.health.reason)
         assert line.level.rank >= Level.WARN.rank
         camera.set(attribute, "live" if attribute == "video.picture" else "false")
         session.found(fault, begun=False)
@@ -154,9 +160,13 @@ def test_a_slow_camera_is_found(camera: RigDevice) -> None:
         camera.set("video.slowdown", 3.0)
         took_s = session.found(Fault.SLOW) - began
         assert session.video.health.state == HealthState.DEGRADED
-        assert "instead of 15" in (session.video.health.reason or "")
         assert took_s < 3.0
-        assert session.line(Kind.DEGRADED, Fault.SLOW).detail["nominal_fps"] == 15.0
+        line = session.line(Kind.DEGRADED, Fault.SLOW)
+        assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, session.video.health.reason)
+        said = re.match(r"Rig Webcam gives (\d+\.\d) pictures a second instead of 15: many cameras", line.reason)
+        assert said is not None, line.reason
+        assert 4.5 < float(said[1]) < 0.78 * 15
+        assert line.detail["nominal_fps"] == 15.0
 
 
 def test_a_still_picture_of_a_capture_card_is_no_fault_and_a_slate_is(stick: RigDevice) -> None:
@@ -189,28 +199,50 @@ def test_a_busy_camera_is_refused_and_the_log_names_who_holds_it(camera: RigDevi
         assert holder.stdout is not None
         assert any("cap dqbuf" in line for line in holder.stdout)
         session = Running(device_of(camera))
+        began = time.monotonic()
         with pytest.raises(DeviceBusy):
             session.video.open()
+        assert session.found(Fault.BUSY) - began < 1.0
         holder.kill()
     (refused,) = session.log.of(Kind.REFUSED)
     assert f"is used by pid {holder.pid} (v4l2-ctl)" in refused.reason
     assert session.video.health.state == HealthState.BUSY
-    assert session.line(Kind.DEGRADED, Fault.BUSY).reason == refused.reason
+    line = session.line(Kind.DEGRADED, Fault.BUSY)
+    assert (line.device, line.level, line.reason) == (CAMERA, Level.WARN, refused.reason)
     session.video.open()
     session.video.close()
     assert session.state == "ok"
+    assert session.line(Kind.RECOVERED, Fault.BUSY).reason == refused.reason
 
 
-def test_an_unplugged_camera_is_lost(camera: RigDevice) -> None:
+def test_an_unplugged_camera_is_lost_and_opens_again_when_it_is_back(camera: RigDevice) -> None:
     camera.plug(0)
-    with running(device_of(camera)) as session:
+    device = device_of(camera)
+    with running(device) as session:
         began = time.monotonic()
         camera.unplug()
-        assert session.found(Fault.LOST) - began < 1.0
+        lost_at = session.found(Fault.LOST)
+        assert lost_at - began < 1.0
         wait_for(lambda: session.losses, 5)
         assert session.video.health.state == HealthState.LOST
-        assert "was lost" in session.line(Kind.DEGRADED, Fault.LOST).reason
-    assert session.log.of(Kind.CLOSED)[0].detail["state"] == HealthState.LOST
+        line = session.line(Kind.DEGRADED, Fault.LOST)
+        assert (line.device, line.level, line.reason) == (CAMERA, Level.ERROR, session.video.health.reason)
+        assert "was lost" in line.reason
+        session.stop()
+        assert session.log.of(Kind.CLOSED)[0].detail["state"] == HealthState.LOST
+        plugged_at = time.monotonic()
+        camera.plug(0)
+        assert device_of(camera).node == device.node  # nobody holds the old one
+        session.start()
+        opened_at = session.found(Fault.LOST, begun=False)
+        session.give(1)
+        assert time.monotonic() - plugged_at < 3.0
+        assert session.state == "ok"
+        over = session.line(Kind.RECOVERED, Fault.LOST)
+        assert (over.device, over.level, over.reason) == (CAMERA, Level.INFO, line.reason)
+        assert over.detail["lasted_s"] == pytest.approx(opened_at - lost_at, abs=0.1)
+        assert len(session.log.of(Kind.OPENED)) == 2
+    assert [change.fault for _, change in session.changes] == [Fault.LOST, Fault.LOST]
 
 
 def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
@@ -227,12 +259,23 @@ def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
         assert device.kind == DeviceKind.CAPTURE_CARD
         with running(device, (320, 180)) as session:
             assert session.state == "ok"
+            words = ["v4l2-ctl", "-d", device.node or "", "-c"]
             began = time.monotonic()
-            subprocess.run(["v4l2-ctl", "-d", device.node or "", "-c", "dv_timings_signal_mode=1"], check=True)
+            subprocess.run([*words, "dv_timings_signal_mode=1"], check=True)
             took_s = session.found(Fault.NO_SIGNAL) - began
             assert session.state == "silent"
-            assert "says that it has no signal: nothing is plugged into it" in (session.video.health.reason or "")
             assert took_s < 3.0
+            line = session.line(Kind.DEGRADED, Fault.NO_SIGNAL)
+            assert (line.device, line.level, line.reason) == (device.id, Level.ERROR, session.video.health.reason)
+            assert "says that it has no signal: nothing is plugged into it" in line.reason
+            assert line.detail["driver"] is True
+            began = time.monotonic()
+            subprocess.run([*words, "dv_timings_signal_mode=0"], check=True)
+            assert session.found(Fault.NO_SIGNAL, begun=False) - began < 4.0
+            session.give(1)
+            assert session.state == "ok"
+            over = session.line(Kind.RECOVERED, Fault.NO_SIGNAL)
+            assert (over.device, over.level, over.reason) == (device.id, Level.INFO, line.reason)
             assert {change.fault for _, change in session.changes} == {Fault.NO_SIGNAL}
     finally:
         subprocess.run(["modprobe", "-r", "vivid"], check=True)
