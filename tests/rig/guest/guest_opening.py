@@ -15,7 +15,13 @@ from linuxpy.video import raw
 
 from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceNotFound
+from capture.watch.patience import patience_for
+from capture.watch.watched_video import WatchedVideo
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceNotFound
+from config.schema import Settings
+from devices.clock import SystemClock
+from devices.health.faults import Fault
+from devices.health.line import Kind, Level
 from devices.model import Device
 from devices.snapshot import current
 from devices.usb.claims import Stream, claim, usable_bps
@@ -23,8 +29,10 @@ from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
+from tests.support.health import Recorded
 from tests.support.usb_trees import usb_tree
 
+CLOCK = SystemClock()
 CAMERA = "046d:0825:CAM0001"
 STICK = "534d:2109@1-2"
 NOBODY = 65534
@@ -46,7 +54,7 @@ def listed(device_id: str) -> Device:
     raise TimeoutError(device_id)
 
 
-def refusal_of(source: V4l2Source | SoundSource, confine: Callable[[], None]) -> DeviceError:
+def refusal_of(source: V4l2Source | SoundSource | WatchedVideo, confine: Callable[[], None]) -> DeviceError:
     """Return what opening `source` ends with on a thread that is confined."""
     try:
         with pytest.raises(DeviceError) as caught:
@@ -80,11 +88,24 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     stick.plug(1)
     device = listed(CAMERA)
     listed(STICK)
-    caught = refusal_of(picture(device), lambda: refuse_ioctl(raw.IOC.STREAMON, errno.ENOSPC))
-    assert type(caught) is DeviceError
+    recorded = Recorded(CLOCK)
+    watched = WatchedVideo(
+        picture(device), device, patience=patience_for(Settings(), device.kind), record=recorded, clock=CLOCK
+    )
+    began = CLOCK.now()
+    caught = refusal_of(watched, lambda: refuse_ioctl(raw.IOC.STREAMON, errno.ENOSPC))
+    assert isinstance(caught, DeviceBusFull)
     stick_there = "MS2109 HDMI capture stick (port 1-2)"
     assert caught.message == f"this USB bus is full: Rig Webcam ({device.node}) gets no room beside {stick_there}"
     assert caught.hint == "Move one device to another port or use MJPEG."
+    assert (watched.health.state, watched.health.fault) == ("degraded", "bus-full")
+    assert watched.health.reason == caught.message
+    refused, found = recorded.lines
+    assert (refused.kind, refused.device, refused.level) == (Kind.REFUSED, CAMERA, Level.WARN)
+    assert (refused.reason, refused.detail["hint"]) == (caught.message, caught.hint)
+    assert (found.kind, found.device, found.level) == (Kind.DEGRADED, CAMERA, Level.WARN)
+    assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
+    assert (found.at - began).total_seconds() < 2
 
 
 # EBUSY
