@@ -1,7 +1,7 @@
 """The watch of sound: judges every half second of an open input, and tells its tracker what is wrong with it.
 
     no-data        no block for 0.7 s
-    silence        nothing above -80 dBFS for the input's patience, or above -60 dBFS for three times as long
+    silence        nothing above -80 dBFS for the input's patience, or above -60 dBFS for four times as long
     dead-channel   one of two channels that carried sound is 40 dB and more below the other in 5 s of sound
     clipping       runs of samples at full scale in 5 half seconds of 10 s
     hum            lines at the mains frequency and its multiples that do not go away for 5 s (capture/watch/hum.py)

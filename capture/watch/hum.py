@@ -2,7 +2,7 @@
 
 Each half second, the spectrum of the last second is taken, at a sixteenth of the rate; and of those of some seconds the
 least power that each frequency had. Speech and music come and go, so their least is that of the room; hum does not, and
-stands out of what is beside it.
+stands out of what is beside it. Music that stays, as an organ does, and motors are beside the mains, if only by 1 Hz.
 """
 
 import math
@@ -26,12 +26,16 @@ _BINS = 60 * _HARMONICS + 16  # 1 Hz each
 _MULTIPLES = np.arange(1, _HARMONICS + 1)[:, None]
 _LINE = np.arange(-2, 3)
 """Hz from a line's middle that belong to it: the window's own width, and what the mains frequency wanders."""
+_NEAR = np.arange(-4, 5)
+"""Hz from a multiple in which its line must be the strongest: beside a note, what is there is a part of that."""
 _BESIDE = np.concatenate((np.arange(-14, -4), np.arange(5, 15)))
 """Hz from a line's middle that it is compared with."""
 _OUTSTANDING = 10 ** (15 / 10)
 """How much more power than what is beside it makes a line."""
 _STEADY = 10 ** (12 / 10)
 """How much a line's power may change in these seconds: that of hum hardly does, that of a voice does."""
+_OFF = 0.01
+"""How far a line may be off its multiple, as a share: grids keep to half of it; a G, the nearest note, is 2 % off."""
 _FAINT = 10 ** (40 / 10)
 """A line with so much less power than the strongest one is none: a tone has such, by rounding."""
 _LEAST_LINES = 2
@@ -88,7 +92,21 @@ def _hum(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -
     is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
     stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
     is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
-    return Hum(_loudest_dbfs(powers, stands_out & is_steady), _loudest_dbfs(powers, stands_out))
+    is_mains = np.abs(_frequencies(least, mains_hz) / (mains_hz * _MULTIPLES[:, 0]) - 1) <= _OFF
+    return Hum(_loudest_dbfs(powers, stands_out & is_steady & is_mains), _loudest_dbfs(powers, stands_out))
+
+
+def _frequencies(least: NDArray[np.float32], mains_hz: int) -> NDArray[np.float64]:
+    """Return the frequency, in Hz, of the strongest sine near each multiple; shape (channels, harmonics).
+
+    In a Hann window, a sine that is d bins off its highest has (1 + d) / (2 - d) of that one's amplitude in the next.
+    """
+    near = mains_hz * _MULTIPLES + _NEAR
+    highest = near[:, 0] + least[:, near].argmax(axis=2)
+    here, before, after = (np.take_along_axis(least, highest + step, axis=1) for step in (0, -1, 1))
+    ratio = np.sqrt(np.maximum(before, after) / np.maximum(here, np.finfo(np.float32).tiny))
+    off = (2 * ratio - 1) / (ratio + 1)
+    return np.asarray(highest + np.where(after > before, off, -off), np.float64)
 
 
 def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:

@@ -8,9 +8,9 @@ from devices.health.tracker import HealthTracker
 SILENT_DBFS, HEARD_DBFS = -60.0, -55.0
 """Below the one it is silent; above the other it is silent no more."""
 NOTHING_DBFS = -80.0
-QUIET = 3
+QUIET = 4
 """A microphone that lives gives more than NOTHING_DBFS even in a quiet room. While it does, it may be silent for so
-many times the patience: people pause, and a minute's silence is part of many a ceremony.
+many times the patience: people pause, and a minute's silence, which lasts a little longer, is part of many a ceremony.
 """
 
 
