@@ -36,6 +36,8 @@ _STEADY = 10 ** (12 / 10)
 """How much a line's power may change in these seconds: that of hum hardly does, that of a voice does."""
 _OFF = 0.01
 """How far a line may be off its multiple, as a share: grids keep to half of it; a G, the nearest note, is 2 % off."""
+_MOSTLY = 0.5
+"""In more of the seconds a line must have that frequency: who speaks, or a note that is struck anew, hides it."""
 _FAINT = 10 ** (40 / 10)
 """A line with so much less power than the strongest one is none: a tone has such, by rounding."""
 _LEAST_LINES = 2
@@ -59,11 +61,13 @@ class HumMeter:
         self._mains_hz = mains_hz
         self._before = np.zeros((channels, _RATE // 2), np.float32)
         self._spectra: deque[NDArray[np.float32]] = deque(maxlen=_SPECTRA)
+        self._are_mains: deque[NDArray[np.bool_]] = deque(maxlen=_SPECTRA)
         self._has_half = False
 
     def reset(self) -> None:
         """Forget what came: what follows does not continue it."""
         self._spectra.clear()
+        self._are_mains.clear()
         self._has_half = False
 
     def hear(self, numbers: NDArray[np.float32]) -> Hum | None:
@@ -75,16 +79,22 @@ class HumMeter:
         if self._has_half:
             second = np.concatenate((self._before, half), axis=1) * _WINDOW
             spectrum = np.fft.rfft(second, axis=1)[:, :_BINS]
-            self._spectra.append((spectrum.real**2 + spectrum.imag**2).astype(np.float32))
+            power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+            self._spectra.append(power)
+            self._are_mains.append(_are_mains(power, self._mains_hz))
         self._before, self._has_half = half, True
         if len(self._spectra) < _SPECTRA:
             return None
         spectra = np.stack(self._spectra)
-        return _hum(spectra.min(axis=0), spectra.max(axis=0), self._mains_hz)
+        are_mains = np.stack(self._are_mains).mean(axis=0) > _MOSTLY
+        return _hum(spectra.min(axis=0), spectra.max(axis=0), are_mains, self._mains_hz)
 
 
-def _hum(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -> Hum:
-    """Return how loud the lines are that stand out, by the least and most power of each frequency."""
+def _hum(least: NDArray[np.float32], most: NDArray[np.float32], are_mains: NDArray[np.bool_], mains_hz: int) -> Hum:
+    """Return how loud the lines are that stand out, by the least and most power of each frequency.
+
+    `are_mains` says which lines have the frequency of the mains, shape (channels, harmonics).
+    """
     bins = mains_hz * _MULTIPLES + _LINE
     lines = least[:, bins]  # (channels, harmonics, bins of a line)
     powers = lines.sum(axis=2)
@@ -92,21 +102,21 @@ def _hum(least: NDArray[np.float32], most: NDArray[np.float32], mains_hz: int) -
     is_heard = powers > powers.max(axis=1, keepdims=True) / _FAINT
     stands_out = is_heard & (lines.max(axis=2) > _OUTSTANDING * beside)
     is_steady = most[:, bins].sum(axis=2) < _STEADY * powers
-    is_mains = np.abs(_frequencies(least, mains_hz) / (mains_hz * _MULTIPLES[:, 0]) - 1) <= _OFF
-    return Hum(_loudest_dbfs(powers, stands_out & is_steady & is_mains), _loudest_dbfs(powers, stands_out))
+    return Hum(_loudest_dbfs(powers, stands_out & is_steady & are_mains), _loudest_dbfs(powers, stands_out))
 
 
-def _frequencies(least: NDArray[np.float32], mains_hz: int) -> NDArray[np.float64]:
-    """Return the frequency, in Hz, of the strongest sine near each multiple; shape (channels, harmonics).
+def _are_mains(power: NDArray[np.float32], mains_hz: int) -> NDArray[np.bool_]:
+    """Say of which multiples the strongest sine near by has that frequency; shape (channels, harmonics).
 
     In a Hann window, a sine that is d bins off its highest has (1 + d) / (2 - d) of that one's amplitude in the next.
     """
-    near = mains_hz * _MULTIPLES + _NEAR
-    highest = near[:, 0] + least[:, near].argmax(axis=2)
-    here, before, after = (np.take_along_axis(least, highest + step, axis=1) for step in (0, -1, 1))
+    multiples = mains_hz * _MULTIPLES
+    highest = multiples[:, 0] + _NEAR[power[:, multiples + _NEAR].argmax(axis=2)]
+    here, before, after = (np.take_along_axis(power, highest + step, axis=1) for step in (0, -1, 1))
     ratio = np.sqrt(np.maximum(before, after) / np.maximum(here, np.finfo(np.float32).tiny))
     off = (2 * ratio - 1) / (ratio + 1)
-    return np.asarray(highest + np.where(after > before, off, -off), np.float64)
+    hertz = highest + np.where(after > before, off, -off)
+    return np.asarray(np.abs(hertz / multiples[:, 0] - 1) <= _OFF, np.bool_)
 
 
 def _loudest_dbfs(powers: NDArray[np.float32], is_hum: NDArray[np.bool_]) -> float:

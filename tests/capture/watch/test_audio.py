@@ -229,6 +229,12 @@ def test_an_organ_that_holds_a_chord_in_g_is_not_hum(notes: list[float], room_db
     assert heard.faults() == [Fault.HUM]
 
 
+@pytest.mark.parametrize("beat_s", [0.4, 0.95, 2.3])
+def test_a_chord_in_g_that_is_struck_again_and_again_is_not_hum(beat_s: float) -> None:
+    struck = np.sum([tone(beat_s, note, -25) for note in (49.0, 98.0, 246.94)], axis=0)
+    assert Heard().hear(np.tile(struck, (round(18 / beat_s), 1))).faults() == []
+
+
 def test_a_note_that_swings_beside_a_multiple_of_the_mains_is_not_hum() -> None:
     swings = 1 + 0.1 * np.sin(2 * np.pi * 3 * np.arange(9 * SAMPLE_RATE) / SAMPLE_RATE)[:, None]
     assert Heard().hear(tone(9, 196, -24) * swings + tone(9, 100, -57) + noise(9, -90)).faults() == []
