@@ -1,12 +1,12 @@
-"""The watches of pictures: no false alarm in half an hour of a lecture, and how long each fault takes to be found.
+"""The watches: no false alarm in half an hour of a lecture, and how long each fault takes to be found.
 
-Both run on a simulated clock, as fast as they go; pictures are JPEGs, decoded as those of real devices are.
+Both run on a simulated clock, as fast as they go; pictures are JPEGs, decoded as those of real devices are. Sound is in
+tests/proofs/watches_sound.py.
 """
 
 import argparse
 import itertools
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -19,13 +19,12 @@ from config.errors import DeviceLost
 from devices.health.faults import Fault
 from devices.health.line import Kind
 from devices.model import DeviceKind
-from tests.proofs import lecture
+from tests.proofs import lecture, watches_sound
+from tests.proofs.detection import Attended, detect
 from tests.rig import pictures as rig
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, jpeg, live, paced, plain
 
 MINUTES = 30.0
-FIRST_S, LAST_S = 8.0, 14.0
-"""A fault begins at a random moment between these."""
 LONGEST_S = 12.0
 CARD = DeviceKind.CAPTURE_CARD
 
@@ -43,10 +42,12 @@ def run(minutes: float, count: int, seed: int, size: tuple[int, int] = lecture.S
         "capture card": (lecture.card(minutes * 60, seed, size), CARD),
     }
     lectures = {name: attend(shots, kind, minutes, size) for name, (shots, kind) in sources.items()}
+    lectures |= {name: watches_sound.attend(name, minutes, seed) for name in watches_sound.LECTURES}
     took_s = time.monotonic() - began
     moments = random.Random(seed)
-    detection = {fault.name: detect(fault, count, moments) for fault in FAULTS}
-    alarms = [alarm for each in lectures.values() for alarm in each.alarms]
+    faults: list[Injected | watches_sound.Injected] = [*FAULTS, *watches_sound.FAULTS]
+    detection = {each.name: detect(each.watch, each.fault, each.promise_s, count, moments) for each in faults}
+    alarms = [f"{name}: {alarm}" for name, each in lectures.items() for alarm in each.alarms]
     return {
         "minutes": minutes,
         "lecture_took_s": round(took_s, 1),
@@ -56,14 +57,6 @@ def run(minutes: float, count: int, seed: int, size: tuple[int, int] = lecture.S
         "detection": detection,
         "holds": not alarms and all(each["holds"] for each in detection.values()),
     }
-
-
-@dataclass(frozen=True)
-class Attended:
-    """What was found wrong with a source, and what was watched of it."""
-
-    alarms: list[str]
-    facts: dict[str, object]
 
 
 def attend(shots: Iterator[Shot], kind: DeviceKind, minutes: float, size: tuple[int, int]) -> Attended:
@@ -90,6 +83,20 @@ class Injected:
     says: str | None = None
     """What the driver says of its signal from that moment on."""
     is_lost: bool = False
+
+    def watch(self, at_s: float) -> list[tuple[float, str, str]]:
+        """Watch a source that has the fault from `at_s` on; return the lines as (seconds, kind, fault)."""
+        watched = Watched(
+            itertools.chain(before(at_s, paced(live(), self.rate, jitter_s=0.002)), self.shots(at_s)),
+            kind=self.kind,
+            patience=Patience(3.0, 5.0, 20.0) if self.kind is DeviceKind.CAMERA else None,
+            rate=self.rate,
+            lost_s=at_s if self.is_lost else None,
+            signal=lambda seconds: self.says if seconds >= at_s else None,
+        )
+        with suppress(DeviceLost):
+            watched.run(at_s + LONGEST_S)
+        return watched.faults()
 
 
 def _nothing(_at_s: float) -> Iterator[Shot]:
@@ -143,38 +150,3 @@ FAULTS = (
     Injected("driver says no signal", Fault.NO_SIGNAL, 0.85, _nothing, CARD, says="nothing is plugged into it"),
     Injected("driver says it, pictures come", Fault.NO_SIGNAL, 2.1, _at_rate(RATE), CARD, says="it is unstable"),
 )
-
-
-def detect(injected: Injected, count: int, moments: random.Random) -> dict[str, object]:
-    """Inject a fault `count` times and return how long it took to be found."""
-    times, others = [], set[str]()
-    for _ in range(count):
-        at_s = moments.uniform(FIRST_S, LAST_S)
-        found = {fault: found_s for found_s, kind, fault in watch(injected, at_s) if kind == Kind.DEGRADED}
-        times.append(found.pop(injected.fault, at_s + 2 * LONGEST_S) - at_s)
-        others |= set(found)
-    worst = max(times)
-    return {
-        "median_s": round(statistics.median(times), 3),
-        "worst_s": round(worst, 3),
-        "promise_s": injected.promise_s,
-        "count": count,
-        "others_found": sorted(others),
-        "holds": 0 <= worst <= injected.promise_s and min(times) > -1 and not others,
-    }
-
-
-def watch(injected: Injected, at_s: float) -> list[tuple[float, str, str]]:
-    """Watch a source that has the fault from `at_s` on; return the lines as (seconds, kind, fault)."""
-    shots = itertools.chain(before(at_s, paced(live(), injected.rate, jitter_s=0.002)), injected.shots(at_s))
-    watched = Watched(
-        shots,
-        kind=injected.kind,
-        patience=Patience(3.0, 5.0, 20.0) if injected.kind is DeviceKind.CAMERA else None,
-        rate=injected.rate,
-        lost_s=at_s if injected.is_lost else None,
-        signal=lambda seconds: injected.says if seconds >= at_s else None,
-    )
-    with suppress(DeviceLost):
-        watched.run(at_s + LONGEST_S)
-    return watched.faults()

@@ -27,3 +27,12 @@ class Recorded:
         """Return the lines of one kind, of one device if it is named."""
         with self._lock:
             return [line for line in self.lines if line.kind == kind and device in {None, line.device}]
+
+    def faults(self) -> list[tuple[float, str, str]]:
+        """Return (seconds after the first line, kind of line, fault) of what was found and what was over."""
+        with self._lock:
+            return [
+                (round((line.at - self.lines[0].at).total_seconds(), 3), str(line.kind), str(line.detail["fault"]))
+                for line in self.lines
+                if "fault" in line.detail
+            ]

@@ -201,9 +201,4 @@ class Watched:
 
     def faults(self) -> list[tuple[float, str, str]]:
         """Return (seconds after opening, kind of line, fault) of what was found and what was over."""
-        began = self.log.lines[0].at
-        return [
-            (round((line.at - began).total_seconds(), 3), str(line.kind), str(line.detail["fault"]))
-            for line in self.log.lines
-            if "fault" in line.detail
-        ]
+        return self.log.faults()
