@@ -20,11 +20,12 @@ def attending(
     *,
     archive: Path | None = None,
     on_change: Callable[[DeviceChange], None] | None = None,
+    follows_use: bool = False,
 ) -> Iterator[tuple[HealthLog, Attendant]]:
     """Provide this PC's health log and an attendant, which is not started; both are ended at the end.
 
     However that ending goes, it does not replace what came of the work beside which they ran. `archive` is the folder
-    whose disk must not fill up, None that of the settings.
+    whose disk must not fill up, None that of the settings. With `follows_use`, `on_change` hears too of who uses what.
     """
     kept = settings.health
     with HealthLog(clock=clock, keep_days=kept.keep_days, max_size=kept.max_size) as log:
@@ -35,6 +36,7 @@ def attending(
             folders=[Folder(archive or settings.archive.path, settings.archive.reserve), Folder(log.folder)],
             folder=log.folder,
             on_change=on_change,
+            follows_use=follows_use,
         )
         try:
             yield log, attendant

@@ -54,6 +54,10 @@ class Monitor(Protocol):
         """Return what is plugged in."""
         ...
 
+    def refresh(self) -> object:
+        """Look again soon."""
+        ...
+
 
 class Duty(Protocol):
     """What runs only in the process that keeps the log."""
@@ -74,12 +78,17 @@ def _monitor(on_change: OnChange, clock: Clock, record: Record) -> Monitor:
     return DeviceMonitor(on_change=on_change, clock=clock, record=record)
 
 
+def _monitor_of_use(on_change: OnChange, clock: Clock, record: Record) -> Monitor:
+    return DeviceMonitor(on_change=on_change, clock=clock, record=record, follows_use=True)
+
+
 class Attendant:
     """Watches from `start` to `stop`; a context manager.
 
     `record` takes the lines of the health log, which is in `folder` (None: this PC's): that is where attendants agree
     who writes. `power_line` is the settings' word for it, `folders` are those whose disks must not fill up.
-    `on_change` is called for every change of what is plugged in, on the monitor's thread; it must not take long.
+    `on_change` is called for every change of what is plugged in, on the monitor's thread; it must not take long. With
+    `follows_use` it is also called within seconds when a device is taken by another program, or let go of.
     """
 
     def __init__(
@@ -91,7 +100,8 @@ class Attendant:
         folders: Sequence[Folder] = (),
         folder: Path | None = None,
         on_change: OnChange | None = None,
-        monitor: OpenMonitor = _monitor,
+        follows_use: bool = False,
+        monitor: OpenMonitor | None = None,
     ) -> None:
         self._record = record
         self._clock = clock
@@ -103,7 +113,8 @@ class Attendant:
         self._wake = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="attendant", daemon=True)
-        self._monitor = monitor(self._changed, clock, self._record_if_ours)
+        opens = monitor or (_monitor_of_use if follows_use else _monitor)
+        self._monitor = opens(self._changed, clock, self._record_if_ours)
         self._kernel = KernelRecorder(record, clock)
         self._slow_ports = SlowPorts(record, clock)
         self._presets = PresetKeeper(lambda device: apply_to(device, power_line=power_line, record=record))
@@ -120,6 +131,10 @@ class Attendant:
     def devices(self) -> tuple[Device, ...]:
         """Return what is plugged in now, empty before `start` and where nothing can be watched."""
         return tuple(self._monitor.devices())
+
+    def refresh(self) -> None:
+        """Look again soon at what is plugged in: somebody says that he has taken a device, or let go of it."""
+        self._try("the devices could not be looked at", self._monitor.refresh)
 
     def start(self) -> None:
         """Begin to watch; returns once it is known what is plugged in."""

@@ -55,6 +55,14 @@ def holders_of(nodes: Iterable[str]) -> dict[str, list[Holder]]:
     return found
 
 
+def have_open(who: Iterable[Holder], node: str) -> bool:
+    """Return whether all of `who` still have `node` open; looks at them only, so it may be asked often."""
+    number = _number(node)
+    return number is not None and all(
+        any(_device(link) == number for link in _open_files(Path(f"/proc/{one.pid}"))) for one in who
+    )
+
+
 def is_own(holder: Holder) -> bool:
     """Return whether a holder is this process, or one that it started."""
     try:

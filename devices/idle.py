@@ -16,25 +16,46 @@ from collections.abc import Iterable
 from linuxpy.video import raw
 
 
+class _Question:
+    """One question to the driver of `node`, on a thread of its own."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self.is_idle = False
+        self.thread = threading.Thread(target=self._ask, name=f"idle-{node}", daemon=True)
+
+    def _ask(self) -> None:
+        try:
+            with contextlib.suppress(OSError):
+                self.is_idle = is_idle(self._node)
+        finally:
+            with _asking:
+                del _open[self._node]
+
+
+_asking = threading.Lock()
+_open: dict[str, _Question] = {}
+
+
 def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
     """Return those of `nodes` whose stream nobody has; one that cannot be asked in time is not among them.
 
-    The driver lets nobody ask while it is busy with a device that hangs: that question is left to its thread.
+    The driver lets nobody ask while it is busy with a device that hangs: that question is left to its thread, and
+    whoever asks the same meanwhile waits for that answer, so that one camera never has more than one thread.
     """
-    found: set[str] = set()
-
-    def ask(node: str) -> None:
-        with contextlib.suppress(OSError):
-            if is_idle(node):
-                found.add(node)
-
-    threads = [threading.Thread(target=ask, args=(node,), name=f"idle-{node}", daemon=True) for node in nodes]
-    for thread in threads:
-        thread.start()
+    questions = {node: _question(node) for node in nodes}
     deadline = time.monotonic() + timeout_s
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    return set(found)
+    for question in questions.values():
+        question.thread.join(max(0.0, deadline - time.monotonic()))
+    return {node for node, question in questions.items() if question.is_idle}
+
+
+def _question(node: str) -> _Question:
+    with _asking:
+        if node not in _open:
+            _open[node] = _Question(node)
+            _open[node].thread.start()
+        return _open[node]
 
 
 def is_idle(node: str) -> bool:

@@ -44,11 +44,24 @@ def list_devices() -> list[Device]:
 
 def held_by_others(found: Plugged) -> dict[str, list[Holder]]:
     """Return which nodes are in use by other processes, and by which; this one and those it started do not count."""
+    return in_use(found, open_elsewhere(found))
+
+
+def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
+    """Return which nodes other processes have open, and which processes these are; needs a look at every process."""
     nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
     held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
-    held = {node: others for node, others in held.items() if others}
-    # A node of pictures may be open in any number of programs (desktops keep it so); one can have its stream.
-    free = idle({picture.node for picture in found.pictures} & held.keys())
+    return {node: others for node, others in held.items() if others}
+
+
+def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
+    """Return what is left of `held` without the nodes that are open and nothing more.
+
+    A node of pictures may be open in any number of programs (desktops keep it so); one can have its stream. That of a
+    loopback is anybody's, and its driver is not asked: the question alone resets the buffers of those who use it.
+    """
+    loopbacks = {picture.node for picture in found.pictures if picture.is_loopback}
+    free = loopbacks | idle({picture.node for picture in found.pictures} & held.keys() - loopbacks)
     return {node: others for node, others in held.items() if node not in free}
 
 

@@ -15,6 +15,7 @@ from devices.capabilities import capabilities_hash, gives_pictures
 
 _MEGABIT = 1_000_000
 _HUB_CLASS = "09"
+_VIRTUAL = "virtual-"  # begins the place of what hangs off nothing
 _PCM_CAPTURE = re.compile(r"^pcmC(\d+)D(\d+)c$")
 
 
@@ -67,6 +68,11 @@ class PictureNode:
     place: str
     usb: UsbDevice | None
     gives_pictures: bool | None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether no hardware is behind it but a program (v4l2loopback)."""
+        return self.place.startswith(_VIRTUAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +185,7 @@ def _attribute(device: pyudev.Device, name: str) -> str:
 def _place(device: pyudev.Device, name: str) -> str:
     """Return where a device sits, in words that no renumbering changes: `pci-0000:00:1f.3`, `virtual-OBS_Camera`."""
     parent = device.parent
-    return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"virtual-{_clean(name)}"
+    return f"{parent.subsystem}-{parent.sys_name}" if parent is not None else f"{_VIRTUAL}{_clean(name)}"
 
 
 def _usb_device(device: pyudev.Device, known: KnownPlugs) -> UsbDevice | None:

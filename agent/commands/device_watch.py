@@ -13,11 +13,15 @@ from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
 from agent.signals import hearing
 from config.schema import Settings
+from devices.attendant import Attendant
 from devices.clock import Clock, SystemClock
 from devices.health.line import HealthLine, Kind
 from devices.monitor.changes import DeviceChange
 
 _MOVES_ROLES = {Kind.ROLE_ASSIGNED, Kind.ROLE_UNASSIGNED, Kind.ROLE_REPLACED}
+
+_MOVES_USE = {Kind.OPENED, Kind.CLOSED, Kind.REFUSED}
+"""A session has taken a device, has let go of it, or was told who has it: it says so sooner than it is seen."""
 
 _SERVERS_ANSWER_S = 1.0
 
@@ -28,7 +32,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
     inbox: Inbox = queue.SimpleQueue[Message]()
     with ExitStack() as stack:
         stack.enter_context(_signals(inbox))
-        log, attendant = stack.enter_context(attending(settings, clock, on_change=inbox.put))
+        log, attendant = stack.enter_context(attending(settings, clock, on_change=inbox.put, follows_use=True))
         stack.enter_context(LogWatch(log.folder, clock, inbox))
         attendant.start()
         inputs = stack.enter_context(InputWatch(inbox))
@@ -38,7 +42,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
         shown = stack.enter_context(shower(as_json=as_json))
         stack.enter_context(watched(lambda key: inbox.put(Request.END) if key in {"q", "Q"} else None))
         shown.begin(clock.now(), board)
-        _follow(_messages(waiting, inbox), board, shown, inputs, clock)
+        _follow(_asking(_messages(waiting, inbox), attendant, inputs), board, shown, clock)
 
 
 def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
@@ -63,7 +67,18 @@ def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
         yield inbox.get()
 
 
-def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, inputs: InputWatch, clock: Clock) -> None:
+def _asking(messages: Iterator[Message], attendant: Attendant, inputs: InputWatch) -> Iterator[Message]:
+    """Pass on what comes in, and ask again for what that may have changed."""
+    for message in messages:
+        match message:
+            case HealthLine(kind=kind) if kind in _MOVES_USE:
+                attendant.refresh()
+            case DeviceChange() as change if not change.is_of_health_only:
+                inputs.look()
+        yield message
+
+
+def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, clock: Clock) -> None:
     """Show what comes in until somebody wants it to end."""
     for message in messages:
         match message:
@@ -77,7 +92,6 @@ def _follow(messages: Iterator[Message], board: DeviceBoard, shown: Shower, inpu
                 shown.told(line)
             case DeviceChange() as change:
                 shown.changed(clock.now(), board.hardware(change), board)
-                inputs.look()
             case Inputs(devices):
                 shown.changed(clock.now(), board.inputs(devices), board)
             case Faults(health):

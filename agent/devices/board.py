@@ -65,10 +65,11 @@ class DeviceBoard:
     def hardware(self, change: DeviceChange) -> list[Change]:
         """Take a change that the monitor told."""
         self._hardware = change.devices
-        words = {change.device.id: str(change.kind)}
-        changes = self._update(words)
-        renamed = change.before.id if change.before and change.kind is ChangeKind.CHANGED else None
-        return [one for one in changes if one.device.id != renamed or renamed == change.device.id]
+        before = change.before if change.kind is ChangeKind.CHANGED else None
+        renamed = before.id if before and before.id != change.device.id else None
+        # Of one that stayed as what it was, what differs says which change it is: its health, or something else.
+        changes = self._update({} if before and not renamed else {change.device.id: str(change.kind)})
+        return [one for one in changes if one.device.id != renamed]
 
     def inputs(self, inputs: Sequence[Device]) -> list[Change]:
         """Take what the sound servers offer now."""

@@ -8,7 +8,9 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Self
 
-from capture.sound.inputs import server_inputs
+from capture.sound.inputs import inputs_of
+from capture.sound.listing import SourceWatch, list_sound_inputs
+from capture.sound.wire import Listing, ServerSource
 from config.errors import LiputError, StateError
 from devices.clock import Clock
 from devices.health.follow import follow
@@ -52,20 +54,29 @@ type Inbox = queue.SimpleQueue[Message]
 
 
 class InputWatch:
-    """Asks the sound servers for their inputs at first and whenever it is told to, on a thread of its own."""
+    """Asks for the inputs of sound servers and of the ALSA configuration, at first and whenever they may be others.
+
+    That is when it is told so, and when a sound server tells that its sources are others, starts or ends. On threads of
+    its own.
+    """
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
         self._wanted = threading.Event()
         self._is_over = False
+        self._asked: Sequence[ServerSource] | None = None
+        self._told: Sequence[ServerSource] | None = None
+        self._sources = SourceWatch(self._hear)
         self._thread = threading.Thread(target=self._run, name="sound-servers", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         self.look()
+        self._sources.__enter__()
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self._sources.__exit__(*exc)
         self._is_over = True
         self._wanted.set()
 
@@ -73,14 +84,22 @@ class InputWatch:
         """Ask again: something has changed."""
         self._wanted.set()
 
+    def _hear(self, sources: Sequence[ServerSource]) -> None:
+        self._told = sources
+        if self._asked is not None and self._asked != sources:
+            self.look()
+
     def _run(self) -> None:
         while self._wanted.wait() and not self._is_over:
             self._wanted.clear()
             try:
-                inputs = server_inputs()
+                listing = list_sound_inputs()
             except LiputError:
-                inputs = []
-            self._inbox.put(Inputs(inputs))
+                listing = Listing([])
+            is_first, self._asked = self._asked is None, listing.sources
+            if is_first and self._told is not None and self._told != self._asked:
+                self.look()  # they changed while they were asked for
+            self._inbox.put(Inputs(inputs_of(listing)))
 
 
 class LogWatch:

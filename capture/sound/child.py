@@ -24,12 +24,14 @@ from capture.sound.wire import (
     Answer,
     Asked,
     Failed,
+    FollowRequest,
     InputName,
     Listing,
     ListRequest,
     Opened,
     Request,
     ServerSource,
+    Sources,
 )
 
 _NANOSECONDS = 1_000_000_000
@@ -42,6 +44,9 @@ _MOST_DELAY_S = 1.0
 _SOURCES_S = 2.0
 """How long the sound server may take to tell its sources, once PortAudio has told its inputs."""
 
+_NO_SERVER_S = 5.0
+"""How often a sound server is looked for while none runs."""
+
 _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
 _CARD = re.compile(r"^hw:CARD=([^,]+)(?:,DEV=(\d+))?$")
 
@@ -50,7 +55,7 @@ type _Block = tuple[int, int, bool, bytes]
 
 def main() -> None:
     """Do what the parent asks, until it goes away."""
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request | ListRequest)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request | ListRequest | FollowRequest)
     threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
     try:
         _serve(asked)
@@ -61,6 +66,8 @@ def main() -> None:
 
 
 def _serve(asked: Asked) -> None:
+    if isinstance(asked, FollowRequest):
+        return _follow()
     sources: queue.SimpleQueue[list[ServerSource]] = queue.SimpleQueue()
     if isinstance(asked, ListRequest):  # meanwhile: PortAudio takes longer
         threading.Thread(target=lambda: sources.put(_sources()), name="sources", daemon=True).start()
@@ -114,6 +121,26 @@ def _sources() -> list[ServerSource]:
         return sound_server.server_sources()
     except sound_server.NoServerError:
         return []
+
+
+def _follow() -> None:
+    """Tell the server's sources as they change, through whichever server runs, until the parent goes away."""
+    told: list[ServerSource] | None = None
+    while True:
+        try:
+            for sources in sound_server.followed_sources():
+                told = _tell(sources, told)
+        except sound_server.NoLibraryError as error:
+            return _answer(Failed(str(error)))
+        except sound_server.NoServerError:
+            told = _tell([], told)
+        time.sleep(_NO_SERVER_S)
+
+
+def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[ServerSource]:
+    if sources != told:
+        _answer(Sources(sources))
+    return sources
 
 
 def _find(sounddevice: Any, name: str) -> int | None:

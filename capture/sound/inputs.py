@@ -17,12 +17,16 @@ _SERVERS = {PULSE, "pipewire"}
 
 
 def server_inputs(timeout_s: float = 5.0) -> list[Device]:
-    """Return them as microphones without an ALSA name; takes half a second, for PortAudio is asked.
+    """Return them as microphones without an ALSA name; takes half a second, for PortAudio is asked."""
+    return inputs_of(list_sound_inputs(timeout_s))
+
+
+def inputs_of(listing: Listing) -> list[Device]:
+    """Return what is in `listing` as microphones.
 
     The sound server's sources come last, and of them those that give what this computer plays. Sources that are a card
     of this computer are left out: they are devices of their own.
     """
-    listing = list_sound_inputs(timeout_s)
     return [*_alsa_inputs(listing), *(_device(source) for source in listing.sources if source.alsa is None)]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from capture.sound.wire import HEADER, Answer, Asked, Failed, Header, Listing, Opened
+from capture.sound.wire import HEADER, Answer, Asked, Failed, Header, Listing, Opened, Sources
 from config.errors import DeviceLost
 
 _START_S = 10.0
@@ -68,10 +68,23 @@ class SoundChild:
             if not self._receive(deadline):
                 self.close()
                 raise DeviceLost("the process that reads the sound gives no answer", hint="Try again.")
+        self._patience_s = _FIRST_S
+        return self._line()
+
+    def told(self) -> Answer | None:
+        """Return what a child that goes on telling says next, however long that takes; None when it has ended."""
+        os.set_blocking(self._fd, True)
+        while b"\n" not in self._received:
+            data = os.read(self._fd, _PIPE_BYTES)
+            if not data:
+                return None
+            self._received += data
+        return self._line()
+
+    def _line(self) -> Answer:
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
-        self._patience_s = _FIRST_S
-        return msgspec.json.decode(line, type=Opened | Failed | Listing)
+        return msgspec.json.decode(line, type=Opened | Failed | Listing | Sources)
 
     def block(self, channels: int, deadline: float) -> tuple[Header, bytes] | None:
         """Return the next block, or None when none came before `deadline`; then `is_lost` says whether any can."""
@@ -102,6 +115,11 @@ class SoundChild:
         self._received += data
         self._patience_s = _SILENCE_S
         return True
+
+    def dismiss(self) -> None:
+        """Tell the child to leave, and do not wait for it: whoever is in `told` comes out of it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
 
     def close(self) -> None:
         """Tell the child to leave by closing its input, and kill it if it does not."""

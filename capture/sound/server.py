@@ -5,6 +5,7 @@ Only sound children use this (capture/sound/child.py): libpulse waits for a serv
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from capture.sound.wire import ServerSource
 
 _LOOK_S = 1.0
 """How often a stream is looked after at least; what the server tells comes at once."""
+_GATHERED_S = 0.5
+"""How long what the server tells is gathered, before it is asked what it has now."""
 _PROC = Path("/proc/asound")
 _CARD_KEYS = ("alsa.card", "api.alsa.pcm.card")
 _DEVICE_KEYS = ("alsa.device", "api.alsa.pcm.device")
@@ -23,23 +26,55 @@ class NoServerError(Exception):
     """No sound server runs, it does not answer, or libpulse is missing."""
 
 
+class NoLibraryError(NoServerError):
+    """libpulse is missing: there will be no server for this process."""
+
+
 def server_sources() -> list[ServerSource]:
     """Return the sources of the server, those that are no monitors first; raises NoServerError."""
     with _connected() as pulse:
-        server = pulse.server_info()
-        is_local = server.host_name in {None, socket.gethostname()}
-        sinks = {sink.index: sink.description for sink in pulse.sink_list()}
-        sources = [
-            ServerSource(
-                name=source.name,
-                description=source.description or source.name,
-                channels=source.channel_count,
-                alsa=_alsa_name(source.proplist) if is_local and source.monitor_of_sink not in sinks else None,
-                of_sink=sinks.get(source.monitor_of_sink),
-                is_default=source.name == server.default_source_name,
-            )
-            for source in pulse.source_list()
-        ]
+        return _sources(pulse)
+
+
+def followed_sources() -> Iterator[list[ServerSource]]:
+    """Yield the sources of the server now, and again whenever they may differ; raises NoServerError when it has gone.
+
+    The server tells of what comes and goes, so nothing is done while nothing does. It tells of every turn of a volume
+    too: it is asked twice a second at most.
+    """
+    is_news = False
+
+    def hear(event: object) -> None:
+        nonlocal is_news
+        is_news = True
+        _stop_listening(event)
+
+    with _connected() as pulse:
+        pulse.event_callback_set(hear)
+        pulse.event_mask_set("source", "sink", "server")
+        while True:
+            is_news = False
+            yield _sources(pulse)
+            if not is_news:  # it may have been told among the answers
+                pulse.event_listen()
+            time.sleep(_GATHERED_S)
+
+
+def _sources(pulse: Any) -> list[ServerSource]:
+    server = pulse.server_info()
+    is_local = server.host_name in {None, socket.gethostname()}
+    sinks = {sink.index: sink.description for sink in pulse.sink_list()}
+    sources = [
+        ServerSource(
+            name=source.name,
+            description=source.description or source.name,
+            channels=source.channel_count,
+            alsa=_alsa_name(source.proplist) if is_local and source.monitor_of_sink not in sinks else None,
+            of_sink=sinks.get(source.monitor_of_sink),
+            is_default=source.name == server.default_source_name,
+        )
+        for source in pulse.source_list()
+    ]
     return sorted(sources, key=lambda source: (source.of_sink is not None, source.name))
 
 
@@ -83,7 +118,7 @@ def _connected() -> Iterator[Any]:
     try:
         import pulsectl
     except (ImportError, OSError) as error:
-        raise NoServerError(f"libpulse is missing (Debian: libpulse0): {error}") from error
+        raise NoLibraryError(f"libpulse is missing (Debian: libpulse0): {error}") from error
     try:
         with pulsectl.Pulse("liput", connect=False) as pulse:
             pulse.connect(autospawn=False)  # with a timeout it would wait as long as that, always

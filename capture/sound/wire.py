@@ -2,6 +2,7 @@
 
 The parent writes one JSON line, a `Request`. The child answers with one JSON line: an `Opened` or a `Failed` (or the
 list of inputs), and after `Opened` with blocks of PCM, each a header and its samples: interleaved native-endian int16.
+To a `FollowRequest` it answers with a `Sources` now and whenever there are others, a line each.
 """
 
 import struct
@@ -35,6 +36,10 @@ class Request(msgspec.Struct, tag="open"):
 
 class ListRequest(msgspec.Struct, tag="list"):
     """Tell all inputs that PortAudio sees."""
+
+
+class FollowRequest(msgspec.Struct, tag="follow"):
+    """Tell the sources of the sound server that runs, and again whenever they differ, until nobody listens."""
 
 
 class Opened(msgspec.Struct, tag="opened"):
@@ -82,6 +87,12 @@ class Listing(msgspec.Struct, tag="inputs"):
     sources: list[ServerSource] = []
 
 
+class Sources(msgspec.Struct, tag="sources"):
+    """All sources of the sound server now; none while none runs."""
+
+    sources: list[ServerSource]
+
+
 class Header(NamedTuple):
     """A block's header."""
 
@@ -90,5 +101,5 @@ class Header(NamedTuple):
     flags: int
 
 
-type Asked = Request | ListRequest
-type Answer = Opened | Failed | Listing
+type Asked = Request | ListRequest | FollowRequest
+type Answer = Opened | Failed | Listing | Sources

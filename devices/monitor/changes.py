@@ -38,6 +38,12 @@ class DeviceChange:
     before: Device | None
     devices: tuple[Device, ...]
 
+    @property
+    def is_of_health_only(self) -> bool:
+        """Whether nothing differs but the device's health: who uses it, for one."""
+        before = self.before if self.kind is ChangeKind.CHANGED else None
+        return before is not None and msgspec.structs.replace(before, health=self.device.health) == self.device
+
 
 @dataclass(frozen=True, slots=True)
 class Sight:

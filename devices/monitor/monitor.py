@@ -1,7 +1,9 @@
 """Watches what is plugged in: a look at the beginning, and one after each burst of the kernel's messages.
 
-Nothing is polled. A camera's nodes come one after the other, up to 0.4 s apart, so a burst is over when it has been
-quiet for that long; what only goes away is looked at sooner. A device that hangs is waited for half a second, once.
+Nothing is polled; the one thing that has to be, who streams from a device, only where somebody wants to know that at
+once (devices/monitor/use.py). A camera's nodes come one after the other, up to 0.4 s apart, so a burst is over when it
+has been quiet for that long; what only goes away is looked at sooner. A device that hangs is waited for half a second,
+once.
 """
 
 import sys
@@ -20,7 +22,8 @@ from devices.monitor.changes import DeviceChange, Sight, sight
 from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
 from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer
-from devices.snapshot import describe, held_by_others
+from devices.monitor.use import UseWatch
+from devices.snapshot import describe, in_use, open_elsewhere
 from devices.udev import Hub, KnownPlugs, plugged
 
 SETTLED_S = 0.45
@@ -39,23 +42,32 @@ type Look = Callable[[], Sight]
 
 
 class Eyes:
-    """Looks at this machine; `on_late` is called when a device has answered that was given up."""
+    """Looks at this machine; `on_late` is called when a device has answered that was given up.
 
-    def __init__(self, on_late: Callable[[], None]) -> None:
+    `use` is told who has what open.
+    """
+
+    def __init__(self, on_late: Callable[[], None], use: UseWatch | None = None) -> None:
         self._asker = Asker(on_late)
+        self._use = use
         self._plugs: KnownPlugs = {}
 
     def __call__(self) -> Sight:
         """Return what is plugged in now."""
         found = plugged(known=self._plugs)
-        return sight(found, describe(found, self._asker.offers(found.pictures), held_by_others(found)))
+        offers, held = self._asker.offers(found.pictures), open_elsewhere(found)
+        used = in_use(found, held)
+        if self._use is not None:
+            self._use.saw(found, held, used)
+        return sight(found, describe(found, offers, used))
 
 
 class DeviceMonitor:
     """Tells `on_change` of each device that comes, goes, moves or changes, and the health log through `record`.
 
     `on_change` is called on the monitor's thread, which it should not hold up. `memory` is the file of the devices that
-    were seen on other days (None: this PC's). A context manager: starts on entry, stops on exit.
+    were seen on other days (None: this PC's). Who uses a device is known as it was when something came or went last;
+    with `follows_use` as it is within seconds. A context manager: starts on entry, stops on exit.
     """
 
     def __init__(
@@ -67,11 +79,13 @@ class DeviceMonitor:
         memory: Path | None = None,
         look: Look | None = None,
         events: Callable[[], HotplugEvents] = NetlinkEvents,
+        follows_use: bool = False,
     ) -> None:
         self._listeners = [on_change] if on_change else []
         self._clock = clock or SystemClock()
         self._record = record
-        self._look = look or Eyes(self.refresh)
+        self._use = UseWatch(self.refresh) if follows_use else None
+        self._look = look or Eyes(self.refresh, self._use)
         self._open_events = events
         self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
         self._shown: tuple[tuple[Device, ...], tuple[Hub, ...]] = (), ()
@@ -99,6 +113,8 @@ class DeviceMonitor:
         self._shown = self._observer.devices, self._observer.hubs
         self._thread = threading.Thread(target=self._run, args=(self._events,), name="device-monitor", daemon=True)
         self._thread.start()
+        if self._use is not None:
+            self._use.start()
 
     def stop(self) -> None:
         """Watch no more; nobody is told of anything once this has returned. Idempotent.
@@ -109,6 +125,8 @@ class DeviceMonitor:
         self._wake()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(_STOPS_S)
+        if self._use is not None:
+            self._use.stop()
 
     def devices(self) -> list[Device]:
         """Return what is plugged in: cameras and capture cards, then microphones."""

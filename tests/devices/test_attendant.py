@@ -33,6 +33,7 @@ class FakeMonitor:
         self._record = record
         self._devices = devices
         self.is_running = False
+        self.refreshes = 0
 
     def start(self) -> None:
         self.is_running = True
@@ -42,6 +43,9 @@ class FakeMonitor:
 
     def devices(self) -> tuple[Device, ...]:
         return self._devices
+
+    def refresh(self) -> None:
+        self.refreshes += 1
 
     def tell(self, kind: ChangeKind, device: Device, before: Device | None = None) -> None:
         others = tuple(one for one in self._devices if one.id != device.id)
@@ -164,6 +168,12 @@ def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[1]), 5.0)
     assert [line.device for line in bench.records[1].of(Kind.PLUGGED)] == [CAMERA.id]
     wait_for(lambda: bench.applied)
+
+
+def test_who_knows_better_may_ask_for_a_look(bench: Bench) -> None:
+    attendant = bench.attendant()
+    attendant.refresh()
+    assert bench.monitors[0].refreshes == 1
 
 
 def test_a_camera_that_hangs_holds_up_neither_the_others_nor_the_end(

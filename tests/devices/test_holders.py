@@ -46,6 +46,15 @@ def test_the_holder_of_a_node_is_named(holder: subprocess.Popen[str]) -> None:
     assert error.message.startswith(f"Webcam ({NODE}) is used by ")
 
 
+def test_whether_a_process_still_has_a_node_open(holder: subprocess.Popen[str]) -> None:
+    who = holders.Holder(holder.pid, "python")
+    assert holders.have_open([who], NODE)
+    assert not holders.have_open([who], "/dev/null/none")
+    assert not holders.have_open([who, holders.Holder(1 << 23, "nobody")], NODE)
+    holder.communicate()
+    assert not holders.have_open([who], NODE)
+
+
 def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) -> None:
     code = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
     (tmp_path / "capture" / "sound").mkdir(parents=True)

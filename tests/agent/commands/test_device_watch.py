@@ -3,12 +3,20 @@
 import os
 import re
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from agent.commands import device_watch
+from agent.devices.news import Request
+from devices.health.line import HealthLine, Kind
+from devices.model import Device, DeviceKind, Health, HealthState
+from devices.monitor.changes import ChangeKind, DeviceChange
 from tests.support import command
-from tests.support.command import running
+from tests.support.command import Running, running
+from tests.support.pulse import PulseMicrophone
 from tests.support.room import Room
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
@@ -77,6 +85,61 @@ def test_a_second_one_watches_silently_and_takes_over_when_the_first_is_killed(r
         holder, other = sorted((first, second), key=lambda watch: watch.pid != _holder(room.home))
         os.kill(holder.pid, signal.SIGKILL)
         wait_for(lambda: _started(room.home) == [holder.pid, other.pid], 10.0, "the other takes over")
+
+
+@pytest.mark.server
+def test_what_comes_and_goes_at_a_sound_server_is_shown_also_when_that_is_started_later(
+    room: Room, tmp_path: Path
+) -> None:
+    server = PulseMicrophone(tmp_path)
+    place = {"PULSE_SERVER": server.environment["PULSE_SERVER"]}
+    with running(room.home, "devices", "--watch", more=place) as watch:
+        watch.until("devices")
+        with server:
+            assert _next_pulse(watch) == ("plugged", "pulse:mic.monitor")
+            module = server.control("load-module", "module-null-sink", "sink_name=hall")
+            assert _next_pulse(watch) == ("plugged", "pulse:hall.monitor")
+            server.control("unload-module", module)
+            assert _next_pulse(watch) == ("unplugged", "pulse:hall.monitor")
+            server.kill()
+            assert _next_pulse(watch) == ("unplugged", "pulse:mic.monitor")
+
+
+def _next_pulse(watch: Running) -> tuple[object, str]:
+    """Return the next change of a source of the sound server, and whose."""
+    while True:
+        line = watch.until("device-change")
+        device = line["device"]
+        if isinstance(device, dict) and device["id"].startswith("pulse:"):
+            return line["change"], device["id"]
+
+
+class Asked:
+    """Counts what is asked anew."""
+
+    def __init__(self) -> None:
+        self.refreshes = self.looks = 0
+
+    def refresh(self) -> None:
+        self.refreshes += 1
+
+    def look(self) -> None:
+        self.looks += 1
+
+
+def test_a_session_that_takes_or_leaves_a_device_is_a_reason_to_look_and_its_health_none_to_ask_servers() -> None:
+    asked = Asked()
+    device = Device(id="cam", kind=DeviceKind.CAMERA, name="Cam")
+    busy = msgspec.structs.replace(device, health=Health(HealthState.BUSY, "zoom has it"))
+    lines = [
+        HealthLine(at=datetime(2026, 11, 25, tzinfo=UTC), device="cam", kind=kind)
+        for kind in (Kind.OPENED, Kind.CLOSED, Kind.REFUSED, Kind.KERNEL)
+    ]
+    of_health = DeviceChange(ChangeKind.CHANGED, busy, device, (busy,))
+    messages = [*lines, of_health, DeviceChange(ChangeKind.PLUGGED, device, None, (device,)), Request.END]
+    through = device_watch._asking(iter(messages), asked, asked)  # type: ignore[arg-type] # it needs no more of them
+    assert list(through) == messages
+    assert (asked.refreshes, asked.looks) == (3, 1)
 
 
 def _holder(home: Path) -> int:

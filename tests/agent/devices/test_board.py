@@ -64,6 +64,23 @@ def test_a_fault_that_a_recorder_found_is_a_change_of_health_until_it_is_over() 
     assert shown.faults({}) == [Change("health", CAMERA)]
 
 
+def test_a_device_that_somebody_takes_or_renames_is_told_by_what_differs() -> None:
+    shown = board(CAMERA, STICK)
+    busy = msgspec.structs.replace(CAMERA, health=Health(HealthState.BUSY, "zoom has it", None, "busy"))
+    change = changed(ChangeKind.CHANGED, busy, CAMERA, busy, STICK)
+    assert change.is_of_health_only
+    assert shown.hardware(change) == [Change("health", busy)]
+    # Who has it open may find a fault of it, which is what counts; when that is over it is still in use.
+    silent = msgspec.structs.replace(CAMERA, health=SILENT)
+    assert shown.faults({CAMERA.id: SILENT}) == [Change("health", silent)]
+    assert shown.faults({}) == [Change("health", busy)]
+    assert shown.hardware(changed(ChangeKind.CHANGED, CAMERA, busy, CAMERA, STICK)) == [Change("health", CAMERA)]
+    moved = msgspec.structs.replace(CAMERA, node="/dev/video7")
+    change = changed(ChangeKind.CHANGED, moved, CAMERA, moved, STICK)
+    assert not change.is_of_health_only
+    assert shown.hardware(change) == [Change("changed", moved)]
+
+
 def test_a_role_that_is_given_is_a_change_and_one_whose_device_has_gone_is_missing() -> None:
     roles: dict[str, Binding] = {}
     shown = DeviceBoard(lambda: roles)

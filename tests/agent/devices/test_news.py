@@ -1,15 +1,18 @@
 """What the watch hears besides the monitor: the sound servers, and what processes write into the health log."""
 
+import contextlib
 import queue
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from agent.devices import news as device_news
 from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message
+from capture.sound.wire import InputName, Listing, ServerSource
 from config.errors import DeviceError
 from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind, Level
@@ -43,18 +46,43 @@ def log(tmp_path: Path) -> Iterator[HealthLog]:
         yield log
 
 
-def test_the_sound_servers_are_asked_at_first_and_when_something_changed(
-    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers: list[list[Device] | DeviceError] = [[ROOM], DeviceError("no server"), []]
+class Servers:
+    """What the sound servers have, and whoever wants to hear when that is something else."""
 
-    def inputs() -> list[Device]:
-        answer = answers.pop(0)
+    def __init__(self) -> None:
+        self.answers: list[Listing | DeviceError] = []
+        self.asked = threading.Semaphore(0)
+        self.may_answer = threading.Semaphore(0)
+        self.tell: Callable[[Sequence[ServerSource]], None] = lambda sources: None
+
+    def listing(self) -> Listing:
+        self.asked.release()
+        assert self.may_answer.acquire(timeout=20)
+        answer = self.answers.pop(0)
         if isinstance(answer, DeviceError):
             raise answer
         return answer
 
-    monkeypatch.setattr(device_news, "server_inputs", inputs)
+    def watch(self, on_sources: Callable[[Sequence[ServerSource]], None]) -> contextlib.AbstractContextManager[None]:
+        self.tell = on_sources
+        return contextlib.nullcontext()
+
+
+@pytest.fixture
+def servers(monkeypatch: pytest.MonkeyPatch) -> Servers:
+    servers = Servers()
+    monkeypatch.setattr(device_news, "list_sound_inputs", servers.listing)
+    monkeypatch.setattr(device_news, "SourceWatch", servers.watch)
+    return servers
+
+
+HALL = ServerSource("hall", "Hall", 2)
+IN_HALL = Device(id="pulse:hall", kind=DeviceKind.MICROPHONE, name="Hall")
+
+
+def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: Inbox, servers: Servers) -> None:
+    servers.answers = [Listing([InputName("room", 1, 48_000, is_hardware=False)]), DeviceError("none"), Listing([])]
+    servers.may_answer.release(3)
     with InputWatch(inbox) as watch:
         assert inbox.get(timeout=5) == Inputs([ROOM])
         assert inbox.empty()
@@ -64,6 +92,30 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(
         assert inbox.get(timeout=5) == Inputs([])
     watch._thread.join(5)
     assert not watch._thread.is_alive()
+
+
+def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(inbox: Inbox, servers: Servers) -> None:
+    servers.answers = [Listing([]), Listing([], [HALL]), Listing([])]
+    servers.may_answer.release(3)
+    with InputWatch(inbox):
+        assert inbox.get(timeout=5) == Inputs([])
+        servers.tell([])  # as it was asked
+        servers.tell([HALL])
+        assert inbox.get(timeout=5) == Inputs([IN_HALL])
+        servers.tell([HALL])
+        servers.tell([])
+        assert inbox.get(timeout=5) == Inputs([])
+    assert servers.answers == []
+
+
+def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: Inbox, servers: Servers) -> None:
+    servers.answers = [Listing([]), Listing([], [HALL])]
+    with InputWatch(inbox):
+        assert servers.asked.acquire(timeout=20)
+        servers.tell([HALL])
+        servers.may_answer.release(2)
+        assert inbox.get(timeout=5) == Inputs([])
+        assert inbox.get(timeout=5) == Inputs([IN_HALL])
 
 
 def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(inbox: Inbox, log: HealthLog) -> None:

@@ -1,10 +1,13 @@
 """Each source of a real sound server is an input of its own, PulseAudio's and PipeWire's: found, opened, kept, lost."""
 
 import ctypes
+import os
+import queue
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +15,13 @@ import pytest
 
 from capture.sound import failure as sound_failure
 from capture.sound import inputs as sound_inputs
+from capture.sound import listing as sound_listing
 from capture.sound import server as sound_server
 from capture.sound.inputs import find_sound_input, server_inputs
-from capture.sound.listing import list_sound_inputs
+from capture.sound.listing import SourceWatch, list_sound_inputs
 from capture.sound.server import NoServerError, server_sources
 from capture.sound.source import SoundSource
-from capture.sound.wire import Failed, Listing, ServerSource
+from capture.sound.wire import Failed, FollowRequest, Listing, ServerSource
 from capture.source import SAMPLE_RATE, AudioBlock
 from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices import holders
@@ -191,6 +195,76 @@ def test_without_libpulse_the_message_names_the_package(monkeypatch: pytest.Monk
     with pytest.raises(NoServerError, match=r"libpulse is missing \(Debian: libpulse0\)"):
         server_sources()
     assert not sound_server.has_moved("podium")
+
+
+# As they change
+
+
+@contextmanager
+def followed() -> Iterator[tuple[SourceWatch, Callable[[], list[str]]]]:
+    """Provide a watch of the sources, and what returns the names that it tells next."""
+    told: queue.SimpleQueue[Sequence[ServerSource]] = queue.SimpleQueue()
+    with SourceWatch(told.put) as watch:
+        yield watch, lambda: [source.name for source in told.get(timeout=20)]
+    watch._thread.join(20)
+    assert not watch._thread.is_alive()
+
+
+def test_what_comes_and_goes_at_a_server_is_told_and_what_does_not_matter_is_not(server: PulseMicrophone) -> None:
+    with followed() as (_, names):
+        assert names() == ["mic.monitor"]
+        module = hall(server)
+        assert names() == ["hall.monitor", "mic.monitor"]
+        server.control("set-sink-volume", "mic", "50%")
+        server.control("set-sink-volume", "mic", "100%")
+        server.control("unload-module", module)
+        assert names() == ["mic.monitor"]
+        podium(server)
+        while (now := names()) == ["mic.monitor"]:  # another one is the default, which is told too
+            pass
+        assert now == ["podium", "mic.monitor"]
+
+
+def test_a_server_that_is_started_later_is_found_and_one_that_dies_has_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = PulseMicrophone(tmp_path)
+    server.install(monkeypatch)
+    with followed() as (_, names):
+        assert names() == []
+        with server:
+            assert names() == ["mic.monitor"]
+            server.kill()
+            assert names() == []
+
+
+def test_a_child_that_dies_is_followed_by_another(pulse: PulseMicrophone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_listing, "_AGAIN_S", 0.05)
+    with followed() as (watch, names):
+        assert names() == ["mic.monitor"]
+        assert watch._child is not None
+        os.kill(watch._child.pid, signal.SIGKILL)
+        assert names() == ["mic.monitor"]
+
+
+def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Child:
+        def __init__(self, asked: object) -> None:
+            children.append(asked)
+
+        def told(self) -> Failed:
+            return Failed("libpulse is missing (Debian: libpulse0)")
+
+        def close(self) -> None: ...
+
+        def dismiss(self) -> None: ...
+
+    children: list[object] = []
+    monkeypatch.setattr(sound_listing, "SoundChild", Child)
+    with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
+        watch._thread.join(20)
+        assert not watch._thread.is_alive()
+    assert children == [FollowRequest()]
 
 
 # Sources that are cards of this computer: none is in this machine, so what the server says of one is given

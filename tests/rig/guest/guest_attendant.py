@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from linuxpy.video import raw
 
 from devices.attendant import RETRY_S, Attendant
 from devices.clock import SystemClock
@@ -21,6 +22,7 @@ from devices.health.query import Wanted, read
 from devices.kernel.log import FOLLOW_JOURNAL, JOURNALS, JournalSource, KernelLog
 from devices.kernel.record import KernelRecorder
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.monitor.use import ASK_S
 from devices.snapshot import list_devices
 from tests.rig.guest import guest_journal
 from tests.rig.rig import RigDevice
@@ -30,6 +32,8 @@ from tests.support.waiting import wait_for
 
 CAMERA = "046d:0825:CAM0001"
 journald = guest_journal.journald
+SHOWN_S = ASK_S + 2.0
+"""By when it is shown who uses a device: a question, and a look."""
 USBDEVFS_RESET = ord("U") << 8 | 20
 
 
@@ -90,6 +94,12 @@ def state_of(line: Line) -> object:
     device = line["device"]
     assert isinstance(device, dict)
     return device["health"]["state"]
+
+
+def reason_of(line: Line) -> object:
+    device = line["device"]
+    assert isinstance(device, dict)
+    return device["health"]["reason"]
 
 
 def test_a_camera_is_set_after_every_enumeration_and_what_the_kernel_says_of_it_is_in_its_lines_at_once(
@@ -159,6 +169,58 @@ def test_a_plug_is_a_line_of_the_watch_within_two_seconds_and_one_that_is_killed
             room.until(ChangeKind.UNPLUGGED)
             assert [line.device for line in room.lines(Kind.UNPLUGGED)][-1] == CAMERA
     assert room.lines(Kind.WATCH_STOPPED)[0].device == PC
+
+
+def test_who_uses_a_camera_is_a_line_of_the_watch_whether_it_is_opened_or_streamed_from(
+    camera: RigDevice, tmp_path: Path
+) -> None:
+    camera.plug(0)
+    node = camera.wait_for_video()
+    with running(tmp_path, "devices", "--watch", "--json") as command:
+        lines = Lines(command)
+        lines.until(lambda line: line["type"] == "devices")
+        words = ["v4l2-ctl", "-d", node, "--stream-mmap", "--stream-to=/dev/null", "--verbose"]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as viewer:
+            assert viewer.stdout is not None
+            assert any("cap dqbuf" in line for line in viewer.stdout)
+            streaming = time.monotonic()
+            at, line = lines.until(is_change("health", CAMERA))
+            assert at - streaming < SHOWN_S
+            assert (state_of(line), reason_of(line)) == (
+                "busy", f"Rig Webcam ({node}) is used by pid {viewer.pid} (v4l2-ctl)",
+            )  # fmt: skip
+            line = _killed(viewer, lines)  # however often it was looked at, the stream has gone on
+        assert state_of(line) == "ok"
+        # What desktops do: they have it open all the time, and stream when somebody wants to see something.
+        fd = os.open(node, os.O_RDWR)
+        try:
+            for count, state in ((2, "busy"), (0, "ok")):
+                _request_buffers(fd, count)
+                asked = time.monotonic()
+                at, line = lines.until(is_change("health", CAMERA))
+                assert state_of(line) == state
+                assert at - asked < SHOWN_S
+        finally:
+            os.close(fd)
+
+
+def _killed(viewer: "subprocess.Popen[str]", lines: Lines) -> Line:
+    """Let the viewer see a few more pictures, then kill it; return the line that this makes."""
+    assert viewer.stdout is not None
+    for _ in range(5):
+        assert any("cap dqbuf" in line for line in viewer.stdout)
+    viewer.kill()
+    killed = time.monotonic()
+    at, line = lines.until(is_change("health", CAMERA))
+    assert at - killed < SHOWN_S
+    return line
+
+
+def _request_buffers(fd: int, count: int) -> None:
+    """Ask for a stream's buffers, or let go of them."""
+    request = raw.v4l2_requestbuffers()
+    request.count, request.type, request.memory = count, raw.BufType.VIDEO_CAPTURE, raw.Memory.MMAP
+    fcntl.ioctl(fd, raw.IOC.REQBUFS, request)
 
 
 def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monitor_nor_the_end(
