@@ -16,6 +16,7 @@ import av
 
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.closing import abandoned, close_within
+from capture.leftovers import unmap
 from capture.source import Frame, Matrix, VideoFormat
 from capture.stamps import Stamps
 from capture.watch.signal import SignalInput
@@ -200,6 +201,7 @@ class _Stream:
         try:
             self._container = av.open(node, format="v4l2", options=options, timeout=(_OPEN_S, None))
         except (av.FFmpegError, OSError, ValueError) as error:
+            unmap(node)
             raise holders.refusal(_errno(error), name, node) from error
         self._stream = self._container.streams.video[0]
         self._poll, self._watched = select.poll(), -1

@@ -106,6 +106,11 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     assert (found.kind, found.device, found.level) == (Kind.DEGRADED, CAMERA, Level.WARN)
     assert (found.reason, found.detail["fault"]) == (caught.message, Fault.BUS_FULL)
     assert (found.at - began).total_seconds() < 2
+    watched.open()
+    recovered, opened = recorded.lines[2:]
+    assert (recovered.kind, recovered.detail["fault"], opened.kind) == (Kind.RECOVERED, Fault.BUS_FULL, Kind.OPENED)
+    assert watched.health.state == "ok"
+    watched.close()
 
 
 # EBUSY
