@@ -1,4 +1,4 @@
-"""What command-line options hold beyond what click knows: lengths of time."""
+"""What command-line options hold beyond what click knows: lengths of time, and their place behind a subcommand."""
 
 import click
 
@@ -13,3 +13,15 @@ def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
         return parse_duration(value)
     except NotAllowed as error:
         raise click.BadParameter(f"{value!r} {error}", ctx, param) from None
+
+
+def is_given(ctx: click.Context, name: str) -> bool:
+    """Return whether the option `name` stands on the command line."""
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def refuse_options(ctx: click.Context, example: str) -> None:
+    """Refuse options that stand before a subcommand, where they would do nothing; `example` is one, behind it."""
+    if any(is_given(ctx, name) for name in ctx.params):
+        command = f"liput {ctx.info_name} {ctx.invoked_subcommand} {example}"
+        raise click.UsageError(f"Options go behind it: {command}", ctx)

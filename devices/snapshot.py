@@ -39,16 +39,14 @@ def list_devices() -> list[Device]:
     """Return what is plugged in now: cameras and capture cards, then microphones; takes a tenth of a second."""
     found = plugged()
     asked = offers([(picture.node, picture.name) for picture in found.pictures])
-    return describe(found, asked, held_by_others(found))
-
-
-def held_by_others(found: Plugged) -> dict[str, list[Holder]]:
-    """Return which nodes are in use by other processes, and by which; this one and those it started do not count."""
-    return in_use(found, open_elsewhere(found))
+    return describe(found, asked, in_use(found, open_elsewhere(found)))
 
 
 def open_elsewhere(found: Plugged) -> dict[str, list[Holder]]:
-    """Return which nodes other processes have open, and which processes these are; needs a look at every process."""
+    """Return which nodes other processes have open, and which processes these are; needs a look at every process.
+
+    This one, and those it started, do not count.
+    """
     nodes = [picture.node for picture in found.pictures] + [sound.node for sound in found.sounds]
     held = {node: [who for who in holders if not is_own(who)] for node, holders in holders_of(nodes).items()}
     return {node: others for node, others in held.items() if others}

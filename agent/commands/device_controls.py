@@ -191,7 +191,8 @@ def _print_table(device: Device, rows: Sequence[_Row]) -> None:
     for row in rows:
         control = row.control
         value = "" if control.value is None else control.show(control.value)
-        is_default = control.default is None or control.value in {None, control.default}
-        default = "" if is_default or control.default is None else f"default {control.show(control.default)}"
-        table.add_row(control.name, value, control.allowed, ", ".join(filter(None, (row.note, default))))
+        notes = [row.note] if row.note else []
+        if control.default is not None and control.value not in {None, control.default}:
+            notes.append(f"default {control.show(control.default)}")
+        table.add_row(control.name, value, control.allowed, ", ".join(notes))
     print_table(table)

@@ -11,6 +11,7 @@ from agent.devices.gather import exactly
 from agent.devices.table import print_table
 from capture.sound.inputs import server_inputs
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
+from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
 from devices.health.line import Kind, Record
@@ -84,7 +85,7 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
     store = roles.roles_store()
     devices = _everything(store.read(), device_name)
     device = _find(devices, role, device_name)
-    with _recording(config_file) as record:
+    with _recording(load_settings(config_file)) as record:
         before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         _confirm(record, model)
@@ -131,7 +132,7 @@ def _find(devices: Sequence[Device], role: str, name: str) -> Device:
 @_json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE from whatever device has it."""
-    with _recording(config_file) as record:
+    with _recording(load_settings(config_file)) as record:
         taken = roles.unassign(roles.roles_store(), role, record=record)
     if as_json:
         _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
@@ -149,17 +150,17 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
     Where nobody has one yet, roles are proposed for what is plugged in.
     """
-    load_settings(config_file)
+    settings = load_settings(config_file)
     store = roles.roles_store()
     given = store.read()
     devices = _everything(given)
     if confirm:
-        with _recording(config_file) as record:
+        with _recording(settings) as record:
             unclear = _confirm(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
     if accept and proposed:
-        _accept(config_file, proposed, devices)
+        _accept(settings, proposed, devices)
         given, proposed = store.read(), {}
     elif accept and given:
         click.echo("No roles are proposed: roles are given already.", err=True)
@@ -187,9 +188,9 @@ def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
     return [f"{names[device_id]} ({device_id})" for device_id in unclear]
 
 
-def _accept(config_file: Path | None, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
+def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
     store, now = roles.roles_store(), SystemClock().now()
-    with _recording(config_file) as record:
+    with _recording(settings) as record:
         for role, device in proposed.items():
             roles.assign(store, role, device, devices, now=now, record=record)
 
@@ -214,9 +215,9 @@ def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
 
 
 @contextmanager
-def _recording(config_file: Path | None) -> Iterator[Record]:
+def _recording(settings: Settings) -> Iterator[Record]:
     """Provide the health log, kept for as long as the settings say, while something is written to it."""
-    health = load_settings(config_file).health
+    health = settings.health
     with HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size) as log:
         yield log
 

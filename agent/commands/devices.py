@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.lazy import LazyGroup, Table
+from agent.parameters import is_given, refuse_options
 
 if TYPE_CHECKING:
     from devices.model import Device
@@ -61,7 +62,9 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
     changes when the device is plugged in again, its id does not.
     """
     if ctx.invoked_subcommand is not None:
-        _refuse_options(ctx)
+        if is_given(ctx, "watch"):
+            raise click.UsageError("--watch goes with no command.", ctx)
+        refuse_options(ctx, "--json")
         return
     from config.settings import load_settings
 
@@ -72,15 +75,6 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
         watch_devices(settings, as_json=as_json)
     else:
         _list(as_json=as_json)
-
-
-def _refuse_options(ctx: click.Context) -> None:
-    """Refuse options that stand before a subcommand: they would do nothing there."""
-    for name in ctx.params:
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            if name == "watch":
-                raise click.UsageError("--watch goes with no command.", ctx)
-            raise click.UsageError(f"Options go behind it: liput devices {ctx.invoked_subcommand} --json", ctx)
 
 
 def _list(*, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from agent.moments import beginning, ending
+from agent.parameters import refuse_options
 from agent.signals import hearing
 from config.errors import DeviceNotFound, StateError
 from devices.clock import SystemClock
@@ -88,7 +89,7 @@ def health_command(
     DEVICE is an id, a serial number, a role, a port, or a part of an id or a name; it need not be plugged in.
     """
     if ctx.invoked_subcommand is not None:
-        _refuse_options(ctx)
+        refuse_options(ctx, "--since 7d")
         return
     if following and until is not None:
         raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
@@ -155,13 +156,6 @@ def _span(ctx: click.Context, since: datetime | None, until: datetime | None, ba
         message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
         raise click.UsageError(message, ctx)
     return Wanted(since=begin, until=until)
-
-
-def _refuse_options(ctx: click.Context) -> None:
-    """Refuse options that stand before a subcommand: they would do nothing there."""
-    for name in ctx.params:
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"Options go behind it: liput health {ctx.invoked_subcommand} --since 7d", ctx)
 
 
 def _devices(word: str, folder: Path, span: Wanted, *, may_come: bool) -> frozenset[str]:

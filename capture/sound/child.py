@@ -55,7 +55,7 @@ type _Block = tuple[int, int, bool, bytes]
 
 def main() -> None:
     """Do what the parent asks, until it goes away."""
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request | ListRequest | FollowRequest)
+    asked: Asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Asked)
     threading.Thread(target=_leave_with_parent, name="parent", daemon=True).start()
     try:
         _serve(asked)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from capture.sound.wire import HEADER, Answer, Asked, Failed, Header, Listing, Opened, Sources
+from capture.sound.wire import HEADER, Answer, Asked, Header
 from config.errors import DeviceLost
 
 _START_S = 10.0
@@ -84,7 +84,8 @@ class SoundChild:
     def _line(self) -> Answer:
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
-        return msgspec.json.decode(line, type=Opened | Failed | Listing | Sources)
+        answer: Answer = msgspec.json.decode(line, type=Answer)
+        return answer
 
     def block(self, channels: int, deadline: float) -> tuple[Header, bytes] | None:
         """Return the next block, or None when none came before `deadline`; then `is_lost` says whether any can."""

@@ -16,14 +16,13 @@ REFUSALS: dict[type[LiputError], Fault] = {
 def find_refusal(tracker: HealthTracker, error: LiputError) -> None:
     """Find the fault that `error` of opening stands for; what an earlier refusal stood for is over."""
     fault = next((fault for kind, fault in REFUSALS.items() if isinstance(error, kind)), None)
-    for other in dict.fromkeys(REFUSALS.values()):
-        if other is not fault:
-            tracker.clear(other)
+    clear_refusals(tracker, but=fault)
     if fault:
         tracker.find(fault, error.message)
 
 
-def clear_refusals(tracker: HealthTracker) -> None:
-    """Say that it has been opened."""
+def clear_refusals(tracker: HealthTracker, but: Fault | None = None) -> None:
+    """Say that it has been opened, or that nothing `but` this keeps it from being."""
     for fault in dict.fromkeys(REFUSALS.values()):
-        tracker.clear(fault)
+        if fault is not but:
+            tracker.clear(fault)
