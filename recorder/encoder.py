@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, Track, TrackId
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
@@ -141,9 +141,9 @@ class Encoder:
         return stream
 
     @property
-    def templates(self) -> Mapping[Track, Stream]:
+    def templates(self) -> Mapping[TrackId, Stream]:
         """The streams that sinks copy their codec parameters from; valid until `close`."""
-        streams: dict[Track, Stream] = {}
+        streams: dict[TrackId, Stream] = {}
         if self._video:
             streams[Track.VIDEO] = self._video
         if self._audio:

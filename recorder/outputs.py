@@ -12,13 +12,13 @@ from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
 from devices.clock import Clock
 from recorder.live.destination import LiveDestination
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import PROGRAM, EncodedPacket, TrackId
 from recorder.recording import OnDisk, OnFailure, Recording
 from recorder.status import DestinationLine
 
 STOP_LIVE_S = 4.0
 
-type Templates = Mapping[Track, Stream]
+type Templates = Mapping[TrackId, Stream]
 
 
 class TakesPackets(Protocol):
@@ -69,11 +69,12 @@ class Outputs:
             sync_s=settings.sync_s,
             waits=not live,
         )
+        program = {track: stream for track, stream in templates.items() if track in PROGRAM}
         self._destinations = [
             LiveDestination(
                 target.name,
                 target.url.reveal(),
-                templates=templates,
+                templates=program,
                 emit=emit,
                 clock=clock,
                 ca_file=target.ca_file,
@@ -83,7 +84,7 @@ class Outputs:
         for destination in self._destinations:
             destination.start()
         self._emit = emit
-        self._more: list[Sink] = [make(templates) for make in more]
+        self._more: list[Sink] = [make(program) for make in more]
         self._taking: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
 
     @property
@@ -94,6 +95,8 @@ class Outputs:
     def put(self, packet: EncodedPacket) -> None:
         """Give a packet to every sink, the recording first; what goes wrong in another costs that one only."""
         self._recording.put(packet)
+        if packet.track not in PROGRAM:
+            return
         for sink in self._taking:
             try:
                 sink.put(packet)

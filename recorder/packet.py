@@ -6,10 +6,21 @@ from fractions import Fraction
 
 
 class Track(StrEnum):
-    """The program's tracks."""
+    """The program's own tracks, which every sink takes."""
 
     VIDEO = "video"
     AUDIO = "audio"
+
+
+PROGRAM = frozenset(Track)
+
+type TrackId = str
+"""A Track, or the name of a further track of sound that the recording alone takes (`sound_track`)."""
+
+
+def sound_track(name: str) -> TrackId:
+    """Return the track of the sound input called `name`, kept apart beside the program's mix."""
+    return f"sound:{name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +30,7 @@ class EncodedPacket:
     `dts` never goes back within a track and may be a little below 0 at the start (B-frames, AAC priming).
     """
 
-    track: Track
+    track: TrackId
     data: bytes
     pts: int
     dts: int

@@ -20,7 +20,7 @@ from av.stream import Stream
 from config.errors import LiputError, StorageError
 from devices.clock import Clock
 from recorder.fragments import FragmentReader
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, TrackId
 from recorder.storage import storage_error
 
 QUEUE_PACKETS = 6000
@@ -46,7 +46,7 @@ class Recording:
     def __init__(
         self,
         path: Path,
-        templates: Mapping[Track, Stream],
+        templates: Mapping[TrackId, Stream],
         *,
         clock: Clock,
         on_failure: OnFailure,

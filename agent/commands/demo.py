@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from agent.parameters import seconds
-from agent.plan_session import Asked, plan_session
 from agent.receiver import ThrowAwayReceiver
 from agent.reporters import Reporter, reporter
 from agent.run_session import SessionRun
@@ -16,6 +15,7 @@ from config.quantities import brief_size
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
 from devices.clock import SystemClock
+from recorder.planning import Asked, plan_session
 
 TITLE = "Demo Liput"
 RESERVE_BYTES = 200_000_000

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 
-from agent.attending import attending
 from agent.devices.board import DeviceBoard
 from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
 from agent.devices.showers import Shower, shower
@@ -14,6 +13,7 @@ from agent.keyboard import watched
 from agent.signals import hearing
 from config.schema import Settings
 from devices.attendant import Attendant
+from devices.attending import attending
 from devices.clock import Clock, SystemClock
 from devices.health.line import HealthLine, Kind
 from devices.monitor.changes import DeviceChange

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from agent.attending import attending
 from agent.parameters import seconds
-from agent.plan_session import Asked, plan_session
 from agent.reporters import reporter
 from agent.run_session import SessionRun
 from config.errors import UsageError
 from config.settings import load_settings
+from devices.attending import attending
 from devices.clock import SystemClock
+from recorder.planning import Asked, plan_session
 
 EXAMPLES = """\b
 Examples:

@@ -21,7 +21,7 @@ from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.url import LiveUrl
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, TrackId
 
 TURN_S = 0.04
 """How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
@@ -75,7 +75,7 @@ class Attempt:
         self,
         url: LiveUrl,
         queue: PacketQueue,
-        templates: Mapping[Track, Stream],
+        templates: Mapping[TrackId, Stream],
         *,
         clock: Clock,
         ending: Ending,
@@ -234,7 +234,7 @@ class _Rates(TypedDict, total=False):
     sample_rate: int
 
 
-def _rates(templates: Mapping[Track, Stream]) -> _Rates:
+def _rates(templates: Mapping[TrackId, Stream]) -> _Rates:
     """Return what a Request says of the tracks."""
     rates = _Rates()
     for template in templates.values():

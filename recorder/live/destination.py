@@ -18,7 +18,7 @@ from recorder.live.backoff import Backoff
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, TrackId
 
 DROPPED_EVERY_S = 10.0
 """At most one event about dropped frames in this time."""
@@ -57,7 +57,7 @@ class LiveDestination:
         name: str,
         url: str,
         *,
-        templates: Mapping[Track, Stream],
+        templates: Mapping[TrackId, Stream],
         emit: Emit,
         clock: Clock,
         ca_file: Path | None = None,

@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 from av.stream import Stream
 
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {
     "flvflags": "no_duration_filesize",
@@ -33,7 +33,7 @@ class FlvFeed:
     What was encoded for earlier than that is left out. Tracks may come in any order to each other.
     """
 
-    def __init__(self, templates: Mapping[Track, Stream], start: EncodedPacket) -> None:
+    def __init__(self, templates: Mapping[TrackId, Stream], start: EncodedPacket) -> None:
         self._buffer = _Buffer()
         self._start = start.dts * start.time_base
         self.start_s = start.dts_s
@@ -56,7 +56,7 @@ class FlvFeed:
         """
         if packet.track not in self._streams or packet.dts < self._shift(packet.time_base):
             return
-        if self._has_begun or packet.track is Track.VIDEO:
+        if self._has_begun or packet.track == Track.VIDEO:
             self._has_begun = True
             self._mux(packet)
             while self._early:

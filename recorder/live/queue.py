@@ -31,7 +31,7 @@ class PacketQueue:
         """Add a packet in the order of encoding; never waits for anything but a few microseconds of another thread."""
         with self._lock:
             self._newest_s = packet.dts_s
-            if self._awaiting_keyframe and packet.track is Track.VIDEO:
+            if self._awaiting_keyframe and packet.track == Track.VIDEO:
                 if not packet.is_keyframe:
                     self._dropped_frames += self._started
                     return
@@ -130,8 +130,8 @@ class PacketQueue:
         self._awaiting_keyframe = True
 
     def _count_dropped(self, packets: Iterable[EncodedPacket]) -> None:
-        self._dropped_frames += sum(packet.track is Track.VIDEO for packet in packets)
+        self._dropped_frames += sum(packet.track == Track.VIDEO for packet in packets)
 
 
 def _is_start(packet: EncodedPacket) -> bool:
-    return packet.track is Track.VIDEO and packet.is_keyframe
+    return packet.track == Track.VIDEO and packet.is_keyframe

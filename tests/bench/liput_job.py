@@ -16,12 +16,12 @@ from pathlib import Path
 import av
 from av.container import OutputContainer
 
-from agent.plan_session import Asked, plan_session
 from config.events import Event
 from config.schema import Profile, Settings
 from devices.clock import SystemClock
 from recorder.outputs import Templates
 from recorder.packet import EncodedPacket
+from recorder.planning import Asked, plan_session
 from recorder.session import Session
 
 PROFILE = Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000, audio_bitrate=128_000)

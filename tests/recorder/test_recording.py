@@ -143,7 +143,7 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
 
     class SoundFirst:
         def put(self, packet: EncodedPacket) -> None:
-            if packet.track is Track.VIDEO:
+            if packet.track == Track.VIDEO:
                 pictures.append(packet)
             else:
                 recording.put(packet)

@@ -11,7 +11,7 @@ from av.stream import Stream
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, Track, TrackId
 
 WIDTH, HEIGHT, RATE = 320, 180, 30
 SAMPLE_RATE, BLOCK = 48_000, 1600
@@ -38,7 +38,7 @@ class SmallEncoder:
         self.frames = 0
 
     @property
-    def templates(self) -> Mapping[Track, Stream]:
+    def templates(self) -> Mapping[TrackId, Stream]:
         return {Track.VIDEO: self._video, Track.AUDIO: self._audio}
 
     def next(self) -> list[EncodedPacket]:
@@ -85,4 +85,4 @@ class SmallEncoder:
 
 def late_pictures(packets: Iterable[EncodedPacket], lag_s: float) -> list[EncodedPacket]:
     """Return `packets` in the order in which a busy PC encodes them: pictures `lag_s` seconds after their sound."""
-    return sorted(packets, key=lambda packet: packet.dts_s + (lag_s if packet.track is Track.VIDEO else 0.0))
+    return sorted(packets, key=lambda packet: packet.dts_s + (lag_s if packet.track == Track.VIDEO else 0.0))

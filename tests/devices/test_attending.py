@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.attending import attending
 from config.schema import Settings
 from devices.attendant import Attendant
+from devices.attending import attending
 from devices.clock import SystemClock
 from devices.health.line import PC, Kind, Level
 from devices.health.query import Wanted, read
