@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, StorageUnwritable
 from devices.clock import Clock
@@ -43,19 +43,30 @@ class Archive:
         """
         return place.check_place(self.root, self.reserve_bytes)
 
-    def begin(self, title: str, started_at: datetime, context: SessionContext | None = None) -> WorkFolder:
+    def begin(
+        self,
+        title: str,
+        started_at: datetime,
+        context: SessionContext | None = None,
+        *,
+        uuid: UUID | None = None,
+        part: int = 1,
+        offset_s: float = 0.0,
+    ) -> WorkFolder:
         """Make the work folder of a session, locked; `started_at` is local time with its offset.
 
-        Raises what `check` raises, and leaves nothing behind when it does.
+        A further `part` of a session that has begun already gets the session's `uuid` and `started_at`, and the media
+        time at which it takes over (see `Begun`). Raises what `check` raises, and leaves nothing behind when it does.
         """
         if started_at.tzinfo is None:
             raise ValueError("started_at needs its offset")
         self.check()
-        uuid = uuid4()
-        folder = self.root / catalog.INCOMING / names.package_name(title, started_at, uuid)
+        uuid = uuid or uuid4()
+        name = names.package_name(title, started_at, uuid)
+        folder = self.root / catalog.INCOMING / (name if part == 1 else f"{name}.{part}")
         begun = Begun(
             uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
-            context=context or SessionContext(),
+            context=context or SessionContext(), part=part, offset_s=offset_s,
         )  # fmt: skip
         work = WorkFolder(folder, begun)
         there = place.nearest_existing(folder)

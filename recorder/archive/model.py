@@ -113,7 +113,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package."""
+    """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package.
+
+    A session that another recorder or another disk went on with has several work folders with the same `uuid`: `part`
+    counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies.
+    """
 
     version: Literal[1] = 1
     uuid: str
@@ -121,6 +125,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     started_at: Moment
     host: str
     context: SessionContext
+    part: Annotated[int, Meta(ge=1)] = 1
+    offset_s: Seconds = 0.0
 
 
 class PackageState(StrEnum):

@@ -8,8 +8,8 @@ from uuid import UUID
 SLUG_LENGTH = 60
 """Characters of a title that a name keeps: readable in a file manager, far below any limit on paths."""
 
-NAME = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})")
-"""What a package's name looks like."""
+NAME = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})(\.\d+)?")
+"""What a package's name looks like; the work folder of a session's second part has `.2` at its end, and so on."""
 
 _UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")

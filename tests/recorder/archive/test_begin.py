@@ -5,6 +5,7 @@ import os
 import shutil
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -13,7 +14,7 @@ from config.errors import ArchiveError, StorageFull, StorageUnwritable
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Begun, PackageState
-from recorder.archive.work import BEGUN_FILE
+from recorder.archive.work import BEGUN_FILE, time_of
 from tests.support import archives
 
 ODD_TITLES = [
@@ -41,6 +42,18 @@ def test_a_work_folder_is_ready_to_record_into(archive: Archive) -> None:
     assert begun == work.begun
     assert (begun.title, begun.started_at, begun.context) == ("Rapat Senat", archives.STARTED, archives.CONTEXT)
     work.release()
+
+
+def test_a_further_part_has_a_folder_of_its_own_and_says_whose_part_it_is(archive: Archive) -> None:
+    first = archive.begin("Rapat Senat", archives.STARTED)
+    assert (first.begun.part, first.begun.offset_s) == (1, 0.0)
+    second = archive.begin("Rapat Senat", archives.STARTED, uuid=UUID(first.begun.uuid), part=2, offset_s=61.5)
+    assert second.name == f"{first.name}.2"
+    assert time_of(second.path) == time_of(first.path)
+    begun = msgspec.json.decode((second.path / BEGUN_FILE).read_bytes(), type=Begun)
+    assert (begun.uuid, begun.part, begun.offset_s) == (first.begun.uuid, 2, 61.5)
+    first.release()
+    second.release()
 
 
 @pytest.mark.parametrize("title", ODD_TITLES)
