@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 
@@ -19,27 +18,10 @@ from devices.health.line import Record, nowhere
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.names import storable
+from recorder.asked import Asked
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import SessionPlan
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a person asked for; None where the best, or the settings', is meant."""
-
-    title: str
-    video: str | None = None
-    audio: str | None = None
-    duration_s: float | None = None
-    live: bool = True
-    streams: Sequence[str] = ()
-    targets: Sequence[StreamTarget] = ()
-    """Destinations beside those that `streams` names."""
-    profile: str | None = None
-    archive: Path | None = None
-    reserve: int | None = None
-    """Bytes that must stay free."""
 
 
 @dataclass(frozen=True, slots=True)

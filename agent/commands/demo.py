@@ -15,7 +15,8 @@ from config.quantities import brief_size
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
 from devices.clock import SystemClock
-from recorder.planning import Asked, plan_session
+from recorder.asked import Asked
+from recorder.planning import plan_session
 
 TITLE = "Demo Liput"
 RESERVE_BYTES = 200_000_000

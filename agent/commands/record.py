@@ -11,7 +11,8 @@ from config.errors import UsageError
 from config.settings import load_settings
 from devices.attending import attending
 from devices.clock import SystemClock
-from recorder.planning import Asked, plan_session
+from recorder.asked import Asked
+from recorder.planning import plan_session
 
 EXAMPLES = """\b
 Examples:

@@ -19,9 +19,10 @@ from av.container import OutputContainer
 from config.events import Event
 from config.schema import Profile, Settings
 from devices.clock import SystemClock
+from recorder.asked import Asked
 from recorder.outputs import Templates
 from recorder.packet import EncodedPacket
-from recorder.planning import Asked, plan_session
+from recorder.planning import plan_session
 from recorder.session import Session
 
 PROFILE = Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000, audio_bitrate=128_000)

@@ -1,0 +1,25 @@
+"""What a person asked a session to be. Light to import: the clients of a recorder need it and no media library."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from config.secrets import StreamTarget
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked for; None where the best, or the settings', is meant."""
+
+    title: str
+    video: str | None = None
+    audio: str | None = None
+    duration_s: float | None = None
+    live: bool = True
+    streams: Sequence[str] = ()
+    targets: Sequence[StreamTarget] = ()
+    """Destinations beside those that `streams` names."""
+    profile: str | None = None
+    archive: Path | None = None
+    reserve: int | None = None
+    """Bytes that must stay free."""
