@@ -1,0 +1,231 @@
+"""Text as masks of coverage, in the font that Pillow brings: no font of the system is needed.
+
+That font has plain Latin letters and no accents. They are drawn here, as strokes above, below or through the letter
+they belong to, so that names keep their spelling; letters of other scripts become question marks.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+type Mask = NDArray[np.uint8]
+"""How much of each pixel is ink, 0 to 255, shape (rows, columns)."""
+
+type Stroke = tuple[tuple[float, float], ...]
+"""Points in ems: to the right of a letter's middle, and down from where its mark begins."""
+
+_ABOVE: dict[str, tuple[Stroke, ...]] = {
+    "\u0300": (((-0.12, 0.0), (0.04, 0.12)),),  # grave
+    "\u0301": (((0.12, 0.0), (-0.04, 0.12)),),  # acute
+    "\u0302": (((-0.14, 0.13), (0.0, 0.0), (0.14, 0.13)),),  # circumflex
+    "\u0303": (((-0.17, 0.11), (-0.08, 0.03), (0.08, 0.1), (0.17, 0.02)),),  # tilde
+    "\u0304": (((-0.15, 0.06), (0.15, 0.06)),),  # macron
+    "\u0306": (((-0.14, 0.0), (-0.07, 0.1), (0.07, 0.1), (0.14, 0.0)),),  # breve
+    "\u0307": (((0.0, 0.07),),),  # dot
+    "\u0308": (((-0.11, 0.07),), ((0.11, 0.07),)),  # diaeresis
+    "\u0309": (((-0.06, 0.0), (0.06, 0.0), (0.06, 0.06), (0.0, 0.08), (0.0, 0.13)),),  # hook
+    "\u030a": (((0.0, 0.0), (0.07, 0.06), (0.0, 0.12), (-0.07, 0.06), (0.0, 0.0)),),  # ring
+    "\u030b": (((-0.02, 0.0), (-0.13, 0.12)), ((0.15, 0.0), (0.04, 0.12))),  # two acutes
+    "\u030c": (((-0.14, 0.0), (0.0, 0.13), (0.14, 0.0)),),  # caron
+    "\u031b": (((0.2, 0.18), (0.27, 0.12), (0.27, 0.06)),),  # horn
+}
+_BELOW: dict[str, tuple[Stroke, ...]] = {
+    "\u0323": (((0.0, 0.13),),),  # dot
+    "\u0326": (((0.03, 0.08), (-0.05, 0.2)),),  # comma
+    "\u0327": (((0.0, 0.0), (0.06, 0.1), (0.0, 0.18), (-0.08, 0.18)),),  # cedilla
+    "\u0328": (((0.08, 0.0), (0.02, 0.1), (0.06, 0.18), (0.14, 0.17)),),  # ogonek
+    "\u0331": (((-0.15, 0.1), (0.15, 0.1)),),  # macron
+}
+_THROUGH = "\u0335"
+_LIKE = {
+    "\u0141": "L\u0335", "\u0142": "l\u0335", "\u0110": "D\u0335", "\u0111": "d\u0335", "\u00d8": "O\u0335",
+    "\u00f8": "o\u0335", "\u0126": "H\u0335", "\u0127": "h\u0335", "\u00d0": "D\u0335", "\u00f0": "d\u0335",
+    "\u00df": "ss", "\u00c6": "AE", "\u00e6": "ae", "\u0152": "OE", "\u0153": "oe", "\u00de": "Th", "\u00fe": "th",
+    "\u0131": "i", "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
+    "\u02bb": "'", "\u02bc": "'", "\u02bf": "'", "\u02be": "'", "\u2032": "'", "\u00d7": "x",
+}  # fmt: skip
+"""Letters that Unicode does not take apart, and signs, to what the font has for them."""
+_OTHERS = frozenset("\u00ab\u00bb\u2018\u2019\u201c\u201d\u2039\u203a\u00a9\u00b1\u00b7")
+"""Quotation marks and a few signs."""
+_UNKNOWN = "?"
+_DOTTED = frozenset("ij")
+_LINE = 1.42
+"""From one base line to the next, in ems: with room for marks above capitals and below."""
+_BASE = 1.05
+_CAPITAL, _SMALL = 0.71, 0.52
+"""Heights of capitals and of small letters without a stem, in ems."""
+_TALL = frozenset("bdfhkltABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_STROKE, _DOT = 0.07, 0.75
+"""Thickness of a mark in ems; radius of a dot as a part of that."""
+_FINE = 4
+"""Marks are drawn so much larger and scaled down, for smooth edges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter that the font has, and the marks on it."""
+
+    base: str
+    marks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Lines that have been fitted into a width, and the size of their letters in pixels."""
+
+    lines: tuple[str, ...]
+    size: int
+
+    @property
+    def line_height(self) -> int:
+        """Pixels from one base line to the next."""
+        return round(_LINE * self.size)
+
+    @property
+    def height(self) -> int:
+        """Pixels of all lines."""
+        return self.line_height * len(self.lines)
+
+
+def letters(text: str) -> tuple[Letter, ...]:
+    """Take `text` apart into letters that can be drawn; one that cannot becomes a question mark."""
+    found: list[Letter] = []
+    plain = unicodedata.normalize("NFKD", "".join(_LIKE.get(sign, sign) for sign in unicodedata.normalize("NFC", text)))
+    for sign in plain:
+        if sign in _ABOVE or sign in _BELOW or sign == _THROUGH:
+            if found:
+                found[-1] = Letter(found[-1].base, found[-1].marks + sign)
+        elif " " <= sign <= "~" or sign in _OTHERS:
+            found.append(Letter(sign))
+        elif sign.isspace():
+            found.append(Letter(" "))
+        elif not unicodedata.category(sign).startswith(("M", "C")):
+            found.append(Letter(_UNKNOWN))
+    return tuple(found)
+
+
+def width_of(text: str, size: int) -> int:
+    """Return how many pixels wide `text` is in letters of `size`."""
+    return round(_font(size).getlength(_bases(text)))
+
+
+def fitted(text: str, width: int, size: int, *, lines: int, least: int) -> Text:
+    """Break `text` into at most `lines` lines of `width` pixels, in letters of `size`.
+
+    Where it does not fit, letters shrink down to `least` pixels; then what is left over is cut off, and says so by
+    an ellipsis.
+    """
+    size, least = max(size, 1), max(min(least, size), 1)
+    while True:
+        broken = _broken(text, width, size)
+        if len(broken) <= lines and all(width_of(line, size) <= width for line in broken):
+            return Text(broken, size)
+        if size <= least:
+            break
+        size = max(least, min(size - 1, round(size * 0.92)))
+    kept = [*broken[: lines - 1], " ".join(broken[lines - 1 :])]
+    return Text(tuple(_cut(line, width, size) for line in kept if line), size)
+
+
+def draw(text: Text) -> Mask:
+    """Draw the lines, flush left, one below the other; as wide as the widest of them."""
+    across = max((width_of(line, text.size) for line in text.lines), default=0) + text.size // 3
+    image = Image.new("L", (max(across, 1), max(text.height, 1)))
+    marks = Image.new("L", (image.width * _FINE, image.height * _FINE)) if _has_marks(text) else None
+    pen, fine_pen = ImageDraw.Draw(image), ImageDraw.Draw(marks) if marks else None
+    for number, line in enumerate(text.lines):
+        _draw_line(pen, fine_pen, letters(line), number * text.line_height, text.size)
+    if marks:
+        image = ImageChops.lighter(image, marks.reduce(_FINE))
+    return np.array(image, np.uint8)
+
+
+def _has_marks(text: Text) -> bool:
+    return any(letter.marks for line in text.lines for letter in letters(line))
+
+
+def _bases(text: str) -> str:
+    return "".join(letter.base for letter in letters(text))
+
+
+def _broken(text: str, width: int, size: int) -> tuple[str, ...]:
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and width_of(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return tuple(lines)
+
+
+def _cut(line: str, width: int, size: int) -> str:
+    if width_of(line, size) <= width:
+        return line
+    while line and width_of(f"{line}…", size) > width:
+        line = line[:-1].rstrip()
+    return f"{line}…"
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        raise TypeError("this Pillow was built without FreeType")
+    return font
+
+
+def _draw_line(
+    draw: ImageDraw.ImageDraw, marks: ImageDraw.ImageDraw | None, line: tuple[Letter, ...], top: int, size: int
+) -> None:
+    font, bases = _font(size), "".join(letter.base for letter in line)
+    base_line = top + round(_BASE * size)
+    draw.text((0, base_line), bases, fill=255, font=font, anchor="ls")
+    for place, letter in enumerate(line):
+        if marks and letter.marks:
+            left, right = (font.getlength(bases[:end]) for end in (place, place + 1))
+            if letter.base in _DOTTED and any(mark in _ABOVE for mark in letter.marks):
+                # The mark stands where the dot is.
+                draw.rectangle((left, base_line - size, right, base_line - round((_SMALL + 0.02) * size)), fill=0)
+            _draw_marks(_Pen(marks, (left + right) / 2, base_line, size), letter, right - left)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Draws the marks of one letter, of which the middle is at `x` and the base line at `y`."""
+
+    draw: ImageDraw.ImageDraw
+    x: float
+    y: float
+    size: int
+
+    def stroke(self, stroke: Stroke, up: float) -> None:
+        """Draw with round ends, `up` ems above the base line."""
+        weight = max(1.0, _STROKE * self.size) * _FINE
+        points = [
+            ((self.x + right * self.size) * _FINE, (self.y + (down - up) * self.size) * _FINE) for right, down in stroke
+        ]
+        self.draw.line(points, fill=255, width=round(weight), joint="curve")
+        # A point alone is a dot, larger than the end of a line.
+        half = weight * (_DOT if len(points) == 1 else 0.5)
+        for x, y in points:
+            self.draw.ellipse((x - half, y - half, x + half, y + half), fill=255)
+
+
+def _draw_marks(pen: _Pen, letter: Letter, width: float) -> None:
+    height = _CAPITAL if letter.base in _TALL else _SMALL
+    above = height + 0.07
+    for mark in letter.marks:
+        for stroke in _BELOW.get(mark, ()):
+            pen.stroke(stroke, 0.0)
+        for stroke in _ABOVE.get(mark, ()):
+            pen.stroke(stroke, above + 0.13)
+        if mark in _ABOVE:
+            above += 0.17  # a second one stands above the first
+        if mark == _THROUGH:
+            across = width / pen.size * 0.4
+            pen.stroke(((-across, 0.08), (across, -0.08)), height / 2)

@@ -1,0 +1,83 @@
+"""Drawing on planes: colours as samples, rectangles, and masks of coverage; chroma follows luma at half the size."""
+
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from capture.compose.letters import Mask
+from capture.pictures import Plane, plane_views, tagged
+from capture.source import Matrix
+
+_WEIGHTS = {Matrix.BT709: (0.2126, 0.0722)}
+_BT601_WEIGHTS = 0.299, 0.114
+"""What red and blue weigh in luma (ITU-R BT.709 and BT.601)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A colour as limited-range samples of one matrix."""
+
+    y: int
+    u: int
+    v: int
+
+
+BLACK = Ink(16, 128, 128)
+
+
+def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
+    """Return the samples of an RGB colour (0-255 each)."""
+    of_red, of_blue = _WEIGHTS.get(matrix, _BT601_WEIGHTS)
+    r, g, b = red / 255, green / 255, blue / 255
+    luma = of_red * r + (1 - of_red - of_blue) * g + of_blue * b
+    u, v = (b - luma) / (2 * (1 - of_blue)), (r - luma) / (2 * (1 - of_red))
+    return Ink(round(16 + 219 * luma), round(128 + 224 * u), round(128 + 224 * v))
+
+
+class Canvas:
+    """A picture that is drawn once: limited-range yuv420p samples of `matrix`; width and height are even."""
+
+    def __init__(self, width: int, height: int, matrix: Matrix, paper: Ink) -> None:
+        self.frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
+        self.matrix = matrix
+        self.planes = plane_views(self.frame)
+        self.fill(0, 0, width, height, paper)
+
+    def fill(self, x: int, y: int, width: int, height: int, colour: Ink) -> None:
+        """Fill a rectangle; its sides are rounded to even ones."""
+        left, top, right, bottom = (2 * round(side / 2) for side in (x, y, x + width, y + height))
+        self.planes[0][top:bottom, left:right] = colour.y
+        for plane, level in zip(self.planes[1:], (colour.u, colour.v), strict=True):
+            plane[top // 2 : bottom // 2, left // 2 : right // 2] = level
+
+    def print(self, mask: Mask, x: int, y: int, colour: Ink) -> None:
+        """Lay `colour` over what is there, as much as `mask` says, its corner at (x, y); what sticks out is cut off."""
+        x, y = max(0, x & ~1), max(0, y & ~1)
+        rows, columns = (min(have, most) for have, most in zip(mask.shape, self._room(x, y), strict=True))
+        mask = np.pad(mask[:rows, :columns], ((0, rows % 2), (0, columns % 2)))
+        rows, columns = mask.shape
+        blend(self.planes[0][y : y + rows, x : x + columns], mask, colour.y)
+        small = halved(mask)
+        for plane, level in zip(self.planes[1:], (colour.u, colour.v), strict=True):
+            blend(plane[y // 2 : (y + rows) // 2, x // 2 : (x + columns) // 2], small, level)
+
+    def _room(self, x: int, y: int) -> tuple[int, int]:
+        rows, columns = self.planes[0].shape
+        return max(0, rows - y), max(0, columns - x)
+
+
+def halved(mask: Mask) -> Mask:
+    """Return a mask of even size at half of it, as chroma has it."""
+    rows, columns = mask.shape
+    small = np.empty((rows // 2, columns // 2), np.uint8)
+    if small.size:
+        cv2.resize(mask, (columns // 2, rows // 2), small, interpolation=cv2.INTER_AREA)
+    return small
+
+
+def blend(target: Plane, mask: Mask, level: int) -> None:
+    """Move the samples of `target` towards `level`, as far as `mask` says."""
+    part = mask.astype(np.float32) / 255
+    target[:] = np.rint(target + (level - target.astype(np.float32)) * part).astype(np.uint8)

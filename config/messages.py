@@ -1,0 +1,76 @@
+"""Sentences that stand in the program's picture, in the languages of `[general] language`.
+
+Who watches a session reads them, so they are in the language of the room; what operators and IT read on a terminal
+is English first (decision 0013).
+"""
+
+from enum import StrEnum
+
+LANGUAGES = ("id", "en")
+"""Indonesian and English."""
+
+
+class Reason(StrEnum):
+    """Why a source's place shows a slate; those that are faults have the fault's name."""
+
+    LOST = "lost"
+    BUSY = "busy"
+    DENIED = "denied"
+    BUS_FULL = "bus-full"
+    NO_DATA = "no-data"
+    NO_SIGNAL = "no-signal"
+    FROZEN = "frozen"
+    BLACK = "black"
+    DAMAGED = "damaged"
+    ABSENT = "absent"
+    ENDED = "ended"
+    FAILED = "failed"
+
+    @classmethod
+    def of(cls, word: str | None) -> "Reason":
+        """Return the reason that is called `word` (a fault's name); `FAILED`, which says least, for any other."""
+        return cls(word) if word in set(cls) else cls.FAILED
+
+
+class Card(StrEnum):
+    """A picture that stands for the whole program."""
+
+    WAITING = "waiting"
+    PAUSE = "pause"
+    END = "end"
+
+
+_REASONS: dict[Reason, tuple[str, str]] = {
+    Reason.LOST: ("Terputus - menunggu dipasang kembali", "Unplugged - waiting for it to return"),
+    Reason.BUSY: ("Sedang dipakai program lain", "In use by another program"),
+    Reason.DENIED: ("Tidak boleh dibuka - hubungi IT", "Not allowed to open it - call IT"),
+    Reason.BUS_FULL: ("Bus USB penuh - pindahkan ke port lain", "USB bus is full - move it to another port"),
+    Reason.NO_DATA: ("Tidak mengirim gambar", "Sends no picture"),
+    Reason.NO_SIGNAL: ("Tidak ada sinyal - periksa kabelnya", "No signal - check its cable"),
+    Reason.FROZEN: ("Gambar membeku", "Picture is frozen"),
+    Reason.BLACK: ("Gambar hitam", "Picture is black"),
+    Reason.DAMAGED: ("Gambar rusak", "Picture is damaged"),
+    Reason.ABSENT: ("Belum terpasang - menunggu", "Not plugged in yet - waiting for it"),
+    Reason.ENDED: ("Sudah selesai", "Has come to its end"),
+    Reason.FAILED: ("Tidak ada gambar", "No picture"),
+}
+
+_CARDS: dict[Card, tuple[str, str]] = {
+    Card.WAITING: ("Acara segera dimulai", "The event will begin soon"),
+    Card.PAUSE: ("Jeda", "Break"),
+    Card.END: ("Terima kasih", "Thank you"),
+}
+
+
+def reason_text(reason: Reason, language: str) -> str:
+    """Return the sentence for `reason`; English for a language there is none in."""
+    return _in(_REASONS[reason], language)
+
+
+def card_text(card: Card, language: str) -> str:
+    """Return the words of `card`; English for a language there are none in."""
+    return _in(_CARDS[card], language)
+
+
+def _in(texts: tuple[str, str], language: str) -> str:
+    return texts[LANGUAGES.index(language) if language in LANGUAGES else -1]
