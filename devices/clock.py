@@ -7,9 +7,19 @@ their blocks with it, so times from every process of the machine can be compared
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 NANOSECONDS = 1_000_000_000
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Return what the kernel calls this boot; clock times of two boots cannot be compared. Empty where it does not."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return ""
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, StorageUnwritable
-from devices.clock import Clock
+from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, sealing, verification
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
@@ -66,7 +66,7 @@ class Archive:
         folder = self.root / catalog.INCOMING / (name if part == 1 else f"{name}.{part}")
         begun = Begun(
             uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
-            context=context or SessionContext(), part=part, offset_s=offset_s,
+            context=context or SessionContext(), part=part, offset_s=offset_s, boot=boot_id(),
         )  # fmt: skip
         work = WorkFolder(folder, begun)
         there = place.nearest_existing(folder)

@@ -53,7 +53,11 @@ class AudioTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", ta
 
 
 class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of media; `file` is its path in the package, `problem` why it could not be read, if it could not."""
+    """One file of media; `file` is its path in the package, `problem` why it could not be read, if it could not.
+
+    `offset_s` is the media time of the session at which the file begins: above 0 only where the parts of a session
+    could not be made one file.
+    """
 
     file: str
     container: str
@@ -61,6 +65,7 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: Seconds
     tracks: tuple[VideoTrack | AudioTrack, ...]
     problem: str | None = None
+    offset_s: Seconds = 0.0
 
 
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,22 @@ class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
     profile: str = ""
     destinations: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment that somebody marked while it was recorded: the time of day, the media time, what they wrote."""
+
+    at: Moment
+    media_s: Seconds
+    text: str
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A span of media time of which nothing was recorded, and why; at the end of a recording it lies behind it."""
+
+    start_s: Seconds
+    duration_s: Seconds
+    reason: str
 
 
 class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,13 +105,15 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Count | None = 0
     repeated: Count | None = 0
     degraded: tuple[str, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """`metadata/recording.json`: what was recorded, when, where, how, and what went wrong.
 
     `frames` and `duration_s` are those of the program; `dropped` and `repeated` are null when the recorder that
-    counted them did not live to say.
+    counted them did not live to say. `gaps` is what a recorder that was killed could not record.
     """
 
     version: Literal[1] = 1
@@ -110,13 +133,17 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     destinations: tuple[str, ...]
     media: tuple[MediaFile, ...]
     software: dict[str, str]
+    marks: tuple[Mark, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package.
 
     A session that another recorder or another disk went on with has several work folders with the same `uuid`: `part`
-    counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies.
+    counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies. `boot` is
+    the kernel's boot id: clocks of another boot cannot be compared. `joined` names the parts whose recordings a folder
+    that recovery made holds all of.
     """
 
     version: Literal[1] = 1
@@ -127,6 +154,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     context: SessionContext
     part: Annotated[int, Meta(ge=1)] = 1
     offset_s: Seconds = 0.0
+    boot: str = ""
+    joined: tuple[int, ...] = ()
 
 
 class PackageState(StrEnum):

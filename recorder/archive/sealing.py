@@ -94,6 +94,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=work.begun.host, profile=context.profile,
         destinations=context.destinations, media=files, software=_software(),
+        marks=facts.marks, gaps=facts.gaps,
     )  # fmt: skip
 
 
