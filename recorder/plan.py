@@ -13,6 +13,7 @@ from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
 from recorder.packet import Track
+from recorder.sound.inputs import SoundInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class SessionPlan:
     x264_params: str | None = None
     """See recorder.encoder.VideoSettings."""
 
+    @property
+    def inputs(self) -> tuple[SoundInput, ...]:
+        """The inputs of the program's sound."""
+        return (SoundInput(self.audio.name, self.audio),) if self.audio else ()
+
 
 def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettings, AudioSettings | None]:
     """Return what the encoders are asked for: the profile's rates, the size and meaning of what the source gives."""
@@ -57,7 +63,7 @@ def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettin
             keyframe_s=profile.keyframe_s,
             x264_params=plan.x264_params,
         ),
-        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.audio else None,
+        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.inputs else None,
     )
 
 
@@ -66,7 +72,7 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
     return {
         "title": plan.title,
         "picture": plan.video.name,
-        "sound": plan.audio.name if plan.audio else None,
+        "sound": ", ".join(sound.name for sound in plan.inputs) or None,
         "width": video.width,
         "height": video.height,
         "rate": float(video.rate),

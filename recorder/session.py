@@ -19,7 +19,6 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import RecordingFacts
 from recorder.archive.work import WorkFolder
-from recorder.audio_track import AudioTrack
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
@@ -28,6 +27,8 @@ from recorder.outputs import Outputs
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.recording import OnDisk
+from recorder.sound.inputs import SoundInput
+from recorder.sound.program import ProgramSound
 from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storage import room_left_s
 from recorder.timeline import Timeline
@@ -72,15 +73,13 @@ class Session:
         self._stopped_ns = 0
         self._failure: LiputError | None = None
         self._losses: dict[str, LiputError] = {}
-        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.audio else [])
+        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.inputs else [])
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
         self._video: VideoTrack | None = None
-        self._audio: AudioTrack | None = None
+        self._sound: ProgramSound | None = None
         self._video_reader: Reader[Frame] | None = None
-        self._audio_reader: Reader[AudioBlock] | None = None
-        self._audio_dropped_before = 0
         self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
         self._rate = RateMeter()
@@ -88,13 +87,6 @@ class Session:
             "frames-dropped",
             plan.video.name,
             "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
-            emit=self.emit,
-            clock=clock,
-        )
-        self._sound_lost = LossReporter(
-            "sound-lost",
-            plan.audio.name if plan.audio else "",
-            "{name} lost sound {count} times before it reached this program: this PC did not keep up",
             emit=self.emit,
             clock=clock,
         )
@@ -121,7 +113,7 @@ class Session:
             dropped=self._dropped(),
             repeated=self._video.counts.repeated if self._video else 0,
             fps=round(self._rate.per_second, 2),
-            levels_dbfs=[round(level, 1) for level in self._audio.levels_dbfs] if self._audio else [],
+            levels_dbfs=[round(level, 1) for level in self._sound.levels_dbfs] if self._sound else [],
             disk_left_s=self._disk_left_s(on_disk),
             destinations=self._outputs.destination_lines() if self._outputs else [],
             sources=source_lines(self._plan.board),
@@ -159,13 +151,12 @@ class Session:
             stack.callback(self._stop_sources.set)
             video_format = self._open_sources(stack)
             encoder = self._open_encoder(stack, video_format)
-            video, audio = self._start_readers(stack, video_format)
+            video, sounds = self._start_readers(stack, video_format)
             self._state = SessionState.ARMED
             first = self._first_picture(video)
             started_at = self._clock.now()
             work, outputs = self._begin(stack, started_at, encoder)
             self._timeline.start(first.timestamp_ns)
-            self._audio_dropped_before = audio.dropped if audio else 0
             self._end_by_duration()
             self._state = SessionState.LIVE
             self.emit(
@@ -175,7 +166,7 @@ class Session:
                 clock_ns=first.timestamp_ns,
                 **live_facts(self._plan, video_format),
             )
-            self._run_tracks(encoder, outputs, video_format, video, audio, first)
+            self._run_tracks(encoder, outputs, video_format, video, sounds, first)
             self._state = SessionState.SEALING
         self.emit.close()
         if not (self._video and self._video.counts.frames) and self._discarded(work):
@@ -193,9 +184,9 @@ class Session:
     def _open_sources(self, stack: ExitStack) -> VideoFormat:
         plan = self._plan
         # Sound first: it runs when the first picture comes, which is where the session begins.
-        if plan.audio:
-            stack.callback(plan.audio.close)
-            plan.audio.open()
+        for sound in plan.inputs:
+            stack.callback(sound.source.close)
+            sound.source.open()
         stack.callback(plan.video.close)
         return plan.video.open()
 
@@ -206,22 +197,23 @@ class Session:
 
     def _start_readers(
         self, stack: ExitStack, video_format: VideoFormat
-    ) -> tuple[Reader[Frame], Reader[AudioBlock] | None]:
+    ) -> tuple[Reader[Frame], list[tuple[SoundInput, Reader[AudioBlock]]]]:
         plan = self._plan
         bound = max(FAST_QUEUE, round(video_format.rate * LIVE_QUEUE_S)) if plan.live else FAST_QUEUE
         video = Reader(plan.video, bound=bound, waits=not plan.live, on_lost=self._lost(plan.video.name))
-        audio = None
-        if plan.audio:
-            audio = Reader(plan.audio, bound=AUDIO_QUEUE, waits=not plan.live, on_lost=self._lost(plan.audio.name))
+        sounds = [
+            (sound, Reader(sound.source, bound=AUDIO_QUEUE, waits=not plan.live, on_lost=self._lost(sound.name)))
+            for sound in plan.inputs
+        ]
         plan.pace.begin()
-        for reader in (video, audio):
-            if reader:
-                stack.callback(reader.stop)
-                reader.start()
+        readers: list[Reader[Frame] | Reader[AudioBlock]] = [video, *(reader for _, reader in sounds)]
+        for reader in readers:
+            stack.callback(reader.stop)
+            reader.start()
         # Unwound before the readers are stopped: it wakes them.
         stack.callback(self._stop_sources.set)
-        self._video_reader, self._audio_reader = video, audio
-        return video, audio
+        self._video_reader = video
+        return video, sounds
 
     def _lost(self, name: str) -> Callable[[LiputError], None]:
         def on_lost(error: LiputError) -> None:
@@ -280,7 +272,7 @@ class Session:
         outputs: Outputs,
         video_format: VideoFormat,
         video: Reader[Frame],
-        audio: Reader[AudioBlock] | None,
+        sounds: list[tuple[SoundInput, Reader[AudioBlock]]],
         first: Frame,
     ) -> None:
         """Run both tracks to their end, watching over them meanwhile."""
@@ -296,21 +288,21 @@ class Session:
             emit=self.emit,
         )
         runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._run_video(first))]
-        if audio and plan.audio:
-            self._audio = AudioTrack(
-                audio,
+        if sounds:
+            self._sound = ProgramSound(
+                sounds,
                 encoder,
                 self._timeline,
-                name=plan.audio.name,
                 channels=plan.profile.audio_channels,
+                clock=self._clock,
                 put=outputs.put,
                 emit=self.emit,
             )
-            runs.append((Track.AUDIO, self._audio.run))
+            runs.append((Track.AUDIO, self._sound.run))
         threads = [
             threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
         ]
-        readers = [reader for reader in (video, audio) if reader]
+        readers: list[Reader[Frame] | Reader[AudioBlock]] = [video, *(reader for _, reader in sounds)]
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
@@ -354,10 +346,8 @@ class Session:
         late = self._video.counts.late if self._video else 0
         dropped = self._dropped()
         self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
-        if self._audio:
-            # What the reader dropped before the session began is not missing.
-            not_taken = self._audio_reader.dropped - self._audio_dropped_before if self._audio_reader else 0
-            self._sound_lost.update(self._audio.counts.overflows + not_taken, final=final)
+        if self._sound:
+            self._sound.report_losses(final=final)
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""

@@ -10,12 +10,13 @@ import av
 import numpy as np
 
 from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock, Frame, Samples, VideoFormat
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
-from recorder.audio_track import AudioTrack
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
 from recorder.packet import EncodedPacket, Track
+from recorder.sound.inputs import SoundInput
+from recorder.sound.program import ProgramSound
 from recorder.timeline import Timeline
 from recorder.video_track import VideoTrack
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
@@ -148,14 +149,15 @@ class Rig:
             emit=self.events,
         )
 
-    def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> AudioTrack:
+    def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""
-        return AudioTrack(
-            cast("Reader[AudioBlock]", ScriptedReader(self.clock, blocks, **script)),
+        reader = cast("Reader[AudioBlock]", ScriptedReader(self.clock, blocks, **script))
+        return ProgramSound(
+            [(SoundInput("mimbar", cast("AudioSource", None)), reader)],
             self.encoder,
             self.timeline,
-            name="mimbar",
             channels=channels,
+            clock=self.clock,
             put=_ignore,
             emit=self.events,
         )

@@ -8,9 +8,9 @@ import pytest
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from devices.clock import NANOSECONDS
-from recorder.audio_track import METER_FLOOR_DBFS, AudioCounts
 from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
+from recorder.sound.program import METER_FLOOR_DBFS, AudioCounts
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960

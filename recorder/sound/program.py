@@ -6,7 +6,7 @@ device) becomes silence of its length.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,11 @@ import numpy as np
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from config.events import Emit
-from devices.clock import NANOSECONDS
+from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, Encoder
+from recorder.losses import LossReporter
 from recorder.packet import EncodedPacket, Track
+from recorder.sound.inputs import SoundInput
 from recorder.timeline import Timeline
 
 PATIENCE_NS = 300_000_000
@@ -45,20 +47,25 @@ class AudioCounts:
     squeezed: int = 0
 
 
-class AudioTrack:
+type Inputs = Sequence[tuple[SoundInput, Reader[AudioBlock]]]
+
+
+class ProgramSound:
     """Runs on a thread of its own until the session ends. `channels` is what the encoder was opened with."""
 
     def __init__(
         self,
-        reader: Reader[AudioBlock],
+        inputs: Inputs,
         encoder: Encoder,
         timeline: Timeline,
         *,
-        name: str,
         channels: int,
+        clock: Clock,
         put: Callable[[EncodedPacket], None],
         emit: Emit,
     ) -> None:
+        ((sound_input, reader),) = inputs
+        name = sound_input.name
         self.counts = AudioCounts()
         self.levels_dbfs = [METER_FLOOR_DBFS] * channels
         self._reader = reader
@@ -75,6 +82,18 @@ class AudioTrack:
         self._untouched = 0  # samples since one was squeezed in or out
         self._filling = False  # silence stands for a source that gives nothing
         self._adrift = True  # the next samples belong where their stamp says, not behind those before them
+        self._dropped_before = reader.dropped  # what was dropped before the session began is not missing
+        self._losses = LossReporter(
+            "sound-lost",
+            name,
+            "{name} lost sound {count} times before it reached this program: this PC did not keep up",
+            emit=emit,
+            clock=clock,
+        )
+
+    def report_losses(self, *, final: bool = False) -> None:
+        """Tell of what was lost on the way since the last time; for the thread that watches over the session."""
+        self._losses.update(self.counts.overflows + self._reader.dropped - self._dropped_before, final=final)
 
     def run(self) -> None:
         """Take sound from media time 0 until the session ends, then flush the encoder."""
