@@ -15,6 +15,8 @@
     ├── StorageError
     │   ├── StorageUnwritable     missing, read-only, not a folder, not ours
     │   └── StorageFull           less free than the reserve
+    ├── SessionError              a session that runs does not do what was asked of it
+    │   └── NoSession             none runs that it could be asked of
     ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
     ├── EncoderError              the encoder refused its settings or a picture
     └── ArchiveError
@@ -97,6 +99,14 @@ class StorageUnwritable(StorageError):
 
 class StorageFull(StorageError):
     """Less space is free than the reserve asks for."""
+
+
+class SessionError(LiputError):
+    """A session that runs, or its recorder, does not do what was asked of it."""
+
+
+class NoSession(SessionError):
+    """No session runs of which it could be asked."""
 
 
 class StateError(LiputError):

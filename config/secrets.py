@@ -179,6 +179,11 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
         raise SecretError(
             f"the address in {source} {error}", hint="its first line should be the whole address: rtmps://HOST/APP/KEY"
         ) from None
+    return secret_url(url)
+
+
+def secret_url(url: str) -> Secret:
+    """Return a whole address as a secret, its key and its password each one of their own."""
     return Secret(url, url.rsplit("/", 1)[-1], urllib.parse.urlsplit(url).password or "")
 
 

@@ -1,4 +1,4 @@
-"""What holds for every test: Liput's memory of this PC (roles, presets, health log) is a folder of its own."""
+"""What holds for every test: Liput's memory of this PC, and the place where its sessions are found, are its own."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from config.state import VARIABLE
+from recorder.control.directory import VARIABLE as RUNTIME
 
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,13 +18,16 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests, and every process they start, away from the user's own state."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("state")))
+        patch.setenv(RUNTIME, str(tmp_path_factory.mktemp("runtime")))
         yield
 
 
 @pytest.fixture(autouse=True)
 def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test find what another has left."""
-    monkeypatch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / str(next(_NUMBERS))))
+    number = str(next(_NUMBERS))
+    monkeypatch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / number))
+    monkeypatch.setenv(RUNTIME, str(tmp_path_factory.getbasetemp() / "runtime" / number))
 
 
 _NUMBERS = iter(range(1 << 30))

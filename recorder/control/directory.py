@@ -1,0 +1,256 @@
+"""The runtime directory: where recorders that run are found, by whoever wants to talk to them.
+
+    RUNTIME/                    0700, ours
+    ├── claims/                 who has which device (recorder.control.claims)
+    └── ID/                     one for each recorder, 0700
+        ├── recorder.json       who it is
+        ├── spec.json           what it was asked for, without addresses; 0600
+        ├── control.sock        commands in, status and events out; 0600
+        ├── preview.sock        pictures; 0600
+        ├── recorder.log        what its libraries print
+        └── ended               there once it has ended in order
+
+RUNTIME is gone after a restart of the PC, as are recorders. A recorder takes its own folder away when it ends in
+order. The folder of one that was killed stays: with it another can take up what it was doing.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from config.errors import StorageUnwritable
+from recorder.archive.names import storable
+
+VARIABLE = "LIPUT_RUNTIME"
+RECORDER_FILE, SPEC_FILE, ENDED_FILE = "recorder.json", "spec.json", "ended"
+CONTROL_SOCKET, PREVIEW_SOCKET, LOG_FILE = "control.sock", "preview.sock", "recorder.log"
+
+_PRIVATE = 0o700
+_NEW = ".new-"
+
+
+class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
+
+    `archive` is the archive's folder, `work` that of the work folder once something is recorded; both as text for
+    people where a name is not UTF-8.
+    """
+
+    id: str
+    pid: int
+    pid_started: int
+    boot_id: str
+    title: str
+    archive: str
+    started_at: datetime
+    work: str | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return self.boot_id == boot_id() and process_started(self.pid) == self.pid_started
+
+
+class RecorderFolder:
+    """The folder of one recorder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        """The recorder's id."""
+        return self.path.name
+
+    @property
+    def control(self) -> Path:
+        """The socket for commands; see `recorder.control.sockets` for how it is reached."""
+        return self.path / CONTROL_SOCKET
+
+    @property
+    def preview(self) -> Path:
+        """The socket for pictures."""
+        return self.path / PREVIEW_SOCKET
+
+    @property
+    def log(self) -> Path:
+        """What libraries print."""
+        return self.path / LOG_FILE
+
+    @property
+    def spec(self) -> Path:
+        """What it was asked for."""
+        return self.path / SPEC_FILE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its recorder has ended in order."""
+        return (self.path / ENDED_FILE).exists()
+
+    @property
+    def is_unborn(self) -> bool:
+        """Whether it is being made, or its recorder was killed meanwhile."""
+        return self.id.startswith(_NEW)
+
+    def info(self) -> RecorderInfo | None:
+        """Return who it is; None where that cannot be read, as of a folder that is being removed."""
+        try:
+            return msgspec.json.decode((self.path / RECORDER_FILE).read_bytes(), type=RecorderInfo)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+    def write_info(self, info: RecorderInfo) -> None:
+        """Say who it is, in one step for readers. Raises OSError."""
+        _write(self.path / RECORDER_FILE, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+
+    def end(self) -> None:
+        """Say that the recorder ended in order, and take the folder away."""
+        with contextlib.suppress(OSError):  # on a full disk its recorder is taken for one that was killed
+            (self.path / ENDED_FILE).touch(0o600)
+        self.remove()
+
+    def remove(self) -> None:
+        """Take the folder away, the mark of a good end last."""
+        with contextlib.suppress(OSError):
+            for path in sorted(self.path.iterdir(), key=lambda path: path.name == ENDED_FILE):
+                path.unlink()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
+    """Make the folder of the recorder `info`, complete from the moment others can see it.
+
+    Raises StorageUnwritable.
+    """
+    runtime = runtime_folder(make=True)
+    aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
+    try:
+        aside.path.mkdir(mode=_PRIVATE)
+        aside.write_info(info)
+        _write(aside.spec, spec)
+        aside.path.rename(runtime / info.id)
+    except OSError as error:
+        aside.remove()
+        raise _refused(runtime, error) from None
+    return RecorderFolder(runtime / info.id)
+
+
+def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
+    """Return who this process is as a recorder, with an id that no recorder has."""
+    started = process_started(os.getpid())
+    return RecorderInfo(
+        id=secrets.token_hex(3), pid=os.getpid(), pid_started=started or 0, boot_id=boot_id(), title=storable(title),
+        archive=storable(str(archive)), started_at=started_at,
+    )  # fmt: skip
+
+
+def folders() -> list[RecorderFolder]:
+    """Return the folders of all recorders, the oldest first; takes away what those left that have ended in order."""
+    try:
+        runtime = runtime_folder()
+        names = [entry.name for entry in os.scandir(runtime) if entry.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _refused(runtime, error) from None
+    found = []
+    for folder in (RecorderFolder(runtime / name) for name in names):
+        info = folder.info()
+        if info and not info.is_alive and (folder.has_ended or folder.is_unborn):
+            folder.remove()
+        elif info and not folder.is_unborn:
+            found.append((info.started_at, folder))
+    return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
+
+
+# Where it is
+
+
+def runtime_folder(*, make: bool = False) -> Path:
+    """Return the runtime directory: LIPUT_RUNTIME, else that of the user's session, of root, or one below /tmp.
+
+    With `make` it is made where it is missing. Raises FileNotFoundError where it is missing and not to be made, and
+    StorageUnwritable where it is not ours alone: commands to a recorder could be anybody's.
+    """
+    path = _place()
+    try:
+        if make:
+            path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        found = path.lstat()
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _refused(path, error) from None
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise StorageUnwritable(
+            f"{path} is no folder that only this user can write to, so no session is controlled there",
+            hint=f"remove it, or name another folder in {VARIABLE}",
+        )
+    return path
+
+
+def _place() -> Path:
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    if session := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(session) / "liput"
+    if os.geteuid() == 0:
+        return Path("/run/liput")
+    return Path(tempfile.gettempdir()) / f"liput-{os.geteuid()}"
+
+
+def _refused(path: Path, error: OSError) -> StorageUnwritable:
+    return StorageUnwritable(
+        f"the runtime directory {path} cannot be used: {error.strerror}", hint=f"name another folder in {VARIABLE}"
+    )
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a private file in one step for readers. Raises OSError."""
+    aside = path.with_name(f".{path.name}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
+        file.write(content)
+    aside.rename(path)
+
+
+# Processes
+
+
+def boot_id() -> str:
+    """Return what tells this boot of the PC from every other."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def process_started(pid: int) -> int | None:
+    """Return when the process `pid` started, in clock ticks since boot; None where there is none that runs."""
+    try:
+        # Its command, in brackets, may hold anything.
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if words[0] in {"Z", "X"} else int(words[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
+    """Yield the recorders that run."""
+    for folder in folders():
+        info = folder.info()
+        if info and info.is_alive:
+            yield folder, info
+
+
+def killed() -> list[RecorderFolder]:
+    """Return the folders of recorders that did not end in order: what they were doing can be taken up."""
+    return [folder for folder in folders() if (info := folder.info()) and not info.is_alive and not folder.has_ended]

@@ -1,0 +1,182 @@
+"""What goes through a recorder's control socket: JSON, one object a line, at most LONGEST_LINE bytes of it.
+
+docs/reference/control.md explains it for those who write clients. Requests are decoded strictly: an unknown word is a
+mistake of the one who sent it, and is said.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from config.errors import LiputError, UsageError
+from config.events import Event
+from recorder.archive.names import storable
+from recorder.status import SessionResult, SessionStatus
+
+LONGEST_LINE = 64 * 1024
+SHORTEST_PERIOD_S = 0.1
+
+type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None
+"""Chosen by the client; its reply has it."""
+type Name = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
+    """What every command has."""
+
+    id: RequestId = None
+
+
+class Start(Request, frozen=True, kw_only=True, tag="start"):
+    """Begin to record, reaching back `pre_roll_s` seconds."""
+
+    pre_roll_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+
+
+class Stop(Request, frozen=True, kw_only=True, tag="stop"):
+    """End the session: close and seal what is recorded, or disarm."""
+
+
+class Disarm(Request, frozen=True, kw_only=True, tag="disarm"):
+    """End a session that is armed; refused by one that records."""
+
+
+class Mark(Request, frozen=True, kw_only=True, tag="mark"):
+    """Mark this moment."""
+
+    text: Annotated[str, msgspec.Meta(max_length=2000)]
+
+
+class Mute(Request, frozen=True, kw_only=True, tag="mute"):
+    """Mute one sound input, or all, or let them be heard again."""
+
+    name: Name | None = None
+    on: bool = True
+
+
+class Layout(Request, frozen=True, kw_only=True, tag="layout"):
+    """Show another layout."""
+
+    name: Name
+
+
+class Status(Request, frozen=True, kw_only=True, tag="status"):
+    """Ask for the status once."""
+
+
+class Watch(Request, frozen=True, kw_only=True, tag="watch"):
+    """Ask for the status every `every_s` seconds, and for all events from number `events_from` on (0: the first).
+
+    None: only those still to come.
+    """
+
+    every_s: Annotated[float, msgspec.Meta(ge=SHORTEST_PERIOD_S, le=3600)] = 0.5
+    events_from: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+type AnyRequest = Start | Stop | Disarm | Mark | Mute | Layout | Status | Watch
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a command was not carried out."""
+
+    message: str
+    hint: str = ""
+    exit_status: int = 1
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", omit_defaults=True):
+    """The answer to one request."""
+
+    id: RequestId
+    ok: bool
+    error: Refusal | None = None
+    status: SessionStatus | None = None
+    mark: object = None
+
+
+class Sealing(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sealing"):
+    """How far sealing is, in bytes."""
+
+    done: int
+    total: int
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="note"):
+    """A sentence for people that is no event."""
+
+    text: str
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """The last line of a session of which nothing was recorded, and of a connection that is refused."""
+
+    message: str
+    hint: str = ""
+    exit_status: int = 1
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ready"):
+    """The first and only line of a recorder on its standard output (or a Failure): it can be talked to."""
+
+    id: str
+    folder: str
+    notes: list[str]
+
+
+type Told = SessionStatus | Event | SessionResult | Sealing | Note | Failure
+"""What a recorder tells those who watch it."""
+type Line = Reply | Told
+
+REQUESTS = msgspec.json.Decoder[AnyRequest](AnyRequest)
+LINES = msgspec.json.Decoder[Line](Line)
+HANDSHAKES = msgspec.json.Decoder[Ready | Failure](Ready | Failure)
+
+
+class RecorderRefused(LiputError):
+    """What a recorder answered, as the error that it was there."""
+
+    def __init__(self, message: str, *, hint: str = "", exit_status: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_status = exit_status
+
+
+def decode_request(line: bytes) -> AnyRequest:
+    """Return the request in a line; raises UsageError for what is none."""
+    try:
+        request: AnyRequest = REQUESTS.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"this is no command: {one_line(str(error))}", hint="docs/reference/control.md lists the commands"
+        ) from None
+    return request
+
+
+def encode(line: Line | AnyRequest | Ready) -> bytes:
+    """Return a line of the protocol, its end included."""
+    return msgspec.json.encode(line) + b"\n"
+
+
+def refusal(error: Exception) -> Refusal:
+    """Return an error as it is sent; one that is not ours is a mistake of the program."""
+    if not isinstance(error, LiputError):
+        return Refusal(message=one_line(repr(error)), hint="please report this")
+    return Refusal(message=storable(error.message), hint=storable(error.hint), exit_status=error.exit_status)
+
+
+def failure(error: BaseException) -> Failure:
+    """Return the last line of a session that ended with `error`."""
+    if not isinstance(error, LiputError):
+        return Failure(message=one_line(repr(error)), hint="please report this")
+    return Failure(message=storable(error.message), hint=storable(error.hint), exit_status=error.exit_status)
+
+
+def raised(refused: Refusal | Failure) -> RecorderRefused:
+    """Return what was sent as an error again."""
+    return RecorderRefused(refused.message, hint=refused.hint, exit_status=refused.exit_status)
+
+
+def one_line(text: str, longest: int = 300) -> str:
+    """Return `text` in one line, cut where it is long."""
+    line = " ".join(storable(text).split())
+    return line if len(line) <= longest else f"{line[:longest]} ..."

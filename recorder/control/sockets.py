@@ -1,0 +1,45 @@
+"""Unix sockets by paths of any length: the kernel takes 108 bytes, a folder's own name may need more."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """Provide another name of `path`, which goes through a descriptor of its folder."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def listen(path: Path, backlog: int = 64) -> socket.socket:
+    """Return a socket that listens at `path`, of mode 0600, and does not block. Raises OSError."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the name this mode
+        with _short(path) as name:
+            listener.bind(name)
+        listener.listen(backlog)
+        listener.settimeout(0)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """Return a connection to the socket at `path`, with that timeout for each of its calls. Raises OSError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        with _short(path) as name:
+            connection.connect(name)
+    except OSError:
+        connection.close()
+        raise
+    return connection
