@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, Interpolation
+from numpy.typing import NDArray
 
 from capture.compose.letters import Mask
+from capture.compose.recolour import weights
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
 
-_WEIGHTS = {Matrix.BT709: (0.2126, 0.0722)}
-_BT601_WEIGHTS = 0.299, 0.114
-"""What red and blue weigh in luma (ITU-R BT.709 and BT.601)."""
+type Rgb = NDArray[np.uint8]
+"""Shape (rows, columns, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ BLACK = Ink(16, 128, 128)
 
 def ink(red: int, green: int, blue: int, matrix: Matrix) -> Ink:
     """Return the samples of an RGB colour (0-255 each)."""
-    of_red, of_blue = _WEIGHTS.get(matrix, _BT601_WEIGHTS)
+    of_red, of_blue = weights(matrix)
     r, g, b = red / 255, green / 255, blue / 255
     luma = of_red * r + (1 - of_red - of_blue) * g + of_blue * b
     u, v = (b - luma) / (2 * (1 - of_blue)), (r - luma) / (2 * (1 - of_red))
@@ -44,6 +46,22 @@ class Canvas:
         self.matrix = matrix
         self.planes = plane_views(self.frame)
         self.fill(0, 0, width, height, paper)
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.frame.width, self.frame.height
+
+    def show(self, rgb: Rgb) -> None:
+        """Cover it with an RGB picture of its size."""
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24").reformat(
+            format="yuv420p",
+            dst_colorspace=self.matrix,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
+        )
+        for target, plane in zip(self.planes, plane_views(picture), strict=True):
+            target[:] = plane
 
     def fill(self, x: int, y: int, width: int, height: int, colour: Ink) -> None:
         """Fill a rectangle; its sides are rounded to even ones."""

@@ -1,0 +1,44 @@
+"""Pictures to compose: plain ones, noise that no two places share, and what a composed picture shows where."""
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.compose.geometry import Rect
+from capture.pictures import plane_views, tagged
+from capture.source import Matrix
+
+type Samples = tuple[NDArray[np.uint8], ...]
+
+
+def plain(width: int, height: int, level: int, matrix: Matrix = Matrix.BT601) -> av.VideoFrame:
+    """Return a picture of one colour: luma `level`, chroma a little off it."""
+    frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
+    for plane, sample in zip(plane_views(frame), (level, 100, 150), strict=True):
+        plane[:] = sample
+    return frame
+
+
+def noise(width: int, height: int, seed: int, matrix: Matrix = Matrix.BT601) -> av.VideoFrame:
+    """Return a picture in which each sample is another."""
+    frame = tagged(av.VideoFrame(width, height, "yuv420p"), matrix)
+    random = np.random.default_rng(seed)
+    for plane in plane_views(frame):
+        plane[:] = random.integers(16, 236, plane.shape)
+    return frame
+
+
+def samples(frame: av.VideoFrame, place: Rect | None = None) -> Samples:
+    """Return copies of the planes, or of what of them is in `place`."""
+    place = place or Rect(0, 0, frame.width, frame.height)
+    return tuple(plane[place.of_plane(number)].copy() for number, plane in enumerate(plane_views(frame)))
+
+
+def equal(one: Samples, other: Samples) -> bool:
+    """Whether all samples are the same."""
+    return all(np.array_equal(mine, yours) for mine, yours in zip(one, other, strict=True))
+
+
+def is_plain(shown: Samples, *levels: int) -> bool:
+    """Whether each plane is of one level, and of which."""
+    return all(bool((plane == level).all()) for plane, level in zip(shown, levels, strict=True))
