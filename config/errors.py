@@ -17,6 +17,11 @@
     │   └── StorageFull           less free than the reserve
     ├── SessionError              a session that runs does not do what was asked of it
     │   └── NoSession             none runs that it could be asked of
+
+
+    │   ├── StorageFull           less free than the reserve
+    │   ├── StorageVanished       pulled out, unmounted, its server out of reach
+    │   └── StorageStalled        neither takes anything nor says why
     ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
     ├── EncoderError              the encoder refused its settings or a picture
     └── ArchiveError
@@ -99,6 +104,14 @@ class StorageUnwritable(StorageError):
 
 class StorageFull(StorageError):
     """Less space is free than the reserve asks for."""
+
+
+class StorageVanished(StorageError):
+    """The disk was pulled out, unmounted, or its server cannot be reached."""
+
+
+class StorageStalled(StorageError):
+    """The disk neither takes what is written to it nor says why."""
 
 
 class SessionError(LiputError):

@@ -11,6 +11,7 @@ from config.events import Emit
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
 from devices.clock import Clock
+from recorder.archive.model import Mark
 from recorder.live.destination import LiveDestination
 from recorder.packet import PROGRAM, EncodedPacket, TrackId
 from recorder.recording import OnDisk, OnFailure, Recording
@@ -119,8 +120,11 @@ class Outputs:
             for status in statuses
         ]
 
-    def close(self) -> None:
-        """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing."""
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.
+
+        `marks` become chapters of the recording; what is before the first one is called `title`.
+        """
         closers = [
             threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{destination.name}")
             for destination in self._destinations
@@ -129,7 +133,7 @@ class Outputs:
             for closer in closers:
                 closer.start()
         finally:
-            self._recording.close()
+            self._recording.close(marks, title)
         for sink in self._more:
             sink.close()
         for closer in closers:

@@ -1,15 +1,15 @@
 """The recording: a hybrid fragmented MP4 that plays whatever moment everything is killed at.
 
 Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
-the syncer makes what is in the file safe against a power cut (fdatasync) and reports what it found. The queue holds
-seconds of packets that a slow disk has not taken yet; past its bound the recording fails, loudly, rather than
-dropping anything.
+the syncer looks at the file, makes what is in it safe against a power cut (fdatasync) and reports what it found. The
+queue holds seconds of packets that a slow disk has not taken yet; past its bound the recording fails, loudly, rather
+than dropping anything. A disk that never answers keeps both threads; `close` then leaves them to themselves.
 """
 
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +18,24 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from config.errors import LiputError, StorageError
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive.model import Mark
+from recorder.chapters import chapters
 from recorder.fragments import FragmentReader
 from recorder.packet import EncodedPacket, TrackId
 from recorder.storage import storage_error
+from recorder.storing.faults import stalled, told_apart, vanished
+from recorder.storing.file import BUFFER_BYTES, RecordingFile
+from recorder.storing.mounts import disk_of
 
 QUEUE_PACKETS = 6000
 """About a minute of 1080p30 with sound, some 35 MB."""
 
 WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
+
+CLOSE_S = 20.0
+"""How long a disk may take nothing at all while the recording is closed, before it is left to itself."""
 
 type OnFailure = Callable[[LiputError], None]
 
@@ -61,15 +69,27 @@ class Recording:
         self._sync_s = sync_s
         self._waits = waits
         self._end_s = dict.fromkeys(templates, 0.0)  # of what was muxed, by track
-        self._queue: queue.Queue[EncodedPacket | None] = queue.Queue(QUEUE_PACKETS)
+        self._queue: queue.SimpleQueue[EncodedPacket | None] = queue.SimpleQueue()
         self._failed = threading.Event()
         self._written = threading.Event()
         self._on_disk = OnDisk()
+        self._marks: tuple[Sequence[Mark], str] = ((), "")
+        self.free_bytes: int | None = None
+        """What its disk had free when the file was last looked at."""
+        self.abandoned = False
+        """Whether the disk did not answer when the file was to be closed; nothing may be asked of it any more."""
         try:
+            self._file = RecordingFile(path)
+        except OSError as error:
+            raise storage_error(error, path) from error
+        try:
+            status = os.fstat(self._file.descriptor)
+            self._identity, self._disk = (status.st_dev, status.st_ino), disk_of(status.st_dev)
             self._container = av.open(
-                str(path),
+                self._file,
                 "w",
                 format="mp4",
+                buffer_size=BUFFER_BYTES,
                 options={
                     # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
                     "movflags": "hybrid_fragmented+delay_moov",
@@ -85,8 +105,9 @@ class Recording:
                 for track, template in templates.items()
             }
             self._container.start_encoding()
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._file.begin()
         except (FFmpegError, OSError) as error:
+            self._file.close()
             raise storage_error(error, path) from error
         self._writer = threading.Thread(target=self._write, name="recording-writer", daemon=True)
         self._syncer = threading.Thread(target=self._sync, name="recording-sync", daemon=True)
@@ -98,36 +119,54 @@ class Recording:
         """What is safely in the file."""
         return self._on_disk
 
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong with it; it then takes nothing more."""
+        return self._failed.is_set()
+
+    @property
+    def written_bytes(self) -> int:
+        """What the disk was given, safe or not."""
+        return self._file.size
+
+    def wait_for_room(self) -> None:
+        """Wait until the disk has taken what fills the queue, where this recording waits at all."""
+        while self._waits and not self.failed and self._queue.qsize() >= QUEUE_PACKETS:
+            self._written.wait(WAIT_S)
+
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
-        while not self._failed.is_set():
-            try:
-                self._queue.put(packet, block=self._waits, timeout=WAIT_S)
-            except queue.Full:
-                if not self._waits:
-                    self._fail(
-                        StorageError(
-                            f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
-                            hint="record to a faster disk",
-                        )
-                    )
-            else:
-                return
+        self.wait_for_room()
+        if self.failed:
+            return
+        if not self._waits and self._queue.qsize() >= QUEUE_PACKETS:
+            self.fail(
+                StorageError(
+                    f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
+                    hint="record to a faster disk",
+                )
+            )
+            return
+        self._queue.put(packet)
 
     def _write(self) -> None:
         while (packet := self._queue.get()) is not None:
-            if self._failed.is_set():
+            if self.failed:
                 continue
             try:
                 self._container.mux(self._packet(packet))
                 end_s = float((packet.pts + packet.duration) * packet.time_base)
                 self._end_s[packet.track] = max(end_s, self._end_s[packet.track])
             except Exception as error:  # of whatever kind: this thread must go on to the end
-                self._fail(storage_error(error, self.path))
+                self._fail_with(error)
         try:
+            marks, title = self._marks
+            if marks:
+                self._container.set_chapters(chapters(marks, max(self._end_s.values()), title))
             self._container.close()
+            self._file.finish()
         except Exception as error:
-            self._fail(storage_error(error, self.path))
+            self._fail_with(error)
         finally:
             self._written.set()
 
@@ -140,32 +179,72 @@ class Recording:
         return packet
 
     def _sync(self) -> None:
-        reader = FragmentReader(self._descriptor)
-        while not self._clock.wait(self._written, self._sync_s):
+        reader = FragmentReader(self._file.descriptor)
+        ended = False
+        while not ended:
+            ended = self._clock.wait(self._written, self._sync_s)
             try:
                 # Looked at first, synced second: what is reported is on disk.
-                reader.advance()
-                os.fdatasync(self._descriptor)
+                if not ended or self.failed:
+                    reader.advance()
+                self._file.sync()
+                self._look_around()
             except Exception as error:  # a light that stands still must not go unnoticed
-                self._fail(storage_error(error, self.path))
+                self._fail_with(error)
                 return
             self._on_disk = OnDisk(reader.complete_bytes, float(reader.media_time_s))
 
-    def _fail(self, error: LiputError) -> None:
-        if not self._failed.is_set():
+    def _look_around(self) -> None:
+        """See how much is free, and that the file is still where people will look for it."""
+        disk = os.fstatvfs(self._file.descriptor)
+        self.free_bytes = disk.f_bavail * disk.f_frsize
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            self.fail(vanished(self.path))
+        else:
+            if (there.st_dev, there.st_ino) != self._identity:
+                self.fail(vanished(self.path))
+
+    def _fail_with(self, error: Exception) -> None:
+        self.fail(told_apart(error, self.path, self._disk))
+
+    def fail(self, error: LiputError) -> None:
+        """Give it up because of `error`: nothing more is taken, what is there stays."""
+        if not self.failed:
             self._failed.set()
             self._on_failure(error)
 
-    def close(self) -> None:
-        """Write what is queued, make it an ordinary MP4, and wait until all of it is on disk."""
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Write what is queued, make it an ordinary MP4, and wait until all of it is on disk.
+
+        `marks` become its chapters; `title` names what is before the first one. A disk that takes nothing for
+        CLOSE_S is left to itself: see `abandoned`.
+        """
+        self._marks = (marks, title)
         self._queue.put(None)
-        self._writer.join()
-        self._syncer.join()
+        if not self._ended():
+            self.abandoned = True
+            self.fail(stalled(self.path, CLOSE_S))
+            return
         try:
-            os.fsync(self._descriptor)
-            if not self._failed.is_set():
-                self._on_disk = OnDisk(os.fstat(self._descriptor).st_size, min(self._end_s.values()))
+            if not self.failed:
+                size = os.fstat(self._file.descriptor).st_size
+                self._on_disk = OnDisk(size, min(self._end_s.values()))
         except OSError as error:
-            self._fail(storage_error(error, self.path))
+            self._fail_with(error)
         finally:
-            os.close(self._descriptor)
+            self._file.close()
+
+    def _ended(self) -> bool:
+        """Wait for both threads; return False when the disk has taken nothing for CLOSE_S."""
+        progress, since_ns = (-1, -1), self._clock.now_ns()
+        for thread in (self._writer, self._syncer):
+            while thread.is_alive():
+                thread.join(WAIT_S)
+                now_ns, seen = self._clock.now_ns(), (self._file.size, self._queue.qsize())
+                if seen != progress:
+                    progress, since_ns = seen, now_ns
+                elif now_ns > since_ns + CLOSE_S * NANOSECONDS:
+                    return False
+        return True

@@ -5,10 +5,13 @@ import os
 import shutil
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageUnwritable
+from config.errors import StorageError, StorageFull, StorageUnwritable, StorageVanished
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
+_GONE = frozenset(
+    {errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESHUTDOWN}
+)
 
 
 def storage_error(error: Exception, path: Path) -> StorageError:
@@ -24,6 +27,11 @@ def storage_error(error: Exception, path: Path) -> StorageError:
     if number in _UNWRITABLE:
         return StorageUnwritable(
             f"Cannot write {path}: {os.strerror(number)}", hint="Check that the disk is there and writable."
+        )
+    if number in _GONE:
+        return StorageVanished(
+            f"The disk of {path} is gone: {os.strerror(number)}",
+            hint="Plug it in again, or look after the server it is on; what was recorded up to then is kept there.",
         )
     reason = os.strerror(number) if number else error
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")

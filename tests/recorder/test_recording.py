@@ -1,5 +1,6 @@
 """The recording: an ordinary MP4 after a clean close, a playable one after a kill, and truthful in between."""
 
+import json
 import os
 import resource
 import signal
@@ -8,7 +9,9 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -17,8 +20,16 @@ import numpy as np
 import pytest
 
 from capture.source import Matrix
-from config.errors import LiputError, StorageError, StorageFull, StorageUnwritable
+from config.errors import (
+    LiputError,
+    StorageError,
+    StorageFull,
+    StorageStalled,
+    StorageUnwritable,
+    StorageVanished,
+)
 from devices.clock import SystemClock
+from recorder.archive.model import Mark
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
@@ -81,6 +92,10 @@ def record(path: Path, count: int) -> Recording:
     made.close()
     assert not failures
     return recording
+
+
+def is_full(recording: Recording) -> bool:
+    return recording._queue.qsize() >= 20
 
 
 def onsets(path: Path) -> tuple[list[float], list[float]]:
@@ -170,7 +185,7 @@ recording = Recording(Path(sys.argv[1]), encoder.templates, clock=SystemClock(),
 for start in range(0, 3000, 5):
     t.feed(encoder, recording, start, 5)
     # The writer must have taken what was fed, or the figure would be that of the queue.
-    while not recording._queue.empty():
+    while recording._queue.qsize():
         threading.Event().wait(0.001)
     fed = (start + 5) / 30
     if fed > float(sys.argv[2]):
@@ -272,7 +287,7 @@ def test_a_slow_disk_fails_a_live_session_and_holds_up_one_without_a_clock(
             assert [type(error) for error in failures] == [StorageError]
             assert "too slowly" in failures[0].message
         else:
-            wait_for(recording._queue.full)
+            wait_for(partial(is_full, recording))
             assert feeder.is_alive()
         disk.set()
         feeder.join(20)
@@ -295,6 +310,82 @@ def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
     made.close()
     assert len(failures) == 1
     assert media.decoded(recording.path, "v").frames > 30
+
+
+def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    feed(made, recording, 0, 120)
+    at = datetime(2026, 11, 24, 9, tzinfo=UTC)
+    recording.close(
+        [Mark(at=at, media_s=1.5, text="Sambutan 🎓"), Mark(at=at, media_s=3.0, text="Tanya jawab")], "Rapat"
+    )
+    made.close()
+    assert not failures
+    media.decodes_cleanly(recording.path)
+    listing = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", recording.path)
+    found = [(float(chapter["start_time"]), chapter["tags"]["title"]) for chapter in json.loads(listing)["chapters"]]
+    assert found == [(0.0, "Rapat"), (1.5, "Sambutan 🎓"), (3.0, "Tanya jawab")]
+
+
+class Hung:
+    """Stands for the module `os` in recorder.storing.file: a disk that takes nothing from some moment on."""
+
+    def __init__(self) -> None:
+        self.hangs, self.lets_go, self.asked = threading.Event(), threading.Event(), threading.Event()
+
+    def _ask(self, descriptor: int) -> None:
+        if self.hangs.is_set():
+            self.asked.set()
+            self.lets_go.wait(60)
+        os.fsync(descriptor)
+
+    fsync = fdatasync = _ask
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Hung()
+    monkeypatch.setattr("recorder.storing.file.os", disk)
+    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
+    made = encoder()
+    failures: list[LiputError] = []
+    path = tmp_path / "a.mp4"
+    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    feed(made, recording, 0, 60)
+    wait_for(lambda: recording.on_disk.media_time_s > 0.5)
+    disk.hangs.set()
+    assert disk.asked.wait(10)
+    safe = recording.on_disk
+    feed(made, recording, 60, 60)
+    wait_for(lambda: path.stat().st_size > safe.bytes)
+    assert recording.on_disk == safe, "what is not safe is not reported"
+    recording.close()
+    assert recording.abandoned
+    assert [type(error) for error in failures] == [StorageStalled]
+    disk.lets_go.set()
+    for thread in (recording._writer, recording._syncer):
+        thread.join(20)
+    made.close()
+    assert media.decoded(path, "v").frames > 90
+
+
+def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    path = tmp_path / "a.mp4"
+    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    feed(made, recording, 0, 60)
+    path.rename(tmp_path / "b.mp4")
+    wait_for(lambda: bool(failures))
+    recording.close()
+    made.close()
+    assert [type(error) for error in failures] == [StorageVanished]
 
 
 def test_a_disk_that_is_full_from_the_start_is_refused() -> None:

@@ -1,0 +1,34 @@
+"""What is wrong with a place that is recorded to, told apart: each kind has its event, its sentence, its advice."""
+
+import errno
+from pathlib import Path
+
+from config.errors import StorageError, StorageStalled, StorageVanished
+from recorder.storage import storage_error
+from recorder.storing.mounts import DiskOf
+
+_MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})
+"""What a disk that was pulled out also answers."""
+
+
+def told_apart(error: Exception, path: Path, disk: DiskOf) -> StorageError:
+    """Return the error that people are told when writing `path` on `disk` ended with `error`."""
+    if getattr(error, "errno", None) in _MAY_BE_GONE and disk.is_gone():
+        return vanished(path)
+    return storage_error(error, path)
+
+
+def vanished(path: Path) -> StorageVanished:
+    """Return the error for a disk that has gone away with `path` on it."""
+    return StorageVanished(
+        f"The disk with {path} is gone: it was pulled out, or is mounted there no more",
+        hint="Plug it in again; what was recorded on it up to then is kept there.",
+    )
+
+
+def stalled(path: Path, seconds: float) -> StorageStalled:
+    """Return the error for a disk that has taken nothing for `seconds`."""
+    return StorageStalled(
+        f"The disk of {path} has taken nothing for {seconds:.0f} s",
+        hint="Check the disk, its cable, or the network to it.",
+    )

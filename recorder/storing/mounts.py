@@ -1,0 +1,85 @@
+"""Which disk a folder is on, whether that disk is still there, and the one it was on when it was last used."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import StateError, StorageUnwritable
+from config.state import state_folder
+from devices.store import Store
+from recorder.archive.place import nearest_existing
+
+MOUNTS = Path("/proc/self/mountinfo")
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOf:
+    """The disk that a file was made on: its number, what the kernel calls it, None where the kernel lists no such."""
+
+    device: int
+    source: str | None
+
+    def is_gone(self) -> bool:
+        """Return whether it is mounted no more, or its device has left. Asks the kernel only, never the disk."""
+        if self.source is None:
+            return False
+        source = _sources().get(self.device)
+        return source is None or (source.startswith("/dev/") and not Path(source).exists())
+
+
+def disk_of(device: int) -> DiskOf:
+    """Return the disk with the device number `device` (`st_dev` of what is on it)."""
+    return DiskOf(device, _sources().get(device))
+
+
+def _sources() -> Mapping[int, str]:
+    """Return what is mounted, by device number (proc_pid_mountinfo(5))."""
+    found = {}
+    for line in MOUNTS.read_text(errors="replace").splitlines():
+        fields, _, rest = line.partition(" - ")
+        major, _, minor = fields.split()[2].partition(":")
+        found[os.makedev(int(major), int(minor))] = _unescape(rest.split()[1])
+    return found
+
+
+def _unescape(field: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+
+
+def mount_point_of(folder: Path) -> Path:
+    """Return where the file system is mounted that `folder` is on, or would be."""
+    there = nearest_existing(folder)
+    return next(path for path in (there, *there.parents) if os.path.ismount(path))
+
+
+class MountMemory:
+    """Remembers, for each folder that was recorded into, where its disk was mounted."""
+
+    def __init__(self, store: Store[dict[str, str]] | None = None) -> None:
+        self._store = store or Store(state_folder() / "storage.json", dict[str, str], {})
+
+    def refuse_missing(self, root: Path) -> None:
+        """Raise StorageUnwritable where the disk that `root` was on when it was last used is not mounted."""
+        mount_point = self._read().get(str(root), "/")
+        if not os.path.ismount(mount_point):
+            raise StorageUnwritable(
+                f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
+                hint=f"Plug the disk in, or mount it; [storage] must_be_mounted = false records to {root} as it is.",
+            )
+
+    def remember(self, root: Path) -> None:
+        """Note where the disk of `root` is mounted now."""
+        try:
+            found = str(mount_point_of(root))
+            if self._read().get(str(root)) != found:
+                self._store.change(lambda known: {**known, str(root): found})
+        except (StateError, OSError):
+            return  # a session does not fail because of what it would have remembered
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return self._store.read()
+        except StateError:
+            return {}
