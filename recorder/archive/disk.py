@@ -31,6 +31,13 @@ class Disk:
         aside = path.with_name(f".{path.name}.part")
         self._before("write", path)
         aside.write_bytes(content)
+        self.put(aside, path)
+
+    def put(self, aside: Path, path: Path) -> None:
+        """Put a file that was written beside it in the place of `path`; whole, or not at all.
+
+        Its folder is not synced.
+        """
         self.sync(aside)
         self._before("rename", path)
         aside.replace(path)
@@ -48,6 +55,25 @@ class Disk:
         """Drop what a file holds after its first `length` bytes; not synced."""
         self._before("cut", path)
         os.truncate(path, length)
+
+    def begin(self, step: str, path: Path) -> None:
+        """Say what is about to happen to a file of which others write the content."""
+        self._before(step, path)
+
+    def remove_tree(self, folder: Path, last: str) -> None:
+        """Remove a folder and all that is in it; the file `last`, by which it is known, after everything else.
+
+        Removed as far as a stop lets it, it is still known for what it is.
+        """
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path != folder / last:
+                self._before("unlink", path)
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        self._before("unlink", folder / last)
+        (folder / last).unlink(missing_ok=True)
+        self._before("unlink", folder)
+        folder.rmdir()
+        self.sync(folder.parent)
 
     def make_folder(self, path: Path) -> None:
         """Make one folder, if it is not there, and bring its entry onto the disk."""

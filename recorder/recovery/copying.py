@@ -1,0 +1,269 @@
+"""Copying packets from one or several files of media into one, without encoding anything again.
+
+Packets keep their times, moved by where their file lies in the session. Where two files hold the same moment the later
+one has it from its first keyframe on; where neither does, the gap stays a gap in the times.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from config.errors import MediaError
+from recorder.archive.model import Mark
+from recorder.chapters import chapters
+from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
+from recorder.storage import storage_error
+
+type Packet = av.Packet[Stream]
+type Media = VideoStream | AudioStream
+
+LOOK_PACKETS = 5000
+"""How far into a file its tracks may begin: half a minute."""
+SAME_S = 0.01
+"""How far the times of a copy may be from the original's: Matroska counts milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A file of media, and the media time of the copy at which its own time 0 lies."""
+
+    path: Path
+    layout: Layout
+    offset_s: float = 0.0
+
+    @classmethod
+    def of(cls, path: Path, offset_s: float = 0.0) -> "Piece":
+        """Return the piece that the file at `path` is."""
+        return cls(path, look(path), offset_s)
+
+
+@dataclass(slots=True)
+class TrackCopy:
+    """What was copied of one track: packets, their bytes as a checksum, when the first and the last are shown.
+
+    Times in seconds; `end_s` is when the last one ends.
+    """
+
+    packets: int = 0
+    checksum: int = 0
+    first_s: float = float("inf")
+    last_s: float = float("-inf")
+    end_s: float = float("-inf")
+
+    def add(self, packet: Packet) -> None:
+        """Count a packet."""
+        self.packets += 1
+        self.checksum = zlib.crc32(packet, self.checksum)
+        at = _seconds(packet, packet.pts)
+        self.first_s = min(self.first_s, at)
+        self.last_s = max(self.last_s, at)
+        self.end_s = max(self.end_s, at + _seconds(packet, packet.duration))
+
+    def is_same(self, other: "TrackCopy") -> bool:
+        """Return whether `other` has the same packets at the same times."""
+        return (self.packets, self.checksum) == (other.packets, other.checksum) and (
+            self.packets == 0
+            or (abs(self.first_s - other.first_s) < SAME_S and abs(self.last_s - other.last_s) < SAME_S)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a piece begins in a track of the copy: presentation and decoding time of its first packet, seconds."""
+
+    pts_s: float
+    dts_s: float
+
+
+def _count(seconds: float, stream: Media) -> int:
+    base = stream.time_base
+    return round(Fraction(seconds) * base.denominator / base.numerator) if base else 0
+
+
+def _seconds(packet: Packet, count: int | None) -> float:
+    return float((count or 0) * packet.time_base)
+
+
+def tracks(container: InputContainer | OutputContainer) -> list[Media]:
+    """Return the tracks of picture and sound; chapters and other data are not copied."""
+    return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
+
+
+def form(piece: Piece) -> tuple[object, ...]:
+    """Return what must agree for two files to become one: kinds, codecs and parameters of all tracks, in order."""
+    try:
+        with opened(piece.path, piece.layout) as container:
+            return tuple(_form_of(stream) for stream in tracks(container))
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(f"{piece.path} cannot be read: {error}") from None
+
+
+def _form_of(stream: Media) -> tuple[object, ...]:
+    context = stream.codec_context
+    common = (context.name, bytes(context.extradata or b""), stream.time_base)
+    if isinstance(stream, VideoStream):
+        video = stream.codec_context
+        return (*common, video.width, video.height, video.pix_fmt, video.color_range, video.colorspace)
+    sound = stream.codec_context
+    return (*common, sound.sample_rate, sound.layout.name)
+
+
+def copy(
+    pieces: Sequence[Piece],
+    target: Path,
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    container: str | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> list[TrackCopy]:
+    """Copy `pieces`, in their order and all of one `form`, into a new file at `target`; return what was copied.
+
+    `advance` gets the bytes of each packet. Raises MediaError on what cannot be read, StorageError when the disk does
+    not take it. The file is not synced.
+    """
+    return _Copy(pieces, target, container or CONTAINERS[target.suffix], advance).run(marks, title)
+
+
+class _Copy:
+    def __init__(
+        self, pieces: Sequence[Piece], target: Path, container: str, advance: Callable[[int], None] | None
+    ) -> None:
+        self._pieces = pieces
+        self._target = target
+        self._container = container
+        self._advance = advance
+        self._copied: list[TrackCopy] = []
+        self._held: dict[int, Packet] = {}  # the last packet of each track, which must reach to its end
+
+    def run(self, marks: Sequence[Mark], title: str) -> list[TrackCopy]:
+        first = self._pieces[0]
+        try:
+            with (
+                opened(first.path, first.layout) as template,
+                av.open(str(self._target), "w", format=self._container) as output,
+            ):
+                streams = [output.add_stream_from_template(stream, opaque=True) for stream in tracks(template)]
+                self._copied = [TrackCopy() for _ in streams]
+                output.start_encoding()
+                for index, packet in self._packets():
+                    self._take(output, streams, index, packet)
+                self._finish(output, marks, title)
+        except av.error.FFmpegError as error:
+            raise storage_error(error, self._target) from None
+        return self._copied
+
+    def _packets(self) -> Iterator[tuple[int, Packet]]:
+        """Yield every packet of the copy with the index of its track."""
+        starts = [_starts(piece) for piece in self._pieces[1:]]
+        for number, piece in enumerate(self._pieces):
+            ends = starts[number] if number < len(starts) else {}
+            yield from _cut(_packets(piece, from_keyframe=number > 0), ends)
+
+    def _take(self, output: OutputContainer, streams: Sequence[Stream], index: int, packet: Packet) -> None:
+        self._copied[index].add(packet)
+        if self._advance is not None:
+            self._advance(packet.size)
+        packet.stream = streams[index]
+        held = self._held.get(index)
+        self._held[index] = packet
+        if held is not None:
+            output.mux(held)
+
+    def _finish(self, output: OutputContainer, marks: Sequence[Mark], title: str) -> None:
+        """Write the last packet of each track, with a length that reaches to the end of what is shown, and chapters.
+
+        The muxer takes the end of the last packet for the end of the track; where that is a B-frame, the picture
+        that is shown last would be cut off.
+        """
+        for index, packet in self._held.items():
+            end = round(self._copied[index].end_s / packet.time_base)
+            packet.duration = max(packet.duration or 0, end - (packet.pts or 0))
+            output.mux(packet)
+        end_s = max((track.end_s for track in self._copied), default=0.0)
+        output.set_chapters(chapters(marks, max(0.0, end_s), title))
+
+
+def _packets(piece: Piece, *, from_keyframe: bool) -> Iterator[tuple[int, Packet]]:
+    """Yield the packets of one piece in the copy's time; `from_keyframe`: nothing of a track before its first."""
+    waiting: set[int] = set()
+    try:
+        with opened(piece.path, piece.layout) as container:
+            streams = tracks(container)
+            number = {stream.index: index for index, stream in enumerate(streams)}
+            shifts = [_count(piece.offset_s, stream) for stream in streams]
+            if from_keyframe:
+                waiting = set(range(len(streams)))
+            for packet in container.demux(streams):
+                if packet.size == 0 or packet.is_corrupt:
+                    continue
+                index = number[packet.stream_index]
+                if index in waiting and not packet.is_keyframe:
+                    continue
+                waiting.discard(index)
+                packet.pts = None if packet.pts is None else packet.pts + shifts[index]
+                packet.dts = None if packet.dts is None else packet.dts + shifts[index]
+                yield index, packet
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(f"{piece.path} cannot be read: {error}") from None
+
+
+def _starts(piece: Piece) -> dict[int, Start]:
+    """Return where each track of a piece begins; tracks that do not begin soon are not there."""
+    found: dict[int, Start] = {}
+    for count, (index, packet) in enumerate(_packets(piece, from_keyframe=True)):
+        if index not in found:
+            dts = packet.pts if packet.dts is None else packet.dts
+            found[index] = Start(_seconds(packet, packet.pts), _seconds(packet, dts))
+        if count >= LOOK_PACKETS:
+            break
+    return found
+
+
+def _cut(packets: Iterator[tuple[int, Packet]], ends: Mapping[int, Start]) -> Iterator[tuple[int, Packet]]:
+    """Yield `packets` up to where the next piece begins, in each track.
+
+    In decoding order all that follows the first picture past the end goes too: what is shown before it may need it.
+    """
+    over: set[int] = set()
+    for index, packet in packets:
+        end = ends.get(index)
+        if end is not None and index not in over and _reaches(packet, end):
+            over.add(index)
+        if index not in over:
+            yield index, packet
+        elif over >= ends.keys():
+            return
+
+
+def _reaches(packet: Packet, end: Start) -> bool:
+    """Return whether the greater part of a packet lies behind the beginning of the next piece."""
+    middle = _seconds(packet, packet.pts) + _seconds(packet, packet.duration) / 2
+    return middle > end.pts_s or (packet.dts is not None and _seconds(packet, packet.dts) >= end.dts_s)
+
+
+def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[TrackCopy]:
+    """Return what is in a file, as `copy` counts it; raises MediaError when it cannot be read."""
+    found: list[TrackCopy] = []
+    try:
+        with av.open(path, options=WHITELIST, buffer_size=BUFFER_BYTES) as container:
+            streams = tracks(container)
+            found = [TrackCopy() for _ in streams]
+            number = {stream.index: index for index, stream in enumerate(streams)}
+            for packet in container.demux(streams):
+                if packet.size > 0:
+                    found[number[packet.stream_index]].add(packet)
+                    if advance is not None:
+                        advance(packet.size)
+    except (av.error.FFmpegError, ValueError) as error:
+        raise MediaError(f"{path} cannot be read: {error}") from None
+    return found

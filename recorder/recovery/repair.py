@@ -1,0 +1,86 @@
+"""Making an ordinary file of one that a crash left open, in its place, without encoding anything again.
+
+The copy is written aside, read back, compared packet by packet, and synced before it takes the original's place. The
+original's time of modification stays: it is when the recorder wrote last.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import MediaError
+from recorder.archive.disk import Disk
+from recorder.archive.model import Mark
+from recorder.recovery.copying import Piece, TrackCopy, copy, read_back
+from recorder.recovery.layout import CONTAINERS, Kind, look
+
+type Advance = Callable[[int], None]
+"""Called with bytes done since the last call; repairing a file takes twice its bytes."""
+
+OPEN = {Kind.FRAGMENTED, Kind.OPEN}
+
+
+def aside_of(path: Path) -> Path:
+    """Return where a new content for `path` is written; what a stop leaves there is swept away by sealing."""
+    return path.with_name(f".{path.name}.part")
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What was done to a file: packets that are in it now, bytes at its end that were no whole fragment."""
+
+    packets: int
+    cut_bytes: int
+
+
+def repair(
+    path: Path, disk: Disk, *, marks: Sequence[Mark] = (), title: str = "", advance: Advance | None = None
+) -> Repaired | None:
+    """Make an ordinary file of the one at `path` if it was left open; None if there was nothing to do.
+
+    Raises MediaError when it cannot be read, or when the copy is not the same, and StorageError or OSError when the
+    disk does not take the copy; the original is then as it was.
+    """
+    layout = look(path)
+    if layout.kind not in OPEN:
+        return None
+    copied = write_copy([Piece(path, layout)], path, disk, marks=marks, title=title, advance=advance)
+    return Repaired(sum(track.packets for track in copied), layout.bytes - layout.whole_bytes)
+
+
+def write_copy(
+    pieces: Sequence[Piece],
+    target: Path,
+    disk: Disk,
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    advance: Advance | None = None,
+) -> list[TrackCopy]:
+    """Put a copy of `pieces` at `target`, verified and synced; what was there before is replaced by it at the end.
+
+    It gets the time of modification of the last piece. Raises what `repair` raises.
+    """
+    aside = aside_of(target)
+    written = pieces[-1].path.stat()
+    disk.begin("copy", target)
+    try:
+        copied = copy(pieces, aside, marks=marks, title=title, container=CONTAINERS[target.suffix], advance=advance)
+        disk.begin("verify", target)
+        _compare(copied, read_back(aside, advance), target)
+        os.utime(aside, ns=(written.st_atime_ns, written.st_mtime_ns))
+        disk.put(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)
+    disk.sync(target.parent)
+    return copied
+
+
+def _compare(copied: Sequence[TrackCopy], found: Sequence[TrackCopy], target: Path) -> None:
+    same = len(copied) == len(found) and all(one.is_same(other) for one, other in zip(copied, found, strict=True))
+    if not same or not any(track.packets for track in copied):
+        raise MediaError(
+            f"The copy of {target} is not what was copied; the original stays",
+            hint="Check the disk (smartctl -a), then say liput recover again.",
+        )

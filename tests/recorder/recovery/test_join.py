@@ -1,0 +1,130 @@
+"""Parts of a session become one file with one timeline: cut where they overlap, a gap where there is one."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from config.errors import MediaError
+from recorder.archive.model import Mark
+from recorder.recovery.copying import Piece
+from recorder.recovery.join import Joined, join
+from tests.support import media
+from tests.support.archives import STARTED
+from tests.support.cut_short import Left, Material
+
+FRAME_S = 1 / 30
+
+
+def shown(path: Path, kind: str = "v") -> list[float]:
+    """Return when each frame is shown, in order, as ffprobe decodes it."""
+    listing = media.run(
+        "ffprobe",
+        "-v",
+        "error",
+        "-select_streams",
+        f"{kind}:0",
+        "-show_entries",
+        "frame=pts_time",
+        "-of",
+        "csv=p=0",
+        path,
+    )
+    return [float(line.strip(",")) for line in listing.split()]
+
+
+def chapters(path: Path) -> list[tuple[float, str]]:
+    listed = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", path))["chapters"]
+    return [(float(each["start_time"]), each["tags"]["title"]) for each in listed]
+
+
+def levels(path: Path) -> list[int]:
+    """Return the luma of each picture: which picture of the material it is."""
+    return list(media.luma(path, 1, 1))
+
+
+def hole(times: list[float]) -> float:
+    return max(after - before for before, after in itertools.pairwise(times))
+
+
+@pytest.fixture
+def whole(material: Material, tmp_path: Path) -> Left:
+    return material.write(tmp_path / "whole")
+
+
+def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left, tmp_path: Path) -> None:
+    """The same packets to both paths for a while; the first then ends wherever it does."""
+    first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
+    second = material.write(tmp_path / "2", material.since(3.0))
+    (joined,) = join([Piece.of(first.killed), Piece.of(second.closed, 3.0)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined.path)
+    assert shown(joined.path) == pytest.approx(shown(whole.closed), abs=0.0005)
+    assert levels(joined.path) == levels(whole.closed)
+    assert shown(joined.path, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
+    assert joined.end_s == pytest.approx(6.0, abs=0.05)
+
+
+def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
+    first, second = (material.write(tmp_path / name) for name in "12")
+    left_at = media.decoded(first.killed, "v").end_s
+    (joined,) = join([Piece.of(first.killed), Piece.of(second.killed, 12.5)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined.path)
+    times = shown(joined.path)
+    assert times == sorted(times)
+    after = [at for at in times if at > 10]
+    assert after[0] == pytest.approx(12.5, abs=0.001)
+    assert hole(times) == pytest.approx(12.5 - left_at + FRAME_S, abs=0.01)
+    assert len(times) == len(shown(first.killed)) + len(shown(second.killed))
+    sound = shown(joined.path, "a")
+    assert min(at for at in sound if at > 10) == pytest.approx(12.5, abs=0.022)
+    assert joined == Joined(tmp_path / "program.mp4", 0.0, joined.end_s, (0, 1))
+
+
+def test_where_clocks_disagree_the_later_part_counts(material: Material, tmp_path: Path) -> None:
+    """After a restart of the PC the wall clock may say that a part began before the last one had ended."""
+    first, second = (material.write(tmp_path / name) for name in "12")
+    (joined,) = join([Piece.of(first.closed), Piece.of(second.closed, 4.51)], tmp_path / "program.mp4")
+    media.decodes_cleanly(joined.path)
+    times = shown(joined.path)
+    assert times == sorted(times)
+    assert sum(at >= 4.509 for at in times) == 180, "all of the second part"
+    assert hole(times) < 6 * FRAME_S
+
+
+def test_three_parts_and_what_was_half_written(material: Material, tmp_path: Path) -> None:
+    parts = [material.write(tmp_path / name).killed for name in "123"]
+    pieces = [Piece.of(path, number * 7.0) for number, path in enumerate(parts)]
+    (joined,) = join(pieces, tmp_path / "program.mp4")
+    media.decodes_cleanly(joined.path)
+    assert joined.end_s == pytest.approx(14.0 + media.decoded(parts[2], "v").end_s, abs=0.05)
+
+
+def test_parts_of_another_form_become_another_file(material: Material, tmp_path: Path) -> None:
+    first = material.write(tmp_path / "1")
+    larger = Material(3.0, size=(640, 360)).write(tmp_path / "2")
+    third = Material(3.0, size=(640, 360)).write(tmp_path / "3")
+    marks = [Mark(at=STARTED, media_s=at_s, text=text) for at_s, text in ((1.0, "one"), (13.0, "two"))]
+    made = join(
+        [Piece.of(first.killed), Piece.of(larger.killed, 9.0), Piece.of(third.killed, 12.0)], tmp_path / "program.mp4",
+        marks=marks, title="Rapat",
+    )  # fmt: skip
+    assert [(each.path.name, each.offset_s, each.pieces) for each in made] == [
+        ("program.mp4", 0.0, (0,)), ("program-2.mp4", 9.0, (1, 2)),
+    ]  # fmt: skip
+    for each in made:
+        media.decodes_cleanly(each.path)
+    assert shown(made[1].path)[0] == 0
+    assert [chapters(each.path) for each in made] == [
+        [(0.0, "Rapat"), (1.0, "one")],
+        [(0.0, "Rapat"), (4.0, "two")],
+    ]
+
+
+def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    with pytest.raises(MediaError, match=r"empty\.mp4"):
+        join([Piece.of(left.killed), Piece.of(empty, 9.0)], tmp_path / "program.mp4")
+    assert not list(tmp_path.glob(".*"))
+    assert not (tmp_path / "program.mp4").exists()

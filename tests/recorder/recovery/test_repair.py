@@ -1,0 +1,133 @@
+"""A killed recording becomes an ordinary MP4 that plays what it played before, to the frame and the sample."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from config.errors import MediaError
+from recorder.archive.disk import Disk
+from recorder.archive.model import Mark
+from recorder.recovery.layout import Kind, look
+from recorder.recovery.repair import aside_of, repair
+from tests.support import media
+from tests.support.archives import STARTED
+from tests.support.cut_short import Left
+
+
+@pytest.fixture
+def killed(left: Left, tmp_path: Path) -> Path:
+    path = tmp_path / "program.mp4"
+    shutil.copyfile(left.killed, path)
+    return path
+
+
+def timed(path: Path, kind: str) -> list[str]:
+    """Return when each frame is shown, and a hash of each, as the ffmpeg command decodes it."""
+    return media.run(
+        "ffmpeg", "-v", "error", "-i", path, "-map", f"0:{kind}:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"
+    ).splitlines()[-200:]
+
+
+def test_what_plays_is_the_same_to_the_frame_and_the_sample(killed: Path, left: Left) -> None:
+    layout = look(killed)
+    repaired = repair(killed, Disk())
+    assert look(killed).kind is Kind.ORDINARY
+    media.decodes_cleanly(killed)
+    for kind in "va":
+        assert timed(killed, kind) == timed(left.killed, kind)
+        assert media.decoded(killed, kind) == media.decoded(left.killed, kind)
+    assert media.decoded(killed, "a").start_s == 0, "the encoder's run-in stays before 0"
+    assert repaired
+    assert repaired.packets > 300
+    assert repaired.cut_bytes == layout.bytes - layout.whole_bytes
+    assert not aside_of(killed).exists()
+
+
+def test_an_incomplete_last_fragment_is_dropped(killed: Path, left: Left) -> None:
+    fragments = look(killed).fragments
+    os.truncate(killed, fragments[-1][1] - 100)
+    repaired = repair(killed, Disk())
+    assert repaired
+    assert repaired.cut_bytes == fragments[-1][1] - 100 - fragments[-2][1]
+    media.decodes_cleanly(killed)
+    assert media.decoded(killed, "v").frames < media.decoded(left.killed, "v").frames
+
+
+def test_the_time_of_the_last_write_stays(killed: Path) -> None:
+    os.utime(killed, (1_700_000_000, 1_700_000_123))
+    assert repair(killed, Disk())
+    assert killed.stat().st_mtime == 1_700_000_123
+
+
+def test_a_second_repair_changes_nothing(killed: Path) -> None:
+    assert repair(killed, Disk())
+    content = killed.read_bytes()
+    assert repair(killed, Disk()) is None
+    assert killed.read_bytes() == content
+
+
+def test_a_closed_recording_is_left_alone(left: Left) -> None:
+    content = left.closed.read_bytes()
+    assert repair(left.closed, Disk()) is None
+    assert left.closed.read_bytes() == content
+
+
+def test_marks_become_chapters(killed: Path) -> None:
+    mark = Mark(at=STARTED, media_s=2.5, text="Sambutan rektor é")
+    assert repair(killed, Disk(), marks=[mark], title="Rapat Senat")
+    listed = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", killed))["chapters"]
+    assert [(float(each["start_time"]), each["tags"]["title"]) for each in listed] == [
+        (0.0, "Rapat Senat"), (2.5, "Sambutan rektor é"),
+    ]  # fmt: skip
+    assert float(listed[-1]["end_time"]) == pytest.approx(media.decoded(killed, "v").end_s, abs=0.05)
+
+
+def test_a_copy_that_is_not_the_same_does_not_replace_the_original(killed: Path) -> None:
+    """As on a disk that loses what it was given: a byte of a picture is another one when it is read back."""
+
+    def spoil(step: str, path: Path) -> None:
+        if step == "verify":
+            spoiled = bytearray(aside_of(path).read_bytes())
+            spoiled[len(spoiled) // 2] ^= 1
+            aside_of(path).write_bytes(spoiled)
+
+    content = killed.read_bytes()
+    with pytest.raises(MediaError, match="not what was copied"):
+        repair(killed, Disk(spoil))
+    assert killed.read_bytes() == content
+    assert not aside_of(killed).exists()
+
+
+def test_a_full_disk_costs_nothing(killed: Path) -> None:
+    def fail(step: str, path: Path) -> None:
+        if step == "sync":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    content = killed.read_bytes()
+    with pytest.raises(OSError, match="No space"):
+        repair(killed, Disk(fail))
+    assert killed.read_bytes() == content
+    assert not aside_of(killed).exists()
+
+
+def test_progress_counts_what_is_written_and_what_is_read_back(killed: Path) -> None:
+    counts: list[int] = []
+    assert repair(killed, Disk(), advance=counts.append)
+    assert sum(counts) == pytest.approx(2 * killed.stat().st_size, rel=0.15)
+
+
+def test_matroska_that_was_not_closed_gets_its_length(tmp_path: Path) -> None:
+    path = tmp_path / "podium.mkv"
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=3", "-c:v", "mjpeg", "-f", "matroska",
+         "-live", "1", str(path)], check=True, timeout=60,
+    )  # fmt: skip
+    assert repair(path, Disk())
+    assert look(path).kind is Kind.ORDINARY
+    assert media.decoded(path, "v").frames == 30
+    media.decodes_cleanly(path)
