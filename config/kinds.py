@@ -15,7 +15,7 @@ from typing import Protocol
 from config import quantities
 from config.quantities import NotAllowed
 
-type Shown = str | int | float
+type Shown = str | int | float | list[str]
 """A setting as it is printed: a TOML or JSON value."""
 
 
@@ -61,6 +61,57 @@ class Choice:
     def show(self, value: object) -> Shown:
         """Return the word."""
         return str(value)
+
+
+@dataclass(frozen=True)
+class Switch:
+    """On or off."""
+
+    def read(self, raw: object) -> bool:
+        """Return whether it is on."""
+        if not isinstance(raw, bool):
+            raise NotAllowed("must be true or false")
+        return raw
+
+    def show(self, value: object) -> Shown:
+        """Return true or false."""
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A list of names; a number stands for what it counts."""
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        """Return the names."""
+        allowed = 'must be a list of names, such as ["slides", "podium"]'
+        if not isinstance(raw, list):
+            raise NotAllowed(allowed)
+        if not all(isinstance(word, str | int) and not isinstance(word, bool) and str(word).strip() for word in raw):
+            raise NotAllowed(allowed)
+        return tuple(str(word).strip() for word in raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the names."""
+        return [str(word) for word in value] if isinstance(value, tuple) else str(value)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a whole, from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def read(self, raw: object) -> float:
+        """Return the part."""
+        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
+            raise NotAllowed(f"must be a number from {self.least:g} to {self.most:g}")
+        return float(raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the part."""
+        return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 @dataclass(frozen=True)

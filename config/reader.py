@@ -11,16 +11,22 @@ import msgspec
 from config.errors import SettingsError
 from config.kinds import Kind, did_you_mean
 from config.lines import KeyPath, key_lines
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings
 
-SECTIONS = ("general", "archive", "video", "recording", "devices", "health")
+SECTIONS = ("general", "archive", "video", "program", "recording", "devices", "health")
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
+    "layouts": LayoutSettings,
     "patience": Patience,
     "destinations": Destination,
 }
-_BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {"profiles": BUILT_IN_PROFILES, "patience": BUILT_IN_PATIENCE}
+_BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
+    "profiles": BUILT_IN_PROFILES,
+    "layouts": BUILT_IN_LAYOUTS,
+    "patience": BUILT_IN_PATIENCE,
+}
 """Tables that are there without being written; writing one only changes it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -80,19 +86,21 @@ class _Reader:
         for section, struct in NAMED_SECTIONS.items():
             bases = _BUILT_IN.get(section, {})
             fields[section] = {**bases, **self._named(section, raw.get(section, {}), struct, bases)}
-        self._check_profile_name(raw, fields)
+        self._check_name(raw, fields, "video", "profile")
+        self._check_name(raw, fields, "program", "layout")
         if self.problems:
             return None
         return Settings(**fields, file=self._file, lines=self._set)
 
-    def _check_profile_name(self, raw: Mapping[str, object], fields: Mapping[str, Any]) -> None:
-        video, profiles = fields.get("video"), fields["profiles"]
-        # A profile with a problem of its own is missing from `profiles`; it is not unknown for that.
-        tables = raw.get("profiles")
-        known = {*profiles, *(tables if isinstance(tables, dict) else ())}
-        if video is not None and video.profile not in known:
-            near = did_you_mean(video.profile, known)
-            self._problem(("video", "profile"), f"must be a profile: {', '.join(profiles)}{near}", video.profile)
+    def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
+        """Check that the setting `key` of `section` names one of the tables [`key`s.NAME]."""
+        table, members = fields.get(section), fields[f"{key}s"]
+        # One with a problem of its own is missing from `members`; it is not unknown for that.
+        written = raw.get(f"{key}s")
+        known = {*members, *(written if isinstance(written, dict) else ())}
+        if table is not None and (name := getattr(table, key)) not in known:
+            near = did_you_mean(name, known)
+            self._problem((section, key), f"must be a {key}: {', '.join(members)}{near}", name)
 
     def _named(
         self, section: str, raw: object, struct: type[msgspec.Struct], bases: Mapping[str, msgspec.Struct]
@@ -129,7 +137,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
-        if isinstance(result, Profile):
+        if isinstance(result, Profile | LayoutSettings):
             for name, sentence in result.problems():
                 self._problem((*path, name) if name in raw else path, sentence, raw.get(name))
         return result

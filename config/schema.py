@@ -6,6 +6,8 @@
     ├── Archive          [archive]           where sessions go, how much space stays free
     ├── Video            [video]             which profile is used
     ├── Profile          [profiles.NAME]     size, rate, bit rates
+    ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
+    ├── LayoutSettings   [layouts.NAME]      which inputs are shown, and where
     ├── Recording        [recording]         how much a crash may cost
     ├── Devices          [devices]           what is set on every camera
     ├── HealthLog        [health]            how long the health log is kept
@@ -26,6 +28,7 @@ import platformdirs
 
 from config.errors import UsageError
 from config.kinds import Choice, FilePath, FrameRate, Rate, Seconds, Size, StreamAddress, Text, Whole, did_you_mean
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -153,6 +156,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     archive: Archive = msgspec.field(default_factory=Archive)
     video: Video = Video()
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
+    program: Program = Program()
+    layouts: Mapping[str, LayoutSettings] = msgspec.field(default_factory=lambda: BUILT_IN_LAYOUTS)
     recording: Recording = Recording()
     devices: Devices = Devices()
     health: HealthLog = HealthLog()
@@ -172,3 +177,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 hint=f"the profiles are {', '.join(self.profiles)}",
             )
         return self.profiles[name]
+
+    def layout(self, name: str | None = None) -> LayoutSettings:
+        """Return the layout called `name`, or the one in `[program]`; raises UsageError for an unknown name."""
+        name = self.program.layout if name is None else name
+        if name not in self.layouts:
+            raise UsageError(
+                f'there is no layout "{name}"{did_you_mean(name, self.layouts)}',
+                hint=f"the layouts are {', '.join(self.layouts)}",
+            )
+        return self.layouts[name]

@@ -96,3 +96,11 @@ def disjoint(rects: Iterable[Rect]) -> list[Rect]:
         if added:
             found.append(added)
     return found
+
+
+def in_corner(corner: str, size: tuple[int, int], picture: tuple[int, int], margin: int) -> tuple[int, int]:
+    """Return where the left upper corner of something of `size` is, `margin` pixels from the edges in `corner`."""
+    vertical, horizontal = corner.split("-")
+    x = margin if horizontal == "left" else picture[0] - size[0] - margin
+    y = margin if vertical == "top" else picture[1] - size[1] - margin
+    return max(0, x & ~1), max(0, y & ~1)

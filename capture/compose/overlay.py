@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from capture.compose.geometry import Rect, even, letterboxed
+from capture.compose.geometry import Rect, even, in_corner, letterboxed
 from capture.compose.letters import Mask, draw, fitted
 from capture.compose.paint import Canvas, halved, ink
 from capture.pictures import Plane
@@ -24,8 +24,6 @@ _DARKNESS = 190
 _MARGIN = 0.04
 """From a logo or a title line to the picture's edge, as a part of its height."""
 _LETTERS = 0.05
-CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
-"""Where a logo, or an inset, can be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,11 +97,3 @@ def logo(path: Path, width: int, height: int, *, corner: str, size: float, matri
     canvas = Canvas(box.width, box.height, matrix, ink(0, 0, 0, matrix))
     canvas.show(rgba[..., :3])
     return overlay(canvas, np.ascontiguousarray(rgba[..., 3]), x, y)
-
-
-def in_corner(corner: str, size: tuple[int, int], picture: tuple[int, int], margin: int) -> tuple[int, int]:
-    """Return where the left upper corner of something of `size` is, `margin` pixels from the edges in `corner`."""
-    vertical, horizontal = corner.split("-")
-    x = margin if horizontal == "left" else picture[0] - size[0] - margin
-    y = margin if vertical == "top" else picture[1] - size[1] - margin
-    return max(0, x & ~1), max(0, y & ~1)

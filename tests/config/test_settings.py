@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from config import settings as settings_module
 from config.errors import SettingsError, UsageError
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.schema import BUILT_IN_PROFILES, Profile, Settings
 from config.settings import default_text, find_file, load_settings, user_file
@@ -302,3 +303,52 @@ def test_whatever_a_file_holds_each_problem_has_its_line(document: dict[str, obj
             assert re.match(r"liput.toml, line [1-9]\d*: (?!not TOML)", problem), problem
     else:
         assert isinstance(settings, Settings)
+
+
+def test_a_layout_that_cannot_be_is_said_with_its_line() -> None:
+    assert problems_of('[layouts.mine]\nshow = ["a"]') == ["liput.toml, line 1: [layouts.mine] lacks kind"]
+    assert problems_of('[layouts.mine]\nkind = "pipe"') == [
+        (
+            'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of single, pip, side-by-side,'
+            ' speaker-slides; did you mean "pip"?'
+        )
+    ]
+    assert problems_of('layouts.single.show = ["a", "b"]') == [
+        'liput.toml, line 1: [layouts.single] show: must name at most 1 input in a "single" layout'
+    ]
+    assert problems_of('layouts.pip.show = ["a", "a"]') == [
+        "liput.toml, line 1: [layouts.pip] show: must not name an input twice"
+    ]
+    assert problems_of('layouts.pip.show = "a"\nlayouts.pip.size = 0.9') == [
+        'liput.toml, line 1: [layouts.pip] show = "a": must be a list of names, such as ["slides", "podium"]',
+        "liput.toml, line 2: [layouts.pip] size = 0.9: must be a number from 0.1 to 0.5",
+    ]
+    assert problems_of("layouts.pip.show = [true]")[0].endswith('such as ["slides", "podium"]')
+    assert problems_of('program.title_line = "yes"') == [
+        'liput.toml, line 1: [program] title_line = "yes": must be true or false'
+    ]
+
+
+def test_the_first_layout_must_be_there() -> None:
+    assert problems_of('program.layout = "pipp"') == [
+        (
+            'liput.toml, line 1: [program] layout = "pipp": must be a layout: single, pip, side-by-side,'
+            ' speaker-slides; did you mean "pip"?'
+        )
+    ]
+    settings = read_settings(
+        """
+        program.layout = "kuliah"
+        program.logo = "logo.png"
+        [layouts.kuliah]
+        kind = "pip"
+        show = ["slides", 2]
+        """,
+        Path("/etc/liput/liput.toml"),
+    )
+    assert settings.layout() == LayoutSettings(kind="pip", show=("slides", "2"))
+    assert settings.layout("pip") == BUILT_IN_LAYOUTS["pip"]
+    assert settings.program.logo == Path("/etc/liput/logo.png")
+    with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"') as caught:
+        settings.layout("kulia")
+    assert caught.value.hint == "the layouts are single, pip, side-by-side, speaker-slides, kuliah"

@@ -8,10 +8,11 @@ from PIL import Image
 
 from capture.compose.compositor import Compositor
 from capture.compose.geometry import Rect
-from capture.compose.overlay import CORNERS, Overlay, logo, title_line
+from capture.compose.overlay import Overlay, logo, title_line
 from capture.pictures import plane_views
 from capture.source import Matrix
 from config.errors import MediaError
+from config.program import CORNERS
 from tests.support.bars import tagged_rgb
 from tests.support.pieces import equal, plain, samples
 
