@@ -15,7 +15,7 @@ from typing import Protocol
 from config import quantities
 from config.quantities import NotAllowed
 
-type Shown = str | int | float | list[str]
+type Shown = str | int | float | bool | list[str]
 """A setting as it is printed: a TOML or JSON value."""
 
 
@@ -238,6 +238,24 @@ class FilePath:
     def show(self, value: object) -> Shown:
         """Return the path."""
         return str(value)
+
+
+@dataclass(frozen=True)
+class FilePaths:
+    """Several files or folders, no two of them the same; each as FilePath has it."""
+
+    def read(self, raw: object) -> tuple[Path, ...]:
+        """Return the paths, which may be relative."""
+        if not isinstance(raw, list):
+            raise NotAllowed('must be a list of paths, ["/mnt/a", "/mnt/b"]')
+        paths = tuple(FilePath().read(each) for each in raw)
+        if len(set(paths)) < len(paths):
+            raise NotAllowed("must not name a path twice")
+        return paths
+
+    def show(self, value: object) -> Shown:
+        """Return the paths."""
+        return [str(path) for path in value] if isinstance(value, tuple) else []
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings
 
-SECTIONS = ("general", "archive", "video", "program", "recording", "devices", "health")
+SECTIONS = ("general", "archive", "storage", "video", "program", "recording", "devices", "health")
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
     "layouts": LayoutSettings,
@@ -152,7 +152,7 @@ class _Reader:
             if name in kinds:
                 try:
                     read = kinds[name].read(value)
-                    values[name] = self._file.parent / read if isinstance(read, Path) else read
+                    values[name] = self._placed(read)
                     self._set[place] = self._lines[place]
                 except NotAllowed as error:
                     self._problem(place, str(error), None if name == "url" else value)
@@ -162,6 +162,12 @@ class _Reader:
                 where = f"in [{'.'.join(path)}]" if path else "at the top level"
                 self._say(place, f"unknown key {_quoted(name)} {where}{did_you_mean(name, (*kinds, *others))}")
         return values
+
+    def _placed(self, value: object) -> object:
+        """Return `value`, with paths that are relative counted from the file's folder."""
+        if isinstance(value, tuple):
+            return tuple(self._placed(each) for each in value)
+        return self._file.parent / value if isinstance(value, Path) else value
 
     def _problem(self, path: tuple[str, ...], sentence: str, value: object = None) -> None:
         table = f"[{'.'.join(path[:-1])}] " if path[:-1] else ""

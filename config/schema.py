@@ -4,6 +4,7 @@
     ├── keys_file        where stream keys are kept
     ├── General          [general]           the room, the office, the language
     ├── Archive          [archive]           where sessions go, how much space stays free
+    ├── Storage          [storage]           further disks, two files at once, when to warn and to change
     ├── Video            [video]             which profile is used
     ├── Profile          [profiles.NAME]     size, rate, bit rates
     ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
@@ -27,7 +28,20 @@ import msgspec
 import platformdirs
 
 from config.errors import UsageError
-from config.kinds import Choice, FilePath, FrameRate, Rate, Seconds, Size, StreamAddress, Text, Whole, did_you_mean
+from config.kinds import (
+    Choice,
+    FilePath,
+    FilePaths,
+    FrameRate,
+    Rate,
+    Seconds,
+    Size,
+    StreamAddress,
+    Switch,
+    Text,
+    Whole,
+    did_you_mean,
+)
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
 
@@ -54,6 +68,23 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Annotated[Path, FilePath()] = msgspec.field(default_factory=_default_archive)
     reserve: Annotated[int, Size(0, 2**60)] = 2_000_000_000
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recording goes on with when a disk fills up or fails: further folders like the archive's, in order.
+
+    With `mirror` the first of them takes a second file from the beginning. A disk with less than `keep_free` bytes is
+    left; with less than `low_s` or `critical_s` seconds to go there is a warning or an alarm; one that has taken
+    nothing for `stalled_s` is given up where there is another.
+    """
+
+    paths: Annotated[tuple[Path, ...], FilePaths()] = ()
+    mirror: Annotated[bool, Switch()] = False
+    must_be_mounted: Annotated[bool, Switch()] = True
+    keep_free: Annotated[int, Size(0, 2**60)] = 200_000_000
+    low_s: Annotated[float, Seconds(0, 86_400)] = 1800.0
+    critical_s: Annotated[float, Seconds(0, 86_400)] = 300.0
+    stalled_s: Annotated[float, Seconds(5, 3600)] = 10.0
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +185,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_file: Annotated[Path | None, FilePath()] = None
     general: General = General()
     archive: Archive = msgspec.field(default_factory=Archive)
+    storage: Storage = Storage()
     video: Video = Video()
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
     program: Program = Program()

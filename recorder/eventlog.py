@@ -1,7 +1,8 @@
 """The session's event log: every gap, drop, reconnect and restart with its time, kept with the recording.
 
-Events come from any thread and are never made to wait for the disk: a thread of its own appends them, one JSON
-object a line, and makes them safe with fdatasync. Events from before the log has a file are written first.
+Events come from any thread and are never made to wait for the disk: a thread for each file appends them, one JSON
+object a line, and makes them safe with fdatasync. Each file gets every event, also those from before it was opened: the
+log outlives the disk that it began on. For that they are kept in memory, some 300 bytes each.
 """
 
 import os
@@ -22,6 +23,9 @@ HARMLESS = WARNINGS | {
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
+CLOSE_S = 5.0
+"""How long a disk may take to the last events, before its file is left to itself."""
+
 type Listener = Callable[[Event], None]
 
 
@@ -31,8 +35,9 @@ class EventLog:
     def __init__(self, clock: Clock, listener: Listener | None = None) -> None:
         self._clock = clock
         self._listener = listener
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._lines: list[bytes] = []
+        self._files: list[_File] = []
         self._degraded: dict[str, None] = {}
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
@@ -41,7 +46,11 @@ class EventLog:
         event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
         if kind not in HARMLESS:
             self._degraded.setdefault(f"{kind}: {event.subject}")
-        self._queue.put(event)
+        line = _encoded(event)
+        with self._lock:
+            self._lines.append(line)
+            for file in self._files:
+                file.put(line)
         if self._listener:
             self._listener(event)
 
@@ -51,32 +60,54 @@ class EventLog:
         return list(self._degraded)
 
     def open(self, path: Path) -> None:
-        """Write to `path` from now on, starting with the events that have come already."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._thread = threading.Thread(target=self._write, args=(descriptor,), name="event-log", daemon=True)
+        """Write to `path` too from now on, starting with the events that have come already; raises OSErrors."""
+        file = _File(path)
+        with self._lock:
+            for line in self._lines:
+                file.put(line)
+            self._files.append(file)
+
+    def close(self) -> int:
+        """Return when every event is on disk; later ones reach the listener only.
+
+        Returns how many files were left to themselves because their disk does not answer.
+        """
+        with self._lock:
+            files, self._files = self._files, []
+        for file in files:
+            file.put(None)
+        return sum(not file.ended() for file in files)
+
+
+class _File:
+    """One file of the log, on a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.put = self._queue.put
+        self._thread = threading.Thread(target=self._write, name="event-log", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Return when every event is on disk; later ones reach the listener only."""
-        if self._thread:
-            self._queue.put(None)
-            self._thread.join()
-            self._thread = None
+    def ended(self) -> bool:
+        """Wait for the end, at most CLOSE_S; return whether it has come."""
+        self._thread.join(CLOSE_S)
+        return not self._thread.is_alive()
 
-    def _write(self, descriptor: int) -> None:
+    def _write(self) -> None:
         unwritten = b""
         try:
-            while (event := self._queue.get()) is not None:
-                unwritten += _encoded(event)
+            while (line := self._queue.get()) is not None:
+                unwritten += line
                 try:
                     # A disk that is almost full takes a part; the rest goes before the next event.
-                    unwritten = unwritten[os.write(descriptor, unwritten) :]
-                    os.fdatasync(descriptor)
+                    unwritten = unwritten[os.write(self._descriptor, unwritten) :]
+                    os.fdatasync(self._descriptor)
                 except OSError:
                     # The recording's own writer meets the same disk and reports it; events go on to the listener.
                     continue
         finally:
-            os.close(descriptor)
+            os.close(self._descriptor)
 
 
 def _encoded(event: Event) -> bytes:

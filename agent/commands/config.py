@@ -145,4 +145,6 @@ def _document(settings: Settings) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, Fraction) and value.denominator == 1:
         return value.numerator
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path | Fraction) else value

@@ -352,3 +352,16 @@ def test_the_first_layout_must_be_there() -> None:
     with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"') as caught:
         settings.layout("kulia")
     assert caught.value.hint == "the layouts are single, pip, side-by-side, speaker-slides, kuliah"
+
+
+def test_further_disks_are_a_list_of_folders_that_counts_from_the_file() -> None:
+    settings = read_settings('[storage]\npaths = ["/mnt/a", "b"]\nmirror = true', Path("/etc/liput/liput.toml"))
+    assert settings.storage.paths == (Path("/mnt/a"), Path("/etc/liput/b"))
+    assert settings.storage.mirror
+    assert problems_of('[storage]\npaths = "/mnt/a"\nmirror = 1') == [
+        'liput.toml, line 2: [storage] paths = "/mnt/a": must be a list of paths, ["/mnt/a", "/mnt/b"]',
+        "liput.toml, line 3: [storage] mirror = 1: must be true or false",
+    ]
+    assert problems_of('[storage]\npaths = ["/mnt/a", "/mnt/a"]') == [
+        "liput.toml, line 2: [storage] paths: must not name a path twice"
+    ]

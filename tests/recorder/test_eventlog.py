@@ -79,6 +79,42 @@ def test_a_disk_that_takes_half_an_event_gets_the_other_half_before_the_next(
     assert [line["kind"] for line in read(path)] == ["source-lost", "sound-gap", "source-returned"]
 
 
+def test_a_file_that_is_opened_later_has_everything_too(log: EventLog, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    log("session-live", "x", "Recording.")
+    log.open(first)
+    log("storage-failed", "/mnt/a", "Input/output error")
+    log.open(second)
+    log("storage-switched", "/mnt/b", "goes on")
+    assert log.close() == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert [line["kind"] for line in read(second)] == ["session-live", "storage-failed", "storage-switched"]
+
+
+def test_a_disk_that_never_answers_is_left_to_itself(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lets_go, hung = threading.Event(), threading.Event()
+    sync = os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "hung.jsonl":
+            hung.set()
+            lets_go.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr("recorder.eventlog.os.fdatasync", fdatasync)
+    monkeypatch.setattr("recorder.eventlog.CLOSE_S", 0.5)
+    log.open(tmp_path / "hung.jsonl")
+    log("source-lost", "podium", "gone")
+    assert hung.wait(10)
+    log.open(tmp_path / "b.jsonl")
+    log("session-ended", "x", "The recording has ended.")
+    assert log.close() == 1
+    assert [line["kind"] for line in read(tmp_path / "b.jsonl")] == ["source-lost", "session-ended"]
+    lets_go.set()
+
+
 def test_an_event_with_a_detail_that_is_no_json_is_kept_without_it(log: EventLog, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     log.open(path)

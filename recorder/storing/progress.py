@@ -1,0 +1,41 @@
+"""Whether a recording grows on its disk while there is something to write."""
+
+from enum import Enum, auto
+
+from devices.clock import NANOSECONDS
+
+
+class Progress(Enum):
+    """What has changed since the last look."""
+
+    STALLED = auto()
+    RESUMED = auto()
+
+
+class ProgressWatch:
+    """Fed with what was found on disk and what was given; never asks the disk itself, so that it cannot hang."""
+
+    def __init__(self, now_ns: int, patience_s: float) -> None:
+        """`patience_s` is how long nothing may come to the disk: longer than a fragment, and a sync after it, take."""
+        self._patience_ns = round(patience_s * NANOSECONDS)
+        self._found_s = 0.0
+        self._grown_ns = now_ns
+        self._stalled_ns: int | None = None
+
+    def update(self, now_ns: int, found_s: float, given_s: float) -> Progress | None:
+        """Take a look: up to which media time it was found on disk, and up to which it was given, in seconds."""
+        if found_s > self._found_s:
+            self._found_s, self._grown_ns = found_s, now_ns
+            if self._stalled_ns is not None:
+                self._stalled_ns = None
+                return Progress.RESUMED
+        elif given_s <= found_s:
+            self._grown_ns = now_ns  # nothing waits
+        elif self._stalled_ns is None and now_ns >= self._grown_ns + self._patience_ns:
+            self._stalled_ns = now_ns
+            return Progress.STALLED
+        return None
+
+    def standing_s(self, now_ns: int) -> float:
+        """Return for how long nothing has come to the disk that waits for it."""
+        return (now_ns - self._grown_ns) / NANOSECONDS
