@@ -12,9 +12,9 @@ from config.events import Event
 from config.quantities import brief_size
 from devices.model import HealthState
 from recorder.archive.names import storable
-from recorder.eventlog import HARMLESS
 from recorder.faults import WARNINGS
 from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.troubles import HARMLESS
 
 PLAIN_EVERY_S = 10.0
 

@@ -49,6 +49,7 @@ class SessionRun:
             listener=self._inbox.put,
             progress=lambda done, total: self._inbox.put((done, total)),
         )
+        self._session.start()
         # Read by a thread of its own: the main thread may hang in writing to whoever reads our output.
         self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._clock = clock

@@ -1,15 +1,12 @@
 """From words on a command line to sources: `synthetic`, a file, a device, or the best that is plugged in."""
 
-import mimetypes
-import os
 import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
-
-import av
 
 from capture.file import FileAudioSource, FileVideoSource
+from capture.kept import KeptAudio, KeptVideo, Whereabouts
 from capture.pacing import Pace
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
@@ -18,11 +15,14 @@ from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.v4l2 import V4l2Source
 from capture.watch.watcher import Watcher
-from config.errors import DeviceNotFound, MediaError, StateError, UsageError
+from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
+from capture.words import as_file, holds_sound
+from config.errors import DeviceNotFound, StateError, UsageError
 from devices.clock import Clock
-from devices.model import Device
+from devices.model import Device, DeviceKind
 from devices.roles.choice import choose_sound, choose_video, named_video
-from devices.roles.roles import Roles, roles_store, with_roles
+from devices.roles.matching import binding_of
+from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
 
 SYNTHETIC = "synthetic"
@@ -39,23 +39,48 @@ class Wanted:
     channels: int
 
 
+@dataclass(frozen=True, slots=True)
+class ChosenSource[Source]:
+    """One source, what people call it, whether it ends by itself, and the device it is, if it is one."""
+
+    name: str
+    source: Source
+    ends: bool = False
+    device: Device | None = None
+
+
 @dataclass(slots=True)
 class Chosen:
-    """The sources, which of them end by themselves, the devices among them, and what to tell the operator."""
+    """The sources of a session, each with a name of its own, and what to tell the operator."""
 
-    video: VideoSource
-    audio: AudioSource | None = None
-    video_ends: bool = False
-    audio_ends: bool = False
-    devices: list[Device] = field(default_factory=list)
+    pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
+    sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices among them, pictures first."""
+        chosen = [picture.device for picture in self.pictures] + [sound.device for sound in self.sounds]
+        return [device for device in chosen if device is not None]
 
 
 class Chooser:
-    """Finds sources for one session; asks for the devices once, and only when one is wanted."""
+    """Finds sources for one session; asks for the devices once, and only when one is wanted.
+
+    `listing` is asked where a device is that was lost; it should cost nothing (a monitor's memory does not).
+    """
 
     def __init__(
-        self, wanted: Wanted, pace: Pace, clock: Clock, stop: threading.Event, *, live: bool, watcher: Watcher
+        self,
+        wanted: Wanted,
+        pace: Pace,
+        clock: Clock,
+        stop: threading.Event,
+        *,
+        live: bool,
+        watcher: Watcher,
+        allow_missing: bool = False,
+        listing: Listing | None = None,
     ) -> None:
         self._wanted = wanted
         self._pace = pace
@@ -63,39 +88,49 @@ class Chooser:
         self._stop = stop
         self._live = live
         self._watcher = watcher
+        self._allow_missing = allow_missing
+        self._listing = listing or list_devices
         self._listed: tuple[list[Device], Roles] | None = None
         self._unread: StateError | None = None
 
-    def choose(self, video: str | None, audio: str | None) -> Chosen:
-        """Return the sources that `video` and `audio` (a word, or None for the best) mean; none is open yet.
+    def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = ()) -> Chosen:
+        """Return the sources that the words mean, or without any the best there is; none is open yet.
 
         Roles that cannot be read keep nobody from recording, unless one of them may be meant. Raises DeviceNotFound,
         DeviceUnsupported, MediaError, StateError or UsageError.
         """
-        if "" in {word.strip() for word in (video, audio) if word is not None}:
+        if "" in {word.strip() for word in (*videos, *audios)}:
             raise UsageError(
                 "the name of a source is empty", hint="leave the option out for the best that is plugged in"
             )
+        chosen = Chosen()
         try:
-            chosen = self._video(video)
-            self._add_audio(chosen, video, audio)
+            for video in videos or (None,):
+                chosen.pictures.append(self._picture(chosen, video))
+            for audio in audios or (None,):
+                if (sound := self._sound(chosen, audio, videos[0] if videos else None)) is not None:
+                    chosen.sounds.append(sound)
         except DeviceNotFound as error:
-            if self._unread and (video, audio) != (None, None):
+            if self._unread and (videos or audios):
                 raise self._unread from error
             raise
+        _refuse_twice(chosen)
+        chosen.pictures, chosen.sounds = _told_apart(chosen.pictures), _told_apart(chosen.sounds)
         if self._unread:
             chosen.notes.append(f"Roles: none. {self._unread.message}")
         return chosen
 
-    def _video(self, word: str | None) -> Chosen:
+    # Pictures
+
+    def _picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
         wanted = self._wanted
         if word == SYNTHETIC:
-            return Chosen(SyntheticVideo(wanted.width, wanted.height, wanted.rate, self._pace, self._stop))
+            synthetic = SyntheticVideo(wanted.width, wanted.height, wanted.rate, self._pace, self._stop)
+            return ChosenSource(synthetic.name, synthetic)
         if word is not None and (path := as_file(word)):
-            source = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
-            return Chosen(source, video_ends=True)
-        devices, roles = self._plugged()
-        device = choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+            film = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
+            return ChosenSource(film.name, film, ends=True)
+        device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
         self._refuse_fast(device)
         camera = V4l2Source(
             device,
@@ -105,43 +140,75 @@ class Chooser:
             clock=self._clock,
             prepare=self._watcher.prepare,
         )
-        chosen = Chosen(self._watcher.video(camera, device), devices=[device])
-        if word is None:
+        if word is None and missing is None:
             chosen.notes.append(f"Picture: {_called(device)}")
-        return chosen
+        where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
+        kept = KeptVideo(self._watcher.video(camera, device), where, self._clock, missing=missing)
+        return ChosenSource(device.role or device.name, kept, device=device)
 
-    def _add_audio(self, chosen: Chosen, video: str | None, word: str | None) -> None:
+    @staticmethod
+    def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
+        return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+
+    # Sound
+
+    def _sound(self, chosen: Chosen, word: str | None, video: str | None) -> ChosenSource[AudioSource] | None:
         if word == NONE:
-            return
+            return None
         if word == SYNTHETIC or (word is None and video == SYNTHETIC):
-            chosen.audio = SyntheticAudio(self._pace, self._stop, self._wanted.channels)
-            return
+            synthetic = SyntheticAudio(self._pace, self._stop, self._wanted.channels)
+            return ChosenSource(synthetic.name, synthetic)
         path = as_file(word) if word else None
-        if word is None and chosen.video_ends and video and (path := as_file(video)) and not holds_sound(path):
+        if word is None and chosen.pictures[0].ends and video and (path := as_file(video)) and not holds_sound(path):
             chosen.notes.append(f"Sound: none, {path} has none")
-            return
+            return None
         if path:
-            chosen.audio, chosen.audio_ends = FileAudioSource(path, self._pace), True
-            return
-        self._add_input(chosen, word)
+            film = FileAudioSource(path, self._pace)
+            return ChosenSource(film.name, film, ends=True)
+        return self._input(chosen, word)
 
-    def _add_input(self, chosen: Chosen, word: str | None) -> None:
-        """Add a sound input that is plugged in, or one that only PortAudio knows (PulseAudio, PipeWire, ALSA names)."""
-        picture = chosen.devices[0] if chosen.devices else None
-        devices, roles = self._plugged()
+    def _input(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource] | None:
+        """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows."""
+        picture = chosen.pictures[0].device
         if word is None:
-            device = choose_sound(devices, roles, picture, server_inputs)
-            if device is None:
+            best = choose_sound(*self._plugged(), picture, server_inputs)
+            if best is None:
                 chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
-                return
+                return None
+            device, missing = best, None
             chosen.notes.append(f"Sound: {_called(device)}")
         else:
-            device = find_sound_input(devices, word, roles)
+            device, missing = self._find(
+                word, DeviceKind.MICROPHONE, lambda: find_sound_input(self._plugged()[0], word, self._plugged()[1])
+            )
         self._refuse_fast(device)
-        sound = SoundSource(device, channels=self._wanted.channels)
+        devices = self._plugged()[0]
         plug = next((one.kind for one in devices if one.id == device.paired_with), None)
-        chosen.audio = self._watcher.sound(sound, device, plug)
-        chosen.devices.append(device)
+        where = self._whereabouts(device, missing, lambda: find_sound_input(self._now()[0], word or "", self._now()[1]))
+        source = self._watcher.sound(SoundSource(device, channels=self._wanted.channels), device, plug)
+        return ChosenSource(
+            device.role or device.name, KeptAudio(source, where, self._clock, missing=missing), device=device
+        )
+
+    # Devices
+
+    def _find(
+        self, word: str | None, kind: DeviceKind, find: Callable[[], Device]
+    ) -> tuple[Device, DeviceNotFound | None]:
+        """Return a device, or what stands for one that may be missing, and why it is."""
+        try:
+            return find(), None
+        except DeviceNotFound as error:
+            if not self._allow_missing:
+                raise
+            return _stand_in(word, kind, self._plugged()[1]), error
+
+    def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
+        if missing is not None:
+            return NamedWhereabouts(named, self._listing, self._clock.now)
+        if device.id.startswith(SERVER_INPUTS):
+            return AlwaysThere(device)
+        return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)
 
     def _refuse_fast(self, device: Device) -> None:
         if not self._live:
@@ -149,8 +216,13 @@ class Chooser:
                 f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
             )
 
+    def _now(self) -> tuple[Sequence[Device], Roles]:
+        """Return what is plugged in now."""
+        roles = self._plugged()[1]
+        return with_roles(self._listing(), roles), roles
+
     def _plugged(self) -> tuple[list[Device], Roles]:
-        """Return what is plugged in, with its roles, and all roles that were given."""
+        """Return what was plugged in when it was asked first, with its roles, and all roles that were given."""
         if self._listed is None:
             roles: Roles = {}
             try:
@@ -161,33 +233,33 @@ class Chooser:
         return self._listed
 
 
+def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
+    """Return what is known of a device that is not there: what its role was given to, or only what it was called."""
+    role = (word or "").strip().casefold()
+    if role not in roles:
+        return Device(id=word or str(kind), kind=kind, name=word or str(kind))
+    bound = roles[role]
+    return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
+
+
+def _refuse_twice(chosen: Chosen) -> None:
+    for sources in (chosen.pictures, chosen.sounds):
+        ids = [source.device.id for source in sources if source.device]
+        if twice := next((device_id for device_id in ids if ids.count(device_id) > 1), None):
+            raise UsageError(f"{twice} is named twice", hint="name each source once")
+
+
+def _told_apart[Source](sources: Sequence[ChosenSource[Source]]) -> list[ChosenSource[Source]]:
+    """Return `sources`, the second of a name called `NAME 2`."""
+    named: dict[str, ChosenSource[Source]] = {}
+    for source in sources:
+        name, number = source.name, 2
+        while name in named:
+            name, number = f"{source.name} {number}", number + 1
+        named[name] = ChosenSource(name, source.source, source.ends, source.device)
+    return list(named.values())
+
+
 def _called(device: Device) -> str:
     role = f"{device.role}, " if device.role else ""
     return f"{role}{device.name} ({device.id})"
-
-
-def holds_sound(path: Path) -> bool:
-    """Return whether a media file has a track of sound; true of what cannot be opened: its source will refuse it."""
-    try:
-        with av.open(f"file:{path}") as container:
-            return bool(container.streams.audio)
-    except (av.FFmpegError, OSError):
-        return True
-
-
-def as_file(word: str) -> Path | None:
-    """Return `word` as a path if it means a file; raises MediaError for what looks like one where there is none."""
-    path = Path(word).expanduser()
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder", hint="name a media file in it")
-    if (os.sep in word or looks_like_media(word)) and not word.startswith("/dev/"):
-        raise MediaError(f"there is no file {path}", hint="check the path")
-    return None
-
-
-def looks_like_media(word: str) -> bool:
-    """Return whether a word ends as names of sound and film do."""
-    kind, _ = mimetypes.guess_type(word)
-    return kind is not None and kind.startswith(("video/", "audio/"))

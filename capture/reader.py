@@ -68,6 +68,15 @@ class Reader[T]:
             self._changed.notify_all()
             return item
 
+    def newest(self, wanted: Callable[[T], bool]) -> T | None:
+        """Take every item from the front that is `wanted`, and return the last of them; None if there is none."""
+        item = None
+        with self._changed:
+            while self._items and wanted(self._items[0]):
+                item = self._items.popleft()
+            self._changed.notify_all()
+        return item
+
     def stop(self, timeout_s: float = 1.0) -> bool:
         """Stop reading; what is queued can still be taken. Return whether the thread has ended in time.
 

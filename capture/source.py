@@ -7,11 +7,13 @@ whatever the device does. One attempt raises; whoever supervises the source deci
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from devices.model import Device
 
 SAMPLE_RATE = 48_000
 """Sound is 48 kHz everywhere inside; a source of another rate resamples."""
@@ -118,4 +120,13 @@ class AudioSource(Protocol):
 
     def close(self) -> None:
         """Let go of everything; idempotent."""
+        ...
+
+
+@runtime_checkable
+class Relocatable(Protocol):
+    """A source that can be told where its device is now."""
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, perhaps in another port or with another node."""
         ...

@@ -83,7 +83,10 @@ class V4l2Source:
         self._clock = clock or SystemClock()
         self._stream: _Stream | None = None
         self._decoder: CameraDecoder | None = None
-        self._lock = threading.Lock()
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, with another node or in another port."""
+        self._device, self._node = device, device.node or ""
 
     def open(self) -> VideoFormat:
         """Start the device; raises a DeviceError. A device that does not answer takes the kernel five seconds."""
@@ -129,9 +132,11 @@ class V4l2Source:
         """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""
         deadline_ns = self._clock.now_ns() + round(timeout_s * NANOSECONDS)
         while True:
-            with self._lock:
-                stream = self._stream
-                if stream is None:
+            stream = self._stream
+            if stream is None:
+                raise holders.lost(self.name, self._node)
+            with stream.lock:
+                if stream.is_closed:
                     raise holders.lost(self.name, self._node)
                 packet = stream.packet()
                 if packet is None:
@@ -161,9 +166,11 @@ class V4l2Source:
 
     def signal_problem(self) -> str | None:
         """Return what the driver says is wrong with the signal at its input, None if nothing is or it cannot say."""
-        with self._lock:
-            stream = self._stream  # which closing may take away at any moment
-            return stream.signal.problem() if stream is not None and stream.signal is not None else None
+        stream = self._stream  # which closing may take away at any moment
+        if stream is None:
+            return None
+        with stream.lock:
+            return None if stream.is_closed or stream.signal is None else stream.signal.problem()
 
     def close(self) -> None:
         """Let go of the device within half a second; a device that hangs is let go by a thread left to itself."""
@@ -173,7 +180,7 @@ class V4l2Source:
 
     def _close(self, stream: "_Stream") -> None:
         def close() -> None:
-            with self._lock:  # a read that is under way ends within its wait
+            with stream.lock:  # a read that is under way ends within its wait
                 stream.close()
 
         close_within(close, _CLOSE_S, self._node)
@@ -188,6 +195,9 @@ class _Stream:
     """A node that streams."""
 
     def __init__(self, name: str, node: str, chosen: ChosenMode) -> None:
+        self.lock = threading.Lock()
+        """Held while the driver is asked anything: by the thread that reads, and by the one that closes."""
+        self.is_closed = False
         self._name, self._node = name, node
         options = {
             "input_format": _INPUT_FORMATS[chosen.mode.format],
@@ -254,6 +264,7 @@ class _Stream:
 
     def close(self) -> None:
         """Let go of the node; takes five seconds if the device hangs."""
+        self.is_closed = True
         if self._watched >= 0:
             os.close(self._watched)
         with contextlib.suppress(av.FFmpegError, OSError):

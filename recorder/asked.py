@@ -12,8 +12,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a person asked for; None where the best, or the settings', is meant."""
 
     title: str
-    video: str | None = None
-    audio: str | None = None
+    videos: tuple[str, ...] = ()
+    """Words for sources of pictures, the first of them the program's main one; none: the best that is plugged in."""
+    audios: tuple[str, ...] = ()
+    """The same for sound; the word `none` for no sound."""
+    allow_missing: bool = False
+    """Whether a slate, or silence, may stand from the start for what is not there."""
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()

@@ -16,12 +16,6 @@ import msgspec
 from config.events import Event
 from devices.clock import Clock
 from recorder.archive.names import storable
-from recorder.faults import RECOVERED, WARNINGS
-
-HARMLESS = WARNINGS | {
-    "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
-}  # fmt: skip
-"""Kinds that do not make a session less than it should be; every other kind degrades it."""
 
 CLOSE_S = 5.0
 """How long a disk may take to the last events, before its file is left to itself."""
@@ -38,14 +32,11 @@ class EventLog:
         self._lock = threading.Lock()
         self._lines: list[bytes] = []
         self._files: list[_File] = []
-        self._degraded: dict[str, None] = {}
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         """Log an event; see config.events.Emit."""
         detail = {name: _storable_value(value) for name, value in detail.items()}
         event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
-        if kind not in HARMLESS:
-            self._degraded.setdefault(f"{kind}: {event.subject}")
         line = _encoded(event)
         with self._lock:
             self._lines.append(line)
@@ -53,11 +44,6 @@ class EventLog:
                 file.put(line)
         if self._listener:
             self._listener(event)
-
-    @property
-    def degraded(self) -> list[str]:
-        """Why the session is less than it should be, each reason once, in the order they came up."""
-        return list(self._degraded)
 
     def open(self, path: Path) -> None:
         """Write to `path` too from now on, starting with the events that have come already; raises OSErrors."""

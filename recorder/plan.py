@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from capture.pacing import Pace
-from capture.source import AudioSource, VideoFormat, VideoSource
+from capture.source import VideoFormat, VideoSource
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
@@ -17,6 +17,14 @@ from recorder.sound.inputs import SoundInput
 
 
 @dataclass(frozen=True, slots=True)
+class PictureInput:
+    """One source of pictures, and the `name` people call it by, unique in its session."""
+
+    name: str
+    source: VideoSource
+
+
+@dataclass(frozen=True, slots=True)
 class SessionPlan:
     """A session to be run. The sources are not open yet; the session opens and closes them.
 
@@ -26,8 +34,8 @@ class SessionPlan:
 
     title: str
     profile: Profile
-    video: VideoSource
-    audio: AudioSource | None
+    pictures: Sequence[PictureInput]
+    sounds: Sequence[SoundInput]
     pace: Pace
     live: bool
     ends: frozenset[Track] = frozenset()
@@ -41,11 +49,12 @@ class SessionPlan:
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None
     """See recorder.encoder.VideoSettings."""
-
-    @property
-    def inputs(self) -> tuple[SoundInput, ...]:
-        """The inputs of the program's sound."""
-        return (SoundInput(self.audio.name, self.audio),) if self.audio else ()
+    allow_missing: bool = False
+    """Whether it may begin without a source that is not there: a slate, or silence, stands in its place."""
+    language: str = "id"
+    """Of what is written into the picture."""
+    pre_roll_s: float = 30.0
+    """How many seconds before its start an armed session keeps, so that they can be recorded."""
 
 
 def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettings, AudioSettings | None]:
@@ -63,7 +72,7 @@ def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettin
             keyframe_s=profile.keyframe_s,
             x264_params=plan.x264_params,
         ),
-        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.inputs else None,
+        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.sounds else None,
     )
 
 
@@ -71,8 +80,8 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
     """Return what the event log should say of a session's beginning: what is recorded, how, and to where."""
     return {
         "title": plan.title,
-        "picture": plan.video.name,
-        "sound": ", ".join(sound.name for sound in plan.inputs) or None,
+        "picture": ", ".join(picture.name for picture in plan.pictures),
+        "sound": ", ".join(sound.name for sound in plan.sounds) or None,
         "width": video.width,
         "height": video.height,
         "rate": float(video.rate),

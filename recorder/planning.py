@@ -10,6 +10,7 @@ import msgspec
 from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
 from capture.watch.watcher import Watcher
+from capture.whereabouts import Listing
 from config.errors import UsageError
 from config.schema import Settings
 from config.secrets import StreamTarget, stream_target
@@ -21,7 +22,8 @@ from recorder.archive.names import storable
 from recorder.asked import Asked
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
-from recorder.plan import SessionPlan
+from recorder.plan import PictureInput, SessionPlan
+from recorder.sound.inputs import SoundInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,12 @@ class Planned:
     notes: Sequence[str]
 
 
-def plan_session(asked: Asked, settings: Settings, clock: Clock, record: Record = nowhere) -> Planned:
+def plan_session(
+    asked: Asked, settings: Settings, clock: Clock, record: Record = nowhere, listing: Listing | None = None
+) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
-    What the watches of its devices find goes to `record`.
+    What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs.
     """
     name = asked.profile or settings.video.profile
     profile = settings.profile(name)
@@ -49,14 +53,25 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock, record: Record 
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
     watcher = Watcher(settings, clock, record)
-    chosen = Chooser(wanted, pace, clock, stop, live=asked.live, watcher=watcher).choose(asked.video, asked.audio)
-    if chosen.audio is None:
+    chooser = Chooser(
+        wanted,
+        pace,
+        clock,
+        stop,
+        live=asked.live,
+        watcher=watcher,
+        allow_missing=asked.allow_missing,
+        listing=listing,
+    )
+    chosen = chooser.choose(asked.videos, asked.audios)
+    if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
         title=storable(asked.title),
         profile=profile,
-        video=chosen.video,
-        audio=chosen.audio,
+        pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
+        sounds=[SoundInput(sound.name, sound.source) for sound in chosen.sounds],
+        allow_missing=asked.allow_missing,
         pace=pace,
         live=asked.live,
         ends=_ends(chosen),
@@ -64,6 +79,7 @@ def plan_session(asked: Asked, settings: Settings, clock: Clock, record: Record 
         duration_s=asked.duration_s,
         recording=settings.recording,
         board=watcher.board,
+        language=settings.general.language,
         context=SessionContext(
             office=settings.general.office,
             room=settings.general.room,
@@ -92,5 +108,9 @@ def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:
 
 
 def _ends(chosen: Chosen) -> frozenset[Track]:
-    ends = {Track.VIDEO: chosen.video_ends, Track.AUDIO: chosen.audio_ends}
+    """Return the tracks that end by themselves: with the main picture, and with the last sound."""
+    ends = {
+        Track.VIDEO: chosen.pictures[0].ends,
+        Track.AUDIO: bool(chosen.sounds) and all(sound.ends for sound in chosen.sounds),
+    }
     return frozenset(track for track, does in ends.items() if does)

@@ -1,48 +1,44 @@
-"""One session from the first picture to the sealed package.
+"""One session, from devices that are opened to the sealed package; recorder/states.py says which way it may go.
 
-    sources --reader threads--> queues --track threads--> encoder --packets--> recording (writer, syncer)
-                                                                         +---> live destinations
+    sources --reader threads--> queues --track threads--> encoder --packets--> pre-roll --> recording (writer, syncer)
+                                                                                      +---> live destinations
 
-`run` does it all on the calling thread's watch; `stop` and `status` may be called from any other. Nothing is
-written to the archive before the first picture has come.
+`run` does it all on the calling thread's watch; everything else may be called from any other thread, and returns at
+once. Nothing is written to the archive before the start.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import timedelta
 
-from capture.reader import Reader
-from capture.source import AudioBlock, Frame, VideoFormat
-from config.errors import DeviceError, LiputError, MediaError, StorageError
+from config.errors import LiputError, StorageError, UsageError
+from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
-from recorder.archive.model import RecordingFacts
+from recorder.archive.model import Mark, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
-from recorder.losses import LossReporter
+from recorder.inputs import SessionInputs
 from recorder.outputs import Outputs
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
+from recorder.preroll import PreRoll
+from recorder.program import Counts, Program
 from recorder.recording import OnDisk
-from recorder.sound.inputs import SoundInput
-from recorder.sound.program import ProgramSound
-from recorder.status import RateMeter, SessionResult, SessionState, SessionStatus, source_lines
+from recorder.states import StateMachine
+from recorder.status import SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storage import room_left_s
 from recorder.timeline import Timeline
-from recorder.video_track import VideoTrack
+from recorder.troubles import Troubles
 
-FIRST_PICTURE_S = 10.0
-"""How long a source may take to its first picture: a USB camera needs up to 5 s to say that it will not."""
-LIVE_QUEUE_S = 1.0
-"""How much of a live source may wait before its oldest is dropped."""
-FAST_QUEUE = 8
-AUDIO_QUEUE = 256
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
 """How long after a stop a source may take to give what was captured before it."""
+FROM_THE_FIRST_PICTURE = math.inf
 
 type Progress = Callable[[int, int], None]
 
@@ -66,71 +62,95 @@ class Session:
         self._clock = clock
         self._stop_sources = stop
         self._progress = progress
-        self.emit = EventLog(clock, listener)
+        self._listener = listener
+        self._troubles = Troubles(clock)
+        self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
-        self._state = SessionState.IDLE
+        self._machine = StateMachine()
+        self._starting: float | None = None  # how many seconds of pre-roll were asked for
         self._stopping = threading.Event()
         self._stopped_ns = 0
         self._failure: LiputError | None = None
-        self._losses: dict[str, LiputError] = {}
-        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.inputs else [])
+        self._marks: list[Mark] = []
+        self._marking = threading.Lock()
+        tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.sounds else [])
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
-        self._video: VideoTrack | None = None
-        self._sound: ProgramSound | None = None
-        self._video_reader: Reader[Frame] | None = None
+        self._gate = PreRoll(keep_s=plan.pre_roll_s)
+        self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
+        self._program: Program | None = None
         self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
-        self._rate = RateMeter()
-        self._pictures_lost = LossReporter(
-            "frames-dropped",
-            plan.video.name,
-            "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
-            emit=self.emit,
-            clock=clock,
-        )
+
+    def _hear(self, event: Event) -> None:
+        self._troubles(event)
+        if self._listener:
+            self._listener(event)
 
     # What others ask of it
 
+    def start(self, pre_roll_s: float = 0.0) -> None:
+        """Begin to record, as soon as the session is armed, from `pre_roll_s` seconds ago; again changes nothing.
+
+        FROM_THE_FIRST_PICTURE: with all that is kept. The recording begins at a keyframe, at or before the moment asked
+        for. Raises LiputError when the session has ended.
+        """
+        if self._stopping.is_set():
+            raise LiputError("the session has ended", hint="arm another one")
+        if self._starting is None:
+            self._starting = max(0.0, pre_roll_s)
+        if self._program:
+            self._program.wake()
+
     def stop(self) -> None:
-        """End the session here; returns at once. Asking again changes nothing."""
+        """End the session here, or disarm it; returns at once. Asking again changes nothing."""
         if not self._stopping.is_set():
             self._stopped_ns = self._clock.now_ns()
-            self._timeline.end_at(self._timeline.now_ns())
+            self._end_now()
             self._stopping.set()
+        if self._program:
+            self._program.wake()
+
+    def mark(self, text: str) -> Mark:
+        """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
+        if not text.strip():
+            raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
+        if self._machine.state not in {SessionState.LIVE, SessionState.DEGRADED}:
+            raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
+        with self._marking:
+            media_s = round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3)
+            mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
+            self._marks.append(mark)
+            number = len(self._marks)
+        self.emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)
+        return mark
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
         on_disk = self._outputs.on_disk if self._outputs else OnDisk()
-        frames = self._video.counts.frames if self._video else 0
+        counts = self._counts
+        program = self._program
         return SessionStatus(
-            state=self._shown_state(),
-            elapsed_s=round(self._elapsed_ns() / NANOSECONDS, 3),
+            state=self._machine.judge(is_troubled=bool(self._troubles.now)),
+            elapsed_s=round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._work else 0.0,
             media_time_s=round(on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
-            frames=frames,
-            dropped=self._dropped(),
-            repeated=self._video.counts.repeated if self._video else 0,
-            fps=round(self._rate.per_second, 2),
-            levels_dbfs=[round(level, 1) for level in self._sound.levels_dbfs] if self._sound else [],
+            frames=counts.frames,
+            dropped=counts.dropped,
+            repeated=counts.repeated,
+            fps=round(program.fps, 2) if program else 0.0,
+            levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
             disk_left_s=self._disk_left_s(on_disk),
             destinations=self._outputs.destination_lines() if self._outputs else [],
             sources=source_lines(self._plan.board),
+            pre_roll_s=round(self._gate.seconds, 3),
+            troubles=self._troubles.now,
         )
 
-    def _shown_state(self) -> SessionState:
-        if self._state is SessionState.LIVE and self.emit.degraded:
-            return SessionState.DEGRADED
-        return self._state
-
-    def _elapsed_ns(self) -> int:
-        now_ns, end_ns = self._timeline.now_ns(), self._timeline.end_ns
-        return now_ns if end_ns is None else min(now_ns, end_ns)
-
-    def _dropped(self) -> int:
-        late = self._video.counts.late if self._video else 0
-        return late + (self._video_reader.dropped if self._video_reader else 0)
+    @property
+    def _counts(self) -> Counts:
+        return self._program.counts if self._program else Counts()
 
     def _disk_left_s(self, on_disk: OnDisk) -> float | None:
         """Seconds until the disk is down to the archive's reserve, at the rate of this recording."""
@@ -145,107 +165,88 @@ class Session:
     # The run
 
     def run(self) -> SessionResult:
-        """Record until the end, then seal. Raises a LiputError when nothing could be recorded at all."""
-        self._archive.check()
-        with ExitStack() as stack:
-            stack.callback(self._stop_sources.set)
-            video_format = self._open_sources(stack)
-            encoder = self._open_encoder(stack, video_format)
-            video, sounds = self._start_readers(stack, video_format)
-            self._state = SessionState.ARMED
-            first = self._first_picture(video)
-            started_at = self._clock.now()
-            work, outputs = self._begin(stack, started_at, encoder)
-            self._timeline.start(first.timestamp_ns)
-            self._end_by_duration()
-            self._state = SessionState.LIVE
-            self.emit(
-                "session-live",
-                work.name,
-                "Recording.",
-                clock_ns=first.timestamp_ns,
-                **live_facts(self._plan, video_format),
-            )
-            self._run_tracks(encoder, outputs, video_format, video, sounds, first)
-            self._state = SessionState.SEALING
-        self.emit.close()
-        if not (self._video and self._video.counts.frames) and self._discarded(work):
-            raise self._failure or LiputError(f"{self._plan.video.name} gave no picture; nothing was recorded")
-        return self._seal(work)
-
-    def _discarded(self, work: WorkFolder) -> bool:
-        """Remove a work folder without a picture in it, and return whether that was done: sound is kept."""
+        """Arm, record from the start to the end, and seal. Raises a LiputError when nothing could be recorded."""
         try:
-            self._archive.discard(work)
-        except LiputError:
-            return False
-        return True
+            with ExitStack() as stack:
+                self._run(stack)
+            self.emit.close()
+        except BaseException:
+            if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
+                self._machine.to(SessionState.FAILED)
+            raise
+        if self._work is None:
+            if self._failure:
+                self._machine.to(SessionState.FAILED)
+                raise self._failure
+            self._machine.to(SessionState.IDLE)
+            return self._result()
+        if not self._counts.frames and self._discarded(self._work):
+            name = self._plan.pictures[0].name
+            raise self._failure or LiputError(f"{name} gave no picture; nothing was recorded")
+        return self._seal(self._work)
 
-    def _open_sources(self, stack: ExitStack) -> VideoFormat:
-        plan = self._plan
-        # Sound first: it runs when the first picture comes, which is where the session begins.
-        for sound in plan.inputs:
-            stack.callback(sound.source.close)
-            sound.source.open()
-        stack.callback(plan.video.close)
-        return plan.video.open()
-
-    def _open_encoder(self, stack: ExitStack, video_format: VideoFormat) -> Encoder:
-        encoder = Encoder(*encoder_settings(self._plan, video_format))
-        stack.callback(encoder.close)
-        return encoder
-
-    def _start_readers(
-        self, stack: ExitStack, video_format: VideoFormat
-    ) -> tuple[Reader[Frame], list[tuple[SoundInput, Reader[AudioBlock]]]]:
-        plan = self._plan
-        bound = max(FAST_QUEUE, round(video_format.rate * LIVE_QUEUE_S)) if plan.live else FAST_QUEUE
-        video = Reader(plan.video, bound=bound, waits=not plan.live, on_lost=self._lost(plan.video.name))
-        sounds = [
-            (sound, Reader(sound.source, bound=AUDIO_QUEUE, waits=not plan.live, on_lost=self._lost(sound.name)))
-            for sound in plan.inputs
-        ]
-        plan.pace.begin()
-        readers: list[Reader[Frame] | Reader[AudioBlock]] = [video, *(reader for _, reader in sounds)]
-        for reader in readers:
-            stack.callback(reader.stop)
-            reader.start()
-        # Unwound before the readers are stopped: it wakes them.
+    def _run(self, stack: ExitStack) -> None:
+        self._archive.check()
         stack.callback(self._stop_sources.set)
-        self._video_reader = video
-        return video, sounds
+        inputs = self._inputs
+        inputs.open(stack)
+        encoder = Encoder(*encoder_settings(self._plan, inputs.form))
+        stack.callback(encoder.close)
+        inputs.start(stack)
+        stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
+        first = inputs.first(self._stopping)
+        program = self._program = Program(
+            self._plan,
+            inputs,
+            encoder,
+            self._timeline,
+            self._gate,
+            clock=self._clock,
+            emit=self.emit,
+            on_failure=self._fail,
+        )
+        self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
+        program.begin()
+        self._machine.to(SessionState.ARMED)
+        if self._starting is not None:  # at once, so that not even a fast session runs ahead of its recording
+            self._begin(stack, program, encoder)
+        else:
+            self.emit("session-armed", self._plan.title, "Armed.", **live_facts(self._plan, inputs.form))
+        stack.callback(program.join)
+        stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
+        program.start(first)
+        while program.is_running:
+            program.wait(WATCH_S)
+            if self._starting is not None and self._work is None and not self._stopping.is_set():
+                self._try_to_begin(stack, program, encoder)
+            self._machine.judge(is_troubled=bool(self._troubles.now))
+            if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
+                inputs.stop(0.0)  # one hangs, and a session without a clock cannot tell
+        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        self._stop_sources.set()
+        inputs.stop()
+        self._end(program)
 
-    def _lost(self, name: str) -> Callable[[LiputError], None]:
-        def on_lost(error: LiputError) -> None:
-            self._losses[name] = error
-            self.emit("source-lost", name, error.message, hint=error.hint)
+    def _end_now(self) -> None:
+        self._timeline.end_at(self._timeline.now_ns())
 
-        return on_lost
+    def _try_to_begin(self, stack: ExitStack, program: Program, encoder: Encoder) -> None:
+        """Begin, or stay armed and say why not: whoever frees some space can start again."""
+        try:
+            self._begin(stack, program, encoder)
+        except LiputError as error:
+            self._starting = None
+            self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
-    def _first_picture(self, reader: Reader[Frame]) -> Frame:
-        deadline_ns = self._clock.now_ns() + int(FIRST_PICTURE_S * NANOSECONDS)
-        name = self._plan.video.name
-        while self._clock.now_ns() < deadline_ns and not self._stopping.is_set():
-            if first := reader.get(WATCH_S):
-                return first
-            if reader.at_end:
-                raise MediaError(f"{name} holds no pictures", hint="choose a file with video in it")
-            if reader.is_over:
-                break
-        if self._stopping.is_set():
-            raise LiputError("stopped before the first picture came; nothing was recorded")
-        if reader.is_over and name in self._losses:
-            raise self._losses[name]
-        raise DeviceError(f"{name} gives no picture", hint="check its cable and that it is switched on, then try again")
-
-    def _begin(self, stack: ExitStack, started_at: datetime, encoder: Encoder) -> tuple[WorkFolder, Outputs]:
-        """Make the work folder and start what writes: the event log, the recording, the destinations."""
+    def _begin(self, stack: ExitStack, program: Program, encoder: Encoder) -> None:
+        """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
-        work = self._work = self._archive.begin(plan.title, started_at, plan.context)
+        wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._gate.keep_s) * NANOSECONDS
+        work = self._archive.begin(plan.title, self._clock.now() - self._reach(wanted_ns), plan.context)
         try:
             self.emit.open(work.events)
             stack.callback(self.emit.close)
-            outputs = self._outputs = Outputs(
+            outputs = Outputs(
                 work.program,
                 encoder.templates,
                 clock=self._clock,
@@ -260,94 +261,40 @@ class Session:
             self._archive.discard(work)
             raise
         stack.callback(outputs.close)
-        return work, outputs
-
-    def _end_by_duration(self) -> None:
-        if self._plan.duration_s is not None:
-            self._timeline.end_at(round(self._plan.duration_s * NANOSECONDS))
-
-    def _run_tracks(
-        self,
-        encoder: Encoder,
-        outputs: Outputs,
-        video_format: VideoFormat,
-        video: Reader[Frame],
-        sounds: list[tuple[SoundInput, Reader[AudioBlock]]],
-        first: Frame,
-    ) -> None:
-        """Run both tracks to their end, watching over them meanwhile."""
-        plan = self._plan
-        self._video = VideoTrack(
-            plan.video,
-            video,
-            encoder,
-            self._timeline,
-            source_rate=video_format.rate,
-            program_rate=min(plan.profile.fps, video_format.rate),
-            put=outputs.put,
-            emit=self.emit,
+        origin_ns = self._gate.open(outputs.put, round(wanted_ns))
+        self._timeline.begin(origin_ns)
+        program.begin(self._gate.skipped)
+        self._troubles.begin()
+        if plan.duration_s is not None:
+            self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
+        self._work, self._outputs = work, outputs
+        self._machine.to(SessionState.LIVE)
+        self.emit(
+            "session-live",
+            work.name,
+            "Recording.",
+            clock_ns=self._timeline.zero_ns + origin_ns,
+            **live_facts(plan, self._inputs.form),
         )
-        runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._run_video(first))]
-        if sounds:
-            self._sound = ProgramSound(
-                sounds,
-                encoder,
-                self._timeline,
-                channels=plan.profile.audio_channels,
-                clock=self._clock,
-                put=outputs.put,
-                emit=self.emit,
-            )
-            runs.append((Track.AUDIO, self._sound.run))
-        threads = [
-            threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
-        ]
-        readers: list[Reader[Frame] | Reader[AudioBlock]] = [video, *(reader for _, reader in sounds)]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            for thread in threads:
-                thread.join(WATCH_S / len(threads))
-            self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
-            self._report_losses()
-            if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
-                for reader in readers:  # one hangs, and a session without a clock cannot tell
-                    reader.stop(0.0)
-        # Nobody takes from the readers any more: what they drop from here on is not missing.
-        self._stop_sources.set()
-        for reader in readers:
-            reader.stop()
-        self._report_losses(final=True)
+
+    def _reach(self, wanted_ns: float) -> timedelta:
+        """Return how long ago the recording will have begun, to the second that names its package."""
+        back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if self._plan.live else 0.0
+        return timedelta(seconds=back_ns / NANOSECONDS)
+
+    def _end(self, program: Program) -> None:
+        """Say how the recording has ended; there may have been none."""
+        if self._work is None:
+            return
+        program.report_losses(final=True)
         self.emit(
             "session-ended",
-            plan.title,
+            self._plan.title,
             "The recording has ended.",
-            media_time_s=round(self._timeline.position_ns() / NANOSECONDS, 3),
-            frames=self._video.counts.frames,
+            media_time_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3),
+            frames=self._counts.frames,
         )
-
-    def _run_video(self, first: Frame) -> None:
-        if self._video:
-            self._video.run(first)
-
-    def _guarded(self, track: Track, run: Callable[[], None]) -> None:
-        """Run a track; whatever stops it early ends the session in order, with what was recorded."""
-        try:
-            run()
-        except LiputError as error:
-            self._fail(error)
-        except Exception as error:
-            self._fail(LiputError(f"the {track} track failed: {error!r}", hint="please report this"))
-        finally:
-            self._plan.pace.finish(str(track))
-
-    def _report_losses(self, *, final: bool = False) -> None:
-        """Tell of what was lost between the sources and the encoder since the last time."""
-        late = self._video.counts.late if self._video else 0
-        dropped = self._dropped()
-        self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
-        if self._sound:
-            self._sound.report_losses(final=final)
+        self._machine.to(SessionState.SEALING)
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""
@@ -356,34 +303,48 @@ class Session:
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
 
+    def _discarded(self, work: WorkFolder) -> bool:
+        """Remove a work folder without a picture in it, and return whether that was done: sound is kept."""
+        try:
+            self._archive.discard(work)
+        except LiputError:
+            return False
+        return True
+
     def _seal(self, work: WorkFolder) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        counts = self._counts
         facts = RecordingFacts(
             ended_at=self._clock.now(),
-            dropped=self._dropped(),
-            repeated=self._video.counts.repeated if self._video else 0,
-            degraded=tuple(self.emit.degraded),
+            dropped=counts.dropped,
+            repeated=counts.repeated,
+            degraded=tuple(self._troubles.all),
+            marks=tuple(self._marks),
         )
         try:
             package = self._archive.seal(work, facts, progress=self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
-            self._state = SessionState.FAILED
             told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
             self.emit("sealing-failed", work.name, told.message, hint=told.hint)
-            return SessionResult(
-                state=self._state,
-                package=str(work.path),
-                duration_s=round(self._timeline.position_ns() / NANOSECONDS, 3),
-                frames=self._video.counts.frames if self._video else 0,
-                degraded=self.emit.degraded,
-            )
-        self._state = SessionState.SEALED
+            self._machine.to(SessionState.FAILED)
+            return self._result(str(work.path))
+        self._machine.to(SessionState.SEALED)
         # What sealing itself found wrong with the media stands in the package only.
         sealed = package.recording
         return SessionResult(
-            state=self._state,
+            state=SessionState.SEALED,
             package=package.path,
             duration_s=package.duration_s,
             frames=sealed.frames if sealed else 0,
-            degraded=list(sealed.degraded) if sealed else self.emit.degraded,
+            degraded=list(sealed.degraded) if sealed else self._troubles.all,
+        )
+
+    def _result(self, kept_in: str | None = None) -> SessionResult:
+        """Return how a session ended that has no package."""
+        return SessionResult(
+            state=self._machine.state,
+            package=kept_in,
+            duration_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3) if kept_in else 0.0,
+            frames=self._counts.frames if kept_in else 0,
+            degraded=self._troubles.all,
         )

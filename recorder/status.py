@@ -48,7 +48,11 @@ def source_lines(board: HealthBoard) -> list[SourceLine]:
 
 
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
-    """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel."""
+    """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
+
+    `pre_roll_s` is how far back a start could reach while it is armed; `troubles` is what is wrong now, each as
+    `KIND: SUBJECT`.
+    """
 
     state: SessionState
     elapsed_s: float
@@ -62,6 +66,8 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     disk_left_s: float | None
     destinations: list[DestinationLine]
     sources: list[SourceLine] = []
+    pre_roll_s: float = 0.0
+    troubles: list[str] = []
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

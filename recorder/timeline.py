@@ -1,7 +1,8 @@
-"""Media time: where the session is, how far each track has come, and where it ends.
+"""Program time and media time: where the session is, how far each track has come, and where it ends.
 
-Media time 0 is the capture time of the session's first picture (of its first sound, where there is no picture). A live
-session's media time passes with the session clock; one that runs as fast as it can is where its furthest track is.
+Program time 0 is the capture time of the first picture of an armed session. Media time 0 is where its recording
+begins: the same, or a keyframe later on (`begin`). A live session's time passes with the session clock; that of one
+that runs as fast as it can is where its furthest track is.
 """
 
 import threading
@@ -12,7 +13,7 @@ from recorder.packet import Track
 
 
 class Timeline:
-    """Shared by the tracks and the session; all times are nanoseconds of media time."""
+    """Shared by the tracks and the session; all times are nanoseconds of program time, unless they say `media`."""
 
     def __init__(
         self,
@@ -29,6 +30,8 @@ class Timeline:
         until then a pace that holds the tracks together must go on holding them.
         """
         self.live = live
+        self.origin_ns = 0
+        """Where media time 0 lies in program time."""
         self._release = release
         self._clock = clock
         self._lock = threading.Lock()
@@ -39,19 +42,37 @@ class Timeline:
         self._running = set(self._ending)
 
     def start(self, zero_ns: int) -> None:
-        """Make the session-clock time `zero_ns` media time 0."""
+        """Make the session-clock time `zero_ns` program time 0."""
         self._zero_ns = zero_ns
 
-    def media_ns(self, timestamp_ns: int) -> int:
-        """Return the media time of a moment of the session clock."""
-        return timestamp_ns - (self._zero_ns or 0)
+    def begin(self, origin_ns: int) -> None:
+        """Make program time `origin_ns` media time 0."""
+        self.origin_ns = origin_ns
+
+    @property
+    def zero_ns(self) -> int:
+        """The session-clock time that is program time 0; 0 before `start`."""
+        return self._zero_ns or 0
+
+    def program_ns(self, timestamp_ns: int) -> int:
+        """Return the program time of a moment of the session clock."""
+        return timestamp_ns - self.zero_ns
+
+    def media_now_ns(self) -> int:
+        """Return where the recording is now, or where it ended; negative before it begins."""
+        now_ns = self.now_ns()
+        return (now_ns if self._end_ns is None else min(now_ns, self._end_ns)) - self.origin_ns
+
+    def media_position_ns(self) -> int:
+        """Return up to where every track of the recording is encoded."""
+        return max(0, self.position_ns() - self.origin_ns)
 
     def now_ns(self) -> int:
         """Return where the session is now."""
         if self._zero_ns is None:
             return 0
         if self.live:
-            return self.media_ns(self._clock.now_ns())
+            return self.program_ns(self._clock.now_ns())
         with self._lock:
             return max(self._positions.values())
 

@@ -22,9 +22,9 @@ from devices.health.log import LEFT_OUT
 from devices.health.summary import DeviceSummary
 from devices.health.tracker import HealthChange
 from devices.model import Device, Health
-from recorder.eventlog import HARMLESS
 from recorder.faults import FaultReporter
 from recorder.status import DestinationLine, SessionResult, SessionStatus, SourceLine
+from recorder.troubles import HARMLESS
 
 ROOT = Path(__file__).parents[1]
 CLI, SETTINGS, DEVICES = (

@@ -51,8 +51,8 @@ def demo_command(
             shown.note("No receiver is installed (nginx with its RTMP module, or ffmpeg): recording without a stream.")
         asked = Asked(
             title=TITLE,
-            video=SYNTHETIC,
-            audio=SYNTHETIC,
+            videos=(SYNTHETIC,),
+            audios=(SYNTHETIC,),
             duration_s=duration_s,
             profile=profile,
             archive=folder,

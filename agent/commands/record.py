@@ -75,8 +75,8 @@ def record_command(
     clock = SystemClock()
     asked = Asked(
         title=title,
-        video=video,
-        audio=audio,
+        videos=(video,) if video is not None else (),
+        audios=(audio,) if audio is not None else (),
         duration_s=duration_s,
         live=pace == "real",
         streams=streams,

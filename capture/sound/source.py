@@ -30,11 +30,8 @@ class SoundSource:
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:
-        name, identifier = (device.name, device.id) if isinstance(device, Device) else (device, device)
-        self.name = name
-        self._source = identifier.removeprefix(SERVER_PREFIX) if identifier.startswith(SERVER_PREFIX) else None
-        alsa = device.alsa if isinstance(device, Device) else None
-        self._input = identifier if self._source else alsa or name
+        self.name = device.name if isinstance(device, Device) else device
+        self._source, self._input = _where(device)
         self.channels = channels
         self.rate = SAMPLE_RATE
         self.overflows = 0
@@ -42,6 +39,10 @@ class SoundSource:
         self._child: SoundChild | None = None
         self._resampler: Resampler | None = None
         self._first: AudioBlock | None = None
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, with another ALSA name or in another port."""
+        self._source, self._input = _where(device)
 
     @property
     def pid(self) -> int | None:
@@ -108,6 +109,16 @@ class SoundSource:
         if self._child is not None:
             self._child.close()
         self._child = None
+
+
+def _where(device: Device | str) -> tuple[str | None, str]:
+    """Return the sound server's name of an input, if it is one of its, and the name by which it is opened."""
+    if isinstance(device, str):
+        identifier, alsa, name = device, None, device
+    else:
+        identifier, alsa, name = device.id, device.alsa, device.name
+    source = identifier.removeprefix(SERVER_PREFIX) if identifier.startswith(SERVER_PREFIX) else None
+    return source, identifier if source else alsa or name
 
 
 class Resampler:

@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from capture.sound.source import SoundSource
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Relocatable
 from capture.watch.audio import AudioWatch
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
@@ -57,6 +57,11 @@ class WatchedAudio:
     def health(self) -> Health:
         """How the input is now."""
         return self._tracker.health
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, with another node or in another port."""
+        if isinstance(self.source, Relocatable):
+            self.source.relocate(device)
 
     def open(self) -> None:
         """Open the source and begin to watch; raises what it raises, and logs that."""

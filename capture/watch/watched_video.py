@@ -9,7 +9,7 @@ import threading
 
 import av
 
-from capture.source import Frame, VideoFormat, VideoSource
+from capture.source import Frame, Relocatable, VideoFormat, VideoSource
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.refusal import clear_refusals, find_refusal
@@ -60,6 +60,11 @@ class WatchedVideo:
     def health(self) -> Health:
         """How the device is now."""
         return self._tracker.health
+
+    def relocate(self, device: Device) -> None:
+        """Open `device` the next time: the same one, with another node or in another port."""
+        if isinstance(self.source, Relocatable):
+            self.source.relocate(device)
 
     def open(self) -> VideoFormat:
         """Open the source and begin to watch it; raises what the source raises, after it is in the log."""

@@ -134,7 +134,7 @@ class ProgramSound:
     def _take(self, block: AudioBlock) -> None:
         """Put a block where its time says, or right behind the one before it if that is about the same."""
         samples = block.samples
-        start = round(self._timeline.media_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS)
+        start = round(self._timeline.program_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS)
         self.counts.overflows += block.lost and start > 0  # what was lost before the session began is not missing
         offset = start - self._position
         if self._adrift or abs(offset) > GAP_SAMPLES:

@@ -64,12 +64,14 @@ def main() -> int:
     clip, folder = sys.argv[1], Path(sys.argv[2])
     clock = SystemClock()
     settings = Settings(profiles={"1080p30": PROFILE})
-    asked = Asked(title="Bench", video=clip, audio=clip, live=False, archive=folder / "archive")
+    asked = Asked(title="Bench", videos=(clip,), audios=(clip,), live=False, archive=folder / "archive")
     planned = plan_session(asked, settings, clock)
     plan = dataclasses.replace(
         planned.plan, sinks=[lambda templates: FlvFile(folder / "out.flv", templates)], x264_params=""
     )
-    result = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=tell).run()
+    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=tell)
+    session.start()
+    result = session.run()
     if result.state != "sealed" or result.degraded:
         print(result, file=sys.stderr)
         return 1

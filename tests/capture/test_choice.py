@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from capture import choice
-from capture.choice import Chooser, Chosen, Wanted, as_file
+from capture.choice import Chooser, Chosen, Wanted
 from capture.file import FileAudioSource, FileVideoSource
+from capture.kept import KeptAudio
 from capture.pacing import FastPace
+from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from capture.watch import watcher
 from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
+from capture.words import as_file
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Patience, Settings
 from devices.clock import SystemClock
@@ -28,7 +31,23 @@ def choose(video: str | None, audio: str | None, *, live: bool = False) -> Chose
     pace = FastPace(("video", "audio"))
     clock = SystemClock()
     watched = Watcher(Settings(), clock)
-    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watched).choose(video, audio)
+    return Chooser(WANTED, pace, clock, threading.Event(), live=live, watcher=watched).choose(
+        () if video is None else (video,), () if audio is None else (audio,)
+    )
+
+
+def picture(chosen: Chosen) -> VideoSource:
+    (one,) = chosen.pictures
+    return one.source
+
+
+def sound(chosen: Chosen) -> AudioSource:
+    (one,) = chosen.sounds
+    return one.source
+
+
+def ends(chosen: Chosen) -> list[bool]:
+    return [one.ends for one in (*chosen.pictures, *chosen.sounds)]
 
 
 @pytest.fixture(scope="session")
@@ -44,37 +63,37 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_synthetic_pictures_bring_synthetic_sound() -> None:
     chosen = choose("synthetic", None)
-    assert isinstance(chosen.video, SyntheticVideo)
-    assert isinstance(chosen.audio, SyntheticAudio)
-    assert (chosen.video_ends, chosen.audio_ends, chosen.devices, chosen.notes) == (False, False, [], [])
+    assert isinstance(picture(chosen), SyntheticVideo)
+    assert isinstance(sound(chosen), SyntheticAudio)
+    assert (ends(chosen), chosen.devices, chosen.notes) == ([False, False], [], [])
 
 
 def test_a_film_brings_its_sound_and_ends(films: Path) -> None:
     chosen = choose(str(films / "sound.mkv"), None)
-    assert isinstance(chosen.video, FileVideoSource)
-    assert isinstance(chosen.audio, FileAudioSource)
-    assert (chosen.video_ends, chosen.audio_ends) == (True, True)
+    assert isinstance(picture(chosen), FileVideoSource)
+    assert isinstance(sound(chosen), FileAudioSource)
+    assert ends(chosen) == [True, True]
 
 
 def test_a_silent_film_is_recorded_without_sound_and_it_is_said(films: Path) -> None:
     chosen = choose(str(films / "silent.mkv"), None)
-    assert chosen.audio is None
+    assert chosen.sounds == []
     assert chosen.notes == [f"Sound: none, {films / 'silent.mkv'} has none"]
 
 
 def test_sound_may_come_from_elsewhere_or_be_left_out(films: Path) -> None:
     silent = str(films / "silent.mkv")
-    assert isinstance(choose(silent, "synthetic").audio, SyntheticAudio)
-    assert isinstance(choose("synthetic", str(films / "sound.mkv")).audio, FileAudioSource)
-    assert choose(str(films / "sound.mkv"), "none").audio is None
-    assert choose("synthetic", "none").audio is None
+    assert isinstance(sound(choose(silent, "synthetic")), SyntheticAudio)
+    assert isinstance(sound(choose("synthetic", str(films / "sound.mkv"))), FileAudioSource)
+    assert choose(str(films / "sound.mkv"), "none").sounds == []
+    assert choose("synthetic", "none").sounds == []
 
 
 def test_nothing_is_said_about_the_sound_of_what_is_no_film(films: Path) -> None:
     chosen = choose(str(films / "text.mkv"), None)
     assert chosen.notes == []
     with pytest.raises(MediaError, match=r"text\.mkv cannot be opened"):
-        chosen.video.open()
+        picture(chosen).open()
 
 
 @pytest.mark.parametrize("word", ["", "  "])
@@ -123,7 +142,7 @@ def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(monkey
     chosen = choose(camera.id, "none", live=True)
     assert prepared == []
     with pytest.raises(DeviceNotFound):
-        chosen.video.open()
+        picture(chosen).open()
     assert prepared == [(camera, "50 Hz")]
 
 
@@ -138,9 +157,10 @@ def test_sound_has_the_patience_of_what_is_on_its_plug(
     chooser = Chooser(
         WANTED, FastPace(("video", "audio")), SystemClock(), threading.Event(), live=True, watcher=watched
     )
-    audio = chooser.choose("synthetic", "x+sound").audio
-    assert isinstance(audio, WatchedAudio)
-    assert audio.silence_s == seconds
+    audio = chooser.choose(["synthetic"], ["x+sound"]).sounds[0].source
+    assert isinstance(audio, KeptAudio)
+    assert isinstance(audio.source, WatchedAudio)
+    assert audio.source.silence_s == seconds
 
 
 def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,15 +124,6 @@ def test_an_event_with_a_detail_that_is_no_json_is_kept_without_it(log: EventLog
     assert [(line["kind"], line["detail"]) for line in read(path)] == [("source-lost", {}), ("session-ended", {})]
 
 
-def test_reasons_for_being_degraded_are_kept_once_and_in_order(log: EventLog) -> None:
-    log("session-live", "x", "Recording.")
-    log("source-lost", "podium", "gone")
-    log("source-returned", "podium", "back")
-    log("destination-lost", "youtube", "no")
-    log("source-lost", "podium", "gone again")
-    assert log.degraded == ["source-lost: podium", "destination-lost: youtube"]
-
-
 def test_the_listener_hears_everything_also_after_the_close(tmp_path: Path) -> None:
     heard: list[Event] = []
     log = EventLog(SimulatedClock(), heard.append)

@@ -26,8 +26,9 @@ from devices.health.tracker import HealthTracker
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.packet import Track
-from recorder.plan import SessionPlan
+from recorder.plan import PictureInput, SessionPlan
 from recorder.session import Session
+from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
 from tests.support import markers, media
 from tests.support.waiting import wait_for
@@ -71,6 +72,7 @@ class Room:
         clock, stop = SystemClock(), threading.Event()
         tracks = ("video", "audio") if audio else ("video",)
         pace = RealPace(clock, stop) if live else FastPace(tracks)
+        pictures, sound = video(pace, stop), audio(pace, stop) if audio else None
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         self.events: list[Event] = []
         self.on_event: Callable[[Event], None] | None = None
@@ -78,8 +80,8 @@ class Room:
         plan = SessionPlan(
             title="Rapat Senat",
             profile=PROFILE,
-            video=video(pace, stop),
-            audio=audio(pace, stop) if audio else None,
+            pictures=[PictureInput(pictures.name, pictures)],
+            sounds=[SoundInput(sound.name, sound)] if sound else [],
             pace=pace,
             live=live,
             ends=frozenset(ends),
@@ -94,6 +96,7 @@ class Room:
             self.on_event(event)
 
     def run(self) -> SessionResult:
+        self.session.start()
         return self.session.run()
 
     @property

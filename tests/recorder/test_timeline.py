@@ -19,7 +19,7 @@ def test_a_live_session_passes_with_the_clock_from_the_first_picture_on() -> Non
     assert timeline.now_ns() == SECOND // 10
     clock.advance_to(clock.now_ns() + SECOND)
     assert timeline.now_ns() == SECOND + SECOND // 10
-    assert timeline.media_ns(clock.now_ns()) == timeline.now_ns()
+    assert timeline.program_ns(clock.now_ns()) == timeline.now_ns()
 
 
 def test_a_fast_session_is_where_its_furthest_track_is_and_complete_up_to_its_slowest() -> None:

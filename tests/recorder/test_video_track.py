@@ -1,14 +1,16 @@
 """The program's picture on a clock that moves when told."""
 
 from fractions import Fraction
+from typing import NamedTuple
 
 import pytest
 
 from capture.source import Frame
 from devices.clock import NANOSECONDS
 from recorder.packet import Track
-from recorder.video_track import PATIENCE_S, VideoCounts
-from tests.support.tracks import DAMAGED, Rig, in_time
+from recorder.video_input import SILENT_S
+from recorder.video_track import PATIENCE_S
+from tests.support.tracks import DAMAGED, SLATE, Rig, in_time
 
 THIRTY = Fraction(30)
 GRID = 2e-5
@@ -16,6 +18,13 @@ GRID = 2e-5
 
 type Script = list[tuple[int, Frame]]
 """When each frame arrives on the session clock, and the frame."""
+
+
+class Counted(NamedTuple):
+    frames: int
+    repeated: int
+    late: int
+    damaged: int
 
 
 def camera(rig: Rig, first_s: float, last_s: float, rate: Fraction = THIRTY) -> Script:
@@ -32,12 +41,13 @@ def run(
     source_rate: Fraction | None = None,
     ends: bool = False,
     lost: bool = False,
-) -> VideoCounts:
+) -> Counted:
     (_, first), *rest = script
-    track = rig.video(rest, rate=rate, source_rate=source_rate, ends=ends, lost=lost)
-    in_time(lambda: track.run(first))
+    shown = rig.video(rest, rate=rate, source_rate=source_rate, ends=ends, lost=lost)
+    track = rig.track(shown, rate=rate)
+    in_time(lambda: track.run((shown, first)))
     assert rig.encoder.flushed == [Track.VIDEO]
-    return track.counts
+    return Counted(track.counts.frames, track.counts.repeated, track.counts.late, shown.counts.damaged)
 
 
 def nominal(count: int, rate: Fraction = THIRTY) -> list[float]:
@@ -84,10 +94,33 @@ def test_a_stalled_source_is_repeated_at_its_rate_and_what_comes_too_late_is_cou
     # What was captured from 1 s to 2 s comes in one heap at 2.005 s.
     counts = run(rig, before + [(rig.at(2.005), frame) for _, frame in stalled] + after)
     # At 2.005 s the moments up to 1.7 s have been filled; what was captured after that still finds its place.
-    assert rig.encoder.numbers == [*range(30), *[29] * 22, *range(52, 120)]
+    slate_from = rig.encoder.numbers.index(SLATE)
+    assert rig.encoder.numbers == [*range(30), *[29] * (slate_from - 30), *[SLATE] * (52 - slate_from), *range(52, 120)]
+    assert slate_from / 30 - 1 == pytest.approx(SILENT_S - PATIENCE_S, abs=0.05)
     assert rig.encoder.times_s == pytest.approx(nominal(120), abs=GRID)
     assert (counts.frames, counts.repeated, counts.late) == (120, 22, 22)
+    assert rig.events == [
+        ("source-silent", "podium"),
+        ("source-missing", "podium"),
+        ("source-returned", "podium"),
+    ]
+
+
+def test_a_short_stall_is_bridged_with_the_last_picture_and_no_slate() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 1) + camera(rig, 1.6, 4))
+    assert rig.encoder.numbers == [*range(30), *[29] * 18, *range(48, 120)]
+    assert counts.repeated == 18
     assert rig.events == [("source-silent", "podium"), ("source-returned", "podium")]
+
+
+def test_a_slow_source_has_five_intervals_before_it_counts_as_missing() -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    slow = Fraction(5)
+    run(rig, camera(rig, 0, 2, slow) + camera(rig, 2.8, 6, slow), rate=slow)
+    assert SLATE not in rig.encoder.numbers
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.05, 0.25])
@@ -96,7 +129,11 @@ def test_a_source_that_gives_again_is_shown_however_long_its_pictures_are_on_the
     rig.timeline.end_at(9 * NANOSECONDS)
     given = camera(rig, 0, 2) + camera(rig, 5, 9.5)
     counts = run(rig, [(frame.timestamp_ns + round(delay_s * NANOSECONDS), frame) for _, frame in given])
-    assert rig.encoder.numbers == [*range(60), *[59] * 90, *range(150, 270)]
+    shown = rig.encoder.numbers
+    slate_from, slate_to = shown.index(SLATE), len(shown) - shown[::-1].index(SLATE)
+    assert shown == [*range(60), *[59] * (slate_from - 60), *[SLATE] * (slate_to - slate_from), *range(150, 270)]
+    assert slate_to == 150
+    assert slate_from / 30 - 2 == pytest.approx(SILENT_S - PATIENCE_S + delay_s, abs=0.06)
     assert (counts.repeated, counts.late) == (90, 0)
 
 
@@ -111,14 +148,14 @@ def test_a_repeated_picture_comes_after_patience_and_stays_as_far_behind() -> No
     assert behind == pytest.approx([PATIENCE_S] * 60, abs=0.002)
 
 
-def test_a_lost_camera_is_its_last_picture_to_the_end() -> None:
+def test_a_lost_camera_is_a_slate_to_the_end() -> None:
     rig = Rig()
     rig.timeline.end_at(3 * NANOSECONDS)
     counts = run(rig, camera(rig, 0, 1), lost=True)
-    assert rig.encoder.numbers == [*range(30), *[29] * 60]
+    assert rig.encoder.numbers == [*range(30), *[SLATE] * 60]
     assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
     assert counts.repeated == 60
-    assert rig.events == []  # that it was lost, the reader has said
+    assert rig.events == [("source-missing", "podium")]  # that it was lost, the reader has said
 
 
 def test_a_slow_camera_is_not_filled_up() -> None:
@@ -192,11 +229,12 @@ def test_a_source_that_begins_with_damaged_pictures_shows_its_first_good_one() -
     assert rig.encoder.numbers == list(range(3, 30))
 
 
-def test_a_source_without_one_good_picture_ends_all_the_same() -> None:
+def test_a_source_without_one_good_picture_is_a_slate_once_it_is_silent() -> None:
     rig = Rig()
     rig.timeline.end_at(1 * NANOSECONDS)
     counts = run(rig, [(rig.at(0.01), Frame(rig.at(0), DAMAGED))])
-    assert (counts.frames, counts.damaged) == (0, 1)
+    assert set(rig.encoder.numbers) == {SLATE}
+    assert (counts.frames, counts.damaged) == (len(rig.encoder.numbers), 1)
 
 
 def test_two_frames_of_one_moment_are_one_too_many() -> None:

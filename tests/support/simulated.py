@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from devices.clock import NANOSECONDS
@@ -64,6 +64,12 @@ class ScriptedReader[T]:
             return item
         self._clock.advance_to(deadline_ns)
         return None
+
+    def newest(self, wanted: Callable[[T], bool]) -> T | None:
+        item = None
+        while self._items and self._items[0][0] <= self._clock.now_ns() and wanted(self._items[0][1]):
+            item = self._items.popleft()[1]
+        return item
 
 
 class EventList(list[tuple[str, str]]):

@@ -9,15 +9,18 @@ from typing import cast
 import av
 import numpy as np
 
+from capture.kept import AbsenceKind
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
 from recorder.packet import EncodedPacket, Track
+from recorder.scene import Scene, Slates
 from recorder.sound.inputs import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.timeline import Timeline
+from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
 
@@ -45,6 +48,22 @@ class Camera:
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+SLATE = 1_000_000
+"""The number of the picture that stands for a missing source."""
+
+
+class NumberedSlates(Slates):
+    """Slates that are told from pictures by their number."""
+
+    def __init__(self) -> None:
+        """Draw nothing."""
+
+    def of(self, name: str, kind: AbsenceKind) -> av.VideoFrame:
+        picture = av.VideoFrame(16, 16, "yuv420p")
+        picture.opaque = SLATE
+        return picture
 
 
 class NotingEncoder(Encoder):
@@ -136,18 +155,23 @@ class Rig:
         rate: Fraction,
         source_rate: Fraction | None = None,
         **script: bool,
-    ) -> VideoTrack:
-        """Return a track of pictures, whose frames are (when they arrive, frame)."""
-        return VideoTrack(
+    ) -> VideoInput:
+        """Return an input of pictures, whose frames are (when they arrive, frame)."""
+        return VideoInput(
+            "podium",
             Camera(),
             cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
-            self.encoder,
             self.timeline,
-            source_rate=source_rate or rate,
+            rate=source_rate or rate,
             program_rate=rate,
-            put=_ignore,
+            clock=self.clock,
             emit=self.events,
         )
+
+    def track(self, *inputs: VideoInput, rate: Fraction) -> VideoTrack:
+        """Return the track that shows the first of `inputs`."""
+        scene = Scene(inputs, NumberedSlates())
+        return VideoTrack(scene, self.encoder, self.timeline, program_rate=rate, put=_ignore)
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""

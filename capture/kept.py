@@ -1,0 +1,270 @@
+"""Sources that come back: a device that is lost is looked for, and opened again when it is there.
+
+One attempt raises (capture/source.py); these are the supervisors that try again. They never raise DeviceLost, and
+whoever reads them only finds that nothing comes meanwhile. All of it happens on the thread that reads: a device that
+takes five seconds to say no holds up nobody else.
+"""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import av
+
+from capture.source import AudioBlock, AudioSource, Frame, Relocatable, VideoFormat, VideoSource
+from config.errors import DeviceError, DeviceLost, LiputError
+from devices.clock import NANOSECONDS, Clock
+from devices.model import Device
+
+RETRY_S = 0.25
+"""How often is looked whether a lost device is there again."""
+REFUSED_RETRY_S = 1.0
+"""The same after it was there and could not be opened."""
+STUCK_S, MOST_STUCK_S = 10.0, 80.0
+"""After so long without anything a device that is still there is closed and opened again: some need that.
+
+It doubles with each time that did not help.
+"""
+
+
+class AbsenceKind(StrEnum):
+    """In which way a source is not there."""
+
+    MISSING = "missing"
+    """It was not there when the session was armed."""
+    LOST = "lost"
+    """It was unplugged, or its driver gave it up."""
+    SILENT = "silent"
+    """It is plugged in and gives nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """In which way a source is not there, why (a sentence, and advice), and since when (session clock)."""
+
+    kind: AbsenceKind
+    reason: str
+    hint: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The device a source came back as: in another `port` than before, or known as the same only by its make."""
+
+    device: Device
+    moved_from: str | None = None
+    is_certain: bool = True
+
+
+class Whereabouts(Protocol):
+    """Knows where one device is (capture/whereabouts.py); asked by one thread."""
+
+    def lost(self) -> None:
+        """Take note that it is gone from where it was."""
+        ...
+
+    def find(self) -> Return | None:
+        """Return where it is now, None while it is not plugged in; does not block for long."""
+        ...
+
+
+type OnAbsence = Callable[[Absence], None]
+type OnReturn = Callable[[Absence, Return], None]
+
+
+def _nothing(*_: object) -> None:
+    """Tell nobody."""
+
+
+class _Keeper:
+    """The state that both kinds of source share; used by the thread that reads, but for `close` and `absence`."""
+
+    def __init__(self, source: VideoSource | AudioSource, whereabouts: Whereabouts, clock: Clock) -> None:
+        self.absence: Absence | None = None
+        self.on_absence: OnAbsence = _nothing
+        self.on_return: OnReturn = _nothing
+        self._source = source
+        self._whereabouts = whereabouts
+        self._clock = clock
+        self._closed = threading.Event()
+        self._next_ns = 0
+        self._heard_ns = clock.now_ns()
+        self._stuck_s = STUCK_S
+
+    def lose(self, error: LiputError, kind: AbsenceKind = AbsenceKind.LOST) -> None:
+        """Take note that the source is not there, and let go of it."""
+        now_ns = self._clock.now_ns()
+        self.absence = Absence(kind, error.message, error.hint, now_ns)
+        self._next_ns = now_ns
+        self._whereabouts.lost()
+        if kind is AbsenceKind.LOST and not self._closed.is_set():
+            self.on_absence(self.absence)
+        self._source.close()
+
+    def heard(self) -> None:
+        """Take note that something came."""
+        self._heard_ns = self._clock.now_ns()
+        self._stuck_s = STUCK_S
+
+    def is_stuck(self) -> bool:
+        """Return whether nothing has come for so long that opening it again is worth a try."""
+        return self._clock.now_ns() - self._heard_ns >= self._stuck_s * NANOSECONDS
+
+    def come_back(self, timeout_s: float) -> None:
+        """Try once to open the source again, if it is time for that; else wait for it, at most `timeout_s`."""
+        clock = self._clock
+        wait_s = (self._next_ns - clock.now_ns()) / NANOSECONDS
+        if wait_s > 0:
+            clock.wait(self._closed, min(wait_s, timeout_s))
+            return
+        if self._closed.is_set():
+            raise DeviceLost(f"{self._source.name} has been closed")
+        self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
+        found = self._whereabouts.find()
+        if found is not None and not self._closed.is_set():
+            self._try(found)
+
+    def _try(self, found: Return) -> None:
+        if isinstance(self._source, Relocatable):
+            self._source.relocate(found.device)
+        try:
+            self._source.open()
+        except LiputError:  # told by its watch
+            self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
+            return
+        if self._closed.is_set():
+            self._source.close()
+            return
+        absence, self.absence = self.absence, None
+        self._heard_ns = self._clock.now_ns()
+        if absence is not None:
+            self.on_return(absence, found)
+
+    def reopen(self) -> bool:
+        """Open a source anew that is there and gives nothing; return whether it was closed for that."""
+        if getattr(self._source, "abandoned", 0):
+            return False  # the kernel has not let go of it yet: it would say that it is busy
+        self._heard_ns = self._clock.now_ns()
+        self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
+        self.lose(DeviceLost(f"{self._source.name} gives nothing", hint="it is opened again"), AbsenceKind.SILENT)
+        return True
+
+    def close(self) -> None:
+        """Try no more, and let go of the source."""
+        self._closed.set()
+        self._source.close()
+
+
+class KeptVideo:
+    """A VideoSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
+
+    def __init__(
+        self, source: VideoSource, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
+    ) -> None:
+        """`missing` is why its device is known not to be there: the first opening raises it."""
+        self.name = source.name
+        self.source = source
+        self._missing = missing
+        self._keeper = _Keeper(source, whereabouts, clock)
+
+    def listen(self, on_absence: OnAbsence, on_return: OnReturn) -> None:
+        """Tell of losses, and of returns, from now on; on the thread that reads."""
+        self._keeper.on_absence, self._keeper.on_return = on_absence, on_return
+
+    @property
+    def absence(self) -> Absence | None:
+        """Why it gives nothing, None while its device is there; from any thread."""
+        return self._keeper.absence
+
+    def open(self) -> VideoFormat:
+        """Open the source; raises what it raises, and can then be read all the same, or opened again."""
+        missing, self._missing = self._missing, None
+        try:
+            if missing is not None:
+                raise missing
+            return self.source.open()
+        except DeviceError as error:
+            self._keeper.lose(error, AbsenceKind.MISSING)
+            raise
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next frame, or None when none came in time or the device is not there."""
+        keeper = self._keeper
+        if keeper.absence is not None:
+            keeper.come_back(timeout_s)
+            return None
+        try:
+            frame = self.source.read(timeout_s)
+        except DeviceError as error:
+            keeper.lose(error)
+            return None
+        if frame is not None:
+            keeper.heard()
+        elif keeper.is_stuck():
+            keeper.reopen()
+        return frame
+
+    def decode(self, frame: Frame) -> av.VideoFrame:
+        """Return the picture, as the source decodes it; raises MediaError."""
+        return self.source.decode(frame)
+
+    def close(self) -> None:
+        """Let go of the device; idempotent."""
+        self._keeper.close()
+
+
+class KeptAudio:
+    """An AudioSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
+
+    def __init__(
+        self, source: AudioSource, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
+    ) -> None:
+        """`missing` is why its device is known not to be there: the first opening raises it."""
+        self.name = source.name
+        self.channels = source.channels
+        self.source = source
+        self._missing = missing
+        self._keeper = _Keeper(source, whereabouts, clock)
+
+    def listen(self, on_absence: OnAbsence, on_return: OnReturn) -> None:
+        """Tell of losses, and of returns, from now on; on the thread that reads."""
+        self._keeper.on_absence, self._keeper.on_return = on_absence, on_return
+
+    @property
+    def absence(self) -> Absence | None:
+        """Why it gives nothing, None while its device is there; from any thread."""
+        return self._keeper.absence
+
+    def open(self) -> None:
+        """Open the source; raises what it raises, and can then be read all the same, or opened again."""
+        missing, self._missing = self._missing, None
+        try:
+            if missing is not None:
+                raise missing
+            self.source.open()
+        except DeviceError as error:
+            self._keeper.lose(error, AbsenceKind.MISSING)
+            raise
+        self.channels = self.source.channels
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        """Return the next block, or None when none came in time or the device is not there."""
+        keeper = self._keeper
+        if keeper.absence is not None:
+            keeper.come_back(timeout_s)
+            return None
+        try:
+            block = self.source.read(timeout_s)
+        except DeviceError as error:
+            keeper.lose(error)
+            return None
+        if block is not None:
+            keeper.heard()
+        return block
+
+    def close(self) -> None:
+        """Let go of the device; idempotent."""
+        self._keeper.close()

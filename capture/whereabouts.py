@@ -1,0 +1,100 @@
+"""Where the device of a session is now: in another port, with another node, or not plugged in."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from capture.kept import Return
+from config.errors import DeviceError
+from devices.model import Device
+from devices.roles.matching import Binding, Present, binding_of, resolve
+
+type Listing = Callable[[], Sequence[Device]]
+"""Returns what is plugged in now, or what a monitor last saw."""
+
+
+class BoundWhereabouts:
+    """Whereabouts (capture/kept.py) of one device, known again as a role's is (devices/roles/matching.py).
+
+    One difference: a device without a serial number is also known in another port, if it is the only one of its make
+    that has come since ours went. That is not certain, and is said.
+    """
+
+    def __init__(self, binding: Binding, listing: Listing) -> None:
+        self._binding = binding
+        self._listing = listing
+        self._others: frozenset[str] | None = None  # of its make, and there when it went
+
+    def lost(self) -> None:
+        """Take note that it is gone from where it was."""
+        self._others = None
+
+    def find(self) -> Return | None:
+        """Return where it is now, None while it is not plugged in."""
+        found = resolve(self._binding, self._listing())
+        if isinstance(found, Present):
+            return self._return(found.device)
+        elsewhere = {device.id: device for device in found.elsewhere}
+        if self._others is None:
+            self._others = frozenset(elsewhere)
+        came = [device for key, device in elsewhere.items() if key not in self._others and self._is_alike(device)]
+        if len(came) == 1 and not _has_serial(self._binding):
+            return self._return(came[0], is_certain=False)
+        return None
+
+    def _is_alike(self, device: Device) -> bool:
+        known = self._binding.capabilities
+        return not _serial(device) and (known is None or known == device.capabilities)
+
+    def _return(self, device: Device, *, is_certain: bool = True) -> Return:
+        moved_from = self._binding.port if self._binding.port != device.port else None
+        self._binding = binding_of(device, self._binding.at)
+        return Return(device, moved_from, is_certain)
+
+
+def _has_serial(binding: Binding) -> bool:
+    return (binding.serial or binding.shared_serial) is not None
+
+
+def _serial(device: Device) -> str | None:
+    return device.serial or device.shared_serial
+
+
+class NamedWhereabouts:
+    """Whereabouts of what was not there when a session was armed: the first that answers to its name, then that one."""
+
+    def __init__(self, named: Callable[[], Device], listing: Listing, now: Callable[[], datetime]) -> None:
+        """`named` returns the device that is meant, and raises a DeviceError as long as there is none."""
+        self._named = named
+        self._listing = listing
+        self._now = now
+        self._bound: BoundWhereabouts | None = None
+
+    def lost(self) -> None:
+        """Take note that it is gone from where it was."""
+        if self._bound:
+            self._bound.lost()
+
+    def find(self) -> Return | None:
+        """Return where it is now, None while it is not plugged in."""
+        if self._bound:
+            return self._bound.find()
+        try:
+            device = self._named()
+        except DeviceError:
+            return None
+        self._bound = BoundWhereabouts(binding_of(device, self._now()), self._listing)
+        return Return(device)
+
+
+class AlwaysThere:
+    """Whereabouts of an input of a sound server: whether it is there shows when it is opened."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Return:
+        """Return the input itself."""
+        return Return(self._device)

@@ -1,0 +1,173 @@
+"""The program: a session's picture and sound, from what its sources give to packets, a thread for each track."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capture.source import Frame
+from config.errors import LiputError
+from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
+from recorder.encoder import Encoder
+from recorder.inputs import SessionInputs
+from recorder.losses import LossReporter
+from recorder.packet import Track
+from recorder.plan import SessionPlan
+from recorder.preroll import PreRoll
+from recorder.scene import Scene, Slates
+from recorder.sound.program import ProgramSound
+from recorder.status import RateMeter
+from recorder.timeline import Timeline
+from recorder.video_input import VideoInput
+from recorder.video_track import VideoTrack
+
+type OnFailure = Callable[[LiputError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment."""
+
+    frames: int = 0
+    dropped: int = 0
+    repeated: int = 0
+
+    def since(self, before: "Counts") -> "Counts":
+        """Return what has come up since `before`."""
+        return Counts(self.frames - before.frames, self.dropped - before.dropped, self.repeated - before.repeated)
+
+
+class Program:
+    """Runs both tracks until the timeline's end; owned by the session's thread."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        inputs: SessionInputs,
+        encoder: Encoder,
+        timeline: Timeline,
+        gate: PreRoll,
+        *,
+        clock: Clock,
+        emit: Emit,
+        on_failure: OnFailure,
+    ) -> None:
+        self._plan = plan
+        self._inputs = inputs
+        self._clock = clock
+        self._on_failure = on_failure
+        self._rate = RateMeter()
+        self._before = Counts()
+        self._changed = threading.Event()
+        self._threads: list[threading.Thread] = []
+        program_rate = inputs.form.rate
+        rate = min(plan.profile.fps, program_rate)
+        self._videos = [
+            VideoInput(
+                picture.name,
+                picture.source,
+                reader,
+                timeline,
+                rate=form.rate,
+                program_rate=rate,
+                clock=clock,
+                emit=emit,
+            )
+            for picture, form, reader in inputs.pictures
+        ]
+        self.scene = Scene(self._videos, Slates(inputs.form, plan.language))
+        self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put)
+        self.sound: ProgramSound | None = None
+        if inputs.sounds:
+            self.sound = ProgramSound(
+                inputs.sounds,
+                encoder,
+                timeline,
+                channels=plan.profile.audio_channels,
+                clock=clock,
+                put=gate.put,
+                emit=emit,
+            )
+        self._pictures_lost = LossReporter(
+            "frames-dropped",
+            plan.pictures[0].name,
+            "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
+            emit=emit,
+            clock=clock,
+        )
+
+    def start(self, first: tuple[int, Frame] | None) -> None:
+        """Start the tracks; `first` is a first picture, and the place of the input that gave it among them."""
+        begin = (self._videos[first[0]], first[1]) if first else None
+        runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
+        if self.sound:
+            runs.append((Track.AUDIO, self.sound.run))
+        self._threads = [
+            threading.Thread(target=self._guarded, args=(track, run), name=f"track-{track}") for track, run in runs
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _guarded(self, track: Track, run: Callable[[], None]) -> None:
+        """Run a track; whatever stops it early ends the session in order, with what was recorded."""
+        try:
+            run()
+        except LiputError as error:
+            self._on_failure(error)
+        except Exception as error:
+            self._on_failure(LiputError(f"the {track} track failed: {error!r}", hint="please report this"))
+        finally:
+            self._plan.pace.finish(str(track))
+            self._changed.set()
+
+    def join(self) -> None:
+        """Wait for both tracks, which end with the timeline."""
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a track has not come to its end."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def wake(self) -> None:
+        """Let `wait` return."""
+        self._changed.set()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until a track ends or somebody calls `wake`, and take stock."""
+        self._changed.wait(timeout_s)
+        self._changed.clear()
+        self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
+        self.report_losses()
+
+    def begin(self, skipped: int = 0) -> None:
+        """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
+        counts = self._counts()
+        self._before = Counts(skipped, counts.dropped, counts.repeated)
+
+    @property
+    def counts(self) -> Counts:
+        """What has been counted since the recording began."""
+        return self._counts().since(self._before)
+
+    @property
+    def fps(self) -> float:
+        """Pictures a second over the last seconds."""
+        return self._rate.per_second
+
+    @property
+    def levels_dbfs(self) -> list[float]:
+        """The sound's peak level of each channel."""
+        return list(self.sound.levels_dbfs) if self.sound else []
+
+    def _counts(self) -> Counts:
+        counts = self._video.counts
+        return Counts(counts.frames, counts.late + self._inputs.dropped, counts.repeated)
+
+    def report_losses(self, *, final: bool = False) -> None:
+        """Tell of what was lost between the sources and the encoder since the last time."""
+        late, dropped = self._video.counts.late, self._counts().dropped
+        self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
+        if self.sound:
+            self.sound.report_losses(final=final)

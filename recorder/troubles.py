@@ -1,0 +1,87 @@
+"""What is wrong with a session now, and what was: told from its events.
+
+An event is harmless, or begins a trouble that another event ends (a source that was lost and returns), or tells of
+something that is over already (pictures that were dropped): that one counts for HOLD_S.
+"""
+
+import threading
+
+from config.events import Event
+from devices.clock import NANOSECONDS, Clock
+from recorder.faults import RECOVERED, WARNINGS
+
+HARMLESS = WARNINGS | {
+    "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
+    "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
+}  # fmt: skip
+"""Kinds that do not make a session less than it should be; every other kind degrades it."""
+
+HOLD_S = 10.0
+"""How long something that is over leaves a session degraded, so that people see it."""
+
+ENDED_BY = {
+    "source-lost": "source-returned",
+    "source-silent": "source-returned",
+    "source-missing": "source-returned",
+    "destination-lost": "destination-live",
+    "recording-stalled": "recording-resumed",
+}
+"""Which kind of event, of the same subject, ends a trouble; faults of watches end with RECOVERED of the same fault."""
+
+LASTING = frozenset({
+    "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
+    "storage-failed", "storage-vanished", "storage-stalled", "disk-low", "disk-critical",
+})  # fmt: skip
+"""Kinds that nothing ends while the session runs."""
+
+
+class Troubles:
+    """Hears every event of a session; may be asked from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, str], str] = {}
+        self._held: dict[str, int] = {}
+        self._all: dict[str, None] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event."""
+        with self._lock:
+            self._end(event)
+            if event.kind not in HARMLESS:
+                self._begin(event)
+
+    def _end(self, event: Event) -> None:
+        fault = event.detail.get("fault") if event.kind == RECOVERED else None
+        for (kind, subject), _ in list(self._open.items()):
+            if subject == event.subject and (ENDED_BY.get(kind) == event.kind or kind == f"source-{fault}"):
+                del self._open[kind, subject]
+
+    def _begin(self, event: Event) -> None:
+        reason = f"{event.kind}: {event.subject}"
+        self._all.setdefault(reason)
+        if event.kind in ENDED_BY or event.kind in LASTING or "fault" in event.detail:
+            self._open[event.kind, event.subject] = reason
+        else:
+            self._held[reason] = self._clock.now_ns() + round(HOLD_S * NANOSECONDS)
+
+    def begin(self) -> None:
+        """Forget what is over: the recording begins here."""
+        with self._lock:
+            self._held.clear()
+            self._all = dict.fromkeys(self._open.values())
+
+    @property
+    def now(self) -> list[str]:
+        """What is wrong now, as `KIND: SUBJECT`."""
+        with self._lock:
+            now_ns = self._clock.now_ns()
+            held = [reason for reason, until_ns in self._held.items() if until_ns > now_ns]
+            return list(dict.fromkeys([*self._open.values(), *held]))
+
+    @property
+    def all(self) -> list[str]:
+        """Why the session is less than it should be, each reason once, in the order they came up."""
+        with self._lock:
+            return list(self._all)

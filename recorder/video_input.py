@@ -1,0 +1,159 @@
+"""One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol, runtime_checkable
+
+import av
+
+from capture.kept import Absence, AbsenceKind
+from capture.reader import Reader
+from capture.source import Frame, VideoSource
+from config.errors import MediaError
+from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
+from recorder.timeline import Timeline
+
+SILENT_S = 0.7
+SILENT_FRAMES = 5
+"""A source is missing when nothing has come for SILENT_S or so many intervals, the longer."""
+MUCH_FASTER = Fraction(102, 100)
+"""A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
+
+
+@runtime_checkable
+class MayBeAbsent(Protocol):
+    """A source that says by itself when its device is not there (capture/kept.py)."""
+
+    @property
+    def absence(self) -> Absence | None:
+        """Why it gives nothing; None while its device is there."""
+        ...
+
+
+class Thinning:
+    """Chooses which pictures of a faster source to take: on the average one in each interval of the program."""
+
+    def __init__(self, interval_ns: int) -> None:
+        self._interval_ns = interval_ns
+        self._due_ns = 0
+
+    def wants(self, at_ns: int) -> bool:
+        """Return whether the picture captured at `at_ns` is to be taken."""
+        if at_ns < self._due_ns - self._interval_ns // 4:  # cameras jitter
+            return False
+        # The schedule stands whatever single pictures do; only after a pause does it begin anew.
+        self._due_ns = max(self._due_ns, at_ns - self._interval_ns) + self._interval_ns
+        return True
+
+
+@dataclass(slots=True)
+class InputCounts:
+    """Pictures that could not be decoded."""
+
+    damaged: int = 0
+
+
+class VideoInput:
+    """A source and its reader, as the picture track uses them; by that thread only, but for `name` and `counts`.
+
+    `picture` is what it shows now: the last one that could be decoded. `absence` is why a slate stands in its place.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: VideoSource,
+        reader: Reader[Frame],
+        timeline: Timeline,
+        *,
+        rate: Fraction,
+        program_rate: Fraction,
+        clock: Clock,
+        emit: Emit,
+    ) -> None:
+        """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second."""
+        self.name = name
+        self.reader = reader
+        self.counts = InputCounts()
+        self.picture: av.VideoFrame | None = None
+        self.absence: Absence | None = None
+        self._source = source
+        self._timeline = timeline
+        self._clock = clock
+        self._emit = emit
+        self._is_silent = False
+        interval_ns = round(NANOSECONDS / program_rate)
+        self.thinning = Thinning(interval_ns) if rate > program_rate * MUCH_FASTER else None
+        self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
+        self._heard_ns = clock.now_ns()
+
+    def take(self, frame: Frame) -> None:
+        """Show `frame`; in place of a damaged picture the one before it stays."""
+        self._heard_ns = self._clock.now_ns()
+        self._returned(self._timeline.program_ns(frame.timestamp_ns))
+        try:
+            self.picture = self._source.decode(frame)
+        except MediaError as error:
+            self._count_damaged(error)
+
+    def catch_up(self, until_ns: int) -> None:
+        """Show the newest picture that was captured at `until_ns` (session clock) or before."""
+        frame = self.reader.newest(lambda frame: frame.timestamp_ns <= until_ns)
+        if frame is not None:
+            self.take(frame)
+
+    def look(self, at_ns: int) -> None:
+        """Find out whether it is missing, at `at_ns` of program time; that is told once."""
+        absence = self._absence()
+        if absence is None or self.absence is not None:
+            return  # what is missing returns with a picture, not before
+        self.absence = absence
+        self._emit(
+            "source-missing",
+            self.name,
+            f"A slate stands for {self.name}: {absence.reason}",
+            reason=str(absence.kind),
+            since_s=self._media_s(at_ns),
+        )
+
+    def fell_silent(self, at_ns: int) -> None:
+        """Tell that its last picture is repeated from `at_ns` (program time) on."""
+        if not self._is_silent and self.absence is None and not self.reader.is_over:
+            self._is_silent = True
+            self._emit(
+                "source-silent",
+                self.name,
+                f"{self.name} gives no picture; its last one stays until it does",
+                since_s=self._media_s(at_ns),
+            )
+
+    def _returned(self, at_ns: int) -> None:
+        if self._is_silent or self.absence is not None:
+            self._is_silent, self.absence = False, None
+            self._emit("source-returned", self.name, f"{self.name} gives pictures again", at_s=self._media_s(at_ns))
+
+    def _absence(self) -> Absence | None:
+        if self.reader.at_end or not self._timeline.live:
+            return None
+        if isinstance(self._source, MayBeAbsent) and (absence := self._source.absence):
+            return absence
+        if self.reader.is_over:
+            return Absence(AbsenceKind.LOST, f"{self.name} has gone", "", self._heard_ns)
+        if self._clock.now_ns() - self._heard_ns > self._patience_ns:
+            return Absence(AbsenceKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
+        return None
+
+    def _media_s(self, program_ns: int) -> float:
+        return round((program_ns - self._timeline.origin_ns) / NANOSECONDS, 3)
+
+    def _count_damaged(self, error: MediaError) -> None:
+        self.counts.damaged += 1
+        if self.counts.damaged & (self.counts.damaged - 1) == 0:  # the 1st, 2nd, 4th, 8th, …
+            self._emit(
+                "picture-damaged",
+                self.name,
+                f"{self.name} gave a damaged picture ({self.counts.damaged} so far); the one before it stays",
+                count=self.counts.damaged,
+                reason=error.message,
+            )

@@ -1,0 +1,93 @@
+"""What is wrong with a session now, and what was, on a clock that moves when told."""
+
+import pytest
+
+from config.events import Event
+from devices.clock import NANOSECONDS
+from recorder.troubles import HOLD_S, Troubles
+from tests.support.simulated import SimulatedClock
+
+
+class Told:
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.troubles = Troubles(self.clock)
+
+    def __call__(self, kind: str, subject: str, **detail: object) -> None:
+        self.troubles(Event(self.clock.now(), kind, subject, detail, "It happened."))
+
+    def wait(self, seconds: float) -> None:
+        self.clock.advance_to(self.clock.now_ns() + round(seconds * NANOSECONDS))
+
+
+@pytest.fixture
+def tell() -> Told:
+    return Told()
+
+
+def test_reasons_for_being_degraded_are_kept_once_and_in_order(tell: Told) -> None:
+    tell("session-live", "x")
+    tell("source-lost", "podium")
+    tell("source-returned", "podium")
+    tell("destination-lost", "youtube")
+    tell("source-lost", "podium")
+    assert tell.troubles.all == ["source-lost: podium", "destination-lost: youtube"]
+
+
+@pytest.mark.parametrize(
+    ("begun", "ended"),
+    [
+        ("source-lost", "source-returned"),
+        ("source-silent", "source-returned"),
+        ("source-missing", "source-returned"),
+        ("destination-lost", "destination-live"),
+        ("recording-stalled", "recording-resumed"),
+    ],
+)
+def test_a_trouble_lasts_until_the_same_subject_is_well_again(tell: Told, begun: str, ended: str) -> None:
+    tell(begun, "podium")
+    tell.wait(3600)
+    tell(ended, "slides")
+    assert tell.troubles.now == [f"{begun}: podium"]
+    tell(ended, "podium")
+    assert tell.troubles.now == []
+    assert tell.troubles.all == [f"{begun}: podium"]
+
+
+def test_a_fault_lasts_until_that_fault_is_over(tell: Told) -> None:
+    tell("source-frozen", "podium", fault="frozen")
+    tell("source-black", "podium", fault="black")
+    tell("source-recovered", "podium", fault="frozen")
+    assert tell.troubles.now == ["source-black: podium"]
+    tell("source-recovered", "podium", fault="black")
+    assert tell.troubles.now == []
+
+
+def test_what_is_over_at_once_is_shown_for_some_seconds(tell: Told) -> None:
+    tell("frames-dropped", "podium")
+    tell.wait(HOLD_S - 0.1)
+    assert tell.troubles.now == ["frames-dropped: podium"]
+    tell.wait(0.2)
+    assert tell.troubles.now == []
+    assert tell.troubles.all == ["frames-dropped: podium"]
+
+
+def test_what_nothing_ends_stays(tell: Told) -> None:
+    tell("storage-vanished", "/media/usb")
+    tell.wait(86_400)
+    assert tell.troubles.now == ["storage-vanished: /media/usb"]
+
+
+def test_a_recording_begins_with_what_is_wrong_then_and_nothing_before(tell: Told) -> None:
+    tell("source-lost", "podium")
+    tell("frames-dropped", "slides")
+    tell("source-lost", "slides")
+    tell("source-returned", "slides")
+    tell.troubles.begin()
+    assert tell.troubles.all == tell.troubles.now == ["source-lost: podium"]
+
+
+def test_warnings_are_no_trouble(tell: Told) -> None:
+    tell("source-hum", "mimbar", fault="hum")
+    tell("mark", "Pertanyaan")
+    assert (tell.troubles.now, tell.troubles.all) == ([], [])
