@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 import av
@@ -9,7 +10,8 @@ from av.video.reformatter import ColorRange
 
 from capture.jpeg import JpegDecoder
 from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views
-from capture.source import Frame, Matrix
+from capture.sizes import BySize
+from capture.source import Frame, Matrix, Size
 from config.errors import MediaError
 
 _MOST_WAITING = 300
@@ -27,8 +29,11 @@ class CameraDecoder(Protocol):
         """Take note of a frame that was read, whether or not it will be decoded; called by the reading thread."""
         ...
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
-        """Return the picture; raises MediaError when it is damaged. Valid until the next call but one."""
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture, at most of size `within`; raises MediaError when it is damaged.
+
+        It is valid until the next call but one.
+        """
         ...
 
 
@@ -41,32 +46,32 @@ def decoder_for(
     range itself. Raises ValueError for a format or a size that cannot be converted.
     """
     if fourcc in {"MJPG", "JPEG"}:
-        return _EachAlone(JpegDecoder(*size, *target))
+        return _EachAlone(fit(*size, *target), lambda *smaller: JpegDecoder(*size, *smaller))
     if fourcc == "H264":
         return H264Decoder(size, target, matrix)
-    return _EachAlone(RawDecoder(fourcc, *size, *target, matrix=matrix, full_range=full_range))
+    return _EachAlone(
+        fit(*size, *target),
+        lambda *smaller: RawDecoder(fourcc, *size, *smaller, matrix=matrix, full_range=full_range),
+    )
 
 
 class _BytesDecoder(Protocol):
-    width: int
-    height: int
-
     def decode(self, data: bytes) -> av.VideoFrame: ...
 
 
 class _EachAlone:
     """Pictures that need no other picture to be decoded."""
 
-    def __init__(self, decoder: _BytesDecoder) -> None:
-        self._decoder = decoder
-        self.width, self.height = decoder.width, decoder.height
+    def __init__(self, size: Size, make: Callable[[int, int], _BytesDecoder]) -> None:
+        self.width, self.height = size
+        self._decoders = BySize(*size, make)
 
     def sees(self, frame: Frame) -> None:
         """Nothing to note."""
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture; raises MediaError when it is damaged."""
-        return self._decoder.decode(_payload(frame))
+        return self._decoders.get(within).decode(_payload(frame))
 
 
 def _payload(frame: Frame) -> bytes:
@@ -84,7 +89,7 @@ class H264Decoder:
     def __init__(self, size: tuple[int, int], target: tuple[int, int], matrix: Matrix) -> None:
         self.width, self.height = fit(*size, *target)
         self._size = size
-        self._pool = PicturePool(self.width, self.height, matrix)
+        self._pools = BySize(self.width, self.height, lambda wide, high: PicturePool(wide, high, matrix))
         self._waiting: deque[Frame] = deque()
         self._lock = threading.Lock()
         self._context = _open_h264()
@@ -98,14 +103,14 @@ class H264Decoder:
                 self._waiting.popleft()
                 self._is_whole = False
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture; raises MediaError when it is damaged, or when its keyframe is missing."""
         pictures: list[av.VideoFrame] = []
         for data in self._needed(frame):
             pictures = self._pictures(data)
         if not pictures:
             raise MediaError("a damaged H.264 picture, or one whose keyframe was lost")
-        return self._converted(pictures[-1])
+        return self._converted(pictures[-1], within)
 
     def _needed(self, frame: Frame) -> list[bytes]:
         """Return what has to be decoded for `frame`: what was skipped since the last picture, or since a keyframe."""
@@ -131,7 +136,7 @@ class H264Decoder:
             return []
         return [picture for picture in pictures if not picture.is_corrupt]
 
-    def _converted(self, picture: av.VideoFrame) -> av.VideoFrame:
+    def _converted(self, picture: av.VideoFrame, within: Size | None) -> av.VideoFrame:
         if (picture.width, picture.height) != self._size:
             message = (
                 f"an H.264 picture of {picture.width}x{picture.height} pixels, not {self._size[0]}x{self._size[1]}"
@@ -139,7 +144,7 @@ class H264Decoder:
             raise MediaError(message)
         full_range = picture.color_range == ColorRange.JPEG or picture.format.name.startswith("yuvj")
         y, u, v = plane_views(picture)
-        return self._pool.store(Planes(y, u, v, full_range))
+        return self._pools.get(within).store(Planes(y, u, v, full_range))
 
 
 def _open_h264() -> av.VideoCodecContext:

@@ -21,7 +21,8 @@ from capture.convert import FrameConverter, matrix_of
 from capture.jpeg import JpegDecoder
 from capture.pacing import Pace
 from capture.pictures import fit
-from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, Samples, SourceEnded, VideoFormat
+from capture.sizes import BySize
+from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, Samples, Size, SourceEnded, VideoFormat
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 
@@ -73,11 +74,11 @@ class FileVideoSource:
         item = self._delivery.next(timeout_s)
         return None if item is None else Frame(*item)
 
-    def decode(self, frame: Frame) -> VideoFrame:
-        """Return the picture, not to be written to; raises MediaError when it is damaged."""
+    def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
+        """Return the picture, at most of size `within`, not to be written to; raises MediaError when it is damaged."""
         if self._pictures is None:
             raise MediaError(f"{self._path} is not open")
-        return self._pictures.decode(frame.payload)
+        return self._pictures.decode(frame.payload, within)
 
     def close(self) -> None:
         """Close the file; no other track waits for this one any more."""
@@ -206,7 +207,7 @@ class _Pictures(Protocol):
         """Yield each picture with its time in the stream's ticks."""
         ...
 
-    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Turn what `payloads` yielded into a limited-range yuv420p picture."""
         ...
 
@@ -219,8 +220,10 @@ class _JpegPictures:
     def __init__(self, file: _OpenFile, stream: VideoStream, limits: tuple[int, int]) -> None:
         self._file = file
         self._stream = stream
-        self._decoder = JpegDecoder(stream.width, stream.height, *limits)
-        self.width, self.height = self._decoder.width, self._decoder.height
+        self.width, self.height = fit(stream.width, stream.height, *limits)
+        self._decoders = BySize(
+            self.width, self.height, lambda *smaller: JpegDecoder(stream.width, stream.height, *smaller)
+        )
 
     def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
         """Yield the JPEGs."""
@@ -228,11 +231,11 @@ class _JpegPictures:
             if packet.size:
                 yield packet.dts if packet.pts is None else packet.pts, bytes(packet)
 
-    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Decode a JPEG."""
         if not isinstance(payload, bytes):
             raise TypeError(_NOT_OURS)
-        return self._decoder.decode(payload)
+        return self._decoders.get(within).decode(payload)
 
 
 class _DecodedPictures:
@@ -245,7 +248,7 @@ class _DecodedPictures:
         context = stream.codec_context
         context.thread_type = "AUTO"
         self.matrix = matrix_of(context.colorspace, context.height)
-        self._converter = FrameConverter(*size, self.matrix)
+        self._converters = BySize(*size, lambda wide, high: FrameConverter(wide, high, self.matrix))
 
     def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
         """Yield the decoded pictures; what a decoder will not take is left out, as every player does."""
@@ -256,11 +259,11 @@ class _DecodedPictures:
             except av.InvalidDataError:
                 continue
 
-    def decode(self, payload: bytes | VideoFrame) -> VideoFrame:
+    def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Convert a decoded picture."""
         if isinstance(payload, bytes):
             raise TypeError(_NOT_OURS)
-        return self._converter.convert(payload)
+        return self._converters.get(within).convert(payload)
 
 
 def _timed[T](

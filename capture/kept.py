@@ -13,7 +13,7 @@ from typing import Protocol
 
 import av
 
-from capture.source import AudioBlock, AudioSource, Frame, Relocatable, VideoFormat, VideoSource
+from capture.source import AudioBlock, AudioSource, Frame, Relocatable, Size, VideoFormat, VideoSource
 from config.errors import DeviceError, DeviceLost, LiputError
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
@@ -207,9 +207,9 @@ class KeptVideo:
             keeper.reopen()
         return frame
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
-        """Return the picture, as the source decodes it; raises MediaError."""
-        return self.source.decode(frame)
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture, as the source decodes it, at most of size `within`; raises MediaError."""
+        return self.source.decode(frame, within)
 
     def close(self) -> None:
         """Let go of the device; idempotent."""

@@ -18,6 +18,9 @@ from devices.model import Device
 SAMPLE_RATE = 48_000
 """Sound is 48 kHz everywhere inside; a source of another rate resamples."""
 
+type Size = tuple[int, int]
+"""Width and height of a picture, in pixels."""
+
 type Samples = NDArray[np.int16]
 """Interleaved PCM, shape (frames, channels), full scale +-32768."""
 
@@ -87,8 +90,11 @@ class VideoSource(Protocol):
         """
         ...
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Turn a frame of this source into a yuv420p limited-range picture of the opened size.
+
+        Where a picture of at most `within` is enough (an inset), it is of the largest even size of its shape that
+        fits; it costs less, and is never larger than the opened size. The size may change from call to call.
 
         Called from one thread, not necessarily the reading one, in the order of reading. The picture stays
         valid, and unchanged, until the next call but one; it may be the decoder's own, and its planes are not to be

@@ -17,7 +17,7 @@ import av
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.closing import abandoned, close_within
 from capture.leftovers import unmap
-from capture.source import Frame, Matrix, VideoFormat
+from capture.source import Frame, Matrix, Size, VideoFormat
 from capture.stamps import Stamps
 from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
@@ -158,11 +158,11 @@ class V4l2Source:
             self._decoder.sees(frame)
         return frame
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
-        """Return the picture, at most of the wanted size; raises MediaError when it is damaged."""
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture, at most of the wanted size, and of `within`; raises MediaError when it is damaged."""
         if self._decoder is None:
             raise MediaError(f"{self.name} was never open")
-        return self._decoder.decode(frame)
+        return self._decoder.decode(frame, within)
 
     def signal_problem(self) -> str | None:
         """Return what the driver says is wrong with the signal at its input, None if nothing is or it cannot say."""

@@ -11,7 +11,8 @@ import av
 
 from capture.pacing import Pace
 from capture.pictures import plane_views, tagged
-from capture.source import Frame, Matrix, VideoFormat
+from capture.sizes import BySize
+from capture.source import Frame, Matrix, Size, VideoFormat
 from capture.synthetic.clockface import ClockFace
 from capture.synthetic.colour import PlaneMaker
 from capture.synthetic.faults import Faults
@@ -50,13 +51,14 @@ class SyntheticVideo:
         self._format = VideoFormat(width, height, rate, Matrix.BT601)
         self._pace = pace
         self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
-        self._painter: Painter | None = None
+        self._painters: BySize[Painter] | None = None
         self._number = 0
 
     def open(self) -> VideoFormat:
         """Draw the first slide; raises DeviceLost when it has been lost before."""
         self._faults.check_plugged_in()
-        self._painter = Painter(self._format.width, self._format.height, self._format.rate)
+        width, height, rate = self._format.width, self._format.height, self._format.rate
+        self._painters = BySize(width, height, lambda wide, high: Painter(wide, high, rate))
         return self._format
 
     def read(self, timeout_s: float) -> Frame | None:
@@ -69,15 +71,15 @@ class SyntheticVideo:
         self._number += 1
         return frame
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
-        """Draw the picture; it stays unchanged until the next call but one."""
-        if self._painter is None or not isinstance(frame.payload, bytes) or len(frame.payload) != _NUMBER_BYTES:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Draw the picture, at most of size `within`; it stays unchanged until the next call but one."""
+        if self._painters is None or not isinstance(frame.payload, bytes) or len(frame.payload) != _NUMBER_BYTES:
             raise MediaError("this is not a frame of the synthetic source")
-        return self._painter.draw(int.from_bytes(frame.payload))
+        return self._painters.get(within).draw(int.from_bytes(frame.payload))
 
     def close(self) -> None:
         """End the track."""
-        self._painter = None
+        self._painters = None
         self._pace.finish(TRACK)
 
 

@@ -61,6 +61,7 @@ class PictureWatch:
         self._due_ns = 0
         self._y, self._anchor, self._difference = (np.zeros((HEIGHT, WIDTH), np.uint8) for _ in range(3))
         self._u, self._v = (np.zeros((HEIGHT // 2, WIDTH // 2), np.uint8) for _ in range(2))
+        self._size = 0, 0
         self._black_since_ns: int | None = None
         self._slate: Slate | None = None
         self._has_looked_for_slate = False
@@ -68,7 +69,10 @@ class PictureWatch:
         self._no_signal = Latch(tracker, Fault.NO_SIGNAL)
 
     def see(self, picture: av.VideoFrame, at_ns: int) -> None:
-        """Judge a yuv420p limited-range picture captured at `at_ns`, unless one has been judged just before."""
+        """Judge a yuv420p limited-range picture captured at `at_ns`, unless one has been judged just before.
+
+        It may be of another size than the last: a layout shows its source smaller or larger.
+        """
         if self.seen_ns is not None and self.seen_ns <= at_ns < self._due_ns:
             return
         # A twentieth early, so that a camera of ten or thirty pictures a second does not lose one to its jitter.
@@ -77,7 +81,10 @@ class PictureWatch:
         planes = plane_views(picture)
         cv2.resize(planes[0], (WIDTH, HEIGHT), self._y, interpolation=cv2.INTER_NEAREST)
         self.luma = float(cv2.mean(self._y)[0])
-        self._judge_stillness(at_ns)
+        if (picture.width, picture.height) == self._size:
+            self._judge_stillness(at_ns)
+        else:
+            self._begin_anew(picture, at_ns)
         self._judge_black(planes[0], at_ns)
         self._judge_slate(planes, at_ns)
         self.is_explained = self._black_since_ns is not None or self._slate is not None
@@ -87,13 +94,20 @@ class PictureWatch:
         """Compare with the picture the standstill began with, not the one before: slow changes add up."""
         cv2.absdiff(self._y, self._anchor, self._difference)
         changed = cv2.countNonZero(self._difference)
-        if changed or self.seen_ns is None:
+        if changed:
             self.same_since_ns = at_ns
         is_still = changed <= STILL_SHARE * self._y.size and cv2.minMaxLoc(self._difference)[1] <= STILL_LEVELS
-        if not is_still or self.seen_ns is None:
+        if not is_still:
             np.copyto(self._anchor, self._y)
             self.still_since_ns = at_ns
             self._slate, self._has_looked_for_slate = None, False
+
+    def _begin_anew(self, picture: av.VideoFrame, at_ns: int) -> None:
+        """Take the first picture of a size for the one before: scaling alone has changed every sample."""
+        self._size = picture.width, picture.height
+        np.copyto(self._anchor, self._y)
+        if self.seen_ns is None:
+            self.same_since_ns = self.still_since_ns = at_ns
 
     def _judge_black(self, luma: Plane, at_ns: int) -> None:
         if self.luma > BLACK_MEAN or _share_of_bright(self._y) > _BRIGHT_SHARE:

@@ -9,7 +9,7 @@ import threading
 
 import av
 
-from capture.source import Frame, Relocatable, VideoFormat, VideoSource
+from capture.source import Frame, Relocatable, Size, VideoFormat, VideoSource
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.refusal import clear_refusals, find_refusal
@@ -122,11 +122,11 @@ class WatchedVideo:
             watch.read(frame)
         return frame
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
-        """Return the picture, as the source decodes it; raises MediaError when it is damaged."""
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture as the source decodes it, at most of size `within`; raises MediaError on a damaged one."""
         watch = self._watch
         try:
-            picture = self.source.decode(frame)
+            picture = self.source.decode(frame, within)
         except MediaError as error:
             if watch is not None:
                 watch.damaged(frame, error.message)

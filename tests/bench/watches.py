@@ -14,7 +14,7 @@ import av
 
 from capture.jpeg import JpegDecoder
 from capture.pictures import plane_views, tagged
-from capture.source import Frame, Matrix, VideoFormat, VideoSource
+from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.watch.patience import patience_for
 from capture.watch.watched_video import WatchedVideo
 from config.schema import Settings
@@ -52,7 +52,7 @@ class Replay:
         self._clock.advance_to(at_ns)
         return Frame(at_ns, self._payloads[self._number % len(self._payloads)])
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         return self._pictures[self._number % len(self._pictures)]
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from capture.file import FileAudioSource, FileVideoSource
 from capture.pacing import FastPace, Pace, RealPace
-from capture.source import AudioSource, Frame, VideoSource
+from capture.source import AudioSource, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
@@ -307,7 +307,7 @@ def test_stopped_as_it_becomes_live_it_holds_its_first_picture(tmp_path: Path) -
 class Damaged(SyntheticVideo):
     """A camera whose pictures cannot be decoded."""
 
-    def decode(self, frame: Frame) -> VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
         raise MediaError("not a picture")
 
 

@@ -14,7 +14,8 @@ import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 
 from capture.jpeg import JpegDecoder
-from capture.source import Frame, Matrix, VideoFormat
+from capture.sizes import BySize
+from capture.source import Frame, Matrix, Size, VideoFormat
 from capture.watch.patience import Patience
 from capture.watch.watched_video import WatchedVideo
 from config.errors import DeviceError, DeviceLost, MediaError
@@ -115,7 +116,7 @@ class FakeCamera:
         self._size = size
         self._lost_s = lost_s
         self._signal = signal
-        self._decoder = JpegDecoder(*size)
+        self._decoders = BySize(*size, lambda *smaller: JpegDecoder(*size, *smaller))
         self.zero_ns = clock.now_ns()
 
     @property
@@ -144,9 +145,9 @@ class FakeCamera:
             raise DeviceLost(f"{self.name} was lost")
         return None
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         assert isinstance(frame.payload, bytes)
-        return self._decoder.decode(frame.payload)
+        return self._decoders.get(within).decode(frame.payload)
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -173,6 +174,8 @@ class Watched:
     ) -> None:
         self.clock = SimulatedClock()
         self.log = Recorded(self.clock)
+        self.within: Callable[[float], Size | None] = lambda _seconds: None
+        """At which size pictures are decoded, by the time since opening."""
         self.camera = FakeCamera(self.clock, shots, rate=rate, size=size, lost_s=lost_s, signal=signal)
         usual = Patience(3.0, 5.0, 20.0) if kind is DeviceKind.CAMERA else Patience(1800.0, 30.0, 20.0)
         self.video = WatchedVideo(
@@ -192,7 +195,7 @@ class Watched:
             frame = self.video.read(min(0.1, until_s - self.camera.seconds + 1e-6))
             if frame is not None:
                 with suppress(MediaError):
-                    self.video.decode(frame)
+                    self.video.decode(frame, self.within(self.camera.seconds))
 
     @property
     def state(self) -> str:

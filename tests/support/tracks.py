@@ -11,7 +11,7 @@ import numpy as np
 
 from capture.kept import AbsenceKind
 from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, VideoFormat
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, Size, VideoFormat
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
@@ -38,7 +38,7 @@ class Camera:
     def read(self, timeout_s: float) -> Frame | None:
         raise NotImplementedError
 
-    def decode(self, frame: Frame) -> av.VideoFrame:
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         if frame.payload == DAMAGED:
             raise MediaError("a damaged picture")
         assert isinstance(frame.payload, bytes)

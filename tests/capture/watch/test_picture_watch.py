@@ -432,3 +432,34 @@ def test_ten_small_copies_a_second_are_looked_at_whatever_the_rate() -> None:
         assert watched.video._watch is not None
         assert 490 <= watched.video._watch.pictures.looked_at <= 632, rate
     assert WIDTH * HEIGHT <= 1920 * 1080 // 36
+
+
+# Sizes: a layout shows a source small, and another time large
+
+
+@pytest.mark.parametrize("size", [(160, 90), (108, 60), (640, 360)])
+def test_a_living_camera_is_well_however_small_it_is_decoded(size: tuple[int, int]) -> None:
+    watched = Watched(paced(live()))
+    watched.within = lambda seconds: size if int(seconds) % 4 < 2 else None
+    watched.run(39.9)
+    assert watched.faults() == []
+
+
+def test_a_frozen_camera_stays_frozen_when_the_layout_changes() -> None:
+    watched = Watched(live_then(numbered(camera_pictures()[7]), 10.0, 30.0))
+    watched.within = lambda seconds: (160, 90) if int(seconds) % 4 < 2 else None
+    watched.run(40.0)
+    found_s, over_s = one_fault(watched, Fault.FROZEN)
+    assert found_s == pytest.approx(13.0, abs=0.3)
+    assert over_s == pytest.approx(31.5, abs=0.3)
+
+
+@pytest.mark.parametrize(("first", "after_s"), [("black", 5.0), ("bars", 3.0)])
+def test_black_and_slates_are_found_in_small_pictures(first: str, after_s: float) -> None:
+    picture = {"black": jpeg(plain(0, 0, 0)), "bars": jpeg(colour_bars())}[first]
+    watched = Watched(paced(numbered(picture)))
+    watched.within = lambda seconds: (160, 90) if int(seconds) % 2 else (108, 60)
+    watched.run(10.0)
+    ((found_s, _, fault),) = watched.faults()
+    assert fault == {"black": Fault.BLACK, "bars": Fault.NO_SIGNAL}[first]
+    assert found_s == pytest.approx(after_s, abs=0.3)

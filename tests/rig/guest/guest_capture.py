@@ -106,7 +106,9 @@ def test_pictures_that_are_larger_than_wanted_are_scaled_down(camera: RigDevice)
     with closing(V4l2Source(large, width=320, height=320, rate=15)) as source:
         opened = source.open()
         picture = source.decode(frames_of(source, 1)[0])
+        inset = source.decode(frames_of(source, 1)[0], (200, 200))
     assert (opened.width, opened.height) == (picture.width, picture.height) == (320, 240)
+    assert (inset.width, inset.height) == (200, 150)
 
 
 def test_nv12_of_a_driver_that_is_not_usb() -> None:
