@@ -22,12 +22,14 @@ from av.video.stream import VideoStream
 
 from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.packet import EncodedPacket, Track, TrackId, sound_track
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
 """Samples per AAC frame."""
+MIX_TITLE = "Mix"
+"""What players call the program's sound where it is not the only track."""
 
 DELAY_S = 0.45
 """The most that pictures may wait in the encoder, in seconds."""
@@ -91,10 +93,17 @@ def x264_settings(rate: Fraction, cores: int | None = None) -> X264Settings:
 class Encoder:
     """The program's encoders; video and audio may be fed from two threads, each track from one."""
 
-    def __init__(self, video: VideoSettings | None, audio: AudioSettings | None) -> None:
+    def __init__(
+        self, video: VideoSettings | None, audio: AudioSettings | None, own_sounds: Mapping[str, AudioSettings] = {}
+    ) -> None:
+        """Open the program's encoders, and one for each input of sound that has a track of its own, by its name."""
         self._master = av.open(os.devnull, "w", format="null")
         self._video = self._add_video(video) if video else None
-        self._audio = self._add_audio(audio) if audio else None
+        self._sounds: dict[TrackId, AudioStream] = {}
+        if audio:
+            self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
+        for name, settings in own_sounds.items():
+            self._sounds[sound_track(name)] = self._add_audio(settings, name)
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
@@ -133,22 +142,22 @@ class Encoder:
         context.thread_count = tuned.threads
         return stream
 
-    def _add_audio(self, settings: AudioSettings) -> AudioStream:
+    def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"
         stream = self._master.add_stream("aac", rate=SAMPLE_RATE, layout=layout)
         stream.codec_context.bit_rate = settings.bit_rate
         stream.codec_context.flags |= Flags.global_header
+        if title is not None:
+            stream.metadata.update(title=title, handler_name=title)  # players show one or the other
         return stream
 
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
-        """The streams that sinks copy their codec parameters from; valid until `close`."""
+        """The streams that sinks copy their codec parameters and titles from; valid until `close`."""
         streams: dict[TrackId, Stream] = {}
         if self._video:
             streams[Track.VIDEO] = self._video
-        if self._audio:
-            streams[Track.AUDIO] = self._audio
-        return streams
+        return streams | self._sounds
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
@@ -166,21 +175,22 @@ class Encoder:
             )
         return self._encode(Track.VIDEO, self._video, picture)
 
-    def encode_audio(self, samples: Samples, pts: int) -> list[EncodedPacket]:
-        """Encode (n, channels) int16 samples that start `pts` samples into the session."""
-        if self._audio is None:
-            raise EncoderError("this session has no sound to encode")
+    def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
+        """Encode (n, channels) int16 samples of a track of sound that start `pts` samples into the session."""
+        stream = self._sounds.get(track)
+        if stream is None:
+            raise EncoderError(f"this session has no {track} to encode")
         frame = av.AudioFrame.from_ndarray(
-            samples.reshape(1, -1), format="s16", layout=self._audio.codec_context.layout.name
+            samples.reshape(1, -1), format="s16", layout=stream.codec_context.layout.name
         )
         frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, pts, AUDIO_TIME_BASE
-        return self._encode(Track.AUDIO, self._audio, frame)
+        return self._encode(track, stream, frame)
 
-    def flush(self, track: Track) -> list[EncodedPacket]:
+    def flush(self, track: TrackId) -> list[EncodedPacket]:
         """Return what the encoder of `track` still holds; it takes nothing after this."""
-        stream = self._video if track is Track.VIDEO else self._audio
+        stream = self._video if track == Track.VIDEO else self._sounds.get(track)
         packets = [] if stream is None else self._encode(track, stream, None)
-        if track is Track.VIDEO and packets:
+        if track == Track.VIDEO and packets:
             # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
             # shown before others. Without this the picture that is shown last is cut off.
             last = packets[-1]
@@ -188,7 +198,7 @@ class Encoder:
         return packets
 
     def _encode(
-        self, track: Track, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None
+        self, track: TrackId, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None
     ) -> list[EncodedPacket]:
         try:
             packets = stream.encode(frame)  # type: ignore[arg-type] # the union of two matching pairs
@@ -196,7 +206,7 @@ class Encoder:
             raise EncoderError(
                 f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
             ) from error
-        if track is Track.VIDEO:  # x264 gives no durations; the last picture needs one to be shown
+        if track == Track.VIDEO:  # x264 gives no durations; the last picture needs one to be shown
             time_base, default_duration = VIDEO_TIME_BASE, self._interval
         else:
             time_base, default_duration = AUDIO_TIME_BASE, AAC_FRAME
@@ -212,7 +222,7 @@ class Encoder:
             )
             for packet in packets
         ]
-        if track is Track.VIDEO:
+        if track == Track.VIDEO:
             self._end = max([self._end, *(packet.pts + packet.duration for packet in made)])
         return made
 

@@ -104,6 +104,8 @@ class Recording:
                 track: self._container.add_stream_from_template(template, opaque=True)
                 for track, template in templates.items()
             }
+            for track, stream in self._streams.items():
+                stream.metadata.update(templates[track].metadata)  # the titles of tracks
             self._container.start_encoding()
             self._file.begin()
         except (FFmpegError, OSError) as error:

@@ -80,7 +80,9 @@ class NotingEncoder(Encoder):
         """(time in ns, number of the picture) of everything encoded."""
         self.pieces: list[Samples] = []
         self.pts: list[int] = []
-        self.flushed: list[Track] = []
+        self.own: dict[str, list[tuple[int, Samples]]] = {}
+        """(first sample, samples) of each track that an input has of its own."""
+        self.flushed: list[str] = []
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         assert isinstance(picture.opaque, int)
@@ -89,15 +91,18 @@ class NotingEncoder(Encoder):
             self.on_picture(float(pts * VIDEO_TIME_BASE))
         return []
 
-    def encode_audio(self, samples: Samples, pts: int) -> list[EncodedPacket]:
+    def encode_audio(self, samples: Samples, pts: int, track: str = Track.AUDIO) -> list[EncodedPacket]:
         assert samples.dtype == np.int16
+        if track != Track.AUDIO:
+            self.own.setdefault(track, []).append((pts, samples.copy()))
+            return []
         self.pieces.append(samples.copy())
         self.pts.append(pts)
         if self.on_sound:
             self.on_sound(pts / SAMPLE_RATE)
         return []
 
-    def flush(self, track: Track) -> list[EncodedPacket]:
+    def flush(self, track: str) -> list[EncodedPacket]:
         self.flushed.append(track)
         return []
 

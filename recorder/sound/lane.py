@@ -1,0 +1,233 @@
+"""One input of the program's sound: counted in samples against the session clock, with silence where there is none.
+
+Sample n of a lane belongs to media time n / 48000. A device's samples follow each other; where its clock and the
+session's drift apart, they are resampled, too little to hear. A real gap (an overflow, a lost device) becomes silence
+of its length. A lane always advances, so it never holds up the mix for longer than its patience.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capture.reader import Reader
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from config.events import Emit
+from devices.clock import NANOSECONDS
+from recorder.encoder import AAC_FRAME
+from recorder.sound.drift import DriftMeter
+from recorder.sound.resampler import Floats, Resampler
+from recorder.timeline import Timeline
+
+PATIENCE_NS = 300_000_000
+"""How long a live source may give nothing before silence is put in its place."""
+IDLE_S = 0.05
+GAP_SAMPLES = SAMPLE_RATE // 10
+"""An offset from the clock of more than this is a gap or an overlap, a smaller one is drift."""
+LEFT_ALONE = SAMPLE_RATE // 200
+"""As long as a device is no more than this (5 ms) from where it belongs, its samples are not touched."""
+RETURN_SAMPLES = 30 * SAMPLE_RATE
+"""Over how many samples (30 s) an offset is taken back, beside the drift itself."""
+MOST_RETURN = 300e-6
+MOST_STEP = 2000e-6
+"""A pitch that is off by this is off by 3.5 cents; people hear 5."""
+
+
+@dataclass(slots=True)
+class LaneCounts:
+    """Samples taken; of these silence put in; samples that were resampled; blocks before which some were lost.
+
+    `ppm` is how much faster than the session clock the device's clock runs, in millionths; None until that is known.
+    """
+
+    samples: int = 0
+    silence: int = 0
+    resampled: int = 0
+    overflows: int = 0
+    ppm: float | None = field(default=None, compare=False)
+
+
+class Lane:
+    """Takes one input's blocks, and has its samples ready in the program's channels. One thread."""
+
+    def __init__(self, name: str, reader: Reader[AudioBlock], timeline: Timeline, *, channels: int, emit: Emit) -> None:
+        self.name = name
+        self.counts = LaneCounts()
+        self._reader = reader
+        self._timeline = timeline
+        self._channels = channels
+        self._emit = emit
+        self._ready: list[Samples | Floats] = []
+        self.ready = 0
+        """How many samples can be taken."""
+        self._resampler = Resampler(channels)
+        self._drift = DriftMeter()
+        self._given = 0  # samples of the device since the last gap
+        self._filling = False  # silence stands for a source that gives nothing
+        self._adrift = True  # the next samples belong where their stamp says, not behind those before them
+        self._dropped_before = reader.dropped  # what was dropped before the session began is not missing
+
+    @property
+    def position(self) -> int:
+        """Up to which sample of the program there is sound or silence."""
+        return self.counts.samples
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the source gives nothing more."""
+        return self._reader.is_over
+
+    @property
+    def has_reached_end(self) -> bool:
+        """Whether it has come to the end of the session."""
+        end = self._end()
+        return end is not None and self.position >= end
+
+    @property
+    def lost(self) -> int:
+        """How often sound was lost on the way; may be asked from any thread."""
+        return self.counts.overflows + self._reader.dropped - self._dropped_before
+
+    def wait_s(self) -> float:
+        """Return how long to wait for the source before silence is due, at most IDLE_S."""
+        if not self._timeline.live:
+            return IDLE_S
+        return max(0.0, min((self.position - self._due()) / SAMPLE_RATE, IDLE_S))
+
+    def pull(self, timeout_s: float, others_at: int = 0) -> bool:
+        """Take the next block, or put in the silence that is due; return whether a block came within `timeout_s`.
+
+        `others_at` is how far the furthest other lane is: that far a source that is over has given silence.
+        """
+        block = self._reader.get(timeout_s)
+        if block is not None:
+            self._take(block)
+        else:
+            self._go_without(others_at)
+        return block is not None
+
+    def take(self, count: int) -> Samples | Floats:
+        """Return the next `count` samples, (count, channels); `count` is not more than `ready`."""
+        if not count:
+            return np.zeros((0, self._channels), np.int16)
+        whole: Samples | Floats = self._ready[0]
+        if len(self._ready) > 1:
+            whole = np.concatenate(self._ready, dtype=np.result_type(*self._ready))
+        rest = whole[count:]
+        self._ready = [rest] if len(rest) else []
+        self.ready -= count
+        return whole[:count]
+
+    def _end(self) -> int | None:
+        end_ns = self._timeline.end_ns
+        return None if end_ns is None else end_ns * SAMPLE_RATE // NANOSECONDS
+
+    def _due(self) -> int:
+        """Return up to which sample there should be silence now if there is no sound.
+
+        Behind the clock by our patience also while the source is silent: when it gives again, its blocks come
+        some time after they were captured, and must not find their places filled.
+        """
+        has_an_end = self._reader.is_over and self._timeline.end_ns is not None
+        patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
+        return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS
+
+    # A block came
+
+    def _take(self, block: AudioBlock) -> None:
+        """Put a block where its time says, or right behind the one before it if that is about the same."""
+        belongs = self._timeline.program_ns(block.timestamp_ns) * SAMPLE_RATE / NANOSECONDS
+        self.counts.overflows += block.lost and belongs > 0  # what was lost before the session began is not missing
+        offset = round(belongs - self.position - self._resampler.held)
+        samples = self._with_channels(block.samples)
+        if self._adrift or abs(offset) > GAP_SAMPLES or (block.lost and offset > LEFT_ALONE):
+            samples = self._place(samples, belongs)
+        elif self._drift.add(self._given, belongs):
+            self._steer()
+        self._given += len(samples)
+        if self._filling and len(samples):
+            self._filling = False
+            at_s = self.position / SAMPLE_RATE
+            self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=at_s)
+        made = self._resampler.process(samples)
+        if self._resampler.is_active:
+            self.counts.resampled += len(made)
+        self._append(made)
+
+    def _place(self, samples: Samples, belongs: float) -> Samples:
+        """Fill the gap before `samples`, or cut off what the lane has already gone past; return what is left."""
+        self._end_run()
+        offset = round(belongs) - self.position
+        if offset < 0:
+            samples = samples[-offset:]
+        elif offset:
+            if offset > GAP_SAMPLES and self.position and not self._filling:
+                self._emit(
+                    "sound-gap",
+                    self.name,
+                    f"{self.name} gave no sound for {offset / SAMPLE_RATE:.2f} s; silence stands there",
+                    samples=offset,
+                )
+            self._append_silence(offset)
+        self._adrift = not len(samples)
+        return samples
+
+    def _end_run(self) -> None:
+        """Let the samples before a gap sound to their end."""
+        self._append(self._resampler.flush())
+        self._drift.restart()
+        self._given = 0
+
+    def _steer(self) -> None:
+        """Set how much to resample, now that more is known of the device's clock."""
+        self.counts.ppm = self._drift.ppm
+        # Where the device's next sample belongs, and where it would come to stand.
+        error = self._drift.belongs(self._given) - self.position - self._resampler.held
+        if self._resampler.is_active or abs(error) > LEFT_ALONE:
+            back = max(-MOST_RETURN, min(MOST_RETURN, error / RETURN_SAMPLES))
+            self._resampler.step = 1 + max(-MOST_STEP, min(MOST_STEP, self._drift.rate - 1 - back))
+
+    def _with_channels(self, samples: Samples) -> Samples:
+        have = samples.shape[1]
+        if have == self._channels:
+            return samples
+        if self._channels == 1:
+            return samples.mean(axis=1, keepdims=True).astype(np.int16)
+        return np.repeat(samples[:, :1], self._channels, axis=1) if have == 1 else samples[:, : self._channels]
+
+    # No block came
+
+    def _go_without(self, others_at: int) -> None:
+        live, is_over = self._timeline.live, self._reader.is_over
+        if not live and not is_over:
+            return
+        due = self._due() if live else max(self._due(), others_at)
+        if due < self.position:
+            return
+        if live and not self._filling and not is_over:
+            self._emit(
+                "source-silent",
+                self.name,
+                f"{self.name} gives no sound; silence stands there until it does",
+                since_s=self.position / SAMPLE_RATE,
+            )
+        self._end_run()
+        self._filling = self._adrift = True
+        # In whole AAC frames when the clock leads: this is looked at once for each.
+        self._append_silence(due - self.position + (AAC_FRAME if live else 0))
+
+    def _append_silence(self, count: int) -> None:
+        while count > 0 and not self.has_reached_end:
+            piece, before = min(count, SAMPLE_RATE), self.position
+            self._append(np.zeros((piece, self._channels), np.int16))
+            self.counts.silence += self.position - before
+            count -= piece
+
+    def _append(self, samples: Samples | Floats) -> None:
+        """Have samples ready, up to the end of the session."""
+        end = self._end()
+        if end is not None:
+            samples = samples[: max(0, end - self.position)]
+        if len(samples):
+            self._ready.append(samples)
+            self.ready += len(samples)
+            self.counts.samples += len(samples)

@@ -1,0 +1,108 @@
+"""The sum of several lanes: each with its gain, any of them muted, all changes too slow to click.
+
+What needs no arithmetic is not touched: one lane that is heard at 0 dB passes as it is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from capture.source import SAMPLE_RATE, Samples
+from config.errors import UsageError
+from config.kinds import did_you_mean
+from recorder.sound.inputs import SoundInput
+from recorder.sound.resampler import Floats
+
+RAMP = SAMPLE_RATE // 100
+"""Samples (10 ms) that a change of gain or mute takes."""
+
+type Heard = Samples | Floats | None
+"""Samples, (n, channels); None where nothing is to be heard."""
+
+
+@dataclass(slots=True)
+class Ramp:
+    """A factor that goes where it is told within RAMP samples."""
+
+    target: float
+    now: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.target
+
+    def apply(self, samples: Heard) -> Heard:
+        """Return `samples` by the factor: themselves where that is 1, None where it is 0."""
+        target = self.target  # another thread may set it at any moment
+        if self.now == target:
+            if samples is None or target == 1:
+                return samples
+            return np.multiply(samples, np.float32(target), dtype=np.float32) if target else None
+        before, self.now = self.now, target
+        if samples is None:
+            return None
+        factors = np.full((len(samples), 1), target, np.float32)
+        steps = min(RAMP, len(samples))
+        factors[:steps, 0] = np.linspace(before, target, RAMP + 1, dtype=np.float32)[1 : steps + 1]
+        return np.multiply(samples, factors, dtype=np.float32)
+
+
+class Strip:
+    """What is done to one lane: mute, then gain."""
+
+    def __init__(self, sound_input: SoundInput) -> None:
+        self.name = sound_input.name
+        self.mute = Ramp(1.0)
+        self.gain = Ramp(linear(sound_input.gain_db))
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether it is, or is about to be, silent."""
+        return self.mute.target == 0
+
+
+class Mixer:
+    """The strips of all lanes, in their order. `mute` and `gain` from any thread."""
+
+    def __init__(self, inputs: Sequence[SoundInput]) -> None:
+        self.strips = [Strip(sound_input) for sound_input in inputs]
+
+    def mute(self, name: str | None, *, on: bool) -> None:
+        """Mute the input called `name` (None: all of them), or let it be heard again; UsageError for a wrong name."""
+        for strip in self.strips if name is None else [self._strip(name)]:
+            strip.mute.target = 0.0 if on else 1.0
+
+    def gain(self, name: str, gain_db: float) -> None:
+        """Turn the input called `name` up or down; UsageError for a wrong name."""
+        self._strip(name).gain.target = linear(gain_db)
+
+    def _strip(self, name: str) -> Strip:
+        for strip in self.strips:
+            if strip.name == name:
+                return strip
+        names = [strip.name for strip in self.strips]
+        raise UsageError(
+            f'there is no sound input "{name}"{did_you_mean(name, names)}',
+            hint=f"the inputs are {', '.join(names)}" if names else "this session has no sound",
+        )
+
+    def mix(self, unmuted: Sequence[Heard]) -> Heard:
+        """Return the sum of what the lanes give, by their gains; `unmuted` has been through each strip's mute."""
+        total: Heard = None
+        is_ours = False  # nobody else has the array of the sum: it can be added to in place
+        for strip, samples in zip(self.strips, unmuted, strict=True):
+            part = strip.gain.apply(samples)
+            if part is None:
+                continue
+            if total is None:
+                total, is_ours = part, False
+            elif is_ours:
+                total += part
+            else:
+                total, is_ours = np.add(total, part, dtype=np.float32), True
+        return total
+
+
+def linear(gain_db: float) -> float:
+    """Return decibels as a factor."""
+    return float(10 ** (gain_db / 20))

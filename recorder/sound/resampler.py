@@ -1,0 +1,119 @@
+"""Continuous resampling by a ratio close to 1 that may change at any time without a click.
+
+Each new sample is the sum of 32 old ones, weighted by a windowed sinc that is centred where the new one lies between
+them. The weights are polynomials of that place (Farrow's structure), so that a whole block is one product of two
+matrices. At places that are whole samples the weights are 1 and zeros: going from unchanged sound to resampled sound
+is seamless, and what is not resampled is not touched at all.
+"""
+
+import math
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.source import Samples
+
+type Floats = NDArray[np.float32]
+"""Interleaved PCM like Samples, shape (frames, channels), of the same full scale (+-32768)."""
+
+TAPS = 32
+HALF = TAPS // 2
+TERMS = 8
+"""Coefficients of each weight's polynomial: enough that the filter's own error stays below -100 dB."""
+BETA = 10.0
+"""Of the Kaiser window: what is not the sound itself stays 100 dB below it, up to 19 kHz."""
+PIECE = 1024
+"""Samples made at once: a product of this size stays on one thread of the linear algebra library."""
+
+
+@cache
+def weights() -> Floats:
+    """Return the polynomials' coefficients, shape (TERMS, TAPS), in u = 2 * place - 1, the lowest power first."""
+    u = np.cos(np.pi * (np.arange(64) + 0.5) / 64)  # Chebyshev's nodes: the error is spread evenly
+    distance = (u[:, None] + 1) / 2 - (np.arange(TAPS)[None, :] - HALF + 1)
+    window = np.i0(BETA * np.sqrt(np.clip(1 - (distance / HALF) ** 2, 0, None))) / np.i0(BETA)
+    values = np.sinc(distance) * window
+    return np.polynomial.polynomial.polyfit(u, values, TERMS - 1).astype(np.float32)
+
+
+class Resampler:
+    """Resamples one input, block by block, by `step`: old samples for each new one.
+
+    It stays out of the way until `step` is first set to something else than 1. From then on it holds back HALF
+    samples, since they are needed on both sides of each new one.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.step = 1.0
+        self._channels = channels
+        self._active = False
+        self._tail: Samples = np.zeros((HALF, channels), np.int16)  # of what passed while it was out of the way
+        self._old: Floats = np.zeros((channels, 0), np.float32)
+        self._at = 0.0  # where in _old the next new sample lies
+
+    @property
+    def is_active(self) -> bool:
+        """Whether samples are resampled, in contrast to handed on."""
+        return self._active
+
+    @property
+    def held(self) -> float:
+        """How many new samples it will make of those that it holds back."""
+        return (self._old.shape[1] - self._at) / self.step if self._active else 0.0
+
+    def process(self, samples: Samples) -> Samples | Floats:
+        """Take old samples, (n, channels), and return the new ones that they make possible."""
+        if not self._active:
+            if self.step == 1:
+                self._tail = np.concatenate([self._tail, samples])[-HALF:] if len(samples) < HALF else samples[-HALF:]
+                return samples
+            self._active = True
+            self._old = self._tail.T.astype(np.float32)
+            self._at = float(HALF)
+        self._old = np.concatenate([self._old, samples.T], axis=1, dtype=np.float32)
+        return self._make(math.ceil((self._old.shape[1] - HALF - self._at) / self.step))
+
+    def flush(self) -> Samples | Floats:
+        """Return what is held back, as if silence followed; what comes next has nothing to do with it."""
+        made: Samples | Floats = np.zeros((0, self._channels), np.int16)
+        if self._active:
+            count = math.ceil(self.held)
+            self._old = np.concatenate([self._old, np.zeros((self._channels, TAPS), np.float32)], axis=1)
+            made = self._make(count)
+            self._old = np.zeros((self._channels, HALF), np.float32)
+            self._at = float(HALF)
+        else:
+            self._tail = np.zeros((HALF, self._channels), np.int16)
+        return made
+
+    def _make(self, count: int) -> Floats:
+        """Make `count` new samples, and let go of the old ones that are not needed any more."""
+        made = np.empty((max(0, count), self._channels), np.float32)
+        done = 0
+        while done < count:
+            first = math.floor(self._at)
+            # As many as lie behind consecutive old samples: until the places between them wrap around.
+            places = self._at - first + np.arange(min(PIECE, count - done)) * (self.step - 1)
+            inside = int(np.argmax((places < 0) | (places >= 1))) or len(places)
+            self._interpolate(first - HALF + 1, places[:inside], made[done : done + inside])
+            done += inside
+            self._at += inside * self.step
+        let_go = math.floor(self._at) - HALF
+        self._old = self._old[:, let_go:]
+        self._at -= let_go
+        return made
+
+    def _interpolate(self, first: int, places: NDArray[np.floating], made: Floats) -> None:
+        """Write new samples that lie `places` behind consecutive old ones; `first` is the first tap of the first."""
+        count, u = len(places), (2 * places - 1).astype(np.float32)
+        for channel, old in enumerate(self._old):
+            # Row n of what is multiplied is `old` from its sample first + n on.
+            size = old.itemsize
+            rows: Floats = np.ndarray((TAPS, count), old.dtype, old, first * size, (size, size))
+            terms = weights() @ np.ascontiguousarray(rows)
+            total = terms[-1]
+            for term in terms[-2::-1]:
+                total *= u
+                total += term
+            made[:, channel] = total
