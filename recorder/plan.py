@@ -57,9 +57,15 @@ class SessionPlan:
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 
 
-def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettings, AudioSettings | None]:
-    """Return what the encoders are asked for: the profile's rates, the size and meaning of what the source gives."""
+def encoder_settings(
+    plan: SessionPlan, video: VideoFormat
+) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
+    """Return what the encoders are asked for: the profile's rates, the size and meaning of what the source gives.
+
+    The third are the inputs of sound that have a track of their own, by name.
+    """
     profile = plan.profile
+    sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
     return (
         VideoSettings(
             width=video.width,
@@ -72,7 +78,8 @@ def encoder_settings(plan: SessionPlan, video: VideoFormat) -> tuple[VideoSettin
             keyframe_s=profile.keyframe_s,
             x264_params=plan.x264_params,
         ),
-        AudioSettings(profile.audio_channels, profile.audio_bitrate) if plan.sounds else None,
+        sound if plan.sounds else None,
+        {sound_input.name: sound for sound_input in plan.sounds if sound_input.own_track},
     )
 
 

@@ -293,6 +293,7 @@ class Session:
             "The recording has ended.",
             media_time_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3),
             frames=self._counts.frames,
+            **(program.sound.summary().facts() if program.sound else {}),
         )
         self._machine.to(SessionState.SEALING)
 

@@ -6,6 +6,7 @@ FFmpeg's own filter does it, in this process, for about a thousandth of a core.
 import av
 import av.filter
 import msgspec
+import numpy as np
 from av.error import BlockingIOError as NothingYet
 
 from capture.source import SAMPLE_RATE, Samples
@@ -14,7 +15,7 @@ GATE_LUFS = -70.0
 """What is softer counts as silence; the filter says so for what it could not measure at all."""
 
 STEP = SAMPLE_RATE // 10
-"""Samples for which the filter gives one reading."""
+"""Samples (0.1 s) for which the filter gives one reading; it is given no less at a time."""
 
 
 class Loudness(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,9 @@ class LoudnessMeter:
     def __init__(self, channels: int) -> None:
         self.reading = Loudness()
         self._layout = "mono" if channels == 1 else "stereo"
-        self._samples = self._read_at = 0
+        self._samples = 0
+        self._waiting: list[Samples] = []
+        self._waiting_samples = 0
         graph = self._graph = av.filter.Graph()
         self._source = graph.add(
             "abuffer",
@@ -49,13 +52,17 @@ class LoudnessMeter:
 
     def feed(self, samples: Samples) -> None:
         """Take (n, channels) samples."""
+        self._waiting.append(samples)
+        self._waiting_samples += len(samples)
+        if self._waiting_samples >= STEP:
+            self._push(np.concatenate(self._waiting))
+            self._waiting, self._waiting_samples = [], 0
+
+    def _push(self, samples: Samples) -> None:
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=self._layout)
         frame.sample_rate, frame.pts = SAMPLE_RATE, self._samples
         self._samples += len(samples)
         self._source.push(frame)
-        if self._samples - self._read_at < STEP:
-            return
-        self._read_at = self._samples
         while True:
             try:
                 measured = self._sink.pull()

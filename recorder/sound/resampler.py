@@ -69,9 +69,9 @@ class Resampler:
                 self._tail = np.concatenate([self._tail, samples])[-HALF:] if len(samples) < HALF else samples[-HALF:]
                 return samples
             self._active = True
-            self._old = self._tail.T.astype(np.float32)
+            self._append(self._tail)
             self._at = float(HALF)
-        self._old = np.concatenate([self._old, samples.T], axis=1, dtype=np.float32)
+        self._append(samples)
         return self._make(math.ceil((self._old.shape[1] - HALF - self._at) / self.step))
 
     def flush(self) -> Samples | Floats:
@@ -79,13 +79,19 @@ class Resampler:
         made: Samples | Floats = np.zeros((0, self._channels), np.int16)
         if self._active:
             count = math.ceil(self.held)
-            self._old = np.concatenate([self._old, np.zeros((self._channels, TAPS), np.float32)], axis=1)
+            self._append(np.zeros((TAPS, self._channels), np.int16))
             made = self._make(count)
             self._old = np.zeros((self._channels, HALF), np.float32)
             self._at = float(HALF)
         else:
             self._tail = np.zeros((HALF, self._channels), np.int16)
         return made
+
+    def _append(self, samples: Samples) -> None:
+        before = self._old.shape[1]
+        old = np.empty((self._channels, before + len(samples)), np.float32)  # each channel in one run of memory
+        old[:, :before], old[:, before:] = self._old, samples.T
+        self._old = old
 
     def _make(self, count: int) -> Floats:
         """Make `count` new samples, and let go of the old ones that are not needed any more."""

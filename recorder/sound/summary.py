@@ -25,3 +25,11 @@ class SoundSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     loudness: Loudness
     inputs: tuple[InputSound, ...]
+
+    def facts(self) -> dict[str, object]:
+        """Return what should be kept of a session's sound: its loudness in LUFS and LU, the drift of each input."""
+        return {
+            "loudness_lufs": self.loudness.integrated_lufs,
+            "loudness_range_lu": self.loudness.range_lu,
+            "drift_ppm": {sound.name: sound.ppm for sound in self.inputs},
+        }
