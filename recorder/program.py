@@ -145,6 +145,8 @@ class Program:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
         self._before = Counts(skipped, counts.dropped, counts.repeated)
+        if self.sound:
+            self.sound.begin()
 
     @property
     def counts(self) -> Counts:

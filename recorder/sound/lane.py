@@ -117,6 +117,9 @@ class Lane:
         self.ready -= count
         return whole[:count]
 
+    def _media_s(self) -> float:
+        return round(self.position / SAMPLE_RATE - self._timeline.origin_ns / NANOSECONDS, 3)
+
     def _end(self) -> int | None:
         end_ns = self._timeline.end_ns
         return None if end_ns is None else end_ns * SAMPLE_RATE // NANOSECONDS
@@ -146,8 +149,7 @@ class Lane:
         self._given += len(samples)
         if self._filling and len(samples):
             self._filling = False
-            at_s = self.position / SAMPLE_RATE
-            self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=at_s)
+            self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=self._media_s())
         made = self._resampler.process(samples)
         if self._resampler.is_active:
             self.counts.resampled += len(made)
@@ -208,7 +210,7 @@ class Lane:
                 "source-silent",
                 self.name,
                 f"{self.name} gives no sound; silence stands there until it does",
-                since_s=self.position / SAMPLE_RATE,
+                since_s=self._media_s(),
             )
         self._end_run()
         self._filling = self._adrift = True

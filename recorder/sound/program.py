@@ -66,6 +66,7 @@ class ProgramSound:
         self._meter = PeakMeter(channels)
         self._input_meters = [PeakMeter(channels) for _ in inputs]
         self._loudness = LoudnessMeter(channels)
+        self._begins = False  # and the loudness is to be measured anew
         self._waiting: list[Samples] = []  # not a whole AAC frame yet
         self._waiting_samples = 0
         self._mixed = 0  # samples taken from the lanes
@@ -111,6 +112,10 @@ class ProgramSound:
                 for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True)
             ),
         )
+
+    def begin(self) -> None:
+        """Measure from here on: the recording begins."""
+        self._begins = True
 
     def report_losses(self, *, final: bool = False) -> None:
         """Tell of what was lost on the way since the last time; for the thread that watches over the session."""
@@ -180,6 +185,9 @@ class ProgramSound:
         return np.ascontiguousarray(whole[:count])
 
     def _encode(self, samples: Samples) -> None:
+        if self._begins:
+            self._begins = False
+            self._loudness = LoudnessMeter(self._channels)
         self._meter.feed(samples)
         self._loudness.feed(samples)
         self._hand_on(self._encoder.encode_audio(samples, self.samples))
