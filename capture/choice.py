@@ -1,5 +1,6 @@
-"""From words on a command line to sources: `synthetic`, a file, a device, or the best that is plugged in."""
+"""From words on a command line to sources: `synthetic`, a file, `screen`, a device, or the best that is plugged in."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +9,8 @@ from fractions import Fraction
 from capture.file import FileAudioSource, FileVideoSource
 from capture.kept import KeptAudio, KeptVideo, Whereabouts
 from capture.pacing import Pace
+from capture.screen import ScreenSource
+from capture.screen_area import ScreenArea, as_screen
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
 from capture.source import AudioSource, VideoSource
@@ -130,6 +133,8 @@ class Chooser:
         if word is not None and (path := as_file(word)):
             film = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
             return ChosenSource(film.name, film, ends=True)
+        if word is not None and (area := as_screen(word, os.environ)):
+            return self._screen(area)
         device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
         self._refuse_fast(device)
         camera = V4l2Source(
@@ -145,6 +150,17 @@ class Chooser:
         where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
         kept = KeptVideo(self._watcher.video(camera, device), where, self._clock, missing=missing)
         return ChosenSource(device.role or device.name, kept, device=device)
+
+    def _screen(self, area: ScreenArea) -> ChosenSource[VideoSource]:
+        """Return a screen, watched with the patience of a capture card: slides may stand still on it."""
+        wanted = self._wanted
+        stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
+        self._refuse_fast(stand_in)
+        screen = ScreenSource(area, width=wanted.width, height=wanted.height, rate=wanted.rate, clock=self._clock)
+        # It is no device of this session: any number may record it at once.
+        return ChosenSource(
+            area.name, KeptVideo(self._watcher.video(screen, stand_in), AlwaysThere(stand_in), self._clock)
+        )
 
     @staticmethod
     def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:

@@ -28,7 +28,9 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--title", required=True, help="What the session is; names the package.")
-@click.option("--video", metavar="DEVICE|synthetic|FILE", help="Where the picture comes from.  [default: the best]")
+@click.option(
+    "--video", metavar="DEVICE|screen|synthetic|FILE", help="Where the picture comes from.  [default: the best]"
+)
 @click.option(
     "--audio",
     metavar="DEVICE|synthetic|FILE|none",

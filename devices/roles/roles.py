@@ -27,7 +27,7 @@ SERVER_INPUTS = ("sound:", "pulse:")
 """How the ids of inputs begin that belong to a sound server, not to a device."""
 
 _NAME = re.compile(r"[^\W\d_][\w-]{0,31}")
-_TAKEN = {"synthetic", "none"}
+_TAKEN = {"synthetic", "none", "screen"}
 
 type Roles = Mapping[str, Binding]
 

@@ -1,0 +1,176 @@
+"""The screen of an X server as a source of pictures, by FFmpeg's x11grab.
+
+x11grab waits for the next picture and cannot be asked not to, and an X server that hangs never answers: a thread of
+its own reads, and is left to itself if it does not come back. What has not changed is handed on as the same bytes, so
+that a screen that stands still is not converted again.
+"""
+
+import threading
+from collections import deque
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+
+from capture.bgra import MATRIX, BgraConverter
+from capture.closing import abandoned, close_within
+from capture.pictures import fit
+from capture.screen_area import ScreenArea
+from capture.sizes import BySize
+from capture.source import Frame, Size, VideoFormat
+from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported, MediaError
+from devices.clock import Clock, SystemClock
+
+_OPEN_S = 5.0
+_CLOSE_S = 0.4
+_MOST_WAITING = 4
+"""Pictures are large (8 MB at 1080p), and whoever reads takes them at once."""
+_PIXEL_FORMATS = ("bgr0", "bgra")
+
+
+class ScreenSource:
+    """A VideoSource that shows an area of a screen, scaled down to fit `width` x `height`, `rate` times a second."""
+
+    def __init__(
+        self, area: ScreenArea, *, width: int, height: int, rate: Fraction, clock: Clock | None = None
+    ) -> None:
+        self.name = area.name
+        self._area = area
+        self._limits = width, height
+        self._rate = rate
+        self._clock = clock or SystemClock()
+        self._grabber: _Grabber | None = None
+        self._converters: BySize[BgraConverter] | None = None
+        self._size: Size = (0, 0)
+
+    def open(self) -> VideoFormat:
+        """Connect to the X server; raises DeviceNotFound, DeviceUnsupported, or DeviceLost where it does not answer."""
+        grabber = self._grabber = _Grabber(self._area, self._rate, self._clock)
+        try:
+            size = self._size = grabber.opened()
+        except DeviceError:
+            self.close()
+            raise
+        width, height = fit(*size, *self._limits)
+        self._converters = BySize(width, height, lambda wide, high: BgraConverter(size, wide, high))
+        return VideoFormat(width, height, self._rate, MATRIX)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture, or None when none came within `timeout_s` seconds; raises DeviceLost."""
+        grabber = self._grabber
+        if grabber is None:
+            raise DeviceLost(f"{self.name} is closed")
+        return grabber.next(timeout_s)
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the picture, at most of the wanted size, and of `within`."""
+        payload, (width, height) = frame.payload, self._size
+        if self._converters is None or not isinstance(payload, bytes) or len(payload) < width * height * 4:
+            raise MediaError(f"this is no picture of {self.name}")
+        return self._converters.get(within).convert(payload)
+
+    def close(self) -> None:
+        """Let go of the screen within half a second; one that hangs is let go by a thread left to itself."""
+        grabber, self._grabber = self._grabber, None
+        if grabber is not None:
+            grabber.stop()
+            close_within(grabber.join, _CLOSE_S, self._area.id)
+
+    @property
+    def abandoned(self) -> int:
+        """How many closings of this screen have not come to an end yet."""
+        return abandoned(self._area.id)
+
+
+class _Grabber(threading.Thread):
+    """The thread that reads; it begins at once, and closes what it has opened."""
+
+    def __init__(self, area: ScreenArea, rate: Fraction, clock: Clock) -> None:
+        super().__init__(name=f"grab {area.id}", daemon=True)
+        self._area = area
+        self._rate = rate
+        self._clock = clock
+        self._change = threading.Condition()
+        self._waiting: deque[Frame] = deque(maxlen=_MOST_WAITING)
+        self._size: Size | None = None
+        self._error: DeviceError | None = None
+        self._stopped = False
+        self.start()
+
+    def opened(self) -> Size:
+        """Wait until it is open and return the size of its pictures; raises a DeviceError."""
+        with self._change:
+            self._change.wait_for(lambda: self._size or self._error, _OPEN_S)
+            if self._error:
+                raise self._error
+            if self._size is None:
+                raise DeviceLost(f"{self._area.name} does not answer", hint="the X server hangs; log out and in again")
+            return self._size
+
+    def next(self, timeout_s: float) -> Frame | None:
+        """Return the next picture; raises the error after the last."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._error, timeout_s)
+            if self._waiting:
+                return self._waiting.popleft()
+            if self._error:
+                raise self._error
+            return None
+
+    def stop(self) -> None:
+        """End after the picture it waits for."""
+        with self._change:
+            self._stopped = True
+
+    def run(self) -> None:
+        """Open, read until stopped or lost, close."""
+        try:
+            with _open(self._area, self._rate) as container:
+                self._grab(container)
+        except DeviceError as error:
+            self._fail(error)
+        except (av.FFmpegError, OSError) as error:
+            message = f"{self._area.name} has gone: {error.strerror}"
+            self._fail(DeviceLost(message, hint="the X server has ended, or its screen has changed its size"))
+
+    def _fail(self, error: DeviceError) -> None:
+        with self._change:
+            self._error = error
+            self._change.notify_all()
+
+    def _grab(self, container: InputContainer) -> None:
+        stream = container.streams.video[0]
+        if stream.codec_context.pix_fmt not in _PIXEL_FORMATS:
+            message = f"{self._area.name} has pixels of a kind that is not known: {stream.codec_context.pix_fmt}"
+            raise DeviceUnsupported(message, hint="set the screen to 24 bits of colour")
+        with self._change:
+            self._size = stream.width, stream.height
+            self._change.notify_all()
+        data = b""
+        for packet in container.demux(stream):
+            latest = bytes(packet)
+            data = data if latest == data else latest
+            with self._change:
+                if self._stopped:
+                    return
+                # x11grab stamps with the wall clock, a moment before the picture is here.
+                self._waiting.append(Frame(self._clock.now_ns(), data))
+                self._change.notify_all()
+
+
+def _open(area: ScreenArea, rate: Fraction) -> InputContainer:
+    options = {"framerate": str(rate)}
+    if area.size:
+        options |= {"grab_x": str(area.x), "grab_y": str(area.y)}
+        options["video_size"] = f"{area.size[0]}x{area.size[1]}"
+    try:
+        return av.open(area.display, "r", format="x11grab", options=options)
+    except av.ArgumentError:
+        raise DeviceUnsupported(
+            f"{area.id} is not within the screen", hint="give a corner and a size that are on the screen"
+        ) from None
+    except (av.FFmpegError, OSError) as error:
+        raise DeviceNotFound(
+            f"there is no screen {area.display} that this user may see: {error.strerror}",
+            hint="run Liput as the user who is logged in there (DISPLAY, XAUTHORITY)",
+        ) from None
