@@ -18,6 +18,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """The same for sound; the word `none` for no sound."""
     allow_missing: bool = False
     """Whether a slate, or silence, may stand from the start for what is not there."""
+    layout: str | None = None
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()

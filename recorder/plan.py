@@ -1,10 +1,11 @@
 """What a session is asked to be: everything that is decided before it starts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from capture.pacing import Pace
 from capture.source import VideoFormat, VideoSource
+from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
@@ -53,6 +54,10 @@ class SessionPlan:
     """Whether it may begin without a source that is not there: a slate, or silence, stands in its place."""
     language: str = "id"
     """Of what is written into the picture."""
+    layout: str = SINGLE
+    layouts: Mapping[str, LayoutSettings] = field(default_factory=lambda: BUILT_IN_LAYOUTS)
+    program: Program = field(default_factory=Program)
+    """What lies over the picture."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 

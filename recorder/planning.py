@@ -23,6 +23,7 @@ from recorder.asked import Asked
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
+from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 
 
@@ -64,6 +65,8 @@ def plan_session(
         listing=listing,
     )
     chosen = chooser.choose(asked.videos, asked.audios)
+    layout = settings.program.layout if asked.layout is None else asked.layout
+    check_layout(layout, settings.layouts, [picture.name for picture in chosen.pictures])
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -72,6 +75,9 @@ def plan_session(
         pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
         sounds=[SoundInput(sound.name, sound.source) for sound in chosen.sounds],
         allow_missing=asked.allow_missing,
+        layout=layout,
+        layouts=settings.layouts,
+        program=settings.program,
         pace=pace,
         live=asked.live,
         ends=_ends(chosen),

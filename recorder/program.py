@@ -14,7 +14,7 @@ from recorder.losses import LossReporter
 from recorder.packet import Track
 from recorder.plan import SessionPlan
 from recorder.preroll import PreRoll
-from recorder.scene import Scene, Slates
+from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
 from recorder.status import RateMeter
 from recorder.timeline import Timeline
@@ -51,6 +51,7 @@ class Program:
         clock: Clock,
         emit: Emit,
         on_failure: OnFailure,
+        offer: Offer | None = None,
     ) -> None:
         self._plan = plan
         self._inputs = inputs
@@ -72,10 +73,12 @@ class Program:
                 program_rate=rate,
                 clock=clock,
                 emit=emit,
+                offer=offer,
             )
             for picture, form, reader in inputs.pictures
         ]
-        self.scene = Scene(self._videos, Slates(inputs.form, plan.language))
+        look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
+        self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=offer)
         self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put)
         self.sound: ProgramSound | None = None
         if inputs.sounds:

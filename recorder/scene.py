@@ -1,13 +1,22 @@
-"""What the program shows: the pictures of its inputs, and a slate in the place of each that is missing."""
+"""What the program shows: its inputs in the places of a layout, a slate for each that is missing, or a card."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import av
 
-from capture.compose.slate import slate
+from capture.compose.compositor import Compositor, Piece
+from capture.compose.geometry import Rect
+from capture.compose.layout import Layout, Place, Shape
+from capture.compose.overlay import Overlay, logo, title_line
+from capture.compose.slate import card, slate
 from capture.kept import AbsenceKind
-from capture.source import VideoFormat
-from config.messages import Reason
+from capture.source import Matrix, VideoFormat
+from config.errors import UsageError
+from config.kinds import did_you_mean
+from config.messages import Card, Reason, card_text
+from config.program import LayoutSettings, Program
 from recorder.video_input import VideoInput
 
 _REASONS = {
@@ -16,67 +25,184 @@ _REASONS = {
     AbsenceKind.SILENT: Reason.NO_DATA,
 }
 
+type Offer = Callable[[str, av.VideoFrame], None]
+"""Takes a picture for previews, by the name of its input, or PROGRAM; returns at once."""
+
+PROGRAM = "program"
+
 
 class Slates:
-    """Draws each slate once; the newest of each input is kept, since it may stay for hours."""
+    """Draws slates; the newest of each input is kept, since it may stay for hours."""
 
-    def __init__(self, form: VideoFormat, language: str) -> None:
-        self._form = form
+    def __init__(self, matrix: Matrix, language: str) -> None:
+        self._matrix = matrix
         self._language = language
-        self._drawn: dict[str, tuple[Reason, av.VideoFrame]] = {}
+        self._drawn: dict[str, tuple[tuple[Reason, Shape], av.VideoFrame]] = {}
 
-    def of(self, name: str, kind: AbsenceKind) -> av.VideoFrame:
-        """Return the slate of the input called `name`, of the program's size."""
+    def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
+        """Return the slate of the input called `name`, of `size`."""
         reason = _REASONS[kind]
         kept = self._drawn.get(name)
-        if kept is None or kept[0] is not reason:
-            kept = (
-                reason,
-                slate(
-                    self._form.width,
-                    self._form.height,
-                    name=name,
-                    reason=reason,
-                    language=self._language,
-                    matrix=self._form.matrix,
-                ),
-            )
-            self._drawn[name] = kept
+        if kept is None or kept[0] != (reason, size):
+            picture = slate(*size, name=name, reason=reason, language=self._language, matrix=self._matrix)
+            kept = self._drawn[name] = (reason, size), picture
         return kept[1]
 
 
-class Scene:
-    """The inputs of a program and how they are shown; used by the picture track's thread."""
+def check_layout(name: str, layouts: Mapping[str, LayoutSettings], inputs: Sequence[str]) -> Layout | None:
+    """Return the layout called `name`, None for a card; raises UsageError for what cannot be shown with `inputs`."""
+    if name in layouts:
+        layout = Layout(name, layouts[name])
+        layout.shown(inputs)
+        return layout
+    if name in set(Card):
+        return None
+    known = [*layouts, *Card]
+    raise UsageError(f'there is no layout "{name}"{did_you_mean(name, known)}', hint=f"there are {', '.join(known)}")
 
-    def __init__(self, inputs: Sequence[VideoInput], slates: Slates) -> None:
+
+class Look:
+    """How a program looks: its layouts, its cards, and what lies over its pictures."""
+
+    def __init__(
+        self, form: VideoFormat, layouts: Mapping[str, LayoutSettings], program: Program, *, title: str, language: str
+    ) -> None:
+        self.form = form
+        self.slates = Slates(form.matrix, language)
+        self._layouts = layouts
+        self._title = title
+        self._language = language
+        self.overlays = tuple(self._overlays(program))
+
+    def _overlays(self, program: Program) -> Sequence[Overlay]:
+        width, height, matrix = self.form.width, self.form.height, self.form.matrix
+        overlays = []
+        if program.title_line:
+            overlays.append(title_line(width, height, text=self._title, matrix=matrix))
+        if isinstance(program.logo, Path):
+            corner, size = program.logo_corner, program.logo_size
+            overlays.append(logo(program.logo, width, height, corner=corner, size=size, matrix=matrix))
+        return overlays
+
+    def view(self, name: str, inputs: Sequence[str]) -> "View":
+        """Return the layout or card called `name` with `inputs`; raises UsageError for what cannot be shown."""
+        layout = check_layout(name, self._layouts, inputs)
+        if layout is None:
+            return View(name, None, frozenset(), self._card(Card(name)))
+        return View(name, layout, frozenset(layout.shown(inputs)), None)
+
+    def _card(self, which: Card) -> av.VideoFrame:
+        form = self.form
+        words = card_text(which, self._language)
+        return card(form.width, form.height, title=words, line=self._title, matrix=form.matrix)
+
+
+class View:
+    """One way to show the inputs: a layout, or a card in place of all of them."""
+
+    def __init__(self, name: str, layout: Layout | None, shown: frozenset[str], card: av.VideoFrame | None) -> None:
+        self.name = name
+        self.shown = shown
+        self.card = card
+        self._layout = layout
+        self._places: tuple[tuple[object, ...], list[Place]] | None = None
+
+    def places(self, size: Shape, inputs: Sequence[str], shapes: Mapping[str, Shape]) -> list[Place]:
+        """Return where what is shown; worked out again only when a shape has changed."""
+        if self._layout is None:
+            return []
+        key = tuple(shapes.items())
+        if self._places is None or self._places[0] != key:
+            self._places = key, self._layout.places(*size, inputs, shapes)
+        return self._places[1]
+
+
+class Scene:
+    """The inputs of a program and how they are shown. Used by the picture track's thread, but for `switch`."""
+
+    def __init__(
+        self,
+        inputs: Sequence[VideoInput],
+        look: Look,
+        layout: str,
+        *,
+        zero_ns: Callable[[], int],
+        offer: Offer | None = None,
+    ) -> None:
+        """`zero_ns` gives the session-clock time that is program time 0."""
         self._inputs = inputs
-        self._slates = slates
+        self._names = [shown.name for shown in inputs]
+        self._look = look
+        self._zero_ns = zero_ns
+        self._offer = offer
+        self._compositor = Compositor(look.form.width, look.form.height, look.form.matrix)
+        self._view = look.view(layout, self._names)
+        self._switching = threading.Lock()
+        self._next: View | None = None
+
+    @property
+    def layout(self) -> str:
+        """The layout that is shown, or will be with the next picture."""
+        return (self._next or self._view).name
+
+    def switch(self, name: str) -> None:
+        """Show the layout, or card, called `name` from the next picture on; raises UsageError. From any thread."""
+        view = self._look.view(name, self._names)
+        with self._switching:
+            self._next = view
 
     @property
     def driver(self) -> VideoInput:
-        """The input whose pictures the program follows: the first that is shown and gives any."""
-        return next((shown for shown in self._inputs if shown.absence is None), self._inputs[0])
-
-    @property
-    def damaged(self) -> int:
-        """How many pictures could not be decoded."""
-        return sum(shown.counts.damaged for shown in self._inputs)
+        """The input whose pictures the program follows: the first that is shown and gives any, or else the first."""
+        with self._switching:
+            if self._next is not None:
+                self._view, self._next = self._next, None
+                for one in self._inputs:
+                    one.within = None
+        shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
+        return next((one for one in shown if one.absence is None), shown[0])
 
     def look(self, at_ns: int, fresh: VideoInput | None = None) -> None:
         """Find out which inputs are missing at `at_ns` of program time; the `fresh` one is not."""
-        for shown in self._inputs:
-            if shown is not fresh:
-                shown.look(at_ns)
+        for one in self._inputs:
+            if one is not fresh:
+                one.look(at_ns)
 
-    def picture(self, at_ns: int, fresh: VideoInput | None = None) -> av.VideoFrame | None:
+    def picture(self, at_ns: int, driver: VideoInput, *, is_fresh: bool = False) -> av.VideoFrame | None:
         """Return what is shown at `at_ns` of program time; None while there is nothing to be shown yet.
 
-        `fresh` is the input whose picture was taken just now, if one was.
-
-        It stays valid, and unchanged, until the next call but one.
+        `driver` has its newest picture already, which `is_fresh` if it was taken just now. What is returned stays
+        valid, and unchanged, until the next call but one.
         """
-        self.look(at_ns, fresh)
-        shown = self._inputs[0]
-        if shown.absence is not None:
-            return self._slates.of(shown.name, shown.absence.kind)
-        return shown.picture
+        for one in self._inputs:
+            if one is not driver:
+                one.catch_up(self._zero_ns() + at_ns, at_ns, is_shown=one.name in self._view.shown)
+        self.look(at_ns, driver if is_fresh else None)
+        picture = self._composed()
+        if picture is not None and self._offer:
+            self._offer(PROGRAM, picture)
+        return picture
+
+    def _composed(self) -> av.VideoFrame | None:
+        form, view = self._look.form, self._view
+        size = form.width, form.height
+        if view.card is not None:
+            return view.card
+        shapes = {
+            one.name: (one.picture.width, one.picture.height)
+            for one in self._inputs
+            if one.picture is not None and one.absence is None
+        }
+        places = view.places(size, self._names, shapes)
+        if not any(place.source in shapes for place in places) and not any(one.absence for one in self._inputs):
+            return None  # the first pictures are still to come, or could not be decoded
+        by_name = dict(zip(self._names, self._inputs, strict=True))
+        for place in places:
+            by_name[place.source].within = None if place.rect.size == size else place.rect.size
+        pieces = [self._piece(by_name[place.source], place.rect) for place in places]
+        return self._compositor.compose(pieces, self._look.overlays)
+
+    def _piece(self, one: VideoInput, rect: Rect) -> Piece:
+        if one.absence is not None:
+            return Piece(rect, self._look.slates.of(one.name, one.absence.kind, rect.size))
+        return Piece(rect, one.picture, one.version)

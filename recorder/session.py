@@ -29,6 +29,7 @@ from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
 from recorder.program import Counts, Program
 from recorder.recording import OnDisk
+from recorder.scene import Offer
 from recorder.states import StateMachine
 from recorder.status import SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storage import room_left_s
@@ -55,14 +56,19 @@ class Session:
         stop: threading.Event,
         listener: Listener | None = None,
         progress: Progress | None = None,
+        offer: Offer | None = None,
     ) -> None:
-        """`stop` is the event that the plan's sources wait on; it is set when the tracks have ended."""
+        """`stop` is the event that the plan's sources wait on; it is set when the tracks have ended.
+
+        `offer` takes pictures for previews.
+        """
         self._plan = plan
         self._archive = archive
         self._clock = clock
         self._stop_sources = stop
         self._progress = progress
         self._listener = listener
+        self._offer = offer
         self._troubles = Troubles(clock)
         self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
@@ -119,12 +125,41 @@ class Session:
         if self._machine.state not in {SessionState.LIVE, SessionState.DEGRADED}:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
         with self._marking:
-            media_s = round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3)
+            media_s = self._media_s()
             mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
             self._marks.append(mark)
             number = len(self._marks)
         self.emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)
         return mark
+
+    def layout(self, name: str) -> None:
+        """Show the layout or card called `name` from the next picture on; raises UsageError where that cannot be."""
+        scene = self._armed().scene
+        before = scene.layout
+        scene.switch(name)
+        self.emit("layout-changed", name, f"Layout: {name}", before=before, media_s=self._media_s())
+
+    def mute(self, name: str | None, *, on: bool) -> None:
+        """Mute the sound input called `name`, or all; or let it be heard again. Raises UsageError for a wrong name."""
+        sound = self._armed().sound
+        if sound is None:
+            raise UsageError("this session has no sound to mute")
+        sound.mute(name, on=on)
+        subject = name or "all sound"
+        self.emit(
+            "sound-muted" if on else "sound-unmuted",
+            subject,
+            f"{subject} is muted" if on else f"{subject} is heard again",
+            media_s=self._media_s(),
+        )
+
+    def _armed(self) -> Program:
+        if self._program is None:
+            raise LiputError("the session is not armed yet", hint="wait until its devices are open")
+        return self._program
+
+    def _media_s(self) -> float:
+        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3)
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
@@ -133,7 +168,7 @@ class Session:
         program = self._program
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(self._troubles.now)),
-            elapsed_s=round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._work else 0.0,
+            elapsed_s=self._media_s() if self._work else 0.0,
             media_time_s=round(on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
             frames=counts.frames,
@@ -146,6 +181,7 @@ class Session:
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._gate.seconds, 3),
             troubles=self._troubles.now,
+            layout=program.scene.layout if program else self._plan.layout,
         )
 
     @property
@@ -204,6 +240,7 @@ class Session:
             clock=self._clock,
             emit=self.emit,
             on_failure=self._fail,
+            offer=self._offer,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
@@ -260,7 +297,7 @@ class Session:
         except (LiputError, OSError):
             self._archive.discard(work)
             raise
-        stack.callback(outputs.close)
+        stack.callback(lambda: outputs.close(self._marks, plan.title))
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
         self._timeline.begin(origin_ns)
         program.begin(self._gate.skipped)

@@ -68,6 +68,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     sources: list[SourceLine] = []
     pre_roll_s: float = 0.0
     troubles: list[str] = []
+    layout: str = ""
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -1,5 +1,6 @@
 """One source of pictures in the program: what it gave last, whether it still gives, and what is wrong if not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol, runtime_checkable
@@ -8,7 +9,7 @@ import av
 
 from capture.kept import Absence, AbsenceKind
 from capture.reader import Reader
-from capture.source import Frame, VideoSource
+from capture.source import Frame, Size, VideoSource
 from config.errors import MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
@@ -17,6 +18,7 @@ from recorder.timeline import Timeline
 SILENT_S = 0.7
 SILENT_FRAMES = 5
 """A source is missing when nothing has come for SILENT_S or so many intervals, the longer."""
+GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)
 """A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
 
@@ -71,18 +73,28 @@ class VideoInput:
         program_rate: Fraction,
         clock: Clock,
         emit: Emit,
+        offer: Callable[[str, av.VideoFrame], None] | None = None,
     ) -> None:
-        """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second."""
+        """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
+
+        `offer` takes each picture, with the input's name, for previews.
+        """
         self.name = name
         self.reader = reader
         self.counts = InputCounts()
         self.picture: av.VideoFrame | None = None
+        self.version = 0
+        """Counts the changes of `picture`."""
         self.absence: Absence | None = None
+        self.within: Size | None = None
+        """The size at which it is shown; None for the program's."""
         self._source = source
         self._timeline = timeline
         self._clock = clock
         self._emit = emit
+        self._offer = offer
         self._is_silent = False
+        self._next_glance_ns = 0
         interval_ns = round(NANOSECONDS / program_rate)
         self.thinning = Thinning(interval_ns) if rate > program_rate * MUCH_FASTER else None
         self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
@@ -93,15 +105,29 @@ class VideoInput:
         self._heard_ns = self._clock.now_ns()
         self._returned(self._timeline.program_ns(frame.timestamp_ns))
         try:
-            self.picture = self._source.decode(frame)
+            picture = self._source.decode(frame, self.within)
         except MediaError as error:
             self._count_damaged(error)
+            return
+        if picture is not self.picture:
+            self.picture = picture
+            self.version += 1
+        if self._offer:
+            self._offer(self.name, picture)
 
-    def catch_up(self, until_ns: int) -> None:
-        """Show the newest picture that was captured at `until_ns` (session clock) or before."""
+    def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
+        """Take the newest picture that was captured at `until_ns` (session clock) or before; `at_ns` is program time.
+
+        One that is not shown is only glanced at, once in GLANCE_S: its watch judges what is decoded.
+        """
         frame = self.reader.newest(lambda frame: frame.timestamp_ns <= until_ns)
-        if frame is not None:
+        if frame is None:
+            return
+        if is_shown or self.absence is not None or at_ns >= self._next_glance_ns:
+            self._next_glance_ns = at_ns + round(GLANCE_S * NANOSECONDS)
             self.take(frame)
+        else:
+            self._heard_ns = self._clock.now_ns()
 
     def look(self, at_ns: int) -> None:
         """Find out whether it is missing, at `at_ns` of program time; that is told once."""

@@ -81,7 +81,8 @@ class VideoTrack:
         if driver is not self._driver:
             self._driver = driver
             # What it gave before was shown with the driver before it; up to what it gives next, pictures are due.
-            driver.catch_up(self._timeline.zero_ns + self._position_ns - self._interval_ns)
+            last_ns = self._position_ns - self._interval_ns
+            driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
             self._filling = True
 
     def _has_reached_end(self) -> bool:
@@ -121,7 +122,7 @@ class VideoTrack:
             self._repeat_until(at_ns - self._interval_ns // 2)
         self._filling = False
         driver.take(frame)
-        self._encode(at_ns, fresh=driver)
+        self._encode(at_ns, is_fresh=True)
 
     def _go_without(self) -> None:
         """No picture came: repeat the last one where one is due."""
@@ -143,9 +144,9 @@ class VideoTrack:
                 return
             self.counts.repeated += 1
 
-    def _encode(self, at_ns: int, fresh: VideoInput | None = None) -> bool:
+    def _encode(self, at_ns: int, *, is_fresh: bool = False) -> bool:
         """Encode what is shown at `at_ns`; return whether there is anything."""
-        picture = self._scene.picture(at_ns, fresh)
+        picture = self._scene.picture(at_ns, self._driver, is_fresh=is_fresh)
         if picture is None:
             return False
         self._has_picture = True

@@ -9,14 +9,17 @@ from typing import cast
 import av
 import numpy as np
 
+from capture.compose.layout import Shape
 from capture.kept import AbsenceKind
+from capture.pictures import tagged
 from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Samples, Size, VideoFormat
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat
 from config.errors import MediaError
+from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
 from recorder.packet import EncodedPacket, Track
-from recorder.scene import Scene, Slates
+from recorder.scene import Look, Scene, Slates
 from recorder.sound.inputs import SoundInput
 from recorder.sound.program import ProgramSound
 from recorder.timeline import Timeline
@@ -25,6 +28,16 @@ from recorder.video_track import VideoTrack
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
 
 DAMAGED = b"damaged"
+
+
+CAMERA_SIZE = 16, 16
+
+
+def numbered(number: int) -> av.VideoFrame:
+    """Return a picture that says which one it is."""
+    picture = tagged(av.VideoFrame(*CAMERA_SIZE, "yuv420p"), Matrix.BT709)
+    picture.opaque = number
+    return picture
 
 
 class Camera:
@@ -42,9 +55,7 @@ class Camera:
         if frame.payload == DAMAGED:
             raise MediaError("a damaged picture")
         assert isinstance(frame.payload, bytes)
-        picture = av.VideoFrame(16, 16, "yuv420p")
-        picture.opaque = int.from_bytes(frame.payload)
-        return picture
+        return numbered(int.from_bytes(frame.payload))
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -60,10 +71,9 @@ class NumberedSlates(Slates):
     def __init__(self) -> None:
         """Draw nothing."""
 
-    def of(self, name: str, kind: AbsenceKind) -> av.VideoFrame:
-        picture = av.VideoFrame(16, 16, "yuv420p")
-        picture.opaque = SLATE
-        return picture
+    def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
+        assert size == CAMERA_SIZE
+        return numbered(SLATE)
 
 
 class NotingEncoder(Encoder):
@@ -76,6 +86,8 @@ class NotingEncoder(Encoder):
     def __init__(self) -> None:
         self.on_picture: Callable[[float], None] | None = None
         self.on_sound: Callable[[float], None] | None = None
+        self.unnumbered: int | None = None
+        """The number of pictures that have none, such as cards."""
         self.pictures: list[tuple[int, int]] = []
         """(time in ns, number of the picture) of everything encoded."""
         self.pieces: list[Samples] = []
@@ -85,8 +97,9 @@ class NotingEncoder(Encoder):
         self.flushed: list[str] = []
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
-        assert isinstance(picture.opaque, int)
-        self.pictures.append((round(pts * VIDEO_TIME_BASE * NANOSECONDS), picture.opaque))
+        number = picture.opaque if picture.opaque is not None else self.unnumbered
+        assert isinstance(number, int)
+        self.pictures.append((round(pts * VIDEO_TIME_BASE * NANOSECONDS), number))
         if self.on_picture:
             self.on_picture(float(pts * VIDEO_TIME_BASE))
         return []
@@ -159,11 +172,12 @@ class Rig:
         *,
         rate: Fraction,
         source_rate: Fraction | None = None,
+        name: str = "podium",
         **script: bool,
     ) -> VideoInput:
         """Return an input of pictures, whose frames are (when they arrive, frame)."""
         return VideoInput(
-            "podium",
+            name,
             Camera(),
             cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
             self.timeline,
@@ -174,9 +188,13 @@ class Rig:
         )
 
     def track(self, *inputs: VideoInput, rate: Fraction) -> VideoTrack:
-        """Return the track that shows the first of `inputs`."""
-        scene = Scene(inputs, NumberedSlates())
-        return VideoTrack(scene, self.encoder, self.timeline, program_rate=rate, put=_ignore)
+        """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
+        form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
+        layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
+        look = Look(form, layouts, Program(), title="Rapat", language="id")
+        look.slates = NumberedSlates()
+        self.scene = Scene(inputs, look, SINGLE, zero_ns=lambda: self.zero_ns)
+        return VideoTrack(self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore)
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""

@@ -1,0 +1,260 @@
+"""Sources that come back, on a clock that moves when told."""
+
+import threading
+from collections import deque
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from capture.kept import MOST_STUCK_S, STUCK_S, Absence, AbsenceKind, KeptAudio, KeptVideo, Return
+from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
+from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from devices.clock import NANOSECONDS
+from devices.model import Device, DeviceKind
+from tests.support.simulated import SimulatedClock
+
+FORM = VideoFormat(16, 16, Fraction(30), Matrix.BT601)
+HERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")
+THERE = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video2")
+
+
+class Plug:
+    """A device that can be pulled; as a source of pictures or sound, and as what knows where it is."""
+
+    name = "Webcam"
+    channels = 1
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self.clock = clock
+        self.at: Device | None = HERE
+        self.gives = True
+        self.refusals: deque[DeviceError] = deque()
+        self.opened: list[str | None] = []
+        self.closed = 0
+        self.abandoned = 0
+        self.is_open = False
+        self._device = HERE
+
+    def relocate(self, device: Device) -> None:
+        self._device = device
+
+    def open(self) -> VideoFormat:
+        self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 2)
+        if self.refusals:
+            raise self.refusals.popleft()
+        if self.at is None or self.at.node != self._device.node:
+            raise DeviceNotFound("not there")
+        self.opened.append(self._device.node)
+        self.is_open = True
+        return FORM
+
+    def read(self, timeout_s: float) -> Frame | None:
+        if not self.is_open or self.at is None or self.at.node != self._device.node:
+            raise DeviceLost("the Webcam was unplugged", hint="plug it in")
+        self.clock.advance_to(self.clock.now_ns() + round(timeout_s * NANOSECONDS))
+        return Frame(self.clock.now_ns(), b"x") if self.gives else None
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        return av.VideoFrame(16, 16, "yuv420p")
+
+    def close(self) -> None:
+        self.closed += 1
+        self.is_open = False
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Return | None:
+        return None if self.at is None else Return(self.at, None if self.at is HERE else HERE.port)
+
+
+class Told(list[tuple[str, float]]):
+    """What was told of losses and returns, with its time in seconds."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock, self._began_ns = clock, clock.now_ns()
+        self.returns: list[Return] = []
+
+    def absent(self, absence: Absence) -> None:
+        self.append((absence.kind, self.now_s))
+
+    def back(self, _absence: Absence, found: Return) -> None:
+        self.returns.append(found)
+        self.append(("back", self.now_s))
+
+    @property
+    def now_s(self) -> float:
+        return (self._clock.now_ns() - self._began_ns) / NANOSECONDS
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock()
+
+
+@pytest.fixture
+def plug(clock: SimulatedClock) -> Plug:
+    return Plug(clock)
+
+
+@pytest.fixture
+def told(clock: SimulatedClock) -> Told:
+    return Told(clock)
+
+
+@pytest.fixture
+def camera(clock: SimulatedClock, plug: Plug, told: Told) -> KeptVideo:
+    kept = KeptVideo(plug, plug, clock)
+    kept.listen(told.absent, told.back)
+    return kept
+
+
+def read_for(kept: KeptVideo, clock: SimulatedClock, seconds: float) -> int:
+    """Read as the reader does and return how many frames came."""
+    until_ns = clock.now_ns() + round(seconds * NANOSECONDS)
+    count = 0
+    while clock.now_ns() < until_ns:
+        count += kept.read(0.1) is not None
+    return count
+
+
+def test_a_source_that_is_well_goes_through(camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told) -> None:
+    assert camera.open() is FORM
+    assert read_for(camera, clock, 2) == 20
+    assert (camera.absence, told, plug.closed) == (None, [], 0)
+
+
+def test_a_lost_device_is_told_once_let_go_of_and_opened_where_it_is_now(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    camera.open()
+    plug.at = None
+    assert read_for(camera, clock, 60) == 0
+    assert [kind for kind, _ in told] == [AbsenceKind.LOST]
+    assert camera.absence is not None
+    assert camera.absence.kind is AbsenceKind.LOST
+    assert plug.closed == 1
+    plug.at, plugged_s = THERE, told.now_s
+    assert read_for(camera, clock, 3) > 0
+    (_, back_s) = told[-1]
+    assert back_s - plugged_s < 1
+    assert plug.opened == [HERE.node, THERE.node]
+    assert told.returns == [Return(THERE, moved_from="1-1")]
+    assert camera.absence is None
+
+
+def test_a_device_that_refuses_is_tried_again_once_a_second(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    camera.open()
+    plug.at = None
+    read_for(camera, clock, 1)
+    plug.at = THERE
+    plug.refusals.extend([DeviceBusy("busy")] * 5)
+    began_s = told.now_s
+    while camera.absence is not None:
+        camera.read(0.1)
+    assert 5 <= told.now_s - began_s < 10
+
+
+def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(
+    plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    plug.at = None
+    camera = KeptVideo(plug, plug, clock, missing=DeviceNotFound("podium is missing"))
+    camera.listen(told.absent, told.back)
+    with pytest.raises(DeviceNotFound, match="podium is missing"):
+        camera.open()
+    assert camera.absence is not None
+    assert camera.absence.kind is AbsenceKind.MISSING
+    assert told == []  # who opens it has been told
+    read_for(camera, clock, 5)
+    plug.at = THERE
+    assert read_for(camera, clock, 2) > 0
+    assert [kind for kind, _ in told] == ["back"]
+
+
+def test_a_silent_device_is_opened_again_and_less_and_less_often(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    camera.open()
+    plug.gives = False
+    read_for(camera, clock, STUCK_S - 1)
+    assert plug.closed == 0
+    read_for(camera, clock, 600)
+    assert 600 / MOST_STUCK_S < plug.closed < 3 + 600 / MOST_STUCK_S + 3
+    plug.gives = True
+    assert read_for(camera, clock, 5) > 0
+    assert AbsenceKind.LOST not in [kind for kind, _ in told]
+
+
+def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+) -> None:
+    camera.open()
+    plug.gives, plug.abandoned = False, 1
+    read_for(camera, clock, 60)
+    assert plug.closed == 0
+
+
+def test_closing_ends_the_search(camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told) -> None:
+    camera.open()
+    plug.at = None
+    read_for(camera, clock, 1)
+    camera.close()
+    plug.at = THERE
+    with pytest.raises(DeviceLost, match="closed"):
+        read_for(camera, clock, 5)
+    assert plug.opened == [HERE.node]
+
+
+def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, clock: SimulatedClock) -> None:
+    opening, go_on = threading.Event(), threading.Event()
+
+    class Slow(Plug):
+        def open(self) -> VideoFormat:
+            if self.opened:
+                opening.set()
+                assert go_on.wait(10)
+            return super().open()
+
+    slow = Slow(clock)
+    camera = KeptVideo(slow, slow, clock)
+    camera.open()
+    slow.at = None
+    camera.read(0.1)
+    slow.at = THERE
+    reader = threading.Thread(target=camera.read, args=(0.5,), daemon=True)
+    reader.start()
+    assert opening.wait(10)
+    camera.close()
+    go_on.set()
+    reader.join(10)
+    assert not slow.is_open
+
+
+class Sound(Plug):
+    """The same for sound."""
+
+    def read(self, timeout_s: float) -> AudioBlock | None:  # type: ignore[override] # one plug, two kinds of source
+        frame = super().read(timeout_s)
+        return None if frame is None else AudioBlock(frame.timestamp_ns, np.zeros((960, 1), np.int16))
+
+    def open(self) -> None:  # type: ignore[override]
+        super().open()
+
+
+def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> None:
+    plug = Sound(clock)
+    kept = KeptAudio(plug, plug, clock)
+    kept.listen(told.absent, told.back)
+    kept.open()
+    assert kept.read(0.1) is not None
+    plug.at = None
+    assert [kept.read(0.1) for _ in range(5)] == [None] * 5
+    plug.at = THERE
+    blocks = [kept.read(0.1) for _ in range(30)]
+    assert any(block is not None for block in blocks)
+    assert [kind for kind, _ in told] == [AbsenceKind.LOST, "back"]

@@ -1,0 +1,136 @@
+"""What is kept before a start, and what a recording that reaches back holds: real packets, decoded by ffmpeg."""
+
+import subprocess
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from config.errors import LiputError
+from devices.clock import NANOSECONDS, SystemClock
+from recorder.packet import EncodedPacket, Track
+from recorder.preroll import PreRoll
+from recorder.recording import Recording
+from tests.support.encoded import RATE, SmallEncoder
+
+KEYFRAME_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def packets() -> list[EncodedPacket]:
+    """Return 12 s of pictures and sound, a keyframe a second."""
+    encoder = SmallEncoder(keyframe_every=RATE)
+    return [packet for _ in range(12 * RATE) for packet in encoder.next()]
+
+
+def put(gate: PreRoll, packets: list[EncodedPacket]) -> None:
+    for packet in packets:
+        gate.put(packet)
+
+
+def seconds(packet: EncodedPacket) -> float:
+    return float(packet.pts * packet.time_base)
+
+
+@pytest.mark.parametrize(
+    ("back_s", "begins_s"), [(0.0, 11.0), (0.99, 10.0), (1.5, 10.0), (5.0, 6.0), (6.9, 5.0), (100.0, 0.0)]
+)
+def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
+    packets: list[EncodedPacket], back_s: float, begins_s: float
+) -> None:
+    gate = PreRoll(keep_s=30)
+    put(gate, packets)
+    handed: list[EncodedPacket] = []
+    now_s = 12.0 - 1 / RATE
+    origin_ns = gate.open(handed.append, round((now_s - back_s) * NANOSECONDS))
+    assert origin_ns == begins_s * NANOSECONDS
+    pictures = [packet for packet in handed if packet.track == Track.VIDEO]
+    sound = [packet for packet in handed if packet.track == Track.AUDIO]
+    assert pictures[0].is_keyframe
+    assert pictures[0].pts == 0
+    assert len(pictures) == round((12 - begins_s) * RATE)
+    assert gate.skipped == 12 * RATE - len(pictures)
+    assert -0.1 < seconds(sound[0]) <= 0
+    assert all(after.pts - before.pts == before.duration for before, after in pairwise(sound))
+
+
+def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[EncodedPacket]) -> None:
+    gate = PreRoll(keep_s=30)
+    put(gate, packets[: len(packets) // 2])
+    handed: list[EncodedPacket] = []
+    gate.open(handed.append, 3 * NANOSECONDS)
+    before = len(handed)
+    put(gate, packets[len(packets) // 2 :])
+    assert len(handed) == before + len(packets) - len(packets) // 2
+    pictures = [packet.pts for packet in handed if packet.track == Track.VIDEO]
+    assert pictures == list(range(0, 3000 * len(pictures), 3000))
+    assert gate.bytes == 0
+
+
+def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
+    gate = PreRoll(keep_s=30)
+    handed: list[EncodedPacket] = []
+    assert gate.open(handed.append, NANOSECONDS) == 0
+    put(gate, packets)
+    assert handed == packets
+    assert gate.skipped == 0
+
+
+@pytest.mark.parametrize("keep_s", [0.0, 2.0, 5.5])
+def test_it_keeps_what_was_asked_for_and_at_most_a_group_of_pictures_more(
+    packets: list[EncodedPacket], keep_s: float
+) -> None:
+    gate = PreRoll(keep_s=keep_s)
+    most = 0.0
+    for packet in packets:
+        gate.put(packet)
+        most = max(most, gate.seconds)
+    assert keep_s - 1 / RATE <= gate.seconds
+    assert most <= keep_s + KEYFRAME_S + 1 / RATE
+    handed: list[EncodedPacket] = []
+    gate.open(handed.append, 0)
+    assert gate.skipped + sum(packet.track == Track.VIDEO for packet in handed) == 12 * RATE
+
+
+def test_its_memory_is_bounded_whatever_is_to_be_kept(packets: list[EncodedPacket]) -> None:
+    whole = sum(len(packet.data) for packet in packets)
+    gate = PreRoll(keep_s=3600, most_bytes=whole // 4)
+    group = max(
+        sum(len(packet.data) for packet in packets if second <= seconds(packet) < second + 1) for second in range(12)
+    )
+    for packet in packets:
+        gate.put(packet)
+        assert gate.bytes <= whole // 4 + group
+    assert gate.seconds > 1
+
+
+def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
+    packets: list[EncodedPacket], tmp_path: Path
+) -> None:
+    encoder = SmallEncoder(keyframe_every=RATE)
+    made = [packet for _ in range(8 * RATE) for packet in encoder.next()]
+    gate = PreRoll(keep_s=30)
+    put(gate, made)
+    failures: list[LiputError] = []
+    recording = Recording(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    gate.open(recording.put, round(4.5 * NANOSECONDS))
+    put(gate, [packet for _ in range(2 * RATE) for packet in encoder.next()])
+    put(gate, encoder.flush())
+    recording.close()
+    shown = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_entries", "frame=media_type,pts_time", "-of", "csv=p=0", recording.path],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stderr == ""
+    frames = [line.split(",")[:2] for line in shown.stdout.split()]
+    pictures = [Fraction(at) for kind, at in frames if kind == "video"]
+    sound = [Fraction(at) for kind, at in frames if kind == "audio"]
+    assert failures == []
+    assert pictures[0] == 0
+    assert len(pictures) == 6 * RATE
+    assert abs(sound[0]) < Fraction(1, 40)
+    assert abs(sound[-1] - 6) < Fraction(1, 20)
+    assert max(after - before for before, after in pairwise(pictures)) < Fraction(3, 2) / RATE

@@ -1,0 +1,309 @@
+"""Sessions that are armed before they start, in this process and in real time."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pytest
+
+from capture.kept import KeptVideo, Return
+from capture.pacing import Pace, RealPace
+from capture.source import VideoSource
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.errors import DeviceNotFound, LiputError, UsageError
+from config.program import SINGLE, LayoutSettings
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind
+from recorder.archive.archive import Archive
+from recorder.plan import PictureInput, SessionPlan
+from recorder.session import FROM_THE_FIRST_PICTURE, Session
+from recorder.sound.inputs import SoundInput
+from recorder.status import SessionResult, SessionState
+from tests.recorder.test_session import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
+from tests.support import markers, media
+from tests.support.waiting import wait_for
+
+LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
+
+
+class Armed:
+    """A session that runs on a thread of its own."""
+
+    def __init__(self, folder: Path, *pictures: VideoSource, sounds: bool = True, **plan: object) -> None:
+        clock, self.stopped = SystemClock(), threading.Event()
+        self.pace: Pace = RealPace(clock, self.stopped)
+        self.events: list[tuple[str, str]] = []
+        self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
+        given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
+        sound = SyntheticAudio(self.pace, self.stopped)
+        self.session = Session(
+            SessionPlan(
+                title="Rapat Senat",
+                profile=PROFILE,
+                pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
+                sounds=[SoundInput(sound.name, sound)] if sounds else [],
+                pace=self.pace,
+                live=True,
+                **plan,  # type: ignore[arg-type] # of the plan's own
+            ),
+            self.archive,
+            clock=clock,
+            stop=self.stopped,
+            listener=lambda event: self.events.append((event.kind, event.subject)),
+        )
+        self.result: SessionResult | None = None
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.result = self.session.run()
+        except LiputError as error:
+            self.error = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.until(SessionState.ARMED)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.session.stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def until(self, *states: SessionState) -> None:
+        wait_for(lambda: self.session.status().state in states or not self._thread.is_alive(), what=str(states))
+
+    def wait(self, elapsed_s: float) -> None:
+        wait_for(lambda: self.session.status().elapsed_s >= elapsed_s)
+
+    def end(self) -> SessionResult:
+        self.session.stop()
+        self._thread.join(30)
+        assert self.result, self.error
+        return self.result
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.events]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: set(threading.enumerate()) <= before)
+
+
+def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:
+    with Armed(tmp_path) as armed:
+        wait_for(lambda: armed.session.status().pre_roll_s > 1)
+        status = armed.session.status()
+        assert (status.state, status.elapsed_s, status.bytes, status.disk_left_s) == (SessionState.ARMED, 0.0, 0, None)
+        assert status.fps > 0
+        assert max(status.levels_dbfs) > -60
+        result = armed.end()
+    assert (result.state, result.package, result.degraded) == (SessionState.IDLE, None, [])
+    assert armed.session.status().state is SessionState.IDLE
+    assert armed.kinds == ["session-armed"]
+    assert not (tmp_path / "arsip").exists()
+
+
+def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: Path) -> None:
+    with Armed(tmp_path) as armed:
+        wait_for(lambda: armed.session.status().pre_roll_s > 5, timeout_s=30)
+        armed.session.start(pre_roll_s=2.5)
+        armed.until(SessionState.LIVE)
+        reached = armed.session.status().elapsed_s
+        assert 2.5 <= reached < 2.5 + PROFILE.keyframe_s + 1
+        armed.wait(reached + 1.5)
+        result = armed.end()
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+    frames, video_s, audio_s = lengths(program(result))
+    assert frames == result.frames
+    assert video_s == pytest.approx(audio_s, abs=0.08)
+    assert video_s == pytest.approx(frames / RATE, abs=0.01)
+    numbers = picture_numbers(program(result))
+    assert numbers == list(range(numbers[0], numbers[0] + frames))
+    assert numbers[0] > 0
+    assert armed.kinds == ["session-armed", "session-live", "session-ended"]
+
+
+def picture_numbers(path: Path) -> list[int]:
+    """Return the numbers in a recording's pictures, -1 for those without."""
+    raw = np.frombuffer(media.luma(path, WIDTH, HEIGHT), np.uint8).reshape(-1, HEIGHT, WIDTH)
+    return [-1 if (number := markers.frame_number(picture)) is None else number for picture in raw]
+
+
+def test_a_start_with_everything_that_is_kept_begins_with_the_first_picture(tmp_path: Path) -> None:
+    with Armed(tmp_path, sounds=False) as armed:
+        wait_for(lambda: armed.session.status().pre_roll_s > 1)
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.session.start(0)  # a second one changes nothing
+        armed.until(SessionState.LIVE)
+        result = armed.end()
+    numbers = picture_numbers(program(result))
+    assert numbers == list(range(result.frames))
+
+
+def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> None:
+    with Armed(tmp_path) as armed:
+        with pytest.raises(UsageError, match="nothing is being recorded"):
+            armed.session.mark("too early")
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        armed.wait(1)
+        first = armed.session.mark("Pembukaan")
+        with pytest.raises(UsageError, match="no text"):
+            armed.session.mark("  ")
+        armed.wait(first.media_s + 1)
+        second = armed.session.mark("Tanya\njawab")
+        result = armed.end()
+    assert second.text == "Tanya jawab"
+    assert second.media_s - first.media_s >= 1
+    (package,) = armed.archive.list()
+    assert package.recording
+    assert [mark.text for mark in package.recording.marks] == ["Pembukaan", "Tanya jawab"]
+    assert [mark.media_s for mark in package.recording.marks] == [first.media_s, second.media_s]
+    assert result.degraded == []
+    told = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
+    chapters = [line for line in told.splitlines() if line.startswith("chapter")]
+    assert len(chapters) == 3
+    assert "Pembukaan" in chapters[1]
+    assert "Tanya jawab" in chapters[2]
+    assert f"start_time={first.media_s:.6f}" in chapters[1]
+
+
+def test_a_layout_is_switched_at_a_picture_and_none_is_lost(tmp_path: Path) -> None:
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    sources = [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(2)]
+    with Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1") as armed:
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        for layout in ("2", "1", "waiting", "2"):
+            armed.wait(armed.session.status().elapsed_s + 0.7)
+            armed.session.layout(layout)
+            assert armed.session.status().layout == layout
+        with pytest.raises(UsageError, match="no layout"):
+            armed.session.layout("3")
+        armed.wait(armed.session.status().elapsed_s + 0.7)
+        stop.set()
+        result = armed.end()
+    assert result.degraded == []
+    times = media.run(
+        "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0",
+        program(result),
+    ).split()  # fmt: skip
+    at = [float(time.strip(",")) for time in times]
+    assert max(after - before for before, after in pairwise(at)) < 2.1 / RATE
+    numbers = picture_numbers(program(result))
+    assert -1 in numbers  # the card
+    shown = [number for number in numbers if number >= 0]
+    until = shown.index(max(shown))
+    assert all(after - before > 0 for before, after in pairwise(shown[: until + 1]))
+
+
+class NeverThere:
+    """Whereabouts of what is not plugged in before it is told so."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Return | None:
+        return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
+
+
+def missing(source: VideoSource) -> tuple[KeptVideo, NeverThere]:
+    where = NeverThere()
+    why = DeviceNotFound("podium is missing", hint="plug it in")
+    return KeptVideo(source, where, SystemClock(), missing=why), where
+
+
+def test_what_is_missing_at_the_start_ends_a_session_that_does_not_allow_it(tmp_path: Path) -> None:
+    stop = threading.Event()
+    source, _ = missing(SyntheticVideo(WIDTH, HEIGHT, RATE, RealPace(SystemClock(), stop), stop))
+    armed = Armed(tmp_path, source)
+    with pytest.raises(DeviceNotFound, match="podium is missing"):
+        armed.session.run()
+    assert armed.session.status().state is SessionState.FAILED
+    assert not (tmp_path / "arsip").exists()
+
+
+def test_what_is_missing_at_the_start_is_a_slate_until_it_comes(tmp_path: Path) -> None:
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    source, where = missing(SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop))
+    with Armed(tmp_path, source, allow_missing=True) as armed:
+        armed.session.start()
+        armed.until(SessionState.DEGRADED)
+        armed.wait(1)
+        assert armed.session.status().troubles == ["source-missing: source 1"]
+        where.is_there = True
+        armed.until(SessionState.LIVE)
+        armed.wait(armed.session.status().elapsed_s + 1)
+        stop.set()
+        result = armed.end()
+    # The synthetic source begins with what it has missed, as no camera does: that is too late for the recording.
+    assert result.degraded[0] == "source-missing: source 1"
+    assert set(result.degraded) <= {"source-missing: source 1", "frames-dropped: source 1"}
+    numbers = picture_numbers(program(result))
+    first = next(index for index, number in enumerate(numbers) if number >= 0)
+    assert set(numbers[:first]) == {-1}
+    assert first >= RATE / 2
+    _, video_s, audio_s = lengths(program(result))
+    assert video_s == pytest.approx(audio_s, abs=0.08)
+    assert ("source-found", "source 1") in armed.events
+    assert ("source-returned", "source 1") in armed.events
+
+
+def test_a_start_that_is_refused_leaves_it_armed_until_the_next(tmp_path: Path) -> None:
+    with Armed(tmp_path) as armed:
+        (tmp_path / "arsip").write_text("in the way")
+        armed.session.start()
+        wait_for(lambda: "start-failed" in armed.kinds)
+        assert armed.session.status().state is SessionState.ARMED
+        (tmp_path / "arsip").unlink()
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        result = armed.end()
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+
+
+def test_sound_that_is_muted_is_silent_from_there_to_where_it_is_heard_again(tmp_path: Path) -> None:
+    with Armed(tmp_path) as armed:
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        armed.wait(1.5)
+        with pytest.raises(UsageError, match="mimbar"):
+            armed.session.mute("mimbar", on=True)
+        armed.session.mute(None, on=True)
+        muted_s = armed.session.status().elapsed_s
+        armed.wait(muted_s + 1.5)
+        armed.session.mute("synthetic sound", on=False)
+        heard_s = armed.session.status().elapsed_s
+        armed.wait(heard_s + 1.5)
+        result = armed.end()
+    assert result.degraded == []
+    assert [kind for kind in armed.kinds if kind.startswith("sound-")] == ["sound-muted", "sound-unmuted"]
+    raw = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", program(result), "-ac", "1", "-f", "s16le", "-"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    samples = np.abs(np.frombuffer(raw, np.int16).astype(np.int32))
+
+    def peak(begin_s: float, end_s: float) -> int:
+        return int(samples[round(begin_s * 48_000) : round(end_s * 48_000)].max())
+
+    assert peak(0.2, muted_s - 0.2) > 1000
+    assert peak(muted_s + 0.4, heard_s - 0.4) < 20
+    assert peak(heard_s + 0.4, heard_s + 1.3) > 1000
