@@ -27,7 +27,7 @@ LEFT_ALONE = SAMPLE_RATE // 200
 """As long as a device is no more than this (5 ms) from where it belongs, its samples are not touched."""
 RETURN_SAMPLES = 30 * SAMPLE_RATE
 """Over how many samples (30 s) an offset is taken back, beside the drift itself."""
-MOST_RETURN = 300e-6
+MOST_RETURN = 1000e-6
 MOST_STEP = 2000e-6
 """A pitch that is off by this is off by 3.5 cents; people hear 5."""
 

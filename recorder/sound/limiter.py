@@ -3,6 +3,7 @@
 It works in pieces of 64 samples and looks 5 ms ahead. What stays below the ceiling passes bit by bit as it came.
 """
 
+import math
 from collections import deque
 
 import numpy as np
@@ -11,7 +12,7 @@ from capture.source import SAMPLE_RATE, Samples
 from recorder.sound.resampler import Floats
 
 CEILING_DBFS = -1.0
-CEILING = 32_768 * 10 ** (CEILING_DBFS / 20)
+CEILING = math.floor(32_768 * 10 ** (CEILING_DBFS / 20))
 """Sample peaks stay below it. AAC makes some of them a little higher: hence not full scale."""
 PIECE = 64
 AHEAD = 4
@@ -32,6 +33,7 @@ class Limiter:
         self._needed: deque[float] = deque()  # the highest gain that each held piece may have
         self._last_needed = 1.0  # of the piece that was given last
         self._gain = 1.0  # at the end of that piece
+        self._begins = True
 
     def process(self, samples: Samples | Floats, *, is_last: bool = False) -> Samples:
         """Take (n, channels), n a multiple of PIECE, and return what is HELD samples older.
@@ -54,6 +56,8 @@ class Limiter:
     def _limit(self, samples: Samples | Floats) -> Samples:
         """Turn down `samples`, the oldest that are held, and round them; drop what was needed for them."""
         pieces = -(-len(samples) // PIECE)
+        if self._begins and pieces:
+            self._begins, self._gain = False, self._wanted()
         if self._gain == 1 and self._last_needed == 1 and all(needed == 1 for needed in self._needed):
             for _ in range(pieces):
                 self._needed.popleft()
@@ -66,13 +70,14 @@ class Limiter:
     def _next_gain(self) -> float:
         """Return the gain at the end of the oldest piece: as low as it and those after it need, else rising slowly."""
         self._last_needed = self._needed.popleft()
-        wanted = min(
-            (1 - (1 - needed) * (1 - away / AHEAD) for away, needed in zip(range(AHEAD), self._needed, strict=False)),
-            default=1.0,
-        )
         risen = 1 - (1 - self._gain) * _RELEASE
-        self._gain = min(wanted, self._last_needed, risen if risen < _NEARLY_ONE else 1.0)
+        self._gain = min(self._wanted(), self._last_needed, risen if risen < _NEARLY_ONE else 1.0)
         return self._gain
+
+    def _wanted(self) -> float:
+        """Return the gain before the oldest piece by which all that follow can be reached in a straight line."""
+        pieces = zip(range(AHEAD), self._needed, strict=False)
+        return min((1 - (1 - needed) * (1 - away / AHEAD) for away, needed in pieces), default=1.0)
 
 
 def peak(samples: Samples | Floats) -> float:

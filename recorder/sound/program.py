@@ -148,7 +148,8 @@ class ProgramSound:
         last = min(self.lanes, key=lambda lane: (lane.is_over, lane.position))
         others = [lane for lane in self.lanes if lane is not last and lane.ready < MOST_AHEAD]
         came = [lane.pull(0.0, furthest) for lane in others]
-        wait_s = 0.0 if any(came) else min(lane.wait_s() for lane in self.lanes)
+        waits_s = [lane.wait_s() for lane in self.lanes if not lane.has_reached_end]
+        wait_s = 0.0 if any(came) else min(waits_s, default=0.0)
         last.pull(wait_s, furthest)
 
     def _mix(self, count: int) -> Samples | Floats:

@@ -198,9 +198,18 @@ class Rig:
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""
-        reader = cast("Reader[AudioBlock]", ScriptedReader(self.clock, blocks, **script))
+        return self.sound([(microphone("mimbar"), self.reader(blocks, **script))], channels=channels)
+
+    def reader(self, blocks: Iterable[tuple[int, AudioBlock]], **script: bool) -> ScriptedReader[AudioBlock]:
+        """Return a reader of blocks, which are (when they arrive, block)."""
+        return ScriptedReader(self.clock, blocks, **script)
+
+    def sound(
+        self, inputs: Iterable[tuple[SoundInput, ScriptedReader[AudioBlock]]], *, channels: int = 1
+    ) -> ProgramSound:
+        """Return the program's sound, made of several inputs."""
         return ProgramSound(
-            [(SoundInput("mimbar", cast("AudioSource", None)), reader)],
+            [(sound_input, cast("Reader[AudioBlock]", reader)) for sound_input, reader in inputs],
             self.encoder,
             self.timeline,
             channels=channels,
@@ -208,6 +217,11 @@ class Rig:
             put=_ignore,
             emit=self.events,
         )
+
+
+def microphone(name: str, *, gain_db: float = 0.0, own_track: bool = False) -> SoundInput:
+    """Return an input whose reader is made apart: nobody opens it."""
+    return SoundInput(name, cast("AudioSource", None), gain_db=gain_db, own_track=own_track)
 
 
 def _ignore(_packet: EncodedPacket) -> None:

@@ -194,13 +194,42 @@ def test_a_steady_microphone_is_not_touched_however_its_stamps_jitter() -> None:
     assert counts.silence <= 0.002 * SAMPLE_RATE
 
 
+def test_what_was_lost_on_the_way_is_silence_of_its_length_however_short() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    first, *rest = microphone(rig, 2.02, 5)
+    script = [*microphone(rig, 0, 2), (first[0], AudioBlock(first[1].timestamp_ns, first[1].samples, lost=True)), *rest]
+    counts = run(rig, script)
+    assert sounding(rig) == spans((0, 2), (2.02, 4))
+    assert counts.overflows == 1
+    assert rig.events == []  # what was lost is told once for many blocks
+
+
+def test_samples_that_nobody_said_were_lost_are_made_up_for_by_and_by() -> None:
+    rig = Rig()
+    rig.timeline.end_at(150 * NANOSECONDS)
+    short = list(drifting(rig, 60, 0.0))
+    script = short + [
+        (at + 50_000_000, AudioBlock(part.timestamp_ns + 50_000_000, part.samples))
+        for at, part in drifting(rig, 151, 0.0)
+        if part.timestamp_ns > short[-1][1].timestamp_ns + 20_000_000
+    ]
+    counts = run(rig, script)
+    heard = np.flatnonzero(rig.encoder.samples[:, 0] > 4000) / SAMPLE_RATE
+    off = np.round(heard) + 0.05 - heard
+    assert off[(heard > 62) & (heard < 64)].max() > 0.04
+    assert np.abs(off[heard > 140]).max() < 0.02
+    assert counts.silence <= 0.002 * SAMPLE_RATE
+    assert counts.resampled > 0
+
+
 def test_small_blocks_are_kept_in_step_too() -> None:
     rig = Rig()
-    rig.timeline.end_at(300 * NANOSECONDS)
+    rig.timeline.end_at(100 * NANOSECONDS)
     rate, size = SAMPLE_RATE * (1 + 300e-6), 128
     silent = np.ones((size, 1), np.int16)
     script = [(rig.at((number + 1) * size / rate + DELAY_S), AudioBlock(rig.at(number * size / rate), silent))
-              for number in range(int(300 * rate / size) + 1)]  # fmt: skip
+              for number in range(int(100 * rate / size) + 1)]  # fmt: skip
     counts = run(rig, script)
     assert counts.ppm == pytest.approx(300, abs=1)
 
