@@ -115,6 +115,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Decibels:
+    """How much louder, or below 0 softer, from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def read(self, raw: object) -> float:
+        """Return the decibels."""
+        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
+            raise NotAllowed(f"must be decibels from {self.least:g} to {self.most:g}")
+        return float(raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the decibels."""
+        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True)
 class Whole:
     """An integer from `least` to `most`, even where asked (pictures with half as many chroma samples)."""
 

@@ -13,13 +13,14 @@ from config.kinds import Kind, did_you_mean
 from config.lines import KeyPath, key_lines
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
-from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings
+from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound
 
 SECTIONS = ("general", "archive", "storage", "video", "program", "recording", "devices", "health")
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
     "layouts": LayoutSettings,
     "patience": Patience,
+    "sound": Sound,
     "destinations": Destination,
 }
 _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {

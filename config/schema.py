@@ -13,6 +13,7 @@
     ├── Devices          [devices]           what is set on every camera
     ├── HealthLog        [health]            how long the health log is kept
     ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
+    ├── Sound            [sound.NAME]        what is done to an input of sound
     └── Destination      [destinations.NAME] where to stream to; never its key
 
 `config/default.toml` says the same to people; a test keeps the two equal.
@@ -30,6 +31,7 @@ import platformdirs
 from config.errors import UsageError
 from config.kinds import (
     Choice,
+    Decibels,
     FilePath,
     FilePaths,
     FrameRate,
@@ -153,6 +155,13 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: Annotated[float | None, Seconds(1, 86_400)] = None
 
 
+class Sound(msgspec.Struct, frozen=True, kw_only=True):
+    """What is done to an input of sound: how much it is turned up in the mix, and whether it is recorded apart too."""
+
+    gain_db: Annotated[float, Decibels(-60, 20)] = 0.0
+    own_track: Annotated[bool, Switch()] = False
+
+
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A live destination: its address without the key, and the certificates it is checked against."""
 
@@ -194,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     devices: Devices = Devices()
     health: HealthLog = HealthLog()
     patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
+    sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
     destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None when nothing but defaults is in force."""
@@ -219,3 +229,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 hint=f"the layouts are {', '.join(self.layouts)}",
             )
         return self.layouts[name]
+
+    def sound_of(self, *names: str | None) -> Sound:
+        """Return what is done to an input of sound that has the first of `names` (its role, its kind) that is set."""
+        return next((self.sound[name] for name in names if name and name in self.sound), Sound())

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from capture.choice import Chooser, Chosen, Wanted
+from capture.choice import Chooser, Chosen, ChosenSource, Wanted
 from capture.pacing import FastPace, RealPace
+from capture.source import AudioSource
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
 from config.errors import UsageError
@@ -73,7 +74,7 @@ def plan_session(
         title=storable(asked.title),
         profile=profile,
         pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
-        sounds=[SoundInput(sound.name, sound.source) for sound in chosen.sounds],
+        sounds=[_sound_input(sound, settings) for sound in chosen.sounds],
         allow_missing=asked.allow_missing,
         layout=layout,
         layouts=settings.layouts,
@@ -95,6 +96,13 @@ def plan_session(
         ),
     )
     return Planned(plan, archive, stop, chosen.notes)
+
+
+def _sound_input(sound: ChosenSource[AudioSource], settings: Settings) -> SoundInput:
+    """Return an input of sound as the settings have it for its role, or for its kind of device."""
+    device = sound.device
+    treated = settings.sound_of(device.role, device.kind) if device else settings.sound_of(sound.name)
+    return SoundInput(sound.name, sound.source, gain_db=treated.gain_db, own_track=treated.own_track)
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:

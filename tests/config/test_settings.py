@@ -16,7 +16,7 @@ from config import settings as settings_module
 from config.errors import SettingsError, UsageError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
-from config.schema import BUILT_IN_PROFILES, Profile, Settings
+from config.schema import BUILT_IN_PROFILES, Profile, Settings, Sound
 from config.settings import default_text, find_file, load_settings, user_file
 
 
@@ -365,3 +365,19 @@ def test_further_disks_are_a_list_of_folders_that_counts_from_the_file() -> None
     assert problems_of('[storage]\npaths = ["/mnt/a", "/mnt/a"]') == [
         "liput.toml, line 2: [storage] paths: must not name a path twice"
     ]
+
+
+def test_an_input_of_sound_is_treated_as_its_role_else_as_its_kind() -> None:
+    settings = read_settings(
+        "[sound.podium]\ngain_db = 6\nown_track = true\n[sound.microphone]\ngain_db = -3.5\n", Path("/liput.toml")
+    )
+    assert settings.sound_of("podium", "microphone") == Sound(gain_db=6.0, own_track=True)
+    assert settings.sound_of("room", "microphone") == Sound(gain_db=-3.5)
+    assert settings.sound_of(None, "microphone") == Sound(gain_db=-3.5)
+    assert settings.sound_of("room", "capture-card") == Sound()
+
+
+@pytest.mark.parametrize("gain", ["21", "-61", "true", '"6 dB"', "nan"])
+def test_a_gain_is_decibels_within_bounds(gain: str) -> None:
+    (problem,) = problems_of(f"[sound.podium]\ngain_db = {gain}")
+    assert problem.endswith("must be decibels from -60 to 20")
