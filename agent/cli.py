@@ -25,6 +25,7 @@ COMMANDS: Table = {
         "List the cameras, capture cards and microphones plugged in; name them, set them up.",
     ),
     "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
+    "recover": ("agent.commands.recover:recover_command", "Finish sessions that a crash left unfinished."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
 }
 

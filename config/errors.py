@@ -26,6 +26,7 @@
     ├── EncoderError              the encoder refused its settings or a picture
     └── ArchiveError
         ├── PackageNotFound
+        ├── PackageBusy           another process records it, or seals it
         └── PackageDamaged        what a package holds is not what its manifest says
 
 Errors of libraries are translated into these where they enter. A message says what happened and to what;
@@ -136,6 +137,10 @@ class ArchiveError(LiputError):
 
 class PackageNotFound(ArchiveError):
     """No package answers to the id given."""
+
+
+class PackageBusy(ArchiveError):
+    """Another process records into a work folder, or finishes it."""
 
 
 class PackageDamaged(ArchiveError):

@@ -9,14 +9,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from config.errors import StorageUnwritable
+from agent.archives import archives_of
+from config.errors import ArchiveError
 from config.quantities import brief_size
-from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.model import AudioTrack, Package, PackageState, Problem, Recording, VideoTrack
-from recorder.archive.names import one_line
+from recorder.archive.names import one_line, session_of
+from recorder.recovery.find import find
+from recorder.recovery.recover import OnProgress, Recovery, State
 
 PROBLEMS_FOUND = 1
 """Exit status of `verify` when a package is not whole."""
@@ -118,37 +120,40 @@ def verify(
 @archive_option
 @click.pass_context
 def seal(ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool) -> None:
-    """Make packages of recordings that a kill or a power cut left unfinished.
+    """Make packages of recordings that a kill or a power cut left unfinished; `liput recover` does the same for all.
 
-    The recording is taken as it is: it plays up to about a second before the end came.
+    The recording plays up to about a second before the end came; its package says what is missing.
     """
     if every == (package_id is not None):
         raise click.UsageError("Name one recording, or say --all.", ctx)
-    archive = _archive(ctx, folder)
+    archives = archives_of(ctx, folder)
+    sessions = find(archives)
     if package_id is not None:
-        packages = [archive.find(package_id)]
-    else:
-        packages = [package for package in archive.list() if package.state is PackageState.UNFINISHED]
-    for package in packages:
-        work = archive.reopen(package)
-        try:
-            with _progress_bar(package.id, shown=True) as progress:
-                sealed = archive.seal(work, progress=progress)
-        finally:
-            work.release()
-        click.echo(sealed.path)
-    if not packages:
-        click.echo(f"Nothing in {archive.root} is unfinished.", err=True)
+        package = archives[0].find(package_id)
+        if package.state is not PackageState.UNFINISHED:
+            raise ArchiveError(f"{package.id} is sealed already")
+        sessions = [session for session in sessions if session.name == session_of(package.id)]
+    for session in sessions:
+        with _progress_bar(session.name, shown=True) as progress:
+            recovery = Recovery(archives, clock=SystemClock(), progress=_for_one(progress))
+            outcome = recovery.recover(session)
+        if outcome.package is not None:
+            click.echo(outcome.package)
+        elif outcome.state is State.DISCARDED:
+            click.echo(f"{outcome.id}: {outcome.message}", err=True)
+        else:
+            raise ArchiveError(outcome.message, hint=outcome.hint)
+    if not sessions:
+        click.echo(f"Nothing in {archives[0].root} is unfinished.", err=True)
+
+
+def _for_one(progress: Progress | None) -> OnProgress | None:
+    return None if progress is None else lambda _name, done, total: progress(done, total)
 
 
 def _archive(ctx: click.Context, folder: Path | None) -> Archive:
     """Return the archive of the settings, or the one named, which must be there."""
-    if folder is not None:
-        if not folder.is_dir():
-            raise StorageUnwritable(f"There is no archive {folder}", hint="`liput record --archive` makes one.")
-        return Archive(folder, SystemClock())
-    settings = load_settings(ctx.find_object(Path))
-    return Archive(settings.archive.path, SystemClock(), settings.archive.reserve)
+    return archives_of(ctx, folder)[0]
 
 
 def _print_json(value: object) -> None:

@@ -3,6 +3,7 @@
 It changes only by renames of complete packages. Nothing sealed is ever overwritten or removed here.
 """
 
+import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
-from config.errors import ArchiveError, StorageUnwritable
+from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, sealing, verification
 from recorder.archive.disk import Disk
@@ -104,7 +105,9 @@ class Archive:
         """
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
-        target = month / work.name
+        target = month / names.session_of(work.name)
+        if os.path.lexists(target) and work.begun.part > 1:
+            target = month / work.name  # the parts before it were sealed without it
         try:
             sealing.fill(work, facts, f"{now:%Y-%m-%d}", self._disk, progress)
             self._disk.make_folder(month.parent)
@@ -148,8 +151,15 @@ class Archive:
         """
         if package.state is not PackageState.UNFINISHED:
             raise ArchiveError(f"{package.id} is sealed already")
-        work = WorkFolder(package.folder, recall_begun(package.folder))
+        return self.reopen_folder(package.folder)
+
+    def reopen_folder(self, folder: Path) -> WorkFolder:
+        """Return the work folder at `folder`, locked; raises PackageBusy, or PackageNotFound when it is gone."""
+        work = WorkFolder(folder, recall_begun(folder))
         work.lock()
+        if not folder.is_dir():
+            work.release()
+            raise PackageNotFound(f"{folder.name} has just been sealed by another Liput")
         return work
 
     def list(self) -> Sequence[Package]:

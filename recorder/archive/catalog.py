@@ -26,10 +26,20 @@ def packages(root: Path) -> list[Package]:
     Raises StorageUnwritable when a folder of it cannot be read.
     """
     try:
-        found = [*map(read_package, _sealed(root)), *map(read_unfinished, _folders(root / INCOMING))]
+        found = [*map(read_package, _sealed(root)), *map(read_unfinished, unfinished(root))]
     except OSError as error:
         raise StorageUnwritable(f"The archive {root} cannot be read: {error.strerror}") from None
     return sorted(found, key=lambda package: package.id)
+
+
+def unfinished(root: Path) -> list[Path]:
+    """Return the work folders in the archive at `root`; what is hidden is being made, and none yet. Raises OSError."""
+    return [folder for folder in _folders(root / INCOMING) if not folder.name.startswith(".")]
+
+
+def sealed_as(root: Path, name: str) -> list[Path]:
+    """Return the packages in the archive at `root` that bear the name of a session, or of a part of it."""
+    return [folder for folder in _sealed(root) if names.session_of(folder.name) == name]
 
 
 def _sealed(root: Path) -> Iterator[Path]:

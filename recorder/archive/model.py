@@ -94,11 +94,20 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a session that had several: its number, where in media time it begins, how long it is."""
+
+    part: Annotated[int, Meta(ge=1)]
+    offset_s: Seconds
+    duration_s: Seconds
+
+
 class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known when a session ends; None for a count that was lost with the recorder that kept it.
 
     `degraded` holds the reasons why the recording is less than what happened in the room, as the result line of
-    `liput record --json` gives them.
+    `liput record --json` gives them. `offsets` are the media times at which files begin that do not begin at 0, by
+    name.
     """
 
     ended_at: Moment
@@ -107,13 +116,16 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     degraded: tuple[str, ...] = ()
     marks: tuple[Mark, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    parts: tuple[PartFacts, ...] = ()
+    offsets: dict[str, float] = {}
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """`metadata/recording.json`: what was recorded, when, where, how, and what went wrong.
 
     `frames` and `duration_s` are those of the program; `dropped` and `repeated` are null when the recorder that
-    counted them did not live to say. `gaps` is what a recorder that was killed could not record.
+    counted them did not live to say. `gaps` is what a recorder that was killed could not record;
+    `parts` is empty where one recorder recorded all of it, into one place.
     """
 
     version: Literal[1] = 1
@@ -135,6 +147,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     software: dict[str, str]
     marks: tuple[Mark, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    parts: tuple[PartFacts, ...] = ()
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +156,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     A session that another recorder or another disk went on with has several work folders with the same `uuid`: `part`
     counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies. `boot` is
     the kernel's boot id: clocks of another boot cannot be compared. `joined` names the parts whose recordings a folder
-    that recovery made holds all of.
+    that recovery made holds all of, and `facts` is what it knows about them.
     """
 
     version: Literal[1] = 1
@@ -156,6 +169,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     offset_s: Seconds = 0.0
     boot: str = ""
     joined: tuple[int, ...] = ()
+    facts: RecordingFacts | None = None
 
 
 class PackageState(StrEnum):

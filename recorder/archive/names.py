@@ -8,8 +8,15 @@ from uuid import UUID
 SLUG_LENGTH = 60
 """Characters of a title that a name keeps: readable in a file manager, far below any limit on paths."""
 
-NAME = re.compile(r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})(\.\d+)?")
-"""What a package's name looks like; the work folder of a session's second part has `.2` at its end, and so on."""
+NAME = re.compile(
+    r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})(?P<part>\.\d+|\.joined)?"
+)
+"""What a package's name looks like.
+
+The work folder of a session's second part has `.2` at its end, and so on; one that recovery made of several `.joined`.
+"""
+
+JOINED = ".joined"
 
 _UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -35,6 +42,19 @@ def slug(title: str, fallback: str = "sesi") -> str:
         cut = words[: SLUG_LENGTH + 1]
         words = cut.rpartition("-")[0] or cut[:SLUG_LENGTH]
     return words.strip("-") or fallback
+
+
+def session_of(name: str) -> str:
+    """Return the name of the package that a work folder of the given name belongs to."""
+    match = NAME.fullmatch(name)
+    return name[: match.start("part")] if match and match["part"] else name
+
+
+def part_of(name: str) -> int:
+    """Return which part of its session a work folder of the given name holds, counted from 1."""
+    match = NAME.fullmatch(name)
+    number = match["part"] if match else None
+    return 1 if number in {None, JOINED} else int(str(number)[1:])
 
 
 def package_name(title: str, started_at: datetime, uuid: UUID) -> str:

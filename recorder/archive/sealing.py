@@ -21,7 +21,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.media import probe
 from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack
 from recorder.archive.poster import poster
-from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
+from recorder.archive.work import BEGUN_FILE, PROGRAM, PROGRAM_FILES, RECORDING_FILE, WorkFolder, encode_begun
 
 INTERRUPTED = "interrupted"
 """The reason given when the recorder did not live to describe its recording."""
@@ -83,19 +83,26 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
     files = tuple(probe(work.path / file, file) for file in media)
-    program = files[0]
-    facts = facts or _facts_of_interrupted(work, program)
+    facts = facts or _facts_of_interrupted(work, files[0])
+    files = tuple(
+        msgspec.structs.replace(file, offset_s=facts.offsets.get(Path(file.file).name, 0.0)) for file in files
+    )
+    program = [file for file in files if PROGRAM_FILES.fullmatch(Path(file.file).name)] or files[:1]
     context = work.begun.context
     unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
     return Recording(
         uuid=work.begun.uuid, title=work.begun.title, started_at=work.begun.started_at, ended_at=facts.ended_at,
-        duration_s=program.duration_s,
-        frames=max((track.frames for track in program.tracks if isinstance(track, VideoTrack)), default=0),
+        duration_s=max(file.offset_s + file.duration_s for file in program) - min(file.offset_s for file in program),
+        frames=sum(_pictures(file) for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=work.begun.host, profile=context.profile,
         destinations=context.destinations, media=files, software=_software(),
-        marks=facts.marks, gaps=facts.gaps,
+        marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
     )  # fmt: skip
+
+
+def _pictures(file: MediaFile) -> int:
+    return max((track.frames for track in file.tracks if isinstance(track, VideoTrack)), default=0)
 
 
 def _facts_of_interrupted(work: WorkFolder, program: MediaFile) -> RecordingFacts:

@@ -1,8 +1,10 @@
 """The work folder of a session: where the recorder writes what will become a package."""
 
+import contextlib
 import fcntl
 import os
 import platform
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,13 +12,15 @@ from uuid import uuid4
 
 import msgspec
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, PackageBusy
 from recorder.archive.model import Begun, Recording, SessionContext
-from recorder.archive.names import NAME, storable
+from recorder.archive.names import NAME, part_of, storable
 
 BEGUN_FILE = "begun.json"
 RECORDING_FILE = "metadata/recording.json"
 PROGRAM = "program.mp4"
+PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")
+"""The program, and what goes on where the parts of a session could not become one file."""
 
 
 @dataclass(eq=False)
@@ -24,12 +28,13 @@ class WorkFolder:
     """A session's folder below `ROOT/.incoming`, laid out as the package it will be.
 
     Whoever has one holds a lock on it, so that a restart does not seal what another recorder still writes; the lock
-    ends with `release`, with sealing, or with the process.
+    ends with `release`, with sealing, or with the process. It is on the folder, and on `begun.json` for file systems
+    that lock no folders.
     """
 
     path: Path
     begun: Begun
-    _lock: int | None = field(default=None, repr=False)
+    _locks: list[int] = field(default_factory=list, repr=False)
 
     @property
     def name(self) -> str:
@@ -63,24 +68,31 @@ class WorkFolder:
     def lock(self) -> None:
         """Take the lock; raises ArchiveError when another process has it.
 
-        A file system without locks is worked on without, and so is a package that only awaits its rename.
+        A file system without locks is worked on without.
         """
         try:
-            self._lock = os.open(self.path / BEGUN_FILE, os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            self._take(self.path / BEGUN_FILE, os.O_RDWR)
         except BlockingIOError:
             self.release()
-            raise ArchiveError(
+            raise PackageBusy(
                 f"{self.name} is still being recorded by another Liput", hint="Wait until that session has ended."
             ) from None
-        except OSError:
-            self.release()
+
+    def _take(self, path: Path, flags: int) -> None:
+        with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError):
+            self._locks.append(os.open(path, flags | os.O_CLOEXEC))
+            try:
+                fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
+            except OSError:
+                os.close(self._locks.pop())
 
     def release(self) -> None:
         """Let go of the lock; idempotent."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        while self._locks:
+            os.close(self._locks.pop())
 
 
 def encode_begun(begun: Begun) -> bytes:
@@ -115,7 +127,7 @@ def recall_begun(folder: Path) -> Begun:
     except ArchiveError:
         return Begun(
             uuid=str(uuid4()), title=storable(folder.name), started_at=time_of(folder), host=platform.node(),
-            context=SessionContext(),
+            context=SessionContext(), part=part_of(folder.name),
         )  # fmt: skip
 
 

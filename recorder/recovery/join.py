@@ -40,12 +40,12 @@ def join(
     """Make one file at `target` of the parts of a session, in their order; each must hold something to play.
 
     Parts of another form than those before them (another size, another codec, a track more) begin a further file:
-    `program.mp4` is followed by `program-2.mp4`, whose times begin at 0 again. Files are verified and synced when they
-    appear under their names. Raises MediaError, StorageError or OSError; the parts are never changed.
+    `program.mp4` is followed by `program-2.mp4`. The times in each file begin at 0. Files are verified and synced
+    when they appear under their names. Raises MediaError, StorageError or OSError; the parts are never changed.
     """
     disk = disk or Disk()
     groups = _groups(parts)
-    begins = [0.0, *(parts[group[0]].offset_s for group in groups[1:])]
+    begins = [parts[group[0]].offset_s for group in groups]
     made = []
     for number, (group, (offset_s, next_s)) in enumerate(zip(groups, pairwise([*begins, inf]), strict=True), start=1):
         path = target if number == 1 else target.with_name(f"{target.stem}-{number}{target.suffix}")

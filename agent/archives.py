@@ -1,0 +1,22 @@
+"""Which archives a command looks at: the one named, or all that the settings name."""
+
+from pathlib import Path
+
+import click
+
+from config.errors import StorageUnwritable
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+
+
+def archives_of(ctx: click.Context, folder: Path | None) -> list[Archive]:
+    """Return the archive at `folder`, which must be there, or that of the settings and those it goes on with."""
+    clock = SystemClock()
+    if folder is not None:
+        if not folder.is_dir():
+            raise StorageUnwritable(f"There is no archive {folder}", hint="`liput record --archive` makes one.")
+        return [Archive(folder, clock)]
+    settings = load_settings(ctx.find_object(Path))
+    roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
+    return [Archive(root, clock, settings.archive.reserve) for root in roots]

@@ -1,0 +1,131 @@
+"""`liput recover`: what a crash left becomes packages."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives import archives_of
+from config.errors import PackageNotFound
+from config.quantities import brief_size
+from devices.clock import SystemClock
+from recorder.archive.names import one_line
+from recorder.archive.sealing import INTERRUPTED
+from recorder.recovery.find import Unfinished, find
+from recorder.recovery.recover import OnProgress, Outcome, Recovery, State
+
+FAILED, DEGRADED = 1, 3
+"""Exit statuses; docs/reference/cli.md."""
+
+EXAMPLES = """\b
+Examples:
+  liput recover                       everything that was never sealed
+  liput recover --dry-run             what there is, and nothing is changed
+  liput recover 3f2a91c0              one session, by its name, its UUID, or the beginning of one
+\b
+Exit status: 0 recovered and nothing is missing, or there was nothing to do; 3 recovered, and something is missing
+(it is said what); 1 something could not be recovered.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("keys", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Only this archive; else all of the settings.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be recovered; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def recover_command(
+    ctx: click.Context, keys: tuple[str, ...], folder: Path | None, *, dry_run: bool, as_json: bool
+) -> int:
+    """Finish sessions that a crash, a kill or a power cut left unfinished.
+
+    The recording is repaired without encoding it again, the parts of a session that was taken up again are joined,
+    what is missing is said, and the package is sealed. What is being recorded is left alone. Doing it twice changes
+    nothing.
+    """
+    archives = archives_of(ctx, folder)
+    sessions = _wanted(find(archives), keys)
+    with _progress(shown=not as_json and not dry_run) as progress:
+        recovery = Recovery(archives, clock=SystemClock(), progress=progress)
+        outcomes = []
+        for session in sessions:
+            outcome = recovery.look(session) if dry_run else recovery.recover(session)
+            outcomes.append(outcome)
+            _show(outcome, as_json=as_json)
+    if not outcomes and not as_json:
+        click.echo(f"Nothing is unfinished in {', '.join(str(archive.root) for archive in archives)}.", err=True)
+    return _status(outcomes)
+
+
+def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> list[Unfinished]:
+    """Return the sessions that `keys` mean, all without any; each key must mean one."""
+    if not keys:
+        return sessions
+    wanted: dict[str, Unfinished] = {}
+    for key in keys:
+        found = [session for session in sessions if session.answers_to(key)]
+        if len({session.name for session in found}) != 1:
+            known = ", ".join(session.name for session in found or sessions) or "none"
+            raise PackageNotFound(
+                f"{one_line(key)!r} means {'several' if found else 'no'} unfinished sessions",
+                hint=f"{'They are' if found else 'There is'}: {known}.",
+            )
+        wanted |= {f"{session.name} {session.parts[0].folder}": session for session in found}
+    return list(wanted.values())
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(outcome))
+        return
+    title, size = one_line(outcome.title), brief_size(outcome.bytes)
+    if outcome.state is State.SEALED:
+        length = timedelta(seconds=round(outcome.duration_s or 0))
+        parts = f", {len(outcome.parts)} parts" if len(outcome.parts) > 1 else ""
+        click.echo(f"{outcome.package}")
+        click.echo(f"  {title}: {length}{parts}, {size}; {outcome.message}", err=True)
+    elif outcome.state is State.UNFINISHED:
+        click.echo(f"{outcome.id}: {title}, {size}, {len(outcome.parts)} parts; it would be recovered")
+    else:
+        click.echo(f"{outcome.id}: {title}: {outcome.state}: {outcome.message}", err=True)
+        if outcome.hint:
+            click.echo(f"  {outcome.hint}", err=True)
+
+
+def _status(outcomes: list[Outcome]) -> int:
+    if any(outcome.state is State.FAILED for outcome in outcomes):
+        return FAILED
+    is_less = any(outcome.gaps or INTERRUPTED in outcome.degraded for outcome in outcomes)
+    return DEGRADED if is_less else 0
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[OnProgress | None]:
+    """Draw how far each session is, on standard error, while the body runs; nothing where nobody would see it."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+        update: Callable[..., None] = bar.update
+
+        def tell(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=total)
+            update(tasks[name], completed=done, total=total)
+
+        yield tell

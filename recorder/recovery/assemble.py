@@ -1,0 +1,114 @@
+"""One work folder of the several that a session left: everything of all parts, complete before it gets its name.
+
+It is built as `.NAME.joining`, which nobody takes for a session, and is `NAME.joined` from one rename on. Until then
+the parts count, and after it they do not: whatever stops this, one or the other is there whole.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from config.errors import StorageFull
+from config.quantities import brief_size
+from recorder.archive import catalog, fixity, names
+from recorder.archive.archive import Archive
+from recorder.archive.disk import Disk
+from recorder.archive.model import RecordingFacts
+from recorder.archive.work import BEGUN_FILE, PROGRAM, WorkFolder, encode_begun
+from recorder.recovery.copying import Piece
+from recorder.recovery.evidence import Left
+from recorder.recovery.join import join
+from recorder.recovery.repair import Advance
+
+SPARE_BYTES = 20_000_000
+"""What a package takes besides its media."""
+REMADE = {"events.jsonl", "devices.json", "dublincore.xml", "recording.json"}
+"""Files of `metadata/` that are written anew for the whole session."""
+
+
+def place_for(lefts: Sequence[Left], archives: Sequence[Archive]) -> Archive:
+    """Return the first of `archives` that has room for all parts together; raises StorageFull when none has."""
+    needed = sum(left.size for left in lefts) + SPARE_BYTES
+    for archive in dict.fromkeys(archives):
+        try:
+            free = shutil.disk_usage(archive.root).free
+        except OSError:
+            continue
+        if free >= needed:
+            return archive
+    raise StorageFull(
+        f"No archive has {brief_size(needed)} free, which joining the parts of {lefts[0].work.name} takes",
+        hint="Free space on one of their disks, then say liput recover again; the parts are kept until then.",
+    )
+
+
+def joining_folder(archive: Archive, name: str) -> Path:
+    """Return where the parts of the session `name` are put together."""
+    return archive.root / catalog.INCOMING / f".{name}.joining"
+
+
+def assemble(
+    lefts: Sequence[Left], archive: Archive, facts: RecordingFacts, log: bytes, disk: Disk, advance: Advance | None
+) -> WorkFolder:
+    """Make one work folder of all parts, with the session's `facts` and `log`, and return it, locked.
+
+    Raises MediaError, StorageError and OSError; the parts are as they were.
+    """
+    name = names.session_of(lefts[0].work.name)
+    building = WorkFolder(joining_folder(archive, name), lefts[0].work.begun)
+    disk.begin("mkdir", building.path)
+    building.media.mkdir(parents=True)
+    building.metadata.mkdir()
+    offsets = _join_files(lefts, building, facts, disk, advance)
+    _keep_others(lefts, building)
+    disk.write(building.events, log)
+    begun = msgspec.structs.replace(
+        building.begun,
+        joined=tuple(left.work.begun.part for left in lefts),
+        facts=msgspec.structs.replace(facts, offsets=offsets),
+    )
+    disk.write(building.path / BEGUN_FILE, encode_begun(begun))
+    for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
+        disk.sync(path)
+    target = building.path.with_name(f"{name}{names.JOINED}")
+    disk.move_folder(building.path, target)
+    return archive.reopen_folder(target)
+
+
+def _join_files(
+    lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
+) -> dict[str, float]:
+    """Join what bears the same name in all parts; return the media time at which files begin that do not at 0."""
+    offsets: dict[str, float] = {}
+    all_names = dict.fromkeys(file.name for left in lefts for file in left.files if file.is_playable)
+    for name in all_names:
+        pieces = [
+            Piece(file.path, file.layout, left.work.begun.offset_s)
+            for left in lefts
+            for file in left.files
+            if file.name == name and file.is_playable
+        ]
+        marks = facts.marks if name == PROGRAM else ()
+        title = building.begun.title if name == PROGRAM else ""
+        made = join(pieces, building.media / name, disk=disk, marks=marks, title=title, advance=advance)
+        offsets |= {each.path.name: round(each.offset_s, 6) for each in made if each.offset_s > 0}
+    return offsets
+
+
+def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
+    """Copy what cannot be joined: media that nothing plays, and further files of the metadata."""
+    for left in lefts:
+        part = left.work.begun.part
+        unplayable = [file.path for file in left.files if not file.is_playable]
+        further = [
+            path
+            for path in left.work.metadata.glob("*")
+            if path.is_file() and path.name not in REMADE and not path.name.startswith(".")
+        ]
+        for path in (*unplayable, *further):
+            copy = building.path / path.relative_to(left.work.path)
+            if copy.exists():
+                copy = copy.with_name(f"{copy.stem}.part{part}{copy.suffix}")
+            shutil.copy2(path, copy)

@@ -1,0 +1,81 @@
+"""Which sessions were never sealed: their work folders in all archives, those of one session together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import StorageUnwritable
+from recorder.archive import catalog, names
+from recorder.archive.archive import Archive
+from recorder.archive.model import Begun
+from recorder.archive.work import recall_begun
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One work folder of a session: the archive it is in, and what its `begun.json` says."""
+
+    archive: Archive
+    folder: Path
+    begun: Begun
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A session that is not sealed: its package's name, and its work folders in the order of their parts."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @property
+    def begun(self) -> Begun:
+        """What is known about the session."""
+        return self.parts[0].begun
+
+    def answers_to(self, key: str) -> bool:
+        """Return whether `key` means this session: a name, a path or a UUID, or the beginning of one."""
+        wanted = Path(key).name if "/" in key else key.lower()
+        return bool(wanted) and (
+            names.session_of(wanted) == self.name
+            or self.name.startswith(wanted)
+            or self.begun.uuid.startswith(wanted)
+            or self.name.endswith(f"_{wanted}")
+        )
+
+
+def find(archives: Iterable[Archive]) -> list[Unfinished]:
+    """Return the unfinished sessions of `archives`, the oldest first, those that are being recorded included.
+
+    Raises StorageUnwritable when the folder of an archive cannot be read; one that is not there holds none.
+    """
+    parts: list[Part] = []
+    for archive in archives:
+        try:
+            folders = catalog.unfinished(archive.root)
+        except OSError as error:
+            raise StorageUnwritable(f"The archive {archive.root} cannot be read: {error.strerror}") from None
+        parts += (Part(archive, folder, recall_begun(folder)) for folder in folders)
+    by_session: dict[str, list[Part]] = {}
+    for part in parts:
+        by_session.setdefault(names.session_of(part.folder.name), []).append(part)
+    return [
+        Unfinished(name, tuple(sorted(copy, key=_order)))
+        for name in sorted(by_session)
+        for copy in _copies(by_session[name])
+    ]
+
+
+def _order(part: Part) -> tuple[bool, int, str]:
+    """Order what was joined before what it was joined of, else by number."""
+    return not part.begun.joined, part.begun.part, part.folder.name
+
+
+def _copies(parts: Sequence[Part]) -> list[list[Part]]:
+    """Return the parts of each copy of a session: two of one number, in two archives, are of two (`storage.mirror`)."""
+    numbers = [part.begun.part for part in parts if not part.begun.joined]
+    if len(set(numbers)) == len(numbers):
+        return [list(parts)]
+    by_archive: dict[Path, list[Part]] = {}
+    for part in parts:
+        by_archive.setdefault(part.archive.root, []).append(part)
+    return list(by_archive.values())

@@ -1,0 +1,210 @@
+"""What a recorder that was killed would have said at its end, told from its event log and from the media it left.
+
+A *run* is one recorder from its beginning to its end, in one part or in several: when it goes on with another disk,
+each of its logs holds every event. Media times in events count from where the run begins.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import msgspec
+
+from config.events import Event
+from devices.clock import SystemClock
+from recorder.archive.model import Gap, Mark, PartFacts, RecordingFacts
+from recorder.archive.sealing import INTERRUPTED
+from recorder.troubles import Troubles
+
+RECOVERED_KIND = "session-recovered"
+"""The event that recovery itself adds to a log."""
+NOTICED_S = 0.1
+"""A gap shorter than this is none: a frame or two, and the rounding of clocks."""
+BELIEVED_S = 3600.0
+"""What a recorder says it lost at its end is not more than this; else the PC's clock was set meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartEvidence:
+    """What one part left: where in media time it begins, how much of it plays, when it was last written, its log."""
+
+    part: int
+    offset_s: float
+    duration_s: float
+    written_at: datetime | None
+    events: Sequence[Event]
+
+    @property
+    def end_s(self) -> float:
+        """Where in the session's media time it ends."""
+        return self.offset_s + self.duration_s
+
+    @property
+    def begun(self) -> Event | None:
+        """The event by which its recorder began to record."""
+        return next((event for event in reversed(self.events) if event.kind == "session-live"), None)
+
+
+class Run:
+    """One recorder: its parts, in order, and its events."""
+
+    def __init__(self, parts: Sequence[PartEvidence]) -> None:
+        self.parts = parts
+        self.base_s = parts[0].offset_s
+        unique = {msgspec.json.encode(event): event for part in parts for event in part.events}
+        self.events = [event for event in unique.values() if event.kind != RECOVERED_KIND]
+
+    @property
+    def ended(self) -> Event | None:
+        """The event by which it ended in order, if it came so far."""
+        return next((event for event in reversed(self.events) if event.kind == "session-ended"), None)
+
+    @property
+    def last_seen(self) -> datetime | None:
+        """The last moment at which it is known to have lived: it wrote its media, or an event."""
+        written = [part.written_at for part in self.parts if part.written_at]
+        return max([*written, *(event.at for event in self.events)], default=None)
+
+    def of(self, kind: str) -> Iterator[Event]:
+        """Yield its events of one kind."""
+        return (event for event in self.events if event.kind == kind)
+
+    @property
+    def killed_at(self) -> str:
+        """When it was killed, in words, as far as is known."""
+        return f" at {self.last_seen:%H:%M:%S}" if self.last_seen else ""
+
+
+def read_events(log: bytes) -> list[Event]:
+    """Return the events of a log; a line that is none, as a kill leaves at the end, is passed over."""
+    events = []
+    for line in log.splitlines():
+        try:
+            events.append(msgspec.json.decode(line, type=Event))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+    return events
+
+
+def rebuild(parts: Sequence[PartEvidence], started_at: datetime) -> RecordingFacts:
+    """Return the facts of a session from what its parts left, in their order; there is at least one part."""
+    runs = _runs(parts)
+    gaps = tuple(_gaps(runs, started_at))
+    last = runs[-1]
+    reasons = dict.fromkeys(reason for run in runs for reason in _reasons(run))
+    if gaps or last.ended is None:
+        reasons.setdefault(INTERRUPTED)
+    return RecordingFacts(
+        ended_at=last.ended.at if last.ended else started_at + timedelta(seconds=last.parts[-1].end_s),
+        dropped=sum(round(_number(event, "count")) for run in runs for event in run.of("frames-dropped")),
+        repeated=sum(_repeated(run) for run in runs),
+        degraded=tuple(reasons),
+        marks=tuple(_marks(runs)),
+        gaps=gaps,
+        parts=_part_facts(parts),
+    )
+
+
+def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
+    """Return the recorders of a session: a part whose log tells of no new beginning goes on with the one before it."""
+    groups: list[list[PartEvidence]] = []
+    for part in parts:
+        before = groups[-1][-1] if groups else None
+        if before is not None and (part.begun is None or part.begun == before.begun):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return [Run(group) for group in groups]
+
+
+def _part_facts(parts: Sequence[PartEvidence]) -> tuple[PartFacts, ...]:
+    if len(parts) == 1 and parts[0].part == 1:
+        return ()
+    return tuple(
+        PartFacts(part=part.part, offset_s=round(part.offset_s, 3), duration_s=round(part.duration_s, 3))
+        for part in parts
+    )
+
+
+def _reasons(run: Run) -> Iterable[str]:
+    """Return why the recording is less than it should be, as the recorder itself would have."""
+    troubles = Troubles(SystemClock())
+    for event in run.events:
+        troubles(event)
+        if event.kind == "session-live":
+            troubles.begin()
+    return troubles.all
+
+
+def _marks(runs: Iterable[Run]) -> Iterator[Mark]:
+    for run in runs:
+        for event in run.of("mark"):
+            yield Mark(at=event.at, media_s=round(run.base_s + _number(event, "media_s"), 3), text=event.subject)
+
+
+def _number(event: Event, name: str) -> float:
+    value = event.detail.get(name)
+    return float(value) if isinstance(value, int | float) and value >= 0 else 0.0
+
+
+def _repeated(run: Run) -> int:
+    """Return about how many pictures were repeated, from how long the source of the picture was silent."""
+    live = next(run.of("session-live"), None)
+    if live is None:
+        return 0
+    picture, rate = live.detail.get("picture"), _number(live, "rate")
+    silent_s, since_s = 0.0, None
+    for event in run.events:
+        if event is live:
+            silent_s, since_s = 0.0, None if since_s is None else 0.0  # what was before was not recorded
+        elif event.subject == picture and event.kind == "source-silent" and since_s is None:
+            since_s = _number(event, "since_s")
+        elif event.subject == picture and event.kind == "source-returned" and since_s is not None:
+            silent_s, since_s = silent_s + max(0.0, _number(event, "at_s") - since_s), None
+    if since_s is not None:
+        silent_s += max(0.0, run.parts[-1].end_s - run.base_s - since_s)
+    return round(silent_s * rate)
+
+
+def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
+    """Yield every span of which nothing was recorded, with the reason."""
+    first, last = runs[0].parts[0], runs[-1]
+    if first.part > 1 and first.offset_s > NOTICED_S:
+        yield _gap(0.0, first.offset_s, f"what was recorded before part {first.part} was not found")
+    placed = [(part, run) for run in runs for part in run.parts]
+    for (before, run), (after, next_run) in pairwise(placed):
+        missing_s = after.offset_s - before.end_s
+        if missing_s > NOTICED_S:
+            yield _gap(before.end_s, missing_s, _reason_between(before, run, after, next_run))
+    lost_s = _lost_at_end(last, started_at)
+    if lost_s > NOTICED_S:
+        written = "it was recorded, and not written before the end"
+        killed = f"the end; the recorder was killed{last.killed_at}"
+        yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
+
+
+def _gap(start_s: float, duration_s: float, reason: str) -> Gap:
+    return Gap(start_s=round(start_s, 3), duration_s=round(duration_s, 3), reason=reason)
+
+
+def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_run: Run) -> str:
+    between = f"between part {before.part} and part {after.part}"
+    if after.part > before.part + 1:
+        return f"{between}; what was recorded there was not found"
+    if run is next_run:
+        return f"{between}, when the recording moved to another disk"
+    if run.ended:
+        return f"{between}; the session was ended and taken up again"
+    return f"{between}; the recorder was killed{run.killed_at}, and another one took its place"
+
+
+def _lost_at_end(run: Run, started_at: datetime) -> float:
+    """Return how much of the end is missing: up to what the recorder said, else up to its last sign of life."""
+    end_s = run.parts[-1].end_s
+    if run.ended is not None:
+        return max(0.0, run.base_s + _number(run.ended, "media_time_s") - end_s)
+    if run.last_seen is None:
+        return 0.0
+    lost_s = (run.last_seen - started_at).total_seconds() - end_s
+    return lost_s if lost_s < BELIEVED_S else 0.0

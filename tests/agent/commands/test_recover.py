@@ -1,0 +1,121 @@
+"""`liput recover` as people and scripts use it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from recorder.archive.archive import Archive
+from tests.support import archives, command, leftovers
+from tests.support.cut_short import Left, Material
+from tests.support.leftovers import live
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return Material(3.0).write(tmp_path_factory.mktemp("left"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "arsip")
+
+
+def settings(home: Path, *roots: Path) -> Path:
+    """Write settings whose archive is the first root, and whose further paths are the others."""
+    file = home / "liput.toml"
+    paths = ", ".join(f'"{root}"' for root in roots[1:])
+    file.write_text(f'[archive]\npath = "{roots[0]}"\n[storage]\npaths = [{paths}]\n')
+    return file
+
+
+def test_it_seals_what_a_kill_left_and_says_what_is_missing(archive: Archive, left: Left, tmp_path: Path) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=3.5)
+    done = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert done.returncode == 3, done.stderr
+    (package,) = archive.list()
+    assert done.stdout == f"{package.path}\n"
+    assert "Rapat Senat: 0:00:0" in done.stderr
+    assert "missing: 0." in done.stderr
+    again = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "Nothing is unfinished" in again.stderr
+
+
+def test_scripts_get_a_line_for_each_session(archive: Archive, left: Left, tmp_path: Path) -> None:
+    ended = leftovers.event(3.1, "session-ended", "Rapat", media_time_s=3.0, frames=90)
+    leftovers.leave(archive, {"program.mp4": left.closed}, events=[live(), ended])
+    done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = command.lines(done.stdout)
+    (package,) = archive.list()
+    assert (line["type"], line["state"], line["package"]) == ("recovery", "sealed", package.path)
+    assert (line["gaps"], line["degraded"], line["message"]) == ([], [], "nothing is missing")
+    assert command.liput(tmp_path, "recover", "--json", "--archive", archive.root).stdout == ""
+
+
+def test_all_places_of_the_settings_are_looked_at(archive: Archive, left: Left, tmp_path: Path) -> None:
+    second = archives.archive_at(tmp_path / "cadangan")
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave(second, {"program.mp4": left.killed}, part=2, offset_s=5.0, events=[live(5)])
+    where = {"LIPUT_CONFIG": str(settings(tmp_path, archive.root, second.root, tmp_path / "not there"))}
+    done = command.liput(tmp_path, "recover", "--json", more=where)
+    assert done.returncode == 3, done.stderr
+    (line,) = command.lines(done.stdout)
+    assert len(list(archive.list())) == 1
+    assert second.list() == []
+    gaps = line["gaps"]
+    assert isinstance(gaps, list)
+    assert gaps[0]["reason"].startswith("between part 1 and part 2")
+
+
+def test_a_dry_run_changes_nothing(archive: Archive, left: Left, tmp_path: Path) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    done = command.liput(tmp_path, "recover", "--dry-run", "--archive", archive.root)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"{folder.name}: Rapat Senat, ")
+    assert (folder / "begun.json").exists()
+    done = command.liput(tmp_path, "recover", "--dry-run", "--json", "--archive", archive.root)
+    assert json.loads(done.stdout)["state"] == "unfinished"
+
+
+def test_one_session_by_its_key_and_no_other(archive: Archive, left: Left, tmp_path: Path) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    other = archive.begin("Lain", archives.STARTED)
+    other.release()
+    done = command.liput(tmp_path, "recover", "nonsense", "--archive", archive.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "3f2a91c0" in done.stderr
+    done = command.liput(tmp_path, "recover", "2026", "--archive", archive.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "several" in done.stderr
+    assert command.liput(tmp_path, "recover", "3f2a91c0", "--archive", archive.root).returncode == 3
+    assert other.path.is_dir()
+
+
+def test_where_it_is_not_known_what_is_missing_that_is_said(archive: Archive, left: Left, tmp_path: Path) -> None:
+    """As after the PC's clock was set: the last write seems to have been years later."""
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=9e8)
+    done = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert done.returncode == 3
+    assert "the last second may be missing" in done.stderr
+
+
+def test_what_is_recorded_is_left_alone_and_what_fails_is_status_1(archive: Archive, tmp_path: Path) -> None:
+    work = archive.begin("Berjalan", archives.STARTED)
+    done = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "recording: " in done.stderr
+    work.release()
+    (archive.root / "2026" / "11" / work.name).mkdir(parents=True)
+    work.program.write_bytes(b"not media" * 1000)
+    done = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert done.returncode == 1
+    assert "is there already" in done.stderr
+    assert "Move one of them away" in done.stderr
+
+
+def test_an_archive_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    done = command.liput(tmp_path, "recover", "--archive", tmp_path / "nowhere")
+    assert done.returncode == 1
+    assert not (tmp_path / "nowhere").exists()

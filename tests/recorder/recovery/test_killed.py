@@ -1,0 +1,91 @@
+"""A kill -9 before every step of recovery: the next one finishes it, and nothing is lost, left over or there twice."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorder.archive.archive import Archive
+from recorder.archive.model import Package, PackageState
+from recorder.recovery.find import find
+from recorder.recovery.recover import Recovery, State
+from tests.support import archives, leftovers, media
+from tests.support.cut_short import Left, Material
+from tests.support.leftovers import event, live
+from tests.support.simulated import SimulatedClock
+
+PROJECT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Left:
+    return Material(3.0).write(tmp_path_factory.mktemp("short"))
+
+
+def kill_at_every_step(template: Path, root: Path) -> list[Path]:
+    command = [sys.executable, "-m", "tests.support.killed_recovery", str(template), str(root)]
+    environment = {**os.environ, "PYTHONWARNINGS": "error"}
+    subprocess.run(command, check=True, timeout=200, cwd=PROJECT, env=environment)
+    return sorted(root.iterdir(), key=lambda path: int(path.name))
+
+
+def finish(place: Path) -> tuple[Package, bool]:
+    """Recover what a kill has left; return the one package there is, and whether it had been sealed by then."""
+    all_archives = [Archive(root, SimulatedClock(), 1) for root in sorted(place.iterdir())]
+    sealed = any(package.state is PackageState.SEALED for archive in all_archives for package in archive.list())
+    recovery = Recovery(all_archives, clock=SimulatedClock())
+    outcomes = [recovery.recover(session) for session in find(all_archives)]
+    assert all(outcome.state in {State.SEALED, State.DISCARDED} for outcome in outcomes), (place, outcomes)
+    assert find(all_archives) == []
+    (package,) = [package for archive in all_archives for package in archive.list()]
+    assert all_archives[0].verify(package, decode=True) == []
+    archives.validate_bag(package.folder)
+    assert not [*place.rglob(".*.part"), *place.rglob("*.joining")]
+    assert all(not any(path.iterdir()) for path in place.rglob(".incoming"))
+    return package, sealed
+
+
+def kinds(package: Package) -> list[str]:
+    log = (package.folder / "metadata" / "events.jsonl").read_text().splitlines()
+    return [line.split('"kind":"')[1].split('"')[0] for line in log]
+
+
+@pytest.mark.slow
+def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: Left) -> None:
+    archive = archives.archive_at(tmp_path / "template" / "arsip")
+    mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
+    leftovers.leave(archive, {"program.mp4": short.killed}, events=[live(), mark], written_s=2.9)
+    places = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    assert len(places) > 35
+    expected = media.decoded(short.killed, "v")
+    for place in places:
+        package, _ = finish(place)
+        assert media.decoded(package.folder / "data" / "media" / "program.mp4", "v") == expected
+        assert package.recording
+        assert package.recording.degraded == ("interrupted",)
+        assert len(package.recording.gaps) == len(package.recording.marks) == 1
+        assert kinds(package) == ["session-live", "mark", "session-recovered"]
+
+
+@pytest.mark.slow
+def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, short: Left) -> None:
+    for name, part, offset_s in (("arsip", 1, 0.0), ("cadangan", 2, 5.0), ("arsip", 3, 10.0)):
+        archive = archives.archive_at(tmp_path / "template" / name)
+        files = {"program.mp4": short.killed}
+        leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)], written_s=offset_s + 2.9)
+    places = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    assert len(places) > 60
+    frames, plays_s = 3 * media.decoded(short.killed, "v").frames, media.decoded(short.killed, "v").end_s
+    states = []
+    for place in places:
+        package, sealed = finish(place)
+        states.append(sealed)
+        assert media.decoded(package.folder / "data" / "media" / "program.mp4", "v").frames == frames
+        assert package.recording
+        starts = [gap.start_s for gap in package.recording.gaps]
+        assert starts == pytest.approx([plays_s, 5 + plays_s, 10 + plays_s], abs=0.1)
+        assert [part.part for part in package.recording.parts] == [1, 2, 3]
+        assert kinds(package) == ["session-live"] * 3 + ["session-recovered"]
+    assert states == sorted(states), "once sealed, sealed"

@@ -1,0 +1,391 @@
+"""From what a crash has left to a package that others find valid, whatever it was, and once only."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import StorageError, StorageUnwritable
+from recorder.archive.archive import Archive
+from recorder.archive.disk import Disk
+from recorder.archive.fixity import walk
+from recorder.archive.model import Package, Recording
+from recorder.archive.schema import SCHEMA_FILE
+from recorder.recovery.assemble import joining_folder
+from recorder.recovery.find import find
+from recorder.recovery.recover import Outcome, Recovery, State
+from tests.support import archives, leftovers, media
+from tests.support.cut_short import Left, Material
+from tests.support.leftovers import event, live
+from tests.support.simulated import SimulatedClock
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "arsip")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "cadangan")
+
+
+def recover(*archives_: Archive, disk: Disk | None = None) -> list[Outcome]:
+    recovery = Recovery(archives_, clock=SimulatedClock(), disk=disk)
+    return [recovery.recover(session) for session in find(archives_)]
+
+
+def only(*archives_: Archive) -> tuple[Outcome, Package, Recording]:
+    """Recover the one session there is; everything about its package must hold."""
+    (outcome,) = recover(*archives_)
+    assert outcome.state is State.SEALED, outcome
+    (package,) = [package for archive in archives_ for package in archive.list()]
+    assert package.path == outcome.package
+    checked(archives_[0], package)
+    assert package.recording
+    assert recover(*archives_) == [], "a second time changes nothing"
+    for archive in archives_:
+        incoming = archive.root / ".incoming"
+        assert not incoming.exists() or not any(incoming.iterdir())
+    return outcome, package, package.recording
+
+
+def checked(archive: Archive, package: Package) -> None:
+    assert archive.verify(package, decode=True) == []
+    archives.validate_bag(package.folder)
+    for file in (package.folder / "data" / "media").iterdir():
+        media.decodes_cleanly(file)
+
+
+def program_of(package: Package) -> Path:
+    return package.folder / "data" / "media" / "program.mp4"
+
+
+def log_of(package: Package) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (package.folder / "metadata" / "events.jsonl").read_text().splitlines()]
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path: (root / path).read_bytes() for path in walk(root)[0]}
+
+
+def test_a_killed_recording_is_repaired_described_and_sealed(archive: Archive, left: Left) -> None:
+    events = [live(), event(2.5, "mark", "Sambutan", media_s=2.5, number=1), event(3, "source-lost", "podium")]
+    plays_s = media.decoded(left.killed, "v").end_s
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=events, written_s=plays_s + 0.6)
+    outcome, package, recording = only(archive)
+    assert package.id == "2026-11-24_0900_rapat-senat_3f2a91c0"
+    assert (recording.title, recording.room, recording.destinations) == ("Rapat Senat", "Aula", ("youtube",))
+    assert recording.degraded == ("source-lost: podium", "interrupted")
+    (gap,) = recording.gaps
+    assert gap.start_s == pytest.approx(plays_s, abs=0.1)
+    assert gap.duration_s == pytest.approx(0.6, abs=0.1)
+    assert outcome.gaps == [gap]
+    assert "missing: 0.6 s from 0:00:0" in outcome.message
+    assert [(mark.text, mark.media_s) for mark in recording.marks] == [("Sambutan", 2.5)]
+    assert '"title": "Sambutan"' in media.run(
+        "ffprobe", "-v", "error", "-show_chapters", "-of", "json", program_of(package)
+    )
+    assert media.decoded(program_of(package), "v") == media.decoded(left.killed, "v")
+    told = log_of(package)
+    assert [line["kind"] for line in told] == ["session-live", "mark", "source-lost", "session-recovered"]
+    assert told[-1]["detail"] == {"parts": [1], "gaps": [msgspec.to_builtins(gap)]}
+
+
+def test_the_schema_knows_all_of_it(archive: Archive, left: Left) -> None:
+    import jsonschema
+
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=9)
+    leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12)])
+    _, package, _ = only(archive)
+    document = json.loads((package.folder / "metadata" / "recording.json").read_bytes())
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_bytes()))
+    assert [part["part"] for part in document["parts"]] == [1, 2]
+
+
+def test_the_parts_of_a_session_that_was_taken_up_again_become_one(archive: Archive, left: Left) -> None:
+    plays_s = media.decoded(left.killed, "v").end_s
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], written_s=plays_s + 0.5)
+    second = [live(12.5), event(14, "mark", "Lanjut", media_s=1.5, number=1)]
+    leftovers.leave(
+        archive, {"program.mp4": left.killed}, part=2, offset_s=12.5, events=second, written_s=12.5 + plays_s + 0.5
+    )
+    _, package, recording = only(archive)
+    assert len(recording.media) == 1
+    assert recording.duration_s == pytest.approx(12.5 + plays_s, abs=0.1)
+    assert [(round(gap.start_s, 1), gap.reason.split(";")[0]) for gap in recording.gaps] == [
+        (round(plays_s, 1), "between part 1 and part 2"), (round(12.5 + plays_s, 1), "the end"),
+    ]  # fmt: skip
+    assert recording.gaps[0].duration_s == pytest.approx(12.5 - plays_s, abs=0.1)
+    assert [(mark.text, mark.media_s) for mark in recording.marks] == [("Lanjut", 14.0)]
+    assert [line["kind"] for line in log_of(package)] == ["session-live", "session-live", "mark", "session-recovered"]
+    chapters = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program_of(package)))
+    assert float(chapters["chapters"][1]["start_time"]) == 14.0
+
+
+def test_a_session_that_moved_to_another_disk_is_whole(
+    archive: Archive, second: Archive, material: Material, tmp_path: Path
+) -> None:
+    first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 4.2])
+    then = material.write(tmp_path / "2", material.since(3.0))
+    ended = event(6.3, "session-ended", "Rapat", media_time_s=6.0, frames=180)
+    log = [live(), event(4, "storage-full", "arsip"), ended]
+    leftovers.leave(archive, {"program.mp4": first.killed}, events=log[:2])
+    leftovers.leave(second, {"program.mp4": then.closed}, part=2, offset_s=3.0, events=log)
+    _, package, recording = only(archive, second)
+    assert package.folder.is_relative_to(archive.root)
+    assert (recording.gaps, recording.frames) == ((), 180)
+    assert recording.degraded == ("storage-full: arsip",)
+    assert [line["kind"] for line in log_of(package)] == [
+        "session-live", "storage-full", "session-ended", "session-recovered",
+    ]  # fmt: skip
+
+
+def test_parts_of_another_form_stay_files_of_their_own(archive: Archive, left: Left, tmp_path: Path) -> None:
+    larger = Material(3.0, size=(640, 360)).write(tmp_path / "larger")
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave(archive, {"program.mp4": larger.killed}, part=2, offset_s=20.0, events=[live(20)])
+    _, _, recording = only(archive)
+    assert [(Path(file.file).name, file.offset_s) for file in recording.media] == [
+        ("program.mp4", 0.0), ("program-2.mp4", 20.0),
+    ]  # fmt: skip
+    assert recording.duration_s == pytest.approx(20 + media.decoded(larger.killed, "v").end_s, abs=0.1)
+    assert recording.frames == sum(media.decoded(path, "v").frames for path in (left.killed, larger.killed))
+
+
+def test_files_beside_the_program_are_repaired_and_joined_too(archive: Archive, left: Left, tmp_path: Path) -> None:
+    isolated = tmp_path / "podium.mkv"
+    media.run(
+        "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=10:d=3", "-c:v", "mjpeg", "-f", "matroska",
+        "-live", "1", isolated,
+    )  # fmt: skip
+    for part, offset_s in ((1, 0.0), (2, 10.0)):
+        files = {"program.mp4": left.killed, "podium.mkv": isolated}
+        leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)])
+    _, package, recording = only(archive)
+    assert [Path(file.file).name for file in recording.media] == ["program.mp4", "podium.mkv"]
+    assert media.decoded(package.folder / "data" / "media" / "podium.mkv", "v").frames == 60
+    assert recording.media[1].duration_s == pytest.approx(13, abs=0.2)
+
+
+def test_a_power_cut_while_closing_costs_nothing(archive: Archive, left: Left, tmp_path: Path) -> None:
+    """The head is patched, the index that was appended before is not there."""
+    torn = tmp_path / "torn.mp4"
+    content = left.closed.read_bytes()
+    torn.write_bytes(content[: content.rindex(b"moov") - 4])
+    ended = event(6.1, "session-ended", "Rapat", media_time_s=6.0, frames=180)
+    leftovers.leave(archive, {"program.mp4": torn}, events=[live(), ended], written_s=6.2)
+    _, package, recording = only(archive)
+    assert media.decoded(program_of(package), "v").frames == 180
+    assert (recording.gaps, recording.degraded) == ((), ())
+
+
+def test_what_was_sealing_is_sealed_with_what_its_recorder_said(archive: Archive, program: Path) -> None:
+    def fail(step: str, path: Path) -> None:
+        if (step, path.name) == ("write", "manifest-sha256.txt"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    failing = archives.archive_at(archive.root, Disk(fail))
+    with archives.recorded(failing, program) as work, pytest.raises(StorageError):
+        failing.seal(work, archives.FACTS)
+    _, _, recording = only(archive)
+    assert (recording.dropped, recording.repeated) == (archives.FACTS.dropped, archives.FACTS.repeated)
+    assert recording.degraded == archives.FACTS.degraded
+    assert recording.ended_at == archives.FACTS.ended_at
+
+
+@pytest.mark.parametrize("content", [b"", (16).to_bytes(4) + b"ftypisom" + bytes(4), bytes(100)])
+def test_a_session_that_recorded_nothing_is_discarded_with_a_word(
+    archive: Archive, tmp_path: Path, content: bytes
+) -> None:
+    nothing = tmp_path / "nothing.mp4"
+    nothing.write_bytes(content)
+    leftovers.leave(archive, {"program.mp4": nothing})
+    (outcome,) = recover(archive)
+    assert (outcome.state, outcome.message) == (State.DISCARDED, "nothing had been recorded; it is removed")
+    assert list(archive.root.rglob("*")) == []
+
+
+def test_a_part_that_recorded_nothing_costs_the_others_nothing(archive: Archive, left: Left) -> None:
+    lost = event(8, "source-lost", "podium")
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave(archive, {}, part=2, offset_s=8.0, events=[live(8), lost])
+    _, package, recording = only(archive)
+    assert [part.duration_s for part in recording.parts][1] == 0
+    assert "source-lost: podium" in recording.degraded
+    assert media.decoded(program_of(package), "v") == media.decoded(left.killed, "v")
+
+
+def test_a_later_part_without_the_first_is_kept_and_says_so(archive: Archive, second: Archive, left: Left) -> None:
+    """The first disk is gone; when it comes back, what is on it becomes a package too, and replaces nothing."""
+    first_left = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave(second, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[live(9)])
+    gone = archive.root.rename(archive.root.with_name("elsewhere"))
+    _, package, recording = only(archive, second)
+    assert recording.gaps[0].reason == "what was recorded before part 2 was not found"
+    assert recording.media[0].offset_s == 9.0
+    gone.rename(archive.root)
+    assert first_left.exists()
+    (outcome,) = recover(archive, second)
+    assert outcome.state is State.SEALED
+    assert {entry.path for entry in (*archive.list(), *second.list())} == {package.path, outcome.package}
+    assert contents(package.folder) == contents(Path(package.path))
+
+
+def test_a_part_that_was_joined_already_is_removed_when_its_disk_comes_back(
+    archive: Archive, second: Archive, left: Left, tmp_path: Path
+) -> None:
+    for place, part, offset_s in ((archive, 1, 0.0), (second, 2, 9.0)):
+        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)])
+    shutil.copytree(second.root, tmp_path / "as it was")
+    _, package, _ = only(archive, second)
+    before = contents(package.folder)
+    shutil.copytree(tmp_path / "as it was", second.root, dirs_exist_ok=True)
+    (outcome,) = recover(archive, second)
+    assert outcome.state is State.DISCARDED
+    assert "sealed before" in outcome.message
+    assert second.list() == []
+    assert contents(package.folder) == before
+
+
+def test_a_damaged_package_is_no_reason_to_remove_what_it_was_made_of(
+    archive: Archive, second: Archive, left: Left, tmp_path: Path
+) -> None:
+    for place, part, offset_s in ((archive, 1, 0.0), (second, 2, 9.0)):
+        leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)])
+    shutil.copytree(second.root, tmp_path / "as it was")
+    _, package, _ = only(archive, second)
+    program_of(package).write_bytes(b"damaged")
+    shutil.copytree(tmp_path / "as it was", second.root, dirs_exist_ok=True)
+    (outcome,) = recover(archive, second)
+    assert outcome.state is State.SEALED
+    assert len(second.list()) == 1
+
+
+def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, second: Archive, left: Left) -> None:
+    for place in (archive, second):
+        leftovers.leave(place, {"program.mp4": left.killed}, events=[live()])
+    assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED, State.SEALED]
+    (one,), (other,) = archive.list(), second.list()
+    assert one.id == other.id
+    assert recover(archive, second) == []
+
+
+def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> None:
+    """Also the part that was killed, while another recorder goes on with the session."""
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0)
+    work = archive.reopen_folder(folder)
+    before = contents(archive.root)
+    (outcome,) = recover(archive)
+    assert outcome.state is State.RECORDING
+    assert "still being recorded" in outcome.message
+    assert contents(archive.root) == before
+    work.release()
+    only(archive)
+
+
+def test_a_look_changes_nothing(archive: Archive, left: Left) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    before = contents(archive.root)
+    (session,) = find([archive])
+    outcome = Recovery([archive], clock=SimulatedClock()).look(session)
+    assert (outcome.state, outcome.id, outcome.bytes) == (
+        State.UNFINISHED,
+        session.name,
+        sum(map(len, before.values())),
+    )
+    assert contents(archive.root) == before
+
+
+def test_without_room_for_a_repair_the_recording_is_sealed_as_it_is(archive: Archive, left: Left) -> None:
+    def fail(step: str, path: Path) -> None:
+        if step == "copy":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    (outcome,) = recover(archive, disk=Disk(fail))
+    assert outcome.state is State.SEALED
+    assert "media-not-repaired: program.mp4" in outcome.degraded
+    (package,) = archive.list()
+    assert archive.verify(package, decode=True) == []
+    assert media.decoded(program_of(package), "v") == media.decoded(left.killed, "v")
+
+
+def test_without_room_for_joining_the_parts_stay(archive: Archive, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[live(9)])
+    before = contents(archive.root)
+    usage = shutil.disk_usage(archive.root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1_000_000))
+    (outcome,) = recover(archive)
+    assert outcome.state is State.FAILED
+    assert "Free space" in outcome.hint
+    assert contents(archive.root) == before
+    monkeypatch.undo()
+    only(archive)
+
+
+def test_media_that_nothing_reads_is_kept(archive: Archive, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.mp4"
+    odd.write_bytes(b"not media" * 1000)
+    leftovers.leave(archive, {"program.mp4": odd}, events=[live()])
+    (outcome,) = recover(archive)
+    assert outcome.state is State.SEALED
+    assert "media-unreadable" in outcome.degraded
+    (package,) = archive.list()
+    assert program_of(package).read_bytes() == odd.read_bytes()
+
+
+def test_a_folder_without_begun_json_tells_by_its_name(archive: Archive, left: Left) -> None:
+    for part, offset_s in ((1, 0.0), (2, 9.0)):
+        folder = leftovers.leave(
+            archive, {"program.mp4": left.killed}, part=part, offset_s=offset_s, events=[live(offset_s)]
+        )
+        (folder / "begun.json").write_bytes(b"")
+    (session,) = find([archive])
+    assert [part.begun.part for part in session.parts] == [1, 2]
+    (outcome,) = recover(archive)
+    assert outcome.state is State.SEALED
+
+
+def test_an_archive_that_cannot_be_read_is_an_error(archive: Archive) -> None:
+    archive.root.mkdir()
+    (archive.root / ".incoming").write_text("a file")
+    with pytest.raises(StorageUnwritable):
+        find([archive])
+
+
+def test_progress_grows_to_all_of_it(archive: Archive, left: Left) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    calls: list[tuple[str, int, int]] = []
+    recovery = Recovery([archive], clock=SimulatedClock(), progress=lambda *call: calls.append(call))
+    (session,) = find([archive])
+    recovery.recover(session)
+    done = [count for _, count, _ in calls]
+    assert done == sorted(done)
+    assert calls[-1] == (session.name, calls[-1][2], calls[-1][2])
+    assert len(set(done)) > 10
+
+
+def test_keys_mean_one_session(archive: Archive, left: Left) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed})
+    (session,) = find([archive])
+    assert session.answers_to(session.name)
+    assert session.answers_to(str(folder))
+    assert session.answers_to("3f2a91c0")
+    assert session.answers_to("2026-11-24")
+    assert not session.answers_to("")
+    assert not session.answers_to("2026-11-25")
+
+
+@pytest.fixture(autouse=True)
+def nothing_half_built(archive: Archive, second: Archive) -> Iterator[None]:
+    yield
+    for place in (archive, second):
+        assert not joining_folder(place, "2026-11-24_0900_rapat-senat_3f2a91c0").exists()
