@@ -53,11 +53,13 @@ class Archive:
         uuid: UUID | None = None,
         part: int = 1,
         offset_s: float = 0.0,
+        copy: int = 1,
     ) -> WorkFolder:
         """Make the work folder of a session, locked; `started_at` is local time with its offset.
 
         A further `part` of a session that has begun already gets the session's `uuid` and `started_at`, and the media
-        time at which it takes over (see `Begun`). Raises what `check` raises, and leaves nothing behind when it does.
+        time at which it takes over; `copy` is that of a mirrored recording (see `Begun`). Raises what `check` raises,
+        and leaves nothing behind when it does.
         """
         if started_at.tzinfo is None:
             raise ValueError("started_at needs its offset")
@@ -67,7 +69,7 @@ class Archive:
         folder = self.root / catalog.INCOMING / (name if part == 1 else f"{name}.{part}")
         begun = Begun(
             uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
-            context=context or SessionContext(), part=part, offset_s=offset_s, boot=boot_id(),
+            context=context or SessionContext(), part=part, offset_s=offset_s, boot=boot_id(), copy=copy,
         )  # fmt: skip
         work = WorkFolder(folder, begun)
         there = place.nearest_existing(folder)

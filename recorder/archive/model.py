@@ -95,11 +95,15 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a session that had several: its number, where in media time it begins, how long it is."""
+    """One part of a session that had several: its number, where in media time it begins, how long it is.
+
+    `copy` is that of a mirrored recording.
+    """
 
     part: Annotated[int, Meta(ge=1)]
     offset_s: Seconds
     duration_s: Seconds
+    copy: Annotated[int, Meta(ge=1)] = 1
 
 
 class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,7 +160,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     A session that another recorder or another disk went on with has several work folders with the same `uuid`: `part`
     counts them from 1, `offset_s` is the media time of the session at which this part's media time 0 lies. `boot` is
     the kernel's boot id: clocks of another boot cannot be compared. `joined` names the parts whose recordings a folder
-    that recovery made holds all of, and `facts` is what it knows about them.
+    that recovery made holds all of, and `facts` is what it knows about them. `copy` counts the files that a session
+    writes at once (`storage.mirror`), each in an archive of its own and with parts of its own.
     """
 
     version: Literal[1] = 1
@@ -170,6 +175,7 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     boot: str = ""
     joined: tuple[int, ...] = ()
     facts: RecordingFacts | None = None
+    copy: Annotated[int, Meta(ge=1)] = 1
 
 
 class PackageState(StrEnum):

@@ -85,7 +85,7 @@ def _join_files(
     all_names = dict.fromkeys(file.name for left in lefts for file in left.files if file.is_playable)
     for name in all_names:
         pieces = [
-            Piece(file.path, file.layout, left.work.begun.offset_s)
+            Piece(file.path, file.layout, left.offset_s)
             for left in lefts
             for file in left.files
             if file.name == name and file.is_playable

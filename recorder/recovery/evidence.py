@@ -1,11 +1,14 @@
 """What is in a work folder that was left: its files of media, made playable again, and what its log tells."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from config.errors import MediaError
+from config.events import Event
+from devices.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
 from recorder.archive.model import Begun
 from recorder.archive.work import PROGRAM, WorkFolder
@@ -13,6 +16,9 @@ from recorder.mending import mend
 from recorder.recovery.copying import Piece, form
 from recorder.recovery.layout import CONTAINERS, MP4, Layout, look
 from recorder.recovery.rebuild import PartEvidence, read_events
+
+MOST_MOVED_S = 60.0
+"""How much later than it expected a recorder may have begun: longer than any start takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +37,11 @@ class LeftFile:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What one part left behind; the program comes first among the files."""
+    """What one part left behind, and where in media time it begins; the program comes first among the files."""
 
     work: WorkFolder
     files: tuple[LeftFile, ...]
+    offset_s: float
 
     @property
     def size(self) -> int:
@@ -46,9 +53,7 @@ class Left:
         begun = self.work.begun
         program = next((file for file in self.files if file.is_playable), None)
         duration_s = probe(program.path, program.name).duration_s if program else 0.0
-        return PartEvidence(
-            begun.part, begun.offset_s, duration_s, _written_at(program, begun), read_events(self.log())
-        )
+        return PartEvidence(begun.part, self.offset_s, duration_s, _written_at(program, begun), read_events(self.log()))
 
     def log(self) -> bytes:
         """Return its event log as it is."""
@@ -73,7 +78,37 @@ def examine(work: WorkFolder) -> Left:
         (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
         key=lambda path: (path.name != PROGRAM, path.name),
     )
-    return Left(work, tuple(_examine_file(path) for path in paths if holds_media(path)))
+    return Left(work, tuple(_examine_file(path) for path in paths if holds_media(path)), work.begun.offset_s)
+
+
+def placed(lefts: Sequence[Left]) -> list[Left]:
+    """Return the parts of a session where the clock says that they begin: `begun.json` was written a little before.
+
+    A recorder tells CLOCK_MONOTONIC at its media time 0. Clocks of two boots of the PC cannot be compared.
+    """
+    found: list[Left] = []
+    zeros: dict[str, float] = {}  # CLOCK_MONOTONIC at media time 0 of the session, by boot
+    recorder: Event | None = None
+    moved_s = 0.0
+    for left in lefts:
+        begun, live = left.work.begun, _last_live(left)
+        if live is not None and live != recorder:
+            recorder, moved_s = live, 0.0
+            clock_s = _clock_s(live)
+            if clock_s and begun.boot:
+                expected_s = zeros.setdefault(begun.boot, clock_s - begun.offset_s) + begun.offset_s
+                moved_s = clock_s - expected_s if abs(clock_s - expected_s) < MOST_MOVED_S else 0.0
+        found.append(replace(left, offset_s=max(0.0, begun.offset_s + moved_s)))
+    return found
+
+
+def _last_live(left: Left) -> Event | None:
+    return next((event for event in reversed(read_events(left.log())) if event.kind == "session-live"), None)
+
+
+def _clock_s(live: Event) -> float:
+    clock_ns = live.detail.get("clock_ns")
+    return clock_ns / NANOSECONDS if isinstance(clock_ns, int) else 0.0
 
 
 def _examine_file(path: Path) -> LeftFile:

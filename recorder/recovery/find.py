@@ -71,11 +71,8 @@ def _order(part: Part) -> tuple[bool, int, str]:
 
 
 def _copies(parts: Sequence[Part]) -> list[list[Part]]:
-    """Return the parts of each copy of a session: two of one number, in two archives, are of two (`storage.mirror`)."""
-    numbers = [part.begun.part for part in parts if not part.begun.joined]
-    if len(set(numbers)) == len(numbers):
-        return [list(parts)]
-    by_archive: dict[Path, list[Part]] = {}
+    """Return the parts of each copy of a session (`storage.mirror`): each becomes a package."""
+    copies: dict[int, list[Part]] = {}
     for part in parts:
-        by_archive.setdefault(part.archive.root, []).append(part)
-    return list(by_archive.values())
+        copies.setdefault(part.begun.copy, []).append(part)
+    return [copies[number] for number in sorted(copies)]

@@ -34,6 +34,7 @@ class PartEvidence:
     duration_s: float
     written_at: datetime | None
     events: Sequence[Event]
+    copy: int = 1
 
     @property
     def end_s(self) -> float:
@@ -87,23 +88,38 @@ def read_events(log: bytes) -> list[Event]:
     return events
 
 
-def rebuild(parts: Sequence[PartEvidence], started_at: datetime) -> RecordingFacts:
-    """Return the facts of a session from what its parts left, in their order; there is at least one part."""
+def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: RecordingFacts | None = None) -> RecordingFacts:
+    """Return the facts of a session from what its parts left, in their order; there is at least one part.
+
+    `said` is what the last recorder has said itself, if it has lived to do so.
+    """
     runs = _runs(parts)
     gaps = tuple(_gaps(runs, started_at))
-    last = runs[-1]
-    reasons = dict.fromkeys(reason for run in runs for reason in _reasons(run))
+    before, last = runs[:-1], runs[-1]
+    said = said or _said(last, started_at)
+    reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
     if gaps or last.ended is None:
         reasons.setdefault(INTERRUPTED)
     return RecordingFacts(
-        ended_at=last.ended.at if last.ended else started_at + timedelta(seconds=last.parts[-1].end_s),
-        dropped=sum(round(_number(event, "count")) for run in runs for event in run.of("frames-dropped")),
-        repeated=sum(_repeated(run) for run in runs),
+        ended_at=said.ended_at,
+        dropped=sum(map(_dropped, before)) + (said.dropped or 0),
+        repeated=sum(map(_repeated, before)) + (said.repeated or 0),
         degraded=tuple(reasons),
         marks=tuple(_marks(runs)),
         gaps=gaps,
         parts=_part_facts(parts),
     )
+
+
+def _said(run: Run, started_at: datetime) -> RecordingFacts:
+    """Return what the last recorder would have said."""
+    end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
+    return RecordingFacts(ended_at=end, dropped=_dropped(run), repeated=_repeated(run), degraded=tuple(_reasons(run)))
+
+
+def _dropped(run: Run) -> int:
+    """Return how many pictures were dropped: each event tells of those since the one before."""
+    return sum(round(_number(event, "count")) for event in run.of("frames-dropped"))
 
 
 def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
@@ -122,7 +138,9 @@ def _part_facts(parts: Sequence[PartEvidence]) -> tuple[PartFacts, ...]:
     if len(parts) == 1 and parts[0].part == 1:
         return ()
     return tuple(
-        PartFacts(part=part.part, offset_s=round(part.offset_s, 3), duration_s=round(part.duration_s, 3))
+        PartFacts(
+            part=part.part, offset_s=round(part.offset_s, 3), duration_s=round(part.duration_s, 3), copy=part.copy
+        )
         for part in parts
     )
 
@@ -190,10 +208,10 @@ def _gap(start_s: float, duration_s: float, reason: str) -> Gap:
 
 def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_run: Run) -> str:
     between = f"between part {before.part} and part {after.part}"
-    if after.part > before.part + 1:
-        return f"{between}; what was recorded there was not found"
     if run is next_run:
         return f"{between}, when the recording moved to another disk"
+    if after.part > before.part + 1:
+        return f"{between}; what was recorded there was not found"
     if run.ended:
         return f"{between}; the session was ended and taken up again"
     return f"{between}; the recorder was killed{run.killed_at}, and another one took its place"

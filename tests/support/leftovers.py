@@ -31,6 +31,7 @@ def leave(
     *,
     part: int = 1,
     offset_s: float = 0.0,
+    copy: int = 1,
     events: Sequence[Event] = (),
     written_s: float | None = None,
     uuid: UUID = UUID_,
@@ -38,7 +39,7 @@ def leave(
     started_at: datetime = STARTED,
 ) -> Path:
     """Leave a part of a session: files of media by name, its events, written last `written_s` after the start."""
-    work = archive.begin(title, started_at, CONTEXT, uuid=uuid, part=part, offset_s=offset_s)
+    work = archive.begin(title, started_at, CONTEXT, uuid=uuid, part=part, offset_s=offset_s, copy=copy)
     for name, source in media.items():
         shutil.copyfile(source, work.media / name)
         if written_s is not None:

@@ -53,6 +53,7 @@ def kinds(package: Package) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: Left) -> None:
     archive = archives.archive_at(tmp_path / "template" / "arsip")
     mark = event(1, "mark", "Sambutan", media_s=1.0, number=1)
@@ -70,6 +71,7 @@ def test_a_kill_while_a_recording_is_repaired_and_sealed(tmp_path: Path, short: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, short: Left) -> None:
     for name, part, offset_s in (("arsip", 1, 0.0), ("cadangan", 2, 5.0), ("arsip", 3, 10.0)):
         archive = archives.archive_at(tmp_path / "template" / name)

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from config.errors import StorageError, StorageUnwritable
+from devices.clock import boot_id
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import walk
@@ -126,6 +127,30 @@ def test_the_parts_of_a_session_that_was_taken_up_again_become_one(archive: Arch
     assert [line["kind"] for line in log_of(package)] == ["session-live", "session-live", "mark", "session-recovered"]
     chapters = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program_of(package)))
     assert float(chapters["chapters"][1]["start_time"]) == 14.0
+
+
+def test_the_clock_says_where_a_recorder_took_over(archive: Archive, left: Left) -> None:
+    """`begun.json` is written a moment before media time 0 of the part is known."""
+    first, second = live(clock_ns=1_000_000_000_000), live(9, clock_ns=1_009_375_000_000)
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[first])
+    leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[second])
+    _, package, recording = only(archive)
+    assert [part.offset_s for part in recording.parts] == [0.0, 9.375]
+    listing = media.run(
+        "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0",
+        program_of(package),
+    )  # fmt: skip
+    assert 9.375 in [round(float(line.strip(",")), 4) for line in listing.split()]
+
+
+def test_clocks_of_two_boots_are_not_compared(archive: Archive, left: Left) -> None:
+    first, second = live(clock_ns=1_000_000_000_000), live(9, clock_ns=1_009_375_000_000)
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[first])
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[second])
+    begun = folder / "begun.json"
+    begun.write_text(begun.read_text().replace(boot_id(), "another boot"))
+    _, _, recording = only(archive)
+    assert [part.offset_s for part in recording.parts] == [0.0, 9.0]
 
 
 def test_a_session_that_moved_to_another_disk_is_whole(
@@ -268,8 +293,8 @@ def test_a_damaged_package_is_no_reason_to_remove_what_it_was_made_of(
 
 
 def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, second: Archive, left: Left) -> None:
-    for place in (archive, second):
-        leftovers.leave(place, {"program.mp4": left.killed}, events=[live()])
+    for copy, place in enumerate((archive, second), start=1):
+        leftovers.leave(place, {"program.mp4": left.killed}, events=[live()], copy=copy)
     assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED, State.SEALED]
     (one,), (other,) = archive.list(), second.list()
     assert one.id == other.id

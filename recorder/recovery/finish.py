@@ -1,0 +1,147 @@
+"""From the work folders of one session, all locked, to its package: repaired, joined, described, sealed.
+
+The normal end of a session comes here too, where it has several parts: because it moved to another disk, or because
+another recorder had begun it. Then its recorder says what it knows, and nothing is told of a recovery.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
+from config.errors import ArchiveError, MediaError, StorageError
+from devices.clock import Clock
+from recorder.archive import names
+from recorder.archive.archive import Archive
+from recorder.archive.disk import Disk
+from recorder.archive.fixity import Progress
+from recorder.archive.model import Package, Recording, RecordingFacts
+from recorder.archive.sealing import UNREADABLE
+from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder
+from recorder.recovery.assemble import assemble, place_for
+from recorder.recovery.evidence import Left, examine, placed
+from recorder.recovery.rebuild import rebuild
+from recorder.recovery.repair import repair
+from recorder.recovery.telling import joined_log, told
+
+NOT_REPAIRED = "media-not-repaired"
+"""The reason given when a file stays as the kill left it, because the disk has no room for its repair."""
+
+
+class Finisher:
+    """Makes the package of one session."""
+
+    def __init__(
+        self,
+        archives: Sequence[Archive],
+        *,
+        clock: Clock,
+        disk: Disk | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Make nothing yet: `archives` are those of the work folders, `progress` gets bytes done and bytes in all."""
+        self._archives = archives
+        self._clock = clock
+        self._disk = disk or Disk()
+        self._progress = progress
+
+    def finish(self, works: Sequence[WorkFolder], facts: RecordingFacts | None = None) -> Package:
+        """Return the package made of the work folders of one session, in the order of their parts.
+
+        `facts` are those of the recorder that has just ended in order; without them it is a recovery. Work folders
+        whose recording has become part of another one are removed. Raises ArchiveError when nothing was recorded in
+        any of them, MediaError, StorageError and OSError; what was recorded is then still there.
+        """
+        lefts = placed([examine(work) for work in works])
+        if not any(left.files for left in lefts):
+            raise ArchiveError(f"{works[0].name} holds no recording", hint="Discard it: there is nothing to keep.")
+        meter = Meter(3 * sum(left.size for left in lefts), self._progress)
+        if len(lefts) == 1:
+            return self._finish_one(lefts[0], facts, meter)
+        return self._join(lefts, facts, meter)
+
+    def _finish_one(self, left: Left, said: RecordingFacts | None, meter: "Meter") -> Package:
+        """Seal what is in one place: what one recorder left there, or what was joined before."""
+        work = left.work
+        rebuilt = said is None and not work.begun.joined
+        facts = said or work.begun.facts or _described(work) or rebuild([left.evidence()], work.begun.started_at)
+        for file in left.files:
+            title, marks = (work.begun.title, facts.marks) if file.name == PROGRAM else ("", ())
+            try:
+                if file.is_playable:
+                    repair(file.path, self._disk, marks=marks, title=title, advance=meter.advance)
+            except (StorageError, MediaError, OSError):
+                # It plays as it is; better sealed so than not at all.
+                reason = f"{NOT_REPAIRED}: {file.name}"
+                facts = msgspec.structs.replace(facts, degraded=tuple(dict.fromkeys((*facts.degraded, reason))))
+        if left.offset_s and not work.begun.joined:
+            facts = msgspec.structs.replace(facts, offsets={file.name: left.offset_s for file in left.files})
+        if rebuilt:
+            log = left.log()
+            content = told(log, names.session_of(work.name), facts, [work.begun.part], self._clock)
+            if content != log:
+                self._disk.write(work.events, content)
+        return self.archive_of(work).seal(work, facts, meter.hashed)
+
+    def _join(self, lefts: Sequence[Left], said: RecordingFacts | None, meter: "Meter") -> Package:
+        """Make one work folder of several, then seal that."""
+        facts = rebuild([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said)
+        log = joined_log([left.log() for left in lefts])
+        if said is None:
+            parts = [left.work.begun.part for left in lefts]
+            log = told(log, names.session_of(lefts[0].work.name), facts, parts, self._clock)
+        archive = place_for(lefts, [self.archive_of(left.work) for left in lefts])
+        work = assemble(lefts, archive, facts, log, self._disk, meter.advance)
+        try:
+            for left in lefts:
+                self.retire(left.work)
+            return archive.seal(work, work.begun.facts, meter.hashed)
+        finally:
+            work.release()
+
+    def retire(self, work: WorkFolder) -> None:
+        """Remove a work folder whose recording is safe elsewhere; one on a disk that does not let go of it stays."""
+        with suppress(OSError):
+            self._disk.remove_tree(work.path, BEGUN_FILE)
+        work.release()
+
+    def archive_of(self, work: WorkFolder) -> Archive:
+        """Return the archive that a work folder is in."""
+        root = work.path.parents[1]
+        return next(archive for archive in self._archives if archive.root == root)
+
+
+class Meter:
+    """How far one session is: its media is copied, read back, and hashed."""
+
+    def __init__(self, total: int, tell: Progress | None) -> None:
+        self._total = total
+        self._tell = tell
+        self._done = 0
+
+    def advance(self, count: int) -> None:
+        """Take note of bytes copied or read back."""
+        self._done = min(self._done + count, self._total)
+        self._say(self._done)
+
+    def hashed(self, done: int, total: int) -> None:
+        """Take note of how far hashing is; a Progress."""
+        before = min(self._done, 2 * self._total // 3)
+        self._say(before + (self._total - before) * done // max(1, total))
+
+    def _say(self, done: int) -> None:
+        if self._tell is not None:
+            self._tell(done, self._total)
+
+
+def _described(work: WorkFolder) -> RecordingFacts | None:
+    """Return what the recorder, or an earlier recovery, wrote into the description before it was stopped."""
+    try:
+        recording = msgspec.json.decode((work.path / RECORDING_FILE).read_bytes(), type=Recording)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return RecordingFacts(
+        ended_at=recording.ended_at, dropped=recording.dropped, repeated=recording.repeated,
+        degraded=tuple(reason for reason in recording.degraded if reason != UNREADABLE), marks=recording.marks,
+        gaps=recording.gaps, parts=recording.parts,
+    )  # fmt: skip
