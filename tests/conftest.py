@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
+from tests.support.recorders import kill_recorders
 
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,11 +24,14 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test find what another has left."""
+def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let no test find what another has left, and no recorder outlive its test."""
     number = str(next(_NUMBERS))
     monkeypatch.setenv(VARIABLE, str(tmp_path_factory.getbasetemp() / "state" / number))
-    monkeypatch.setenv(RUNTIME, str(tmp_path_factory.getbasetemp() / "runtime" / number))
+    runtime = tmp_path_factory.getbasetemp() / "runtime" / number
+    monkeypatch.setenv(RUNTIME, str(runtime))
+    yield
+    kill_recorders(runtime)
 
 
 _NUMBERS = iter(range(1 << 30))

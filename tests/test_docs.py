@@ -5,6 +5,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -22,13 +23,17 @@ from devices.health.log import LEFT_OUT
 from devices.health.summary import DeviceSummary
 from devices.health.tracker import HealthChange
 from devices.model import Device, Health
+from recorder.control.directory import RecorderInfo
+from recorder.control.protocol import AnyRequest, Failure, Note, Sealing, Told
 from recorder.faults import FaultReporter
+from recorder.states import TRANSITIONS
 from recorder.status import DestinationLine, SessionResult, SessionStatus, SourceLine
 from recorder.troubles import HARMLESS
 
 ROOT = Path(__file__).parents[1]
-CLI, SETTINGS, DEVICES = (
-    (ROOT / "docs" / page).read_text() for page in ("reference/cli.md", "reference/settings.md", "devices.md")
+CLI, SETTINGS, DEVICES, CONTROL = (
+    (ROOT / "docs" / page).read_text()
+    for page in ("reference/cli.md", "reference/settings.md", "devices.md", "reference/control.md")
 )
 STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
 """Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
@@ -139,6 +144,33 @@ def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgs
     named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
     for kind in kinds:
         assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+# The control socket
+
+
+def test_every_command_of_the_control_socket_is_in_the_reference_with_all_it_takes() -> None:
+    table = rows(section(CONTROL, "## Lines"))
+    for request in get_args(AnyRequest.__value__):
+        words = {field.encode_name for field in msgspec.structs.fields(request)} - {"id"}
+        tag = request.__struct_config__.tag
+        assert tag in table
+        assert all(f"`{word}`" in " ".join(table[tag]) for word in words), tag
+
+
+def test_every_line_of_the_control_socket_is_in_the_reference() -> None:
+    text = section(CONTROL, "## Lines")
+    for line in get_args(Told.__value__):
+        assert f"`{line.__struct_config__.tag}`" in text, line
+    fields = [field.encode_name for kind in (Note, Sealing, Failure) for field in msgspec.structs.fields(kind)]
+    assert all(f"`{field}`" in text for field in fields)
+    where = section(CONTROL, "## Where")
+    assert all(f'"{field.encode_name}"' in where for field in msgspec.structs.fields(RecorderInfo))
+
+
+def test_the_transitions_of_the_reference_are_those_of_the_code() -> None:
+    cells = re.findall(r"^\| `(\w+)` \| `(\w+)` \| \S", section(CONTROL, "## States"), re.MULTILINE)
+    assert sorted(cells) == sorted((str(a), str(b)) for a, ways in TRANSITIONS.items() for b in ways)
 
 
 # Commands and settings

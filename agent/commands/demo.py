@@ -6,19 +6,17 @@ from pathlib import Path
 
 import click
 
+from agent.asking import specify
 from agent.parameters import seconds
 from agent.receiver import ThrowAwayReceiver
 from agent.reporters import Reporter, reporter
-from agent.run_session import SessionRun
-from capture.choice import SYNTHETIC
+from agent.run_recorder import RecorderRun
 from config.quantities import brief_size
 from config.secrets import Secret, StreamTarget
 from config.settings import load_settings
-from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.planning import plan_session
 
-TITLE = "Demo Liput"
+TITLE, SYNTHETIC = "Demo Liput", "synthetic"
 RESERVE_BYTES = 200_000_000
 """What must stay free in a folder of the demo's own: /tmp is often small, and half of a small PC's memory."""
 
@@ -41,7 +39,8 @@ def demo_command(
     Everything but the room is real: the encoder, the recording, the archive, and, where nginx with its RTMP module or
     ffmpeg is installed, a stream to a receiver on this machine that is thrown away afterwards.
     """
-    settings, clock, shown = load_settings(config_file), SystemClock(), reporter(as_json=as_json)
+    load_settings(config_file)  # what is wrong with them is said before anything is made
+    shown = reporter(as_json=as_json)
     with ExitStack() as stack:
         folder = archive or _folder_of_its_own(stack)
         aside = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-receiver-")))
@@ -59,8 +58,7 @@ def demo_command(
             reserve=RESERVE_BYTES if archive is None else None,
             targets=targets,
         )
-        planned = plan_session(asked, settings, clock)
-        run = SessionRun(planned.plan, planned.archive, clock=clock, stop=planned.stop)
+        run = RecorderRun(specify(asked, config_file))
         status = run.run(shown)
         receiver.stop()
         if targets:

@@ -4,15 +4,12 @@ from pathlib import Path
 
 import click
 
+from agent.asking import specify
 from agent.parameters import seconds
 from agent.reporters import reporter
-from agent.run_session import SessionRun
+from agent.run_recorder import RecorderRun
 from config.errors import UsageError
-from config.settings import load_settings
-from devices.attending import attending
-from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.planning import plan_session
 
 EXAMPLES = """\b
 Examples:
@@ -74,7 +71,6 @@ def record_command(
     """
     if not title.strip():
         raise UsageError("the title is empty", hint='say what the session is: --title "Rapat senat"')
-    clock = SystemClock()
     asked = Asked(
         title=title,
         videos=(video,) if video is not None else (),
@@ -85,12 +81,4 @@ def record_command(
         profile=profile,
         archive=archive,
     )
-    settings = load_settings(config_file)
-    with attending(settings, clock, archive=archive) as (log, attendant):
-        planned = plan_session(asked, settings, clock, log)
-        if planned.plan.context.devices:
-            attendant.start()
-        shown = reporter(as_json=as_json)
-        for note in planned.notes:
-            shown.note(note)
-        return SessionRun(planned.plan, planned.archive, clock=clock, stop=planned.stop).run(shown)
+    return RecorderRun(specify(asked, config_file)).run(reporter(as_json=as_json))

@@ -28,12 +28,12 @@ class Controlled(Protocol):
         """Mark this moment; return the mark."""
         ...
 
-    def mute(self, name: str | None, on: bool) -> None:  # noqa: FBT001 - a Session's own signature
+    def mute(self, name: str | None, *, on: bool) -> None:
         """Mute the sound input `name`, None for all, or let it be heard again."""
         ...
 
     def layout(self, name: str) -> None:
-        """Show the layout `name`."""
+        """Show the layout or card `name`."""
         ...
 
     def status(self) -> SessionStatus:

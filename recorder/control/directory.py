@@ -2,13 +2,13 @@
 
     RUNTIME/                    0700, ours
     ├── claims/                 who has which device (recorder.control.claims)
+    ├── ended/ID.json           how each of the last recorders ended, in order: its last line
     └── ID/                     one for each recorder, 0700
         ├── recorder.json       who it is
         ├── spec.json           what it was asked for, without addresses; 0600
         ├── control.sock        commands in, status and events out; 0600
         ├── preview.sock        pictures; 0600
-        ├── recorder.log        what its libraries print
-        └── ended               there once it has ended in order
+        └── recorder.log        what its libraries print
 
 RUNTIME is gone after a restart of the PC, as are recorders. A recorder takes its own folder away when it ends in
 order. The folder of one that was killed stays: with it another can take up what it was doing.
@@ -30,7 +30,8 @@ from config.errors import StorageUnwritable
 from recorder.archive.names import storable
 
 VARIABLE = "LIPUT_RUNTIME"
-RECORDER_FILE, SPEC_FILE, ENDED_FILE = "recorder.json", "spec.json", "ended"
+RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
+ENDED, ENDS_KEPT = "ended", 50
 CONTROL_SOCKET, PREVIEW_SOCKET, LOG_FILE = "control.sock", "preview.sock", "recorder.log"
 
 _PRIVATE = 0o700
@@ -91,9 +92,21 @@ class RecorderFolder:
         return self.path / SPEC_FILE
 
     @property
+    def last_line(self) -> bytes | None:
+        """The last line of its control socket (recorder.control.protocol), once its recorder has ended in order."""
+        try:
+            return self._ended.read_bytes()
+        except OSError:
+            return None
+
+    @property
     def has_ended(self) -> bool:
         """Whether its recorder has ended in order."""
-        return (self.path / ENDED_FILE).exists()
+        return self._ended.exists()
+
+    @property
+    def _ended(self) -> Path:
+        return self.path.parent / ENDED / f"{self.id}.json"
 
     @property
     def is_unborn(self) -> bool:
@@ -111,17 +124,18 @@ class RecorderFolder:
         """Say who it is, in one step for readers. Raises OSError."""
         _write(self.path / RECORDER_FILE, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
 
-    def end(self) -> None:
-        """Say that the recorder ended in order, and take the folder away."""
-        with contextlib.suppress(OSError):  # on a full disk its recorder is taken for one that was killed
-            (self.path / ENDED_FILE).touch(0o600)
+    def end(self, last_line: bytes) -> None:
+        """Say how the recorder ended, in order, and take the folder away."""
+        with contextlib.suppress(OSError):  # where that cannot be said, it is taken for one that was killed
+            self._ended.parent.mkdir(mode=_PRIVATE, exist_ok=True)
+            _write(self._ended, last_line)
+            ends = sorted(self._ended.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+            for old in ends[:-ENDS_KEPT]:
+                old.unlink()
         self.remove()
 
     def remove(self) -> None:
-        """Take the folder away, the mark of a good end last."""
-        with contextlib.suppress(OSError):
-            for path in sorted(self.path.iterdir(), key=lambda path: path.name == ENDED_FILE):
-                path.unlink()
+        """Take the folder away; whoever it belonged to is no recorder any more."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -146,8 +160,11 @@ def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
 def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
     """Return who this process is as a recorder, with an id that no recorder has."""
     started = process_started(os.getpid())
+    runtime = runtime_folder(make=True)
+    while (runtime / (name := secrets.token_hex(3))).exists() or (runtime / ENDED / f"{name}.json").exists():
+        pass
     return RecorderInfo(
-        id=secrets.token_hex(3), pid=os.getpid(), pid_started=started or 0, boot_id=boot_id(), title=storable(title),
+        id=name, pid=os.getpid(), pid_started=started or 0, boot_id=boot_id(), title=storable(title),
         archive=storable(str(archive)), started_at=started_at,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ docs/reference/control.md explains it for those who write clients. Requests are 
 mistake of the one who sent it, and is said.
 """
 
+import json
 from typing import Annotated
 
 import msgspec
@@ -65,9 +66,9 @@ class Status(Request, frozen=True, kw_only=True, tag="status"):
 
 
 class Watch(Request, frozen=True, kw_only=True, tag="watch"):
-    """Ask for the status every `every_s` seconds, and for all events from number `events_from` on (0: the first).
+    """Ask for the status every `every_s` seconds, the first after that time, and for what happens.
 
-    None: only those still to come.
+    `events_from`: events and notes from that number on (0: the first); None: only those still to come.
     """
 
     every_s: Annotated[float, msgspec.Meta(ge=SHORTEST_PERIOD_S, le=3600)] = 0.5
@@ -153,8 +154,11 @@ def decode_request(line: bytes) -> AnyRequest:
 
 
 def encode(line: Line | AnyRequest | Ready) -> bytes:
-    """Return a line of the protocol, its end included."""
-    return msgspec.json.encode(line) + b"\n"
+    """Return a line of the protocol, its end included; what UTF-8 cannot hold (a name of a file) is replaced."""
+    try:
+        return msgspec.json.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        return storable(json.dumps(msgspec.to_builtins(line), ensure_ascii=False)).encode() + b"\n"
 
 
 def refusal(error: Exception) -> Refusal:

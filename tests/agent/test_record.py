@@ -170,7 +170,7 @@ def test_whoever_reads_it_may_fall_asleep(room: Room) -> None:
         session.fill_output()
         session.signal(signal.SIGTERM)
         wait_for(lambda: list(room.archive.glob("2*/*/*/bagit.txt")))
-        assert session.wait() == 0
+        assert session.wait() == 0, (session.errors(), session.seen)
     assert frames(room.only_package()) > FPS
 
 

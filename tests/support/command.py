@@ -11,6 +11,8 @@ import termios
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from recorder.control.directory import VARIABLE as RUNTIME
+from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,7 @@ type Line = dict[str, object]
 def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return an environment in which no settings of this machine's user count."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LIPUT_", "XDG_"))}
+    kept[RUNTIME] = os.environ.get(RUNTIME, str(home / ".runtime"))
     return kept | {"HOME": str(home), "PYTHONPATH": str(ROOT)} | dict(more or {})
 
 
@@ -74,9 +77,11 @@ class Running:
 
     def __init__(self, home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None) -> None:
         self.seen: list[Line] = []
+        variables = environment(home, more)
+        self.runtime = Path(variables[RUNTIME])
         self._process = subprocess.Popen(
             [*LIPUT, *map(str, arguments)],
-            env=environment(home, more),
+            env=variables,
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -140,7 +145,8 @@ class Running:
         return self._process.stderr.read()
 
     def kill_everything(self) -> None:
-        """Kill the command and every child it has, at once."""
+        """Kill the command, every recorder, and their children."""
+        kill_recorders(self.runtime)
         os.killpg(self._process.pid, signal.SIGKILL)
 
     def wait(self, timeout: float = 60) -> int:

@@ -14,7 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support.command import LIPUT, environment
+from tests.support.recorders import kill_recorders
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -26,9 +28,11 @@ class Terminal:
         self._shown = ""
         self._master, self._slave = pty.openpty()
         self.resize(columns=columns)
+        variables = environment(home, {"TERM": "xterm-256color", "COLUMNS": ""})
+        self._runtime = Path(variables[RUNTIME])
         self._process = subprocess.Popen(
             [*LIPUT, *map(str, arguments)],
-            env=environment(home, {"TERM": "xterm-256color", "COLUMNS": ""}),
+            env=variables,
             cwd=home,
             stdin=self._slave,
             stdout=self._slave,
@@ -43,6 +47,7 @@ class Terminal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        kill_recorders(self._runtime)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, 9)
         self._process.wait()

@@ -81,14 +81,25 @@ def test_one_that_was_killed_stays_until_somebody_takes_it_up(process: "subproce
 
 
 def test_one_that_ended_in_order_is_taken_away_also_by_others(process: "subprocess.Popen[bytes]") -> None:
-    folder, other = made(pid=process.pid), made()
-    (folder.path / directory.ENDED_FILE).touch()
+    folder, other = made(pid=process.pid), made(at=NOW.replace(hour=10))
+    (folder.path.parent / directory.ENDED).mkdir()
+    (folder.path.parent / directory.ENDED / f"{folder.id}.json").write_bytes(b"{}")
     assert [found.id for found in directory.folders()] == [folder.id, other.id]  # it is still ending
     kill(process)
     assert [found.id for found in directory.folders()] == [other.id]
     assert not folder.path.exists()
-    other.end()
+    other.end(b"that is all")
     assert not other.path.exists()
+    assert RecorderFolder(other.path).last_line == b"that is all"
+
+
+def test_how_recorders_ended_is_kept_of_the_last_ones_only() -> None:
+    ended = []
+    for _ in range(directory.ENDS_KEPT + 3):
+        folder = made()
+        folder.end(b"x")
+        ended.append(folder)
+    assert [folder.last_line for folder in ended] == 3 * [None] + directory.ENDS_KEPT * [b"x"]
 
 
 def test_a_later_process_with_its_pid_is_not_it(process: "subprocess.Popen[bytes]") -> None:

@@ -1,0 +1,43 @@
+"""From the words of a command to what a recorder is asked to be."""
+
+from pathlib import Path
+
+import msgspec
+
+from config.secrets import StreamTarget, read_url_file
+from config.settings import find_file
+from recorder.asked import Asked
+from recorder.control.spec import Spec
+
+STDIN = "@-"
+
+
+def specify(asked: Asked, config_file: Path | None, *, arm_only: bool = False) -> Spec:
+    """Return the specification; what is said on standard input is read here, where it is ours.
+
+    Raises SecretError for an address on standard input that is none.
+    """
+    streams = list(dict.fromkeys(asked.streams))
+    targets = list(asked.targets)
+    if STDIN in streams:
+        streams.remove(STDIN)
+        targets.append(StreamTarget("stdin", read_url_file("-")))
+    return Spec(
+        asked=msgspec.structs.replace(asked, streams=streams, targets=targets),
+        settings=absolute(find_file(config_file)),
+        folder=here(),
+        arm_only=arm_only,
+    )
+
+
+def here() -> Path:
+    """Return the folder that relative paths are meant from; the root where ours has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return Path("/")
+
+
+def absolute(path: Path | None) -> Path | None:
+    """Return a path that means the same from everywhere."""
+    return None if path is None else here() / path.expanduser()

@@ -1,0 +1,166 @@
+"""Starts a recorder for a person or a program in front of it: shows it, and lets them end it.
+
+The recorder is a process of its own, which goes on whatever becomes of this one.
+"""
+
+import contextlib
+import os
+import queue
+import select
+import signal
+import threading
+from contextlib import AbstractContextManager
+from enum import Enum, auto
+
+from agent.keyboard import watched
+from agent.reporters import Reporter
+from agent.signals import hearing
+from agent.telling import Follower, exit_status
+from config.errors import LiputError, SessionError
+from recorder.control.client import Connection, Lost, ask, how_it_ended
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import Failure, Stop, Watch
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from recorder.status import SessionResult, SessionState
+
+GOING_S = 10.0
+"""How long we wait for a recorder that has told how it ended to be gone."""
+AGAIN_S = 0.2
+
+
+class Request(Enum):
+    """What comes in while a session runs, besides what the recorder tells."""
+
+    END = auto()
+    """Somebody wants it to end."""
+    PAUSE = auto()
+    """Somebody wants it to stand still, which would lose what happens in the room."""
+    OVER = auto()
+    """It has ended."""
+
+
+class RecorderRun:
+    """One recorder, its reporter, and everything that can ask it to end."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        # SimpleQueues may be put into from a signal handler. Read by a thread of its own: the main thread may hang in
+        # writing to whoever reads our output.
+        self._ends: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._rung = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._spawned: Spawned | None = None
+        self._folder: RecorderFolder | None = None
+        self._result: SessionResult | None = None
+        self._asked_to_end = 0
+
+    def run(self, reporter: Reporter) -> int:
+        """Run the session to its end and return the exit status; raises what kept it from recording anything."""
+        stopper = threading.Thread(target=self._end_when_asked, name="stopper", daemon=True)
+        stopper.start()
+        try:
+            with self._signals(), reporter:
+                self._spawned = Spawned(self._spec)
+                self._folder = self._spawned.ready()
+                with watched(self._on_key):
+                    self._result = self._follow(self._folder, reporter)
+                if self._result:
+                    reporter.result(self._result)
+                self._spawned.wait(GOING_S)
+        except BaseException:
+            self._end()  # whatever broke here, what was recorded is put into the archive
+            raise
+        finally:
+            self._ends.put(Request.OVER)
+            stopper.join()
+            os.close(self._rung)
+        return exit_status(self._result)
+
+    @property
+    def package(self) -> str | None:
+        """The sealed package's folder, once there is one."""
+        sealed = self._result is not None and self._result.state is SessionState.SEALED
+        return self._result.package if self._result and sealed else None
+
+    def _follow(self, folder: RecorderFolder, reporter: Reporter) -> SessionResult:
+        """Show what is told and asked until the session is over; raises what kept it from recording anything."""
+        follower = Follower(reporter)
+        while follower.result is None:
+            try:
+                self._follow_once(folder, follower, reporter)
+            except Lost:
+                # It has let us go because we were too slow; or it is no more.
+                if self._spawned is None or self._spawned.wait(AGAIN_S):
+                    follower.take(self._last_told(folder))
+        return follower.result
+
+    @staticmethod
+    def _last_told(folder: RecorderFolder) -> SessionResult | Failure:
+        if end := how_it_ended(folder):
+            return end
+        raise SessionError(
+            "the recorder was killed; what it recorded up to then is kept",
+            hint="`liput recover` makes a package of it",
+        )
+
+    def _follow_once(self, folder: RecorderFolder, follower: Follower, reporter: Reporter) -> None:
+        with Connection(folder) as connection:
+            connection.request(Watch(every_s=reporter.every_s, events_from=follower.happened))
+            while True:
+                while not follower.result and (told := connection.told(0)):
+                    follower.take(told)
+                self._show_asked(follower, reporter)
+                if follower.result:
+                    return
+                select.select([connection.fileno(), self._rung], [], [])
+
+    def _show_asked(self, follower: Follower, reporter: Reporter) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._rung)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._show(self._heard.get_nowait(), follower, reporter)
+
+    def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
+        if asked is Request.PAUSE:
+            reporter.note("A recording cannot be paused; q ends it.")
+            return
+        self._asked_to_end += 1
+        if not follower.is_recording:
+            reporter.note("Ending; nothing has been recorded yet.")
+        elif self._asked_to_end == 1:
+            reporter.note("Ending: closing the recording and putting it into the archive …")
+        else:
+            reporter.note("Still closing; please wait.")
+
+    def _end_when_asked(self) -> None:
+        while (asked := self._ends.get()) is not Request.OVER:
+            if asked is Request.END:
+                self._end()
+            self._heard.put(asked)
+            os.eventfd_write(self._rung, 1)
+
+    def _end(self) -> None:
+        try:
+            if self._folder:
+                ask(self._folder, Stop())
+        except LiputError:
+            self._terminate()  # its server hangs, or it is ending already: a signal is enough
+        else:
+            if not self._folder:
+                self._terminate()
+
+    def _terminate(self) -> None:
+        if self._spawned:
+            self._spawned.terminate()
+
+    def _on_key(self, key: str) -> None:
+        if key in {"q", "Q"}:
+            self._ends.put(Request.END)
+
+    def _signals(self) -> AbstractContextManager[None]:
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+        return hearing(
+            numbers, lambda number: self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
+        )

@@ -1,0 +1,54 @@
+"""What a recorder tells, shown through a reporter."""
+
+from agent.reporters import Reporter
+from config.events import Event
+from recorder.control.protocol import Failure, Note, Sealing, Told, raised
+from recorder.status import SessionResult, SessionState, SessionStatus
+
+SEALED, FAILED, DEGRADED = 0, 1, 3
+"""Exit statuses; docs/reference/cli.md."""
+
+_BEFORE = {SessionState.IDLE, SessionState.ARMED}
+
+
+class Follower:
+    """Shows what comes from one recorder, and keeps what it means."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self.happened = 0
+        """How many events and notes have come: the number of the next, for a second connection."""
+        self.state: SessionState | None = None
+        self.result: SessionResult | None = None
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether anything was recorded, as far as has been told."""
+        return self.state is not None and self.state not in _BEFORE
+
+    def take(self, told: Told) -> None:
+        """Show a line; raises what it says of a session of which nothing was recorded."""
+        if isinstance(told, Failure):
+            raise raised(told)
+        if isinstance(told, Event | Note):
+            self.happened += 1
+        if isinstance(told, SessionStatus):
+            self.state = told.state
+            self._reporter.status(told)
+        elif isinstance(told, Event):
+            if told.kind == "session-live":
+                self.state = SessionState.LIVE
+            self._reporter.event(told)
+        elif isinstance(told, Note):
+            self._reporter.note(told.text)
+        elif isinstance(told, Sealing):
+            self._reporter.sealing(told.done, told.total)
+        else:
+            self.result = told
+
+
+def exit_status(result: SessionResult | None) -> int:
+    """Return what a script is told: 0 sealed, 3 sealed but something was lost on the way, 1 failed."""
+    if result is None or result.state is not SessionState.SEALED:
+        return FAILED
+    return DEGRADED if result.degraded else SEALED

@@ -1,0 +1,20 @@
+"""How often somebody may do something: a token bucket."""
+
+
+class Bucket:
+    """`at_once` times straight away, then `per_s` times a second. Times are seconds of any clock."""
+
+    def __init__(self, at_once: float, per_s: float, now_s: float) -> None:
+        self._at_once, self._per_s = at_once, per_s
+        self._tokens, self._filled_s = at_once, now_s
+
+    def wait_s(self, now_s: float) -> float:
+        """Return in how many seconds it may be done again; 0 if it may be done now."""
+        self._tokens = min(self._at_once, self._tokens + (now_s - self._filled_s) * self._per_s)
+        self._filled_s = now_s
+        # A hair's breadth of rounding must not make anybody wait for nothing.
+        return 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._per_s
+
+    def take(self) -> None:
+        """Count it as done once."""
+        self._tokens -= 1

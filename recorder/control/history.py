@@ -1,0 +1,37 @@
+"""What a session has told so far: kept once, as lines, for all who watch it, each at a pace of its own."""
+
+from collections import deque
+
+
+class History:
+    """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`."""
+
+    def __init__(self, most_bytes: int = 8 << 20) -> None:
+        self._lines: deque[bytes] = deque()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self.first = 0
+        """The number of the oldest line that is kept."""
+
+    @property
+    def end(self) -> int:
+        """The number that the next line will have."""
+        return self.first + len(self._lines)
+
+    def add(self, line: bytes) -> None:
+        """Keep a line."""
+        self._lines.append(line)
+        self._bytes += len(line)
+        while self._bytes > self._most_bytes:
+            self._bytes -= len(self._lines.popleft())
+            self.first += 1
+
+    def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
+        """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them."""
+        lines, size = [], 0
+        while number < self.end and size < most_bytes:
+            line = self._lines[number - self.first]
+            lines.append(line)
+            size += len(line)
+            number += 1
+        return b"".join(lines), number

@@ -1,0 +1,164 @@
+"""One client of a recorder: what has come from it, and what waits to go to it. Nothing here blocks or grows."""
+
+import socket
+
+from recorder.control.bucket import Bucket
+from recorder.control.history import History
+from recorder.control.protocol import LONGEST_LINE
+
+COMMANDS_PER_S = 20.0
+COMMANDS_AT_ONCE = 50.0
+"""What one client may ask of us; what comes faster waits in its own socket, and then in the client."""
+CHUNK = 64 * 1024
+UNREAD_REPLIES = 64 * 1024
+"""Bytes of replies that a client may leave unread before we read no more of its commands."""
+
+
+class TooLong(Exception):
+    """A line that is longer than LONGEST_LINE."""
+
+
+class Gone(Exception):
+    """The client has closed, or can be read and written no more."""
+
+
+class Peer:
+    """A connected client. Times are seconds of any clock that never goes back."""
+
+    def __init__(self, connection: socket.socket, now_s: float) -> None:
+        connection.settimeout(0)
+        self._connection = connection
+        self._received = bytearray()
+        self._replies = bytearray()
+        self._sending = memoryview(b"")
+        self._newest: dict[str, bytes] = {}
+        self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
+        self._is_silent = False  # it has said that it sends no more
+        self._knows_the_end = False
+        self.every_s: float | None = None
+        """How often it wants a status; None unless it watches."""
+        self.status_due_s = now_s
+        self._next_event = 0
+
+    def fileno(self) -> int:
+        """Return its descriptor, for a selector."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Let it go."""
+        self._connection.close()
+
+    # What comes from it
+
+    def wants_to_be_read(self, now_s: float) -> bool:
+        """Whether we would take more from it now."""
+        return not self._is_silent and not self._has_line and self._may_ask(now_s)
+
+    def answerable_in_s(self, now_s: float) -> float | None:
+        """Return in how many seconds it may have something answered; None while that is up to the client."""
+        if len(self._replies) >= UNREAD_REPLIES:
+            return None
+        wait_s = self._commands.wait_s(now_s)
+        return wait_s if wait_s or self._has_line else None
+
+    @property
+    def _has_line(self) -> bool:
+        return b"\n" in self._received or (self._is_silent and bool(self._received))
+
+    def _may_ask(self, now_s: float) -> bool:
+        return len(self._replies) < UNREAD_REPLIES and not self._commands.wait_s(now_s)
+
+    def receive(self) -> None:
+        """Take what has come. Raises Gone."""
+        try:
+            received = self._connection.recv(CHUNK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            raise Gone from None
+        self._received += received
+        self._is_silent = not received
+
+    def next_line(self, now_s: float) -> bytes | None:
+        """Return the next line that it may have answered now, None if there is none. Raises TooLong."""
+        if not self._may_ask(now_s):
+            return None
+        end = self._received.find(b"\n")
+        if end > LONGEST_LINE or (end < 0 and len(self._received) > LONGEST_LINE):
+            raise TooLong
+        if not self._has_line:
+            return None
+        end = len(self._received) if end < 0 else end + 1  # the last line of one that hung up may have no end
+        line = bytes(self._received[:end])
+        del self._received[:end]
+        self._commands.take()
+        return line
+
+    # What goes to it
+
+    def watch(self, every_s: float, events_from: int, now_s: float) -> None:
+        """Send it a status every `every_s` seconds from now on, and events from that number on."""
+        self.every_s = every_s
+        self.status_due_s = now_s + every_s
+        self._next_event = events_from
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it is told what happens."""
+        return self.every_s is not None
+
+    @property
+    def knows_the_end(self) -> bool:
+        """Whether the last line of the session has been sent to it."""
+        return self._knows_the_end and not self._sending
+
+    def reply(self, line: bytes) -> None:
+        """Answer; bounded because a client that does not read is not read from either."""
+        self._replies += line
+
+    def put_newest(self, kind: str, line: bytes) -> None:
+        """Send a line of which only the newest of its kind counts."""
+        self._newest[kind] = line
+
+    def is_behind(self, history: History) -> bool:
+        """Whether events that it has not got are kept no more."""
+        return self.is_watching and self._next_event < history.first
+
+    def has_more(self, history: History, end: bytes | None) -> bool:
+        """Whether anything waits to be sent; `end` is the session's last line, once there is one."""
+        if self._sending or self._replies:
+            return True
+        tells_the_end = end is not None and not self._knows_the_end
+        return self.is_watching and (bool(self._newest) or self._next_event < history.end or tells_the_end)
+
+    def is_done(self, history: History, end: bytes | None) -> bool:
+        """Whether it asks no more, and has all it will get."""
+        hung_up = self._is_silent and not self._received
+        return hung_up and not self.is_watching and not self.has_more(history, end)
+
+    def send(self, history: History, end: bytes | None) -> None:
+        """Send what it takes now. Raises Gone."""
+        if not self._sending:
+            self._sending = memoryview(self._next_chunk(history, end))
+        try:
+            sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            raise Gone from None
+        self._sending = self._sending[sent:]
+
+    def _next_chunk(self, history: History, end: bytes | None) -> bytes:
+        """Return what goes next: answers, what happened, how it is now, and how it ended."""
+        if self._replies:
+            chunk, self._replies = bytes(self._replies), bytearray()
+            return chunk
+        if not self.is_watching:
+            return b""
+        chunk, self._next_event = history.batch(self._next_event, CHUNK)
+        if not chunk and self._newest:
+            chunk = b"".join(self._newest.values())
+            self._newest.clear()
+        if not chunk and end is not None and not self._knows_the_end:
+            chunk, self._knows_the_end = end, True
+        return chunk

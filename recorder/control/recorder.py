@@ -1,0 +1,127 @@
+"""One session with its place in the runtime directory, its claims and its control socket."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from config.errors import LiputError, SessionError, StorageUnwritable
+from config.events import Event
+from devices.clock import Clock
+from recorder.archive.catalog import INCOMING
+from recorder.archive.names import storable
+from recorder.control import directory
+from recorder.control.asks import Ask, Inbox
+from recorder.control.claims import Claim, Claims
+from recorder.control.handshake import Handshake
+from recorder.control.log import OutputLog
+from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
+from recorder.control.server import ControlServer
+from recorder.control.spec import Spec, saved_spec
+from recorder.planning import Planned
+from recorder.session import Session
+from recorder.status import SessionResult
+
+LOOK_S = 1.0
+LINGER_S = 5.0
+"""How long a recorder waits for somebody to be told how its session ended."""
+
+
+class Recorder:
+    """Runs a planned session; a context manager, whose end leaves nothing in the runtime directory."""
+
+    def __init__(self, planned: Planned, spec: Spec, clock: Clock) -> None:
+        """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable."""
+        self._planned = planned
+        self._spec = spec
+        self._clock = clock
+        archive = planned.archive
+        self._info = directory.new_info(planned.plan.title, archive.root, clock.now())
+        claim = Claim(id=self._info.id, title=self._info.title, pid=self._info.pid)
+        self._claims = Claims(claim)
+        self._claims.take((device.id, device.name) for device in planned.plan.context.devices)
+        self._folder = directory.make_folder(self._info, saved_spec(spec))
+        try:
+            self._log = OutputLog(self._folder.log)
+            self._server = ControlServer(self._folder.control, clock)
+        except OSError as error:
+            self._folder.remove()
+            raise StorageUnwritable(
+                f"{self._folder.path} cannot be used: {error.strerror}", hint="LIPUT_RUNTIME names another folder"
+            ) from None
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self._claims.release()
+        self._folder.end(self._last_line)
+
+    def run(self, handshake: Handshake, inbox: Inbox) -> None:
+        """Run the session to its end, and see to it that somebody is told of that; `inbox` may ask to end it."""
+        self._inbox = inbox
+        session = Session(
+            self._planned.plan,
+            self._planned.archive,
+            clock=self._clock,
+            stop=self._planned.stop,
+            listener=self._on_event,
+            progress=self._on_progress,
+        )
+        if not self._spec.arm_only:
+            session.start()
+        self._server.start(session)
+        for note in self._planned.notes:
+            self._server.tell(Note(text=note))
+        handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
+        thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
+        thread.start()
+        while (asked := self._next(inbox)) is not Ask.OVER:
+            if asked is Ask.END:
+                session.stop()
+        thread.join()
+        self._claims.release()
+        self._server.wait_told(LINGER_S)
+
+    def _next(self, inbox: Inbox) -> Ask | None:
+        try:
+            return inbox.get(timeout=LOOK_S)
+        except queue.Empty:
+            self._log.check()
+            return None
+
+    def _run_session(self, run: Callable[[], SessionResult]) -> None:
+        try:
+            self._finish(run())
+        except BaseException as error:
+            self._finish(failure(error))
+            if not isinstance(error, LiputError):
+                raise
+        finally:
+            self._inbox.put(Ask.OVER)
+
+    def _finish(self, end: SessionResult | Failure) -> None:
+        self._last_line = encode(end)
+        self._server.finish(end)
+
+    def _on_event(self, event: Event) -> None:
+        if event.kind == "session-live":
+            work = self._planned.archive.root / INCOMING / event.subject
+            self._info = msgspec.structs.replace(self._info, work=storable(str(work)))
+            with contextlib.suppress(OSError):  # the recording goes on without
+                self._folder.write_info(self._info)
+        self._server.tell(event)
+
+    def _on_progress(self, done: int, total: int) -> None:
+        # Nothing is open any more: another session may have the devices while this one is sealed.
+        self._claims.release()
+        self._server.tell(Sealing(done=done, total=total))

@@ -1,0 +1,296 @@
+"""The control socket of a recorder: one thread that serves every client and waits for none of them.
+
+Whatever a client does, the session does not notice: what it sends too fast stays in its socket; of statuses it does
+not read in time only the newest is kept; one that falls too far behind with events, or sends what is no line, is let
+go. The number of clients is bounded.
+"""
+
+import contextlib
+import os
+import queue
+import selectors
+import socket
+import threading
+import traceback
+from pathlib import Path
+
+from config.errors import LiputError, UsageError
+from config.events import Event
+from devices.clock import NANOSECONDS, Clock
+from recorder.control import sockets
+from recorder.control.bucket import Bucket
+from recorder.control.commands import carry_out
+from recorder.control.controlled import Controlled
+from recorder.control.history import History
+from recorder.control.peer import Gone, Peer, TooLong
+from recorder.control.protocol import (
+    LONGEST_LINE,
+    Failure,
+    Note,
+    Reply,
+    Sealing,
+    Watch,
+    decode_request,
+    encode,
+    refusal,
+)
+from recorder.status import SessionResult, SessionStatus
+
+MOST_CLIENTS = 32
+CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 20.0, 100.0
+IDLE_S = 60.0
+STATUS_HOLDS_S = 0.05
+"""A status this young is sent again instead of asking for another."""
+LINES_A_TURN = 16
+"""What one client may have answered before the others have their turn."""
+
+type Happening = Event | Note | Sealing | SessionResult | Failure
+
+
+class ControlServer:
+    """Serves one session at `path`. `tell` may be called before `start`; nothing is lost by that."""
+
+    def __init__(self, path: Path, clock: Clock, *, most_clients: int = MOST_CLIENTS) -> None:
+        """Listen; raises OSError."""
+        self._clock = clock
+        self._most_clients = most_clients
+        self._listener = sockets.listen(path)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._history = History()
+        self._end: bytes | None = None
+        self._everybody_knows = threading.Event()
+        self._someone_knows = False
+        self._closing = threading.Event()
+        self._wake_lock = threading.Lock()
+        self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
+        self._peers: set[Peer] = set()
+        self._session: Controlled | None = None
+        self._status: SessionStatus | None = None
+        self._status_at_s = 0.0
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+
+    def start(self, session: Controlled) -> None:
+        """Serve `session` from now on."""
+        self._session = session
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._thread.start()
+
+    def tell(self, what: Event | Note | Sealing) -> None:
+        """Tell all who watch; returns at once, from any thread."""
+        self._put(what)
+
+    def finish(self, end: SessionResult | Failure) -> None:
+        """Tell how it ended; nothing comes after it."""
+        self._put(end)
+
+    def wait_told(self, timeout_s: float) -> bool:
+        """Wait until somebody has been told how it ended, and all who watch; at most `timeout_s` seconds."""
+        return self._clock.wait(self._everybody_knows, timeout_s)
+
+    def close(self) -> None:
+        """Let go of all clients; idempotent."""
+        self._closing.set()
+        self._ring()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with self._wake_lock:
+            if self._wake >= 0:
+                self._listener.close()
+                self._selector.close()
+                os.close(self._wake)
+                self._wake = -1
+
+    def _put(self, what: Happening) -> None:
+        self._inbox.put(what)
+        self._ring()
+
+    def _ring(self) -> None:
+        with self._wake_lock, contextlib.suppress(BlockingIOError):  # which says that it is ringing already
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._turn()
+            except Exception:
+                # A mistake here must cost a session nothing: the next turn may be better.
+                traceback.print_exc()
+                self._clock.wait(self._closing, 0.1)
+        for peer in list(self._peers):
+            self._drop(peer)
+
+    def _turn(self) -> None:
+        ready = self._selector.select(self._wait_s())
+        self._take_in()
+        for key, mask in ready:
+            if key.fileobj is self._listener:
+                self._accept()
+            elif isinstance(key.data, Peer):
+                self._serve(key.data, bool(mask & selectors.EVENT_READ))
+        try:
+            self._say_how_it_is()
+        finally:
+            for peer in list(self._peers):
+                self._serve(peer, readable=False)
+            self._note_who_knows()
+
+    def _now_s(self) -> float:
+        return self._clock.now_ns() / NANOSECONDS
+
+    def _wait_s(self) -> float:
+        """Register what each client may do now, and return in how many seconds one may do more, or is due."""
+        now_s = self._now_s()
+        wait_s = connect_s if (connect_s := self._may_connect.wait_s(now_s)) else IDLE_S
+        self._listen_for(self._listener, 0 if connect_s else selectors.EVENT_READ)
+        for peer in self._peers:
+            events = selectors.EVENT_READ if peer.wants_to_be_read(now_s) else 0
+            if peer.has_more(self._history, self._end):
+                events |= selectors.EVENT_WRITE
+            self._listen_for(peer, events)
+            if (answer_s := peer.answerable_in_s(now_s)) is not None:
+                wait_s = min(wait_s, answer_s)
+            if peer.is_watching and self._end is None:
+                wait_s = min(wait_s, peer.status_due_s - now_s)
+        return max(0.0, wait_s)
+
+    def _listen_for(self, what: Peer | socket.socket, events: int) -> None:
+        known = what.fileno() in self._selector.get_map()
+        if known and not events:
+            self._selector.unregister(what)
+        elif known:
+            self._selector.modify(what, events, what)
+        elif events:
+            self._selector.register(what, events, what)
+
+    def _take_in(self) -> None:
+        """Take in what the session has told."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        while True:
+            try:
+                what = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(what, SessionResult | Failure):
+                self._end = encode(what)
+            elif isinstance(what, Sealing):
+                for peer in self._peers:
+                    peer.put_newest("sealing", encode(what))
+            else:
+                self._history.add(encode(what))
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            # Gone again; or no descriptor is left, and then there is nothing to do but to go on.
+            self._clock.wait(self._closing, 0.01)
+            return
+        self._may_connect.take()
+        peer = Peer(connection, self._now_s())
+        if len(self._peers) < self._most_clients:
+            self._peers.add(peer)
+            return
+        full = Failure(message=f"{len(self._peers)} clients are connected already", hint="close one of them")
+        peer.reply(encode(full))
+        with contextlib.suppress(Gone):
+            peer.send(self._history, None)
+        peer.close()
+
+    def _serve(self, peer: Peer, readable: bool) -> None:  # noqa: FBT001 - which of two
+        """Do all that one client can have done now; whatever is wrong with it, it alone is let go."""
+        if peer not in self._peers:
+            return
+        try:
+            if readable:
+                peer.receive()
+            self._answer(peer)
+            if peer.has_more(self._history, self._end):
+                peer.send(self._history, self._end)
+            is_over = peer.is_behind(self._history) or peer.is_done(self._history, self._end)
+        except Gone:
+            is_over = True
+        except Exception:
+            traceback.print_exc()
+            is_over = True
+        if is_over:
+            self._drop(peer)
+
+    def _answer(self, peer: Peer) -> None:
+        try:
+            for _ in range(LINES_A_TURN):
+                line = peer.next_line(self._now_s())
+                if line is None:
+                    return
+                self._reply(peer, line)
+        except TooLong:
+            too_long = UsageError(f"a line is longer than {LONGEST_LINE} bytes", hint="send one command a line")
+            peer.reply(encode(Reply(id=None, ok=False, error=refusal(too_long))))
+            peer.send(self._history, self._end)
+            raise Gone from None
+
+    def _reply(self, peer: Peer, line: bytes) -> None:
+        request_id = None
+        try:
+            request = decode_request(line)
+            request_id = request.id
+            if isinstance(request, Watch):
+                self._watch(peer, request)
+            answer = encode(carry_out(request, self._served, self._status_now))
+        except Exception as error:
+            if not isinstance(error, LiputError):
+                traceback.print_exc()
+            answer = encode(Reply(id=request_id, ok=False, error=refusal(error)))
+        peer.reply(answer)
+
+    def _watch(self, peer: Peer, request: Watch) -> None:
+        first, end = self._history.first, self._history.end
+        start = end if request.events_from is None else max(first, min(request.events_from, end))
+        peer.watch(request.every_s, start, self._now_s())
+
+    def _drop(self, peer: Peer) -> None:
+        if peer.fileno() in self._selector.get_map():
+            self._selector.unregister(peer)
+        self._peers.discard(peer)
+        self._someone_knows = self._someone_knows or peer.knows_the_end
+        peer.close()
+
+    # How it is, and how it ended
+
+    @property
+    def _served(self) -> Controlled:
+        if self._session is None:
+            raise RuntimeError("not started")
+        return self._session
+
+    def _status_now(self) -> SessionStatus:
+        now_s = self._now_s()
+        if self._status is None or now_s - self._status_at_s > STATUS_HOLDS_S:
+            self._status = self._served.status()
+            self._status_at_s = now_s
+        return self._status
+
+    def _say_how_it_is(self) -> None:
+        now_s = self._now_s()
+        due = [peer for peer in self._peers if peer.every_s is not None and peer.status_due_s <= now_s]
+        if not due or self._end is not None:
+            return
+        for peer in due:
+            peer.status_due_s = now_s + (peer.every_s or 0.0)
+        line = encode(self._status_now())
+        for peer in due:
+            peer.put_newest("status", line)
+
+    def _note_who_knows(self) -> None:
+        if self._end is None:
+            return
+        watching = [peer for peer in self._peers if peer.is_watching]
+        if self._someone_knows or watching:
+            self._someone_knows = self._someone_knows or any(peer.knows_the_end for peer in watching)
+            if self._someone_knows and all(peer.knows_the_end for peer in watching):
+                self._everybody_knows.set()

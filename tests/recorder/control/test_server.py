@@ -1,0 +1,386 @@
+"""The control socket, by real sockets: what it answers, and that no client costs the session or another anything."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from config.errors import LiputError
+from config.events import Event
+from devices.clock import SystemClock
+from recorder.control import protocol, sockets
+from recorder.control.client import Connection, Lost, ask
+from recorder.control.directory import RecorderFolder
+from recorder.control.history import History
+from recorder.control.peer import COMMANDS_AT_ONCE
+from recorder.control.server import ControlServer
+from recorder.status import SessionState, SessionStatus
+from tests.support.scripted_session import RESULT, ScriptedSession
+from tests.support.waiting import wait_for
+
+NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+ROOT = Path(__file__).parents[3]
+
+
+class Served:
+    """A scripted session behind a real socket."""
+
+    def __init__(self, folder: Path, *, most_clients: int = 32) -> None:
+        self.folder = RecorderFolder(folder)
+        self.session = ScriptedSession()
+        self.server = ControlServer(self.folder.control, SystemClock(), most_clients=most_clients)
+        self.server.start(self.session)
+        self._stack = ExitStack()
+        self._number = 0
+
+    def connect(self) -> Connection:
+        return self._stack.enter_context(Connection(self.folder))
+
+    def raw(self) -> socket.socket:
+        return self._stack.enter_context(closing(sockets.connect(self.folder.control, 10.0)))
+
+    def watching(self, every_s: float = 3600.0, events_from: int | None = None) -> Connection:
+        connection = self.connect()
+        connection.request(protocol.Watch(every_s=every_s, events_from=events_from))
+        return connection
+
+    def tell(self, count: int = 1, size: int = 0) -> None:
+        for _ in range(count):
+            self.server.tell(Event(NOW, "mark", str(self._number), {"x": "x" * size}, "told"))
+            self._number += 1
+
+    def close(self) -> None:
+        self._stack.close()
+        self.server.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.close()
+
+
+def subjects(connection: Connection, count: int) -> list[int]:
+    """Return the numbers of the next `count` events, passing over statuses."""
+    found: list[int] = []
+    while len(found) < count:
+        told = connection.told(20.0)
+        assert told is not None, f"{len(found)} of {count} have come"
+        if isinstance(told, Event):
+            found.append(int(told.subject))
+    return found
+
+
+def lines(connection: socket.socket) -> Iterator[dict[str, object]]:
+    """Yield what comes, up to the end of the connection; a line that was cut off there is none."""
+    received = b""
+    while True:
+        with contextlib.suppress(ConnectionResetError):  # it has not read all that we sent
+            if chunk := connection.recv(4096):
+                *whole, received = (received + chunk).split(b"\n")
+                yield from map(json.loads, whole)
+                continue
+        return
+
+
+def all_of(connection: socket.socket) -> list[dict[str, object]]:
+    """Return every line up to the end of the connection."""
+    return list(lines(connection))
+
+
+# What it answers
+
+
+def test_each_command_does_what_it_says(served: Served) -> None:
+    connection = served.connect()
+    assert connection.request(protocol.Start(pre_roll_s=15.0)).ok
+    assert connection.request(protocol.Mark(text="Tanya")).mark == {"text": "Tanya"}
+    assert connection.request(protocol.Mute(name="podium", on=False)).ok
+    assert connection.request(protocol.Stop()).ok
+    assert served.session.calls == [("start", 15.0), ("mark", "Tanya"), ("mute", "podium", False), ("stop",)]
+    status = connection.request(protocol.Status()).status
+    assert status is not None
+    assert status.state is SessionState.LIVE
+
+
+def test_a_refusal_and_a_mistake_of_ours_are_answered_and_end_nothing(served: Served) -> None:
+    connection = served.connect()
+    with pytest.raises(LiputError) as refused:
+        connection.request(protocol.Mark(text=""))
+    assert (refused.value.message, refused.value.hint, refused.value.exit_status) == (
+        "the mark is empty",
+        "say something",
+        2,
+    )
+    with pytest.raises(LiputError, match="ZeroDivisionError"):
+        connection.request(protocol.Layout(name="slides"))
+    assert connection.request(protocol.Status()).ok
+
+
+@pytest.mark.parametrize("state", SessionState)
+def test_disarming_is_for_what_is_not_recorded(served: Served, state: SessionState) -> None:
+    served.session.state = state
+    if state in {SessionState.IDLE, SessionState.ARMED}:
+        assert ask(served.folder, protocol.Disarm()).ok
+        assert served.session.calls == [("stop",)]
+    else:
+        with pytest.raises(LiputError, match=f"the session is {state}, not armed"):
+            ask(served.folder, protocol.Disarm())
+        assert served.session.calls == []
+
+
+def test_one_who_watches_is_told_what_happens_and_how_it_is(served: Served) -> None:
+    connection = served.watching(every_s=0.1)
+    served.tell(3)
+    assert subjects(connection, 3) == [0, 1, 2]
+    statuses = [told for _ in range(3) if isinstance(told := connection.told(10.0), SessionStatus)]
+    assert [status.state for status in statuses] == ["live"] * 3
+    served.server.tell(protocol.Sealing(done=1, total=2))
+    wait_for(lambda: connection.told(1.0) == protocol.Sealing(done=1, total=2))
+
+
+def test_what_happened_before_can_be_asked_for(served: Served) -> None:
+    served.tell(5)
+    assert subjects(served.watching(events_from=0), 5) == [0, 1, 2, 3, 4]
+    assert subjects(served.watching(events_from=3), 2) == [3, 4]
+    newest, beyond = served.watching(), served.watching(events_from=99)
+    served.tell()
+    assert subjects(newest, 1) == subjects(beyond, 1) == [5]
+
+
+def test_the_end_is_told_to_all_also_to_one_who_comes_late(served: Served) -> None:
+    served.tell(2)
+    early = served.watching(events_from=0)
+    served.server.finish(RESULT)
+    late = served.watching(events_from=0)
+    for connection in (early, late):
+        assert subjects(connection, 2) == [0, 1]
+        assert connection.told(10.0) == RESULT
+    assert served.server.wait_told(10.0)
+    served.server.close()
+    with pytest.raises(Lost):
+        early.told(10.0)
+
+
+def test_it_waits_for_somebody_to_be_told(served: Served) -> None:
+    served.server.finish(RESULT)
+    assert not served.server.wait_told(0.05)
+    ask(served.folder, protocol.Status())  # which is not to be told
+    assert not served.server.wait_told(0.05)
+    assert served.watching().told(10.0) == RESULT
+    assert served.server.wait_told(10.0)
+
+
+def test_a_line_may_come_in_pieces_and_several_at_once(served: Served) -> None:
+    connection = served.raw()
+    for byte in b'{"command": "mark", "te':
+        connection.sendall(bytes([byte]))
+    connection.sendall(b'xt": "satu", "id": 1}\n{"command": "mark", "text": "dua", "id": "b"}\n{"command": "stop"}')
+    connection.shutdown(socket.SHUT_WR)  # as `echo ... | nc` does; the last line has no end
+    assert [(line["id"], line["ok"]) for line in all_of(connection)] == [(1, True), ("b", True), (None, True)]
+    assert served.session.calls == [("mark", "satu"), ("mark", "dua"), ("stop",)]
+
+
+# What clients may do to it
+
+
+def test_garbage_is_answered_line_by_line(served: Served) -> None:
+    connection = served.raw()
+    connection.sendall(
+        b'halo\n\xff\xfe\x00\n\n{"command": "dance", "id": 3}\n{"command": "mark", "id": 4, "text": "x"}\n'
+    )
+    connection.shutdown(socket.SHUT_WR)
+    answers = all_of(connection)
+    assert [line["ok"] for line in answers] == [False, False, False, False, True]
+    assert all("no command" in line["error"]["message"] for line in answers[:4])  # type: ignore[index] # JSON
+    assert served.session.calls == [("mark", "x")]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_line_of_a_megabyte_ends_that_client_with_a_word(served: Served, end: bytes) -> None:
+    good = served.watching()
+    connection = served.raw()
+    with contextlib.suppress(OSError):  # it has been closed meanwhile
+        connection.sendall(b"x" * 1_000_000 + end)
+    (answer,) = all_of(connection)
+    assert "longer than 65536 bytes" in answer["error"]["message"]  # type: ignore[index] # JSON
+    served.tell()
+    assert subjects(good, 1) == [0]
+
+
+def test_half_a_line_and_a_dead_client_keep_nobody_waiting(served: Served) -> None:
+    good = served.watching()
+    half = served.raw()
+    half.sendall(b'{"command": "sto')
+    gone = served.raw()
+    gone.sendall(b'{"command": "watch"}\n{"comm')
+    gone.close()
+    served.tell(2)
+    assert subjects(good, 2) == [0, 1]
+    assert served.session.calls == []
+
+
+def test_a_client_that_is_stopped_costs_nothing(served: Served) -> None:
+    """Of statuses it gets the newest; its events wait for it, in one place for all."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom recorder.control.client import *\n"
+        "from recorder.control.directory import RecorderFolder\nfrom recorder.control.protocol import *\n"
+        "with Connection(RecorderFolder(Path(sys.argv[1]))) as c:\n"
+        "    c.request(Watch(every_s=0.1, events_from=0))\n    print('watching', flush=True)\n"
+        "    events = 0\n"
+        "    while not isinstance(told := c.told(60.0), SessionResult):\n        events += isinstance(told, Event)\n"
+        "    print(events)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(served.folder.path)], stdout=subprocess.PIPE, cwd=ROOT
+    ) as sleeper:
+        assert sleeper.stdout
+        assert sleeper.stdout.readline() == b"watching\n"
+        sleeper.send_signal(signal.SIGSTOP)
+        good = served.watching(events_from=0)
+        for _ in range(40):
+            served.tell(100, size=1000)
+            subjects(good, 100)
+        asked = served.session.asked
+        served.server.finish(RESULT)
+        assert good.told(10.0) == RESULT
+        assert not served.server.wait_told(0.05)  # it has not been told
+        assert served.session.asked <= asked + 1
+        sleeper.send_signal(signal.SIGCONT)
+        assert sleeper.stdout.readline() == b"4000\n"
+        assert served.server.wait_told(10.0)
+
+
+def test_one_that_falls_too_far_behind_is_let_go_and_the_others_have_everything(served: Served) -> None:
+    served.server._history = History(most_bytes=2_000_000)
+    slow, good = served.raw(), served.watching(events_from=0)
+    slow.sendall(b'{"command": "watch", "events_from": 0}\n')
+    assert next(lines(slow))["ok"]
+    seen = []
+    for _ in range(40):
+        served.tell(100, size=1000)
+        seen += subjects(good, 100)
+    assert seen == list(range(4000))
+    # What was in its socket already is there; the rest is not, and no gap in between.
+    got = [int(str(line["subject"])) for line in lines(slow)]
+    assert got == list(range(len(got)))
+    assert len(got) < 4000
+
+
+def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:
+    good = served.watching(events_from=0)
+    with subprocess.Popen(
+        [sys.executable, "-c", FLOODER, str(served.folder.control)], stdin=subprocess.PIPE, cwd=ROOT
+    ) as flooder:
+        assert flooder.stdin
+        began = time.monotonic()
+        served.tell(100)
+        assert subjects(good, 100) == list(range(100))
+        assert ask(served.folder, protocol.Mark(text="sempat")).ok
+        wait_for(lambda: len(served.session.calls) > COMMANDS_AT_ONCE)
+        flooder.kill()
+    taken = len(served.session.calls)
+    assert ("mark", "sempat") in served.session.calls
+    # The bucket's own arithmetic, not a measure of this machine: what it may have taken since it began.
+    assert taken <= 2 * COMMANDS_AT_ONCE + 20 * (time.monotonic() - began) + 1
+
+
+FLOODER = """
+import sys
+from pathlib import Path
+from recorder.control import sockets
+flood = 100_000 * b'{"command": "mark", "text": "banjir"}\\n'
+with sockets.connect(Path(sys.argv[1]), 60.0) as connection:
+    connection.sendall(flood)
+"""
+
+
+def test_one_that_never_reads_its_answers_is_not_read_from_either(served: Served) -> None:
+    connection = served.raw()
+    connection.settimeout(0)
+    sent = 0
+    line = b'{"command": "status"}\n'
+
+    def is_full() -> bool:
+        nonlocal sent
+        try:
+            sent += connection.send(line * 100)
+        except BlockingIOError:
+            return True
+        return False
+
+    wait_for(is_full)
+    assert sent < 1_000_000
+    assert ask(served.folder, protocol.Status()).ok
+
+
+def test_a_hundred_connections_are_refused_one_by_one_and_the_first_go_on(tmp_path: Path) -> None:
+    served = Served(tmp_path, most_clients=4)
+    try:
+        good = served.watching()
+        others = [served.raw() for _ in range(3)]
+        for other in others:
+            other.sendall(b'{"command": "status"}\n')
+            assert next(lines(other))["ok"]
+        for _ in range(100):
+            (line,) = all_of(served.raw())
+            assert (line["type"], line["message"]) == ("error", "4 clients are connected already")
+        served.tell()
+        assert subjects(good, 1) == [0]
+        others[0].close()
+        wait_for(_free(served))
+    finally:
+        served.close()
+
+
+def _free(served: Served) -> Callable[[], bool]:
+    def is_free() -> bool:
+        try:
+            return ask(served.folder, protocol.Status()).ok
+        except LiputError:
+            return False
+
+    return is_free
+
+
+def test_a_status_that_fails_ends_nothing(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    connection = served.watching(every_s=0.1)
+
+    def broken() -> SessionStatus:
+        raise RuntimeError("rusak")
+
+    monkeypatch.setattr(served.session, "status", broken)
+    served.tell(2)
+    assert subjects(connection, 2) == [0, 1]
+    with pytest.raises(LiputError, match="rusak"):
+        wait_for(lambda: not connection.request(protocol.Status()).ok)
+    monkeypatch.undo()
+    wait_for(lambda: isinstance(connection.told(1.0), SessionStatus))
+    assert "rusak" in capfd.readouterr().err
+
+
+def test_closing_lets_go_of_everything(served: Served) -> None:
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    (served.folder.path / "lain").mkdir()
+    before = open_files()
+    other = Served(served.folder.path / "lain")
+    other.watching()
+    assert open_files() > before
+    other.close()
+    other.close()
+    other.tell()  # which a session may still do
+    assert open_files() == before
