@@ -15,7 +15,7 @@ from recorder.archive.work import PROGRAM, WorkFolder
 from recorder.mending import mend
 from recorder.recovery.copying import Piece, form
 from recorder.recovery.layout import CONTAINERS, MP4, Layout, look
-from recorder.recovery.rebuild import PartEvidence, read_events
+from recorder.recovery.rebuild import PartEvidence, into_run_s, read_events
 
 MOST_MOVED_S = 60.0
 """How much later than it expected a recorder may have begun: longer than any start takes."""
@@ -91,19 +91,16 @@ def placed(lefts: Sequence[Left]) -> list[Left]:
     recorder: Event | None = None
     moved_s = 0.0
     for left in lefts:
-        begun, live = left.work.begun, _last_live(left)
+        begun, events = left.work.begun, read_events(left.log())
+        live = next((event for event in reversed(events) if event.kind == "session-live"), None)
         if live is not None and live != recorder:
             recorder, moved_s = live, 0.0
-            clock_s = _clock_s(live)
+            clock_s, base_s = _clock_s(live), begun.offset_s - into_run_s(events, begun.part)
             if clock_s and begun.boot:
-                expected_s = zeros.setdefault(begun.boot, clock_s - begun.offset_s) + begun.offset_s
+                expected_s = zeros.setdefault(begun.boot, clock_s - base_s) + base_s
                 moved_s = clock_s - expected_s if abs(clock_s - expected_s) < MOST_MOVED_S else 0.0
         found.append(replace(left, offset_s=max(0.0, begun.offset_s + moved_s)))
     return found
-
-
-def _last_live(left: Left) -> Event | None:
-    return next((event for event in reversed(read_events(left.log())) if event.kind == "session-live"), None)
 
 
 def _clock_s(live: Event) -> float:

@@ -52,7 +52,8 @@ class Run:
 
     def __init__(self, parts: Sequence[PartEvidence]) -> None:
         self.parts = parts
-        self.base_s = parts[0].offset_s
+        first = parts[0]
+        self.base_s = first.offset_s - into_run_s(first.events, first.part)
         unique = {msgspec.json.encode(event): event for part in parts for event in part.events}
         self.events = [event for event in unique.values() if event.kind != RECOVERED_KIND]
 
@@ -86,6 +87,14 @@ def read_events(log: bytes) -> list[Event]:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             continue
     return events
+
+
+def into_run_s(events: Iterable[Event], part: int) -> float:
+    """Return how long the recorder had run when it went on with `part`, on another disk; 0 where it began there."""
+    for event in events:
+        if event.kind == "storage-switched" and event.detail.get("part") == part:
+            return _number(event, "offset_s")
+    return 0.0
 
 
 def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: RecordingFacts | None = None) -> RecordingFacts:

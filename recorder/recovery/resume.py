@@ -1,0 +1,124 @@
+"""Going on with a session whose recorder was killed: what the next recorder has to know, and holds on to.
+
+The next part lies where the clock says. CLOCK_MONOTONIC counts on while nobody records, so within one boot of the PC
+the gap is known to the millisecond; after a restart the wall clock has to do.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from config.errors import ArchiveError, LiputError, PackageNotFound
+from devices.clock import NANOSECONDS, boot_id
+from recorder.archive import names
+from recorder.archive.archive import Archive
+from recorder.archive.model import SessionContext
+from recorder.archive.work import WorkFolder
+from recorder.fragments import FragmentReader
+from recorder.recovery.find import find
+from recorder.recovery.rebuild import into_run_s, read_events
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A session that is gone on with: what `Archive.begin` needs for its next part.
+
+    `works` are the parts that there are, of all its copies, locked: nobody seals them meanwhile. `zero_ns` is
+    CLOCK_MONOTONIC at media time 0, None where that was another boot's clock; `end_s` is up to where it plays.
+    """
+
+    title: str
+    started_at: datetime
+    context: SessionContext
+    uuid: UUID
+    part: int
+    works: tuple[WorkFolder, ...]
+    zero_ns: int | None
+    end_s: float
+
+    def offset_s(self, clock_ns: int, now: datetime) -> float:
+        """Return the media time of a moment, given by both clocks; never before what is there."""
+        if self.zero_ns is not None:
+            passed_s = (clock_ns - self.zero_ns) / NANOSECONDS
+        else:
+            passed_s = (now - self.started_at).total_seconds()
+        return max(passed_s, self.end_s)
+
+    def of_copy(self, number: int) -> list[WorkFolder]:
+        """Return the parts of one copy of a mirrored recording, in their order."""
+        return [work for work in self.works if work.begun.copy == number]
+
+    def release(self) -> None:
+        """Let go of the parts, so that they can be recovered."""
+        for work in self.works:
+            work.release()
+
+
+def take_up(archives: Iterable[Archive], folder: Path) -> Resumption:
+    """Take up the session that the work folder `folder` belongs to.
+
+    Raises PackageNotFound when there is no such session, PackageBusy when somebody records or seals it, ArchiveError
+    when its recorder had ended it: then it awaits its recovery.
+    """
+    name = names.session_of(folder.name)
+    works: list[WorkFolder] = []
+    try:
+        for session in find(archives):
+            if session.name == name:
+                works += (part.archive.reopen_folder(part.folder) for part in session.parts)
+        return _resumption(works, folder)
+    except LiputError:
+        for work in works:
+            work.release()
+        raise
+
+
+def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
+    if not works:
+        raise PackageNotFound(f"{folder} holds no session that could be gone on with")
+    if any(work.begun.joined for work in works):
+        raise ArchiveError(f"{works[0].name} is being recovered", hint="liput recover finishes it.")
+    ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
+    first, last = ordered[0].begun, ordered[-1]
+    if any(event.kind == "session-ended" for event in read_events(_log(last))):
+        raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
+    return Resumption(
+        title=first.title,
+        started_at=first.started_at,
+        context=first.context,
+        uuid=UUID(first.uuid),
+        part=last.begun.part + 1,
+        works=tuple(ordered),
+        zero_ns=_zero_ns(ordered),
+        end_s=max(work.begun.offset_s + _plays_s(work) for work in ordered),
+    )
+
+
+def _log(work: WorkFolder) -> bytes:
+    try:
+        return work.events.read_bytes()
+    except OSError:
+        return b""
+
+
+def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
+    """Return CLOCK_MONOTONIC at the session's media time 0, if one of its recorders ran in this boot of the PC."""
+    for work in works:
+        events, begun = read_events(_log(work)), work.begun
+        live = next((event for event in events if event.kind == "session-live"), None)
+        clock_ns = live.detail.get("clock_ns") if live else None
+        if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():
+            return clock_ns - round((begun.offset_s - into_run_s(events, begun.part)) * NANOSECONDS)
+    return None
+
+
+def _plays_s(work: WorkFolder) -> float:
+    """Return how much of a part plays, read from its boxes alone: hours of it in a moment."""
+    with suppress(OSError, ValueError), work.program.open("rb", buffering=0) as file:
+        reader = FragmentReader(file.fileno())
+        reader.advance()
+        return float(reader.media_time_s)
+    return 0.0

@@ -1,0 +1,126 @@
+"""What the next recorder of a killed session is told, and that nobody else touches the session meanwhile."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from config.errors import ArchiveError, PackageBusy, PackageNotFound
+from recorder.archive.archive import Archive
+from recorder.recovery.find import find
+from recorder.recovery.recover import Recovery, State
+from recorder.recovery.resume import take_up
+from tests.support import archives, leftovers, media
+from tests.support.archives import STARTED
+from tests.support.cut_short import Left
+from tests.support.leftovers import event, live
+from tests.support.simulated import SimulatedClock
+
+S = 1_000_000_000
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "arsip")
+
+
+def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
+    taken = take_up([archive], folder)
+    assert (taken.title, taken.started_at, taken.part) == ("Rapat Senat", STARTED, 2)
+    assert taken.uuid == leftovers.UUID_
+    assert taken.context == archives.CONTEXT
+    assert taken.offset_s(5012 * S + S // 2, STARTED + timedelta(days=9)) == 12.5
+    assert taken.end_s == pytest.approx(media.decoded(left.killed, "v").end_s, abs=0.15)
+    assert taken.offset_s(5001 * S, STARTED) == taken.end_s, "never over what is there"
+    taken.release()
+
+
+def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, left: Left) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
+    begun = folder / "begun.json"
+    begun.write_text(begun.read_text().replace('"boot": "', '"boot": "another '))
+    taken = take_up([archive], folder)
+    assert taken.zero_ns is None
+    assert taken.offset_s(3 * S, STARTED + timedelta(seconds=99.5)) == 99.5
+    taken.release()
+
+
+def test_without_a_beginning_in_the_log_the_wall_clock_has_to_do(archive: Archive, left: Left) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed})
+    taken = take_up([archive], folder)
+    assert taken.offset_s(3 * S, STARTED + timedelta(seconds=20)) == 20.0
+    taken.release()
+
+
+def test_a_third_part_counts_from_the_first(archive: Archive, left: Left) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
+    folder = leftovers.leave(
+        archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12, clock_ns=5012 * S)]
+    )
+    taken = take_up([archive], folder)
+    assert (taken.part, len(taken.works)) == (3, 2)
+    assert taken.offset_s(5030 * S, STARTED) == 30.0
+    taken.release()
+
+
+def test_one_that_had_moved_to_another_disk_and_whose_first_is_gone(archive: Archive, left: Left) -> None:
+    switched = event(58, "storage-switched", "cadangan", part=2, offset_s=58.0, left="arsip")
+    events = [live(clock_ns=5000 * S), switched]
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=58.0, events=events)
+    taken = take_up([archive], folder)
+    assert taken.offset_s(5080 * S, STARTED) == 80.0
+    taken.release()
+
+
+def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    taken = take_up([archive], folder)
+    (session,) = find([archive])
+    recovery = Recovery([archive], clock=SimulatedClock())
+    assert recovery.recover(session).state is State.RECORDING
+    with pytest.raises(PackageBusy):
+        take_up([archive], folder)
+    taken.release()
+    assert recovery.recover(session).state is State.SEALED
+    with pytest.raises(PackageNotFound):
+        take_up([archive], folder)
+
+
+def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left) -> None:
+    ended = event(6, "session-ended", "Rapat", media_time_s=6.0, frames=180)
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), ended])
+    with pytest.raises(ArchiveError, match="had ended"):
+        take_up([archive], folder)
+    (session,) = find([archive])
+    assert Recovery([archive], clock=SimulatedClock()).recover(session).state is State.SEALED, "no lock is left"
+
+
+def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left) -> None:
+    """As a session does that was taken up again and ends in order: its recorder finishes all parts."""
+    from recorder.recovery.finish import Finisher
+
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)], written_s=6)
+    taken = take_up([archive], folder)
+    offset_s = taken.offset_s(5010 * S, STARTED)
+    ended = event(17, "session-ended", "Rapat", media_time_s=6.0, frames=180)
+    second = leftovers.leave(
+        archive, {"program.mp4": left.closed}, part=taken.part, offset_s=offset_s, uuid=taken.uuid,
+        events=[live(10, clock_ns=5010 * S), ended],
+    )  # fmt: skip
+    work = archive.reopen_folder(second)
+    facts = archives.FACTS
+    package = Finisher([archive], clock=SimulatedClock()).finish([*taken.of_copy(1), work], facts)
+    assert [entry.path for entry in archive.list()] == [package.path]
+    assert archive.verify(package, decode=True) == []
+    recording = package.recording
+    assert recording
+    assert (recording.ended_at, recording.dropped, recording.repeated) == (
+        facts.ended_at,
+        facts.dropped,
+        facts.repeated,
+    )
+    assert recording.degraded == (*facts.degraded, "interrupted")
+    assert [gap.reason.split(";")[0] for gap in recording.gaps] == ["between part 1 and part 2"]
+    assert recording.duration_s == pytest.approx(16.0, abs=0.05)
+    assert "session-recovered" not in (package.folder / "metadata" / "events.jsonl").read_text()
