@@ -30,7 +30,8 @@ from config.program import BUILT_IN_LAYOUTS, PIP
 from tests.bench.clips import FRAMES, HEIGHT, WIDTH, clips
 from tests.bench.peers import Job, JobFailed, cpu_seconds
 
-BAR = 0.55
+BARS = {"slides": 0.55, "every": 0.55}
+"""The bar is that of slides with a camera in a corner; a camera over a camera is there to know."""
 KINDS = {"slides": ("slides", "camera"), "every": ("slides", "camera"), "cameras": ("camera", "camera")}
 """Each comparison with its clips: the large one, the small one."""
 
@@ -118,14 +119,14 @@ def main() -> int:
     paths = clips(arguments.cache)
     results = {kind: measure(paths, kind, arguments.pairs) for kind in KINDS}
     if arguments.json:
-        print(json.dumps({"compose": results, "bar": BAR}, indent=2))
+        print(json.dumps({"compose": results, "bars": BARS}, indent=2))
     else:
         for kind, row in results.items():
             print(
                 f"{kind:8} Liput {row['liput_ms']:6.2f} ms a picture, ffmpeg {row['ffmpeg_ms']:6.2f} ms: "
-                f"{row['median']:.3f} ({row['min']:.3f}-{row['max']:.3f}), bar {BAR}"
+                f"{row['median']:.3f} ({row['min']:.3f}-{row['max']:.3f}), bar {BARS.get(kind, 'none')}"
             )
-    return 0 if all(row["median"] <= BAR for row in results.values()) else 1
+    return 0 if all(results[kind]["median"] <= bar for kind, bar in BARS.items()) else 1
 
 
 if __name__ == "__main__":
