@@ -13,7 +13,18 @@ from typing import Protocol
 
 import av
 
-from capture.source import AudioBlock, AudioSource, Frame, Relocatable, Size, VideoFormat, VideoSource
+from capture.source import (
+    AudioBlock,
+    AudioSource,
+    Coded,
+    Frame,
+    Relocatable,
+    Size,
+    VideoFormat,
+    VideoSource,
+    abandoned_closings,
+    coded_form,
+)
 from config.errors import DeviceError, DeviceLost, LiputError
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
@@ -73,6 +84,8 @@ class Whereabouts(Protocol):
 
 type OnAbsence = Callable[[Absence], None]
 type OnReturn = Callable[[Absence, Return], None]
+type OnHung = Callable[[int], None]
+"""Hears how many closings of a device have been left to the kernel, which has not let go of it."""
 
 
 def _nothing(*_: object) -> None:
@@ -86,6 +99,7 @@ class _Keeper:
         self.absence: Absence | None = None
         self.on_absence: OnAbsence = _nothing
         self.on_return: OnReturn = _nothing
+        self.on_hung: OnHung = _nothing
         self._source = source
         self._whereabouts = whereabouts
         self._clock = clock
@@ -103,6 +117,8 @@ class _Keeper:
         if kind is AbsenceKind.LOST and not self._closed.is_set():
             self.on_absence(self.absence)
         self._source.close()
+        if hung := abandoned_closings(self._source):
+            self.on_hung(hung)
 
     def heard(self) -> None:
         """Take note that something came."""
@@ -145,7 +161,7 @@ class _Keeper:
 
     def reopen(self) -> bool:
         """Open a source anew that is there and gives nothing; return whether it was closed for that."""
-        if getattr(self._source, "abandoned", 0):
+        if abandoned_closings(self._source):
             return False  # the kernel has not let go of it yet: it would say that it is busy
         self._heard_ns = self._clock.now_ns()
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
@@ -170,9 +186,10 @@ class KeptVideo:
         self._missing = missing
         self._keeper = _Keeper(source, whereabouts, clock)
 
-    def listen(self, on_absence: OnAbsence, on_return: OnReturn) -> None:
-        """Tell of losses, and of returns, from now on; on the thread that reads."""
-        self._keeper.on_absence, self._keeper.on_return = on_absence, on_return
+    def listen(self, on_absence: OnAbsence, on_return: OnReturn, on_hung: OnHung = _nothing) -> None:
+        """Tell of losses, returns, and devices that hang, from now on; on the thread that reads."""
+        keeper = self._keeper
+        keeper.on_absence, keeper.on_return, keeper.on_hung = on_absence, on_return, on_hung
 
     @property
     def absence(self) -> Absence | None:
@@ -189,6 +206,11 @@ class KeptVideo:
         except DeviceError as error:
             self._keeper.lose(error, AbsenceKind.MISSING)
             raise
+
+    @property
+    def coded(self) -> Coded | None:
+        """In which form its payloads can be stored as they are."""
+        return coded_form(self.source)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came in time or the device is not there."""
@@ -229,9 +251,10 @@ class KeptAudio:
         self._missing = missing
         self._keeper = _Keeper(source, whereabouts, clock)
 
-    def listen(self, on_absence: OnAbsence, on_return: OnReturn) -> None:
-        """Tell of losses, and of returns, from now on; on the thread that reads."""
-        self._keeper.on_absence, self._keeper.on_return = on_absence, on_return
+    def listen(self, on_absence: OnAbsence, on_return: OnReturn, on_hung: OnHung = _nothing) -> None:
+        """Tell of losses, returns, and devices that hang, from now on; on the thread that reads."""
+        keeper = self._keeper
+        keeper.on_absence, keeper.on_return, keeper.on_hung = on_absence, on_return, on_hung
 
     @property
     def absence(self) -> Absence | None:

@@ -136,3 +136,42 @@ class Relocatable(Protocol):
     def relocate(self, device: Device) -> None:
         """Open `device` the next time: the same one, perhaps in another port or with another node."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """In which form a source's payloads can be stored as they are: FFmpeg's name of the codec, and the size."""
+
+    codec: str
+    width: int
+    height: int
+
+
+@runtime_checkable
+class HasCoded(Protocol):
+    """A source that knows in which form its device sends pictures."""
+
+    @property
+    def coded(self) -> Coded | None:
+        """The form of what it sends now; None while it is not open, and for uncompressed pictures."""
+        ...
+
+
+def coded_form(source: object) -> Coded | None:
+    """Return the form in which payloads of `source` can be stored as they are, None if they cannot be."""
+    return source.coded if isinstance(source, HasCoded) else None
+
+
+@runtime_checkable
+class MayHang(Protocol):
+    """A source whose device may not let go of itself when it is closed."""
+
+    @property
+    def abandoned(self) -> int:
+        """How many of its closings have not come to an end yet."""
+        ...
+
+
+def abandoned_closings(source: object) -> int:
+    """Return how many closings of `source` have not come to an end yet."""
+    return source.abandoned if isinstance(source, MayHang) else 0

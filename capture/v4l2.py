@@ -17,7 +17,7 @@ import av
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.closing import abandoned, close_within
 from capture.leftovers import unmap
-from capture.source import Frame, Matrix, Size, VideoFormat
+from capture.source import Coded, Frame, Matrix, Size, VideoFormat
 from capture.stamps import Stamps
 from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
@@ -40,6 +40,9 @@ _INPUT_FORMATS = {
     "H264": "h264",
 }
 """FFmpeg's names of V4L2's pixel formats."""
+
+_CODED = {"MJPG": "mjpeg", "JPEG": "mjpeg", "H264": "h264"}
+"""FFmpeg's names of the formats that are compressed."""
 
 _NON_BLOCKING = "4"
 _AS_IT_COMES = {"fflags": "52", "probesize": "32"}  # non-blocking, no parser, nothing filled in
@@ -127,6 +130,15 @@ class V4l2Source:
 
     def _rate(self) -> Fraction:
         return Fraction(self._wanted.rate).limit_denominator(1001)
+
+    @property
+    def coded(self) -> Coded | None:
+        """The form of what the device sends; None for uncompressed pictures, which are too many to be stored."""
+        mode, stream = self.mode, self._stream
+        if mode is None or stream is None:
+            return None
+        codec = _CODED.get(mode.mode.format)
+        return None if codec is None else Coded(codec, *stream.size)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""

@@ -19,6 +19,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     allow_missing: bool = False
     """Whether a slate, or silence, may stand from the start for what is not there."""
     layout: str | None = None
+    isolate: bool = False
+    """Whether each source is also recorded apart."""
     duration_s: float | None = None
     live: bool = True
     streams: Sequence[str] = ()

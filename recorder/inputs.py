@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from capture.kept import Absence, KeptAudio, KeptVideo, Return
 from capture.reader import Reader
@@ -10,6 +11,7 @@ from capture.source import AudioBlock, Frame, Matrix, VideoFormat
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
+from recorder.isolate import Isolated, Tap
 from recorder.plan import PictureInput, SessionPlan
 from recorder.sound.inputs import SoundInput
 
@@ -34,6 +36,7 @@ class SessionInputs:
         self._emit = emit
         self._losses: dict[str, LiputError] = {}
         self._missing: set[str] = set()
+        self._taps: dict[str, Tap] = {}
         self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT709)
 
     @property
@@ -55,7 +58,7 @@ class SessionInputs:
         for sound in self._plan.sounds:
             stack.callback(sound.source.close)
             if isinstance(sound.source, KeptAudio):
-                sound.source.listen(self._absent(sound.name), self._found(sound.name))
+                sound.source.listen(self._absent(sound.name), self._found(sound.name), self._hung(sound.name))
             self._try(sound.name, sound.source.open)
             lost = self._lost(sound.name)
             reader = Reader(sound.source, bound=AUDIO_QUEUE, waits=not self._plan.live, on_lost=lost)
@@ -63,7 +66,7 @@ class SessionInputs:
         for picture in self._plan.pictures:
             stack.callback(picture.source.close)
             if isinstance(picture.source, KeptVideo):
-                picture.source.listen(self._absent(picture.name), self._found(picture.name))
+                picture.source.listen(self._absent(picture.name), self._found(picture.name), self._hung(picture.name))
             form = self._try(picture.name, picture.source.open) or self._wanted
             self.pictures.append((picture, form, self._picture_reader(picture, form)))
 
@@ -80,7 +83,10 @@ class SessionInputs:
     def _picture_reader(self, picture: PictureInput, form: VideoFormat) -> Reader[Frame]:
         is_live = self._plan.live
         bound = max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if is_live else FAST_QUEUE
-        return Reader(picture.source, bound=bound, waits=not is_live, on_lost=self._lost(picture.name))
+        tap = Tap(picture.source)
+        if self._plan.isolate:
+            self._taps[picture.name] = tap
+        return Reader(tap, bound=bound, waits=not is_live, on_lost=self._lost(picture.name))
 
     def start(self, stack: ExitStack) -> None:
         """Begin to read."""
@@ -93,6 +99,12 @@ class SessionInputs:
     def readers(self) -> Sequence[Reader[Frame] | Reader[AudioBlock]]:
         """Every reader."""
         return [*(reader for _, _, reader in self.pictures), *(reader for _, reader in self.sounds)]
+
+    def isolate(self, stack: ExitStack, folder: Path, zero_ns: int) -> None:
+        """Record each source of pictures apart too, from now on; `zero_ns` is the clock's time at media time 0."""
+        for name, tap in self._taps.items():
+            tap.isolated = Isolated(folder, name, zero_ns, self._emit)
+            stack.callback(tap.isolated.close)
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Read no more; what hangs is left to itself after `timeout_s` each."""
@@ -159,3 +171,15 @@ class SessionInputs:
             )
 
         return on_return
+
+    def _hung(self, name: str) -> Callable[[int], None]:
+        def on_hung(count: int) -> None:
+            self._emit(
+                "source-hung",
+                name,
+                f"{name} does not let go: closing it is left to the kernel ({count} so far)",
+                count=count,
+                hint="unplug it and plug it in again",
+            )
+
+        return on_hung

@@ -52,6 +52,8 @@ class SessionPlan:
     """See recorder.encoder.VideoSettings."""
     allow_missing: bool = False
     """Whether it may begin without a source that is not there: a slate, or silence, stands in its place."""
+    isolate: bool = False
+    """Whether each source is also recorded apart (recorder/isolate.py)."""
     language: str = "id"
     """Of what is written into the picture."""
     layout: str = SINGLE

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from capture.choice import Chooser, Chosen, ChosenSource, Wanted
+from capture.choice import Chooser, Chosen, Wanted
 from capture.pacing import FastPace, RealPace
-from capture.source import AudioSource
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
 from config.errors import UsageError
@@ -74,9 +73,10 @@ def plan_session(
         title=storable(asked.title),
         profile=profile,
         pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
-        sounds=[_sound_input(sound, settings) for sound in chosen.sounds],
+        sounds=_sound_inputs(chosen, settings, apart=asked.isolate),
         allow_missing=asked.allow_missing,
         layout=layout,
+        isolate=asked.isolate,
         layouts=settings.layouts,
         program=settings.program,
         pace=pace,
@@ -98,11 +98,19 @@ def plan_session(
     return Planned(plan, archive, stop, chosen.notes)
 
 
-def _sound_input(sound: ChosenSource[AudioSource], settings: Settings) -> SoundInput:
-    """Return an input of sound as the settings have it for its role, or for its kind of device."""
-    device = sound.device
-    treated = settings.sound_of(device.role, device.kind) if device else settings.sound_of(sound.name)
-    return SoundInput(sound.name, sound.source, gain_db=treated.gain_db, own_track=treated.own_track)
+def _sound_inputs(chosen: Chosen, settings: Settings, *, apart: bool) -> list[SoundInput]:
+    """Return the inputs of sound as the settings have them for their roles, or for their kinds of device.
+
+    `apart` gives each a track of its own, where there is more than one.
+    """
+    several = len(chosen.sounds) > 1
+    inputs = []
+    for sound in chosen.sounds:
+        device = sound.device
+        treated = settings.sound_of(device.role, device.kind) if device else settings.sound_of(sound.name)
+        own_track = treated.own_track or (apart and several)
+        inputs.append(SoundInput(sound.name, sound.source, gain_db=treated.gain_db, own_track=own_track))
+    return inputs
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:

@@ -189,9 +189,9 @@ class Scene:
         if view.card is not None:
             return view.card
         shapes = {
-            one.name: one.shape
+            one.name: (one.picture.width, one.picture.height)
             for one in self._inputs
-            if one.picture is not None and one.shape is not None and one.absence is None
+            if one.picture is not None and one.absence is None
         }
         places = view.places(size, self._names, shapes)
         if not any(place.source in shapes for place in places) and not any(one.absence for one in self._inputs):

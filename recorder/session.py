@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
+from capture.closing import abandoned
 from config.errors import LiputError, StorageError, UsageError
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
@@ -182,6 +183,7 @@ class Session:
             pre_roll_s=round(self._gate.seconds, 3),
             troubles=self._troubles.now,
             layout=program.scene.layout if program else self._plan.layout,
+            abandoned=abandoned(),
         )
 
     @property
@@ -305,6 +307,7 @@ class Session:
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
         self._work, self._outputs = work, outputs
+        self._inputs.isolate(stack, work.media, self._timeline.zero_ns + origin_ns)
         self._machine.to(SessionState.LIVE)
         self.emit(
             "session-live",

@@ -69,6 +69,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     pre_roll_s: float = 0.0
     troubles: list[str] = []
     layout: str = ""
+    abandoned: int = 0
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

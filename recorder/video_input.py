@@ -88,8 +88,6 @@ class VideoInput:
         self.absence: Absence | None = None
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
-        self.shape: Size | None = None
-        """The size of its pictures as they were last decoded whole; that of smaller ones is rounded."""
         self._source = source
         self._timeline = timeline
         self._clock = clock
@@ -111,8 +109,6 @@ class VideoInput:
         except MediaError as error:
             self._count_damaged(error)
             return
-        if self.within is None or self.shape is None:
-            self.shape = picture.width, picture.height
         if picture is not self.picture:
             self.picture = picture
             self.version += 1

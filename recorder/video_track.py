@@ -23,6 +23,8 @@ PATIENCE_S = 0.3
 PATIENCE_FRAMES = 3
 LEAST_STEP_NS = 1_000_000
 """Two pictures closer together than this (the resolution of FLV's times) are one too many."""
+MOST_MISSING = 1.25
+"""Intervals; a larger hole before a picture is filled with the one before it, however short it is."""
 IDLE_S = 0.05
 """How often a track that waits for something other than its source looks again."""
 
@@ -118,11 +120,17 @@ class VideoTrack:
         if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
             self.counts.late += 1
             return
-        if self._filling:
+        if self._filling or self._leaves_a_hole(at_ns):
             self._repeat_until(at_ns - self._interval_ns // 2)
         self._filling = False
         driver.take(frame)
         self._encode(at_ns, is_fresh=True)
+
+    def _leaves_a_hole(self, at_ns: int) -> bool:
+        """Return whether more than a picture would be missing before one at `at_ns`: no player likes that."""
+        return (
+            self._timeline.live and self._has_picture and at_ns - self._position_ns > MOST_MISSING * self._interval_ns
+        )
 
     def _go_without(self) -> None:
         """No picture came: repeat the last one where one is due."""

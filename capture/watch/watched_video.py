@@ -9,7 +9,7 @@ import threading
 
 import av
 
-from capture.source import Frame, Relocatable, Size, VideoFormat, VideoSource
+from capture.source import Coded, Frame, Relocatable, Size, VideoFormat, VideoSource, abandoned_closings, coded_form
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.refusal import clear_refusals, find_refusal
@@ -108,6 +108,16 @@ class WatchedVideo:
             fps=round(float(opened.rate), 3),
             pid=os.getpid(),
         )
+
+    @property
+    def abandoned(self) -> int:
+        """How many closings of its device have not come to an end yet."""
+        return abandoned_closings(self.source)
+
+    @property
+    def coded(self) -> Coded | None:
+        """In which form its payloads can be stored as they are."""
+        return coded_form(self.source)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""

@@ -2,17 +2,14 @@
 
 import itertools
 import json
-import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from capture.pictures import plane_views
-from tests.bench import bench, compose, watches
+from tests.bench import bench, watches
 from tests.bench.bench import BARS, Pair, summary
-from tests.bench.clips import FRAMES, _write, camera_jpeg, slide_jpeg
+from tests.bench.clips import FRAMES, camera_jpeg, slide_jpeg
 from tests.bench.peers import Job, JobFailed, cpu_seconds, ffmpeg_job, output, picture_count, x264_options
 
 BURN = "import time\nwhile time.process_time() < 0.3: pass"
@@ -120,20 +117,3 @@ def test_the_material_is_what_it_says() -> None:
     assert camera_jpeg(3) == camera_jpeg(3) != camera_jpeg(4)
     assert 200_000 < (len(slide_jpeg(2)) + len(slide_jpeg(3))) / 2 < 235_000
     assert 245_000 < len(camera_jpeg(50)) < 275_000
-
-
-def test_both_sides_compose_the_same_picture(tmp_path: Path) -> None:
-    large, small = tmp_path / "slides.mkv", tmp_path / "camera.mkv"
-    _write(large, iter([slide_jpeg(number) for number in (0, 1, 1)]))
-    _write(small, iter([camera_jpeg(number) for number in (0, 30, 60)]))
-    subprocess.run(compose.ffmpeg_job(large, small, ("-f", "rawvideo", str(tmp_path / "out.yuv"))).command, check=True)
-    raw = np.fromfile(tmp_path / "out.yuv", np.uint8).reshape(3, -1)
-    for padded in (False, True):
-        pictures = compose.composed(large, small, padded=padded)
-        for picture, meant in zip(pictures, raw, strict=True):
-            shown = np.concatenate([plane.ravel() for plane in plane_views(picture)])
-            assert shown.size == meant.size == 1920 * 1080 * 3 // 2
-            assert np.abs(shown.astype(int) - meant).mean() < 0.8
-            inside = plane_views(picture)[0][compose.inset().of_plane(0)].astype(int)
-            its = meant[: 1920 * 1080].reshape(1080, 1920)[compose.inset().of_plane(0)]
-            assert np.abs(inside - its).mean() < 3

@@ -199,6 +199,17 @@ def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
     assert plug.closed == 0
 
 
+def test_a_device_that_does_not_let_go_is_counted_and_told(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    hung: list[int] = []
+    camera.listen(told.absent, told.back, hung.append)
+    camera.open()
+    plug.at, plug.abandoned = None, 2
+    read_for(camera, clock, 1)
+    assert hung == [2]
+
+
 def test_closing_ends_the_search(camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told) -> None:
     camera.open()
     plug.at = None

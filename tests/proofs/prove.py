@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import kill, minute, sync, watches
+from tests.proofs import endurance, kill, latency, minute, sync, watches
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -21,6 +21,8 @@ FOLDER = ROOT / "docs" / "proofs"
 type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 
 AREAS: dict[str, tuple[Proof, str]] = {
+    "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
+    "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
     "kill": (kill.prove, "kill -9 of everything at random moments: what is left plays, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),

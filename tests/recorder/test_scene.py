@@ -3,18 +3,13 @@
 from fractions import Fraction
 from itertools import pairwise
 
-import av
 import pytest
 
-from capture.pictures import fit
-from capture.source import Frame, Matrix, Size, VideoFormat
 from config.errors import UsageError
-from config.program import LayoutSettings, Program
 from devices.clock import NANOSECONDS
-from recorder.scene import Look, Scene
 from recorder.video_input import SILENT_S
 from tests.recorder.test_video_track import GRID, THIRTY, Script
-from tests.support.tracks import SLATE, Camera, Rig, in_time
+from tests.support.tracks import SLATE, Rig, in_time
 
 SECOND = 100_000
 """Added to the numbers of the second camera."""
@@ -148,31 +143,3 @@ def test_a_card_covers_everything_and_the_sources_are_still_watched() -> None:
     assert rig.encoder.numbers == [*range(31), *[-1] * 60, *range(91, 120)]
     assert set(seen) == {"1", "pause"}
     assert rig.events == []
-
-
-class Narrow(Camera):
-    """A camera of 640x480 in a program of 320x240, which takes note of the sizes it is asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[Size | None] = []
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        self.asked.append(within)
-        return av.VideoFrame(*fit(640, 480, *(within or (320, 240))), "yuv420p")
-
-
-def test_an_inset_keeps_its_size_however_its_picture_is_rounded() -> None:
-    rig, camera = Rig(), Narrow()
-    large, small = (rig.video([], rate=THIRTY, name=name) for name in ("slides", "podium"))
-    large._source = small._source = camera
-    form = VideoFormat(320, 240, THIRTY, Matrix.BT601)
-    layouts = {"pip": LayoutSettings(kind="pip", size=0.33)}
-    scene = Scene(
-        (large, small), Look(form, layouts, Program(), title="", language="id"), "pip", zero_ns=lambda: rig.zero_ns
-    )
-    for number in range(8):
-        for one in (large, small):
-            one.take(rig.frame(number / 30, number))
-        assert scene.picture(rig.at(number / 30) - rig.zero_ns, scene.driver, is_fresh=True)
-    assert camera.asked[:2] == [None, None]
-    assert camera.asked[2:] == [None, (106, 80)] * 7

@@ -115,6 +115,26 @@ def test_a_short_stall_is_bridged_with_the_last_picture_and_no_slate() -> None:
     assert rig.events == [("source-silent", "podium"), ("source-returned", "podium")]
 
 
+def test_a_hiccup_that_is_shorter_than_our_patience_leaves_no_hole() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    counts = run(rig, camera(rig, 0, 1) + camera(rig, 1.2, 3))
+    assert rig.encoder.numbers == [*range(30), *[29] * 6, *range(36, 90)]
+    assert rig.encoder.times_s == pytest.approx(nominal(90), abs=GRID)
+    assert counts.repeated == 6
+    assert rig.events == []
+
+
+def test_a_single_missing_picture_is_left_as_it_is() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    script = camera(rig, 0, 3)
+    del script[40]
+    counts = run(rig, script)
+    assert rig.encoder.numbers == [*range(40), *range(41, 90)]
+    assert counts.repeated == 0
+
+
 def test_a_slow_source_has_five_intervals_before_it_counts_as_missing() -> None:
     rig = Rig()
     rig.timeline.end_at(6 * NANOSECONDS)

@@ -31,7 +31,7 @@ def decodes_cleanly(path: Path) -> None:
         timeout=600,
         check=False,
     )
-    assert (done.returncode, done.stderr[-2000:]) == (0, ""), path
+    assert (done.returncode, done.stderr) == (0, ""), f"{path}: {done.stderr[-2000:]}"
 
 
 def decoded(path: Path, kind: str) -> Decoded:

@@ -1,0 +1,129 @@
+"""Hours of media through the whole pipeline as fast as it goes: memory, descriptors and threads stay as they are.
+
+Runs in this process, whose memory is measured; sound and picture are compared at the start and at the end.
+"""
+
+import argparse
+import gc
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+
+from config.program import Program
+from config.schema import Profile, Settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.planning import plan_session
+from recorder.session import Session
+from recorder.status import SessionResult, SessionState
+from tests.proofs.sync import PROMISE_S, offsets
+
+HOURS = 8.0
+MOST_MB_PER_HOUR = 1.0
+PROFILE = Profile(width=320, height=180, fps=Fraction(25), video_bitrate=200_000, audio_bitrate=64_000)
+SAMPLES = 400
+WARM_UP = 0.25
+"""The part of the run after which memory is looked at: pools fill, libraries load."""
+
+
+class Sample(NamedTuple):
+    """How much of media there was, and what the process held then."""
+
+    media_h: float
+    rss_mb: float
+    descriptors: int
+    threads: int
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Record eight hours of media, or `--seconds`."""
+    return run(arguments.seconds or HOURS * 3600)
+
+
+def run(seconds: float) -> Mapping[str, object]:
+    """Return how memory, descriptors and threads went, and the offsets of sound at both ends."""
+    with tempfile.TemporaryDirectory(prefix="liput-endurance-") as name:
+        settings = Settings(profiles={"1080p30": PROFILE}, program=Program())
+        asked = Asked(
+            title="Delapan jam", videos=("synthetic",), audios=("synthetic",), live=False, duration_s=seconds,
+            archive=Path(name), reserve=1,
+        )  # fmt: skip
+        clock = SystemClock()
+        planned = plan_session(asked, settings, clock)
+        session = Session(planned.plan, planned.archive, clock=clock, stop=planned.stop)
+        session.start()
+        watch = Watch(session, seconds)
+        result = watch.run()
+        program = Path(str(result.package)) / "data/media/program.mp4"
+        start, end = offsets(program, 0.0), offsets(program, seconds - 10)
+    samples = watch.samples
+    settled = samples[int(len(samples) * WARM_UP) :]
+    slope = slope_of(settled)
+    worst = max((abs(offset) for offset in (*start, *end)), default=1.0)
+    grown = settled[-1].descriptors - settled[0].descriptors, settled[-1].threads - settled[0].threads
+    return {
+        "media_s": result.duration_s,
+        "profile": "320x180 at 25",
+        "promise_mb_per_hour": MOST_MB_PER_HOUR,
+        "memory_mb_per_hour": round(slope, 3),
+        "memory_mb": [
+            round(settled[0].rss_mb, 1),
+            round(settled[-1].rss_mb, 1),
+            round(max(s.rss_mb for s in samples), 1),
+        ],
+        "descriptors_grown": grown[0],
+        "threads_grown": grown[1],
+        "worst_offset_s": worst,
+        "degraded": result.degraded,
+        "samples": len(samples),
+        "holds": slope < MOST_MB_PER_HOUR
+        and max(grown) <= 0
+        and worst <= PROMISE_S
+        and result.state is SessionState.SEALED
+        and result.degraded == []
+        and min(len(start), len(end)) >= 8,
+    }
+
+
+def slope_of(samples: Sequence[Sample]) -> float:
+    """Return the growth of memory in MB for each hour of media, by least squares."""
+    slope, _ = np.polyfit([sample.media_h for sample in samples], [sample.rss_mb for sample in samples], 1)
+    return float(slope)
+
+
+class Watch:
+    """Runs a session on a thread and takes SAMPLES samples of this process while it records."""
+
+    def __init__(self, session: Session, seconds: float) -> None:
+        self.samples: list[Sample] = []
+        self._session = session
+        self._every_h = seconds / 3600 / SAMPLES
+        self._process = psutil.Process()
+
+    def run(self) -> SessionResult:
+        """Return the session's result."""
+        results: list[SessionResult] = []
+        thread = threading.Thread(target=lambda: results.append(self._session.run()))
+        thread.start()
+        due_h = 0.0
+        while thread.is_alive():
+            thread.join(0.05)
+            status = self._session.status()
+            if status.state is SessionState.LIVE and status.elapsed_s / 3600 >= due_h:
+                due_h = status.elapsed_s / 3600 + self._every_h
+                gc.collect()
+                self.samples.append(
+                    Sample(
+                        status.elapsed_s / 3600,
+                        self._process.memory_info().rss / 1e6,
+                        self._process.num_fds(),
+                        self._process.num_threads(),
+                    )
+                )
+        return results[0]
