@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.errors import LiputError, UsageError
+from config.errors import DeviceError, LiputError, UsageError
 from config.events import Event
 from recorder.archive.names import storable
 from recorder.status import SessionResult, SessionStatus
@@ -115,6 +115,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     message: str
     hint: str = ""
     exit_status: int = 1
+    is_of_device: bool = False
+    """Whether a device is not there, or cannot be opened: the session can begin without it (`allow_missing`)."""
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ready"):
@@ -137,9 +139,10 @@ HANDSHAKES = msgspec.json.Decoder[Ready | Failure](Ready | Failure)
 class RecorderRefused(LiputError):
     """What a recorder answered, as the error that it was there."""
 
-    def __init__(self, message: str, *, hint: str = "", exit_status: int = 1) -> None:
+    def __init__(self, message: str, *, hint: str = "", exit_status: int = 1, is_of_device: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = exit_status
+        self.is_of_device = is_of_device
 
 
 def decode_request(line: bytes) -> AnyRequest:
@@ -172,12 +175,20 @@ def failure(error: BaseException) -> Failure:
     """Return the last line of a session that ended with `error`."""
     if not isinstance(error, LiputError):
         return Failure(message=one_line(repr(error)), hint="please report this")
-    return Failure(message=storable(error.message), hint=storable(error.hint), exit_status=error.exit_status)
+    return Failure(
+        message=storable(error.message),
+        hint=storable(error.hint),
+        exit_status=error.exit_status,
+        is_of_device=isinstance(error, DeviceError),
+    )
 
 
 def raised(refused: Refusal | Failure) -> RecorderRefused:
     """Return what was sent as an error again."""
-    return RecorderRefused(refused.message, hint=refused.hint, exit_status=refused.exit_status)
+    is_of_device = isinstance(refused, Failure) and refused.is_of_device
+    return RecorderRefused(
+        refused.message, hint=refused.hint, exit_status=refused.exit_status, is_of_device=is_of_device
+    )
 
 
 def one_line(text: str, longest: int = 300) -> str:

@@ -371,3 +371,35 @@ def test_an_address_may_come_from_standard_input(room: Room) -> None:
     assert done.returncode == 3
     assert command.lines(done.stdout)[-1]["degraded"] == ["destination-lost: stdin"]
     assert "rahasia" not in done.stdout + done.stderr
+
+
+def test_who_sits_at_the_terminal_is_asked_whether_to_begin_without_what_is_missing(room: Room) -> None:
+    words = room.words("--audio", "synthetic", video="no-such-camera")
+    with Terminal(room.home, *words) as terminal:
+        terminal.until("no-such-camera")
+        terminal.until("Begin without it")
+        terminal.press("n\n")
+        assert terminal.wait() == 1
+    assert not room.archive.exists()
+    with Terminal(room.home, *words) as terminal:
+        terminal.until("Begin without it")
+        terminal.press("y\n")
+        terminal.until("DEGRADED")
+        terminal.until(r"on disk 0:00:01")
+        terminal.press("q")
+        assert terminal.wait() == 3
+        assert "source-missing: no-such-camera" in terminal.text
+
+
+def test_two_sources_are_shown_by_a_layout(room: Room) -> None:
+    done = room.record("--video", "synthetic", "--layout", "side-by-side", "--for", "2s")
+    assert (done.status, done.lines[-1]["degraded"]) == (0, []), done.errors
+    assert {line["layout"] for line in command.of_type(done.lines, "status")} == {"side-by-side"}
+    (live,) = [line for line in command.of_type(done.lines, "event") if line["kind"] == "session-live"]
+    assert "synthetic picture 2" in str(live["detail"])
+
+
+def test_a_layout_that_is_not_there_is_refused_before_anything_is_opened(room: Room) -> None:
+    done = command.liput(room.home, *room.words("--layout", "pap"))
+    assert done.returncode == 2
+    assert "pip" in done.stderr
