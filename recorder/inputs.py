@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from capture.kept import Absence, KeptAudio, KeptVideo, Return
@@ -37,13 +38,14 @@ class SessionInputs:
         self._losses: dict[str, LiputError] = {}
         self._missing: set[str] = set()
         self._taps: dict[str, Tap] = {}
-        self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT709)
+        # BT.601 is what cameras, sticks and screens give: a piece of another matrix costs a conversion.
+        self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
 
     @property
     def form(self) -> VideoFormat:
-        """What the program is: as its one source gives it, else as the profile has it."""
+        """What the program is: as its one source gives it, else as the profile has it, in its first source's matrix."""
         ((picture, form, _), *others) = self.pictures
-        return self._wanted if others or picture.name in self._missing else form
+        return replace(self._wanted, matrix=form.matrix) if others or picture.name in self._missing else form
 
     @property
     def dropped(self) -> int:
