@@ -14,6 +14,8 @@ import pytest
 from agent.cli import liput
 from agent.commands.device_roles import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from config.messages import Card, Reason, card_text, reason_text
+from config.program import BUILT_IN_LAYOUTS
 from config.schema import Settings
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
@@ -200,3 +202,15 @@ def test_every_table_of_the_settings_is_named() -> None:
     plain = {"keys_file", "file", "lines"}
     tables = {field.name for field in msgspec.structs.fields(Settings)} - plain
     assert not {table for table in tables if f"[{table}]" not in SETTINGS and f"[{table}." not in SETTINGS}
+
+
+# The program's picture
+
+
+def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
+    page = (ROOT / "docs/program.md").read_text()
+    for reason in Reason:
+        assert f"| {reason_text(reason, 'id')} | {reason_text(reason, 'en')} |" in page
+    for card in Card:
+        assert f"| `{card}` | {card_text(card, 'id')} | {card_text(card, 'en')} |" in page
+    assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS)
