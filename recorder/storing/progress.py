@@ -36,6 +36,11 @@ class ProgressWatch:
             return Progress.STALLED
         return None
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it was told, and is not over."""
+        return self._stalled_ns is not None
+
     def standing_s(self, now_ns: int) -> float:
         """Return for how long nothing has come to the disk that waits for it."""
         return (now_ns - self._grown_ns) / NANOSECONDS

@@ -1,0 +1,99 @@
+"""Opening a part of a session on some disk: the work folder, the file in it, the event log beside it."""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from uuid import UUID
+
+import av
+from av.stream import Stream
+
+from config.errors import LiputError, StorageError
+from config.schema import Recording as RecordingSettings
+from devices.clock import Clock
+from recorder.archive.archive import Archive
+from recorder.archive.model import SessionContext
+from recorder.eventlog import EventLog
+from recorder.packet import TrackId
+from recorder.storing.forecast import Forecast
+from recorder.storing.mounts import MountMemory
+from recorder.storing.part import Part
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What the work folders of a session have in common; `offset_s` is its media time where this recorder began."""
+
+    title: str
+    started_at: datetime
+    context: SessionContext | None
+    uuid: UUID
+    offset_s: float
+
+
+class Opener:
+    """Opens parts, all of the same form."""
+
+    def __init__(
+        self,
+        session: SessionFacts,
+        templates: Mapping[TrackId, Stream],
+        *,
+        clock: Clock,
+        log: EventLog,
+        settings: RecordingSettings,
+        make_forecast: Callable[[], Forecast],
+        on_failure: Callable[[Part, LiputError], None],
+        waits: bool,
+        memory: MountMemory | None,
+    ) -> None:
+        """`templates` are copied: a part may still be opened when the encoder is closed."""
+        self._session = session
+        self._master = av.open(os.devnull, "w", format="null")
+        self._templates = {
+            track: self._master.add_stream_from_template(template, opaque=True) for track, template in templates.items()
+        }
+        self._clock = clock
+        self._log = log
+        self._settings = settings
+        self._make_forecast = make_forecast
+        self._on_failure = on_failure
+        self._waits = waits
+        self._memory = memory
+
+    def open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:
+        """Open part `number`, from the media time `start` on; raises LiputErrors, and leaves nothing behind then."""
+        session = self._session
+        if self._memory:
+            self._memory.refuse_missing(archive.root)
+        work = archive.begin(
+            session.title,
+            session.started_at,
+            session.context,
+            uuid=session.uuid,
+            part=number,
+            offset_s=session.offset_s + float(start),
+            copy=copy,
+        )
+        try:
+            part = Part(
+                archive,
+                work,
+                self._templates,
+                start,
+                clock=self._clock,
+                settings=self._settings,
+                forecast=self._make_forecast(),
+                on_failure=self._on_failure,
+                waits=self._waits,
+            )
+            self._log.open(work.events)
+        except (LiputError, OSError) as error:
+            with suppress(LiputError):
+                archive.discard(work)
+            raise error if isinstance(error, LiputError) else StorageError(str(error)) from error
+        (self._memory or MountMemory()).remember(archive.root)
+        return part

@@ -1,0 +1,392 @@
+"""Where a session is recorded: one file, or two at once, each of which goes on elsewhere when its disk does not.
+
+    packets --+--> Backlog (from the last keyframe that is safe on)
+              +--> lane 1: Part 1 on the first disk, then Part 2 on another, ...
+              +--> lane 2, with `storage.mirror`
+
+A lane has one part that takes packets. The guard, a thread that asks no disk anything, looks at what each part's own
+threads have found: whether it grows, how long the disk will last, what has failed. When a lane leaves its disk the next
+folder of the settings gets a part that begins with the backlog: at a keyframe, with nothing missing.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from functools import partial
+from queue import Empty, SimpleQueue
+from uuid import UUID, uuid4
+
+from av.stream import Stream
+
+from config.errors import LiputError, StorageError, StorageFull, UsageError
+from config.schema import Recording as RecordingSettings
+from config.schema import Storage as StorageSettings
+from devices.clock import Clock
+from recorder.archive.archive import Archive
+from recorder.archive.fixity import Progress as SealProgress
+from recorder.archive.model import Mark, Package, RecordingFacts, SessionContext
+from recorder.archive.work import WorkFolder
+from recorder.eventlog import EventLog
+from recorder.packet import EncodedPacket, TrackId
+from recorder.recording import CLOSE_S, OnDisk, OnFailure
+from recorder.storing.backlog import Backlog
+from recorder.storing.bounded import Bounded
+from recorder.storing.faults import stalled
+from recorder.storing.forecast import Forecast, Level
+from recorder.storing.mounts import MountMemory
+from recorder.storing.opening import Opener, SessionFacts
+from recorder.storing.part import Part
+from recorder.storing.progress import Progress
+from recorder.storing.sealing import Sealer
+from recorder.storing.telling import Teller
+
+WATCH_S = 0.25
+"""How often the guard looks."""
+
+OPEN_S = 10.0
+"""How long a further disk may take until its file is open."""
+
+
+@dataclass(eq=False)
+class _Lane:
+    """One of the files that are written at once: the parts it has had so far, the last of them open."""
+
+    copy: int
+    parts: list[Part] = field(default_factory=list)
+    is_moving: bool = False
+    """Whether it looks for another disk; `move` is who does."""
+    move: Bounded[None] | None = None
+    ended: bool = False
+    """Whether it has no disk any more."""
+
+    @property
+    def part(self) -> Part:
+        return self.parts[-1]
+
+
+class Storage:
+    """The files of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
+
+    def __init__(
+        self,
+        archives: Sequence[Archive],
+        settings: StorageSettings,
+        *,
+        clock: Clock,
+        log: EventLog,
+        on_failure: OnFailure,
+        recording: RecordingSettings,
+        bytes_per_s: float,
+        planned_s: float | None = None,
+        waits: bool = False,
+        memory: MountMemory | None = None,
+    ) -> None:
+        """Make nothing yet: `archives` are the folders to record to, in order.
+
+        `on_failure` is told when none of them is left. `bytes_per_s` is what is expected of the recording, `planned_s`
+        its length, if that is known.
+        """
+        self._spares = list(archives)
+        self._settings = settings
+        self._keep_free = min(settings.keep_free, archives[0].reserve_bytes)
+        self._clock = clock
+        self._log = log
+        self._tell = Teller(log)
+        self._on_failure = on_failure
+        self._recording = recording
+        self._bytes_per_s = bytes_per_s
+        self._planned_s = planned_s
+        self._waits = waits
+        self._memory = memory or MountMemory()
+        self._lock = threading.Lock()
+        self._lanes: list[_Lane] = []
+        self._backlog: Backlog | None = None
+        self._given_s = 0.0
+        self._part_number = 1
+        self._failures: SimpleQueue[tuple[Part, LiputError]] = SimpleQueue()
+        self._closing = False
+        self._woken = threading.Event()
+        self._guard = threading.Thread(target=self._watch, name="storage-guard", daemon=True)
+
+    # Beginning
+
+    def begin(
+        self,
+        title: str,
+        started_at: datetime,
+        context: SessionContext | None,
+        templates: Mapping[TrackId, Stream],
+        *,
+        uuid: UUID | None = None,
+        part: int = 1,
+        offset_s: float = 0.0,
+    ) -> WorkFolder:
+        """Open the first file, or the first two, and the event log beside each; return the first work folder.
+
+        A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
+        there is none. A session that is gone on with has its `uuid`, the number of its next `part`, and the media time
+        of the session at which that begins. The event log gets each work folder's file.
+        """
+        self._part_number = part
+        self._opener = Opener(
+            SessionFacts(title, started_at, context, uuid or uuid4(), offset_s),
+            templates,
+            clock=self._clock,
+            log=self._log,
+            settings=self._recording,
+            make_forecast=lambda: Forecast(self._settings, self._keep_free, self._bytes_per_s),
+            on_failure=self._note,
+            waits=self._waits,
+            memory=self._memory if self._settings.must_be_mounted else None,
+        )
+        self._lanes.append(self._first_lane(1))
+        if self._settings.mirror:
+            with suppress(LiputError):  # told; one file is better than none
+                self._lanes.append(self._first_lane(2))
+        if self._spares:
+            self._backlog = Backlog(list(templates))
+        self._guard.start()
+        return self._lanes[0].part.work
+
+    def _first_lane(self, copy: int) -> _Lane:
+        first: LiputError | None = None
+        while self._spares:
+            archive = self._spares.pop(0)
+            try:
+                return _Lane(copy, [self._opener.open(archive, copy, self._part_number, Fraction(0))])
+            except LiputError as error:
+                self._tell.fault(str(archive.root), error)
+                first = first or error
+        raise first or UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+
+    def _note(self, part: Part, error: LiputError) -> None:
+        """Take note that a part has failed; called from its own threads, and from `put`."""
+        self._failures.put((part, error))
+        self._woken.set()
+
+    # Taking packets
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to every file; waits for no disk unless the session has no clock."""
+        if self._waits:
+            self._wait_for_room()
+        with self._lock:
+            self._given_s = max(self._given_s, float((packet.pts + packet.duration) * packet.time_base))
+            if self._backlog is not None:
+                self._backlog.add(packet)
+            for lane in self._lanes:
+                lane.part.put(packet)
+
+    def _wait_for_room(self) -> None:
+        for lane in self._lanes:
+            lane.part.recording.wait_for_room()
+            while lane.part.recording.failed and not lane.ended and not self._closing:
+                self._woken.wait(WATCH_S)  # until it goes on elsewhere
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What was found on disk, of the file that holds most: bytes in all its parts, and up to where it plays."""
+        with self._lock:
+            found = [
+                OnDisk(sum(part.recording.on_disk.bytes for part in lane.parts), _found_s(lane.parts))
+                for lane in self._lanes
+            ]
+        return max(found, key=lambda each: each.media_time_s, default=OnDisk())
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the disk that lasts longest has to be left, at the rate at which it fills up; None: unknown."""
+        known = [lane.part.forecast.left_s for lane in self._lanes if not lane.ended]
+        return max((left_s for left_s in known if left_s is not None), default=None)
+
+    # The guard
+
+    def _watch(self) -> None:
+        while not self._closing:
+            self._clock.wait(self._woken, WATCH_S)
+            self._woken.clear()
+            try:
+                self._attend()
+            except Exception as error:  # a mistake of ours must not leave the session without its guard
+                self._tell.broken(error)
+
+    def _attend(self) -> None:
+        for part, error in self._failed_parts():
+            self._lose(part, error)
+        for lane in self._lanes:
+            if not lane.ended and not lane.is_moving and not lane.part.recording.failed:
+                self._look(lane)
+        with self._lock:
+            # While a lane moves the backlog stays: the part that is being opened begins where it began.
+            if self._backlog is not None and not any(lane.is_moving for lane in self._lanes):
+                self._backlog.confirm(min((lane.part.found_s for lane in self._lanes if not lane.ended), default=0.0))
+
+    def _failed_parts(self) -> list[tuple[Part, LiputError]]:
+        found = []
+        with suppress(Empty):
+            while True:
+                found.append(self._failures.get_nowait())
+        return found
+
+    def _look(self, lane: _Lane) -> None:
+        """See whether a lane's file grows, and how long its disk will last; leave the disk where that is needed."""
+        part, now_ns = lane.part, self._clock.now_ns()
+        change = part.progress.update(now_ns, part.found_s, self._given_s)
+        if change is not None:
+            self._tell.progress(part, change, part.progress.standing_s(now_ns))
+        standing_s = part.progress.standing_s(now_ns)
+        if standing_s > self._settings.stalled_s and self._spares:
+            part.recording.fail(stalled(part.work.path, standing_s))
+            return
+        free = part.recording.free_bytes
+        if free is None:
+            return
+        planned_s = None if self._planned_s is None else max(0.0, self._planned_s - self._given_s)
+        media_s = self._given_s - float(part.start)
+        level = part.forecast.update(now_ns, free, part.recording.written_bytes, media_s, planned_s)
+        if level is not None:
+            self._tell.level(part, level, planned_s)
+        if level is Level.OVER:
+            self._leave(
+                lane,
+                StorageFull(
+                    f"The disk of {part.place} is full, but for what has to stay free",
+                    hint="Free space on it before the next session.",
+                ),
+            )
+
+    def _lose(self, part: Part, error: LiputError) -> None:
+        """Take in that a part has failed: its lane goes on elsewhere, if it was the one that took packets."""
+        lane = next((lane for lane in self._lanes if lane.part is part), None)
+        if lane is None or lane.is_moving or lane.ended:
+            self._tell.fault(part.place, error)
+        else:
+            self._leave(lane, error)
+
+    def _leave(self, lane: _Lane, error: LiputError) -> None:
+        self._tell.fault(lane.part.place, error)
+        lane.is_moving = True
+        lane.move = Bounded(lambda: self._move(lane, error), "storage-switch")
+
+    def _move(self, lane: _Lane, error: LiputError) -> None:
+        """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
+        old = lane.part
+        new = self._next_part(lane)
+        with self._lock:
+            if new is not None and self._backlog is not None:
+                for packet in self._backlog.packets:
+                    new.put(packet)
+                lane.parts.append(new)
+            lane.ended = new is None
+            lane.is_moving = False
+            is_last = all(each.ended for each in self._lanes)
+        if new is not None:
+            if old.progress.is_stalled:
+                self._tell.progress(old, Progress.RESUMED, 0.0)
+            self._tell.switched(old.place, new, _found_s(lane.parts[:-1]))
+        elif is_last:
+            # Whatever is left of it is closed with the session, and takes what still comes, if it can.
+            self._on_failure(error)
+            return
+        old.close()
+
+    def _next_part(self, lane: _Lane) -> Part | None:
+        with self._lock:
+            start = self._backlog.start if self._backlog is not None else Fraction(0)
+        while True:
+            with self._lock:
+                if not self._spares:
+                    return None
+                spare = self._spares.pop(0)
+                self._part_number += 1
+                number = self._part_number
+            # Down to what must stay free, not to the reserve: a session that runs takes what there is.
+            archive = Archive(spare.root, self._clock, self._keep_free)
+            opening = Bounded(partial(self._opener.open, archive, lane.copy, number, start), "storage-open", _undo)
+            try:
+                return opening.get(self._clock, OPEN_S, stalled(archive.root, OPEN_S))
+            except Exception as error:  # of whatever kind: the next one is tried
+                self._tell.fault(str(archive.root), _told(error))
+
+    # The end
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Finish every file; returns within bounds, also when a disk never answers.
+
+        `marks` become chapters; what is before the first one is called `title`. What fails only now still goes on
+        elsewhere.
+        """
+        self._closing = True
+        self._woken.set()
+        self._guard.join()
+        while self._settle() or self._close_open(marks, title):
+            pass
+        for part in self._parts():
+            part.close().wait(self._clock, 2 * CLOSE_S)
+
+    def _settle(self) -> bool:
+        """Let every lane that has failed, or moves, come to rest; return whether there was one."""
+        failed = self._failed_parts()
+        for part, error in failed:
+            self._lose(part, error)
+        moves = [(lane, lane.move) for lane in self._lanes if lane.move is not None]
+        for lane, move in moves:
+            lane.move = None
+            if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)):
+                lane.ended, lane.is_moving = True, False
+        return bool(failed or moves)
+
+    def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
+        """Close the parts that are open; return whether there were any."""
+        parts = [lane.part for lane in self._lanes if not lane.part.is_closing]
+        for closing in [part.close(marks, title) for part in parts]:
+            closing.wait(self._clock, 2 * CLOSE_S)
+        return bool(parts)
+
+    def _parts(self) -> list[Part]:
+        return [part for lane in self._lanes for part in lane.parts]
+
+    @property
+    def abandoned(self) -> int:
+        """How many files were left to themselves because their disk does not answer."""
+        return sum(not part.answers for part in self._parts())
+
+    def discard(self) -> None:
+        """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
+
+        A disk that does not answer is not asked.
+        """
+        for part in self._parts():
+            if part.answers:
+                part.archive.discard(part.work)
+
+    def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> Package:
+        """Make a package of each lane, the one first that holds most; return the first one's.
+
+        `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
+        stays in its work folder and is told. Raises what sealing raised where nothing could be sealed.
+        """
+        lanes = sorted(self._lanes, key=lambda lane: _found_s(lane.parts), reverse=True)
+        sealer = Sealer(self._clock, self._tell, facts, progress)
+        packages = [package for lane in lanes for package in sealer.seal(lane.parts)]
+        if not packages:
+            raise sealer.error or StorageError("nothing could be sealed")
+        return packages[0]
+
+
+def _told(error: Exception) -> LiputError:
+    return error if isinstance(error, LiputError) else StorageError(repr(error), hint="please report this")
+
+
+def _undo(part: Part) -> None:
+    """Undo the opening of a part that came too late."""
+    part.recording.close()
+    with suppress(LiputError):
+        part.archive.discard(part.work)
+
+
+def _found_s(parts: Sequence[Part]) -> float:
+    return max((part.found_s for part in parts), default=0.0)

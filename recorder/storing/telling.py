@@ -1,0 +1,112 @@
+"""What people are told of the disks of a session: one event for each thing that happens, with what to do."""
+
+from config.errors import LiputError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
+from config.events import Emit
+from recorder.storing.forecast import Level
+from recorder.storing.part import Part
+from recorder.storing.progress import Progress
+
+
+class Teller:
+    """Makes events; the subject of each is the folder of the disk."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._is_broken = False
+
+    def fault(self, place: str, error: LiputError) -> None:
+        """Tell why a disk takes no more."""
+        kind = (
+            "storage-full"
+            if isinstance(error, StorageFull)
+            else "storage-read-only"
+            if isinstance(error, StorageUnwritable)
+            else "storage-vanished"
+            if isinstance(error, StorageVanished)
+            else "storage-stalled"
+            if isinstance(error, StorageStalled)
+            else "storage-failed"
+        )
+        self._emit(kind, place, error.message, hint=error.hint)
+
+    def broken(self, error: Exception) -> None:
+        """Tell, once, that the watch over the disks has a fault of its own."""
+        if not self._is_broken:
+            self._is_broken = True
+            self._emit(
+                "guard-failed", "storage", f"The watch over the disks failed: {error!r}", hint="please report this"
+            )
+
+    def progress(self, part: Part, change: Progress, standing_s: float) -> None:
+        """Tell that a recording grows no more on its disk, or grows again."""
+        if change is Progress.STALLED:
+            self._emit(
+                "recording-stalled",
+                part.place,
+                f"Nothing has come to the disk of {part.place} for {standing_s:.0f} s",
+                media_time_s=round(part.found_s, 3),
+                hint="Check the disk, its cable, or the network to it.",
+            )
+        else:
+            self._emit(
+                "recording-resumed",
+                part.place,
+                f"The disk of {part.place} takes the recording again",
+                media_time_s=round(part.found_s, 3),
+            )
+
+    def level(self, part: Part, level: Level, planned_s: float | None) -> None:
+        """Warn, or alarm, that a disk will be full."""
+        if level is Level.OVER:
+            return
+        left_s = part.forecast.left_s or 0.0
+        enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
+        kind = "disk-low" if level is Level.LOW else "disk-critical"
+        self._emit(
+            kind,
+            part.place,
+            f"At this rate the disk of {part.place} is full in {_minutes(left_s)}{enough}",
+            left_s=round(left_s),
+            free=part.recording.free_bytes,
+            hint="Free space on it, or end the session before.",
+        )
+
+    def switched(self, old: str, part: Part, safe_s: float) -> None:
+        """Tell that the recording goes on elsewhere, and what is missing between the two files, if anything is."""
+        start_s = float(part.start)
+        self._emit(
+            "storage-switched",
+            part.place,
+            f"The recording goes on in {part.place}; up to then it is in {old}",
+            part=part.work.begun.part,
+            offset_s=round(start_s, 3),
+            left=old,
+        )
+        if start_s > safe_s:
+            self._emit(
+                "recording-gap",
+                part.place,
+                f"{start_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
+                start_s=round(safe_s, 3),
+                duration_s=round(start_s - safe_s, 3),
+            )
+
+    def kept_apart(self, place: str, count: int) -> str:
+        """Tell that the recording is in several parts; return the reason to be degraded."""
+        self._emit("parts-apart", place, f"The recording is in {count} parts, which are not joined")
+        return f"parts-apart: {place}"
+
+    def left_behind(self, part: Part, error: LiputError) -> str:
+        """Tell that a part could not be made a package now; return the reason to be degraded."""
+        self._emit(
+            "part-left",
+            part.place,
+            f"What was recorded in {part.place} is not sealed yet: {error.message}",
+            folder=str(part.work.path),
+            hint="`liput archive seal` makes a package of it once the disk is well again.",
+        )
+        return f"part-left: {part.place}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
