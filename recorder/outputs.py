@@ -2,19 +2,17 @@
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from av.stream import Stream
 
 from config.events import Emit
-from config.schema import Recording as RecordingSettings
 from config.secrets import StreamTarget
 from devices.clock import Clock
 from recorder.archive.model import Mark
 from recorder.live.destination import LiveDestination
 from recorder.packet import PROGRAM, EncodedPacket, TrackId
-from recorder.recording import OnDisk, OnFailure, Recording
+from recorder.recording import OnDisk
 from recorder.status import DestinationLine
 
 STOP_LIVE_S = 4.0
@@ -38,6 +36,19 @@ class Sink(TakesPackets, Protocol):
         ...
 
 
+class TakesRecording(TakesPackets, Protocol):
+    """Where the recording is written."""
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What is safely in the file."""
+        ...
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        """Finish it, with its marks as chapters."""
+        ...
+
+
 type MakeSink = Callable[[Templates], Sink]
 
 
@@ -46,30 +57,16 @@ class Outputs:
 
     def __init__(
         self,
-        path: Path,
+        recording: TakesRecording,
         templates: Templates,
         *,
         clock: Clock,
         emit: Emit,
-        on_failure: OnFailure,
-        settings: RecordingSettings,
         targets: Sequence[StreamTarget] = (),
         more: Sequence[MakeSink] = (),
-        live: bool = True,
     ) -> None:
-        """Start the recording into `path`, and a connection to each of `targets`; raises StorageErrors.
-
-        Where the session is not `live`, the encoder waits for a slow disk.
-        """
-        self._recording = Recording(
-            path,
-            templates,
-            clock=clock,
-            on_failure=on_failure,
-            fragment_s=settings.fragment_s,
-            sync_s=settings.sync_s,
-            waits=not live,
-        )
+        """Start a connection to each of `targets`; `recording` has begun already, and is closed with the others."""
+        self._recording = recording
         program = {track: stream for track, stream in templates.items() if track in PROGRAM}
         self._destinations = [
             LiveDestination(

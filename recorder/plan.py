@@ -8,8 +8,10 @@ from capture.source import VideoFormat, VideoSource
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from config.schema import Profile
 from config.schema import Recording as RecordingSettings
+from config.schema import Storage as StorageSettings
 from config.secrets import StreamTarget
 from devices.health.board import HealthBoard
+from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
@@ -42,6 +44,9 @@ class SessionPlan:
     ends: frozenset[Track] = frozenset()
     targets: Sequence[StreamTarget] = ()
     duration_s: float | None = None
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    further: Sequence[Archive] = ()
+    """The archives that the recording goes on in when its disk does not, in order."""
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     context: SessionContext = field(default_factory=SessionContext)
     board: HealthBoard = field(default_factory=HealthBoard)

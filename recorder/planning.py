@@ -25,6 +25,7 @@ from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
+from recorder.storing.places import check_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def plan_session(
     targets = _targets(asked, settings)
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     archive = Archive(asked.archive or settings.archive.path, clock, reserve)
-    archive.check()
+    further = [Archive(path, clock, reserve) for path in settings.storage.paths]
+    check_places([archive, *further], settings.storage)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
@@ -85,6 +87,8 @@ def plan_session(
         targets=targets,
         duration_s=asked.duration_s,
         recording=settings.recording,
+        storage=settings.storage,
+        further=further,
         board=watcher.board,
         language=settings.general.language,
         context=SessionContext(

@@ -34,6 +34,8 @@ QUEUE_PACKETS = 6000
 WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
 
+FIRST_SYNC_S = 0.1
+
 CLOSE_S = 20.0
 """How long a disk may take nothing at all while the recording is closed, before it is left to itself."""
 
@@ -184,7 +186,9 @@ class Recording:
         reader = FragmentReader(self._file.descriptor)
         ended = False
         while not ended:
-            ended = self._clock.wait(self._written, self._sync_s)
+            # The first fragments are waited for: a start is believed once something is on disk.
+            wait_s = self._sync_s if self._on_disk.media_time_s else min(self._sync_s, FIRST_SYNC_S)
+            ended = self._clock.wait(self._written, wait_s)
             try:
                 # Looked at first, synced second: what is reported is on disk.
                 if not ended or self.failed:

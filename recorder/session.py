@@ -33,7 +33,8 @@ from recorder.recording import OnDisk
 from recorder.scene import Offer
 from recorder.states import StateMachine
 from recorder.status import SessionResult, SessionState, SessionStatus, source_lines
-from recorder.storage import room_left_s
+from recorder.storing.places import check_places
+from recorder.storing.storage import Storage
 from recorder.timeline import Timeline
 from recorder.troubles import Troubles
 
@@ -89,6 +90,7 @@ class Session:
         self._program: Program | None = None
         self._outputs: Outputs | None = None
         self._work: WorkFolder | None = None
+        self._storage: Storage | None = None
 
     def _hear(self, event: Event) -> None:
         self._troubles(event)
@@ -177,7 +179,7 @@ class Session:
             repeated=counts.repeated,
             fps=round(program.fps, 2) if program else 0.0,
             levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
-            disk_left_s=self._disk_left_s(on_disk),
+            disk_left_s=self._storage.left_s if self._storage else None,
             destinations=self._outputs.destination_lines() if self._outputs else [],
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._gate.seconds, 3),
@@ -189,16 +191,6 @@ class Session:
     @property
     def _counts(self) -> Counts:
         return self._program.counts if self._program else Counts()
-
-    def _disk_left_s(self, on_disk: OnDisk) -> float | None:
-        """Seconds until the disk is down to the archive's reserve, at the rate of this recording."""
-        if self._work is None:
-            return None
-        profile = self._plan.profile
-        rate = (profile.video_bitrate + profile.audio_bitrate) / 8
-        if on_disk.media_time_s > 10:
-            rate = on_disk.bytes / on_disk.media_time_s
-        return room_left_s(self._archive.root, self._archive.reserve_bytes, rate)
 
     # The run
 
@@ -212,19 +204,19 @@ class Session:
             if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
                 self._machine.to(SessionState.FAILED)
             raise
-        if self._work is None:
+        if self._work is None or self._storage is None:
             if self._failure:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._result()
-        if not self._counts.frames and self._discarded(self._work):
+        if not self._counts.frames and self._discarded():
             name = self._plan.pictures[0].name
             raise self._failure or LiputError(f"{name} gave no picture; nothing was recorded")
-        return self._seal(self._work)
+        return self._seal(self._work, self._storage)
 
     def _run(self, stack: ExitStack) -> None:
-        self._archive.check()
+        check_places([self._archive, *self._plan.further], self._plan.storage)
         stack.callback(self._stop_sources.set)
         inputs = self._inputs
         inputs.open(stack)
@@ -281,24 +273,33 @@ class Session:
         """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._gate.keep_s) * NANOSECONDS
-        work = self._archive.begin(plan.title, self._clock.now() - self._reach(wanted_ns), plan.context)
+        storage = Storage(
+            [self._archive, *plan.further],
+            plan.storage,
+            clock=self._clock,
+            log=self.emit,
+            on_failure=self._fail,
+            recording=plan.recording,
+            bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
+            planned_s=plan.duration_s,
+            waits=not plan.live,
+        )
+        began = self._clock.now() - self._reach(wanted_ns)
+        work = storage.begin(plan.title, began, plan.context, encoder.templates)
         try:
-            self.emit.open(work.events)
-            stack.callback(self.emit.close)
             outputs = Outputs(
-                work.program,
+                storage,
                 encoder.templates,
                 clock=self._clock,
                 emit=self.emit,
-                on_failure=self._fail,
-                settings=plan.recording,
                 targets=plan.targets,
                 more=plan.sinks,
-                live=plan.live,
             )
         except (LiputError, OSError):
-            self._archive.discard(work)
+            storage.close()
+            storage.discard()
             raise
+        stack.callback(self.emit.close)
         stack.callback(lambda: outputs.close(self._marks, plan.title))
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
         self._timeline.begin(origin_ns)
@@ -306,7 +307,7 @@ class Session:
         self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
-        self._work, self._outputs = work, outputs
+        self._work, self._outputs, self._storage = work, outputs, storage
         self._inputs.isolate(stack, work.media, self._timeline.zero_ns + origin_ns)
         self._machine.to(SessionState.LIVE)
         self.emit(
@@ -344,15 +345,16 @@ class Session:
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
 
-    def _discarded(self, work: WorkFolder) -> bool:
-        """Remove a work folder without a picture in it, and return whether that was done: sound is kept."""
+    def _discarded(self) -> bool:
+        """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
         try:
-            self._archive.discard(work)
+            if self._storage:
+                self._storage.discard()
         except LiputError:
             return False
         return True
 
-    def _seal(self, work: WorkFolder) -> SessionResult:
+    def _seal(self, work: WorkFolder, storage: Storage) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
         counts = self._counts
         facts = RecordingFacts(
@@ -363,7 +365,7 @@ class Session:
             marks=tuple(self._marks),
         )
         try:
-            package = self._archive.seal(work, facts, progress=self._progress)
+            package = storage.seal(facts, self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
             told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
             self.emit("sealing-failed", work.name, told.message, hint=told.hint)

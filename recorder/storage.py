@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 from config.errors import StorageError, StorageFull, StorageUnwritable, StorageVanished
@@ -35,12 +34,3 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         )
     reason = os.strerror(number) if number else error
     return StorageError(f"Writing {path} failed: {reason}", hint="Check the disk; what was written is kept.")
-
-
-def room_left_s(folder: Path, reserve_bytes: int, bytes_per_s: float) -> float:
-    """Return for how many seconds of `bytes_per_s` the disk of `folder` has room, down to the reserve."""
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:
-        return 0.0
-    return float(max(0, free - reserve_bytes) // bytes_per_s)

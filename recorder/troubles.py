@@ -14,6 +14,7 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-recovered",
+    "storage-switched", "disk-low",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
@@ -31,7 +32,8 @@ ENDED_BY = {
 
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
-    "storage-failed", "storage-vanished", "storage-stalled", "disk-low", "disk-critical",
+    "storage-failed", "storage-vanished", "storage-stalled", "disk-critical",
+    "recording-gap", "parts-apart", "part-left", "guard-failed",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""
 

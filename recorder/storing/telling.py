@@ -61,9 +61,9 @@ class Teller:
             return
         left_s = part.forecast.left_s or 0.0
         enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
-        kind = "disk-low" if level is Level.LOW else "disk-critical"
+        warning = "disk-low" if level is Level.LOW else "disk-critical"
         self._emit(
-            kind,
+            warning,
             part.place,
             f"At this rate the disk of {part.place} is full in {_minutes(left_s)}{enough}",
             left_s=round(left_s),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from config.errors import LiputError
-from config.schema import Recording as RecordingSettings
 from devices.clock import SystemClock
 from recorder.outputs import Outputs
 from recorder.packet import EncodedPacket, Track
+from recorder.recording import Recording
 from tests.recorder.test_recording import encoder, feed
 from tests.support import media
 from tests.support.simulated import EventList
@@ -29,15 +29,8 @@ class Broken:
 def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
     made, broken, events = encoder(), Broken(), EventList()
     failures: list[LiputError] = []
-    outputs = Outputs(
-        tmp_path / "a.mp4",
-        made.templates,
-        clock=SystemClock(),
-        emit=events,
-        on_failure=failures.append,
-        settings=RecordingSettings(),
-        more=[lambda _: broken],
-    )
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    outputs = Outputs(recording, made.templates, clock=SystemClock(), emit=events, more=[lambda _: broken])
     feed(made, outputs, 0, 60)
     for track in Track:
         for packet in made.flush(track):
