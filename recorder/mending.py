@@ -18,9 +18,6 @@ from recorder.storage import storage_error
 SECTOR = 512
 """What a disk loses or keeps as one."""
 
-NO_CHANCE = 16
-"""So many zero bytes are a hole and nothing that a coder makes."""
-
 TAIL_BYTES = 64_000_000
 """How much of the end is looked at for holes: more than any disk is written between two syncs."""
 
@@ -99,7 +96,7 @@ class _File:
         """Return whether the boxes from `position` on lead to an index that is whole."""
         while (box := self._box(position, size)) is not None and box.end <= size:
             if box.kind == b"moov":
-                return self._adds_up(box) and not self._has_hole(box.start, box.end)
+                return self._adds_up(box) and not self._has_hole(box.start, box.end, SECTOR)
             position = box.end
         return False
 
@@ -127,11 +124,12 @@ class _File:
             position = box.end
         return whole
 
-    def _has_hole(self, start: int, end: int) -> bool:
+    def _has_hole(self, start: int, end: int, least: int = 1) -> bool:
         """Return whether all that lies in one sector, of the bytes from `start` to `end`, is zeros: never written.
 
-        Coded pictures hold no three zero bytes in a row, coded sound no sixteen.
+        No coded picture, and no coded sound, ends with a zero byte, or holds a sector of them. `least` is how many
+        bytes of a sector must be there to count.
         """
         data = os.pread(self.descriptor, end - start, start)
         edges = [0, *range(SECTOR - start % SECTOR, len(data), SECTOR), len(data)]
-        return any(after - at >= NO_CHANCE and not any(data[at:after]) for at, after in itertools.pairwise(edges))
+        return any(after - at >= least and not any(data[at:after]) for at, after in itertools.pairwise(edges))
