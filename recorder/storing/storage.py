@@ -152,15 +152,21 @@ class Storage:
         return self._lanes[0].part.work
 
     def _first_lane(self, copy: int) -> _Lane:
-        first: LiputError | None = None
-        while self._spares:
+        faults: list[tuple[Archive, LiputError]] = []
+        lane = None
+        while lane is None and self._spares:
             archive = self._spares.pop(0)
             try:
-                return _Lane(copy, [self._opener.open(archive, copy, self._part_number, Fraction(0))])
+                lane = _Lane(copy, [self._opener.open(archive, copy, self._part_number, Fraction(0))])
             except LiputError as error:
-                self._tell.fault(str(archive.root), error)
-                first = first or error
-        raise first or UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+                faults.append((archive, error))
+        if lane is None and copy == 1 and faults:
+            raise faults[0][1]  # it is told by whoever asked for a recording
+        for refused, fault in faults:
+            self._tell.fault(str(refused.root), fault)
+        if lane is None:
+            raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+        return lane
 
     def _note(self, part: Part, error: LiputError) -> None:
         """Take note that a part has failed; called from its own threads, and from `put`."""

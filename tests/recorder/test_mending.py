@@ -117,7 +117,7 @@ def plays_to(path: Path) -> float:
             streams = len(container.streams)
     except (av.FFmpegError, OSError):
         return 0.0
-    if streams < 2:
+    if streams < 2 or b"moof" not in path.read_bytes():
         return 0.0
     media.decodes_cleanly(path)
     return min(media.decoded(path, kind).end_s for kind in "va")
