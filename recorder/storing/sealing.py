@@ -1,7 +1,7 @@
 """From the parts of a recording to packages, on disks that may have failed."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import partial
 
 import msgspec
 
@@ -10,13 +10,12 @@ from devices.clock import Clock
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
-from recorder.mending import mend
+from recorder.archive.work import WorkFolder
+from recorder.recovery.finish import Finisher
 from recorder.storing.bounded import Bounded
 from recorder.storing.faults import stalled
-
-if TYPE_CHECKING:
-    from recorder.storing.part import Part
-    from recorder.storing.telling import Teller
+from recorder.storing.part import Part
+from recorder.storing.telling import Teller
 
 SEAL_S = 120.0
 """How long sealing may stand still, before its disk is left to itself."""
@@ -25,7 +24,7 @@ SEAL_S = 120.0
 class Sealer:
     """Seals the parts of a session's lanes, one lane after the other."""
 
-    def __init__(self, clock: Clock, tell: "Teller", facts: RecordingFacts, progress: Progress | None) -> None:
+    def __init__(self, clock: Clock, tell: Teller, facts: RecordingFacts, progress: Progress | None) -> None:
         self._clock = clock
         self._tell = tell
         self._facts = facts
@@ -34,22 +33,22 @@ class Sealer:
         self.error: Exception | None = None
         """What came first of what went wrong."""
 
-    def seal(self, parts: Sequence["Part"]) -> list[Package]:
-        """Return the packages that were made of a lane's parts, the longest first."""
+    def seal(self, parts: Sequence[Part]) -> list[Package]:
+        """Return the packages that were made of a lane's parts, the longest first: one, if all of them are there."""
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
-        if len(parts) > 1 and (len(kept) > 1 or left):
+        if not left and len(kept) > 1 and (package := self._finish(kept)) is not None:
+            return [package]
+        if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
-        packages = [package for part in kept if (package := self._seal(part)) is not None]
+        packages = [package for part in kept if (package := self._finish([part], is_last_try=True)) is not None]
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
 
-    def _holds_media(self, part: "Part") -> bool:
-        """Mend what a part has left, and remove a work folder with nothing in it."""
+    def _holds_media(self, part: Part) -> bool:
+        """Return whether there is something to seal; a work folder with nothing in it is removed."""
         try:
-            if part.recording.failed:
-                mend(part.work.program)
             if holds_media(part.work.program):
                 return True
             part.archive.discard(part.work)
@@ -57,13 +56,18 @@ class Sealer:
             self._leave(part, error)
         return False
 
-    def _seal(self, part: "Part") -> Package | None:
-        facts = self._facts
-        sealing = Bounded(lambda: part.archive.seal(part.work, facts, progress=self._advance), "storage-seal")
+    def _finish(self, parts: Sequence[Part], *, is_last_try: bool = False) -> Package | None:
+        """Make one package of `parts`; None, and they are as they were, where that cannot be."""
+        # The newest disk first, to put them together on: the others had to be left.
+        finisher = Finisher([part.archive for part in reversed(parts)], clock=self._clock, progress=self._advance)
+        works: list[WorkFolder] = [part.work for part in parts]
+        finishing = Bounded(partial(finisher.finish, works, self._facts), "storage-seal")
         try:
-            return sealing.get(self._clock, SEAL_S, stalled(part.work.path, SEAL_S), lambda: self._step)
+            return finishing.get(self._clock, SEAL_S, stalled(works[-1].path, SEAL_S), lambda: self._step)
         except Exception as error:  # of whatever kind: the other parts are sealed all the same
-            self._leave(part, error)
+            self.error = self.error or error
+            if is_last_try:
+                self._leave(parts[0], error)
             return None
 
     def _advance(self, done: int, of: int) -> None:
@@ -71,9 +75,10 @@ class Sealer:
         if self._progress:
             self._progress(done, of)
 
-    def _leave(self, part: "Part", error: Exception) -> None:
+    def _leave(self, part: Part, error: Exception) -> None:
         self.error = self.error or error
-        self._add(self._tell.left_behind(part, error if isinstance(error, LiputError) else StorageError(str(error))))
+        told = error if isinstance(error, LiputError) else StorageError(str(error))
+        self._add(self._tell.left_behind(part.place, part.work.path, told))
 
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:

@@ -1,5 +1,7 @@
 """What people are told of the disks of a session: one event for each thing that happens, with what to do."""
 
+from pathlib import Path
+
 from config.errors import LiputError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
 from config.events import Emit
 from recorder.storing.forecast import Level
@@ -96,16 +98,16 @@ class Teller:
         self._emit("parts-apart", place, f"The recording is in {count} parts, which are not joined")
         return f"parts-apart: {place}"
 
-    def left_behind(self, part: Part, error: LiputError) -> str:
+    def left_behind(self, place: str, folder: Path, error: LiputError) -> str:
         """Tell that a part could not be made a package now; return the reason to be degraded."""
         self._emit(
             "part-left",
-            part.place,
-            f"What was recorded in {part.place} is not sealed yet: {error.message}",
-            folder=str(part.work.path),
-            hint="`liput archive seal` makes a package of it once the disk is well again.",
+            place,
+            f"What was recorded in {place} is not sealed yet: {error.message}",
+            folder=str(folder),
+            hint="`liput recover` makes a package of it once the disk is well again.",
         )
-        return f"part-left: {part.place}"
+        return f"part-left: {place}"
 
 
 def _minutes(seconds: float) -> str:

@@ -1,0 +1,35 @@
+"""Whether a recording grows on its disk: told when it stops and when it goes on, from looks alone."""
+
+from devices.clock import NANOSECONDS
+from recorder.storing.progress import Progress, ProgressWatch
+
+
+def at(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
+
+
+def test_what_grows_is_never_told() -> None:
+    watch = ProgressWatch(0, 3.75)
+    assert [watch.update(at(second), second, second + 1.0) for second in range(100)] == [None] * 100
+
+
+def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
+    watch = ProgressWatch(0, 3.75)
+    told = {}
+    for quarter in range(80):
+        now = quarter / 4
+        found = min(now, 5.0) if now < 15 else now
+        change = watch.update(at(now), found, now + 0.5)
+        if change:
+            told[change] = now
+    assert list(told) == [Progress.STALLED, Progress.RESUMED]
+    assert 8 < told[Progress.STALLED] <= 10
+    assert told[Progress.RESUMED] == 15
+    assert not watch.is_stalled
+
+
+def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:
+    watch = ProgressWatch(0, 3.75)
+    assert watch.update(at(0), 2.0, 2.0) is None
+    assert [watch.update(at(second), 2.0, 2.0) for second in range(60)] == [None] * 60
+    assert watch.standing_s(at(60)) <= 1
