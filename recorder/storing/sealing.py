@@ -5,13 +5,14 @@ from functools import partial
 
 import msgspec
 
-from config.errors import LiputError, StorageError
+from config.errors import LiputError
 from devices.clock import Clock
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
+from recorder.storage import storage_error
 from recorder.storing.bounded import Bounded
 from recorder.storing.faults import stalled
 from recorder.storing.part import Part
@@ -30,7 +31,7 @@ class Sealer:
         self._facts = facts
         self._progress = progress
         self._step = 0
-        self.error: Exception | None = None
+        self.error: LiputError | None = None
         """What came first of what went wrong."""
 
     def seal(self, parts: Sequence[Part]) -> list[Package]:
@@ -52,7 +53,9 @@ class Sealer:
             if holds_media(part.work.program):
                 return True
             part.archive.discard(part.work)
-        except (LiputError, OSError) as error:
+        except OSError as error:
+            self._leave(part, storage_error(error, part.work.program))
+        except LiputError as error:
             self._leave(part, error)
         return False
 
@@ -64,21 +67,25 @@ class Sealer:
         finishing = Bounded(partial(finisher.finish, works, self._facts), "storage-seal")
         try:
             return finishing.get(self._clock, SEAL_S, stalled(works[-1].path, SEAL_S), lambda: self._step)
-        except Exception as error:  # of whatever kind: the other parts are sealed all the same
-            self.error = self.error or error
-            if is_last_try:
-                self._leave(parts[0], error)
-            return None
+        except OSError as error:
+            told: LiputError = storage_error(error, works[-1].path)
+        except LiputError as error:
+            told = error
+        except Exception as error:  # a mistake of ours: the other parts are sealed all the same
+            told = LiputError(repr(error), hint="please report this")
+        self.error = self.error or told
+        if is_last_try:
+            self._leave(parts[0], told)
+        return None
 
     def _advance(self, done: int, of: int) -> None:
         self._step += 1
         if self._progress:
             self._progress(done, of)
 
-    def _leave(self, part: Part, error: Exception) -> None:
+    def _leave(self, part: Part, error: LiputError) -> None:
         self.error = self.error or error
-        told = error if isinstance(error, LiputError) else StorageError(str(error))
-        self._add(self._tell.left_behind(part.place, part.work.path, told))
+        self._add(self._tell.left_behind(part.place, part.work.path, error))
 
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:
