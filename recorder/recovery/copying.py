@@ -50,13 +50,14 @@ class Piece:
 class TrackCopy:
     """What was copied of one track: packets, their bytes as a checksum, when the first and the last are shown.
 
-    Times in seconds; `end_s` is when the last one ends.
+    Times in seconds; `end_s` is when the last one ends, `delay_s` how long before it is shown the first is decoded.
     """
 
     packets: int = 0
     checksum: int = 0
     first_s: float = float("inf")
     last_s: float = float("-inf")
+    delay_s: float = 0.0
     end_s: float = float("-inf")
 
     def add(self, packet: Packet) -> None:
@@ -64,6 +65,8 @@ class TrackCopy:
         self.packets += 1
         self.checksum = zlib.crc32(packet, self.checksum)
         at = _seconds(packet, packet.pts)
+        if self.packets == 1 and packet.dts is not None:
+            self.delay_s = at - _seconds(packet, packet.dts)
         self.first_s = min(self.first_s, at)
         self.last_s = max(self.last_s, at)
         self.end_s = max(self.end_s, at + _seconds(packet, packet.duration))
@@ -183,11 +186,16 @@ class _Copy:
         """Write the last packet of each track, with a length that reaches to the end of what is shown, and chapters.
 
         The muxer takes the end of the last packet for the end of the track; where that is a B-frame, the picture
-        that is shown last would be cut off.
+        that is shown last would be cut off. And it takes decoding times for the length: where a kill has taken the
+        B-frames that come before the last picture, that picture is decoded later, so that lengths agree.
         """
         for index, packet in self._held.items():
-            end = round(self._copied[index].end_s / packet.time_base)
+            copied = self._copied[index]
+            end = round(copied.end_s / packet.time_base)
             packet.duration = max(packet.duration or 0, end - (packet.pts or 0))
+            if packet.dts is not None and packet.pts is not None:
+                late = end - round(copied.delay_s / packet.time_base) - packet.duration
+                packet.dts = max(packet.dts, min(late, packet.pts))
             output.mux(packet)
         end_s = max((track.end_s for track in self._copied), default=0.0)
         output.set_chapters(chapters(marks, max(0.0, end_s), title))

@@ -39,7 +39,10 @@ class Finisher:
         disk: Disk | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """Make nothing yet: `archives` are those of the work folders, `progress` gets bytes done and bytes in all."""
+        """Make nothing yet: `archives` are those of the work folders, the first the one to put parts together in.
+
+        `progress` gets bytes done and bytes in all.
+        """
         self._archives = archives
         self._clock = clock
         self._disk = disk or Disk()
@@ -90,7 +93,8 @@ class Finisher:
         if said is None:
             parts = [left.work.begun.part for left in lefts]
             log = told(log, names.session_of(lefts[0].work.name), facts, parts, self._clock)
-        archive = place_for(lefts, [self.archive_of(left.work) for left in lefts])
+        used = [self.archive_of(left.work) for left in lefts]
+        archive = place_for(lefts, [archive for archive in self._archives if archive in used])
         work = assemble(lefts, archive, facts, log, self._disk, meter.advance)
         try:
             for left in lefts:

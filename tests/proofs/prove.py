@@ -23,7 +23,7 @@ type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 AREAS: dict[str, tuple[Proof, str]] = {
     "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
     "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
-    "kill": (kill.prove, "kill -9 of everything at random moments: what is left plays, and how much is missing"),
+    "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
     "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("area", choices=AREAS)
     parser.add_argument("--count", type=int, default=20, help="repetitions, where the proof repeats")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
+    parser.add_argument("--profile", help="of the sessions, where the proof takes one")
     parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
     parser.add_argument("--minutes", type=float, help="the same, where it is long")
     arguments = parser.parse_args()

@@ -8,8 +8,9 @@ SEED = 20261125
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_kill_at_any_moment_costs_at_most_a_second() -> None:
-    figures = kill.run(3, SEED, "720p30")
+    figures = kill.run(20, SEED, "240p15")
     assert figures["holds"], figures
 
 

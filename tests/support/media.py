@@ -8,11 +8,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Decoded:
-    """What ffmpeg decoded of one stream: frames (or AAC frames), when the first is shown and the last ends, seconds."""
+    """What ffmpeg decoded of one stream: frames (or AAC frames), when the first is shown and the last ends, seconds.
+
+    `last_s` is when the last one is shown.
+    """
 
     frames: int
     start_s: float
     end_s: float
+    last_s: float = 0.0
 
 
 def run(*command: str | Path) -> str:
@@ -47,7 +51,7 @@ def decoded(path: Path, kind: str) -> Decoded:
     durations = {float(frame["pts_time"]): float(frame.get("duration_time", step)) for frame in frames}
     if not starts:
         return Decoded(0, 0.0, 0.0)
-    return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]])
+    return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]], starts[-1])
 
 
 def luma(path: Path, width: int, height: int) -> bytes:

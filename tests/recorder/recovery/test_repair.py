@@ -58,6 +58,22 @@ def test_an_incomplete_last_fragment_is_dropped(killed: Path, left: Left) -> Non
     assert media.decoded(killed, "v").frames < media.decoded(left.killed, "v").frames
 
 
+def test_a_kill_between_a_picture_and_those_shown_before_it(killed: Path, tmp_path: Path) -> None:
+    """Whatever the last fragment holds: the index, what plays, and what was left agree about the end."""
+    fragments = look(killed).fragments
+    for number, (_, end) in enumerate(fragments[-6:]):
+        path = tmp_path / f"{number}.mp4"
+        path.write_bytes(killed.read_bytes()[:end])
+        before = timed(path, "v")
+        assert repair(path, Disk())
+        assert timed(path, "v") == before
+        last = int(before[-1].split(",")[2])
+        described = media.run(
+            "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "stream=duration", "-of", "csv=p=0", path
+        )
+        assert float(described.strip().strip(",")) == pytest.approx((last + 1) / 30, abs=0.001)
+
+
 def test_the_time_of_the_last_write_stays(killed: Path) -> None:
     os.utime(killed, (1_700_000_000, 1_700_000_123))
     assert repair(killed, Disk())

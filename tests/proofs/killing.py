@@ -1,0 +1,250 @@
+"""One session, one kill, one recovery: what was lost, and whether everything that must hold afterwards does."""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from fractions import Fraction
+from pathlib import Path
+
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.fixity import walk
+from recorder.archive.model import Package, Recording, VideoTrack
+from recorder.asked import Asked
+from recorder.control.client import ask
+from recorder.control.directory import RecorderFolder, process_started
+from recorder.control.protocol import Stop
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from recorder.recovery.find import find
+from tests.support import command, media, recorders
+from tests.support.waiting import wait_for
+
+FIRST_S, LAST_S = 1.0, 6.0
+"""A session is killed at a random moment between these, of media time."""
+SEALING_S = 0.7
+"""How long after the end was asked for a session that closes and seals is killed, at most."""
+
+
+class Stage(StrEnum):
+    """In which state the session is killed."""
+
+    ARMED = "armed"
+    LIVE = "live"
+    DEGRADED = "degraded"
+    SEALING = "sealing"
+
+
+class Victim(StrEnum):
+    """Who is killed."""
+
+    RECORDER = "recorder"
+    CLIENT = "client"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kill: in which state, of whom, how many seconds into it."""
+
+    stage: Stage
+    victim: Victim
+    after_s: float
+    sealing_s: float = 0.0
+
+
+def cases(count: int, seed: int) -> Iterator[Case]:
+    """Yield `count` kills, of all states and all victims in turn, at moments that `seed` decides."""
+    chance = random.Random(seed)
+    stages = [Stage.LIVE, Stage.SEALING, Stage.DEGRADED, Stage.SEALING, Stage.LIVE, Stage.ARMED, Stage.SEALING]
+    victims = [Victim.RECORDER, Victim.BOTH, Victim.RECORDER, Victim.CLIENT]
+    for number in range(count):
+        stage = stages[number % len(stages)]
+        yield Case(
+            stage,
+            victims[number % len(victims)],
+            round(chance.uniform(FIRST_S, LAST_S), 3),
+            round(chance.uniform(0, SEALING_S), 3) if stage is Stage.SEALING else 0.0,
+        )
+
+
+class Wrong(AssertionError):
+    """Something that must hold does not."""
+
+
+def must(holds: object, what: str) -> None:
+    """Raise Wrong unless it holds."""
+    if not holds:
+        raise Wrong(what)
+
+
+class Trial:
+    """One case, in a folder of its own."""
+
+    def __init__(self, folder: Path, case: Case, profile: str) -> None:
+        self._folder = folder
+        self._case = case
+        self._profile = profile
+        self._archive = folder / "archive"
+
+    def run(self) -> dict[str, object]:
+        """Do it; return what was lost. Raises Wrong."""
+        kept_s: float | None = None
+        if self._case.stage is Stage.ARMED:
+            self._arm()
+        else:
+            kept_s = self._record()
+        was_sealed = any(package.recording for package in self._packages())
+        outcomes = self._recover()
+        figures: dict[str, object] = {**asdict(self._case), "was_sealed": was_sealed}
+        self._check_archive(outcomes)
+        if kept_s is None:
+            must(not self._packages(), "a session that was only armed left a package")
+            return figures
+        (package,) = self._packages()
+        must(package.recording, "the package does not say what it holds")
+        return figures | self._measure(package.folder, package.recording or None, kept_s)
+
+    # The sessions
+
+    def _arm(self) -> None:
+        """Arm a session and kill it."""
+        self._archive.mkdir()
+        asked = Asked(
+            title="Kill", videos=("synthetic",), profile=self._profile, archive=self._archive, reserve=1_000_000
+        )
+        with _runtime(self._folder):
+            recorder = Spawned(Spec(asked=asked, folder=self._folder, arm_only=True))
+            recorder.ready()
+            time.sleep(self._case.after_s)
+            os.killpg(recorder.pid, signal.SIGKILL)
+            must(recorder.wait(10.0), "a killed recorder goes on")
+
+    def _record(self) -> float:
+        """Record, kill, and return up to when the session had recorded, in media time."""
+        options: list[str | Path] = ["--title", "Kill", "--video", "synthetic", "--profile", self._profile]
+        if self._case.stage is Stage.DEGRADED:
+            options += ["--stream", f"@{self._nowhere()}"]
+        with command.running(self._folder, "record", *options, "--archive", self._archive, "--json") as session:
+            detail = session.until("event", kind="session-live")["detail"]
+            assert isinstance(detail, dict)
+            zero_ns = int(detail["clock_ns"])
+            if self._case.stage is Stage.DEGRADED:
+                session.until("event", kind="destination-lost")
+            # Its output is read on, or it would stop at a full pipe.
+            drain = threading.Thread(target=lambda: list(session.read()), daemon=True)
+            drain.start()
+            _sleep_until(zero_ns, self._case.after_s)
+            kept_s = self._end(session, zero_ns)
+            drain.join(60)
+        return kept_s
+
+    def _nowhere(self) -> Path:
+        path = self._folder / "nowhere"
+        path.touch(0o600)
+        path.write_text("rtmp://127.0.0.1:1/live/none\n")
+        return path
+
+    def _end(self, session: command.Running, zero_ns: int) -> float:
+        (info,) = recorders.recorders(session.runtime)
+        folder = RecorderFolder(session.runtime / info.id)
+        asked_s: float | None = None
+        with _runtime(self._folder):
+            if self._case.stage is Stage.SEALING:
+                asked_s = _media_s(zero_ns)
+                ask(folder, Stop())
+                time.sleep(self._case.sealing_s)
+            killed_s = (self._kill(session, info.pid) - zero_ns) / 1e9
+            if self._case.victim is Victim.CLIENT and asked_s is None:
+                time.sleep(0.5)
+                asked_s = _media_s(zero_ns)
+                ask(folder, Stop())
+            if self._case.victim is Victim.CLIENT:
+                wait_for(lambda: process_started(info.pid) != info.pid_started, 60.0)
+        return (
+            killed_s if asked_s is None else asked_s if self._case.victim is Victim.CLIENT else min(asked_s, killed_s)
+        )
+
+    def _kill(self, session: command.Running, recorder: int) -> int:
+        """Kill whom the case says, at once; return when."""
+        if self._case.victim is not Victim.RECORDER:
+            session.signal(signal.SIGKILL)
+        at_ns = time.monotonic_ns()
+        if self._case.victim is not Victim.CLIENT:
+            recorders.kill(recorder)
+        return at_ns
+
+    # What must hold afterwards
+
+    def _open(self) -> Archive:
+        return Archive(self._archive, SystemClock(), 1)
+
+    def _packages(self) -> Sequence[Package]:
+        return self._open().list()
+
+    def _recover(self) -> list[command.Line]:
+        done = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
+        must(done.returncode in {0, 3}, f"liput recover ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return command.lines(done.stdout)
+
+    def _check_archive(self, outcomes: list[command.Line]) -> None:
+        archive = self._open()
+        must(len(outcomes) <= 1, f"one session, and more than one was found: {outcomes}")
+        must(find([archive]) == [], "something is unfinished after recovery")
+        for package in archive.list():
+            must(package.recording, f"{package.id} is damaged")
+            problems = archive.verify(package, decode=True)
+            must(not problems, f"{package.id}: {problems}")
+        left = [path for path in self._archive.rglob(".*") if path.name != ".incoming"]
+        must(not left, f"left over: {left}")
+        before = walk(self._archive)
+        again = command.liput(self._folder, "recover", "--json", "--archive", self._archive, timeout=120)
+        must((again.returncode, again.stdout) == (0, ""), f"a second recovery did something: {again.stdout}")
+        must(walk(self._archive) == before, "a second recovery changed something")
+
+    def _measure(self, folder: Path, recording: Recording | None, kept_s: float) -> dict[str, object]:
+        """Return what was lost, of what the package says itself is missing."""
+        assert recording is not None
+        (program,) = (folder / "data" / "media").iterdir()
+        played = {kind: media.decoded(program, kind) for kind in "va"}
+        rates = [track.rate for track in recording.media[0].tracks if isinstance(track, VideoTrack)]
+        # A kill may take the pictures shown just before the last: it does not last until where they would be.
+        frame_s = float(1 / Fraction(rates[0]))
+        ends = {"v": played["v"].last_s + frame_s, "a": played["a"].end_s}
+        stated_s = sum(gap.duration_s for gap in recording.gaps)
+        return {
+            "kept_s": round(kept_s, 3),
+            "video_to_s": round(ends["v"], 3),
+            "audio_to_s": round(ends["a"], 3),
+            "lost_s": round(max(0.0, kept_s - min(ends.values())), 3),
+            "stated_s": round(stated_s, 3),
+            "degraded": list(recording.degraded),
+        }
+
+
+def _media_s(zero_ns: int) -> float:
+    return (time.monotonic_ns() - zero_ns) / 1e9
+
+
+def _sleep_until(zero_ns: int, media_s: float) -> None:
+    time.sleep(max(0.0, media_s - _media_s(zero_ns)))
+
+
+@contextmanager
+def _runtime(folder: Path) -> Iterator[None]:
+    """Let what runs here in this process look for recorders where the commands in `folder` put them."""
+    before = os.environ.get("LIPUT_RUNTIME")
+    os.environ["LIPUT_RUNTIME"] = command.environment(folder)["LIPUT_RUNTIME"]
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LIPUT_RUNTIME"]
+        else:
+            os.environ["LIPUT_RUNTIME"] = before
