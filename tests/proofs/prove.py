@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import endurance, kill, latency, minute, sync, watches
+from tests.proofs import drift, endurance, kill, latency, minute, sync, watches
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -21,6 +21,7 @@ FOLDER = ROOT / "docs" / "proofs"
 type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 
 AREAS: dict[str, tuple[Proof, str]] = {
+    "drift": (drift.prove, "two hours from devices whose clocks are off by +-300 ppm: sound stays with the picture"),
     "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
     "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),

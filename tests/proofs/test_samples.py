@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proofs import kill, minute, sync, watches
+from tests.proofs import drift, kill, minute, sync, watches
 
 SEED = 20261125
 
@@ -31,4 +31,10 @@ def test_sound_and_picture_stay_together() -> None:
 @pytest.mark.slow
 def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
     figures = watches.run(1.5, 2, SEED, (480, 270))
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None:
+    figures = drift.run(6, SEED)
     assert figures["holds"], figures
