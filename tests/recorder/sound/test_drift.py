@@ -17,10 +17,16 @@ def feed(
     ppm: float,
     jitter_s: float = 0.0,
     late: tuple[float, float, float] = (0, 0, 0),
+    late_share: float = 0.0,
     step: tuple[float, float] = (1e9, 0),
 ) -> int:
-    """Feed a clock off by `ppm`; stamps are late by late[2] seconds from late[0] to late[1], and jump at step[0]."""
-    noise = np.random.default_rng(SEED).uniform(-jitter_s, jitter_s, round(seconds * 51))
+    """Feed a clock off by `ppm`; stamps are late by late[2] seconds from late[0] to late[1], and jump at step[0].
+
+    Of all stamps, `late_share` are 40 ms late.
+    """
+    random = np.random.default_rng(SEED)
+    noise = random.uniform(-jitter_s, jitter_s, round(seconds * 51))
+    noise += 0.04 * (random.uniform(0, 1, len(noise)) < late_share)
     number = 0
     while (at_s := number / (SAMPLE_RATE * (1 + ppm * 1e-6))) < seconds:
         at_s += float(noise[number // BLOCK])
@@ -57,6 +63,13 @@ def test_stamps_that_are_late_for_a_second_change_nothing(late_s: float) -> None
     meter = DriftMeter()
     feed(meter, 120, ppm=-100, jitter_s=0.001, late=(80, 80.9, late_s))
     assert meter.ppm == pytest.approx(-100, abs=5)
+
+
+def test_one_stamp_in_four_may_be_late() -> None:
+    meter = DriftMeter()
+    number = feed(meter, 120, ppm=80, jitter_s=0.001, late_share=0.25)
+    assert meter.ppm == pytest.approx(80, abs=5)
+    assert meter.belongs(number) / SAMPLE_RATE == pytest.approx(number / SAMPLE_RATE / (1 + 80e-6), abs=0.002)
 
 
 @pytest.mark.parametrize("jump_s", [0.03, -0.05])

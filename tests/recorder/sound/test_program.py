@@ -223,6 +223,26 @@ def test_samples_that_nobody_said_were_lost_are_made_up_for_by_and_by() -> None:
     assert counts.resampled > 0
 
 
+def test_what_the_resampler_holds_is_heard_before_the_silence() -> None:
+    rig = Rig()
+    rig.timeline.end_at(60 * NANOSECONDS)
+    rate = SAMPLE_RATE * (1 + 300e-6)
+    loud = np.full((BLOCK, 1), LOUD, np.int16)
+    starts = [number * BLOCK / rate for number in range(int(61 * rate / BLOCK))]
+    script = [
+        (rig.at(start + BLOCK / rate + DELAY_S), AudioBlock(rig.at(start), loud))
+        for start in starts
+        if not 40 <= start < 42
+    ]
+    counts = run(rig, script)
+    assert counts.resampled > 0
+    loud_spans = sounding(rig)
+    assert len(loud_spans) == 2
+    # The sound goes on to where the device's clock had it, within what is left alone.
+    assert [edge for span in loud_spans for edge in span] == pytest.approx([0, 40, 42, 60], abs=0.025)
+    assert counts.silence / SAMPLE_RATE == pytest.approx(2, abs=0.01)
+
+
 def test_small_blocks_are_kept_in_step_too() -> None:
     rig = Rig()
     rig.timeline.end_at(100 * NANOSECONDS)

@@ -84,6 +84,16 @@ def test_it_begins_ends_and_changes_without_a_click() -> None:
     assert len(whole) == pytest.approx(len(samples), abs=HALF + 10)
 
 
+def test_the_first_resampled_ones_know_what_was_before() -> None:
+    samples, step = sine(5000), 1 + 2000e-6
+    resampler = Resampler(1)
+    resampler.process(samples[:1003])
+    resampler.step = step
+    heard = resampler.process(samples[1003:2000])[:64, 0]
+    places = (1003 + step * np.arange(64)) / SAMPLE_RATE
+    assert heard == pytest.approx(16_384 * np.sin(2 * np.pi * 5000 * places), abs=2)
+
+
 def test_after_a_flush_nothing_of_before_is_heard() -> None:
     resampler = Resampler(1)
     resampler.step = 1 + 100e-6
