@@ -17,6 +17,7 @@ from agent.lazy import LazyGroup, Table
 from config.errors import LiputError
 
 COMMANDS: Table = {
+    "arm": ("agent.commands.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
     "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
     "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
     "demo": ("agent.commands.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
@@ -24,9 +25,16 @@ COMMANDS: Table = {
         "agent.commands.devices:devices_command",
         "List the cameras, capture cards and microphones plugged in; name them, set them up.",
     ),
+    "disarm": ("agent.commands.sessions:disarm_command", "Let go of the devices of a session that is armed."),
     "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
+    "layout": ("agent.commands.sessions:layout_command", "Show another layout, or a card, in a running session."),
+    "mark": ("agent.commands.sessions:mark_command", "Mark this moment of the recording."),
+    "mute": ("agent.commands.sessions:mute_command", "Mute a sound input of a running session, or all."),
     "recover": ("agent.commands.recover:recover_command", "Finish sessions that a crash left unfinished."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
+    "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
+    "status": ("agent.commands.status:status_command", "Show the sessions that run, and how they are."),
+    "stop": ("agent.commands.sessions:stop_command", "End a session, and put it into the archive."),
 }
 
 EXAMPLES = """\b
@@ -36,6 +44,8 @@ Examples:
   liput health --since 2d                     what happened to it
   liput record --title "Rapat senat"          record until q or Ctrl-C
   liput record --title "Wisuda" --stream youtube --for 2h
+  liput arm --title "Rapat senat"             open everything; then: liput start, liput mark "...", liput stop
+  liput status                                what runs now
   liput archive verify --all                  is everything still as it was recorded?
 """
 

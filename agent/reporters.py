@@ -218,10 +218,12 @@ def light(state: SessionState) -> tuple[str, str]:
 
 def status_text(status: SessionStatus) -> str:
     """Return a status as one line; what is on disk stands in front of what is only hoped for."""
+    recorded = [clock_text(status.elapsed_s), f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}"]
+    if status.state is SessionState.ARMED:
+        recorded = [f"keeps {duration_text(status.pre_roll_s)}"]
     parts = [
         status.state.upper(),
-        clock_text(status.elapsed_s),
-        f"on disk {clock_text(status.media_time_s)} {brief_size(status.bytes)}",
+        *recorded,
         f"{status.fps:.1f} fps",
         f"dropped {status.dropped}",
         f"repeated {status.repeated}",
@@ -249,6 +251,8 @@ def event_text(event: Event) -> str:
 
 def result_text(result: SessionResult) -> str:
     """Return the end of a session in a few lines, the package last."""
+    if result.state is SessionState.IDLE:
+        return "Ended; nothing was recorded."
     recorded = f"{clock_text(result.duration_s)}, {result.frames} pictures"
     if result.state is not SessionState.SEALED:
         return f"Not sealed: {recorded}. What was recorded is kept in:\n{result.package}"

@@ -6,7 +6,6 @@ The recorder is a process of its own, which goes on whatever becomes of this one
 import contextlib
 import os
 import queue
-import select
 import signal
 import threading
 from contextlib import AbstractContextManager
@@ -15,11 +14,11 @@ from enum import Enum, auto
 from agent.keyboard import watched
 from agent.reporters import Reporter
 from agent.signals import hearing
-from agent.telling import Follower, exit_status
+from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError, SessionError
-from recorder.control.client import Connection, Lost, ask, how_it_ended
+from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import Failure, Stop, Watch
+from recorder.control.protocol import Failure, Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.status import SessionResult, SessionState
@@ -88,7 +87,13 @@ class RecorderRun:
         follower = Follower(reporter)
         while follower.result is None:
             try:
-                self._follow_once(folder, follower, reporter)
+                follow(
+                    folder,
+                    follower,
+                    every_s=reporter.every_s,
+                    rung=self._rung,
+                    heard=lambda: self._show_asked(follower, reporter),
+                )
             except Lost:
                 # It has let us go because we were too slow; or it is no more.
                 if self._spawned is None or self._spawned.wait(AGAIN_S):
@@ -104,23 +109,13 @@ class RecorderRun:
             hint="`liput recover` makes a package of it",
         )
 
-    def _follow_once(self, folder: RecorderFolder, follower: Follower, reporter: Reporter) -> None:
-        with Connection(folder) as connection:
-            connection.request(Watch(every_s=reporter.every_s, events_from=follower.happened))
-            while True:
-                while not follower.result and (told := connection.told(0)):
-                    follower.take(told)
-                self._show_asked(follower, reporter)
-                if follower.result:
-                    return
-                select.select([connection.fileno(), self._rung], [], [])
-
-    def _show_asked(self, follower: Follower, reporter: Reporter) -> None:
+    def _show_asked(self, follower: Follower, reporter: Reporter) -> bool:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._rung)
         with contextlib.suppress(queue.Empty):
             while True:
                 self._show(self._heard.get_nowait(), follower, reporter)
+        return False  # asking is not enough: it goes on until it is over
 
     def _show(self, asked: Request, follower: Follower, reporter: Reporter) -> None:
         if asked is Request.PAUSE:

@@ -1,8 +1,13 @@
 """What a recorder tells, shown through a reporter."""
 
+import select
+from collections.abc import Callable
+
 from agent.reporters import Reporter
 from config.events import Event
-from recorder.control.protocol import Failure, Note, Sealing, Told, raised
+from recorder.control.client import Connection
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import Failure, Note, Sealing, Told, Watch, raised
 from recorder.status import SessionResult, SessionState, SessionStatus
 
 SEALED, FAILED, DEGRADED = 0, 1, 3
@@ -45,6 +50,21 @@ class Follower:
             self._reporter.sealing(told.done, told.total)
         else:
             self.result = told
+
+
+def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: int, heard: Callable[[], bool]) -> None:
+    """Show what a recorder tells until its session is over, or `heard` says that it is enough.
+
+    `heard` is called whenever the descriptor `rung` can be read. Raises Lost, and what kept it from recording anything.
+    """
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=every_s, events_from=follower.happened))
+        while True:
+            while not follower.result and (told := connection.told(0)):
+                follower.take(told)
+            if heard() or follower.result:
+                return
+            select.select([connection.fileno(), rung], [], [])
 
 
 def exit_status(result: SessionResult | None) -> int:

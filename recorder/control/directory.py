@@ -188,6 +188,11 @@ def folders() -> list[RecorderFolder]:
     return [folder for _, folder in sorted(found, key=lambda pair: (pair[0], pair[1].id))]
 
 
+def ended_folder(recorder_id: str) -> RecorderFolder:
+    """Return the folder that a recorder had; of one that has ended in order, its last line is there."""
+    return RecorderFolder(_place() / Path(recorder_id).name)
+
+
 # Where it is
 
 

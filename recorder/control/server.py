@@ -29,6 +29,7 @@ from recorder.control.protocol import (
     Note,
     Reply,
     Sealing,
+    Status,
     Watch,
     decode_request,
     encode,
@@ -40,7 +41,7 @@ MOST_CLIENTS = 32
 CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 20.0, 100.0
 IDLE_S = 60.0
 STATUS_HOLDS_S = 0.05
-"""A status this young is sent again instead of asking for another."""
+"""A status this young is sent again instead of asking for another, unless something has happened since."""
 LINES_A_TURN = 16
 """What one client may have answered before the others have their turn."""
 
@@ -176,6 +177,7 @@ class ControlServer:
                 what = self._inbox.get_nowait()
             except queue.Empty:
                 return
+            self._status = None  # it may be another now
             if isinstance(what, SessionResult | Failure):
                 self._end = encode(what)
             elif isinstance(what, Sealing):
@@ -242,6 +244,8 @@ class ControlServer:
             if isinstance(request, Watch):
                 self._watch(peer, request)
             answer = encode(carry_out(request, self._served, self._status_now))
+            if not isinstance(request, Status | Watch):
+                self._status = None
         except Exception as error:
             if not isinstance(error, LiputError):
                 traceback.print_exc()

@@ -181,6 +181,18 @@ def test_it_waits_for_somebody_to_be_told(served: Served) -> None:
     assert served.server.wait_told(10.0)
 
 
+def test_a_status_is_never_older_than_what_happened(served: Served) -> None:
+    """Who was told that it records, and asks, must not hear that it is armed."""
+    connection = served.watching()
+    for state in (SessionState.ARMED, SessionState.LIVE, SessionState.DEGRADED, SessionState.LIVE) * 10:
+        served.session.state = state
+        served.tell()
+        subjects(connection, 1)
+        reply = connection.request(protocol.Status()).status
+        assert reply is not None
+        assert reply.state is state
+
+
 def test_a_line_may_come_in_pieces_and_several_at_once(served: Served) -> None:
     connection = served.raw()
     for byte in b'{"command": "mark", "te':

@@ -1,0 +1,70 @@
+"""`liput arm`: a session whose devices are open and whose last seconds are kept, ready to be started."""
+
+from pathlib import Path
+
+import click
+
+from agent.commands.sessions import line_of, say, say_line
+from agent.session_options import session_options, with_slates
+from config.errors import SessionError
+from recorder.asked import Asked
+from recorder.control.client import Connection
+from recorder.control.directory import RecorderFolder
+from recorder.control.find import session
+from recorder.control.protocol import Failure, Watch, raised
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from recorder.status import SessionResult, SessionState, SessionStatus
+
+EXAMPLES = """\b
+Examples:
+  liput arm --title "Rapat senat"                 open the devices, keep the last 30 s
+  liput start --pre-roll 15s                      record, from 15 s ago
+  liput mark "Tanya jawab"; liput stop
+  liput arm --title "Sesi 2" --video podium --stream youtube --for 2h
+\b
+Exit status: 0 armed; 1 failed; 2 wrong usage.
+"""
+LOOK_S = 0.1
+QUIET_S = 60.0
+
+
+@click.command(epilog=EXAMPLES)
+@session_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int:
+    """Open the devices of a session and keep its last seconds, without recording it yet.
+
+    The session goes on in a process of its own: `liput start` records, `liput disarm` lets the devices go.
+    The next session may be armed while the last one is sealed.
+    """
+
+    def begin(spec: Spec) -> int:
+        spawned = Spawned(spec)
+        try:
+            folder = spawned.ready()
+            _until_armed(folder)
+        except BaseException:
+            spawned.terminate()
+            raise
+        for note in spawned.notes:
+            say(note, as_json=as_json)
+        found = session(folder.id, ())
+        say_line(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
+        return 0
+
+    return with_slates(asked, config_file, begin, arm_only=True)
+
+
+def _until_armed(folder: RecorderFolder) -> None:
+    """Wait until its devices are open; raises what kept it from that."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=LOOK_S, events_from=0))
+        while told := connection.told(QUIET_S):
+            if isinstance(told, SessionStatus) and told.state is not SessionState.IDLE:
+                return
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                raise SessionError("it was disarmed before its devices were open")
+    raise SessionError("the recorder says nothing", hint="liput status says whether it still runs")

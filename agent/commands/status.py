@@ -1,0 +1,91 @@
+"""`liput status`: the sessions that run, and how they are."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.commands.sessions import json_option, line_of, say, session_option
+from agent.keyboard import watched
+from agent.reporters import reporter, status_text
+from agent.signals import hearing
+from agent.telling import Follower, follow
+from recorder.control import directory
+from recorder.control.client import ask
+from recorder.control.find import AFTER, BEFORE, RECORDS, Running, running, session
+from recorder.control.protocol import Status
+
+EXAMPLES = """\b
+Examples:
+  liput status                        which sessions run, and how they are
+  liput status --watch                follow one as `liput record` shows it; q or Ctrl-C leaves it alone
+  liput status --watch --json         one JSON object a line, the result last
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--watch", is_flag=True, help="Follow a session until it ends.")
+@session_option
+@json_option
+def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
+    """Show the sessions that run, whoever started them."""
+    found = running()
+    if key is not None:
+        found = [session(key, ())]
+    _tell_of_killed(as_json=as_json)
+    if watch and found:
+        return _watch(session(key, (RECORDS, BEFORE, AFTER)), as_json=as_json)
+    if as_json and not watch:
+        print(msgspec.json.encode([line_of(one) for one in found]).decode())
+    elif not found:
+        say("No session runs.", as_json=as_json)
+    else:
+        for one in found:
+            print(f"{one}\n  {status_text(one.status) if one.status else 'its recorder does not answer'}")
+    return 0
+
+
+def _tell_of_killed(*, as_json: bool) -> None:
+    """Say whose recorder was killed, as long as what it recorded is still unfinished."""
+    for folder in directory.killed():
+        info = folder.info()
+        if info is None or info.work is None:
+            continue
+        if not Path(info.work).exists():  # it has become a package
+            folder.remove()
+            continue
+        sentence = f'The recorder of "{info.title}" ({info.id}) was killed; liput recover finishes what it left.'
+        say(sentence, as_json=as_json)
+
+
+def _watch(found: Running, *, as_json: bool) -> int:
+    """Show a session until it ends, or until somebody has seen enough; that ends nothing."""
+    shown = reporter(as_json=as_json)
+    rung = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    has_seen_enough = False
+
+    def enough() -> None:
+        nonlocal has_seen_enough
+        has_seen_enough = True
+        os.eventfd_write(rung, 1)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    follower = Follower(shown)
+    try:
+        with (
+            hearing(numbers, lambda _number: enough()),
+            shown,
+            watched(lambda key: enough() if key in {"q", "Q"} else None),
+        ):
+            if status := ask(found.folder, Status()).status:
+                follower.take(status)
+            follow(found.folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
+            if follower.result:
+                shown.result(follower.result)
+    finally:
+        with contextlib.suppress(OSError):
+            os.close(rung)
+    return 0
