@@ -9,19 +9,12 @@ import os
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+
+from recorder.mp4.boxes import box_at, boxes, content_of, find
 
 DURATION_PRESENT, SIZE_PRESENT, FLAGS_PRESENT, OFFSET_PRESENT = 0x100, 0x200, 0x400, 0x800
 DATA_OFFSET_PRESENT, FIRST_FLAGS_PRESENT = 0x1, 0x4
 BASE_OFFSET, DESCRIPTION, DEFAULT_DURATION = 0x1, 0x2, 0x8
-
-
-class Box(NamedTuple):
-    """One box of the file: its type, where its content starts, and where it ends (byte offsets)."""
-
-    kind: bytes
-    start: int
-    end: int
 
 
 class FragmentReader:
@@ -50,30 +43,15 @@ class FragmentReader:
     def advance(self) -> None:
         """Take in the boxes that have become complete since the last call."""
         size = os.fstat(self._descriptor).st_size
-        while box := self._box_at(self._position, size):
+        while (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
             if box.kind == b"moov":
-                self._read_tracks(self._content(box))
+                self._read_tracks(content_of(self._descriptor, box))
             elif box.kind == b"moof":
-                self._pending = dict(self._fragment_ends(self._content(box)))
+                self._pending = dict(self._fragment_ends(content_of(self._descriptor, box)))
             elif box.kind == b"mdat":
                 self._ends |= self._pending
                 self._pending = {}
             self._position = box.end
-
-    def _box_at(self, position: int, limit: int) -> Box | None:
-        """Return the box at `position` if it is whole within `limit` bytes of file."""
-        head = os.pread(self._descriptor, 16, position)
-        if len(head) < 8:
-            return None
-        size, kind = struct.unpack_from(">I4s", head)
-        start = position + 8
-        if size == 1 and len(head) == 16:
-            size, start = struct.unpack_from(">Q", head, 8)[0], position + 16
-        # A size of 0 ("to the end of the file") or an impossible one: still being written.
-        return Box(kind, start, position + size) if size >= 8 and position + size <= limit else None
-
-    def _content(self, box: Box) -> bytes:
-        return os.pread(self._descriptor, box.end - box.start, box.start)
 
     def _read_tracks(self, moov: bytes) -> None:
         for kind, trak in boxes(moov):
@@ -91,24 +69,6 @@ class FragmentReader:
                 duration = sum(run_duration(run, default_duration) for kind, run in boxes(traf) if kind == b"trun")
                 end = start + duration - self._shifts.get(track, 0)
                 yield track, Fraction(max(0, end), self._scales.get(track, 1))
-
-
-def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (type, content) of the boxes that `content` is made of."""
-    position = 0
-    while position + 8 <= len(content):
-        size, kind = struct.unpack_from(">I4s", content, position)
-        if size < 8:
-            return
-        yield kind, content[position + 8 : position + size]
-        position += size
-
-
-def find(content: bytes, *path: bytes) -> bytes:
-    """Return the content of the first box at `path`; b"" padded with zeros where there is none."""
-    for name in path:
-        content = next((inner for kind, inner in boxes(content) if kind == name), bytes(32))
-    return content
 
 
 def edit_start(elst: bytes) -> int:

@@ -1,0 +1,102 @@
+"""Making an ordinary MP4 of a fragmented one in its place, without copying media: a seekable file with an index.
+
+While it is written the file is `ftyp moov moof mdat moof mdat ...`. Finishing appends a `moov` that describes every
+sample, brings that onto the disk, and then makes one `mdat` of all that is between the `ftyp` and it by changing the
+head of the first `moov`: at most 16 bytes within one sector, which a disk writes whole or not at all. Before this
+write the file plays as fragments, after it as an ordinary MP4; whoever is killed can be followed by another.
+"""
+
+import os
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import MediaError
+from recorder.archive.model import Mark
+from recorder.chapters import chapters
+from recorder.mp4.boxes import Parts, box_at
+from recorder.mp4.head import Kind, close_head, head_of, reopen_head
+from recorder.mp4.movie import Movie
+from recorder.mp4.scan import Advance, scan
+
+type Sync = Callable[[int], None]
+"""Brings a file's content onto the disk, by its descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What was done: whether anything was, fragments and samples that are in the file, bytes that were cut off.
+
+    `end_s` is when the last track ends, in seconds.
+    """
+
+    changed: bool
+    fragments: int = 0
+    samples: int = 0
+    cut_bytes: int = 0
+    end_s: float = 0.0
+
+
+def finish(
+    descriptor: int,
+    path: Path,
+    *,
+    marks: Sequence[Mark] = (),
+    title: str = "",
+    sync: Sync = os.fdatasync,
+    advance: Advance | None = None,
+) -> Finished:
+    """Make an ordinary MP4 of the file; one that is finished is left as it is.
+
+    `marks` become chapters, `title` names what is before the first; `path` is for messages. What is behind the last
+    whole fragment is cut off. `advance` hears up to where the file was read. Raises MediaError where there is no
+    whole fragment or no fragmented MP4, and OSError.
+    """
+    size = os.fstat(descriptor).st_size
+    head = head_of(descriptor, size)
+    if head.kind is Kind.CLOSED:
+        return Finished(changed=False)
+    if head.kind is Kind.OTHER:
+        raise _unreadable(path)
+    found = scan(descriptor, head, size, advance)
+    samples = sum(track.count for track in found.tracks.values())
+    if not samples:
+        raise _unreadable(path)
+    try:
+        movie = Movie(head.content, found.tracks)
+    except (ValueError, struct.error):
+        raise _unreadable(path) from None
+    index = movie.index([(each["start"], each["metadata"]["title"]) for each in chapters(marks, movie.end_s, title)])
+    behind = box_at(descriptor, found.end)
+    cut = 0 if behind is not None and behind.kind == b"moov" else size - found.end  # an index is made again
+    if head.kind is Kind.TORN:
+        reopen_head(descriptor, head.moov)
+    _append(descriptor, found.end, index)
+    sync(descriptor)
+    close_head(descriptor, head.moov, found.end)
+    sync(descriptor)
+    return Finished(changed=True, fragments=found.count, samples=samples, cut_bytes=cut, end_s=movie.end_s)
+
+
+def _unreadable(path: Path) -> MediaError:
+    return MediaError(
+        f"{path} holds no picture and no sound that is whole",
+        hint="what is left of it stays as it is (ffprobe may tell more)",
+    )
+
+
+def _append(descriptor: int, end: int, index: Parts) -> None:
+    """Put `index` in place of whatever is behind `end`; nothing is there where the disk does not take all of it."""
+    os.ftruncate(descriptor, end)
+    try:
+        position = end
+        for part in index:
+            rest = memoryview(part)
+            while rest:
+                written = os.pwrite(descriptor, rest, position)
+                position += written
+                rest = rest[written:]
+    except OSError:
+        os.ftruncate(descriptor, end)
+        raise

@@ -1,0 +1,111 @@
+"""The head of a recording's file: whether it says fragments or an ordinary MP4, changed from one into the other.
+
+Both are one write within the first sector. The first `moov` is not lost when it becomes part of the media: its boxes
+are still there, so its own head can be written again.
+"""
+
+import itertools
+import os
+import struct
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from recorder.mp4.boxes import HEAD, HEAD_BYTES, Box, adds_up, box_at, boxes, content_of
+
+SECTOR = 512
+"""What a disk writes whole or not at all."""
+MVHD_BYTES = 108
+"""The first box of a `moov` that has no durations yet."""
+FIRST_HEAD = HEAD.pack(MVHD_BYTES, b"mvhd")
+LARGEST_32 = (1 << 32) - 1
+
+
+NO_BOX = Box(b"", 0, 0, 0)
+
+
+class Kind(Enum):
+    """What the head of a file says, and whether it is true."""
+
+    OPEN = auto()
+    """Fragments follow."""
+    TORN = auto()
+    """One `mdat` and an index behind it; but that index is not there."""
+    CLOSED = auto()
+    """An ordinary MP4, ours or another one."""
+    OTHER = auto()
+    """Nothing of ours, or nothing at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The kind of a file; where its first `moov` lies, or did, and what is in it, if it is OPEN or TORN."""
+
+    kind: Kind
+    moov: Box = NO_BOX
+    content: bytes = b""
+
+
+def head_of(descriptor: int, size: int) -> Head:
+    """Return what the head of a file of `size` bytes says; raises OSError."""
+    ftyp = box_at(descriptor, 0)
+    if ftyp is None or ftyp.kind != b"ftyp":
+        return Head(Kind.OTHER)
+    first = box_at(descriptor, ftyp.end)
+    if first is not None and first.kind == b"moov" and first.end <= size and first.start + HEAD_BYTES <= SECTOR:
+        content = content_of(descriptor, first)
+        if adds_up(content) and any(kind == b"mvex" for kind, _ in boxes(content)):
+            return Head(Kind.OPEN, first, content)
+    if _is_indexed(descriptor, ftyp.end, size):
+        return Head(Kind.CLOSED)
+    moov = _moov_inside(descriptor, first, size) if first is not None and first.kind == b"mdat" else None
+    if moov is None:
+        return Head(Kind.OTHER)
+    return Head(Kind.TORN, moov, FIRST_HEAD + content_of(descriptor, moov)[len(FIRST_HEAD) :])
+
+
+def close_head(descriptor: int, moov: Box, end: int) -> None:
+    """Make one `mdat` of all from the beginning of the first `moov` to `end`; raises OSError."""
+    size = end - moov.start
+    wide = size > LARGEST_32
+    data = struct.pack(">I4sQ", 1, b"mdat", size) if wide else HEAD.pack(size, b"mdat")
+    os.pwrite(descriptor, data, moov.start)
+
+
+def reopen_head(descriptor: int, moov: Box) -> None:
+    """Undo `close_head`; raises OSError."""
+    os.pwrite(descriptor, HEAD.pack(moov.end - moov.start, b"moov") + FIRST_HEAD, moov.start)
+
+
+def has_hole(descriptor: int, start: int, end: int, least: int = 1) -> bool:
+    """Return whether all that lies in one sector, of the bytes from `start` to `end`, is zeros: never written.
+
+    `least` is how many bytes of a sector must be there to count.
+    """
+    data = os.pread(descriptor, end - start, start)
+    edges = [0, *range(SECTOR - start % SECTOR, len(data), SECTOR), len(data)]
+    return any(after - at >= least and not any(data[at:after]) for at, after in itertools.pairwise(edges))
+
+
+def _is_indexed(descriptor: int, position: int, size: int) -> bool:
+    """Return whether the boxes from `position` on hold an index that is whole, and no fragments."""
+    indexed = False
+    while (box := box_at(descriptor, position)) is not None and box.end <= size and box.kind != b"moof":
+        if box.kind == b"moov":
+            indexed = adds_up(content_of(descriptor, box)) and not has_hole(descriptor, box.start, box.end, SECTOR)
+        position = box.end
+    return indexed and position == size
+
+
+def _moov_inside(descriptor: int, mdat: Box, size: int) -> Box | None:
+    """Return the `moov` that became the beginning of `mdat`; None where none did."""
+    start = mdat.start
+    position = start + HEAD.size
+    first = box_at(descriptor, position)
+    if mdat.content - start == HEAD_BYTES:  # its size has taken the place of the head of the first box
+        first = Box(b"mvhd", position, position + HEAD.size, position + MVHD_BYTES)
+    box, there = first, set()
+    while box is not None and box.end <= size and box.kind != b"moof":
+        there.add(box.kind)
+        position = box.end
+        box = box_at(descriptor, position)
+    return Box(b"moov", start, start + HEAD.size, position) if {b"mvhd", b"trak", b"mvex"} <= there else None

@@ -1,0 +1,196 @@
+"""The index (`moov`) of an ordinary MP4, made of that of a fragmented one and of the samples of its fragments.
+
+What describes the tracks (codecs, titles, languages) is taken over as it is; durations, edit lists and sample tables
+are new. ISO/IEC 14496-12, 8.2 to 8.6; chapters are Nero's `chpl`, which most players read.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+from recorder.mp4.boxes import Parts, box, boxes, find
+from recorder.mp4.samples import Samples
+from recorder.mp4.tables import VERSION_1, sample_tables
+
+LARGEST_31 = (1 << 31) - 1
+"""What players that read signed numbers understand."""
+MOST_CHAPTERS, MOST_TITLE_BYTES = 255, 255
+CHAPTER_TICKS = 10_000
+"""A chapter's start counts 100 ns: so many in a millisecond."""
+REMADE = {b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"}
+
+type Starts = Sequence[tuple[int, str]]
+"""Chapters: where each begins, in milliseconds, and its title."""
+
+
+@dataclass(frozen=True)
+class _Track:
+    """A track's old boxes, its samples, and when it is shown, in the movie's time scale."""
+
+    trak: bytes
+    samples: Samples
+    empty: int
+    """How long nothing of it is shown first."""
+    media_start: int
+    """What of its media is shown then, in the track's own scale: the encoder's run-in is before it."""
+    shown: int
+
+    @property
+    def end(self) -> int:
+        return self.empty + self.shown
+
+
+class Movie:
+    """The index of a file. Raises ValueError where the old one does not say what it must."""
+
+    def __init__(self, moov: bytes, samples: Mapping[int, Samples]) -> None:
+        """Take the content of the old `moov` and the samples by track; a track without any stays empty."""
+        self._old = list(boxes(moov))
+        self._scale = _scale(find(moov, b"mvhd"))
+        self._tracks: dict[int, _Track] = {}
+        for kind, content in self._old:
+            track = track_of(content) if kind == b"trak" else 0
+            if track in samples and samples[track].count:
+                self._tracks[track] = self._track(content, samples[track])
+
+    @property
+    def end_s(self) -> float:
+        """When the last track ends, in seconds."""
+        return max((track.end for track in self._tracks.values()), default=0) / self._scale
+
+    def index(self, chapters: Starts) -> Parts:
+        """Return the `moov`."""
+        parts: Parts = []
+        user: Parts = []
+        for kind, content in self._old:
+            if kind == b"mvhd":
+                parts += _timed(kind, content, 12, max(track.end for track in self._tracks.values()))
+            elif kind == b"trak":
+                track = self._tracks.get(track_of(content))
+                parts += self._trak(track) if track else _unused(content)
+            elif kind == b"udta":
+                user.append(content)
+            elif kind != b"mvex":
+                parts += box(kind, content)
+        if chapters:
+            user += _chapters(chapters)
+        return box(b"moov", parts, box(b"udta", user) if user else [])
+
+    def _track(self, trak: bytes, samples: Samples) -> _Track:
+        scale = _scale(find(trak, b"mdia", b"mdhd"))
+        _, end = samples.shown_from_to()
+        empty, media_start = _edits(find(trak, b"edts", b"elst"))
+        media_start -= samples.begin
+        if media_start < 0:  # the first sample is later than the head of the file says
+            empty += ceil(Fraction(-media_start * self._scale, scale))
+            media_start = 0
+        shown = ceil(Fraction(max(0, end - media_start) * self._scale, scale))
+        return _Track(trak, samples, empty, media_start, shown)
+
+    def _trak(self, track: _Track) -> Parts:
+        parts: Parts = []
+        for kind, content in boxes(track.trak):
+            if kind == b"tkhd":
+                parts += _timed(kind, content, 16, track.end)
+                parts += box(b"edts", _edit_list(track))
+            elif kind == b"mdia":
+                parts += box(kind, _media(content, track.samples))
+            elif kind != b"edts":
+                parts += box(kind, content)
+        return box(b"trak", parts)
+
+
+def _unused(trak: bytes) -> Parts:
+    """Return a track that nothing was ever recorded on."""
+    return box(b"trak", [part for kind, content in boxes(trak) if kind != b"edts" for part in box(kind, content)])
+
+
+def track_of(trak: bytes) -> int:
+    """Return a track's number."""
+    header = find(trak, b"tkhd")
+    return int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
+
+
+def _scale(header: bytes) -> int:
+    """Return the time scale that a `mvhd` or `mdhd` gives."""
+    scale = int(struct.unpack_from(">I", header, 20 if header[0] else 12)[0])
+    if not scale:
+        raise ValueError("its head has no time scale")
+    return scale
+
+
+def _edits(elst: bytes) -> tuple[int, int]:
+    """Return how long nothing is shown first (movie's scale), and which time of the media is shown then (track's)."""
+    count = struct.unpack_from(">I", elst, 4)[0]
+    layout = struct.Struct(">Qqi" if elst[0] else ">Iii")
+    empty = 0
+    for index in range(count):
+        duration, start, _ = layout.unpack_from(elst, 8 + index * layout.size)
+        if start >= 0:
+            return empty, int(start)
+        empty += duration
+    return empty, 0
+
+
+def _timed(kind: bytes, content: bytes, fixed: int, duration: int) -> Parts:
+    """Return a header with another duration; it comes after two dates and `fixed` - 8 bytes, in version 0.
+
+    The dates and the duration take 64 bits where 32 are not enough.
+    """
+    old, wide = content[0] == 1, duration > LARGEST_31
+    dates = struct.unpack_from(">QQ" if old else ">II", content, 4)
+    between = content[20 : 12 + fixed] if old else content[12 : 4 + fixed]
+    rest = content[20 + fixed :] if old else content[8 + fixed :]
+    layout = (">QQ", ">Q") if wide else (">II", ">I")
+    flags = bytes([wide]) + content[1:4]
+    return box(kind, flags, struct.pack(layout[0], *dates), between, struct.pack(layout[1], duration), rest)
+
+
+def _edit_list(track: _Track) -> Parts:
+    """Return what is shown of a track's media, and when: nothing first where it begins later than others."""
+    entries = [(track.empty, -1)] if track.empty else []
+    entries.append((track.shown, track.media_start))
+    wide = max(*(value for entry in entries for value in entry)) > LARGEST_31
+    layout = ">Qqi" if wide else ">Iii"
+    edits = b"".join(struct.pack(layout, *entry, 0x10000) for entry in entries)
+    return box(b"elst", bytes([wide, 0, 0, 0]), struct.pack(">I", len(entries)), edits)
+
+
+def _media(mdia: bytes, samples: Samples) -> Parts:
+    parts: Parts = []
+    for kind, content in boxes(mdia):
+        if kind == b"mdhd":
+            parts += _timed(kind, content, 12, samples.end - samples.begin)
+        elif kind == b"minf":
+            parts += box(kind, _information(content, samples))
+        else:
+            parts += box(kind, content)
+    return parts
+
+
+def _information(minf: bytes, samples: Samples) -> Parts:
+    parts: Parts = []
+    for kind, content in boxes(minf):
+        if kind == b"stbl":
+            others = [
+                part for name, inner in boxes(content) if name not in {*REMADE, b"stsd"} for part in box(name, inner)
+            ]
+            parts += box(kind, sample_tables(samples, find(content, b"stsd")), others)
+        else:
+            parts += box(kind, content)
+    return parts
+
+
+def _chapters(chapters: Starts) -> Parts:
+    entries = b"".join(
+        struct.pack(">QB", start * CHAPTER_TICKS, len(title)) + title
+        for start, title in ((start, _short(text)) for start, text in chapters[:MOST_CHAPTERS])
+    )
+    return box(b"chpl", VERSION_1, bytes(4), bytes([min(len(chapters), MOST_CHAPTERS)]), entries)
+
+
+def _short(text: str) -> bytes:
+    """Return `text` as bytes, cut between two letters."""
+    return text.encode()[:MOST_TITLE_BYTES].decode(errors="ignore").encode()

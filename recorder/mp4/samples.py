@@ -1,0 +1,132 @@
+"""The samples of one track, as columns of numbers: what its fragments say, put one behind the other.
+
+A sample is a coded picture or an AAC frame; a run is what of one track lies in one piece in the file.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+FIRST_ROOM = 1024
+
+NON_SYNC = 0x10000
+"""In the flags of a sample: decoding cannot begin at it. ISO/IEC 14496-12, 8.8.3.1."""
+
+type Column = npt.NDArray[np.uint32] | int
+"""A value of each sample of a run, or one that all of them have."""
+
+
+@dataclass
+class Samples:
+    """What is known of a track's samples, in decoding order; times count the track's own time scale.
+
+    13 bytes a sample, and room for half as many more.
+    """
+
+    count: int = 0
+    end: int = 0
+    """Decoding time at which the last one ends."""
+    begin: int = 0
+    """Decoding time of the first."""
+    chunk_offsets: list[int] = field(default_factory=list)
+    """Where each run begins in the file."""
+    chunk_counts: list[int] = field(default_factory=list)
+    """How many samples are in each run."""
+
+    def __post_init__(self) -> None:
+        self._sizes = np.empty(FIRST_ROOM, np.uint32)
+        self._durations = np.empty(FIRST_ROOM, np.uint32)
+        self._shifts = np.empty(FIRST_ROOM, np.int32)
+        self._sync = np.empty(FIRST_ROOM, np.bool_)
+
+    @property
+    def sizes(self) -> npt.NDArray[np.uint32]:
+        """Bytes of each sample."""
+        return self._sizes[: self.count]
+
+    @property
+    def durations(self) -> npt.NDArray[np.uint32]:
+        """Time from the decoding of each sample to that of the next."""
+        return self._durations[: self.count]
+
+    @property
+    def shifts(self) -> npt.NDArray[np.int32]:
+        """How long after its decoding each sample is shown."""
+        return self._shifts[: self.count]
+
+    @property
+    def sync(self) -> npt.NDArray[np.bool_]:
+        """Whether decoding can begin at each sample."""
+        return self._sync[: self.count]
+
+    def begin_run(self, time: int) -> None:
+        """Say that the next sample is decoded at `time`; the one before lasts until then.
+
+        Raises ValueError when that is before the one before it.
+        """
+        if self.count == 0:
+            self.begin = self.end = time
+        elif time != self.end:
+            last = int(self._durations[self.count - 1]) + time - self.end
+            if not 0 <= last < 1 << 32:
+                raise ValueError(f"a fragment of time {time} follows one that ends at {self.end}")
+            self._durations[self.count - 1] = last
+            self.end = time
+
+    def add_run(self, offset: int, count: int, sizes: Column, durations: Column, shifts: Column, flags: Column) -> int:
+        """Take in a run of `count` samples that lie at `offset` in the file; return where it ends there."""
+        first, last = self.count, self.count + count
+        while last > len(self._sizes):
+            self._make_room()
+        self._sizes[first:last] = sizes
+        self._durations[first:last] = durations
+        self._shifts[first:last] = shifts
+        self._sync[first:last] = np.bitwise_and(flags, NON_SYNC) == 0
+        self.count = last
+        self.end += int(self._durations[first:last].sum(dtype=np.int64))
+        self.chunk_offsets.append(offset)
+        self.chunk_counts.append(count)
+        return offset + int(self._sizes[first:last].sum(dtype=np.int64))
+
+    def _make_room(self) -> None:
+        room = len(self._sizes) * 3 // 2
+        for column in ("_sizes", "_durations", "_shifts", "_sync"):
+            old = getattr(self, column)
+            new = np.empty(room, old.dtype)
+            new[: self.count] = old[: self.count]
+            setattr(self, column, new)
+
+    def mark(self) -> tuple[int, int, int, int]:
+        """Return what `go_back` needs to forget what is added from now on."""
+        last = int(self._durations[self.count - 1]) if self.count else 0
+        return self.count, len(self.chunk_counts), self.end, last
+
+    def go_back(self, mark: tuple[int, int, int, int]) -> None:
+        """Forget what was added since `mark` was taken."""
+        self.count, chunks, self.end, last = mark
+        if self.count:
+            self._durations[self.count - 1] = last
+        del self.chunk_offsets[chunks:], self.chunk_counts[chunks:]
+
+    def shown_from_to(self) -> tuple[int, int]:
+        """Return when the first sample is shown and until when the last one is, on the scale on which `begin` is 0.
+
+        The length of the picture that is shown last is not in the file where others are decoded after it. An encoder
+        that is ended lets the packet it gives last reach to the end, as FFmpeg expects; after a kill no packet does.
+        """
+        window = slice(max(0, self.count - 64), self.count)  # decoding and showing are never further apart
+        times = self._times(window)
+        last = int(times[-1]) + int(self.durations[-1])
+        shown_last = int(np.argmax(times))
+        if last <= times[shown_last]:
+            last = int(times[shown_last]) + int(self.durations[window][shown_last])
+        return int(self._times(slice(0, 64)).min()), last
+
+    def _times(self, window: slice) -> npt.NDArray[np.int64]:
+        """Return when the samples of `window` (at the beginning or the end) are shown."""
+        durations = self.durations[window].astype(np.int64)
+        decoded = np.cumsum(durations) - durations
+        if window.start:
+            decoded += self.end - self.begin - int(durations.sum())
+        return decoded + self.shifts[window]
