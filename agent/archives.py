@@ -10,13 +10,13 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 
 
-def archives_of(ctx: click.Context, folder: Path | None) -> list[Archive]:
+def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:
     """Return the archive at `folder`, which must be there, or that of the settings and those it goes on with."""
     clock = SystemClock()
     if folder is not None:
         if not folder.is_dir():
             raise StorageUnwritable(f"There is no archive {folder}", hint="`liput record --archive` makes one.")
         return [Archive(folder, clock)]
-    settings = load_settings(ctx.find_object(Path))
+    settings = load_settings(config_file or ctx.find_object(Path))
     roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
     return [Archive(root, clock, settings.archive.reserve) for root in roots]

@@ -31,6 +31,7 @@ COMMANDS: Table = {
     "mark": ("agent.commands.sessions:mark_command", "Mark this moment of the recording."),
     "mute": ("agent.commands.sessions:mute_command", "Mute a sound input of a running session, or all."),
     "recover": ("agent.commands.recover:recover_command", "Finish sessions that a crash left unfinished."),
+    "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
     "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
     "status": ("agent.commands.status:status_command", "Show the sessions that run, and how they are."),

@@ -30,3 +30,5 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     archive: Path | None = None
     reserve: int | None = None
     """Bytes that must stay free."""
+    resume: Path | None = None
+    """A work folder of the session that is gone on with: its recorder was killed (recorder.recovery.resume)."""

@@ -16,6 +16,7 @@ from recorder.archive.model import SessionContext
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
 from recorder.packet import Track
+from recorder.recovery.resume import Resumption
 from recorder.sound.inputs import SoundInput
 
 
@@ -65,6 +66,8 @@ class SessionPlan:
     layouts: Mapping[str, LayoutSettings] = field(default_factory=lambda: BUILT_IN_LAYOUTS)
     program: Program = field(default_factory=Program)
     """What lies over the picture."""
+    resume: Resumption | None = None
+    """The session that is gone on with, if its recorder was killed; its parts are locked."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 

@@ -23,6 +23,7 @@ from recorder.asked import Asked
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
+from recorder.recovery.resume import take_up
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 from recorder.storing.places import check_places
@@ -89,6 +90,7 @@ def plan_session(
         recording=settings.recording,
         storage=settings.storage,
         further=further,
+        resume=take_up([archive, *further], asked.resume) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
         context=SessionContext(

@@ -284,8 +284,7 @@ class Session:
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        began = self._clock.now() - self._reach(wanted_ns)
-        work = storage.begin(plan.title, began, plan.context, encoder.templates)
+        work = self._begin_files(storage, encoder, wanted_ns)
         try:
             outputs = Outputs(
                 storage,
@@ -317,6 +316,33 @@ class Session:
             clock_ns=self._timeline.zero_ns + origin_ns,
             **live_facts(plan, self._inputs.form),
         )
+
+    def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float) -> WorkFolder:
+        """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
+        plan, resume = self._plan, self._plan.resume
+        began = self._clock.now() - self._reach(wanted_ns)
+        if resume is None:
+            return storage.begin(plan.title, began, plan.context, encoder.templates)
+        offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
+        work = storage.begin(
+            resume.title,
+            resume.started_at,
+            plan.context,
+            encoder.templates,
+            uuid=resume.uuid,
+            part=resume.part,
+            offset_s=offset_s,
+            earlier=resume.works,
+        )
+        self.emit(
+            "session-resumed",
+            work.name,
+            f"Its recorder was killed; the session goes on as part {resume.part}",
+            part=resume.part,
+            offset_s=round(offset_s, 3),
+            missing_s=round(offset_s - resume.end_s, 3),
+        )
+        return work
 
     def _reach(self, wanted_ns: float) -> timedelta:
         """Return how long ago the recording will have begun, to the second that names its package."""

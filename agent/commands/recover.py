@@ -1,6 +1,7 @@
 """`liput recover`: what a crash left becomes packages."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,13 +11,14 @@ import click
 import msgspec
 
 from agent.archives import archives_of
+from agent.serve import awaited, is_serving
 from config.errors import PackageNotFound
 from config.quantities import brief_size
 from devices.clock import SystemClock
 from recorder.archive.names import one_line
 from recorder.archive.sealing import INTERRUPTED
 from recorder.recovery.find import Unfinished, find
-from recorder.recovery.recover import OnProgress, Outcome, Recovery, State
+from recorder.recovery.recover import OnProgress, Outcome, Recovery, State, awaiting
 
 FAILED, DEGRADED = 1, 3
 """Exit statuses; docs/reference/cli.md."""
@@ -59,7 +61,10 @@ def recover_command(
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
         for session in sessions:
-            outcome = recovery.look(session) if dry_run else recovery.recover(session)
+            if is_serving() and session.name in awaited(time.time()):
+                outcome = awaiting(session)
+            else:
+                outcome = recovery.look(session) if dry_run else recovery.recover(session)
             outcomes.append(outcome)
             _show(outcome, as_json=as_json)
     if not outcomes and not as_json:

@@ -108,8 +108,8 @@ class Archive:
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
         target = month / names.session_of(work.name)
-        if os.path.lexists(target) and work.begun.part > 1:
-            target = month / work.name  # the parts before it were sealed without it
+        if os.path.lexists(target) and catalog.read_package(target).uuid == work.begun.uuid:
+            target = month / f"{target.name}.{work.begun.part}"  # another part was sealed without this one
         try:
             sealing.fill(work, facts, f"{now:%Y-%m-%d}", self._disk, progress)
             self._disk.make_folder(month.parent)

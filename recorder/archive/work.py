@@ -42,6 +42,11 @@ class WorkFolder:
         return self.path.name
 
     @property
+    def archive_root(self) -> Path:
+        """The folder of the archive that it is in."""
+        return self.path.parents[1]
+
+    @property
     def media(self) -> Path:
         """The folder for files of media."""
         return self.path / "data" / "media"

@@ -111,8 +111,7 @@ class Finisher:
 
     def archive_of(self, work: WorkFolder) -> Archive:
         """Return the archive that a work folder is in."""
-        root = work.path.parents[1]
-        return next(archive for archive in self._archives if archive.root == root)
+        return next(archive for archive in self._archives if archive.root == work.archive_root)
 
 
 class Meter:

@@ -150,6 +150,14 @@ class Recovery:
         return set()
 
 
+def awaiting(session: Unfinished) -> Outcome:
+    """Return the outcome of a session that a daemon is about to go on with."""
+    return _outcome(
+        session, State.RECORDING, message=f"{session.name} is taken up again by liput serve",
+        hint="liput status shows it; liput stop ends it.",
+    )  # fmt: skip
+
+
 @contextmanager
 def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
     """Give the work folders of a session, each locked; raises PackageBusy when another process has one of them."""

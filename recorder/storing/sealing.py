@@ -7,6 +7,7 @@ import msgspec
 
 from config.errors import LiputError
 from devices.clock import Clock
+from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
@@ -34,13 +35,18 @@ class Sealer:
         self.error: LiputError | None = None
         """What came first of what went wrong."""
 
-    def seal(self, parts: Sequence[Part]) -> list[Package]:
-        """Return the packages that were made of a lane's parts, the longest first: one, if all of them are there."""
+    def seal(self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
+        """Return the packages that were made of a lane's parts, the longest first: one, if all of them are there.
+
+        `earlier` are the parts of a recorder that was killed; where they cannot be put together with these, they stay
+        for recovery.
+        """
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
-        if not left and len(kept) > 1 and (package := self._finish(kept)) is not None:
+        is_one = not left and bool(kept) and len(kept) + len(earlier) > 1
+        if is_one and (package := self._finish(kept, earlier)) is not None:
             return [package]
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
@@ -59,11 +65,16 @@ class Sealer:
             self._leave(part, error)
         return False
 
-    def _finish(self, parts: Sequence[Part], *, is_last_try: bool = False) -> Package | None:
+    def _finish(
+        self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
+    ) -> Package | None:
         """Make one package of `parts`; None, and they are as they were, where that cannot be."""
         # The newest disk first, to put them together on: the others had to be left.
-        finisher = Finisher([part.archive for part in reversed(parts)], clock=self._clock, progress=self._advance)
-        works: list[WorkFolder] = [part.work for part in parts]
+        archives = {part.archive.root: part.archive for part in reversed(parts)}
+        for work in reversed(earlier):
+            archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
+        finisher = Finisher(list(archives.values()), clock=self._clock, progress=self._advance)
+        works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
         finishing = Bounded(partial(finisher.finish, works, self._facts), "storage-seal")
         try:
             return finishing.get(self._clock, SEAL_S, stalled(works[-1].path, SEAL_S), lambda: self._step)

@@ -106,6 +106,7 @@ class Storage:
         self._backlog: Backlog | None = None
         self._given_s = 0.0
         self._part_number = 1
+        self._earlier: Sequence[WorkFolder] = ()
         self._failures: SimpleQueue[tuple[Part, LiputError]] = SimpleQueue()
         self._closing = False
         self._woken = threading.Event()
@@ -123,14 +124,17 @@ class Storage:
         uuid: UUID | None = None,
         part: int = 1,
         offset_s: float = 0.0,
+        earlier: Sequence[WorkFolder] = (),
     ) -> WorkFolder:
         """Open the first file, or the first two, and the event log beside each; return the first work folder.
 
         A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
         there is none. A session that is gone on with has its `uuid`, the number of its next `part`, and the media time
-        of the session at which that begins. The event log gets each work folder's file.
+        of the session at which that begins. `earlier` are its parts, locked: they are sealed with what comes now. The
+        event log gets each work folder's file.
         """
         self._part_number = part
+        self._earlier = earlier
         self._opener = Opener(
             SessionFacts(title, started_at, context, uuid or uuid4(), offset_s),
             templates,
@@ -377,7 +381,11 @@ class Storage:
         """
         lanes = sorted(self._lanes, key=lambda lane: _found_s(lane.parts), reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
-        packages = [package for lane in lanes for package in sealer.seal(lane.parts)]
+        packages = [
+            package
+            for lane in lanes
+            for package in sealer.seal(lane.parts, [work for work in self._earlier if work.begun.copy == lane.copy])
+        ]
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")
         return packages[0]

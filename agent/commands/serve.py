@@ -1,0 +1,51 @@
+"""`liput serve`: the daemon."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives import archives_of
+from agent.serve import Daemon, only_one
+from agent.signals import hearing
+from devices.clock import SystemClock
+from recorder.recovery.recover import Outcome, State
+
+EXAMPLES = """\b
+Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it costs nothing.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option(
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Only this archive; else all of the settings.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
+    """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed."""
+    clock = SystemClock()
+    stop = threading.Event()
+
+    def tell(text: str) -> None:
+        line = msgspec.json.encode({"type": "note", "at": clock.now(), "text": text}).decode()
+        print(line if as_json else text, file=sys.stdout if as_json else sys.stderr, flush=True)
+
+    def recovered(outcome: Outcome) -> None:
+        if as_json:
+            print(msgspec.json.encode(outcome).decode(), flush=True)
+        elif outcome.state is not State.RECORDING:
+            print(f"{outcome.title}: {outcome.state}: {outcome.message}", file=sys.stderr, flush=True)
+
+    with only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
+        daemon = Daemon(archives_of(ctx, folder, config_file), clock, tell, recovered)
+        tell("ready")
+        daemon.run(stop)

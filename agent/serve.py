@@ -1,0 +1,231 @@
+"""The daemon: recovers what a crash left, and takes up again every session whose recorder is killed.
+
+It holds nothing that a session needs: killing it costs nothing, and the next one goes on. Recorders outlive it.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from config.errors import ArchiveError, LiputError, PackageBusy, StateError, UsageError
+from devices.clock import Clock
+from recorder.archive import names
+from recorder.archive.archive import Archive
+from recorder.control import directory
+from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec, decode_spec
+from recorder.recovery.find import Unfinished, find
+from recorder.recovery.recover import Outcome, Recovery
+from recorder.recovery.resume import take_up
+
+LOCK_FILE = "serve.lock"
+LOOK_S = 0.25
+"""How often it looks whether a recorder was killed."""
+TRUST_S = 600.0
+"""A session whose recorder was killed longer ago than this is recovered: what was to be recorded is over."""
+LONGEST_PAUSE_S = 30.0
+"""Between two attempts to take up a session that cannot be."""
+SETTLED_S = 10.0
+"""A recorder that has lived for so long was not killed by what it records."""
+
+type Tell = Callable[[str], None]
+"""Called with a sentence for people, from any thread."""
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Be the only daemon of this user while the body runs; raises StateError when there is one."""
+    path = directory.runtime_folder(make=True) / LOCK_FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StateError("liput serve runs already", hint="One is enough; end that one first.") from None
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_serving() -> bool:
+    """Return whether a daemon of this user runs."""
+    with suppress(OSError, LiputError):
+        descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def awaited(now_s: float) -> set[str]:
+    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
+    with suppress(OSError, LiputError):
+        return {
+            names.session_of(Path(info.work).name)
+            for folder in directory.killed()
+            if (info := folder.info()) and info.work and now_s - last_sign_s(folder, info) < TRUST_S
+        }
+    return set()
+
+
+def last_sign_s(folder: RecorderFolder, info: RecorderInfo) -> float:
+    """Return when a recorder last wrote anything, as time.time() counts."""
+    found = info.started_at.timestamp()
+    for path in (folder.path / directory.RECORDER_FILE, *(_media(info) if info.work else ())):
+        with suppress(OSError):
+            found = max(found, path.stat().st_mtime)
+    return found
+
+
+def _media(info: RecorderInfo) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from (Path(str(info.work)) / "data" / "media").iterdir()
+
+
+@dataclass
+class _Attempts:
+    """What was tried with the folder of one killed recorder."""
+
+    count: int = 0
+    next_s: float = 0.0
+
+
+@dataclass(eq=False)
+class Daemon:
+    """Looks after recorders until it is told to stop."""
+
+    archives: Sequence[Archive]
+    clock: Clock
+    tell: Tell
+    recovered: Callable[[Outcome], None]
+    spawn: Callable[[Spec], Spawned] = Spawned
+    _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _busy: set[str] = field(default_factory=set)
+    _children: list[Spawned] = field(default_factory=list)
+
+    def run(self, stop: threading.Event) -> None:
+        """Recover what there is, and look until `stop` is set."""
+        self._recover()
+        while not stop.is_set():
+            self._look()
+            self.clock.wait(stop, LOOK_S)
+
+    # Sessions that are gone on with
+
+    def _look(self) -> None:
+        self._children = [child for child in self._children if not child.wait(0.0)]
+        try:
+            killed = directory.killed()
+        except (LiputError, OSError) as error:
+            self.tell(f"the runtime directory cannot be read: {error}")
+            return
+        for folder in killed:
+            attempts = self._attempts.setdefault(folder.id, _Attempts())
+            if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
+                self._busy.add(folder.id)
+                threading.Thread(target=self._attend, args=(folder, attempts), daemon=True, name="resume").start()
+
+    def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
+        """Take up one session; what goes wrong is told, and tried again later."""
+        try:
+            self._take_up(folder)
+        except (LiputError, OSError) as error:
+            attempts.count += 1
+            attempts.next_s = time.monotonic() + min(LONGEST_PAUSE_S, 2.0 ** (attempts.count - 1))
+            self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
+        finally:
+            self._busy.discard(folder.id)
+
+    def _take_up(self, folder: RecorderFolder) -> None:
+        info = folder.info()
+        if info is None:
+            return
+        if time.time() - last_sign_s(folder, info) > TRUST_S:
+            self._give_up(folder, info, f'"{info.title}" was killed long ago; what it recorded is recovered')
+            return
+        spec = next_spec(folder, info, self._passed_s(info))
+        if spec is None:
+            self._give_up(folder, info, f'"{info.title}" had been recorded as long as was asked for')
+            return
+        if spec.asked.resume is not None:
+            try:
+                take_up(self._archives_of(info), spec.asked.resume).release()
+            except PackageBusy:
+                raise
+            except ArchiveError as error:  # it had ended, or is in the archive already
+                self._give_up(folder, info, f'"{info.title}" is not gone on with: {error.message}')
+                return
+        recorder = self.spawn(spec)
+        recorder.ready()
+        self._children.append(recorder)
+        folder.remove()
+        self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
+
+    def _passed_s(self, info: RecorderInfo) -> float:
+        return (self.clock.now() - info.started_at).total_seconds()
+
+    def _archives_of(self, info: RecorderInfo) -> list[Archive]:
+        """Return where the parts of a session may be: its archive need not be one of ours."""
+        mine = [archive for archive in self.archives if str(archive.root) != info.archive]
+        return [Archive(Path(info.archive), self.clock), *mine]
+
+    def _give_up(self, folder: RecorderFolder, info: RecorderInfo, why: str) -> None:
+        """Recover a session instead of going on with it."""
+        folder.remove()
+        self.tell(why)
+        name = names.session_of(Path(info.work).name) if info.work else None
+        archives = self._archives_of(info)
+        for session in find(archives):
+            if session.name == name:
+                self._recover_one(archives, session)
+
+    # Sessions that are over
+
+    def _recover(self) -> None:
+        """Recover what nobody goes on with, on a thread of its own: it may take as long as copying hours of film."""
+        threading.Thread(target=self._recover_all, daemon=True, name="recover").start()
+
+    def _recover_all(self) -> None:
+        try:
+            sessions = find(self.archives)
+        except LiputError as error:
+            self.tell(error.message)
+            return
+        for session in sessions:
+            if session.name not in awaited(time.time()):
+                self._recover_one(self.archives, session)
+
+    def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
+        self.recovered(Recovery(archives, clock=self.clock).recover(session))
+
+
+def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:
+    """Return what the next recorder is asked to be; None where the time that was asked for is over.
+
+    One that records goes on at once, with slates for what is not there now; one that was armed is armed again. Raises
+    UsageError, OSError.
+    """
+    try:
+        spec = decode_spec(folder.spec.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{folder.path} does not say what was to be recorded") from None
+    if info.work is None:
+        return spec
+    asked = msgspec.structs.replace(spec.asked, resume=Path(info.work), allow_missing=True)
+    if asked.duration_s is not None:
+        asked = msgspec.structs.replace(asked, duration_s=asked.duration_s - passed_s)
+        if asked.duration_s is not None and asked.duration_s <= 1.0:
+            return None
+    return msgspec.structs.replace(spec, asked=asked, arm_only=False)

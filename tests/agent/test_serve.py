@@ -1,0 +1,253 @@
+"""The daemon, with real recorders that are really killed."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import serve
+from config.errors import StateError
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.archive.model import PackageState
+from recorder.asked import Asked
+from recorder.control import directory
+from recorder.control.client import ask
+from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.protocol import Stop
+from recorder.control.spec import Spec, decode_spec, saved_spec
+from tests.support import archives, command, leftovers, media, recorders
+from tests.support.leftovers import live
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    (tmp_path / "arsip").mkdir()
+    return Archive(tmp_path / "arsip", SystemClock(), 1)
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = tmp_path / "runtime"
+    monkeypatch.setenv("LIPUT_RUNTIME", str(folder))
+    yield folder
+    if folder.exists():
+        recorders.kill_recorders(folder)
+
+
+def one_recorder(runtime: Path, other_than: int = 0) -> RecorderInfo:
+    """Wait for a recorder that records."""
+
+    def found() -> RecorderInfo | None:
+        return next((info for info in recorders.recorders(runtime) if info.work and info.pid != other_than), None)
+
+    info = wait_for(found, 60.0, "a recorder that records")
+    assert info
+    return info
+
+
+def end(runtime: Path, info: RecorderInfo) -> None:
+    ask(RecorderFolder(runtime / info.id), Stop())
+    wait_for(lambda: not recorders.recorders(runtime), 60.0)
+
+
+@pytest.mark.slow
+def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
+    with (
+        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
+        command.running(tmp_path, "record", *options) as client,
+    ):
+        daemon.until("note", text="ready")
+        first = one_recorder(runtime)
+        client.until("status", state="live")
+        time.sleep(3)
+        recorders.kill(first.pid)
+        again = one_recorder(runtime, first.pid)
+        assert again.work == f"{first.work}.2"
+        done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
+        assert [line["state"] for line in command.lines(done.stdout)] == ["recording"]
+        time.sleep(3)
+        end(runtime, again)
+    (package,) = archive.list()
+    assert package.state is PackageState.SEALED
+    assert archive.verify(package, decode=True) == []
+    recording = package.recording
+    assert recording
+    assert [part.part for part in recording.parts] == [1, 2]
+    (gap,) = recording.gaps
+    assert gap.reason.startswith("between part 1 and part 2; the recorder was killed at")
+    assert recording.parts[1].offset_s == pytest.approx(gap.start_s + gap.duration_s, abs=0.1)
+    program = package.folder / "data" / "media" / "program.mp4"
+    media.decodes_cleanly(program)
+    assert media.decoded(program, "v").end_s == pytest.approx(recording.duration_s, abs=0.3)
+    log = [json.loads(line) for line in (package.folder / "metadata" / "events.jsonl").read_text().splitlines()]
+    assert [event["kind"] for event in log if event["kind"].startswith("session-")] == [
+        "session-live", "session-resumed", "session-live", "session-ended",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_killing_the_daemon_costs_nothing_and_the_next_one_goes_on(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
+    with (
+        command.running(tmp_path, "record", *options) as client,
+        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
+    ):
+        daemon.until("note", text="ready")
+        first = one_recorder(runtime)
+        client.until("status", state="live")
+        daemon.signal(signal.SIGKILL)
+        time.sleep(2)
+        recorders.kill(first.pid)
+        with command.running(tmp_path, "serve", "--archive", archive.root, "--json") as other:
+            again = one_recorder(runtime, first.pid)
+            time.sleep(2)
+            other.signal(signal.SIGTERM)
+            assert other.wait() == 0, "it ends in order, and the recorder goes on"
+            assert recorders.recorders(runtime) == [again]
+            end(runtime, again)
+    (package,) = archive.list()
+    assert archive.verify(package, decode=True) == []
+    assert package.recording
+    assert len(package.recording.parts) == 2
+
+
+def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archive: Archive, runtime: Path) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    with command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon:
+        assert daemon.until("recovery")["state"] == "sealed"
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    (package,) = archive.list()
+    assert package.state is PackageState.SEALED
+
+
+def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
+    assert not serve.is_serving()
+    with serve.only_one():
+        assert serve.is_serving()
+        with pytest.raises(StateError, match="runs already"), serve.only_one():
+            pass
+        done = command.liput(tmp_path, "serve", "--archive", tmp_path)
+        assert done.returncode == 1
+        assert "runs already" in done.stderr
+    assert not serve.is_serving()
+
+
+# Which session is gone on with, and how
+
+
+def killed(runtime: Path, archive: Path, *, work: str | None, spec: Spec, age_s: float = 0.0) -> RecorderFolder:
+    """Leave the folder of a recorder that was killed."""
+    info = directory.new_info(spec.asked.title, archive, SystemClock().now())
+    folder = directory.make_folder(msgspec.structs.replace(info, work=work, pid_started=1), saved_spec(spec))
+    assert folder.path.parent == runtime
+    return folder
+
+
+def spec_of(folder: RecorderFolder, passed_s: float) -> Spec | None:
+    info = folder.info()
+    assert info
+    return serve.next_spec(folder, info, passed_s)
+
+
+def test_one_that_recorded_goes_on_at_once_with_what_is_there(runtime: Path, tmp_path: Path) -> None:
+    spec = Spec(asked=Asked(title="Rapat", videos=("podium",), duration_s=3600.0), arm_only=True)
+    folder = killed(runtime, tmp_path, work=str(tmp_path / ".incoming" / "rapat.2"), spec=spec)
+    following = spec_of(folder, 600.0)
+    assert following
+    assert not following.arm_only
+    assert following.asked.allow_missing
+    assert following.asked.resume == tmp_path / ".incoming" / "rapat.2"
+    assert following.asked.duration_s == 3000.0
+    assert following.asked.videos == ("podium",)
+    assert spec_of(folder, 3599.5) is None, "its time is over"
+
+
+def test_one_that_was_armed_is_armed_again(runtime: Path, tmp_path: Path) -> None:
+    spec = Spec(asked=Asked(title="Rapat", duration_s=60.0), arm_only=True)
+    folder = killed(runtime, tmp_path, work=None, spec=spec)
+    assert spec_of(folder, 600.0) == decode_spec(saved_spec(spec))
+
+
+class Recorders:
+    """Takes note of what would be started."""
+
+    def __init__(self, *, works: bool = True) -> None:
+        self.specs: list[Spec] = []
+        self._works = works
+
+    def __call__(self, spec: Spec) -> "Recorders":
+        self.specs.append(spec)
+        return self
+
+    def ready(self) -> None:
+        if not self._works:
+            raise StateError("no camera")
+
+    def wait(self, _timeout_s: float) -> bool:
+        return True
+
+
+def serving(archive: Archive, spawn: Recorders, enough: "object") -> list[str]:
+    """Let a daemon run until `enough` is true; return what it told."""
+    told: list[str] = []
+    stop = threading.Event()
+    daemon = serve.Daemon([archive], SystemClock(), told.append, lambda outcome: told.append(outcome.state), spawn)  # type: ignore[arg-type]
+    thread = threading.Thread(target=daemon.run, args=(stop,))
+    thread.start()
+    try:
+        wait_for(lambda: enough(told), 20.0)  # type: ignore[operator]
+    finally:
+        stop.set()
+        thread.join()
+    return told
+
+
+def test_one_that_had_ended_is_recovered_instead(tmp_path: Path, archive: Archive, runtime: Path) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    ended = leftovers.event(2, "session-ended", "Rapat", media_time_s=2.0, frames=50)
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), ended])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    spawn = Recorders()
+    serving(archive, spawn, lambda told: "sealed" in told)
+    assert spawn.specs == []
+    assert not folder.path.exists()
+    assert [package.state for package in archive.list()] == [PackageState.SEALED]
+
+
+def test_what_cannot_be_taken_up_now_is_tried_again(tmp_path: Path, archive: Archive, runtime: Path) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    spawn = Recorders(works=False)
+    told = serving(archive, spawn, lambda _told: len(spawn.specs) >= 2)
+    assert any("cannot be taken up now: no camera" in text for text in told)
+    assert folder.path.exists()
+    assert work.exists(), "nor is it sealed meanwhile"
+
+
+def test_one_that_was_killed_long_ago_is_recovered(
+    tmp_path: Path, archive: Archive, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    monkeypatch.setattr(serve, "TRUST_S", -1.0)
+    spawn = Recorders()
+    serving(archive, spawn, lambda told: "sealed" in told)
+    assert spawn.specs == []
