@@ -16,7 +16,7 @@ from recorder.plan import SessionPlan
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import RateMeter
+from recorder.status import RateMeter, SoundLine
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -165,6 +165,13 @@ class Program:
     def levels_dbfs(self) -> list[float]:
         """The sound's peak level of each channel."""
         return list(self.sound.levels_dbfs) if self.sound else []
+
+    def sound_lines(self) -> list[SoundLine]:
+        """Return how each input of sound is."""
+        inputs = self.sound.summary().inputs if self.sound else ()
+        return [
+            SoundLine(name=one.name, muted=one.muted, levels_dbfs=list(one.levels_dbfs), ppm=one.ppm) for one in inputs
+        ]
 
     def _counts(self) -> Counts:
         counts = self._video.counts

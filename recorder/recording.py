@@ -34,7 +34,8 @@ QUEUE_PACKETS = 6000
 WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
 
-FIRST_SYNC_S = 0.1
+FIRST_SYNC_S = 0.02
+"""How often the file is looked at before its first fragment is there."""
 
 CLOSE_S = 20.0
 """How long a disk may take nothing at all while the recording is closed, before it is left to itself."""

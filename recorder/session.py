@@ -186,6 +186,7 @@ class Session:
             troubles=self._troubles.now,
             layout=program.scene.layout if program else self._plan.layout,
             abandoned=abandoned(),
+            sounds=program.sound_lines() if program else [],
         )
 
     @property

@@ -47,6 +47,15 @@ def source_lines(board: HealthBoard) -> list[SourceLine]:
     ]
 
 
+class SoundLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of sound: whether it is muted, its peak levels (dBFS), how far its clock is off the session's (ppm)."""
+
+    name: str
+    muted: bool
+    levels_dbfs: list[float]
+    ppm: float | None
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
 
@@ -70,6 +79,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     troubles: list[str] = []
     layout: str = ""
     abandoned: int = 0
+    sounds: list[SoundLine] = []
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

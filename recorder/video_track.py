@@ -138,6 +138,7 @@ class VideoTrack:
             self._timeline.source_ended(Track.VIDEO)
         if self._timeline.live:
             if (due_ns := self._due_ns()) >= self._position_ns:
+                self._scene.look(self._position_ns)  # what is lost is not silent
                 self._driver.fell_silent(self._position_ns)
                 self._filling = True
                 self._repeat_until(due_ns)

@@ -30,7 +30,7 @@ from recorder.control.directory import RecorderInfo
 from recorder.control.protocol import AnyRequest, Failure, Note, Sealing, Told
 from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
-from recorder.status import DestinationLine, SessionResult, SessionStatus, SourceLine
+from recorder.status import DestinationLine, SessionResult, SessionStatus, SoundLine, SourceLine
 from recorder.troubles import HARMLESS
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +141,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput health", [HealthLine]),
         ("## liput health summary", [DeviceSummary]),
         ("## liput arm", [SessionLine]),
-        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine]),
+        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine]),
     ],
 )
 def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:

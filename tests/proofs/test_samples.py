@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proofs import drift, kill, minute, sync, watches
+from tests.proofs import drift, kill, latency, minute, sync, watches
 
 SEED = 20261125
 
@@ -37,4 +37,9 @@ def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
 @pytest.mark.slow
 def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None:
     figures = drift.run(6, SEED)
+    assert figures["holds"], figures
+
+
+def test_nobody_waits_long_for_a_start_a_slate_a_return_or_a_layout() -> None:
+    figures = latency.run(1, "240p15", slack=2)  # of a machine that does other things too
     assert figures["holds"], figures

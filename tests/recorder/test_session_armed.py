@@ -287,6 +287,7 @@ def test_sound_that_is_muted_is_silent_from_there_to_where_it_is_heard_again(tmp
             armed.session.mute("mimbar", on=True)
         armed.session.mute(None, on=True)
         muted_s = armed.session.status().elapsed_s
+        assert [(sound.name, sound.muted) for sound in armed.session.status().sounds] == [("synthetic sound", True)]
         armed.wait(muted_s + 1.5)
         armed.session.mute("synthetic sound", on=False)
         heard_s = armed.session.status().elapsed_s
