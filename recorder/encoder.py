@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.titles import set_title
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
@@ -148,7 +149,7 @@ class Encoder:
         stream.codec_context.bit_rate = settings.bit_rate
         stream.codec_context.flags |= Flags.global_header
         if title is not None:
-            stream.metadata.update(title=title, handler_name=title)  # players show one or the other
+            set_title(stream, title)
         return stream
 
     @property

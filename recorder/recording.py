@@ -27,6 +27,7 @@ from recorder.storage import storage_error
 from recorder.storing.faults import stalled, told_apart, vanished
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.storing.mounts import disk_of
+from recorder.titles import copy_title
 
 QUEUE_PACKETS = 6000
 """About a minute of 1080p30 with sound, some 35 MB."""
@@ -108,7 +109,7 @@ class Recording:
                 for track, template in templates.items()
             }
             for track, stream in self._streams.items():
-                stream.metadata.update(templates[track].metadata)  # the titles of tracks
+                copy_title(templates[track], stream)
             self._container.start_encoding()
             self._file.begin()
         except (FFmpegError, OSError) as error:

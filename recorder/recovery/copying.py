@@ -22,6 +22,7 @@ from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
 from recorder.storage import storage_error
+from recorder.titles import copy_title
 
 type Packet = av.Packet[Stream]
 type Media = VideoStream | AudioStream
@@ -156,6 +157,8 @@ class _Copy:
                 av.open(str(self._target), "w", format=self._container) as output,
             ):
                 streams = [output.add_stream_from_template(stream, opaque=True) for stream in tracks(template)]
+                for original, stream in zip(tracks(template), streams, strict=True):
+                    copy_title(original, stream)
                 self._copied = [TrackCopy() for _ in streams]
                 output.start_encoding()
                 for index, packet in self._packets():

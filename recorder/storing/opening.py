@@ -21,6 +21,7 @@ from recorder.packet import TrackId
 from recorder.storing.forecast import Forecast
 from recorder.storing.mounts import MountMemory
 from recorder.storing.part import Part
+from recorder.titles import copy_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Opener:
         self._templates = {
             track: self._master.add_stream_from_template(template, opaque=True) for track, template in templates.items()
         }
+        for track, template in templates.items():
+            copy_title(template, self._templates[track])
         self._clock = clock
         self._log = log
         self._settings = settings
