@@ -27,7 +27,7 @@ from devices.health.summary import DeviceSummary
 from devices.health.tracker import HealthChange
 from devices.model import Device, Health
 from recorder.control.directory import RecorderInfo
-from recorder.control.protocol import AnyRequest, Failure, Note, Sealing, Told
+from recorder.control.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
 from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
 from recorder.status import DestinationLine, SessionResult, SessionStatus, SoundLine, SourceLine
@@ -170,6 +170,12 @@ def test_every_line_of_the_control_socket_is_in_the_reference() -> None:
     assert all(f"`{field}`" in text for field in fields)
     where = section(CONTROL, "## Where")
     assert all(f'"{field.encode_name}"' in where for field in msgspec.structs.fields(RecorderInfo))
+
+
+def test_what_can_be_asked_of_the_preview_socket_is_in_the_reference() -> None:
+    assert {field.encode_name for field in msgspec.structs.fields(Look)} - {"id"} == set(
+        rows(section(CONTROL, "## Previews"))
+    ) - {"program"}
 
 
 def test_the_transitions_of_the_reference_are_those_of_the_code() -> None:

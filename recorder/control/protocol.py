@@ -75,6 +75,15 @@ class Watch(Request, frozen=True, kw_only=True, tag="watch"):
     events_from: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
+class Look(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for pictures of `source` (`program`, or an input's name) on the preview socket."""
+
+    id: RequestId = None
+    source: Name = "program"
+    fps: Annotated[float, msgspec.Meta(ge=0.1, le=5)] = 2.0
+    width: Annotated[int, msgspec.Meta(ge=32, le=1280)] = 320
+
+
 type AnyRequest = Start | Stop | Disarm | Mark | Mute | Layout | Status | Watch
 
 
@@ -131,6 +140,7 @@ type Told = SessionStatus | Event | SessionResult | Sealing | Note | Failure
 """What a recorder tells those who watch it."""
 type Line = Reply | Told
 
+LOOKS = msgspec.json.Decoder[Look](Look)
 REQUESTS = msgspec.json.Decoder[AnyRequest](AnyRequest)
 LINES = msgspec.json.Decoder[Line](Line)
 HANDSHAKES = msgspec.json.Decoder[Ready | Failure](Ready | Failure)
@@ -154,6 +164,18 @@ def decode_request(line: bytes) -> AnyRequest:
             f"this is no command: {one_line(str(error))}", hint="docs/reference/control.md lists the commands"
         ) from None
     return request
+
+
+def decode_look(line: bytes) -> Look:
+    """Return what a client of the preview socket asks for; raises UsageError for what is no such line."""
+    try:
+        look: Look = LOOKS.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"this asks for no preview: {one_line(str(error))}",
+            hint="docs/reference/control.md says how one is asked for",
+        ) from None
+    return look
 
 
 def encode(line: Line | AnyRequest | Ready) -> bytes:

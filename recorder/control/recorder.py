@@ -19,10 +19,13 @@ from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.handshake import Handshake
 from recorder.control.log import OutputLog
+from recorder.control.preview_server import PreviewServer
+from recorder.control.previews import Previews
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
 from recorder.planning import Planned
+from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.status import SessionResult
 
@@ -48,6 +51,9 @@ class Recorder:
         try:
             self._log = OutputLog(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
+            self._previews = Previews(clock)
+            names = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
+            self._preview_server = PreviewServer(self._folder.preview, self._previews, names, clock)
         except OSError as error:
             self._folder.remove()
             raise StorageUnwritable(
@@ -62,6 +68,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._preview_server.close()
         self._server.close()
         self._claims.release()
         self._folder.end(self._last_line)
@@ -76,10 +83,12 @@ class Recorder:
             stop=self._planned.stop,
             listener=self._on_event,
             progress=self._on_progress,
+            offer=self._previews.offer,
         )
         if not self._spec.arm_only:
             session.start()
         self._server.start(session)
+        self._preview_server.start()
         for note in self._planned.notes:
             self._server.tell(Note(text=note))
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))

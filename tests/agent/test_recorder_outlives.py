@@ -1,14 +1,18 @@
 """A recorder goes on whatever becomes of whoever started it, and is found again."""
 
+import io
 import json
 import os
 import signal
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from recorder.control import directory
+from recorder.control import directory, sockets
 from recorder.control.client import Connection, ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Mark, Stop, Watch
@@ -17,6 +21,8 @@ from tests.support.command import running
 from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames
 from tests.support.waiting import wait_for
+
+SMALL = (120, 160, 3)
 
 
 @pytest.fixture
@@ -139,3 +145,24 @@ def test_somebody_elses_stop_ends_the_command_in_order_too(room: Room, runtime: 
         ask(folder, Stop())  # again, which changes nothing
         assert session.wait() == 0
     assert session.seen[-1]["package"] == str(room.only_package())
+
+
+def test_the_program_and_each_source_can_be_looked_at_while_it_records(room: Room, runtime: Path) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        session.until("event", kind="session-live")
+        folder, _ = the_recorder(runtime)
+        for source in ("program", "synthetic picture"):
+            with sockets.connect(folder.preview, 10.0) as viewer, viewer.makefile("rb") as file:
+                viewer.sendall(json.dumps({"source": source, "fps": 5, "width": 160}).encode() + b"\n")
+                answer = json.loads(file.readline())
+                assert answer["ok"], answer
+                shown = []
+                for _ in range(3):
+                    (length,) = struct.unpack(">I", file.read(4))
+                    shown.append(np.asarray(Image.open(io.BytesIO(file.read(length)))))
+                assert {picture.shape for picture in shown} == {SMALL}
+                assert all(picture.max() > 100 for picture in shown)  # no black one
+        session.signal(signal.SIGINT)
+        assert session.wait() == 0
+    assert session.seen[-1]["degraded"] == []
+    assert frames(room.only_package()) == session.seen[-1]["frames"]

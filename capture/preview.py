@@ -1,0 +1,79 @@
+"""Small pictures for people who look: shrunk where the pictures are, made JPEG elsewhere."""
+
+from fractions import Fraction
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+
+from capture.convert import matrix_of
+from capture.source import Matrix
+
+_QUALITY = 4
+"""Of FFmpeg's MJPEG, 2 the best and 31 the worst; 4 is about 90 of others' 100."""
+
+
+class Shrinker:
+    """Makes small copies of pictures; used by one thread."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def shrink(self, picture: av.VideoFrame, width: int) -> av.VideoFrame:
+        """Return a copy of `picture` (limited-range yuv420p) as JPEG has its samples: BT.601, full range, yuvj420p.
+
+        It is `width` pixels wide, or as wide as `picture` if that is less, and of its shape; both sides are even.
+        """
+        return self._scale(picture, width, matrix_of(picture.colorspace, picture.height), ColorRange.MPEG)
+
+    def again(self, small: av.VideoFrame, width: int) -> av.VideoFrame:
+        """Return the same of what `shrink` has returned."""
+        return self._scale(small, width, Matrix.BT601, ColorRange.JPEG)
+
+    def _scale(self, picture: av.VideoFrame, width: int, matrix: Matrix, of_range: ColorRange) -> av.VideoFrame:
+        across = max(2, min(width, picture.width) // 2 * 2)
+        down = max(2, round(picture.height * across / picture.width / 2) * 2)
+        return self._scaler.reformat(
+            picture,
+            across,
+            down,
+            "yuvj420p",
+            src_colorspace=matrix,
+            dst_colorspace=Matrix.BT601,
+            src_color_range=of_range,
+            dst_color_range=ColorRange.JPEG,
+            interpolation=Interpolation.AREA,
+            threads=1,
+        )
+
+
+class JpegWriter:
+    """Makes JPEG files of pictures, whatever size each is; used by one thread."""
+
+    def __init__(self) -> None:
+        self._encoders: dict[tuple[int, int], VideoCodecContext] = {}
+        self._written = 0
+
+    def write(self, picture: av.VideoFrame) -> bytes:
+        """Return `picture` (yuvj420p) as the content of a JPEG file."""
+        size = picture.width, picture.height
+        encoder = self._encoders.get(size)
+        if encoder is None:
+            self._encoders.clear()  # sizes hardly ever change, and each encoder has its buffers
+            encoder = self._encoders[size] = _encoder(*size)
+        # Whatever time it was taken at: the encoder wants time to go on, and in its own units.
+        self._written += 1
+        picture.pts, picture.time_base = self._written, encoder.time_base
+        return b"".join(bytes(packet) for packet in encoder.encode(picture))
+
+
+def _encoder(width: int, height: int) -> VideoCodecContext:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    assert isinstance(encoder, VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+    encoder.width, encoder.height = width, height
+    encoder.pix_fmt = "yuvj420p"
+    encoder.color_range = ColorRange.JPEG
+    encoder.time_base = Fraction(1, 25)
+    encoder.thread_count = 1
+    encoder.qmin = encoder.qmax = _QUALITY
+    return encoder

@@ -1,0 +1,196 @@
+"""The preview socket of a recorder: JPEG pictures of the program and of each source, for those who look.
+
+One thread serves all and does the encoding, while somebody looks and no longer. Who is slow skips pictures.
+"""
+
+import contextlib
+import os
+import selectors
+import threading
+import traceback
+from collections.abc import Collection
+from pathlib import Path
+
+from capture.preview import JpegWriter, Shrinker
+from config.errors import LiputError, UsageError
+from devices.clock import NANOSECONDS, Clock
+from recorder.control import sockets
+from recorder.control.peer import Gone, TooLong
+from recorder.control.previews import Previews, Small, Wish
+from recorder.control.protocol import Failure, Look, Reply, decode_look, encode, refusal
+from recorder.control.viewer import Viewer
+
+MOST_VIEWERS = 8
+PATIENCE_S = 10.0
+"""A viewer that takes nothing of a picture for so long is let go."""
+IDLE_S = 5.0
+
+
+class PreviewServer:
+    """Shows what `previews` takes, at `path`; `names` are those of the sources that can be looked at."""
+
+    def __init__(self, path: Path, previews: Previews, names: Collection[str], clock: Clock) -> None:
+        """Listen; raises OSError."""
+        self._previews = previews
+        self._names = list(names)
+        self._clock = clock
+        self._listener = sockets.listen(path, backlog=MOST_VIEWERS)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._viewers: set[Viewer] = set()
+        self._writer, self._shrinker = JpegWriter(), Shrinker()
+        self._closing = threading.Event()
+        self._wake_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="preview", daemon=True)
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._previews.listen(self._ring)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let go of all viewers; idempotent."""
+        self._previews.listen(None)
+        self._previews.wish({})
+        self._closing.set()
+        self._ring()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with self._wake_lock:
+            if self._wake >= 0:
+                self._listener.close()
+                self._selector.close()
+                os.close(self._wake)
+                self._wake = -1
+
+    def _ring(self) -> None:
+        with self._wake_lock, contextlib.suppress(BlockingIOError):
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    def _now_s(self) -> float:
+        return self._clock.now_ns() / NANOSECONDS
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._turn()
+            except Exception:
+                traceback.print_exc()
+                self._clock.wait(self._closing, 0.1)
+        for viewer in list(self._viewers):
+            self._drop(viewer)
+
+    def _turn(self) -> None:
+        ready = self._selector.select(self._wait_s())
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        readable = {id(key.data) for key, mask in ready if mask & selectors.EVENT_READ}
+        if any(key.fileobj is self._listener for key, _ in ready):
+            self._accept()
+        made: dict[tuple[int, int], bytes] = {}
+        for viewer in list(self._viewers):
+            self._serve(viewer, made, is_readable=id(viewer) in readable)
+        self._wish()
+
+    def _wait_s(self) -> float:
+        now_s = self._now_s()
+        wait_s = IDLE_S if self._viewers else 3600.0
+        for viewer in self._viewers:
+            events = selectors.EVENT_WRITE if viewer.is_sending else 0
+            again_s = viewer.answerable_in_s(now_s)
+            if again_s:
+                wait_s = min(wait_s, again_s)
+            else:
+                events |= selectors.EVENT_READ
+                wait_s = 0.0 if viewer.has_request else wait_s
+            self._listen_for(viewer, events)
+            small = self._previews.newest(viewer.look.source) if viewer.look else None
+            if (due_s := viewer.due_in_s(small, now_s)) is not None:
+                wait_s = min(wait_s, due_s)
+        return wait_s
+
+    def _listen_for(self, viewer: Viewer, events: int) -> None:
+        known = viewer.fileno() in self._selector.get_map()
+        if known and not events:
+            self._selector.unregister(viewer)
+        elif known:
+            self._selector.modify(viewer, events, viewer)
+        elif events:
+            self._selector.register(viewer, events, viewer)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            self._clock.wait(self._closing, 0.01)
+            return
+        viewer = Viewer(connection, self._now_s())
+        if len(self._viewers) < MOST_VIEWERS:
+            self._viewers.add(viewer)
+            return
+        full = Failure(message=f"{len(self._viewers)} look at the previews already", hint="close one of them")
+        viewer.put(encode(full), self._now_s())
+        with contextlib.suppress(Gone):
+            viewer.send(self._now_s())
+        viewer.close()
+
+    def _serve(self, viewer: Viewer, made: dict[tuple[int, int], bytes], *, is_readable: bool) -> None:
+        now_s = self._now_s()
+        try:
+            if is_readable:
+                viewer.receive()
+            if line := viewer.next_request(now_s):
+                viewer.put(encode(self._reply(viewer, line)), now_s)
+            elif viewer.look and (small := self._previews.newest(viewer.look.source)) and viewer.wants(small, now_s):
+                viewer.show(small, self._jpeg(small, viewer.look.width, made), now_s)
+            if viewer.is_sending:
+                viewer.send(now_s)
+            is_over = viewer.is_stuck(now_s, PATIENCE_S)
+        except (Gone, TooLong):
+            is_over = True
+        except Exception:
+            traceback.print_exc()
+            is_over = True
+        if is_over:
+            self._drop(viewer)
+
+    def _reply(self, viewer: Viewer, line: bytes) -> Reply:
+        try:
+            look = decode_look(line)
+            if look.source not in self._names:
+                raise _unknown(look, self._names)
+        except LiputError as error:
+            return Reply(id=None, ok=False, error=refusal(error))
+        viewer.look = look
+        return Reply(id=look.id, ok=True)
+
+    def _jpeg(self, small: Small, width: int, made: dict[tuple[int, int], bytes]) -> bytes:
+        """Return the picture at the width one viewer wants; made once for all who want it in this turn."""
+        key = small.number, width
+        if key not in made:
+            picture = small.picture
+            made[key] = self._writer.write(self._shrinker.again(picture, width) if width < picture.width else picture)
+        return made[key]
+
+    def _drop(self, viewer: Viewer) -> None:
+        if viewer.fileno() in self._selector.get_map():
+            self._selector.unregister(viewer)
+        self._viewers.discard(viewer)
+        viewer.close()
+
+    def _wish(self) -> None:
+        """Ask for what those who look now need."""
+        wishes: dict[str, Wish] = {}
+        for look in [viewer.look for viewer in self._viewers if viewer.look]:
+            before = wishes.get(look.source, Wish(every_s=60.0, width=0))
+            wishes[look.source] = Wish(min(before.every_s, 1 / look.fps), max(before.width, look.width))
+        self._previews.wish(wishes)
+
+
+def _unknown(look: Look, names: Collection[str]) -> UsageError:
+    return UsageError(f'there is no source "{look.source}"', hint=f"there are {', '.join(names)}")

@@ -1,0 +1,113 @@
+"""One client of the preview socket."""
+
+import socket
+import struct
+
+from recorder.control.bucket import Bucket
+from recorder.control.peer import Gone, TooLong
+from recorder.control.previews import Small
+from recorder.control.protocol import Look
+
+LONGEST_REQUEST = 4096
+LENGTH = struct.Struct(">I")
+"""In front of each JPEG: how many bytes it has."""
+
+
+class Viewer:
+    """Somebody who looks, or is about to say at what. Times are seconds of any clock that never goes back."""
+
+    def __init__(self, connection: socket.socket, now_s: float) -> None:
+        connection.settimeout(0)
+        self._connection = connection
+        self._received = bytearray()
+        self._sending = memoryview(b"")
+        self._requests = Bucket(10, 2, now_s)
+        self._moved_s = now_s
+        self._number = 0
+        self._due_s = now_s
+        self.look: Look | None = None
+
+    def fileno(self) -> int:
+        """Return its descriptor, for a selector."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Let it go."""
+        self._connection.close()
+
+    def receive(self) -> None:
+        """Take what has come. Raises Gone, also when it has said that it sends no more, and TooLong."""
+        try:
+            received = self._connection.recv(LONGEST_REQUEST)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            raise Gone from None
+        if not received:
+            raise Gone
+        self._received += received
+        if len(self._received) > LONGEST_REQUEST:
+            raise TooLong
+
+    def answerable_in_s(self, now_s: float) -> float:
+        """Return in how many seconds it may ask again; until then it is not read from."""
+        return self._requests.wait_s(now_s)
+
+    @property
+    def has_request(self) -> bool:
+        """Whether a whole line of it waits to be answered."""
+        return b"\n" in self._received and not self._sending
+
+    def next_request(self, now_s: float) -> bytes | None:
+        """Return the next line that it has sent, None if there is none to be answered now."""
+        end = self._received.find(b"\n")
+        if end < 0 or self._sending or self._requests.wait_s(now_s):
+            return None
+        line = bytes(self._received[:end])
+        del self._received[: end + 1]
+        self._requests.take()
+        return line
+
+    def is_stuck(self, now_s: float, patience_s: float) -> bool:
+        """Whether it has taken nothing of a picture for so long."""
+        return bool(self._sending) and now_s > self._moved_s + patience_s
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether something is on its way to it."""
+        return bool(self._sending)
+
+    def wants(self, small: Small, now_s: float) -> bool:
+        """Whether it should get this picture now; one that is still at the last one does not."""
+        return self.look is not None and not self._sending and small.number != self._number and now_s >= self._due_s
+
+    def due_in_s(self, small: Small | None, now_s: float) -> float | None:
+        """Return in how many seconds it may get `small`; None where that is not a matter of time."""
+        if self.look is None or self._sending or small is None or small.number == self._number:
+            return None
+        return max(0.0, self._due_s - now_s)
+
+    def show(self, small: Small, jpeg: bytes, now_s: float) -> None:
+        """Send a picture."""
+        if self.look is not None:
+            self._number = small.number
+            # The rate holds on the average: a picture that came late does not delay the next.
+            every_s = 1 / self.look.fps
+            self._due_s = max(self._due_s + every_s, now_s - every_s)
+            self.put(LENGTH.pack(len(jpeg)) + jpeg, now_s)
+
+    def put(self, content: bytes, now_s: float) -> None:
+        """Send `content`, once nothing else is on its way."""
+        self._sending = memoryview(content)
+        self._moved_s = now_s
+
+    def send(self, now_s: float) -> None:
+        """Send what it takes now. Raises Gone."""
+        try:
+            sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            raise Gone from None
+        self._sending = self._sending[sent:]
+        self._moved_s = now_s
