@@ -11,6 +11,7 @@ import msgspec
 
 from config.errors import LiputError, SessionError, StorageUnwritable
 from config.events import Event
+from devices.awake import Awake
 from devices.clock import Clock
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
@@ -29,6 +30,7 @@ from recorder.scene import PROGRAM
 from recorder.session import Session
 from recorder.status import SessionResult
 
+NAME = "Liput"
 LOOK_S = 1.0
 LINGER_S = 5.0
 """How long a recorder waits for somebody to be told how its session ended."""
@@ -94,12 +96,19 @@ class Recorder:
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
         thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
         thread.start()
-        while (asked := self._next(inbox)) is not Ask.OVER:
-            if asked is Ask.END:
-                session.stop()
+        with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
+            self._until_over(session, inbox)
         thread.join()
         self._claims.release()
         self._server.wait_told(LINGER_S)
+
+    def _until_over(self, session: Session, inbox: Inbox) -> None:
+        while (asked := self._next(inbox)) is not Ask.OVER:
+            if asked is Ask.END:
+                session.stop()
+
+    def _tell_people(self, sentence: str) -> None:
+        self._server.tell(Note(text=storable(sentence)))
 
     def _next(self, inbox: Inbox) -> Ask | None:
         try:

@@ -1,0 +1,151 @@
+"""Keeps the PC from going to sleep and its screen from locking, by asking those who decide it over D-Bus.
+
+systemd-logind keeps the PC awake as long as the descriptor that it gave is open; a desktop keeps its screen as long as
+the connection that asked is. So everything ends with this process, however that ends.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Self
+
+from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
+from jeepney.fds import FileDescriptor
+from jeepney.io.blocking import DBusConnection, open_dbus_connection
+
+ANSWER_S = 3.0
+"""How long anybody there may take to answer; it takes some thousandths of a second."""
+LET_GO_S = 1.0
+SYSTEM, SESSION = "SYSTEM", "SESSION"
+_SYSTEM_SOCKETS = ("/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket")
+
+LOGIND = DBusAddress("/org/freedesktop/login1", "org.freedesktop.login1", "org.freedesktop.login1.Manager")
+SCREENSAVER = DBusAddress("/org/freedesktop/ScreenSaver", "org.freedesktop.ScreenSaver", "org.freedesktop.ScreenSaver")
+GNOME = DBusAddress("/org/gnome/SessionManager", "org.gnome.SessionManager", "org.gnome.SessionManager")
+_NOBODY = frozenset(f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner"))
+_IDLE = 8
+"""GNOME's flag for: the session is not to be taken for idle."""
+
+
+class Refused(Exception):
+    """Somebody there does not do it, or does not answer."""
+
+
+class Nobody(Refused):
+    """Nobody is there who could do it, nor do what it would keep from happening."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One thing to ask for: of whom, with what words, and what a refusal means to people (empty: nothing)."""
+
+    bus: str
+    address: DBusAddress
+    signature: str
+    arguments: Sequence[object]
+    without_it: str = ""
+
+
+def wants(who: str, why: str) -> list[list[Want]]:
+    """Return what is asked for, in groups: of a group, the first that is granted is enough."""
+    return [
+        [Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")],
+        # A lock of its own: the key is that of whoever sits at the PC, and others are refused.
+        [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
+        [
+            Want(SESSION, SCREENSAVER, "ss", (who, why)),
+            Want(SESSION, GNOME, "susu", (who, 0, why, _IDLE), "the screen may lock meanwhile"),
+        ],
+    ]
+
+
+class Awake:
+    """Keeps the PC awake while the context lasts. Nothing of it raises, or makes its caller wait.
+
+    What is refused is told to `tell`, a sentence each, once. Where there is no bus, or nobody on it, nobody is there
+    who would send the PC to sleep, and nothing is told.
+    """
+
+    def __init__(self, who: str, why: str, tell: Callable[[str], None]) -> None:
+        self._wants = wants(who, why)
+        self._tell = tell
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="awake", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over.set()
+        self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
+
+    def _run(self) -> None:
+        with ExitStack() as stack:
+            buses = {name: bus for name in (SYSTEM, SESSION) if (bus := self._connect(name, stack))}
+            for group in self._wants:
+                self._ask_for(group, buses, stack)
+            self._over.wait()
+
+    def _connect(self, name: str, stack: ExitStack) -> DBusConnection | None:
+        address = _bus_address(name)
+        if address is None:
+            return None
+        try:
+            bus = open_dbus_connection(address, enable_fds=name == SYSTEM, auth_timeout=ANSWER_S)
+        except Exception as error:  # of whatever kind: the library's own are many
+            self._tell(f"The {name.lower()} bus does not answer: {error}")
+            return None
+        stack.callback(bus.close)
+        return bus
+
+    def _ask_for(self, group: Sequence[Want], buses: dict[str, DBusConnection], stack: ExitStack) -> None:
+        """Ask until one is granted; tell what it means that none is, unless nobody is there at all."""
+        refused = ""
+        for want in group:
+            if self._over.is_set() or want.bus not in buses:
+                return
+            try:
+                held = _ask(buses[want.bus], want)
+            except Nobody:
+                continue
+            except Refused as error:
+                refused = str(error)
+                continue
+            if held is not None:
+                stack.callback(held.close)
+            return
+        if group[-1].without_it and refused:
+            self._tell(f"{group[-1].without_it[:1].upper()}{group[-1].without_it[1:]}: {refused}")
+
+
+def _bus_address(name: str) -> str | None:
+    """Return the address of a bus that may be there, None where there is none."""
+    if name == SYSTEM:
+        given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")
+        return given or next((f"unix:path={path}" for path in _SYSTEM_SOCKETS if os.path.exists(path)), None)  # noqa: PTH110
+    if given := os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
+        return given
+    socket = f"{os.environ.get('XDG_RUNTIME_DIR') or '/nowhere'}/bus"
+    return f"unix:path={socket}" if os.path.exists(socket) else None  # noqa: PTH110
+
+
+def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | None:
+    """Return what the answer holds, if it holds a descriptor; raises Refused."""
+    message = new_method_call(want.address, "Inhibit", want.signature, tuple(want.arguments))
+    try:
+        reply = bus.send_and_get_reply(message, timeout=ANSWER_S)
+    except Exception as error:
+        raise Refused(f"{want.address.bus_name} does not answer ({type(error).__name__})") from None
+    if reply.header.message_type is MessageType.error:
+        answer = DBusErrorResponse(reply)
+        text = answer.data[0] if answer.data and isinstance(answer.data[0], str) else answer.name
+        raise (Nobody if answer.name in _NOBODY else Refused)(f"{want.address.bus_name} says: {text}")
+    (given,) = reply.body
+    if not isinstance(given, FileDescriptor):
+        return None
+    # A child that outlived us would keep the PC awake.
+    os.set_inheritable(given.fileno(), False)  # noqa: FBT003 - os's own signature
+    return given
