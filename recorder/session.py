@@ -117,6 +117,8 @@ class Session:
         if not self._stopping.is_set():
             self._stopped_ns = self._clock.now_ns()
             self._end_now()
+            if self._work is not None:  # so that nobody goes on with it if it is killed before its end
+                self.emit("session-stopping", self._work.name, "Ending.")
             self._stopping.set()
         if self._program:
             self._program.wake()

@@ -21,6 +21,9 @@ from recorder.fragments import FragmentReader
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, read_events
 
+ENDING = {"session-stopping", "session-ended"}
+"""Events after which nobody wants a session to go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
@@ -83,7 +86,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         raise ArchiveError(f"{works[0].name} is being recovered", hint="liput recover finishes it.")
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
     first, last = ordered[0].begun, ordered[-1]
-    if any(event.kind == "session-ended" for event in read_events(_log(last))):
+    if any(event.kind in ENDING for event in read_events(_log(last))):
         raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
     return Resumption(
         title=first.title,

@@ -93,7 +93,7 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
     assert media.decoded(program, "v").end_s == pytest.approx(recording.duration_s, abs=0.3)
     log = [json.loads(line) for line in (package.folder / "metadata" / "events.jsonl").read_text().splitlines()]
     assert [event["kind"] for event in log if event["kind"].startswith("session-")] == [
-        "session-live", "session-resumed", "session-live", "session-ended",
+        "session-live", "session-resumed", "session-live", "session-stopping", "session-ended",
     ]  # fmt: skip
 
 

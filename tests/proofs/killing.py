@@ -5,20 +5,21 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 
+from config.errors import LiputError
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording, VideoTrack
 from recorder.asked import Asked
 from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, process_started
+from recorder.control.directory import RecorderFolder, RecorderInfo, process_started
 from recorder.control.protocol import Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
@@ -30,6 +31,12 @@ FIRST_S, LAST_S = 1.0, 6.0
 """A session is killed at a random moment between these, of media time."""
 SEALING_S = 0.7
 """How long after the end was asked for a session that closes and seals is killed, at most."""
+
+
+GO_ON_S = 1.0
+"""How long what goes on after a kill goes on, before it is asked to end."""
+END_S = 0.2
+"""How much may be missing at an end that was asked for: a frame, and the time that asking takes."""
 
 
 class Stage(StrEnum):
@@ -46,7 +53,20 @@ class Victim(StrEnum):
 
     RECORDER = "recorder"
     CLIENT = "client"
-    BOTH = "both"
+    BOTH = "recorder and client"
+    DAEMON = "daemon"
+    SERVED = "recorder, beside a daemon"
+    ALL = "recorder and daemon"
+
+    @property
+    def has_daemon(self) -> bool:
+        """Whether `liput serve` runs meanwhile."""
+        return self in {Victim.DAEMON, Victim.SERVED, Victim.ALL}
+
+    @property
+    def has_recorder(self) -> bool:
+        """Whether the recorder is among them."""
+        return self not in {Victim.CLIENT, Victim.DAEMON}
 
 
 @dataclass(frozen=True)
@@ -63,7 +83,8 @@ def cases(count: int, seed: int) -> Iterator[Case]:
     """Yield `count` kills, of all states and all victims in turn, at moments that `seed` decides."""
     chance = random.Random(seed)
     stages = [Stage.LIVE, Stage.SEALING, Stage.DEGRADED, Stage.SEALING, Stage.LIVE, Stage.ARMED, Stage.SEALING]
-    victims = [Victim.RECORDER, Victim.BOTH, Victim.RECORDER, Victim.CLIENT]
+    victims = [Victim.RECORDER, Victim.SERVED, Victim.BOTH, Victim.ALL, Victim.RECORDER, Victim.SERVED, Victim.CLIENT,
+               Victim.DAEMON]  # fmt: skip
     for number in range(count):
         stage = stages[number % len(stages)]
         yield Case(
@@ -92,14 +113,22 @@ class Trial:
         self._case = case
         self._profile = profile
         self._archive = folder / "archive"
+        self._daemon: command.Running | None = None
+        self._stack = ExitStack()
+        self._asked_s: float | None = None
 
     def run(self) -> dict[str, object]:
         """Do it; return what was lost. Raises Wrong."""
+        self._archive.mkdir()
         kept_s: float | None = None
-        if self._case.stage is Stage.ARMED:
-            self._arm()
-        else:
-            kept_s = self._record()
+        with _runtime(self._folder), ExitStack() as stack:
+            self._stack = stack
+            if self._case.victim.has_daemon:
+                self._daemon = self._serve()
+            if self._case.stage is Stage.ARMED:
+                self._arm()
+            else:
+                kept_s = self._record()
         was_sealed = any(package.recording for package in self._packages())
         outcomes = self._recover()
         figures: dict[str, object] = {**asdict(self._case), "was_sealed": was_sealed}
@@ -111,20 +140,31 @@ class Trial:
         must(package.recording, "the package does not say what it holds")
         return figures | self._measure(package.folder, package.recording or None, kept_s)
 
+    def _serve(self) -> command.Running:
+        daemon = self._stack.enter_context(command.running(self._folder, "serve", "--archive", self._archive, "--json"))
+        daemon.until("note", text="ready")
+        return daemon
+
     # The sessions
 
     def _arm(self) -> None:
-        """Arm a session and kill it."""
-        self._archive.mkdir()
+        """Arm a session and kill it; a daemon arms it again, and that one is disarmed."""
         asked = Asked(
             title="Kill", videos=("synthetic",), profile=self._profile, archive=self._archive, reserve=1_000_000
         )
-        with _runtime(self._folder):
-            recorder = Spawned(Spec(asked=asked, folder=self._folder, arm_only=True))
-            recorder.ready()
-            time.sleep(self._case.after_s)
-            os.killpg(recorder.pid, signal.SIGKILL)
-            must(recorder.wait(10.0), "a killed recorder goes on")
+        recorder = Spawned(Spec(asked=asked, folder=self._folder, arm_only=True))
+        folder = recorder.ready()
+        info = folder.info()
+        assert info
+        time.sleep(self._case.after_s)
+        self._kill(None, info)
+        must(not self._case.victim.has_recorder or recorder.wait(10.0), "a killed recorder goes on")
+        if self._case.victim.has_recorder and self._case.victim.has_daemon:
+            info = self._next(info, lambda _info: True)
+            folder = RecorderFolder(folder.path.with_name(info.id))
+        if self._case.victim.has_daemon or not self._case.victim.has_recorder:
+            ask(folder, Stop())
+            self._until_gone(info)
 
     def _record(self) -> float:
         """Record, kill, and return up to when the session had recorded, in media time."""
@@ -152,33 +192,68 @@ class Trial:
         return path
 
     def _end(self, session: command.Running, zero_ns: int) -> float:
+        """Kill, let what goes on go on for a while, end it; return up to when was recorded before the kill."""
         (info,) = recorders.recorders(session.runtime)
         folder = RecorderFolder(session.runtime / info.id)
+        victim, is_sealing = self._case.victim, self._case.stage is Stage.SEALING
         asked_s: float | None = None
-        with _runtime(self._folder):
-            if self._case.stage is Stage.SEALING:
-                asked_s = _media_s(zero_ns)
-                ask(folder, Stop())
-                time.sleep(self._case.sealing_s)
-            killed_s = (self._kill(session, info.pid) - zero_ns) / 1e9
-            if self._case.victim is Victim.CLIENT and asked_s is None:
-                time.sleep(0.5)
-                asked_s = _media_s(zero_ns)
-                ask(folder, Stop())
-            if self._case.victim is Victim.CLIENT:
-                wait_for(lambda: process_started(info.pid) != info.pid_started, 60.0)
-        return (
-            killed_s if asked_s is None else asked_s if self._case.victim is Victim.CLIENT else min(asked_s, killed_s)
-        )
+        if is_sealing:
+            asked_s = _media_s(zero_ns)
+            ask(folder, Stop())
+            time.sleep(self._case.sealing_s)
+        killed_s = (self._kill(session, info) - zero_ns) / 1e9
+        if victim.has_recorder and not victim.has_daemon:
+            return killed_s if asked_s is None else min(asked_s, killed_s)
+        if victim.has_recorder and not is_sealing:
+            info = self._next(info, lambda found: found.work is not None)
+            folder = RecorderFolder(session.runtime / info.id)
+        if not is_sealing:
+            time.sleep(GO_ON_S)
+            self._asked_s = _media_s(zero_ns)
+            ask(folder, Stop())
+        self._until_gone(info)
+        if is_sealing and victim.has_daemon:
+            wait_for(self._is_sealed, 60.0, "the daemon to seal it")
+        return killed_s if asked_s is None else min(asked_s, killed_s)
 
-    def _kill(self, session: command.Running, recorder: int) -> int:
-        """Kill whom the case says, at once; return when."""
-        if self._case.victim is not Victim.RECORDER:
+    def _kill(self, session: command.Running | None, info: RecorderInfo) -> int:
+        """Kill whom the case says, at once; return when. Where the daemon is among them, start another one."""
+        victim = self._case.victim
+        if victim in {Victim.CLIENT, Victim.BOTH} and session is not None:
             session.signal(signal.SIGKILL)
+        if victim in {Victim.DAEMON, Victim.ALL} and self._daemon is not None:
+            self._daemon.signal(signal.SIGKILL)
+            self._daemon.wait_for_exit()
         at_ns = time.monotonic_ns()
-        if self._case.victim is not Victim.CLIENT:
-            recorders.kill(recorder)
+        if victim.has_recorder:
+            recorders.kill(info.pid)
+        if victim is Victim.ALL:
+            self._daemon = self._serve()
         return at_ns
+
+    def _next(self, before: RecorderInfo, wanted: Callable[[RecorderInfo], bool]) -> RecorderInfo:
+        """Wait for the recorder that takes the place of one that was killed."""
+
+        def found() -> RecorderInfo | None:
+            runtime = Path(os.environ["LIPUT_RUNTIME"])
+            return next(
+                (each for each in recorders.recorders(runtime) if each.pid != before.pid and wanted(each)), None
+            )
+
+        info = wait_for(found, 60.0, "another recorder")
+        assert info
+        return info
+
+    def _is_sealed(self) -> bool:
+        """Return whether nothing is unfinished. Killed before that it should end was on disk, a session goes on."""
+        for info in recorders.recorders(Path(os.environ["LIPUT_RUNTIME"])):
+            if info.work:
+                with suppress(LiputError):
+                    ask(RecorderFolder(Path(os.environ["LIPUT_RUNTIME"]) / info.id), Stop())
+        return not find([self._open()])
+
+    def _until_gone(self, info: RecorderInfo) -> None:
+        wait_for(lambda: process_started(info.pid) != info.pid_started, 60.0, "the recorder's end")
 
     # What must hold afterwards
 
@@ -209,23 +284,29 @@ class Trial:
         must(walk(self._archive) == before, "a second recovery changed something")
 
     def _measure(self, folder: Path, recording: Recording | None, kept_s: float) -> dict[str, object]:
-        """Return what was lost, of what the package says itself is missing."""
+        """Return what was lost before the kill and at the end, and how soon another recorder went on."""
         assert recording is not None
         (program,) = (folder / "data" / "media").iterdir()
-        played = {kind: media.decoded(program, kind) for kind in "va"}
         rates = [track.rate for track in recording.media[0].tracks if isinstance(track, VideoTrack)]
-        # A kill may take the pictures shown just before the last: it does not last until where they would be.
-        frame_s = float(1 / Fraction(rates[0]))
-        ends = {"v": played["v"].last_s + frame_s, "a": played["a"].end_s}
-        stated_s = sum(gap.duration_s for gap in recording.gaps)
-        return {
+        frames = {"v": float(1 / Fraction(rates[0])), "a": 1024 / 48_000}
+        shown = {kind: media.shown(program, kind) for kind in "va"}
+        ends = {kind: max(at for at in shown[kind] if at < kept_s) + frames[kind] for kind in "va"}
+        after = [at for at in shown["v"] if at >= kept_s]
+        figures: dict[str, object] = {
             "kept_s": round(kept_s, 3),
             "video_to_s": round(ends["v"], 3),
             "audio_to_s": round(ends["a"], 3),
             "lost_s": round(max(0.0, kept_s - min(ends.values())), 3),
-            "stated_s": round(stated_s, 3),
+            "stated_s": round(sum(gap.duration_s for gap in recording.gaps), 3),
             "degraded": list(recording.degraded),
         }
+        if self._case.victim.has_daemon and self._case.victim.has_recorder and self._case.stage is not Stage.SEALING:
+            must(len(recording.parts) == 2, "the session did not go on as its second part")
+            figures["back_s"] = round(min(after) - kept_s, 3)
+        if self._asked_s is not None:
+            late_s = self._asked_s - min(shown[kind][-1] + frames[kind] for kind in "va")
+            must(late_s < END_S, f"the end that was asked for is missing: {late_s:.3f} s")
+        return figures
 
 
 def _media_s(zero_ns: int) -> float:

@@ -8,15 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Decoded:
-    """What ffmpeg decoded of one stream: frames (or AAC frames), when the first is shown and the last ends, seconds.
-
-    `last_s` is when the last one is shown.
-    """
+    """What ffmpeg decoded of one stream: frames (or AAC frames), when the first is shown and the last ends, seconds."""
 
     frames: int
     start_s: float
     end_s: float
-    last_s: float = 0.0
 
 
 def run(*command: str | Path) -> str:
@@ -51,7 +47,16 @@ def decoded(path: Path, kind: str) -> Decoded:
     durations = {float(frame["pts_time"]): float(frame.get("duration_time", step)) for frame in frames}
     if not starts:
         return Decoded(0, 0.0, 0.0)
-    return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]], starts[-1])
+    return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]])
+
+
+def shown(path: Path, kind: str) -> list[float]:
+    """Return when each frame of the first stream of `kind` is shown, in order, as ffprobe decodes it."""
+    listing = run(
+        "ffprobe", "-v", "quiet", "-select_streams", f"{kind}:0", "-show_frames",
+        "-show_entries", "frame=pts_time", "-of", "json", path,
+    )  # fmt: skip
+    return sorted(float(frame["pts_time"]) for frame in json.loads(listing)["frames"] if "pts_time" in frame)
 
 
 def luma(path: Path, width: int, height: int) -> bytes:

@@ -87,8 +87,9 @@ def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
         take_up([archive], folder)
 
 
-def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left) -> None:
-    ended = event(6, "session-ended", "Rapat", media_time_s=6.0, frames=180)
+@pytest.mark.parametrize("kind", ["session-stopping", "session-ended"])
+def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left, kind: str) -> None:
+    ended = event(6, kind, "Rapat", media_time_s=6.0, frames=180)
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), ended])
     with pytest.raises(ArchiveError, match="had ended"):
         take_up([archive], folder)
