@@ -18,6 +18,9 @@ from recorder.storage import storage_error
 SECTOR = 512
 """What a disk loses or keeps as one."""
 
+SIZE_BYTES = 4
+"""Of a box, before its kind."""
+
 TAIL_BYTES = 64_000_000
 """How much of the end is looked at for holes: more than any disk is written between two syncs."""
 
@@ -114,7 +117,8 @@ class _File:
             if box.kind == b"moof" and self._adds_up(box):
                 moof = box
             elif box.kind == b"mdat" and moof is not None:
-                if box.end > size - TAIL_BYTES and self._has_hole(moof.start, box.end):
+                # A box begins with its size, of which the upper bytes are zeros wherever it lies in a sector.
+                if box.end > size - TAIL_BYTES and self._has_hole(moof.start + SIZE_BYTES, box.end):
                     break
                 whole, moof = box.end, None
             elif box.kind == b"moov" and box.start == first:

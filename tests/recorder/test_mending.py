@@ -197,3 +197,22 @@ def test_what_is_whole_or_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StorageUnwritable, match="No such file"):
         mend(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("place", range(SECTOR - 5, SECTOR + 1))
+def test_a_fragment_may_begin_anywhere_in_a_sector(tmp_path: Path, place: int) -> None:
+    """Its size, the first thing in it, begins with zeros: at the end of a sector these are no hole."""
+    path = record(tmp_path / "a.mp4", 60).path
+    content = path.read_bytes()
+    path.write_bytes(content[: content.rindex(b"moov") - 4])
+    assert mend(path) is Mended.HEAD
+    content = path.read_bytes()
+    moof = content[content.rindex(b"moof") - 4 :]
+    moof = moof[: int.from_bytes(moof[:4])]
+    filling = (place - len(content) - len(moof) - 8) % SECTOR
+    content += moof + (filling + 8).to_bytes(4) + b"mdat" + b"\xaa" * filling
+    assert len(content) % SECTOR == place % SECTOR
+    content += moof + (16).to_bytes(4) + b"mdat" + b"\xaa" * 8
+    path.write_bytes(content)
+    assert mend(path) is Mended.NOTHING
+    assert path.read_bytes() == content
