@@ -50,7 +50,10 @@ def run(count: int, seed: int, profile: str) -> Mapping[str, object]:
         "median_lost_s": lost[len(lost) // 2] if lost else 0.0,
         "worst_back_s": max((_seconds(each, "back_s") for each in runs), default=0.0),
         "wrong": wrong,
-        "holds": not wrong and len(runs) == count and all(each <= PROMISE_S for each in lost),
+        "holds": not wrong
+        and len(runs) == count
+        and all(each <= PROMISE_S for each in lost)
+        and all(_seconds(each, "back_s") <= BACK_S for each in runs),
         "runs": runs,
     }
 
