@@ -112,6 +112,7 @@ class Daemon:
     recovered: Callable[[Outcome], None]
     spawn: Callable[[Spec], Spawned] = Spawned
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _children: list[Spawned] = field(default_factory=list)
 
@@ -132,18 +133,31 @@ class Daemon:
             self.tell(f"the runtime directory cannot be read: {error}")
             return
         for folder in killed:
-            attempts = self._attempts.setdefault(folder.id, _Attempts())
+            if folder.id not in self._attempts:
+                self._attempts[folder.id] = self._first_attempt(folder)
+            attempts = self._attempts[folder.id]
             if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
                 self._busy.add(folder.id)
                 threading.Thread(target=self._attend, args=(folder, attempts), daemon=True, name="resume").start()
+
+    def _first_attempt(self, folder: RecorderFolder) -> _Attempts:
+        """Return when a session is taken up: at once, unless its recorders die again and again as soon as they live."""
+        info = folder.info()
+        if info is None:
+            return _Attempts()
+        session = names.session_of(Path(info.work).name) if info.work else info.title
+        lived_s = last_sign_s(folder, info) - info.started_at.timestamp()
+        early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
+        self._early[session] = early
+        return _Attempts(next_s=time.monotonic() + (_pause_s(early - 1) if early > 1 else 0.0))
 
     def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
         """Take up one session; what goes wrong is told, and tried again later."""
         try:
             self._take_up(folder)
-        except (LiputError, OSError) as error:
+        except Exception as error:  # of whatever kind: the other sessions are looked after all the same
             attempts.count += 1
-            attempts.next_s = time.monotonic() + min(LONGEST_PAUSE_S, 2.0 ** (attempts.count - 1))
+            attempts.next_s = time.monotonic() + _pause_s(attempts.count)
             self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
         finally:
             self._busy.discard(folder.id)
@@ -209,6 +223,10 @@ class Daemon:
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
         self.recovered(Recovery(archives, clock=self.clock).recover(session))
+
+
+def _pause_s(count: int) -> float:
+    return min(LONGEST_PAUSE_S, 2.0 ** (count - 1))
 
 
 def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:

@@ -241,6 +241,21 @@ def test_what_cannot_be_taken_up_now_is_tried_again(tmp_path: Path, archive: Arc
     assert work.exists(), "nor is it sealed meanwhile"
 
 
+def test_recorders_that_die_at_once_are_started_ever_more_seldom(archive: Archive, runtime: Path) -> None:
+    spec = Spec(asked=Asked(title="Rapat"), arm_only=True)
+
+    class Dying(Recorders):
+        def ready(self) -> None:
+            killed(runtime, archive.root, work=None, spec=spec)
+
+    killed(runtime, archive.root, work=None, spec=spec)
+    spawn = Dying()
+    serving(archive, spawn, lambda _told: len(spawn.specs) >= 4)
+    stopped = time.monotonic() + 2.0
+    serving(archive, spawn, lambda _told: time.monotonic() > stopped)
+    assert len(spawn.specs) <= 8, "not once every quarter of a second"
+
+
 def test_one_that_was_killed_long_ago_is_recovered(
     tmp_path: Path, archive: Archive, runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
