@@ -38,7 +38,7 @@ from recorder.control.protocol import (
 from recorder.status import SessionResult, SessionStatus
 
 MOST_CLIENTS = 32
-CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 20.0, 100.0
+CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 100.0, 100.0
 IDLE_S = 60.0
 STATUS_HOLDS_S = 0.05
 """A status this young is sent again instead of asking for another, unless something has happened since."""

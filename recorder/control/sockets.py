@@ -2,6 +2,7 @@
 
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,11 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen(path: Path, backlog: int = 64) -> socket.socket:
-    """Return a socket that listens at `path`, of mode 0600, and does not block. Raises OSError."""
+def listen(path: Path, backlog: int = 16) -> socket.socket:
+    """Return a socket that listens at `path`, of mode 0600, and does not block. Raises OSError.
+
+    At most `backlog` clients queue; it is short, so that whoever comes behind a crowd waits a moment only.
+    """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the name this mode
@@ -36,9 +40,13 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
     """Return a connection to the socket at `path`, with that timeout for each of its calls. Raises OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(timeout_s)
+        # A crowd may be before us. Only a socket that blocks waits for its turn, and it has a timeout of its own.
+        seconds = int(timeout_s)
+        limit = struct.pack("@ll", seconds, round((timeout_s - seconds) * 1e6))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         with _short(path) as name:
             connection.connect(name)
+        connection.settimeout(timeout_s)
     except OSError:
         connection.close()
         raise

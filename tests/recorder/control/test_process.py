@@ -1,0 +1,92 @@
+"""A recorder as a process: what it says first, whatever it is asked, and a log that cannot grow."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.errors import LiputError, SessionError, UsageError
+from recorder.asked import Asked
+from recorder.control import directory, spawn
+from recorder.control.log import LARGEST
+from recorder.control.protocol import RecorderRefused
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+
+ROOT = Path(__file__).parents[3]
+
+
+def asked(tmp_path: Path, **more: object) -> Asked:
+    words = {"title": "x", "videos": ("synthetic",), "archive": tmp_path / "arsip", "reserve": 0}
+    return Asked(**(words | more))  # type: ignore[arg-type] # what the names say
+
+
+@pytest.mark.parametrize("text", [b"", b"rubbish", b'{"asked": 5}', b"x" * (2 << 20)])
+def test_what_is_no_specification_is_refused_in_one_line(text: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "recorder.control.process"],
+        input=text, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["type"] == "error"
+    assert (done.returncode, done.stderr) == (2, b"")
+    assert directory.folders() == []
+
+
+def test_what_cannot_be_planned_is_raised_with_its_exit_status(tmp_path: Path) -> None:
+    spawned = Spawned(Spec(asked=asked(tmp_path, profile="9000p"), folder=tmp_path))
+    with pytest.raises(RecorderRefused, match="9000p") as refused:
+        spawned.ready()
+    assert refused.value.exit_status == UsageError.exit_status
+    assert directory.folders() == []
+
+
+def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "rusak" / "recorder" / "control"
+    broken.mkdir(parents=True)
+    for folder in (broken, broken.parent):
+        (folder / "__init__.py").touch()
+    (broken / "process.py").write_text("raise RuntimeError('rusak')\n")
+    monkeypatch.setattr(spawn, "HOME", tmp_path / "rusak")
+    with pytest.raises(SessionError, match="did not start: RuntimeError: rusak"):
+        Spawned(Spec(asked=asked(tmp_path))).ready()
+
+
+def test_a_folder_that_has_gone_is_said(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match="No such file"):
+        Spawned(Spec(asked=asked(tmp_path), folder=tmp_path / "tidak-ada"))
+
+
+def test_a_runtime_directory_that_is_not_ours_keeps_it_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    monkeypatch.setenv(directory.VARIABLE, str(tmp_path / "run"))
+    with pytest.raises(LiputError, match="no folder that only this user can write to"):
+        Spawned(Spec(asked=asked(tmp_path), folder=tmp_path)).ready()
+    assert not (tmp_path / "arsip").exists()
+
+
+def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom recorder.control.log import OutputLog\n"
+        "log = OutputLog(Path(sys.argv[1]))\n"
+        "for number in range(300):\n"
+        "    print(f'line {number}', flush=True)\n    os.write(2, b'x' * 9999 + b'\\n')\n    log.check()\n"
+    )
+    path = tmp_path / "recorder.log"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, timeout=60, check=True
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["recorder.log", "recorder.old"]
+    assert all(file.stat().st_size <= LARGEST + 20_000 for file in files)
+    assert "line 299" in path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
