@@ -1,0 +1,77 @@
+"""A recorder's claims: from planning until its devices are closed."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import DeviceBusy
+from config.schema import Settings
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind
+from recorder.asked import Asked
+from recorder.control import directory, recorder
+from recorder.control.recorder import Recorder
+from recorder.control.spec import Spec
+from recorder.planning import Planned, plan_session
+
+CAMERA = Device(
+    id="046d:0825:CAM0001",
+    kind=DeviceKind.CAMERA,
+    name="Rig Webcam",
+    vid="046d",
+    pid="0825",
+    serial="CAM0001",
+    port="1-1",
+)  # fmt: skip
+
+
+class NoLog:
+    """Leaves this process its output."""
+
+    def __init__(self, path: Path) -> None:
+        path.touch()
+
+
+@pytest.fixture(autouse=True)
+def own_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "OutputLog", NoLog)
+
+
+def planned(archive: Path, title: str) -> Planned:
+    """Return the plan of a synthetic session that says it has the camera."""
+    asked = Asked(title=title, videos=("synthetic",), archive=archive, reserve=0)
+    plan = plan_session(asked, Settings(), SystemClock())
+    context = msgspec.structs.replace(plan.plan.context, devices=(CAMERA,))
+    return dataclasses.replace(plan, plan=dataclasses.replace(plan.plan, context=context))
+
+
+def made(archive: Path, title: str) -> Recorder:
+    return Recorder(planned(archive, title), Spec(asked=Asked(title=title)), SystemClock())
+
+
+def test_a_device_is_anothers_until_that_sessions_devices_are_closed(tmp_path: Path) -> None:
+    with made(tmp_path, "Satu") as first:
+        (folder,) = directory.folders()
+        with pytest.raises(DeviceBusy, match=rf'Rig Webcam is used by the session "Satu" \({folder.id}\)'):
+            made(tmp_path, "Dua")
+        assert len(directory.folders()) == 1  # which left nothing
+        first._on_progress(1, 2)  # it is being sealed
+        with made(tmp_path, "Dua"):
+            assert len(directory.folders()) == 2
+    assert directory.folders() == []
+
+
+def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path: Path) -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, not paths
+
+    with made(tmp_path, "Nol"):
+        pass
+    before = open_files()
+    for _ in range(3):
+        with made(tmp_path, "Satu"):
+            pass
+    assert open_files() == before
