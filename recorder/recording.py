@@ -24,7 +24,7 @@ from recorder.chapters import chapters
 from recorder.fragments import FragmentReader
 from recorder.packet import EncodedPacket, TrackId
 from recorder.storage import storage_error
-from recorder.storing.faults import stalled, told_apart, vanished
+from recorder.storing.faults import became_read_only, stalled, told_apart, vanished
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.storing.mounts import disk_of
 from recorder.titles import copy_title
@@ -196,23 +196,27 @@ class Recording:
                 if not ended or self.failed:
                     reader.advance()
                 self._file.sync()
-                self._look_around()
+                problem = self._look_around()
             except Exception as error:  # a light that stands still must not go unnoticed
                 self._fail_with(error)
                 return
+            if problem is not None:
+                self.fail(problem)
+                return
             self._on_disk = OnDisk(reader.complete_bytes, float(reader.media_time_s))
 
-    def _look_around(self) -> None:
-        """See how much is free, and that the file is still where people will look for it."""
+    def _look_around(self) -> LiputError | None:
+        """See how much is free; return why a sync that went well is not to be believed, if it is not."""
         disk = os.fstatvfs(self._file.descriptor)
         self.free_bytes = disk.f_bavail * disk.f_frsize
         try:
             there = self.path.stat()
         except FileNotFoundError:
-            self.fail(vanished(self.path))
-        else:
-            if (there.st_dev, there.st_ino) != self._identity:
-                self.fail(vanished(self.path))
+            return vanished(self.path)
+        if (there.st_dev, there.st_ino) != self._identity:
+            return vanished(self.path)
+        # ext4 takes writes to an open file and says that it synced them while it is read-only, and does neither.
+        return became_read_only(self.path) if disk.f_flag & os.ST_RDONLY else None
 
     def _fail_with(self, error: Exception) -> None:
         self.fail(told_apart(error, self.path, self._disk))

@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from config.errors import StorageError, StorageStalled, StorageVanished
+from config.errors import StorageError, StorageStalled, StorageUnwritable, StorageVanished
 from recorder.storage import storage_error
 from recorder.storing.mounts import DiskOf
 
@@ -16,6 +16,14 @@ def told_apart(error: Exception, path: Path, disk: DiskOf) -> StorageError:
     if getattr(error, "errno", None) in _MAY_BE_GONE and disk.is_gone():
         return vanished(path)
     return storage_error(error, path)
+
+
+def became_read_only(path: Path) -> StorageUnwritable:
+    """Return the error for a disk that can be read but takes nothing any more."""
+    return StorageUnwritable(
+        f"The disk with {path} has become read-only",
+        hint="Its file system found an error, or somebody mounted it so: check the disk before it is used again.",
+    )
 
 
 def vanished(path: Path) -> StorageVanished:

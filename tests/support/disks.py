@@ -1,0 +1,141 @@
+"""Small disks of the kernel's own making that can be made to fail: loop devices below the device mapper. Needs root."""
+
+import os
+import struct
+import subprocess
+import threading
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+
+SECTOR = 512
+MODULES = ("loop", "dm-mod", "ext4")
+_TARGET_MSG = 0xC138FD0E  # DM_TARGET_MSG of linux/dm-ioctl.h
+_HEAD = struct.Struct("=6I i 3I Q 128s 129s 7s")
+
+
+def run(*words: str | Path) -> str:
+    """Run a command, fail with what it said, return its output."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, f"{words}: {done.stderr}"
+    return done.stdout.strip()
+
+
+def load(*modules: str) -> None:
+    """Load kernel modules."""
+    run("modprobe", "-a", *modules)
+
+
+class Loop:
+    """A file as a block device."""
+
+    def __init__(self, image: Path, size: int) -> None:
+        self.image = image
+        self.sectors = size // SECTOR
+        with image.open("wb") as file:
+            file.truncate(size)
+        self.node = Path(run("losetup", "--find", "--show", image))
+
+    def close(self) -> None:
+        run("losetup", "--detach", self.node)
+
+
+class MappedDisk:
+    """An ext4 file system on a device of the device mapper, mounted at `mount_point`."""
+
+    def __init__(self, folder: Path, name: str, size: int, options: str = "errors=remount-ro") -> None:
+        self.name = name
+        self.mount_point = folder / name
+        self.mount_point.mkdir()
+        self.loop = Loop(folder / f"{name}.img", size)
+        self.options = options
+        run("dmsetup", "create", name, "--table", self._linear)
+        run("udevadm", "settle")
+        self.node = Path("/dev/mapper") / name
+        if not self.node.exists():
+            run("dmsetup", "mknodes", name)
+        run("mkfs.ext4", "-q", "-m", "0", self.node)
+        self.mount()
+
+    @property
+    def _linear(self) -> str:
+        return f"0 {self.loop.sectors} linear {self.loop.node} 0"
+
+    def mount(self) -> None:
+        run("mount", "-t", "ext4", "-o", self.options, self.node, self.mount_point)
+
+    def fill(self, leave: int) -> None:
+        """Write a file until only `leave` bytes are free."""
+        disk = os.statvfs(self.mount_point)
+        with (self.mount_point / "filler").open("wb", buffering=0) as file:
+            rest = disk.f_bavail * disk.f_frsize - leave
+            try:
+                while rest > 0:
+                    rest -= file.write(b"\xff" * min(rest, 1 << 16))
+            except OSError:
+                assert leave == 0
+
+    def fail(self) -> None:
+        """Answer everything with EIO from now on."""
+        self._table(f"0 {self.loop.sectors} error")
+
+    def heal(self) -> None:
+        """Be a good disk again; what the file system had in memory is lost with its mount."""
+        self._table(self._linear)
+
+    def _table(self, table: str) -> None:
+        run("dmsetup", "suspend", "--noflush", "--nolockfs", self.name)
+        run("dmsetup", "load", self.name, "--table", table)
+        run("dmsetup", "resume", self.name)
+
+    def hang(self) -> None:
+        """Neither take anything nor say anything, until `go_on`."""
+        run("dmsetup", "suspend", "--noflush", "--nolockfs", self.name)
+
+    def go_on(self) -> None:
+        run("dmsetup", "resume", self.name)
+
+    def become_read_only(self) -> None:
+        """Let the kernel remount it read-only in the midst of writing (with every other file system on a disk)."""
+        Path("/proc/sysrq-trigger").write_text("u")
+
+    def become_writable(self) -> None:
+        run("mount", "-o", "remount,rw", self.mount_point)
+
+    def unmount(self, *, lazily: bool = False) -> None:
+        run("umount", *(["-l"] if lazily else []), self.mount_point)
+
+    def close(self) -> None:
+        """Take it down, whatever it is in."""
+        subprocess.run(["dmsetup", "resume", self.name], capture_output=True, check=False)
+        subprocess.run(["umount", "-l", self.mount_point], capture_output=True, check=False)
+        subprocess.run(["dmsetup", "remove", "--retry", self.name], capture_output=True, check=False)
+
+
+class Marker:
+    """Puts marks into the log of a dm-log-writes device, by the kernel's own interface: no process for each."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name.encode()
+        self._control = Path("/dev/mapper/control").open("r+b", buffering=0)  # noqa: SIM115 - closed by `close`
+
+    def mark(self, text: str) -> None:
+        message = struct.pack("=Q", 0) + f"mark {text}".encode() + b"\0"
+        size = _HEAD.size + 7 & ~7
+        head = _HEAD.pack(4, 0, 0, size + len(message), size, 0, 0, 0, 0, 0, 0, self._name, b"", b"")
+        ioctl(self._control, _TARGET_MSG, bytearray(head.ljust(size, b"\0") + message))
+
+    def close(self) -> None:
+        self._control.close()
+
+
+def every(seconds: float, act: Callable[[], None], stop: threading.Event) -> threading.Thread:
+    """Do something again and again on a thread, until `stop`."""
+
+    def run_it() -> None:
+        while not stop.wait(seconds):
+            act()
+
+    thread = threading.Thread(target=run_it, name="every")
+    thread.start()
+    return thread
