@@ -24,7 +24,7 @@ SEAL_S = 120.0
 
 
 class Sealer:
-    """Seals the parts of a session's lanes, one lane after the other."""
+    """Seals the parts of a session's copies, one copy after the other."""
 
     def __init__(self, clock: Clock, tell: Teller, facts: RecordingFacts, progress: Progress | None) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class Sealer:
         """What came first of what went wrong."""
 
     def seal(self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
-        """Return the packages that were made of a lane's parts, the longest first: one, if all of them are there.
+        """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.
 
         `earlier` are the parts of a recorder that was killed; where they cannot be put together with these, they stay
         for recovery.

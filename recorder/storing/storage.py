@@ -1,11 +1,11 @@
 """Where a session is recorded: one file, or two at once, each of which goes on elsewhere when its disk does not.
 
     packets --+--> Backlog (from the last keyframe that is safe on)
-              +--> lane 1: Part 1 on the first disk, then Part 2 on another, ...
-              +--> lane 2, with `storage.mirror`
+              +--> copy 1: Part 1 on the first disk, then Part 2 on another, ...
+              +--> copy 2, with `storage.mirror`
 
-A lane has one part that takes packets. The guard, a thread that asks no disk anything, looks at what each part's own
-threads have found: whether it grows, how long the disk will last, what has failed. When a lane leaves its disk the next
+A copy has one part that takes packets. The guard, a thread that asks no disk anything, looks at what each part's own
+threads have found: whether it grows, how long the disk will last, what has failed. When a copy leaves its disk the next
 folder of the settings gets a part that begins with the backlog: at a keyframe, with nothing missing.
 """
 
@@ -51,10 +51,10 @@ OPEN_S = 10.0
 
 
 @dataclass(eq=False)
-class _Lane:
+class _Copy:
     """One of the files that are written at once: the parts it has had so far, the last of them open."""
 
-    copy: int
+    number: int
     parts: list[Part] = field(default_factory=list)
     is_moving: bool = False
     """Whether it looks for another disk; `move` is who does."""
@@ -102,7 +102,7 @@ class Storage:
         self._waits = waits
         self._memory = memory or MountMemory()
         self._lock = threading.Lock()
-        self._lanes: list[_Lane] = []
+        self._copies: list[_Copy] = []
         self._backlog: Backlog | None = None
         self._given_s = 0.0
         self._part_number = 1
@@ -146,31 +146,31 @@ class Storage:
             waits=self._waits,
             memory=self._memory if self._settings.must_be_mounted else None,
         )
-        self._lanes.append(self._first_lane(1))
+        self._copies.append(self._first_copy(1))
         if self._settings.mirror:
             with suppress(LiputError):  # told; one file is better than none
-                self._lanes.append(self._first_lane(2))
+                self._copies.append(self._first_copy(2))
         if self._spares:
             self._backlog = Backlog(list(templates))
         self._guard.start()
-        return self._lanes[0].part.work
+        return self._copies[0].part.work
 
-    def _first_lane(self, copy: int) -> _Lane:
+    def _first_copy(self, number: int) -> _Copy:
         faults: list[tuple[Archive, LiputError]] = []
-        lane = None
-        while lane is None and self._spares:
+        copy = None
+        while copy is None and self._spares:
             archive = self._spares.pop(0)
             try:
-                lane = _Lane(copy, [self._opener.open(archive, copy, self._part_number, Fraction(0))])
+                copy = _Copy(number, [self._opener.open(archive, number, self._part_number, Fraction(0))])
             except LiputError as error:
                 faults.append((archive, error))
-        if lane is None and copy == 1 and faults:
+        if copy is None and number == 1 and faults:
             raise faults[0][1]  # it is told by whoever asked for a recording
         for refused, fault in faults:
             self._tell.fault(str(refused.root), fault)
-        if lane is None:
+        if copy is None:
             raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
-        return lane
+        return copy
 
     def _note(self, part: Part, error: LiputError) -> None:
         """Take note that a part has failed; called from its own threads, and from `put`."""
@@ -187,13 +187,13 @@ class Storage:
             self._given_s = max(self._given_s, float((packet.pts + packet.duration) * packet.time_base))
             if self._backlog is not None:
                 self._backlog.add(packet)
-            for lane in self._lanes:
-                lane.part.put(packet)
+            for copy in self._copies:
+                copy.part.put(packet)
 
     def _wait_for_room(self) -> None:
-        for lane in self._lanes:
-            lane.part.recording.wait_for_room()
-            while lane.part.recording.failed and not lane.ended and not self._closing:
+        for copy in self._copies:
+            copy.part.recording.wait_for_room()
+            while copy.part.recording.failed and not copy.ended and not self._closing:
                 self._woken.wait(WATCH_S)  # until it goes on elsewhere
 
     @property
@@ -201,15 +201,15 @@ class Storage:
         """What was found on disk, of the file that holds most: bytes in all its parts, and up to where it plays."""
         with self._lock:
             found = [
-                OnDisk(sum(part.recording.on_disk.bytes for part in lane.parts), _found_s(lane.parts))
-                for lane in self._lanes
+                OnDisk(sum(part.recording.on_disk.bytes for part in copy.parts), _found_s(copy.parts))
+                for copy in self._copies
             ]
         return max(found, key=lambda each: each.media_time_s, default=OnDisk())
 
     @property
     def left_s(self) -> float | None:
         """Seconds until the disk that lasts longest has to be left, at the rate at which it fills up; None: unknown."""
-        known = [lane.part.forecast.left_s for lane in self._lanes if not lane.ended]
+        known = [copy.part.forecast.left_s for copy in self._copies if not copy.ended]
         return max((left_s for left_s in known if left_s is not None), default=None)
 
     # The guard
@@ -226,13 +226,13 @@ class Storage:
     def _attend(self) -> None:
         for part, error in self._failed_parts():
             self._lose(part, error)
-        for lane in self._lanes:
-            if not lane.ended and not lane.is_moving and not lane.part.recording.failed:
-                self._look(lane)
+        for copy in self._copies:
+            if not copy.ended and not copy.is_moving and not copy.part.recording.failed:
+                self._look(copy)
         with self._lock:
-            # While a lane moves the backlog stays: the part that is being opened begins where it began.
-            if self._backlog is not None and not any(lane.is_moving for lane in self._lanes):
-                self._backlog.confirm(min((lane.part.found_s for lane in self._lanes if not lane.ended), default=0.0))
+            # While a copy moves the backlog stays: the part that is being opened begins where it began.
+            if self._backlog is not None and not any(copy.is_moving for copy in self._copies):
+                self._backlog.confirm(min((copy.part.found_s for copy in self._copies if not copy.ended), default=0.0))
 
     def _failed_parts(self) -> list[tuple[Part, LiputError]]:
         found = []
@@ -241,9 +241,9 @@ class Storage:
                 found.append(self._failures.get_nowait())
         return found
 
-    def _look(self, lane: _Lane) -> None:
-        """See whether a lane's file grows, and how long its disk will last; leave the disk where that is needed."""
-        part, now_ns = lane.part, self._clock.now_ns()
+    def _look(self, copy: _Copy) -> None:
+        """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
+        part, now_ns = copy.part, self._clock.now_ns()
         change = part.progress.update(now_ns, part.found_s, self._given_s)
         if change is not None:
             self._tell.progress(part, change, part.progress.standing_s(now_ns))
@@ -261,7 +261,7 @@ class Storage:
             self._tell.level(part, level, planned_s)
         if level is Level.OVER:
             self._leave(
-                lane,
+                copy,
                 StorageFull(
                     f"The disk of {part.place} is full, but for what has to stay free",
                     hint="Free space on it before the next session.",
@@ -269,41 +269,41 @@ class Storage:
             )
 
     def _lose(self, part: Part, error: LiputError) -> None:
-        """Take in that a part has failed: its lane goes on elsewhere, if it was the one that took packets."""
-        lane = next((lane for lane in self._lanes if lane.part is part), None)
-        if lane is None or lane.is_moving or lane.ended:
+        """Take in that a part has failed: its copy goes on elsewhere, if it was the one that took packets."""
+        copy = next((copy for copy in self._copies if copy.part is part), None)
+        if copy is None or copy.is_moving or copy.ended:
             self._tell.fault(part.place, error)
         else:
-            self._leave(lane, error)
+            self._leave(copy, error)
 
-    def _leave(self, lane: _Lane, error: LiputError) -> None:
-        self._tell.fault(lane.part.place, error)
-        lane.is_moving = True
-        lane.move = Bounded(lambda: self._move(lane, error), "storage-switch")
+    def _leave(self, copy: _Copy, error: LiputError) -> None:
+        self._tell.fault(copy.part.place, error)
+        copy.is_moving = True
+        copy.move = Bounded(lambda: self._move(copy, error), "storage-switch")
 
-    def _move(self, lane: _Lane, error: LiputError) -> None:
+    def _move(self, copy: _Copy, error: LiputError) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
-        old = lane.part
-        new = self._next_part(lane)
+        old = copy.part
+        new = self._next_part(copy)
         with self._lock:
             if new is not None and self._backlog is not None:
                 for packet in self._backlog.packets:
                     new.put(packet)
-                lane.parts.append(new)
-            lane.ended = new is None
-            lane.is_moving = False
-            is_last = all(each.ended for each in self._lanes)
+                copy.parts.append(new)
+            copy.ended = new is None
+            copy.is_moving = False
+            is_last = all(each.ended for each in self._copies)
         if new is not None:
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
-            self._tell.switched(old.place, new, _found_s(lane.parts[:-1]))
+            self._tell.switched(old.place, new, _found_s(copy.parts[:-1]))
         elif is_last:
             # Whatever is left of it is closed with the session, and takes what still comes, if it can.
             self._on_failure(error)
             return
         old.close()
 
-    def _next_part(self, lane: _Lane) -> Part | None:
+    def _next_part(self, copy: _Copy) -> Part | None:
         with self._lock:
             start = self._backlog.start if self._backlog is not None else Fraction(0)
         while True:
@@ -315,7 +315,7 @@ class Storage:
                 number = self._part_number
             # Down to what must stay free, not to the reserve: a session that runs takes what there is.
             archive = Archive(spare.root, self._clock, self._keep_free)
-            opening = Bounded(partial(self._opener.open, archive, lane.copy, number, start), "storage-open", _undo)
+            opening = Bounded(partial(self._opener.open, archive, copy.number, number, start), "storage-open", _undo)
             try:
                 return opening.get(self._clock, OPEN_S, stalled(archive.root, OPEN_S))
             except Exception as error:  # of whatever kind: the next one is tried
@@ -338,26 +338,26 @@ class Storage:
             part.close().wait(self._clock, 2 * CLOSE_S)
 
     def _settle(self) -> bool:
-        """Let every lane that has failed, or moves, come to rest; return whether there was one."""
+        """Let every copy that has failed, or moves, come to rest; return whether there was one."""
         failed = self._failed_parts()
         for part, error in failed:
             self._lose(part, error)
-        moves = [(lane, lane.move) for lane in self._lanes if lane.move is not None]
-        for lane, move in moves:
-            lane.move = None
+        moves = [(copy, copy.move) for copy in self._copies if copy.move is not None]
+        for copy, move in moves:
+            copy.move = None
             if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)):
-                lane.ended, lane.is_moving = True, False
+                copy.ended, copy.is_moving = True, False
         return bool(failed or moves)
 
     def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
         """Close the parts that are open; return whether there were any."""
-        parts = [lane.part for lane in self._lanes if not lane.part.is_closing]
+        parts = [copy.part for copy in self._copies if not copy.part.is_closing]
         for closing in [part.close(marks, title) for part in parts]:
             closing.wait(self._clock, 2 * CLOSE_S)
         return bool(parts)
 
     def _parts(self) -> list[Part]:
-        return [part for lane in self._lanes for part in lane.parts]
+        return [part for copy in self._copies for part in copy.parts]
 
     @property
     def abandoned(self) -> int:
@@ -374,17 +374,17 @@ class Storage:
                 part.archive.discard(part.work)
 
     def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> Package:
-        """Make a package of each lane, the one first that holds most; return the first one's.
+        """Make a package of each copy, the one first that holds most; return the first one's.
 
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
         stays in its work folder and is told. Raises what sealing raised where nothing could be sealed.
         """
-        lanes = sorted(self._lanes, key=lambda lane: _found_s(lane.parts), reverse=True)
+        copies = sorted(self._copies, key=lambda copy: _found_s(copy.parts), reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
         packages = [
             package
-            for lane in lanes
-            for package in sealer.seal(lane.parts, [work for work in self._earlier if work.begun.copy == lane.copy])
+            for copy in copies
+            for package in sealer.seal(copy.parts, [work for work in self._earlier if work.begun.copy == copy.number])
         ]
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")

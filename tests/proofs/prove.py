@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import drift, endurance, kill, latency, minute, sync, watches
+from tests.proofs import drift, endurance, kill, latency, minute, power, sync, watches
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -26,6 +26,7 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
+    "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
     "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
 }

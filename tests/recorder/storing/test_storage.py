@@ -185,7 +185,7 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     first = away / session.folders[0].relative_to(session.roots[0])
     second = session.folders[1]
     assert offset_of(second) == pytest.approx(switched.detail["offset_s"], abs=0.001)
-    assert 0 < offset_of(second) <= session.storage._lanes[0].parts[0].found_s
+    assert 0 < offset_of(second) <= session.storage._copies[0].parts[0].found_s
     session.folders[0] = first
     is_continuous(session.files(), RATE, session.seconds())
     media.decodes_cleanly(second / "data/media/program.mp4")
@@ -250,8 +250,8 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     assert "part-left" in session.kinds
     disks.let_go.set()
     second = package.folder / "data/media/program.mp4"
-    offset_s = float(session.storage._lanes[0].part.start)
-    wait_for(lambda: session.storage._lanes[0].parts[0].close().is_over)
+    offset_s = float(session.storage._copies[0].part.start)
+    wait_for(lambda: session.storage._copies[0].parts[0].close().is_over)
     is_continuous([(session.folders[0] / "data/media/program.mp4", 0.0), (second, offset_s)], RATE, session.seconds())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import LiputError
+from config.errors import LiputError, StorageUnwritable
 from config.events import Event
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
@@ -40,7 +40,6 @@ SIZE = 24_000_000
 
 @pytest.fixture(scope="module")
 def reel() -> Iterator[Reel]:
-    disks.load(*disks.MODULES)
     reel = Reel(SECONDS)
     yield reel
     reel.encoder.close()
@@ -48,6 +47,7 @@ def reel() -> Iterator[Reel]:
 
 @pytest.fixture
 def first(tmp_path: Path) -> Iterator[MappedDisk]:
+    disks.load(*disks.MODULES)
     disk = MappedDisk(tmp_path, f"liput-{next(NUMBERS)}", SIZE)
     yield disk
     release()
@@ -73,7 +73,7 @@ class Session:
         return [event.kind for event in self.events]
 
     def offsets(self) -> list[float]:
-        return [float(part.start) for part in self.storage._lanes[0].parts]
+        return [float(part.start) for part in self.storage._copies[0].parts]
 
 
 NUMBERS = itertools.count()
@@ -238,6 +238,7 @@ class PulledOut:
     """A SCSI disk in memory, as a USB disk is one, that can be pulled out and plugged in again."""
 
     def __init__(self, mount_point: Path) -> None:
+        disks.load("ext4")
         disks.run("modprobe", "scsi_debug", "dev_size_mb=32", "removable=1")
         self.mount_point = mount_point
         mount_point.mkdir()
@@ -307,7 +308,7 @@ def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
     assert package.path.startswith(str(tmp_path / "b"))
     first.go_on()
-    wait_for(lambda: session.storage._lanes[0].parts[0].close().is_over, timeout_s=30)
+    wait_for(lambda: session.storage._copies[0].parts[0].close().is_over, timeout_s=30)
     is_continuous([(program(session.works[0]), 0.0), (program(package.folder), session.offsets()[1])], RATE, SECONDS)
 
 
@@ -321,7 +322,7 @@ def test_the_only_disk_that_hangs_is_told_and_the_session_ends_without_it(
     with pytest.raises(LiputError):
         session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
     first.go_on()
-    wait_for(lambda: session.storage._lanes[0].part.close().is_over, timeout_s=30)
+    wait_for(lambda: session.storage._copies[0].part.close().is_over, timeout_s=30)
     is_continuous([(program(session.works[0]), 0.0)], RATE, session.reached)
 
 
@@ -330,7 +331,7 @@ def test_the_only_disk_that_hangs_is_told_and_the_session_ends_without_it(
 
 def test_a_power_cut_costs_what_was_not_synced(reel: Reel, tmp_path: Path) -> None:
     """Replay what the disk got up to each flush, mount that, and see what plays of it; to the end of the closing."""
-    disks.load("dm-log-writes")
+    disks.load(*disks.MODULES, "dm-log-writes")
     disk, log = disks.Loop(tmp_path / "disk.img", SIZE), disks.Loop(tmp_path / "log.img", 8 * SIZE)
     name, mount_point = "liput-log", tmp_path / "disk"
     mount_point.mkdir()
@@ -401,3 +402,24 @@ def plays_to(image: Path, mount_point: Path) -> float:
         return max(times, default=0.0) + 1 / RATE
     finally:
         disks.run("umount", mount_point)
+
+
+# A disk that is not mounted
+
+
+def test_a_folder_is_refused_while_the_disk_it_was_on_is_not_mounted(first: MappedDisk, tmp_path: Path) -> None:
+    short = Reel(1)
+    root = first.mount_point / "a"
+    record(short, [root], {})
+    release()
+    first.unmount()
+    root.mkdir()  # as it may be there on the system's own disk
+    with pytest.raises(StorageUnwritable, match="not mounted"):
+        record(short, [root], {})
+    refused = record(short, [root, tmp_path / "b"], {})
+    assert refused.kinds == ["storage-read-only"]
+    assert refused.works[0].is_relative_to(tmp_path / "b")
+    assert list(root.iterdir()) == []
+    first.mount()
+    assert record(short, [root], {}).kinds == []
+    short.encoder.close()

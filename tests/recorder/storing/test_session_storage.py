@@ -1,0 +1,63 @@
+"""Whole sessions whose disk has to be left: what the status says, and what becomes of them."""
+
+from pathlib import Path
+
+import pytest
+
+from config.schema import Storage as StorageSettings
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.session import FROM_THE_FIRST_PICTURE
+from recorder.status import SessionState
+from tests.recorder.storing.test_storage import almost_full
+from tests.recorder.test_session import RATE, program
+from tests.recorder.test_session_armed import Armed
+from tests.support import media
+from tests.support.timeline import is_continuous
+from tests.support.waiting import wait_for
+
+
+def second(folder: Path) -> Archive:
+    return Archive(folder / "cadangan", SystemClock(), reserve_bytes=1)
+
+
+def test_a_session_that_fills_its_disk_is_one_package_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Armed(tmp_path, further=[second(tmp_path)], storage=StorageSettings(low_s=0, critical_s=0)) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(4)
+        left_s = armed.session.status().disk_left_s
+        assert left_s
+        assert left_s > 60
+        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        wait_for(lambda: "storage-switched" in armed.kinds)
+        assert armed.session.status().state is SessionState.DEGRADED
+        at_s = armed.session.status().elapsed_s
+        wait_for(lambda: armed.session.status().media_time_s > at_s)
+        armed.session.mark("Penutup")
+        armed.wait(at_s + 2.5)
+        result = armed.end()
+    file = program(result)
+    assert result.degraded == [f"storage-full: {tmp_path / 'arsip'}"]
+    media.decodes_cleanly(file)
+    is_continuous([(file, 0.0)], float(RATE), result.duration_s)
+    assert media.decoded(file, "v").frames == result.frames
+    assert "Penutup" in media.run("ffprobe", "-v", "error", "-show_chapters", file)
+    assert list(tmp_path.glob("*/.incoming/*")) == []
+
+
+def test_a_session_whose_disk_is_pulled_out_ends_on_the_other_and_is_recovered_when_it_is_back(tmp_path: Path) -> None:
+    with Armed(tmp_path, further=[second(tmp_path)]) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(4)
+        (tmp_path / "arsip").rename(tmp_path / "away")
+        wait_for(lambda: "storage-switched" in armed.kinds)
+        armed.wait(armed.session.status().elapsed_s + 1.5)
+        result = armed.end()
+    assert result.state is SessionState.SEALED
+    assert result.package
+    assert result.package.startswith(str(tmp_path / "cadangan"))
+    assert [reason.split(":")[0] for reason in result.degraded] == ["storage-vanished", "part-left"]
+    (left,) = (tmp_path / "away/.incoming").iterdir()
+    assert (left / "data/media/program.mp4").stat().st_size > 0
