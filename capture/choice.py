@@ -83,6 +83,7 @@ class Chooser:
         live: bool,
         watcher: Watcher,
         allow_missing: bool = False,
+        isolate: bool = False,
         listing: Listing | None = None,
     ) -> None:
         self._wanted = wanted
@@ -92,6 +93,7 @@ class Chooser:
         self._live = live
         self._watcher = watcher
         self._allow_missing = allow_missing
+        self._isolate = isolate
         self._listing = listing or list_devices
         self._listed: tuple[list[Device], Roles] | None = None
         self._unread: StateError | None = None
@@ -144,6 +146,7 @@ class Chooser:
             rate=float(wanted.rate),
             clock=self._clock,
             prepare=self._watcher.prepare,
+            coded_only=self._isolate,
         )
         if word is None and missing is None:
             chosen.notes.append(f"Picture: {_called(device)}")

@@ -62,7 +62,8 @@ class V4l2Source:
     `width`, `height` and `rate` are what is wanted: the device's best mode for it is opened, and larger pictures are
     scaled down to fit. After `open`, `mode` is what the device was asked for. `damaged` counts the frames that the
     driver gave up on. `prepare` is called with the device right before each opening, to set its controls; it must not
-    raise.
+    raise. With `coded_only` compressed pictures are asked for, where the device has any: they can be stored as they
+    come.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class V4l2Source:
         rate: float,
         clock: Clock | None = None,
         prepare: Callable[[Device], object] | None = None,
+        coded_only: bool = False,
     ) -> None:
         self.name = device.name
         self.mode: ChosenMode | None = None
@@ -81,6 +83,7 @@ class V4l2Source:
         self.stamps = Stamps()
         self._device = device
         self._prepare = prepare
+        self._coded_only = coded_only
         self._node = device.node or ""
         self._wanted = Wanted(width, height, rate)
         self._clock = clock or SystemClock()
@@ -120,6 +123,8 @@ class V4l2Source:
         if not self._node:
             raise DeviceUnsupported(f"{self.name} gives no picture", hint="See: liput devices")
         modes = self._device.modes or offer(self._node, self.name).modes
+        if self._coded_only:
+            modes = tuple(mode for mode in modes if mode.format in _CODED) or modes
         known = quirk(self._device.vid, self._device.pid)
         chosen = choose_mode(modes, self._wanted, usable_bps=usable_bps(self._device), quirk=known)
         if chosen is None:

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.steps import DecodingSteps
 from recorder.titles import set_title
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
@@ -108,6 +109,7 @@ class Encoder:
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
+        self._steps = DecodingSteps()
         self._end = 0  # of the picture that is shown last, of those encoded
         try:
             self._master.start_encoding()
@@ -174,6 +176,7 @@ class Encoder:
             self._next_keyframe += self._keyframe_every * max(
                 1, 1 + (pts - self._next_keyframe) // self._keyframe_every
             )
+        self._steps.given(pts)
         return self._encode(Track.VIDEO, self._video, picture)
 
     def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
@@ -207,25 +210,27 @@ class Encoder:
             raise EncoderError(
                 f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
             ) from error
-        if track == Track.VIDEO:  # x264 gives no durations; the last picture needs one to be shown
-            time_base, default_duration = VIDEO_TIME_BASE, self._interval
-        else:
-            time_base, default_duration = AUDIO_TIME_BASE, AAC_FRAME
+        is_video = track == Track.VIDEO
         made = [
             EncodedPacket(
                 track=track,
                 data=bytes(packet),
                 pts=int(packet.pts or 0),
                 dts=int(packet.dts or 0),
-                duration=int(packet.duration or default_duration),
-                time_base=time_base,
+                duration=self._step(int(packet.dts or 0)) if is_video else int(packet.duration or AAC_FRAME),
+                time_base=VIDEO_TIME_BASE if is_video else AUDIO_TIME_BASE,
                 is_keyframe=packet.is_keyframe,
             )
             for packet in packets
         ]
-        if track == Track.VIDEO:
-            self._end = max([self._end, *(packet.pts + packet.duration for packet in made)])
+        if is_video:
+            self._end = max([self._end, *(packet.pts + self._interval for packet in made)])
         return made
+
+    def _step(self, dts: int) -> int:
+        """Return how long a picture lasts in decoding order: x264 does not say."""
+        step = self._steps.after(dts)
+        return self._interval if step is None else step
 
     def close(self) -> None:
         """Free the codecs; sinks that copied the templates must be closed before."""

@@ -27,7 +27,8 @@ def sound_track(name: str) -> TrackId:
 class EncodedPacket:
     """One H.264 access unit or AAC frame; times count `time_base` seconds from the start of the session.
 
-    `dts` never goes back within a track and may be a little below 0 at the start (B-frames, AAC priming).
+    `dts` never goes back within a track and may be a little below 0 at the start (B-frames, AAC priming). `duration` is
+    up to the next packet of the track in decoding order; of the last one, as long as it is shown.
     """
 
     track: TrackId

@@ -65,6 +65,7 @@ def plan_session(
         live=asked.live,
         watcher=watcher,
         allow_missing=asked.allow_missing,
+        isolate=asked.isolate,
         listing=listing,
     )
     chosen = chooser.choose(asked.videos, asked.audios)

@@ -7,12 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+import av
 import numpy as np
 import pytest
+import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
+from capture.jpeg import JpegDecoder
 from capture.kept import KeptVideo, Return
 from capture.pacing import Pace, RealPace
-from capture.source import VideoSource
+from capture.source import Coded, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound, LiputError, UsageError
@@ -308,3 +311,55 @@ def test_sound_that_is_muted_is_silent_from_there_to_where_it_is_heard_again(tmp
     assert peak(0.2, muted_s - 0.2) > 1000
     assert peak(muted_s + 0.4, heard_s - 0.4) < 20
     assert peak(heard_s + 0.4, heard_s + 1.3) > 1000
+
+
+class JpegCamera(SyntheticVideo):
+    """A camera that sends JPEG: `coded` says so, `sent` is what it gave."""
+
+    coded = Coded("mjpeg", WIDTH, HEIGHT)
+
+    def __init__(self, pace: Pace, stop: threading.Event) -> None:
+        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
+        self.sent: list[bytes] = []
+        self._decoder = JpegDecoder(WIDTH, HEIGHT)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        frame = super().read(timeout_s)
+        if frame is None:
+            return None
+        rgb = super().decode(frame).to_ndarray(format="rgb24")
+        self.sent.append(bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=80)))
+        return Frame(frame.timestamp_ns, self.sent[-1])
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        assert isinstance(frame.payload, bytes)
+        return self._decoder.decode(frame.payload)
+
+
+def test_each_source_is_recorded_apart_as_it_came_on_the_programs_timeline(tmp_path: Path) -> None:
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    cameras = [JpegCamera(pace, stop) for _ in range(2)]
+    with Armed(tmp_path, *cameras, isolate=True, layouts=LAYOUTS, layout="1") as armed:
+        wait_for(lambda: armed.session.status().pre_roll_s > 1)
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        armed.wait(armed.session.status().elapsed_s + 2)
+        stop.set()
+        result = armed.end()
+    assert result.degraded == []
+    numbers = picture_numbers(program(result))
+    for number, camera in enumerate(cameras, 1):
+        path = program(result).with_name(f"source-{number}.mkv")
+        with av.open(str(path)) as container:
+            packets = [packet for packet in container.demux(video=0) if packet.size]
+        first = camera.sent.index(bytes(packets[0]))
+        assert [bytes(packet) for packet in packets] == camera.sent[first:]
+        # The program begins with a picture from before the start; the copy begins later, at its own time.
+        at = float((packets[0].pts or 0) * packets[0].time_base)
+        assert first - numbers[0] == pytest.approx(at * float(RATE), abs=0.6)
+    (package,) = armed.archive.list()
+    assert package.recording
+    assert [file.file for file in package.recording.media] == [
+        "data/media/program.mp4", "data/media/source-1.mkv", "data/media/source-2.mkv",
+    ]  # fmt: skip
