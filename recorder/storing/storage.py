@@ -12,7 +12,6 @@ folder of the settings gets a part that begins with the backlog: at a keyframe, 
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from functools import partial
@@ -34,6 +33,7 @@ from recorder.packet import EncodedPacket, TrackId
 from recorder.recording import CLOSE_S, OnDisk, OnFailure
 from recorder.storing.backlog import Backlog
 from recorder.storing.bounded import Bounded
+from recorder.storing.copies import Copy, found_s
 from recorder.storing.faults import stalled
 from recorder.storing.forecast import Forecast, Level
 from recorder.storing.mounts import MountMemory
@@ -48,23 +48,6 @@ WATCH_S = 0.25
 
 OPEN_S = 10.0
 """How long a further disk may take until its file is open."""
-
-
-@dataclass(eq=False)
-class _Copy:
-    """One of the files that are written at once: the parts it has had so far, the last of them open."""
-
-    number: int
-    parts: list[Part] = field(default_factory=list)
-    is_moving: bool = False
-    """Whether it looks for another disk; `move` is who does."""
-    move: Bounded[None] | None = None
-    ended: bool = False
-    """Whether it has no disk any more."""
-
-    @property
-    def part(self) -> Part:
-        return self.parts[-1]
 
 
 class Storage:
@@ -102,7 +85,7 @@ class Storage:
         self._waits = waits
         self._memory = memory or MountMemory()
         self._lock = threading.Lock()
-        self._copies: list[_Copy] = []
+        self._copies: list[Copy] = []
         self._backlog: Backlog | None = None
         self._given_s = 0.0
         self._part_number = 1
@@ -155,13 +138,13 @@ class Storage:
         self._guard.start()
         return self._copies[0].part.work
 
-    def _first_copy(self, number: int) -> _Copy:
+    def _first_copy(self, number: int) -> Copy:
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
         while copy is None and self._spares:
             archive = self._spares.pop(0)
             try:
-                copy = _Copy(number, [self._opener.open(archive, number, self._part_number, Fraction(0))])
+                copy = Copy(number, [self._opener.open(archive, number, self._part_number, Fraction(0))])
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
@@ -200,10 +183,7 @@ class Storage:
     def on_disk(self) -> OnDisk:
         """What was found on disk, of the file that holds most: bytes in all its parts, and up to where it plays."""
         with self._lock:
-            found = [
-                OnDisk(sum(part.recording.on_disk.bytes for part in copy.parts), _found_s(copy.parts))
-                for copy in self._copies
-            ]
+            found = [OnDisk(copy.bytes, copy.found_s) for copy in self._copies]
         return max(found, key=lambda each: each.media_time_s, default=OnDisk())
 
     @property
@@ -241,7 +221,7 @@ class Storage:
                 found.append(self._failures.get_nowait())
         return found
 
-    def _look(self, copy: _Copy) -> None:
+    def _look(self, copy: Copy) -> None:
         """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
         part, now_ns = copy.part, self._clock.now_ns()
         change = part.progress.update(now_ns, part.found_s, self._given_s)
@@ -276,12 +256,12 @@ class Storage:
         else:
             self._leave(copy, error)
 
-    def _leave(self, copy: _Copy, error: LiputError) -> None:
+    def _leave(self, copy: Copy, error: LiputError) -> None:
         self._tell.fault(copy.part.place, error)
         copy.is_moving = True
         copy.move = Bounded(lambda: self._move(copy, error), "storage-switch")
 
-    def _move(self, copy: _Copy, error: LiputError) -> None:
+    def _move(self, copy: Copy, error: LiputError) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
@@ -296,14 +276,14 @@ class Storage:
         if new is not None:
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
-            self._tell.switched(old.place, new, _found_s(copy.parts[:-1]))
+            self._tell.switched(old.place, new, found_s(copy.parts[:-1]))
         elif is_last:
             # Whatever is left of it is closed with the session, and takes what still comes, if it can.
             self._on_failure(error)
             return
         old.close()
 
-    def _next_part(self, copy: _Copy) -> Part | None:
+    def _next_part(self, copy: Copy) -> Part | None:
         with self._lock:
             start = self._backlog.start if self._backlog is not None else Fraction(0)
         while True:
@@ -379,7 +359,7 @@ class Storage:
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
         stays in its work folder and is told. Raises what sealing raised where nothing could be sealed.
         """
-        copies = sorted(self._copies, key=lambda copy: _found_s(copy.parts), reverse=True)
+        copies = sorted(self._copies, key=lambda copy: copy.found_s, reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
         packages = [
             package
@@ -400,7 +380,3 @@ def _undo(part: Part) -> None:
     part.recording.close()
     with suppress(LiputError):
         part.archive.discard(part.work)
-
-
-def _found_s(parts: Sequence[Part]) -> float:
-    return max((part.found_s for part in parts), default=0.0)
