@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from capture.source import Frame
-from config.errors import LiputError
+from config.errors import LiputError, UsageError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
@@ -57,6 +57,7 @@ class Program:
         self._inputs = inputs
         self._clock = clock
         self._on_failure = on_failure
+        self._emit = emit
         self._rate = RateMeter()
         self._before = Counts()
         self._changed = threading.Event()
@@ -150,6 +151,23 @@ class Program:
         self._before = Counts(skipped, counts.dropped, counts.repeated)
         if self.sound:
             self.sound.begin()
+
+    def show(self, layout: str, media_s: float) -> None:
+        """Show the layout or card called `layout` from the next picture on, and tell of it; raises UsageError."""
+        before = self.scene.layout
+        self.scene.switch(layout)
+        self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
+
+    def mute(self, name: str | None, media_s: float, *, on: bool) -> None:
+        """Mute one input of sound, or all, or let it be heard again, and tell of it; raises UsageError."""
+        if self.sound is None:
+            raise UsageError("this session has no sound to mute")
+        self.sound.mute(name, on=on)
+        subject = name or "all sound"
+        if on:
+            self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s)
+        else:
+            self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s)
 
     @property
     def counts(self) -> Counts:

@@ -24,6 +24,7 @@ from recorder.encoder import Encoder
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
 from recorder.inputs import SessionInputs
+from recorder.marks import Marks
 from recorder.outputs import Outputs
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
@@ -79,8 +80,7 @@ class Session:
         self._stopping = threading.Event()
         self._stopped_ns = 0
         self._failure: LiputError | None = None
-        self._marks: list[Mark] = []
-        self._marking = threading.Lock()
+        self._marks = Marks(clock, self.emit)
         tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.sounds else [])
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
@@ -97,7 +97,7 @@ class Session:
         if self._listener:
             self._listener(event)
 
-    # What others ask of it
+    # What others ask
 
     def start(self, pre_roll_s: float = 0.0) -> None:
         """Begin to record, as soon as the session is armed, from `pre_roll_s` seconds ago; again changes nothing.
@@ -125,38 +125,17 @@ class Session:
 
     def mark(self, text: str) -> Mark:
         """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
-        if not text.strip():
-            raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
         if self._machine.state not in {SessionState.LIVE, SessionState.DEGRADED}:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
-        with self._marking:
-            media_s = self._media_s()
-            mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
-            self._marks.append(mark)
-            number = len(self._marks)
-        self.emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)
-        return mark
+        return self._marks.add(text, self._media_s())
 
     def layout(self, name: str) -> None:
         """Show the layout or card called `name` from the next picture on; raises UsageError where that cannot be."""
-        scene = self._armed().scene
-        before = scene.layout
-        scene.switch(name)
-        self.emit("layout-changed", name, f"Layout: {name}", before=before, media_s=self._media_s())
+        self._armed().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
         """Mute the sound input called `name`, or all; or let it be heard again. Raises UsageError for a wrong name."""
-        sound = self._armed().sound
-        if sound is None:
-            raise UsageError("this session has no sound to mute")
-        sound.mute(name, on=on)
-        subject = name or "all sound"
-        self.emit(
-            "sound-muted" if on else "sound-unmuted",
-            subject,
-            f"{subject} is muted" if on else f"{subject} is heard again",
-            media_s=self._media_s(),
-        )
+        self._armed().mute(name, self._media_s(), on=on)
 
     def _armed(self) -> Program:
         if self._program is None:
@@ -214,8 +193,7 @@ class Session:
             self._machine.to(SessionState.IDLE)
             return self._result()
         if not self._counts.frames and self._discarded():
-            name = self._plan.pictures[0].name
-            raise self._failure or LiputError(f"{name} gave no picture; nothing was recorded")
+            raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
         return self._seal(self._work, self._storage)
 
     def _run(self, stack: ExitStack) -> None:
@@ -302,7 +280,7 @@ class Session:
             storage.discard()
             raise
         stack.callback(self.emit.close)
-        stack.callback(lambda: outputs.close(self._marks, plan.title))
+        stack.callback(lambda: outputs.close(self._marks.all, plan.title))
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
         self._timeline.begin(origin_ns)
         program.begin(self._gate.skipped)
@@ -391,7 +369,7 @@ class Session:
             dropped=counts.dropped,
             repeated=counts.repeated,
             degraded=tuple(self._troubles.all),
-            marks=tuple(self._marks),
+            marks=self._marks.all,
         )
         try:
             package = storage.seal(facts, self._progress)

@@ -134,7 +134,7 @@ def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: P
     numbers = picture_numbers(program(result))
     assert numbers == list(range(numbers[0], numbers[0] + frames))
     assert numbers[0] > 0
-    assert armed.kinds == ["session-armed", "session-live", "session-ended"]
+    assert armed.kinds == ["session-armed", "session-live", "session-stopping", "session-ended"]
 
 
 def picture_numbers(path: Path) -> list[int]:
