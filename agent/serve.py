@@ -94,6 +94,42 @@ def _media(info: RecorderInfo) -> Iterator[Path]:
         yield from (Path(str(info.work)) / "data" / "media").iterdir()
 
 
+class Spares:
+    """Keeps one recorder started that has nothing to record yet: half of what a start takes is done then."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._spare: Spawned | None = None
+
+    def keep(self) -> None:
+        """See to it that there is one."""
+        with self._lock:
+            if self._spare is not None and not self._spare.wait(0.0):
+                return
+            try:
+                self._spare = Spawned(None)
+            except LiputError as error:
+                self._spare = None
+                self._tell(error.message)
+
+    def take(self, spec: Spec) -> Spawned:
+        """Return a recorder that is told to record `spec`: the spare, or where there is none another one."""
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is None or spare.wait(0.0):
+            return Spawned(spec)
+        spare.give(spec)
+        return spare
+
+    def close(self) -> None:
+        """Let the spare go."""
+        with self._lock:
+            if self._spare is not None:
+                self._spare.discard()
+                self._spare = None
+
+
 @dataclass
 class _Attempts:
     """What was tried with the folder of one killed recorder."""
@@ -111,6 +147,8 @@ class Daemon:
     tell: Tell
     recovered: Callable[[Outcome], None]
     spawn: Callable[[Spec], Spawned] = Spawned
+    when_idle: Callable[[], None] = lambda: None
+    """Called again and again while no session is being taken up."""
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
@@ -121,6 +159,8 @@ class Daemon:
         self._recover()
         while not stop.is_set():
             self._look()
+            if not self._busy:
+                self.when_idle()
             self.clock.wait(stop, LOOK_S)
 
     # Sessions that are gone on with

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from agent.archives import archives_of
-from agent.serve import Daemon, only_one
+from agent.serve import Daemon, Spares, only_one
 from agent.signals import hearing
 from devices.clock import SystemClock
 from recorder.recovery.recover import Outcome, State
@@ -46,6 +46,9 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             print(f"{outcome.title}: {outcome.state}: {outcome.message}", file=sys.stderr, flush=True)
 
     with only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
-        daemon = Daemon(archives_of(ctx, folder, config_file), clock, tell, recovered)
+        archives, spares = archives_of(ctx, folder, config_file), Spares(tell)
         tell("ready")
-        daemon.run(stop)
+        try:
+            Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=spares.keep).run(stop)
+        finally:
+            spares.close()

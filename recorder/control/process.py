@@ -23,6 +23,7 @@ from devices.holders import OURS
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
 from recorder.control.protocol import Failure, failure
+from recorder.control.spawn import SPARE
 from recorder.control.spec import LONGEST, Spec, decode_spec
 
 
@@ -33,6 +34,8 @@ def main() -> int:
     hear(inbox)
     _call_ourselves(OURS)
     faulthandler.enable()
+    if os.environ.pop(SPARE, None):
+        from recorder.control import recorder  # noqa: F401 - what takes time is done when it is told what to record
     try:
         _record(decode_spec(sys.stdin.buffer.read(LONGEST)), handshake, inbox, SystemClock())
     except Exception as error:
@@ -49,6 +52,8 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
 
+    if spec.folder is not None:
+        os.chdir(spec.folder)
     settings = load_settings(spec.settings)
     with attending(settings, clock, archive=spec.asked.archive) as (log, attendant):
         planned = plan_session(spec.asked, settings, clock, log)

@@ -13,14 +13,20 @@ from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import HANDSHAKES, Failure, one_line, raised
 from recorder.control.spec import Spec, encode_spec
 
+SPARE = "LIPUT_SPARE"
+"""Set in the environment of a recorder that is started before there is something to record."""
+DISCARD_S = 5.0
 HOME = Path(__file__).resolve().parents[2]
 
 
 class Spawned:
     """A recorder that we have started. Its process is ours to wait for, and goes on without us."""
 
-    def __init__(self, spec: Spec) -> None:
-        """Start it; `ready` says how that went. Raises SessionError."""
+    def __init__(self, spec: Spec | None) -> None:
+        """Start it; `ready` says how that went. Raises SessionError.
+
+        With None it loads its libraries and waits to be told by `give` what to record: a spare, which is sooner ready.
+        """
         # What it says before it has a log of its own.
         self._errors: IO[bytes] = os.fdopen(os.memfd_create("liput-recorder"), "w+b")
         path = os.environ.get("PYTHONPATH")
@@ -30,8 +36,10 @@ class Spawned:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
-                cwd=spec.folder,
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (str(HOME), path)))},
+                cwd=spec.folder if spec else None,
+                env=os.environ
+                | {"PYTHONPATH": os.pathsep.join(filter(None, (str(HOME), path)))}
+                | ({} if spec else {SPARE: "1"}),
                 start_new_session=True,
             )
         except OSError as error:
@@ -40,6 +48,10 @@ class Spawned:
                 f"no recorder can be started: {error.strerror}", hint="see whether memory is left"
             ) from None
         self.notes: list[str] = []
+        self._spec = encode_spec(spec) if spec else b""
+
+    def give(self, spec: Spec) -> None:
+        """Say what a spare shall record; before `ready`."""
         self._spec = encode_spec(spec)
 
     @property
@@ -82,6 +94,15 @@ class Spawned:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def discard(self) -> None:
+        """Let a spare go that was never told anything: it ends when nobody can tell it any more."""
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
+            if pipe is not None:
+                pipe.close()
+        if not self.wait(DISCARD_S):
+            self._process.kill()
+            self._process.wait()
 
     def terminate(self) -> None:
         """Ask it to end in order; what it cannot hear any more changes nothing."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from agent import serve
@@ -146,6 +147,34 @@ def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "runs already" in done.stderr
     assert not serve.is_serving()
+
+
+def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runtime: Path) -> None:
+    told: list[str] = []
+    spares = serve.Spares(told.append)
+    spares.keep()
+    (first,) = wait_for(spare_pids)
+    spares.keep()
+    assert spare_pids() == [first]
+    asked = Asked(title="Rapat", videos=("synthetic",), profile="240p15", archive=archive.root, reserve=1)
+    recorder = spares.take(Spec(asked=asked, folder=archive.root))
+    recorder.ready()
+    info = one_recorder(runtime)
+    assert info.pid == first
+    end(runtime, info)
+    assert recorder.wait(20.0)
+    spares.keep()
+    assert len(wait_for(spare_pids)) == 1
+    spares.close()
+    assert spare_pids() == []
+    assert told == []
+    (package,) = archive.list()
+    assert package.state is PackageState.SEALED
+
+
+def spare_pids() -> list[int]:
+    """Return the recorders that are children of this process."""
+    return [child.pid for child in psutil.Process().children() if "recorder.control.process" in child.cmdline()]
 
 
 # Which session is gone on with, and how
