@@ -44,7 +44,7 @@ class FragmentReader:
         """Take in the boxes that have become complete since the last call."""
         size = os.fstat(self._descriptor).st_size
         while (box := box_at(self._descriptor, self._position)) is not None and box.end <= size:
-            if box.kind == b"moov":
+            if box.kind == b"moov" and not self._scales:  # the index of the closed file says nothing new
                 self._read_tracks(content_of(self._descriptor, box))
             elif box.kind == b"moof":
                 self._pending = dict(self._fragment_ends(content_of(self._descriptor, box)))

@@ -1,4 +1,4 @@
-"""The recording: a hybrid fragmented MP4 that plays whatever moment everything is killed at.
+"""The recording: an MP4 in fragments that plays whatever moment everything is killed at, an ordinary one once closed.
 
 Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
 the syncer looks at the file, makes what is in it safe against a power cut (fdatasync) and reports what it found. The
@@ -20,8 +20,8 @@ from av.stream import Stream
 from config.errors import LiputError, StorageError
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.model import Mark
-from recorder.chapters import chapters
 from recorder.fragments import FragmentReader
+from recorder.mp4.finish import finish
 from recorder.packet import EncodedPacket, TrackId
 from recorder.storage import storage_error
 from recorder.storing.faults import became_read_only, stalled, told_apart, vanished
@@ -78,6 +78,7 @@ class Recording:
         self._written = threading.Event()
         self._on_disk = OnDisk()
         self._marks: tuple[Sequence[Mark], str] = ((), "")
+        self._scanned = 0  # up to where the file was read again when it was closed
         self.free_bytes: int | None = None
         """What its disk had free when the file was last looked at."""
         self.abandoned = False
@@ -96,7 +97,8 @@ class Recording:
                 buffer_size=BUFFER_BYTES,
                 options={
                     # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
-                    "movflags": "hybrid_fragmented+delay_moov",
+                    # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.
+                    "movflags": "delay_moov+skip_trailer",
                     "frag_duration": str(round(fragment_s * 1_000_000)),
                     # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold
                     # the other back for long.
@@ -166,15 +168,28 @@ class Recording:
             except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail_with(error)
         try:
-            marks, title = self._marks
-            if marks:
-                self._container.set_chapters(chapters(marks, max(self._end_s.values()), title))
             self._container.close()
-            self._file.finish()
+            self._finish()
         except Exception as error:
             self._fail_with(error)
         finally:
             self._written.set()
+
+    def _finish(self) -> None:
+        """Make an ordinary MP4 of it, unless nothing came, or its disk has stopped taking anything."""
+        if self._file.is_whole and any(self._end_s.values()):
+            marks, title = self._marks
+            finish(
+                self._file.descriptor,
+                self.path,
+                marks=marks,
+                title=title,
+                sync=lambda _: self._file.sync(),
+                advance=self._scanned_to,
+            )
+
+    def _scanned_to(self, position: int) -> None:
+        self._scanned = position
 
     def _packet(self, encoded: EncodedPacket) -> "av.Packet[Stream]":
         packet = av.Packet(encoded.data)
@@ -250,11 +265,11 @@ class Recording:
 
     def _ended(self) -> bool:
         """Wait for both threads; return False when the disk has taken nothing for CLOSE_S."""
-        progress, since_ns = (-1, -1), self._clock.now_ns()
+        progress, since_ns = (-1, -1, -1), self._clock.now_ns()
         for thread in (self._writer, self._syncer):
             while thread.is_alive():
                 thread.join(WAIT_S)
-                now_ns, seen = self._clock.now_ns(), (self._file.size, self._queue.qsize())
+                now_ns, seen = self._clock.now_ns(), (self._file.size, self._queue.qsize(), self._scanned)
                 if seen != progress:
                     progress, since_ns = seen, now_ns
                 elif now_ns > since_ns + CLOSE_S * NANOSECONDS:

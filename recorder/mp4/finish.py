@@ -9,6 +9,7 @@ write the file plays as fragments, after it as an ordinary MP4; whoever is kille
 import os
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +73,7 @@ def finish(
     cut = 0 if behind is not None and behind.kind == b"moov" else size - found.end  # an index is made again
     if head.kind is Kind.TORN:
         reopen_head(descriptor, head.moov)
-    _append(descriptor, found.end, index)
-    sync(descriptor)
+    _append(descriptor, found.end, index, sync)
     close_head(descriptor, head.moov, found.end)
     sync(descriptor)
     return Finished(changed=True, fragments=found.count, samples=samples, cut_bytes=cut, end_s=movie.end_s)
@@ -86,9 +86,10 @@ def _unreadable(path: Path) -> MediaError:
     )
 
 
-def _append(descriptor: int, end: int, index: Parts) -> None:
-    """Put `index` in place of whatever is behind `end`; nothing is there where the disk does not take all of it."""
-    os.ftruncate(descriptor, end)
+def _append(descriptor: int, end: int, index: Parts, sync: Sync) -> None:
+    """Put `index` in place of whatever is behind `end`, safely; it is not there where the disk does not take it."""
+    if os.fstat(descriptor).st_size > end:
+        os.ftruncate(descriptor, end)
     try:
         position = end
         for part in index:
@@ -97,6 +98,8 @@ def _append(descriptor: int, end: int, index: Parts) -> None:
                 written = os.pwrite(descriptor, rest, position)
                 position += written
                 rest = rest[written:]
+        sync(descriptor)
     except OSError:
-        os.ftruncate(descriptor, end)
+        with suppress(OSError):
+            os.ftruncate(descriptor, end)
         raise

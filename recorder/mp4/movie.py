@@ -80,14 +80,15 @@ class Movie:
 
     def _track(self, trak: bytes, samples: Samples) -> _Track:
         scale = _scale(find(trak, b"mdia", b"mdhd"))
-        _, end = samples.shown_from_to()
         empty, media_start = _edits(find(trak, b"edts", b"elst"))
         media_start -= samples.begin
         if media_start < 0:  # the first sample is later than the head of the file says
             empty += ceil(Fraction(-media_start * self._scale, scale))
             media_start = 0
-        shown = ceil(Fraction(max(0, end - media_start) * self._scale, scale))
-        return _Track(trak, samples, empty, media_start, shown)
+        shown = max(0, samples.shown_until - media_start)
+        # Players take the sum of the durations for the end, where that is earlier: some pictures may be missing.
+        samples.lengthen(shown - (samples.end - samples.begin))
+        return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
 
     def _trak(self, track: _Track) -> Parts:
         parts: Parts = []

@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 FIRST_ROOM = 1024
 
+MOST_REORDERED = 64
+"""How many samples before the last one may be shown after it: more than any coder has."""
+
 NON_SYNC = 0x10000
 """In the flags of a sample: decoding cannot begin at it. ISO/IEC 14496-12, 8.8.3.1."""
 
@@ -109,24 +112,24 @@ class Samples:
             self._durations[self.count - 1] = last
         del self.chunk_offsets[chunks:], self.chunk_counts[chunks:]
 
-    def shown_from_to(self) -> tuple[int, int]:
-        """Return when the first sample is shown and until when the last one is, on the scale on which `begin` is 0.
+    def reach_to_the_end(self) -> None:
+        """Let the sample that is decoded last last as long as the one that is shown last.
 
-        The length of the picture that is shown last is not in the file where others are decoded after it. An encoder
-        that is ended lets the packet it gives last reach to the end, as FFmpeg expects; after a kill no packet does.
+        Players take it for the end of the track. An encoder that is ended sees to that; after a kill nobody has.
         """
-        window = slice(max(0, self.count - 64), self.count)  # decoding and showing are never further apart
-        times = self._times(window)
-        last = int(times[-1]) + int(self.durations[-1])
-        shown_last = int(np.argmax(times))
-        if last <= times[shown_last]:
-            last = int(times[shown_last]) + int(self.durations[window][shown_last])
-        return int(self._times(slice(0, 64)).min()), last
-
-    def _times(self, window: slice) -> npt.NDArray[np.int64]:
-        """Return when the samples of `window` (at the beginning or the end) are shown."""
+        window = slice(max(0, self.count - MOST_REORDERED), self.count)
         durations = self.durations[window].astype(np.int64)
-        decoded = np.cumsum(durations) - durations
-        if window.start:
-            decoded += self.end - self.begin - int(durations.sum())
-        return decoded + self.shifts[window]
+        shown = np.cumsum(durations) - durations + self.shifts[window]
+        last, end = int(np.argmax(shown)), int(shown[-1] + durations[-1])
+        if end <= shown[last]:
+            self.lengthen(int(shown[last] + durations[last]) - end)
+
+    def lengthen(self, time: int) -> None:
+        """Let the sample that is decoded last last longer by `time`, if that is more than nothing."""
+        self._durations[self.count - 1] += max(0, time)
+        self.end += max(0, time)
+
+    @property
+    def shown_until(self) -> int:
+        """When the last sample is shown no more, on the scale on which `begin` is 0."""
+        return self.end - self.begin + int(self.shifts[-1])

@@ -68,6 +68,8 @@ class _Scan:
             found.count += 1
             if advance is not None:
                 advance(end)
+        for samples in found.tracks.values():
+            samples.reach_to_the_end()
         return found
 
     def _fragment(self, position: int) -> int | None:

@@ -17,7 +17,7 @@ from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Package, Recording, RecordingFacts
 from recorder.archive.sealing import UNREADABLE
-from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder
+from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.assemble import assemble, place_for
 from recorder.recovery.evidence import Left, examine, placed
 from recorder.recovery.rebuild import rebuild
@@ -68,6 +68,10 @@ class Finisher:
         work = left.work
         rebuilt = said is None and not work.begun.joined
         facts = said or work.begun.facts or _described(work) or rebuild([left.evidence()], work.begun.started_at)
+        if rebuilt and work.begun.facts is None:
+            # Told by the times of files too, which repairing them changes.
+            self._disk.write(work.path / BEGUN_FILE, encode_begun(msgspec.structs.replace(work.begun, facts=facts)))
+            self._disk.sync(work.path)
         for file in left.files:
             title, marks = (work.begun.title, facts.marks) if file.name == PROGRAM else ("", ())
             try:

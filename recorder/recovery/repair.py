@@ -1,6 +1,7 @@
 """Making an ordinary file of one that a crash left open, in its place, without encoding anything again.
 
-The copy is written aside, read back, compared packet by packet, and synced before it takes the original's place. The
+An MP4 gets the index that its recorder would have given it (`recorder/mp4/finish.py`). Matroska, and what is joined, is
+copied: written aside, read back, compared packet by packet, and synced before it takes the original's place. The
 original's time of modification stays: it is when the recorder wrote last.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from config.errors import MediaError
 from recorder.archive.disk import Disk
 from recorder.archive.model import Mark
+from recorder.mp4.finish import finish
 from recorder.recovery.copying import Piece, TrackCopy, copy, read_back
 from recorder.recovery.layout import CONTAINERS, Kind, look
 
@@ -40,13 +42,39 @@ def repair(
     """Make an ordinary file of the one at `path` if it was left open; None if there was nothing to do.
 
     Raises MediaError when it cannot be read, or when the copy is not the same, and StorageError or OSError when the
-    disk does not take the copy; the original is then as it was.
+    disk does not take it; the file then plays as it did.
     """
     layout = look(path)
     if layout.kind not in OPEN:
         return None
+    if layout.kind is Kind.FRAGMENTED:
+        return _finish(path, disk, marks, title, advance)
     copied = write_copy([Piece(path, layout)], path, disk, marks=marks, title=title, advance=advance)
     return Repaired(sum(track.packets for track in copied), layout.bytes - layout.whole_bytes)
+
+
+def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: Advance | None) -> Repaired:
+    """Give an MP4 in fragments its index."""
+    written, reached = path.stat(), 0
+
+    def sync(descriptor: int) -> None:
+        disk.begin("sync", path)
+        os.fsync(descriptor)
+
+    def scanned(position: int) -> None:
+        nonlocal reached
+        if advance is not None:
+            advance(2 * (position - reached))
+        reached = position
+
+    disk.begin("finish", path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        done = finish(descriptor, path, marks=marks, title=title, sync=sync, advance=scanned)
+    finally:
+        os.close(descriptor)
+        os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    return Repaired(done.samples, done.cut_bytes)
 
 
 def write_copy(

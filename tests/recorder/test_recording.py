@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from config.errors import (
     StorageVanished,
 )
 from devices.clock import SystemClock
+from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.packet import EncodedPacket, Track
@@ -128,9 +130,9 @@ def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path
     assert media.decoded(recording.path, "a").end_s == pytest.approx(5.0, abs=0.03)
     assert recording.on_disk.bytes == recording.path.stat().st_size
     assert recording.on_disk.media_time_s == pytest.approx(5.0, abs=0.03)
-    head = recording.path.read_bytes()
-    assert b"moof" not in head[:64]
-    assert head.count(b"moov") == 2 or head.rindex(b"moov") > len(head) // 2
+    content = recording.path.read_bytes()
+    size, kind = struct.unpack_from(">I4s", content, 36)
+    assert (content[4:8], kind, content[36 + size + 4 :][:4]) == (b"ftyp", b"mdat", b"moov")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 60, *range(110, 122)])
@@ -329,8 +331,62 @@ def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
     assert found == [(0.0, "Rapat"), (1.5, "Sambutan 🎓"), (3.0, "Tanya jawab")]
 
 
+LONG = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import psutil
+from devices.clock import SystemClock
+from recorder.packet import Track
+from recorder.recording import Recording
+from tests.recorder import test_recording as t
+made, packets = t.encoder(), []
+class List:
+    put = staticmethod(packets.append)
+t.feed(made, List, 0, 60)
+picture = [packet for packet in packets if packet.track == Track.VIDEO][5]
+sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
+failures = []
+recording = Recording(
+    Path(sys.argv[1]), made.templates, clock=SystemClock(), on_failure=failures.append, waits=True, sync_s=0.1
+)
+grown, sounds = [], 0
+for number in range(70 * 60 * 25):
+    at = number * 3600
+    recording.put(replace(picture, pts=at, dts=at, duration=3600, is_keyframe=number % 50 == 0))
+    while sounds * 1024 * 90_000 < at * 48_000:
+        recording.put(replace(sound, pts=sounds * 1024, dts=sounds * 1024))
+        sounds += 1
+    if number in {10 * 60 * 25, 69 * 60 * 25}:
+        grown.append(psutil.Process().memory_info().rss)
+recording.close()
+print(*grown, len(failures))
+"""
+
+
+def test_an_hour_of_recording_takes_no_more_memory_than_ten_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "long.mp4"
+    env = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    told = subprocess.run([sys.executable, "-c", LONG, path], capture_output=True, text=True, env=env, check=True)
+    before, after, failures = map(int, told.stdout.split())
+    assert not failures
+    assert after - before < 1_000_000
+    shown = media.run("ffprobe", "-v", "error", "-show_entries", "stream=nb_frames,duration", "-of", "csv=p=0", path)
+    assert shown.split() == ["4200.000000,105000", "4199.978667,196874"]
+
+
+def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Path) -> None:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording.close()
+    made.close()
+    assert not failures
+    assert not holds_media(recording.path)
+
+
 class Hung:
-    """Stands for the module `os` in recorder.storing.file: a disk that takes nothing from some moment on."""
+    """Stands for the module `os` where a recording is synced: a disk that takes nothing from some moment on."""
 
     def __init__(self) -> None:
         self.hangs, self.lets_go, self.asked = threading.Event(), threading.Event(), threading.Event()

@@ -72,8 +72,9 @@ class Coded:
 
     @property
     def end_s(self) -> float:
-        """When the last packet ends."""
-        return max(float((packet.pts + packet.duration) * packet.time_base) for packet in self.packets)
+        """When the last track ends: where its last packet does, in decoding order."""
+        last = {packet.track: packet for packet in self.packets}
+        return max(float((packet.pts + packet.duration) * packet.time_base) for packet in last.values())
 
 
 def regular(seconds: float, rate: Fraction = Fraction(30), first_s: float = 0.0) -> list[Fraction]:

@@ -330,7 +330,7 @@ def test_a_look_changes_nothing(archive: Archive, left: Left) -> None:
 
 def test_without_room_for_a_repair_the_recording_is_sealed_as_it_is(archive: Archive, left: Left) -> None:
     def fail(step: str, path: Path) -> None:
-        if step == "copy":
+        if step == "finish":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
