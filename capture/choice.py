@@ -30,6 +30,8 @@ from devices.snapshot import list_devices
 
 SYNTHETIC = "synthetic"
 NONE = "none"
+ASK_SERVERS_S = 2.0
+"""How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +226,8 @@ class Chooser:
 
     def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
         if missing is not None:
-            return NamedWhereabouts(named, self._listing, self._clock.now)
+            every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
+            return NamedWhereabouts(named, self._listing, self._clock, every_s)
         if device.id.startswith(SERVER_INPUTS):
             return AlwaysThere(device)
         return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)

@@ -7,7 +7,7 @@ takes five seconds to say no holds up nobody else.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -25,7 +25,7 @@ from capture.source import (
     abandoned_closings,
     coded_form,
 )
-from config.errors import DeviceError, DeviceLost, LiputError
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, LiputError
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
 
@@ -49,6 +49,21 @@ class AbsenceKind(StrEnum):
     """It was unplugged, or its driver gave it up."""
     SILENT = "silent"
     """It is plugged in and gives nothing."""
+    BUSY = "busy"
+    """Another program, or session, has it."""
+    DENIED = "denied"
+    """This user may not open it."""
+    BUS_FULL = "bus-full"
+    """Its USB bus has no room for its stream."""
+
+
+def _kind_of(error: LiputError, otherwise: AbsenceKind) -> AbsenceKind:
+    """Return in which way a device that was refused with `error` is not there."""
+    if isinstance(error, DeviceBusy):
+        return AbsenceKind.BUSY
+    if isinstance(error, DeviceAccessDenied):
+        return AbsenceKind.DENIED
+    return AbsenceKind.BUS_FULL if isinstance(error, DeviceBusFull) else otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +153,8 @@ class _Keeper:
             return
         if self._closed.is_set():
             raise DeviceLost(f"{self._source.name} has been closed")
-        self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
         found = self._whereabouts.find()
+        self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
         if found is not None and not self._closed.is_set():
             self._try(found)
 
@@ -148,7 +163,11 @@ class _Keeper:
             self._source.relocate(found.device)
         try:
             self._source.open()
-        except LiputError:  # told by its watch
+        except LiputError as error:  # told by its watch
+            self._source.close()  # what it holds of the device would keep the next try from it
+            if self.absence is not None:
+                kind = _kind_of(error, self.absence.kind)
+                self.absence = replace(self.absence, kind=kind, reason=error.message, hint=error.hint)
             self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
             return
         if self._closed.is_set():
@@ -204,7 +223,7 @@ class KeptVideo:
                 raise missing
             return self.source.open()
         except DeviceError as error:
-            self._keeper.lose(error, AbsenceKind.MISSING)
+            self._keeper.lose(error, _kind_of(error, AbsenceKind.MISSING))
             raise
 
     @property
@@ -269,7 +288,7 @@ class KeptAudio:
                 raise missing
             self.source.open()
         except DeviceError as error:
-            self._keeper.lose(error, AbsenceKind.MISSING)
+            self._keeper.lose(error, _kind_of(error, AbsenceKind.MISSING))
             raise
         self.channels = self.source.channels
 

@@ -1,10 +1,10 @@
 """Where the device of a session is now: in another port, with another node, or not plugged in."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 
 from capture.kept import Return
 from config.errors import DeviceError
+from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
 from devices.roles.matching import Binding, Present, binding_of, resolve
 
@@ -62,11 +62,16 @@ def _serial(device: Device) -> str | None:
 class NamedWhereabouts:
     """Whereabouts of what was not there when a session was armed: the first that answers to its name, then that one."""
 
-    def __init__(self, named: Callable[[], Device], listing: Listing, now: Callable[[], datetime]) -> None:
-        """`named` returns the device that is meant, and raises a DeviceError as long as there is none."""
+    def __init__(self, named: Callable[[], Device], listing: Listing, clock: Clock, every_s: float = 0.0) -> None:
+        """`named` returns the device that is meant, and raises a DeviceError as long as there is none.
+
+        It is asked at most once in `every_s` seconds: asking a sound server starts a process.
+        """
         self._named = named
         self._listing = listing
-        self._now = now
+        self._clock = clock
+        self._every_ns = round(every_s * NANOSECONDS)
+        self._next_ns = 0
         self._bound: BoundWhereabouts | None = None
 
     def lost(self) -> None:
@@ -78,11 +83,14 @@ class NamedWhereabouts:
         """Return where it is now, None while it is not plugged in."""
         if self._bound:
             return self._bound.find()
+        if self._clock.now_ns() < self._next_ns:
+            return None
         try:
             device = self._named()
         except DeviceError:
+            self._next_ns = self._clock.now_ns() + self._every_ns
             return None
-        self._bound = BoundWhereabouts(binding_of(device, self._now()), self._listing)
+        self._bound = BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)
         return Return(device)
 
 

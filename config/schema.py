@@ -125,10 +125,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """What a crash may cost: seconds of media in a fragment, and between two syncs to the disk."""
+    """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
 
     fragment_s: Annotated[float, Seconds(0.1, 10)] = 0.25
     sync_s: Annotated[float, Seconds(0.1, 10)] = 0.5
+    pre_roll_s: Annotated[float, Seconds(0, 300)] = 30.0
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,6 +89,7 @@ def plan_session(
         targets=targets,
         duration_s=asked.duration_s,
         recording=settings.recording,
+        pre_roll_s=settings.recording.pre_roll_s,
         storage=settings.storage,
         further=further,
         resume=take_up([archive, *further], asked.resume) if asked.resume else None,

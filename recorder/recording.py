@@ -263,13 +263,17 @@ class Recording:
         finally:
             self._file.close()
 
+    def progress(self) -> tuple[int, int, int]:
+        """Return what changes as long as the disk takes or gives anything while the recording is closed."""
+        return self._file.size, self._queue.qsize(), self._scanned
+
     def _ended(self) -> bool:
         """Wait for both threads; return False when the disk has taken nothing for CLOSE_S."""
         progress, since_ns = (-1, -1, -1), self._clock.now_ns()
         for thread in (self._writer, self._syncer):
             while thread.is_alive():
                 thread.join(WAIT_S)
-                now_ns, seen = self._clock.now_ns(), (self._file.size, self._queue.qsize(), self._scanned)
+                now_ns, seen = self._clock.now_ns(), self.progress()
                 if seen != progress:
                     progress, since_ns = seen, now_ns
                 elif now_ns > since_ns + CLOSE_S * NANOSECONDS:

@@ -23,6 +23,9 @@ _REASONS = {
     AbsenceKind.MISSING: Reason.ABSENT,
     AbsenceKind.LOST: Reason.LOST,
     AbsenceKind.SILENT: Reason.NO_DATA,
+    AbsenceKind.BUSY: Reason.BUSY,
+    AbsenceKind.DENIED: Reason.DENIED,
+    AbsenceKind.BUS_FULL: Reason.BUS_FULL,
 }
 
 type Offer = Callable[[str, av.VideoFrame], None]

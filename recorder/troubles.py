@@ -22,13 +22,13 @@ HOLD_S = 10.0
 """How long something that is over leaves a session degraded, so that people see it."""
 
 ENDED_BY = {
-    "source-lost": "source-returned",
-    "source-silent": "source-returned",
-    "source-missing": "source-returned",
-    "destination-lost": "destination-live",
-    "recording-stalled": "recording-resumed",
+    "source-lost": {"source-found", "source-returned"},  # what is found soon enough was never missed
+    "source-silent": {"source-returned"},
+    "source-missing": {"source-returned"},
+    "destination-lost": {"destination-live"},
+    "recording-stalled": {"recording-resumed"},
 }
-"""Which kind of event, of the same subject, ends a trouble; faults of watches end with RECOVERED of the same fault."""
+"""Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""
 
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
@@ -58,7 +58,7 @@ class Troubles:
     def _end(self, event: Event) -> None:
         fault = event.detail.get("fault") if event.kind == RECOVERED else None
         for (kind, subject), _ in list(self._open.items()):
-            if subject == event.subject and (ENDED_BY.get(kind) == event.kind or kind == f"source-{fault}"):
+            if subject == event.subject and (event.kind in ENDED_BY.get(kind, ()) or kind == f"source-{fault}"):
                 del self._open[kind, subject]
 
     def _begin(self, event: Event) -> None:

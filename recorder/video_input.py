@@ -132,8 +132,12 @@ class VideoInput:
     def look(self, at_ns: int) -> None:
         """Find out whether it is missing, at `at_ns` of program time; that is told once."""
         absence = self._absence()
-        if absence is None or self.absence is not None:
-            return  # what is missing returns with a picture, not before
+        if absence is None:
+            return
+        if self.absence is not None:  # what is missing returns with a picture, not before
+            if absence.kind is not AbsenceKind.SILENT:
+                self.absence = absence  # the newest reason, for its slate
+            return
         self.absence = absence
         self._emit(
             "source-missing",

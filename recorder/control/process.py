@@ -49,6 +49,7 @@ def main() -> int:
 
 def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> None:
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
+    from devices.snapshot import list_devices
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
 
@@ -56,7 +57,8 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
         os.chdir(spec.folder)
     settings = load_settings(spec.settings)
     with attending(settings, clock, archive=spec.asked.archive) as (log, attendant):
-        planned = plan_session(spec.asked, settings, clock, log)
+        # What the attendant saw last costs nothing; before it has begun, and where it cannot watch, it is empty.
+        planned = plan_session(spec.asked, settings, clock, log, lambda: attendant.devices() or list_devices())
         if planned.plan.context.devices:
             attendant.start()
         with Recorder(planned, spec, clock) as recorder:

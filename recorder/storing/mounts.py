@@ -12,6 +12,7 @@ from devices.store import Store
 from recorder.archive.place import nearest_existing
 
 MOUNTS = Path("/proc/self/mountinfo")
+ROOT = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ def mount_point_of(folder: Path) -> Path:
     return next(path for path in (there, *there.parents) if os.path.ismount(path))
 
 
+def _key(root: Path) -> str:
+    """Return `root` as it is kept: names of folders need not be UTF-8."""
+    return os.fsencode(root).decode(errors="backslashreplace")
+
+
 class MountMemory:
     """Remembers, for each folder that was recorded into, where its disk was mounted."""
 
@@ -62,7 +68,7 @@ class MountMemory:
 
     def refuse_missing(self, root: Path) -> None:
         """Raise StorageUnwritable where the disk that `root` was on when it was last used is not mounted."""
-        mount_point = self._read().get(str(root), "/")
+        mount_point = self._read().get(_key(root), ROOT)
         if not os.path.ismount(mount_point):
             raise StorageUnwritable(
                 f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
@@ -73,9 +79,9 @@ class MountMemory:
         """Note where the disk of `root` is mounted now."""
         try:
             found = str(mount_point_of(root))
-            if self._read().get(str(root)) != found:
-                self._store.change(lambda known: {**known, str(root): found})
-        except (StateError, OSError):
+            if self._read().get(_key(root), ROOT) != found:  # what is on no disk of its own need not be known
+                self._store.change(lambda known: {**known, _key(root): found})
+        except (StateError, OSError, UnicodeError):
             return  # a session does not fail because of what it would have remembered
 
     def _read(self) -> dict[str, str]:

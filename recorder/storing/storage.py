@@ -144,7 +144,7 @@ class Storage:
         while copy is None and self._spares:
             archive = self._spares.pop(0)
             try:
-                copy = Copy(number, [self._opener.open(archive, number, self._part_number, Fraction(0))])
+                copy = Copy(number, [self._open(archive, number, self._part_number, Fraction(0))])
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
@@ -154,6 +154,11 @@ class Storage:
         if copy is None:
             raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
         return copy
+
+    def _open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:
+        """Open a part; raises what that raises, and a StorageError where the disk does not answer within OPEN_S."""
+        opening = Bounded(partial(self._opener.open, archive, copy, number, start), "storage-open", _undo)
+        return opening.get(self._clock, OPEN_S, stalled(archive.root, OPEN_S))
 
     def _note(self, part: Part, error: LiputError) -> None:
         """Take note that a part has failed; called from its own threads, and from `put`."""
@@ -295,9 +300,8 @@ class Storage:
                 number = self._part_number
             # Down to what must stay free, not to the reserve: a session that runs takes what there is.
             archive = Archive(spare.root, self._clock, self._keep_free)
-            opening = Bounded(partial(self._opener.open, archive, copy.number, number, start), "storage-open", _undo)
             try:
-                return opening.get(self._clock, OPEN_S, stalled(archive.root, OPEN_S))
+                return self._open(archive, copy.number, number, start)
             except Exception as error:  # of whatever kind: the next one is tried
                 self._tell.fault(str(archive.root), _told(error))
 
@@ -315,7 +319,7 @@ class Storage:
         while self._settle() or self._close_open(marks, title):
             pass
         for part in self._parts():
-            part.close().wait(self._clock, 2 * CLOSE_S)
+            part.close().wait(self._clock, 2 * CLOSE_S, part.recording.progress)
 
     def _settle(self) -> bool:
         """Let every copy that has failed, or moves, come to rest; return whether there was one."""
@@ -332,8 +336,8 @@ class Storage:
     def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
         """Close the parts that are open; return whether there were any."""
         parts = [copy.part for copy in self._copies if not copy.part.is_closing]
-        for closing in [part.close(marks, title) for part in parts]:
-            closing.wait(self._clock, 2 * CLOSE_S)
+        for part, closing in [(part, part.close(marks, title)) for part in parts]:
+            closing.wait(self._clock, 2 * CLOSE_S, part.recording.progress)
         return bool(parts)
 
     def _parts(self) -> list[Part]:

@@ -10,7 +10,7 @@ import pytest
 
 from capture.kept import MOST_STUCK_S, STUCK_S, Absence, AbsenceKind, KeptAudio, KeptVideo, Return
 from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
-from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, DeviceNotFound
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from tests.support.simulated import SimulatedClock
@@ -153,10 +153,30 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     read_for(camera, clock, 1)
     plug.at = THERE
     plug.refusals.extend([DeviceBusy("busy")] * 5)
-    began_s = told.now_s
+    began_s, kinds = told.now_s, set()
     while camera.absence is not None:
+        kinds.add(camera.absence.kind)
         camera.read(0.1)
     assert 5 <= told.now_s - began_s < 10
+    assert kinds == {AbsenceKind.LOST, AbsenceKind.BUSY}
+    assert plug.closed == 1 + 5  # what a refused try holds of the device is let go of
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (DeviceNotFound("x"), AbsenceKind.MISSING),
+        (DeviceBusy("x"), AbsenceKind.BUSY),
+        (DeviceAccessDenied("x"), AbsenceKind.DENIED),
+        (DeviceBusFull("x"), AbsenceKind.BUS_FULL),
+    ],
+)
+def test_why_it_was_not_opened_is_known(camera: KeptVideo, plug: Plug, error: DeviceError, kind: AbsenceKind) -> None:
+    plug.refusals.append(error)
+    with pytest.raises(type(error)):
+        camera.open()
+    assert camera.absence is not None
+    assert camera.absence.kind is kind
 
 
 def test_what_is_missing_from_the_start_raises_why_and_comes_all_the_same(

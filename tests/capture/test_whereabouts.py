@@ -7,8 +7,10 @@ import msgspec
 from capture.kept import Return
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, NamedWhereabouts
 from config.errors import DeviceNotFound
+from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind
 from devices.roles.matching import binding_of
+from tests.support.simulated import SimulatedClock
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 CAMERA = Device(
@@ -94,13 +96,28 @@ def test_what_was_missing_at_the_start_is_the_first_that_answers_and_then_that_o
             return device
         raise DeviceNotFound("podium is missing")
 
-    where = NamedWhereabouts(named, room, lambda: NOW)
+    where = NamedWhereabouts(named, room, SimulatedClock())
     assert where.find() is None
     room.append(CAMERA)
     assert where.find() == Return(CAMERA)
     room[:] = [stick("1-2")]
     where.lost()
     assert where.find() is None
+
+
+def test_who_is_dear_to_ask_is_asked_seldom() -> None:
+    asked: list[int] = []
+    clock = SimulatedClock()
+
+    def named() -> Device:
+        asked.append(clock.now_ns())
+        raise DeviceNotFound("the microphone is missing")
+
+    where = NamedWhereabouts(named, Room(), clock, every_s=2.0)
+    for _ in range(40):
+        assert where.find() is None
+        clock.advance_to(clock.now_ns() + NANOSECONDS // 4)
+    assert len(asked) == 5
 
 
 def test_an_input_of_a_sound_server_is_looked_for_by_opening_it() -> None:

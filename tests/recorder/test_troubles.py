@@ -38,6 +38,7 @@ def test_reasons_for_being_degraded_are_kept_once_and_in_order(tell: Told) -> No
     ("begun", "ended"),
     [
         ("source-lost", "source-returned"),
+        ("source-lost", "source-found"),
         ("source-silent", "source-returned"),
         ("source-missing", "source-returned"),
         ("destination-lost", "destination-live"),

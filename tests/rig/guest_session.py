@@ -28,6 +28,8 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 1800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
+WEIGHTS = {"guest_session_survives": 9, "guest_storage": 4}
+"""How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -60,8 +62,8 @@ class GuestSessions:
         for test in tests:
             files.setdefault(test.partition("::")[0], []).append(test)
         shares: list[list[str]] = [[] for _ in range(min(MOST_MACHINES, len(os.sched_getaffinity(0)), len(files)))]
-        for file in sorted(files.values(), key=len, reverse=True):
-            min(shares, key=len).extend(file)
+        for file in sorted(files.values(), key=_weight, reverse=True):
+            min(shares, key=_weight).extend(file)
         self._sessions = {test: session for share in shares for session in [GuestSession(share)] for test in share}
 
     def outcome(self, test: str) -> Outcome:
@@ -72,6 +74,11 @@ class GuestSessions:
         """End the machines that still run."""
         for session in set(self._sessions.values()):
             session.close()
+
+
+def _weight(tests: Sequence[str]) -> int:
+    """Return how long tests take together, in units of an ordinary one."""
+    return sum(next((weight for name, weight in WEIGHTS.items() if name in test), 1) for test in tests)
 
 
 class GuestSession:

@@ -129,7 +129,7 @@ class Running:
         assert self._process.stdout
         pipe = self._process.stdout.fileno()
         room = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
-        wait_for(lambda: unread(pipe) > room - 300, 60.0)
+        wait_for(lambda: unread(pipe) > room - 2000, 60.0)
         before = unread(pipe)
         status = Path(f"/proc/{self.pid}/wchan")
         wait_for(lambda: "pipe" in status.read_text() or unread(pipe) >= room, 30.0)
