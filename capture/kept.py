@@ -178,14 +178,13 @@ class _Keeper:
         if absence is not None:
             self.on_return(absence, found)
 
-    def reopen(self) -> bool:
-        """Open a source anew that is there and gives nothing; return whether it was closed for that."""
+    def reopen(self) -> None:
+        """Open a source anew that is there and gives nothing, once the kernel has let go of it."""
         if abandoned_closings(self._source):
-            return False  # the kernel has not let go of it yet: it would say that it is busy
+            return  # it would say that it is busy
         self._heard_ns = self._clock.now_ns()
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
         self.lose(DeviceLost(f"{self._source.name} gives nothing", hint="it is opened again"), AbsenceKind.SILENT)
-        return True
 
     def close(self) -> None:
         """Try no more, and let go of the source."""
@@ -193,11 +192,11 @@ class _Keeper:
         self._source.close()
 
 
-class KeptVideo:
-    """A VideoSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
+class _Kept[Source: VideoSource | AudioSource]:
+    """What both kinds of kept source do in the same way."""
 
     def __init__(
-        self, source: VideoSource, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
+        self, source: Source, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
     ) -> None:
         """`missing` is why its device is known not to be there: the first opening raises it."""
         self.name = source.name
@@ -215,16 +214,43 @@ class KeptVideo:
         """Why it gives nothing, None while its device is there; from any thread."""
         return self._keeper.absence
 
-    def open(self) -> VideoFormat:
-        """Open the source; raises what it raises, and can then be read all the same, or opened again."""
+    def close(self) -> None:
+        """Let go of the device; idempotent."""
+        self._keeper.close()
+
+    def _open[Opened](self, opening: Callable[[], Opened]) -> Opened:
+        """Open the source by `opening`, and note why where that cannot be done."""
         missing, self._missing = self._missing, None
         try:
             if missing is not None:
                 raise missing
-            return self.source.open()
+            return opening()
         except DeviceError as error:
             self._keeper.lose(error, _kind_of(error, AbsenceKind.MISSING))
             raise
+
+    def _read[Item](self, reading: Callable[[float], Item | None], timeout_s: float) -> Item | None:
+        """Return what `reading` gives; where the device is not there, look for it and return None."""
+        keeper = self._keeper
+        if keeper.absence is not None:
+            keeper.come_back(timeout_s)
+            return None
+        try:
+            item = reading(timeout_s)
+        except DeviceError as error:
+            keeper.lose(error)
+            return None
+        if item is not None:
+            keeper.heard()
+        return item
+
+
+class KeptVideo(_Kept[VideoSource]):
+    """A VideoSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
+
+    def open(self) -> VideoFormat:
+        """Open the source; raises what it raises, and can then be read all the same, or opened again."""
+        return self._open(self.source.open)
 
     @property
     def coded(self) -> Coded | None:
@@ -233,80 +259,31 @@ class KeptVideo:
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came in time or the device is not there."""
-        keeper = self._keeper
-        if keeper.absence is not None:
-            keeper.come_back(timeout_s)
-            return None
-        try:
-            frame = self.source.read(timeout_s)
-        except DeviceError as error:
-            keeper.lose(error)
-            return None
-        if frame is not None:
-            keeper.heard()
-        elif keeper.is_stuck():
-            keeper.reopen()
+        frame = self._read(self.source.read, timeout_s)
+        if frame is None and self.absence is None and self._keeper.is_stuck():
+            self._keeper.reopen()
         return frame
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         """Return the picture, as the source decodes it, at most of size `within`; raises MediaError."""
         return self.source.decode(frame, within)
 
-    def close(self) -> None:
-        """Let go of the device; idempotent."""
-        self._keeper.close()
 
-
-class KeptAudio:
+class KeptAudio(_Kept[AudioSource]):
     """An AudioSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
 
     def __init__(
         self, source: AudioSource, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
     ) -> None:
         """`missing` is why its device is known not to be there: the first opening raises it."""
-        self.name = source.name
+        super().__init__(source, whereabouts, clock, missing=missing)
         self.channels = source.channels
-        self.source = source
-        self._missing = missing
-        self._keeper = _Keeper(source, whereabouts, clock)
-
-    def listen(self, on_absence: OnAbsence, on_return: OnReturn, on_hung: OnHung = _nothing) -> None:
-        """Tell of losses, returns, and devices that hang, from now on; on the thread that reads."""
-        keeper = self._keeper
-        keeper.on_absence, keeper.on_return, keeper.on_hung = on_absence, on_return, on_hung
-
-    @property
-    def absence(self) -> Absence | None:
-        """Why it gives nothing, None while its device is there; from any thread."""
-        return self._keeper.absence
 
     def open(self) -> None:
         """Open the source; raises what it raises, and can then be read all the same, or opened again."""
-        missing, self._missing = self._missing, None
-        try:
-            if missing is not None:
-                raise missing
-            self.source.open()
-        except DeviceError as error:
-            self._keeper.lose(error, _kind_of(error, AbsenceKind.MISSING))
-            raise
+        self._open(self.source.open)
         self.channels = self.source.channels
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block, or None when none came in time or the device is not there."""
-        keeper = self._keeper
-        if keeper.absence is not None:
-            keeper.come_back(timeout_s)
-            return None
-        try:
-            block = self.source.read(timeout_s)
-        except DeviceError as error:
-            keeper.lose(error)
-            return None
-        if block is not None:
-            keeper.heard()
-        return block
-
-    def close(self) -> None:
-        """Let go of the device; idempotent."""
-        self._keeper.close()
+        return self._read(self.source.read, timeout_s)
