@@ -3,6 +3,7 @@
 import socket
 
 from recorder.control.bucket import Bucket
+from recorder.control.channel import Channel, TooLong
 from recorder.control.history import History
 from recorder.control.protocol import LONGEST_LINE
 
@@ -14,23 +15,13 @@ UNREAD_REPLIES = 64 * 1024
 """Bytes of replies that a client may leave unread before we read no more of its commands."""
 
 
-class TooLong(Exception):
-    """A line that is longer than LONGEST_LINE."""
-
-
-class Gone(Exception):
-    """The client has closed, or can be read and written no more."""
-
-
-class Peer:
+class Peer(Channel):
     """A connected client. Times are seconds of any clock that never goes back."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
-        connection.settimeout(0)
-        self._connection = connection
+        super().__init__(connection)
         self._received = bytearray()
         self._replies = bytearray()
-        self._sending = memoryview(b"")
         self._newest: dict[str, bytes] = {}
         self._commands = Bucket(COMMANDS_AT_ONCE, COMMANDS_PER_S, now_s)
         self._is_silent = False  # it has said that it sends no more
@@ -39,14 +30,6 @@ class Peer:
         """How often it wants a status; None unless it watches."""
         self.status_due_s = now_s
         self._next_event = 0
-
-    def fileno(self) -> int:
-        """Return its descriptor, for a selector."""
-        return self._connection.fileno()
-
-    def close(self) -> None:
-        """Let it go."""
-        self._connection.close()
 
     # What comes from it
 
@@ -70,12 +53,9 @@ class Peer:
 
     def receive(self) -> None:
         """Take what has come. Raises Gone."""
-        try:
-            received = self._connection.recv(CHUNK)
-        except (BlockingIOError, InterruptedError):
+        received = self._receive(CHUNK)
+        if received is None:
             return
-        except OSError:
-            raise Gone from None
         self._received += received
         self._is_silent = not received
 
@@ -140,13 +120,7 @@ class Peer:
         """Send what it takes now. Raises Gone."""
         if not self._sending:
             self._sending = memoryview(self._next_chunk(history, end))
-        try:
-            sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            raise Gone from None
-        self._sending = self._sending[sent:]
+        self._send()
 
     def _next_chunk(self, history: History, end: bytes | None) -> bytes:
         """Return what goes next: answers, what happened, how it is now, and how it ended."""

@@ -4,18 +4,16 @@ One thread serves all and does the encoding, while somebody looks and no longer.
 """
 
 import contextlib
-import os
 import selectors
-import threading
 import traceback
 from collections.abc import Collection
 from pathlib import Path
 
 from capture.preview import JpegWriter, Shrinker
 from config.errors import LiputError, UsageError
-from devices.clock import NANOSECONDS, Clock
-from recorder.control import sockets
-from recorder.control.peer import Gone, TooLong
+from devices.clock import Clock
+from recorder.control.channel import Gone, TooLong
+from recorder.control.loop import SocketLoop
 from recorder.control.previews import Previews, Small, Wish
 from recorder.control.protocol import Failure, Look, Reply, decode_look, encode, refusal
 from recorder.control.viewer import Viewer
@@ -26,81 +24,45 @@ PATIENCE_S = 10.0
 IDLE_S = 5.0
 
 
-class PreviewServer:
+class PreviewServer(SocketLoop[Viewer]):
     """Shows what `previews` takes, at `path`; `names` are those of the sources that can be looked at."""
 
     def __init__(self, path: Path, previews: Previews, names: Collection[str], clock: Clock) -> None:
         """Listen; raises OSError."""
+        super().__init__(path, clock, name="preview", backlog=MOST_VIEWERS)
         self._previews = previews
         self._names = list(names)
-        self._clock = clock
-        self._listener = sockets.listen(path, backlog=MOST_VIEWERS)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector = selectors.DefaultSelector()
-        self._viewers: set[Viewer] = set()
         self._writer, self._shrinker = JpegWriter(), Shrinker()
-        self._closing = threading.Event()
-        self._wake_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="preview", daemon=True)
 
     def start(self) -> None:
         """Serve from now on."""
         self._selector.register(self._listener, selectors.EVENT_READ)
-        self._selector.register(self._wake, selectors.EVENT_READ)
         self._previews.listen(self._ring)
-        self._thread.start()
+        self._begin()
 
     def close(self) -> None:
         """Let go of all viewers; idempotent."""
         self._previews.listen(None)
         self._previews.wish({})
-        self._closing.set()
-        self._ring()
-        if self._thread.ident is not None:
-            self._thread.join()
-        with self._wake_lock:
-            if self._wake >= 0:
-                self._listener.close()
-                self._selector.close()
-                os.close(self._wake)
-                self._wake = -1
-
-    def _ring(self) -> None:
-        with self._wake_lock, contextlib.suppress(BlockingIOError):
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
-
-    def _now_s(self) -> float:
-        return self._clock.now_ns() / NANOSECONDS
+        super().close()
 
     # The thread
 
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._turn()
-            except Exception:
-                traceback.print_exc()
-                self._clock.wait(self._closing, 0.1)
-        for viewer in list(self._viewers):
-            self._drop(viewer)
-
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
+        self._rung()
         readable = {id(key.data) for key, mask in ready if mask & selectors.EVENT_READ}
         if any(key.fileobj is self._listener for key, _ in ready):
             self._accept()
         made: dict[tuple[int, int], bytes] = {}
-        for viewer in list(self._viewers):
+        for viewer in list(self._clients):
             self._serve(viewer, made, is_readable=id(viewer) in readable)
         self._wish()
 
     def _wait_s(self) -> float:
         now_s = self._now_s()
-        wait_s = IDLE_S if self._viewers else 3600.0
-        for viewer in self._viewers:
+        wait_s = IDLE_S if self._clients else 3600.0
+        for viewer in self._clients:
             events = selectors.EVENT_WRITE if viewer.is_sending else 0
             again_s = viewer.answerable_in_s(now_s)
             if again_s:
@@ -114,26 +76,15 @@ class PreviewServer:
                 wait_s = min(wait_s, due_s)
         return wait_s
 
-    def _listen_for(self, viewer: Viewer, events: int) -> None:
-        known = viewer.fileno() in self._selector.get_map()
-        if known and not events:
-            self._selector.unregister(viewer)
-        elif known:
-            self._selector.modify(viewer, events, viewer)
-        elif events:
-            self._selector.register(viewer, events, viewer)
-
     def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            self._clock.wait(self._closing, 0.01)
+        connection = self._connection()
+        if connection is None:
             return
         viewer = Viewer(connection, self._now_s())
-        if len(self._viewers) < MOST_VIEWERS:
-            self._viewers.add(viewer)
+        if len(self._clients) < MOST_VIEWERS:
+            self._clients.add(viewer)
             return
-        full = Failure(message=f"{len(self._viewers)} look at the previews already", hint="close one of them")
+        full = Failure(message=f"{len(self._clients)} look at the previews already", hint="close one of them")
         viewer.put(encode(full), self._now_s())
         with contextlib.suppress(Gone):
             viewer.send(self._now_s())
@@ -177,16 +128,10 @@ class PreviewServer:
             made[key] = self._writer.write(self._shrinker.again(picture, width) if width < picture.width else picture)
         return made[key]
 
-    def _drop(self, viewer: Viewer) -> None:
-        if viewer.fileno() in self._selector.get_map():
-            self._selector.unregister(viewer)
-        self._viewers.discard(viewer)
-        viewer.close()
-
     def _wish(self) -> None:
         """Ask for what those who look now need."""
         wishes: dict[str, Wish] = {}
-        for look in [viewer.look for viewer in self._viewers if viewer.look]:
+        for look in [viewer.look for viewer in self._clients if viewer.look]:
             before = wishes.get(look.source, Wish(every_s=60.0, width=0))
             wishes[look.source] = Wish(min(before.every_s, 1 / look.fps), max(before.width, look.width))
         self._previews.wish(wishes)

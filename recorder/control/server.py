@@ -6,23 +6,22 @@ go. The number of clients is bounded.
 """
 
 import contextlib
-import os
 import queue
 import selectors
-import socket
 import threading
 import traceback
 from pathlib import Path
 
 from config.errors import LiputError, UsageError
 from config.events import Event
-from devices.clock import NANOSECONDS, Clock
-from recorder.control import sockets
+from devices.clock import Clock
 from recorder.control.bucket import Bucket
+from recorder.control.channel import Gone, TooLong
 from recorder.control.commands import carry_out
 from recorder.control.controlled import Controlled
 from recorder.control.history import History
-from recorder.control.peer import Gone, Peer, TooLong
+from recorder.control.loop import SocketLoop
+from recorder.control.peer import Peer
 from recorder.control.protocol import (
     LONGEST_LINE,
     Failure,
@@ -48,35 +47,27 @@ LINES_A_TURN = 16
 type Happening = Event | Note | Sealing | SessionResult | Failure
 
 
-class ControlServer:
+class ControlServer(SocketLoop[Peer]):
     """Serves one session at `path`. `tell` may be called before `start`; nothing is lost by that."""
 
     def __init__(self, path: Path, clock: Clock, *, most_clients: int = MOST_CLIENTS) -> None:
         """Listen; raises OSError."""
-        self._clock = clock
+        super().__init__(path, clock, name="control")
         self._most_clients = most_clients
-        self._listener = sockets.listen(path)
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector = selectors.DefaultSelector()
         self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
         self._history = History()
         self._end: bytes | None = None
         self._everybody_knows = threading.Event()
         self._someone_knows = False
-        self._closing = threading.Event()
-        self._wake_lock = threading.Lock()
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
-        self._peers: set[Peer] = set()
         self._session: Controlled | None = None
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
 
     def start(self, session: Controlled) -> None:
         """Serve `session` from now on."""
         self._session = session
-        self._selector.register(self._wake, selectors.EVENT_READ)
-        self._thread.start()
+        self._begin()
 
     def tell(self, what: Event | Note | Sealing) -> None:
         """Tell all who watch; returns at once, from any thread."""
@@ -90,40 +81,11 @@ class ControlServer:
         """Wait until somebody has been told how it ended, and all who watch; at most `timeout_s` seconds."""
         return self._clock.wait(self._everybody_knows, timeout_s)
 
-    def close(self) -> None:
-        """Let go of all clients; idempotent."""
-        self._closing.set()
-        self._ring()
-        if self._thread.ident is not None:
-            self._thread.join()
-        with self._wake_lock:
-            if self._wake >= 0:
-                self._listener.close()
-                self._selector.close()
-                os.close(self._wake)
-                self._wake = -1
-
     def _put(self, what: Happening) -> None:
         self._inbox.put(what)
         self._ring()
 
-    def _ring(self) -> None:
-        with self._wake_lock, contextlib.suppress(BlockingIOError):  # which says that it is ringing already
-            if self._wake >= 0:
-                os.eventfd_write(self._wake, 1)
-
     # The thread
-
-    def _run(self) -> None:
-        while not self._closing.is_set():
-            try:
-                self._turn()
-            except Exception:
-                # A mistake here must cost a session nothing: the next turn may be better.
-                traceback.print_exc()
-                self._clock.wait(self._closing, 0.1)
-        for peer in list(self._peers):
-            self._drop(peer)
 
     def _turn(self) -> None:
         ready = self._selector.select(self._wait_s())
@@ -136,19 +98,16 @@ class ControlServer:
         try:
             self._say_how_it_is()
         finally:
-            for peer in list(self._peers):
+            for peer in list(self._clients):
                 self._serve(peer, readable=False)
             self._note_who_knows()
-
-    def _now_s(self) -> float:
-        return self._clock.now_ns() / NANOSECONDS
 
     def _wait_s(self) -> float:
         """Register what each client may do now, and return in how many seconds one may do more, or is due."""
         now_s = self._now_s()
         wait_s = connect_s if (connect_s := self._may_connect.wait_s(now_s)) else IDLE_S
         self._listen_for(self._listener, 0 if connect_s else selectors.EVENT_READ)
-        for peer in self._peers:
+        for peer in self._clients:
             events = selectors.EVENT_READ if peer.wants_to_be_read(now_s) else 0
             if peer.has_more(self._history, self._end):
                 events |= selectors.EVENT_WRITE
@@ -159,19 +118,9 @@ class ControlServer:
                 wait_s = min(wait_s, peer.status_due_s - now_s)
         return max(0.0, wait_s)
 
-    def _listen_for(self, what: Peer | socket.socket, events: int) -> None:
-        known = what.fileno() in self._selector.get_map()
-        if known and not events:
-            self._selector.unregister(what)
-        elif known:
-            self._selector.modify(what, events, what)
-        elif events:
-            self._selector.register(what, events, what)
-
     def _take_in(self) -> None:
         """Take in what the session has told."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
+        self._rung()
         while True:
             try:
                 what = self._inbox.get_nowait()
@@ -181,24 +130,21 @@ class ControlServer:
             if isinstance(what, SessionResult | Failure):
                 self._end = encode(what)
             elif isinstance(what, Sealing):
-                for peer in self._peers:
+                for peer in self._clients:
                     peer.put_newest("sealing", encode(what))
             else:
                 self._history.add(encode(what))
 
     def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
-            # Gone again; or no descriptor is left, and then there is nothing to do but to go on.
-            self._clock.wait(self._closing, 0.01)
+        connection = self._connection()
+        if connection is None:
             return
         self._may_connect.take()
         peer = Peer(connection, self._now_s())
-        if len(self._peers) < self._most_clients:
-            self._peers.add(peer)
+        if len(self._clients) < self._most_clients:
+            self._clients.add(peer)
             return
-        full = Failure(message=f"{len(self._peers)} clients are connected already", hint="close one of them")
+        full = Failure(message=f"{len(self._clients)} clients are connected already", hint="close one of them")
         peer.reply(encode(full))
         with contextlib.suppress(Gone):
             peer.send(self._history, None)
@@ -206,7 +152,7 @@ class ControlServer:
 
     def _serve(self, peer: Peer, readable: bool) -> None:  # noqa: FBT001 - which of two
         """Do all that one client can have done now; whatever is wrong with it, it alone is let go."""
-        if peer not in self._peers:
+        if peer not in self._clients:
             return
         try:
             if readable:
@@ -257,12 +203,9 @@ class ControlServer:
         start = end if request.events_from is None else max(first, min(request.events_from, end))
         peer.watch(request.every_s, start, self._now_s())
 
-    def _drop(self, peer: Peer) -> None:
-        if peer.fileno() in self._selector.get_map():
-            self._selector.unregister(peer)
-        self._peers.discard(peer)
-        self._someone_knows = self._someone_knows or peer.knows_the_end
-        peer.close()
+    def _drop(self, client: Peer) -> None:
+        self._someone_knows = self._someone_knows or client.knows_the_end
+        super()._drop(client)
 
     # How it is, and how it ended
 
@@ -281,7 +224,7 @@ class ControlServer:
 
     def _say_how_it_is(self) -> None:
         now_s = self._now_s()
-        due = [peer for peer in self._peers if peer.every_s is not None and peer.status_due_s <= now_s]
+        due = [peer for peer in self._clients if peer.every_s is not None and peer.status_due_s <= now_s]
         if not due or self._end is not None:
             return
         for peer in due:
@@ -293,7 +236,7 @@ class ControlServer:
     def _note_who_knows(self) -> None:
         if self._end is None:
             return
-        watching = [peer for peer in self._peers if peer.is_watching]
+        watching = [peer for peer in self._clients if peer.is_watching]
         if self._someone_knows or watching:
             self._someone_knows = self._someone_knows or any(peer.knows_the_end for peer in watching)
             if self._someone_knows and all(peer.knows_the_end for peer in watching):

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+BACKLOG = 16
+
 
 @contextmanager
 def _short(path: Path) -> Iterator[str]:
@@ -18,7 +20,7 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen(path: Path, backlog: int = 16) -> socket.socket:
+def listen(path: Path, backlog: int = BACKLOG) -> socket.socket:
     """Return a socket that listens at `path`, of mode 0600, and does not block. Raises OSError.
 
     At most `backlog` clients queue; it is short, so that whoever comes behind a crowd waits a moment only.

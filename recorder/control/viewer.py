@@ -4,7 +4,7 @@ import socket
 import struct
 
 from recorder.control.bucket import Bucket
-from recorder.control.peer import Gone, TooLong
+from recorder.control.channel import Channel, Gone, TooLong
 from recorder.control.previews import Small
 from recorder.control.protocol import Look
 
@@ -13,36 +13,23 @@ LENGTH = struct.Struct(">I")
 """In front of each JPEG: how many bytes it has."""
 
 
-class Viewer:
+class Viewer(Channel):
     """Somebody who looks, or is about to say at what. Times are seconds of any clock that never goes back."""
 
     def __init__(self, connection: socket.socket, now_s: float) -> None:
-        connection.settimeout(0)
-        self._connection = connection
+        super().__init__(connection)
         self._received = bytearray()
-        self._sending = memoryview(b"")
         self._requests = Bucket(10, 2, now_s)
         self._moved_s = now_s
         self._number = 0
         self._due_s = now_s
         self.look: Look | None = None
 
-    def fileno(self) -> int:
-        """Return its descriptor, for a selector."""
-        return self._connection.fileno()
-
-    def close(self) -> None:
-        """Let it go."""
-        self._connection.close()
-
     def receive(self) -> None:
         """Take what has come. Raises Gone, also when it has said that it sends no more, and TooLong."""
-        try:
-            received = self._connection.recv(LONGEST_REQUEST)
-        except (BlockingIOError, InterruptedError):
+        received = self._receive(LONGEST_REQUEST)
+        if received is None:
             return
-        except OSError:
-            raise Gone from None
         if not received:
             raise Gone
         self._received += received
@@ -103,11 +90,5 @@ class Viewer:
 
     def send(self, now_s: float) -> None:
         """Send what it takes now. Raises Gone."""
-        try:
-            sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError:
-            raise Gone from None
-        self._sending = self._sending[sent:]
-        self._moved_s = now_s
+        if self._send():
+            self._moved_s = now_s

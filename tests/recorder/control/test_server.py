@@ -337,8 +337,8 @@ def test_one_that_never_reads_its_answers_is_not_read_from_either(
             return len(one._replies) >= peer.UNREAD_REPLIES
         return False
 
-    wait_for(lambda: served.server._peers)
-    (one,) = served.server._peers
+    wait_for(lambda: served.server._clients)
+    (one,) = served.server._clients
     wait_for(is_full)
     asked = served.session.asked
     for _ in range(50):

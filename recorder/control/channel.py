@@ -1,0 +1,48 @@
+"""A connected socket that never blocks, as both servers of a recorder use it."""
+
+import socket
+
+
+class TooLong(Exception):
+    """What came is longer than a line may be."""
+
+
+class Gone(Exception):
+    """The other side has closed, or can be read and written no more."""
+
+
+class Channel:
+    """The socket of one client."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(0)
+        self._connection = connection
+        self._sending = memoryview(b"")
+
+    def fileno(self) -> int:
+        """Return its descriptor, for a selector."""
+        return self._connection.fileno()
+
+    def close(self) -> None:
+        """Let it go."""
+        self._connection.close()
+
+    def _receive(self, most: int) -> bytes | None:
+        """Return what has come, b"" where no more will, None where nothing has. Raises Gone."""
+        try:
+            return self._connection.recv(most)
+        except (BlockingIOError, InterruptedError):
+            return None
+        except OSError:
+            raise Gone from None
+
+    def _send(self) -> bool:
+        """Send of what is on its way what the other side takes now; return whether it took any. Raises Gone."""
+        try:
+            sent = self._connection.send(self._sending, socket.MSG_NOSIGNAL)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            raise Gone from None
+        self._sending = self._sending[sent:]
+        return True

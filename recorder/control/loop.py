@@ -1,0 +1,102 @@
+"""The thread of a server on a Unix socket: it waits for its clients, is woken from outside, and outlives mistakes."""
+
+import contextlib
+import os
+import selectors
+import socket
+import threading
+import traceback
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from devices.clock import NANOSECONDS, Clock
+from recorder.control import sockets
+from recorder.control.channel import Channel
+
+
+class SocketLoop[Client: Channel](ABC):
+    """Listens at a path and takes turns on a thread of its own; a turn is what the server makes of it."""
+
+    def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = sockets.BACKLOG) -> None:
+        """Listen; raises OSError. `name` is the thread's."""
+        self._clock = clock
+        self._listener = sockets.listen(path, backlog)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector = selectors.DefaultSelector()
+        self._clients: set[Client] = set()
+        self._closing = threading.Event()
+        self._wake_lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _begin(self) -> None:
+        self._selector.register(self._wake, selectors.EVENT_READ)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let go of all clients; idempotent."""
+        self._closing.set()
+        self._ring()
+        if self._thread.ident is not None:
+            self._thread.join()
+        with self._wake_lock:
+            if self._wake >= 0:
+                self._listener.close()
+                self._selector.close()
+                os.close(self._wake)
+                self._wake = -1
+
+    def _ring(self) -> None:
+        """Let the thread take a turn; from any thread."""
+        with self._wake_lock, contextlib.suppress(BlockingIOError):  # which says that it is ringing already
+            if self._wake >= 0:
+                os.eventfd_write(self._wake, 1)
+
+    def _rung(self) -> None:
+        """Take note that it was rung."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+
+    def _now_s(self) -> float:
+        return self._clock.now_ns() / NANOSECONDS
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            try:
+                self._turn()
+            except Exception:
+                # A mistake here must cost a session nothing: the next turn may be better.
+                traceback.print_exc()
+                self._clock.wait(self._closing, 0.1)
+        for client in list(self._clients):
+            self._drop(client)
+
+    @abstractmethod
+    def _turn(self) -> None:
+        """Wait until there is something to do, and do it."""
+
+    def _listen_for(self, what: Client | socket.socket, events: int) -> None:
+        known = what.fileno() in self._selector.get_map()
+        if known and not events:
+            self._selector.unregister(what)
+        elif known:
+            self._selector.modify(what, events, what)
+        elif events:
+            self._selector.register(what, events, what)
+
+    def _connection(self) -> socket.socket | None:
+        """Return the next connection, None if it is gone again."""
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:
+            # Gone again; or no descriptor is left, and then there is nothing to do but to go on.
+            self._clock.wait(self._closing, 0.01)
+            return None
+        return connection
+
+    def _drop(self, client: Client) -> None:
+        if client.fileno() in self._selector.get_map():
+            self._selector.unregister(client)
+        self._clients.discard(client)
+        client.close()
