@@ -149,9 +149,9 @@ class Session:
         """Return what is true now; bytes and media time are those found on disk."""
         on_disk = self._outputs.on_disk if self._outputs else OnDisk()
         counts = self._counts
-        program = self._program
+        program, troubles = self._program, self._troubles.now
         return SessionStatus(
-            state=self._machine.judge(is_troubled=bool(self._troubles.now)),
+            state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=self._media_s() if self._work else 0.0,
             media_time_s=round(on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
@@ -164,7 +164,7 @@ class Session:
             destinations=self._outputs.destination_lines() if self._outputs else [],
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._gate.seconds, 3),
-            troubles=self._troubles.now,
+            troubles=troubles,
             layout=program.scene.layout if program else self._plan.layout,
             abandoned=abandoned(),
             sounds=program.sound_lines() if program else [],
