@@ -30,6 +30,7 @@ LONGEST_RUN_SECONDS = 1800  # boot and all tests; each test has pytest-timeout's
 MOST_MACHINES = 2
 WEIGHTS = {"guest_session_survives": 9, "guest_storage": 4}
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
+NICENESS = "10"
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -127,6 +128,7 @@ class GuestSession:
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [
+            "nice", "-n", NICENESS,  # the host's own tests, which run meanwhile, go first
             sys.executable, str(HERE / "vm.py"), "--kernel", str(kernel), "--modules", MODULES,
             "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
             *(f"--env={name}={value}" for name, value in environment.items()),

@@ -4,8 +4,8 @@ They are in files called guest_*.py and are chosen and reported on the host like
 
     pytest tests/rig/guest/guest_rig.py -k unplugging
 
-On the host, this boots a machine or two for all chosen tests (guest_session.py) and each test waits
-there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
+On the host, this boots a machine or two for all chosen tests (guest_session.py), before the first test of all, and each
+test waits there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
 is skipped in the guest, or does not get to run, has failed.
 """
 
@@ -105,12 +105,16 @@ class GuestFailure(Exception):
     """A test failed in the guest; the text is pytest's account of it from there."""
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # Booted before the first test of all: they run beside the others, which mostly wait.
+    tests = [item.nodeid for item in session.items if isinstance(item, HostItem)]
+    if tests and not session.config.getoption("collectonly") and SESSIONS not in session.config.stash:
+        session.config.stash[SESSIONS] = GuestSessions(tests)
+        session.config.add_cleanup(session.config.stash[SESSIONS].close)
+
+
 def _sessions(item: HostItem) -> GuestSessions:
-    """Return what runs all chosen guest tests, booted for the first of them."""
-    if SESSIONS not in item.config.stash:
-        tests = [other.nodeid for other in item.session.items if isinstance(other, HostItem)]
-        item.config.stash[SESSIONS] = GuestSessions(tests)
-        item.config.add_cleanup(item.config.stash[SESSIONS].close)
+    """Return what runs all chosen guest tests."""
     return item.config.stash[SESSIONS]
 
 
