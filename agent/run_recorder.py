@@ -155,7 +155,9 @@ class RecorderRun:
             self._ends.put(Request.END)
 
     def _signals(self) -> AbstractContextManager[None]:
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
-        return hearing(
-            numbers, lambda number: self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
-        )
+        def heard(number: int) -> None:
+            # A closed window, a lost ssh connection: not what somebody means who wants a recording to end.
+            if number != signal.SIGHUP:
+                self._ends.put(Request.PAUSE if number == signal.SIGTSTP else Request.END)
+
+        return hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP), heard)

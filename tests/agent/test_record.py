@@ -211,14 +211,6 @@ def test_ctrl_z_does_not_stop_the_recording(room: Room) -> None:
     assert frames(room.only_package()) > 0
 
 
-def test_a_window_that_is_closed_costs_nothing(room: Room) -> None:
-    with Terminal(room.home, *room.words()) as terminal:
-        terminal.until("LIVE")
-        terminal.close_window()
-        assert terminal.wait() == 0
-    assert frames(room.only_package()) > 0
-
-
 def test_without_a_terminal_there_are_plain_lines(room: Room) -> None:
     done = command.liput(room.home, *room.words("--for", "1s"))
     assert (done.returncode, done.stderr) == (0, "")

@@ -15,11 +15,12 @@ from PIL import Image
 from recorder.control import directory, sockets
 from recorder.control.client import Connection, ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Mark, Stop, Watch
+from recorder.control.protocol import Mark, Status, Stop, Watch
 from recorder.status import SessionResult, SessionStatus
 from tests.support.command import running
 from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames
+from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 SMALL = (120, 160, 3)
@@ -71,6 +72,20 @@ def test_a_killed_or_stopped_command_line_costs_the_recording_nothing(
     assert (result.state, result.degraded) == ("sealed", [])
     assert result.frames == frames(room.only_package()) > FPS
     assert info.title == "Rapat Senat"
+
+
+def test_a_window_that_is_closed_ends_nothing(room: Room, runtime: Path) -> None:
+    with Terminal(room.home, *room.words()) as terminal:
+        terminal.until("LIVE")
+        folder, _ = the_recorder(runtime)
+        terminal.close_window()
+        status = ask(folder, Status()).status
+        assert status
+        until_recorded(folder, status.media_time_s + 1.5)
+        result = stopped(folder)
+        assert terminal.wait() == 0  # `record` itself has gone on without it
+    assert (result.state, result.degraded) == ("sealed", [])
+    assert result.frames == frames(room.only_package()) > FPS
 
 
 def test_signals_of_terminals_do_not_reach_it_and_sigterm_ends_it_in_order(room: Room, runtime: Path) -> None:
