@@ -13,7 +13,8 @@
     │   └── DeviceLost            it was there, and is not any more
     ├── MediaError                a file that is not the media it should be
     ├── StorageError
-    │   ├── StorageUnwritable     missing, read-only, not a folder, not ours
+    │   ├── StorageUnwritable     missing, not mounted, not a folder, not ours
+    │   │   └── StorageReadOnly   its file system takes nothing any more
     │   └── StorageFull           less free than the reserve
     ├── SessionError              a session that runs does not do what was asked of it
     │   └── NoSession             none runs that it could be asked of
@@ -100,7 +101,11 @@ class StorageError(LiputError):
 
 
 class StorageUnwritable(StorageError):
-    """The folder is missing, not a folder, read-only or not ours."""
+    """The folder is missing, not mounted, not a folder, read-only or not ours."""
+
+
+class StorageReadOnly(StorageUnwritable):
+    """The file system with the folder can be read, and takes nothing."""
 
 
 class StorageFull(StorageError):

@@ -4,10 +4,10 @@ import errno
 import os
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageUnwritable, StorageVanished
+from config.errors import StorageError, StorageFull, StorageReadOnly, StorageUnwritable, StorageVanished
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
+_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST})
 _GONE = frozenset(
     {errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ESHUTDOWN}
 )
@@ -22,6 +22,11 @@ def storage_error(error: Exception, path: Path) -> StorageError:
         return StorageFull(
             f"{path} cannot grow: the disk takes no larger file",
             hint="FAT32 ends at 4 GB: record to a disk with ext4 or exFAT.",
+        )
+    if number == errno.EROFS:
+        return StorageReadOnly(
+            f"Cannot write {path}: its file system is read-only",
+            hint="Check the disk, and how it is mounted, before it is used again.",
         )
     if number in _UNWRITABLE:
         return StorageUnwritable(

@@ -14,7 +14,7 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed",
-    "storage-switched", "disk-low",
+    "storage-switched", "disk-low", "mounts-unknown",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
@@ -32,7 +32,7 @@ ENDED_BY = {
 
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
-    "storage-failed", "storage-vanished", "storage-stalled", "disk-critical",
+    "storage-refused", "storage-failed", "storage-vanished", "storage-stalled", "disk-critical",
     "recording-gap", "parts-apart", "part-left", "guard-failed",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageUnwritable
+from config.errors import StorageError, StorageFull, StorageReadOnly, StorageUnwritable
 from config.quantities import brief_size
 
 FSTAB = Path("/etc/fstab")
@@ -26,14 +26,16 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
     Raises StorageUnwritable when `root` cannot be written or made, StorageFull when less than `reserve_bytes` is free.
     """
     try:
-        _refuse_missing_disk(root, fstab)
-        base = nearest_existing(root)
+        real = Path(os.path.realpath(root))  # a link does not tell which disk it leads to
+        _refuse_missing_disk(root, real, fstab)
+        base = nearest_existing(real)
         if not base.is_dir():
             raise StorageUnwritable(
                 f"The archive cannot be at {root}: {base} is not a folder", hint="Name a folder with --archive."
             )
-        if base != root:
+        if base != real:
             _refuse_media_folder(root, base)
+            nearest_existing(root)  # a link into nothing, where no folder can be made
         free = shutil.disk_usage(base).free
         if free < reserve_bytes:
             raise StorageFull(
@@ -51,7 +53,8 @@ def _translated(error: OSError, root: Path) -> StorageError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull(f"The disk of the archive {root} is full", hint="Free space on it.")
     reason = error.strerror or str(error)
-    return StorageUnwritable(
+    kind = StorageReadOnly if error.errno == errno.EROFS else StorageUnwritable
+    return kind(
         f"The archive {root} cannot be written: {reason}",
         hint="Give this user the right to write there, or name another folder with --archive.",
     )
@@ -70,10 +73,11 @@ def nearest_existing(path: Path) -> Path:
     return Path("/")
 
 
-def _refuse_missing_disk(root: Path, fstab: Path) -> None:
-    """Refuse a folder on a disk that this machine is meant to have, and that is not mounted."""
+def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
+    """Refuse a folder, in truth at `real`, on a disk that this machine is meant to have and that is not mounted."""
     for mount_point in reversed(mount_points(fstab)):
-        if (root == mount_point or mount_point in root.parents) and not os.path.ismount(mount_point):
+        point = Path(os.path.realpath(mount_point))
+        if (real == point or point in real.parents) and not os.path.ismount(point):
             raise StorageUnwritable(
                 f"The archive {root} is on the disk of {mount_point}, and that is not mounted",
                 hint=f"Plug the disk in, or run `mount {mount_point}`.",

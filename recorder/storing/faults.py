@@ -3,7 +3,7 @@
 import errno
 from pathlib import Path
 
-from config.errors import StorageError, StorageStalled, StorageUnwritable, StorageVanished
+from config.errors import StorageError, StorageReadOnly, StorageStalled, StorageVanished
 from recorder.storage import storage_error
 from recorder.storing.mounts import DiskOf
 
@@ -18,9 +18,9 @@ def told_apart(error: Exception, path: Path, disk: DiskOf) -> StorageError:
     return storage_error(error, path)
 
 
-def became_read_only(path: Path) -> StorageUnwritable:
+def became_read_only(path: Path) -> StorageReadOnly:
     """Return the error for a disk that can be read but takes nothing any more."""
-    return StorageUnwritable(
+    return StorageReadOnly(
         f"The disk with {path} has become read-only",
         hint="Its file system found an error, or somebody mounted it so: check the disk before it is used again.",
     )

@@ -50,14 +50,18 @@ def _unescape(field: str) -> str:
 
 
 def mount_point_of(folder: Path) -> Path:
-    """Return where the file system is mounted that `folder` is on, or would be."""
-    there = nearest_existing(folder)
+    """Return where the file system is mounted that `folder` is on, or would be; links are followed."""
+    there = nearest_existing(_real(folder))
     return next(path for path in (there, *there.parents) if os.path.ismount(path))
 
 
+def _real(folder: Path) -> Path:
+    return Path(os.path.realpath(folder))
+
+
 def _key(root: Path) -> str:
-    """Return `root` as it is kept: names of folders need not be UTF-8."""
-    return os.fsencode(root).decode(errors="backslashreplace")
+    """Return the folder that `root` leads to as it is kept: names of folders need not be UTF-8."""
+    return os.fsencode(_real(root)).decode(errors="backslashreplace")
 
 
 class MountMemory:
@@ -66,26 +70,33 @@ class MountMemory:
     def __init__(self, store: Store[dict[str, str]] | None = None) -> None:
         self._store = store or Store(state_folder() / "storage.json", dict[str, str], {})
 
+    def check(self) -> None:
+        """Raise StateError where what is remembered cannot be read: no disk is missed then."""
+        self._store.read()
+
     def refuse_missing(self, root: Path) -> None:
         """Raise StorageUnwritable where the disk that `root` was on when it was last used is not mounted."""
-        mount_point = self._read().get(_key(root), ROOT)
+        mount_point = self._known(root)
         if not os.path.ismount(mount_point):
             raise StorageUnwritable(
                 f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
-                hint=f"Plug the disk in, or mount it; [storage] must_be_mounted = false records to {root} as it is.",
+                hint=(
+                    f"Plug the disk in, or mount it. Where {root} is meant to be without it now, take it out of "
+                    f"{self._store.path}; [storage] must_be_mounted = false asks for no disk at all."
+                ),
             )
 
     def remember(self, root: Path) -> None:
-        """Note where the disk of `root` is mounted now."""
+        """Note where the disk of `root` is mounted now; not while the one that is remembered is not mounted."""
         try:
-            found = str(mount_point_of(root))
-            if self._read().get(_key(root), ROOT) != found:  # what is on no disk of its own need not be known
-                self._store.change(lambda known: {**known, _key(root): found})
+            known, found = self._known(root), str(mount_point_of(root))
+            if known != found and os.path.ismount(known):  # what is on no disk of its own need not be known
+                self._store.change(lambda others: {**others, _key(root): found})
         except (StateError, OSError, UnicodeError):
             return  # a session does not fail because of what it would have remembered
 
-    def _read(self) -> dict[str, str]:
+    def _known(self, root: Path) -> str:
         try:
-            return self._store.read()
+            return self._store.read().get(_key(root), ROOT)
         except StateError:
-            return {}
+            return ROOT

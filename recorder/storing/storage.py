@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError, StorageFull, UsageError
+from config.errors import LiputError, StateError, StorageError, StorageFull, UsageError
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from devices.clock import Clock
@@ -130,6 +130,8 @@ class Storage:
             memory=self._memory if self._settings.must_be_mounted else None,
         )
         self._copies.append(self._first_copy(1))
+        if self._settings.must_be_mounted:
+            self._check_memory()
         if self._settings.mirror:
             with suppress(LiputError):  # told; one file is better than none
                 self._copies.append(self._first_copy(2))
@@ -137,6 +139,12 @@ class Storage:
             self._backlog = Backlog(list(templates))
         self._guard.start()
         return self._copies[0].part.work
+
+    def _check_memory(self) -> None:
+        try:
+            self._memory.check()
+        except StateError as error:
+            self._tell.not_remembered(error)
 
     def _first_copy(self, number: int) -> Copy:
         faults: list[tuple[Archive, LiputError]] = []

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from config.errors import LiputError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
+from config.errors import (
+    LiputError,
+    StorageFull,
+    StorageReadOnly,
+    StorageStalled,
+    StorageUnwritable,
+    StorageVanished,
+)
 from config.events import Emit
 from recorder.storing.forecast import Level
 from recorder.storing.part import Part
@@ -22,6 +29,8 @@ class Teller:
             "storage-full"
             if isinstance(error, StorageFull)
             else "storage-read-only"
+            if isinstance(error, StorageReadOnly)
+            else "storage-refused"
             if isinstance(error, StorageUnwritable)
             else "storage-vanished"
             if isinstance(error, StorageVanished)
@@ -30,6 +39,15 @@ class Teller:
             else "storage-failed"
         )
         self._emit(kind, place, error.message, hint=error.hint)
+
+    def not_remembered(self, error: LiputError) -> None:
+        """Tell that a disk that is missing may be taken for a folder of the system's own."""
+        self._emit(
+            "mounts-unknown",
+            "storage",
+            f"It is not known on which disks was recorded before: {error.message}",
+            hint=error.hint or "look at that file",
+        )
 
     def broken(self, error: Exception) -> None:
         """Tell, once, that the watch over the disks has a fault of its own."""

@@ -460,5 +460,5 @@ def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_what_the_file_system_says_is_told_apart(tmp_path: Path) -> None:
     assert "full" in storage_error(OSError(28, "No space left"), tmp_path / "a").message
-    assert "Read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
+    assert "read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
     assert "failed" in storage_error(OSError(5, "Input/output error"), tmp_path / "a").message

@@ -102,6 +102,24 @@ def test_a_folder_on_a_disk_that_is_not_mounted_is_refused(tmp_path: Path, below
     check_place(tmp_path / "disk one too", 1, fstab)
 
 
+def test_a_link_leads_to_the_disk_that_must_be_mounted(tmp_path: Path) -> None:
+    fstab, disk = tmp_path / "fstab", tmp_path / "disk"
+    (disk / "arsip").mkdir(parents=True)
+    (tmp_path / "arsip").symlink_to(disk / "arsip")
+    (tmp_path / "same").symlink_to(disk)
+    for mount_point in (disk, tmp_path / "same"):
+        fstab.write_text(f"UUID=2 {mount_point} ext4 nofail 0 2\n")
+        for root in (tmp_path / "arsip", tmp_path / "arsip" / "new", disk / "arsip"):
+            with pytest.raises(StorageUnwritable, match=f"on the disk of {mount_point}, and that is not mounted"):
+                check_place(root, 1, fstab)
+    (tmp_path / "elsewhere").symlink_to("/mnt/no-such-disk/arsip")
+    with pytest.raises(StorageUnwritable, match="on a disk that is not mounted"):
+        check_place(tmp_path / "elsewhere", 1)
+    (tmp_path / "nothing").symlink_to(tmp_path / "no-such-folder")
+    with pytest.raises(StorageUnwritable, match="cannot be written"):
+        check_place(tmp_path / "nothing", 1)
+
+
 def test_a_folder_is_not_made_where_disks_are_mounted() -> None:
     with pytest.raises(StorageUnwritable, match="on a disk that is not mounted"):
         check_place(Path("/mnt/no-such-disk/arsip"), 1)

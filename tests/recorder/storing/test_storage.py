@@ -1,6 +1,7 @@
 """The files of a session: what fails goes on elsewhere, with nothing missing; two at once; nothing hangs."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from config.errors import LiputError, StorageFull, StorageStalled, StorageUnwrit
 from config.events import Event
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
+from config.state import state_folder
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark, RecordingFacts
@@ -351,7 +353,7 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
     made = encoder()
     work = storage.begin("Rapat", archives.STARTED, archives.CONTEXT, made.templates)
     assert work.path.is_relative_to(tmp_path / "b")
-    assert events == [("storage-read-only", str(roots[0]))]
+    assert events == [("storage-refused", str(roots[0]))]
     storage.close()
     log.close()
     storage.discard()
@@ -387,8 +389,42 @@ def test_a_folder_whose_disk_is_not_mounted_is_refused(tmp_path: Path, monkeypat
     mounted.remove(str(tmp_path / "usb"))
     with pytest.raises(StorageUnwritable, match="not mounted"):
         memory.refuse_missing(root)
+    memory.remember(root)  # as it is done where nothing needs to be mounted
+    with pytest.raises(StorageUnwritable, match="not mounted"):
+        memory.refuse_missing(root)
+    mounted.add(str(root))  # its disk has another place now
+    mounted.add(str(tmp_path / "usb"))
     memory.remember(root)
-    memory.refuse_missing(root)
+    mounted.remove(str(root))
+    with pytest.raises(StorageUnwritable, match=re.escape(f"the disk of {root} ")):
+        memory.refuse_missing(root)
+
+
+def test_a_link_is_remembered_with_the_disk_it_leads_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory, link, other = MountMemory(), tmp_path / "arsip", tmp_path / "here"
+    (tmp_path / "usb" / "arsip").mkdir(parents=True)
+    other.mkdir()
+    link.symlink_to(tmp_path / "usb" / "arsip")
+    mounted = {"/", str(tmp_path / "usb")}
+    monkeypatch.setattr("recorder.storing.mounts.os.path.ismount", lambda path: str(path) in mounted)
+    memory.remember(link)
+    mounted.remove(str(tmp_path / "usb"))
+    with pytest.raises(StorageUnwritable, match="not mounted"):
+        memory.refuse_missing(link)
+    link.unlink()
+    link.symlink_to(other)
+    memory.refuse_missing(link)
+
+
+def test_that_nothing_is_known_of_the_disks_is_told(show: Shows) -> None:
+    store = state_folder() / "storage.json"
+    store.parent.mkdir(parents=True, exist_ok=True)
+    store.write_text("[")
+    session = show(1)
+    session.feed(1)
+    session.close()
+    assert session.kinds == ["mounts-unknown"]
+    assert str(store) in session.events[0].message
 
 
 def test_a_session_without_a_clock_waits_until_it_can_go_on(show: Shows) -> None:

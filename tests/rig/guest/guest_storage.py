@@ -417,7 +417,7 @@ def test_a_folder_is_refused_while_the_disk_it_was_on_is_not_mounted(first: Mapp
     with pytest.raises(StorageUnwritable, match="not mounted"):
         record(short, [root], {})
     refused = record(short, [root, tmp_path / "b"], {})
-    assert refused.kinds == ["storage-read-only"]
+    assert refused.kinds == ["storage-refused"]
     assert refused.works[0].is_relative_to(tmp_path / "b")
     assert list(root.iterdir()) == []
     first.mount()
