@@ -16,6 +16,8 @@ from recorder.packet import EncodedPacket, Track
 KEEP_S = 30.0
 MOST_BYTES = 64_000_000
 """Of packets in memory while armed: half a minute of 16 Mb/s."""
+AT_ONCE = Fraction(3, 10)
+"""Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""
 RUN_IN = Fraction(1, 20)
 """Seconds of sound before the beginning that go along: an AAC decoder needs a frame or two to come into swing."""
 
@@ -81,12 +83,15 @@ class PreRoll:
     def open(self, hand_on: Callable[[EncodedPacket], None], wanted_ns: int) -> int:
         """Begin at the last keyframe that is not after `wanted_ns` (program time), or else at the first there is.
 
+        The keyframe before that if it is less than AT_ONCE old.
+
         What was kept from there on goes to `hand_on` at once, and everything that follows. Returns where media time 0
         lies in program time, in nanoseconds.
         """
         with self._lock:
             keyframes = [packet for packet in self._pictures if packet.is_keyframe]
-            early = [packet for packet in keyframes if _time(packet) * NANOSECONDS <= wanted_ns]
+            latest = min(Fraction(wanted_ns, NANOSECONDS), _time(self._pictures[-1]) - AT_ONCE) if keyframes else 0
+            early = [packet for packet in keyframes if _time(packet) <= latest]
             first = early[-1] if early else keyframes[0] if keyframes else None
             self._origin = Fraction(0) if first is None else _time(first)
             for packet in self._kept_from(first):

@@ -36,7 +36,7 @@ WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
 
 FIRST_SYNC_S = 0.02
-"""How often the file is looked at before its first fragment is there."""
+"""How often the file is looked at in its first second, and until its first fragment is there."""
 
 CLOSE_S = 20.0
 """How long a disk may take nothing at all while the recording is closed, before it is left to itself."""
@@ -202,9 +202,11 @@ class Recording:
     def _sync(self) -> None:
         reader = FragmentReader(self._file.descriptor)
         ended = False
+        settled_ns = self._clock.now_ns() + NANOSECONDS
         while not ended:
-            # The first fragments are waited for: a start is believed once something is on disk.
-            wait_s = self._sync_s if self._on_disk.media_time_s else min(self._sync_s, FIRST_SYNC_S)
+            # Often at first: a start is believed once what it reaches back to is on disk.
+            is_new = not self._on_disk.media_time_s or self._clock.now_ns() < settled_ns
+            wait_s = min(self._sync_s, FIRST_SYNC_S) if is_new else self._sync_s
             ended = self._clock.wait(self._written, wait_s)
             try:
                 # Looked at first, synced second: what is reported is on disk.

@@ -55,6 +55,15 @@ def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
     assert all(after.pts - before.pts == before.duration for before, after in pairwise(sound))
 
 
+@pytest.mark.parametrize(("last_s", "begins_s"), [(11.2, 10.0), (11.4, 11.0)])
+def test_it_begins_with_enough_pictures_to_be_on_disk_at_once(
+    packets: list[EncodedPacket], last_s: float, begins_s: float
+) -> None:
+    gate = PreRoll(keep_s=30)
+    put(gate, [packet for packet in packets if seconds(packet) <= last_s])
+    assert gate.open(lambda packet: None, round(last_s * NANOSECONDS)) == begins_s * NANOSECONDS
+
+
 def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[EncodedPacket]) -> None:
     gate = PreRoll(keep_s=30)
     put(gate, packets[: len(packets) // 2])
