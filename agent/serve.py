@@ -75,23 +75,9 @@ def awaited(now_s: float) -> set[str]:
         return {
             names.session_of(Path(info.work).name)
             for folder in directory.killed()
-            if (info := folder.info()) and info.work and now_s - last_sign_s(folder, info) < TRUST_S
+            if (info := folder.info()) and info.work and now_s - folder.last_beat_s < TRUST_S
         }
     return set()
-
-
-def last_sign_s(folder: RecorderFolder, info: RecorderInfo) -> float:
-    """Return when a recorder last wrote anything, as time.time() counts."""
-    found = info.started_at.timestamp()
-    for path in (folder.path / directory.RECORDER_FILE, *(_media(info) if info.work else ())):
-        with suppress(OSError):
-            found = max(found, path.stat().st_mtime)
-    return found
-
-
-def _media(info: RecorderInfo) -> Iterator[Path]:
-    with suppress(OSError):
-        yield from (Path(str(info.work)) / "data" / "media").iterdir()
 
 
 class Spares:
@@ -186,7 +172,7 @@ class Daemon:
         if info is None:
             return _Attempts()
         session = names.session_of(Path(info.work).name) if info.work else info.title
-        lived_s = last_sign_s(folder, info) - info.started_at.timestamp()
+        lived_s = folder.last_beat_s - info.started_at.timestamp()
         early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
         self._early[session] = early
         return _Attempts(next_s=time.monotonic() + (_pause_s(early - 1) if early > 1 else 0.0))
@@ -206,7 +192,7 @@ class Daemon:
         info = folder.info()
         if info is None:
             return
-        if time.time() - last_sign_s(folder, info) > TRUST_S:
+        if time.time() - folder.last_beat_s > TRUST_S:
             self._give_up(folder, info, f'"{info.title}" was killed long ago; what it recorded is recovered')
             return
         spec = next_spec(folder, info, self._passed_s(info))
@@ -228,7 +214,8 @@ class Daemon:
         self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
 
     def _passed_s(self, info: RecorderInfo) -> float:
-        return (self.clock.now() - info.started_at).total_seconds()
+        """Return for how long its session has recorded, as far as its recorder lived to begin that."""
+        return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
 
     def _archives_of(self, info: RecorderInfo) -> list[Archive]:
         """Return where the parts of a session may be: its archive need not be one of ours."""

@@ -288,15 +288,11 @@ class Session:
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
         self._work, self._outputs, self._storage = work, outputs, storage
-        self._inputs.isolate(stack, work.media, self._timeline.zero_ns + origin_ns)
+        zero_ns = self._timeline.zero_ns + origin_ns
+        self._inputs.isolate(stack, work.media, zero_ns)
         self._machine.to(SessionState.LIVE)
-        self.emit(
-            "session-live",
-            work.name,
-            "Recording.",
-            clock_ns=self._timeline.zero_ns + origin_ns,
-            **live_facts(plan, self._inputs.form),
-        )
+        facts = live_facts(plan, self._inputs.form)
+        self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
 
     def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float) -> WorkFolder:
         """Make the work folder: that of a new session, or of the next part of one that is gone on with."""

@@ -41,8 +41,8 @@ _NEW = ".new-"
 class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
 
-    `archive` is the archive's folder, `work` that of the work folder once something is recorded; both as text for
-    people where a name is not UTF-8.
+    `archive` is the archive's folder, `work` the work folder that it records into now, once it records; both as text
+    for people where a name is not UTF-8. `live_at` is when what it records begins.
     """
 
     id: str
@@ -53,6 +53,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     archive: str
     started_at: datetime
     work: str | None = None
+    live_at: datetime | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -123,6 +124,19 @@ class RecorderFolder:
     def write_info(self, info: RecorderInfo) -> None:
         """Say who it is, in one step for readers. Raises OSError."""
         _write(self.path / RECORDER_FILE, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+
+    def beat(self) -> None:
+        """Say that its recorder lives: by the time of the file that says who it is."""
+        with contextlib.suppress(OSError):
+            os.utime(self.path / RECORDER_FILE)
+
+    @property
+    def last_beat_s(self) -> float:
+        """When its recorder last said that it lives, as time.time() counts; 0 where the folder is gone."""
+        try:
+            return (self.path / RECORDER_FILE).stat().st_mtime
+        except OSError:
+            return 0.0
 
     def end(self, last_line: bytes) -> None:
         """Say how the recorder ended, in order, and take the folder away."""

@@ -4,6 +4,8 @@ import contextlib
 import queue
 import threading
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +14,8 @@ import msgspec
 from config.errors import LiputError, SessionError, StorageUnwritable
 from config.events import Event
 from devices.awake import Awake
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive import names
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -54,8 +57,8 @@ class Recorder:
             self._log = OutputLog(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
             self._previews = Previews(clock)
-            names = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
-            self._preview_server = PreviewServer(self._folder.preview, self._previews, names, clock)
+            shown = [PROGRAM, *(picture.name for picture in planned.plan.pictures)]
+            self._preview_server = PreviewServer(self._folder.preview, self._previews, shown, clock)
         except OSError as error:
             self._folder.remove()
             raise StorageUnwritable(
@@ -115,6 +118,7 @@ class Recorder:
             return inbox.get(timeout=LOOK_S)
         except queue.Empty:
             self._log.check()
+            self._folder.beat()
             return None
 
     def _run_session(self, run: Callable[[], SessionResult]) -> None:
@@ -133,11 +137,23 @@ class Recorder:
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "session-live":
-            work = self._planned.archive.root / INCOMING / event.subject
-            self._info = msgspec.structs.replace(self._info, work=storable(str(work)))
-            with contextlib.suppress(OSError):  # the recording goes on without
-                self._folder.write_info(self._info)
+            self._say(work=str(event.detail["folder"]), live_at=self._live_at(event))
+        elif event.kind == "storage-switched" and self._info.work:
+            name = f"{names.session_of(Path(self._info.work).name)}.{event.detail['part']}"
+            self._say(work=str(Path(event.subject) / INCOMING / name))
         self._server.tell(event)
+
+    def _live_at(self, event: Event) -> datetime:
+        """Return when media time 0 was: with pre-roll, before the start."""
+        clock_ns = event.detail["clock_ns"]
+        ago_ns = self._clock.now_ns() - clock_ns if isinstance(clock_ns, int) and clock_ns else 0
+        return self._clock.now() - timedelta(seconds=ago_ns / NANOSECONDS)
+
+    def _say(self, **facts: object) -> None:
+        """Say more of who this recorder is, for whoever goes on with its session."""
+        self._info = msgspec.structs.replace(self._info, **facts)
+        with contextlib.suppress(OSError):  # the recording goes on without
+            self._folder.write_info(self._info)
 
     def _on_progress(self, done: int, total: int) -> None:
         # Nothing is open any more: another session may have the devices while this one is sealed.

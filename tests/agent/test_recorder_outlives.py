@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from PIL import Image
 from recorder.control import directory, sockets
 from recorder.control.client import Connection, ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Mark, Status, Stop, Watch
+from recorder.control.protocol import Mark, Start, Status, Stop, Watch
 from recorder.status import SessionResult, SessionStatus
+from tests.support import command
 from tests.support.command import running
 from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames
@@ -119,6 +121,20 @@ def test_what_it_says_of_itself_names_its_work_and_no_address(room: Room, runtim
     assert (spec["asked"]["title"], spec["folder"], spec["unsaved"]) == ("Rapat Senat", str(room.home), [])
     assert b"kunci" not in everything
     assert b"rtmp" not in everything
+
+
+def test_its_heart_beats_while_it_is_armed_and_it_says_when_it_began_to_record(room: Room, runtime: Path) -> None:
+    assert command.liput(room.home, "arm", *room.words()[1:]).returncode == 0
+    folder, info = the_recorder(runtime)
+    began_s = folder.last_beat_s
+    wait_for(lambda: folder.last_beat_s > began_s + 1.5, 20.0)
+    armed_at = datetime.now().astimezone()
+    with Connection(folder) as connection:
+        connection.request(Start(pre_roll_s=1.0))
+    live_at = wait_for(lambda: (now := folder.info()) and now.live_at, 20.0)
+    assert live_at
+    assert info.started_at < live_at < armed_at, "it reaches back"
+    stopped(folder)
 
 
 def test_a_killed_recorder_is_told_of_and_what_it_was_asked_for_stays(room: Room, runtime: Path) -> None:

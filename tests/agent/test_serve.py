@@ -1,10 +1,12 @@
 """The daemon, with real recorders that are really killed."""
 
 import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -181,8 +183,8 @@ def spare_pids() -> list[int]:
 
 
 def killed(runtime: Path, archive: Path, *, work: str | None, spec: Spec, age_s: float = 0.0) -> RecorderFolder:
-    """Leave the folder of a recorder that was killed."""
-    info = directory.new_info(spec.asked.title, archive, SystemClock().now())
+    """Leave the folder of a recorder that was armed `age_s` ago, and killed just now."""
+    info = directory.new_info(spec.asked.title, archive, SystemClock().now() - timedelta(seconds=age_s))
     folder = directory.make_folder(msgspec.structs.replace(info, work=work, pid_started=1), saved_spec(spec))
     assert folder.path.parent == runtime
     return folder
@@ -285,13 +287,35 @@ def test_recorders_that_die_at_once_are_started_ever_more_seldom(archive: Archiv
     assert len(spawn.specs) <= 8, "not once every quarter of a second"
 
 
-def test_one_that_was_killed_long_ago_is_recovered(
-    tmp_path: Path, archive: Archive, runtime: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Archive, runtime: Path) -> None:
     program = archives.make_program(tmp_path / "program.mp4")
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
-    killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
-    monkeypatch.setattr(serve, "TRUST_S", -1.0)
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    long_ago = time.time() - serve.TRUST_S - 5
+    os.utime(folder.path / directory.RECORDER_FILE, (long_ago, long_ago))
     spawn = Recorders()
     serving(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
+
+
+def test_one_that_was_armed_long_ago_and_killed_just_now_is_armed_again(archive: Archive, runtime: Path) -> None:
+    spec = Spec(asked=Asked(title="Rapat"), arm_only=True)
+    killed(runtime, archive.root, work=None, spec=spec, age_s=10 * serve.TRUST_S)
+    spawn = Recorders()
+    told = serving(archive, spawn, lambda _told: spawn.specs)
+    assert [each.arm_only for each in spawn.specs] == [True]
+    assert not any("long ago" in text for text in told)
+
+
+def test_the_length_that_was_asked_for_counts_from_when_it_was_live(archive: Archive, runtime: Path) -> None:
+    """Armed two hours ago for an hour, live for a minute: most of the hour is still to come."""
+    program = archives.make_program(runtime.parent / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    spec = Spec(asked=Asked(title="Rapat", duration_s=3600.0), arm_only=True)
+    folder = killed(runtime, archive.root, work=str(work), spec=spec, age_s=7200.0)
+    info = folder.info()
+    assert info
+    folder.write_info(msgspec.structs.replace(info, live_at=SystemClock().now() - timedelta(seconds=60)))
+    spawn = Recorders()
+    serving(archive, spawn, lambda _told: spawn.specs)
+    assert spawn.specs[0].asked.duration_s == pytest.approx(3540.0, abs=15.0)

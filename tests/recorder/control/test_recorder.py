@@ -13,9 +13,11 @@ from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.asked import Asked
 from recorder.control import directory, recorder
+from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec
 from recorder.planning import Planned, plan_session
+from tests.support.leftovers import event
 
 CAMERA = Device(
     id="046d:0825:CAM0001",
@@ -62,6 +64,24 @@ def test_a_device_is_anothers_until_that_sessions_devices_are_closed(tmp_path: P
         with made(tmp_path, "Dua"):
             assert len(directory.folders()) == 2
     assert directory.folders() == []
+
+
+def test_it_says_into_which_folder_it_records_also_after_a_change_of_disk(tmp_path: Path) -> None:
+    first = tmp_path / "cadangan" / ".incoming" / "2026-11-24_0900_rapat_3f2a91c0"
+    with made(tmp_path, "Satu") as one:
+        (folder,) = directory.folders()
+        one._on_event(event(0, "session-live", first.name, folder=str(first), clock_ns=0))
+        assert said(folder).work == str(first), "which need not be in the archive that was asked for"
+        one._on_event(event(60, "storage-switched", str(tmp_path / "lain"), part=2, offset_s=60.0, left="cadangan"))
+        assert said(folder).work == str(tmp_path / "lain" / ".incoming" / f"{first.name}.2")
+        one._on_event(event(90, "storage-switched", str(tmp_path / "ketiga"), part=3, offset_s=90.0, left="lain"))
+        assert said(folder).work == str(tmp_path / "ketiga" / ".incoming" / f"{first.name}.3")
+
+
+def said(folder: RecorderFolder) -> RecorderInfo:
+    info = folder.info()
+    assert info
+    return info
 
 
 def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path: Path) -> None:
