@@ -127,8 +127,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
 
-    fragment_s: Annotated[float, Seconds(0.1, 10)] = 0.25
-    sync_s: Annotated[float, Seconds(0.1, 10)] = 0.5
+    # Bounded so that a disk that takes nothing is told of within 5 s.
+    fragment_s: Annotated[float, Seconds(0.1, 1)] = 0.25
+    sync_s: Annotated[float, Seconds(0.1, 1)] = 0.5
     pre_roll_s: Annotated[float, Seconds(0, 300)] = 30.0
 
 

@@ -2,8 +2,8 @@
 
 Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
 the syncer looks at the file, makes what is in it safe against a power cut (fdatasync) and reports what it found. The
-queue holds seconds of packets that a slow disk has not taken yet; past its bound the recording fails, loudly, rather
-than dropping anything. A disk that never answers keeps both threads; `close` then leaves them to themselves.
+queue holds what a slow disk has not taken yet; when it falls a minute behind the recording fails, loudly, rather than
+dropping anything. A disk that never answers keeps both threads; `close` then leaves them to themselves.
 """
 
 import os
@@ -29,8 +29,11 @@ from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.storing.mounts import disk_of
 from recorder.titles import copy_title
 
+MOST_BEHIND_S = 60.0
+"""How long a packet may wait for a slow disk, however many are handed over at once: a minute of 1080p30 is 35 MB."""
+
 QUEUE_PACKETS = 6000
-"""About a minute of 1080p30 with sound, some 35 MB."""
+"""How many may wait for the disk of a session without a clock, before whoever makes them has to wait."""
 
 WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
@@ -73,7 +76,8 @@ class Recording:
         self._sync_s = sync_s
         self._waits = waits
         self._end_s = dict.fromkeys(templates, 0.0)  # of what was muxed, by track
-        self._queue: queue.SimpleQueue[EncodedPacket | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
+        self._writing_since_ns: int | None = None  # when the packet came that is written now
         self._failed = threading.Event()
         self._written = threading.Event()
         self._on_disk = OnDisk()
@@ -138,16 +142,21 @@ class Recording:
         return self._file.size
 
     def wait_for_room(self) -> None:
-        """Wait until the disk has taken what fills the queue, where this recording waits at all."""
-        while self._waits and not self.failed and self._queue.qsize() >= QUEUE_PACKETS:
+        """Wait until the disk has taken what fills the queue, where this recording waits at all, and is written."""
+        while self._waits and not self.failed and self._writer.is_alive() and self._queue.qsize() >= QUEUE_PACKETS:
             self._written.wait(WAIT_S)
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
         self.wait_for_room()
+        self.take(packet)
+
+    def take(self, packet: EncodedPacket) -> None:
+        """Take a packet; returns at once."""
         if self.failed:
             return
-        if not self._waits and self._queue.qsize() >= QUEUE_PACKETS:
+        now_ns, since_ns = self._clock.now_ns(), self._writing_since_ns
+        if not self._waits and since_ns is not None and now_ns > since_ns + MOST_BEHIND_S * NANOSECONDS:
             self.fail(
                 StorageError(
                     f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
@@ -155,18 +164,20 @@ class Recording:
                 )
             )
             return
-        self._queue.put(packet)
+        self._queue.put((packet, now_ns))
 
     def _write(self) -> None:
-        while (packet := self._queue.get()) is not None:
+        while (taken := self._queue.get()) is not None:
             if self.failed:
                 continue
+            packet, self._writing_since_ns = taken
             try:
                 self._container.mux(self._packet(packet))
                 end_s = float((packet.pts + packet.duration) * packet.time_base)
                 self._end_s[packet.track] = max(end_s, self._end_s[packet.track])
             except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail_with(error)
+            self._writing_since_ns = None
         try:
             self._container.close()
             self._finish()

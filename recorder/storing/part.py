@@ -22,6 +22,14 @@ from recorder.storing.progress import ProgressWatch
 STALLED_S = 3.0
 """How long nothing may come to the disk, beyond a fragment and the sync after it, until people hear of it."""
 
+TOLD_S = 4.5
+"""How long it is at most, whatever the settings are."""
+
+
+def patience_s(settings: RecordingSettings) -> float:
+    """Return how long nothing may come to the disk, in seconds, until that is worth telling."""
+    return min(STALLED_S + settings.fragment_s + settings.sync_s, TOLD_S)
+
 
 class Part:
     """Takes packets in the session's media time and writes them in its own."""
@@ -55,7 +63,7 @@ class Part:
             sync_s=settings.sync_s,
             waits=waits,
         )
-        self.progress = ProgressWatch(clock.now_ns(), STALLED_S + settings.fragment_s + settings.sync_s)
+        self.progress = ProgressWatch(clock.now_ns(), patience_s(settings))
 
     @property
     def place(self) -> str:
@@ -73,8 +81,8 @@ class Part:
         return not self.recording.abandoned and (self._closer is None or self._closer.is_over)
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet; see Recording.put."""
-        self.recording.put(self._moved(packet))
+        """Take a packet; returns at once."""
+        self.recording.take(self._moved(packet))
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> Bounded[None]:
         """Begin to close the file, if that was not begun before; `marks` are in the session's media time."""

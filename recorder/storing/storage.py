@@ -184,11 +184,13 @@ class Storage:
             if self._backlog is not None:
                 self._backlog.add(packet)
             for copy in self._copies:
-                copy.part.put(packet)
+                if not copy.part.is_closing:  # left, with nowhere to go on
+                    copy.part.put(packet)
 
     def _wait_for_room(self) -> None:
         for copy in self._copies:
-            copy.part.recording.wait_for_room()
+            if not copy.part.is_closing:
+                copy.part.recording.wait_for_room()
             while copy.part.recording.failed and not copy.ended and not self._closing:
                 self._woken.wait(WATCH_S)  # until it goes on elsewhere
 

@@ -29,7 +29,7 @@ from config.errors import (
     StorageUnwritable,
     StorageVanished,
 )
-from devices.clock import SystemClock
+from devices.clock import NANOSECONDS, SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
@@ -270,33 +270,76 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
     assert media.decoded(recording.path, "v").frames > 30
 
 
-def test_a_slow_disk_fails_a_live_session_and_holds_up_one_without_a_clock(
+class LaterClock(SystemClock):
+    """The machine's clock, put on."""
+
+    later_s = 0.0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + round(self.later_s * NANOSECONDS)
+
+
+def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_handed_over_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
-    for waits in (False, True):
-        made = encoder()
-        failures: list[LiputError] = []
-        path = tmp_path / f"{waits}.mp4"
-        disk = threading.Event()
-        recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
-        mux = recording._container.mux
-        monkeypatch.setattr(recording, "_container", SlowContainer(mux, recording._container.close, disk))
-        feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
-        feeder.start()
-        if not waits:
-            feeder.join(20)
-            assert [type(error) for error in failures] == [StorageError]
-            assert "too slowly" in failures[0].message
-        else:
-            wait_for(partial(is_full, recording))
-            assert feeder.is_alive()
-        disk.set()
-        feeder.join(20)
-        recording.close()
-        made.close()
+    made, clock, disk = encoder(), LaterClock(), threading.Event()
+    failures: list[LiputError] = []
+    packets: list[EncodedPacket] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
+    container = recording._container
+    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+
+    class List:
+        put = staticmethod(packets.append)
+
+    feed(made, List(), 0, 90)
+    sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
+    backlog = [*packets, *(replace(sound, pts=n * 1024, dts=n * 1024) for n in range(200, 10_000))]
+    for packet in backlog:
+        recording.put(packet)
+    clock.later_s = 59
+    recording.put(replace(sound, pts=10_000 * 1024, dts=10_000 * 1024))
+    disk.set()
+    wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
+    disk.clear()
+    clock.later_s = 1000  # nothing came meanwhile, so nothing waits
+    for n in (10_001, 10_002):
+        recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
+    wait_for(lambda: recording._writing_since_ns is not None)
     assert not failures
-    assert media.decoded(path, "v").frames > 70
+    clock.later_s = 1061
+    recording.put(replace(sound, pts=10_003 * 1024, dts=10_003 * 1024))
+    assert [type(error) for error in failures] == [StorageError]
+    assert "too slowly" in failures[0].message
+    disk.set()
+    recording.close()
+    made.close()
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(10_002 * 1024 / 48_000, abs=0.1)
+
+
+def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
+    made, disk = encoder(), threading.Event()
+    failures: list[LiputError] = []
+    recording = Recording(
+        tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append, waits=True
+    )
+    container = recording._container
+    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
+    feeder.start()
+    wait_for(partial(is_full, recording))
+    assert feeder.is_alive()
+    disk.set()
+    feeder.join(20)
+    recording.close()
+    assert not failures
+    assert media.decoded(recording.path, "v").frames > 70
+    late = threading.Thread(target=feed, args=(made, recording, 90, 30), daemon=True)
+    late.start()
+    late.join(20)
+    assert not late.is_alive(), "nobody waits for a writer that has ended"
+    made.close()
 
 
 def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:

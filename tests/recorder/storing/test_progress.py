@@ -1,7 +1,14 @@
 """Whether a recording grows on its disk: told when it stops and when it goes on, from looks alone."""
 
+from pathlib import Path
+
+import pytest
+
+from config.reader import read_settings
 from devices.clock import NANOSECONDS
+from recorder.storing.part import patience_s
 from recorder.storing.progress import Progress, ProgressWatch
+from recorder.storing.storage import WATCH_S
 
 
 def at(seconds: float) -> int:
@@ -26,6 +33,13 @@ def test_a_stop_is_told_once_within_five_seconds_and_its_end_too() -> None:
     assert 8 < told[Progress.STALLED] <= 10
     assert told[Progress.RESUMED] == 15
     assert not watch.is_stalled
+
+
+@pytest.mark.parametrize("extreme", [0.1, 1.0])
+def test_it_is_told_within_five_seconds_whatever_is_set(extreme: float) -> None:
+    text = f"[recording]\nfragment_s = {extreme}\nsync_s = {extreme}\n"
+    settings = read_settings(text, Path("liput.toml")).recording
+    assert settings.fragment_s + settings.sync_s + 2 <= patience_s(settings) <= 5 - 2 * WATCH_S
 
 
 def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:

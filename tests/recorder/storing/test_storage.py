@@ -319,6 +319,28 @@ def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
 
 
+def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 50)
+    session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
+    session.feed(3)
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    session.feed_until(lambda: "storage-full" in session.kinds)
+    left = session.storage._copies[0].part
+    wait_for(lambda: left.is_closing and left.close().is_over)
+    feeder = threading.Thread(target=session.feed, args=(5,), daemon=True)
+    feeder.start()
+    feeder.join(20)
+    assert not feeder.is_alive(), "it waits for a file that nobody writes any more"
+    assert left.recording._queue.qsize() == 0
+    session.close()
+    assert session.kinds == ["storage-full"]
+    session.storage.seal(facts(session))
+    (package,) = Archive(session.roots[1], SystemClock()).list()
+    assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
+
+
 def test_a_third_disk_takes_the_place_of_a_half(show: Shows) -> None:
     session = show(3, mirror=True)
     session.feed(4)
