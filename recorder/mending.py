@@ -10,14 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from recorder.mp4.boxes import adds_up, box_at, content_of
+from recorder.mp4.finish import MOST_CUT_BYTES, torn_bytes
 from recorder.mp4.head import Kind, has_hole, head_of, reopen_head
 from recorder.storage import storage_error
 
 SIZE_BYTES = 4
 """Of a box, before its kind."""
-
-TAIL_BYTES = 64_000_000
-"""How much of the end is looked at for holes: more than any disk is written between two syncs."""
 
 
 class Mended(StrEnum):
@@ -33,7 +31,8 @@ class Mended(StrEnum):
 def mend(path: Path) -> Mended:
     """Make the file play as far as it can, and bring that onto the disk; raises StorageErrors.
 
-    A file that is whole, or none of ours, is left as it is. Doing it twice changes nothing.
+    Only the end is looked at for holes, and no more than that is cut off: what is damaged before it stays. A file that
+    is whole, or none of ours, is left as it is. Doing it twice changes nothing.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -58,7 +57,7 @@ def _mend(descriptor: int) -> Mended:
         reopen_head(descriptor, head.moov)
         done = Mended.HEAD
     whole = _whole_fragments(descriptor, head.moov.end, size)
-    if whole < size:
+    if whole < size and torn_bytes(descriptor, whole, size) <= MOST_CUT_BYTES:
         os.ftruncate(descriptor, whole)
         done = done if done is Mended.HEAD else Mended.CUT
     if done is not Mended.NOTHING:
@@ -74,7 +73,7 @@ def _whole_fragments(descriptor: int, position: int, size: int) -> int:
             moof = box
         elif box.kind == b"mdat" and moof is not None:
             # A box begins with its size, of which the upper bytes are zeros wherever it lies in a sector.
-            if box.end > size - TAIL_BYTES and has_hole(descriptor, moof.start + SIZE_BYTES, box.end):
+            if box.end > size - MOST_CUT_BYTES and has_hole(descriptor, moof.start + SIZE_BYTES, box.end):
                 break
             whole, moof = box.end, None
         else:

@@ -17,7 +17,7 @@ import av
 from av.error import FFmpegError
 from av.stream import Stream
 
-from config.errors import LiputError, StorageError
+from config.errors import LiputError, MediaError, StorageError
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.model import Mark
 from recorder.fragments import FragmentReader
@@ -187,7 +187,10 @@ class Recording:
             self._written.set()
 
     def _finish(self) -> None:
-        """Make an ordinary MP4 of it, unless nothing came, or its disk has stopped taking anything."""
+        """Make an ordinary MP4 of it, unless nothing came, or its disk has stopped taking anything.
+
+        All of it was written in order, so nothing may be cut off.
+        """
         if self._file.is_whole and any(self._end_s.values()):
             marks, title = self._marks
             finish(
@@ -196,6 +199,7 @@ class Recording:
                 marks=marks,
                 title=title,
                 sync=lambda _: self._file.sync(),
+                most_cut=0,
                 advance=self._scanned_to,
             )
 
@@ -247,7 +251,7 @@ class Recording:
         return became_read_only(self.path) if disk.f_flag & os.ST_RDONLY else None
 
     def _fail_with(self, error: Exception) -> None:
-        self.fail(told_apart(error, self.path, self._disk))
+        self.fail(error if isinstance(error, MediaError) else told_apart(error, self.path, self._disk))
 
     def fail(self, error: LiputError) -> None:
         """Give it up because of `error`: nothing more is taken, what is there stays."""

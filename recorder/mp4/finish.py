@@ -21,6 +21,9 @@ from recorder.mp4.head import Kind, close_head, head_of, reopen_head
 from recorder.mp4.movie import Movie
 from recorder.mp4.scan import Advance, scan
 
+MOST_CUT_BYTES = 64_000_000
+"""How much of the end may be cut off as torn: more than is ever written between two syncs, in the largest profile."""
+
 type Sync = Callable[[int], None]
 """Brings a file's content onto the disk, by its descriptor."""
 
@@ -46,13 +49,15 @@ def finish(
     marks: Sequence[Mark] = (),
     title: str = "",
     sync: Sync = os.fdatasync,
+    most_cut: int = MOST_CUT_BYTES,
     advance: Advance | None = None,
 ) -> Finished:
     """Make an ordinary MP4 of the file; one that is finished is left as it is.
 
     `marks` become chapters, `title` names what is before the first; `path` is for messages. What is behind the last
     whole fragment is cut off. `advance` hears up to where the file was read. Raises MediaError where there is no
-    whole fragment or no fragmented MP4, and OSError.
+    whole fragment or no fragmented MP4, and where more than `most_cut` bytes would be cut off: what is damaged there
+    has more behind it, and plays better as it is. Raises OSError.
     """
     size = os.fstat(descriptor).st_size
     head = head_of(descriptor, size)
@@ -69,14 +74,27 @@ def finish(
     except (ValueError, struct.error):
         raise _unreadable(path) from None
     index = movie.index([(each["start"], each["metadata"]["title"]) for each in chapters(marks, movie.end_s, title)])
-    behind = box_at(descriptor, found.end)
-    cut = 0 if behind is not None and behind.kind == b"moov" else size - found.end  # an index is made again
+    cut = torn_bytes(descriptor, found.end, size)
+    if cut > most_cut:
+        raise MediaError(
+            f"{path} is damaged {size - found.end} bytes before its end",
+            hint="it stays as it was written, in fragments; players get past the damage as far as they can",
+        )
     if head.kind is Kind.TORN:
         reopen_head(descriptor, head.moov)
     _append(descriptor, found.end, index, sync)
     close_head(descriptor, head.moov, found.end)
     sync(descriptor)
     return Finished(changed=True, fragments=found.count, samples=samples, cut_bytes=cut, end_s=movie.end_s)
+
+
+def torn_bytes(descriptor: int, end: int, size: int) -> int:
+    """Return how many bytes are behind the last whole fragment, which ends at `end`: an index is none of them.
+
+    It is made again. A `moov` with more behind it is none: one bit away from a `moof`.
+    """
+    behind = box_at(descriptor, end)
+    return 0 if behind is not None and behind.kind == b"moov" and behind.end >= size else size - end
 
 
 def _unreadable(path: Path) -> MediaError:

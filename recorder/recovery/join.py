@@ -12,8 +12,10 @@ from pathlib import Path
 
 import msgspec
 
+from config.errors import MediaError
 from recorder.archive.disk import Disk
 from recorder.archive.model import Mark
+from recorder.mp4.finish import MOST_CUT_BYTES
 from recorder.recovery.copying import Piece, form
 from recorder.recovery.repair import Advance, write_copy
 
@@ -44,6 +46,12 @@ def join(
     when they appear under their names. Raises MediaError, StorageError or OSError; the parts are never changed.
     """
     disk = disk or Disk()
+    for part in parts:
+        if part.layout.bytes - part.layout.whole_bytes > MOST_CUT_BYTES:
+            raise MediaError(
+                f"{part.path} is damaged, and only what is before that could be joined",
+                hint="the parts stay as they are; `liput archive seal` makes a package of each",
+            )
     groups = _groups(parts)
     begins = [parts[group[0]].offset_s for group in groups]
     made = []

@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 
 from av.stream import Stream
 
-from config.errors import LiputError, StateError, StorageError, StorageFull, UsageError
+from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull, UsageError
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from devices.clock import Clock
@@ -266,7 +266,7 @@ class Storage:
     def _lose(self, part: Part, error: LiputError) -> None:
         """Take in that a part has failed: its copy goes on elsewhere, if it was the one that took packets."""
         copy = next((copy for copy in self._copies if copy.part is part), None)
-        if copy is None or copy.is_moving or copy.ended:
+        if copy is None or copy.is_moving or copy.ended or isinstance(error, MediaError):  # all of it is there
             self._tell.fault(part.place, error)
         else:
             self._leave(copy, error)

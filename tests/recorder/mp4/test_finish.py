@@ -4,7 +4,7 @@ import os
 import resource
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from config.errors import MediaError
 from recorder.archive.model import Mark
+from recorder.mending import mend
 from recorder.mp4 import finish as finish_module
 from recorder.mp4 import head as head_module
-from recorder.mp4.finish import Finished, finish
+from recorder.mp4.finish import MOST_CUT_BYTES, Finished, finish
 from recorder.mp4.head import SECTOR
 from recorder.packet import EncodedPacket, Track
 from tests.support import media
@@ -186,6 +187,32 @@ def test_a_last_fragment_that_makes_no_sense_is_cut_off(fragmented: Path, tmp_pa
         path.write_bytes(content[:at] + by + content[at + len(by) :])
         finished(path)
         assert path.read_bytes() == whole.read_bytes(), at
+
+
+def test_no_more_is_cut_off_than_a_torn_end(fragmented: Path, tmp_path: Path) -> None:
+    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
+    second = [start for kind, start in tops(content) if kind == b"moof"][1]
+    for at, by in ((content.index(b"tfhd", second) + 8, bytes(4)), (second + 4, b"moov"), (second, bytes(700))):
+        damaged = content[:at] + by + content[at + len(by) :]
+        path.write_bytes(damaged)
+        with opened(path) as descriptor, pytest.raises(MediaError, match="damaged"):
+            finish(descriptor, path, most_cut=len(content) - second - 1)
+        assert path.read_bytes() == damaged
+    finished(path)
+    assert len(path.read_bytes()) < len(content)
+
+
+@pytest.mark.parametrize("does", [finished, mend])
+def test_a_torn_end_is_one_of_megabytes(fragmented: Path, tmp_path: Path, does: Callable[[Path], object]) -> None:
+    path, size = tmp_path / "a.mp4", fragmented.stat().st_size
+    path.write_bytes(fragmented.read_bytes())
+    os.truncate(path, size + MOST_CUT_BYTES + 1)
+    with suppress(MediaError):
+        does(path)
+    assert path.stat().st_size == size + MOST_CUT_BYTES + 1
+    os.truncate(path, size + MOST_CUT_BYTES)
+    does(path)
+    assert path.stat().st_size < size + 100_000
 
 
 def test_a_file_of_more_than_4_gb_has_wide_offsets(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from config.errors import MediaError
 from recorder.archive.model import Mark
+from recorder.mp4.finish import MOST_CUT_BYTES
 from recorder.recovery.copying import Piece
 from recorder.recovery.join import Joined, join
 from tests.support import media
@@ -63,6 +65,18 @@ def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left
     assert levels(joined.path) == levels(whole.closed)
     assert shown(joined.path, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
     assert joined.end_s == pytest.approx(6.0, abs=0.05)
+
+
+def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_path: Path) -> None:
+    parts = [material.write(tmp_path / name) for name in "12"]
+    content = parts[0].killed.read_bytes()
+    moof = content.index(b"moof", len(content) // 2) - 4
+    parts[0].killed.write_bytes(content[:moof] + bytes(8) + content[moof + 8 :])
+    os.truncate(parts[0].killed, len(content) + MOST_CUT_BYTES)
+    pieces = [Piece.of(parts[0].killed), Piece.of(parts[1].closed, 6.0)]
+    with pytest.raises(MediaError, match="damaged"):
+        join(pieces, tmp_path / "program.mp4")
+    assert not (tmp_path / "program.mp4").exists()
 
 
 def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:

@@ -291,6 +291,23 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
     assert session.storage.abandoned == 1
 
 
+def test_a_file_that_cannot_be_closed_keeps_all_of_it_and_goes_nowhere_else(show: Shows) -> None:
+    session = show(2)
+    session.feed(6)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 5)
+    program = session.storage._copies[0].part.work.program
+    content = program.read_bytes()
+    with program.open("r+b") as file:  # a bit of it has become another one on the disk
+        file.seek(content.index(b"tfhd", len(content) // 2) + 8)
+        file.write(b"\x09")
+    session.close()
+    assert session.kinds == ["storage-failed"]
+    assert "damaged" in session.events[0].message
+    assert session.folders == [program.parents[2]]
+    assert program.stat().st_size > len(content)
+    assert not session.failures
+
+
 def test_a_mirror_is_two_packages_of_one_session(show: Shows) -> None:
     session = show(2, mirror=True)
     session.feed(4)
