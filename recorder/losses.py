@@ -17,6 +17,10 @@ class LossReporter:
         self._told = 0
         self._told_ns: int | None = None
 
+    def begin(self, count: int) -> None:
+        """Leave out what was lost so far, of which there are `count`."""
+        self._told = count
+
     def update(self, count: int, *, final: bool = False, **detail: object) -> None:
         """Take the count of now; what is new is told at once, later news every EVERY_NS, the `final` one always."""
         new, now_ns = count - self._told, self._clock.now_ns()

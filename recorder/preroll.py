@@ -27,6 +27,8 @@ class PreRoll:
 
     def __init__(self, *, keep_s: float = KEEP_S, most_bytes: int = MOST_BYTES) -> None:
         self.keep_s = keep_s
+        self.holds = False
+        """Whether it forgets nothing, however old, but for want of memory: the recording is about to begin."""
         self.skipped = 0
         """Pictures that were encoded and are not in the recording, because they are from before it."""
         self._most_bytes = most_bytes
@@ -64,7 +66,8 @@ class PreRoll:
     def _trim(self) -> None:
         """Drop whole groups of pictures from the front, as far as more than is asked for would be left."""
         while (second := self._second_keyframe()) is not None:
-            is_kept_without = _time(self._pictures[second]) <= _time(self._pictures[-1]) - Fraction(self.keep_s)
+            is_old = _time(self._pictures[second]) <= _time(self._pictures[-1]) - Fraction(self.keep_s)
+            is_kept_without = is_old and not self.holds
             if not is_kept_without and self._bytes <= self._most_bytes:
                 return
             for _ in range(second):

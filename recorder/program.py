@@ -149,6 +149,7 @@ class Program:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
         self._before = Counts(skipped, counts.dropped, counts.repeated)
+        self._pictures_lost.begin(counts.dropped)
         if self.sound:
             self.sound.begin()
 

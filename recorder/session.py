@@ -148,8 +148,7 @@ class Session:
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
         on_disk = self._outputs.on_disk if self._outputs else OnDisk()
-        counts = self._counts
-        program, troubles = self._program, self._troubles.now
+        counts, program, troubles = self._counts, self._program, self._troubles.now
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=self._media_s() if self._work else 0.0,
@@ -219,18 +218,23 @@ class Session:
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
+        self._troubles.begin()
         self._machine.to(SessionState.ARMED)
-        if self._starting is not None:  # at once, so that not even a fast session runs ahead of its recording
-            self._begin(stack, program, encoder)
-        else:
-            self.emit("session-armed", self._plan.title, "Armed.", **live_facts(self._plan, inputs.form))
+        writing, at_once = stack.enter_context(ExitStack()), self._starting is not None
+        if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
+            self._begin(writing, encoder)
         stack.callback(program.join)
         stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
         program.start(first)
+        if not at_once:
+            self.emit("session-armed", self._plan.title, "Armed.", **live_facts(self._plan, inputs.form))
+        elif self._plan.live:  # what its disk takes to open is kept in memory meanwhile
+            self._starting = FROM_THE_FIRST_PICTURE
+            self._begin(writing, encoder)
         while program.is_running:
             program.wait(WATCH_S)
             if self._starting is not None and self._work is None and not self._stopping.is_set():
-                self._try_to_begin(stack, program, encoder)
+                self._try_to_begin(writing, program, encoder)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
                 inputs.stop(0.0)  # one hangs, and a session without a clock cannot tell
@@ -245,14 +249,16 @@ class Session:
     def _try_to_begin(self, stack: ExitStack, program: Program, encoder: Encoder) -> None:
         """Begin, or stay armed and say why not: whoever frees some space can start again."""
         try:
-            self._begin(stack, program, encoder)
+            self._begin(stack, encoder, program)
         except LiputError as error:
             self._starting = None
+            self._gate.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
-    def _begin(self, stack: ExitStack, program: Program, encoder: Encoder) -> None:
+    def _begin(self, stack: ExitStack, encoder: Encoder, counted_anew: Program | None = None) -> None:
         """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
+        self._gate.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._gate.keep_s) * NANOSECONDS
         storage = Storage(
             [self._archive, *plan.further],
@@ -268,12 +274,7 @@ class Session:
         work = self._begin_files(storage, encoder, wanted_ns)
         try:
             outputs = Outputs(
-                storage,
-                encoder.templates,
-                clock=self._clock,
-                emit=self.emit,
-                targets=plan.targets,
-                more=plan.sinks,
+                storage, encoder.templates, clock=self._clock, emit=self.emit, targets=plan.targets, more=plan.sinks
             )
         except (LiputError, OSError):
             storage.close()
@@ -283,8 +284,9 @@ class Session:
         stack.callback(lambda: outputs.close(self._marks.all, plan.title))
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
         self._timeline.begin(origin_ns)
-        program.begin(self._gate.skipped)
-        self._troubles.begin()
+        if counted_anew:
+            counted_anew.begin(self._gate.skipped)
+            self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
         self._work, self._outputs, self._storage = work, outputs, storage
@@ -293,11 +295,14 @@ class Session:
         self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form)
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
+        if self._stopping.is_set():  # meanwhile, when there was no log to say so in
+            self.emit("session-stopping", work.name, "Ending.")
 
     def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float) -> WorkFolder:
         """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
         plan, resume = self._plan, self._plan.resume
-        began = self._clock.now() - self._reach(wanted_ns)
+        back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if plan.live else 0.0
+        began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         if resume is None:
             return storage.begin(plan.title, began, plan.context, encoder.templates)
         offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
@@ -320,11 +325,6 @@ class Session:
             missing_s=round(offset_s - resume.end_s, 3),
         )
         return work
-
-    def _reach(self, wanted_ns: float) -> timedelta:
-        """Return how long ago the recording will have begun, to the second that names its package."""
-        back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if self._plan.live else 0.0
-        return timedelta(seconds=back_ns / NANOSECONDS)
 
     def _end(self, program: Program) -> None:
         """Say how the recording has ended; there may have been none."""

@@ -27,3 +27,13 @@ def test_every_loss_is_told_once_and_none_is_left_out() -> None:
     reporter.update(8, final=True)
     reporter.update(8, final=True)
     assert told[2:] == [("1 of podium", 1)]
+
+
+def test_what_was_lost_before_the_beginning_is_not_told() -> None:
+    told, clock = Told(), SimulatedClock()
+    reporter = LossReporter("frames-dropped", "podium", "{count} of {name}", emit=told, clock=clock)
+    reporter.begin(60)
+    reporter.update(60, final=True)
+    assert told == []
+    reporter.update(61)
+    assert told == [("1 of podium", 1)]

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,7 @@ from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
 from recorder.plan import PictureInput, SessionPlan
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
 from recorder.sound.inputs import SoundInput
@@ -363,3 +365,31 @@ def test_each_source_is_recorded_apart_as_it_came_on_the_programs_timeline(tmp_p
     assert [file.file for file in package.recording.media] == [
         "data/media/program.mp4", "data/media/source-1.mkv", "data/media/source-2.mkv",
     ]  # fmt: skip
+
+
+def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    pace = RealPace(SystemClock(), stop)
+    sources = [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(2)]
+    armed = Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1", pre_roll_s=0.5)
+    begins = Archive.begin
+
+    def slowly(*args: object, **more: object) -> WorkFolder:
+        time.sleep(3)
+        return begins(*args, **more)  # type: ignore[arg-type] # whatever it was given
+
+    monkeypatch.setattr(Archive, "begin", slowly)
+    armed.session.start()
+    with armed:
+        armed.until(SessionState.LIVE)
+        armed.wait(5)
+        stop.set()
+        result = armed.end()
+    assert (result.state, result.degraded) == (SessionState.SEALED, [])
+    assert picture_numbers(program(result)) == list(range(result.frames))
+    assert result.frames > 4.5 * RATE
+    assert [kind for kind in armed.kinds if kind.startswith(("source", "frames"))] == []
+    _, video_s, audio_s = lengths(program(result))
+    assert video_s == pytest.approx(audio_s, abs=0.08)
