@@ -17,6 +17,7 @@ def close_within(close: Callable[[], None], timeout_s: float, name: str) -> bool
     return not thread.is_alive()
 
 
-def abandoned(name: str = "") -> int:
-    """Return how many threads are closing something now, whose names begin with `name`."""
-    return sum(thread.name.startswith(_PREFIX + name) for thread in threading.enumerate())
+def abandoned(name: str | None = None) -> int:
+    """Return how many threads are closing what is called `name` now; without one, anything."""
+    closing = [thread.name for thread in threading.enumerate() if thread.name.startswith(_PREFIX)]
+    return len(closing) if name is None else closing.count(_PREFIX + name)

@@ -1,10 +1,12 @@
 """Sources that come back: a device that is lost is looked for, and opened again when it is there.
 
-One attempt raises (capture/source.py); these are the supervisors that try again. They never raise DeviceLost, and
-whoever reads them only finds that nothing comes meanwhile. All of it happens on the thread that reads: a device that
-takes five seconds to say no holds up nobody else.
+One attempt raises (capture/source.py); these are the supervisors that try again, whatever it raised: a library that
+fails in a way that nobody thought of costs one attempt, not the source. They never raise DeviceLost, and whoever reads
+them only finds that nothing comes meanwhile. All of it happens on the thread that reads: a device that takes five
+seconds to say no holds up nobody else.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,6 +22,7 @@ from capture.source import (
     Frame,
     Relocatable,
     Size,
+    SourceEnded,
     VideoFormat,
     VideoSource,
     abandoned_closings,
@@ -103,6 +106,13 @@ type OnHung = Callable[[int], None]
 """Hears how many closings of a device have been left to the kernel, which has not let go of it."""
 
 
+def _told(error: Exception, name: str) -> LiputError:
+    """Return `error` as people are told of it."""
+    if isinstance(error, LiputError):
+        return error
+    return DeviceLost(f"{name} failed: {error!r}", hint="please report this; it is tried again")
+
+
 def _nothing(*_: object) -> None:
     """Tell nobody."""
 
@@ -131,9 +141,18 @@ class _Keeper:
         self._whereabouts.lost()
         if kind is AbsenceKind.LOST and not self._closed.is_set():
             self.on_absence(self.absence)
-        self._source.close()
+        self._let_go()
         if hung := abandoned_closings(self._source):
             self.on_hung(hung)
+
+    def missed[Error: LiputError](self, error: Error) -> Error:
+        """Take note that it was not there, or was refused, from the beginning; return `error`, which says why."""
+        self.lose(error, _kind_of(error, AbsenceKind.MISSING))
+        return error
+
+    def _let_go(self) -> None:
+        with contextlib.suppress(Exception):  # what it holds of the device would keep the next try from it
+            self._source.close()
 
     def heard(self) -> None:
         """Take note that something came."""
@@ -153,25 +172,33 @@ class _Keeper:
             return
         if self._closed.is_set():
             raise DeviceLost(f"{self._source.name} has been closed")
-        found = self._whereabouts.find()
-        self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
-        if found is not None and not self._closed.is_set():
-            self._try(found)
-
-    def _try(self, found: Return) -> None:
-        if isinstance(self._source, Relocatable):
-            self._source.relocate(found.device)
         try:
+            found = self._whereabouts.find()
+            self._next_ns = clock.now_ns() + round(RETRY_S * NANOSECONDS)
+            if found is None or self._closed.is_set():
+                return
+            if isinstance(self._source, Relocatable):
+                self._source.relocate(found.device)
             self._source.open()
-        except LiputError as error:  # told by its watch
-            self._source.close()  # what it holds of the device would keep the next try from it
-            if self.absence is not None:
-                kind = _kind_of(error, self.absence.kind)
-                self.absence = replace(self.absence, kind=kind, reason=error.message, hint=error.hint)
-            self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
-            return
+        except Exception as error:
+            self._refused(error)
+        else:
+            self._back(found)
+
+    def _refused(self, raised: Exception) -> None:
+        """Take note that it could not be opened. Its watch has told that, but for what nobody thought of."""
+        self._let_go()
+        absence, error = self.absence, _told(raised, self._source.name)
+        if absence is not None:
+            kind = _kind_of(error, absence.kind)
+            self.absence = replace(absence, kind=kind, reason=error.message, hint=error.hint)
+            if error is not raised and error.message != absence.reason:
+                self.on_absence(self.absence)
+        self._next_ns = self._clock.now_ns() + round(REFUSED_RETRY_S * NANOSECONDS)
+
+    def _back(self, found: Return) -> None:
         if self._closed.is_set():
-            self._source.close()
+            self._let_go()
             return
         absence, self.absence = self.absence, None
         self._heard_ns = self._clock.now_ns()
@@ -221,13 +248,17 @@ class _Kept[Source: VideoSource | AudioSource]:
     def _open[Opened](self, opening: Callable[[], Opened]) -> Opened:
         """Open the source by `opening`, and note why where that cannot be done."""
         missing, self._missing = self._missing, None
+        if missing is not None:
+            raise self._keeper.missed(missing)
         try:
-            if missing is not None:
-                raise missing
             return opening()
         except DeviceError as error:
-            self._keeper.lose(error, _kind_of(error, AbsenceKind.MISSING))
+            self._keeper.missed(error)
             raise
+        except LiputError:
+            raise
+        except Exception as error:
+            raise self._keeper.missed(_told(error, self.name)) from error
 
     def _read[Item](self, reading: Callable[[float], Item | None], timeout_s: float) -> Item | None:
         """Return what `reading` gives; where the device is not there, look for it and return None."""
@@ -237,8 +268,10 @@ class _Kept[Source: VideoSource | AudioSource]:
             return None
         try:
             item = reading(timeout_s)
-        except DeviceError as error:
-            keeper.lose(error)
+        except SourceEnded:
+            raise
+        except Exception as error:
+            keeper.lose(_told(error, self.name))
             return None
         if item is not None:
             keeper.heard()

@@ -106,7 +106,7 @@ class VideoInput:
         self._returned(self._timeline.program_ns(frame.timestamp_ns))
         try:
             picture = self._source.decode(frame, self.within)
-        except MediaError as error:
+        except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
             self._count_damaged(error)
             return
         if picture is not self.picture:
@@ -177,7 +177,7 @@ class VideoInput:
     def _media_s(self, program_ns: int) -> float:
         return round((program_ns - self._timeline.origin_ns) / NANOSECONDS, 3)
 
-    def _count_damaged(self, error: MediaError) -> None:
+    def _count_damaged(self, error: Exception) -> None:
         self.counts.damaged += 1
         if self.counts.damaged & (self.counts.damaged - 1) == 0:  # the 1st, 2nd, 4th, 8th, …
             self._emit(
@@ -185,5 +185,5 @@ class VideoInput:
                 self.name,
                 f"{self.name} gave a damaged picture ({self.counts.damaged} so far); the one before it stays",
                 count=self.counts.damaged,
-                reason=error.message,
+                reason=error.message if isinstance(error, MediaError) else repr(error),
             )

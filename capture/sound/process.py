@@ -120,14 +120,15 @@ class SoundChild:
     def dismiss(self) -> None:
         """Tell the child to leave, and do not wait for it: whoever is in `told` comes out of it."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # it has died, and has not read what it was asked
+                self._process.stdin.close()
 
     def close(self) -> None:
         """Tell the child to leave by closing its input, and kill it if it does not."""
+        self.dismiss()
         process = self._process
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if process.stdout is not None:
+            process.stdout.close()
         try:
             process.wait(0.2)
         except subprocess.TimeoutExpired:

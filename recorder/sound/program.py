@@ -22,7 +22,7 @@ from recorder.sound.inputs import SoundInput
 from recorder.sound.lane import Lane
 from recorder.sound.levels import PeakMeter
 from recorder.sound.limiter import Limiter, rounded
-from recorder.sound.loudness import LoudnessMeter
+from recorder.sound.loudness import Loudness, LoudnessMeter
 from recorder.sound.mixer import Heard, Mixer
 from recorder.sound.resampler import Floats
 from recorder.sound.summary import InputSound, SoundSummary
@@ -61,11 +61,12 @@ class ProgramSound:
         self._timeline = timeline
         self._channels = channels
         self._put = put
+        self._emit = emit
         self._mixer = Mixer(self._inputs)
         self._limiter = Limiter(channels)
         self._meter = PeakMeter(channels)
         self._input_meters = [PeakMeter(channels) for _ in inputs]
-        self._loudness = LoudnessMeter(channels)
+        self._loudness: LoudnessMeter | None = LoudnessMeter(channels)
         self._begins = False  # and the loudness is to be measured anew
         self._waiting: list[Samples] = []  # not a whole AAC frame yet
         self._waiting_samples = 0
@@ -99,7 +100,7 @@ class ProgramSound:
     def summary(self) -> SoundSummary:
         """Return how loud the program is, and how its inputs are."""
         return SoundSummary(
-            loudness=self._loudness.reading,
+            loudness=self._loudness.reading if self._loudness else Loudness(),
             inputs=tuple(
                 InputSound(
                     name=lane.name,
@@ -186,14 +187,24 @@ class ProgramSound:
         return np.ascontiguousarray(whole[:count])
 
     def _encode(self, samples: Samples) -> None:
-        if self._begins:
-            self._begins = False
-            self._loudness = LoudnessMeter(self._channels)
         self._meter.feed(samples)
-        self._loudness.feed(samples)
+        self._measure(samples)
         self._hand_on(self._encoder.encode_audio(samples, self.samples))
         self.samples += len(samples)
         self._timeline.advance(Track.AUDIO, self.samples * NANOSECONDS // SAMPLE_RATE)
+
+    def _measure(self, samples: Samples) -> None:
+        """Measure how loud it is. A meter that fails is switched off: the sound in hand is worth more."""
+        try:
+            if self._begins:
+                self._begins = False
+                self._loudness = LoudnessMeter(self._channels)
+            if self._loudness:
+                self._loudness.feed(samples)
+        except Exception as error:  # of whatever kind
+            self._loudness = None
+            message = f"the loudness is not measured any more: {error!r}"
+            self._emit("meter-failed", "loudness", message, hint="please report this")
 
     def _hand_on(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:

@@ -30,7 +30,9 @@ class Plug:
         self.clock = clock
         self.at: Device | None = HERE
         self.gives = True
-        self.refusals: deque[DeviceError] = deque()
+        self.refusals: deque[Exception] = deque()
+        self.failures: deque[Exception] = deque()
+        """What reading and finding it raises, before it does anything."""
         self.opened: list[str | None] = []
         self.closed = 0
         self.abandoned = 0
@@ -51,6 +53,8 @@ class Plug:
         return FORM
 
     def read(self, timeout_s: float) -> Frame | None:
+        if self.failures:
+            raise self.failures.popleft()
         if not self.is_open or self.at is None or self.at.node != self._device.node:
             raise DeviceLost("the Webcam was unplugged", hint="plug it in")
         self.clock.advance_to(self.clock.now_ns() + round(timeout_s * NANOSECONDS))
@@ -67,6 +71,8 @@ class Plug:
         """Nothing to note."""
 
     def find(self) -> Return | None:
+        if self.failures:
+            raise self.failures.popleft()
         return None if self.at is None else Return(self.at, None if self.at is HERE else HERE.port)
 
 
@@ -289,3 +295,28 @@ def test_sound_comes_back_as_pictures_do(clock: SimulatedClock, told: Told) -> N
     blocks = [kept.read(0.1) for _ in range(30)]
     assert any(block is not None for block in blocks)
     assert [kind for kind, _ in told] == [AbsenceKind.LOST, "back"]
+
+
+def test_what_nobody_thought_of_costs_one_attempt_and_is_told(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    camera.open()
+    reading, finding, opening = ValueError("half a line"), OSError(24, "too many files"), MemoryError()
+    plug.failures.extend([reading, finding])
+    plug.refusals.append(opening)
+    assert camera.read(0.1) is None
+    absence = camera.absence
+    assert absence is not None
+    assert absence.reason == f"Webcam failed: {reading!r}"
+    assert read_for(camera, clock, 5) > 0
+    assert [kind for kind, _ in told] == [AbsenceKind.LOST] * 3 + ["back"]
+    assert camera.absence is None
+
+
+def test_what_nobody_thought_of_at_the_first_opening_is_a_refusal(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+) -> None:
+    plug.refusals.append(ValueError("what is that"))
+    with pytest.raises(DeviceLost, match="what is that"):
+        camera.open()
+    assert read_for(camera, clock, 5) > 0

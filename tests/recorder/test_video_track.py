@@ -10,7 +10,7 @@ from devices.clock import NANOSECONDS
 from recorder.packet import Track
 from recorder.video_input import SILENT_S
 from recorder.video_track import PATIENCE_S
-from tests.support.tracks import DAMAGED, SLATE, Rig, in_time
+from tests.support.tracks import BREAKS, DAMAGED, SLATE, Rig, in_time
 
 THIRTY = Fraction(30)
 GRID = 2e-5
@@ -226,11 +226,12 @@ def test_thinning_goes_on_after_a_stall() -> None:
     assert counts.repeated == pytest.approx(120, abs=2)
 
 
-def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood() -> None:
+@pytest.mark.parametrize("damage", [DAMAGED, BREAKS])
+def test_a_damaged_picture_is_the_one_before_it_and_is_told_without_a_flood(damage: bytes) -> None:
     rig = Rig()
     rig.timeline.end_at(3 * NANOSECONDS)
     script = [
-        (at, Frame(frame.timestamp_ns, DAMAGED) if 30 <= number < 40 else frame)
+        (at, Frame(frame.timestamp_ns, damage) if 30 <= number < 40 else frame)
         for number, (at, frame) in enumerate(camera(rig, 0, 3))
     ]
     counts = run(rig, script)

@@ -28,6 +28,7 @@ from recorder.video_track import VideoTrack
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
 
 DAMAGED = b"damaged"
+BREAKS = b"breaks"
 
 
 CAMERA_SIZE = 16, 16
@@ -54,6 +55,8 @@ class Camera:
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         if frame.payload == DAMAGED:
             raise MediaError("a damaged picture")
+        if frame.payload == BREAKS:
+            raise MemoryError("cannot start a decoder")
         assert isinstance(frame.payload, bytes)
         return numbered(int.from_bytes(frame.payload))
 

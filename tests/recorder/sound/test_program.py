@@ -12,6 +12,7 @@ from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import LaneCounts
 from recorder.sound.levels import FLOOR_DBFS
+from recorder.sound.loudness import Loudness, LoudnessMeter
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960
@@ -310,3 +311,18 @@ def test_levels_are_peaks_in_dbfs_for_each_channel() -> None:
     track = rig.audio(script, channels=2)
     in_time(track.run)
     assert track.levels_dbfs == [pytest.approx(-6.02, abs=0.01), FLOOR_DBFS]
+
+
+def test_a_meter_that_fails_is_switched_off_and_the_sound_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig()
+    rig.timeline.end_at(2 * NANOSECONDS)
+    track = rig.audio(microphone(rig, 0, 3))
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("no such filter")
+
+    monkeypatch.setattr(LoudnessMeter, "feed", fails)
+    in_time(track.run)
+    assert sounding(rig) == spans((0, 2))
+    assert rig.events == [("meter-failed", "loudness")]
+    assert track.summary().loudness == Loudness()
