@@ -3,34 +3,32 @@
 It holds nothing that a session needs: killing it costs nothing, and the next one goes on. Recorders outlive it.
 """
 
-import fcntl
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from config.errors import ArchiveError, LiputError, PackageBusy, StateError, UsageError
+from agent.serving import TRUST_S, awaited
+from config.errors import ArchiveError, LiputError, PackageBusy, SessionError, UsageError
 from devices.clock import Clock
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.control import directory
+from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.protocol import raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
 from recorder.recovery.find import Unfinished, find
 from recorder.recovery.recover import Outcome, Recovery
 from recorder.recovery.resume import take_up
+from recorder.status import SessionResult
 
-LOCK_FILE = "serve.lock"
 LOOK_S = 0.25
 """How often it looks whether a recorder was killed."""
-TRUST_S = 600.0
-"""A session whose recorder was killed longer ago than this is recovered: what was to be recorded is over."""
 LONGEST_PAUSE_S = 30.0
 """Between two attempts to take up a session that cannot be."""
 SETTLED_S = 10.0
@@ -38,46 +36,6 @@ SETTLED_S = 10.0
 
 type Tell = Callable[[str], None]
 """Called with a sentence for people, from any thread."""
-
-
-@contextmanager
-def only_one() -> Iterator[None]:
-    """Be the only daemon of this user while the body runs; raises StateError when there is one."""
-    path = directory.runtime_folder(make=True) / LOCK_FILE
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StateError("liput serve runs already", hint="One is enough; end that one first.") from None
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def is_serving() -> bool:
-    """Return whether a daemon of this user runs."""
-    with suppress(OSError, LiputError):
-        descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-    return False
-
-
-def awaited(now_s: float) -> set[str]:
-    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
-    with suppress(OSError, LiputError):
-        return {
-            names.session_of(Path(info.work).name)
-            for folder in directory.killed()
-            if (info := folder.info()) and info.work and now_s - folder.last_beat_s < TRUST_S
-        }
-    return set()
 
 
 class Spares:
@@ -154,17 +112,30 @@ class Daemon:
     def _look(self) -> None:
         self._children = [child for child in self._children if not child.wait(0.0)]
         try:
-            killed = directory.killed()
+            left = self._left()
         except (LiputError, OSError) as error:
             self.tell(f"the runtime directory cannot be read: {error}")
             return
-        for folder in killed:
+        for folder in left:
             if folder.id not in self._attempts:
                 self._attempts[folder.id] = self._first_attempt(folder)
             attempts = self._attempts[folder.id]
             if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
                 self._busy.add(folder.id)
                 threading.Thread(target=self._attend, args=(folder, attempts), daemon=True, name="resume").start()
+
+    def _left(self) -> list[RecorderFolder]:
+        """Return the folders of killed recorders whose session nobody goes on with.
+
+        One that died before it recorded leaves that to the folder of the one before it.
+        """
+        killed = {folder.id: folder for folder in directory.killed()}
+        taken = {info.replaces for _, info in directory.alive()}
+        infos = {folder_id: folder.info() for folder_id, folder in killed.items()}
+        vain = {folder_id for folder_id, info in infos.items() if info and info.replaces in killed}
+        for folder_id in vain:
+            killed[folder_id].remove()
+        return [folder for folder_id, folder in killed.items() if folder_id not in vain | taken]
 
     def _first_attempt(self, folder: RecorderFolder) -> _Attempts:
         """Return when a session is taken up: at once, unless its recorders die again and again as soon as they live."""
@@ -208,10 +179,19 @@ class Daemon:
                 self._give_up(folder, info, f'"{info.title}" is not gone on with: {error.message}')
                 return
         recorder = self.spawn(spec)
-        recorder.ready()
+        next_folder = recorder.ready()
         self._children.append(recorder)
-        folder.remove()
-        self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
+        # It takes the folder away once it records, or is armed.
+        while folder.path.exists() and not recorder.wait(LOOK_S):
+            pass
+        if not folder.path.exists():
+            self.tell(f'the recorder of "{info.title}" was killed; another one goes on')
+            return
+        end = how_it_ended(next_folder)
+        if isinstance(end, SessionResult):
+            self._give_up(folder, info, f'"{info.title}" was ended before another recorder could go on with it')
+        else:
+            raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
 
     def _passed_s(self, info: RecorderInfo) -> float:
         """Return for how long its session has recorded, as far as its recorder lived to begin that."""
@@ -266,6 +246,7 @@ def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Sp
         spec = decode_spec(folder.spec.read_bytes())
     except FileNotFoundError:
         raise UsageError(f"{folder.path} does not say what was to be recorded") from None
+    spec = msgspec.structs.replace(spec, replaces=folder.id)
     if info.work is None:
         return spec
     asked = msgspec.structs.replace(spec.asked, resume=Path(info.work), allow_missing=True)

@@ -50,6 +50,8 @@ def plan_session(
     profile = settings.profile(name)
     targets = _targets(asked, settings)
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
+    if asked.resume:  # a session that runs takes what there is
+        reserve = min(reserve, settings.storage.keep_free)
     archive = Archive(asked.archive or settings.archive.path, clock, reserve)
     further = [Archive(path, clock, reserve) for path in settings.storage.paths]
     check_places([archive, *further], settings.storage)

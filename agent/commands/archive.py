@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from agent.archives import archives_of
+from agent.serving import forget
 from config.errors import ArchiveError
 from config.quantities import brief_size
 from devices.clock import SystemClock
@@ -137,6 +138,8 @@ def seal(ctx: click.Context, package_id: str | None, folder: Path | None, *, eve
         with _progress_bar(session.name, shown=True) as progress:
             recovery = Recovery(archives, clock=SystemClock(), progress=_for_one(progress))
             outcome = recovery.recover(session)
+        if outcome.state in {State.SEALED, State.DISCARDED}:
+            forget(session.name)
         if outcome.package is not None:
             click.echo(outcome.package)
         elif outcome.state is State.DISCARDED:

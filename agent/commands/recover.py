@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from agent.archives import archives_of
-from agent.serve import awaited, is_serving
+from agent.serving import awaited, forget, is_serving
 from config.errors import PackageNotFound
 from config.quantities import brief_size
 from devices.clock import SystemClock
@@ -65,6 +65,8 @@ def recover_command(
                 outcome = awaiting(session)
             else:
                 outcome = recovery.look(session) if dry_run else recovery.recover(session)
+            if outcome.state in {State.SEALED, State.DISCARDED}:
+                forget(session.name)
             outcomes.append(outcome)
             _show(outcome, as_json=as_json)
     if not outcomes and not as_json:

@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from agent.archives import archives_of
-from agent.serve import Daemon, Spares, only_one
+from agent.serve import Daemon, Spares
+from agent.serving import only_one
 from agent.signals import hearing
 from devices.clock import SystemClock
 from recorder.recovery.recover import Outcome, State

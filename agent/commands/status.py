@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-from pathlib import Path
 
 import click
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from agent.commands.sessions import json_option, line_of, say, session_option
 from agent.keyboard import watched
 from agent.reporters import reporter, status_text
+from agent.serving import is_serving
 from agent.signals import hearing
 from agent.telling import Follower, follow
 from recorder.control import directory
@@ -49,16 +49,12 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
 
 
 def _tell_of_killed(*, as_json: bool) -> None:
-    """Say whose recorder was killed, as long as what it recorded is still unfinished."""
+    """Say whose recorder was killed, until somebody has gone on with it or recovered it. No disk is asked."""
     for folder in directory.killed():
         info = folder.info()
-        if info is None or info.work is None:
-            continue
-        if not Path(info.work).exists():  # it has become a package
-            folder.remove()
-            continue
-        sentence = f'The recorder of "{info.title}" ({info.id}) was killed; liput recover finishes what it left.'
-        say(sentence, as_json=as_json)
+        if info is not None and (info.work is not None or is_serving()):
+            what = "liput serve goes on with it" if is_serving() else "liput recover finishes what it left"
+            say(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', as_json=as_json)
 
 
 def _watch(found: Running, *, as_json: bool) -> int:

@@ -11,7 +11,8 @@
         └── recorder.log        what its libraries print
 
 RUNTIME is gone after a restart of the PC, as are recorders. A recorder takes its own folder away when it ends in
-order. The folder of one that was killed stays: with it another can take up what it was doing.
+order. The folder of one that was killed stays: with it another can take up what it was doing, which takes it away once
+it records, or is armed.
 """
 
 import contextlib
@@ -42,7 +43,8 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
 
     `archive` is the archive's folder, `work` the work folder that it records into now, once it records; both as text
-    for people where a name is not UTF-8. `live_at` is when what it records begins.
+    for people where a name is not UTF-8. `live_at` is when what it records begins. `replaces` is the id of the recorder
+    that was killed, where it goes on with the session of one.
     """
 
     id: str
@@ -54,6 +56,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     work: str | None = None
     live_at: datetime | None = None
+    replaces: str | None = None
 
     @property
     def is_alive(self) -> bool:

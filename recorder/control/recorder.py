@@ -21,6 +21,7 @@ from recorder.archive.names import storable
 from recorder.control import directory
 from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
+from recorder.control.directory import RecorderFolder
 from recorder.control.handshake import Handshake
 from recorder.control.log import OutputLog
 from recorder.control.preview_server import PreviewServer
@@ -48,7 +49,8 @@ class Recorder:
         self._spec = spec
         self._clock = clock
         archive = planned.archive
-        self._info = directory.new_info(planned.plan.title, archive.root, clock.now())
+        info = directory.new_info(planned.plan.title, archive.root, clock.now())
+        self._info = msgspec.structs.replace(info, replaces=spec.replaces)
         claim = Claim(id=self._info.id, title=self._info.title, pid=self._info.pid)
         self._claims = Claims(claim)
         self._claims.take((device.id, device.name) for device in planned.plan.context.devices)
@@ -141,6 +143,9 @@ class Recorder:
         elif event.kind == "storage-switched" and self._info.work:
             name = f"{names.session_of(Path(self._info.work).name)}.{event.detail['part']}"
             self._say(work=str(Path(event.subject) / INCOMING / name))
+        if event.kind in {"session-live", "session-armed"} and self._spec.replaces:
+            # Only now: as long as that one's folder is there its session can be taken up again.
+            RecorderFolder(self._folder.path.with_name(self._spec.replaces)).remove()
         self._server.tell(event)
 
     def _live_at(self, event: Event) -> datetime:

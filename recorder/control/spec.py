@@ -27,6 +27,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     arm_only: bool = False
     """Whether it waits for a command to start."""
     unsaved: tuple[str, ...] = ()
+    replaces: str | None = None
+    """The id of the recorder that was killed, where its session is gone on with."""
 
 
 def encode_spec(spec: Spec) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 import psutil
 import pytest
 
-from agent import serve
+from agent import serve, serving
 from config.errors import StateError
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
@@ -22,8 +22,9 @@ from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Stop
+from recorder.control.protocol import Failure, Stop, encode
 from recorder.control.spec import Spec, decode_spec, saved_spec
+from recorder.status import SessionResult, SessionState
 from tests.support import archives, command, leftovers, media, recorders
 from tests.support.leftovers import live
 from tests.support.waiting import wait_for
@@ -140,15 +141,15 @@ def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archi
 
 
 def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
-    assert not serve.is_serving()
-    with serve.only_one():
-        assert serve.is_serving()
-        with pytest.raises(StateError, match="runs already"), serve.only_one():
+    assert not serving.is_serving()
+    with serving.only_one():
+        assert serving.is_serving()
+        with pytest.raises(StateError, match="runs already"), serving.only_one():
             pass
         done = command.liput(tmp_path, "serve", "--archive", tmp_path)
         assert done.returncode == 1
         assert "runs already" in done.stderr
-    assert not serve.is_serving()
+    assert not serving.is_serving()
 
 
 def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runtime: Path) -> None:
@@ -212,29 +213,37 @@ def test_one_that_recorded_goes_on_at_once_with_what_is_there(runtime: Path, tmp
 def test_one_that_was_armed_is_armed_again(runtime: Path, tmp_path: Path) -> None:
     spec = Spec(asked=Asked(title="Rapat", duration_s=60.0), arm_only=True)
     folder = killed(runtime, tmp_path, work=None, spec=spec)
-    assert spec_of(folder, 600.0) == decode_spec(saved_spec(spec))
+    assert spec_of(folder, 600.0) == msgspec.structs.replace(decode_spec(saved_spec(spec)), replaces=folder.id)
 
 
 class Recorders:
-    """Takes note of what would be started."""
+    """Takes note of what would be started; says how it `ended` where it did so before it recorded anything."""
 
-    def __init__(self, *, works: bool = True) -> None:
+    def __init__(self, runtime: Path, *, works: bool = True, ended: SessionResult | Failure | None = None) -> None:
         self.specs: list[Spec] = []
+        self._runtime = runtime
         self._works = works
+        self._ended = ended
 
     def __call__(self, spec: Spec) -> "Recorders":
         self.specs.append(spec)
         return self
 
-    def ready(self) -> None:
+    def ready(self) -> RecorderFolder:
         if not self._works:
             raise StateError("no camera")
+        folder = RecorderFolder(self._runtime / f"next{len(self.specs)}")
+        if self._ended is not None:
+            folder.end(encode(self._ended))
+        else:
+            RecorderFolder(self._runtime / str(self.specs[-1].replaces)).remove()
+        return folder
 
     def wait(self, _timeout_s: float) -> bool:
         return True
 
 
-def serving(archive: Archive, spawn: Recorders, enough: "object") -> list[str]:
+def served(archive: Archive, spawn: Recorders, enough: "object") -> list[str]:
     """Let a daemon run until `enough` is true; return what it told."""
     told: list[str] = []
     stop = threading.Event()
@@ -254,8 +263,8 @@ def test_one_that_had_ended_is_recovered_instead(tmp_path: Path, archive: Archiv
     ended = leftovers.event(2, "session-ended", "Rapat", media_time_s=2.0, frames=50)
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), ended])
     folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
-    spawn = Recorders()
-    serving(archive, spawn, lambda told: "sealed" in told)
+    spawn = Recorders(runtime)
+    served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
     assert not folder.path.exists()
     assert [package.state for package in archive.list()] == [PackageState.SEALED]
@@ -265,25 +274,65 @@ def test_what_cannot_be_taken_up_now_is_tried_again(tmp_path: Path, archive: Arc
     program = archives.make_program(tmp_path / "program.mp4")
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
     folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
-    spawn = Recorders(works=False)
-    told = serving(archive, spawn, lambda _told: len(spawn.specs) >= 2)
+    spawn = Recorders(runtime, works=False)
+    told = served(archive, spawn, lambda _told: len(spawn.specs) >= 2)
     assert any("cannot be taken up now: no camera" in text for text in told)
     assert folder.path.exists()
     assert work.exists(), "nor is it sealed meanwhile"
+
+
+def test_one_whose_next_recorder_fails_before_it_records_is_tried_again(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    spawn = Recorders(runtime, ended=Failure(message="the encoder refused its settings"))
+    told = served(archive, spawn, lambda _told: len(spawn.specs) >= 2)
+    assert any("cannot be taken up now: the encoder refused" in text for text in told)
+    assert folder.path.exists()
+    assert work.exists()
+
+
+def test_one_whose_next_recorder_was_ended_before_it_recorded_is_recovered(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    nothing = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
+    spawn = Recorders(runtime, ended=nothing)
+    served(archive, spawn, lambda told: "sealed" in told)
+    assert len(spawn.specs) == 1
+    assert not folder.path.exists()
+
+
+def test_of_two_killed_recorders_of_a_session_the_one_that_recorded_counts(archive: Archive, runtime: Path) -> None:
+    """The second died before it recorded anything, and the daemon with it."""
+    spec = Spec(asked=Asked(title="Rapat"), arm_only=True)
+    first = killed(runtime, archive.root, work=None, spec=spec)
+    second = killed(runtime, archive.root, work=None, spec=msgspec.structs.replace(spec, replaces=first.id))
+    info = second.info()
+    assert info
+    second.write_info(msgspec.structs.replace(info, replaces=first.id))
+    spawn = Recorders(runtime)
+    served(archive, spawn, lambda _told: spawn.specs and not directory.killed())
+    assert [each.replaces for each in spawn.specs] == [first.id]
 
 
 def test_recorders_that_die_at_once_are_started_ever_more_seldom(archive: Archive, runtime: Path) -> None:
     spec = Spec(asked=Asked(title="Rapat"), arm_only=True)
 
     class Dying(Recorders):
-        def ready(self) -> None:
+        def ready(self) -> RecorderFolder:
             killed(runtime, archive.root, work=None, spec=spec)
+            return super().ready()
 
     killed(runtime, archive.root, work=None, spec=spec)
-    spawn = Dying()
-    serving(archive, spawn, lambda _told: len(spawn.specs) >= 4)
+    spawn = Dying(runtime)
+    served(archive, spawn, lambda _told: len(spawn.specs) >= 4)
     stopped = time.monotonic() + 2.0
-    serving(archive, spawn, lambda _told: time.monotonic() > stopped)
+    served(archive, spawn, lambda _told: time.monotonic() > stopped)
     assert len(spawn.specs) <= 8, "not once every quarter of a second"
 
 
@@ -291,18 +340,18 @@ def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Arch
     program = archives.make_program(tmp_path / "program.mp4")
     work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
     folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
-    long_ago = time.time() - serve.TRUST_S - 5
+    long_ago = time.time() - serving.TRUST_S - 5
     os.utime(folder.path / directory.RECORDER_FILE, (long_ago, long_ago))
-    spawn = Recorders()
-    serving(archive, spawn, lambda told: "sealed" in told)
+    spawn = Recorders(runtime)
+    served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
 
 
 def test_one_that_was_armed_long_ago_and_killed_just_now_is_armed_again(archive: Archive, runtime: Path) -> None:
     spec = Spec(asked=Asked(title="Rapat"), arm_only=True)
-    killed(runtime, archive.root, work=None, spec=spec, age_s=10 * serve.TRUST_S)
-    spawn = Recorders()
-    told = serving(archive, spawn, lambda _told: spawn.specs)
+    killed(runtime, archive.root, work=None, spec=spec, age_s=10 * serving.TRUST_S)
+    spawn = Recorders(runtime)
+    told = served(archive, spawn, lambda _told: spawn.specs)
     assert [each.arm_only for each in spawn.specs] == [True]
     assert not any("long ago" in text for text in told)
 
@@ -316,6 +365,6 @@ def test_the_length_that_was_asked_for_counts_from_when_it_was_live(archive: Arc
     info = folder.info()
     assert info
     folder.write_info(msgspec.structs.replace(info, live_at=SystemClock().now() - timedelta(seconds=60)))
-    spawn = Recorders()
-    serving(archive, spawn, lambda _told: spawn.specs)
+    spawn = Recorders(runtime)
+    served(archive, spawn, lambda _told: spawn.specs)
     assert spawn.specs[0].asked.duration_s == pytest.approx(3540.0, abs=15.0)

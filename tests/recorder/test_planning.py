@@ -2,11 +2,28 @@
 
 from pathlib import Path
 
+import msgspec
+import pytest
+
+from config.errors import StorageFull
 from config.program import Program
 from config.schema import General, Recording, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.planning import plan_session
+from tests.support import archives, leftovers
+
+
+def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp_path: Path) -> None:
+    archive = archives.archive_at(tmp_path / "arsip")
+    folder = leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "a.mp4")})
+    asked = Asked(title="Rapat", videos=("synthetic",), archive=archive.root, reserve=10**18)
+    with pytest.raises(StorageFull):
+        plan_session(asked, Settings(), SystemClock())
+    planned = plan_session(msgspec.structs.replace(asked, resume=folder), Settings(), SystemClock())
+    assert planned.archive.reserve_bytes == Settings().storage.keep_free
+    assert planned.plan.resume
+    planned.plan.resume.release()
 
 
 def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path) -> None:

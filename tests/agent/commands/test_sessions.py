@@ -198,8 +198,12 @@ def test_a_killed_recorder_is_told_of_until_what_it_left_is_a_package(room: Room
     (info,) = recorders(runtime)
     kill(info.pid)
     shown = liput(room, "status")
-    assert f'"Rapat Senat" ({info.id}) was killed' in shown.stdout
+    assert f'"Rapat Senat" ({info.id}) was killed; liput recover' in shown.stdout
     assert statuses(room) == []
+    room.archive.rename(away := room.home / "away")  # its disk is pulled out for a moment
+    assert "was killed" in liput(room, "status").stdout
+    away.rename(room.archive)
+    assert [folder.id for folder in directory.killed()] == [info.id], "whoever goes on with it needs that"
     assert liput(room, "recover", "--archive", room.archive).returncode in {0, 3}
     assert liput(room, "status").stdout == "No session runs.\n"
     (package,) = room.packages()

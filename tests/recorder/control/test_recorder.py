@@ -78,6 +78,18 @@ def test_it_says_into_which_folder_it_records_also_after_a_change_of_disk(tmp_pa
         assert said(folder).work == str(tmp_path / "ketiga" / ".incoming" / f"{first.name}.3")
 
 
+def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -> None:
+    old = directory.make_folder(directory.new_info("Satu", tmp_path, SystemClock().now()), b"{}")
+    spec = Spec(asked=Asked(title="Satu"), replaces=old.id)
+    with Recorder(planned(tmp_path, "Satu"), spec, SystemClock()) as one:
+        assert [said(folder).replaces for folder in directory.folders() if folder.id != old.id] == [old.id]
+        assert old.path.exists()
+        one._on_event(event(0, "source-lost"))
+        assert old.path.exists()
+        one._on_event(event(0, "session-live", "rapat", folder=str(tmp_path), clock_ns=0))
+        assert not old.path.exists()
+
+
 def said(folder: RecorderFolder) -> RecorderInfo:
     info = folder.info()
     assert info
