@@ -46,8 +46,11 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
     return run(arguments.seconds or HOURS * 3600)
 
 
-def run(seconds: float) -> Mapping[str, object]:
-    """Return how memory, descriptors and threads went, and the offsets of sound at both ends."""
+def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[str, object]:
+    """Return how memory, descriptors and threads went, and the offsets of sound at both ends.
+
+    Less than an hour of media shows large leaks only: what memory does by itself is much for so short a time.
+    """
     with tempfile.TemporaryDirectory(prefix="liput-endurance-") as name:
         settings = Settings(profiles={"1080p30": PROFILE}, program=Program())
         asked = Asked(
@@ -70,7 +73,7 @@ def run(seconds: float) -> Mapping[str, object]:
     return {
         "media_s": result.duration_s,
         "profile": "320x180 at 25",
-        "promise_mb_per_hour": MOST_MB_PER_HOUR,
+        "promise_mb_per_hour": most_mb_per_hour,
         "memory_mb_per_hour": round(slope, 3),
         "memory_mb": [
             round(settled[0].rss_mb, 1),
@@ -82,7 +85,7 @@ def run(seconds: float) -> Mapping[str, object]:
         "worst_offset_s": worst,
         "degraded": result.degraded,
         "samples": len(samples),
-        "holds": slope < MOST_MB_PER_HOUR
+        "holds": slope < most_mb_per_hour
         and max(grown) <= 0
         and worst <= PROMISE_S
         and result.state is SessionState.SEALED

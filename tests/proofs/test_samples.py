@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.proofs import drift, kill, latency, minute, sync, watches
+from tests.proofs import drift, endurance, kill, latency, minute, sync, watches
 
 SEED = 20261125
 
@@ -37,6 +37,12 @@ def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
 @pytest.mark.slow
 def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None:
     figures = drift.run(6, SEED)
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+def test_neither_memory_nor_descriptors_nor_threads_grow() -> None:
+    figures = endurance.run(300, most_mb_per_hour=5)
     assert figures["holds"], figures
 
 
