@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from capture.kept import Absence, KeptAudio, KeptVideo, Return
 from capture.reader import Reader
@@ -12,7 +11,7 @@ from capture.source import AudioBlock, Frame, Matrix, VideoFormat
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
-from recorder.isolate import Isolated, Tap
+from recorder.isolate import Isolated, Tap, Where, file_names
 from recorder.plan import PictureInput, SessionPlan
 from recorder.sound.inputs import SoundInput
 
@@ -102,10 +101,11 @@ class SessionInputs:
         """Every reader."""
         return [*(reader for _, _, reader in self.pictures), *(reader for _, reader in self.sounds)]
 
-    def isolate(self, stack: ExitStack, folder: Path, zero_ns: int) -> None:
+    def isolate(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
         """Record each source of pictures apart too, from now on; `zero_ns` is the clock's time at media time 0."""
+        files, sync_s = file_names(self._taps), self._plan.recording.sync_s
         for name, tap in self._taps.items():
-            tap.isolated = Isolated(folder, name, zero_ns, self._emit)
+            tap.isolated = Isolated(where, name, zero_ns, self._emit, file=files[name], sync_s=sync_s)
             stack.callback(tap.isolated.close)
 
     def stop(self, timeout_s: float = 1.0) -> None:

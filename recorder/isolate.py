@@ -1,32 +1,73 @@
 """Sources recorded apart, beside the program: what a camera sends is copied into a Matroska file, not encoded again.
 
-One file for each source, `data/media/NAME.mkv`, on the program's timeline: media time 0 is where the program's is.
-A file begins with the first picture that can be decoded, has no pictures where its source gave none, and is playable
-up to its last second whatever happens. Whatever goes wrong with it costs the program nothing.
+One file for each source, `data/media/NAME.mkv`, on the timeline of the program beside it. A file begins with the first
+picture that can be decoded, has no pictures where its source gave none, and is playable up to its last second whatever
+happens. Where the program goes on on another disk, so do the files. Whatever goes wrong with them costs the program
+nothing.
 """
 
 import io
+import os
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
+from av.error import FFmpegError
 from av.stream import Stream
 
 from capture.camera_pictures import has_keyframe
 from capture.source import Coded, Frame, VideoSource, coded_form
+from config.errors import LiputError, MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS
+from recorder.archive.disk import Disk
 from recorder.archive.names import slug
 from recorder.storage import storage_error
 
 MOST_WAITING_BYTES = 64_000_000
 """What a slow disk has not taken yet, for each source; past it the oldest pictures are dropped and counted."""
+MOST_DAMAGED = 100
+"""How many pictures that nothing can be read from may come before the first that a file can begin with."""
 CLOSE_S = 10.0
+"""How long a disk may take nothing when the files are closed."""
 _TIME_BASE = Fraction(1, 1_000_000)
 _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
+
+
+@dataclass(eq=False)
+class Beside:
+    """A folder for files beside a part of the program, whose media time 0 is `start_s` of the session's."""
+
+    folder: Path
+    start_s: float = 0.0
+    threads: list[threading.Thread] = field(default_factory=list)
+    """Who writes there."""
+
+    @property
+    def is_written(self) -> bool:
+        """Whether somebody still writes there."""
+        return any(thread.is_alive() for thread in self.threads)
+
+
+type Where = Callable[[], Beside | None]
+"""Returns where the program is written now; None where it is not."""
+
+
+def file_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Return the name of the file of each source, without its ending: no two are the same."""
+    found: dict[str, str] = {}
+    for name in names:
+        stem, number = slug(name, "source"), 1
+        while (taken := stem if number == 1 else f"{stem}-{number}") in found.values():
+            number += 1
+        found[name] = taken
+    return found
 
 
 class Tap:
@@ -46,119 +87,226 @@ class Tap:
         return frame
 
 
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    data: bytes
+    at_ns: int  # session clock
+    coded: Coded
+    file: str
+
+    @property
+    def begins(self) -> bool:
+        """Whether a file can begin with it."""
+        return self.coded.codec != "h264" or has_keyframe(self.data)
+
+
 class Isolated:
     """One source's own file, or files: another begins where a device that came back sends something else."""
 
-    def __init__(self, folder: Path, name: str, zero_ns: int, emit: Emit) -> None:
-        """Begin at once; `zero_ns` is the session-clock time that is media time 0."""
+    def __init__(
+        self, where: Where, name: str, zero_ns: int, emit: Emit, *, file: str | None = None, sync_s: float = 0.5
+    ) -> None:
+        """Begin at once; `zero_ns` is the session-clock time that is media time 0, `file` what the file is called.
+
+        What was written is brought onto the disk every `sync_s` seconds of pictures.
+        """
         self.name = name
-        self.dropped = 0
-        self.frames = 0
-        self._folder = folder
+        self._where = where
         self._zero_ns = zero_ns
         self._emit = emit
-        self._waiting: deque[tuple[Frame, Coded]] = deque()
-        self._bytes = 0
-        self._changed = threading.Condition()
-        self._is_over = False
-        self._is_broken = False
+        self._file = file or slug(name, "source")
+        self._sync_s = sync_s
+        self._coded: Coded | None = None
         self._files = 0
-        self._writer: _File | None = None
-        self._thread = threading.Thread(target=self._run, name=f"isolate-{name}", daemon=True)
-        self._thread.start()
+        self._is_over = False
+        self._writers: list[_Writer] = []
+
+    @property
+    def frames(self) -> int:
+        """How many pictures were written."""
+        return sum(writer.frames for writer in self._writers)
+
+    @property
+    def dropped(self) -> int:
+        """How many pictures a slow disk did not take."""
+        return sum(writer.dropped for writer in self._writers)
 
     def put(self, frame: Frame, coded: Coded | None) -> None:
-        """Take a frame as it was read; returns at once."""
-        if self._is_broken or frame.timestamp_ns < self._zero_ns:
+        """Take a frame as it was read; returns at once. One thread puts."""
+        if self._is_over or frame.timestamp_ns < self._zero_ns:
             return
         if coded is None or not isinstance(frame.payload, bytes):
+            self._is_over = True
             self._fail(f"{self.name} is not recorded apart: it sends uncompressed pictures, which are too many to copy")
             return
-        with self._changed:
-            self._waiting.append((frame, coded))
-            self._bytes += len(frame.payload)
-            while self._bytes > MOST_WAITING_BYTES:
-                oldest, _ = self._waiting.popleft()
-                self._bytes -= len(oldest.payload) if isinstance(oldest.payload, bytes) else 0
-                self.dropped += 1
-            self._changed.notify()
+        if coded != self._coded:
+            self._coded = coded
+            self._files += 1
+        name = self._file if self._files == 1 else f"{self._file}.{self._files}"
+        beside = self._where()
+        if beside is not None:
+            picture = _Picture(frame.payload, frame.timestamp_ns, coded, f"{name}.mkv")
+            self._writer(beside, picture).put(picture)
+
+    def _writer(self, beside: Beside, picture: _Picture) -> "_Writer":
+        """Return who writes `picture`: another from where the program has changed its disk, from a keyframe on."""
+        if not self._writers or (self._writers[-1].beside is not beside and picture.begins):
+            waiting = self._writers[-1].leave() if self._writers else []
+            zero_ns = self._zero_ns + round(beside.start_s * NANOSECONDS)
+            self._writers.append(_Writer(beside, self.name, zero_ns, self._sync_s, self._failed))
+            for picture in waiting:
+                self._writers[-1].put(picture)
+        return self._writers[-1]
 
     def close(self) -> None:
-        """Write what waits and close the file; a disk that does not answer is left to itself after CLOSE_S."""
-        with self._changed:
-            self._is_over = True
-            self._changed.notify()
-        self._thread.join(CLOSE_S)
-        if self.dropped:
+        """Write what waits and close the files; a disk that takes nothing for CLOSE_S is left to itself."""
+        self._is_over = True
+        for writer in self._writers:
+            writer.end()
+        for writer in self._writers:
+            writer.wait()
+        if dropped := sum(writer.dropped for writer in self._writers if not writer.has_failed):
             self._emit(
                 "isolated-dropped",
                 self.name,
-                f"{self.dropped} pictures of {self.name} are missing in its own file: the disk was too slow",
-                count=self.dropped,
+                f"{dropped} pictures of {self.name} are missing in its own file: the disk was too slow",
+                count=dropped,
             )
+
+    def _failed(self, error: LiputError) -> None:
+        self._fail(f"{self.name} is not recorded apart any more: {error.message}")
+
+    def _fail(self, sentence: str) -> None:
+        self._emit("isolated-failed", self.name, sentence)
+
+
+class _Writer:
+    """Writes what one source sends into one folder, on a thread of its own."""
+
+    def __init__(
+        self, beside: Beside, name: str, zero_ns: int, sync_s: float, on_failure: Callable[[LiputError], None]
+    ) -> None:
+        self.beside = beside
+        self.dropped = 0
+        self.frames = 0
+        self.has_failed = False
+        self._zero_ns = zero_ns
+        self._sync_s = sync_s
+        self._on_failure = on_failure
+        self._waiting: deque[_Picture] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+        self._is_over = False
+        self._damaged = 0
+        self._file: _File | None = None
+        self._thread = threading.Thread(target=self._run, name=f"isolate-{name}", daemon=True)
+        beside.threads.append(self._thread)
+        self._thread.start()
+
+    def put(self, picture: _Picture) -> None:
+        """Take a picture; returns at once. It waits also where writing has failed: it may go on elsewhere."""
+        with self._changed:
+            self._waiting.append(picture)
+            self._bytes += len(picture.data)
+            while self._bytes > MOST_WAITING_BYTES:
+                self._bytes -= len(self._waiting.popleft().data)
+                self.dropped += 1
+            self._changed.notify()
+
+    def leave(self) -> list[_Picture]:
+        """End, and return what is not written yet."""
+        with self._changed:
+            waiting, self._bytes = list(self._waiting), 0
+            self._waiting.clear()
+        self.end()
+        return waiting
+
+    def end(self) -> None:
+        """Let it end once it has written what waits."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+
+    def wait(self) -> None:
+        """Wait for the end, as long as the disk takes anything every CLOSE_S."""
+        written = -1
+        while self._thread.is_alive() and self.frames != written:
+            written = self.frames
+            self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         try:
-            while (taken := self._next()) is not None:
-                self._write(*taken)
+            while (picture := self._next()) is not None:
+                self._write(picture)
+            self._end_file()
         except Exception as error:  # of whatever kind: the program must go on
-            told = storage_error(error, self._folder)
-            self._fail(f"{self.name} is not recorded apart any more: {told.message}")
-        finally:
-            self._end_file()
+            self.has_failed = True
+            self._on_failure(error if isinstance(error, LiputError) else storage_error(error, self.beside.folder))
+            with suppress(Exception):  # it was told why
+                self._end_file()
 
-    def _next(self) -> tuple[Frame, Coded] | None:
+    def _next(self) -> _Picture | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_over or self._is_broken)
-            if self._is_broken or not self._waiting:
+            self._changed.wait_for(lambda: self._waiting or self._is_over)
+            if not self._waiting:
                 return None
-            frame, coded = self._waiting.popleft()
-            self._bytes -= len(frame.payload) if isinstance(frame.payload, bytes) else 0
-            return frame, coded
+            picture = self._waiting.popleft()
+            self._bytes -= len(picture.data)
+            return picture
 
-    def _write(self, frame: Frame, coded: Coded) -> None:
-        payload = frame.payload
-        if not isinstance(payload, bytes):
+    def _write(self, picture: _Picture) -> None:
+        if picture.at_ns < self._zero_ns:  # from before the program's part: it came too late to the last one
+            self.dropped += 1
             return
-        if self._writer is not None and self._writer.coded != coded:
+        if self._file is not None and self._file.path.name != picture.file:
             self._end_file()
-        if self._writer is None:
-            if coded.codec == "h264" and not has_keyframe(payload):
+        if self._file is None:
+            if not picture.begins:
                 return
-            self._files += 1
-            suffix = "" if self._files == 1 else f"-{self._files}"
-            self._writer = _File(self._folder / f"{slug(self.name, 'source')}{suffix}.mkv", coded, payload)
-        self._writer.write(payload, frame.timestamp_ns - self._zero_ns)
-        self.frames += 1
+            self._file = self._begin_file(picture)
+        if self._file is not None:
+            self._file.write(picture.data, picture.at_ns - self._zero_ns)
+            self.frames += 1
+
+    def _begin_file(self, picture: _Picture) -> "_File | None":
+        """Return a file that begins with `picture`; None where nothing can be read from that."""
+        try:
+            sample = av.open(io.BytesIO(picture.data), format=picture.coded.codec)
+        except FFmpegError:
+            sample = None
+        if sample is None or not sample.streams.video or not sample.streams.video[0].width:
+            self._damaged += 1
+            if self._damaged > MOST_DAMAGED:
+                raise MediaError(f"nothing can be read from its first {self._damaged} pictures")
+            return None
+        with sample:
+            return _File(self.beside.folder / picture.file, picture.coded, sample.streams.video[0], self._sync_s)
 
     def _end_file(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            try:
-                writer.close()
-            except Exception as error:
-                self._fail(f"the file of {self.name} could not be closed: {storage_error(error, writer.path).message}")
-
-    def _fail(self, sentence: str) -> None:
-        if not self._is_broken:
-            self._is_broken = True
-            self._emit("isolated-failed", self.name, sentence)
-            with self._changed:
-                self._changed.notify()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 class _File:
     """One Matroska file into which packets are copied."""
 
-    def __init__(self, path: Path, coded: Coded, first: bytes) -> None:
+    def __init__(self, path: Path, coded: Coded, template: Stream, sync_s: float) -> None:
+        """`template` has what the stream is, size and parameter sets included."""
         self.path = path
-        self.coded = coded
+        self._coded = coded
+        self._sync_ns = round(sync_s * NANOSECONDS)
+        self._synced_ns = 0
         self._last = -1
         self._container: OutputContainer = av.open(str(path), "w", format="matroska", options=_OPTIONS)
-        # What the stream is, size and parameter sets included, is read from its first picture.
-        with av.open(io.BytesIO(first), format=coded.codec) as sample:
-            self._stream = self._container.add_stream_from_template(sample.streams.video[0], opaque=True)
-        self._container.start_encoding()
+        try:
+            self._stream = self._container.add_stream_from_template(template, opaque=True)
+            self._container.start_encoding()
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except (FFmpegError, OSError):
+            self._container.close()
+            raise
+        Disk().sync(path.parent)
 
     def write(self, payload: bytes, at_ns: int) -> None:
         """Copy a picture that is shown from `at_ns` of media time on."""
@@ -166,9 +314,16 @@ class _File:
         packet.stream = self._stream
         packet.time_base = _TIME_BASE
         packet.pts = packet.dts = self._last = max(self._last + 1000, at_ns // (NANOSECONDS // 1_000_000))
-        packet.is_keyframe = self.coded.codec != "h264" or has_keyframe(payload)
+        packet.is_keyframe = self._coded.codec != "h264" or has_keyframe(payload)
         self._container.mux(packet)
+        if at_ns >= self._synced_ns + self._sync_ns:
+            self._synced_ns = at_ns
+            os.fdatasync(self._descriptor)
 
     def close(self) -> None:
-        """Write the index."""
-        self._container.close()
+        """Write the index, and bring all of it onto the disk."""
+        try:
+            self._container.close()
+            os.fdatasync(self._descriptor)
+        finally:
+            os.close(self._descriptor)

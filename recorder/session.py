@@ -291,7 +291,7 @@ class Session:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
         self._work, self._outputs, self._storage = work, outputs, storage
         zero_ns = self._timeline.zero_ns + origin_ns
-        self._inputs.isolate(stack, work.media, zero_ns)
+        self._inputs.isolate(stack, storage.beside, zero_ns)
         self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form)
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)

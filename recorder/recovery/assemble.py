@@ -92,7 +92,8 @@ def _join_files(
         ]
         marks = facts.marks if name == PROGRAM else ()
         title = building.begun.title if name == PROGRAM else ""
-        made = join(pieces, building.media / name, disk=disk, marks=marks, title=title, advance=advance)
+        target = building.media / name
+        made = join(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
         offsets |= {each.path.name: round(each.offset_s, 6) for each in made if each.offset_s > 0}
     return offsets
 

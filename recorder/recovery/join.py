@@ -4,9 +4,9 @@ A part that began before the last one ended (a switch to the second path hands p
 keyframe. A gap between two parts stays a gap in the times: what is left is shown when it happened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, count, pairwise
 from math import inf
 from pathlib import Path
 
@@ -37,13 +37,15 @@ def join(
     disk: Disk | None = None,
     marks: Sequence[Mark] = (),
     title: str = "",
+    taken: Container[str] = (),
     advance: Advance | None = None,
 ) -> list[Joined]:
     """Make one file at `target` of the parts of a session, in their order; each must hold something to play.
 
     Parts of another form than those before them (another size, another codec, a track more) begin a further file:
-    `program.mp4` is followed by `program-2.mp4`. The times in each file begin at 0. Files are verified and synced
-    when they appear under their names. Raises MediaError, StorageError or OSError; the parts are never changed.
+    `program.mp4` is followed by `program-2.mp4`, or by the next that is not one of the `taken` names. The times in each
+    file begin at 0. Files are verified and synced when they appear under their names. Raises MediaError, StorageError
+    or OSError; the parts are never changed.
     """
     disk = disk or Disk()
     for part in parts:
@@ -54,9 +56,10 @@ def join(
             )
     groups = _groups(parts)
     begins = [parts[group[0]].offset_s for group in groups]
+    further = (target.with_name(f"{target.stem}-{number}{target.suffix}") for number in count(2))
+    paths = chain([target], (path for path in further if path.name not in taken))
     made = []
-    for number, (group, (offset_s, next_s)) in enumerate(zip(groups, pairwise([*begins, inf]), strict=True), start=1):
-        path = target if number == 1 else target.with_name(f"{target.stem}-{number}{target.suffix}")
+    for path, group, (offset_s, next_s) in zip(paths, groups, pairwise([*begins, inf]), strict=False):
         pieces = [replace(parts[index], offset_s=parts[index].offset_s - offset_s) for index in group]
         mine = [
             msgspec.structs.replace(mark, media_s=mark.media_s - offset_s)

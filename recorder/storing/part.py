@@ -13,6 +13,7 @@ from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark
 from recorder.archive.work import WorkFolder
+from recorder.isolate import Beside
 from recorder.packet import EncodedPacket, TrackId
 from recorder.recording import Recording
 from recorder.storing.bounded import Bounded
@@ -52,6 +53,7 @@ class Part:
         self.work = work
         self.start = start
         self.forecast = forecast
+        self.beside = Beside(work.media, float(start))
         self._closer: Bounded[None] | None = None
         self._counts: dict[tuple[TrackId, Fraction], int] = {}
         self.recording = Recording(
@@ -77,8 +79,9 @@ class Part:
 
     @property
     def answers(self) -> bool:
-        """Whether its disk may be asked anything; only after `close`."""
-        return not self.recording.abandoned and (self._closer is None or self._closer.is_over)
+        """Whether its disk may be asked anything, and nobody writes to it any more; only after `close`."""
+        is_closed = self._closer is None or self._closer.is_over
+        return is_closed and not self.recording.abandoned and not self.beside.is_written
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet; returns at once."""

@@ -29,6 +29,7 @@ from recorder.archive.fixity import Progress as SealProgress
 from recorder.archive.model import Mark, Package, RecordingFacts, SessionContext
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
+from recorder.isolate import Beside
 from recorder.packet import EncodedPacket, TrackId
 from recorder.recording import CLOSE_S, OnDisk, OnFailure
 from recorder.storing.backlog import Backlog
@@ -200,6 +201,10 @@ class Storage:
         with self._lock:
             found = [OnDisk(copy.bytes, copy.found_s) for copy in self._copies]
         return max(found, key=lambda each: each.media_time_s, default=OnDisk())
+
+    def beside(self) -> Beside | None:
+        """Return where files beside the program go now; None once nothing takes it any more."""
+        return next((copy.part.beside for copy in self._copies if not copy.ended), None)
 
     @property
     def left_s(self) -> float | None:

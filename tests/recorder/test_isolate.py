@@ -1,7 +1,9 @@
 """Sources recorded apart: what was sent is in the file, byte for byte, on the program's timeline."""
 
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,10 +16,11 @@ import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed 
 from capture.source import Coded, Frame
 from devices.clock import NANOSECONDS
 from recorder import isolate
-from recorder.isolate import Isolated, Tap
+from recorder.isolate import Beside, Isolated, Tap, file_names
 from tests.support import media
 from tests.support.command import ROOT
 from tests.support.simulated import EventList
+from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT, RATE = 160, 120, 10
 ZERO_NS = 50 * NANOSECONDS
@@ -64,6 +67,11 @@ def stored(path: Path) -> list[tuple[float, bytes]]:
         ]
 
 
+def at(folder: Path) -> Callable[[], Beside]:
+    beside = Beside(folder)
+    return lambda: beside
+
+
 @pytest.fixture
 def events() -> EventList:
     return EventList()
@@ -71,7 +79,7 @@ def events() -> EventList:
 
 @pytest.fixture
 def begin(tmp_path: Path, events: EventList) -> Callable[[], Isolated]:
-    return lambda: Isolated(tmp_path, "podium", ZERO_NS, events)
+    return lambda: Isolated(at(tmp_path), "podium", ZERO_NS, events)
 
 
 def test_each_jpeg_is_stored_as_it_came_at_its_time(
@@ -118,7 +126,7 @@ def test_a_device_that_comes_back_with_something_else_has_a_second_file(
         isolated.put(frame, H264)
     isolated.close()
     assert len(stored(tmp_path / "podium.mkv")) == 5
-    later = stored(tmp_path / "podium-2.mkv")
+    later = stored(tmp_path / "podium.2.mkv")
     assert len(later) == 10
     assert later[0][0] == pytest.approx(3.0, abs=0.001)
     assert events == []
@@ -136,7 +144,7 @@ def test_uncompressed_pictures_are_not_copied_and_that_is_said_once(
 
 
 def test_a_folder_that_is_gone_costs_its_own_file_only(tmp_path: Path, events: EventList) -> None:
-    isolated = Isolated(tmp_path / "gone", "podium", ZERO_NS, events)
+    isolated = Isolated(at(tmp_path / "gone"), "podium", ZERO_NS, events)
     for frame in frames(jpegs(5)):
         isolated.put(frame, MJPEG)
     isolated.close()
@@ -148,17 +156,173 @@ def test_what_a_slow_disk_does_not_take_is_dropped_within_a_bound_and_told(
 ) -> None:
     sent = jpegs(20)
     monkeypatch.setattr(isolate, "MOST_WAITING_BYTES", sum(map(len, sent)) // 2)
-    isolated = begin()
-    with isolated._changed:  # the disk takes nothing while it is held
-        for frame in frames(sent):
-            isolated._waiting.append((frame, MJPEG))
-            isolated._bytes += len(sent[0])
-    for frame in frames(sent, first_s=5):
+    isolated, disk = begin(), Disk()
+    disk.hold(monkeypatch)
+    for frame in frames(sent):
+        isolated.put(frame, MJPEG)
+    disk.go_on.set()
+    isolated.close()
+    assert 8 <= isolated.dropped <= 11
+    assert isolated.frames + isolated.dropped == 20
+    assert events == [("isolated-dropped", "podium")]
+
+
+class Disk:
+    """Takes no picture until it is let."""
+
+    def __init__(self) -> None:
+        self.go_on, self.asked = threading.Event(), threading.Event()
+
+    def hold(self, patch: pytest.MonkeyPatch) -> None:
+        write = isolate._File.write
+
+        def held(file: isolate._File, payload: bytes, at_ns: int) -> None:
+            self.asked.set()
+            self.go_on.wait(30)
+            write(file, payload, at_ns)
+
+        patch.setattr(isolate._File, "write", held)
+
+
+@pytest.mark.parametrize("codec", [MJPEG, H264])
+def test_it_goes_on_where_the_program_goes_on_with_nothing_missing(
+    tmp_path: Path, events: EventList, codec: Coded
+) -> None:
+    sent = annex_b(40) if codec is H264 else jpegs(40)
+    parts = [Beside(tmp_path / "a"), Beside(tmp_path / "b", 1.5)]
+    for part in parts:
+        part.folder.mkdir()
+    now = parts[:1]
+    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    for frame in frames(sent[:17]):
+        isolated.put(frame, codec)
+    now[:] = parts[1:]
+    if codec is MJPEG:
+        wait_for(lambda: isolated.frames == 17)
+    for frame in frames(sent[17:20], first_s=1.7):
+        isolated.put(frame, codec)
+    if codec is H264:
+        wait_for(lambda: isolated.frames == 20)
+    for frame in frames(sent[20:], first_s=2.0):
+        isolated.put(frame, codec)
+    isolated.close()
+    kept = [stored(part.folder / "podium.mkv") for part in parts]
+    media.decodes_cleanly(parts[1].folder / "podium.mkv")
+    if codec is MJPEG:
+        assert [data for part in kept for _, data in part] == sent
+    assert len(kept[0]) == (20 if codec is H264 else 17)
+    shown = [seconds + part.start_s for part, packets in zip(parts, kept, strict=True) for seconds, _ in packets]
+    assert shown == pytest.approx([number / RATE for number in range(40)], abs=0.002)
+    assert (isolated.dropped, events) == (0, [])
+    assert not any(part.is_written for part in parts)
+
+
+def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
+    tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(isolate, "CLOSE_S", 0.1)
+    sent, disk = jpegs(30), Disk()
+    parts = [Beside(tmp_path / "a"), Beside(tmp_path / "b")]
+    for part in parts:
+        part.folder.mkdir()
+    now = parts[:1]
+    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    with monkeypatch.context() as patch:
+        disk.hold(patch)
+        for frame in frames(sent[:20]):
+            isolated.put(frame, MJPEG)
+        assert disk.asked.wait(10)
+    now[:] = parts[1:]
+    for frame in frames(sent[20:], first_s=2.0):
         isolated.put(frame, MJPEG)
     isolated.close()
-    assert isolated.dropped > 0
-    assert isolated.frames + isolated.dropped == 40
-    assert events == [("isolated-dropped", "podium")]
+    assert [data for _, data in stored(parts[1].folder / "podium.mkv")] == sent[1:]
+    assert [part.is_written for part in parts] == [True, False]
+    disk.go_on.set()
+    wait_for(lambda: not parts[0].is_written)
+    assert [data for _, data in stored(parts[0].folder / "podium.mkv")] == sent[:1]
+
+
+def test_a_disk_that_fails_before_the_program_leaves_it_costs_no_picture_that_waits(
+    tmp_path: Path, events: EventList
+) -> None:
+    sent, parts = jpegs(20), [Beside(tmp_path / "gone"), Beside(tmp_path)]
+    now = parts[:1]
+    isolated = Isolated(lambda: now[0], "podium", ZERO_NS, events)
+    isolated.put(frames(sent)[0], MJPEG)
+    wait_for(lambda: events)
+    for frame in frames(sent)[1:10]:
+        isolated.put(frame, MJPEG)
+    now[:] = parts[1:]
+    for frame in frames(sent)[10:]:
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == sent[1:]
+    assert events == [("isolated-failed", "podium")]
+
+
+def test_without_a_disk_nothing_is_kept(tmp_path: Path, events: EventList) -> None:
+    isolated = Isolated(lambda: None, "podium", ZERO_NS, events)
+    for frame in frames(jpegs(3)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert (isolated.frames, events, list(tmp_path.iterdir())) == (0, [], [])
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\0" * 500, b"\xff\xd8\xff\xd9", None])
+def test_it_begins_with_the_first_picture_that_can_be_read(
+    begin: Callable[[], Isolated], tmp_path: Path, events: EventList, damaged: bytes | None
+) -> None:
+    isolated, sent = begin(), jpegs(10)
+    first = sent[0][:20] if damaged is None else damaged
+    for frame in frames([first, first, *sent]):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert [data for _, data in stored(tmp_path / "podium.mkv")] == sent
+    assert events == []
+
+
+def test_what_never_can_be_read_is_given_up_and_told(
+    begin: Callable[[], Isolated], tmp_path: Path, events: EventList
+) -> None:
+    isolated = begin()
+    for frame in frames([bytes(500)] * 110):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_brought_onto_the_disk_as_often_as_the_program(
+    tmp_path: Path, events: EventList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+
+    class Os:
+        def fdatasync(self, descriptor: int) -> None:
+            os.fdatasync(descriptor)
+            sizes.append(os.fstat(descriptor).st_size)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(os, name)
+
+    monkeypatch.setattr(isolate, "os", Os())
+    isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events, sync_s=0.5)
+    for frame in frames(jpegs(51)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert len(sizes) == 11
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == (tmp_path / "podium.mkv").stat().st_size
+    assert sizes[-3] > sizes[-1] * 0.6
+
+
+def test_no_two_sources_have_one_file() -> None:
+    names = ["讲台", "屏幕", "Cam", "Cam 2", "cam", "c" * 70 + "1", "c" * 70 + "2"]
+    stems = file_names(names)
+    assert list(stems) == names
+    assert len(set(stems.values())) == len(names)
+    assert (stems["讲台"], stems["Cam"], stems["Cam 2"]) == ("source", "cam", "cam-2")
 
 
 def test_killed_it_plays_up_to_its_last_second(tmp_path: Path) -> None:
@@ -166,8 +330,8 @@ def test_killed_it_plays_up_to_its_last_second(tmp_path: Path) -> None:
 import os, sys, time
 from pathlib import Path
 from recorder.isolate import Isolated
-from tests.recorder.test_isolate import MJPEG, ZERO_NS, frames, jpegs
-isolated = Isolated(Path(sys.argv[1]), "podium", ZERO_NS, print)
+from tests.recorder.test_isolate import MJPEG, ZERO_NS, at, frames, jpegs
+isolated = Isolated(at(Path(sys.argv[1])), "podium", ZERO_NS, print)
 for frame in frames(jpegs(50)):
     isolated.put(frame, MJPEG)
 while isolated.frames < 50:
@@ -195,7 +359,7 @@ def test_the_tap_hands_on_what_is_read_and_copies_nothing_before_it_is_asked(tmp
 
     tap = Tap(Camera())  # type: ignore[arg-type] # its reading side
     assert tap.read(0.1) is sent[0]
-    tap.isolated = Isolated(tmp_path, "podium", ZERO_NS, events)
+    tap.isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events)
     assert [tap.read(0.1) for _ in range(4)] == [*sent[1:], None]
     tap.isolated.close()
     assert [data for _, data in stored(tmp_path / "podium.mkv")] == [frame.payload for frame in sent[1:]]

@@ -1,9 +1,13 @@
 """Whole sessions whose disk has to be left: what the status says, and what becomes of them."""
 
+import threading
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
+from capture.pacing import RealPace
 from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
@@ -11,7 +15,7 @@ from recorder.session import FROM_THE_FIRST_PICTURE
 from recorder.status import SessionState
 from tests.recorder.storing.test_storage import almost_full
 from tests.recorder.test_session import RATE, program
-from tests.recorder.test_session_armed import Armed
+from tests.recorder.test_session_armed import Armed, JpegCamera
 from tests.support import media
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
@@ -45,6 +49,31 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same(
     assert media.decoded(file, "v").frames == result.frames
     assert "Penutup" in media.run("ffprobe", "-v", "error", "-show_chapters", file)
     assert list(tmp_path.glob("*/.incoming/*")) == []
+
+
+def test_what_is_recorded_apart_goes_on_on_the_next_disk_with_no_picture_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+    camera = JpegCamera(RealPace(SystemClock(), stop), stop)
+    settings = StorageSettings(low_s=0, critical_s=0)
+    with Armed(tmp_path, camera, isolate=True, further=[second(tmp_path)], storage=settings) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(3)
+        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+        wait_for(lambda: "storage-switched" in armed.kinds)
+        armed.wait(armed.session.status().elapsed_s + 1.5)
+        stop.set()
+        result = armed.end()
+    assert result.degraded == [f"storage-full: {tmp_path / 'arsip'}"]
+    assert sorted(path.name for path in program(result).parent.iterdir()) == ["program.mp4", "source-1.mkv"]
+    with av.open(str(program(result).with_name("source-1.mkv"))) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    first = camera.sent.index(bytes(packets[0]))
+    assert [bytes(packet) for packet in packets] == camera.sent[first:]
+    shown = [float((packet.pts or 0) * packet.time_base) for packet in packets]
+    assert max(after - before for before, after in pairwise(shown)) < 2.5 / RATE
+    assert shown[-1] == pytest.approx(result.duration_s, abs=0.2)
 
 
 def test_a_session_whose_disk_is_pulled_out_ends_on_the_other_and_is_recovered_when_it_is_back(tmp_path: Path) -> None:
