@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from capture.file import FileAudioSource, FileVideoSource
@@ -20,11 +20,11 @@ from capture.v4l2 import V4l2Source
 from capture.watch.watcher import Watcher
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
 from capture.words import as_file, holds_sound
-from config.errors import DeviceNotFound, StateError, UsageError
+from config.errors import DeviceError, DeviceNotFound, StateError, UsageError
 from devices.clock import Clock
 from devices.model import Device, DeviceKind
 from devices.roles.choice import choose_sound, choose_video, named_video
-from devices.roles.matching import binding_of
+from devices.roles.matching import Present, binding_of, resolve
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
 
@@ -46,10 +46,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class ChosenSource[Source]:
-    """One source, what people call it, whether it ends by itself, and the device it is, if it is one."""
+    """One source, what people call it, whether it ends by itself, and the device it is, if it is one.
+
+    `word` means this very source when it is chosen again.
+    """
 
     name: str
     source: Source
+    word: str
     ends: bool = False
     device: Device | None = None
 
@@ -61,6 +65,8 @@ class Chosen:
     pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
     sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    known: list[Device] = field(default_factory=list)
+    """Its devices, but for those that were never there."""
 
     @property
     def devices(self) -> list[Device]:
@@ -87,7 +93,9 @@ class Chooser:
         allow_missing: bool = False,
         isolate: bool = False,
         listing: Listing | None = None,
+        known: Sequence[Device] = (),
     ) -> None:
+        """`known` are devices as an earlier choice knew them: their ids mean them, also when they are not there."""
         self._wanted = wanted
         self._pace = pace
         self._clock = clock
@@ -97,6 +105,7 @@ class Chooser:
         self._allow_missing = allow_missing
         self._isolate = isolate
         self._listing = listing or list_devices
+        self._known = {device.id: device for device in known}
         self._listed: tuple[list[Device], Roles] | None = None
         self._unread: StateError | None = None
 
@@ -133,14 +142,15 @@ class Chooser:
         wanted = self._wanted
         if word == SYNTHETIC:
             synthetic = SyntheticVideo(wanted.width, wanted.height, wanted.rate, self._pace, self._stop)
-            return ChosenSource(synthetic.name, synthetic)
+            return ChosenSource(synthetic.name, synthetic, SYNTHETIC)
         if word is not None and (path := as_file(word)):
             film = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
-            return ChosenSource(film.name, film, ends=True)
-        if word is not None and (area := as_screen(word, os.environ)):
-            return self._screen(area)
+            return ChosenSource(film.name, film, word, ends=True)
+        if word is not None and (screen := self._as_screen(word)):
+            return screen
         device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
         self._refuse_fast(device)
+        chosen.known += self._worth_knowing(device, missing)
         camera = V4l2Source(
             device,
             width=wanted.width,
@@ -154,18 +164,27 @@ class Chooser:
             chosen.notes.append(f"Picture: {_called(device)}")
         where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
         kept = KeptVideo(self._watcher.video(camera, device), where, self._clock, missing=missing)
-        return ChosenSource(device.role or device.name, kept, device=device)
+        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
 
-    def _screen(self, area: ScreenArea) -> ChosenSource[VideoSource]:
+    def _as_screen(self, word: str) -> ChosenSource[VideoSource] | None:
+        """Return the screen that `word` means, None where it means none; one that may be missing has no display."""
+        try:
+            area = as_screen(word, os.environ)
+        except DeviceNotFound as error:
+            if not self._allow_missing:
+                raise
+            return self._screen(ScreenArea(""), word, error)
+        return self._screen(area, area.id) if area else None
+
+    def _screen(self, area: ScreenArea, word: str, missing: DeviceError | None = None) -> ChosenSource[VideoSource]:
         """Return a screen, watched with the patience of a capture card: slides may stand still on it."""
         wanted = self._wanted
         stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
         self._refuse_fast(stand_in)
         screen = ScreenSource(area, width=wanted.width, height=wanted.height, rate=wanted.rate, clock=self._clock)
         # It is no device of this session: any number may record it at once.
-        return ChosenSource(
-            area.name, KeptVideo(self._watcher.video(screen, stand_in), AlwaysThere(stand_in), self._clock)
-        )
+        watched = self._watcher.video(screen, stand_in)
+        return ChosenSource(area.name, KeptVideo(watched, AlwaysThere(stand_in), self._clock, missing=missing), word)
 
     @staticmethod
     def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
@@ -178,14 +197,14 @@ class Chooser:
             return None
         if word == SYNTHETIC or (word is None and video == SYNTHETIC):
             synthetic = SyntheticAudio(self._pace, self._stop, self._wanted.channels)
-            return ChosenSource(synthetic.name, synthetic)
+            return ChosenSource(synthetic.name, synthetic, SYNTHETIC)
         path = as_file(word) if word else None
         if word is None and chosen.pictures[0].ends and video and (path := as_file(video)) and not holds_sound(path):
             chosen.notes.append(f"Sound: none, {path} has none")
             return None
         if path:
             film = FileAudioSource(path, self._pace)
-            return ChosenSource(film.name, film, ends=True)
+            return ChosenSource(film.name, film, word or video or "", ends=True)
         return self._input(chosen, word)
 
     def _input(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource] | None:
@@ -203,13 +222,13 @@ class Chooser:
                 word, DeviceKind.MICROPHONE, lambda: find_sound_input(self._plugged()[0], word, self._plugged()[1])
             )
         self._refuse_fast(device)
+        chosen.known += self._worth_knowing(device, missing)
         devices = self._plugged()[0]
         plug = next((one.kind for one in devices if one.id == device.paired_with), None)
         where = self._whereabouts(device, missing, lambda: find_sound_input(self._now()[0], word or "", self._now()[1]))
         source = self._watcher.sound(SoundSource(device, channels=self._wanted.channels), device, plug)
-        return ChosenSource(
-            device.role or device.name, KeptAudio(source, where, self._clock, missing=missing), device=device
-        )
+        kept = KeptAudio(source, where, self._clock, missing=missing)
+        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
 
     # Devices
 
@@ -217,6 +236,8 @@ class Chooser:
         self, word: str | None, kind: DeviceKind, find: Callable[[], Device]
     ) -> tuple[Device, DeviceNotFound | None]:
         """Return a device, or what stands for one that may be missing, and why it is."""
+        if known := self._known.get(word or ""):
+            return self._find_again(known)
         try:
             return find(), None
         except DeviceNotFound as error:
@@ -224,8 +245,25 @@ class Chooser:
                 raise
             return _stand_in(word, kind, self._plugged()[1]), error
 
+    def _find_again(self, known: Device) -> tuple[Device, DeviceNotFound | None]:
+        """Return a device that was chosen before: it, and why it is missing where it is not there now."""
+        if known.id.startswith(SERVER_INPUTS):
+            return known, None  # whether it is there shows when it is opened
+        found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
+        if isinstance(found, Present):
+            return found.device, None
+        error = DeviceNotFound(
+            f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
+        )
+        if not self._allow_missing:
+            raise error
+        return known, error
+
+    def _worth_knowing(self, device: Device, missing: DeviceNotFound | None) -> list[Device]:
+        return [device] if missing is None or device.id in self._known else []
+
     def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
-        if missing is not None:
+        if missing is not None and device.id not in self._known:
             every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
             return NamedWhereabouts(named, self._listing, self._clock, every_s)
         if device.id.startswith(SERVER_INPUTS):
@@ -264,6 +302,11 @@ def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
     return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
 
 
+def _word_of(word: str | None, device: Device, missing: DeviceNotFound | None) -> str:
+    """Return what means this device from now on: its id, or as long as it was never there what it was called."""
+    return word or device.id if missing else device.id
+
+
 def _refuse_twice(chosen: Chosen) -> None:
     for sources in (chosen.pictures, chosen.sounds):
         ids = [source.device.id for source in sources if source.device]
@@ -278,7 +321,7 @@ def _told_apart[Source](sources: Sequence[ChosenSource[Source]]) -> list[ChosenS
         name, number = source.name, 2
         while name in named:
             name, number = f"{source.name} {number}", number + 1
-        named[name] = ChosenSource(name, source.source, source.ends, source.device)
+        named[name] = replace(source, name=name)
     return list(named.values())
 
 

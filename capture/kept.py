@@ -236,6 +236,10 @@ class _Kept[Source: VideoSource | AudioSource]:
         keeper = self._keeper
         keeper.on_absence, keeper.on_return, keeper.on_hung = on_absence, on_return, on_hung
 
+    def miss(self, why: DeviceError) -> None:
+        """Take its device for one that is not there: the first opening raises `why`."""
+        self._missing = why
+
     @property
     def absence(self) -> Absence | None:
         """Why it gives nothing, None while its device is there; from any thread."""

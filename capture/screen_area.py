@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from config.errors import DeviceUnsupported, UsageError
+from config.errors import DeviceNotFound, DeviceUnsupported, UsageError
 
 WORD = "screen"
 _FORM = re.compile(
@@ -31,14 +31,15 @@ class ScreenArea:
     @property
     def name(self) -> str:
         """What people call it."""
-        return f"Screen {self.display}"
+        return f"Screen {self.display}".strip()
 
 
 def as_screen(word: str, environment: Mapping[str, str]) -> ScreenArea | None:
     """Return the area that `word` means, None where it means no screen.
 
     Without a display it is that of `environment`, which is also asked whether it is Wayland's. Raises UsageError for
-    words that begin like a screen and are none, DeviceUnsupported where there is no X server to ask.
+    words that begin like a screen and are none, DeviceNotFound where no display is known, DeviceUnsupported where that
+    is Wayland's.
     """
     if word != WORD and not word.startswith((f"{WORD}:", f"{WORD}+")):
         return None
@@ -65,7 +66,7 @@ def _display(environment: Mapping[str, str]) -> str:
         return display
     if _is_wayland(environment):
         return ""
-    raise DeviceUnsupported(
+    raise DeviceNotFound(
         "there is no screen: DISPLAY is not set", hint="run Liput on the desktop, or name the display: screen::0"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from config.secrets import StreamTarget
+from devices.model import Device
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,6 +20,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     allow_missing: bool = False
     """Whether a slate, or silence, may stand from the start for what is not there."""
     layout: str | None = None
+    muted: tuple[str, ...] = ()
+    """Inputs of sound that are not heard from the beginning."""
     isolate: bool = False
     """Whether each source is also recorded apart."""
     duration_s: float | None = None
@@ -32,3 +35,5 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that must stay free."""
     resume: Path | None = None
     """A work folder of the session that is gone on with: its recorder was killed (recorder.recovery.resume)."""
+    known: tuple[Device, ...] = ()
+    """Devices among the sources, as its recorder knew them: they are known again when they are not there now."""

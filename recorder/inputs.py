@@ -42,7 +42,12 @@ class SessionInputs:
 
     @property
     def form(self) -> VideoFormat:
-        """What the program is: as its one source gives it, else as the profile has it, in its first source's matrix."""
+        """What the program is: as its one source gives it, else as the profile has it, in its first source's matrix.
+
+        Of a session that is gone on with it stays what it was.
+        """
+        if self._plan.resume and self._plan.resume.form:
+            return self._plan.resume.form
         ((picture, form, _), *others) = self.pictures
         return replace(self._wanted, matrix=form.matrix) if others or picture.name in self._missing else form
 

@@ -107,5 +107,6 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
         "width": video.width,
         "height": video.height,
         "rate": float(video.rate),
+        "matrix": video.matrix.name,
         "destinations": [target.name for target in plan.targets],
     }

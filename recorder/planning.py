@@ -2,12 +2,13 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from capture.choice import Chooser, Chosen, Wanted
+from capture.choice import NONE, Chooser, Chosen, Wanted
+from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace, RealPace
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
@@ -37,6 +38,10 @@ class Planned:
     archive: Archive
     stop: threading.Event
     notes: Sequence[str]
+    again: Asked
+    """What asks for the very same sources again."""
+    kept: Mapping[str, KeptVideo | KeptAudio]
+    """The sources that are devices, by their ids."""
 
 
 def plan_session(
@@ -69,6 +74,7 @@ def plan_session(
         allow_missing=asked.allow_missing,
         isolate=asked.isolate,
         listing=listing,
+        known=asked.known,
     )
     chosen = chooser.choose(asked.videos, asked.audios)
     layout = settings.program.layout if asked.layout is None else asked.layout
@@ -79,7 +85,7 @@ def plan_session(
         title=storable(asked.title),
         profile=profile,
         pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
-        sounds=_sound_inputs(chosen, settings, apart=asked.isolate),
+        sounds=_sound_inputs(chosen, settings, asked),
         allow_missing=asked.allow_missing,
         layout=layout,
         isolate=asked.isolate,
@@ -105,21 +111,42 @@ def plan_session(
             devices=tuple(chosen.devices),
         ),
     )
-    return Planned(plan, archive, stop, chosen.notes)
+    sources = [*chosen.pictures, *chosen.sounds]
+    kept = {
+        one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
+    }
+    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept)
 
 
-def _sound_inputs(chosen: Chosen, settings: Settings, *, apart: bool) -> list[SoundInput]:
+def _again(asked: Asked, chosen: Chosen) -> Asked:
+    """Return what asks for the sources that were chosen, also where one of them is not there then."""
+    return msgspec.structs.replace(
+        asked,
+        videos=tuple(picture.word for picture in chosen.pictures),
+        audios=tuple(sound.word for sound in chosen.sounds) or (NONE,),
+        known=tuple(chosen.known),
+    )
+
+
+def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[SoundInput]:
     """Return the inputs of sound as the settings have them for their roles, or for their kinds of device.
 
-    `apart` gives each a track of its own, where there is more than one.
+    `asked.isolate` gives each a track of its own, where there is more than one.
     """
     several = len(chosen.sounds) > 1
     inputs = []
     for sound in chosen.sounds:
         device = sound.device
         treated = settings.sound_of(device.role, device.kind) if device else settings.sound_of(sound.name)
-        own_track = treated.own_track or (apart and several)
-        inputs.append(SoundInput(sound.name, sound.source, gain_db=treated.gain_db, own_track=own_track))
+        inputs.append(
+            SoundInput(
+                sound.name,
+                sound.source,
+                gain_db=treated.gain_db,
+                own_track=treated.own_track or (asked.isolate and several),
+                is_muted=sound.name in asked.muted,
+            )
+        )
     return inputs
 
 

@@ -164,11 +164,11 @@ class Program:
         if self.sound is None:
             raise UsageError("this session has no sound to mute")
         self.sound.mute(name, on=on)
-        subject = name or "all sound"
+        subject, muted = name or "all sound", [line.name for line in self.sound_lines() if line.muted]
         if on:
-            self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s)
+            self._emit("sound-muted", subject, f"{subject} is muted", media_s=media_s, muted=muted)
         else:
-            self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s)
+            self._emit("sound-unmuted", subject, f"{subject} is heard again", media_s=media_s, muted=muted)
 
     @property
     def counts(self) -> Counts:

@@ -128,6 +128,10 @@ class RecorderFolder:
         """Say who it is, in one step for readers. Raises OSError."""
         _write(self.path / RECORDER_FILE, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
 
+    def write_spec(self, spec: bytes) -> None:
+        """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
+        _write(self.spec, spec)
+
     def beat(self) -> None:
         """Say that its recorder lives: by the time of the file that says who it is."""
         with contextlib.suppress(OSError):

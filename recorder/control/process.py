@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 
 # numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
@@ -20,11 +21,12 @@ from config.settings import load_settings
 from devices.attending import attending
 from devices.clock import Clock, SystemClock
 from devices.holders import OURS
+from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
 from recorder.control.protocol import Failure, failure
 from recorder.control.spawn import SPARE
-from recorder.control.spec import LONGEST, Spec, decode_spec
+from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, decode_spec
 
 
 def main() -> int:
@@ -53,6 +55,8 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
 
+    if spec.environment is not None:
+        _take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings = load_settings(spec.settings)
@@ -63,6 +67,14 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
             attendant.start()
         with Recorder(planned, spec, clock) as recorder:
             recorder.run(handshake, inbox)
+
+
+def _take_environment(environment: Mapping[str, str]) -> None:
+    """Have the variables of the recorder whose session is gone on with, and the runtime directory of the daemon."""
+    os.environ[directory.VARIABLE] = str(directory.runtime_folder(make=True))
+    for name in ENVIRONMENT:
+        os.environ.pop(name, None)
+    os.environ.update({name: value for name, value in environment.items() if name in ENVIRONMENT})
 
 
 def _call_ourselves(name: str) -> None:

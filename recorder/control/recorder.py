@@ -11,7 +11,7 @@ from typing import Self
 
 import msgspec
 
-from config.errors import LiputError, SessionError, StorageUnwritable
+from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
 from config.events import Event
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
@@ -46,15 +46,16 @@ class Recorder:
     def __init__(self, planned: Planned, spec: Spec, clock: Clock) -> None:
         """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable."""
         self._planned = planned
-        self._spec = spec
+        self._spec = msgspec.structs.replace(spec, asked=planned.again)
+        self._saying = threading.Lock()
         self._clock = clock
         archive = planned.archive
         info = directory.new_info(planned.plan.title, archive.root, clock.now())
         self._info = msgspec.structs.replace(info, replaces=spec.replaces)
         claim = Claim(id=self._info.id, title=self._info.title, pid=self._info.pid)
         self._claims = Claims(claim)
-        self._claims.take((device.id, device.name) for device in planned.plan.context.devices)
-        self._folder = directory.make_folder(self._info, saved_spec(spec))
+        self._claim(planned)
+        self._folder = directory.make_folder(self._info, saved_spec(self._spec))
         try:
             self._log = OutputLog(self._folder.log)
             self._server = ControlServer(self._folder.control, clock)
@@ -68,6 +69,18 @@ class Recorder:
             ) from None
         self._inbox: Inbox = queue.SimpleQueue()
         self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
+
+    def _claim(self, planned: Planned) -> None:
+        """Claim the devices; what another session has is missing, where that is allowed."""
+        devices = [(device.id, device.name) for device in planned.plan.context.devices]
+        if not planned.plan.allow_missing:
+            self._claims.take(devices)
+            return
+        for device, name in devices:
+            try:
+                self._claims.take([(device, name)])
+            except DeviceBusy as error:
+                planned.kept[device].miss(error)
 
     def __enter__(self) -> Self:
         return self
@@ -143,6 +156,10 @@ class Recorder:
         elif event.kind == "storage-switched" and self._info.work:
             name = f"{names.session_of(Path(self._info.work).name)}.{event.detail['part']}"
             self._say(work=str(Path(event.subject) / INCOMING / name))
+        elif event.kind == "layout-changed":
+            self._remember(layout=event.subject)
+        elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):
+            self._remember(muted=tuple(muted))
         if event.kind in {"session-live", "session-armed"} and self._spec.replaces:
             # Only now: as long as that one's folder is there its session can be taken up again.
             RecorderFolder(self._folder.path.with_name(self._spec.replaces)).remove()
@@ -156,9 +173,15 @@ class Recorder:
 
     def _say(self, **facts: object) -> None:
         """Say more of who this recorder is, for whoever goes on with its session."""
-        self._info = msgspec.structs.replace(self._info, **facts)
-        with contextlib.suppress(OSError):  # the recording goes on without
+        with self._saying, contextlib.suppress(OSError):  # the recording goes on without
+            self._info = msgspec.structs.replace(self._info, **facts)
             self._folder.write_info(self._info)
+
+    def _remember(self, **asked: object) -> None:
+        """Remember what was changed meanwhile: whoever goes on with its session begins with it."""
+        with self._saying, contextlib.suppress(OSError):
+            self._spec = msgspec.structs.replace(self._spec, asked=msgspec.structs.replace(self._spec.asked, **asked))
+            self._folder.write_spec(saved_spec(self._spec))
 
     def _on_progress(self, done: int, total: int) -> None:
         # Nothing is open any more: another session may have the devices while this one is sealed.

@@ -1,6 +1,8 @@
 """What a recorder is asked to be, as JSON: through a pipe with everything, on disk without addresses."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,11 @@ from config.errors import UsageError
 from config.secrets import Secret, secret_url
 from recorder.asked import Asked
 
+ENVIRONMENT = (
+    "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+    "PULSE_SERVER", "PULSE_COOKIE", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR", "LIPUT_STATE", "XDG_STATE_HOME",
+)  # fmt: skip
+"""Variables by which screens, sound and roles are found: the daemon that goes on with a session may have others."""
 LONGEST = 1 << 20
 """Bytes of a specification; more is none."""
 
@@ -29,6 +36,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     unsaved: tuple[str, ...] = ()
     replaces: str | None = None
     """The id of the recorder that was killed, where its session is gone on with."""
+    environment: Mapping[str, str] | None = None
+    """What a recorder had of ENVIRONMENT; None in the first one's, which has it from whoever starts it."""
 
 
 def encode_spec(spec: Spec) -> bytes:
@@ -38,10 +47,11 @@ def encode_spec(spec: Spec) -> bytes:
 
 
 def saved_spec(spec: Spec) -> bytes:
-    """Return `spec` as it may be written to a disk: of addresses the names only."""
+    """Return `spec` as it may be written to a disk: of addresses the names only; with our ENVIRONMENT."""
     names = tuple(target.name for target in spec.asked.targets)
     asked = msgspec.structs.replace(spec.asked, targets=())
-    bare = msgspec.structs.replace(spec, asked=asked, unsaved=(*spec.unsaved, *names))
+    environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    bare = msgspec.structs.replace(spec, asked=asked, unsaved=(*spec.unsaved, *names), environment=environment)
     return json.dumps(msgspec.to_builtins(bare, enc_hook=_plain), indent=2).encode() + b"\n"
 
 

@@ -8,10 +8,15 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
+
+from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound
+from config.events import Event
 from devices.clock import NANOSECONDS, boot_id
 from recorder.archive import names
 from recorder.archive.archive import Archive
@@ -31,6 +36,7 @@ class Resumption:
 
     `works` are the parts that there are, of all its copies, locked: nobody seals them meanwhile. `zero_ns` is
     CLOCK_MONOTONIC at media time 0, None where that was another boot's clock; `end_s` is up to where it plays.
+    `form` is that of its program, None where no log says it: parts of one form become one file.
     """
 
     title: str
@@ -41,6 +47,7 @@ class Resumption:
     works: tuple[WorkFolder, ...]
     zero_ns: int | None
     end_s: float
+    form: VideoFormat | None = None
 
     def offset_s(self, clock_ns: int, now: datetime) -> float:
         """Return the media time of a moment, given by both clocks; never before what is there."""
@@ -97,6 +104,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + _plays_s(work) for work in ordered),
+        form=next((form for work in ordered for event in read_events(_log(work)) if (form := _form(event))), None),
     )
 
 
@@ -116,6 +124,26 @@ def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
         if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():
             return clock_ns - round((begun.offset_s - into_run_s(events, begun.part)) * NANOSECONDS)
     return None
+
+
+def _form(event: Event) -> VideoFormat | None:
+    """Return the form of the program as the event of its beginning has it."""
+    if event.kind != "session-live":
+        return None
+    try:
+        told = msgspec.convert(dict(event.detail), _LiveForm)
+        return VideoFormat(told.width, told.height, Fraction(told.rate).limit_denominator(1001), Matrix[told.matrix])
+    except (msgspec.ValidationError, KeyError):
+        return None
+
+
+class _LiveForm(msgspec.Struct, frozen=True):
+    """What `recorder.plan.live_facts` says of it."""
+
+    width: int
+    height: int
+    rate: float
+    matrix: str
 
 
 def _plays_s(work: WorkFolder) -> float:

@@ -17,3 +17,5 @@ class SoundInput:
     source: AudioSource
     gain_db: float = 0.0
     own_track: bool = False
+    is_muted: bool = False
+    """From its first sample on."""

@@ -52,7 +52,7 @@ class Strip:
 
     def __init__(self, sound_input: SoundInput) -> None:
         self.name = sound_input.name
-        self.mute = Ramp(1.0)
+        self.mute = Ramp(0.0 if sound_input.is_muted else 1.0)
         self.gain = Ramp(linear(sound_input.gain_db))
 
     @property

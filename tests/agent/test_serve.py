@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import av
 import msgspec
+import numpy as np
 import psutil
 import pytest
 
@@ -17,17 +19,18 @@ from agent import serve, serving
 from config.errors import StateError
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
-from recorder.archive.model import PackageState
+from recorder.archive.model import PackageState, VideoTrack
 from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Failure, Stop, encode
+from recorder.control.protocol import Failure, Layout, Mute, Status, Stop, encode
 from recorder.control.spec import Spec, decode_spec, saved_spec
-from recorder.status import SessionResult, SessionState
+from recorder.status import SessionResult, SessionState, SessionStatus
 from tests.support import archives, command, leftovers, media, recorders
 from tests.support.leftovers import live
 from tests.support.waiting import wait_for
+from tests.support.xvfb import Xvfb
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -127,6 +130,65 @@ def test_killing_the_daemon_costs_nothing_and_the_next_one_goes_on(
     assert archive.verify(package, decode=True) == []
     assert package.recording
     assert len(package.recording.parts) == 2
+
+
+@pytest.mark.slow
+def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: Archive, runtime: Path) -> None:
+    """Killed with its screen there, and again with its screen gone: the first source is missing, and it goes on."""
+    words = ("--title", "Rapat", "--video", "screen", "--audio", "synthetic", "--profile", "240p15")
+    with (
+        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
+        Xvfb(tmp_path, 320, 200) as server,
+    ):
+        daemon.until("note", text="ready")
+        with command.running(
+            tmp_path, "record", *words, "--archive", archive.root, "--json", more={"DISPLAY": server.display}
+        ) as client:
+            client.until("event", kind="session-live")
+            first = one_recorder(runtime)
+            for request in (Layout(name="pause"), Mute(name=None)):
+                ask(RecorderFolder(runtime / first.id), request)
+            client.until("status", layout="pause")
+            wait_for(lambda: status_of(runtime, first).media_time_s > 1.0)
+        recorders.kill(first.pid)
+        second = one_recorder(runtime, first.pid)
+        status = status_of(runtime, second)
+        assert (status.layout, [line.muted for line in status.sounds]) == ("pause", [True])
+        assert not any(trouble.startswith("source-lost") for trouble in status.troubles), "its screen is found"
+        ask(RecorderFolder(runtime / second.id), Layout(name="single"))
+        wait_for(lambda: status_of(runtime, second).media_time_s > 1.0)
+        server.__exit__(None, None, None)
+        recorders.kill(second.pid)
+        third = one_recorder(runtime, second.pid)
+        wait_for(lambda: status_of(runtime, third).media_time_s > 1.0)
+        status = status_of(runtime, third)
+        assert (status.layout, status.state) == ("single", SessionState.DEGRADED)
+        end(runtime, third)
+    (package,) = archive.list()
+    assert package.recording
+    assert [part.part for part in package.recording.parts] == [1, 2, 3]
+    assert archive.verify(package, decode=True) == []
+    (file,) = package.recording.media
+    (picture,) = (track for track in file.tracks if isinstance(track, VideoTrack))
+    assert (picture.width, picture.height) == (320, 200)
+    loud = [at_s for at_s, peak in levels(package.folder / file.file) if peak > 0.001]
+    assert max(loud) < 1.5, "it was muted soon after its beginning, and then by each recorder from its first packet on"
+
+
+def levels(path: Path) -> list[tuple[float, float]]:
+    """Return when each frame of sound is heard, and its peak, of 1."""
+    with av.open(path) as film:
+        return [
+            (float(frame.pts * frame.time_base), float(np.abs(frame.to_ndarray()).max()))
+            for frame in film.decode(audio=0)
+            if frame.pts is not None and frame.time_base is not None
+        ]
+
+
+def status_of(runtime: Path, info: RecorderInfo) -> SessionStatus:
+    status = ask(RecorderFolder(runtime / info.id), Status()).status
+    assert status
+    return status
 
 
 def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archive: Archive, runtime: Path) -> None:

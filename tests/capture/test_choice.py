@@ -9,7 +9,7 @@ import pytest
 from capture import choice
 from capture.choice import Chooser, Chosen, Wanted
 from capture.file import FileAudioSource, FileVideoSource
-from capture.kept import KeptAudio
+from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace
 from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
@@ -178,3 +178,52 @@ def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, mo
     monkeypatch.setattr(choice, "list_devices", list)
     with pytest.raises(DeviceNotFound, match="plugged in"):
         choose(None, None, live=True)
+
+
+# Chosen again, by another recorder
+
+
+def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    modes, sizes = (Mode("MJPG", 320, 240, (30,)),), (Mode("MJPG", 1920, 1080, (30,)),)
+    card = DeviceKind.CAPTURE_CARD
+    stick = Device(id="534d:2109@1-2", kind=card, name="Stick", node="/dev/video0", modes=modes, vid="534d", port="1-2")
+    sound = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0")
+    other = Device(id="1bcf:2b98@1-3", kind=card, name="Other", node="/dev/video2", modes=sizes, vid="1bcf", port="1-3")
+    plugged = [stick, sound]
+    monkeypatch.setattr(choice, "list_devices", lambda: list(plugged))
+    first = choose(None, None, live=True)
+    words = [one.word for one in (*first.pictures, *first.sounds)]
+    assert words == [stick.id, sound.id]
+    assert first.known == [stick, sound]
+    plugged[:] = [other]  # the best that is plugged in now, and not what was recorded
+    clock = SystemClock()
+    chooser = Chooser(
+        WANTED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
+        watcher=Watcher(Settings(), clock), allow_missing=True, known=first.known,
+    )  # fmt: skip
+    again = chooser.choose(words[:1], words[1:])
+    assert [one.name for one in (*again.pictures, *again.sounds)] == ["Stick", "Stick"]
+    assert again.devices == again.known == first.known
+    kept = picture(again)
+    assert isinstance(kept, KeptVideo)
+    with pytest.raises(DeviceNotFound, match="Stick is missing"):
+        kept.open()
+    assert kept.absence
+
+
+def test_a_screen_whose_display_is_not_known_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("XDG_SESSION_TYPE", raising=False)
+    with pytest.raises(DeviceNotFound, match="DISPLAY is not set"):
+        choose("screen", "none", live=True)
+    clock = SystemClock()
+    chooser = Chooser(
+        WANTED, FastPace(("video", "audio")), clock, threading.Event(), live=True,
+        watcher=Watcher(Settings(), clock), allow_missing=True,
+    )  # fmt: skip
+    (screen,) = chooser.choose(["screen"], ["none"]).pictures
+    assert (screen.name, screen.word) == ("Screen", "screen")
+    for _ in range(2):
+        with pytest.raises(DeviceNotFound):
+            screen.source.open()

@@ -256,7 +256,7 @@ def test_beside_wayland_another_x_server_can_be_recorded() -> None:
 
 
 def test_without_a_display_there_is_no_screen() -> None:
-    with pytest.raises(DeviceUnsupported, match="DISPLAY is not set"):
+    with pytest.raises(DeviceNotFound, match="DISPLAY is not set"):
         as_screen("screen", {})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import DeviceBusy
+from config.errors import DeviceBusy, DeviceError
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
@@ -15,7 +15,7 @@ from recorder.asked import Asked
 from recorder.control import directory, recorder
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.recorder import Recorder
-from recorder.control.spec import Spec
+from recorder.control.spec import Spec, decode_spec
 from recorder.planning import Planned, plan_session
 from tests.support.leftovers import event
 
@@ -88,6 +88,34 @@ def test_the_folder_of_a_killed_one_goes_once_the_next_records(tmp_path: Path) -
         assert old.path.exists()
         one._on_event(event(0, "session-live", "rapat", folder=str(tmp_path), clock_ns=0))
         assert not old.path.exists()
+
+
+def test_what_another_session_has_is_missing_where_that_is_allowed(tmp_path: Path) -> None:
+    missed: list[DeviceError] = []
+
+    class Kept:
+        miss = missed.append
+
+    with made(tmp_path, "Satu"):
+        plan = planned(tmp_path, "Dua")
+        allowed = dataclasses.replace(plan.plan, allow_missing=True)
+        plan = dataclasses.replace(plan, plan=allowed, kept={CAMERA.id: Kept()})  # type: ignore[dict-item] # a stand-in
+        with Recorder(plan, Spec(asked=Asked(title="Dua")), SystemClock()):
+            assert len(directory.folders()) == 2
+    assert ["used by the session" in error.message for error in missed] == [True]
+
+
+def test_what_is_changed_meanwhile_is_remembered_for_whoever_goes_on(tmp_path: Path) -> None:
+    with made(tmp_path, "Satu") as one:
+        (folder,) = directory.folders()
+        one._on_event(event(1, "layout-changed", "pause", before="single", media_s=1.0))
+        one._on_event(event(2, "sound-muted", "mik", media_s=2.0, muted=["mik"]))
+        asked = decode_spec(folder.spec.read_bytes()).asked
+        assert (asked.layout, asked.muted, asked.videos, asked.audios) == (
+            "pause", ("mik",), ("synthetic",), ("synthetic",),
+        )  # fmt: skip
+        one._on_event(event(3, "sound-unmuted", "all sound", media_s=3.0, muted=[]))
+        assert decode_spec(folder.spec.read_bytes()).asked.muted == ()
 
 
 def said(folder: RecorderFolder) -> RecorderInfo:

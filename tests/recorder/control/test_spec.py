@@ -9,7 +9,7 @@ import pytest
 from config.errors import UsageError
 from config.secrets import Secret, StreamTarget
 from recorder.asked import Asked
-from recorder.control.spec import Spec, decode_spec, encode_spec, saved_spec
+from recorder.control.spec import ENVIRONMENT, Spec, decode_spec, encode_spec, saved_spec
 
 KEY = "kunci-9f27-rahasia"
 ODD = Path(os.fsdecode(b"/srv/arsip-\xff"))
@@ -42,12 +42,24 @@ def test_an_address_that_comes_through_hides_its_key() -> None:
     assert KEY not in repr(decode_spec(encode_spec(SPEC)))
 
 
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_by_what_screens_and_sound_are_found_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setenv("SECRET", KEY)
+    assert decode_spec(saved_spec(SPEC)).environment == {"DISPLAY": ":7"}
+
+
 def test_what_is_saved_holds_no_address_and_says_which_destinations_are_lost() -> None:
     saved = saved_spec(SPEC)
     assert KEY.encode() not in saved
     assert b"rtmp" not in saved
     asked = msgspec.structs.replace(ASKED, targets=[])
-    assert decode_spec(saved) == msgspec.structs.replace(SPEC, asked=asked, unsaved=("stdin", "x"))
+    assert decode_spec(saved) == msgspec.structs.replace(SPEC, asked=asked, unsaved=("stdin", "x"), environment={})
     assert decode_spec(saved_spec(decode_spec(saved))) == decode_spec(saved)
 
 

@@ -1,10 +1,12 @@
 """What the next recorder of a killed session is told, and that nobody else touches the session meanwhile."""
 
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
+from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
 from recorder.archive.archive import Archive
 from recorder.recovery.find import find
@@ -33,6 +35,15 @@ def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -
     assert taken.offset_s(5012 * S + S // 2, STARTED + timedelta(days=9)) == 12.5
     assert taken.end_s == pytest.approx(media.decoded(left.killed, "v").end_s, abs=0.15)
     assert taken.offset_s(5001 * S, STARTED) == taken.end_s, "never over what is there"
+    taken.release()
+
+
+def test_the_program_keeps_its_form(archive: Archive, left: Left) -> None:
+    begun = live(width=320, height=200, rate=30000 / 1001, matrix="BT601")
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[begun])
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0)
+    taken = take_up([archive], folder)
+    assert taken.form == VideoFormat(320, 200, Fraction(30000, 1001), Matrix.BT601)
     taken.release()
 
 
