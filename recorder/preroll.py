@@ -42,6 +42,8 @@ class PreRoll:
     @property
     def seconds(self) -> float:
         """How far back a start can reach now."""
+        if self._hand_on is not None:
+            return 0.0
         with self._lock:
             if not self._pictures:
                 return 0.0
@@ -53,15 +55,16 @@ class PreRoll:
         return self._bytes
 
     def put(self, packet: EncodedPacket) -> None:
-        """Take a packet in program time."""
+        """Take a packet in program time; waits as long as who it is handed on to, and nobody else does."""
         with self._lock:
-            if self._hand_on is not None:
-                self._hand_on(self._in_media_time(packet))
+            hand_on = self._hand_on
+            if hand_on is None:
+                (self._pictures if packet.track == Track.VIDEO else self._others).append(packet)
+                self._bytes += len(packet.data)
+                if packet.is_keyframe or self._bytes > self._most_bytes:
+                    self._trim()
                 return
-            (self._pictures if packet.track == Track.VIDEO else self._others).append(packet)
-            self._bytes += len(packet.data)
-            if packet.is_keyframe or self._bytes > self._most_bytes:
-                self._trim()
+        hand_on(self._in_media_time(packet))
 
     def _trim(self) -> None:
         """Drop whole groups of pictures from the front, as far as more than is asked for would be left."""

@@ -1,6 +1,7 @@
 """What is kept before a start, and what a recording that reaches back holds: real packets, decoded by ffmpeg."""
 
 import subprocess
+import threading
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -75,6 +76,33 @@ def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[Encod
     pictures = [packet.pts for packet in handed if packet.track == Track.VIDEO]
     assert pictures == list(range(0, 3000 * len(pictures), 3000))
     assert gate.bytes == 0
+
+
+def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[EncodedPacket]) -> None:
+    gate, disk, asked = PreRoll(keep_s=30), threading.Event(), threading.Event()
+
+    def slow(packet: EncodedPacket) -> None:
+        asked.set()
+        disk.wait(30)
+
+    gate.open(slow, 0)
+    pictures, sound = (
+        threading.Thread(target=gate.put, args=(next(each for each in packets if each.track == track),), daemon=True)
+        for track in Track
+    )
+    pictures.start()
+    assert asked.wait(10)
+    asker = threading.Thread(target=lambda: gate.seconds, daemon=True)
+    asker.start()
+    asker.join(10)
+    assert not asker.is_alive()
+    asked.clear()
+    sound.start()
+    assert asked.wait(10), "one track waits for the other"
+    disk.set()
+    pictures.join(10)
+    sound.join(10)
+    assert gate.seconds == 0.0
 
 
 def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
