@@ -79,11 +79,11 @@ class Outputs:
             )
             for target in targets
         ]
-        for destination in self._destinations:
-            destination.start()
         self._emit = emit
         self._more: list[Sink] = [make(program) for make in more]
         self._taking: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
+        for destination in self._destinations:  # last: what fails before has started nothing
+            destination.start()
 
     @property
     def on_disk(self) -> OnDisk:

@@ -278,6 +278,7 @@ class Session:
             )
         except (LiputError, OSError):
             storage.close()
+            self.emit.close()
             storage.discard()
             raise
         stack.callback(self.emit.close)

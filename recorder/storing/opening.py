@@ -93,7 +93,11 @@ class Opener:
                 on_failure=self._on_failure,
                 waits=self._waits,
             )
-            self._log.open(work.events)
+            try:
+                self._log.open(work.events)
+            except OSError:
+                part.recording.close()
+                raise
         except (LiputError, OSError) as error:
             with suppress(LiputError):
                 archive.discard(work)

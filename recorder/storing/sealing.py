@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 
 from config.errors import LiputError
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
@@ -22,6 +22,9 @@ from recorder.storing.telling import Teller
 SEAL_S = 120.0
 """How long sealing may stand still, before its disk is left to itself."""
 
+TOLD_NS = NANOSECONDS // 10
+"""How often people are told how far it is: parts are joined packet by packet."""
+
 
 class Sealer:
     """Seals the parts of a session's copies, one copy after the other."""
@@ -32,6 +35,7 @@ class Sealer:
         self._facts = facts
         self._progress = progress
         self._step = 0
+        self._told_ns = -TOLD_NS
         self.error: LiputError | None = None
         """What came first of what went wrong."""
 
@@ -91,7 +95,9 @@ class Sealer:
 
     def _advance(self, done: int, of: int) -> None:
         self._step += 1
-        if self._progress:
+        now_ns = self._clock.now_ns()
+        if self._progress and (now_ns >= self._told_ns + TOLD_NS or done >= of):
+            self._told_ns = now_ns
             self._progress(done, of)
 
     def _leave(self, part: Part, error: LiputError) -> None:

@@ -285,8 +285,10 @@ class Storage:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
+        begins_s = 0.0
         with self._lock:
             if new is not None and self._backlog is not None:
+                begins_s = float(self._backlog.start)  # later than the part where it grew too large meanwhile
                 for packet in self._backlog.packets:
                     new.put(packet)
                 copy.parts.append(new)
@@ -296,7 +298,7 @@ class Storage:
         if new is not None:
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
-            self._tell.switched(old.place, new, found_s(copy.parts[:-1]))
+            self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
         elif is_last:
             # Whatever is left of it is closed with the session, and takes what still comes, if it can.
             self._on_failure(error)

@@ -91,24 +91,26 @@ class Teller:
             hint="Free space on it, or end the session before.",
         )
 
-    def switched(self, old: str, part: Part, safe_s: float) -> None:
-        """Tell that the recording goes on elsewhere, and what is missing between the two files, if anything is."""
-        start_s = float(part.start)
+    def switched(self, old: str, part: Part, safe_s: float, begins_s: float) -> None:
+        """Tell that the recording goes on elsewhere, and what is missing between the two files, if anything is.
+
+        The old one is safe up to `safe_s`, and what the new one was given begins at `begins_s`.
+        """
         self._emit(
             "storage-switched",
             part.place,
             f"The recording goes on in {part.place}; up to then it is in {old}",
             part=part.work.begun.part,
-            offset_s=round(start_s, 3),
+            offset_s=round(float(part.start), 3),
             left=old,
         )
-        if start_s > safe_s:
+        if begins_s > safe_s:
             self._emit(
                 "recording-gap",
                 part.place,
-                f"{start_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
+                f"{begins_s - safe_s:.1f} s are missing before it: more than could be kept in memory",
                 start_s=round(safe_s, 3),
-                duration_s=round(start_s - safe_s, 3),
+                duration_s=round(begins_s - safe_s, 3),
             )
 
     def kept_apart(self, place: str, count: int) -> str:

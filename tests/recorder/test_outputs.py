@@ -1,10 +1,14 @@
 """The sinks of a session: what goes wrong in one costs that one, never the recording."""
 
+import threading
 from pathlib import Path
 
-from config.errors import LiputError
+import pytest
+
+from config.errors import LiputError, StorageError
+from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
-from recorder.outputs import Outputs
+from recorder.outputs import Outputs, Sink, Templates
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
 from tests.recorder.test_recording import encoder, feed
@@ -24,6 +28,21 @@ class Broken:
 
     def close(self) -> None:
         pass
+
+
+def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> None:
+    made, before = encoder(), set(threading.enumerate())
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+
+    def refuse(templates: Templates) -> Sink:
+        raise StorageError("no sink")
+
+    target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
+    with pytest.raises(StorageError):
+        Outputs(recording, made.templates, clock=SystemClock(), emit=EventList(), targets=[target], more=[refuse])
+    recording.close()
+    made.close()
+    assert set(threading.enumerate()) == before
 
 
 def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:

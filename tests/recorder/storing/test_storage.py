@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from config.errors import LiputError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
+from config.errors import LiputError, StorageError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
 from config.events import Event
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
@@ -25,9 +27,13 @@ from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.packet import Track
 from recorder.storing.mounts import MountMemory
+from recorder.storing.part import Part
+from recorder.storing.sealing import Sealer
 from recorder.storing.storage import Storage
+from recorder.storing.telling import Teller
 from tests.recorder.test_recording import encoder, feed
 from tests.support import archives, media
+from tests.support.simulated import EventList, SimulatedClock
 from tests.support.timeline import is_continuous, offset_of
 from tests.support.waiting import wait_for
 
@@ -229,6 +235,69 @@ def test_a_disk_that_fails_a_moment_before_the_end_still_costs_nothing(show: Sho
     assert session.kinds[:2] == ["storage-vanished", "storage-switched"]
     session.folders[0] = session.roots[0].with_name("away") / session.folders[0].relative_to(session.roots[0])
     is_continuous(session.files(), RATE, session.seconds())
+
+
+def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = show(2)
+    session.feed(5)
+    backlog, opener, opens, go_on = (
+        session.storage._backlog,
+        session.storage._opener,
+        threading.Event(),
+        threading.Event(),
+    )
+    assert backlog
+    wait_for(lambda: backlog.start > 0)
+    open_part = opener.open
+
+    def slow(*place: Any) -> Part:
+        opens.set()
+        go_on.wait(30)
+        return open_part(*place)
+
+    monkeypatch.setattr(opener, "open", slow)
+    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.feed_until(opens.is_set)
+    safe_s, start_s = session.storage._copies[0].found_s, float(backlog.start)
+    monkeypatch.setattr(backlog, "_most_bytes", backlog._bytes)
+    session.feed(8)
+    assert float(backlog.start) > safe_s
+    go_on.set()
+    wait_for(lambda: "recording-gap" in session.kinds)
+    session.close()
+    gap = session.told("recording-gap").detail
+    second, offset_s = session.folders[1] / "data/media/program.mp4", offset_of(session.folders[1])
+    assert offset_s == pytest.approx(start_s, abs=0.001)
+    begins_s = offset_s + media.decoded(second, "v").start_s
+    assert gap["start_s"] == pytest.approx(safe_s, abs=0.001)
+    assert safe_s + gap["duration_s"] == pytest.approx(begins_s, abs=0.05)  # type: ignore[operator] # it is a number
+
+
+def test_a_part_whose_log_cannot_be_opened_leaves_nothing_behind(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, before = show(2), set(threading.enumerate())
+
+    def refuse(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(session.log, "open", refuse)
+    archive = Archive(session.roots[1], SystemClock(), reserve_bytes=1)
+    with pytest.raises(StorageError, match="Input/output error"):
+        session.storage._opener.open(archive, 1, 2, Fraction(0))
+    assert set(threading.enumerate()) == before
+    assert list(session.roots[1].iterdir()) == []
+    session.close()
+
+
+def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
+    clock, told = SimulatedClock(), list[tuple[int, int]]()
+    facts = RecordingFacts(ended_at=archives.STARTED)
+    sealer = Sealer(clock, Teller(EventList()), facts, lambda *far: told.append(far))
+    for done in range(1, 1001):
+        sealer._advance(done, 1000)
+        clock.advance_to(clock.now_ns() + 1_000_000)
+    assert told[0] == (1, 1000)
+    assert told[-1] == (1000, 1000)
+    assert len(told) == 11
 
 
 def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch) -> None:
