@@ -132,6 +132,7 @@ class _Keeper:
         self._next_ns = 0
         self._heard_ns = clock.now_ns()
         self._stuck_s = STUCK_S
+        self.form: VideoFormat | None = None
 
     def lose(self, error: LiputError, kind: AbsenceKind = AbsenceKind.LOST) -> None:
         """Take note that the source is not there, and let go of it."""
@@ -179,7 +180,7 @@ class _Keeper:
                 return
             if isinstance(self._source, Relocatable):
                 self._source.relocate(found.device)
-            self._source.open()
+            self.form = self._source.open()
         except Exception as error:
             self._refused(error)
         else:
@@ -287,7 +288,13 @@ class KeptVideo(_Kept[VideoSource]):
 
     def open(self) -> VideoFormat:
         """Open the source; raises what it raises, and can then be read all the same, or opened again."""
-        return self._open(self.source.open)
+        form = self._keeper.form = self._open(self.source.open)
+        return form
+
+    @property
+    def form(self) -> VideoFormat | None:
+        """What its device gives since it was opened last; None before."""
+        return self._keeper.form
 
     @property
     def coded(self) -> Coded | None:

@@ -58,6 +58,12 @@ class Reader[T]:
         with self._changed:
             return self._at_end and not self._items
 
+    @property
+    def has_items(self) -> bool:
+        """Whether something has come that is not taken yet."""
+        with self._changed:
+            return bool(self._items)
+
     def get(self, timeout_s: float) -> T | None:
         """Return the oldest item, or None when none is there within `timeout_s` seconds."""
         with self._changed:

@@ -165,6 +165,11 @@ class Scene:
         shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
         return next((one for one in shown if one.absence is None), shown[0])
 
+    def excuse(self, stood_ns: int | None = None) -> None:
+        """Do not take any input for silent because nobody asked for `stood_ns`, or until now."""
+        for one in self._inputs:
+            one.excuse(stood_ns)
+
     def look(self, at_ns: int, fresh: VideoInput | None = None) -> None:
         """Find out which inputs are missing at `at_ns` of program time; the `fresh` one is not."""
         for one in self._inputs:

@@ -9,7 +9,7 @@ import av
 
 from capture.kept import Absence, AbsenceKind
 from capture.reader import Reader
-from capture.source import Frame, Size, VideoSource
+from capture.source import Frame, Size, VideoFormat, VideoSource
 from config.errors import MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
@@ -18,6 +18,8 @@ from recorder.timeline import Timeline
 SILENT_S = 0.7
 SILENT_FRAMES = 5
 """A source is missing when nothing has come for SILENT_S or so many intervals, the longer."""
+QUIET_FRAMES = 3
+"""For so many intervals it may give nothing before that is told."""
 GLANCE_S = 1.0
 MUCH_FASTER = Fraction(102, 100)
 """A source this much faster than the program has pictures left out; a little faster is a clock that runs fast."""
@@ -25,7 +27,12 @@ MUCH_FASTER = Fraction(102, 100)
 
 @runtime_checkable
 class MayBeAbsent(Protocol):
-    """A source that says by itself when its device is not there (capture/kept.py)."""
+    """A source that says by itself when its device is not there (capture/kept.py), and may return as another."""
+
+    @property
+    def form(self) -> VideoFormat | None:
+        """What its device gives since it was opened last."""
+        ...
 
     @property
     def absence(self) -> Absence | None:
@@ -89,31 +96,61 @@ class VideoInput:
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
         self._source = source
+        self._kept = source if isinstance(source, MayBeAbsent) else None
         self._timeline = timeline
         self._clock = clock
         self._emit = emit
         self._offer = offer
         self._is_silent = False
         self._next_glance_ns = 0
-        interval_ns = round(NANOSECONDS / program_rate)
-        self.thinning = Thinning(interval_ns) if rate > program_rate * MUCH_FASTER else None
-        self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
+        self._program_rate = program_rate
+        self._form = self._kept.form if self._kept else None
+        self._adapt(rate)
         self._heard_ns = clock.now_ns()
 
-    def take(self, frame: Frame) -> None:
-        """Show `frame`; in place of a damaged picture the one before it stays."""
+    def _adapt(self, rate: Fraction) -> None:
+        """Take pictures as they come at `rate`: as many as the program needs, and with patience for a slow source."""
+        interval_ns = round(NANOSECONDS / self._program_rate)
+        self._thinning = Thinning(interval_ns) if rate > self._program_rate * MUCH_FASTER else None
+        self._patience_ns = max(round(SILENT_S * NANOSECONDS), round(SILENT_FRAMES * NANOSECONDS / rate))
+        self._quiet_ns = round(QUIET_FRAMES * NANOSECONDS / rate)
+
+    def wants(self, at_ns: int) -> bool:
+        """Return whether the picture captured at `at_ns` is to be encoded; not all are of a source that is faster."""
+        form = self._kept.form if self._kept else None
+        if form is not None and form is not self._form:
+            self._form = form
+            self._adapt(form.rate)
+        return self._thinning is None or self._thinning.wants(at_ns)
+
+    def excuse(self, stood_ns: int | None = None) -> None:
+        """Do not take it for silent because nobody asked it for `stood_ns`, or until now."""
+        now_ns = self._clock.now_ns()
+        self._heard_ns = now_ns if stood_ns is None else min(now_ns, self._heard_ns + stood_ns)
+
+    def take(self, frame: Frame) -> bool:
+        """Show `frame`; in place of a damaged picture the one before it stays.
+
+        Return whether there is one: what has never given a picture that can be shown is as good as silent.
+        """
+        picture = self._decoded(frame)
+        if picture is None and self.picture is None:
+            return False
         self._heard_ns = self._clock.now_ns()
         self._returned(self._timeline.program_ns(frame.timestamp_ns))
-        try:
-            picture = self._source.decode(frame, self.within)
-        except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
-            self._count_damaged(error)
-            return
-        if picture is not self.picture:
+        if picture is not None and picture is not self.picture:
             self.picture = picture
             self.version += 1
-        if self._offer:
+        if picture is not None and self._offer:
             self._offer(self.name, picture)
+        return True
+
+    def _decoded(self, frame: Frame) -> av.VideoFrame | None:
+        try:
+            return self._source.decode(frame, self.within)
+        except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
+            self._count_damaged(error)
+            return None
 
     def catch_up(self, until_ns: int, at_ns: int, *, is_shown: bool = True) -> None:
         """Take the newest picture that was captured at `until_ns` (session clock) or before; `at_ns` is program time.
@@ -126,7 +163,7 @@ class VideoInput:
         if is_shown or self.absence is not None or at_ns >= self._next_glance_ns:
             self._next_glance_ns = at_ns + round(GLANCE_S * NANOSECONDS)
             self.take(frame)
-        else:
+        elif self.picture is not None:
             self._heard_ns = self._clock.now_ns()
 
     def look(self, at_ns: int) -> None:
@@ -148,8 +185,9 @@ class VideoInput:
         )
 
     def fell_silent(self, at_ns: int) -> None:
-        """Tell that its last picture is repeated from `at_ns` (program time) on."""
-        if not self._is_silent and self.absence is None and not self.reader.is_over:
+        """Tell that its last picture is repeated from `at_ns` (program time) on, unless it is as slow as that."""
+        is_quiet = self._clock.now_ns() - self._heard_ns >= self._quiet_ns
+        if is_quiet and not self._is_silent and self.absence is None and not self.reader.is_over:
             self._is_silent = True
             self._emit(
                 "source-silent",
@@ -166,11 +204,12 @@ class VideoInput:
     def _absence(self) -> Absence | None:
         if self.reader.at_end or not self._timeline.live:
             return None
-        if isinstance(self._source, MayBeAbsent) and (absence := self._source.absence):
+        if self._kept and (absence := self._kept.absence):
             return absence
         if self.reader.is_over:
             return Absence(AbsenceKind.LOST, f"{self.name} has gone", "", self._heard_ns)
-        if self._clock.now_ns() - self._heard_ns > self._patience_ns:
+        is_late = self._clock.now_ns() - self._heard_ns > self._patience_ns
+        if is_late and not (self.reader.has_items and self.picture is not None):  # else we are late, not the source
             return Absence(AbsenceKind.SILENT, f"{self.name} gives no picture", "", self._heard_ns)
         return None
 

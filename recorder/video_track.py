@@ -25,6 +25,8 @@ LEAST_STEP_NS = 1_000_000
 """Two pictures closer together than this (the resolution of FLV's times) are one too many."""
 MOST_MISSING = 1.25
 """Intervals; a larger hole before a picture is filled with the one before it, however short it is."""
+STOOD_NS = 300_000_000
+"""If it takes so long from one look at the sources to the next, that is not the sources' silence."""
 IDLE_S = 0.05
 """How often a track that waits for something other than its source looks again."""
 
@@ -61,9 +63,13 @@ class VideoTrack:
         self._has_picture = False
         self._position_ns = 0  # when the next picture is due
         self._filling = False
+        self._is_new_driver = False
+        self._looked_ns = 0
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder."""
+        self._scene.excuse()
+        self._looked_ns = self._timeline.now_ns()
         self._scene.look(0)
         if first is not None:
             self._driver, frame = first
@@ -71,11 +77,19 @@ class VideoTrack:
         while not self._has_reached_end():
             self._follow()
             came = self._driver.reader.get(self._wait_s())
+            self._excuse()
             if came is not None:
                 self._take(came)
             else:
                 self._go_without()
         self._hand_on(self._encoder.flush(Track.VIDEO))
+
+    def _excuse(self) -> None:
+        """Hold no source to be silent for as long as this PC stood still, or was busy with what it had missed."""
+        now_ns = self._timeline.now_ns()
+        stood_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        if stood_ns > STOOD_NS:
+            self._scene.excuse(stood_ns)
 
     def _follow(self) -> None:
         """Go over to another driver if the one so far is missing, or is not shown any more."""
@@ -85,7 +99,7 @@ class VideoTrack:
             # What it gave before was shown with the driver before it; up to what it gives next, pictures are due.
             last_ns = self._position_ns - self._interval_ns
             driver.catch_up(self._timeline.zero_ns + last_ns, last_ns)
-            self._filling = True
+            self._filling = self._is_new_driver = True
 
     def _has_reached_end(self) -> bool:
         end = self._timeline.end_ns
@@ -115,16 +129,17 @@ class VideoTrack:
             self._position_ns = max(self._position_ns, end_ns)
             return
         driver = self._driver
-        if driver.thinning and not driver.thinning.wants(at_ns):
+        if not driver.wants(at_ns):
             return
         if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
-            self.counts.late += 1
+            # Those that a new driver has had on their way are not missing: their moments have been shown.
+            self.counts.late += not self._is_new_driver
             return
+        self._is_new_driver = False
         if self._filling or self._leaves_a_hole(at_ns):
             self._repeat_until(at_ns - self._interval_ns // 2)
         self._filling = False
-        driver.take(frame)
-        self._encode(at_ns, is_fresh=True)
+        self._encode(at_ns, is_fresh=driver.take(frame))
 
     def _leaves_a_hole(self, at_ns: int) -> bool:
         """Return whether more than a picture would be missing before one at `at_ns`: no player likes that."""

@@ -1,16 +1,17 @@
 """The program's picture on a clock that moves when told."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 
-from capture.source import Frame
+from capture.source import Frame, Matrix, VideoFormat
 from devices.clock import NANOSECONDS
 from recorder.packet import Track
 from recorder.video_input import SILENT_S
 from recorder.video_track import PATIENCE_S
-from tests.support.tracks import BREAKS, DAMAGED, SLATE, Rig, in_time
+from tests.support.tracks import BREAKS, DAMAGED, SLATE, Camera, Rig, in_time
 
 THIRTY = Fraction(30)
 GRID = 2e-5
@@ -311,3 +312,124 @@ def test_a_paced_file_that_is_over_is_repeated_with_the_clock_while_the_sound_go
     counts = run(rig, camera(rig, 0, 5), ends=True)
     assert (counts.frames, counts.repeated) == (210, 60)
     assert rig.events == []
+
+
+def late(script: Script, delay_s: float) -> Script:
+    """Return `script` as a device gives it whose pictures are so long on their way."""
+    return [(frame.timestamp_ns + round(delay_s * NANOSECONDS), frame) for _, frame in script]
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.03, 0.13), (0.13, 0.03), (0.03, 0.28)])
+def test_pictures_that_a_new_driver_has_on_their_way_are_not_missing(before_s: float, after_s: float) -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    (_, first), *rest = late(camera(rig, 0, 4.5), before_s)
+    numbered_apart = [(at, Frame(frame.timestamp_ns, (1000 + number).to_bytes(4)))
+                      for number, (at, frame) in enumerate(late(camera(rig, 0, 4.5), after_s))]  # fmt: skip
+    one = rig.video(rest, rate=THIRTY, name="webcam")
+    other = rig.video(numbered_apart, rate=THIRTY, name="card")
+    track = rig.track(one, other, rate=THIRTY)
+    rig.scene.switch("1")
+
+    def switch(at_s: float) -> None:
+        if 2 < at_s < 2.04:
+            rig.scene.switch("2")
+
+    rig.encoder.on_picture = switch
+    in_time(lambda: track.run((one, first)))
+    assert track.counts.late == 0
+    assert rig.events == []
+    assert rig.encoder.times_s == pytest.approx(nominal(120), abs=1 / 30)
+    assert rig.encoder.numbers[-50:] == list(range(1070, 1120))
+    steps = [after - before for before, after in pairwise(rig.encoder.times_s)]
+    assert max(steps) < 1.6 / 30
+
+
+class Returning(Camera):
+    """A camera that is kept (capture/kept.py), and says what it gives since it was opened last."""
+
+    absence = None
+
+    def __init__(self, rate: int) -> None:
+        self.form: VideoFormat | None = None
+        self._rate = rate
+
+    def returned(self) -> None:
+        self.form = VideoFormat(16, 16, Fraction(self._rate), Matrix.BT601)
+
+
+@pytest.mark.parametrize(("rate", "frames"), [(60, 120), (2, 8)])
+def test_what_returns_at_another_rate_is_taken_at_that(rate: int, frames: int) -> None:
+    rig = Rig()
+    rig.timeline.end_at(5 * NANOSECONDS)
+    source = Returning(rate)
+    (_, first), *script = camera(rig, 0, 1) + camera(rig, 1, 6, Fraction(rate))
+    shown = rig.video(script, rate=THIRTY, camera=source)
+    track = rig.track(shown, rate=THIRTY)
+
+    def opened_again(at_s: float) -> None:
+        if at_s > 0.9 and source.form is None:
+            source.returned()
+
+    rig.encoder.on_picture = opened_again
+    in_time(lambda: track.run((shown, first)))
+    fresh = track.counts.frames - track.counts.repeated
+    assert fresh == pytest.approx(30 + frames, abs=2)
+    assert [kind for kind, _ in rig.events if kind == "source-missing"] == []
+    assert len(rig.events) <= 2  # the first hole of the slow one may be told, the others are how it is
+
+
+@pytest.mark.parametrize("again_s", [3.0, 4.1])
+def test_a_pc_that_stood_still_does_not_take_its_cameras_for_missing(again_s: float) -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    (_, first), *script = camera(rig, 0, 1) + camera(rig, again_s, 6.5)
+    other = camera(rig, 0, 1) + camera(rig, again_s, 6.5)
+    one, two = rig.video(script, rate=THIRTY, name="podium"), rig.video(other, rate=THIRTY, name="hall")
+    track = rig.track(one, two, rate=THIRTY)
+
+    def stand_still(at_s: float) -> None:
+        if 0.95 < at_s < 1 and rig.clock.now_ns() < rig.at(2):
+            rig.clock.advance_to(rig.at(4))
+        elif 1 < at_s < 3.5:  # it takes a while to make up for what was missed
+            rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 50)
+
+    rig.encoder.on_picture = stand_still
+    in_time(lambda: track.run((one, first)))
+    assert SLATE not in rig.encoder.numbers
+    assert "source-missing" not in [kind for kind, _ in rig.events]
+    assert rig.encoder.times_s == pytest.approx(nominal(180), abs=1 / 30)
+
+
+def test_a_source_whose_every_picture_is_damaged_is_a_slate_and_its_moments_pass() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    damaged = [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)]
+    run(rig, damaged)
+    assert set(rig.encoder.numbers) == {SLATE}
+    assert rig.encoder.times_s[0] == pytest.approx(SILENT_S, abs=0.05)
+    assert rig.encoder.times_s == pytest.approx(
+        [rig.encoder.times_s[0] + at for at in nominal(len(rig.encoder.numbers))], abs=1 / 30
+    )
+    told = [kind for kind, _ in rig.events if kind != "picture-damaged"]
+    assert told == ["source-silent", "source-missing"]
+
+
+def test_a_layout_of_a_source_that_never_gave_a_picture_is_a_slate_at_once() -> None:
+    rig = Rig()
+    rig.timeline.end_at(4 * NANOSECONDS)
+    (_, first), *rest = camera(rig, 0, 4.5)
+    damaged = [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)]
+    one, other = rig.video(rest, rate=THIRTY, name="webcam"), rig.video(damaged, rate=THIRTY, name="card")
+    track = rig.track(one, other, rate=THIRTY)
+    rig.scene.switch("1")
+
+    def switch(at_s: float) -> None:
+        if 2 < at_s < 2.04:
+            rig.scene.switch("2")
+
+    rig.encoder.on_picture = switch
+    in_time(lambda: track.run((one, first)))
+    assert set(rig.encoder.numbers[:60]) == set(range(60))
+    assert set(rig.encoder.numbers[62:]) == {SLATE}
+    assert rig.encoder.times_s == pytest.approx(nominal(120), abs=1 / 30)

@@ -56,6 +56,10 @@ class ScriptedReader[T]:
     def is_over(self) -> bool:
         return (self._ends or self._lost) and not self._items
 
+    @property
+    def has_items(self) -> bool:
+        return bool(self._items) and self._items[0][0] <= self._clock.now_ns()
+
     def get(self, timeout_s: float) -> T | None:
         deadline_ns = self._clock.now_ns() + max(1, int(timeout_s * NANOSECONDS))
         if self._items and self._items[0][0] <= deadline_ns:

@@ -13,7 +13,7 @@ from capture.compose.layout import Shape
 from capture.kept import AbsenceKind
 from capture.pictures import tagged
 from capture.reader import Reader
-from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
 from config.errors import MediaError
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS
@@ -176,12 +176,13 @@ class Rig:
         rate: Fraction,
         source_rate: Fraction | None = None,
         name: str = "podium",
+        camera: VideoSource | None = None,
         **script: bool,
     ) -> VideoInput:
         """Return an input of pictures, whose frames are (when they arrive, frame)."""
         return VideoInput(
             name,
-            Camera(),
+            camera or Camera(),
             cast("Reader[Frame]", ScriptedReader(self.clock, frames, **script)),
             self.timeline,
             rate=source_rate or rate,
