@@ -214,6 +214,11 @@ class _Keeper:
         self._stuck_s = min(2 * self._stuck_s, MOST_STUCK_S)
         self.lose(DeviceLost(f"{self._source.name} gives nothing", hint="it is opened again"), AbsenceKind.SILENT)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nobody wants it any more."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Try no more, and let go of the source."""
         self._closed.set()
@@ -256,7 +261,7 @@ class _Kept[Source: VideoSource | AudioSource]:
         if missing is not None:
             raise self._keeper.missed(missing)
         try:
-            return opening()
+            opened = opening()
         except DeviceError as error:
             self._keeper.missed(error)
             raise
@@ -264,6 +269,9 @@ class _Kept[Source: VideoSource | AudioSource]:
             raise
         except Exception as error:
             raise self._keeper.missed(_told(error, self.name)) from error
+        if self._keeper.is_closed:  # meanwhile, when there was nothing to be closed yet
+            self.source.close()
+        return opened
 
     def _read[Item](self, reading: Callable[[float], Item | None], timeout_s: float) -> Item | None:
         """Return what `reading` gives; where the device is not there, look for it and return None."""

@@ -31,8 +31,9 @@ class Reader[T]:
 
     def __init__(self, source: Readable[T], *, bound: int, waits: bool, on_lost: Callable[[LiputError], None]) -> None:
         self.dropped = 0
+        self.bound = bound
+        """How many items may wait; may be set by any thread."""
         self._source = source
-        self._bound = bound
         self._waits = waits
         self._on_lost = on_lost
         self._items: deque[T] = deque()
@@ -117,8 +118,8 @@ class Reader[T]:
     def _keep(self, item: T) -> None:
         with self._changed:
             if self._waits:
-                self._changed.wait_for(lambda: len(self._items) < self._bound or self._stopping)
-            elif len(self._items) >= self._bound:
+                self._changed.wait_for(lambda: len(self._items) < self.bound or self._stopping)
+            elif len(self._items) >= self.bound:
                 self._items.popleft()
                 self.dropped += 1
             if self._over:

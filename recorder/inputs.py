@@ -4,24 +4,33 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from capture.kept import Absence, KeptAudio, KeptVideo, Return
-from capture.reader import Reader
-from capture.source import AudioBlock, Frame, Matrix, VideoFormat
+from capture.reader import Readable, Reader
+from capture.source import AudioBlock, AudioSource, Frame, Matrix, VideoFormat, VideoSource
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.isolate import Isolated, Tap, Where, file_names
+from recorder.opening import Opening
 from recorder.plan import PictureInput, SessionPlan
 from recorder.sound.inputs import SoundInput
 
+OPEN_S = 20.0
+"""How long opening may take: a sound server may be started for it, and the kernel gives up on a camera after 5 s."""
 FIRST_PICTURE_S = 10.0
 """How long a source may take to its first picture: a USB camera needs up to 5 s to say that it will not."""
+MISSED_S = 3.0
+GRACE_S = 1.0
+"""Where sources may be missing, it is begun without those that take longer: the first of all, and the others then."""
 LIVE_QUEUE_S = 1.0
 """How much of a live source may wait before its oldest is dropped."""
 FAST_QUEUE = 8
 AUDIO_QUEUE = 256
-WATCH_S = 0.2
+STOPPED = "stopped before the first picture came; nothing was recorded"
+PLUG_AGAIN = "unplug it and plug it in again"
+WATCH_S = 0.01
 
 
 class SessionInputs:
@@ -31,11 +40,16 @@ class SessionInputs:
         self.pictures: list[tuple[PictureInput, VideoFormat, Reader[Frame]]] = []
         """Each source of pictures with what it gives (what is wanted of it, while it is missing), and its reader."""
         self.sounds: list[tuple[SoundInput, Reader[AudioBlock]]] = []
+        self.readers: Sequence[Reader[Frame] | Reader[AudioBlock]] = []
         self._plan = plan
         self._clock = clock
         self._emit = emit
+        self.late: set[str] = set()
+        """Sources of pictures that have given nothing when the session begins, and were waited for."""
+        self._began_ns = 0
         self._losses: dict[str, LiputError] = {}
-        self._missing: set[str] = set()
+        self._go = threading.Event()
+        self._openings: dict[str, Opening[Frame, VideoFormat]] = {}
         self._taps: dict[str, Tap] = {}
         # BT.601 is what cameras, sticks and screens give: a piece of another matrix costs a conversion.
         self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
@@ -49,62 +63,89 @@ class SessionInputs:
         if self._plan.resume and self._plan.resume.form:
             return self._plan.resume.form
         ((picture, form, _), *others) = self.pictures
-        return replace(self._wanted, matrix=form.matrix) if others or picture.name in self._missing else form
+        is_known = self._openings[picture.name].opened is form
+        return form if is_known and not others else replace(self._wanted, matrix=form.matrix)
 
     @property
     def dropped(self) -> int:
         """How many pictures came and were not taken in time, in all."""
         return sum(reader.dropped for _, _, reader in self.pictures)
 
-    def open(self, stack: ExitStack) -> None:
-        """Open every source, sound first: it runs when the first picture comes, which is where the session begins.
+    def open(self, stack: ExitStack, stopping: threading.Event) -> None:
+        """Open every source, all at once, each on the thread of its reader.
 
-        Raises the LiputError of the first that cannot be opened, unless the plan allows it to be missing.
+        Raises the LiputError of one that cannot be opened, unless the plan allows it to be missing; then those that
+        take longer than the others are begun without. Raises LiputError when `stopping` is set before.
         """
+        sounds: list[Opening[AudioBlock, None]] = []
         for sound in self._plan.sounds:
-            stack.callback(sound.source.close)
-            if isinstance(sound.source, KeptAudio):
-                sound.source.listen(self._absent(sound.name), self._found(sound.name), self._hung(sound.name))
-            self._try(sound.name, sound.source.open)
-            lost = self._lost(sound.name)
-            reader = Reader(sound.source, bound=AUDIO_QUEUE, waits=not self._plan.live, on_lost=lost)
-            self.sounds.append((sound, reader))
+            is_kept = self._listen(stack, sound.name, sound.source)
+            sounds.append(Opening(sound.source, sound.source.open, self._go, is_paced=not is_kept, keeps=True))
+            self.sounds.append((sound, self._reader(sounds[-1], AUDIO_QUEUE, sound.name)))
+        readers: list[Reader[Frame]] = []
         for picture in self._plan.pictures:
-            stack.callback(picture.source.close)
-            if isinstance(picture.source, KeptVideo):
-                picture.source.listen(self._absent(picture.name), self._found(picture.name), self._hung(picture.name))
-            form = self._try(picture.name, picture.source.open) or self._wanted
-            self.pictures.append((picture, form, self._picture_reader(picture, form)))
-
-    def _try[Opened](self, name: str, opening: Callable[[], Opened]) -> Opened | None:
-        try:
-            return opening()
-        except DeviceError as error:
-            if not self._plan.allow_missing:
-                raise
-            self._missing.add(name)
-            self._losses[name] = error
-            return None
-
-    def _picture_reader(self, picture: PictureInput, form: VideoFormat) -> Reader[Frame]:
-        is_live = self._plan.live
-        bound = max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if is_live else FAST_QUEUE
-        tap = Tap(picture.source)
-        if self._plan.isolate:
-            self._taps[picture.name] = tap
-        return Reader(tap, bound=bound, waits=not is_live, on_lost=self._lost(picture.name))
-
-    def start(self, stack: ExitStack) -> None:
-        """Begin to read."""
-        self._plan.pace.begin()
+            is_kept = self._listen(stack, picture.name, picture.source)
+            tap = Tap(picture.source)
+            if self._plan.isolate:
+                self._taps[picture.name] = tap
+            opening = self._openings[picture.name] = Opening(tap, picture.source.open, self._go, is_paced=not is_kept)
+            readers.append(self._reader(opening, self._bound(self._wanted), picture.name))
+        self.readers = [*(reader for _, reader in self.sounds), *readers]
         for reader in self.readers:
             stack.callback(reader.stop)
             reader.start()
+        self._wait_until_open([*sounds, *self._openings.values()], stopping)
+        for picture, reader in zip(self._plan.pictures, readers, strict=True):
+            form = self._openings[picture.name].opened or self._wanted
+            reader.bound = self._bound(form)
+            self.pictures.append((picture, form, reader))
 
-    @property
-    def readers(self) -> Sequence[Reader[Frame] | Reader[AudioBlock]]:
-        """Every reader."""
-        return [*(reader for _, _, reader in self.pictures), *(reader for _, reader in self.sounds)]
+    def _listen(self, stack: ExitStack, name: str, source: VideoSource | AudioSource) -> bool:
+        """Hear of a source that is kept, and return whether it is; it is closed in the end."""
+        stack.callback(source.close)
+        if not isinstance(source, KeptVideo | KeptAudio):
+            return False
+        source.listen(self._absent(name), self._found(name), self._hung(name))
+        return True
+
+    def _reader[Item](self, source: Readable[Item], bound: int, name: str) -> Reader[Item]:
+        return Reader(source, bound=bound, waits=not self._plan.live, on_lost=self._lost(name))
+
+    def _bound(self, form: VideoFormat) -> int:
+        return max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if self._plan.live else FAST_QUEUE
+
+    def _wait_until_open(self, openings: Sequence[Opening[Any, Any]], stopping: threading.Event) -> None:
+        """Wait until all are open, or, where they may be missing, until it is begun without the others."""
+        self._began_ns = self._clock.now_ns()
+        a_picture_ns: int | None = None
+        while True:
+            waiting = [opening for opening in openings if not opening.is_over]
+            for opening in openings:
+                self._check(opening)
+            if not waiting:
+                return
+            now_ns = self._clock.now_ns()
+            if a_picture_ns is None and any(opening.opened for opening in self._openings.values()):
+                a_picture_ns = now_ns
+            if self._plan.allow_missing:
+                is_late = now_ns > self._began_ns + MISSED_S * NANOSECONDS
+                if is_late or (a_picture_ns is not None and now_ns > a_picture_ns + GRACE_S * NANOSECONDS):
+                    return
+            elif now_ns > self._began_ns + OPEN_S * NANOSECONDS:
+                raise DeviceError(f"{waiting[0].name} cannot be opened: it does not answer", hint=PLUG_AGAIN)
+            if self._clock.wait(stopping, WATCH_S):
+                raise LiputError(STOPPED)
+
+    def _check(self, opening: Opening[Any, Any]) -> None:
+        """Raise why a source could not be opened, unless it may be missing."""
+        error = opening.error
+        if error is not None and not (self._plan.allow_missing and isinstance(error, DeviceError)):
+            raise error
+
+    def start(self) -> None:
+        """Begin to take what they give."""
+        self._plan.pace.begin()
+        self._go.set()
 
     def isolate(self, stack: ExitStack, where: Where, zero_ns: int) -> None:
         """Record each source of pictures apart too, from now on; `zero_ns` is the clock's time at media time 0."""
@@ -119,16 +160,17 @@ class SessionInputs:
             reader.stop(timeout_s)
 
     def first(self, stopping: threading.Event) -> tuple[int, Frame] | None:
-        """Wait for the first picture of the first source that is there; return its place in `pictures`, and it.
+        """Wait for the first picture of the first source, or where it may be missing for one of any.
 
-        Without a source that gives one, None if the plan allows that. Raises why there is no picture otherwise, and
-        when `stopping` is set before.
+        Return its place in `pictures`, and it. Without a source that gives one, None if the plan allows that. Raises
+        why there is no picture otherwise, and when `stopping` is set before.
         """
-        there = [index for index, (picture, _, _) in enumerate(self.pictures) if picture.name not in self._missing]
-        if there and (frame := self._wait(self.pictures[there[0]][2], stopping)) is not None:
-            return there[0], frame
+        index = self._first_that_gives(stopping)
+        frame = None if index is None else self.pictures[index][2].get(0.0)
+        if index is not None and frame is not None:
+            return index, frame
         if stopping.is_set():
-            raise LiputError("stopped before the first picture came; nothing was recorded")
+            raise LiputError(STOPPED)
         if self._plan.allow_missing:
             return None
         (picture, _, reader), *_ = self.pictures
@@ -140,14 +182,30 @@ class SessionInputs:
             f"{picture.name} gives no picture", hint="check its cable and that it is switched on, then try again"
         )
 
-    def _wait(self, reader: Reader[Frame], stopping: threading.Event) -> Frame | None:
-        deadline_ns = self._clock.now_ns() + int(FIRST_PICTURE_S * NANOSECONDS)
-        while self._clock.now_ns() < deadline_ns and not stopping.is_set():
-            if first := reader.get(WATCH_S):
-                return first
-            if reader.is_over:
-                return None
-        return None
+    def _first_that_gives(self, stopping: threading.Event) -> int | None:
+        """Return the place of the source whose picture the session begins with; note who is late for that."""
+        clock, may_miss = self._clock, self._plan.allow_missing
+        limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)
+        if may_miss:
+            limit_ns = max(limit_ns, self._began_ns + round(MISSED_S * NANOSECONDS))
+        while True:
+            given = {index for index, (_, _, reader) in enumerate(self.pictures) if reader.has_items}
+            awaited = [index for index in range(len(self.pictures) if may_miss else 1) if self._may_give(index)]
+            if given and may_miss:
+                limit_ns = min(limit_ns, clock.now_ns() + round(GRACE_S * NANOSECONDS))
+            is_there = bool(awaited) and awaited[0] in given
+            if is_there or not awaited or clock.now_ns() >= limit_ns or clock.wait(stopping, WATCH_S):
+                break
+        if may_miss:
+            opening = {name for name, one in self._openings.items() if not one.is_over}
+            silent = {picture.name for index, (picture, _, _) in enumerate(self.pictures) if index not in given}
+            self.late = opening if is_there else silent
+            return min(given, default=None)
+        return 0 if given and 0 in given else None
+
+    def _may_give(self, index: int) -> bool:
+        picture, _, reader = self.pictures[index]
+        return self._openings[picture.name].error is None and not reader.is_over
 
     def _lost(self, name: str) -> Callable[[LiputError], None]:
         def on_lost(error: LiputError) -> None:
@@ -186,7 +244,7 @@ class SessionInputs:
                 name,
                 f"{name} does not let go: closing it is left to the kernel ({count} so far)",
                 count=count,
-                hint="unplug it and plug it in again",
+                hint=PLUG_AGAIN,
             )
 
         return on_hung

@@ -75,6 +75,7 @@ class Program:
                 clock=clock,
                 emit=emit,
                 offer=offer,
+                is_late=picture.name in inputs.late,
             )
             for picture, form, reader in inputs.pictures
         ]

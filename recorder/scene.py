@@ -165,8 +165,14 @@ class Scene:
         shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
         return next((one for one in shown if one.absence is None), shown[0])
 
-    def excuse(self, stood_ns: int | None = None) -> None:
-        """Do not take any input for silent because nobody asked for `stood_ns`, or until now."""
+    def begin(self) -> None:
+        """Have patience with the inputs from now on; those that are missing already are."""
+        for one in self._inputs:
+            one.begin()
+        self.look(0)
+
+    def excuse(self, stood_ns: int) -> None:
+        """Do not take any input for silent because nobody asked for `stood_ns`."""
         for one in self._inputs:
             one.excuse(stood_ns)
 

@@ -199,10 +199,10 @@ class Session:
         check_places([self._archive, *self._plan.further], self._plan.storage)
         stack.callback(self._stop_sources.set)
         inputs = self._inputs
-        inputs.open(stack)
+        inputs.open(stack, self._stopping)
         encoder = Encoder(*encoder_settings(self._plan, inputs.form))
         stack.callback(encoder.close)
-        inputs.start(stack)
+        inputs.start()
         stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
         first = inputs.first(self._stopping)
         program = self._program = Program(

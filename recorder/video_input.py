@@ -81,10 +81,11 @@ class VideoInput:
         clock: Clock,
         emit: Emit,
         offer: Callable[[str, av.VideoFrame], None] | None = None,
+        is_late: bool = False,
     ) -> None:
         """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
 
-        `offer` takes each picture, with the input's name, for previews.
+        `offer` takes each picture, with the input's name, for previews. One that `is_late` was waited for in vain.
         """
         self.name = name
         self.reader = reader
@@ -106,6 +107,7 @@ class VideoInput:
         self._program_rate = program_rate
         self._form = self._kept.form if self._kept else None
         self._adapt(rate)
+        self._is_late = is_late
         self._heard_ns = clock.now_ns()
 
     def _adapt(self, rate: Fraction) -> None:
@@ -123,10 +125,13 @@ class VideoInput:
             self._adapt(form.rate)
         return self._thinning is None or self._thinning.wants(at_ns)
 
-    def excuse(self, stood_ns: int | None = None) -> None:
-        """Do not take it for silent because nobody asked it for `stood_ns`, or until now."""
-        now_ns = self._clock.now_ns()
-        self._heard_ns = now_ns if stood_ns is None else min(now_ns, self._heard_ns + stood_ns)
+    def begin(self) -> None:
+        """Have patience with it from now on, unless there was no more."""
+        self._heard_ns = self._clock.now_ns() - (self._patience_ns + 1 if self._is_late else 0)
+
+    def excuse(self, stood_ns: int) -> None:
+        """Do not take it for silent because nobody asked it for `stood_ns`."""
+        self._heard_ns = min(self._clock.now_ns(), self._heard_ns + stood_ns)
 
     def take(self, frame: Frame) -> bool:
         """Show `frame`; in place of a damaged picture the one before it stays.

@@ -68,9 +68,8 @@ class VideoTrack:
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder."""
-        self._scene.excuse()
+        self._scene.begin()
         self._looked_ns = self._timeline.now_ns()
-        self._scene.look(0)
         if first is not None:
             self._driver, frame = first
             self._take(frame)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from config.events import Emit
@@ -49,13 +50,25 @@ class LaneCounts:
 class Lane:
     """Takes one input's blocks, and has its samples ready in the program's channels. One thread."""
 
-    def __init__(self, name: str, reader: Reader[AudioBlock], timeline: Timeline, *, channels: int, emit: Emit) -> None:
+    def __init__(
+        self,
+        name: str,
+        reader: Reader[AudioBlock],
+        timeline: Timeline,
+        *,
+        channels: int,
+        emit: Emit,
+        kept: KeptAudio | None = None,
+    ) -> None:
+        """`kept` knows why its device is not there."""
         self.name = name
         self.counts = LaneCounts()
         self._reader = reader
         self._timeline = timeline
         self._channels = channels
         self._emit = emit
+        self._kept = kept
+        self._is_missing = False
         self._ready: list[Samples | Floats] = []
         self.ready = 0
         """How many samples can be taken."""
@@ -148,7 +161,7 @@ class Lane:
             self._steer()
         self._given += len(samples)
         if self._filling and len(samples):
-            self._filling = False
+            self._filling = self._is_missing = False
             self._emit("source-returned", self.name, f"{self.name} gives sound again", at_s=self._media_s())
         made = self._resampler.process(samples)
         if self._resampler.is_active:
@@ -205,17 +218,32 @@ class Lane:
         due = self._due() if live else max(self._due(), others_at)
         if due < self.position:
             return
-        if live and not self._filling and not is_over:
+        if live and not is_over:
+            self._tell_silence()
+        self._end_run()
+        self._filling = self._adrift = True
+        # In whole AAC frames when the clock leads: this is looked at once for each.
+        self._append_silence(due - self.position + (AAC_FRAME if live else 0))
+
+    def _tell_silence(self) -> None:
+        """Tell once that silence stands for it, and why, where its device is not there."""
+        absence = self._kept.absence if self._kept else None
+        if absence is not None and not self._is_missing:
+            self._is_missing = True
+            self._emit(
+                "source-missing",
+                self.name,
+                f"Silence stands for {self.name}: {absence.reason}",
+                reason=str(absence.kind),
+                since_s=self._media_s(),
+            )
+        elif absence is None and not self._filling:
             self._emit(
                 "source-silent",
                 self.name,
                 f"{self.name} gives no sound; silence stands there until it does",
                 since_s=self._media_s(),
             )
-        self._end_run()
-        self._filling = self._adrift = True
-        # In whole AAC frames when the clock leads: this is looked at once for each.
-        self._append_silence(due - self.position + (AAC_FRAME if live else 0))
 
     def _append_silence(self, count: int) -> None:
         while count > 0 and not self.has_reached_end:

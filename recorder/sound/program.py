@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
 from config.events import Emit
@@ -52,7 +53,15 @@ class ProgramSound:
         emit: Emit,
     ) -> None:
         self.lanes = [
-            Lane(sound_input.name, reader, timeline, channels=channels, emit=emit) for sound_input, reader in inputs
+            Lane(
+                sound_input.name,
+                reader,
+                timeline,
+                channels=channels,
+                emit=emit,
+                kept=sound_input.source if isinstance(sound_input.source, KeptAudio) else None,
+            )
+            for sound_input, reader in inputs
         ]
         self.samples = 0
         """How many were encoded."""

@@ -1,5 +1,6 @@
 """The sources of a session: what the program is, by what they give."""
 
+import threading
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -34,7 +35,7 @@ def form_of(tmp_path: Path, *videos: str) -> VideoFormat:
     asked = Asked(title="T", videos=videos, audios=("none",), live=False, profile="small", archive=tmp_path / "archive")
     inputs = SessionInputs(plan_session(asked, settings, clock).plan, clock=clock, emit=EventList())
     with ExitStack() as stack:
-        inputs.open(stack)
+        inputs.open(stack, threading.Event())
         return inputs.form
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -20,6 +20,7 @@ from capture.source import Coded, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceNotFound, LiputError, UsageError
+from config.events import Event
 from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
@@ -39,10 +40,12 @@ LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
 class Armed:
     """A session that runs on a thread of its own."""
 
-    def __init__(self, folder: Path, *pictures: VideoSource, sounds: bool = True, **plan: object) -> None:
+    def __init__(
+        self, folder: Path, *pictures: VideoSource, sounds: bool | Sequence[SoundInput] = True, **plan: object
+    ) -> None:
         clock, self.stopped = SystemClock(), threading.Event()
         self.pace: Pace = RealPace(clock, self.stopped)
-        self.events: list[tuple[str, str]] = []
+        self.heard: list[Event] = []
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
         sound = SyntheticAudio(self.pace, self.stopped)
@@ -51,7 +54,7 @@ class Armed:
                 title="Rapat Senat",
                 profile=PROFILE,
                 pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
-                sounds=[SoundInput(sound.name, sound)] if sounds else [],
+                sounds=([SoundInput(sound.name, sound)] if sounds else []) if isinstance(sounds, bool) else sounds,
                 pace=self.pace,
                 live=True,
                 **plan,  # type: ignore[arg-type] # of the plan's own
@@ -59,7 +62,7 @@ class Armed:
             self.archive,
             clock=clock,
             stop=self.stopped,
-            listener=lambda event: self.events.append((event.kind, event.subject)),
+            listener=self.heard.append,
         )
         self.result: SessionResult | None = None
         self.error: Exception | None = None
@@ -92,6 +95,10 @@ class Armed:
         self._thread.join(30)
         assert self.result, self.error
         return self.result
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        return [(event.kind, event.subject) for event in self.heard]
 
     @property
     def kinds(self) -> list[str]:

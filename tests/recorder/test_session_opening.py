@@ -1,0 +1,233 @@
+"""How a session begins where sources are slow, hang, or are not there: in this process and in real time."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from capture.closing import abandoned, close_within
+from capture.kept import KeptAudio, KeptVideo
+from capture.pacing import Pace, RealPace
+from capture.source import Frame, VideoFormat
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from capture.whereabouts import AlwaysThere
+from config.errors import DeviceBusy, DeviceError, DeviceLost, DeviceNotFound, LiputError
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind
+from recorder import inputs
+from recorder.sound.inputs import SoundInput
+from recorder.status import SessionState
+from tests.recorder.test_session import HEIGHT, RATE, WIDTH, program
+from tests.recorder.test_session_armed import LAYOUTS, Armed, NeverThere, picture_numbers
+from tests.support.waiting import wait_for
+
+HERE = AlwaysThere(Device(id="x", kind=DeviceKind.CAMERA, name="Podium"))
+
+type Opens = Callable[[], object]
+
+
+class Camera(SyntheticVideo):
+    """A camera that does `opens` when it is opened; it is silent unless `gives`, and lost once `is_lost`."""
+
+    def __init__(self, opens: Opens = int, *, gives: bool = True) -> None:
+        self.stop = threading.Event()
+        self.pace: Pace = RealPace(SystemClock(), self.stop)
+        super().__init__(WIDTH, HEIGHT, RATE, self.pace, self.stop)
+        self.opens, self.gives, self.is_lost = opens, gives, False
+
+    def open(self) -> VideoFormat:
+        self.opens()
+        self.pace.begin()
+        return super().open()
+
+    def read(self, timeout_s: float) -> Frame | None:
+        if self.is_lost:
+            raise DeviceLost("the podium was unplugged")
+        frame = super().read(timeout_s)
+        return frame if self.gives else None
+
+    def kept(self) -> KeptVideo:
+        return KeptVideo(self, HERE, SystemClock())
+
+
+class Microphone(SyntheticAudio):
+    """A microphone that does `opens` when it is opened."""
+
+    def __init__(self, opens: Opens = int) -> None:
+        self.stop = threading.Event()
+        self.pace = RealPace(SystemClock(), self.stop)
+        super().__init__(self.pace, self.stop)
+        self.opens = opens
+
+    def open(self) -> None:
+        self.opens()
+        self.pace.begin()
+        super().open()
+
+    def input(self) -> SoundInput:
+        return SoundInput("mimbar", KeptAudio(self, HERE, SystemClock()))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: set(threading.enumerate()) <= before)
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """Return what hanging sources wait for; they are let go in the end."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_sources_are_opened_at_the_same_time(tmp_path: Path) -> None:
+    all_of_them = threading.Barrier(3)
+    cameras = [Camera(lambda: all_of_them.wait(20)) for _ in range(2)]
+    armed = Armed(tmp_path, *(one.kept() for one in cameras), sounds=[Microphone(lambda: all_of_them.wait(20)).input()])
+    with armed:
+        assert armed.session.status().state is SessionState.ARMED
+        assert armed.end().degraded == []
+    assert not all_of_them.broken
+
+
+def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: Path, release: threading.Event) -> None:
+    hangs, well = Camera(lambda: release.wait(30)), Camera()
+    armed = Armed(tmp_path, hangs.kept(), well.kept(), allow_missing=True, layouts=LAYOUTS, layout="1")
+    armed.session.start()
+    with armed:
+        armed.until(SessionState.DEGRADED)
+        assert armed.session.status().troubles == ["source-missing: source 1"]
+        armed.wait(1)
+        armed.session.layout("2")
+        armed.wait(armed.session.status().elapsed_s + 1)
+        release.set()
+        armed.until(SessionState.LIVE)
+        armed.session.layout("1")
+        armed.wait(armed.session.status().elapsed_s + 1)
+        result = armed.end()
+    numbers = picture_numbers(program(result))
+    assert numbers[: RATE // 2] == [-1] * (RATE // 2)  # its slate, from the first moment on
+    assert sum(number >= 0 for number in numbers) > 1.5 * RATE
+    assert numbers[-1] >= 0
+    assert result.degraded[0] == "source-missing: source 1"
+    assert ("source-returned", "source 1") in armed.events
+
+
+def test_a_silent_first_camera_does_not_keep_the_others_waiting_where_it_may_be_missing(tmp_path: Path) -> None:
+    silent, well = Camera(gives=False), Camera()
+    armed = Armed(tmp_path, silent.kept(), well.kept(), allow_missing=True, layouts=LAYOUTS, layout="2")
+    armed.session.start()
+    with armed:
+        armed.wait(1)
+        assert armed.session.status().troubles == ["source-missing: source 1"]
+        silent.gives = True
+        armed.until(SessionState.LIVE)
+        result = armed.end()
+    numbers = picture_numbers(program(result))
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))  # nothing of the one that is well is missing
+
+
+def test_without_leave_a_silent_first_camera_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inputs, "FIRST_PICTURE_S", 0.5)
+    armed = Armed(tmp_path, Camera(gives=False).kept(), Camera().kept(), layouts=LAYOUTS, layout="1")
+    with pytest.raises(DeviceError, match="source 1 gives no picture"):
+        armed.session.run()
+
+
+def refuses() -> None:
+    raise DeviceBusy("the podium is used by Zoom", hint="close Zoom")
+
+
+def test_a_refusal_is_told_though_another_source_hangs(tmp_path: Path, release: threading.Event) -> None:
+    armed = Armed(
+        tmp_path, Camera(lambda: release.wait(30)).kept(), Camera(refuses).kept(), layouts=LAYOUTS, layout="1"
+    )
+    with pytest.raises(DeviceBusy, match="Zoom"):
+        armed.session.run()
+    assert not release.is_set()
+    assert armed.session.status().state is SessionState.FAILED
+
+
+def test_a_session_is_stopped_though_a_source_hangs_when_it_is_opened(tmp_path: Path, release: threading.Event) -> None:
+    hangs = Camera()
+    armed = Armed(tmp_path, hangs.kept())
+
+    def stop_and_hang() -> None:
+        armed.session.stop()
+        release.wait(30)
+
+    hangs.opens = stop_and_hang
+    with pytest.raises(LiputError, match="stopped before"):
+        armed.session.run()
+    assert not release.is_set()
+
+
+def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_when_it_comes(tmp_path: Path) -> None:
+    where, microphone = NeverThere(), Microphone()
+    why = DeviceNotFound("mimbar is missing", hint="plug it in")
+    sound = SoundInput("mimbar", KeptAudio(microphone, where, SystemClock(), missing=why))
+    armed = Armed(tmp_path, sounds=[sound], allow_missing=True)
+    armed.session.start()
+    with armed:
+        armed.until(SessionState.DEGRADED)
+        assert armed.session.status().troubles == ["source-missing: mimbar"]
+        (told,) = [event for event in armed.heard if event.kind == "source-missing"]
+        assert told.message == "Silence stands for mimbar: mimbar is missing"
+        assert told.detail["reason"] == "missing"
+        where.is_there = True
+        armed.until(SessionState.LIVE)
+        result = armed.end()
+    assert "source-silent" not in armed.kinds
+    assert ("source-returned", "mimbar") in armed.events
+    assert result.state is SessionState.SEALED
+
+
+class Hung(Camera):
+    """A camera that does not let go when it is closed."""
+
+    def __init__(self, release: threading.Event) -> None:
+        super().__init__()
+        self._release = release
+
+    def close(self) -> None:
+        def hang() -> None:
+            self._release.wait(30)
+
+        close_within(hang, 0.05, "/dev/video1")
+
+    @property
+    def abandoned(self) -> int:
+        return abandoned("/dev/video1")
+
+
+def test_a_camera_that_does_not_let_go_is_counted_and_told(tmp_path: Path, release: threading.Event) -> None:
+    hung = Hung(release)
+    armed = Armed(tmp_path, hung.kept())
+    armed.session.start()
+    with armed:
+        armed.until(SessionState.LIVE)
+        assert armed.session.status().abandoned == 0
+        hung.is_lost = True
+        wait_for(lambda: "source-hung" in armed.kinds)
+        assert armed.session.status().abandoned >= 1
+        hung.is_lost = False
+        result = armed.end()
+        release.set()
+    assert "source-hung: source 1" in result.degraded
+
+
+def test_a_microphone_that_gives_no_block_yet_is_waited_for_where_it_may_not_be_missing(tmp_path: Path) -> None:
+    opened = threading.Event()
+    armed = Armed(tmp_path, Camera().kept(), sounds=[Microphone(lambda: opened.wait(30)).input()])
+    armed.session.start()
+    threading.Timer(1.5, opened.set).start()
+    with armed:
+        armed.wait(1)
+        result = armed.end()
+    assert opened.is_set()
+    assert result.degraded == []
