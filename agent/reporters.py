@@ -230,6 +230,8 @@ def status_text(status: SessionStatus) -> str:
     ]
     if status.levels_dbfs:
         parts.append("sound " + " ".join(f"{level:.0f}" for level in status.levels_dbfs) + " dBFS")
+    if (loudness := status.loudness.short_term_lufs) is not None:
+        parts.append(f"{loudness:.0f} LUFS")
     parts += [f"{line.name} MUTED" for line in status.sounds if line.muted]
     parts += [
         f"{line.role or line.name}: {line.health.fault or line.health.state}"

@@ -16,7 +16,7 @@ from recorder.plan import SessionPlan
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import RateMeter, SoundLine
+from recorder.status import Loudness, RateMeter, SoundLine
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -185,6 +185,11 @@ class Program:
     def levels_dbfs(self) -> list[float]:
         """The sound's peak level of each channel."""
         return list(self.sound.levels_dbfs) if self.sound else []
+
+    @property
+    def loudness(self) -> Loudness:
+        """How loud the sound is to people."""
+        return self.sound.loudness if self.sound else Loudness()
 
     def sound_lines(self) -> list[SoundLine]:
         """Return how each input of sound is."""

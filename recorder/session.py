@@ -33,7 +33,7 @@ from recorder.program import Counts, Program
 from recorder.recording import OnDisk
 from recorder.scene import Offer
 from recorder.states import StateMachine
-from recorder.status import SessionResult, SessionState, SessionStatus, source_lines
+from recorder.status import Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
 from recorder.storing.storage import Storage
 from recorder.timeline import Timeline
@@ -167,6 +167,7 @@ class Session:
             layout=program.scene.layout if program else self._plan.layout,
             abandoned=abandoned(),
             sounds=program.sound_lines() if program else [],
+            loudness=program.loudness if program else Loudness(),
         )
 
     @property

@@ -56,6 +56,18 @@ class SoundLine(msgspec.Struct, frozen=True, kw_only=True):
     ppm: float | None
 
 
+class Loudness(msgspec.Struct, frozen=True, kw_only=True):
+    """Loudness over the last 0.4 s, the last 3 s and the whole program (LUFS), and its range (LU).
+
+    None below the gate, or before there is enough sound.
+    """
+
+    momentary_lufs: float | None = None
+    short_term_lufs: float | None = None
+    integrated_lufs: float | None = None
+    range_lu: float | None = None
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
 
@@ -80,6 +92,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     layout: str = ""
     abandoned: int = 0
     sounds: list[SoundLine] = []
+    loudness: Loudness = Loudness()
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

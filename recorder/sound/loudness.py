@@ -5,29 +5,17 @@ FFmpeg's own filter does it, in this process, for about a thousandth of a core.
 
 import av
 import av.filter
-import msgspec
 import numpy as np
 from av.error import BlockingIOError as NothingYet
 
 from capture.source import SAMPLE_RATE, Samples
+from recorder.status import Loudness
 
 GATE_LUFS = -70.0
 """What is softer counts as silence; the filter says so for what it could not measure at all."""
 
 STEP = SAMPLE_RATE // 10
 """Samples (0.1 s) for which the filter gives one reading; it is given no less at a time."""
-
-
-class Loudness(msgspec.Struct, frozen=True, kw_only=True):
-    """Loudness over the last 0.4 s, the last 3 s and the whole program (LUFS), and its range (LU).
-
-    None below the gate, or before there is enough sound.
-    """
-
-    momentary_lufs: float | None = None
-    short_term_lufs: float | None = None
-    integrated_lufs: float | None = None
-    range_lu: float | None = None
 
 
 class LoudnessMeter:

@@ -23,10 +23,11 @@ from recorder.sound.inputs import SoundInput
 from recorder.sound.lane import Lane
 from recorder.sound.levels import PeakMeter
 from recorder.sound.limiter import Limiter, rounded
-from recorder.sound.loudness import Loudness, LoudnessMeter
+from recorder.sound.loudness import LoudnessMeter
 from recorder.sound.mixer import Heard, Mixer
 from recorder.sound.resampler import Floats
 from recorder.sound.summary import InputSound, SoundSummary
+from recorder.status import Loudness
 from recorder.timeline import Timeline
 
 MOST_AHEAD = SAMPLE_RATE
@@ -106,10 +107,15 @@ class ProgramSound:
         """Turn the input called `name` up or down; raises UsageError for a wrong name."""
         self._mixer.gain(name, gain_db)
 
+    @property
+    def loudness(self) -> Loudness:
+        """How loud the program is to people, now and in all."""
+        return self._loudness.reading if self._loudness else Loudness()
+
     def summary(self) -> SoundSummary:
         """Return how loud the program is, and how its inputs are."""
         return SoundSummary(
-            loudness=self._loudness.reading if self._loudness else Loudness(),
+            loudness=self.loudness,
             inputs=tuple(
                 InputSound(
                     name=lane.name,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from recorder.sound.loudness import Loudness
+from recorder.status import Loudness
 
 
 class InputSound(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,10 @@ def check_status(line: Line) -> None:
     assert line["disk_left_s"] is None or is_number(line["disk_left_s"])
     assert isinstance(line["levels_dbfs"], list)
     assert all(is_number(level) and level <= 0 for level in line["levels_dbfs"])
+    loudness = line["loudness"]
+    assert isinstance(loudness, dict)
+    assert set(loudness) == {"momentary_lufs", "short_term_lufs", "integrated_lufs", "range_lu"}
+    assert all(value is None or is_number(value) for value in loudness.values())
     assert isinstance(line["destinations"], list)
     for destination in line["destinations"]:
         assert isinstance(destination["name"], str)

@@ -297,10 +297,14 @@ def test_sound_that_is_muted_is_silent_from_there_to_where_it_is_heard_again(tmp
         armed.wait(1.5)
         with pytest.raises(UsageError, match="mimbar"):
             armed.session.mute("mimbar", on=True)
+        assert -50 < (armed.session.status().loudness.momentary_lufs or 0) < -5
         armed.session.mute(None, on=True)
         muted_s = armed.session.status().elapsed_s
         assert [(sound.name, sound.muted) for sound in armed.session.status().sounds] == [("synthetic sound", True)]
         armed.wait(muted_s + 1.5)
+        loudness = armed.session.status().loudness
+        assert loudness.momentary_lufs is None
+        assert -50 < (loudness.integrated_lufs or 0) < -5
         armed.session.mute("synthetic sound", on=False)
         heard_s = armed.session.status().elapsed_s
         armed.wait(heard_s + 1.5)

@@ -10,7 +10,8 @@ import pytest
 from capture.source import SAMPLE_RATE, Samples
 from capture.synthetic.speech import speech_loop
 from recorder.encoder import AAC_FRAME
-from recorder.sound.loudness import Loudness, LoudnessMeter
+from recorder.sound.loudness import LoudnessMeter
+from recorder.status import Loudness
 
 
 def measured(samples: Samples) -> Loudness:

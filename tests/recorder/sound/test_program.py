@@ -12,7 +12,8 @@ from recorder.encoder import AAC_FRAME
 from recorder.packet import Track
 from recorder.sound.lane import LaneCounts
 from recorder.sound.levels import FLOOR_DBFS
-from recorder.sound.loudness import Loudness, LoudnessMeter
+from recorder.sound.loudness import LoudnessMeter
+from recorder.status import Loudness
 from tests.support.tracks import Rig, in_time
 
 BLOCK = 960
