@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from agent.serving import TRUST_S, awaited
-from config.errors import ArchiveError, LiputError, PackageBusy, SessionError, UsageError
+from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.clock import Clock
 from recorder.archive import names
 from recorder.archive.archive import Archive
@@ -172,10 +172,10 @@ class Daemon:
             return
         if spec.asked.resume is not None:
             try:
-                take_up(self._archives_of(info), spec.asked.resume).release()
-            except PackageBusy:
-                raise
-            except ArchiveError as error:  # it had ended, or is in the archive already
+                take_up(self._archives_of(info), spec.asked.resume, self.clock).release()
+            except (PackageBusy, PackageNotFound):
+                raise  # its disk may come back; if it was recovered meanwhile its folder goes
+            except ArchiveError as error:  # it had ended
                 self._give_up(folder, info, f'"{info.title}" is not gone on with: {error.message}')
                 return
         recorder = self.spawn(spec)

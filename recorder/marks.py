@@ -2,6 +2,8 @@
 
 import threading
 
+import msgspec
+
 from config.errors import UsageError
 from config.events import Emit
 from devices.clock import Clock
@@ -16,9 +18,11 @@ class Marks:
         self._emit = emit
         self._lock = threading.Lock()
         self._marks: list[Mark] = []
+        self.offset_s = 0.0
+        """Where in the session's media time that of this recorder begins."""
 
     def add(self, text: str, media_s: float) -> Mark:
-        """Mark `media_s` and tell of it; raises UsageError for an empty text."""
+        """Mark `media_s` and tell of it; return it in the session's time. Raises UsageError for an empty text."""
         if not text.strip():
             raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
         mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
@@ -26,7 +30,7 @@ class Marks:
             self._marks.append(mark)
             number = len(self._marks)
         self._emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)
-        return mark
+        return msgspec.structs.replace(mark, media_s=round(media_s + self.offset_s, 3))
 
     @property
     def all(self) -> tuple[Mark, ...]:

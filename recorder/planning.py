@@ -59,7 +59,7 @@ def plan_session(
         reserve = min(reserve, settings.storage.keep_free)
     archive = Archive(asked.archive or settings.archive.path, clock, reserve)
     further = [Archive(path, clock, reserve) for path in settings.storage.paths]
-    check_places([archive, *further], settings.storage)
+    check_places([archive, *further], settings.storage, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
@@ -100,7 +100,7 @@ def plan_session(
         pre_roll_s=settings.recording.pre_roll_s,
         storage=settings.storage,
         further=further,
-        resume=take_up([archive, *further], asked.resume) if asked.resume else None,
+        resume=take_up([archive, *further], asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
         context=SessionContext(

@@ -154,13 +154,13 @@ class Program:
         if self.sound:
             self.sound.begin()
 
-    def show(self, layout: str, media_s: float) -> None:
+    def show(self, layout: str, media_s: float | None) -> None:
         """Show the layout or card called `layout` from the next picture on, and tell of it; raises UsageError."""
         before = self.scene.layout
         self.scene.switch(layout)
         self._emit("layout-changed", layout, f"Layout: {layout}", before=before, media_s=media_s)
 
-    def mute(self, name: str | None, media_s: float, *, on: bool) -> None:
+    def mute(self, name: str | None, media_s: float | None, *, on: bool) -> None:
         """Mute one input of sound, or all, or let it be heard again, and tell of it; raises UsageError."""
         if self.sound is None:
             raise UsageError("this session has no sound to mute")

@@ -127,7 +127,7 @@ class Session:
         """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
         if self._machine.state not in {SessionState.LIVE, SessionState.DEGRADED}:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
-        return self._marks.add(text, self._media_s())
+        return self._marks.add(text, self._media_s() or 0.0)
 
     def layout(self, name: str) -> None:
         """Show the layout or card called `name` from the next picture on; raises UsageError where that cannot be."""
@@ -142,8 +142,8 @@ class Session:
             raise LiputError("the session is not armed yet", hint="wait until its devices are open")
         return self._program
 
-    def _media_s(self) -> float:
-        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3)
+    def _media_s(self) -> float | None:
+        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._work else None
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
@@ -151,8 +151,8 @@ class Session:
         counts, program, troubles = self._counts, self._program, self._troubles.now
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
-            elapsed_s=self._media_s() if self._work else 0.0,
-            media_time_s=round(on_disk.media_time_s, 3),
+            elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
+            media_time_s=round(self._marks.offset_s + on_disk.media_time_s, 3),
             bytes=on_disk.bytes,
             frames=counts.frames,
             dropped=counts.dropped,
@@ -182,7 +182,9 @@ class Session:
             with ExitStack() as stack:
                 self._run(stack)
             self.emit.close()
-        except BaseException:
+        except BaseException as error:
+            if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
+                return self._result()  # ended while its devices were opened
             if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
                 self._machine.to(SessionState.FAILED)
             raise
@@ -197,7 +199,7 @@ class Session:
         return self._seal(self._work, self._storage)
 
     def _run(self, stack: ExitStack) -> None:
-        check_places([self._archive, *self._plan.further], self._plan.storage)
+        check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
         stack.callback(self._stop_sources.set)
         inputs = self._inputs
         inputs.open(stack, self._stopping)
@@ -307,7 +309,7 @@ class Session:
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         if resume is None:
             return storage.begin(plan.title, began, plan.context, encoder.templates)
-        offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
+        offset_s = self._marks.offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
         work = storage.begin(
             resume.title,
             resume.started_at,

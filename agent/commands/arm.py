@@ -26,7 +26,8 @@ Examples:
 Exit status: 0 armed; 1 failed; 2 wrong usage.
 """
 LOOK_S = 0.1
-QUIET_S = 60.0
+ARM_S = 120.0
+"""How long arming may take: each device may take 10 s to say that it is not there, one after the other."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -60,11 +61,11 @@ def _until_armed(folder: RecorderFolder) -> None:
     """Wait until its devices are open; raises what kept it from that."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=LOOK_S, events_from=0))
-        while told := connection.told(QUIET_S):
+        for told in connection.told_within(ARM_S):
             if isinstance(told, SessionStatus) and told.state is not SessionState.IDLE:
                 return
             if isinstance(told, Failure):
                 raise raised(told)
             if isinstance(told, SessionResult):
                 raise SessionError("it was disarmed before its devices were open")
-    raise SessionError("the recorder says nothing", hint="liput status says whether it still runs")
+    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices says which there are")

@@ -22,7 +22,7 @@ from recorder.control.find import AFTER, BEFORE, RECORDS, Running, session
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Layout, Mark, Mute, Start, Stop, Told, Watch, raised
 from recorder.status import SessionResult, SessionState, SessionStatus
 
-START_S = 30.0
+START_S = 120.0
 """How long a start may take: as long as the devices of a session that is being armed take to open."""
 LOOK_S = 0.1
 QUIET_S = 60.0
@@ -101,14 +101,17 @@ def _start(found: Running, pre_roll_s: float) -> None:
     with Connection(found.folder) as connection:
         connection.request(Watch(every_s=LOOK_S))
         connection.request(Start(pre_roll_s=pre_roll_s))
-        while told := connection.told(START_S):
+        for told in connection.told_within(START_S):
             if isinstance(told, Event) and told.kind == "start-failed":
                 raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
             if isinstance(told, Failure):
                 raise raised(told)
             if isinstance(told, SessionResult) or _records(told):
                 return
-    raise SessionError("the session has not begun to record", hint="liput status says how it is")
+    raise SessionError(
+        f"the session has not begun to record within {START_S:.0f} s",
+        hint="liput status says how it is; liput stop ends it",
+    )
 
 
 def _records(told: Told) -> bool:
@@ -199,11 +202,13 @@ def disarm_command(*, key: str | None, as_json: bool) -> int:
     with Connection(found.folder) as connection:
         connection.request(Watch(every_s=3600))
         connection.request(Disarm())
-        while told := connection.told(QUIET_S):
-            if isinstance(told, SessionResult | Failure):
-                break
-    say_line(told, f"Disarmed: {found}.", as_json=as_json)
-    return 0
+        for told in connection.told_within(START_S):
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                say_line(told, f"Disarmed: {found}.", as_json=as_json)
+                return 0
+    raise SessionError(f"{found} has not ended within {START_S:.0f} s", hint="liput status says how it is")
 
 
 @click.command(epilog='\b\nExample:\n  liput mark "Tanya jawab"')

@@ -5,6 +5,7 @@ Whoever uses it may go away at any time; the recorder goes on.
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -92,6 +93,12 @@ class Connection:
             if not isinstance(line, Reply):
                 return line
         return None
+
+    def told_within(self, timeout_s: float) -> Iterator[Told]:
+        """Yield what comes, at most `timeout_s` seconds in all. Raises Lost at the end."""
+        deadline_s = time.monotonic() + timeout_s
+        while (left_s := deadline_s - time.monotonic()) > 0 and (told := self.told(left_s)):
+            yield told
 
     def _next_line(self, deadline_s: float) -> Line | None:
         """Return the next line that we know, None when none came in time. Raises Lost."""

@@ -19,12 +19,15 @@ from recorder.control.protocol import (
 from recorder.status import SessionState, SessionStatus
 
 _BEFORE_RECORDING = {SessionState.IDLE, SessionState.ARMED}
+_AFTER_RECORDING = {SessionState.SEALING, SessionState.SEALED, SessionState.FAILED}
 
 
 def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], SessionStatus]) -> Reply:
     """Do what was asked for, and return the answer; raises LiputError for what cannot be done now."""
     mark: object = None
     shown: SessionStatus | None = None
+    if isinstance(request, Mark | Mute | Layout):
+        _refuse_after(session)
     match request:
         case Start():
             session.start(request.pre_roll_s)
@@ -43,6 +46,12 @@ def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], Ses
         case Watch():
             pass  # a matter of the connection alone
     return Reply(id=request.id, ok=True, status=shown, mark=mark)
+
+
+def _refuse_after(session: Controlled) -> None:
+    state = session.status().state
+    if state in _AFTER_RECORDING:
+        raise SessionError(f"the session is {state}: its recording has ended", hint="liput record begins another one")
 
 
 def _disarm(session: Controlled) -> None:

@@ -1,6 +1,7 @@
 """Starting a recorder: a process that outlives us."""
 
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from recorder.control.spec import Spec, encode_spec
 SPARE = "LIPUT_SPARE"
 """Set in the environment of a recorder that is started before there is something to record."""
 DISCARD_S = 5.0
+READY_S = 90.0
+"""How long a recorder may take until it can be talked to: several disks and devices may each take 10 s to say no."""
 HOME = Path(__file__).resolve().parents[2]
 
 
@@ -73,6 +76,13 @@ class Spawned:
             pass  # it has died; what it said is read below
         self._spec = b""
         with self._process.stdout as stdout:
+            if not select.select([stdout], [], [], READY_S)[0]:
+                self._process.kill()  # nothing is recorded yet, and nobody could end it any more
+                self._errors.close()
+                raise SessionError(
+                    f"the recorder has not been ready within {READY_S:.0f} s: a disk or a device does not answer",
+                    hint="see whether the archive can be listed, and what `liput devices` says; then try again",
+                )
             line = stdout.readline()
         try:
             answer = HANDSHAKES.decode(line)

@@ -9,15 +9,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import msgspec
 
 from capture.source import Matrix, VideoFormat
-from config.errors import ArchiveError, LiputError, PackageNotFound
+from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
-from devices.clock import NANOSECONDS, boot_id
+from devices.clock import NANOSECONDS, Clock, boot_id
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
@@ -25,6 +26,8 @@ from recorder.archive.work import WorkFolder
 from recorder.fragments import FragmentReader
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, read_events
+from recorder.storing.bounded import OPEN_S, Bounded
+from recorder.storing.faults import stalled
 
 ENDING = {"session-stopping", "session-ended"}
 """Events after which nobody wants a session to go on."""
@@ -63,27 +66,45 @@ class Resumption:
 
     def release(self) -> None:
         """Let go of the parts, so that they can be recovered."""
-        for work in self.works:
-            work.release()
+        _release(self.works)
 
 
-def take_up(archives: Iterable[Archive], folder: Path) -> Resumption:
-    """Take up the session that the work folder `folder` belongs to.
+def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumption:
+    """Take up the session that the work folder `folder` belongs to, the last that its recorder recorded into.
 
-    Raises PackageNotFound when there is no such session, PackageBusy when somebody records or seals it, ArchiveError
-    when its recorder had ended it: then it awaits its recovery.
+    A disk that does not answer within OPEN_S, or cannot be read, is gone on without. Raises PackageNotFound when there
+    is no such session, PackageBusy when somebody records or seals it, ArchiveError when its recorder had ended it: then
+    it awaits its recovery.
     """
     name = names.session_of(folder.name)
     works: list[WorkFolder] = []
     try:
-        for session in find(archives):
-            if session.name == name:
-                works += (part.archive.reopen_folder(part.folder) for part in session.parts)
+        for archive in archives:
+            looking = Bounded(partial(_reopen, archive, name), "resume-look", _release)
+            with suppress(StorageError):
+                works += looking.get(clock, OPEN_S, stalled(archive.root, OPEN_S))
         return _resumption(works, folder)
     except LiputError:
-        for work in works:
-            work.release()
+        _release(works)
         raise
+
+
+def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
+    """Return the parts of a session in one archive, locked."""
+    works: list[WorkFolder] = []
+    try:
+        for session in find([archive]):
+            if session.name == name:
+                works += (part.archive.reopen_folder(part.folder) for part in session.parts)
+    except LiputError:
+        _release(works)
+        raise
+    return works
+
+
+def _release(works: Iterable[WorkFolder]) -> None:
+    for work in works:
+        work.release()
 
 
 def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
@@ -100,7 +121,8 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         started_at=first.started_at,
         context=first.context,
         uuid=UUID(first.uuid),
-        part=last.begun.part + 1,
+        # One on a disk that does not answer has its number all the same.
+        part=max(last.begun.part, names.part_of(folder.name)) + 1,
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + _plays_s(work) for work in ordered),

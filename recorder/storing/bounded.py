@@ -6,6 +6,8 @@ from collections.abc import Callable
 from devices.clock import NANOSECONDS, Clock
 
 WAIT_S = 0.05
+OPEN_S = 10.0
+"""How long a disk may take to answer, or until a file on it is open."""
 
 
 class Bounded[T]:

@@ -1,17 +1,23 @@
 """Whether a session can begin anywhere: asked before a device is opened."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from config.errors import LiputError, UsageError
 from config.schema import Storage as StorageSettings
+from devices.clock import Clock
 from recorder.archive.archive import Archive
+from recorder.storing.bounded import OPEN_S, Bounded
+from recorder.storing.faults import stalled
 from recorder.storing.mounts import MountMemory
 
 
-def check_places(archives: Sequence[Archive], settings: StorageSettings, memory: MountMemory | None = None) -> None:
+def check_places(
+    archives: Sequence[Archive], settings: StorageSettings, clock: Clock, memory: MountMemory | None = None
+) -> None:
     """Raise what is wrong with the first of `archives` when none of them can take a session; makes nothing.
 
-    Each is checked, so that `Archive.check` has seen it; one that cannot be written is told when the session begins.
+    A disk that does not answer within OPEN_S takes none. One that cannot be written is told when the session begins.
     """
     if settings.mirror and len(archives) < 2:
         raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
@@ -19,12 +25,17 @@ def check_places(archives: Sequence[Archive], settings: StorageSettings, memory:
     first: LiputError | None = None
     for archive in archives:
         try:
-            if settings.must_be_mounted:
-                memory.refuse_missing(archive.root)
-            archive.check()
+            asking = Bounded(partial(_check, archive, memory if settings.must_be_mounted else None), "storage-check")
+            asking.get(clock, OPEN_S, stalled(archive.root, OPEN_S))
         except LiputError as error:
             first = first or error
         else:
             return
     if first:
         raise first
+
+
+def _check(archive: Archive, memory: MountMemory | None) -> None:
+    if memory:
+        memory.refuse_missing(archive.root)
+    archive.check()

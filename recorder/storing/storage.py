@@ -33,7 +33,7 @@ from recorder.isolate import Beside
 from recorder.packet import EncodedPacket, TrackId
 from recorder.recording import CLOSE_S, OnDisk, OnFailure
 from recorder.storing.backlog import Backlog
-from recorder.storing.bounded import Bounded
+from recorder.storing.bounded import OPEN_S, Bounded
 from recorder.storing.copies import Copy, found_s
 from recorder.storing.faults import stalled
 from recorder.storing.forecast import Forecast, Level
@@ -46,9 +46,6 @@ from recorder.storing.telling import Teller
 
 WATCH_S = 0.25
 """How often the guard looks."""
-
-OPEN_S = 10.0
-"""How long a further disk may take until its file is open."""
 
 
 class Storage:

@@ -24,7 +24,7 @@ from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Failure, Layout, Mute, Status, Stop, encode
+from recorder.control.protocol import Failure, Layout, Mark, Mute, Status, Stop, encode
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.status import SessionResult, SessionState, SessionStatus
 from tests.support import archives, command, leftovers, media, recorders
@@ -155,18 +155,23 @@ def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: A
         status = status_of(runtime, second)
         assert (status.layout, [line.muted for line in status.sounds]) == ("pause", [True])
         assert not any(trouble.startswith("source-lost") for trouble in status.troubles), "its screen is found"
+        mark = ask(RecorderFolder(runtime / second.id), Mark(text="Lagi")).mark
+        assert isinstance(mark, dict)
         ask(RecorderFolder(runtime / second.id), Layout(name="single"))
-        wait_for(lambda: status_of(runtime, second).media_time_s > 1.0)
+        began_s = status.elapsed_s
+        wait_for(lambda: status_of(runtime, second).media_time_s > began_s + 1.0)
         server.__exit__(None, None, None)
         recorders.kill(second.pid)
         third = one_recorder(runtime, second.pid)
-        wait_for(lambda: status_of(runtime, third).media_time_s > 1.0)
+        wait_for(lambda: status_of(runtime, third).media_time_s > began_s + 3.0)
         status = status_of(runtime, third)
         assert (status.layout, status.state) == ("single", SessionState.DEGRADED)
         end(runtime, third)
     (package,) = archive.list()
     assert package.recording
     assert [part.part for part in package.recording.parts] == [1, 2, 3]
+    assert [each.media_s for each in package.recording.marks] == [pytest.approx(mark["media_s"], abs=0.5)]
+    assert mark["media_s"] > package.recording.parts[1].offset_s
     assert archive.verify(package, decode=True) == []
     (file,) = package.recording.media
     (picture,) = (track for track in file.tracks if isinstance(track, VideoTrack))

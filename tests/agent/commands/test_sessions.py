@@ -9,15 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from agent.commands import sessions
+from config.errors import SessionError
 from config.events import Event
+from devices.clock import SystemClock
 from recorder.control import directory
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
+from recorder.control.find import Running
 from recorder.control.protocol import Stop, Watch
+from recorder.control.server import ControlServer
+from recorder.status import SessionState
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.recorders import kill, recorders
 from tests.support.room import FPS, Room, frames, program
+from tests.support.scripted_session import ScriptedSession
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
@@ -93,6 +100,16 @@ def test_from_arming_to_the_package(room: Room) -> None:
     assert chapters[-1]["tags"]["title"] == "Tanya jawab"
     assert float(chapters[-1]["start_time"]) == pytest.approx(at_s, abs=0.01)
     assert statuses(room) == []
+
+
+def test_a_start_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "START_S", 0.5)
+    folder = RecorderFolder(tmp_path)
+    server = ControlServer(folder.control, SystemClock())
+    server.start(ScriptedSession(SessionState.ARMED))
+    info = directory.new_info("Rapat", tmp_path, SystemClock().now())
+    with contextlib.closing(server), pytest.raises(SessionError, match="has not begun to record within"):
+        sessions._start(Running(folder, info, None), 0.0)
 
 
 def test_starting_and_stopping_again_changes_nothing(room: Room) -> None:

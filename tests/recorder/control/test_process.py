@@ -57,6 +57,20 @@ def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_word
         Spawned(Spec(asked=asked(tmp_path))).ready()
 
 
+def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hangs = tmp_path / "macet" / "recorder" / "control"
+    hangs.mkdir(parents=True)
+    for folder in (hangs, hangs.parent):
+        (folder / "__init__.py").touch()
+    (hangs / "process.py").write_text("import time; time.sleep(60)\n")
+    monkeypatch.setattr(spawn, "HOME", tmp_path / "macet")
+    monkeypatch.setattr(spawn, "READY_S", 0.5)
+    spawned = Spawned(Spec(asked=asked(tmp_path)))
+    with pytest.raises(SessionError, match="has not been ready within"):
+        spawned.ready()
+    assert spawned.wait(10.0)
+
+
 def test_a_folder_that_has_gone_is_said(tmp_path: Path) -> None:
     with pytest.raises(SessionError, match="No such file"):
         Spawned(Spec(asked=asked(tmp_path), folder=tmp_path / "tidak-ada"))

@@ -408,3 +408,20 @@ def test_closing_lets_go_of_everything(served: Served) -> None:
     other.close()
     other.tell()  # which a session may still do
     assert open_files() == before
+
+
+@pytest.mark.parametrize(
+    "request_", [protocol.Mark(text="x"), protocol.Mute(name=None), protocol.Layout(name="pause")], ids=type
+)
+def test_what_has_ended_is_not_changed_any_more(served: Served, request_: protocol.AnyRequest) -> None:
+    served.session.state = SessionState.SEALING
+    with pytest.raises(LiputError, match="the session is sealing: its recording has ended"):
+        ask(served.folder, request_)
+    assert served.session.calls == []
+
+
+def test_who_waits_waits_so_long_in_all_however_much_comes(served: Served) -> None:
+    began_s = time.monotonic()
+    came = list(served.watching(every_s=0.1).told_within(1.0))
+    assert 1.0 <= time.monotonic() - began_s < 10.0
+    assert len(came) >= 2

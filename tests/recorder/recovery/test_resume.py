@@ -1,5 +1,6 @@
 """What the next recorder of a killed session is told, and that nobody else touches the session meanwhile."""
 
+import threading
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
+from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.recovery import resume
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from recorder.recovery.resume import take_up
@@ -28,7 +31,7 @@ def archive(tmp_path: Path) -> Archive:
 
 def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert (taken.title, taken.started_at, taken.part) == ("Rapat Senat", STARTED, 2)
     assert taken.uuid == leftovers.UUID_
     assert taken.context == archives.CONTEXT
@@ -42,7 +45,7 @@ def test_the_program_keeps_its_form(archive: Archive, left: Left) -> None:
     begun = live(width=320, height=200, rate=30000 / 1001, matrix="BT601")
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[begun])
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0)
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert taken.form == VideoFormat(320, 200, Fraction(30000, 1001), Matrix.BT601)
     taken.release()
 
@@ -51,7 +54,7 @@ def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, le
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
     begun = folder / "begun.json"
     begun.write_text(begun.read_text().replace('"boot": "', '"boot": "another '))
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert taken.zero_ns is None
     assert taken.offset_s(3 * S, STARTED + timedelta(seconds=99.5)) == 99.5
     taken.release()
@@ -59,7 +62,7 @@ def test_after_a_restart_of_the_pc_the_wall_clock_has_to_do(archive: Archive, le
 
 def test_without_a_beginning_in_the_log_the_wall_clock_has_to_do(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed})
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert taken.offset_s(3 * S, STARTED + timedelta(seconds=20)) == 20.0
     taken.release()
 
@@ -69,7 +72,7 @@ def test_a_third_part_counts_from_the_first(archive: Archive, left: Left) -> Non
     folder = leftovers.leave(
         archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12, clock_ns=5012 * S)]
     )
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert (taken.part, len(taken.works)) == (3, 2)
     assert taken.offset_s(5030 * S, STARTED) == 30.0
     taken.release()
@@ -79,23 +82,37 @@ def test_one_that_had_moved_to_another_disk_and_whose_first_is_gone(archive: Arc
     switched = event(58, "storage-switched", "cadangan", part=2, offset_s=58.0, left="arsip")
     events = [live(clock_ns=5000 * S), switched]
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=58.0, events=events)
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     assert taken.offset_s(5080 * S, STARTED) == 80.0
     taken.release()
 
 
+def test_a_disk_that_does_not_answer_is_gone_on_without(
+    archive: Archive, left: Left, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resume, "OPEN_S", 0.2)
+    hangs, over = archives.archive_at(tmp_path / "macet"), threading.Event()
+    monkeypatch.setattr(resume, "find", lambda each: over.wait(30) and [] if each == [hangs] else find(each))
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+    taken = take_up([hangs, archive], folder.with_name(f"{folder.name}.2"), SystemClock())
+    assert [work.path for work in taken.works] == [folder]
+    assert taken.part == 3, "the second is there, on the disk that hangs"
+    taken.release()
+    over.set()
+
+
 def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     (session,) = find([archive])
     recovery = Recovery([archive], clock=SimulatedClock())
     assert recovery.recover(session).state is State.RECORDING
     with pytest.raises(PackageBusy):
-        take_up([archive], folder)
+        take_up([archive], folder, SystemClock())
     taken.release()
     assert recovery.recover(session).state is State.SEALED
     with pytest.raises(PackageNotFound):
-        take_up([archive], folder)
+        take_up([archive], folder, SystemClock())
 
 
 @pytest.mark.parametrize("kind", ["session-stopping", "session-ended"])
@@ -103,7 +120,7 @@ def test_one_that_had_ended_is_for_recovery(archive: Archive, left: Left, kind: 
     ended = event(6, kind, "Rapat", media_time_s=6.0, frames=180)
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), ended])
     with pytest.raises(ArchiveError, match="had ended"):
-        take_up([archive], folder)
+        take_up([archive], folder, SystemClock())
     (session,) = find([archive])
     assert Recovery([archive], clock=SimulatedClock()).recover(session).state is State.SEALED, "no lock is left"
 
@@ -113,7 +130,7 @@ def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left
     from recorder.recovery.finish import Finisher
 
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)], written_s=6)
-    taken = take_up([archive], folder)
+    taken = take_up([archive], folder, SystemClock())
     offset_s = taken.offset_s(5010 * S, STARTED)
     ended = event(17, "session-ended", "Rapat", media_time_s=6.0, frames=180)
     second = leftovers.leave(
