@@ -40,6 +40,11 @@ class PreRoll:
         self._hand_on: Callable[[EncodedPacket], None] | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether packets are handed on."""
+        return self._hand_on is not None
+
+    @property
     def seconds(self) -> float:
         """How far back a start can reach now."""
         if self._hand_on is not None:

@@ -21,6 +21,9 @@ from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
 
+SOUND_EVERY_S = 60.0
+"""How often is told how loud the program is and how its inputs drift."""
+
 type OnFailure = Callable[[LiputError], None]
 
 
@@ -60,6 +63,8 @@ class Program:
         self._emit = emit
         self._rate = RateMeter()
         self._before = Counts()
+        self._gate = gate
+        self._sound_ns = clock.now_ns()
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
         program_rate = inputs.form.rate
@@ -145,12 +150,21 @@ class Program:
         self._changed.clear()
         self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
         self.report_losses()
+        self._report_sound()
+
+    def _report_sound(self) -> None:
+        """Tell now and then how the recorded sound is: a recorder that is killed cannot say so at its end."""
+        now_ns = self._clock.now_ns()
+        if self.sound and self._gate.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
+            self._sound_ns = now_ns
+            self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.summary().facts())
 
     def begin(self, skipped: int = 0) -> None:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
         self._before = Counts(skipped, counts.dropped, counts.repeated)
         self._pictures_lost.begin(counts.dropped)
+        self._sound_ns = self._clock.now_ns()
         if self.sound:
             self.sound.begin()
 

@@ -364,13 +364,12 @@ class Session:
     def _seal(self, work: WorkFolder, storage: Storage) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
         counts = self._counts
+        loudness = self._program.loudness if self._program else Loudness()
         facts = RecordingFacts(
-            ended_at=self._clock.now(),
-            dropped=counts.dropped,
-            repeated=counts.repeated,
-            degraded=tuple(self._troubles.all),
-            marks=self._marks.all,
-        )
+            ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
+            degraded=tuple(self._troubles.all), marks=self._marks.all,
+            loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
+        )  # fmt: skip
         try:
             package = storage.seal(facts, self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is

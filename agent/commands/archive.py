@@ -215,6 +215,8 @@ def _recorded(recording: Recording) -> Iterator[tuple[str, str]]:
     counts = (f"{'unknown' if count is None else count} {name}" for name, count in lost)
     yield "Frames", ", ".join((str(recording.frames), *counts))
     yield "Degraded", ", ".join(recording.degraded)
+    if recording.loudness_lufs is not None:
+        yield "Loudness", f"{recording.loudness_lufs} LUFS"
     for media in recording.media:
         tracks = "; ".join(map(_track, media.tracks)) or media.problem
         yield "Media", f"{media.file}: {brief_size(media.bytes)}, {tracks}"

@@ -111,7 +111,7 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `degraded` holds the reasons why the recording is less than what happened in the room, as the result line of
     `liput record --json` gives them. `offsets` are the media times at which files begin that do not begin at 0, by
-    name.
+    name. How loud the program is (EBU R128) is None for silence, and where nobody lived to measure it.
     """
 
     ended_at: Moment
@@ -122,6 +122,8 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...] = ()
     parts: tuple[PartFacts, ...] = ()
     offsets: dict[str, float] = {}
+    loudness_lufs: float | None = None
+    loudness_range_lu: float | None = None
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,7 +131,9 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     `frames` and `duration_s` are those of the program; `dropped` and `repeated` are null when the recorder that
     counted them did not live to say. `gaps` is what a recorder that was killed could not record;
-    `parts` is empty where one recorder recorded all of it, into one place.
+    `parts` is empty where one recorder recorded all of it, into one place. `loudness_lufs` is the program's integrated
+    loudness, `loudness_range_lu` its range (EBU R128): null for silence and where it is not known; where several
+    recorders recorded it the mean by energy of what they measured, and no range.
     """
 
     version: Literal[1] = 1
@@ -152,6 +156,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[Mark, ...] = ()
     gaps: tuple[Gap, ...] = ()
     parts: tuple[PartFacts, ...] = ()
+    loudness_lufs: float | None = None
+    loudness_range_lu: float | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):

@@ -151,4 +151,5 @@ def _described(work: WorkFolder) -> RecordingFacts | None:
         ended_at=recording.ended_at, dropped=recording.dropped, repeated=recording.repeated,
         degraded=tuple(reason for reason in recording.degraded if reason != UNREADABLE), marks=recording.marks,
         gaps=recording.gaps, parts=recording.parts,
+        loudness_lufs=recording.loudness_lufs, loudness_range_lu=recording.loudness_range_lu,
     )  # fmt: skip

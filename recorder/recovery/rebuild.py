@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import log10
 
 import msgspec
 
@@ -68,6 +69,19 @@ class Run:
         written = [part.written_at for part in self.parts if part.written_at]
         return max([*written, *(event.at for event in self.events)], default=None)
 
+    @property
+    def seconds(self) -> float:
+        """How much of it plays."""
+        return sum(part.duration_s for part in self.parts)
+
+    def last_said(self, name: str) -> float | None:
+        """Return what it said last of its sound: at its end, or once a minute before."""
+        for event in reversed(self.events):
+            if event.kind in {"session-ended", "sound-measured"}:
+                value = event.detail.get(name)
+                return float(value) if isinstance(value, int | float) else None
+        return None
+
     def of(self, kind: str) -> Iterator[Event]:
         """Yield its events of one kind."""
         return (event for event in self.events if event.kind == kind)
@@ -106,6 +120,9 @@ def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: Recording
     gaps = tuple(_gaps(runs, started_at))
     before, last = runs[:-1], runs[-1]
     said = said or _said(last, started_at)
+    loudness_lufs, loudness_range_lu = _loudness([*map(_measured, before), (said.loudness_lufs, last.seconds)]), None
+    if not before:
+        loudness_range_lu = said.loudness_range_lu
     reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
     if gaps or last.ended is None:
         reasons.setdefault(INTERRUPTED)
@@ -117,13 +134,36 @@ def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: Recording
         marks=tuple(_marks(runs)),
         gaps=gaps,
         parts=_part_facts(parts),
+        loudness_lufs=loudness_lufs,
+        loudness_range_lu=loudness_range_lu,
     )
 
 
 def _said(run: Run, started_at: datetime) -> RecordingFacts:
     """Return what the last recorder would have said."""
     end = run.ended.at if run.ended else started_at + timedelta(seconds=run.parts[-1].end_s)
-    return RecordingFacts(ended_at=end, dropped=_dropped(run), repeated=_repeated(run), degraded=tuple(_reasons(run)))
+    return RecordingFacts(
+        ended_at=end,
+        dropped=_dropped(run),
+        repeated=_repeated(run),
+        degraded=tuple(_reasons(run)),
+        loudness_lufs=run.last_said("loudness_lufs"),
+        loudness_range_lu=run.last_said("loudness_range_lu"),
+    )
+
+
+def _measured(run: Run) -> tuple[float | None, float]:
+    """Return how loud a recorder's program was, as it said last, and how long it recorded."""
+    return run.last_said("loudness_lufs"), run.seconds
+
+
+def _loudness(measured: Sequence[tuple[float | None, float]]) -> float | None:
+    """Return the mean by energy of loudnesses (LUFS), each with its seconds: None where none is known."""
+    known = [(10 ** (lufs / 10), seconds) for lufs, seconds in measured if lufs is not None and seconds > 0]
+    if not known:
+        return None
+    energy = sum(power * seconds for power, seconds in known) / sum(seconds for _, seconds in known)
+    return round(10 * log10(energy), 1)
 
 
 def _dropped(run: Run) -> int:
@@ -207,7 +247,7 @@ def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
     lost_s = _lost_at_end(last, started_at)
     if lost_s > NOTICED_S:
         written = "it was recorded, and not written before the end"
-        killed = f"the end; the recorder was killed{last.killed_at}"
+        killed = f"at least so much of the end; the recorder was killed{last.killed_at}"
         yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
 
 

@@ -24,6 +24,7 @@ from config.events import Event
 from config.program import SINGLE, LayoutSettings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
+from recorder import program as recorder_program
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.plan import PictureInput, SessionPlan
@@ -410,3 +411,21 @@ def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
     assert [kind for kind in armed.kinds if kind.startswith(("source", "frames"))] == []
     _, video_s, audio_s = lengths(program(result))
     assert video_s == pytest.approx(audio_s, abs=0.08)
+
+
+def test_how_loud_it_is_is_told_while_it_records_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder_program, "SOUND_EVERY_S", 0.5)
+    with Armed(tmp_path) as armed:
+        wait_for(lambda: armed.session.status().pre_roll_s > 1)
+        assert "sound-measured" not in [event.kind for event in armed.heard], "nothing is recorded yet"
+        armed.session.start()
+        armed.until(SessionState.LIVE)
+        armed.wait(3)
+        armed.end()
+    told = [event.detail for event in armed.heard if event.kind in {"sound-measured", "session-ended"}]
+    assert len(told) >= 3
+    assert set(told[0]) >= {"loudness_lufs", "loudness_range_lu", "drift_ppm"}
+    (package,) = armed.archive.list()
+    assert package.recording
+    assert package.recording.loudness_lufs == told[-1]["loudness_lufs"]
+    assert isinstance(package.recording.loudness_lufs, float)

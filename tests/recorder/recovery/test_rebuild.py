@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from config.events import Event
-from recorder.archive.model import Gap, PartFacts
+from recorder.archive.model import Gap, PartFacts, RecordingFacts
 from recorder.recovery.rebuild import PartEvidence, read_events, rebuild
 from tests.support.archives import STARTED
 from tests.support.leftovers import event, live
@@ -27,7 +27,7 @@ def test_a_recorder_that_was_killed_lost_what_came_after_the_last_whole_fragment
     facts = rebuild([part([live()], written_s=60.62)], STARTED)
     (gap,) = facts.gaps
     assert (gap.start_s, gap.duration_s) == (60.0, 0.62)
-    assert "killed at 09:01:00" in gap.reason
+    assert gap.reason == "at least so much of the end; the recorder was killed at 09:01:00"
     assert facts.ended_at == STARTED + timedelta(seconds=60)
     assert facts.degraded == ("interrupted",)
     assert (facts.dropped, facts.repeated, facts.parts) == (0, 0, ())
@@ -155,3 +155,24 @@ def test_detail_that_is_no_number_counts_as_none() -> None:
     events = [live(), event(1, "frames-dropped", "podium", count="many"), event(2, "mark", "x", media_s=None)]
     facts = rebuild([part(events)], STARTED)
     assert (facts.dropped, facts.marks[0].media_s) == (0, 0.0)
+
+
+def test_how_loud_it_was_is_what_the_recorder_said_last() -> None:
+    told = [event(at, "sound-measured", "program", loudness_lufs=lufs, loudness_range_lu=5.0) for at, lufs in
+            ((60, -30.0), (120, -22.5))]  # fmt: skip
+    facts = rebuild([part([live(), *told], duration_s=150.0)], STARTED)
+    assert (facts.loudness_lufs, facts.loudness_range_lu) == (-22.5, 5.0)
+    ended = event(149, "session-ended", "Rapat", media_time_s=150.0, frames=1, loudness_lufs=-21.0)
+    assert rebuild([part([live(), *told, ended], duration_s=150.0)], STARTED).loudness_lufs == -21.0
+    assert rebuild([part([live()])], STARTED).loudness_lufs is None
+
+
+def test_how_loud_several_recorders_were_is_their_mean_by_energy() -> None:
+    first = part([live(), event(60, "sound-measured", "program", loudness_lufs=-20.0)], duration_s=100.0)
+    second = part([live(110)], number=2, offset_s=110.0, duration_s=300.0)
+    said = RecordingFacts(ended_at=STARTED, loudness_lufs=-40.0, loudness_range_lu=3.0)
+    facts = rebuild([first, second], STARTED, said)
+    assert facts.loudness_lufs == pytest.approx(-25.9, abs=0.1)
+    assert facts.loudness_range_lu is None
+    silent = RecordingFacts(ended_at=STARTED)
+    assert rebuild([first, second], STARTED, silent).loudness_lufs == -20.0
