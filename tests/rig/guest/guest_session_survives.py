@@ -316,7 +316,7 @@ def test_a_session_may_begin_with_a_slate_and_its_camera_joins_when_it_is_plugge
     assert refused.returncode == 1
     assert "podium (Rig Webcam) is missing" in refused.stdout
     with recorded(home, "--video", "podium", "--audio", "none", "--allow-missing") as room:
-        room.event("source-missing", "podium")
+        room.session.until("status", troubles=["source-missing: podium"])  # the event came before session-live
         room.go_on(2)
         camera.plug(2)
         plugged = now()
