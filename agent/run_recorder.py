@@ -8,17 +8,19 @@ import os
 import queue
 import signal
 import threading
+import time
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 
 from agent.keyboard import watched
 from agent.reporters import Reporter
+from agent.serving import successor
 from agent.signals import hearing
 from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError, SessionError
 from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import Failure, Stop
+from recorder.control.protocol import Stop
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from recorder.status import SessionResult, SessionState
@@ -96,14 +98,32 @@ class RecorderRun:
                 )
             except Lost:
                 # It has let us go because we were too slow; or it is no more.
-                if self._spawned is None or self._spawned.wait(AGAIN_S):
-                    follower.take(self._last_told(folder))
+                if not self._is_over(folder):
+                    continue
+                if end := how_it_ended(folder):
+                    follower.take(end)
+                else:
+                    folder = self._folder = self._next(folder)
+                    follower.happened = 0
+                    reporter.note("The recorder was killed; another one goes on.")
+                    if self._asked_to_end:
+                        self._end()
         return follower.result
 
+    def _is_over(self, folder: RecorderFolder) -> bool:
+        if self._spawned is not None and not self._spawned.wait(AGAIN_S):
+            return False
+        info = folder.info()
+        if info is not None and info.is_alive:  # not the one that we have started
+            time.sleep(AGAIN_S)
+            return False
+        return True
+
     @staticmethod
-    def _last_told(folder: RecorderFolder) -> SessionResult | Failure:
-        if end := how_it_ended(folder):
-            return end
+    def _next(folder: RecorderFolder) -> RecorderFolder:
+        """Return the recorder that goes on in the place of a killed one; raises SessionError where none does."""
+        if found := successor(folder):
+            return found
         raise SessionError(
             "the recorder was killed; what it recorded up to then is kept",
             hint="`liput recover` makes a package of it",
@@ -149,6 +169,10 @@ class RecorderRun:
     def _terminate(self) -> None:
         if self._spawned:
             self._spawned.terminate()
+        info = self._folder.info() if self._folder else None
+        if info and info.is_alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(info.pid, signal.SIGTERM)
 
     def _on_key(self, key: str) -> None:
         if key in {"q", "Q"}:

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,8 +10,13 @@ from pathlib import Path
 from config.errors import LiputError, StateError
 from recorder.archive import names
 from recorder.control import directory
+from recorder.control.directory import RecorderFolder
 
 LOCK_FILE = "serve.lock"
+LOOK_S = 0.1
+LOOKED_AT_S = 1.0
+FOLLOWS_S = 20.0
+"""How long a client waits for the recorder that takes the place of a killed one."""
 TRUST_S = 600.0
 """A session whose recorder was killed longer ago than this is recovered: what was to be recorded is over."""
 
@@ -21,14 +27,24 @@ def only_one() -> Iterator[None]:
     path = directory.runtime_folder(make=True) / LOCK_FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise StateError("liput serve runs already", hint="One is enough; end that one first.") from None
-    try:
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock; raises StateError where another daemon has it, and not only somebody who looks."""
+    deadline_s = time.monotonic() + LOOKED_AT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline_s:
+                raise StateError("liput serve runs already", hint="One is enough; end that one first.") from None
+            time.sleep(LOOK_S)
+        else:
+            return
 
 
 def is_serving() -> bool:
@@ -36,7 +52,7 @@ def is_serving() -> bool:
     with suppress(OSError, LiputError):
         descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -53,6 +69,21 @@ def awaited(now_s: float) -> set[str]:
             if (info := folder.info()) and info.work and now_s - folder.last_beat_s < TRUST_S
         }
     return set()
+
+
+def successor(recorder: RecorderFolder) -> RecorderFolder | None:
+    """Return the recorder that goes on with the session of one that was killed, once there is one.
+
+    None where no daemon runs, or none has come within FOLLOWS_S.
+    """
+    deadline_s = time.monotonic() + FOLLOWS_S
+    while is_serving() and time.monotonic() < deadline_s:
+        with suppress(OSError, LiputError):
+            for folder, info in directory.alive():
+                if info.replaces == recorder.id:
+                    return folder
+        time.sleep(LOOK_S)
+    return None
 
 
 def forget(session: str) -> None:

@@ -10,11 +10,12 @@ import msgspec
 from agent.commands.sessions import json_option, line_of, say, session_option
 from agent.keyboard import watched
 from agent.reporters import reporter, status_text
-from agent.serving import is_serving
+from agent.serving import is_serving, successor
 from agent.signals import hearing
 from agent.telling import Follower, follow
 from recorder.control import directory
-from recorder.control.client import ask
+from recorder.control.client import Lost, ask, how_it_ended
+from recorder.control.directory import RecorderFolder
 from recorder.control.find import AFTER, BEFORE, RECORDS, Running, running, session
 from recorder.control.protocol import Status
 
@@ -78,7 +79,14 @@ def _watch(found: Running, *, as_json: bool) -> int:
         ):
             if status := ask(found.folder, Status()).status:
                 follower.take(status)
-            follow(found.folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
+            folder: RecorderFolder | None = found.folder
+            while folder and not has_seen_enough and not follower.result:
+                try:
+                    follow(folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
+                except Lost:
+                    if how_it_ended(folder) or not (folder := successor(folder)):
+                        raise
+                    follower.happened = 0
             if follower.result:
                 shown.result(follower.result)
     finally:

@@ -105,6 +105,12 @@ class Recorder:
             progress=self._on_progress,
             offer=self._previews.offer,
         )
+        for name in self._spec.unsaved:
+            session.emit(
+                "destination-forgotten", name,
+                f"{name} is not streamed to any more: its address was given once, and is kept nowhere",
+                hint="name it in the settings, or give it with --stream @FILE: such are found again",
+            )  # fmt: skip
         if not self._spec.arm_only:
             session.start()
         self._server.start(session)

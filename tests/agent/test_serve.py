@@ -86,7 +86,10 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
         assert [line["state"] for line in command.lines(done.stdout)] == ["recording"]
         time.sleep(3)
         end(runtime, again)
+        result = client.until("result")
+        assert client.wait() == 3, "it has followed the session to its end"
     (package,) = archive.list()
+    assert (result["state"], result["package"]) == ("sealed", package.path)
     assert package.state is PackageState.SEALED
     assert archive.verify(package, decode=True) == []
     recording = package.recording
@@ -158,12 +161,11 @@ def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: A
         mark = ask(RecorderFolder(runtime / second.id), Mark(text="Lagi")).mark
         assert isinstance(mark, dict)
         ask(RecorderFolder(runtime / second.id), Layout(name="single"))
-        began_s = status.elapsed_s
-        wait_for(lambda: status_of(runtime, second).media_time_s > began_s + 1.0)
+        wait_for(lambda: status_of(runtime, second).bytes and status_of(runtime, second).frames > 15)
         server.__exit__(None, None, None)
         recorders.kill(second.pid)
         third = one_recorder(runtime, second.pid)
-        wait_for(lambda: status_of(runtime, third).media_time_s > began_s + 3.0)
+        wait_for(lambda: status_of(runtime, third).bytes and status_of(runtime, third).frames > 15)
         status = status_of(runtime, third)
         assert (status.layout, status.state) == ("single", SessionState.DEGRADED)
         end(runtime, third)

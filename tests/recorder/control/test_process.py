@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from config.errors import LiputError, SessionError, UsageError
+from config.events import Event
 from recorder.asked import Asked
 from recorder.control import directory, spawn
+from recorder.control.client import Connection
 from recorder.control.log import LARGEST
-from recorder.control.protocol import RecorderRefused
+from recorder.control.protocol import RecorderRefused, Stop, Watch
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
+from recorder.status import SessionResult, SessionStatus
 
 ROOT = Path(__file__).parents[3]
 
@@ -104,3 +107,18 @@ def test_what_libraries_print_goes_to_a_log_that_does_not_grow(tmp_path: Path) -
     assert all(file.stat().st_size <= LARGEST + 20_000 for file in files)
     assert "line 299" in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_destination_whose_address_is_kept_nowhere_is_told(tmp_path: Path) -> None:
+    spawned = Spawned(Spec(asked=asked(tmp_path, profile="240p15"), folder=tmp_path, unsaved=("stdin",)))
+    with Connection(spawned.ready()) as connection:
+        connection.request(Watch(every_s=0.1, events_from=0))
+        told = connection.told_within(30.0)
+        event = next(each for each in told if isinstance(each, Event))
+        assert (event.kind, event.subject) == ("destination-forgotten", "stdin")
+        status = next(each for each in told if isinstance(each, SessionStatus) and each.media_time_s > 0)
+        assert "destination-forgotten: stdin" in status.troubles
+        connection.request(Stop())
+        result = next(each for each in connection.told_within(30.0) if isinstance(each, SessionResult))
+    assert "destination-forgotten: stdin" in result.degraded
+    assert spawned.wait(20.0)

@@ -10,6 +10,7 @@ import pytest
 from config.errors import MediaError
 from recorder.archive.model import Mark
 from recorder.mp4.finish import MOST_CUT_BYTES
+from recorder.packet import Track
 from recorder.recovery.copying import Piece
 from recorder.recovery.join import Joined, join
 from tests.support import media
@@ -65,6 +66,15 @@ def test_a_switch_to_another_path_leaves_no_seam(material: Material, whole: Left
     assert levels(joined.path) == levels(whole.closed)
     assert shown(joined.path, "a") == pytest.approx(shown(whole.closed, "a"), abs=0.0005)
     assert joined.end_s == pytest.approx(6.0, abs=0.05)
+
+
+def test_a_part_that_ended_before_its_first_picture_is_kept_beside(material: Material, tmp_path: Path) -> None:
+    first = material.write(tmp_path / "1", [packet for packet in material.packets if packet.dts_s < 2])
+    sound = [packet for packet in material.packets if packet.track == Track.AUDIO and packet.dts_s < 1]
+    second = material.write(tmp_path / "2", sound)
+    made = join([Piece.of(first.killed), Piece.of(second.closed, 5.0)], tmp_path / "program.mp4")
+    assert [each.path.name for each in made] == ["program.mp4", "program-2.mp4"]
+    assert len(shown(made[1].path, "a")) == pytest.approx(len(sound), abs=1)
 
 
 def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_path: Path) -> None:
