@@ -77,7 +77,7 @@ class Armed:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.until(SessionState.ARMED)
+        self.until(SessionState.ARMED, SessionState.LIVE, SessionState.DEGRADED)  # armed for a moment, if at once
         return self
 
     def __exit__(self, *exc: object) -> None:
