@@ -72,7 +72,7 @@ class SessionInputs:
         return sum(reader.dropped for _, _, reader in self.pictures)
 
     def open(self, stack: ExitStack, stopping: threading.Event) -> None:
-        """Open every source, all at once, each on the thread of its reader.
+        """Open every source on the thread of its reader, pictures in their order unless one takes long.
 
         Raises the LiputError of one that cannot be opened, unless the plan allows it to be missing; then those that
         take longer than the others are begun without. Raises LiputError when `stopping` is set before.
@@ -88,7 +88,9 @@ class SessionInputs:
             tap = Tap(picture.source)
             if self._plan.isolate:
                 self._taps[picture.name] = tap
-            opening = self._openings[picture.name] = Opening(tap, picture.source.open, self._go, is_paced=not is_kept)
+            before = next(reversed(self._openings.values()), None)
+            opening = Opening(tap, picture.source.open, self._go, is_paced=not is_kept, after=before)
+            self._openings[picture.name] = opening
             readers.append(self._reader(opening, self._bound(self._wanted), picture.name))
         self.readers = [*(reader for _, reader in self.sounds), *readers]
         for reader in self.readers:

@@ -1,9 +1,12 @@
-"""Sources that are opened all at once, each on the thread that reads it, so that a slow one holds up no other."""
+"""Sources that are opened each on the thread that reads it, so that one that hangs holds up no other for long."""
 
 import threading
 from collections.abc import Callable
 
 from capture.reader import Readable
+
+TURN_S = 1.0
+"""How long a source lets the one before it go first: on a bus with room for one, the one asked for first gets it."""
 
 
 class Opening[Item, Opened]:
@@ -17,10 +20,12 @@ class Opening[Item, Opened]:
         *,
         is_paced: bool,
         keeps: bool = False,
+        after: "Opening[Item, Opened] | None" = None,
     ) -> None:
-        """Give nothing before `go` is set: a source that `is_paced` is not even read before.
+        """Open `after` another one, unless that takes TURN_S. Give nothing before `go` is set.
 
-        A device is: what it gives meanwhile is let go, so that it is at the present then, unless this `keeps` it.
+        A source that `is_paced` is not even read before. A device is: what it gives meanwhile is let go, so that it
+        is at the present then, unless this `keeps` it.
         """
         self.name = source.name
         self.opened: Opened | None = None
@@ -31,6 +36,7 @@ class Opening[Item, Opened]:
         self._go = go
         self._is_paced = is_paced
         self._keeps = keeps
+        self._after = after
         self._over = threading.Event()
 
     @property
@@ -38,9 +44,15 @@ class Opening[Item, Opened]:
         """Whether it has been opened, or refused."""
         return self._over.is_set()
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it has been opened, or refused."""
+        self._over.wait(timeout_s)
+
     def read(self, timeout_s: float) -> Item | None:
         """Return the next item, or None; raises what the source raises. The first call takes as long as opening."""
         if not self.is_over:
+            if self._after:
+                self._after.wait(TURN_S)
             try:
                 self.opened = self._opening()
             except Exception as error:  # whoever waits for it decides

@@ -85,7 +85,24 @@ def release() -> Iterator[threading.Event]:
     event.set()
 
 
-def test_sources_are_opened_at_the_same_time(tmp_path: Path) -> None:
+def test_the_camera_that_was_named_first_gets_the_room_on_the_bus(tmp_path: Path) -> None:
+    order: list[str] = []
+    second_is_ready = threading.Event()
+
+    def open_first() -> None:
+        assert not second_is_ready.wait(0.3)
+        order.append("first")
+
+    def open_second() -> None:
+        second_is_ready.set()
+        order.append("second")
+
+    with Armed(tmp_path, Camera(open_first).kept(), Camera(open_second).kept()) as armed:
+        armed.end()
+    assert order == ["first", "second"]
+
+
+def test_none_waits_long_for_another_to_be_opened(tmp_path: Path) -> None:
     all_of_them = threading.Barrier(3)
     cameras = [Camera(lambda: all_of_them.wait(20)) for _ in range(2)]
     armed = Armed(tmp_path, *(one.kept() for one in cameras), sounds=[Microphone(lambda: all_of_them.wait(20)).input()])
