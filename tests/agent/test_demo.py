@@ -41,7 +41,7 @@ def package_of(output: str) -> Path:
 @pytest.mark.server
 def test_it_records_streams_and_says_where(bare: Path, temporary: Path) -> None:
     done = command.liput(bare, "demo", "--for", "2s", more={"TMPDIR": str(temporary)})
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     package = package_of(done.stdout)
     assert frames(package) == 2 * FPS
     archives.validate_bag(package)

@@ -13,10 +13,13 @@ from tests.support.command import ROOT
 from tests.support.waiting import wait_for
 
 HOLDER = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from devices.watch_lock import WatchLock
-print(WatchLock(Path(sys.argv[1])).take(), flush=True)
+lock = WatchLock(Path(sys.argv[1]))
+taken = lock.take()
+os.system("sleep 60 &")
+print(taken, flush=True)
 time.sleep(60)
 """
 
@@ -40,15 +43,10 @@ def test_it_is_taken_once_and_let_go(tmp_path: Path) -> None:
 def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_path: Path) -> None:
     path = tmp_path / "watch.lock"
     lock = WatchLock(path)
-    words = [
-        sys.executable,
-        "-c",
-        HOLDER.replace("time.sleep", "import os; os.system('sleep 60 &'); time.sleep"),
-        str(path),
-    ]
+    words = [sys.executable, "-c", HOLDER, str(path)]
     with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT, start_new_session=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == b"True\n"
+        assert holder.stdout.readline() == b"True\n"  # its child runs by then
         assert not lock.take()
         holder.send_signal(signal.SIGKILL)
         holder.wait()

@@ -18,6 +18,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.rig.vm import NEVER_REPORTED, TIMED_OUT, CannotStart, usable_kernel
@@ -31,6 +32,7 @@ MOST_MACHINES = 2
 WEIGHTS = {"guest_session_survives": 9, "guest_storage": 4}
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
 NICENESS = "10"
+"""The host's own tests, which run meanwhile, go first: many of them record in real time."""
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -113,8 +115,10 @@ class GuestSession:
         with (self.artifacts / OUTPUT).open("wb") as output:
             self._machine = subprocess.Popen(
                 self._command(kernel, bytecode),
-                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+        with suppress(OSError):  # where Linux shares processors among sessions first, niceness counts within one only
+            Path(f"/proc/{self._machine.pid}/autogroup").write_text(NICENESS)
 
     def _command(self, kernel: Path, bytecode: Path) -> list[str]:
         environment = {
@@ -128,7 +132,7 @@ class GuestSession:
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [
-            "nice", "-n", NICENESS,  # the host's own tests, which run meanwhile, go first
+            "nice", "-n", NICENESS,
             sys.executable, str(HERE / "vm.py"), "--kernel", str(kernel), "--modules", MODULES,
             "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
             *(f"--env={name}={value}" for name, value in environment.items()),
