@@ -327,6 +327,25 @@ def test_a_session_may_begin_with_a_slate_and_its_camera_joins_when_it_is_plugge
     assert slates(room.program)[0][0] == 0
 
 
+def test_a_session_that_wants_the_camera_of_another_is_told_whose_it_is_and_costs_it_nothing(
+    camera: RigDevice, home: Path
+) -> None:
+    camera.plug(0)
+    camera.wait_for_video()
+    words = ("--video", CAMERA, "--audio", "none", "--json", "--archive", str(home / "arsip"), "--profile", "rig10")
+    with running(home, "record", "--title", "Rapat senat", *words) as session:
+        session.until("event", kind="session-live")
+        refused = command.liput(home, "record", "--title", "Wisuda", *words)
+        session.until("status", state="live")
+        session.signal(signal.SIGINT)
+        result = session.until("result")
+        assert session.wait_for_exit() == 0, session.errors()
+    assert refused.returncode == 1
+    assert 'Rig Webcam is used by the session \\"Rapat senat\\"' in refused.stdout
+    assert (result["state"], result["degraded"]) == ("sealed", [])
+    assert len(list((home / "arsip").glob("20*/*/*"))) == 1
+
+
 def test_of_two_sources_one_dies_and_the_other_goes_on_and_each_is_recorded_apart(
     camera: RigDevice, stick: RigDevice, home: Path
 ) -> None:
