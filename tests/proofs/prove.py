@@ -52,9 +52,7 @@ def main() -> int:
         "command": f"./run prove {' '.join(sys.argv[1:])}",
         "seed": arguments.seed,
         "at": began.isoformat(timespec="seconds"),
-        "commit": subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.strip(),
+        "commit": _commit(),
         "machine": f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}",
         **figures,
     }
@@ -64,6 +62,16 @@ def main() -> int:
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
     print(f"{'holds' if result['holds'] else 'DOES NOT HOLD'}; figures in {path.relative_to(ROOT)}")
     return 0 if result["holds"] else 1
+
+
+def _commit() -> str:
+    """Return the commit that is proved; `-dirty` behind it where more than kept figures has been changed since."""
+    dirty = _git("status", "--porcelain", "--", ".", f":!{FOLDER.relative_to(ROOT)}")
+    return _git("describe", "--always") + ("-dirty" if dirty else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":
