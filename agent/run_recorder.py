@@ -167,12 +167,12 @@ class RecorderRun:
                 self._terminate()
 
     def _terminate(self) -> None:
-        if self._spawned:
-            self._spawned.terminate()
         info = self._folder.info() if self._folder else None
-        if info and info.is_alive:
+        if info and info.is_alive:  # which need not be the one that we have started
             with contextlib.suppress(ProcessLookupError):
                 os.kill(info.pid, signal.SIGTERM)
+        elif self._spawned:
+            self._spawned.terminate()
 
     def _on_key(self, key: str) -> None:
         if key in {"q", "Q"}:

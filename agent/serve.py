@@ -14,7 +14,6 @@ import msgspec
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.clock import Clock
-from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.control import directory
 from recorder.control.client import how_it_ended
@@ -142,7 +141,7 @@ class Daemon:
         info = folder.info()
         if info is None:
             return _Attempts()
-        session = names.session_of(Path(info.work).name) if info.work else info.title
+        session = info.session or info.title
         lived_s = folder.last_beat_s - info.started_at.timestamp()
         early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
         self._early[session] = early
@@ -206,10 +205,9 @@ class Daemon:
         """Recover a session instead of going on with it."""
         folder.remove()
         self.tell(why)
-        name = names.session_of(Path(info.work).name) if info.work else None
         archives = self._archives_of(info)
         for session in find(archives):
-            if session.name == name:
+            if session.name == info.session:
                 self._recover_one(archives, session)
 
     # Sessions that are over

@@ -5,10 +5,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from config.errors import LiputError, StateError
-from recorder.archive import names
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder
 
@@ -64,9 +62,9 @@ def awaited(now_s: float) -> set[str]:
     """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
     with suppress(OSError, LiputError):
         return {
-            names.session_of(Path(info.work).name)
+            info.session
             for folder in directory.killed()
-            if (info := folder.info()) and info.work and now_s - folder.last_beat_s < TRUST_S
+            if (info := folder.info()) and info.session and now_s - folder.last_beat_s < TRUST_S
         }
     return set()
 
@@ -91,5 +89,5 @@ def forget(session: str) -> None:
     with suppress(OSError, LiputError):
         for folder in directory.killed():
             info = folder.info()
-            if info and info.work and names.session_of(Path(info.work).name) == session:
+            if info and info.session == session:
                 folder.remove()

@@ -27,7 +27,7 @@ Exit status: 0 armed; 1 failed; 2 wrong usage.
 """
 LOOK_S = 0.1
 ARM_S = 120.0
-"""How long arming may take: each device may take 10 s to say that it is not there, one after the other."""
+"""How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 
 
 @click.command(epilog=EXAMPLES)

@@ -51,10 +51,11 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
 
 def _tell_of_killed(*, as_json: bool) -> None:
     """Say whose recorder was killed, until somebody has gone on with it or recovered it. No disk is asked."""
+    serving = is_serving()
+    what = "liput serve goes on with it" if serving else "liput recover finishes what it left"
     for folder in directory.killed():
         info = folder.info()
-        if info is not None and (info.work is not None or is_serving()):
-            what = "liput serve goes on with it" if is_serving() else "liput recover finishes what it left"
+        if info is not None and (info.work is not None or serving):
             say(f'The recorder of "{info.title}" ({info.id}) was killed; {what}.', as_json=as_json)
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import StorageUnwritable
-from recorder.archive.names import storable
+from recorder.archive.names import session_of, storable
 
 VARIABLE = "LIPUT_RUNTIME"
 RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
@@ -57,6 +57,11 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     work: str | None = None
     live_at: datetime | None = None
     replaces: str | None = None
+
+    @property
+    def session(self) -> str | None:
+        """The name of the session that it records, None before it records."""
+        return session_of(Path(self.work).name) if self.work else None
 
     @property
     def is_alive(self) -> bool:

@@ -15,7 +15,6 @@ from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritabl
 from config.events import Event
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
-from recorder.archive import names
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -159,8 +158,8 @@ class Recorder:
     def _on_event(self, event: Event) -> None:
         if event.kind == "session-live":
             self._say(work=str(event.detail["folder"]), live_at=self._live_at(event))
-        elif event.kind == "storage-switched" and self._info.work:
-            name = f"{names.session_of(Path(self._info.work).name)}.{event.detail['part']}"
+        elif event.kind == "storage-switched" and self._info.session:
+            name = f"{self._info.session}.{event.detail['part']}"
             self._say(work=str(Path(event.subject) / INCOMING / name))
         elif event.kind == "layout-changed":
             self._remember(layout=event.subject)

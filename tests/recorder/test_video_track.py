@@ -319,6 +319,17 @@ def late(script: Script, delay_s: float) -> Script:
     return [(frame.timestamp_ns + round(delay_s * NANOSECONDS), frame) for _, frame in script]
 
 
+def switch_after_two_seconds(rig: Rig) -> None:
+    """Show layout 1, and from 2 s on layout 2."""
+    rig.scene.switch("1")
+
+    def switch(at_s: float) -> None:
+        if 2 < at_s < 2.04:
+            rig.scene.switch("2")
+
+    rig.encoder.on_picture = switch
+
+
 @pytest.mark.parametrize(("before_s", "after_s"), [(0.03, 0.13), (0.13, 0.03), (0.03, 0.28)])
 def test_pictures_that_a_new_driver_has_on_their_way_are_not_missing(before_s: float, after_s: float) -> None:
     rig = Rig()
@@ -329,13 +340,7 @@ def test_pictures_that_a_new_driver_has_on_their_way_are_not_missing(before_s: f
     one = rig.video(rest, rate=THIRTY, name="webcam")
     other = rig.video(numbered_apart, rate=THIRTY, name="card")
     track = rig.track(one, other, rate=THIRTY)
-    rig.scene.switch("1")
-
-    def switch(at_s: float) -> None:
-        if 2 < at_s < 2.04:
-            rig.scene.switch("2")
-
-    rig.encoder.on_picture = switch
+    switch_after_two_seconds(rig)
     in_time(lambda: track.run((one, first)))
     assert track.counts.late == 0
     assert rig.events == []
@@ -422,13 +427,7 @@ def test_a_layout_of_a_source_that_never_gave_a_picture_is_a_slate_at_once() -> 
     damaged = [(at, Frame(frame.timestamp_ns, DAMAGED)) for at, frame in camera(rig, 0, 4.5)]
     one, other = rig.video(rest, rate=THIRTY, name="webcam"), rig.video(damaged, rate=THIRTY, name="card")
     track = rig.track(one, other, rate=THIRTY)
-    rig.scene.switch("1")
-
-    def switch(at_s: float) -> None:
-        if 2 < at_s < 2.04:
-            rig.scene.switch("2")
-
-    rig.encoder.on_picture = switch
+    switch_after_two_seconds(rig)
     in_time(lambda: track.run((one, first)))
     assert set(rig.encoder.numbers[:60]) == set(range(60))
     assert set(rig.encoder.numbers[62:]) == {SLATE}

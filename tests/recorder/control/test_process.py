@@ -47,26 +47,26 @@ def test_what_cannot_be_planned_is_raised_with_its_exit_status(tmp_path: Path) -
     assert directory.folders() == []
 
 
+def home_with_recorder(tmp_path: Path, code: str) -> Path:
+    """Return a place whose recorder does nothing but `code`."""
+    control = tmp_path / "palsu" / "recorder" / "control"
+    control.mkdir(parents=True)
+    for folder in (control, control.parent):
+        (folder / "__init__.py").touch()
+    (control / "process.py").write_text(code)
+    return tmp_path / "palsu"
+
+
 def test_a_recorder_that_dies_before_it_says_anything_is_told_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = tmp_path / "rusak" / "recorder" / "control"
-    broken.mkdir(parents=True)
-    for folder in (broken, broken.parent):
-        (folder / "__init__.py").touch()
-    (broken / "process.py").write_text("raise RuntimeError('rusak')\n")
-    monkeypatch.setattr(spawn, "HOME", tmp_path / "rusak")
+    monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "raise RuntimeError('rusak')\n"))
     with pytest.raises(SessionError, match="did not start: RuntimeError: rusak"):
         Spawned(Spec(asked=asked(tmp_path))).ready()
 
 
 def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hangs = tmp_path / "macet" / "recorder" / "control"
-    hangs.mkdir(parents=True)
-    for folder in (hangs, hangs.parent):
-        (folder / "__init__.py").touch()
-    (hangs / "process.py").write_text("import time; time.sleep(60)\n")
-    monkeypatch.setattr(spawn, "HOME", tmp_path / "macet")
+    monkeypatch.setattr(spawn, "HOME", home_with_recorder(tmp_path, "import time; time.sleep(60)\n"))
     monkeypatch.setattr(spawn, "READY_S", 0.5)
     spawned = Spawned(Spec(asked=asked(tmp_path)))
     with pytest.raises(SessionError, match="has not been ready within"):
