@@ -187,10 +187,10 @@ class KernelLog:
         wait_s: float | None = None
         while True:
             ready = dict(poll.poll(None if wait_s is None else max(1.0, wait_s * 1000)))
-            if wake in ready:
-                return
             if source.fileno() in ready and not self._read(source):
                 poll.unregister(source.fileno())
+            if wake in ready:  # looked at last: what was said before the end is still recorded
+                return
             wait_s = self._recorder.flush()
 
     def _read(self, source: KernelSource) -> bool:
