@@ -21,6 +21,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import Mark, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.encoder import Encoder
+from recorder.ending import Recorded, discarded, no_package, seal
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
 from recorder.inputs import SessionInputs
@@ -184,7 +185,7 @@ class Session:
             self.emit.close()
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
-                return self._result()  # ended while its devices were opened
+                return no_package(self._machine, self._troubles)  # ended while its devices were opened
             if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
                 self._machine.to(SessionState.FAILED)
             raise
@@ -193,10 +194,20 @@ class Session:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
-            return self._result()
-        if not self._counts.frames and self._discarded():
+            return no_package(self._machine, self._troubles)
+        if not self._counts.frames and discarded(self._storage):
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return self._seal(self._work, self._storage)
+        media_s = round(self._timeline.media_position_ns() / NANOSECONDS, 3)
+        return seal(
+            self._work,
+            self._storage,
+            self._facts(),
+            Recorded(str(self._work.path), media_s, self._counts.frames),
+            machine=self._machine,
+            troubles=self._troubles,
+            emit=self.emit,
+            progress=self._progress,
+        )
 
     def _run(self, stack: ExitStack) -> None:
         check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
@@ -352,48 +363,11 @@ class Session:
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
 
-    def _discarded(self) -> bool:
-        """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
-        try:
-            if self._storage:
-                self._storage.discard()
-        except LiputError:
-            return False
-        return True
-
-    def _seal(self, work: WorkFolder, storage: Storage) -> SessionResult:
-        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
-        counts = self._counts
-        loudness = self._program.loudness if self._program else Loudness()
-        facts = RecordingFacts(
+    def _facts(self) -> RecordingFacts:
+        """Return what is known when it is sealed."""
+        counts, loudness = self._counts, self._program.loudness if self._program else Loudness()
+        return RecordingFacts(
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
             degraded=tuple(self._troubles.all), marks=self._marks.all,
             loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
         )  # fmt: skip
-        try:
-            package = storage.seal(facts, self._progress)
-        except Exception as error:  # of whatever kind: people must hear where the recording is
-            told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
-            self.emit("sealing-failed", work.name, told.message, hint=told.hint)
-            self._machine.to(SessionState.FAILED)
-            return self._result(str(work.path))
-        self._machine.to(SessionState.SEALED)
-        # What sealing itself found wrong with the media stands in the package only.
-        sealed = package.recording
-        return SessionResult(
-            state=SessionState.SEALED,
-            package=package.path,
-            duration_s=package.duration_s,
-            frames=sealed.frames if sealed else 0,
-            degraded=list(sealed.degraded) if sealed else self._troubles.all,
-        )
-
-    def _result(self, kept_in: str | None = None) -> SessionResult:
-        """Return how a session ended that has no package."""
-        return SessionResult(
-            state=self._machine.state,
-            package=kept_in,
-            duration_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3) if kept_in else 0.0,
-            frames=self._counts.frames if kept_in else 0,
-            degraded=self._troubles.all,
-        )
