@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ def nginx_with_rtmp() -> tuple[str, Path] | None:
     return (nginx, module) if nginx and module else None
 
 
-def nginx_configuration(folder: Path, module: Path, port: int, *, rules: str = "", more: str = "") -> str:
-    """Return a configuration that records everything published to rtmp://HOST:`port`/live into `folder`/recorded.
+def nginx_configuration(
+    folder: Path, module: Path, port: int, *, host: str = HOST, rules: str = "", more: str = ""
+) -> str:
+    """Return a configuration that records everything published to rtmp://`host`:`port`/live into `folder`/recorded.
 
     One process, in the foreground, as whoever starts it. `rules` go into the application, `more` stands beside it.
     """
@@ -55,7 +58,7 @@ events {{ worker_connections 64; }}
 rtmp {{
     access_log "{quoted}/rtmp.log";
     server {{
-        listen {HOST}:{port};
+        listen {host}:{port};
         max_message 16M;
         application {APPLICATION} {{
             live on;
@@ -99,18 +102,21 @@ def stop_server(server: subprocess.Popen[bytes], how: signal.Signals = signal.SI
         server.wait()
 
 
-def listens(port: int) -> bool:
-    """Return whether somebody listens on `port` of loopback, without connecting: a one-shot server must not notice."""
-    wanted = f"0100007F:{port:04X}"
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+def listens(port: int, host: str = HOST, pid: int | None = None) -> bool:
+    """Return whether somebody listens on `port` of `host`, without connecting: a one-shot server must not notice.
+
+    In the network namespace of process `pid`, or in this one.
+    """
+    wanted = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+    rows = (line.split() for line in Path(f"/proc/{pid or 'self'}/net/tcp").read_text().splitlines()[1:])
     return any(row[1] == wanted and row[3] == "0A" for row in rows)
 
 
-def wait_until_listening(port: int, server: subprocess.Popen[bytes]) -> bool:
-    """Wait until `server` listens on `port`; False when it ended, or never did."""
+def wait_until_listening(port: int, server: subprocess.Popen[bytes], host: str = HOST, pid: int | None = None) -> bool:
+    """Wait until `server` listens on `port` (as for `listens`); False when it ended, or never did."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and server.poll() is None:
-        if listens(port):
+        if listens(port, host, pid):
             return True
         time.sleep(0.02)
     return False

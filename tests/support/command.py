@@ -75,12 +75,15 @@ def unread(pipe: int) -> int:
 class Running:
     """A `liput` command that runs, in a process group of its own, its JSON lines read as they come."""
 
-    def __init__(self, home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None, enter: Sequence[str] = ()
+    ) -> None:
+        """Start it; `enter` are words before the command, which start it somewhere else (tests.net.place)."""
         self.seen: list[Line] = []
         variables = environment(home, more)
         self.runtime = Path(variables[RUNTIME])
         self._process = subprocess.Popen(
-            [*LIPUT, *map(str, arguments)],
+            [*enter, *LIPUT, *map(str, arguments)],
             env=variables,
             cwd=home,
             stdin=subprocess.DEVNULL,
@@ -166,9 +169,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None) -> Iterator[Running]:
+def running(
+    home: Path, *arguments: str | Path, more: Mapping[str, str] | None = None, enter: Sequence[str] = ()
+) -> Iterator[Running]:
     """Start a command; whatever happens, it is gone afterwards."""
-    command = Running(home, *arguments, more=more)
+    command = Running(home, *arguments, more=more, enter=enter)
     try:
         yield command
     finally:

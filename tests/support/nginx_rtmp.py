@@ -7,7 +7,6 @@ from pathlib import Path
 
 from agent.receiver import (
     APPLICATION,
-    HOST,
     free_port,
     nginx_configuration,
     nginx_with_rtmp,
@@ -15,6 +14,7 @@ from agent.receiver import (
     stop_server,
     wait_until_listening,
 )
+from tests.net.place import LOOPBACK, Place
 
 RULES = """
             notify_method get;
@@ -40,28 +40,29 @@ http {{
 class NginxRtmp:
     """The server; keys that begin with "good" may publish. `url(key)` is where; it may be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, place: Place = LOOPBACK) -> None:
         self.folder = folder
+        self._place = place
         self.port, self._http_port = free_port(), free_port()
         self._server: subprocess.Popen[bytes] | None = None
         (folder / "recorded").mkdir(parents=True)
 
     def url(self, key: str, application: str = APPLICATION) -> str:
-        return f"rtmp://{HOST}:{self.port}/{application}/{key}"
+        return f"rtmp://{self._place.address}:{self.port}/{application}/{key}"
 
     def start(self) -> None:
         found = nginx_with_rtmp()
         assert found, "nginx and its RTMP module must be installed (Debian: nginx libnginx-mod-rtmp)"
-        names = {"host": HOST, "http_port": self._http_port, "folder": self.folder}
+        host = self._place.address
+        names = {"host": host, "http_port": self._http_port, "folder": self.folder}
         text = nginx_configuration(
-            self.folder, found[1], self.port, rules=RULES.format(**names), more=HTTP.format(**names)
+            self.folder, found[1], self.port, host=host, rules=RULES.format(**names), more=HTTP.format(**names)
         )
         configuration = self.folder / "nginx.conf"
         configuration.write_text(text)
-        self._server = start_server(
-            [found[0], "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", str(configuration)], self.folder
-        )
-        if not wait_until_listening(self.port, self._server):
+        words = [found[0], "-e", f"{self.folder}/error.log", "-p", str(self.folder), "-c", str(configuration)]
+        self._server = start_server([*self._place.enter, *words], self.folder)
+        if not wait_until_listening(self.port, self._server, host, self._place.pid):
             stop_server(self._server)
             raise AssertionError((self.folder / "output").read_text() + (self.folder / "error.log").read_text())
 

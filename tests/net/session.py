@@ -1,0 +1,100 @@
+"""One session that streams through a faulty network: what it says and when, and what came of it."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devices.clock import NANOSECONDS
+from tests.net.place import Place
+from tests.support import command, media
+from tests.support.command import Line, Running
+
+NAME = "campus"
+
+
+@dataclass(slots=True)
+class Told:
+    """The lines of a session, each with when it came (time.monotonic)."""
+
+    lines: list[tuple[float, Line]] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def first(self, wanted: Callable[[Line], bool], since: float = 0.0) -> float | None:
+        """Return when the first line that is `wanted` came, from `since` on."""
+        return next((at for at, line in list(self.lines) if at >= since and wanted(line)), None)
+
+    def wait_for(self, wanted: Callable[[Line], bool], patience_s: float, since: float = 0.0) -> float:
+        """Wait for such a line, and return when it came."""
+        with self.changed:
+            came = self.changed.wait_for(lambda: self.first(wanted, since) is not None or self._is_over(), patience_s)
+        at = self.first(wanted, since)
+        assert came and at is not None, [line for _, line in self.lines][-5:]
+        return at
+
+    def _is_over(self) -> bool:
+        return bool(self.lines) and self.lines[-1][1]["type"] in {"result", "error"}
+
+
+class LiveSession:
+    """`liput record` on the PC of a lab, its lines read as they come."""
+
+    def __init__(
+        self, home: Path, place: Place, destinations: dict[str, tuple[str, str]], profile: str, settings: str = ""
+    ) -> None:
+        """`destinations` has the address and the key of each by its name."""
+        lines = [settings] + [f'[destinations.{name}]\nurl = "{url}"\n' for name, (url, _) in destinations.items()]
+        (home / "liput.toml").write_text("\n".join(lines))
+        keys = home / "keys.toml"
+        keys.write_text("".join(f'{name} = "{key}"\n' for name, (_, key) in destinations.items()))
+        keys.chmod(0o600)
+        self.told = Told()
+        streams = [word for name in destinations for word in ("--stream", name)]
+        self.command = Running(
+            home, "record", "--title", "Live", "--video", "synthetic", "--profile", profile, "--json",
+            "--archive", home / "archive", "--config", home / "liput.toml", *streams, enter=place.enter,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, name="session-reader")
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.command.read():
+            with self.told.changed:
+                self.told.lines.append((time.monotonic(), line))
+                self.told.changed.notify_all()
+
+    def stop(self) -> float:
+        """End it in order; return how many seconds that took, up to the end of its connections."""
+        asked = time.monotonic()
+        self.command.signal(signal.SIGINT)
+        ended = self.told.wait_for(lambda line: line.get("kind") == "session-ended", 60, asked)
+        self._reader.join(120)
+        self.command.wait_for_exit()
+        return ended - asked
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.command.close()
+        self._reader.join(10)
+
+    @property
+    def zero(self) -> float:
+        """When the recording's time 0 was (time.monotonic)."""
+        return next(int(detail["clock_ns"]) / NANOSECONDS for detail in self.details("session-live"))
+
+    def details(self, kind: str) -> Iterator[dict[str, str]]:
+        """Yield the details of the events of one kind."""
+        for line in command.of_type([line for _, line in self.told.lines], "event"):
+            if line["kind"] == kind:
+                yield line["detail"]  # type: ignore[misc]
+
+    @property
+    def program(self) -> Path:
+        """The film in the package."""
+        result = next(line for _, line in self.told.lines if line["type"] == "result")
+        assert result["state"] == "sealed", result
+        path = Path(str(result["package"])) / "data" / "media" / "program.mp4"
+        media.decodes_cleanly(path)
+        return path

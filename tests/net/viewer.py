@@ -1,0 +1,116 @@
+"""What a server got of a stream, and when: the numbers in the pictures tell what viewers saw and what they missed."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from tests.support import media
+from tests.support.markers import frame_number
+
+LOOKS_EVERY_S = 0.02
+SIZE = 320, 180
+"""At which numbers are read."""
+
+_VIDEO_TAG, _AVC, _CODED = 9, 7, 1
+_HEADER_BYTES, _TAG_BYTES, _SIZE_BYTES = 9, 11, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture that reached the server: its number, and when it did (time.monotonic)."""
+
+    number: int
+    at: float
+
+
+@dataclass(slots=True)
+class _File:
+    """An FLV file that grows: how far it was read, and when which picture (its time in milliseconds) came."""
+
+    read: int = 0
+    rest: bytes = b""
+    came: dict[int, float] = field(default_factory=dict)
+
+
+class Viewer:
+    """Follows the recordings of a server (FLV, written as they come) from the `with`'s beginning to its end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: dict[Path, _File] = {}
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="viewer")
+        self.bytes_at: list[tuple[float, int]] = []
+        """How many bytes of video had come in all, whenever some did."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+    @property
+    def last_at(self) -> float:
+        """When the last picture came; 0 before the first."""
+        return max((at for file in list(self._files.values()) for at in list(file.came.values())[-1:]), default=0.0)
+
+    def seen(self) -> list[Seen]:
+        """Decode what came, after the `with`; in the order it was shown. What is not whole is not seen."""
+        pictures: list[Seen] = []
+        for path, file in sorted(self._files.items(), key=lambda each: min(each[1].came.values(), default=0.0)):
+            came = [at for _, at in sorted(file.came.items())]
+            pictures += [
+                Seen(number, at) for number, at in zip(numbers(path), came, strict=False) if number is not None
+            ]
+        return pictures
+
+    def _follow(self) -> None:
+        while not self._enough.wait(LOOKS_EVERY_S):
+            self._look()
+        self._look()
+
+    def _look(self) -> None:
+        for path in self._folder.glob("*.flv"):
+            file = self._files.setdefault(path, _File())
+            with path.open("rb") as stream:
+                stream.seek(file.read)
+                fresh = stream.read()
+            if fresh:
+                file.read += len(fresh)
+                self._parse(file, fresh)
+                self.bytes_at.append((time.monotonic(), sum(each.read for each in self._files.values())))
+
+    def _parse(self, file: _File, fresh: bytes) -> None:
+        if file.read == len(fresh):
+            fresh = fresh[_HEADER_BYTES + _SIZE_BYTES :]
+        data, at = file.rest + fresh, time.monotonic()
+        while len(data) >= _TAG_BYTES:
+            size = int.from_bytes(data[1:4])
+            if len(data) < _TAG_BYTES + size + _SIZE_BYTES:
+                break
+            body = data[_TAG_BYTES : _TAG_BYTES + size]
+            if data[0] == _VIDEO_TAG and body[0] & 15 == _AVC and body[1] == _CODED:
+                decoded_ms = int.from_bytes(data[4:7]) | data[7] << 24
+                file.came[decoded_ms + int.from_bytes(body[2:5], signed=True)] = at
+            data = data[_TAG_BYTES + size + _SIZE_BYTES :]
+        file.rest = data
+
+
+def numbers(path: Path) -> list[int | None]:
+    """Return the number in each picture of a file, in the order they are shown; None where it cannot be read."""
+    width, height = SIZE
+    pictures = np.frombuffer(media.luma(path, width, height), np.uint8).reshape(-1, height, width)
+    return [frame_number(picture) for picture in pictures]
+
+
+def missing(whole: Sequence[int | None], part: Sequence[Seen]) -> int:
+    """Return how many pictures of `whole` are not among those that were seen."""
+    seen = {picture.number for picture in part}
+    return sum(number not in seen for number in whole)
