@@ -106,6 +106,8 @@ class Attempt:
         self._live_ns: int | None = None
         self.sent_s: float | None = None
         """Session time up to which the network has taken the stream."""
+        self.link: Sent | None = None
+        """What the child last said of the link (recorder.live.protocol); None before it is live."""
 
     def run(self) -> Outcome:
         """Stream until something ends it; the child is gone when this returns, and what it did not send is back."""
@@ -191,8 +193,9 @@ class Attempt:
             case Live():
                 self.step, self._live_ns = "live", self._moved_ns
                 self._on_live()
-            case Sent(dts_s):
-                self._acknowledge(dts_s)
+            case Sent():
+                self.link = report
+                self._acknowledge(report.dts_s)
             case Failed(reason, detail):
                 self._over = True
                 return Outcome(reason, detail, self._live_s())

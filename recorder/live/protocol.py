@@ -41,9 +41,17 @@ class Live(msgspec.Struct, frozen=True, tag="live"):
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
-    """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network."""
+    """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network.
+
+    What is known of the link then: `rtt_ms` there and back, `unsent_bytes` that the kernel (or SRT) still holds because
+    the other side has not acknowledged them, `delivered_bps`, the bits per second that it has acknowledged since the
+    report before. None where nobody tells.
+    """
 
     dts_s: float
+    rtt_ms: float | None = None
+    unsent_bytes: int = 0
+    delivered_bps: float | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

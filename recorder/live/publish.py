@@ -5,6 +5,7 @@ tell failures apart. Nothing of the log is passed on but what the server itself 
 PC's own, the last error; both redacted.
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -20,6 +21,7 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.trust import certificate_problem, trusted_authorities
@@ -105,9 +107,9 @@ def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) 
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
     av.logging.set_level(av.logging.ERROR)
-    _tune_socket()
+    link = TcpLink(_tune_socket())
     journal.enter("live")
-    report(Sent(_copy_packets(source, sink, journal, report)))
+    report(_sent(_copy_packets(source, sink, journal, report, link), link))
     sink.close()
 
 
@@ -126,7 +128,7 @@ def add_streams(source: InputContainer, sink: OutputContainer, request: Request)
 
 
 def _copy_packets(
-    source: InputContainer, sink: OutputContainer, journal: Journal, report: Callable[[Report], None]
+    source: InputContainer, sink: OutputContainer, journal: Journal, report: Callable[[Report], None], link: TcpLink
 ) -> float:
     """Copy until the input ends; return the last decoding time in seconds."""
     next_report, dts_s = 0.0, 0.0
@@ -138,9 +140,14 @@ def _copy_packets(
         journal.blocking_since = time.monotonic()
         sink.mux(packet)
         if journal.blocking_since >= next_report:
-            report(Sent(dts_s))
+            report(_sent(dts_s, link))
             next_report = journal.blocking_since + SENT_EVERY_S
     return dts_s
+
+
+def _sent(dts_s: float, link: TcpLink) -> Sent:
+    state = link.state()
+    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps)
 
 
 def _open_sink(request: Request) -> OutputContainer:
@@ -161,26 +168,20 @@ def _open_sink(request: Request) -> OutputContainer:
     return av.open(request.server, "w", format="flv", options=options)
 
 
-def _tune_socket() -> None:
-    """Set what libavformat has no options for.
+def _tune_socket() -> socket.socket | None:
+    """Set what libavformat has no options for, and return the connection.
 
     Small messages went out at once while the connection was set up; from here on libavformat's many small writes
     shall fill whole segments, which saves three quarters of the packets.
     """
-    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
-        if number <= 2:
-            continue
-        try:
-            connection = socket.socket(fileno=number)
-        except OSError:
-            continue  # not a socket
-        try:
+    connections = tcp_sockets()
+    for connection in connections:
+        with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
             connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-        except OSError:
-            pass  # not TCP
-        finally:
-            connection.detach()
+    for other in connections[1:]:
+        other.detach()
+    return connections[0] if connections else None
 
 
 def _failure(error: Exception, journal: Journal, request: Request) -> Failed:

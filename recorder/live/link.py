@@ -1,0 +1,82 @@
+"""What the kernel knows of a TCP connection: how long the way is, what is still held, how fast it is taken."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+import msgspec
+
+_SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
+_RTT_AT, _BYTES_ACKED_AT = 68, 120  # in struct tcp_info of linux/tcp.h: microseconds (u32), bytes (u64)
+_TCP_INFO_BYTES = 128
+_SHORTEST_S = 0.1
+
+
+class LinkState(msgspec.Struct, frozen=True):
+    """How a connection is: `rtt_ms` there and back, `unsent_bytes` that this PC still holds, `delivered_bps` taken."""
+
+    rtt_ms: float | None = None
+    unsent_bytes: int = 0
+    delivered_bps: float | None = None
+
+
+class Rate:
+    """Bits per second from a counter of bytes that is looked at now and then."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._before: tuple[float, int] | None = None
+        self._bps: float | None = None
+
+    def at(self, total_bytes: int) -> float | None:
+        """Return the rate since the last look, the one before where that was just now; None at the first."""
+        now_s = self._now_s()
+        if self._before is None:
+            self._before = now_s, total_bytes
+        elif now_s - self._before[0] >= _SHORTEST_S:
+            self._bps = (total_bytes - self._before[1]) * 8 / (now_s - self._before[0])
+            self._before = now_s, total_bytes
+        return self._bps
+
+
+def tcp_sockets() -> list[socket.socket]:
+    """Return this process's TCP sockets; they stay whose they were, so detach each, never close it."""
+    found = []
+    for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers, not paths
+        if number <= 2:
+            continue
+        with contextlib.suppress(OSError):  # not a socket, or gone by now
+            one = socket.socket(fileno=number)
+            if one.type == socket.SOCK_STREAM and one.family in (socket.AF_INET, socket.AF_INET6):
+                found.append(one)
+            else:
+                one.detach()
+    return found
+
+
+class TcpLink:
+    """The connection that libavformat has opened, of which it tells nobody the socket."""
+
+    def __init__(self, connection: socket.socket | None) -> None:
+        """Look at `connection` from now on; None: there is none to look at."""
+        self._connection = connection
+        self._rate = Rate()
+
+    def state(self) -> LinkState:
+        """Return how the connection is now; what the kernel does not tell is None."""
+        if self._connection is None:
+            return LinkState()
+        try:
+            info = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            held = struct.unpack("i", fcntl.ioctl(self._connection.fileno(), _SIOCOUTQ, bytes(4)))[0]
+        except OSError:
+            return LinkState()
+        if len(info) < _TCP_INFO_BYTES:
+            return LinkState(unsent_bytes=held)
+        rtt_us: int = struct.unpack_from("I", info, _RTT_AT)[0]
+        acked: int = struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0]
+        return LinkState(rtt_us / 1000, held, self._rate.at(acked))
