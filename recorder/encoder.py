@@ -52,6 +52,10 @@ class VideoSettings:
     max_rate: int
     preset: str = "veryfast"
     keyframe_s: float = 2.0
+    delay_s: float = DELAY_S
+    """The most that pictures may wait in the encoder."""
+    buffer_s: float = 1.0
+    """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
     x264_params: str | None = None
     """Overrides the delay settings; for comparisons with other encoders' defaults only."""
 
@@ -83,10 +87,10 @@ class X264Settings:
         return f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"
 
 
-def x264_settings(rate: Fraction, cores: int | None = None) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within DELAY_S at `rate` frames a second."""
+def x264_settings(rate: Fraction, cores: int | None = None, delay_s: float = DELAY_S) -> X264Settings:
+    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate` frames a second."""
     threads = min(MOST_THREADS, (cores or os.cpu_count() or 2) * 3 // 2)
-    budget = int(DELAY_S * rate) - 1
+    budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))
     lookahead = max(0, min(10, budget - (threads - 1)))
     return X264Settings(threads, lookahead, min(3, lookahead))
@@ -106,6 +110,7 @@ class Encoder:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
         for name, settings in own_sounds.items():
             self._sounds[sound_track(name)] = self._add_audio(settings, name)
+        self._buffer_s = video.buffer_s if video else 0.0
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
@@ -120,12 +125,12 @@ class Encoder:
             ) from error
 
     def _add_video(self, settings: VideoSettings) -> VideoStream:
-        tuned = x264_settings(settings.rate)
+        tuned = x264_settings(settings.rate, delay_s=settings.delay_s)
         options = {
             "preset": settings.preset,
             "profile": "high",
             "maxrate": str(settings.max_rate),
-            "bufsize": str(settings.max_rate),
+            "bufsize": str(round(settings.max_rate * settings.buffer_s)),
             "forced-idr": "1",
         }
         params = tuned.params if settings.x264_params is None else settings.x264_params
@@ -161,6 +166,18 @@ class Encoder:
         if self._video:
             streams[Track.VIDEO] = self._video
         return streams | self._sounds
+
+    def set_bit_rate(self, bit_rate: int) -> None:
+        """Make the picture `bit_rate` bits a second from the next one on; from the thread that encodes it.
+
+        Where the encoder began with a `max_rate` equal to its `bit_rate` (x264 keeps such a stream at a constant rate),
+        the most at any moment, and the buffer that bursts come from, follow.
+        """
+        if self._video is None:
+            raise EncoderError("this session has no picture to encode")
+        context = self._video.codec_context
+        context.bit_rate = context.max_bit_rate = bit_rate
+        context.rc_buffer_size = round(bit_rate * self._buffer_s)
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.

@@ -1,0 +1,275 @@
+"""A second H.264 encode of the program's pictures, for live destinations only: its bit rate may change at any time.
+
+The recording never notices it. `offer` copies a picture and returns; when the thread that encodes is behind, pictures
+are left out. That thread, and x264's that it starts, are nicer than the recording's, which win on a busy PC.
+
+x264 begins at a constant rate with a buffer of BUFFER_S: only then does it follow a change of `bit_rate`
+(ratecontrol.c: "if the stream starts as CBR, keep it CBR"), within about half a second, and no keyframe takes
+longer than about BUFFER_S of the link.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+
+import av
+import numpy as np
+from av.stream import Stream
+
+from capture.pictures import plane_views
+from config.errors import EncoderError
+from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
+from recorder.encoder import Encoder, VideoSettings
+from recorder.packet import EncodedPacket, Track, TrackId
+
+QUEUE = 3
+"""Pictures that may wait."""
+NICE = 5
+"""A third of the recording's share of a core that both want. Much more, and whoever waits for a lock that this thread
+holds would wait long."""
+DELAY_S = 0.2
+BUFFER_S = 0.5
+OPEN_S = 3.0
+TURN_S = 0.1
+LATE_EVERY_S = 10.0
+"""At most one event about pictures left out in this time."""
+AGAIN_S = 60.0
+"""An encoder that fails is opened again, but not twice in this time."""
+
+SUBJECT = "live picture"
+
+
+def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
+    """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
+    return replace(recorded, bit_rate=most, max_rate=most, delay_s=DELAY_S, buffer_s=BUFFER_S, x264_params=None)
+
+
+class _Slot:
+    """A picture of our own, and the time (units of the encoder) at which it is shown."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.picture = av.VideoFrame(width, height, "yuv420p")
+        self._planes = plane_views(self.picture)
+        self.pts = 0
+
+    def fill(self, picture: av.VideoFrame, pts: int) -> None:
+        for target, source in zip(self._planes, plane_views(picture), strict=True):
+            np.copyto(target, source)
+        self.picture.color_range, self.picture.colorspace = picture.color_range, picture.colorspace
+        self.pts = pts
+
+
+class StreamEncode:
+    """Encodes what it is offered from `start` to `close`, on a thread of its own."""
+
+    def __init__(
+        self,
+        settings: VideoSettings,
+        *,
+        put: Callable[[EncodedPacket], None],
+        clock: Clock,
+        emit: Emit,
+        on_turn: Callable[[], None] = lambda: None,
+        on_failure: Callable[[], None] = lambda: None,
+        encoder: Callable[[VideoSettings, None], Encoder] = Encoder,
+    ) -> None:
+        """`put` gets each packet, `on_turn` is called many times a second, and `on_failure` once when it is given up.
+
+        All three from the thread that encodes.
+        """
+        self._settings = settings
+        self._put = put
+        self._clock = clock
+        self._emit = emit
+        self._on_turn = on_turn
+        self._on_failure = on_failure
+        self._make = encoder
+        self._free = deque(_Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
+        self._waiting: deque[_Slot] = deque()
+        self._changed = threading.Condition()
+        self._ending = False
+        self._opened = threading.Event()
+        self._encoder: Encoder | None = None
+        self._kept: list[Encoder] = []  # those before it: destinations copy from the first one's streams
+        self._problem: Exception | None = None
+        self._bit_rate = self._in_force = settings.bit_rate
+        self._last_dts: int | None = None
+        self._failed_ns: int | None = None
+        self.late = 0
+        """Pictures that were left out because the encoder was behind."""
+        self._told_late = 0
+        self._told_ns: int | None = None
+        self._thread = threading.Thread(target=self._run, name="stream-encode", daemon=True)
+
+    def start(self) -> None:
+        """Open the encoder; raises EncoderError where that fails or takes longer than OPEN_S."""
+        self._thread.start()
+        if not self._opened.wait(OPEN_S) or self._encoder is None:
+            self._end()
+            reason = f": {self._problem}" if self._problem else " in time"
+            raise EncoderError(f"the live picture's encoder could not be opened{reason}")
+
+    @property
+    def templates(self) -> Mapping[TrackId, Stream]:
+        """The stream that destinations copy their codec parameters from; valid until `free`."""
+        first = [*self._kept, self._encoder][0]
+        return {} if first is None else first.templates
+
+    @property
+    def bit_rate(self) -> int:
+        """The bits a second asked for."""
+        return self._bit_rate
+
+    @bit_rate.setter
+    def bit_rate(self, bit_rate: int) -> None:
+        self._bit_rate = bit_rate
+
+    def offer(self, picture: av.VideoFrame, pts: int) -> None:
+        """Take a copy of a picture shown from `pts` on; returns at once, and never raises. From one thread."""
+        with self._changed:
+            slot = None if self._ending or len(self._waiting) >= QUEUE or not self._free else self._free.popleft()
+            if slot is None:
+                self.late += not self._ending
+                return
+        try:
+            slot.fill(picture, pts)
+        except Exception:  # it is of another size, or none: no reason to trouble the recording
+            slot.pts = -1
+        with self._changed:
+            if slot.pts < 0:
+                self._free.append(slot)
+                self.late += 1
+                return
+            self._waiting.append(slot)
+            self._changed.notify_all()
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Encode what waits, and end; after `timeout_s` it is left to itself. Idempotent."""
+        self._end()
+        if self._thread.ident is not None and self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+
+    def free(self) -> None:
+        """Free the codecs; whoever copies the templates must have ended. What hangs is not freed."""
+        if not self._thread.is_alive():
+            for encoder in [*self._kept, self._encoder]:
+                if encoder is not None:
+                    encoder.close()
+            self._kept, self._encoder = [], None
+
+    def _end(self) -> None:
+        with self._changed:
+            self._ending = True
+            self._changed.notify_all()
+
+    # The thread
+
+    def _run(self) -> None:
+        _be_nice()
+        try:
+            self._encoder = self._make(self._settings, None)
+        except Exception as error:
+            self._problem = error
+            return
+        finally:
+            self._opened.set()
+        try:
+            while self._turn():
+                self._on_turn()
+                self._tell_late()
+            self._hand_on(self._encoder.flush(Track.VIDEO))
+            self._tell_late(final=True)
+        except Exception as error:  # whatever it is, it costs the live side only
+            self._give_up(error)
+
+    def _turn(self) -> bool:
+        """Encode the next picture, if one comes soon; return whether there may be more."""
+        with self._changed:
+            if not self._waiting:
+                if self._ending:
+                    return False
+                self._changed.wait(TURN_S)
+            slot = self._waiting.popleft() if self._waiting else None
+        if slot is not None:
+            try:
+                self._encode(slot)
+            except Exception as error:
+                self._open_again(error)
+            finally:
+                with self._changed:
+                    self._free.append(slot)
+        return True
+
+    def _encode(self, slot: _Slot) -> None:
+        if self._encoder is None:
+            return
+        if self._bit_rate != self._in_force:
+            self._in_force = self._bit_rate
+            self._encoder.set_bit_rate(self._in_force)
+        self._hand_on(self._encoder.encode_video(slot.picture, slot.pts))
+
+    def _hand_on(self, packets: list[EncodedPacket]) -> None:
+        for packet in packets:
+            if self._last_dts is not None and packet.dts <= self._last_dts:  # of an encoder that was opened again
+                packet = replace(packet, dts=min(self._last_dts + 1, packet.pts))
+            self._last_dts = packet.dts
+            self._put(packet)
+
+    def _open_again(self, error: Exception) -> None:
+        """Go on with a new encoder, which makes the same stream; raises what went wrong if that does not help."""
+        now_ns = self._clock.now_ns()
+        if self._failed_ns is not None and now_ns - self._failed_ns < AGAIN_S * NANOSECONDS:
+            raise error
+        self._failed_ns = now_ns
+        encoder = self._make(self._settings, None)
+        if self._encoder is not None:
+            self._kept.append(self._encoder)
+        self._encoder, self._in_force = encoder, self._settings.bit_rate
+        if _parameters(self._kept[0]) != _parameters(encoder):
+            raise error  # those who watch could not decode what follows
+        self._emit(
+            "stream-encode-failed",
+            SUBJECT,
+            f"the live picture's encoder failed and was opened again: {error}",
+            goes_on="separate",
+        )
+
+    def _give_up(self, error: Exception) -> None:
+        self._end()
+        self._emit(
+            "stream-encode-failed",
+            SUBJECT,
+            f"the live picture's encoder failed; what is recorded is streamed instead: {error}",
+            goes_on="shared",
+        )
+        self._on_failure()
+
+    def _tell_late(self, *, final: bool = False) -> None:
+        """Say that pictures were left out, now and then."""
+        count = self.late - self._told_late
+        now_ns = self._clock.now_ns()
+        is_time = self._told_ns is None or now_ns - self._told_ns >= LATE_EVERY_S * NANOSECONDS
+        if count and (is_time or final):
+            self._told_late, self._told_ns = self.late, now_ns
+            self._emit(
+                "stream-encode-late",
+                SUBJECT,
+                f"{count} pictures are missing in the live stream: this PC did not keep up with a second encode",
+                count=count,
+            )
+
+
+def _parameters(encoder: Encoder) -> bytes | None:
+    """Return the stream's parameter sets."""
+    return encoder.templates[Track.VIDEO].codec_context.extradata
+
+
+def _be_nice() -> None:
+    """Let others run first: this thread, and all that it starts."""
+    thread = threading.get_native_id()
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICE))

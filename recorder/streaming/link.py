@@ -1,0 +1,204 @@
+"""What is known of one destination's link, and the bit rate that it carries: a vote, for recorder/streaming/rate.py.
+
+Nothing here waits, looks at a clock or has chance in it: samples in, a rate out.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+
+CONGESTED_S = 0.6
+"""Seconds of delay beyond the usual at which a link carries less than it is given."""
+CLEAR_S = 0.3
+"""Below so much it carries what it is given. Between the two nothing is changed."""
+AHEAD_S = 0.5
+"""How far ahead the delay is looked at: one that rises as fast as it can is not waited for."""
+USUAL_S = 30.0
+"""The least delay in this time is the usual one: what reports, pipes and the link itself take."""
+MOST_USUAL_S = 0.6
+MEASURED_S = 1.0
+"""Over how long what is delivered is averaged."""
+ABLE_S = 5.0
+"""For how long a link that was too slow has to carry the least rate to be followed again."""
+AGAIN_S, FAR = 1.0, 0.75
+"""From one cut to the next, since the first does not show at once; but not if it turns out to be far too little."""
+HOLD_S = 2.0
+"""How long after a cut nothing goes up."""
+DRAIN_S = 4.0
+"""In how many seconds a cut is to work off the delay."""
+LEAST_CUT, MOST_CUT = 0.1, 0.5
+RETURN = 0.25
+"""A second: the growth up to SURE of what the link has carried."""
+SURE = 0.9
+FEEL = 0.015
+"""A second: the growth around the rate that was too much the last time; a link's limit is found, not run into."""
+AROUND = 1.15
+GROW = 0.08
+"""A second: the growth where no limit is known."""
+PROVED, PROVED_S = 0.6, 2.5
+"""Of the rate in use, over so long: a link that was not given more has not shown that it carries more."""
+OVERHEAD = 1.04
+"""What FLV, RTMP and the like add to the bits of picture and sound."""
+NOTHING = 0.05
+"""Of the least rate: who is delivered less than that is delivered nothing, which says nothing of the link's rate."""
+REVIVED = 0.75
+"""Of the rate that a link carried last: what it is given when it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How a destination is at `at_s` (any clock, in seconds).
+
+    `backlog_s`: seconds of media that were not given to the network yet. `unsent_bytes`: what the kernel holds because
+    nobody has acknowledged it. `delivered_bps`: what the far end takes; that and `rtt_ms` are None where nobody knows.
+    `dropped`: pictures so far.
+    """
+
+    at_s: float
+    is_live: bool
+    backlog_s: float = 0.0
+    delivered_bps: float | None = None
+    rtt_ms: float | None = None
+    unsent_bytes: int = 0
+    dropped: int = 0
+
+
+class Following(StrEnum):
+    """Whether the rate follows a link, or why not."""
+
+    YES = "yes"
+    NOT_LIVE = "not-live"
+    STALLED = "stalled"
+    TOO_SLOW = "too-slow"
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    at_s: float
+    delay_s: float
+    delivered_bps: float
+
+
+class Link:
+    """One destination: what it carries, from `least` to `most` bits a second of picture; `beside` it is the sound's."""
+
+    def __init__(self, least: int, most: int, beside: int) -> None:
+        self.rate = float(most)
+        self.following = Following.NOT_LIVE
+        self.excess_s = 0.0
+        """Seconds of delay beyond the usual."""
+        self._least = least
+        self._most = most
+        self._beside = beside
+        self._ceiling: float | None = None
+        self._carried = float(most)
+        self._cut_s = self._clear_since_s = self._able_since_s = -1e9
+        self._dropped = 0
+        self._points: deque[_Point] = deque()
+        self._least_rtt_ms: float | None = None
+
+    def update(self, sample: Sample, used: float) -> None:
+        """Take a sample, `used` being the rate that is encoded with now."""
+        if not sample.is_live:
+            self.following = Following.NOT_LIVE
+            return
+        if self.following is Following.NOT_LIVE:
+            self._revive(sample)
+        now_s, before_s = sample.at_s, self._points[-1].at_s if self._points else sample.at_s
+        self._take(sample, used)
+        carried = self._carries()
+        has_dropped, self._dropped = sample.dropped > self._dropped, sample.dropped
+        if self.following is not Following.TOO_SLOW:
+            has_stalled = self._points[-1].delivered_bps < NOTHING * self._least and self.excess_s > CLEAR_S
+            self.following = Following.STALLED if has_stalled else Following.YES
+            if has_stalled:
+                return
+        if self._is_congested() or has_dropped:
+            self._clear_since_s = now_s
+            self._cut(now_s, carried, used)
+        elif self.excess_s < CLEAR_S and now_s - self._cut_s >= HOLD_S:
+            self._grow(now_s - before_s, used)
+        if now_s - self._clear_since_s >= ABLE_S:
+            self._carried = min(self.rate, used)
+        self._judge(now_s, carried)
+
+    def _revive(self, sample: Sample) -> None:
+        """Begin anew with what it carried before: a connection was lost, or is new."""
+        self.following = Following.YES
+        self._points.clear()
+        self._least_rtt_ms = None
+        self._dropped = sample.dropped
+        self._clear_since_s = self._able_since_s = sample.at_s
+        if self._cut_s > -1e9:
+            self.rate = max(self._least, min(self.rate, REVIVED * self._carried))
+
+    def _take(self, sample: Sample, used: float) -> None:
+        """Work out the delay of viewers beyond the usual, and keep what is needed of the past."""
+        given = (used + self._beside) * OVERHEAD
+        delivered = sample.delivered_bps
+        if delivered is None:
+            delivered = given
+            if (early := self._ago(sample.at_s - MEASURED_S)) is not None and early.at_s < sample.at_s:
+                growth = (sample.backlog_s - early.delay_s) / (sample.at_s - early.at_s)
+                delivered = max(0.0, given * (1 - growth))
+        # What is small because little was to be sent is no sign of a slow link: a slide stands still for minutes.
+        under_way_s = sample.unsent_bytes * 8 / max(delivered, used / 2)
+        if sample.rtt_ms is not None:
+            self._least_rtt_ms = min(sample.rtt_ms, self._least_rtt_ms or sample.rtt_ms)
+            under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
+        delay_s = sample.backlog_s + under_way_s
+        self._points.append(_Point(sample.at_s, delay_s, delivered))
+        while self._points[0].at_s < sample.at_s - USUAL_S:
+            self._points.popleft()
+        usual_s = min(MOST_USUAL_S, *(point.delay_s for point in self._points), delay_s)
+        self.excess_s = delay_s - usual_s
+
+    def _is_congested(self) -> bool:
+        """Return whether the link carries less than it is given: there is too much delay, or is about to be."""
+        now = self._points[-1]
+        early = self._ago(now.at_s - AHEAD_S)
+        rise = 0.0 if early is None or early is now else (now.delay_s - early.delay_s) / (now.at_s - early.at_s)
+        return self.excess_s > CONGESTED_S or (self.excess_s > CLEAR_S and self.excess_s + rise * AHEAD_S > CONGESTED_S)
+
+    def _ago(self, at_s: float) -> _Point | None:
+        return next((point for point in self._points if point.at_s >= at_s), None)
+
+    def _carries(self, over_s: float = MEASURED_S) -> float:
+        """Return what was delivered of late, in bits of picture a second."""
+        since_s = self._points[-1].at_s - over_s
+        recent = [point.delivered_bps for point in self._points if point.at_s > since_s]
+        return max(0.0, sum(recent) / len(recent) / OVERHEAD - self._beside)
+
+    def _cut(self, now_s: float, carried: float, used: float) -> None:
+        """Go below what the link carries, by so much that the delay is worked off."""
+        cut = min(MOST_CUT, max(LEAST_CUT, self.excess_s / DRAIN_S))
+        target = max(float(self._least), carried * (1 - cut))
+        enough = FAR if now_s - self._cut_s < AGAIN_S else 1.0
+        if target < enough * min(self.rate, used):
+            self._cut_s = now_s
+            self._ceiling = carried
+            self.rate = target
+
+    def _grow(self, passed_s: float, used: float) -> None:
+        """Go up a little: how fast depends on what is known of the link. A rate that is not used proves nothing."""
+        if used < SURE * self.rate or self._carries(PROVED_S) < PROVED * used:
+            return
+        growth, limit = GROW, float(self._most)
+        if self._ceiling is not None and self.rate < SURE * self._ceiling:
+            growth, limit = RETURN, SURE * self._ceiling
+        elif self._ceiling is not None and self.rate < AROUND * self._ceiling:
+            growth = FEEL
+        self.rate = min(limit, self._most, self.rate * (1 + growth * passed_s))
+
+    def _judge(self, now_s: float, carried: float) -> None:
+        """Find out whether it carries the least rate: nobody else is to suffer for one that does not."""
+        if self.following is Following.TOO_SLOW:
+            if self.excess_s > CONGESTED_S and self._carries(ABLE_S) < self._least:
+                self._able_since_s = now_s
+            if now_s - self._able_since_s >= ABLE_S:
+                self.following = Following.YES
+                self.rate = max(float(self._least), min(self.rate, SURE * carried))
+            return
+        is_at_its_end = self.rate <= self._least and now_s - self._cut_s >= AGAIN_S and self.excess_s > CONGESTED_S
+        if is_at_its_end and self._carries(DRAIN_S) < SURE * self._least:
+            self.following, self._able_since_s = Following.TOO_SLOW, now_s

@@ -1,0 +1,253 @@
+"""The live side's own encode: it follows its rate, never holds up who offers, and fails alone. Real x264."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from capture.source import Matrix
+from config.errors import EncoderError
+from devices.clock import NANOSECONDS
+from recorder.encoder import VIDEO_TIME_BASE, Encoder, VideoSettings
+from recorder.packet import EncodedPacket, Track
+from recorder.streaming.encode import LATE_EVERY_S, NICE, QUEUE, StreamEncode, stream_settings
+from tests.support.moving import Moving
+from tests.support.simulated import EventList, SimulatedClock
+from tests.support.waiting import wait_for
+
+RATE = 30
+STEP = round(1 / RATE / VIDEO_TIME_BASE)
+MOST = 4_000_000
+
+
+def settings(bit_rate: int = MOST, width: int = 640, height: int = 360) -> VideoSettings:
+    recorded = VideoSettings(width, height, Fraction(RATE), Matrix.BT601, bit_rate, bit_rate)
+    return stream_settings(recorded, bit_rate)
+
+
+class Running:
+    """A StreamEncode that was started, and what came of it."""
+
+    def __init__(self, asked: VideoSettings, make: type[Encoder] = Encoder) -> None:
+        self.clock = SimulatedClock()
+        self.events = EventList()
+        self.packets: list[EncodedPacket] = []
+        self.gave_up = threading.Event()
+        self.encode = StreamEncode(
+            asked,
+            put=self.packets.append,
+            clock=self.clock,
+            emit=self.events,
+            on_failure=self.gave_up.set,
+            encoder=make,
+        )
+        self.moving = Moving(asked.width, asked.height)
+        self.encode.start()
+
+    def offer(self, number: int, *, is_taken: bool = True) -> None:
+        """Offer a picture; one that `is_taken` is waited for, so that none is left out."""
+        if is_taken:
+            wait_for(lambda: len(self.encode._waiting) < QUEUE - 1)
+        self.encode.offer(self.moving.picture(number), number * STEP)
+
+
+@contextmanager
+def running(asked: VideoSettings | None = None, make: type[Encoder] = Encoder) -> Iterator[Running]:
+    it = Running(asked or settings(), make)
+    try:
+        yield it
+    finally:
+        it.encode.close(10.0)
+        it.encode.free()
+
+
+def bits_a_second(packets: list[EncodedPacket], since_s: float, until_s: float) -> float:
+    inside = [len(packet.data) * 8 for packet in packets if since_s <= packet.pts * VIDEO_TIME_BASE < until_s]
+    return sum(inside) / (until_s - since_s)
+
+
+def test_its_output_follows_the_rate_it_is_told() -> None:
+    with running() as it:
+        for number in range(20 * RATE):
+            if number in {6 * RATE, 13 * RATE}:
+                it.encode.bit_rate = MOST // 4 if number == 6 * RATE else MOST
+            it.offer(number)
+        it.encode.close(10.0)
+
+        packets = it.packets
+        assert it.encode.late == 0
+        assert len(packets) == 20 * RATE
+        assert 0.85 * MOST < bits_a_second(packets, 1, 6) < 1.15 * MOST
+        assert bits_a_second(packets, 7, 8) < 1.35 * MOST / 4, "a second later it is down"
+        assert 0.85 * MOST / 4 < bits_a_second(packets, 8, 13) < 1.15 * MOST / 4
+        assert 0.8 * MOST < bits_a_second(packets, 14, 20) < 1.15 * MOST
+        low = [packet for packet in packets if 7 <= packet.pts * VIDEO_TIME_BASE < 13]
+        assert max(len(packet.data) * 8 for packet in low) < 0.55 * MOST / 4, "no keyframe takes longer on the link"
+
+
+def test_a_keyframe_comes_every_two_seconds() -> None:
+    with running(settings(200_000, 320, 180)) as it:
+        for number in range(7 * RATE):
+            it.offer(number)
+        it.encode.close(10.0)
+
+        keys = {packet.pts // STEP for packet in it.packets if packet.is_keyframe}
+        assert {0, 60, 120, 180} <= keys
+
+
+def test_what_is_offered_may_change_at_once() -> None:
+    """The scene draws its next picture but one into the same frame."""
+    with running(settings(2_000_000, 320, 180)) as it:
+        same = it.moving.picture(0)
+        for number in range(30):
+            wait_for(lambda: len(it.encode._waiting) < QUEUE - 1)
+            for plane, source in zip(same.planes, it.moving.picture(number).planes, strict=True):
+                plane.update(bytes(source))
+            it.encode.offer(same, number * STEP)
+        it.encode.close(10.0)
+
+        pictures = decode(it.encode, it.packets)
+        for number in (0, 10, 29):
+            wanted, got = it.moving.picture(number).to_ndarray(), pictures[number].to_ndarray()
+            assert abs(wanted.astype(int) - got).mean() < 12, number
+
+
+def decode(encode: StreamEncode, packets: list[EncodedPacket]) -> list[av.VideoFrame]:
+    context = av.CodecContext.create("h264", "r")
+    context.extradata = encode.templates[Track.VIDEO].codec_context.extradata
+    frames: list[av.VideoFrame] = []
+    for packet in [*packets, None]:
+        wrapped = None if packet is None else av.Packet(packet.data)
+        frames += context.decode(wrapped)
+    return frames
+
+
+class Stuck(Encoder):
+    """Encodes nothing until it is let go."""
+
+    go = threading.Event()
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        Stuck.go.wait(30)
+        return super().encode_video(picture, pts)
+
+
+def test_an_encoder_that_hangs_holds_up_nobody_and_is_told_of_now_and_then() -> None:
+    Stuck.go.clear()
+    with running(settings(200_000, 320, 180), Stuck) as it:
+        for number in range(50):
+            it.offer(number, is_taken=False)
+        assert it.encode.late >= 50 - QUEUE - 1
+        before = it.encode.late
+        Stuck.go.set()
+        wait_for(lambda: it.events == [("stream-encode-late", "live picture")])
+        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        for number in range(50, 60):
+            it.offer(number)
+        assert it.encode.late == before
+
+        it.encode.late += 1
+        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        it.offer(61)
+        wait_for(lambda: len(it.encode._free) == QUEUE + 1)
+        assert len(it.events) == 1, "not again so soon"
+        it.clock.advance_to(it.clock.now_ns() + round(LATE_EVERY_S * NANOSECONDS))
+        wait_for(lambda: len(it.events) == 2)
+
+
+class Failing(Encoder):
+    """Fails at the pictures with these numbers."""
+
+    at: frozenset[int] = frozenset()
+
+    def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        if pts // STEP in Failing.at:
+            raise EncoderError("the test broke it")
+        return super().encode_video(picture, pts)
+
+
+def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
+    Failing.at = frozenset({45})
+    with running(settings(800_000, 320, 180), Failing) as it:
+        it.encode.bit_rate = 400_000
+        parameters = it.encode.templates[Track.VIDEO].codec_context.extradata
+        for number in range(120):
+            it.offer(number)
+        it.encode.close(10.0)
+
+        assert it.events == [("stream-encode-failed", "live picture")]
+        assert not it.gave_up.is_set()
+        after = [packet for packet in it.packets if packet.pts // STEP > 45]
+        assert after[0].is_keyframe
+        assert after[0].pts // STEP == 46
+        assert all(earlier.dts < later.dts <= later.pts for earlier, later in pairwise(it.packets))
+        assert it.encode.templates[Track.VIDEO].codec_context.extradata == parameters
+        assert len(decode(it.encode, it.packets)) == len(it.packets)
+        assert bits_a_second(it.packets, 2.5, 4) < 600_000, "with the rate it had"
+
+
+def test_two_failures_are_the_end_of_it_and_cost_nobody_else_anything() -> None:
+    Failing.at = frozenset({20, 30})
+    with running(settings(200_000, 320, 180), Failing) as it:
+        for number in range(31):
+            it.offer(number)
+        assert it.gave_up.wait(15)
+        assert it.events == [("stream-encode-failed", "live picture")] * 2
+        for number in range(40, 60):
+            it.encode.offer(it.moving.picture(number), number * STEP)
+        assert it.encode.late == 0, "nobody expects them any more"
+
+
+def test_a_minute_later_it_is_opened_again_once_more() -> None:
+    Failing.at = frozenset({20, 30})
+    with running(settings(200_000, 320, 180), Failing) as it:
+        for number in range(30):
+            it.offer(number)
+        wait_for(lambda: len(it.events) == 1)
+        it.clock.advance_to(it.clock.now_ns() + 61 * NANOSECONDS)
+        for number in range(30, 60):
+            it.offer(number)
+        it.encode.close(10.0)
+
+        assert not it.gave_up.is_set()
+        assert max(packet.pts for packet in it.packets) // STEP == 59
+
+
+def test_what_cannot_be_opened_says_why() -> None:
+    with pytest.raises(EncoderError, match="live picture"):
+        Running(stream_settings(VideoSettings(640, 360, Fraction(30), Matrix.BT601, 1, 1, preset="no such"), 1000))
+
+
+def test_a_picture_of_another_size_troubles_nobody() -> None:
+    with running(settings(200_000, 320, 180)) as it:
+        it.encode.offer(Moving(640, 360).picture(0), 0)
+        it.offer(1)
+        it.encode.close(10.0)
+
+        assert [packet.pts // STEP for packet in it.packets] == [1]
+        assert it.encode.late == 1
+
+
+def test_it_is_nicer_than_the_recording() -> None:
+    """Its own thread and x264's, which have its niceness from it; nobody else's."""
+
+    def niceness() -> dict[str, int]:
+        return {
+            task.name: int((task / "stat").read_text().rpartition(")")[2].split()[16])
+            for task in Path("/proc/self/task").iterdir()
+        }
+
+    before = niceness()
+    with running() as it:
+        wait_for(lambda: it.encode._thread.is_alive())
+        new = {name: nice for name, nice in niceness().items() if name not in before}
+        assert str(it.encode._thread.native_id) in new
+        assert len(new) >= 2, "x264 has threads of its own"
+        assert set(new.values()) == {min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICE)}
+        assert all(nice == before[name] for name, nice in niceness().items() if name in before)
