@@ -20,6 +20,7 @@ from recorder.live.process import PIPE_BYTES, Child
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
+from recorder.live.srt_url import SrtUrl
 from recorder.live.url import LiveUrl
 from recorder.packet import EncodedPacket, TrackId
 
@@ -31,6 +32,7 @@ _TOO_LATE = {
     "resolve": (Reason.UNKNOWN_HOST, "no answer in time"),
     "load": (Reason.FAILED, "its process did not get ready in time"),
     "secure": (Reason.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
+    "listen": (Reason.FAILED, "its process hangs"),
     "handshake": (Reason.TIMEOUT, "it takes connections and says nothing"),
 }
 
@@ -126,18 +128,16 @@ class Attempt:
             self._queue.put_back(self._in_flight)
         return outcome
 
+    @property
+    def _waits_for_a_caller(self) -> bool:
+        return isinstance(self._url, SrtUrl) and self._url.listens and self._live_ns is None
+
     def _request(self) -> bytes:
-        url = self._url
         request = Request(
-            server=url.server,
-            application=url.application,
-            key=url.key,
-            host=url.host,
-            port=url.port,
-            secure=url.scheme == "rtmps",
-            secrets=url.secrets,
+            to=self._url,
             parent=os.getpid(),
             io_timeout_s=self._deadlines.stall_s,
+            connect_timeout_s=self._deadlines.step_s,
             ca_file=str(self._ca_file) if self._ca_file else None,
             **_rates(self._templates),
         )
@@ -155,7 +155,9 @@ class Attempt:
 
     def _pack(self) -> None:
         """Move packets from the queue into the bytes for the child, as far as the child takes them."""
-        if self._feed is None:
+        if self._feed is None and self._waits_for_a_caller:
+            self._queue.keep_newest()
+        elif self._feed is None:
             start = self._queue.start(at_newest=self._at_newest)
             self._moved_ns = self._clock.now_ns() if start is None and self.step == "load" else self._moved_ns
             self._feed = FlvFeed(self._templates, start) if start else None

@@ -37,6 +37,8 @@ class Backoff:
         if outcome.live_s >= SHORT_LIFE_S:
             self._failures = self._turned_away = self._hung_up = 0
             self._was_live = True
+        if outcome.reason is Reason.CALLER_LEFT:
+            return 0.0  # nothing failed: the next may call at once
         self._failures += 1
         self._turned_away = self._turned_away + 1 if outcome.reason in _A_PERSON_MUST_ACT else 0
         self._hung_up += outcome.live_s > 0

@@ -8,6 +8,7 @@ error, and no report holds the address, the key or the path after the host.
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -16,14 +17,20 @@ import msgspec
 
 from recorder.live.protocol import Entered, Failed, Report, Request
 from recorder.live.reason import Reason
+from recorder.live.srt_url import SrtUrl
+from recorder.live.url import FolderUrl, RtmpUrl
 
 STDIN, STDOUT = 0, 1
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 
 
 def main() -> None:
     """Stream standard input to the server that its first line names; the exit status says only that it is over."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # What is in this process's memory is in no core dump, and no other process of this user may look at it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc.prctl(PR_SET_DUMPABLE, 0)
     request = msgspec.json.decode(_read_line(), type=Request)
     if os.getppid() != request.parent:
         return  # the recorder died before the kernel was told to take us along
@@ -38,16 +45,28 @@ def report(what: Report) -> None:
 
 
 def _stream(request: Request) -> Report:
-    report(Entered("resolve"))
-    try:
-        socket.getaddrinfo(request.host, request.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        return Failed(Reason.UNKNOWN_HOST, error.strerror or "")
+    url = request.to
+    if not isinstance(url, FolderUrl) and url.host:
+        report(Entered("resolve"))
+        try:
+            socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            return Failed(Reason.UNKNOWN_HOST, error.strerror or "")
     report(Entered("load"))
     # Only now: loading libav takes 0.1 s of CPU, which a failed look-up need not cost.
-    from recorder.live.publish import publish
+    match url:
+        case RtmpUrl():
+            from recorder.live import publish
 
-    return publish(request, report)
+            return publish.publish(request, url, report)
+        case SrtUrl():
+            from recorder.live import srt
+
+            return srt.publish(request, url, report)
+        case FolderUrl():
+            from recorder.live import hls
+
+            return hls.publish(request, url, report)
 
 
 def _read_line() -> bytes:

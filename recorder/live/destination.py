@@ -28,7 +28,7 @@ _TO_REAP_S = 0.5
 
 
 class DestinationStatus(msgspec.Struct, frozen=True):
-    """How a destination is: `state` is connecting, live, waiting or stopped.
+    """How a destination is: `state` is connecting, listening (for a caller), live, waiting or stopped.
 
     `reason` is a stable code (recorder.live.reason) and `message` its sentence, both of what last went wrong, None
     while it is live. `dropped` counts video frames viewers did not get, `reconnects` how often it became live again;
@@ -45,9 +45,9 @@ class DestinationStatus(msgspec.Struct, frozen=True):
 
 
 class LiveDestination:
-    """Streams a session's packets to one RTMP or RTMPS server until it is stopped.
+    """Streams a session's packets to one server, caller or folder until it is stopped.
 
-    `url` is the whole address, stream key included; raises UsageError where it cannot be one. `templates` are the
+    `url` is the whole address, secrets included; raises UsageError where it cannot be one. `templates` are the
     encoder's open streams, and must stay open until `stop` has returned. `ca_file` holds the authorities to
     check an RTMPS server against instead of this system's.
     """
@@ -95,6 +95,8 @@ class LiveDestination:
         """Return how it is now; from any thread."""
         state, trouble, attempt = self._state, self._trouble, self._attempt
         behind_s = self._queue.waiting_s
+        if state == "connecting" and attempt and attempt.step == "listen":
+            state, behind_s = "listening", 0.0
         if state == "live" and attempt and attempt.sent_s is not None:
             behind_s = max(0.0, self._queue.newest_s - attempt.sent_s)
         return DestinationStatus(

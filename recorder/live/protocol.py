@@ -1,12 +1,13 @@
 """What a destination and the child that streams for it say to each other.
 
 To the child's standard input: one Request as a line of JSON, then an FLV stream. From its standard output: reports,
-a line of JSON each. The stream key travels here and nowhere else: not in an argument, not in the environment.
+a line of JSON each. The address travels here and nowhere else: not in an argument, not in the environment.
 """
 
 import msgspec
 
 from recorder.live.reason import Reason
+from recorder.live.url import LiveUrl
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -16,22 +17,21 @@ class Request(msgspec.Struct, frozen=True):
     an FLV stream do not tell them truly.
     """
 
-    server: str
-    application: str
-    key: str
-    host: str
-    port: int
-    secure: bool
-    secrets: tuple[str, ...]
+    to: LiveUrl
     parent: int
     io_timeout_s: float
+    connect_timeout_s: float = 3.0
     ca_file: str | None = None
     frame_rate: str | None = None
     sample_rate: int | None = None
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):
-    """The attempt came one step further: resolve, load, connect, secure, handshake, application or publish."""
+    """The attempt came one step further: resolve, load, connect, secure, handshake, application or publish.
+
+    An SRT listener says `listen`, again and again, until somebody has called, and `called` then: the FLV stream begins
+    only there.
+    """
 
     phase: str
 

@@ -12,29 +12,23 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from fractions import Fraction
 
 import av
 import av.logging
-from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
-from av.video.stream import VideoStream
 
+from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.trust import certificate_problem, trusted_authorities
-from recorder.live.url import redact
+from recorder.live.url import RtmpUrl, redact
 
-SENT_EVERY_S = 0.25
 LONGEST_DETAIL = 200
 """Characters of libav's or a server's own words that are passed on."""
 NOTSENT_LOWAT = 131_072
 """Bytes the kernel may hold unsent: more would only hide from the destination's queue that the link is slow."""
-
-SOURCE_OPTIONS = {"probesize": "32", "fpsprobesize": "0"}
-"""Read no further than the first picture, whatever its size and whenever the rest comes."""
 
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _STEPS = (
@@ -84,9 +78,9 @@ class Journal(logging.Handler):
         self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
 
 
-def publish(request: Request, report: Callable[[Report], None]) -> Report:
+def publish(request: Request, url: RtmpUrl, report: Callable[[Report], None]) -> Report:
     """Stream until the input ends or the connection does; return the last report."""
-    journal = Journal(report, request.secrets)
+    journal = Journal(report, url.secrets)
     logger = logging.getLogger("libav")
     logger.addHandler(journal)
     logger.setLevel(1)
@@ -94,15 +88,15 @@ def publish(request: Request, report: Callable[[Report], None]) -> Report:
     av.logging.set_skip_repeated(False)
     av.logging.set_level(av.logging.ERROR)
     try:
-        _copy(request, journal, report)
+        _copy(request, url, journal, report)
     except (FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
-        return _failure(error, journal, request)
+        return _failure(error, journal, request, url)
     return Ended()
 
 
-def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) -> None:
-    source = av.open("pipe:0", format="flv", options=SOURCE_OPTIONS)
-    sink = _open_sink(request)
+def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Report], None]) -> None:
+    source = open_source()
+    sink = _open_sink(request, url)
     add_streams(source, sink, request)
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
@@ -111,20 +105,6 @@ def _copy(request: Request, journal: Journal, report: Callable[[Report], None]) 
     journal.enter("live")
     report(_sent(_copy_packets(source, sink, journal, report, link), link))
     sink.close()
-
-
-def add_streams(source: InputContainer, sink: OutputContainer, request: Request) -> None:
-    """Announce to `sink` what is in `source`, with the rates of the request.
-
-    What was read of `source` gives the picture's size, but units of time for a frame rate, and 44,100 for every
-    sound; either would be told to the server.
-    """
-    for stream in source.streams:
-        copy = sink.add_stream_from_template(stream)
-        if isinstance(copy, VideoStream) and request.frame_rate:
-            copy.codec_context.framerate = Fraction(request.frame_rate)
-        elif isinstance(copy, AudioStream) and request.sample_rate:
-            copy.codec_context.sample_rate = request.sample_rate
 
 
 def _copy_packets(
@@ -150,22 +130,22 @@ def _sent(dts_s: float, link: TcpLink) -> Sent:
     return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps)
 
 
-def _open_sink(request: Request) -> OutputContainer:
+def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:
     options = {
-        "rtmp_app": request.application,
-        "rtmp_playpath": request.key,
+        "rtmp_app": url.application,
+        "rtmp_playpath": url.key,
         "rw_timeout": str(round(request.io_timeout_s * 1_000_000)),
         "tcp_nodelay": "1",
         "flvflags": "no_duration_filesize",
         "flush_packets": "1",
         "max_interleave_delta": "1000000",
     }
-    if request.secure:
+    if url.scheme == "rtmps":
         options["tls_verify"] = "1"
         ca_file = trusted_authorities(request.ca_file)
         if ca_file:
             options["ca_file"] = ca_file
-    return av.open(request.server, "w", format="flv", options=options)
+    return av.open(url.server, "w", format="flv", options=options)
 
 
 def _tune_socket() -> socket.socket | None:
@@ -184,29 +164,29 @@ def _tune_socket() -> socket.socket | None:
     return connections[0] if connections else None
 
 
-def _failure(error: Exception, journal: Journal, request: Request) -> Failed:
+def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl) -> Failed:
     """Find the reason in what the server said, the kind of error, and the step it happened in."""
     if journal.server_said:
         busy = any(word in journal.server_said.lower() for word in _BUSY)
         return Failed(Reason.ALREADY_PUBLISHING if busy else Reason.REJECTED, journal.server_said)
     if journal.not_trusted:
-        problem = certificate_problem(request.host, request.port, request.ca_file)
-        return Failed(Reason.CERTIFICATE, redact(problem, request.secrets))
+        problem = certificate_problem(url.host, url.port, request.ca_file)
+        return Failed(Reason.CERTIFICATE, redact(problem, url.secrets))
     if journal.not_resolved:
         return Failed(Reason.UNKNOWN_HOST)
     waited_s = time.monotonic() - journal.blocking_since
     if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
         return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
-    blamed = _reason_by_step(error, journal.step, request)
+    blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
     return Failed(*blamed) if blamed else Failed(Reason.FAILED, _own_fault(error, journal))
 
 
-def _reason_by_step(error: Exception, step: str, request: Request) -> tuple[Reason, str] | None:
+def _reason_by_step(error: Exception, step: str, *, secure: bool) -> tuple[Reason, str] | None:
     """Return what a failure in `step` means where the network or the server is to blame, or None."""
     if isinstance(error, ValueError | LookupError) and step in {"publish", "live"}:
         return None  # connected, and libav refuses what it is given
     number = error.errno if isinstance(error, OSError) and error.errno else 0
-    if step == "connect" or (step == "secure" and not request.secure):
+    if step == "connect" or (step == "secure" and not secure):
         if isinstance(error, ConnectionRefusedError):
             return Reason.REFUSED, ""
         return Reason.UNREACHABLE, os.strerror(number) if number in _NO_WAY_THERE else ""

@@ -71,6 +71,13 @@ class PacketQueue:
             self._keep_from(keyframe)
             return keyframe
 
+    def keep_newest(self) -> None:
+        """Give up what is older than the newest keyframe, and count none of it: nobody is there to miss it."""
+        with self._lock:
+            newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
+            if newest is not None and not self._awaiting_keyframe:
+                self._packets = deque(packet for packet in self._packets if packet.dts_s >= newest.dts_s)
+
     def clear(self) -> None:
         """Give up everything that is held and wait for the next keyframe."""
         with self._lock:

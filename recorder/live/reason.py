@@ -16,6 +16,11 @@ class Reason(StrEnum):
     ALREADY_PUBLISHING = "already-publishing"
     STALLED = "stalled"
     CLOSED = "closed"
+    CALLER_LEFT = "caller-left"
+    FOLDER_MISSING = "folder-missing"
+    NOT_WRITABLE = "not-writable"
+    DISK_FULL = "disk-full"
+    DISK_FAILED = "disk-failed"
     FAILED = "failed"
 
 
@@ -30,6 +35,11 @@ _SENTENCES = {
     Reason.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
     Reason.STALLED: "{where} stopped taking the stream",
     Reason.CLOSED: "{where} closed the connection",
+    Reason.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",
+    Reason.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
+    Reason.NOT_WRITABLE: "this user may not write into {where}",
+    Reason.DISK_FULL: "the disk of {where} is full",
+    Reason.DISK_FAILED: "the disk of {where} failed",
     Reason.FAILED: "streaming to {where} failed on this PC",
 }
 

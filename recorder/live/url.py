@@ -6,10 +6,13 @@ either into a message, and `LiveUrl` shows only its host.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+import msgspec
+
 from config.errors import UsageError
+from recorder.live.place import host_and_port, shown
+from recorder.live.srt_url import SrtUrl, parse_srt_url
 
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
 LONGEST = 1000
@@ -17,10 +20,11 @@ LONGEST = 1000
 
 REDACTED = "[hidden]"
 _EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"
+_FOLDER = "the address of a folder looks like file:///srv/hls/room"
+_SCHEMES = "rtmp://, rtmps://, srt:// or file:///"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class LiveUrl:
+class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     """Where to publish: RTMP asks for `application` and `key`; `login` is user:password or ''."""
 
     scheme: str
@@ -32,12 +36,12 @@ class LiveUrl:
 
     def __repr__(self) -> str:
         """Show where it leads, and no secret."""
-        return f"LiveUrl({self.scheme}://{self.where})"
+        return f"RtmpUrl({self.scheme}://{self.where})"
 
     @property
     def where(self) -> str:
         """Host and port, fit to be shown."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return shown(self.host, self.port)
 
     @property
     def server(self) -> str:
@@ -56,6 +60,27 @@ class LiveUrl:
         return tuple(sorted(spelled - {""}, key=len, reverse=True))
 
 
+class FolderUrl(msgspec.Struct, frozen=True, tag="file"):
+    """A folder that a web server serves: an HLS playlist and its segments go there."""
+
+    path: str
+
+    scheme = "file"
+
+    @property
+    def where(self) -> str:
+        """The folder."""
+        return self.path
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Nothing of it is secret."""
+        return ()
+
+
+type LiveUrl = RtmpUrl | SrtUrl | FolderUrl
+
+
 def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
     """Take an address apart; `key` is the stream key where the address does not end in it.
 
@@ -66,13 +91,17 @@ def parse_live_url(url: str, key: str | None = None) -> LiveUrl:
     _refuse_impossible_text(url, key or "")
     scheme, separator, rest = url.partition("://")
     scheme = scheme.lower()
+    if separator and scheme == "srt":
+        return parse_srt_url(rest)
+    if separator and scheme == "file":
+        return _folder(rest)
     if not separator or scheme not in DEFAULT_PORTS:
-        raise UsageError("a live destination's address begins with rtmp:// or rtmps://", hint=_EXAMPLE)
+        raise UsageError(f"a live destination's address begins with {_SCHEMES}", hint=_EXAMPLE)
     place, _, path = rest.partition("/")
     login, _, place = place.rpartition("@")
-    host, port = _host_and_port(place)
+    host, port = host_and_port(place, _EXAMPLE)
     application, name = _names(path, key)
-    return LiveUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, name, login)
+    return RtmpUrl(scheme, host, port or DEFAULT_PORTS[scheme], application, name, login)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -86,7 +115,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def _refuse_impossible_text(url: str, key: str) -> None:
     if not url:
         raise UsageError("a live destination has an empty address", hint=_EXAMPLE)
-    if any(character.isspace() or not character.isprintable() for character in url + key):
+    blanks = " " if url.lower().startswith("file:") else ""
+    if any((c.isspace() and c not in blanks) or not c.isprintable() for c in url + key):
         raise UsageError(
             "a live destination's address or key holds a space or an unprintable character",
             hint="copy both again, each without the line end",
@@ -113,15 +143,8 @@ def _names(path: str, key: str | None) -> tuple[str, str]:
     return path, key
 
 
-def _host_and_port(place: str) -> tuple[str, int | None]:
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:/?#]+)(?::(\d{0,5}))?", place)
-    if match is None:
-        raise UsageError("a live destination's address has no host that could be read", hint=_EXAMPLE)
-    port = int(match[2]) if match[2] else None
-    if port is not None and not 0 < port < 65536:
-        raise UsageError("a live destination's port is not between 1 and 65535", hint=_EXAMPLE)
-    try:
-        host = match[1].strip("[]").lower().encode("idna" if not match[1].isascii() else "ascii").decode()
-    except UnicodeError:
-        raise UsageError("a live destination's host is not a name that can be looked up", hint=_EXAMPLE) from None
-    return host, port
+def _folder(rest: str) -> FolderUrl:
+    path = unquote(rest).rstrip("/")
+    if not path.startswith("/"):
+        raise UsageError("the address of a folder begins with file:/// and names it from the root", hint=_FOLDER)
+    return FolderUrl(path)

@@ -4,10 +4,14 @@ import json
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devices.clock import SystemClock
+from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
 from tests.support.encoded import RATE, SmallEncoder
 
@@ -59,6 +63,39 @@ class Pump(threading.Thread):
     ) -> None:
         self._enough.set()
         self.join()
+
+
+@contextmanager
+def running(
+    url: str,
+    encoder: SmallEncoder,
+    events: Events,
+    *,
+    ca_file: Path | None = None,
+    deadlines: Deadlines | None = None,
+) -> Iterator[LiveDestination]:
+    destination = LiveDestination(
+        "hall",
+        url,
+        templates=encoder.templates,
+        emit=events,
+        clock=SystemClock(),
+        ca_file=ca_file,
+        deadlines=deadlines,
+    )
+    destination.start()
+    try:
+        yield destination
+    finally:
+        before = time.monotonic()
+        destination.stop()
+        assert time.monotonic() - before < 5
+    assert destination.status().state == "stopped"
+    assert [event[1] for event in events.seen][-1] == "destination-stopped"
+
+
+def is_live(destination: LiveDestination) -> bool:
+    return destination.status().state == "live"
 
 
 def decode(path: Path) -> None:

@@ -38,3 +38,7 @@ def test_a_server_that_always_hangs_up_at_once_is_tried_slowly() -> None:
 
 def test_a_long_life_starts_the_count_anew() -> None:
     assert waits(*[Outcome(Reason.REFUSED)] * 5, Outcome(Reason.CLOSED, live_s=30))[-1] <= 1.0
+
+
+def test_when_a_caller_has_gone_the_next_is_waited_for_at_once() -> None:
+    assert waits(*[Outcome(Reason.CALLER_LEFT, live_s=0.5)] * 9) == [0.0] * 9

@@ -1,8 +1,6 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
 
@@ -17,7 +15,7 @@ from recorder.live.destination import LiveDestination
 from recorder.live.protocol import Sent
 from recorder.packet import Track
 from tests.support.encoded import SmallEncoder, late_pictures
-from tests.support.live import Events, Pump, count, decode, first_frame
+from tests.support.live import Events, Pump, count, decode, first_frame, is_live, running
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.tls_front import TlsFront
 from tests.support.waiting import wait_for
@@ -27,41 +25,8 @@ pytestmark = pytest.mark.server
 IMPATIENT = Deadlines(step_s=0.7, stall_s=1.5)
 
 
-@contextmanager
-def running(
-    url: str,
-    encoder: SmallEncoder,
-    events: Events,
-    *,
-    ca_file: Path | None = None,
-    deadlines: Deadlines | None = None,
-) -> Iterator[LiveDestination]:
-    destination = LiveDestination(
-        "hall",
-        url,
-        templates=encoder.templates,
-        emit=events,
-        clock=SystemClock(),
-        ca_file=ca_file,
-        deadlines=deadlines,
-    )
-    destination.start()
-    try:
-        yield destination
-    finally:
-        before = time.monotonic()
-        destination.stop()
-        assert time.monotonic() - before < 5
-    assert destination.status().state == "stopped"
-    assert [event[1] for event in events.seen][-1] == "destination-stopped"
-
-
 def _children_of_ours() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
-
-
-def is_live(destination: LiveDestination) -> bool:
-    return destination.status().state == "live"
 
 
 def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:

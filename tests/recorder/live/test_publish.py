@@ -15,34 +15,30 @@ from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder, VideoSettings
 from recorder.live.attempt import _rates
 from recorder.live.feed import FlvFeed
+from recorder.live.incoming import SOURCE_OPTIONS, add_streams
 from recorder.live.protocol import Entered, Failed, Live, Report, Request
-from recorder.live.publish import SOURCE_OPTIONS, Journal, _failure, add_streams
+from recorder.live.publish import Journal, _failure
 from recorder.live.reason import Reason, sentence
 from recorder.live.trust import trusted_authorities
-from recorder.live.url import REDACTED, parse_live_url
+from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
 
 KEY = "abcd-1234-efgh"
 
 
+def url(scheme: str = "rtmp") -> RtmpUrl:
+    parsed = parse_live_url(f"{scheme}://h.example/live/{KEY}")
+    assert isinstance(parsed, RtmpUrl)
+    return parsed
+
+
 def request(scheme: str = "rtmp") -> Request:
-    url = parse_live_url(f"{scheme}://h.example/live/{KEY}")
-    return Request(
-        server=url.server,
-        application=url.application,
-        key=url.key,
-        host=url.host,
-        port=url.port,
-        secure=scheme == "rtmps",
-        secrets=url.secrets,
-        parent=1,
-        io_timeout_s=8.0,
-    )
+    return Request(to=url(scheme), parent=1, io_timeout_s=8.0)
 
 
 def journal(*lines: str) -> tuple[Journal, list[Report]]:
     """Return a journal that has read `lines`, and what it reported."""
     reports: list[Report] = []
-    read = Journal(reports.append, request().secrets)
+    read = Journal(reports.append, url().secrets)
     for line in lines:
         read.handle(logging.LogRecord("libav.rtmp", logging.DEBUG, "", 0, line, None, None))
     return read, reports
@@ -80,23 +76,23 @@ def test_the_reason_follows_from_how_far_it_came_and_holds_no_secret(
     lines: list[str], error: Exception, reason: Reason
 ) -> None:
     read, reports = journal(*lines)
-    failed = _failure(error, read, request())
+    failed = _failure(error, read, request(), url())
     assert failed.reason is reason
     assert KEY not in failed.detail + repr(reports)
 
 
 def test_a_server_that_does_not_speak_tls() -> None:
     read, _ = journal(TCP, UP)
-    assert _failure(IO_ERROR, read, request("rtmps")).reason is Reason.TLS
+    assert _failure(IO_ERROR, read, request(), url("rtmps")).reason is Reason.TLS
 
 
 def test_a_live_stream_is_closed_or_stalls() -> None:
     read, reports = journal(TCP, UP, HELLO, APP, PUBLISH)
     read.enter("live")
     assert reports[-1] == Live()
-    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request()).reason is Reason.CLOSED
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()).reason is Reason.CLOSED
     read.blocking_since -= 7.9
-    assert _failure(IO_ERROR, read, request()).reason is Reason.STALLED
+    assert _failure(IO_ERROR, read, request(), url()).reason is Reason.STALLED
 
 
 @pytest.mark.parametrize(
@@ -108,9 +104,9 @@ def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], liv
     if live:
         read.enter("live")
     error = ArgumentError(errno.EINVAL, "Invalid argument")
-    assert _failure(error, read, request()) == Failed(Reason.FAILED, f"{step}: Invalid argument")
+    assert _failure(error, read, request(), url()) == Failed(Reason.FAILED, f"{step}: Invalid argument")
     read.handle(logging.LogRecord("libav.flv", logging.ERROR, "", 0, f"no dimensions for live/{KEY}\n", None, None))
-    assert _failure(error, read, request()) == Failed(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
+    assert _failure(error, read, request(), url()) == Failed(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
 
 
 def test_what_is_announced_depends_neither_on_the_first_pictures_size_nor_on_when_sound_comes(tmp_path: Path) -> None:

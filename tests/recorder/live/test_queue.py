@@ -151,3 +151,14 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
     frames = sum(packet.track is Track.VIDEO for packet in arrived)
     held = sum(packet.track is Track.VIDEO for packet in take_all(queue))
     assert frames + held + queue.dropped_frames == put
+
+
+def test_what_nobody_is_there_for_is_given_up_and_is_no_loss() -> None:
+    queue = PacketQueue()
+    for n in range(70):
+        queue.put(frame(n, key=n % 30 == 0))
+        queue.keep_newest()
+    start = queue.start(at_newest=True)
+    assert start is not None
+    assert [number(packet) for packet in take_all(queue)] == list(range(60, 70))
+    assert queue.dropped_frames == 0

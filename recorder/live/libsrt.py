@@ -1,0 +1,232 @@
+"""libsrt 1.5 by ctypes: sockets that never block, why a connection was refused, statistics.
+
+Names are those of srt.h. Whoever uses this waits by asking again.
+"""
+
+import ctypes
+import functools
+import socket
+import struct
+from collections.abc import Callable
+from ctypes import POINTER, c_char_p, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
+from enum import IntEnum
+from typing import Any
+
+_NAMES = ("libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5")
+PAYLOAD = 1316
+"""Bytes of a message: seven packets of MPEG-TS."""
+
+_ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
+_EASYNCSND, _EASYNCRCV = 6001, 6002
+
+
+class Option(IntEnum):
+    """Of a socket: SRTO_..."""
+
+    SNDSYN = 1
+    RCVSYN = 2
+    SNDBUF = 5
+    REUSEADDR = 15
+    MAXBW = 16
+    LATENCY = 23
+    INPUTBW = 24
+    OHEADBW = 25
+    PASSPHRASE = 26
+    PBKEYLEN = 27
+    SNDDROPDELAY = 32
+    CONNTIMEO = 36
+    MININPUTBW = 38
+    STREAMID = 46
+    IPV6ONLY = 54
+    PEERIDLETIMEO = 55
+
+
+class State(IntEnum):
+    """Of a socket: SRTS_..."""
+
+    INIT = 1
+    OPENED = 2
+    LISTENING = 3
+    CONNECTING = 4
+    CONNECTED = 5
+    BROKEN = 6
+    CLOSING = 7
+    CLOSED = 8
+    NONEXIST = 9
+
+
+type _Number = type[c_int | c_int64 | c_uint64 | c_double]
+
+
+def _fields(*groups: tuple[_Number, str]) -> list[tuple[str, _Number]]:
+    return [(name, kind) for kind, names in groups for name in names.split()]
+
+
+class Statistics(ctypes.Structure):
+    """SRT_TRACEBSTATS; totals since the connection began, and how it is now."""
+
+    _fields_ = _fields(
+        (c_int64, "msTimeStamp pktSentTotal pktRecvTotal"),
+        (c_int, "pktSndLossTotal pktRcvLossTotal pktRetransTotal pktSentACKTotal pktRecvACKTotal"),
+        (c_int, "pktSentNAKTotal pktRecvNAKTotal"),
+        (c_int64, "usSndDurationTotal"),
+        (c_int, "pktSndDropTotal pktRcvDropTotal pktRcvUndecryptTotal"),
+        (c_uint64, "byteSentTotal byteRecvTotal byteRcvLossTotal byteRetransTotal byteSndDropTotal"),
+        (c_uint64, "byteRcvDropTotal byteRcvUndecryptTotal"),
+        (c_int64, "pktSent pktRecv"),
+        (c_int, "pktSndLoss pktRcvLoss pktRetrans pktRcvRetrans pktSentACK pktRecvACK pktSentNAK pktRecvNAK"),
+        (c_double, "mbpsSendRate mbpsRecvRate"),
+        (c_int64, "usSndDuration"),
+        (c_int, "pktReorderDistance"),
+        (c_double, "pktRcvAvgBelatedTime"),
+        (c_int64, "pktRcvBelated"),
+        (c_int, "pktSndDrop pktRcvDrop pktRcvUndecrypt"),
+        (c_uint64, "byteSent byteRecv byteRcvLoss byteRetrans byteSndDrop byteRcvDrop byteRcvUndecrypt"),
+        (c_double, "usPktSndPeriod"),
+        (c_int, "pktFlowWindow pktCongestionWindow pktFlightSize"),
+        (c_double, "msRTT mbpsBandwidth"),
+        (c_int, "byteAvailSndBuf byteAvailRcvBuf"),
+        (c_double, "mbpsMaxBW"),
+        (c_int, "byteMSS pktSndBuf byteSndBuf msSndBuf msSndTsbPdDelay"),
+        (c_int64, " ".join(f"unused{number}" for number in range(32))),  # what is not needed, or came later
+    )
+    msTimeStamp: int  # noqa: N815 - srt.h's own names
+    pktSentTotal: int  # noqa: N815
+    pktSndLossTotal: int  # noqa: N815
+    pktRetransTotal: int  # noqa: N815
+    pktRecvACKTotal: int  # noqa: N815
+    pktRecvNAKTotal: int  # noqa: N815
+    pktSndDropTotal: int  # noqa: N815
+    byteSentTotal: int  # noqa: N815
+    msRTT: float  # noqa: N815
+    pktSndBuf: int  # noqa: N815
+    byteSndBuf: int  # noqa: N815
+    msSndBuf: int  # noqa: N815
+    msSndTsbPdDelay: int  # noqa: N815
+
+
+type Admits = Callable[[str], int]
+"""Whether a caller with this stream id is let in: 0, or the code it is refused with."""
+
+_HOOK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32, c_int, c_void_p, c_char_p)
+
+
+@functools.cache
+def library() -> Any | None:
+    """Return libsrt, ready to use; None where it is not installed."""
+    for name in _NAMES:
+        try:
+            found = ctypes.CDLL(name)
+        except OSError:
+            continue
+        found.srt_bstats.argtypes = [c_int32, POINTER(Statistics), c_int]
+        found.srt_send.argtypes = [c_int32, c_char_p, c_int]
+        found.srt_getlasterror_str.restype = found.srt_rejectreason_str.restype = c_char_p
+        found.srt_startup()
+        found.srt_setloglevel(_ONLY_WHAT_IS_CRITICAL)
+        return found
+    return None
+
+
+class SrtError(Exception):
+    """What libsrt did not do, in its own words."""
+
+
+class SrtSocket:
+    """A socket of libsrt that never blocks. Needs `library()`."""
+
+    def __init__(self, number: int | None = None) -> None:
+        """Make one, or wrap one that libsrt has made."""
+        found = library()
+        if found is None:
+            raise SrtError("libsrt is not installed (Debian: libsrt1.5-gnutls)")
+        self._lib: Any = found
+        self._number = self._lib.srt_create_socket() if number is None else number
+        self._hook: Any = None
+        self.listener: SrtSocket | None = None
+        """Where it was accepted, kept open as long as whoever has it wants others to be answered."""
+        for option in (Option.SNDSYN, Option.RCVSYN):
+            self.set(option, value=0)
+
+    def set(self, option: Option, value: int | str) -> None:
+        """Set an option; what must be a 64-bit number, or a switch, is what srt.h says it is."""
+        if isinstance(value, str):
+            raw = value.encode()
+        elif option in (Option.SNDSYN, Option.RCVSYN, Option.REUSEADDR):
+            raw = struct.pack("?", value)
+        elif option in (Option.MAXBW, Option.INPUTBW, Option.MININPUTBW):
+            raw = struct.pack("q", value)
+        else:
+            raw = struct.pack("i", value)
+        self._check(self._lib.srt_setsockflag(self._number, int(option), raw, len(raw)))
+
+    def connect(self, family: int, address: tuple[Any, ...]) -> None:
+        """Begin to call; the state tells how it goes."""
+        raw = _sockaddr(family, address)
+        self._check(self._lib.srt_connect(self._number, raw, len(raw)))
+
+    def listen(self, family: int, address: tuple[Any, ...], admits: Admits) -> None:
+        """Wait for callers at an address of this PC; `admits` is asked on a thread of libsrt's."""
+        raw = _sockaddr(family, address)
+        self._check(self._lib.srt_bind(self._number, raw, len(raw)))
+
+        def hook(_opaque: int, caller: int, _version: int, _address: int, stream_id: bytes) -> int:
+            code = admits((stream_id or b"").decode(errors="replace"))
+            if code:
+                self._lib.srt_setrejectreason(caller, code)
+            return -1 if code else 0
+
+        self._hook = _HOOK(hook)
+        self._check(self._lib.srt_listen_callback(self._number, self._hook, None))
+        self._check(self._lib.srt_listen(self._number, 1))
+
+    def accept(self) -> "SrtSocket | None":
+        """Return a caller, or None while nobody calls."""
+        number = self._lib.srt_accept(self._number, None, None)
+        return SrtSocket(number) if number >= 0 else None
+
+    def send(self, message: bytes) -> bool:
+        """Send a message; False when there is no room for it now. Raises SrtError when the connection is gone."""
+        if self._lib.srt_send(self._number, message, len(message)) >= 0:
+            return True
+        if self._lib.srt_getlasterror(None) == _EASYNCSND:
+            return False
+        raise SrtError(self._last_error())
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+        return State(self._lib.srt_getsockstate(self._number))
+
+    @property
+    def reject_reason(self) -> tuple[int, str]:
+        """Why the other side would not have us: the code of srt.h or access_control.h, and libsrt's word for it."""
+        code = int(self._lib.srt_getrejectreason(self._number))
+        return code, (self._lib.srt_rejectreason_str(code) or b"").decode(errors="replace")
+
+    def statistics(self) -> Statistics:
+        """Return what libsrt has counted; all 0 once the connection is gone."""
+        statistics = Statistics()
+        self._lib.srt_bstats(self._number, ctypes.byref(statistics), 0)
+        return statistics
+
+    def close(self) -> None:
+        """Tell the other side, and be gone."""
+        self._lib.srt_close(self._number)
+
+    def _check(self, result: int) -> None:
+        if result < 0:
+            raise SrtError(self._last_error())
+
+    def _last_error(self) -> str:
+        return bytes(self._lib.srt_getlasterror_str()).decode(errors="replace")
+
+
+def _sockaddr(family: int, address: tuple[Any, ...]) -> bytes:
+    """Return an address of the socket module as the C library's sockaddr_in or sockaddr_in6."""
+    host, port = address[:2]
+    head = struct.pack("=H", family) + struct.pack("!H", port)
+    if family == socket.AF_INET:
+        return head + socket.inet_pton(family, host) + bytes(8)
+    flow, scope = (*address[2:], 0, 0)[:2]
+    return head + struct.pack("!I", flow) + socket.inet_pton(family, host.partition("%")[0]) + struct.pack("=I", scope)

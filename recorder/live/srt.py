@@ -1,0 +1,284 @@
+"""The child's work for SRT: FLV from standard input, as MPEG-TS to whoever was called or has called.
+
+Nothing here blocks in libsrt, so that a connection that stands still is seen. What keeps a slow link from being
+flooded is told in recorder.live.pace and docs/decisions/0028.
+"""
+
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+from av.error import FFmpegError
+
+from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
+from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
+from recorder.live.pace import Counts, Pace
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.reason import Reason
+from recorder.live.srt_url import SrtUrl
+from recorder.live.url import redact
+
+SILENT_S = 4.0
+"""A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
+HELD_MS = 1000
+"""What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
+OVERHEAD_PERCENT = 50
+"""What may be sent beyond the stream itself, for what was lost and for a keyframe's packets, which come all at once."""
+
+_LOOK_S = 0.02
+_STILL_LISTENING_S = 1.0
+_TO_DRAIN_S = 1.0
+_LONGEST_PLAYOUT_S = 1.5
+_CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
+_MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
+_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+
+type Tell = Callable[[Report], None]
+
+
+class _Lost(Exception):
+    """The attempt is over, and why."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason)
+        self.failed = Failed(reason, detail)
+
+
+def publish(request: Request, url: SrtUrl, report: Tell) -> Report:
+    """Stream until the input ends or the connection does; return the last report."""
+    step = "listen" if url.listens else "connect"
+    try:
+        connection = _answer(request, url, report) if url.listens else _call(request, url, report)
+        step = "live"
+        report(Live())
+        _Stream(connection, request, url, report).copy()
+        connection.close()
+    except _Lost as lost:
+        return lost.failed
+    except (SrtError, FFmpegError, OSError, EOFError, ValueError, LookupError) as error:
+        said = error.strerror if isinstance(error, FFmpegError) else str(error)
+        return Failed(Reason.FAILED, redact(f"{step}: {said}", url.secrets)[:200])
+    return Ended()
+
+
+# To a connection
+
+
+def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
+    """Return a socket with what must be set before it is connected."""
+    one = SrtSocket()
+    one.set(Option.LATENCY, url.latency_ms)
+    one.set(Option.SNDDROPDELAY, HELD_MS + 500)
+    # Not "as fast as it goes", libsrt's default: then what is sent again has no bound, and floods a link that is full.
+    one.set(Option.MAXBW, 0)
+    one.set(Option.OHEADBW, OVERHEAD_PERCENT)
+    one.set(Option.CONNTIMEO, round(request.connect_timeout_s * 1000))
+    if url.passphrase:
+        one.set(Option.PBKEYLEN, url.key_bytes)
+        one.set(Option.PASSPHRASE, url.passphrase)
+    if family == socket.AF_INET6:
+        one.set(Option.IPV6ONLY, int(bool(url.host)))
+    return one
+
+
+def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+    """Return a connection to whoever listens at the first address that does not turn it away at once."""
+    report(Entered("connect"))
+    lost = _Lost(Reason.UNREACHABLE)
+    for family, _, _, _, address in socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM):
+        try:
+            return _call_at(family, address, request, url)
+        except _Lost as why:
+            lost = why
+            if why.failed.reason not in (Reason.REFUSED, Reason.UNREACHABLE):
+                break
+    raise lost
+
+
+def _call_at(family: int, address: Any, request: Request, url: SrtUrl) -> SrtSocket:
+    one = _prepared(url, family, request)
+    if url.stream_id:
+        one.set(Option.STREAMID, url.stream_id)
+    deadline = time.monotonic() + request.connect_timeout_s
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.settimeout(0)
+        _ask(probe, lambda: probe.connect(address))
+        one.connect(family, address)
+        turn = 0
+        while (state := one.state) is not State.CONNECTED:
+            if state >= State.BROKEN or time.monotonic() > deadline:
+                raise _turned_away(*one.reject_reason)
+            # libsrt does not hear that nobody has the port; a socket of our own does.
+            _ask(probe, lambda: probe.send(b"\0") if turn % 20 == 0 else probe.recv(1))  # noqa: B023 - called here
+            turn += 1
+            time.sleep(_LOOK_S)
+    return one
+
+
+def _ask(probe: socket.socket, what: Callable[[], object]) -> None:
+    try:
+        what()
+    except BlockingIOError:
+        pass
+    except ConnectionRefusedError:
+        raise _Lost(Reason.REFUSED) from None
+    except OSError as error:
+        probe.close()
+        raise _Lost(Reason.UNREACHABLE, os.strerror(error.errno) if error.errno in _NO_WAY_THERE else "") from None
+
+
+def _turned_away(code: int, word: str) -> _Lost:
+    """Return what libsrt's code for a connection that was not made means."""
+    known = {
+        5: (Reason.ALREADY_PUBLISHING, "it takes no further connection"),
+        10: (Reason.REJECTED, "wrong passphrase"),
+        11: (Reason.REJECTED, "only one side has a passphrase"),
+        17: (Reason.REJECTED, "the two sides encrypt differently"),
+        0: (Reason.TIMEOUT, ""),
+        16: (Reason.TIMEOUT, ""),
+        1401: (Reason.REJECTED, "the stream id was not accepted"),
+        1403: (Reason.REJECTED, "the stream id was not accepted"),
+        1404: (Reason.REJECTED, "the stream id is not known there"),
+        1402: (Reason.REJECTED, "it has too much to do"),
+        1409: (Reason.ALREADY_PUBLISHING, ""),
+        1423: (Reason.ALREADY_PUBLISHING, ""),
+    }
+    return _Lost(*known.get(code, (Reason.REJECTED, f"{word} {code}")))
+
+
+def _answer(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
+    """Return a connection to the first that calls and may; whoever calls later is turned away."""
+    served: list[SrtSocket] = []
+
+    def admits(stream_id: str) -> int:
+        if url.stream_id and stream_id != url.stream_id:
+            return _FORBIDDEN
+        return _CONFLICT if served else 0
+
+    listener = _listener(request, url, admits)
+    told_s = 0.0
+    while (caller := listener.accept()) is None:
+        if time.monotonic() - told_s > _STILL_LISTENING_S:
+            report(Entered("listen"))
+            told_s = time.monotonic()
+        time.sleep(_LOOK_S)
+    served.append(caller)
+    caller.listener = listener  # stays open, or others would not be told that somebody was first
+    return caller
+
+
+def _listener(request: Request, url: SrtUrl, admits: Admits) -> SrtSocket:
+    error = ""
+    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - whoever sets no host wants all; no IPv6: IPv4
+        found = socket.getaddrinfo(host, url.port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listener = _prepared(url, family, request)
+        try:
+            listener.listen(family, address, admits)
+        except SrtError as why:
+            listener.close()
+            error = str(why)
+        else:
+            return listener
+    raise _Lost(Reason.FAILED, f"waiting for a caller: {error}")
+
+
+# Over it
+
+
+class _Stream:
+    """What comes in, on its way into a connection."""
+
+    def __init__(self, connection: SrtSocket, request: Request, url: SrtUrl, report: Tell) -> None:
+        self._connection = connection
+        self._request = request
+        self._listens = url.listens
+        self._report = report
+        self._data = bytearray()
+        self._pace = Pace(url.latency_ms)
+        self._held_ms = url.latency_ms + HELD_MS
+        self._statistics = connection.statistics()
+        self._looked_s = self._heard_s = time.monotonic()
+        self._heard = 0
+
+    def write(self, data: bytes) -> int:
+        """Take what the muxer makes."""
+        self._data += data
+        return len(data)
+
+    def copy(self) -> None:
+        """Copy until the input ends and all of it has arrived; raises _Lost."""
+        source = open_source()
+        sink = av.open(self, "w", format="mpegts", options=_MUXER)
+        add_streams(source, sink, self._request)
+        next_report, dts_s = 0.0, 0.0
+        for packet in source.demux():
+            if packet.dts is None or packet.time_base is None:
+                continue
+            dts_s = float(packet.dts * packet.time_base)
+            packet.stream = sink.streams[packet.stream_index]
+            sink.mux(packet)
+            self._send(PAYLOAD)
+            if time.monotonic() >= next_report:
+                self._report(self._sent(dts_s))
+                next_report = time.monotonic() + SENT_EVERY_S
+        sink.close()
+        self._send(1)
+        self._report(self._sent(dts_s))
+        self._drain()
+
+    def _send(self, least: int) -> None:
+        """Send messages as long as there are `least` bytes for one."""
+        began = time.monotonic()
+        while len(self._data) >= least:
+            self._look()
+            wait_s = self._pace.wait_s()
+            if self._statistics.msSndBuf > self._held_ms:
+                wait_s = _LOOK_S
+            if wait_s == 0.0:
+                try:
+                    if self._connection.send(bytes(self._data[:PAYLOAD])):
+                        self._pace.given(min(PAYLOAD, len(self._data)))
+                        del self._data[:PAYLOAD]
+                        began = time.monotonic()
+                        continue
+                except SrtError:
+                    raise self._gone() from None
+            if time.monotonic() - began > self._request.io_timeout_s:
+                raise _Lost(Reason.STALLED)
+            time.sleep(wait_s or _LOOK_S)
+
+    def _look(self) -> None:
+        """Ask libsrt now and then how the connection is; raises _Lost where it is none any more."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOK_S:
+            return
+        self._looked_s = now_s
+        if self._connection.state is not State.CONNECTED:
+            raise self._gone()
+        self._statistics = found = self._connection.statistics()
+        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.msRTT))
+        heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
+        if heard != self._heard or found.pktSndBuf == 0:
+            self._heard, self._heard_s = heard, now_s
+        elif now_s - self._heard_s > SILENT_S:
+            raise _Lost(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
+
+    def _gone(self) -> _Lost:
+        return _Lost(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
+
+    def _sent(self, dts_s: float) -> Sent:
+        found: Statistics = self._statistics
+        return Sent(dts_s, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+
+    def _drain(self) -> None:
+        """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
+        deadline = time.monotonic() + _TO_DRAIN_S
+        while (found := self._connection.statistics()).pktSndBuf and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        if self._connection.state is State.CONNECTED:
+            time.sleep(min(found.msSndTsbPdDelay / 1000 + 0.1, _LONGEST_PLAYOUT_S))

@@ -1,0 +1,293 @@
+"""SRT against the peer that libsrt's own authors give: srt-live-transmit."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+
+import pytest
+
+from agent.receiver import HOST
+from recorder.live.destination import LiveDestination
+from recorder.live.pace import Counts, Pace
+from recorder.live.protocol import Sent
+from recorder.live.reason import Reason
+from recorder.live.srt import _turned_away
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, count, decode, is_live, running
+from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+WORD = "a passphrase+"
+IN_URL = "passphrase=a%20passphrase%2B"
+
+
+@pytest.fixture
+def port() -> int:
+    return free_udp_port()
+
+
+@pytest.fixture
+def peers(tmp_path: Path) -> Iterator["Peers"]:
+    made = Peers(tmp_path)
+    yield made
+    for peer in made.all:
+        peer.stop(SIGKILL)
+
+
+class Peers:
+    """Peers of one test, ended with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.all: list[SrtPeer] = []
+
+    def start(self, port: int, mode: str, parameters: str = "") -> SrtPeer:
+        peer = SrtPeer(self._folder / f"{len(self.all)}.ts", port, mode, parameters)
+        self.all.append(peer)
+        peer.start()
+        return peer
+
+
+def test_a_listener_gets_everything_and_it_decodes(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener", f"passphrase={WORD}")
+    with running(f"srt://{HOST}:{port}?latency=200&{IN_URL}", encoder, events) as destination:
+        for _ in range(150):
+            for packet in encoder.next():
+                destination.put(packet)
+        for packet in encoder.flush():
+            destination.put(packet)
+        wait_for(lambda: is_live(destination))
+    wait_for(lambda: not peer.is_running(), what="the end that the peer was told of")
+    decode(peer.file)
+    assert count(peer.file)["video"] == 150
+    assert count(peer.file)["audio"] >= 150 * 1600 // 1024
+    assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+def test_the_link_is_told_of(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: (link := _link(destination)) is not None and link.delivered_bps)
+        link = _link(destination)
+        assert link is not None
+        assert link.rtt_ms is not None
+        assert 0 < link.rtt_ms < 1000
+        assert link.delivered_bps
+        assert 10_000 < link.delivered_bps < 50_000_000
+
+
+def _link(destination: LiveDestination) -> Sent | None:
+    return destination._attempt.link if destination._attempt else None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "detail"),
+    [
+        ("passphrase=another one", IN_URL, "wrong passphrase"),
+        ("passphrase=another one", "", "only one side has a passphrase"),
+        ("", IN_URL, "only one side has a passphrase"),
+    ],
+)
+def test_a_wrong_passphrase_is_rejected(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, theirs: str, ours: str, detail: str
+) -> None:
+    peer = peers.start(port, "listener", theirs)
+    with running(f"srt://{HOST}:{port}?{ours}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "waiting")
+        status = destination.status()
+        assert (status.reason, status.message and detail in status.message) == ("rejected", True)
+    assert peer.received == 0
+
+
+def test_nobody_listens_and_an_unknown_host(port: int, encoder: SmallEncoder, events: Events) -> None:
+    for url, reason in (
+        (f"srt://{HOST}:{port}", "refused"),
+        (f"srt://localhost:{port}", "refused"),
+        (f"srt://hall.invalid:{port}", "unknown-host"),
+    ):
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().state == "waiting", what=reason)
+            assert destination.status().reason == reason
+    assert events.reasons() == ["refused", "refused", "unknown-host"]
+
+
+def test_a_listener_that_is_stopped_does_not_answer(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    _wait_until_bound(port)
+    peer.send(SIGSTOP)
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "waiting")
+        assert destination.status().reason == "timeout"
+        peer.send(SIGCONT)
+        wait_for(lambda: is_live(destination))
+
+
+def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    first = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: first.received > 20_000)
+        first.stop(SIGKILL)
+        wait_for(lambda: destination.status().state != "live")
+        assert destination.status().reason == "stalled"
+        wait_for(lambda: destination.status().reason == "refused")
+        second = peers.start(port, "listener")
+        wait_for(lambda: is_live(destination))
+        wait_for(lambda: second.received > 20_000)
+        assert destination.status().reconnects == 1
+    wait_for(lambda: not second.is_running())
+    decode(second.file)
+    assert events.reasons() == ["stalled", "refused"]
+
+
+def test_a_listener_that_hangs_up_has_closed_the_connection(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination))
+        peer.stop()
+        wait_for(lambda: not is_live(destination))
+        assert events.reasons() == ["closed"]
+
+
+def test_a_peer_that_is_stopped_delays_nobody(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination:
+        with Pump(encoder, destination) as pump:
+            wait_for(lambda: peer.received > 20_000)
+            peer.send(SIGSTOP)
+            wait_for(lambda: destination.status().reason == "stalled", timeout_s=30)
+            assert destination.status().backlog_s < 7
+        began = time.monotonic()
+        destination.stop(2.0)
+        assert time.monotonic() - began < 2.5
+        assert sorted(pump.put_s)[len(pump.put_s) * 99 // 100] < 0.005
+
+
+def test_a_caller_begins_at_a_keyframe_others_are_turned_away_and_the_next_is_served(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    url = f"srt://:{port}?mode=listener&latency=200&{IN_URL}"
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "listening")
+        wait_for(lambda: encoder.frames > 150, what="longer than any deadline of connecting")
+        assert destination.status().state == "listening"
+        assert (destination.status().reason, destination.status().dropped) == (None, 0)
+        stranger = peers.start(port, "caller", "passphrase=another one")
+        wait_for(lambda: not stranger.is_running())
+        first = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: first.received > 20_000)
+        late = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: not late.is_running(), what="the second caller's end")
+        assert (late.received, is_live(destination)) == (0, True)
+        first.stop()
+        wait_for(lambda: destination.status().state == "listening")
+        second = peers.start(port, "caller", f"passphrase={WORD}")
+        wait_for(lambda: second.received > 20_000)
+        assert destination.status().dropped == 0
+    wait_for(lambda: not second.is_running())
+    decode(second.file)
+    assert events.reasons() == ["caller-left"]
+
+
+def test_only_a_caller_with_the_stream_id_is_served(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    url = f"srt://{HOST}:{port}?mode=listener&streamid=aula"
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().state == "listening")
+        stranger = peers.start(port, "caller", "streamid=hall")
+        wait_for(lambda: not stranger.is_running())
+        assert not is_live(destination)
+        guest = peers.start(port, "caller", "streamid=aula")
+        wait_for(lambda: guest.received > 20_000)
+
+
+def test_one_that_already_takes_a_stream_says_so(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    with (
+        running(f"srt://{HOST}:{port}?mode=listener", encoder, Events()) as served,
+        Pump(encoder, served),
+    ):
+        wait_for(lambda: served.status().state == "listening")
+        guest = peers.start(port, "caller")
+        wait_for(lambda: guest.received > 20_000)
+        with running(f"srt://{HOST}:{port}", encoder, events) as second, Pump(encoder, second):
+            wait_for(lambda: second.status().reason == "already-publishing")
+
+
+def test_a_port_that_is_taken_is_said(port: int, peers: Peers, encoder: SmallEncoder, events: Events) -> None:
+    peers.start(port, "listener")
+    _wait_until_bound(port)
+    with running(f"srt://{HOST}:{port}?mode=listener", encoder, events) as destination:
+        wait_for(lambda: destination.status().state == "waiting")
+        assert destination.status().reason == "failed"
+        assert "waiting for a caller" in (destination.status().message or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (10, Reason.REJECTED),
+        (1401, Reason.REJECTED),
+        (1409, Reason.ALREADY_PUBLISHING),
+        (16, Reason.TIMEOUT),
+        (8, Reason.REJECTED),
+        (1999, Reason.REJECTED),
+    ],
+)
+def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
+    assert _turned_away(code, "word").failed.reason is reason
+
+
+def _wait_until_bound(port: int) -> None:
+    wait_for(lambda: f":{port:04X} " in Path("/proc/net/udp").read_text(), what="the port's listener")
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def _give(pace: Pace, clock: _Clock, so_far: Counts, *, lost: float, rtt_ms: float, seconds: float) -> Counts:
+    """Send 300 packets a second for some time, of which a part is lost; return what was counted then."""
+    for _ in range(round(seconds * 2)):
+        clock.now_s += 0.5
+        for _ in range(150):
+            pace.given(1316)
+        so_far = Counts(so_far.sent + 150, so_far.lost + round(150 * lost), rtt_ms)
+        pace.look(so_far)
+    return so_far
+
+
+def test_a_link_that_is_full_is_given_what_it_takes_and_a_lossy_one_everything() -> None:
+    clock = _Clock()
+    pace = Pace(500, clock)
+    pace.look(Counts(0, 0, 150))
+    so_far = _give(pace, clock, Counts(0, 0, 150), lost=0.05, rtt_ms=155, seconds=5)
+    assert (pace.limit_bps, pace.wait_s()) == (None, 0.0)
+    so_far = _give(pace, clock, so_far, lost=0.4, rtt_ms=300, seconds=0.5)
+    delivered = 300 * 0.6 * 1316 * 8
+    assert pace.delivered_bps == pytest.approx(delivered)
+    assert pace.limit_bps is not None
+    assert 0.8 * delivered < pace.limit_bps < 0.9 * delivered
+    clock.now_s += 1
+    assert pace.wait_s() == 0.0
+    for _ in range(20):
+        pace.given(1316)
+    assert pace.wait_s() > 0.05
+    _give(pace, clock, so_far, lost=0.01, rtt_ms=150, seconds=60)
+    assert pace.limit_bps is None, "the link has recovered"
