@@ -21,7 +21,7 @@ class SessionState(StrEnum):
 
 
 class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One live destination: its state (`connecting`, `listening`, `live`, `waiting`, `stopped`), why, and what it cost so far."""
+    """One live destination: its state (connecting, listening, live, waiting, stopped), why, and what it cost so far."""
 
     name: str
     state: str
