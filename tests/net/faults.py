@@ -33,14 +33,14 @@ class Net:
         """The server's address, as the settings have it."""
         return f"rtmp://{self.host}:{self.nginx.port}/live"
 
-    def start_silent(self) -> None:
-        """Let something that takes connections and never says a word stand in for the server."""
-        words = [sys.executable, "-c", _SILENT, self.lab.server.address, str(self.nginx.port)]
+    def start_silent(self, port: int) -> None:
+        """Start something on `port` that takes connections and never says a word."""
+        words = [sys.executable, "-c", _SILENT, self.lab.server.address, str(port)]
         self._silent = start_server([*self.lab.server.enter, *words], self.folder)
-        assert wait_until_listening(self.nginx.port, self._silent, self.lab.server.address, self.lab.server.pid)
+        assert wait_until_listening(port, self._silent, self.lab.server.address, self.lab.server.pid)
 
     def replace_silent(self) -> None:
-        """Put the server in its place."""
+        """Put the server in its place, on its port."""
         assert self._silent
         stop_server(self._silent, signal.SIGKILL)
         self.nginx.start()
@@ -92,15 +92,19 @@ FAULTS = {
         lambda net: net.nginx.start(),
         lasts_s=5,
     ),
-    "stopped": Fault("the server hangs (SIGSTOP) for 20 s", lambda net: net.nginx.freeze(), lambda net: net.nginx.thaw()),
+    "stopped": Fault(
+        "the server hangs (SIGSTOP) for 20 s", lambda net: net.nginx.freeze(), lambda net: net.nginx.thaw()
+    ),
     "silent": Fault(
         "the server takes connections and never answers, for 10 s",
-        lambda net: net.start_silent(),
+        lambda net: net.start_silent(net.nginx.port),
         lambda net: net.replace_silent(),
         lasts_s=10,
         from_the_start=True,
     ),
-    "wrong-key": Fault("the server refuses the key", lambda net: net.nginx.start(), from_the_start=True, key="bad", lasts_s=10),
+    "wrong-key": Fault(
+        "the server refuses the key", lambda net: net.nginx.start(), from_the_start=True, key="bad", lasts_s=10
+    ),
     "no-dns": Fault(
         "the host cannot be looked up, for 10 s",
         lambda net: net.nginx.start(),
@@ -109,4 +113,4 @@ FAULTS = {
         from_the_start=True,
         by_name=True,
     ),
-}  # fmt: skip
+}

@@ -11,6 +11,7 @@ from devices.clock import NANOSECONDS
 from tests.net.place import Place
 from tests.support import command, media
 from tests.support.command import Line, Running
+from tests.support.recorders import recorders
 
 NAME = "campus"
 
@@ -31,7 +32,8 @@ class Told:
         with self.changed:
             came = self.changed.wait_for(lambda: self.first(wanted, since) is not None or self._is_over(), patience_s)
         at = self.first(wanted, since)
-        assert came and at is not None, [line for _, line in self.lines][-5:]
+        assert came, [line for _, line in self.lines][-5:]
+        assert at is not None, [line for _, line in self.lines][-5:]
         return at
 
     def _is_over(self) -> bool:
@@ -51,6 +53,7 @@ class LiveSession:
         keys.write_text("".join(f'{name} = "{key}"\n' for name, (_, key) in destinations.items()))
         keys.chmod(0o600)
         self.told = Told()
+        self._count = len(destinations)
         streams = [word for name in destinations for word in ("--stream", name)]
         self.command = Running(
             home, "record", "--title", "Live", "--video", "synthetic", "--profile", profile, "--json",
@@ -65,14 +68,21 @@ class LiveSession:
                 self.told.lines.append((time.monotonic(), line))
                 self.told.changed.notify_all()
 
+    @property
+    def recorder(self) -> int:
+        """The process id of its recorder."""
+        (info,) = recorders(self.command.runtime)
+        return info.pid
+
     def stop(self) -> float:
-        """End it in order; return how many seconds that took, up to the end of its connections."""
+        """End it in order, wait until it is sealed; return how many seconds passed until no connection was left."""
         asked = time.monotonic()
         self.command.signal(signal.SIGINT)
-        ended = self.told.wait_for(lambda line: line.get("kind") == "session-ended", 60, asked)
-        self._reader.join(120)
+        self._reader.join(600)
         self.command.wait_for_exit()
-        return ended - asked
+        stopped = [at for at, line in self.told.lines if line.get("kind") == "destination-stopped"]
+        assert len(stopped) == self._count, "a destination's end was not told"
+        return max(stopped) - asked
 
     def close(self) -> None:
         """Leave nothing behind."""

@@ -1,0 +1,137 @@
+"""Four live destinations for ten minutes, one healthy and three that fail in different ways.
+
+The healthy one and the recording lose nothing, memory stays, ending is quick, and no process is left behind, after a
+kill -9 of the recorder either.
+"""
+
+import argparse
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from config.schema import BUILT_IN_PROFILES
+from tests.net.faults import Net
+from tests.net.lab import Lab
+from tests.net.session import LiveSession
+from tests.net.viewer import Viewer, missing, numbers
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.waiting import wait_for
+
+MINUTES = 10.0
+STOP_S = 5.0
+MB_PER_MINUTE = 0.5
+"""The most that memory may grow, from the second minute (or the second tenth) on."""
+EVERY_S = 1.0
+SILENT_PORT, REFUSED_PORT = 1937, 1938
+_CHILD = "recorder.live.child"
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Stream for ten minutes, or `--minutes`."""
+    return run((arguments.minutes or MINUTES) * 60, arguments.profile or "720p30")
+
+
+def run(seconds: float, profile: str) -> Mapping[str, object]:
+    """Stream to four destinations for `seconds`, end in order; then once more, and kill the recorder."""
+    with tempfile.TemporaryDirectory(prefix="liput-crowd-") as name, Lab() as lab:
+        net = Net(lab, Path(name))
+        hung = NginxRtmp(net.folder / "hung", lab.server)
+        try:
+            net.nginx.start()
+            hung.start()
+            net.start_silent(SILENT_PORT)
+            streamed = _stream(net, hung, seconds, profile)
+            hung.thaw()
+            killed = _kill(net, hung, profile)
+        finally:
+            hung.stop(signal.SIGKILL)
+            net.close()
+    holds = bool(streamed.pop("holds")) and killed["children_left"] == 0
+    return {"profile": profile, "seconds": seconds, **streamed, **killed, "holds": holds}
+
+
+def _destinations(net: Net, hung: NginxRtmp) -> dict[str, tuple[str, str]]:
+    """Return the healthy one, and one each that will hang, that never answers, where nobody listens."""
+    ports = {"healthy": net.nginx.port, "hung": hung.port, "silent": SILENT_PORT, "refused": REFUSED_PORT}
+    return {name: (f"rtmp://{net.lab.server.address}:{port}/live", "good") for name, port in ports.items()}
+
+
+def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str, object]:
+    session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
+    try:
+        with Viewer(net.nginx.folder / "recorded") as viewer:
+            session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
+            recorder = psutil.Process(session.recorder)
+            hung.freeze()
+            memory = _watch(recorder, seconds)
+            family = [recorder, *recorder.children(recursive=True)]
+            stop_s = session.stop()
+            wait_for(lambda: not any(map(_runs, family)), 30)
+        recorded = numbers(session.program)
+        seen = viewer.seen()
+    finally:
+        session.close()
+    whole = recorded == list(range(recorded[0] or 0, (recorded[0] or 0) + len(recorded)))
+    # What was encoded before the first connection stood is not missing, but not sent either.
+    sent = [number for number in recorded if number is not None and number >= seen[0].number]
+    lost = missing(sent, seen)
+    growth = _mb_per_minute(memory)
+    reasons = {str(detail["reason"]) for detail in session.details("destination-lost")}
+    return {
+        "recorded": len(recorded),
+        "recording_is_whole": whole,
+        "expected": round(seconds * float(BUILT_IN_PROFILES[profile].fps)),
+        "healthy_lost": lost,
+        "stopped_s": round(stop_s, 2),
+        "memory_mb": [round(memory[0][1], 1), round(memory[-1][1], 1)],
+        "memory_mb_per_minute": round(growth, 3),
+        "reasons": sorted(reasons),
+        "holds": whole and lost == 0 and stop_s < STOP_S and growth < MB_PER_MINUTE,
+    }
+
+
+def _watch(recorder: psutil.Process, seconds: float) -> list[tuple[float, float]]:
+    """Return how many MB of its own the recorder had, at each moment (seconds) of `seconds`."""
+    began, sizes = time.monotonic(), []
+    while (at := time.monotonic() - began) < seconds:
+        sizes.append((at, recorder.memory_full_info().uss / 1e6))
+        time.sleep(EVERY_S)
+    return sizes
+
+
+def _mb_per_minute(sizes: list[tuple[float, float]]) -> float:
+    """Return the slope of a line through the sizes, without the first tenth, when everything is still filled."""
+    later = np.array(sizes[len(sizes) // 10 :])
+    return float(np.polyfit(later[:, 0] / 60, later[:, 1], 1)[0])
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
+    """Kill the recorder while all four are tried; return how many of its children were there, and how many stayed."""
+    session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
+    try:
+        session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
+        recorder = psutil.Process(session.recorder)
+        children: list[psutil.Process] = []
+
+        def all_try() -> bool:
+            children[:] = [child for child in recorder.children(recursive=True) if _CHILD in child.cmdline()]
+            return len(children) >= 3  # the refused one is between two attempts most of the time
+
+        wait_for(all_try, 60)
+        recorder.kill()
+        wait_for(lambda: not any(map(_runs, children)), 30)
+    finally:
+        session.close()
+    return {"children_at_the_kill": len(children), "children_left": sum(map(_runs, children))}

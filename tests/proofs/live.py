@@ -1,0 +1,118 @@
+"""Live streams through networks that fail in each way we know: who notices, when viewers are back, what they missed.
+
+Every fault is a session of its own between two network namespaces. The numbers in the pictures that reached the server
+tell what viewers saw and how old it was; the recording must have each of them.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from config.schema import BUILT_IN_PROFILES
+from tests.net.faults import FAULTS, HOST_NAME, Fault, Net
+from tests.net.lab import Lab
+from tests.net.session import NAME, LiveSession
+from tests.net.viewer import Viewer, missing, numbers
+from tests.support.command import Line
+
+BEFORE_S = 6.0
+"""Of undisturbed streaming before a fault."""
+AFTER_S = 12.0
+RETURN_S = 5.0
+"""The bar: live again so soon after the network is back."""
+DELAY_S = 6.0
+"""The bar: no picture is older than this when it leaves, the last second being on its way."""
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Try each fault."""
+    return run(list(FAULTS), arguments.profile or "720p30")
+
+
+def run(names: Sequence[str], profile: str, seed: int = 0) -> Mapping[str, object]:
+    """Try the faults called `names`."""
+    runs = {name: try_fault(FAULTS[name], profile, seed) for name in names}
+    return {"profile": profile, "faults": runs, "holds": all(figures["holds"] for figures in runs.values())}
+
+
+def try_fault(fault: Fault, profile: str, seed: int = 0) -> Mapping[str, object]:
+    """Stream while something goes wrong; return the figures."""
+    with tempfile.TemporaryDirectory(prefix="liput-live-") as name, Lab(seed) as lab:
+        net = Net(lab, Path(name))
+        try:
+            return _stream(fault, net, profile)
+        finally:
+            net.close()
+
+
+def _stream(fault: Fault, net: Net, profile: str) -> Mapping[str, object]:
+    if fault.by_name:
+        net.host = HOST_NAME
+    (fault.begin if fault.from_the_start else lambda net: net.nginx.start())(net)
+    session = LiveSession(net.folder, net.lab.pc, {NAME: (net.address, fault.key)}, profile)
+    try:
+        with Viewer(net.nginx.folder / "recorded") as viewer:
+            began, ended = _let_it_fail(fault, net, session)
+            time.sleep(AFTER_S)
+            stop_s = session.stop()
+        return _judge(fault, session, viewer, began, ended, stop_s, float(BUILT_IN_PROFILES[profile].fps))
+    finally:
+        session.close()
+
+
+def _let_it_fail(fault: Fault, net: Net, session: LiveSession) -> tuple[float, float]:
+    """Return when it began and when it was over."""
+    if fault.from_the_start:
+        began = session.told.wait_for(_is("session-live"), 30)
+    else:
+        session.told.wait_for(_is("destination-live"), 30)
+        time.sleep(BEFORE_S)
+        fault.begin(net)
+        began = time.monotonic()
+    time.sleep(fault.lasts_s)
+    if fault.end:
+        fault.end(net)
+    return began, time.monotonic()
+
+
+def _judge(
+    fault: Fault, session: LiveSession, viewer: Viewer, began: float, ended: float, stop_s: float, rate: float
+) -> Mapping[str, object]:
+    recorded = numbers(session.program)
+    first = next(number for number in recorded if number is not None)
+    is_whole = recorded == list(range(first, first + len(recorded)))
+    seen = viewer.seen()
+    ages = [(picture.at, picture.at - session.zero - (picture.number - first) / rate) for picture in seen]
+    back = next(((at, age) for at, age in ages if at >= ended), None) if fault.end else None
+    told = session.told.first(_is_trouble, began)
+    is_refused = fault.key != "good"
+    figures = {
+        "fault": fault.what,
+        "noticed_s": _rounded(told and told - began),
+        "reasons": sorted({str(detail["reason"]) for detail in session.details("destination-lost")}),
+        "returned_s": _rounded(back and back[0] - ended),
+        "age_on_return_s": _rounded(back and back[1]),
+        "lost_s": round(missing(recorded, seen) / rate, 2),
+        "oldest_s": _rounded(max((age for _, age in ages), default=None)),
+        "usual_age_s": _rounded(statistics.median(age for _, age in ages) if ages else None),
+        "stopped_s": round(stop_s, 2),
+        "recorded": len(recorded),
+        "recording_is_whole": is_whole,
+    }
+    is_back = is_refused or (back is not None and back[0] - ended < RETURN_S)
+    return {**figures, "holds": is_whole and stop_s < 5 and (is_back or fault.end is None)}
+
+
+def _is(kind: str) -> Callable[[Line], bool]:
+    return lambda line: line.get("kind") == kind
+
+
+def _is_trouble(line: Line) -> bool:
+    return str(line.get("kind", "")) in {"destination-lost", "destination-dropped", "destination-slow"}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
