@@ -39,12 +39,16 @@ _TOO_LATE = {
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds: for the child to start, each step of connecting, a live stream to move, a child that is done to go."""
+    """Seconds: for the child to start, each step of connecting, a live stream to move, a child that is done to go.
+
+    `unread_s` is for how long a server's program may read nothing of what its kernel takes for it.
+    """
 
     start_s: float = 10.0
     step_s: float = 3.0
     stall_s: float = 8.0
     end_s: float = 1.0
+    unread_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,8 @@ class Attempt:
         now_ns = self._clock.now_ns()
         if self._ending.event.is_set() and (self._live_ns is None or now_ns >= self._ending.deadline_ns):
             return Outcome(None, "", self._live_s())
+        if self.link and self.link.unread_s >= self._deadlines.unread_s:
+            return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
         limit_s = {"start": self._deadlines.start_s, "live": self._deadlines.stall_s}.get(
             self.step, self._deadlines.step_s
         )

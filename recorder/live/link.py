@@ -11,17 +11,23 @@ from collections.abc import Callable
 import msgspec
 
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
-_RTT_AT, _BYTES_ACKED_AT = 68, 120  # in struct tcp_info of linux/tcp.h: microseconds (u32), bytes (u64)
+# Places in struct tcp_info of linux/tcp.h: microseconds (u32), bytes (u64), the window in bytes (u32, Linux 5.5).
+_RTT_AT, _BYTES_ACKED_AT, _WINDOW_AT = 68, 120, 228
 _TCP_INFO_BYTES = 128
+_WITH_WINDOW_BYTES = 232
 _SHORTEST_S = 0.1
 
 
 class LinkState(msgspec.Struct, frozen=True):
-    """How a connection is: `rtt_ms` there and back, `unsent_bytes` that this PC still holds, `delivered_bps` taken."""
+    """How a connection is: `rtt_ms` there and back, `unsent_bytes` that this PC still holds, `delivered_bps` taken.
+
+    `unread_s` is for how many seconds the other side's program has read nothing of what arrived there.
+    """
 
     rtt_ms: float | None = None
     unsent_bytes: int = 0
     delivered_bps: float | None = None
+    unread_s: float = 0.0
 
 
 class Rate:
@@ -41,6 +47,35 @@ class Rate:
             self._bps = (total_bytes - self._before[1]) * 8 / (now_s - self._before[0])
             self._before = now_s, total_bytes
         return self._bps
+
+
+class Reading:
+    """Whether the other side's program still reads; its kernel takes megabytes for it when it does not.
+
+    That kernel says how much more it has room for. While its program reads, the room stays as large as it was, or
+    grows; while it does not, nearly every byte that comes makes it smaller.
+    """
+
+    ENOUGH_BYTES = 32_768
+    """So much must have come before anything is judged: the room changes in steps."""
+    LEAST_READ = 0.5
+    """Part of what came: some of the room that is freed is the kernel's better guess of what a packet takes."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._read_s = now_s()
+        self._acknowledged = 0
+        self._window = 0
+
+    def unread_s(self, acknowledged: int, window: int) -> float:
+        """Return for how long nothing was read, from the bytes `acknowledged` in all and the `window` after them."""
+        came = acknowledged - self._acknowledged
+        if came < self.ENOUGH_BYTES:
+            return 0.0
+        now_s = self._now_s()
+        if came + window - self._window >= self.LEAST_READ * came:
+            self._read_s, self._acknowledged, self._window = now_s, acknowledged, window
+        return now_s - self._read_s
 
 
 def tcp_sockets() -> list[socket.socket]:
@@ -65,13 +100,14 @@ class TcpLink:
         """Look at `connection` from now on; None: there is none to look at."""
         self._connection = connection
         self._rate = Rate()
+        self._reading = Reading()
 
     def state(self) -> LinkState:
         """Return how the connection is now; what the kernel does not tell is None."""
         if self._connection is None:
             return LinkState()
         try:
-            info = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+            info = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WITH_WINDOW_BYTES)
             held = struct.unpack("i", fcntl.ioctl(self._connection.fileno(), _SIOCOUTQ, bytes(4)))[0]
         except OSError:
             return LinkState()
@@ -79,4 +115,7 @@ class TcpLink:
             return LinkState(unsent_bytes=held)
         rtt_us: int = struct.unpack_from("I", info, _RTT_AT)[0]
         acked: int = struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0]
-        return LinkState(rtt_us / 1000, held, self._rate.at(acked))
+        unread_s = 0.0
+        if len(info) >= _WITH_WINDOW_BYTES:
+            unread_s = self._reading.unread_s(acked, struct.unpack_from("I", info, _WINDOW_AT)[0])
+        return LinkState(rtt_us / 1000, held, self._rate.at(acked), unread_s)

@@ -45,13 +45,15 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
 
     What is known of the link then: `rtt_ms` there and back, `unsent_bytes` that the kernel (or SRT) still holds because
     the other side has not acknowledged them, `delivered_bps`, the bits per second that it has acknowledged since the
-    report before. None where nobody tells.
+    report before. None where nobody tells. `unread_s` is for how many seconds the server's program has read nothing of
+    what its kernel took for it.
     """
 
     dts_s: float
     rtt_ms: float | None = None
     unsent_bytes: int = 0
     delivered_bps: float | None = None
+    unread_s: float = 0.0
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

@@ -127,7 +127,7 @@ def _copy_packets(
 
 def _sent(dts_s: float, link: TcpLink) -> Sent:
     state = link.state()
-    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps)
+    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps, state.unread_s)
 
 
 def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:

@@ -1,7 +1,10 @@
 import contextlib
 import socket
+from collections.abc import Iterator
 
-from recorder.live.link import LinkState, Rate, TcpLink, tcp_sockets
+import pytest
+
+from recorder.live.link import LinkState, Rate, Reading, TcpLink, tcp_sockets
 from tests.support.waiting import wait_for
 
 
@@ -44,3 +47,60 @@ def _fill(connection: socket.socket) -> None:
     with contextlib.suppress(BlockingIOError):
         while True:
             connection.send(bytes(100_000))
+
+
+class Peer:
+    """A connection on loopback whose other end reads when it is told to."""
+
+    def __init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.near = socket.create_connection(server.getsockname())
+            self.far, _ = server.accept()
+        self.now_s = 0.0
+        self.link = TcpLink(self.near)
+        self.link._reading = Reading(lambda: self.now_s)
+
+    def send(self, *, is_read: bool, count: int = 8192) -> float:
+        """Send some in the next second, and return for how long nothing has been read."""
+        self.near.sendall(bytes(count))
+        wait_for(lambda: self.link.state().unsent_bytes == 0)
+        if is_read:
+            while count:
+                count -= len(self.far.recv(count))
+        self.now_s += 1
+        return self.link.state().unread_s
+
+    def read_all(self) -> None:
+        """Read what has come, as a server does that lives again."""
+        self.far.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while self.far.recv(1 << 20):
+                pass
+        self.far.setblocking(True)
+
+    def close(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+def test_a_server_that_reads_is_never_taken_for_one_that_hangs(peer: Peer) -> None:
+    assert {peer.send(is_read=True) for _ in range(40)} == {0.0}
+
+
+def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything(peer: Peer) -> None:
+    for _ in range(20):
+        peer.send(is_read=True)
+    unread = [peer.send(is_read=False, count=4096) for _ in range(12)]
+    assert unread[-1] > 0
+    assert unread[-1] - unread[-2] == 1.0
+    peer.read_all()
+    for _ in range(10):
+        peer.send(is_read=True)
+    assert peer.send(is_read=True) == 0.0
