@@ -1,21 +1,15 @@
 """Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from av.stream import Stream
 
 from config.events import Emit
-from config.secrets import StreamTarget
-from devices.clock import Clock
 from recorder.archive.model import Mark
-from recorder.live.destination import LiveDestination
+from recorder.live.destinations import Destinations
 from recorder.packet import PROGRAM, EncodedPacket, TrackId
 from recorder.recording import OnDisk
-from recorder.status import DestinationLine
-
-STOP_LIVE_S = 4.0
 
 type Templates = Mapping[TrackId, Stream]
 
@@ -53,37 +47,32 @@ type MakeSink = Callable[[Templates], Sink]
 
 
 class Outputs:
-    """The sinks of one session. They copy the encoder's templates: close them before it."""
+    """The sinks of one session. They copy the encoder's templates: close them before it.
+
+    Live destinations take the program's packets, those of the recording. Where a track is encoded for them apart
+    (a second encode at another rate), its stream is in `live_templates`: `put` gives packets of that track to the
+    recording only, and destinations get what comes by `put_live`. Nothing else decides what they are sent.
+    """
 
     def __init__(
         self,
         recording: TakesRecording,
         templates: Templates,
         *,
-        clock: Clock,
         emit: Emit,
-        targets: Sequence[StreamTarget] = (),
+        live: Destinations,
+        live_templates: Templates | None = None,
         more: Sequence[MakeSink] = (),
     ) -> None:
-        """Start a connection to each of `targets`; `recording` has begun already, and is closed with the others."""
+        """Begin to connect `live`; `recording` has begun already, and is closed with the others."""
         self._recording = recording
-        program = {track: stream for track, stream in templates.items() if track in PROGRAM}
-        self._destinations = [
-            LiveDestination(
-                target.name,
-                target.url.reveal(),
-                templates=program,
-                emit=emit,
-                clock=clock,
-                ca_file=target.ca_file,
-            )
-            for target in targets
-        ]
         self._emit = emit
-        self._more: list[Sink] = [make(program) for make in more]
-        self._taking: tuple[TakesPackets, ...] = (*self._more, *self._destinations)
-        for destination in self._destinations:  # last: what fails before has started nothing
-            destination.start()
+        program = {track: stream for track, stream in templates.items() if track in PROGRAM}
+        self._more: tuple[Sink, ...] = tuple(make(program) for make in more)
+        self._taking = self._more
+        self._live = live
+        self._apart = frozenset(live_templates or ())
+        live.begin({**program, **(live_templates or {})})  # last: what fails before has started nothing
 
     @property
     def on_disk(self) -> OnDisk:
@@ -102,36 +91,22 @@ class Outputs:
                 self._taking = tuple(other for other in self._taking if other is not sink)
                 name = getattr(sink, "name", type(sink).__name__)
                 self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
+        if packet.track not in self._apart:
+            self._live.put(packet)
 
-    def destination_lines(self) -> list[DestinationLine]:
-        """Return how each live destination is."""
-        statuses = [destination.status() for destination in self._destinations]
-        return [
-            DestinationLine(
-                name=status.name,
-                state=status.state,
-                reason=status.reason,
-                dropped=status.dropped,
-                reconnects=status.reconnects,
-            )
-            for status in statuses
-        ]
+    def put_live(self, packet: EncodedPacket) -> None:
+        """Give a packet of a track of `live_templates` to the live destinations; never blocks, never fails."""
+        self._live.put(packet)
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.
 
         `marks` become chapters of the recording; what is before the first one is called `title`.
         """
-        closers = [
-            threading.Thread(target=destination.stop, args=(STOP_LIVE_S,), name=f"stop-{destination.name}")
-            for destination in self._destinations
-        ]
         try:
-            for closer in closers:
-                closer.start()
+            self._live.stop()
         finally:
             self._recording.close(marks, title)
         for sink in self._more:
             sink.close()
-        for closer in closers:
-            closer.join()
+        self._live.close()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 
+import msgspec
+
 from capture.closing import abandoned
 from config.errors import LiputError, StorageError, UsageError
 from config.events import Event
@@ -25,6 +27,7 @@ from recorder.ending import Recorded, discarded, no_package, seal
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
 from recorder.inputs import SessionInputs
+from recorder.live.destinations import Destinations
 from recorder.marks import Marks
 from recorder.outputs import Outputs
 from recorder.packet import Track
@@ -76,6 +79,7 @@ class Session:
         self._troubles = Troubles(clock)
         self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
+        self.destinations = Destinations(plan.targets, clock=clock, emit=self.emit)
         self._machine = StateMachine()
         self._starting: float | None = None  # how many seconds of pre-roll were asked for
         self._stopping = threading.Event()
@@ -161,7 +165,7 @@ class Session:
             fps=round(program.fps, 2) if program else 0.0,
             levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
             disk_left_s=self._storage.left_s if self._storage else None,
-            destinations=self._outputs.destination_lines() if self._outputs else [],
+            destinations=self.destinations.lines(),
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._gate.seconds, 3),
             troubles=troubles,
@@ -287,9 +291,7 @@ class Session:
         )
         work = self._begin_files(storage, encoder, wanted_ns)
         try:
-            outputs = Outputs(
-                storage, encoder.templates, clock=self._clock, emit=self.emit, targets=plan.targets, more=plan.sinks
-            )
+            outputs = Outputs(storage, encoder.templates, emit=self.emit, live=self.destinations, more=plan.sinks)
         except (LiputError, OSError):
             storage.close()
             self.emit.close()
@@ -308,7 +310,7 @@ class Session:
         zero_ns = self._timeline.zero_ns + origin_ns
         self._inputs.isolate(stack, storage.beside, zero_ns)
         self._machine.to(SessionState.LIVE)
-        facts = live_facts(plan, self._inputs.form)
+        facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)}
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
             self.emit("session-stopping", work.name, "Ending.")
@@ -318,13 +320,14 @@ class Session:
         plan, resume = self._plan, self._plan.resume
         back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if plan.live else 0.0
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
+        context = msgspec.structs.replace(plan.context, destinations=self.destinations.names)
         if resume is None:
-            return storage.begin(plan.title, began, plan.context, encoder.templates)
+            return storage.begin(plan.title, began, context, encoder.templates)
         offset_s = self._marks.offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
         work = storage.begin(
             resume.title,
             resume.started_at,
-            plan.context,
+            context,
             encoder.templates,
             uuid=resume.uuid,
             part=resume.part,
@@ -370,4 +373,5 @@ class Session:
             ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
             degraded=tuple(self._troubles.all), marks=self._marks.all,
             loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
+            destinations=self.destinations.all_names,
         )  # fmt: skip

@@ -1,5 +1,6 @@
 """What a session says of itself: the status and result lines of `liput record --json`, and why it is degraded."""
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -21,13 +22,21 @@ class SessionState(StrEnum):
 
 
 class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One live destination: its state (connecting, listening, live, waiting, stopped), why, and what it cost so far."""
+    """One live destination: its state, why, and what it cost so far.
+
+    The states: `armed` (kept for the start of the recording), `connecting`, `listening` (for a caller), `live`,
+    `waiting`, `stopped`, `removed`. `since`: when it became live, ceased to be, became too slow or kept up again;
+    `backlog_s` is how far viewers' newest picture is behind.
+    """
 
     name: str
     state: str
     reason: str | None = None
     dropped: int = 0
     reconnects: int = 0
+    backlog_s: float = 0.0
+    message: str | None = None
+    since: datetime | None = None
 
 
 class SourceLine(msgspec.Struct, frozen=True, kw_only=True):

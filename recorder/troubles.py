@@ -15,6 +15,7 @@ HARMLESS = WARNINGS | {
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
     "storage-switched", "disk-low", "mounts-unknown",
+    "destination-added", "destination-removed", "destination-restarted",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
@@ -25,7 +26,7 @@ ENDED_BY = {
     "source-lost": {"source-found", "source-returned"},  # what is found soon enough was never missed
     "source-silent": {"source-returned"},
     "source-missing": {"source-returned"},
-    "destination-lost": {"destination-live"},
+    "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
     "recording-stalled": {"recording-resumed"},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""

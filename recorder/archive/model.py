@@ -111,7 +111,8 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     `degraded` holds the reasons why the recording is less than what happened in the room, as the result line of
     `liput record --json` gives them. `offsets` are the media times at which files begin that do not begin at 0, by
-    name. How loud the program is (EBU R128) is None for silence, and where nobody lived to measure it.
+    name. `destinations` are those that were streamed to, beside those of its beginning. How loud the program is (EBU
+    R128) is None for silence, and where nobody lived to measure it.
     """
 
     ended_at: Moment
@@ -124,6 +125,7 @@ class RecordingFacts(msgspec.Struct, frozen=True, kw_only=True):
     offsets: dict[str, float] = {}
     loudness_lufs: float | None = None
     loudness_range_lu: float | None = None
+    destinations: tuple[str, ...] = ()
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,8 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         frames=sum(_pictures(file) for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
         office=context.office, room=context.room, host=work.begun.host, profile=context.profile,
-        destinations=context.destinations, media=files, software=_software(),
+        destinations=tuple(dict.fromkeys([*context.destinations, *facts.destinations])),
+        media=files, software=_software(),
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
         loudness_lufs=facts.loudness_lufs, loudness_range_lu=facts.loudness_range_lu,
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.srt_url import SrtUrl
 from recorder.live.url import LiveUrl
-from recorder.packet import EncodedPacket, TrackId
+from recorder.packet import TrackId
 
 TURN_S = 0.04
 """How long a turn waits for the child. The encoder's thread wakes nobody, so packets are fetched this often."""
@@ -61,7 +60,7 @@ class Outcome:
 
 
 class Ending:
-    """The wish that a destination stop, and until when it may still send what it has."""
+    """The wish that an attempt end, and until when it may still send what it has."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -105,7 +104,6 @@ class Attempt:
         self._finished = False
         self._over = False
         self._outbound = bytearray()
-        self._in_flight: deque[EncodedPacket] = deque()
         self.step = "start"
         """What the child said it does (recorder.live.protocol), or start or live."""
         self._moved_ns = clock.now_ns()
@@ -129,7 +127,7 @@ class Attempt:
                 self._on_turn()
         finally:
             child.end(self._deadlines.end_s if self._over else 0.0)
-            self._queue.put_back(self._in_flight)
+            self._queue.put_back()
         return outcome
 
     @property
@@ -152,7 +150,7 @@ class Attempt:
         try:
             self._pack()
         except FFmpegError as error:
-            last = self._in_flight[-1] if self._in_flight else None
+            last = self._queue.last_taken
             what = f"the {last.track} of {last.dts_s:.3f} s" if last else "the first packet"
             return Outcome(Reason.FAILED, f"packing {what}: {error.strerror}", self._live_s())
         return None
@@ -168,7 +166,6 @@ class Attempt:
         while self._feed and not self._finished and len(self._outbound) < PIPE_BYTES:
             packet = self._queue.take()
             if packet:
-                self._in_flight.append(packet)
                 self._feed.add(packet)
             elif self._ending.event.is_set():
                 self._feed.finish()
@@ -207,7 +204,7 @@ class Attempt:
                 return Outcome(reason, detail, self._live_s())
             case Ended():
                 self._over = True
-                self._in_flight.clear()
+                self._queue.all_sent()
                 return Outcome(None, "", self._live_s())
         return None
 
@@ -215,8 +212,7 @@ class Attempt:
         if self._feed is None:
             return
         self.sent_s = self._feed.start_s + dts_s
-        while self._in_flight and self._in_flight[0].dts_s <= self.sent_s + 0.002:  # FLV counts milliseconds
-            self._in_flight.popleft()
+        self._queue.sent(self.sent_s + 0.002)  # FLV counts milliseconds
 
     def _judge(self) -> Outcome | None:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""

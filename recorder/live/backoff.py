@@ -32,6 +32,10 @@ class Backoff:
         self._hung_up = 0
         self._was_live = False
 
+    def forget(self) -> None:
+        """Begin anew: somebody has changed something."""
+        self._failures = self._turned_away = self._hung_up = 0
+
     def after(self, outcome: Outcome) -> float:
         """Return how many seconds to wait after an attempt that ended so."""
         if outcome.live_s >= SHORT_LIFE_S:

@@ -6,15 +6,18 @@ and waits in between. Whatever the network does, `put` takes microseconds and `s
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 from av.stream import Stream
 
 from config.events import Emit
+from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
 from recorder.live.backoff import Backoff
+from recorder.live.protocol import Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
 from recorder.live.url import parse_live_url
@@ -22,6 +25,9 @@ from recorder.packet import EncodedPacket, TrackId
 
 DROPPED_EVERY_S = 10.0
 """At most one event about dropped frames in this time."""
+
+RESTART_S = 1.5
+"""How long an attempt that is to begin anew may still send what it has, and tell the server so."""
 
 _TO_REAP_S = 0.5
 """What `stop` keeps of its time for killing a child that hangs."""
@@ -31,12 +37,14 @@ class DestinationStatus(msgspec.Struct, frozen=True):
     """How a destination is: `state` is connecting, listening (for a caller), live, waiting or stopped.
 
     `reason` is a stable code (recorder.live.reason) and `message` its sentence, both of what last went wrong, None
-    while it is live. `dropped` counts video frames viewers did not get, `reconnects` how often it became live again;
-    `backlog_s` is how many seconds viewers' newest picture is behind the session's.
+    while it is live and keeps up. `since` is when it became live, ceased to be, became too slow or kept up again.
+    `dropped` counts video frames viewers did not get, `reconnects` how often it became live again; `backlog_s` is how
+    many seconds viewers' newest picture is behind the session's.
     """
 
     name: str
     state: str
+    since: datetime
     reason: str | None = None
     message: str | None = None
     dropped: int = 0
@@ -73,35 +81,40 @@ class LiveDestination:
         self._deadlines = deadlines or Deadlines()
         self._backoff = backoff or Backoff()
         self._queue = PacketQueue()
+        self._stopping = threading.Event()
+        self._changing = threading.Lock()
         self._ending = Ending()
+        self._after: threading.Thread | None = None
         self._thread = threading.Thread(target=self._supervise, name=f"live-{name}", daemon=True)
+        self._has_restarted = False
         self._attempt: Attempt | None = None
         self._state = "connecting"
+        self._since = clock.now()
         self._trouble: Outcome | None = None
         self._times_live = 0
         self._told_dropped = 0
         self._told_dropped_ns = 0
 
-    def start(self) -> None:
-        """Begin to connect; returns at once."""
+    def start(self, after: threading.Thread | None = None) -> None:
+        """Begin to connect, once the thread `after` has ended; returns at once."""
+        self._after = after
         self._thread.start()
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet, in the order of encoding; never blocks and never fails."""
-        if not self._ending.event.is_set():
+        if not self._stopping.is_set():
             self._queue.put(packet)
 
     def status(self) -> DestinationStatus:
         """Return how it is now; from any thread."""
         state, trouble, attempt = self._state, self._trouble, self._attempt
-        behind_s = self._queue.waiting_s
+        behind_s = self._queue.delay_s
         if state == "connecting" and attempt and attempt.step == "listen":
             state, behind_s = "listening", 0.0
-        if state == "live" and attempt and attempt.sent_s is not None:
-            behind_s = max(0.0, self._queue.newest_s - attempt.sent_s)
         return DestinationStatus(
             name=self.name,
             state=state,
+            since=self._since,
             reason=None if trouble is None or trouble.reason is None else trouble.reason.value,
             message=None if trouble is None else self._sentence(trouble),
             dropped=self._queue.dropped_frames,
@@ -109,39 +122,79 @@ class LiveDestination:
             backlog_s=round(behind_s, 3),
         )
 
+    @property
+    def link(self) -> Sent | None:
+        """What is known of the connection of the attempt that is live; None while there is none."""
+        attempt = self._attempt
+        return attempt.link if attempt and self._state == "live" else None
+
+    def restart(self, target: StreamTarget | None = None) -> None:
+        """End the attempt there is, or the wait for the next, and begin anew at once; returns at once.
+
+        `target` has the address to use from then on; raises UsageError where that cannot be one.
+        """
+        url = None if target is None else parse_live_url(target.url.reveal())
+        with self._changing:
+            if target is not None and url is not None:
+                self._url, self._ca_file = url, target.ca_file
+            self._ending.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS))
+
     def stop(self, timeout_s: float = 4.0) -> None:
         """Send what is left, tell the server, and end; after `timeout_s` seconds at most, whatever hangs.
 
         Idempotent, from any thread but the destination's own.
         """
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
-        self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS))
+        with self._changing:
+            self._stopping.set()
+            self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS))
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
 
     # The supervisor
 
     def _supervise(self) -> None:
-        while not self._ending.event.is_set():
+        if self._after:
+            self._after.join()
+        while ending := self._next_ending():
             self._state = "connecting"
-            outcome = self._try_once()
-            if outcome.reason is None:
-                break
-            self._lost(outcome)
-            self._clock.wait(self._ending.event, self._backoff.after(outcome))
+            outcome = self._try_once(ending)
+            if outcome.reason is not None:
+                self._lost(outcome)
+                self._clock.wait(ending.event, self._backoff.after(outcome))
+            if ending.event.is_set():
+                self._begin_anew()
         self._finish()
 
-    def _try_once(self) -> Outcome:
+    def _next_ending(self) -> Ending | None:
+        """Return the wish by which the next attempt is ended, or None when there is to be none."""
+        with self._changing:
+            if self._stopping.is_set():
+                return None
+            self._ending = Ending()
+            return self._ending
+
+    def _begin_anew(self) -> None:
+        """Forget what went wrong: somebody wants it to be tried again."""
+        if self._state == "live":
+            self._since = self._clock.now()
+        self._trouble = None
+        self._has_restarted = True
+        self._backoff.forget()
+
+    def _try_once(self, ending: Ending) -> Outcome:
+        with self._changing:
+            url, ca_file = self._url, self._ca_file
         attempt = self._attempt = Attempt(
-            self._url,
+            url,
             self._queue,
             self._templates,
             clock=self._clock,
-            ending=self._ending,
-            at_newest=self._trouble is not None or self._times_live > 0,
+            ending=ending,
+            at_newest=self._has_restarted or self._trouble is not None or self._times_live > 0,
             on_live=self._is_live,
             on_turn=self._tell_dropped,
-            ca_file=self._ca_file,
+            ca_file=ca_file,
             deadlines=self._deadlines,
         )
         try:
@@ -152,6 +205,7 @@ class LiveDestination:
     def _is_live(self) -> None:
         self._times_live += 1
         self._state, self._trouble = "live", None
+        self._since = self._clock.now()
         again = " again" if self._times_live > 1 else ""
         dropped = self._new_drops()
         missed = f"; viewers missed {dropped} frames" if dropped else ""
@@ -166,6 +220,8 @@ class LiveDestination:
     def _lost(self, outcome: Outcome) -> None:
         """Say why it is not live, once for each reason until it is live again."""
         before, self._trouble = self._trouble, outcome
+        if self._state == "live" or before is None:
+            self._since = self._clock.now()
         self._state = "waiting"
         if before and (before.reason, before.detail) == (outcome.reason, outcome.detail):
             return
@@ -202,7 +258,7 @@ class LiveDestination:
 
     def _finish(self) -> None:
         self._queue.clear()
-        self._state = "stopped"
+        self._state, self._since = "stopped", self._clock.now()
         self._emit(
             "destination-stopped",
             self.name,

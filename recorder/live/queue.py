@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from recorder.packet import EncodedPacket, Track
 
@@ -11,7 +11,10 @@ LONGEST_S = 6.0
 
 
 class PacketQueue:
-    """The newest packets that were not sent yet, at most `longest_s` seconds of them.
+    """The newest packets that have not reached the network yet, at most `longest_s` seconds of them.
+
+    What was taken and not reported as sent is in flight: it counts as waiting, and comes back (`put_back`) when the
+    attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can.
 
     What is taken first, and after every drop, belongs to a video keyframe and the time from it on (its sound may
     stand before it, as encoders hand video out later). When the queue grows too long, only what belongs to the
@@ -22,6 +25,7 @@ class PacketQueue:
         self._longest_s = longest_s
         self._lock = threading.Lock()
         self._packets: deque[EncodedPacket] = deque()
+        self._in_flight: deque[EncodedPacket] = deque()
         self._awaiting_keyframe = True
         self._started = False
         self._newest_s = 0.0
@@ -37,20 +41,36 @@ class PacketQueue:
                     return
                 self._begin_at(packet)
             self._packets.append(packet)
-            if self._span_s() > self._longest_s:
+            if self._delay_s() > self._longest_s:
                 self._shorten()
 
     def take(self) -> EncodedPacket | None:
-        """Remove and return the oldest packet, or None when there is none to send yet."""
+        """Return the oldest packet, which is in flight from now on, or None when there is none to send yet."""
         with self._lock:
-            return self._packets.popleft() if self._packets and not self._awaiting_keyframe else None
+            if not self._packets or self._awaiting_keyframe:
+                return None
+            packet = self._packets.popleft()
+            self._in_flight.append(packet)
+            return packet
 
-    def put_back(self, packets: Sequence[EncodedPacket]) -> None:
-        """Return packets that were taken, in their order, and that did not reach anybody.
+    def sent(self, up_to_s: float) -> None:
+        """Take note that the network has taken what was to be decoded up to `up_to_s`, in seconds of the session."""
+        with self._lock:
+            while self._in_flight and self._in_flight[0].dts_s <= up_to_s:
+                self._in_flight.popleft()
 
-        What is held now either follows on from them or begins at a keyframe, so they belong in front of it.
+    def all_sent(self) -> None:
+        """Take note that everything in flight has arrived."""
+        with self._lock:
+            self._in_flight.clear()
+
+    def put_back(self) -> None:
+        """Return what is in flight, in its order: it did not reach anybody.
+
+        What is held now either follows on from it or begins at a keyframe, so it belongs in front.
         """
         with self._lock:
+            packets, self._in_flight = self._in_flight, deque()
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
@@ -97,9 +117,21 @@ class PacketQueue:
 
     @property
     def waiting_s(self) -> float:
-        """How many seconds of the session are held."""
+        """How many seconds of the session are held and not taken."""
         with self._lock:
             return self._span_s()
+
+    @property
+    def delay_s(self) -> float:
+        """How many seconds the oldest packet that is held or in flight is behind the newest."""
+        with self._lock:
+            return self._delay_s()
+
+    @property
+    def last_taken(self) -> EncodedPacket | None:
+        """What was taken last, if it is in flight."""
+        with self._lock:
+            return self._in_flight[-1] if self._in_flight else None
 
     def __len__(self) -> int:
         with self._lock:
@@ -107,6 +139,11 @@ class PacketQueue:
 
     def _span_s(self) -> float:
         return max(0.0, self._newest_s - self._packets[0].dts_s) if self._packets else 0.0
+
+    def _delay_s(self) -> float:
+        if self._in_flight and not self._awaiting_keyframe:
+            return max(0.0, self._newest_s - self._in_flight[0].dts_s)
+        return self._span_s()
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
         self._awaiting_keyframe = False
@@ -119,10 +156,17 @@ class PacketQueue:
                 self._packets.popleft()
             return
         newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
+        if newest is None:
+            self._clear()
+            return
         before = len(self._packets)
-        if newest is not None:
+        if self._packets[0].dts_s < newest.dts_s:
             self._keep_from(newest)
-        if len(self._packets) == before or self._span_s() > self._longest_s:
+        if self._in_flight:  # the rest of the delay is up to the network
+            is_enough = self._span_s() <= self._longest_s
+        else:
+            is_enough = len(self._packets) < before and self._span_s() <= self._longest_s
+        if not is_enough:
             self._clear()
 
     def _keep_from(self, keyframe: EncodedPacket) -> None:

@@ -152,4 +152,5 @@ def _described(work: WorkFolder) -> RecordingFacts | None:
         degraded=tuple(reason for reason in recording.degraded if reason != UNREADABLE), marks=recording.marks,
         gaps=recording.gaps, parts=recording.parts,
         loudness_lufs=recording.loudness_lufs, loudness_range_lu=recording.loudness_range_lu,
+        destinations=recording.destinations,
     )  # fmt: skip

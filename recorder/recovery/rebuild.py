@@ -136,6 +136,7 @@ def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: Recording
         parts=_part_facts(parts),
         loudness_lufs=loudness_lufs,
         loudness_range_lu=loudness_range_lu,
+        destinations=tuple(dict.fromkeys([*(name for run in runs for name in _destinations(run)), *said.destinations])),
     )
 
 
@@ -150,6 +151,17 @@ def _said(run: Run, started_at: datetime) -> RecordingFacts:
         loudness_lufs=run.last_said("loudness_lufs"),
         loudness_range_lu=run.last_said("loudness_range_lu"),
     )
+
+
+def _destinations(run: Run) -> Iterator[str]:
+    """Yield the destinations that a recorder streamed to: from the beginning, and those that were added later."""
+    has_begun = False
+    for event in run.events:
+        if event.kind == "session-live" and isinstance(names := event.detail.get("destinations"), list):
+            has_begun = True
+            yield from map(str, names)
+        elif event.kind == "destination-added" and has_begun:
+            yield event.subject
 
 
 def _measured(run: Run) -> tuple[float | None, float]:

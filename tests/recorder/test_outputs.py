@@ -1,18 +1,23 @@
 """The sinks of a session: what goes wrong in one costs that one, never the recording."""
 
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from av.stream import Stream
 
 from config.errors import LiputError, StorageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
+from recorder.archive.model import Mark
+from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs, Sink, Templates
-from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
+from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.recording import OnDisk, Recording
 from tests.recorder.test_recording import encoder, feed
 from tests.support import media
+from tests.support.encoded import SmallEncoder
 from tests.support.simulated import EventList
 
 
@@ -38,8 +43,9 @@ def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> No
         raise StorageError("no sink")
 
     target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
+    live = Destinations([target], clock=SystemClock(), emit=EventList())
     with pytest.raises(StorageError):
-        Outputs(recording, made.templates, clock=SystemClock(), emit=EventList(), targets=[target], more=[refuse])
+        Outputs(recording, made.templates, emit=EventList(), live=live, more=[refuse])
     recording.close()
     made.close()
     assert set(threading.enumerate()) == before
@@ -49,7 +55,8 @@ def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
     made, broken, events = encoder(), Broken(), EventList()
     failures: list[LiputError] = []
     recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
-    outputs = Outputs(recording, made.templates, clock=SystemClock(), emit=events, more=[lambda _: broken])
+    live = Destinations(clock=SystemClock(), emit=events)
+    outputs = Outputs(recording, made.templates, emit=events, live=live, more=[lambda _: broken])
     feed(made, outputs, 0, 60)
     for track in Track:
         for packet in made.flush(track):
@@ -58,3 +65,47 @@ def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
     made.close()
     assert (broken.taken, events, failures) == (1, [("sink-failed", "copy")], [])
     assert media.decoded(tmp_path / "a.mp4", "v").frames == 60
+
+
+class Heard(Destinations):
+    """Destinations that keep what they are given."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=SystemClock(), emit=EventList())
+        self.templates: Mapping[TrackId, Stream] = {}
+        self.heard: list[EncodedPacket] = []
+
+    def begin(self, templates: Mapping[TrackId, Stream]) -> None:
+        self.templates = templates
+
+    def put(self, packet: EncodedPacket) -> None:
+        self.heard.append(packet)
+
+
+class Kept:
+    """A recording in memory."""
+
+    on_disk = OnDisk()
+
+    def put(self, packet: EncodedPacket) -> None:
+        pass
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        pass
+
+
+def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_others_twice() -> None:
+    made, apart = SmallEncoder(), SmallEncoder(bit_rate=100_000)
+    live, recorded = Heard(), Kept()
+    only_video: dict[TrackId, Stream] = {Track.VIDEO: apart.templates[Track.VIDEO]}
+    outputs = Outputs(recorded, made.templates, emit=EventList(), live=live, live_templates=only_video)
+    packets, others = made.next() + made.next(), [one for one in apart.next() if one.track is Track.VIDEO]
+    for packet in packets:
+        outputs.put(packet)
+    for packet in others:
+        outputs.put_live(packet)
+    assert live.templates == {Track.VIDEO: apart.templates[Track.VIDEO], Track.AUDIO: made.templates[Track.AUDIO]}
+    assert live.heard == [one for one in packets if one.track is Track.AUDIO] + others
+    outputs.close()
+    made.close()
+    apart.close()

@@ -13,6 +13,7 @@ from typing import Self
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
+from recorder.outputs import TakesPackets
 from tests.support.encoded import RATE, SmallEncoder
 
 
@@ -37,7 +38,7 @@ class Events:
 class Pump(threading.Thread):
     """Encodes and puts frames at their rate until the end of the `with`; notes how long each `put` took."""
 
-    def __init__(self, encoder: SmallEncoder, *destinations: LiveDestination) -> None:
+    def __init__(self, encoder: SmallEncoder, *destinations: TakesPackets) -> None:
         super().__init__(name="pump")
         self._destinations = destinations
         self._encoder = encoder

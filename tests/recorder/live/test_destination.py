@@ -12,7 +12,6 @@ from config.errors import UsageError
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
-from recorder.live.protocol import Sent
 from recorder.packet import Track
 from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.live import Events, Pump, count, decode, first_frame, is_live, running
@@ -49,17 +48,12 @@ def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEnc
 
 def test_the_link_is_told_of(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
     with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: (link := _link(destination)) is not None and link.delivered_bps)
-        link = _link(destination)
-        assert link is not None
+        link = wait_for(lambda: (link := destination.link) and link.delivered_bps and link)
+        assert link
         assert link.rtt_ms is not None
         assert 0 < link.rtt_ms < 1000
         assert link.delivered_bps
         assert 10_000 < link.delivered_bps < 50_000_000
-
-
-def _link(destination: LiveDestination) -> Sent | None:
-    return destination._attempt.link if destination._attempt else None
 
 
 def test_pictures_may_come_long_after_their_sound(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import takewhile
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,17 +91,49 @@ def test_what_did_not_arrive_comes_back_in_order() -> None:
     queue = PacketQueue()
     for n in range(6):
         queue.put(frame(n, key=n == 0))
-    taken = [packet for packet in (queue.take(), queue.take()) if packet]
-    queue.put_back(taken)
-    assert [number(packet) for packet in take_all(queue)] == [0, 1, 2, 3, 4, 5]
+    for _ in range(3):
+        queue.take()
+    queue.sent(0.0)  # the first has arrived
+    queue.put_back()
+    assert [number(packet) for packet in take_all(queue)] == [1, 2, 3, 4, 5]
+
+
+def test_what_is_in_flight_counts_against_the_delay_and_stays() -> None:
+    queue = PacketQueue()
+    for n in range(150):
+        queue.put(frame(n, key=n % 50 == 0))
+    taken = [queue.take() for _ in range(120)]
+    assert (len(queue), queue.delay_s) == (30, 149 / 30)
+    for n in range(150, 182):  # 6 s behind what is in flight, though little of that waits here
+        queue.put(frame(n, key=n % 50 == 0))
+    assert [number(packet) for packet in take_all(queue)] == list(range(150, 182))
+    assert queue.dropped_frames == 30
+    queue.put_back()
+    assert queue.take() == frame(150, key=True)
+    assert queue.dropped_frames == 30 + len(taken)
+
+
+def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> None:
+    queue = PacketQueue()
+    for n in range(60):
+        queue.put(frame(n, key=n % 50 == 0))
+    taken = [queue.take() for _ in range(60)]
+    for n in range(60, 600):
+        queue.put(frame(n, key=n % 50 == 0))
+        assert queue.delay_s <= LONGEST_S or queue.waiting_s < 50 / 30
+    assert [number(packet) for packet in take_all(queue)] == list(range(550, 600))
+    queue.all_sent()
+    assert queue.delay_s == 0.0
+    assert queue.dropped_frames == 600 - 50 - len(taken)
 
 
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(1, 120)),
         st.tuples(st.just("take"), st.integers(1, 150)),
-        st.tuples(st.just("again"), st.integers(0, 40)),
-        st.tuples(st.just("again-newest"), st.integers(0, 40)),
+        st.tuples(st.just("sent"), st.integers(1, 150)),
+        st.tuples(st.just("again"), st.just(1)),
+        st.tuples(st.just("again-newest"), st.just(1)),
     ),
     max_size=40,
 )
@@ -115,6 +148,15 @@ def interleaved(rate: int, keyframe_every: int, delay: int) -> Iterator[EncodedP
         n += 1
 
 
+def acknowledge(queue: PacketQueue, in_flight: list[EncodedPacket], count: int) -> list[EncodedPacket]:
+    """Say that the first `count` of what is in flight have arrived; return those and what is told with them."""
+    up_to_s = max((packet.dts_s for packet in in_flight[:count]), default=-1.0)
+    queue.sent(up_to_s)
+    arrived = list(takewhile(lambda packet: packet.dts_s <= up_to_s, in_flight))
+    del in_flight[: len(arrived)]
+    return arrived
+
+
 @given(steps, st.sampled_from([15, 30, 60]), st.integers(1, 500), st.integers(0, 20))
 def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
     steps: list[tuple[str, int]], rate: int, keyframe_every: int, delay: int
@@ -122,6 +164,7 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
     queue, source = PacketQueue(), interleaved(rate, keyframe_every, delay)
     put = 0
     arrived: list[EncodedPacket] = []
+    in_flight: list[EncodedPacket] = []
     previous: int | None = None
     for what, count in steps:
         if what == "put":
@@ -135,20 +178,21 @@ def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
                 taken = queue.take()
                 if taken is None:
                     break
-                arrived.append(taken)
+                in_flight.append(taken)
                 if taken.track is Track.VIDEO:
                     assert taken.is_keyframe or previous == number(taken) - 1, "a picture whose reference was dropped"
                     previous = number(taken)
+        elif what == "sent":
+            arrived += acknowledge(queue, in_flight, count)
         else:
-            back = arrived[len(arrived) - count :] if count else []
-            del arrived[len(arrived) - len(back) :]
-            queue.put_back(back)
+            in_flight.clear()
+            queue.put_back()
             start = queue.start(at_newest=what == "again-newest")
             previous = None
             if start:
                 assert start.is_keyframe
                 assert queue.waiting_s <= LONGEST_S
-    frames = sum(packet.track is Track.VIDEO for packet in arrived)
+    frames = sum(packet.track is Track.VIDEO for packet in (*arrived, *in_flight))
     held = sum(packet.track is Track.VIDEO for packet in take_all(queue))
     assert frames + held + queue.dropped_frames == put
 

@@ -176,3 +176,16 @@ def test_how_loud_several_recorders_were_is_their_mean_by_energy() -> None:
     assert facts.loudness_range_lu is None
     silent = RecordingFacts(ended_at=STARTED)
     assert rebuild([first, second], STARTED, silent).loudness_lufs == -20.0
+
+
+def test_who_was_streamed_to_is_kept_of_every_recorder() -> None:
+    first = [
+        event(-3, "destination-added", "dicabut"),
+        event(-2, "destination-removed", "dicabut"),
+        event(0, "session-live", "rapat", destinations=["kampus"]),
+        event(5, "destination-added", "youtube"),
+        event(6, "destination-removed", "kampus"),
+    ]
+    second = [event(120, "session-live", "rapat", destinations=["youtube", "aula"])]
+    facts = rebuild([part(first, duration_s=100.0), part(second, number=2, offset_s=120.0)], STARTED)
+    assert facts.destinations == ("kampus", "youtube", "aula")

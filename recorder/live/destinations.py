@@ -1,0 +1,208 @@
+"""The live destinations of one session, which people add, remove and start again while it runs.
+
+Before the recording begins they are kept; `begin` connects them. `put` comes from the encoding threads: it takes no
+lock, and makes nothing. Everything else may come from any thread, and waits for no network: what takes time, such as
+the end of a child process that hangs, is left to threads of its own.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from av.stream import Stream
+
+from config.errors import SessionError, UsageError
+from config.events import Emit
+from config.secrets import StreamTarget
+from devices.clock import Clock
+from recorder.live.destination import DestinationStatus, LiveDestination
+from recorder.live.url import parse_live_url
+from recorder.packet import EncodedPacket, TrackId
+from recorder.status import DestinationLine
+
+STOP_S = 4.0
+
+type Templates = Mapping[TrackId, Stream]
+
+
+class Destinations:
+    """A session's destinations, by the names people call them."""
+
+    def __init__(self, targets: Sequence[StreamTarget] = (), *, clock: Clock, emit: Emit) -> None:
+        self._clock = clock
+        self._emit = emit
+        self._lock = threading.Lock()
+        self._targets = {target.name: target for target in targets}
+        self._since = clock.now()
+        self._streaming: dict[str, LiveDestination] = {}
+        self._removed: dict[str, LiveDestination] = {}
+        self._leaving: dict[str, threading.Thread] = {}
+        self._closing: list[threading.Thread] = []
+        self._templates: Templates | None = None
+        self._is_over = False
+        self._streamed: list[str] = []
+        self._taking: tuple[LiveDestination, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that are streamed to, or will be from the start on, in the order they were added."""
+        with self._lock:
+            return tuple(self._targets)
+
+    @property
+    def all_names(self) -> tuple[str, ...]:
+        """The same, and those that were streamed to and removed since."""
+        with self._lock:
+            return tuple(dict.fromkeys([*self._streamed, *self._targets]))
+
+    # What people ask for
+
+    def add(self, target: StreamTarget) -> None:
+        """Stream to one more from its next keyframe on, or from the start on.
+
+        Raises UsageError for a name that is there and an address that cannot be one, SessionError at the end.
+        """
+        parse_live_url(target.url.reveal())
+        with self._lock:
+            self._refuse_after_the_end()
+            if target.name in self._targets:
+                raise UsageError(
+                    f'"{target.name}" is a destination of this session already',
+                    hint=f"liput destination restart {target.name} connects it anew",
+                )
+            self._targets[target.name] = target
+            self._removed.pop(target.name, None)
+            if self._templates is not None:
+                self._connect(target, self._templates)
+        self._emit("destination-added", target.name, f"{target.name} is a destination from now on")
+
+    def remove(self, name: str) -> None:
+        """Stream to it no more; it gets no packet from now on, and its connection is closed beside everything else.
+
+        Raises UsageError for a name that is not there, SessionError at the end.
+        """
+        with self._lock:
+            self._refuse_after_the_end()
+            self._refuse_unknown(name)
+            del self._targets[name]
+            if destination := self._streaming.pop(name, None):
+                self._taking = tuple(other for other in self._taking if other is not destination)
+                self._removed[name] = destination
+                self._leaving[name] = _stopping(destination, self._leaving.get(name))
+        self._emit("destination-removed", name, f"{name} is not streamed to any more")
+
+    def restart(self, name: str, target: StreamTarget | None = None) -> None:
+        """Connect anew, at once and whatever it waits for, to its new address where there is one: `target`.
+
+        Raises UsageError for a name that is not there and an address that cannot be one, SessionError at the end.
+        """
+        if target is not None:
+            parse_live_url(target.url.reveal())
+        with self._lock:
+            self._refuse_after_the_end()
+            self._refuse_unknown(name)
+            if target is not None:
+                self._targets[name] = target
+            destination = self._streaming.get(name)
+        self._emit("destination-restarted", name, f"{name} is connected anew")
+        if destination:
+            destination.restart(target)
+
+    def _refuse_after_the_end(self) -> None:
+        if self._is_over:
+            raise SessionError("the recording has ended", hint="liput record begins another one")
+
+    def _refuse_unknown(self, name: str) -> None:
+        if name not in self._targets:
+            there = ", ".join(self._targets)
+            raise UsageError(
+                f'"{name}" is no destination of this session',
+                hint=f"its destinations are {there}" if there else f"it has none; liput destination add {name} adds it",
+            )
+
+    # From the start of the recording to its end
+
+    def begin(self, templates: Templates) -> None:
+        """Connect all; `templates` are the encoder's open streams, and stay open until `close` has returned."""
+        with self._lock:
+            self._templates = templates
+            for target in self._targets.values():
+                self._connect(target, templates)
+
+    def _connect(self, target: StreamTarget, templates: Templates) -> None:
+        destination = LiveDestination(
+            target.name,
+            target.url.reveal(),
+            templates=templates,
+            emit=self._emit,
+            clock=self._clock,
+            ca_file=target.ca_file,
+        )
+        self._streamed.append(target.name)
+        # A server that still has the stream of the one before would take the next for somebody else's.
+        destination.start(after=self._leaving.get(target.name))
+        self._streaming[target.name] = destination
+        self._taking = (*self._taking, destination)
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to each; what goes wrong in one costs that one only. Returns at once."""
+        for destination in self._taking:
+            try:
+                destination.put(packet)
+            except Exception as error:
+                self._leave_out(destination, error)
+
+    @property
+    def streaming(self) -> tuple[LiveDestination, ...]:
+        """Those that get packets now; each says how far it is behind (`status`) and how its connection is (`link`)."""
+        return self._taking
+
+    def _leave_out(self, broken: LiveDestination, error: Exception) -> None:
+        with self._lock:
+            self._taking = tuple(other for other in self._taking if other is not broken)
+        self._emit("sink-failed", broken.name, f"{broken.name} failed and gets no more: {error!r}")
+
+    def stop(self) -> None:
+        """Begin to stop all at once: a hung one costs the others nothing. Nothing can be added from here on."""
+        with self._lock:
+            if not self._is_over:
+                self._is_over = True
+                self._closing = [_stopping(destination) for destination in self._streaming.values()]
+
+    def close(self) -> None:
+        """Stop all, and return once they have stopped, at most STOP_S seconds after that began."""
+        self.stop()
+        for thread in (*self._closing, *self._leaving.values()):
+            thread.join()
+
+    # How they are
+
+    def lines(self) -> list[DestinationLine]:
+        """Return how each is; last those that were removed, with what they had cost by then."""
+        with self._lock:
+            targets, streaming, removed = list(self._targets), dict(self._streaming), list(self._removed.values())
+        now = [
+            _line(streaming[name].status())
+            if name in streaming
+            else DestinationLine(name=name, state="armed", since=self._since)
+            for name in targets
+        ]
+        gone = (_line(one.status()) for one in removed)
+        return [*now, *(msgspec.structs.replace(line, state="removed", reason=None, message=None) for line in gone)]
+
+
+def _line(status: DestinationStatus) -> DestinationLine:
+    return DestinationLine(**msgspec.structs.asdict(status))
+
+
+def _stopping(destination: LiveDestination, before: threading.Thread | None = None) -> threading.Thread:
+    """Return a thread that stops a destination, and lasts until `before` has ended too."""
+
+    def stop() -> None:
+        destination.stop(STOP_S)
+        if before:
+            before.join()
+
+    thread = threading.Thread(target=stop, name=f"stop-{destination.name}")
+    thread.start()
+    return thread

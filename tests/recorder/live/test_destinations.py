@@ -1,0 +1,188 @@
+"""The destinations of a session, changed while it runs: by people, with real children and a real server."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import psutil
+import pytest
+
+from agent.receiver import HOST, free_port
+from config.errors import SessionError, UsageError
+from config.secrets import Secret, StreamTarget
+from devices.clock import SystemClock
+from recorder.live.destinations import Destinations
+from recorder.status import DestinationLine
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, count, decode
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.simulated import EventList
+from tests.support.waiting import wait_for
+
+NOWHERE = f"rtmp://{HOST}:9/live/good"
+
+
+def target(name: str, url: str = NOWHERE) -> StreamTarget:
+    return StreamTarget(name, Secret(url))
+
+
+def lines(destinations: Destinations) -> dict[str, DestinationLine]:
+    return {line.name: line for line in destinations.lines()}
+
+
+@contextmanager
+def begun(encoder: SmallEncoder, events: Events, *targets: StreamTarget) -> Iterator[Destinations]:
+    destinations = Destinations(targets, clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with closing(destinations):
+        yield destinations
+
+
+def is_live(destinations: Destinations, name: str) -> bool:
+    return lines(destinations)[name].state == "live"
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
+
+
+def test_before_the_start_they_are_kept(encoder: SmallEncoder) -> None:
+    events = EventList()
+    destinations = Destinations([target("satu"), target("dua")], clock=SystemClock(), emit=events)
+    destinations.add(target("tiga"))
+    destinations.remove("dua")
+    destinations.restart("satu")
+    assert [(line.name, line.state) for line in destinations.lines()] == [("satu", "armed"), ("tiga", "armed")]
+    assert destinations.names == destinations.all_names == ("satu", "tiga")
+    assert children() == []
+    destinations.begin(encoder.templates)
+    assert {line.state for line in destinations.lines()} <= {"connecting", "waiting"}
+    destinations.close()
+    assert events[:3] == [
+        ("destination-added", "tiga"), ("destination-removed", "dua"), ("destination-restarted", "satu"),
+    ]  # fmt: skip
+    assert {line.state for line in destinations.lines()} == {"stopped"}
+
+
+def test_what_cannot_be_done_is_refused_and_changes_nothing(encoder: SmallEncoder, events: Events) -> None:
+    with begun(encoder, events, target("kampus")) as destinations:
+        refused: list[tuple[Callable[[], None], str]] = [
+            (lambda: destinations.add(target("kampus")), "is a destination of this session already"),
+            (lambda: destinations.add(target("lain", "ftp://h/a/k")), "address"),
+            (lambda: destinations.remove("lain"), '"lain" is no destination of this session'),
+            (lambda: destinations.restart("lain"), '"lain" is no destination of this session'),
+            (lambda: destinations.restart("kampus", target("kampus", "nothing")), "address"),
+        ]
+        for act, what in refused:
+            with pytest.raises(UsageError, match=what) as error:
+                act()
+            assert error.value.hint
+            assert "\n" not in error.value.message
+        assert destinations.names == ("kampus",)
+    for act in (
+        lambda: destinations.add(target("lain")),
+        lambda: destinations.remove("kampus"),
+        lambda: destinations.restart("kampus"),
+    ):
+        with pytest.raises(SessionError, match="the recording has ended"):
+            act()
+    assert {kind for _, kind, *_ in events.seen} <= {"destination-lost", "destination-stopped"}
+
+
+@pytest.mark.server
+def test_one_that_is_added_streams_and_one_that_is_removed_ends_in_order(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    with begun(encoder, events, target("satu", server.url("good1"))) as destinations, Pump(encoder, destinations):
+        wait_for(lambda: is_live(destinations, "satu"))
+        destinations.add(target("dua", server.url("good2")))
+        wait_for(lambda: is_live(destinations, "dua"))
+        wait_for(lambda: all(one.stat().st_size > 20_000 for one in server.recordings()))
+        destinations.remove("satu")
+        assert lines(destinations)["satu"].state == "removed"
+        wait_for(lambda: len(children()) == 1)
+        assert is_live(destinations, "dua")
+        assert destinations.names == ("dua",)
+        assert destinations.all_names == ("satu", "dua")
+        destinations.add(target("satu", server.url("good1")))  # with the key that it had
+        wait_for(lambda: is_live(destinations, "satu"))
+    assert events.reasons() == []  # neither "somebody streams with this key" nor anything else
+    assert len(server.recordings()) == 3
+    for recording in server.recordings():
+        decode(recording)
+        assert count(recording)["video"] > 0
+    assert [line.state for line in destinations.lines()] == ["stopped", "stopped"]
+
+
+@pytest.mark.server
+def test_a_restart_begins_anew_at_once_with_another_address(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    with begun(encoder, events, target("satu", server.url("wrong"))) as destinations, Pump(encoder, destinations):
+        wait_for(lambda: lines(destinations)["satu"].state == "waiting")  # for 10 s: only a person can mend it
+        destinations.restart("satu", target("satu", server.url("good")))
+        wait_for(lambda: is_live(destinations, "satu"))
+        assert lines(destinations)["satu"].reason is None
+        wait_for(lambda: server.recordings() and server.recordings()[0].stat().st_size > 20_000)
+        destinations.restart("satu")  # which ends what is live, and connects again
+        wait_for(lambda: len(events.of("destination-live")) == 2)
+        assert lines(destinations)["satu"].reconnects == 1
+    assert events.reasons() == ["rejected"]
+
+
+@pytest.mark.server
+def test_a_hung_child_that_is_removed_costs_nobody_a_moment(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+    healthy = target("sehat", server.url("good1"))
+    with begun(encoder, events, healthy) as destinations, Pump(encoder, destinations) as pump:
+        wait_for(lambda: is_live(destinations, "sehat"))
+        before = children()
+        destinations.add(target("macet", server.url("good2")))
+        wait_for(lambda: is_live(destinations, "macet"))
+        [hung] = set(children()) - set(before)
+        hung.suspend()
+        destinations.remove("macet")
+        assert hung.is_running(), "who asks need not wait for it"
+        wait_for(lambda: not hung.is_running(), what="the end of the hung child")
+        assert is_live(destinations, "sehat")
+        assert sorted(pump.put_s)[len(pump.put_s) * 99 // 100] < 0.005
+    assert events.reasons() == []
+
+
+def test_all_stop_at_once_however_they_fail(encoder: SmallEncoder, events: Events) -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        addresses = {
+            "silent": f"rtmp://{HOST}:{silent.getsockname()[1]}/live/good",
+            "refused": f"rtmp://{HOST}:{free_port()}/live/good",
+            "unknown": "rtmp://hall.invalid/live/good",
+        }
+        targets = [target(name, url) for name, url in addresses.items()]
+        with begun(encoder, events, *targets) as destinations, Pump(encoder, destinations):
+            wait_for(lambda: len(events.of("destination-lost")) == len(targets))
+        began = time.monotonic()
+        destinations.close()
+        assert time.monotonic() - began < 5
+    assert children() == []
+
+
+def test_many_threads_that_add_and_remove_leave_what_they_say(encoder: SmallEncoder, events: Events) -> None:
+    with begun(encoder, events) as destinations:
+
+        def churn(name: str) -> None:
+            for _ in range(3):
+                destinations.add(target(name))
+                destinations.remove(name)
+
+        threads = [threading.Thread(target=churn, args=(f"d{number}",)) for number in range(3)]
+        with Pump(encoder, destinations):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert destinations.names == ()
+        assert destinations.streaming == ()
+    assert len(events.of("destination-added")) == len(events.of("destination-removed")) == 9
+    assert len(events.of("destination-stopped")) == 9
