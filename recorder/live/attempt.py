@@ -31,6 +31,7 @@ _TOO_LATE = {
     "resolve": (Reason.UNKNOWN_HOST, "no answer in time"),
     "load": (Reason.FAILED, "its process did not get ready in time"),
     "secure": (Reason.TIMEOUT, "while TLS was set up: is this a port for rtmp://?"),
+    "folder": (Reason.TIMEOUT, "its disk does not answer"),
     "listen": (Reason.FAILED, "its process hangs"),
     "handshake": (Reason.TIMEOUT, "it takes connections and says nothing"),
 }

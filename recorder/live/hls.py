@@ -1,7 +1,7 @@
-"""The child's work for a folder: FLV from standard input, as an HLS playlist and its segments.
+"""The child's work for a folder: FLV from standard input, as HLS segments and their playlist.
 
-A disk may hang; it hangs this process then, and nobody else. Files are opened, written and closed here, for
-libavformat's own hls muxer does not say what a disk has refused.
+A disk may hang; it hangs this process then, and nobody else. libavformat cuts the segments. Files are opened and
+written here, for it does not say what a disk has refused; so is the playlist (recorder.live.playlist).
 """
 
 import contextlib
@@ -12,18 +12,18 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import av
 from av.error import FFmpegError
 
 from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
+from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
 from recorder.live.url import FolderUrl
 
 PLAYLIST = "live.m3u8"
-SEGMENT = "live-%d.ts"
 LISTED = 6
 """Segments in the playlist; at the profiles' keyframes every 2 s, 12 s of them."""
 KEPT = 3
@@ -33,9 +33,10 @@ SEGMENT_S = 1.5
 GOES_ON_S = 60.0
 """A playlist without an end that is younger than this is gone on with: it is a stream that broke off."""
 
-_OURS = re.compile(r"live-\d+\.ts(\.tmp)?|live\.m3u8(\.tmp)?")
+_OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8(\.new)?")
+_TO_US = "liput:playlist"
+"""The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
 _LOCK = ".live.lock"
-_END = "#EXT-X-ENDLIST"
 _READABLE = 0o022  # umask: a web server is another user
 _REASONS = {
     errno.ENOENT: Reason.FOLDER_MISSING,
@@ -57,8 +58,7 @@ def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) 
         # The lock is held as long as this process lives.
         lock = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _clear(folder)
-        _write(request, folder, report)
+        _write(request, Output(folder), report)
     except BlockingIOError:
         return Failed(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
     except (FFmpegError, OSError) as error:
@@ -68,31 +68,18 @@ def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) 
     return Ended()
 
 
-def _clear(folder: Path) -> None:
-    """Remove what an earlier stream left, unless it broke off just now: then this one goes on with it."""
-    playlist = folder / PLAYLIST
-    with contextlib.suppress(FileNotFoundError):
-        is_young = time.time() - playlist.stat().st_mtime < GOES_ON_S
-        if is_young and _END not in playlist.read_text(encoding="utf-8", errors="replace"):
-            return
-    for path in folder.iterdir():
-        if _OURS.fullmatch(path.name):
-            path.unlink(missing_ok=True)
-
-
-def _write(request: Request, folder: Path, report: Callable[[Report], None]) -> None:
+def _write(request: Request, output: "Output", report: Callable[[Report], None]) -> None:
     options = {
         "hls_time": str(SEGMENT_S),
         "hls_list_size": str(LISTED),
-        "hls_delete_threshold": str(KEPT),
-        "hls_segment_filename": str(folder / SEGMENT),
-        # Numbers that no earlier stream had: nobody's cache has a segment of that name.
-        "hls_start_number_source": "epoch",
-        "hls_flags": "append_list+delete_segments+independent_segments+program_date_time+temp_file",
+        "hls_segment_filename": "live-%d.ts",
+        "start_number": str(output.first),
+        "hls_flags": "independent_segments+program_date_time",
+        # So that a player that does not look at the playlist's mark sees it in the stream.
+        "hls_segment_options": "mpegts_flags=+initial_discontinuity",
     }
     source = open_source()
-    files = _Files()
-    sink = av.open(str(folder / PLAYLIST), "w", format="hls", options=options, io_open=files.open)
+    sink = av.open(_TO_US, "w", format="hls", options=options, io_open=output.open)
     add_streams(source, sink, request)
     sink.start_encoding()
     report(Live())
@@ -103,33 +90,95 @@ def _write(request: Request, folder: Path, report: Callable[[Report], None]) -> 
         dts_s = float(packet.dts * packet.time_base)
         packet.stream = sink.streams[packet.stream_index]
         sink.mux(packet)
-        files.check()
         if time.monotonic() >= next_report:
             report(Sent(dts_s))
             next_report = time.monotonic() + SENT_EVERY_S
     sink.close()
-    files.check()
     report(Sent(dts_s))
 
 
-class _Files:
-    """Opens what the muxer wants opened, and remembers what the disk said."""
+class _File(Protocol):
+    def write(self, data: bytes, /) -> int: ...
 
-    def __init__(self) -> None:
-        self._error: OSError | None = None
+    def close(self) -> None: ...
 
-    def open(self, url: str, _flags: int, _options: object) -> BinaryIO:
-        """Open a file for writing."""
+
+class Output:
+    """A folder: what an earlier stream left in it, what the muxer writes into it now. Raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remove what an earlier stream left, unless that broke off just now: then this one goes on with it."""
+        self.folder = folder
+        self._playlist = self._broken_off() or Playlist()
+        listed = self._playlist.segments
+        # Numbers that no earlier stream had: nobody's cache has a segment of that name.
+        self.first = listed[-1].number + 1 if listed else int(time.time())
+        self._left = sorted(self._left_by_others({segment.number for segment in listed}))
+
+    def open(self, url: str, _flags: int, _options: object) -> _File:
+        """Open what the muxer wants to write: a segment, or the playlist, which is only read here."""
+        if url == _TO_US:
+            return _Read(self._take)
+        return open(self.folder / url, "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
+
+    def _take(self, text: str) -> None:
+        """Take over the segments of the muxer's playlist that are new."""
+        theirs = Playlist.read(text)
+        newest = self._playlist.segments[-1].number if self._playlist.segments else 0
+        for segment in theirs.segments:
+            if segment.number > newest:
+                goes_on = segment.number == self.first and bool(self._playlist.segments)
+                self._playlist.add(Segment(segment.number, segment.duration_s, segment.began, goes_on))
+        self._playlist.has_ended = theirs.has_ended
+        self._left += [segment.number for segment in self._playlist.shorten(LISTED)]
+        new = self.folder / f"{PLAYLIST}.new"
+        new.write_text(self._playlist.text(), encoding="utf-8")
+        new.replace(self.folder / PLAYLIST)
+        while len(self._left) > KEPT:
+            self._file(self._left.pop(0)).unlink(missing_ok=True)
+
+    def _broken_off(self) -> Playlist | None:
+        playlist = self.folder / PLAYLIST
         try:
-            return open(url, "wb")  # noqa: PTH123 - the muxer closes it
-        except OSError as error:
-            self._error = error
-            raise
+            if time.time() - playlist.stat().st_mtime < GOES_ON_S:
+                found = Playlist.read(playlist.read_text(encoding="utf-8", errors="replace"))
+                return found if found.segments and not found.has_ended else None
+        except FileNotFoundError:
+            pass
+        return None
 
-    def check(self) -> None:
-        """Raise what went wrong."""
-        if self._error is not None:
-            raise self._error
+    def _left_by_others(self, listed: set[int]) -> list[int]:
+        """Remove what is ours and not listed; return the numbers of what a player may still want."""
+        left = []
+        for path in self.folder.iterdir():
+            found = _OURS.fullmatch(path.name)
+            number = int(found[1]) if found and found[1] else None
+            if found is None or number in listed or (listed and path.name == PLAYLIST):
+                continue
+            if listed and number is not None and number < min(listed):
+                left.append(number)
+            else:
+                path.unlink(missing_ok=True)
+        return left
+
+    def _file(self, number: int) -> Path:
+        return self.folder / Segment(number, 0.0).name
+
+
+class _Read:
+    """A file that goes to nobody but `take`."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take = take
+        self._data = b""
+
+    def write(self, data: bytes) -> int:
+        self._data += bytes(data)
+        return len(data)
+
+    def close(self) -> None:
+        with contextlib.suppress(UnicodeDecodeError):
+            self._take(self._data.decode())
 
 
 def _failed(error: FFmpegError | OSError) -> Failed:

@@ -27,10 +27,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):
-    """The attempt came one step further: resolve, load, connect, secure, handshake, application or publish.
+    """The attempt came one step further.
 
-    An SRT listener says `listen`, again and again, until somebody has called, and `called` then: the FLV stream begins
-    only there.
+    For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
+    listener says `listen`, again and again, until somebody has called: the FLV stream begins only then.
     """
 
     phase: str

@@ -1,0 +1,204 @@
+"""A folder of HLS, played over HTTP by the ffmpeg command while it grows."""
+
+import os
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+import pytest
+
+from recorder.live.destination import LiveDestination
+from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
+from recorder.live.playlist import Playlist
+from tests.support.confined import be_powerless_root, confined
+from tests.support.encoded import SmallEncoder
+from tests.support.live import Events, Pump, count, decode, is_live, running
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "aula 100%"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def url(folder: Path) -> str:
+    return f"file://{folder}".replace("%", "%25")
+
+
+@pytest.fixture
+def web(folder: Path) -> Iterator[str]:
+    """Return where a plain web server shows the folder's playlist."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *_arguments: object) -> None:  # noqa: A002 - the base class's name
+            assert format
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/{PLAYLIST}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def put_all(destination: LiveDestination, encoder: SmallEncoder, frames: int) -> int:
+    """Put some more frames; return how many there have been."""
+    for _ in range(frames):
+        for packet in encoder.next():
+            destination.put(packet)
+    return encoder.frames
+
+
+def playlist(folder: Path) -> Playlist:
+    file = folder / PLAYLIST
+    return Playlist.read(file.read_text()) if file.exists() else Playlist()
+
+
+def play(url: str, seconds: float) -> int:
+    """Return how many pictures the ffmpeg command shows of some seconds; fail where it complains."""
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-xerror", "-i", url, "-t", str(seconds), "-map", "0:v", "-fps_mode", "passthrough",
+         "-enc_time_base", "1/90000", "-progress", "-", "-f", "null", "/dev/null"],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
+
+
+def test_everything_put_is_in_segments_that_others_can_read(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events
+) -> None:
+    (folder / "index.html").write_text("mine")
+    before = os.umask(0o077)
+    try:
+        with running(url, encoder, events) as destination:
+            put_all(destination, encoder, 150)
+            for packet in encoder.flush():
+                destination.put(packet)
+            wait_for(lambda: is_live(destination))
+    finally:
+        os.umask(before)
+    decode(folder / PLAYLIST)
+    assert count(folder / PLAYLIST)["video"] == 150
+    found = playlist(folder)
+    assert found.has_ended
+    assert all(segment.began for segment in found.segments)
+    assert sum(segment.duration_s for segment in found.segments) == pytest.approx(5, abs=0.1)
+    for path in folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o044 == 0o044, path
+    assert (folder / "index.html").read_text() == "mine"
+    assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
+
+
+def test_it_plays_while_it_grows_and_goes_on_after_a_break(
+    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events
+) -> None:
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: len(playlist(folder).segments) >= 2)
+        assert play(web, 3) >= 80
+        first = playlist(folder)
+        [child] = psutil.Process().children()
+        child.kill()
+        wait_for(lambda: len(playlist(folder).segments) >= len(first.segments) + 2, timeout_s=30)
+        assert play(web, 3) >= 80
+        found = playlist(folder)
+        assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
+        numbers = [segment.number for segment in found.segments]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert not found.has_ended
+    assert playlist(folder).has_ended
+    frames = play(str(folder / PLAYLIST), 60)
+    assert frames > sum(segment.duration_s for segment in playlist(folder).segments) * 28
+    assert events.reasons() == ["failed"]
+
+
+def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
+    with running(url, encoder, events) as destination:
+        wait_for(lambda: put_all(destination, encoder, 15) and len(list(folder.glob("*.ts"))) > LISTED + KEPT)
+        for _ in range(40):
+            sent = playlist(folder).segments[-1].number
+            put_all(destination, encoder, 60)
+            wait_for(lambda: playlist(folder).segments[-1].number > sent)  # noqa: B023 - called in this turn
+            assert len(list(folder.glob("*.ts"))) <= LISTED + KEPT + 2
+        listed = playlist(folder).segments
+        assert len(listed) == LISTED
+        assert all((folder / segment.name).exists() for segment in listed)
+    assert destination.status().dropped == 0
+
+
+@pytest.mark.parametrize("how", ["ended", "old"])
+def test_what_an_earlier_session_left_is_not_mixed_in(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, how: str
+) -> None:
+    (folder / "live-7.ts").write_bytes(b"old")
+    (folder / "liven-7.ts").write_bytes(b"somebody else's")
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-7.ts\n" + "#EXT-X-ENDLIST\n" * (how == "ended")
+    (folder / PLAYLIST).write_text(text)
+    if how == "old":
+        os.utime(folder / PLAYLIST, (time.time() - GOES_ON_S - 1,) * 2)
+    with running(url, encoder, events) as destination:
+        wait_for(lambda: put_all(destination, encoder, 5) and len(playlist(folder).segments) > 1)
+        assert 7 not in {segment.number for segment in playlist(folder).segments}
+    assert not (folder / "live-7.ts").exists()
+    assert (folder / "liven-7.ts").exists()
+
+
+def test_two_sessions_do_not_write_into_one_folder(url: str, encoder: SmallEncoder, events: Events) -> None:
+    with running(url, encoder, Events()) as first, Pump(encoder, first):
+        wait_for(lambda: is_live(first))
+        with running(url, encoder, events) as second, Pump(encoder, second):
+            wait_for(lambda: second.status().reason == "already-publishing")
+            assert is_live(first)
+
+
+def test_a_folder_that_is_missing_may_come(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
+    folder.rmdir()
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().reason == "folder-missing")
+        assert str(folder) in (destination.status().message or "")
+        folder.mkdir()
+        wait_for(lambda: is_live(destination))
+
+
+def test_a_folder_that_may_not_be_written_into(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
+    folder.chmod(0o555)
+
+    def run() -> None:
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().reason == "not-writable")
+
+    confined(be_powerless_root if os.geteuid() == 0 else lambda: None, run)
+    folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("file", ["live-43.ts", f"{PLAYLIST}.new"])
+def test_a_disk_that_is_full_is_told_and_tried_again(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, file: str
+) -> None:
+    (folder / PLAYLIST).write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-41.ts\n")
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination))
+        (folder / file).symlink_to("/dev/full")
+        wait_for(lambda: destination.status().reason == "disk-full")
+        (folder / file).unlink(missing_ok=True)
+        wait_for(lambda: is_live(destination))
+
+
+def test_a_child_whose_disk_hangs_is_given_up(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
+    os.mkfifo(folder / ".live.lock")  # whose opening waits for a reader that never comes
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: destination.status().reason == "timeout")
+        assert "its disk does not answer" in (destination.status().message or "")
