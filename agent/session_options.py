@@ -26,6 +26,10 @@ _OPTIONS = (
         help="Where the sound comes from; several are mixed.  [default: the picture's, or the best]",
     ),
     click.option("--layout", metavar="NAME", help="How several pictures are shown (liput config show)."),
+    click.option(
+        "--conference/--no-conference", default=None,
+        help="Feed a virtual camera and microphone (liput conference setup).  [default: as the settings have it]",
+    ),
     click.option("--isolate", is_flag=True, help="Record each source apart as well, beside the program."),
     click.option(
         "--allow-missing", is_flag=True, help="Begin without a device that is not there: a slate stands in its place."
@@ -53,6 +57,7 @@ def session_options[Answer](command: Callable[..., Answer]) -> Callable[..., Ans
         videos: tuple[str, ...],
         audios: tuple[str, ...],
         layout: str | None,
+        conference: bool | None,
         isolate: bool,
         allow_missing: bool,
         duration_s: float | None,
@@ -69,6 +74,7 @@ def session_options[Answer](command: Callable[..., Answer]) -> Callable[..., Ans
             videos=videos,
             audios=audios,
             layout=layout,
+            conference=conference,
             isolate=isolate,
             allow_missing=allow_missing,
             duration_s=duration_s,

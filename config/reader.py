@@ -15,7 +15,7 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound
 
-SECTIONS = ("general", "archive", "storage", "video", "program", "recording", "devices", "health")
+SECTIONS = ("general", "archive", "storage", "video", "program", "conference", "recording", "devices", "health")
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
     "layouts": LayoutSettings,

@@ -9,6 +9,7 @@
     ├── Profile          [profiles.NAME]     size, rate, bit rates
     ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
     ├── LayoutSettings   [layouts.NAME]      which inputs are shown, and where
+    ├── Conference       [conference]        the virtual camera and microphone (config/conference.py)
     ├── Recording        [recording]         how much a crash may cost
     ├── Devices          [devices]           what is set on every camera
     ├── HealthLog        [health]            how long the health log is kept
@@ -28,6 +29,7 @@ from typing import Annotated
 import msgspec
 import platformdirs
 
+from config.conference import Conference
 from config.errors import UsageError
 from config.kinds import (
     Choice,
@@ -201,6 +203,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profiles: Mapping[str, Profile] = msgspec.field(default_factory=lambda: BUILT_IN_PROFILES)
     program: Program = Program()
     layouts: Mapping[str, LayoutSettings] = msgspec.field(default_factory=lambda: BUILT_IN_LAYOUTS)
+    conference: Conference = Conference()
     recording: Recording = Recording()
     devices: Devices = Devices()
     health: HealthLog = HealthLog()

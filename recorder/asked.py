@@ -22,6 +22,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     layout: str | None = None
     muted: tuple[str, ...] = ()
     """Inputs of sound that are not heard from the beginning."""
+    conference: bool | None = None
+    """Whether a conference gets a picture and sound of its own; None as the settings have it."""
     isolate: bool = False
     """Whether each source is also recorded apart."""
     duration_s: float | None = None

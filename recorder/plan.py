@@ -13,6 +13,7 @@ from config.secrets import StreamTarget
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
+from recorder.conference.plan import ConferencePlan
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.outputs import MakeSink
 from recorder.packet import Track
@@ -66,6 +67,8 @@ class SessionPlan:
     layouts: Mapping[str, LayoutSettings] = field(default_factory=lambda: BUILT_IN_LAYOUTS)
     program: Program = field(default_factory=Program)
     """What lies over the picture."""
+    conference: ConferencePlan | None = None
+    """What a two-way conference gets, if there is one."""
     resume: Resumption | None = None
     """The session that is gone on with, if its recorder was killed; its parts are locked."""
     pre_roll_s: float = 30.0

@@ -21,6 +21,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
+from recorder.conference.plan import ConferencePlan, plan_conference
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
@@ -100,6 +101,7 @@ def plan_session(
         pre_roll_s=settings.recording.pre_roll_s,
         storage=settings.storage,
         further=further,
+        conference=_conference(asked, settings, chosen),
         resume=take_up([archive, *further], asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
@@ -116,6 +118,16 @@ def plan_session(
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
     return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept)
+
+
+def _conference(asked: Asked, settings: Settings, chosen: Chosen) -> ConferencePlan | None:
+    """Return what a conference gets, if there is to be one."""
+    is_wanted = settings.conference.always if asked.conference is None else asked.conference
+    if is_wanted and not asked.live:
+        if asked.conference is None:
+            return None
+        raise UsageError("a conference runs as time passes", hint="leave out --pace fast, or --conference")
+    return plan_conference(settings.conference, settings.layouts, chosen) if is_wanted else None
 
 
 def _again(asked: Asked, chosen: Chosen) -> Asked:

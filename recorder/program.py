@@ -8,6 +8,8 @@ from capture.source import Frame
 from config.errors import LiputError, UsageError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
+from recorder.conference.camera import Appearance
+from recorder.conference.conference import Conference
 from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
@@ -16,7 +18,7 @@ from recorder.plan import SessionPlan
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import Loudness, RateMeter, SoundLine
+from recorder.status import ConferenceLine, Loudness, RateMeter, SoundLine
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -87,6 +89,7 @@ class Program:
         look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
         self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=offer)
         self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put)
+        self._conference = self._made_conference()
         self.sound: ProgramSound | None = None
         if inputs.sounds:
             self.sound = ProgramSound(
@@ -97,6 +100,7 @@ class Program:
                 clock=clock,
                 put=gate.put,
                 emit=emit,
+                bus=self._conference.sound if self._conference else None,
             )
         self._pictures_lost = LossReporter(
             "frames-dropped",
@@ -104,6 +108,22 @@ class Program:
             "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
             emit=emit,
             clock=clock,
+        )
+
+    def _made_conference(self) -> Conference | None:
+        """Return the conference that the plan asks for; it is told of each input, and nothing waits for it."""
+        plan = self._plan
+        if plan.conference is None:
+            return None
+        return Conference(
+            plan.conference,
+            self._videos,
+            [sound.name for sound in plan.sounds],
+            Appearance(plan.layouts, plan.program, plan.title, plan.language),
+            channels=plan.profile.audio_channels,
+            shows=lambda: self.scene.layout,
+            clock=self._clock,
+            emit=self._emit,
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
@@ -117,6 +137,8 @@ class Program:
         ]
         for thread in self._threads:
             thread.start()
+        if self._conference:
+            self._conference.start()
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; whatever stops it early ends the session in order, with what was recorded."""
@@ -131,9 +153,11 @@ class Program:
             self._changed.set()
 
     def join(self) -> None:
-        """Wait for both tracks, which end with the timeline."""
+        """Wait for both tracks, which end with the timeline; then the conference ends, too."""
         for thread in self._threads:
             thread.join()
+        if self._conference:
+            self._conference.close()
 
     @property
     def is_running(self) -> bool:
@@ -204,6 +228,11 @@ class Program:
     def loudness(self) -> Loudness:
         """How loud the sound is to people."""
         return self.sound.loudness if self.sound else Loudness()
+
+    @property
+    def conference(self) -> ConferenceLine | None:
+        """How the conference is, if there is one."""
+        return self._conference.line if self._conference else None
 
     def sound_lines(self) -> list[SoundLine]:
         """Return how each input of sound is."""

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import av
 
@@ -11,8 +12,8 @@ from capture.compose.geometry import Rect
 from capture.compose.layout import Layout, Place, Shape
 from capture.compose.overlay import Overlay, logo, title_line
 from capture.compose.slate import card, slate
-from capture.kept import AbsenceKind
-from capture.source import Matrix, VideoFormat
+from capture.kept import Absence, AbsenceKind
+from capture.source import Matrix, Size, VideoFormat
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.messages import Card, Reason, card_text
@@ -120,6 +121,65 @@ class View:
         return self._places[1]
 
 
+class Shown(Protocol):
+    """One input as whoever shows it needs it; a VideoInput is one. `within` is told at which size it is shown."""
+
+    name: str
+    within: Size | None
+
+    @property
+    def picture(self) -> av.VideoFrame | None:
+        """What it shows now, None before the first; `version` counts its changes."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How often `picture` was another one."""
+        ...
+
+    @property
+    def absence(self) -> Absence | None:
+        """Why a slate stands in its place."""
+        ...
+
+
+class Stage:
+    """Puts together what is shown of inputs, in one look; used by one thread."""
+
+    def __init__(self, inputs: Sequence[Shown], look: Look) -> None:
+        self._inputs = inputs
+        self._look = look
+        self._names = [one.name for one in inputs]
+        self._compositor = Compositor(look.form.width, look.form.height, look.form.matrix)
+
+    def show(self, view: View) -> av.VideoFrame | None:
+        """Return what `view` shows now; None while there is nothing to be shown yet.
+
+        What is returned stays valid, and unchanged, until the next call but one.
+        """
+        size = self._look.form.width, self._look.form.height
+        if view.card is not None:
+            return view.card
+        shapes = {
+            one.name: (one.picture.width, one.picture.height)
+            for one in self._inputs
+            if one.picture is not None and one.absence is None
+        }
+        places = view.places(size, self._names, shapes)
+        if not any(place.source in shapes for place in places) and not any(one.absence for one in self._inputs):
+            return None  # the first pictures are still to come, or could not be decoded
+        by_name = dict(zip(self._names, self._inputs, strict=True))
+        for place in places:
+            by_name[place.source].within = None if place.rect.size == size else place.rect.size
+        pieces = [self._piece(by_name[place.source], place.rect) for place in places]
+        return self._compositor.compose(pieces, self._look.overlays)
+
+    def _piece(self, one: Shown, rect: Rect) -> Piece:
+        if one.absence is not None:
+            return Piece(rect, self._look.slates.of(one.name, one.absence.kind, rect.size))
+        return Piece(rect, one.picture, one.version)
+
+
 class Scene:
     """The inputs of a program and how they are shown. Used by the picture track's thread, but for `switch`."""
 
@@ -138,7 +198,7 @@ class Scene:
         self._look = look
         self._zero_ns = zero_ns
         self._offer = offer
-        self._compositor = Compositor(look.form.width, look.form.height, look.form.matrix)
+        self._stage = Stage(inputs, look)
         self._view = look.view(layout, self._names)
         self._switching = threading.Lock()
         self._next: View | None = None
@@ -190,33 +250,9 @@ class Scene:
         """
         for one in self._inputs:
             if one is not driver:
-                one.catch_up(self._zero_ns() + at_ns, at_ns, is_shown=one.name in self._view.shown)
+                one.catch_up(self._zero_ns() + at_ns, at_ns, is_shown=one.is_tapped or one.name in self._view.shown)
         self.look(at_ns, driver if is_fresh else None)
-        picture = self._composed()
+        picture = self._stage.show(self._view)
         if picture is not None and self._offer:
             self._offer(PROGRAM, picture)
         return picture
-
-    def _composed(self) -> av.VideoFrame | None:
-        form, view = self._look.form, self._view
-        size = form.width, form.height
-        if view.card is not None:
-            return view.card
-        shapes = {
-            one.name: (one.picture.width, one.picture.height)
-            for one in self._inputs
-            if one.picture is not None and one.absence is None
-        }
-        places = view.places(size, self._names, shapes)
-        if not any(place.source in shapes for place in places) and not any(one.absence for one in self._inputs):
-            return None  # the first pictures are still to come, or could not be decoded
-        by_name = dict(zip(self._names, self._inputs, strict=True))
-        for place in places:
-            by_name[place.source].within = None if place.rect.size == size else place.rect.size
-        pieces = [self._piece(by_name[place.source], place.rect) for place in places]
-        return self._compositor.compose(pieces, self._look.overlays)
-
-    def _piece(self, one: VideoInput, rect: Rect) -> Piece:
-        if one.absence is not None:
-            return Piece(rect, self._look.slates.of(one.name, one.absence.kind, rect.size))
-        return Piece(rect, one.picture, one.version)

@@ -173,6 +173,7 @@ class Session:
             abandoned=abandoned(),
             sounds=program.sound_lines() if program else [],
             loudness=program.loudness if program else Loudness(),
+            conference=program.conference if program else None,
         )
 
     @property

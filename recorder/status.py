@@ -77,6 +77,24 @@ class Loudness(msgspec.Struct, frozen=True, kw_only=True):
     range_lu: float | None = None
 
 
+class ConferenceOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """The conference's camera or microphone, and why it is not live.
+
+    `state` is `starting`, `live`, `idle` (nobody looks), `waiting` (it tries again), `off` (nothing is to be sent) or
+    `stopped`.
+    """
+
+    state: str
+    reason: str | None = None
+
+
+class ConferenceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes to the conference."""
+
+    camera: ConferenceOutput
+    microphone: ConferenceOutput
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
 
@@ -102,6 +120,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     abandoned: int = 0
     sounds: list[SoundLine] = []
     loudness: Loudness = Loudness()
+    conference: ConferenceLine | None = None
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -15,7 +15,7 @@ HARMLESS = WARNINGS | {
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
     "storage-switched", "disk-low", "mounts-unknown",
-    "destination-added", "destination-removed", "destination-restarted",
+    "conference-live", "destination-added", "destination-removed", "destination-restarted",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
@@ -27,6 +27,7 @@ ENDED_BY = {
     "source-silent": {"source-returned"},
     "source-missing": {"source-returned"},
     "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
+    "conference-lost": {"conference-live"},
     "recording-stalled": {"recording-resumed"},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""

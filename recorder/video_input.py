@@ -56,6 +56,19 @@ class Thinning:
         return True
 
 
+class Tap(Protocol):
+    """Somebody beside the program who is shown this input too (recorder/conference/tap.py)."""
+
+    @property
+    def wanted(self) -> Size | None:
+        """At which size a picture is wanted now; None while none is."""
+        ...
+
+    def take(self, picture: av.VideoFrame) -> None:
+        """Take a copy of `picture`; returns at once, and never raises."""
+        ...
+
+
 @dataclass(slots=True)
 class InputCounts:
     """Pictures that could not be decoded."""
@@ -96,6 +109,7 @@ class VideoInput:
         self.absence: Absence | None = None
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
+        self.tap: Tap | None = None
         self._source = source
         self._kept = source if isinstance(source, MayBeAbsent) else None
         self._timeline = timeline
@@ -148,11 +162,25 @@ class VideoInput:
             self.version += 1
         if picture is not None and self._offer:
             self._offer(self.name, picture)
+        if picture is not None and self.tap:
+            self.tap.take(picture)
         return True
+
+    @property
+    def is_tapped(self) -> bool:
+        """Whether somebody beside the program is shown it now."""
+        return self.tap is not None and self.tap.wanted is not None
+
+    def _size(self) -> Size | None:
+        """Return the size at which it is decoded: what is enough for everybody who is shown it."""
+        wanted = self.tap.wanted if self.tap else None
+        if wanted is None or self.within is None:
+            return self.within
+        return max(self.within[0], wanted[0]), max(self.within[1], wanted[1])
 
     def _decoded(self, frame: Frame) -> av.VideoFrame | None:
         try:
-            return self._source.decode(frame, self.within)
+            return self._source.decode(frame, self._size())
         except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
             self._count_damaged(error)
             return None

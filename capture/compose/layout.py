@@ -52,16 +52,21 @@ class Layout:
 
     def shown(self, sources: Sequence[str]) -> list[str]:
         """Return which of `sources` are shown, the large one first; raises UsageError for names that are not there."""
-        named = [self._source(word, sources) for word in self.settings.show]
-        if len(set(named)) < len(named):
-            raise UsageError(
-                f'the layout "{self.name}" shows an input twice', hint=f"check `show` in [layouts.{self.name}]"
-            )
+        named = self.named(sources)
         others = [source for source in sources if source not in named]
         wanted = MOST_PLACES[self.settings.kind]
         if self.settings.show and self.settings.kind not in (PIP, SPEAKER_SLIDES):
             wanted = len(named)  # those that are named, and no others
         return [*named, *others][:wanted]
+
+    def named(self, sources: Sequence[str]) -> list[str]:
+        """Return which of `sources` its `show` names; raises UsageError for names that are not there."""
+        named = [self._source(word, sources) for word in self.settings.show]
+        if len(set(named)) < len(named):
+            raise UsageError(
+                f'the layout "{self.name}" shows an input twice', hint=f"check `show` in [layouts.{self.name}]"
+            )
+        return named
 
     def _source(self, word: str, sources: Sequence[str]) -> str:
         by_name = {source.lower(): source for source in sources}

@@ -31,19 +31,23 @@ _INHERITED = re.compile(
 """The environment that a sound child gets: what finding the sound server takes, and no secret of ours."""
 
 
+def inherited() -> dict[str, str]:
+    """Return the environment that a child which talks to a sound server gets."""
+    return {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
+
+
 class SoundChild:
     """A sound child and the pipe it writes to."""
 
     def __init__(self, asked: Asked) -> None:
         home = str(Path(__file__).resolve().parents[2])
-        inherited = {name: value for name, value in os.environ.items() if _INHERITED.fullmatch(name)}
         # A session of its own: Ctrl-C on the terminal is the recorder's business.
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "capture.sound.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=inherited | {"PYTHONPATH": home},
+            env=inherited() | {"PYTHONPATH": home},
             start_new_session=True,
         )
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe

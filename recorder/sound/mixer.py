@@ -3,7 +3,7 @@
 What needs no arithmetic is not touched: one lane that is heard at 0 dB passes as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,21 +86,25 @@ class Mixer:
             hint=f"the inputs are {', '.join(names)}" if names else "this session has no sound",
         )
 
-    def mix(self, unmuted: Sequence[Heard]) -> Heard:
-        """Return the sum of what the lanes give, by their gains; `unmuted` has been through each strip's mute."""
-        total: Heard = None
-        is_ours = False  # nobody else has the array of the sum: it can be added to in place
-        for strip, samples in zip(self.strips, unmuted, strict=True):
-            part = strip.gain.apply(samples)
-            if part is None:
-                continue
-            if total is None:
-                total, is_ours = part, False
-            elif is_ours:
-                total += part
-            else:
-                total, is_ours = np.add(total, part, dtype=np.float32), True
-        return total
+    def turned(self, unmuted: Sequence[Heard]) -> list[Heard]:
+        """Return what the lanes give by their gains; `unmuted` has been through each strip's mute."""
+        return [strip.gain.apply(samples) for strip, samples in zip(self.strips, unmuted, strict=True)]
+
+
+def total_of(parts: Iterable[Heard]) -> Heard:
+    """Return the sum of `parts`, which stay as they are; a single one is the sum itself."""
+    total: Heard = None
+    is_ours = False  # nobody else has the array of the sum: it can be added to in place
+    for part in parts:
+        if part is None:
+            continue
+        if total is None:
+            total, is_ours = part, False
+        elif is_ours:
+            total += part
+        else:
+            total, is_ours = np.add(total, part, dtype=np.float32), True
+    return total
 
 
 def linear(gain_db: float) -> float:

@@ -1,6 +1,7 @@
 """The program's sound: lanes, mixed, kept below a ceiling, measured, and encoded in AAC frames.
 
-    Reader -> Lane -+-> mute -+-> gain -> sum -> Limiter -> meters -> AAC: the program
+    Reader -> Lane -+-> mute -+-> gain -+-> sum -> Limiter -> meters -> AAC: the program
+                              |         +-> the conference's bus, if there is one
                               +-> AAC: a track of its own, if asked
 
 All of it happens on one thread. Lanes are taken from in turn; the mix goes as far as the lane that is furthest behind,
@@ -8,6 +9,7 @@ which is behind the clock by its patience at most.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from recorder.sound.lane import Lane
 from recorder.sound.levels import PeakMeter
 from recorder.sound.limiter import Limiter, rounded
 from recorder.sound.loudness import LoudnessMeter
-from recorder.sound.mixer import Heard, Mixer
+from recorder.sound.mixer import Heard, Mixer, total_of
 from recorder.sound.resampler import Floats
 from recorder.sound.summary import InputSound, SoundSummary
 from recorder.status import Loudness
@@ -34,6 +36,17 @@ MOST_AHEAD = SAMPLE_RATE
 """Samples that a lane may be ahead of the others before nothing more is taken from it."""
 
 type Inputs = Sequence[tuple[SoundInput, Reader[AudioBlock]]]
+
+
+class Bus(Protocol):
+    """A mix of its own for somebody beside the program (recorder/conference/bus.py)."""
+
+    def offer(self, turned: Sequence[Heard], count: int) -> None:
+        """Take `count` samples of each input, muted and turned as in the program, not to be written to.
+
+        Returns at once, and never raises.
+        """
+        ...
 
 
 class ProgramSound:
@@ -52,7 +65,9 @@ class ProgramSound:
         clock: Clock,
         put: Callable[[EncodedPacket], None],
         emit: Emit,
+        bus: Bus | None = None,
     ) -> None:
+        """`bus` hears each input too."""
         self.lanes = [
             Lane(
                 sound_input.name,
@@ -72,6 +87,7 @@ class ProgramSound:
         self._channels = channels
         self._put = put
         self._emit = emit
+        self._bus = bus
         self._mixer = Mixer(self._inputs)
         self._limiter = Limiter(channels)
         self._meter = PeakMeter(channels)
@@ -179,7 +195,10 @@ class ProgramSound:
             if sound_input.own_track and count:
                 self._hand_on(self._encode_own(sound_track(sound_input.name), heard, count))
         self._mixed += count
-        mixed = self._mixer.mix(unmuted)
+        turned = self._mixer.turned(unmuted)
+        if self._bus and count:
+            self._bus.offer(turned, count)
+        mixed = total_of(turned)
         return np.zeros((count, self._channels), np.int16) if mixed is None else mixed
 
     def _encode_own(self, track: TrackId, samples: Heard, count: int) -> list[EncodedPacket]:

@@ -96,20 +96,20 @@ class PulseMicrophone:
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
 
-    def speak(self, samples: NDArray[np.int16]) -> "contextlib.AbstractContextManager[None]":
-        """Play `samples` (48 kHz, shape (frames, 2)) into the microphone for as long as the context lasts."""
-        path = self._folder / "speech.wav"
+    def speak(self, samples: NDArray[np.int16], sink: str = _SINK) -> "contextlib.AbstractContextManager[None]":
+        """Play `samples` (48 kHz, shape (frames, 2)) into the microphone, or another sink, while the context lasts."""
+        path = self._folder / f"speech-{sink}.wav"
         with wave.open(str(path), "wb") as file:
             file.setnchannels(2)
             file.setsampwidth(2)
             file.setframerate(RATE)
             file.writeframes(samples.tobytes())
-        return self._playing(path)
+        return self._playing(path, sink)
 
     @contextlib.contextmanager
-    def _playing(self, path: Path) -> Iterator[None]:
+    def _playing(self, path: Path, sink: str) -> Iterator[None]:
         player = subprocess.Popen(
-            ["paplay", f"--device={_SINK}", "--latency-msec=50", str(path)],
+            ["paplay", f"--device={sink}", "--latency-msec=50", str(path)],
             env=self.environment, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:

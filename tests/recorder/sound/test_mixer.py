@@ -5,7 +5,7 @@ import pytest
 
 from capture.source import SAMPLE_RATE, Samples
 from config.errors import UsageError
-from recorder.sound.mixer import RAMP, Heard, Mixer
+from recorder.sound.mixer import RAMP, Heard, Mixer, total_of
 from tests.support.tracks import microphone
 
 COUNT = 1024
@@ -16,7 +16,8 @@ def noise(seed: int, level: int = 8000) -> Samples:
 
 
 def mixed(mixer: Mixer, *inputs: Samples) -> Heard:
-    return mixer.mix([strip.mute.apply(samples) for strip, samples in zip(mixer.strips, inputs, strict=True)])
+    unmuted = [strip.mute.apply(samples) for strip, samples in zip(mixer.strips, inputs, strict=True)]
+    return total_of(mixer.turned(unmuted))
 
 
 def test_one_input_at_0_db_passes_as_it_is() -> None:

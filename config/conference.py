@@ -1,0 +1,25 @@
+"""What can be set of the two-way conference: where its picture and sound go, and what never goes there."""
+
+from fractions import Fraction
+from typing import Annotated
+
+import msgspec
+
+from config.kinds import FrameRate, Switch, Text, Whole, Words
+
+
+class Conference(msgspec.Struct, frozen=True, kw_only=True):
+    """The virtual camera and microphone that a program of its own goes to, without what comes from the far side.
+
+    `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` it is the
+    program's at any moment. `far_side` names the inputs, pictures and sounds, that show and say what the far side does.
+    """
+
+    always: Annotated[bool, Switch()] = False
+    camera: Annotated[str, Text()] = "Liput"
+    microphone: Annotated[str, Text()] = "liput"
+    layout: Annotated[str, Text()] = ""
+    width: Annotated[int, Whole(64, 3840, even=True)] = 1280
+    height: Annotated[int, Whole(64, 2160, even=True)] = 720
+    fps: Annotated[Fraction, FrameRate(60)] = Fraction(30)
+    far_side: Annotated[tuple[str, ...], Words()] = ()

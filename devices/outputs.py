@@ -1,0 +1,226 @@
+"""V4L2 nodes that take pictures: virtual cameras, which other programs see as cameras of their own.
+
+v4l2loopback's nodes are known by their driver, too: while somebody writes to one, or it keeps its format, it says that
+it is a camera and nothing else (exclusive_caps). What it has beyond V4L2: it tells whether anybody looks, and it can
+stay a camera, with its last picture, when the writer goes.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from linuxpy.video import raw
+
+from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from devices.controls import queries
+from devices.holders import lost, refusal
+from devices.modes import fourcc
+
+FORMATS = ("YUYV", "YU12", "NV12")
+"""What can be written, the one that every program understands first."""
+LOOPBACK = "v4l2 loopback"
+SETUP = "liput conference setup says what is missing, and sets it up."
+_CLASS = Path("/sys/class/video4linux")
+_CLIENT_USAGE = 0x08000000 + 0x08E00000 + 1
+"""v4l2loopback's event of who looks; its first word is how many."""
+_STAYS = ("keep_format", "sustain_framerate")
+"""v4l2loopback's controls: it stays a camera without a writer, and goes on giving the last picture."""
+_END = {errno.EINVAL, errno.ENOTTY}
+_MOST_FORMATS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class OutputInfo:
+    """A node that takes pictures: its path, its label, its driver."""
+
+    node: str
+    label: str
+    driver: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is one of v4l2loopback's."""
+        return self.driver == LOOPBACK
+
+
+def find_output(word: str) -> OutputInfo:
+    """Return the output node that `word` means: a path, or a label or a part of one.
+
+    Raises DeviceNotFound where there is none, another DeviceError where a path is something else or may not be opened.
+    """
+    if word.startswith("/"):
+        info = _ask(word, Path(word).name)
+        if info is None:
+            raise DeviceUnsupported(f"{word} takes no pictures: it is no output node", hint=SETUP)
+        return info
+    labelled = sorted(nodes_called(word), key=lambda found: (found[1].lower() != word.lower(), found))
+    refused: DeviceError | None = None
+    for node, label in labelled:
+        try:
+            if info := _ask(node, label):
+                return info
+        except DeviceError as error:  # another of that label may do
+            refused = error
+    if refused is not None:
+        raise refused
+    raise DeviceNotFound(f'there is no virtual camera called "{word}"', hint=SETUP)
+
+
+def nodes_called(word: str) -> Iterator[tuple[str, str]]:
+    """Yield (path, label) of every video node with `word` in its label; small letters and capitals are the same."""
+    with contextlib.suppress(OSError):
+        for folder in sorted(_CLASS.iterdir()):
+            with contextlib.suppress(OSError):
+                label = (folder / "name").read_text().strip()
+                if word.lower() in label.lower():
+                    yield f"/dev/{folder.name}", label
+
+
+def _ask(node: str, label: str) -> OutputInfo | None:
+    """Return what `node` is, None if it takes no pictures; raises a DeviceError where it cannot be asked."""
+    try:
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusal(error.errno or errno.EIO, label, node) from error
+    try:
+        capability = raw.v4l2_capability()
+        fcntl.ioctl(fd, raw.IOC.QUERYCAP, capability)
+    except OSError as error:
+        if error.errno in _END:
+            return None
+        raise refusal(error.errno or errno.EIO, label, node) from error
+    finally:
+        os.close(fd)
+    flags = capability.device_caps if capability.capabilities & raw.Capability.DEVICE_CAPS else capability.capabilities
+    info = OutputInfo(node, capability.card.decode("utf-8", "replace") or label, capability.driver.decode())
+    return info if flags & raw.Capability.VIDEO_OUTPUT or info.is_loopback else None
+
+
+class OutputNode:
+    """An output node that is open for writing; nothing here waits. To be closed.
+
+    `size` and `format` are what the driver made of what was asked: it may be tied to those of somebody who looks.
+    """
+
+    def __init__(self, info: OutputInfo, width: int, height: int, rate: Fraction) -> None:
+        """Open it; raises a DeviceError where that cannot be done, or where it takes no picture that we can make."""
+        self._info = info
+        try:
+            self._fd = os.open(info.node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise refusal(error.errno or errno.EIO, info.label, info.node) from error
+        try:
+            self.format, self.size = self._agree(width, height)
+            self._set_rate(rate)
+            self._tells_usage = self._subscribe()
+        except OSError as error:
+            os.close(self._fd)
+            raise refusal(error.errno or errno.EIO, info.label, info.node) from error
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._looks: bool | None = None
+
+    def _agree(self, width: int, height: int) -> tuple[str, tuple[int, int]]:
+        """Set a format that it takes and that we can make."""
+        offered = list(self._offered())
+        for wanted in [one for one in FORMATS if not offered or one in offered]:
+            request = raw.v4l2_format()
+            request.type = raw.BufType.VIDEO_OUTPUT
+            picture = request.fmt.pix
+            picture.width, picture.height = width, height
+            picture.pixelformat = int.from_bytes(wanted.encode(), "little")
+            picture.field, picture.colorspace = raw.Field.NONE, raw.Colorspace.SMPTE170M
+            fcntl.ioctl(self._fd, raw.IOC.S_FMT, request)
+            made = fourcc(picture.pixelformat)
+            if made in FORMATS and picture.bytesperline in {0, _row_bytes(made, picture.width)}:
+                return made, (picture.width, picture.height)
+        raise DeviceUnsupported(
+            f"{self._info.label} ({self._info.node}) takes none of {', '.join(FORMATS)}: "
+            f"it is set to {', '.join(offered) or 'something else'}",
+            hint="Close the programs that use it, so that its format is free again.",
+        )
+
+    def _offered(self) -> Iterator[str]:
+        for index in range(_MOST_FORMATS):
+            description = raw.v4l2_fmtdesc()
+            description.type, description.index = raw.BufType.VIDEO_OUTPUT, index
+            try:
+                fcntl.ioctl(self._fd, raw.IOC.ENUM_FMT, description)
+            except OSError as error:
+                if error.errno in _END:
+                    return
+                raise
+            yield fourcc(description.pixelformat)
+
+    def _set_rate(self, rate: Fraction) -> None:
+        """Tell how fast pictures come; a driver that does not want to know is no trouble."""
+        parameters = raw.v4l2_streamparm()
+        parameters.type = raw.BufType.VIDEO_OUTPUT
+        interval = parameters.parm.output.timeperframe
+        interval.numerator, interval.denominator = rate.denominator, rate.numerator
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._fd, raw.IOC.S_PARM, parameters)
+
+    def _subscribe(self) -> bool:
+        subscription = raw.v4l2_event_subscription()
+        subscription.type, subscription.flags = _CLIENT_USAGE, raw.EventSubscriptionFlag.SEND_INITIAL
+        try:
+            fcntl.ioctl(self._fd, raw.IOC.SUBSCRIBE_EVENT, subscription)
+        except OSError:
+            return False
+        return True
+
+    def stay(self) -> None:
+        """Let it be a camera also when we have gone, with the last picture, where it can do that."""
+        with contextlib.suppress(OSError):
+            for answer in queries.answers(self._fd):
+                name = answer.name.decode("utf-8", "replace")
+                if name in _STAYS:
+                    kind = queries.KINDS[answer.type]
+                    queries.write(self._fd, answer.id, kind, (answer.minimum, answer.maximum), 1)
+
+    @property
+    def is_looked_at(self) -> bool | None:
+        """Whether any program reads it; None where it cannot say."""
+        while self._tells_usage:
+            event = raw.v4l2_event()
+            try:
+                fcntl.ioctl(self._fd, raw.IOC.DQEVENT, event)
+            except OSError:
+                break
+            if event.type == _CLIENT_USAGE:
+                self._looks = bool(ctypes.c_uint32.from_buffer(event.u).value)
+        return self._looks
+
+    def write(self, picture: memoryview) -> bool:
+        """Give it a picture of `format` and `size`; return whether it took it.
+
+        Raises a DeviceError when it is gone, or another program's.
+        """
+        try:
+            os.write(self._fd, picture)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                raise refusal(errno.EBUSY, self._info.label, self._info.node) from error
+            raise self._lost(error) from error
+        return True
+
+    def _lost(self, error: OSError) -> DeviceLost:
+        return lost(self._info.label, self._info.node, error.errno)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._fd)
+
+
+def _row_bytes(made: str, width: int) -> int:
+    return 2 * width if made == "YUYV" else width

@@ -1,0 +1,138 @@
+"""The conference's sound: a sum of its own of what is near, kept below the ceiling, played into a virtual microphone.
+
+    sound track --turned lanes, by reference--> queue -> sum of the near ones -> Limiter -> Steered -> Speaker (a child)
+
+What is far is no part of the sum: not a sample of it is. The sound track only appends to a queue; a queue that is full
+loses its oldest.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from capture.source import Samples
+from config.events import Emit
+from devices.clock import Clock
+from recorder.conference.speaker import Speaker, SpeakerFailed
+from recorder.conference.steering import Steering
+from recorder.encoder import AAC_FRAME
+from recorder.sound.limiter import PIECE, Limiter
+from recorder.sound.mixer import Heard, total_of
+from recorder.sound.resampler import Floats
+from recorder.status import ConferenceOutput
+
+MOST_WAITING = 12
+"""Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""
+RETRY_S = 2.0
+IDLE_S = 0.05
+CLOSE_S = 1.0
+"""How long the end of a session waits for this thread; then it is left to itself."""
+
+type StartSpeaker = Callable[[str, int, Clock], Speaker]
+
+
+class ConferenceSound:
+    """Takes the program's lanes and plays the near ones until it is closed; a recorder.sound.program.Bus."""
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        far: Collection[str],
+        sink: str,
+        *,
+        channels: int,
+        clock: Clock,
+        emit: Emit,
+        speaker: StartSpeaker = Speaker,
+    ) -> None:
+        """Take the names of the program's lanes in their order, and of those that come from the `far` side."""
+        self._near = [number for number, name in enumerate(inputs) if name not in far]
+        self._sink = sink
+        self._channels = channels
+        self._clock = clock
+        self._emit = emit
+        self._start_speaker = speaker
+        self.line = ConferenceOutput(state="starting") if self._near else ConferenceOutput(state="off")
+        self._queue: deque[tuple[list[Heard], int]] = deque(maxlen=MOST_WAITING)
+        self._came = threading.Event()
+        self._stop = threading.Event()
+        self._told: str | None = None  # the reason that was told last
+        self._limiter = Limiter(channels)
+        self._thread = threading.Thread(target=self._run, name="conference-sound", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if anything is near; returns at once."""
+        if self._near:
+            self._thread.start()
+
+    def offer(self, turned: Sequence[Heard], count: int) -> None:
+        """Take `count` samples of each lane, muted and turned; returns at once."""
+        if self._near:
+            self._queue.append(([turned[number] for number in self._near], count))
+            self._came.set()
+
+    def close(self) -> None:
+        """End the child, within CLOSE_S; idempotent."""
+        self._stop.set()
+        self._came.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._play()
+            except SpeakerFailed as error:
+                self._lost(error.code, error.message, error.hint)
+            except Exception as error:  # of whatever kind: the recording goes on, and the next try may do
+                self._lost("failed", f"the conference's sound failed: {error!r}", "please report this")
+            self._clock.wait(self._stop, RETRY_S)
+        self.line = ConferenceOutput(state="stopped", reason=self.line.reason)
+
+    def _play(self) -> None:
+        """Start a child and play until the end; raises why that is over."""
+        speaker = self._start_speaker(self._sink, self._channels, self._clock)
+        try:
+            self._limiter, steering = Limiter(self._channels), Steering(self._channels)
+            self._queue.clear()  # what waited meanwhile is too old
+            while not self._stop.is_set():
+                if speaker.look() and self.line.state != "live":
+                    self._live()
+                samples = self._next()
+                if samples is not None and speaker.is_playing:
+                    speaker.play(steering.steered(samples, speaker.backlog))
+                elif samples is None:
+                    self._came.clear()
+                    self._clock.wait(self._came, IDLE_S)
+        finally:
+            speaker.close()
+
+    def _next(self) -> Samples | None:
+        """Return what was mixed since, None if nothing was."""
+        try:
+            turned, count = self._queue.popleft()
+        except IndexError:
+            return None
+        mixed = near_mix(turned, count, self._channels)
+        # The limiter takes whole pieces; the last frame of a session may be less, and nobody misses it.
+        return self._limiter.process(mixed) if count % PIECE == 0 and count <= AAC_FRAME else None
+
+    def _live(self) -> None:
+        self.line, self._told = ConferenceOutput(state="live"), None
+        self._emit("conference-live", "microphone", f"The conference's sound goes to {self._sink}", sink=self._sink)
+
+    def _lost(self, code: str, message: str, hint: str) -> None:
+        self.line = ConferenceOutput(state="waiting", reason=code)
+        if code != self._told:
+            self._told = code
+            self._emit("conference-lost", "microphone", message, reason=code, hint=hint)
+
+
+def near_mix(turned: Sequence[Heard], count: int, channels: int) -> Samples | Floats:
+    """Return the sum of what is near, (count, channels); silence where nothing is to be heard."""
+    mixed = total_of(turned)
+    return np.zeros((count, channels), np.int16) if mixed is None else mixed

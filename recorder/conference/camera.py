@@ -1,0 +1,264 @@
+"""The conference's picture: put together from what is near, and written to a virtual camera, on a thread of its own.
+
+    picture track --PictureTap, newest only--> stage -> Packer -> output node
+
+The recording is not asked and not waited for. A node that is missing, refused or gone is told once for each reason, and
+tried again. While nobody looks, where the node can say that, a picture a second keeps it a camera.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import av
+
+from capture.compose.slate import card
+from capture.packing import Packer
+from capture.source import Matrix, VideoFormat
+from config.errors import (
+    DeviceAccessDenied,
+    DeviceBusy,
+    DeviceError,
+    DeviceLost,
+    DeviceNotFound,
+    DeviceUnsupported,
+    LiputError,
+)
+from config.events import Emit
+from config.messages import Card, card_text
+from config.program import SINGLE, LayoutSettings, Program
+from devices.clock import NANOSECONDS, Clock
+from devices.outputs import OutputInfo, OutputNode, find_output
+from recorder.conference.layout import near_layouts
+from recorder.conference.plan import ConferencePlan
+from recorder.conference.tap import NearInput, PictureTap
+from recorder.scene import Look, Stage, View
+from recorder.status import ConferenceOutput
+from recorder.video_input import VideoInput
+
+RETRY_S = 2.0
+IDLE_S = 1.0
+"""How often a picture is written while nobody looks."""
+SOON = 0.6
+"""A picture that comes sooner than this part of an interval after the last one waits until then."""
+LATE = 2.0
+"""Without a new one the last picture is written again after so many intervals."""
+CLOSE_S = 1.0
+"""How long the end of a session waits for this thread; then it is left to itself."""
+
+_REASONS: tuple[tuple[type[DeviceError], str], ...] = (
+    (DeviceNotFound, "no-node"),
+    (DeviceBusy, "busy"),
+    (DeviceAccessDenied, "denied"),
+    (DeviceUnsupported, "wrong-format"),
+    (DeviceLost, "gone"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What the conference's picture shares with the program's: layouts, what lies over it, title, language."""
+
+    layouts: Mapping[str, LayoutSettings]
+    program: Program
+    title: str
+    language: str
+
+
+class ConferenceCamera:
+    """Writes until it is closed. `shows` tells which layout or card the program shows."""
+
+    def __init__(
+        self,
+        plan: ConferencePlan,
+        inputs: Sequence[VideoInput],
+        appearance: Appearance,
+        *,
+        shows: Callable[[], str],
+        clock: Clock,
+        emit: Emit,
+        find: Callable[[str], OutputInfo] = find_output,
+        open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
+    ) -> None:
+        self.line = ConferenceOutput(state="starting")
+        self._plan = plan
+        self._inputs = inputs
+        self._appearance = appearance
+        self._shows = shows
+        self._clock = clock
+        self._emit = emit
+        self._find = find
+        self._open = open_node or _open
+        self._told: str | None = None  # the reason that was told last
+        self._news = threading.Event()
+        self._stop = threading.Event()
+        self._taps = []
+        for one in inputs:
+            if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
+                one.tap = tap = PictureTap(clock, self._news.set)
+                self._taps.append((one, tap))
+        self._thread = threading.Thread(target=self._run, name="conference-camera", daemon=True)
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Show the last card and let go of the node, within CLOSE_S; idempotent."""
+        self._stop.set()
+        self._news.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+        for _, tap in self._taps:
+            tap.size = None
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._serve()
+            except LiputError as error:
+                code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
+                self._lost(code, error.message, error.hint)
+            except Exception as error:  # of whatever kind: the recording goes on, and the next try may do
+                self._lost("failed", f"the conference's picture failed: {error!r}", "please report this")
+            for _, tap in self._taps:
+                tap.size = None
+            self._clock.wait(self._stop, RETRY_S)
+        self.line = ConferenceOutput(state="stopped", reason=self.line.reason)
+
+    def _serve(self) -> None:
+        """Find the node and write to it until the end; raises why that is over."""
+        settings = self._plan.settings
+        info = self._find(settings.camera)
+        # BT.601 is what cameras, sticks and screens give, and what a camera's readers expect.
+        node = self._open(info, VideoFormat(settings.width, settings.height, settings.fps, Matrix.BT601))
+        try:
+            painter = Painter(self._plan, self._taps, self._appearance, node.size, [one.name for one in self._inputs])
+            packer = Packer(node.format, node.size)
+            node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
+            node.stay()
+            self._live(info, node)
+            self._write(node, painter, packer)
+            node.write(packer.pack(painter.end()))
+        finally:
+            node.close()
+
+    def _live(self, info: OutputInfo, node: OutputNode) -> None:
+        self.line, self._told = ConferenceOutput(state="live"), None
+        self._emit(
+            "conference-live",
+            "camera",
+            f"The conference's picture goes to {info.label} ({info.node})",
+            node=info.node,
+            width=node.size[0],
+            height=node.size[1],
+            format=node.format,
+        )
+
+    def _lost(self, code: str, message: str, hint: str) -> None:
+        self.line = ConferenceOutput(state="waiting", reason=code)
+        if code != self._told:
+            self._told = code
+            self._emit("conference-lost", "camera", message, reason=code, hint=hint)
+
+    def _write(self, node: OutputNode, painter: "Painter", packer: Packer) -> None:
+        """Write each new picture as soon as it comes, the last one again where none does."""
+        packed: memoryview | None = None
+        state: object = None
+        while not self._stop.is_set():
+            every_s = self._every_s(node)
+            painter.look(every_s)
+            picture = painter.picture(self._shows())
+            if packed is None or painter.state != state:
+                packed, state = packer.pack(picture), painter.state
+            node.write(packed)
+            self._wait(every_s)
+
+    def _every_s(self, node: OutputNode) -> float:
+        """Return how often a picture is due."""
+        is_idle = node.is_looked_at is False
+        self.line = ConferenceOutput(state="idle" if is_idle else "live")
+        return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
+
+    def _wait(self, every_s: float) -> None:
+        """Wait for the next picture, not longer than that takes, and not less than its time."""
+        wrote_ns = self._clock.now_ns()
+        self._news.clear()
+        self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
+        early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
+        if early_s > 0:
+            self._clock.wait(self._stop, early_s)
+
+
+def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:
+    return OutputNode(info, form.width, form.height, form.rate)
+
+
+class Painter:
+    """Puts together the conference's picture; used by its thread. It knows of no input that is far."""
+
+    def __init__(
+        self,
+        plan: ConferencePlan,
+        taps: Sequence[tuple[VideoInput, PictureTap]],
+        appearance: Appearance,
+        size: tuple[int, int],
+        inputs: Sequence[str],
+    ) -> None:
+        """`taps` are those of the near inputs; `inputs` are the names of all, as layouts count them."""
+        self._plan = plan
+        self._appearance = appearance
+        form = VideoFormat(*size, plan.settings.fps, Matrix.BT601)
+        self._form = form
+        self._near = [NearInput(video, tap, size) for video, tap in taps]
+        self._names = [one.name for one in self._near]
+        self._layouts = near_layouts(appearance.layouts, inputs, plan.far_pictures)
+        self._look = Look(form, self._layouts, appearance.program, title=appearance.title, language=appearance.language)
+        self._stage = Stage(self._near, self._look)
+        self._view: View | None = None
+        self._named: str | None = None  # the layout that was asked for last
+        self._plain: av.VideoFrame | None = None
+
+    @property
+    def state(self) -> object:
+        """What the picture is made of: while it is the same, so is the picture."""
+        absences = tuple((one.version, one.absence.kind if one.absence else None) for one in self._near)
+        return self._view.name if self._view else None, absences
+
+    def look(self, every_s: float) -> None:
+        """Take what the inputs gave since, and ask for what comes in the next `every_s`."""
+        for one in self._near:
+            is_shown = self._view is not None and one.name in self._view.shown
+            one.look(is_shown=is_shown, every_s=every_s)
+
+    def picture(self, program: str) -> av.VideoFrame:
+        """Return what is shown while the program shows the layout, or card, called `program`."""
+        name = self._plan.settings.layout or program
+        if name != self._named:
+            self._view, self._named = self._viewed(name), name
+            self.look(0.0)
+        shown = self._stage.show(self._view) if self._view else None
+        return shown or self._title()
+
+    def _viewed(self, name: str) -> View | None:
+        """Return the view called `name`; None where nothing near could be shown in it."""
+        if name in set(Card):
+            return self._look.view(name, self._names)
+        if not self._names:
+            return None
+        return self._look.view(name if name in self._layouts else SINGLE, self._names)
+
+    def _title(self) -> av.VideoFrame:
+        """Return the card that stands where there is nothing to be shown: the session's title."""
+        if self._plain is None:
+            self._plain = self._card(self._appearance.title, "")
+        return self._plain
+
+    def end(self) -> av.VideoFrame:
+        """Return what is left standing when the session is over."""
+        return self._card(card_text(Card.END, self._appearance.language), self._appearance.title)
+
+    def _card(self, title: str, line: str) -> av.VideoFrame:
+        return card(self._form.width, self._form.height, title=title, line=line, matrix=self._form.matrix)

@@ -1,0 +1,165 @@
+"""A session with a conference, with a real sound server: what the far side says is recorded, and never sent back."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.command import Line, Running, running
+from tests.support.media import run
+from tests.support.pipewire import PipeWireMicrophone
+from tests.support.pulse import RATE, PulseMicrophone, tones
+from tests.support.recorders import recorders
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+NEAR_HZ, FAR_HZ = 700, 1000
+AMPLITUDE = 8000
+LEVEL_DBFS = 20 * np.log10(AMPLITUDE / 32_768)
+SETTINGS = """
+[conference]
+camera = "No such camera"
+far_side = ["pulse:far.monitor"]
+
+[archive]
+reserve = "50 MB"
+"""
+
+type Sound = NDArray[np.float64]
+
+
+@pytest.fixture(params=[PulseMicrophone, PipeWireMicrophone])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PulseMicrophone]:
+    with request.param(tmp_path) as server:
+        sink(server, "far")
+        yield server
+
+
+def sink(server: PulseMicrophone, name: str) -> str:
+    """Make a sink that plays nowhere; return its module."""
+    return server.control("load-module", "module-null-sink", f"sink_name={name}", "rate=48000", "channels=2")
+
+
+def microphone(server: PulseMicrophone) -> str:
+    """Make the virtual microphone by hand; return the module of its sink."""
+    module = sink(server, "liput")
+    server.control("load-module", "module-remap-source", "source_name=liput_microphone", "master=liput.monitor")
+    return module
+
+
+@contextlib.contextmanager
+def session(home: Path, server: PulseMicrophone) -> Iterator[Running]:
+    settings = home / ".config/liput/liput.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(SETTINGS)
+    words = ["record", "--conference", "--title", "Rapat", "--json", "--archive", str(home / "arsip")]
+    inputs = ["--video", "synthetic", "--audio", "pulse:mic.monitor", "--audio", "pulse:far.monitor"]
+    more = {name: value for name, value in server.environment.items() if name != "HOME"}
+    with running(home, *words, *inputs, "--profile", "240p15", more=more) as command:
+        yield command
+
+
+def told(command: Running, kind: str, subject: str) -> Line:
+    return command.until("event", kind=kind, subject=subject)
+
+
+def go_on(command: Running, seconds: float) -> None:
+    elapsed = float(str(command.until("status")["elapsed_s"]))
+    while float(str(command.until("status")["elapsed_s"])) < elapsed + seconds:
+        pass
+
+
+@contextlib.contextmanager
+def listened(server: PulseMicrophone, path: Path) -> Iterator[None]:
+    """Record the virtual microphone, as Zoom would."""
+    with path.open("wb") as file:
+        listener = subprocess.Popen(
+            ["parec", "--device=liput_microphone", f"--rate={RATE}", "--channels=1", "--latency-msec=30"],
+            env=server.environment, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+    try:
+        yield
+    finally:
+        listener.terminate()
+        listener.wait()
+
+
+def dbfs(sound: Sound, hz: int) -> float:
+    """Return the level of a tone, and of what is within 5 Hz of it: a sink's clock is never quite ours."""
+    window = np.blackman(len(sound))
+    spectrum = np.abs(np.fft.rfft(sound * window)) ** 2
+    near = np.abs(np.fft.rfftfreq(len(sound), 1 / RATE) - hz) <= 5
+    power = 2 * spectrum[near].sum() / (window**2).sum() / len(sound)
+    return float(10 * np.log10(2 * power / 32_768**2 + 1e-20))
+
+
+def end(command: Running) -> Path:
+    command.signal(signal.SIGINT)
+    result = command.until("result")
+    assert result["state"] == "sealed"
+    assert command.wait_for_exit() == 3  # there is no such camera
+    return Path(str(result["package"])) / "data/media/program.mp4"
+
+
+def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(server: PulseMicrophone, tmp_path: Path) -> None:
+    microphone(server)
+    heard, mixed = tmp_path / "heard.pcm", tmp_path / "mixed.wav"
+    with (
+        server.speak(tones(NEAR_HZ, NEAR_HZ, 90, amplitude=AMPLITUDE)),
+        server.speak(tones(FAR_HZ, FAR_HZ, 90, amplitude=AMPLITUDE), "far"),
+        session(tmp_path, server) as command,
+    ):
+        told(command, "conference-live", "microphone")
+        go_on(command, 2)
+        with listened(server, heard):
+            go_on(command, 6)
+        line = command.until("status")["conference"]
+        program = end(command)
+    assert line == {
+        "camera": {"state": "waiting", "reason": "no-node"},
+        "microphone": {"state": "live", "reason": None},
+    }
+    sound = np.fromfile(heard, np.int16).astype(np.float64)[RATE:]
+    assert len(sound) > 3 * RATE
+    assert dbfs(sound, NEAR_HZ) == pytest.approx(LEVEL_DBFS, abs=1)
+    assert dbfs(sound, FAR_HZ) <= -60
+    run("ffmpeg", "-v", "error", "-i", program, "-map", "0:a:0", "-ac", "1", "-ar", str(RATE), mixed)
+    with wave.open(str(mixed)) as file:
+        archived = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float64)[3 * RATE :]
+    assert dbfs(archived, NEAR_HZ) == pytest.approx(LEVEL_DBFS, abs=1)
+    assert dbfs(archived, FAR_HZ) == pytest.approx(LEVEL_DBFS, abs=1)
+
+
+def player(command: Running) -> int:
+    """Return the process that plays into the virtual microphone."""
+    (recorder,) = (psutil.Process(info.pid) for info in recorders(command.runtime))
+    (child,) = (one for one in recorder.children() if "recorder.conference.playing" in one.cmdline())
+    return child.pid
+
+
+def test_a_sink_that_comes_goes_or_is_played_to_by_a_child_that_dies(server: PulseMicrophone, tmp_path: Path) -> None:
+    with session(tmp_path, server) as command:
+        missing = told(command, "conference-lost", "microphone")
+        assert "conference setup" in str(missing["detail"])
+        assert '"reason": "no-sink"' in str(missing["detail"]).replace("'", '"')
+        module = microphone(server)
+        told(command, "conference-live", "microphone")
+        os.kill(player(command), signal.SIGKILL)
+        told(command, "conference-lost", "microphone")
+        told(command, "conference-live", "microphone")
+        server.control("unload-module", module)
+        told(command, "conference-lost", "microphone")
+        # In no other sink, where the room would hear it.
+        wait_for(lambda: "Liput" not in server.control("list", "sink-inputs"))
+        microphone(server)
+        told(command, "conference-live", "microphone")
+        end(command)

@@ -1,0 +1,159 @@
+"""The conference's sound: the near inputs to the last bit, the far ones not at all."""
+
+import threading
+from collections.abc import Callable
+from typing import cast
+
+import numpy as np
+import pytest
+
+from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from recorder.conference.bus import MOST_WAITING, ConferenceSound, near_mix
+from recorder.conference.speaker import Speaker, SpeakerFailed
+from recorder.encoder import AAC_FRAME
+from recorder.sound.mixer import Heard
+from tests.support.simulated import EventList
+from tests.support.tracks import Rig, in_time, microphone
+from tests.support.waiting import wait_for
+
+BLOCK = 960
+
+
+class NotingSpeaker:
+    """Stands for the child: takes note of what it is to play."""
+
+    def __init__(self, sink: str, channels: int, clock: Clock) -> None:
+        self.is_playing = True
+        self.backlog = None
+        self.played: list[Samples] = []
+        self.closed = threading.Event()
+
+    def look(self) -> bool:
+        return True
+
+    def play(self, samples: Samples) -> None:
+        self.played.append(samples.copy())
+
+    def close(self) -> None:
+        self.closed.set()
+
+    @property
+    def sound(self) -> Samples:
+        return np.concatenate([np.zeros((0, 1), np.int16), *self.played])
+
+
+def noise(seed: int, count: int, level: int = 3000) -> Samples:
+    return np.random.default_rng(seed).integers(-level, level, (count, 1), np.int16)
+
+
+class Heardable:
+    """A bus whose child takes notes."""
+
+    def __init__(self, inputs: list[str], far: set[str]) -> None:
+        self.events = EventList()
+        self.speakers: list[NotingSpeaker] = []
+        self.bus = ConferenceSound(
+            inputs, far, "liput", channels=1, clock=SystemClock(), emit=self.events,
+            speaker=cast("Callable[[str, int, Clock], Speaker]", self._start),
+        )  # fmt: skip
+
+    def _start(self, sink: str, channels: int, clock: Clock) -> NotingSpeaker:
+        self.speakers.append(NotingSpeaker(sink, channels, clock))
+        return self.speakers[-1]
+
+    def hear(self, turned: list[list[Heard]]) -> Samples:
+        """Offer frames one by one and return what was played of them; the limiter still holds the last samples."""
+        self.bus.start()
+        wait_for(lambda: ("conference-live", "microphone") in self.events)
+        for frame in turned:
+            before = len(self.speakers[0].played)
+            self.bus.offer(frame, AAC_FRAME)
+            wait_for(lambda before=before: len(self.speakers[0].played) > before)  # type: ignore[misc] # bound now
+        self.bus.close()
+        return self.speakers[0].sound
+
+
+def test_what_is_near_is_heard_to_the_last_bit_and_what_is_far_not_at_all() -> None:
+    near, far = noise(1, 20 * AAC_FRAME), noise(2, 20 * AAC_FRAME)
+    frames: list[list[Heard]] = [
+        [near[at : at + AAC_FRAME], far[at : at + AAC_FRAME]] for at in range(0, len(near), AAC_FRAME)
+    ]
+    heard = Heardable(["mimbar", "zoom"], {"zoom"}).hear(frames)
+    assert len(heard) > 18 * AAC_FRAME
+    assert np.array_equal(heard, near[: len(heard)])
+
+
+def test_several_near_inputs_are_summed_and_kept_below_the_ceiling() -> None:
+    loud: list[list[Heard]] = [[np.full((AAC_FRAME, 1), 25_000, np.int16)] * 3 for _ in range(8)]
+    heard = Heardable(["mimbar", "aula", "zoom"], {"zoom"}).hear(loud)
+    assert 0 < np.abs(heard).max() <= 29_205  # -1 dBFS
+    assert np.abs(heard[-1000:]).min() > 29_000  # both, and turned down together
+
+
+def test_what_is_muted_is_silence_not_a_gap() -> None:
+    heard = Heardable(["mimbar", "zoom"], {"zoom"}).hear([[None, noise(3, AAC_FRAME)] for _ in range(6)])
+    assert len(heard) > 4 * AAC_FRAME
+    assert not heard.any()
+
+
+def test_with_nothing_near_no_child_is_started() -> None:
+    silent = Heardable(["zoom"], {"zoom"})
+    silent.bus.start()
+    silent.bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
+    silent.bus.close()
+    assert silent.speakers == []
+    assert silent.bus.line.state == "off"
+
+
+def test_what_nobody_plays_does_not_pile_up() -> None:
+    heard = Heardable(["mimbar"], set())  # never started: as if its thread hung
+    for _ in range(1000):
+        heard.bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
+    assert len(heard.bus._queue) == MOST_WAITING
+
+
+def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.conference.bus.RETRY_S", 0.01)
+    tries: list[int] = []
+
+    def start(sink: str, channels: int, clock: Clock) -> Speaker:
+        tries.append(1)
+        if len(tries) < 5:
+            raise SpeakerFailed("no-sink", sink)
+        return cast("Speaker", NotingSpeaker(sink, channels, clock))
+
+    events = EventList()
+    bus = ConferenceSound(
+        ["mimbar"], set(), "liput", channels=1, clock=SystemClock(), emit=events, speaker=start
+    )  # fmt: skip
+    bus.start()
+    wait_for(lambda: bus.line.state == "live")
+    bus.close()
+    assert events == [("conference-lost", "microphone"), ("conference-live", "microphone")]
+    assert bus.line.state == "stopped"
+
+
+def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_program_has_both() -> None:
+    rig = Rig(tracks=())
+    rig.timeline.end_at(1 * NANOSECONDS)
+    taken: list[Samples] = []
+
+    class Notes:
+        def offer(self, turned: list[Heard], count: int) -> None:
+            taken.append(np.rint(near_mix(turned[:1], count, 1)).astype(np.int16))
+
+    def script(level: int) -> list[tuple[int, AudioBlock]]:
+        samples = np.full((BLOCK, 1), level, np.int16)
+        starts = [number * BLOCK / SAMPLE_RATE for number in range(60)]
+        return [(rig.at(at + 0.05), AudioBlock(rig.at(at), samples)) for at in starts]
+
+    inputs = [
+        (microphone("mimbar", gain_db=-6.0206), rig.reader(script(4000))),
+        (microphone("zoom"), rig.reader(script(1000))),
+    ]
+    sound = rig.sound(inputs)
+    sound._bus = Notes()  # type: ignore[assignment] # takes lists
+    in_time(sound.run)
+    assert np.unique(np.concatenate(taken)[:40_000]).tolist() == [2000]
+    assert np.unique(rig.encoder.samples[:40_000]).tolist() == [3000]

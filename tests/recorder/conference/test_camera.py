@@ -1,0 +1,217 @@
+"""The conference's picture: what is in it, where it goes; a node that fails costs nothing and is tried again."""
+
+import threading
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from capture.kept import Absence, AbsenceKind
+from capture.pictures import plane_views
+from capture.source import VideoFormat
+from config.conference import Conference
+from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, LiputError
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
+from devices.clock import SystemClock
+from devices.outputs import OutputInfo, OutputNode
+from recorder.conference.camera import Appearance, ConferenceCamera, Painter
+from recorder.conference.plan import ConferencePlan
+from recorder.conference.tap import PictureTap
+from recorder.video_input import VideoInput
+from tests.recorder.conference.test_tap import picture
+from tests.recorder.test_video_track import THIRTY
+from tests.support.simulated import EventList
+from tests.support.tracks import Rig
+from tests.support.waiting import wait_for
+
+SIZE = 160, 90
+
+type Layouts = Mapping[str, LayoutSettings]
+FAR, NEAR, OTHER = 200, 120, 60
+INFO = OutputInfo("/dev/video42", "Liput", "v4l2 loopback")
+
+
+def areas(luma: NDArray[np.uint8]) -> set[int]:
+    """Return the levels of luma that more than a fiftieth of a picture has: letters have all others."""
+    levels, counts = np.unique(luma, return_counts=True)
+    return set(levels[counts > luma.size / 50].tolist())
+
+
+class Node:
+    """Stands for an output node: keeps the areas of each picture."""
+
+    def __init__(self) -> None:
+        self.format, self.size = "YU12", SIZE
+        self.pictures: list[set[int]] = []
+        self.is_looked_at: bool | None = None
+        self.error: LiputError | None = None
+        self.closed = threading.Event()
+
+    def stay(self) -> None:
+        """Be a camera for ever."""
+
+    def write(self, data: memoryview) -> bool:
+        if self.error:
+            raise self.error
+        self.pictures.append(areas(np.frombuffer(data, np.uint8)[: SIZE[0] * SIZE[1]]))
+        return True
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Room:
+    """Inputs that give one level of luma each, and a conference of them."""
+
+    def __init__(self, names: Mapping[str, int], far: set[str], layout: str = "", more: Layouts | None = None) -> None:
+        self.rig = Rig()
+        self.videos: list[VideoInput] = [self.rig.video([], rate=THIRTY, name=name) for name in names]
+        self.levels = names
+        settings = Conference(layout=layout, width=SIZE[0], height=SIZE[1], fps=Fraction(30))
+        self.plan = ConferencePlan(settings, far_pictures=frozenset(far))
+        self.appearance = Appearance({**BUILT_IN_LAYOUTS, **(more or {})}, Program(), "Rapat", "id")
+        self.program = "single"
+        self.events = EventList()
+
+    def camera(self, find: Callable[[str], OutputInfo], node: Callable[[], Node]) -> ConferenceCamera:
+        return ConferenceCamera(
+            self.plan, self.videos, self.appearance, shows=lambda: self.program, clock=SystemClock(), emit=self.events,
+            find=find, open_node=cast("Callable[[OutputInfo, VideoFormat], OutputNode]", lambda *_: node()),
+        )  # fmt: skip
+
+    def give(self) -> None:
+        """Have every input give a picture, as the picture track does."""
+        for video in self.videos:
+            if video.tap:
+                video.tap.take(picture(self.levels[video.name], SIZE))
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Have pictures given until something is so."""
+
+        def is_so() -> bool:
+            self.give()
+            return condition()
+
+        wait_for(is_so)
+
+    def painted(self, program: str) -> set[int]:
+        """Return the levels of luma in what is shown while the program shows `program`."""
+        taps = []
+        for video in self.videos:
+            if video.name not in self.plan.far_pictures:
+                video.tap = tap = PictureTap(self.rig.clock, lambda: None)
+                taps.append((video, tap))
+        painter = Painter(self.plan, taps, self.appearance, SIZE, [video.name for video in self.videos])
+        painter.picture(program)
+        self.give()
+        painter.look(0.0)
+        frame = painter.picture(program)
+        return areas(plane_views(frame)[0])
+
+
+ROOM = {"zoom": FAR, "podium": NEAR, "slides": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("program", "levels"),
+    [
+        ("single", {NEAR}),  # the program shows the far side there
+        ("pip", {NEAR, OTHER}),
+        ("side-by-side", {NEAR, OTHER, 16}),
+        ("only-far", {NEAR}),
+        ("of-another-session", {NEAR}),
+    ],
+)
+def test_the_far_side_is_in_no_picture_whatever_the_program_shows(program: str, levels: set[int]) -> None:
+    more = {"only-far": LayoutSettings(kind="single", show=("zoom",))}
+    assert Room(ROOM, {"zoom"}, more=more).painted(program) == levels
+
+
+def test_a_layout_of_its_own_does_not_follow_the_program() -> None:
+    mine = LayoutSettings(kind="single", show=("slides",))
+    assert Room(ROOM, {"zoom"}, "mine", {"mine": mine}).painted("single") == {OTHER}
+
+
+def test_the_slate_of_a_far_input_is_not_shown_either_and_that_of_a_near_one_is() -> None:
+    room = Room(ROOM, {"zoom"})
+    for video in room.videos:
+        video.absence = Absence(AbsenceKind.LOST, "gone", "", 0)
+    slates = room.painted("side-by-side")
+    assert not slates & {FAR, NEAR, OTHER}
+    assert slates
+    room = Room({"zoom": FAR}, {"zoom"})
+    room.videos[0].absence = Absence(AbsenceKind.LOST, "gone", "", 0)
+    title = room.painted("single")
+    assert title == Room({"zoom": FAR}, {"zoom"}).painted("single")
+
+
+def test_with_only_a_far_side_there_is_a_card_with_the_title() -> None:
+    levels = Room({"zoom": FAR}, {"zoom"}).painted("single")
+    assert levels
+    assert FAR not in levels
+
+
+def test_a_card_of_the_program_is_shown_to_the_conference_too() -> None:
+    assert not Room(ROOM, {"zoom"}).painted("pause") & {FAR, NEAR, OTHER}
+
+
+def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
+    room, node = Room(ROOM, {"zoom"}), Node()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    room.until(lambda: {NEAR} in node.pictures)
+    assert camera.line.state == "live"
+    room.program = "pip"
+    room.until(lambda: {NEAR, OTHER} in node.pictures)
+    camera.close()
+    assert not node.pictures[-1] & {NEAR, OTHER, FAR}
+    assert node.closed.is_set()
+    assert (camera.line.state, room.events) == ("stopped", [("conference-live", "camera")])
+    assert not any(video.is_tapped for video in room.videos)
+    assert not any(FAR in levels for levels in node.pictures)
+
+
+def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recorder.conference.camera.RETRY_S", 0.01)
+    room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
+    errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceBusy("taken")] * 3
+    left = list(nodes)
+
+    def find(_word: str) -> OutputInfo:
+        if errors:
+            raise errors.pop(0)
+        return INFO
+
+    camera = room.camera(find, lambda: left.pop(0))
+    camera.start()
+    wait_for(lambda: len(nodes[0].pictures) > 3)
+    nodes[0].error = DeviceLost("gone")
+    wait_for(lambda: len(nodes[1].pictures) > 3)
+    camera.close()
+    assert room.events == [
+        ("conference-lost", "camera"),
+        ("conference-lost", "camera"),
+        ("conference-live", "camera"),
+        ("conference-lost", "camera"),
+        ("conference-live", "camera"),
+    ]
+    assert nodes[0].closed.is_set()
+
+
+def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
+    room, node = Room(ROOM, {"zoom"}), Node()
+    node.is_looked_at = False
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    wait_for(lambda: camera.line.state == "idle")
+    podium = room.videos[1]
+    room.until(lambda: not podium.is_tapped)  # it has one for this second
+    node.is_looked_at = True
+    room.until(lambda: camera.line.state == "live")
+    wait_for(lambda: podium.is_tapped)
+    camera.close()
