@@ -103,4 +103,5 @@ def in_corner(corner: str, size: tuple[int, int], picture: tuple[int, int], marg
     vertical, horizontal = corner.split("-")
     x = margin if horizontal == "left" else picture[0] - size[0] - margin
     y = margin if vertical == "top" else picture[1] - size[1] - margin
-    return max(0, x & ~1), max(0, y & ~1)
+    # A picture with little room has less of a margin.
+    return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)
