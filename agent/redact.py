@@ -31,7 +31,7 @@ _PATTERNS = (
     # passphrase=..., "token": "...", Authorization: Bearer ...
     (
         re.compile(
-            r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|streamid)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
+            r"\b((?:pass(?:phrase|word|wd)?|secret|token|(?:[a-z]+[_-])*key|stream_?id)\\?[\"']?\s*[=:]\s*\\?[\"']?)"
             r"(?!(?:-?[\d.]+|true|false|null)\s*[,}\]])[^\s\"'&,;<>\\]+",  # but a number of JSON's
             re.IGNORECASE,
         ),

@@ -5,7 +5,6 @@ A field of a settings struct carries its kind as `Annotated[int, Size()]`; the r
 
 import difflib
 import math
-import urllib.parse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -274,44 +273,6 @@ class FilePaths:
     def show(self, value: object) -> Shown:
         """Return the paths."""
         return [str(path) for path in value] if isinstance(value, tuple) else []
-
-
-@dataclass(frozen=True)
-class StreamAddress:
-    """The address of a live destination, without its key."""
-
-    def read(self, raw: object) -> str:
-        """Return the address, without a slash at its end."""
-        if not isinstance(raw, str):
-            raise NotAllowed("must be an address in quotes")
-        check_stream_url(raw)
-        parts = urllib.parse.urlsplit(raw)
-        if "@" in parts.netloc:
-            raise NotAllowed("must not hold a user name or password; what is secret belongs in the file of keys")
-        if parts.query or parts.fragment or "?" in raw or "#" in raw:
-            raise NotAllowed('must end before any "?" or "#"; what follows belongs to the key, in the file of keys')
-        return raw.rstrip("/")
-
-    def show(self, value: object) -> Shown:
-        """Return the address."""
-        return str(value)
-
-
-STREAM_SCHEMES = ("rtmp", "rtmps")
-
-
-def check_stream_url(url: str) -> None:
-    """Raise NotAllowed, without repeating any of it, where `url` is not rtmp(s)://HOST[:PORT]/APP."""
-    form = "must look like rtmps://HOST/APP or rtmp://HOST:PORT/APP"
-    if not url.isprintable() or " " in url:
-        raise NotAllowed(f"{form}, without blanks or control characters")
-    try:
-        parts = urllib.parse.urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise NotAllowed(form) from None
-    if parts.scheme not in STREAM_SCHEMES or not host or port == 0 or not parts.path.strip("/"):
-        raise NotAllowed(form)
 
 
 def did_you_mean(wrong: str, right: Iterable[str]) -> str:

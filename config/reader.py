@@ -31,7 +31,19 @@ _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
 """Tables that are there without being written; writing one only changes it."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_KEYS_OF_SECRETS = ("key", "keys", "stream_key", "streamkey", "stream-key", "secret", "password", "passphrase", "token")
+_KEYS_OF_SECRETS = (
+    "key",
+    "keys",
+    "stream_key",
+    "streamkey",
+    "stream-key",
+    "secret",
+    "password",
+    "passphrase",
+    "token",
+    "stream_id",
+    "streamid",
+)
 _WHERE_KEYS_BELONG = (
     "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
 )
@@ -138,9 +150,10 @@ class _Reader:
         if len(self.problems) > before:
             return None
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
-        if isinstance(result, Profile | LayoutSettings):
+        if isinstance(result, Profile | LayoutSettings | Destination):
             for name, sentence in result.problems():
-                self._problem((*path, name) if name in raw else path, sentence, raw.get(name))
+                shown = None if name in ("url", "ca_file") else raw.get(name)
+                self._problem((*path, name) if name in raw else path, sentence, shown)
         return result
 
     def _values(

@@ -29,6 +29,7 @@ from typing import Annotated
 import msgspec
 import platformdirs
 
+from config.addresses import StreamAddress, scheme_of
 from config.conference import Conference
 from config.errors import UsageError
 from config.kinds import (
@@ -40,7 +41,6 @@ from config.kinds import (
     Rate,
     Seconds,
     Size,
-    StreamAddress,
     Switch,
     Text,
     Whole,
@@ -167,10 +167,36 @@ class Sound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Destination(msgspec.Struct, frozen=True, kw_only=True):
-    """A live destination: its address without the key, and the certificates it is checked against."""
+    """A live destination: its address without what is secret, and what belongs to one kind of address only.
+
+    `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
+    """
 
     url: Annotated[str, StreamAddress()]
     ca_file: Annotated[Path | None, FilePath()] = None
+    mode: Annotated[str | None, Choice(("caller", "listener"))] = None
+    latency_s: Annotated[float | None, Seconds(0.02, 10)] = None
+
+    @property
+    def scheme(self) -> str:
+        """Of its address: rtmp, rtmps, srt or file."""
+        return scheme_of(self.url)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether it is nothing without something in the file of keys."""
+        return self.scheme in ("rtmp", "rtmps")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.ca_file is not None and self.scheme != "rtmps":
+            yield "ca_file", "goes with an rtmps:// address only: no other kind has a certificate"
+        if self.scheme != "srt":
+            for name in ("mode", "latency_s"):
+                if getattr(self, name) is not None:
+                    yield name, "goes with an srt:// address only"
+        elif self.mode != "listener" and self.url.lower().startswith("srt://:"):
+            yield "url", 'names no host to call; with mode = "listener" it waits for a caller'
 
 
 BUILT_IN_PROFILES: Mapping[str, Profile] = {

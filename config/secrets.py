@@ -15,13 +15,21 @@ from typing import NoReturn, TextIO
 
 import msgspec
 
+from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, check_stream_url, scheme_of
 from config.errors import SecretError, UsageError
-from config.kinds import check_stream_url, did_you_mean
+from config.kinds import did_you_mean
 from config.quantities import NotAllowed
-from config.schema import Settings
+from config.schema import Destination, Settings
 
 CREDENTIAL = "liput-keys"
 """The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
+
+_FORMS = {
+    "rtmp": '"..."',
+    "rtmps": '"..."',
+    "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
+}
+"""How a key is written, by the scheme of its destination's address."""
 
 _HIDDEN = "(hidden)"
 _PRIVATE = 0o600
@@ -66,6 +74,22 @@ class Secret:
         return hash(self._value)
 
 
+class SrtSecret(Secret):
+    """The passphrase and the stream id of an SRT destination, as they stand in its address."""
+
+    __slots__ = ()
+
+    def __init__(self, passphrase: str, stream_id: str) -> None:
+        """Keep both; either may be "", which is none."""
+        given = {"passphrase": passphrase, "streamid": stream_id}
+        quoted = {name: urllib.parse.quote(value, safe="") for name, value in given.items() if value}
+        super().__init__("&".join(f"{name}={value}" for name, value in quoted.items()), *_spellings(*given.values()))
+
+
+def _spellings(*secrets: str) -> tuple[str, ...]:
+    return tuple({text for secret in secrets if secret for text in (secret, urllib.parse.quote(secret, safe=""))})
+
+
 class StreamTarget(msgspec.Struct, frozen=True):
     """Where one live stream goes: what people call it, the whole address, and the authorities it is checked against."""
 
@@ -101,13 +125,39 @@ def destination_url(settings: Settings, name: str) -> Secret:
             f"there is no destination {shown}{did_you_mean(name, settings.destinations)}",
             hint=f"the destinations are {known}" if known else "add [destinations.NAME] with its url to the settings",
         )
-    key = read_keys(settings).get(name)
-    if key is None:
+    destination, key = settings.destinations[name], read_keys(settings).get(name)
+    problem = key_problem(destination, key)
+    if problem:
         raise SecretError(
-            f'there is no key for the destination "{name}"',
-            hint=f'add the line {name} = "..." to {keys_path(settings)} (chmod 600)',
+            f'{problem} for the destination "{name}"',
+            hint=f"add the line {name} = {_FORMS[destination.scheme]} to {keys_path(settings)} (chmod 600)"
+            if destination.scheme in _FORMS
+            else f"take {name} out of {keys_path(settings)}",
         )
-    return Secret(f"{settings.destinations[name].url}/{key.reveal()}", key.reveal())
+    return _whole_address(destination, key)
+
+
+def key_problem(destination: Destination, key: Secret | None) -> str:
+    """Say what is wrong with a key, or with having none, as in "there is no key"; "" where it is right."""
+    if key is None:
+        return "there is no key" if destination.needs_key else ""
+    if destination.scheme == "file":
+        return "there is a key, and a folder needs none,"
+    if isinstance(key, SrtSecret) is not (destination.scheme == "srt"):
+        return "the key is of another form than it should be"
+    return ""
+
+
+def _whole_address(destination: Destination, key: Secret | None) -> Secret:
+    url = destination.url
+    if destination.scheme == "srt":
+        query = f"mode={destination.mode or 'caller'}"
+        if destination.latency_s is not None:
+            query += f"&latency={round(destination.latency_s * 1000)}"
+        if key is not None:
+            query += f"&{key.reveal()}"
+        return secret_url(f"{url}?{query}")
+    return secret_url(url) if key is None else Secret(f"{url}/{key.reveal()}", key.reveal())
 
 
 def keys_path(settings: Settings) -> Path | None:
@@ -142,6 +192,8 @@ def read_keys(settings: Settings) -> Mapping[str, Secret]:
 
 
 def _key(name: str, value: object, path: Path) -> Secret:
+    if isinstance(value, dict):
+        return _srt_key(name, value, path)
     if not isinstance(value, str):
         raise SecretError(f'{path}: the key "{name}" is not text in quotes', hint=f'write {name} = "..."')
     value = value.strip().lstrip("/")
@@ -152,6 +204,23 @@ def _key(name: str, value: object, path: Path) -> Secret:
     if not value or not value.isprintable() or " " in value:
         raise SecretError(f'{path}: the key "{name}" is empty, or holds blanks or control characters')
     return Secret(value)
+
+
+def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
+    """Return what is secret of an SRT destination; raises SecretError."""
+    where = f'{path}: the key "{name}"'
+    passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
+    if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:
+        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS['srt']}")
+    if not table.keys() <= {"passphrase", "stream_id"}:
+        raise SecretError(f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS['srt']}")
+    if passphrase and len(passphrase.encode()) not in PASSPHRASE_LENGTHS:
+        raise SecretError(f"{where}: a passphrase has 10 to 79 characters")
+    if len(stream_id.encode()) > LONGEST_STREAM_ID:
+        raise SecretError(f"{where}: a stream id has {LONGEST_STREAM_ID} characters at most")
+    if not (passphrase + stream_id).isprintable():
+        raise SecretError(f"{where} holds control characters")
+    return SrtSecret(passphrase, stream_id)
 
 
 def _credential() -> Path | None:
@@ -183,7 +252,15 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
 
 
 def secret_url(url: str) -> Secret:
-    """Return a whole address as a secret, its key and its password each one of their own."""
+    """Return a whole address as a secret, each part of it that is secret one of its own."""
+    scheme = scheme_of(url)
+    if scheme == "file":
+        return Secret(url)
+    if scheme == "srt":
+        given = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
+        return Secret(
+            url, *_spellings(*(urllib.parse.unquote(v) for n, _, v in given if n in ("passphrase", "streamid")))
+        )
     return Secret(url, url.rsplit("/", 1)[-1], urllib.parse.urlsplit(url).password or "")
 
 

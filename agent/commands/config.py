@@ -11,7 +11,7 @@ import msgspec
 from config.errors import LiputError, SecretError, SettingsError
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
-from config.secrets import keys_path, read_keys
+from config.secrets import key_problem, keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
 
 _config_option = click.option(
@@ -78,8 +78,10 @@ def _missing_things(settings: Settings) -> Iterator[str]:
         yield _one_line(error)
         return
     for name, destination in settings.destinations.items():
-        if name not in keys:
+        if destination.needs_key and name not in keys:
             yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
+        elif problem := key_problem(destination, keys.get(name)):
+            yield f"[destinations.{name}]: {problem} in {keys_path(settings)}"
         if destination.ca_file is not None and not destination.ca_file.is_file():
             yield f"[destinations.{name}]: there is no ca_file {destination.ca_file}"
 
@@ -89,12 +91,15 @@ def _one_line(error: LiputError) -> str:
 
 
 def _key_states(settings: Settings) -> dict[str, str]:
-    """Return `set`, `missing` or `unreadable` for the key of each destination."""
+    """Return `set`, `missing`, `unreadable` or `not needed` for the key of each destination."""
     try:
         keys = read_keys(settings)
     except SecretError:
         return dict.fromkeys(settings.destinations, "unreadable")
-    return {name: "set" if name in keys else "missing" for name in settings.destinations}
+    return {
+        name: "set" if name in keys else "missing" if destination.needs_key else "not needed"
+        for name, destination in settings.destinations.items()
+    }
 
 
 def _tables(settings: Settings) -> Iterator[tuple[tuple[str, ...], msgspec.Struct]]:

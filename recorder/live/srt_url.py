@@ -9,14 +9,13 @@ from urllib.parse import quote, quote_plus, unquote
 
 import msgspec
 
+from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS
 from config.errors import UsageError
 from recorder.live.place import host_and_port, shown
 
 DEFAULT_LATENCY_MS = 500
 """Enough for four times the round trip of a campus uplink, which is what SRT needs to mend losses."""
 LONGEST_LATENCY_MS = 10_000
-PASSPHRASE_LENGTHS = range(10, 80)
-LONGEST_STREAM_ID = 512
 
 _EXAMPLE = "an SRT address looks like srt://host:9000, or srt://:9000?mode=listener to wait for a caller"
 _PARAMETERS = ("mode", "latency", "passphrase", "streamid", "pbkeylen")

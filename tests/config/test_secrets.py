@@ -19,6 +19,8 @@ from config.errors import SecretError, UsageError
 from config.schema import Settings
 from config.secrets import Secret, destination_url, read_keys, read_url_file, stream_target
 from config.settings import load_settings
+from recorder.live.srt_url import SrtUrl
+from recorder.live.url import parse_live_url
 
 KEY = "hush-1234-abcd-5678"
 
@@ -81,6 +83,78 @@ def test_a_destination_is_its_address_and_its_key(settings: Settings) -> None:
     assert url.reveal() == f"rtmps://a.example/live2/{KEY}"
     assert url.redact(f"{KEY} refused") == "(hidden) refused"
     assert stream_target(settings, "youtube") == secrets.StreamTarget("youtube", url)
+
+
+SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
+
+
+@pytest.fixture
+def kinds(tmp_path: Path) -> Settings:
+    file = tmp_path / "liput.toml"
+    file.write_text(
+        """
+        [destinations]
+        siaran = { url = "srt://relay.example:9000", latency_s = 0.8 }
+        ruang = { url = "srt://:9001", mode = "listener" }
+        kampus.url = "file:///srv/hls/aula"
+        youtube.url = "rtmps://a.example/live2"
+        """
+    )
+    private(tmp_path / "keys.toml", SRT_KEY)
+    return load_settings(file)
+
+
+def test_an_srt_destination_is_its_address_passphrase_and_stream_id(kinds: Settings) -> None:
+    url = destination_url(kinds, "siaran")
+    assert parse_live_url(url.reveal()) == SrtUrl(
+        "relay.example", 9000, latency_ms=800, passphrase="a pass phrase+", stream_id="#!::r=aula,m=publish"
+    )
+    for said in (
+        "a pass phrase+",
+        "a%20pass%20phrase%2B",
+        "#!::r=aula,m=publish",
+        "%23%21%3A%3Ar%3Daula%2Cm%3Dpublish",
+    ):
+        assert url.redact(f"{said} refused") == "(hidden) refused"
+        assert read_keys(kinds)["siaran"].redact(said) == "(hidden)"
+
+
+def test_what_needs_no_key_is_its_address_alone(kinds: Settings) -> None:
+    assert parse_live_url(destination_url(kinds, "ruang").reveal()) == SrtUrl("", 9001, "listener")
+    assert destination_url(kinds, "kampus").reveal() == "file:///srv/hls/aula"
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "problem", "hint"),
+    [
+        ("siaran", f'siaran = "{KEY}"', "the key is of another form", "{ passphrase = "),
+        ("youtube", f'youtube = {{ passphrase = "{KEY}" }}', "the key is of another form", 'youtube = "..."'),
+        ("kampus", f'kampus = "{KEY}"', "a folder needs none", "take kampus out of"),
+        ("siaran", f'siaran = {{ passphrase = "{KEY}", key = "{KEY}" }}', "has more than a passphrase", "siaran = "),
+        ("siaran", 'siaran = { passphrase = "hush-1234" }', "10 to 79", ""),
+        ("siaran", "siaran = { passphrase = 1234567890 }", "is not text", "siaran = "),
+        ("siaran", "siaran = {}", "is not text", "siaran = "),
+        ("siaran", f'siaran = {{ stream_id = "{KEY * 40}" }}', "512", ""),
+        ("siaran", f'siaran = {{ stream_id = "{KEY}\\u0007" }}', "control characters", ""),
+    ],
+)
+def test_a_key_that_is_wrong_for_its_destination_is_refused_unseen(
+    kinds: Settings, tmp_path: Path, name: str, keys: str, problem: str, hint: str
+) -> None:
+    private(tmp_path / "keys.toml", keys)
+    with pytest.raises(SecretError, match=problem) as caught:
+        destination_url(kinds, name)
+    assert hint in caught.value.hint
+    assert "hush" not in caught.value.message + caught.value.hint
+
+
+def test_an_srt_address_of_a_file_hides_its_secrets(tmp_path: Path) -> None:
+    secret = read_url_file(
+        private(tmp_path / "x.url", f"srt://h:9000?latency=300&passphrase={KEY}%2B&streamid=hall-1\n")
+    )
+    assert secret.redact(f"{KEY}+ and {KEY}%2B and hall-1 at h:9000") == "(hidden) and (hidden) and (hidden) at h:9000"
+    folder = read_url_file(private(tmp_path / "y.url", "file:///srv/hls/aula\n"))
+    assert folder.redact("/srv/hls/aula is full") == "/srv/hls/aula is full"
 
 
 def test_keys_may_stand_in_a_table_and_in_a_file_of_another_name(tmp_path: Path) -> None:

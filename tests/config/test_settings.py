@@ -16,7 +16,7 @@ from config import settings as settings_module
 from config.errors import SettingsError, UsageError
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
-from config.schema import BUILT_IN_PROFILES, Profile, Settings, Sound
+from config.schema import BUILT_IN_PROFILES, Destination, Profile, Settings, Sound
 from config.settings import default_text, find_file, load_settings, user_file
 
 
@@ -96,7 +96,7 @@ def test_the_reference_file_shows_every_setting() -> None:
     for section, struct in NAMED_SECTIONS.items():
         expected |= {(section, name) for name in kinds_of(struct)}
     assert shown == expected
-    assert set(settings.destinations) == {"youtube", "kampus"}
+    assert set(settings.destinations) == {"youtube", "kampus", "relay", "web"}
 
 
 def test_a_file_changes_single_fields_and_adds_profiles() -> None:
@@ -140,6 +140,28 @@ def test_relative_paths_count_from_the_settings_file(home: Path) -> None:
     assert settings.destinations["kampus"].url == "rtmps://live.example/app"
 
 
+def test_destinations_of_other_kinds_are_read() -> None:
+    settings = read_settings(
+        """
+        [destinations.siaran]
+        url = "srt://relay.example:9000"
+        latency_s = "800ms"
+        [destinations.ruang]
+        url = "srt://:9001"
+        mode = "listener"
+        [destinations.kampus]
+        url = "file:///srv/hls/aula/"
+        """,
+        Path("/etc/liput/liput.toml"),
+    )
+    assert settings.destinations == {
+        "siaran": Destination(url="srt://relay.example:9000", latency_s=0.8),
+        "ruang": Destination(url="srt://:9001", mode="listener"),
+        "kampus": Destination(url="file:///srv/hls/aula"),
+    }
+    assert [destination.needs_key for destination in settings.destinations.values()] == [False] * 3
+
+
 def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
     assert problems_of('[general]\nroom = "A"\n\n[profiles.1080p30]\nheigth = 1080\n') == [
         'liput.toml, line 5: unknown key "heigth" in [profiles.1080p30]; did you mean "height"?'
@@ -180,6 +202,24 @@ def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
         ("video.profile = '1080p3'", 'did you mean "1080p30"?'),
         ("destinations.x.ca_file = '/ca.pem'", "[destinations.x] lacks url"),
         ("destinations.x = 'rtmp://h/a'", "must be a table, [destinations.x]"),
+        (
+            "destinations.x = { url = 'rtmp://h/a', mode = 'listener' }",
+            'mode = "listener": goes with an srt:// address',
+        ),
+        (
+            "destinations.x = { url = 'file:///srv/hls', latency_s = 1 }",
+            "latency_s = 1: goes with an srt:// address only",
+        ),
+        ("destinations.x = { url = 'srt://h:1', ca_file = 'c' }", "ca_file: goes with an rtmps:// address only"),
+        ("destinations.x = { url = 'rtmp://h/a', ca_file = 'c' }", "ca_file: goes with an rtmps:// address only"),
+        ("destinations.x = { url = 'srt://:9000' }", "url: names no host to call"),
+        ("destinations.x = { url = 'srt://h:9000', mode = 'rendezvous' }", "must be one of caller, listener"),
+        ("destinations.x = { url = 'srt://h:9000', latency_s = 0.001 }", "must be seconds, from 0.02 to 10"),
+        ("destinations.x = { url = 'srt://h:9000', latency_s = '11s' }", "must be seconds, from 0.02 to 10"),
+        ("destinations.x.url = 'srt://h'", "must look like srt://HOST:PORT, or srt://:PORT for a listener"),
+        ("destinations.x.url = 'file://srv/hls'", "must look like file:///FOLDER, a folder named from the root"),
+        ("destinations.x = { url = 'srt://h:1', passphrase = 'hush' }", "does not belong in this file"),
+        ("destinations.x = { url = 'srt://h:1', stream_id = 'hush' }", "does not belong in this file"),
     ],
 )
 def test_a_wrong_value_says_what_is_allowed(text: str, problem: str) -> None:
@@ -238,6 +278,11 @@ def test_a_key_in_the_settings_is_refused_with_where_it_belongs(text: str) -> No
         "rtmp://[h/hush",
         "rtmp://h/a hush",
         "rtmp://h/a\\u0000hush",
+        "srt://h:9000?passphrase=hush-hush-hush",
+        "srt://u:hush@h:9000",
+        "srt://h:9000/hush",
+        "srt://hush",
+        "file://hush/x",
         "",
     ],
 )

@@ -104,7 +104,7 @@ def test_check_gives_each_problem_its_line(tmp_path: Path) -> None:
 
 
 def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
-    file.write_text(TEXT + 'ca_file = "ca.pem"\n')
+    file.write_text(TEXT.replace("rtmp://", "rtmps://") + 'ca_file = "ca.pem"\n')
     result = run("check")
     assert result.exit_code == 2
     assert result.stdout.splitlines() == [
@@ -116,6 +116,15 @@ def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
     assert result.exit_code == 2
     assert result.stdout.endswith(f": chmod 600 '{file.with_name('keys.toml')}'\n")
     assert len(result.stdout.splitlines()) == 1
+
+
+def test_a_destination_that_needs_no_key_lacks_none(file: Path) -> None:
+    file.write_text(TEXT + '[destinations.ruang]\nurl = "srt://:9000"\nmode = "listener"\n')
+    file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"')
+    assert run("check").exit_code == 0
+    assert json.loads(run("show", "--json").stdout)["keys"]["ruang"] == "not needed"
+    file.with_name("keys.toml").write_text(f'youtube = "{KEY}"\nkampus = "{KEY}"\nruang = "{KEY}"')
+    assert "[destinations.ruang]: the key is of another form" in run("check").stdout
 
 
 def test_path_is_the_file_in_force(file: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-"""The stream key is in no process list, environment, event, status or output; and no child outlives its parent."""
+"""No key, passphrase or stream id is in a process list, event, status or output; and no child outlives its parent."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +9,22 @@ from signal import SIGKILL
 import psutil
 import pytest
 
+from agent.receiver import HOST
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
+from tests.support.confined import be_powerless_root, be_user, confined
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump
+from tests.support.live import Events, Pump, running
 from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.tls_front import TlsFront
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
 SECRET = "gUARDED-w0rd"
+WORD = "pASSPHRAse-0f-srt"
+NOBODY = 65534
 ROOT = Path(__file__).parents[3]
 
 PARENT = """
@@ -50,6 +56,9 @@ def test_the_key_shows_nowhere(
     server: NginxRtmp, encoder: SmallEncoder, events: Events, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     front = TlsFront(tmp_path / "front", server.port)
+    port, other = free_udp_port(), free_udp_port()
+    relay = SrtPeer(tmp_path / "relay.ts", port, "listener", "passphrase=something else")
+    relay.start()
     addresses = {
         server.url(f"good-{SECRET}"): "live",
         server.url(SECRET): "rejected",
@@ -57,6 +66,10 @@ def test_the_key_shows_nowhere(
         front.url(f"good-{SECRET}"): "certificate",
         f"rtmp://user:{SECRET}@hall.invalid/live/{SECRET}": "unknown-host",
         f"rtmp://hall.invalid/{SECRET}/good": "unknown-host",
+        f"srt://{HOST}:{port}?passphrase={SECRET}&streamid={SECRET}": "rejected",
+        f"srt://{HOST}:{other}?passphrase={SECRET}&streamid={SECRET}": "refused",
+        f"srt://hall.invalid:9000?passphrase={SECRET}&streamid={SECRET}": "unknown-host",
+        f"srt://{HOST}:{port}?mode=listener&passphrase={SECRET}&streamid={SECRET}": "failed",
     }
     destinations = [
         LiveDestination(f"d{number}", url, templates=encoder.templates, emit=events, clock=SystemClock())
@@ -76,12 +89,72 @@ def test_the_key_shows_nowhere(
     for destination in destinations:
         destination.stop()
     front.stop()
+    relay.stop(SIGKILL)
     assert b"recorder.live.child" in seen
     assert SECRET.encode() not in seen
     assert SECRET not in repr([destination.status() for destination in destinations])
     assert SECRET not in repr(events.seen)
     assert SECRET not in repr([vars(destination) for destination in destinations])
     assert SECRET not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("mode", ["caller", "listener"])
+def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
+    encoder: SmallEncoder, events: Events, tmp_path: Path, capfd: pytest.CaptureFixture[str], mode: str
+) -> None:
+    port = free_udp_port()
+    peer = SrtPeer(
+        tmp_path / "relay.ts", port, {"caller": "listener", "listener": "caller"}[mode], f"passphrase={WORD}"
+    )
+    if mode == "caller":
+        peer.start()
+    url = f"srt://{HOST}:{port}?mode={mode}&passphrase={WORD}" + f"&streamid={SECRET}" * (mode == "caller")
+    destination = LiveDestination("d", url, templates=encoder.templates, emit=events, clock=SystemClock())
+    destination.start()
+    with Pump(encoder, destination):
+        if mode == "listener":
+            wait_for(lambda: destination.status().state == "listening")
+            peer.start()
+        wait_for(lambda: peer.received > 20_000)
+        [child] = _children()
+        seen = _seen_by_others(child)
+        soft, hard = child.rlimit(psutil.RLIMIT_CORE)
+    destination.stop()
+    peer.stop(SIGKILL)
+    shown = repr([seen, destination.status(), events.seen, vars(destination)]) + "".join(capfd.readouterr())
+    assert "recorder.live.child" in shown
+    assert SECRET not in shown
+    assert WORD not in shown
+    assert (soft, hard) == (0, 0)
+
+
+def _children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
+
+
+def test_others_of_the_same_user_cannot_look_into_a_child_which_still_sees_its_own_socket(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events
+) -> None:
+
+    def run() -> None:
+        with running(server.url(f"good-{SECRET}"), encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: (attempt := destination._attempt) and attempt.link and attempt.link.rtt_ms)
+            [child] = _children()
+            for name in ("mem", "environ", "maps"):
+                with pytest.raises(PermissionError):
+                    Path(f"/proc/{child.pid}/{name}").read_bytes()
+
+    confined(_give_up_rights, run)
+
+
+def _give_up_rights() -> None:
+    """Be nobody, for root may look into everything; where nobody may read this program, root without its powers."""
+    if os.geteuid() != 0:
+        return
+    if all(folder.stat().st_mode & 0o005 == 0o005 for folder in (ROOT, *ROOT.parents)):
+        be_user(NOBODY)
+    else:
+        be_powerless_root()
 
 
 def test_no_child_outlives_a_killed_parent(server: NginxRtmp) -> None:
