@@ -131,10 +131,6 @@ class Attempt:
             self._queue.put_back()
         return outcome
 
-    @property
-    def _waits_for_a_caller(self) -> bool:
-        return isinstance(self._url, SrtUrl) and self._url.listens and self._live_ns is None
-
     def _request(self) -> bytes:
         request = Request(
             to=self._url,
@@ -158,9 +154,10 @@ class Attempt:
 
     def _pack(self) -> None:
         """Move packets from the queue into the bytes for the child, as far as the child takes them."""
-        if self._feed is None and self._waits_for_a_caller:
+        listens = isinstance(self._url, SrtUrl) and self._url.listens
+        if self._feed is None and listens:
             self._queue.keep_newest()
-        elif self._feed is None:
+        if self._feed is None and not (listens and self._live_ns is None):
             start = self._queue.start(at_newest=self._at_newest)
             self._moved_ns = self._clock.now_ns() if start is None and self.step == "load" else self._moved_ns
             self._feed = FlvFeed(self._templates, start) if start else None
