@@ -1,0 +1,35 @@
+"""`liput record` to an SRT server and a folder at once, from settings and the file of keys."""
+
+from pathlib import Path
+
+from agent.receiver import HOST
+from tests.agent.test_record import check_lines
+from tests.support.live import count, decode
+from tests.support.room import FPS, Room, frames
+from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.waiting import wait_for
+
+WORD = "kata-sandi-panjang"
+
+
+def test_a_session_goes_to_srt_and_to_a_folder(room: Room, tmp_path: Path) -> None:
+    port, web = free_udp_port(), tmp_path / "web"
+    web.mkdir()
+    peer = SrtPeer(tmp_path / "relay.ts", port, "listener", f"passphrase={WORD}")
+    peer.start()
+    room.configure(
+        f'[destinations.relay]\nurl = "srt://{HOST}:{port}"\nlatency_s = "200ms"\n'
+        f'[destinations.web]\nurl = "file://{web}"\n',
+        keys=f'relay = {{ passphrase = "{WORD}", stream_id = "aula-utama" }}\n',
+    )
+    done = room.record("--for", "6s", "--stream", "relay", "--stream", "web")
+    check_lines(done.lines)
+    assert (done.status, done.result["degraded"]) == (0, [])
+    assert frames(room.only_package()) == 6 * FPS
+    wait_for(lambda: not peer.is_running(), what="the end that the peer was told of")
+    for received in (peer.file, web / "live.m3u8"):
+        decode(received)
+        assert count(received)["video"] == 6 * FPS
+    said = repr(done.lines) + done.errors + repr([path.read_bytes() for path in room.archive.rglob("*.json*")])
+    assert WORD not in said
+    assert "aula-utama" not in said
