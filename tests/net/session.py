@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devices.clock import NANOSECONDS
 from tests.net.place import Place
-from tests.support import command, media
+from tests.support import media
 from tests.support.command import Line, Running
 from tests.support.recorders import recorders
 
@@ -44,7 +44,13 @@ class LiveSession:
     """`liput record` on the PC of a lab, its lines read as they come."""
 
     def __init__(
-        self, home: Path, place: Place, destinations: dict[str, tuple[str, str]], profile: str, settings: str = ""
+        self,
+        home: Path,
+        place: Place,
+        destinations: dict[str, tuple[str, str]],
+        profile: str,
+        settings: str = "",
+        sources: tuple[str, ...] = ("--video", "synthetic"),
     ) -> None:
         """`destinations` has the address and the key of each by its name."""
         lines = [settings] + [f'[destinations.{name}]\nurl = "{url}"\n' for name, (url, _) in destinations.items()]
@@ -56,7 +62,7 @@ class LiveSession:
         self._count = len(destinations)
         streams = [word for name in destinations for word in ("--stream", name)]
         self.command = Running(
-            home, "record", "--title", "Live", "--video", "synthetic", "--profile", profile, "--json",
+            home, "record", "--title", "Live", *sources, "--profile", profile, "--json",
             "--archive", home / "archive", "--config", home / "liput.toml", *streams, enter=place.enter,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, name="session-reader")
@@ -94,11 +100,15 @@ class LiveSession:
         """When the recording's time 0 was (time.monotonic)."""
         return next(int(detail["clock_ns"]) / NANOSECONDS for detail in self.details("session-live"))
 
+    def told_of(self, kind: str) -> Iterator[tuple[float, dict[str, str]]]:
+        """Yield when each event of one kind was told, and its details."""
+        for at, line in self.told.lines:
+            if line["type"] == "event" and line["kind"] == kind:
+                yield at, line["detail"]  # type: ignore[misc]
+
     def details(self, kind: str) -> Iterator[dict[str, str]]:
         """Yield the details of the events of one kind."""
-        for line in command.of_type([line for _, line in self.told.lines], "event"):
-            if line["kind"] == kind:
-                yield line["detail"]  # type: ignore[misc]
+        return (detail for _, detail in self.told_of(kind))
 
     @property
     def program(self) -> Path:

@@ -1,0 +1,140 @@
+"""A link that narrows and widens again: the live side's own encode follows it, without delay and without waste."""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from capture.pictures import plane_views
+from capture.synthetic.marks import FOOTER, NumberWriter
+from tests.net.faults import Net
+from tests.net.lab import Lab
+from tests.net.session import NAME, LiveSession
+from tests.net.viewer import Viewer, missing, numbers
+
+RATE = 30
+SIZE = 640, 360
+TRACE = ((6e6, 20.0), (2e6, 30.0), (6e6, 45.0))
+"""Bits a second of the link, and for how many seconds."""
+SETTLE_S = (8.0, 8.0, 25.0)
+"""How long after each change the rate may take: down at once, up slowly."""
+DELAY_S = 3.0
+USE = 0.8
+QUEUE_S = 0.3
+SETTINGS = """
+[video]
+stream_encode = "separate"
+
+[profiles.congestion]
+width = 640
+height = 360
+fps = 30
+video_bitrate = "5.5M"
+audio_bitrate = "128k"
+preset = "superfast"
+"""
+
+
+def prove(_: argparse.Namespace) -> Mapping[str, object]:
+    """Stream through the trace."""
+    return run(TRACE)
+
+
+def run(trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
+    """Stream noise, which takes whatever rate it is given, through a link that changes as in `trace`."""
+    with tempfile.TemporaryDirectory(prefix="liput-congestion-") as name, Lab() as lab:
+        net = Net(lab, Path(name))
+        try:
+            return _stream(net, trace)
+        finally:
+            net.close()
+
+
+def film(path: Path, seconds: float) -> None:
+    """Make a film of noise with a number in each picture."""
+    width, height = SIZE
+    chance, writer = np.random.default_rng(0), NumberWriter(width, height)
+    noise = [chance.integers(60, 190, (height, width), np.uint8) for _ in range(97)]
+    picture = av.VideoFrame(width, height, "yuv420p")
+    luma, *chroma = plane_views(picture)
+    for plane in chroma:
+        plane[:] = 128
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "30"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(round(seconds * RATE)):
+            luma[:] = np.roll(noise[number % len(noise)], number % 53, axis=0)
+            FOOTER.of(luma)[:] = 16
+            writer.write(luma, number)
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+
+
+def _stream(net: Net, trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
+    film(net.folder / "noise.mp4", sum(seconds for _, seconds in trace) + 20)
+    net.nginx.start()
+    net.lab.both(delay_s=0.02)
+    net.lab.link(up={"rate": trace[0][0], "queue_s": QUEUE_S})
+    words = ("--video", str(net.folder / "noise.mp4"), "--audio", "synthetic")
+    session = LiveSession(net.folder, net.lab.pc, {NAME: (net.address, "good")}, "congestion", SETTINGS, words)
+    try:
+        with Viewer(net.nginx.folder / "recorded") as viewer:
+            session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
+            changes = []
+            for rate, seconds in trace:
+                net.lab.link(up={"rate": rate})
+                changes.append(time.monotonic())
+                time.sleep(seconds)
+            changes.append(time.monotonic())
+            session.stop()
+        recorded, seen = numbers(session.program), viewer.seen()
+    finally:
+        session.close()
+    first = next(number for number in recorded if number is not None)
+    ages = [(picture.at, picture.at - session.zero - (picture.number - first) / RATE) for picture in seen]
+    phases = [
+        _phase(rate, begin, end, settle_s, ages, viewer.bytes_at)
+        for (rate, _), begin, end, settle_s in zip(trace, changes, changes[1:], SETTLE_S, strict=False)
+    ]
+    whole = recorded == list(range(first, first + len(recorded)))
+    return {
+        "phases": phases,
+        "lost_pictures": missing([number for number in recorded if number and number >= seen[0].number], seen),
+        "recorded": len(recorded),
+        "recording_is_whole": whole,
+        "rates": [(round(at - changes[0], 1), detail) for at, detail in session.told_of("stream-rate-changed")],
+        "holds": whole and all(phase["holds"] for phase in phases),
+    }
+
+
+def _phase(
+    rate: float,
+    begin: float,
+    end: float,
+    settle_s: float,
+    ages: Sequence[tuple[float, float]],
+    bytes_at: Sequence[tuple[float, int]],
+) -> Mapping[str, object]:
+    within = [age for at, age in ages if begin <= at < end]
+    used, steady = (_used(rate, since, end, bytes_at) for since in (begin, begin + settle_s))
+    return {
+        "link_bps": rate,
+        "oldest_s": round(max(within), 2),
+        "usual_age_s": round(statistics.median(within), 2),
+        "used": round(used, 3),
+        "used_once_settled": round(steady, 3),
+        "holds": max(within) < DELAY_S and steady > USE,
+    }
+
+
+def _used(rate: float, begin: float, end: float, bytes_at: Sequence[tuple[float, int]]) -> float:
+    """Return what part of the link was used."""
+    counts = [count for at, count in bytes_at if begin <= at < end]
+    return (counts[-1] - counts[0]) * 8 / rate / (end - begin)
