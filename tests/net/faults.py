@@ -79,9 +79,10 @@ def _both(**qualities: float) -> Act:
 
 FAULTS = {
     "slow": Fault(
-        "2 Mb/s uplink for a stream of 2.6 Mb/s",
+        "the uplink carries 2 Mb/s, less than half of the stream",
         lambda net: net.lab.link(up={"rate": 2e6}),
         lambda net: net.lab.link(up={"rate": 0}),
+        lasts_s=30,
     ),
     "long": Fault("150 ms there and back", _both(delay_s=0.075), _both(delay_s=0)),
     "lossy": Fault("3 % of packets lost each way, 40 ms", _both(loss=0.03, delay_s=0.02), _both(loss=0, delay_s=0)),

@@ -5,21 +5,14 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
-import numpy as np
-
-from capture.pictures import plane_views
-from capture.synthetic.marks import FOOTER, NumberWriter
 from tests.net.faults import Net
 from tests.net.lab import Lab
+from tests.net.noise import PROFILE, RATE, film, settings, sources
 from tests.net.session import NAME, LiveSession
 from tests.net.viewer import Viewer, missing, numbers
 
-RATE = 30
-SIZE = 640, 360
 TRACE = ((6e6, 20.0), (2e6, 30.0), (6e6, 45.0))
 """Bits a second of the link, and for how many seconds."""
 SETTLE_S = (8.0, 8.0, 25.0)
@@ -30,14 +23,6 @@ QUEUE_S = 0.3
 SETTINGS = """
 [video]
 stream_encode = "separate"
-
-[profiles.congestion]
-width = 640
-height = 360
-fps = 30
-video_bitrate = "5.5M"
-audio_bitrate = "128k"
-preset = "superfast"
 """
 
 
@@ -56,34 +41,13 @@ def run(trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
             net.close()
 
 
-def film(path: Path, seconds: float) -> None:
-    """Make a film of noise with a number in each picture."""
-    width, height = SIZE
-    chance, writer = np.random.default_rng(0), NumberWriter(width, height)
-    noise = [chance.integers(60, 190, (height, width), np.uint8) for _ in range(97)]
-    picture = av.VideoFrame(width, height, "yuv420p")
-    luma, *chroma = plane_views(picture)
-    for plane in chroma:
-        plane[:] = 128
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast", "crf": "30"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(round(seconds * RATE)):
-            luma[:] = np.roll(noise[number % len(noise)], number % 53, axis=0)
-            FOOTER.of(luma)[:] = 16
-            writer.write(luma, number)
-            picture.pts, picture.time_base = number, Fraction(1, RATE)
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-
-
 def _stream(net: Net, trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
     film(net.folder / "noise.mp4", sum(seconds for _, seconds in trace) + 20)
     net.nginx.start()
     net.lab.both(delay_s=0.02)
     net.lab.link(up={"rate": trace[0][0], "queue_s": QUEUE_S})
-    words = ("--video", str(net.folder / "noise.mp4"), "--audio", "synthetic")
-    session = LiveSession(net.folder, net.lab.pc, {NAME: (net.address, "good")}, "congestion", SETTINGS, words)
+    destinations, more = {NAME: (net.address, "good")}, SETTINGS + settings("5.5M")
+    session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, more, sources(net.folder / "noise.mp4"))
     try:
         with Viewer(net.nginx.folder / "recorded") as viewer:
             session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)

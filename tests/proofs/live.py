@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from config.schema import BUILT_IN_PROFILES
 from tests.net.faults import FAULTS, HOST_NAME, Fault, Net
 from tests.net.lab import Lab
+from tests.net.noise import PROFILE, RATE, film, settings, sources
 from tests.net.session import NAME, LiveSession
 from tests.net.viewer import Viewer, missing, numbers
 from tests.support.command import Line
@@ -21,6 +21,8 @@ from tests.support.command import Line
 BEFORE_S = 6.0
 """Of undisturbed streaming before a fault."""
 AFTER_S = 12.0
+LONGEST_S = 60.0
+"""Of film beyond the fault itself; the session is stopped before it ends."""
 RETURN_S = 5.0
 """The bar: live again so soon after the network is back."""
 DELAY_S = 6.0
@@ -29,36 +31,38 @@ DELAY_S = 6.0
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
     """Try each fault."""
-    return run(list(FAULTS), arguments.profile or "720p30")
+    return run(list(FAULTS), arguments.seed)
 
 
-def run(names: Sequence[str], profile: str, seed: int = 0) -> Mapping[str, object]:
-    """Try the faults called `names`."""
-    runs = {name: try_fault(FAULTS[name], profile, seed) for name in names}
-    return {"profile": profile, "faults": runs, "holds": all(figures["holds"] for figures in runs.values())}
+def run(names: Sequence[str], seed: int, bit_rate: str = "4.5M") -> Mapping[str, object]:
+    """Try the faults called `names` with streams of `bit_rate`."""
+    runs = {name: try_fault(FAULTS[name], seed, bit_rate) for name in names}
+    return {"bit_rate": bit_rate, "faults": runs, "holds": all(figures["holds"] for figures in runs.values())}
 
 
-def try_fault(fault: Fault, profile: str, seed: int = 0) -> Mapping[str, object]:
+def try_fault(fault: Fault, seed: int, bit_rate: str) -> Mapping[str, object]:
     """Stream while something goes wrong; return the figures."""
     with tempfile.TemporaryDirectory(prefix="liput-live-") as name, Lab(seed) as lab:
         net = Net(lab, Path(name))
         try:
-            return _stream(fault, net, profile)
+            return _stream(fault, net, bit_rate)
         finally:
             net.close()
 
 
-def _stream(fault: Fault, net: Net, profile: str) -> Mapping[str, object]:
+def _stream(fault: Fault, net: Net, bit_rate: str) -> Mapping[str, object]:
     if fault.by_name:
         net.host = HOST_NAME
     (fault.begin if fault.from_the_start else lambda net: net.nginx.start())(net)
-    session = LiveSession(net.folder, net.lab.pc, {NAME: (net.address, fault.key)}, profile)
+    film(net.folder / "noise.mp4", fault.lasts_s + LONGEST_S)
+    destinations, words = {NAME: (net.address, fault.key)}, sources(net.folder / "noise.mp4")
+    session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, settings(bit_rate), words)
     try:
         with Viewer(net.nginx.folder / "recorded") as viewer:
             began, ended = _let_it_fail(fault, net, session)
             time.sleep(AFTER_S)
             stop_s = session.stop()
-        return _judge(fault, session, viewer, began, ended, stop_s, float(BUILT_IN_PROFILES[profile].fps))
+        return _judge(fault, session, viewer, began, ended, stop_s)
     finally:
         session.close()
 
@@ -79,13 +83,13 @@ def _let_it_fail(fault: Fault, net: Net, session: LiveSession) -> tuple[float, f
 
 
 def _judge(
-    fault: Fault, session: LiveSession, viewer: Viewer, began: float, ended: float, stop_s: float, rate: float
+    fault: Fault, session: LiveSession, viewer: Viewer, began: float, ended: float, stop_s: float
 ) -> Mapping[str, object]:
     recorded = numbers(session.program)
     first = next(number for number in recorded if number is not None)
     is_whole = recorded == list(range(first, first + len(recorded)))
     seen = viewer.seen()
-    ages = [(picture.at, picture.at - session.zero - (picture.number - first) / rate) for picture in seen]
+    ages = [(picture.at, picture.at - session.zero - (picture.number - first) / RATE) for picture in seen]
     back = next(((at, age) for at, age in ages if at >= ended), None) if fault.end else None
     told = session.told.first(_is_trouble, began)
     is_refused = fault.key != "good"
@@ -95,7 +99,7 @@ def _judge(
         "reasons": sorted({str(detail["reason"]) for detail in session.details("destination-lost")}),
         "returned_s": _rounded(back and back[0] - ended),
         "age_on_return_s": _rounded(back and back[1]),
-        "lost_s": round(missing(recorded, seen) / rate, 2),
+        "lost_s": round(missing(recorded, seen) / RATE, 2),
         "oldest_s": _rounded(max((age for _, age in ages), default=None)),
         "usual_age_s": _rounded(statistics.median(age for _, age in ages) if ages else None),
         "stopped_s": round(stop_s, 2),
