@@ -1,6 +1,7 @@
 import errno
 import io
 import logging
+import socket
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,7 @@ from recorder.live.attempt import _rates
 from recorder.live.feed import FlvFeed
 from recorder.live.incoming import SOURCE_OPTIONS, add_streams
 from recorder.live.protocol import Entered, Failed, Live, Report, Request
-from recorder.live.publish import Journal, _failure
+from recorder.live.publish import Journal, _failure, _tune_socket
 from recorder.live.reason import Reason, sentence
 from recorder.live.trust import trusted_authorities
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
@@ -154,3 +155,19 @@ def test_own_authorities_replace_the_systems(tmp_path: Path) -> None:
     assert trusted_authorities(str(tmp_path / "own.crt")) == str(tmp_path / "own.crt")
     system = trusted_authorities(None)
     assert system is None or "BEGIN CERTIFICATE" in Path(system).read_text()
+
+
+def test_lost_packets_are_not_taken_for_congestion_where_that_is_allowed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client, socket.socket() as other:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        client.connect(server.getsockname())
+        tuned = _tune_socket()
+        assert tuned is not None
+        tuned.detach()
+        try:
+            other.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
+        except OSError:
+            allowed = b"reno"
+        else:
+            allowed = b"bbr"
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0") == allowed
