@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import msgspec
 
 from config.events import Event
-from config.quantities import brief_size
+from config.quantities import brief_rate, brief_size
 from devices.model import HealthState
 from recorder.archive.names import storable
 from recorder.faults import WARNINGS
@@ -241,6 +241,8 @@ def status_text(status: SessionStatus) -> str:
     parts += [
         f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "") for line in status.destinations
     ]
+    if status.stream is not None and status.stream.encode == "separate":
+        parts.append(f"stream {brief_rate(status.stream.bitrate)}")
     if status.disk_left_s is not None:
         parts.append(f"room for {duration_text(status.disk_left_s)}")
     return "  ".join(parts)

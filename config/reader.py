@@ -13,7 +13,7 @@ from config.kinds import Kind, did_you_mean
 from config.lines import KeyPath, key_lines
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
-from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound
+from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound, Video
 
 SECTIONS = ("general", "archive", "storage", "video", "program", "conference", "recording", "devices", "health")
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
@@ -150,7 +150,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
-        if isinstance(result, Profile | LayoutSettings | Destination):
+        if isinstance(result, Profile | LayoutSettings | Destination | Video):
             for name, sentence in result.problems():
                 shown = None if name in ("url", "ca_file") else raw.get(name)
                 self._problem((*path, name) if name in raw else path, sentence, shown)

@@ -5,7 +5,7 @@
     ├── General          [general]           the room, the office, the language
     ├── Archive          [archive]           where sessions go, how much space stays free
     ├── Storage          [storage]           further disks, two files at once, when to warn and to change
-    ├── Video            [video]             which profile is used
+    ├── Video            [video]             which profile is used; what live destinations get
     ├── Profile          [profiles.NAME]     size, rate, bit rates
     ├── Program          [program]           the first layout, the title line, the logo (config/program.py)
     ├── LayoutSettings   [layouts.NAME]      which inputs are shown, and where
@@ -52,6 +52,10 @@ from config.quantities import format_rate
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """x264's presets, the cheapest first."""
 
+STREAM_ENCODES = ("auto", "shared", "separate")
+LEAST_STREAM = 300_000
+"""Bits a second below which no picture is worth much."""
+
 _BIT_RATE = Rate(10_000, 200_000_000)
 
 
@@ -92,9 +96,29 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile that is used when the command line names none."""
+    """The profile that is used when the command line names none; what live destinations get.
+
+    With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
+    `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
+    recorded. "auto" takes two encodes where this PC has the headroom.
+    """
 
     profile: Annotated[str, Text()] = "1080p30"
+    stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
+    stream_bitrate: Annotated[int | None, _BIT_RATE] = None
+    stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
+
+    def stream_range(self, profile: "Profile") -> tuple[int, int]:
+        """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""
+        most = profile.video_bitrate if self.stream_bitrate is None else self.stream_bitrate
+        least = max(LEAST_STREAM, most // 4) if self.stream_least_bitrate is None else self.stream_least_bitrate
+        return min(least, most), most
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        least, most = self.stream_least_bitrate, self.stream_bitrate
+        if least is not None and most is not None and least > most:
+            yield "stream_least_bitrate", f"must not be above stream_bitrate, {format_rate(most)}"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):

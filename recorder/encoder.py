@@ -88,7 +88,7 @@ class X264Settings:
 
 
 def x264_settings(rate: Fraction, cores: int | None = None, delay_s: float = DELAY_S) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate` frames a second."""
+    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`."""
     threads = min(MOST_THREADS, (cores or os.cpu_count() or 2) * 3 // 2)
     budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))

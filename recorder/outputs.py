@@ -67,7 +67,7 @@ class Outputs:
         """Begin to connect `live`; `recording` has begun already, and is closed with the others."""
         self._recording = recording
         self._emit = emit
-        program = {track: stream for track, stream in templates.items() if track in PROGRAM}
+        self._program = program = {track: stream for track, stream in templates.items() if track in PROGRAM}
         self._more: tuple[Sink, ...] = tuple(make(program) for make in more)
         self._taking = self._more
         self._live = live
@@ -97,6 +97,11 @@ class Outputs:
     def put_live(self, packet: EncodedPacket) -> None:
         """Give a packet of a track of `live_templates` to the live destinations; never blocks, never fails."""
         self._live.put(packet)
+
+    def share(self) -> None:
+        """Give live destinations the recording's packets from here on: nothing is encoded apart for them any more."""
+        self._apart = frozenset()
+        self._live.renew(self._program)
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.

@@ -19,6 +19,7 @@ from recorder.outputs import MakeSink
 from recorder.packet import Track
 from recorder.recovery.resume import Resumption
 from recorder.sound.inputs import SoundInput
+from recorder.streaming.wish import StreamPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class SessionPlan:
     context: SessionContext = field(default_factory=SessionContext)
     board: HealthBoard = field(default_factory=HealthBoard)
     """Where the watches of its sources say how they are."""
+    stream: StreamPlan = field(default_factory=StreamPlan)
+    """What the targets get."""
     sinks: Sequence[MakeSink] = ()
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None

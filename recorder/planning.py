@@ -13,7 +13,7 @@ from capture.pacing import FastPace, RealPace
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
 from config.errors import UsageError
-from config.schema import Settings
+from config.schema import Profile, Settings
 from config.secrets import StreamTarget, stream_target
 from devices.clock import Clock
 from devices.health.line import Record, nowhere
@@ -29,6 +29,8 @@ from recorder.recovery.resume import take_up
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 from recorder.storing.places import check_places
+from recorder.streaming.measure import question
+from recorder.streaming.wish import SHARED, StreamPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def plan_session(
         live=asked.live,
         ends=_ends(chosen),
         targets=targets,
+        stream=_stream(settings, profile, is_live=asked.live),
         duration_s=asked.duration_s,
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
@@ -160,6 +163,13 @@ def _sound_inputs(chosen: Chosen, settings: Settings, asked: Asked) -> list[Soun
             )
         )
     return inputs
+
+
+def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPlan:
+    """Return what is wished for the live side of a session of `profile`."""
+    least, most = settings.video.stream_range(profile)
+    wish = settings.video.stream_encode if is_live else SHARED
+    return StreamPlan(wish, least, most, profile.audio_bitrate, question(profile, most))
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:

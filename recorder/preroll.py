@@ -69,7 +69,7 @@ class PreRoll:
                 if packet.is_keyframe or self._bytes > self._most_bytes:
                     self._trim()
                 return
-        hand_on(self._in_media_time(packet))
+        hand_on(self.in_media_time(packet))
 
     def _trim(self) -> None:
         """Drop whole groups of pictures from the front, as far as more than is asked for would be left."""
@@ -106,7 +106,7 @@ class PreRoll:
             first = early[-1] if early else keyframes[0] if keyframes else None
             self._origin = Fraction(0) if first is None else _time(first)
             for packet in self._kept_from(first):
-                hand_on(self._in_media_time(packet))
+                hand_on(self.in_media_time(packet))
             self._pictures.clear()
             self._others.clear()
             self._bytes = 0
@@ -122,7 +122,8 @@ class PreRoll:
         others = [packet for packet in self._others if _end(packet) > self._origin - RUN_IN]
         return sorted([*pictures, *others], key=lambda packet: packet.dts * packet.time_base)
 
-    def _in_media_time(self, packet: EncodedPacket) -> EncodedPacket:
+    def in_media_time(self, packet: EncodedPacket) -> EncodedPacket:
+        """Return a packet in program time as one in media time; what that is, is known once it is open."""
         if not self._origin:
             return packet
         shift = round(self._origin / packet.time_base)

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import av
+
 from capture.source import Frame
 from config.errors import LiputError, UsageError
 from config.events import Emit
@@ -57,7 +59,9 @@ class Program:
         emit: Emit,
         on_failure: OnFailure,
         offer: Offer | None = None,
+        also: Callable[[av.VideoFrame, int], None] | None = None,
     ) -> None:
+        """`offer` takes pictures for previews, `also` the program's for a second encode."""
         self._plan = plan
         self._inputs = inputs
         self._clock = clock
@@ -88,7 +92,7 @@ class Program:
         ]
         look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
         self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=offer)
-        self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put)
+        self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put, also=also)
         self._conference = self._made_conference()
         self.sound: ProgramSound | None = None
         if inputs.sounds:

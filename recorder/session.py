@@ -40,6 +40,7 @@ from recorder.states import StateMachine
 from recorder.status import Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
 from recorder.storing.storage import Storage
+from recorder.streaming.side import LiveSide
 from recorder.timeline import Timeline
 from recorder.troubles import Troubles
 
@@ -94,6 +95,7 @@ class Session:
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._program: Program | None = None
         self._outputs: Outputs | None = None
+        self._live: LiveSide | None = None
         self._work: WorkFolder | None = None
         self._storage: Storage | None = None
 
@@ -174,6 +176,7 @@ class Session:
             sounds=program.sound_lines() if program else [],
             loudness=program.loudness if program else Loudness(),
             conference=program.conference if program else None,
+            stream=self._live.line() if self._live else None,
         )
 
     @property
@@ -219,8 +222,12 @@ class Session:
         stack.callback(self._stop_sources.set)
         inputs = self._inputs
         inputs.open(stack, self._stopping)
-        encoder = Encoder(*encoder_settings(self._plan, inputs.form))
+        settings = encoder_settings(self._plan, inputs.form)
+        encoder = Encoder(*settings)
         stack.callback(encoder.close)
+        plan = self._plan.stream
+        live = self._live = LiveSide(plan, settings[0], self.destinations, clock=self._clock, emit=self.emit)
+        stack.callback(live.free)
         inputs.start()
         stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
         first = inputs.first(self._stopping)
@@ -234,6 +241,7 @@ class Session:
             emit=self.emit,
             on_failure=self._fail,
             offer=self._offer,
+            also=live.offer,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()
@@ -241,19 +249,20 @@ class Session:
         self._machine.to(SessionState.ARMED)
         writing, at_once = stack.enter_context(ExitStack()), self._starting is not None
         if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
-            self._begin(writing, encoder)
+            self._begin(writing, encoder, live)
         stack.callback(program.join)
         stack.callback(self._end_now)  # whatever goes wrong from here on, both tracks end
         program.start(first)
         if not at_once:
+            live.arm()
             self.emit("session-armed", self._plan.title, "Armed.", **live_facts(self._plan, inputs.form))
         elif self._plan.live:  # what its disk takes to open is kept in memory meanwhile
             self._starting = FROM_THE_FIRST_PICTURE
-            self._begin(writing, encoder)
+            self._begin(writing, encoder, live)
         while program.is_running:
             program.wait(WATCH_S)
             if self._starting is not None and self._work is None and not self._stopping.is_set():
-                self._try_to_begin(writing, program, encoder)
+                self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
                 inputs.stop(0.0)  # one hangs, and a session without a clock cannot tell
@@ -265,16 +274,16 @@ class Session:
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())
 
-    def _try_to_begin(self, stack: ExitStack, program: Program, encoder: Encoder) -> None:
+    def _try_to_begin(self, stack: ExitStack, program: Program, encoder: Encoder, live: LiveSide) -> None:
         """Begin, or stay armed and say why not: whoever frees some space can start again."""
         try:
-            self._begin(stack, encoder, program)
+            self._begin(stack, encoder, live, program)
         except LiputError as error:
             self._starting = None
             self._gate.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
-    def _begin(self, stack: ExitStack, encoder: Encoder, counted_anew: Program | None = None) -> None:
+    def _begin(self, stack: ExitStack, encoder: Encoder, live: LiveSide, counted_anew: Program | None = None) -> None:
         """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
         self._gate.holds = True
@@ -292,7 +301,14 @@ class Session:
         )
         work = self._begin_files(storage, encoder, wanted_ns)
         try:
-            outputs = Outputs(storage, encoder.templates, emit=self.emit, live=self.destinations, more=plan.sinks)
+            outputs = Outputs(
+                storage,
+                encoder.templates,
+                emit=self.emit,
+                live=self.destinations,
+                live_templates=live.open(),
+                more=plan.sinks,
+            )
         except (LiputError, OSError):
             storage.close()
             self.emit.close()
@@ -300,7 +316,9 @@ class Session:
             raise
         stack.callback(self.emit.close)
         stack.callback(lambda: outputs.close(self._marks.all, plan.title))
+        stack.callback(live.end)
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
+        live.begin(outputs, self._gate.in_media_time)
         self._timeline.begin(origin_ns)
         if counted_anew:
             counted_anew.begin(self._gate.skipped)
@@ -311,7 +329,7 @@ class Session:
         zero_ns = self._timeline.zero_ns + origin_ns
         self._inputs.isolate(stack, storage.beside, zero_ns)
         self._machine.to(SessionState.LIVE)
-        facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)}
+        facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
             self.emit("session-stopping", work.name, "Ending.")

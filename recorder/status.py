@@ -95,6 +95,21 @@ class ConferenceLine(msgspec.Struct, frozen=True, kw_only=True):
     microphone: ConferenceOutput
 
 
+class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What live destinations get: whose encode (`shared`, `separate`), why, and how many bits a second of picture.
+
+    `least` and `most` are the range of a separate one, `late` the pictures left out of it because this PC did not keep
+    up.
+    """
+
+    encode: str
+    why: str
+    bitrate: int
+    least: int | None = None
+    most: int | None = None
+    late: int = 0
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
 
@@ -121,6 +136,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     sounds: list[SoundLine] = []
     loudness: Loudness = Loudness()
     conference: ConferenceLine | None = None
+    stream: StreamLine | None = None
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -14,7 +14,7 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
-    "storage-switched", "disk-low", "mounts-unknown",
+    "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed",
     "conference-live", "destination-added", "destination-removed", "destination-restarted",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+import av
+
 from capture.source import Frame
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
@@ -51,12 +53,15 @@ class VideoTrack:
         *,
         program_rate: Fraction,
         put: Callable[[EncodedPacket], None],
+        also: Callable[[av.VideoFrame, int], None] | None = None,
     ) -> None:
+        """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once."""
         self.counts = VideoCounts()
         self._scene = scene
         self._encoder = encoder
         self._timeline = timeline
         self._put = put
+        self._also = also
         self._interval_ns = round(NANOSECONDS / program_rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
@@ -175,6 +180,8 @@ class VideoTrack:
         self._has_picture = True
         pts = round(Fraction(at_ns, NANOSECONDS) / VIDEO_TIME_BASE)
         self._hand_on(self._encoder.encode_video(picture, pts))
+        if self._also:
+            self._also(picture, pts)
         self.counts.frames += 1
         self._position_ns = at_ns + self._interval_ns
         self._timeline.advance(Track.VIDEO, self._position_ns)

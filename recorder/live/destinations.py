@@ -129,6 +129,17 @@ class Destinations:
             for target in self._targets.values():
                 self._connect(target, templates)
 
+    def renew(self, templates: Templates) -> None:
+        """Connect all anew, with other streams than so far: those are not encoded any more."""
+        with self._lock:
+            if self._is_over:
+                return
+            self._templates = templates
+            before, self._streaming, self._taking = self._streaming, {}, ()
+            for name, destination in before.items():
+                self._leaving[name] = _stopping(destination, self._leaving.get(name))
+                self._connect(self._targets[name], templates)
+
     def _connect(self, target: StreamTarget, templates: Templates) -> None:
         destination = LiveDestination(
             target.name,

@@ -33,7 +33,7 @@ NICE = 5
 holds would wait long."""
 DELAY_S = 0.2
 BUFFER_S = 0.5
-OPEN_S = 3.0
+OPEN_S = 1.0
 TURN_S = 0.1
 LATE_EVERY_S = 10.0
 """At most one event about pictures left out in this time."""
@@ -48,7 +48,7 @@ def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     return replace(recorded, bit_rate=most, max_rate=most, delay_s=DELAY_S, buffer_s=BUFFER_S, x264_params=None)
 
 
-class _Slot:
+class Slot:
     """A picture of our own, and the time (units of the encoder) at which it is shown."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -57,6 +57,7 @@ class _Slot:
         self.pts = 0
 
     def fill(self, picture: av.VideoFrame, pts: int) -> None:
+        """Copy a picture of the same size that is shown from `pts` on."""
         for target, source in zip(self._planes, plane_views(picture), strict=True):
             np.copyto(target, source)
         self.picture.color_range, self.picture.colorspace = picture.color_range, picture.colorspace
@@ -88,8 +89,8 @@ class StreamEncode:
         self._on_turn = on_turn
         self._on_failure = on_failure
         self._make = encoder
-        self._free = deque(_Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
-        self._waiting: deque[_Slot] = deque()
+        self._free = deque(Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
+        self._waiting: deque[Slot] = deque()
         self._changed = threading.Condition()
         self._ending = False
         self._opened = threading.Event()
@@ -204,7 +205,7 @@ class StreamEncode:
                     self._free.append(slot)
         return True
 
-    def _encode(self, slot: _Slot) -> None:
+    def _encode(self, slot: Slot) -> None:
         if self._encoder is None:
             return
         if self._bit_rate != self._in_force:

@@ -125,6 +125,23 @@ def test_a_file_changes_single_fields_and_adds_profiles() -> None:
     assert set(settings.profiles) == {*BUILT_IN_PROFILES, "aula"}
 
 
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("", 1_125_000, 4_500_000),
+        ("video.stream_bitrate = '8M'", 2_000_000, 8_000_000),
+        ("video.stream_bitrate = '800k'", 300_000, 800_000),
+        ("video.stream_bitrate = '200k'", 200_000, 200_000),
+        ("video.stream_least_bitrate = '600k'", 600_000, 4_500_000),
+        ("video.stream_least_bitrate = '20M'", 4_500_000, 4_500_000),
+    ],
+)
+def test_the_range_of_a_live_encode(text: str, least: int, most: int) -> None:
+    settings = read_settings(text, Path("/etc/liput/liput.toml"))
+
+    assert settings.video.stream_range(settings.profile("1080p30")) == (least, most)
+
+
 def test_relative_paths_count_from_the_settings_file(home: Path) -> None:
     settings = read_settings(
         """
@@ -196,6 +213,11 @@ def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
         ("profiles.720p30.video_bitrate = 4500", "must be from 10 kbit/s to 200 Mbit/s"),
         ("profiles.720p30.maxrate = '1M'", 'maxrate = "1M": must not be below video_bitrate, 2.5 Mbit/s'),
         ("profiles.720p30.preset = 'veryfst'", 'did you mean "veryfast"?'),
+        (
+            "video.stream_least_bitrate = '2M'\nvideo.stream_bitrate = '1M'",
+            'stream_least_bitrate = "2M": must not be above stream_bitrate, 1 Mbit/s',
+        ),
+        ("video.stream_encode = 'seperate'", 'did you mean "separate"?'),
         ("profiles.x.width = 640", "[profiles.x] lacks height, fps, video_bitrate"),
         ("profiles.'a/b'.width = 640", "a name in [profiles] consists of letters, digits, - and _"),
         ("profiles = 1", "profiles: must be tables, [profiles.NAME]"),

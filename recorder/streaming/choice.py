@@ -1,0 +1,44 @@
+"""Whether live destinations get what is recorded, or an encode of their own; and why."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from recorder.streaming.headroom import Headroom
+from recorder.streaming.wish import AUTO
+
+
+class Encode(StrEnum):
+    """Whose packets live destinations get."""
+
+    SHARED = "shared"
+    SEPARATE = "separate"
+
+
+class Why(StrEnum):
+    """Why it is so; part of the command line's contract, so never renamed."""
+
+    SET = "set"
+    HEADROOM = "headroom"
+    NO_HEADROOM = "no-headroom"
+    NOT_MEASURED = "not-measured"
+    NO_DESTINATIONS = "no-destinations"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, and why."""
+
+    encode: Encode
+    why: Why
+
+
+def choose(wish: str, headroom: Headroom | None, *, has_destinations: bool) -> Choice:
+    """Return what a session does that begins now; `wish` is `[video] stream_encode`."""
+    if not has_destinations:
+        return Choice(Encode.SHARED, Why.NO_DESTINATIONS)
+    if wish != AUTO:
+        return Choice(Encode(wish), Why.SET)
+    if headroom is None:
+        return Choice(Encode.SHARED, Why.NOT_MEASURED)
+    return Choice(Encode.SEPARATE, Why.HEADROOM) if headroom.affords_two else Choice(Encode.SHARED, Why.NO_HEADROOM)

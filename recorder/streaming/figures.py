@@ -1,0 +1,124 @@
+"""The headroom of this PC as it was measured: remembered from session to session, measured beside an armed one."""
+
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+
+import msgspec
+
+from config.errors import LiputError, StateError
+from config.state import state_folder
+from devices.store import Store
+from recorder.streaming.headroom import Headroom, cores
+from recorder.streaming.measure import Question
+
+LONGEST_S = 300.0
+"""On a PC that has nothing to spare it takes as long as it takes; after that it has nothing to spare."""
+
+type Figures = dict[str, Headroom]
+
+
+def figures() -> Store[Figures]:
+    """Return what was measured, by what was asked and where."""
+    return Store(state_folder() / "headroom.json", Figures.__value__, {})
+
+
+def remembered(asked: Question) -> Headroom | None:
+    """Return the figure for `asked` on this PC with this program; None where there is none that can be read."""
+    try:
+        return figures().read().get(_place(asked))
+    except StateError:
+        return None
+
+
+def remember(asked: Question, found: Headroom) -> None:
+    """Keep a figure. Raises StateError."""
+    figures().change(lambda before: {**before, _place(asked): found})
+
+
+def measure(asked: Question, process: "Measurement | None" = None) -> Headroom:
+    """Measure and remember it; raises LiputError."""
+    found = (process or Measurement()).run(asked)
+    remember(asked, found)
+    return found
+
+
+class Measurement:
+    """One run of recorder.streaming.measure; `stop` ends it from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, asked: Question) -> Headroom:
+        """Return what was found; raises LiputError where nothing was."""
+        with self._lock:
+            if self._is_stopped:
+                raise LiputError("the measurement was ended")
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "recorder.streaming.measure"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        try:
+            answer, _ = process.communicate(msgspec.json.encode(asked), LONGEST_S)
+            return msgspec.json.decode(answer, type=Headroom)
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            raise LiputError(
+                "the headroom of this PC could not be measured", hint="see whether memory is left"
+            ) from None
+        finally:
+            process.kill()
+            process.wait()
+
+    def stop(self) -> None:
+        """End it; returns at once."""
+        with self._lock:
+            self._is_stopped = True
+            if self._process is not None:
+                self._process.kill()
+
+
+class Measuring:
+    """Measures beside whatever else happens, and remembers what it finds; what goes wrong is nobody's trouble."""
+
+    def __init__(self, asked: Question) -> None:
+        """Begin at once, on a thread of its own."""
+        self._asked = asked
+        self._measurement = Measurement()
+        self._thread = threading.Thread(target=self._run, name="headroom", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with suppress(LiputError, OSError):
+            measure(self._asked, self._measurement)
+
+    def stop(self) -> None:
+        """End it where it has not come to its end; returns at once."""
+        self._measurement.stop()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for its end."""
+        self._thread.join(timeout_s)
+
+
+def _place(asked: Question) -> str:
+    """Return what the figure depends on; the bit rates hardly matter."""
+    what = f"{asked.width}x{asked.height} {asked.rate}/s {asked.preset}"
+    return f"{what}; {_cpu()}; {cores()} cores; liput {metadata.version('liput')}"
+
+
+def _cpu() -> str:
+    """Return the processor's name, as the kernel has it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip().lower() in {"model name", "hardware", "cpu model"}:
+                return value.strip()
+    return "unknown processor"

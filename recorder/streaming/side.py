@@ -1,0 +1,199 @@
+"""The live side of a session: what its destinations get, and at which bit rate.
+
+With a shared encode they get the recording's packets, and this does nothing. With a separate one it encodes the same
+pictures again while anybody streams, and asks the destinations four times a second how their links are
+(recorder/streaming/rate.py). Nothing of it waits, or raises, where the recording is made.
+"""
+
+from collections.abc import Callable, Mapping
+
+import av
+from av.stream import Stream
+
+from config.errors import EncoderError
+from config.events import Emit
+from config.quantities import format_rate
+from devices.clock import NANOSECONDS, Clock
+from recorder.encoder import VideoSettings
+from recorder.live.destination import LiveDestination
+from recorder.live.destinations import Destinations
+from recorder.live.protocol import Sent
+from recorder.outputs import Outputs
+from recorder.packet import EncodedPacket, TrackId
+from recorder.status import StreamLine
+from recorder.streaming.choice import Choice, Encode, Why, choose
+from recorder.streaming.encode import SUBJECT, StreamEncode, stream_settings
+from recorder.streaming.figures import Measuring, remembered
+from recorder.streaming.link import Sample
+from recorder.streaming.rate import RateControl
+from recorder.streaming.wish import AUTO, StreamPlan
+
+LOOK_S = 0.25
+STALE_S = 0.8
+"""A child tells of its link four times a second, unless it is held up giving something to the network."""
+TOLD = 0.15
+"""By which part the rate must have changed since it was told last to be told again."""
+UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
+"""The least time between two events about it."""
+
+
+class LiveSide:
+    """Between the pictures of a session and its destinations. `offer` from the picture's thread, the rest from one."""
+
+    def __init__(
+        self, plan: StreamPlan, recorded: VideoSettings, destinations: Destinations, *, clock: Clock, emit: Emit
+    ) -> None:
+        """Do nothing yet; `recorded` is what the recording's encoder is asked for."""
+        self._plan = plan
+        self._recorded = recorded
+        self._destinations = destinations
+        self._clock = clock
+        self._emit = emit
+        self.choice = Choice(Encode.SHARED, Why.NO_DESTINATIONS)
+        """Which encode the destinations get."""
+        self._measuring: Measuring | None = None
+        self._encode: StreamEncode | None = None
+        self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
+        self._put: Callable[[EncodedPacket], None] | None = None
+        self._share: Callable[[], None] = lambda: None
+        self._looked_ns = 0
+        self._heard: dict[str, tuple[Sent, int]] = {}
+        self._told = plan.most
+        self._told_ns = -UP_EVERY_S * NANOSECONDS
+
+    def arm(self) -> None:
+        """Use the time until the start to measure what this PC can do, where nobody knows yet."""
+        question = self._plan.question if self._plan.encode == AUTO and self._destinations.names else None
+        if question and remembered(question) is None:
+            self._measuring = Measuring(question)
+
+    def open(self) -> Mapping[TrackId, Stream]:
+        """Choose, and return the streams that are encoded for the live side alone; none of them, if it is shared.
+
+        They stay open until `free`.
+        """
+        if self._encode is not None:  # a start that failed is tried again
+            return self._encode.templates
+        if self._measuring:
+            self._measuring.stop()  # the recording is to have all of the PC
+        question = self._plan.question
+        known = remembered(question) if question and self._plan.encode == AUTO else None
+        self.choice = choose(self._plan.encode, known, has_destinations=bool(self._destinations.names))
+        if self.choice.encode is not Encode.SEPARATE:
+            return {}
+        encode = StreamEncode(
+            stream_settings(self._recorded, self._plan.most),
+            put=self._hand_on,
+            clock=self._clock,
+            emit=self._emit,
+            on_turn=self._look,
+            on_failure=self._fall_back,
+        )
+        try:
+            encode.start()
+        except EncoderError as error:
+            self.choice = Choice(Encode.SHARED, Why.FAILED)
+            self._emit("stream-encode-failed", SUBJECT, f"{error}; what is recorded is streamed", goes_on="shared")
+            return {}
+        self._encode = encode
+        return encode.templates
+
+    def begin(self, outputs: Outputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
+        """Encode from the next picture on, while there is any destination; packets go to `outputs` in media time."""
+        self._share = outputs.share
+        self._put = lambda packet: outputs.put_live(in_media_time(packet))
+
+    def offer(self, picture: av.VideoFrame, pts: int) -> None:
+        """Take a picture of the program; returns at once, and never raises."""
+        if self._put is not None and self._encode is not None and self._destinations.streaming:
+            self._encode.offer(picture, pts)
+
+    def end(self) -> None:
+        """Take no more pictures; returns at once."""
+        if self._encode is not None:
+            self._encode.close(0.0)
+
+    def free(self) -> None:
+        """Free what was opened, once nobody uses it any more."""
+        if self._measuring:
+            self._measuring.stop()
+        if self._encode is not None:
+            self._encode.close()
+            self._encode.free()
+
+    def facts(self) -> dict[str, object]:
+        """Return what the event log should say of it: whose encode is streamed, and why."""
+        if self.choice.why is Why.NO_DESTINATIONS:
+            return {}
+        return {"stream_encode": self.choice.encode.value, "stream_why": self.choice.why.value}
+
+    def line(self) -> StreamLine | None:
+        """Return how it is, once it has begun and there is somebody to stream to."""
+        if self.choice.why is Why.NO_DESTINATIONS:
+            return None
+        is_separate = self.choice.encode is Encode.SEPARATE
+        return StreamLine(
+            encode=self.choice.encode.value,
+            why=self.choice.why.value,
+            bitrate=self._rate.bit_rate if is_separate else self._recorded.bit_rate,
+            least=self._plan.least if is_separate else None,
+            most=self._plan.most if is_separate else None,
+            late=self._encode.late if self._encode else 0,
+        )
+
+    # From the thread that encodes
+
+    def _hand_on(self, packet: EncodedPacket) -> None:
+        if self._put is not None:
+            self._put(packet)
+
+    def _look(self) -> None:
+        """Ask the links, and follow them."""
+        now_ns = self._clock.now_ns()
+        if self._encode is None or now_ns - self._looked_ns < LOOK_S * NANOSECONDS:
+            return
+        self._looked_ns = now_ns
+        found = self._rate.update({one.name: self._sample(one, now_ns) for one in self._destinations.streaming})
+        self._encode.bit_rate = found.bit_rate
+        self._tell(found.bit_rate, found.why, now_ns)
+
+    def _sample(self, destination: LiveDestination, now_ns: int) -> Sample:
+        """Return how a destination is; one whose child has not said anything for STALE_S is delivered nothing."""
+        status, link = destination.status(), destination.link
+        heard = self._heard.get(destination.name)
+        if link is not None and (heard is None or heard[0] is not link):
+            heard = self._heard[destination.name] = link, now_ns
+        delivered_bps = link.delivered_bps if link else None
+        if delivered_bps is not None and heard and now_ns - heard[1] > STALE_S * NANOSECONDS:
+            delivered_bps = 0.0
+        return Sample(
+            at_s=now_ns / NANOSECONDS,
+            is_live=status.state == "live",
+            backlog_s=status.backlog_s,
+            delivered_bps=delivered_bps,
+            rtt_ms=link.rtt_ms if link else None,
+            unsent_bytes=link.unsent_bytes if link else 0,
+            dropped=status.dropped,
+        )
+
+    def _tell(self, rate: int, slowest: str, now_ns: int) -> None:
+        """Say now and then that the rate has changed by much."""
+        every_s = UP_EVERY_S if rate > self._told else DOWN_EVERY_S
+        is_far = abs(rate - self._told) > TOLD * self._told or (rate != self._told and rate == self._plan.most)
+        if not is_far or now_ns - self._told_ns < every_s * NANOSECONDS:
+            return
+        before, self._told, self._told_ns = self._told, rate, now_ns
+        why = "less" if rate < before else "more"
+        whose = f"the link to {slowest} carries {why}" if slowest else f"the links carry {why}"
+        self._emit(
+            "stream-rate-changed",
+            SUBJECT,
+            f"the live picture has {format_rate(rate)} now: {whose}",
+            before=before,
+            bitrate=rate,
+            slowest=slowest or None,
+        )
+
+    def _fall_back(self) -> None:
+        self.choice = Choice(Encode.SHARED, Why.FAILED)
+        self._share()

@@ -1,0 +1,164 @@
+"""What a PC can do: measured with the real encoders, remembered, and chosen by."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from importlib import metadata
+from pathlib import Path
+
+import av
+import msgspec
+import pytest
+
+from capture.source import Matrix
+from config.errors import LiputError
+from config.schema import BUILT_IN_PROFILES
+from config.state import state_folder
+from recorder.encoder import AudioSettings, VideoSettings
+from recorder.streaming import figures
+from recorder.streaming.choice import Choice, Encode, Why, choose
+from recorder.streaming.headroom import SPARE, Headroom, camera_pictures, cores, measure_headroom
+from recorder.streaming.measure import question
+from tests.support.moving import Moving
+from tests.support.waiting import wait_for
+
+SMALL = VideoSettings(320, 240, Fraction(15), Matrix.BT601, 300_000, 300_000)
+SOUND = AudioSettings(2, 64_000)
+ASKED = question(BUILT_IN_PROFILES["240p15"], 300_000)
+PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_two_encodes_take_more_than_one_and_the_cores_are_counted() -> None:
+    found = measure_headroom(SMALL, SOUND, 300_000, seconds=4.0)
+
+    assert 0 < found.one_encode < found.two_encodes < 3 * found.one_encode
+    assert found.cores == cores()
+
+
+def test_a_larger_picture_takes_more() -> None:
+    large = VideoSettings(960, 540, Fraction(15), Matrix.BT601, 1_500_000, 1_500_000)
+
+    assert measure_headroom(large, SOUND, 1_500_000, seconds=2.0).one_encode > 2 * (
+        measure_headroom(SMALL, SOUND, 300_000, seconds=2.0).one_encode
+    )
+
+
+def test_pictures_of_whoever_calls_are_taken_and_what_they_cost_counts() -> None:
+    asked: list[int] = []
+
+    def pictures() -> Iterator[av.VideoFrame]:
+        moving = Moving(320, 240)
+        for number in range(1000):
+            asked.append(number)
+            yield moving.picture(number)
+
+    found = measure_headroom(SMALL, None, 300_000, pictures(), seconds=2.0)
+
+    assert len(asked) == 30
+    assert found.one_encode > 0
+
+
+def test_the_synthetic_camera_moves_and_has_noise() -> None:
+    pictures = camera_pictures(SMALL)
+    first = next(pictures).to_ndarray().astype(int)
+    second = next(pictures).to_ndarray().astype(int)
+
+    assert abs(second - first)[:240].mean() > 0.5
+    assert second[:240].max() > 200
+
+
+@pytest.mark.parametrize(
+    ("two", "count", "affords"), [(1.4, 2, True), (1.41, 2, False), (2.0, 2, False), (2.8, 4, True), (0.7, 1, True)]
+)
+def test_thirty_per_cent_are_to_spare(two: float, count: int, affords: bool) -> None:
+    found = Headroom(one_encode=two / 2, two_encodes=two, cores=count)
+
+    assert found.affords_two is affords
+    assert found.affords_two == (found.spare >= SPARE)
+
+
+NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
+
+
+@pytest.mark.parametrize(
+    ("wish", "known", "has_destinations", "expected"),
+    [
+        ("shared", PLENTY, True, Choice(Encode.SHARED, Why.SET)),
+        ("separate", NONE, True, Choice(Encode.SEPARATE, Why.SET)),
+        ("auto", PLENTY, True, Choice(Encode.SEPARATE, Why.HEADROOM)),
+        ("auto", NONE, True, Choice(Encode.SHARED, Why.NO_HEADROOM)),
+        ("auto", None, True, Choice(Encode.SHARED, Why.NOT_MEASURED)),
+        ("separate", PLENTY, False, Choice(Encode.SHARED, Why.NO_DESTINATIONS)),
+    ],
+)
+def test_the_choice(wish: str, known: Headroom | None, has_destinations: bool, expected: Choice) -> None:
+    assert choose(wish, known, has_destinations=has_destinations) == expected
+
+
+def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
+    assert figures.remembered(ASKED) is None
+    found = figures.measure(ASKED)
+
+    assert 0 < found.one_encode < found.two_encodes
+    assert figures.remembered(ASKED) == found
+    assert figures.remembered(msgspec.structs.replace(ASKED, preset="medium")) is None
+    assert figures.remembered(msgspec.structs.replace(ASKED, most=123_456)) == found, "bit rates hardly matter"
+
+
+def test_a_figure_of_another_processor_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.remember(ASKED, PLENTY)
+    assert figures.remembered(ASKED) == PLENTY
+    monkeypatch.setattr(figures, "_cpu", lambda: "a faster one")
+    assert figures.remembered(ASKED) is None
+
+
+def test_a_figure_of_another_program_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.remember(ASKED, PLENTY)
+    monkeypatch.setattr(metadata, "version", lambda _: "9.9")
+    assert figures.remembered(ASKED) is None
+
+
+def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
+    figures.remember(ASKED, PLENTY)
+    (state_folder() / "headroom.json").write_text("{")
+
+    assert figures.remembered(ASKED) is None
+
+
+def test_beside_a_session_it_is_measured_and_remembered() -> None:
+    measuring = figures.Measuring(ASKED)
+    measuring.join(120)
+
+    assert figures.remembered(ASKED) is not None
+
+
+def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
+    slow = question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
+    measuring = figures.Measuring(slow)
+    wait_for(lambda: measuring._measurement._process)
+    measuring.stop()
+    measuring.join(15)
+
+    process = measuring._measurement._process
+    assert process
+    assert process.poll() is not None
+    assert figures.remembered(slow) is None
+
+
+def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
+    measurement = figures.Measurement()
+    measurement.stop()
+
+    with pytest.raises(LiputError, match="ended"):
+        measurement.run(ASKED)
+    assert measurement._process is None
+
+
+def test_what_cannot_be_measured_says_so() -> None:
+    with pytest.raises(LiputError, match="could not be measured"):
+        figures.measure(msgspec.structs.replace(ASKED, preset="no such preset"))

@@ -1,0 +1,146 @@
+"""The live side: how links become a bit rate, and what is said of it. Real x264, destinations that a test makes up."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import cast
+
+import pytest
+
+from capture.source import Matrix
+from config.secrets import StreamTarget
+from devices.clock import NANOSECONDS
+from recorder.encoder import VideoSettings
+from recorder.live.destination import DestinationStatus
+from recorder.live.destinations import Destinations
+from recorder.live.protocol import Sent
+from recorder.streaming.encode import StreamEncode
+from recorder.streaming.link import Following
+from recorder.streaming.side import LOOK_S, LiveSide
+from recorder.streaming.wish import StreamPlan
+from tests.support.live import Events
+from tests.support.simulated import BEGINNING, EventList, SimulatedClock
+
+LEAST, MOST = 500_000, 4_000_000
+
+
+@dataclass
+class Server:
+    """Stands for a LiveDestination: says what the test sets."""
+
+    name: str = "kampus"
+    state: str = "live"
+    backlog_s: float = 0.3
+    dropped: int = 0
+    link: Sent | None = field(default_factory=lambda: Sent(0.0, 40.0, 20_000, 4_100_000.0))
+
+    def status(self) -> DestinationStatus:
+        return DestinationStatus(
+            name=self.name, state=self.state, since=BEGINNING, backlog_s=self.backlog_s, dropped=self.dropped
+        )
+
+    def report(self, delivered_bps: float) -> None:
+        self.link = Sent(0.0, 40.0, 20_000, delivered_bps)
+
+
+class Place:
+    """A live side with one server; its encode's thread never runs, the test does what that does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = SimulatedClock()
+        self.events = Events()
+        self.server = Server()
+        destinations = Destinations([], clock=self.clock, emit=EventList())
+        monkeypatch.setattr(Destinations, "names", ("kampus",))
+        monkeypatch.setattr(Destinations, "streaming", (self.server,))
+        monkeypatch.setattr(StreamEncode, "start", lambda _: None)
+        monkeypatch.setattr(StreamEncode, "templates", {})
+        recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+        plan = StreamPlan("separate", LEAST, MOST, 128_000)
+        self.side = LiveSide(plan, recorded, destinations, clock=self.clock, emit=self.events)
+        self.side.open()
+
+    def pass_s(self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0) -> int:
+        """Let so much time pass, the backlog growing by `behind` a second; return the rate."""
+        for _ in range(round(seconds / LOOK_S)):
+            self.clock.advance_to(self.clock.now_ns() + round(LOOK_S * NANOSECONDS))
+            self.server.backlog_s = max(0.3, self.server.backlog_s + behind * LOOK_S)
+            if delivered_bps is not None:
+                self.server.report(delivered_bps)
+            self.side._look()
+        line = self.side.line()
+        assert line
+        return line.bitrate
+
+    @property
+    def told(self) -> list[tuple[object, object, object]]:
+        return [
+            (event["before"], event["bitrate"], event["slowest"]) for event in self.events.of("stream-rate-changed")
+        ]
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(monkeypatch)
+
+
+def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    assert place.told == []
+    rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6)
+
+    assert LEAST <= rate < 1_500_000
+    assert place.side._encode
+    assert place.side._encode.bit_rate == rate, "the encoder is told"
+    assert len(place.told) in {1, 2}
+    before, told, slowest = place.told[0]
+    assert before == MOST
+    assert cast("int", told) < MOST
+    assert slowest == "kampus"
+
+
+def test_it_is_told_of_again_when_it_has_gone_up_but_not_at_every_step(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6)
+    down = len(place.told)
+    place.server.backlog_s = 0.3
+    for _ in range(60):  # whatever it is given now gets through
+        place.pass_s(1, delivered_bps=4_200_000.0)
+
+    line = place.side.line()
+    assert line
+    assert line.bitrate == MOST
+    assert place.told[-1][1] == MOST
+    assert len(place.told) - down <= 6
+
+
+def test_a_child_that_says_nothing_more_is_no_measure_of_its_link(place: Place) -> None:
+    """It is held up: what it said last is not what is delivered now."""
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    rate = place.pass_s(6, behind=1.0)
+
+    assert rate > 0.8 * MOST, "a step at most, before it is known that nothing comes"
+    assert place.side._rate.following == {"kampus": Following.STALLED}
+
+
+def test_what_is_not_live_says_nothing(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.server.state, place.server.link = "waiting", None
+    assert place.pass_s(10, behind=1.0) == MOST
+
+
+def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.pass_s(2, delivered_bps=4_100_000.0)
+    monkeypatch.setattr(Destinations, "streaming", ())
+    assert place.pass_s(2) == MOST
+
+
+def test_targets_are_what_makes_a_session_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimulatedClock()
+    targets: list[StreamTarget] = []
+    destinations = Destinations(targets, clock=clock, emit=EventList())
+    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+    side = LiveSide(StreamPlan("separate", LEAST, MOST), recorded, destinations, clock=clock, emit=EventList())
+
+    assert side.open() == {}
+    assert side.line() is None
+    assert side.facts() == {}
