@@ -15,7 +15,7 @@ HARMLESS = WARNINGS | {
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
     "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed",
-    "conference-live", "destination-added", "destination-removed", "destination-restarted",
+    "conference-live", "destination-added", "destination-removed", "destination-restarted", "destination-keeps-up",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
@@ -28,6 +28,12 @@ ENDED_BY = {
     "source-missing": {"source-returned"},
     "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
     "conference-lost": {"conference-live"},
+    "destination-slow": {
+        "destination-keeps-up",
+        "destination-lost",
+        "destination-removed",
+        "destination-restarted",
+    },
     "recording-stalled": {"recording-resumed"},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed
-from recorder.live.process import PIPE_BYTES, Child
+from recorder.live.process import Child, half_a_second
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
@@ -46,7 +46,7 @@ class Deadlines:
 
     start_s: float = 10.0
     step_s: float = 3.0
-    stall_s: float = 8.0
+    stall_s: float = 6.0
     end_s: float = 1.0
     unread_s: float = 5.0
 
@@ -105,6 +105,7 @@ class Attempt:
         self._finished = False
         self._over = False
         self._outbound = bytearray()
+        self._most_bytes = half_a_second(_bit_rate(templates))
         self.step = "start"
         """What the child said it does (recorder.live.protocol), or start or live."""
         self._moved_ns = clock.now_ns()
@@ -117,7 +118,7 @@ class Attempt:
     def run(self) -> Outcome:
         """Stream until something ends it; the child is gone when this returns, and what it did not send is back."""
         try:
-            child = Child()
+            child = Child(self._most_bytes)
         except OSError as error:
             return Outcome(Reason.FAILED, error.strerror or "")
         outcome = None
@@ -137,6 +138,7 @@ class Attempt:
             parent=os.getpid(),
             io_timeout_s=self._deadlines.stall_s,
             connect_timeout_s=self._deadlines.step_s,
+            held_bytes=self._most_bytes,
             ca_file=str(self._ca_file) if self._ca_file else None,
             **_rates(self._templates),
         )
@@ -161,7 +163,7 @@ class Attempt:
             start = self._queue.start(at_newest=self._at_newest)
             self._moved_ns = self._clock.now_ns() if start is None and self.step == "load" else self._moved_ns
             self._feed = FlvFeed(self._templates, start) if start else None
-        while self._feed and not self._finished and len(self._outbound) < PIPE_BYTES:
+        while self._feed and not self._finished and len(self._outbound) < self._most_bytes:
             packet = self._queue.take()
             if packet:
                 self._feed.add(packet)
@@ -248,3 +250,8 @@ def _rates(templates: Mapping[TrackId, Stream]) -> _Rates:
         elif isinstance(template, AudioStream):
             rates["sample_rate"] = template.codec_context.sample_rate
     return rates
+
+
+def _bit_rate(templates: Mapping[TrackId, Stream]) -> int:
+    """Return the bits per second of all tracks, 0 where they do not say."""
+    return sum(getattr(template.codec_context, "bit_rate", None) or 0 for template in templates.values())

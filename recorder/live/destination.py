@@ -17,6 +17,7 @@ from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
 from recorder.live.backoff import Backoff
+from recorder.live.lag import KeepsUp, Lag
 from recorder.live.protocol import Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason, sentence
@@ -25,6 +26,8 @@ from recorder.packet import EncodedPacket, TrackId
 
 DROPPED_EVERY_S = 10.0
 """At most one event about dropped frames in this time."""
+
+_TOO_SLOW = Outcome(Reason.TOO_SLOW)
 
 RESTART_S = 1.5
 """How long an attempt that is to begin anew may still send what it has, and tell the server so."""
@@ -81,6 +84,7 @@ class LiveDestination:
         self._deadlines = deadlines or Deadlines()
         self._backoff = backoff or Backoff()
         self._queue = PacketQueue()
+        self._lag = Lag()
         self._stopping = threading.Event()
         self._changing = threading.Lock()
         self._ending = Ending()
@@ -108,6 +112,8 @@ class LiveDestination:
     def status(self) -> DestinationStatus:
         """Return how it is now; from any thread."""
         state, trouble, attempt = self._state, self._trouble, self._attempt
+        if state == "live":
+            trouble = _TOO_SLOW if self._lag.is_slow else None
         behind_s = self._queue.delay_s
         if state == "connecting" and attempt and attempt.step == "listen":
             state, behind_s = "listening", 0.0
@@ -158,10 +164,12 @@ class LiveDestination:
             self._after.join()
         while ending := self._next_ending():
             self._state = "connecting"
+            began_ns = self._clock.now_ns()
             outcome = self._try_once(ending)
             if outcome.reason is not None:
                 self._lost(outcome)
-                self._clock.wait(ending.event, self._backoff.after(outcome))
+                took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
+                self._clock.wait(ending.event, self._backoff.after(outcome, took_s))
             if ending.event.is_set():
                 self._begin_anew()
         self._finish()
@@ -193,7 +201,7 @@ class LiveDestination:
             ending=ending,
             at_newest=self._has_restarted or self._trouble is not None or self._times_live > 0,
             on_live=self._is_live,
-            on_turn=self._tell_dropped,
+            on_turn=self._look,
             ca_file=ca_file,
             deadlines=self._deadlines,
         )
@@ -206,6 +214,7 @@ class LiveDestination:
         self._times_live += 1
         self._state, self._trouble = "live", None
         self._since = self._clock.now()
+        self._lag.begin(self._queue.dropped_frames)
         again = " again" if self._times_live > 1 else ""
         dropped = self._new_drops()
         missed = f"; viewers missed {dropped} frames" if dropped else ""
@@ -234,14 +243,38 @@ class LiveDestination:
             live_s=round(outcome.live_s, 3),
         )
 
-    def _tell_dropped(self) -> None:
-        """Say that frames were dropped while it was live, now and then."""
-        if self._state != "live" or self._queue.dropped_frames == self._told_dropped:
+    def _look(self) -> None:
+        """Say whether it keeps up while it is live, and now and then what was dropped."""
+        if self._state != "live":
             return
         now_ns = self._clock.now_ns()
-        if now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
+        if change := self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
+            self._since = self._clock.now()
+            self._tell_lag(None if change is True else change)
+        if (
+            self._queue.dropped_frames != self._told_dropped
+            and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS
+        ):
             self._told_dropped_ns = now_ns
             self._emit_dropped(self._new_drops())
+
+    def _tell_lag(self, keeps_up: KeepsUp | None) -> None:
+        if keeps_up is None:
+            self._emit(
+                "destination-slow",
+                self.name,
+                f"{self.name} does not keep up: {self._sentence(_TOO_SLOW)}",
+                reason=Reason.TOO_SLOW,
+                backlog_s=round(self._queue.delay_s, 3),
+            )
+        else:
+            self._emit(
+                "destination-keeps-up",
+                self.name,
+                f"{self.name} keeps up again; {keeps_up.frames} pictures were left out in {keeps_up.slow_s:.0f} s",
+                slow_s=round(keeps_up.slow_s, 3),
+                frames=keeps_up.frames,
+            )
 
     def _emit_dropped(self, frames: int) -> None:
         self._emit(

@@ -12,20 +12,35 @@ import msgspec
 
 from recorder.live.protocol import Report
 
-PIPE_BYTES = 65_536
+LEAST_BYTES, MOST_BYTES = 8_192, 65_536
+RESOLVER = "timeout:1 attempts:3"
+"""For the child's look-ups: the default asks again after 5 s, when the attempt has been given up (resolv.conf(5))."""
 _REPORTS = msgspec.json.Decoder(Report)
+
+
+def half_a_second(bit_rate: int) -> int:
+    """Return how many bytes each place on the way to the network may hold of a stream; all there are where unknown.
+
+    What is held there is part of how late viewers are, and cannot be dropped: there are four such places.
+    """
+    bytes_ = bit_rate // 16 or MOST_BYTES
+    return min(MOST_BYTES, max(LEAST_BYTES, 1 << (bytes_.bit_length() - 1)))  # the kernel rounds up
 
 
 class Child:
     """A running `python -m recorder.live.child`; nothing here waits longer than it is told to. Raises OSError."""
 
-    def __init__(self) -> None:
+    def __init__(self, pipe_bytes: int = MOST_BYTES) -> None:
+        """Start it, with pipes that hold so many bytes."""
+        options = f"{os.environ.get('RES_OPTIONS', '')} {RESOLVER}".strip()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "recorder.live.child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
+            pipesize=pipe_bytes,
+            env=os.environ | {"RES_OPTIONS": options},
             start_new_session=True,  # Ctrl-C is for the recorder, which then ends the stream in order
         )
         if self._process.stdin is None or self._process.stdout is None:
@@ -65,14 +80,14 @@ class Child:
 
     def _write(self, outbound: bytearray) -> None:
         try:
-            del outbound[: os.write(self._stdin.fileno(), outbound[:PIPE_BYTES])]
+            del outbound[: os.write(self._stdin.fileno(), outbound[:MOST_BYTES])]
         except BlockingIOError:
             pass
         except BrokenPipeError:
             self.deaf = True  # it has gone; why, its reports tell
 
     def _read(self) -> list[Report] | None:
-        received = os.read(self._stdout.fileno(), PIPE_BYTES)
+        received = os.read(self._stdout.fileno(), MOST_BYTES)
         if not received:
             return None
         *lines, self._received = (self._received + received).split(b"\n")

@@ -14,13 +14,14 @@ class Request(msgspec.Struct, frozen=True):
     """Whom to stream to, and what; `parent` is the process id that the child must not outlive.
 
     `frame_rate` (a fraction as text, such as 30000/1001) and `sample_rate` (Hz) are told because the first bytes of
-    an FLV stream do not tell them truly.
+    an FLV stream do not tell them truly. `held_bytes` is the most that may wait in this PC's kernel to be sent.
     """
 
     to: LiveUrl
     parent: int
     io_timeout_s: float
     connect_timeout_s: float = 3.0
+    held_bytes: int = 65_536
     ca_file: str | None = None
     frame_rate: str | None = None
     sample_rate: int | None = None

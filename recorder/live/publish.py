@@ -27,8 +27,6 @@ from recorder.live.url import RtmpUrl, redact
 
 LONGEST_DETAIL = 200
 """Characters of libav's or a server's own words that are passed on."""
-NOTSENT_LOWAT = 131_072
-"""Bytes the kernel may hold unsent: more would only hide from the destination's queue that the link is slow."""
 
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _STEPS = (
@@ -101,7 +99,7 @@ def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Re
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
     av.logging.set_level(av.logging.ERROR)
-    link = TcpLink(_tune_socket())
+    link = TcpLink(_tune_socket(request.held_bytes))
     journal.enter("live")
     report(_sent(_copy_packets(source, sink, journal, report, link), link))
     sink.close()
@@ -148,9 +146,10 @@ def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:
     return av.open(url.server, "w", format="flv", options=options)
 
 
-def _tune_socket() -> socket.socket | None:
+def _tune_socket(held_bytes: int) -> socket.socket | None:
     """Set what libavformat has no options for, and return the connection.
 
+    The kernel may hold `held_bytes` unsent: more would only hide from the destination's queue that the link is slow.
     Small messages went out at once while the connection was set up; from here on libavformat's many small writes
     shall fill whole segments, which saves three quarters of the packets. BBR does not take every lost packet for
     congestion: at 3 % loss it carries several times of what CUBIC does. Only administrators can allow it
@@ -162,7 +161,7 @@ def _tune_socket() -> socket.socket | None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-            connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+            connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, held_bytes)
     for other in connections[1:]:
         other.detach()
     return connections[0] if connections else None

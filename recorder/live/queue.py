@@ -8,13 +8,15 @@ from recorder.packet import EncodedPacket, Track
 
 LONGEST_S = 6.0
 """How far a destination may fall behind the session before what it missed is dropped."""
+MEASURE_S = 2.0
 
 
 class PacketQueue:
     """The newest packets that have not reached the network yet, at most `longest_s` seconds of them.
 
     What was taken and not reported as sent is in flight: it counts as waiting, and comes back (`put_back`) when the
-    attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can.
+    attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can. On a link that is too
+    slow it counts for as long as it will take to be sent, up to twice what it plays.
 
     What is taken first, and after every drop, belongs to a video keyframe and the time from it on (its sound may
     stand before it, as encoders hand video out later). When the queue grows too long, only what belongs to the
@@ -29,6 +31,8 @@ class PacketQueue:
         self._awaiting_keyframe = True
         self._started = False
         self._newest_s = 0.0
+        self._measured: tuple[float, float] | None = None
+        self._slowness = 0.0
         self._dropped_frames = 0
 
     def put(self, packet: EncodedPacket) -> None:
@@ -41,7 +45,7 @@ class PacketQueue:
                     return
                 self._begin_at(packet)
             self._packets.append(packet)
-            if self._delay_s() > self._longest_s:
+            if self._delay_s() + self._slowness * self._in_flight_s() > self._longest_s:
                 self._shorten()
 
     def take(self) -> EncodedPacket | None:
@@ -58,11 +62,13 @@ class PacketQueue:
         with self._lock:
             while self._in_flight and self._in_flight[0].dts_s <= up_to_s:
                 self._in_flight.popleft()
+            self._measure(up_to_s)
 
     def all_sent(self) -> None:
         """Take note that everything in flight has arrived."""
         with self._lock:
             self._in_flight.clear()
+            self._measured = None
 
     def put_back(self) -> None:
         """Return what is in flight, in its order: it did not reach anybody.
@@ -71,6 +77,7 @@ class PacketQueue:
         """
         with self._lock:
             packets, self._in_flight = self._in_flight, deque()
+            self._measured, self._slowness = None, 0.0
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
@@ -144,6 +151,19 @@ class PacketQueue:
         if self._in_flight and not self._awaiting_keyframe:
             return max(0.0, self._newest_s - self._in_flight[0].dts_s)
         return self._span_s()
+
+    def _measure(self, sent_s: float) -> None:
+        """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""
+        if self._measured is None:
+            self._measured = self._newest_s, sent_s
+            return
+        passed_s, sent_in_s = self._newest_s - self._measured[0], sent_s - self._measured[1]
+        if passed_s >= MEASURE_S:
+            self._slowness = min(1.0, max(0.0, passed_s / sent_in_s - 1.0)) if sent_in_s > 0 else 1.0
+            self._measured = self._newest_s, sent_s
+
+    def _in_flight_s(self) -> float:
+        return max(0.0, self._in_flight[-1].dts_s - self._in_flight[0].dts_s) if self._in_flight else 0.0
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
         self._awaiting_keyframe = False

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why an attempt to stream ended; part of the command line's contract, so never renamed."""
+    """Why an attempt to stream ended, or (TOO_SLOW) what is wrong with one that is live; never renamed: a contract."""
 
     UNKNOWN_HOST = "unknown-host"
     REFUSED = "refused"
@@ -15,6 +15,7 @@ class Reason(StrEnum):
     REJECTED = "rejected"
     ALREADY_PUBLISHING = "already-publishing"
     STALLED = "stalled"
+    TOO_SLOW = "too-slow"
     CLOSED = "closed"
     CALLER_LEFT = "caller-left"
     FOLDER_MISSING = "folder-missing"
@@ -33,6 +34,7 @@ _SENTENCES = {
     Reason.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
     Reason.REJECTED: "{where} does not accept the stream: check the key and the application name",
     Reason.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
+    Reason.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
     Reason.STALLED: "{where} stopped taking the stream",
     Reason.CLOSED: "{where} closed the connection",
     Reason.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from recorder.live.attempt import Outcome
-from recorder.live.backoff import Backoff
+from recorder.live.backoff import SOON_S, Backoff
 from recorder.live.reason import Reason
 
 
@@ -13,13 +13,41 @@ def waits(*outcomes: Outcome) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "reason", [Reason.REFUSED, Reason.TIMEOUT, Reason.UNKNOWN_HOST, Reason.ALREADY_PUBLISHING, Reason.CLOSED]
+    "reason", [Reason.REFUSED, Reason.TIMEOUT, Reason.UNKNOWN_HOST, Reason.UNREACHABLE, Reason.CLOSED]
 )
 def test_the_network_is_tried_again_within_two_seconds(reason: Reason) -> None:
     long = waits(*[Outcome(reason)] * 50)
     assert 0.75 <= long[0] <= 1.0
     assert all(1.5 <= wait <= 2.0 for wait in long[3:])
     assert len(set(long)) > 40, "no jitter"
+
+
+@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.UNREACHABLE, Reason.UNKNOWN_HOST])
+def test_an_attempt_that_found_no_way_has_waited_already(reason: Reason) -> None:
+    backoff = Backoff(random.Random(7))
+    took_s = [3.3] * 20 + [1.0] * 20
+    found = [backoff.after(Outcome(reason), took) for took in took_s]
+    assert all(SOON_S[0] <= wait <= SOON_S[1] for wait in found[:20])
+    assert all(0.5 <= wait <= 1.0 for wait in found[20:]), "2 s from start to start"
+    assert len(set(found)) == len(found), "no jitter"
+
+
+def test_who_turns_us_away_is_not_asked_the_sooner_for_having_taken_long() -> None:
+    backoff = Backoff(random.Random(7))
+    assert min(backoff.after(Outcome(Reason.REFUSED), 3.0) for _ in range(20)) >= 0.75
+
+
+def test_a_stream_that_breaks_after_a_long_life_is_begun_anew_at_once() -> None:
+    for reason in (Reason.CLOSED, Reason.STALLED):
+        assert Backoff(random.Random(7)).after(Outcome(reason, live_s=60.0), 61.0) <= SOON_S[1]
+
+
+def test_a_key_in_use_is_tried_again_every_two_seconds() -> None:
+    assert all(1.8 <= wait <= 2.0 for wait in waits(*[Outcome(Reason.ALREADY_PUBLISHING)] * 20))
+
+
+def test_streams_that_a_bad_link_breaks_soon_are_not_the_servers_fault() -> None:
+    assert max(waits(*[Outcome(Reason.STALLED, live_s=3.0)] * 20)) <= 2.0
 
 
 @pytest.mark.parametrize("reason", [Reason.REJECTED, Reason.CERTIFICATE])

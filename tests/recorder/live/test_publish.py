@@ -161,7 +161,7 @@ def test_lost_packets_are_not_taken_for_congestion_where_that_is_allowed() -> No
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client, socket.socket() as other:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         client.connect(server.getsockname())
-        tuned = _tune_socket()
+        tuned = _tune_socket(32_768)
         assert tuned is not None
         tuned.detach()
         try:

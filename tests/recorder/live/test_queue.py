@@ -109,8 +109,22 @@ def test_what_is_in_flight_counts_against_the_delay_and_stays() -> None:
     assert [number(packet) for packet in take_all(queue)] == list(range(150, 182))
     assert queue.dropped_frames == 30
     queue.put_back()
-    assert queue.take() == frame(150, key=True)
+    assert queue.take() == frame(150, key=True), "what is too late by now"
     assert queue.dropped_frames == 30 + len(taken)
+
+
+def test_on_a_slow_link_what_is_in_flight_counts_for_as_long_as_it_will_take() -> None:
+    queue = PacketQueue()
+    sent = 0.0
+    for n in range(400):
+        queue.put(frame(n, key=n % 60 == 0))
+        while len(queue) and (not queue.last_taken or queue.last_taken.dts_s - sent < 1.0):  # the way holds a second
+            queue.take()
+        sent = n / 30 * 0.6
+        queue.sent(sent)
+        if queue.dropped_frames:
+            break
+    assert 6 - 0.7 - 0.1 < n / 30 - sent < 6 - 0.6, "which will be 6 s late by then"
 
 
 def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> None:

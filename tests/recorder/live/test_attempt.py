@@ -1,0 +1,139 @@
+"""The deadlines of one attempt, and what a blackout costs in all, on a simulated clock."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+
+from devices.clock import NANOSECONDS
+from recorder.live import attempt
+from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
+from recorder.live.backoff import SOON_S, Backoff
+from recorder.live.process import RESOLVER, Child
+from recorder.live.protocol import Entered, Live, Report, Sent
+from recorder.live.queue import PacketQueue
+from recorder.live.reason import Reason
+from recorder.live.url import parse_live_url
+from recorder.packet import Track
+from tests.support.encoded import SmallEncoder
+from tests.support.simulated import SimulatedClock
+
+CHILD_S = 0.5
+"""What a child process takes from its start to its first packet, on a PC that has other things to do."""
+SYNS_S = (0.0, 1.0, 3.0)
+"""When the kernel asks for a connection: those before Linux 6.5, the slowest."""
+ROUND_TRIPS = 7
+
+
+class ScriptedChild:
+    """Stands for recorder.live.process.Child: says each report at its time, in seconds, and takes all bytes or none."""
+
+    def __init__(self, clock: SimulatedClock, script: Sequence[tuple[float, Report]], takes_until_s: float) -> None:
+        self._clock, self._script = clock, list(script)
+        self._began_ns = clock.now_ns()
+        self._takes_until_s = takes_until_s
+        self.deaf = False
+        self.ended = False
+
+    def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report]:
+        self._clock.advance_to(self._clock.now_ns() + round(timeout_s * NANOSECONDS))
+        now_s = (self._clock.now_ns() - self._began_ns) / NANOSECONDS
+        if now_s < self._takes_until_s:
+            outbound.clear()
+        due = [report for at_s, report in self._script if at_s <= now_s]
+        self._script = self._script[len(due) :]
+        return due
+
+    def close_input(self) -> None:
+        pass
+
+    def end(self, patience_s: float) -> None:
+        self.ended = True
+
+
+@pytest.fixture
+def packets() -> Iterator[tuple[SmallEncoder, PacketQueue]]:
+    encoder, queue = SmallEncoder(), PacketQueue()
+    for _ in range(90):
+        for packet in encoder.next():
+            queue.put(packet)
+    yield encoder, queue
+    encoder.close()
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    packets: tuple[SmallEncoder, PacketQueue],
+    *script: tuple[float, Report],
+    takes_until_s: float = 1000.0,
+) -> tuple[Outcome, float]:
+    """Return how an attempt ended whose child said that, and how many seconds it took."""
+    clock = SimulatedClock()
+    child = ScriptedChild(clock, script, takes_until_s)
+    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    encoder, queue = packets
+    one = Attempt(
+        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=Ending(),
+        at_newest=True, on_live=lambda: None, on_turn=lambda: None,
+    )  # fmt: skip
+    began_ns = clock.now_ns()
+    outcome = one.run()
+    assert child.ended
+    return outcome, (clock.now_ns() - began_ns) / NANOSECONDS
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [("connect", Reason.TIMEOUT), ("resolve", Reason.UNKNOWN_HOST), ("handshake", Reason.TIMEOUT)],
+)
+def test_each_step_of_connecting_has_three_seconds(
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue], step: str, reason: Reason
+) -> None:
+    outcome, took_s = run(monkeypatch, packets, (0.5, Entered(step)))
+    assert (outcome.reason, outcome.live_s) == (reason, 0.0)
+    assert took_s == pytest.approx(0.5 + 3.0, abs=0.1)
+
+
+def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
+) -> None:
+    outcome, took_s = run(
+        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Live()), (1.0, Sent(0.5)), takes_until_s=0.02
+    )
+    assert outcome.reason is Reason.STALLED
+    assert took_s == pytest.approx(1.0 + Deadlines().stall_s, abs=0.1)
+    _, queue = packets
+    left = [packet for packet in iter(queue.take, None) if packet.track is Track.VIDEO]
+    assert [packet.dts_s for packet in left][:1] == pytest.approx([2.0 + 16 / 30]), "from what was not sent"
+
+
+def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> None:
+    backoff, begins_s = Backoff(), [0.0]
+    for _ in range(40):
+        took_s = CHILD_S + Deadlines().step_s
+        begins_s.append(begins_s[-1] + took_s + backoff.after(Outcome(Reason.TIMEOUT), took_s))
+    syns_s = [begin + CHILD_S + syn for begin in begins_s for syn in SYNS_S if syn < Deadlines().step_s]
+    longest_s = max(after - before for before, after in pairwise(syns_s))
+    assert longest_s + ROUND_TRIPS * 0.15 < 4.2
+    assert all(after - before >= CHILD_S + SOON_S[0] for before, after in pairwise(begins_s))
+
+
+def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RES_OPTIONS", "rotate")
+    started: dict[str, object] = {}
+
+    class Refused(Exception):
+        pass
+
+    def popen(*_: object, **how: object) -> None:
+        started.update(how)
+        raise Refused
+
+    monkeypatch.setattr("recorder.live.process.subprocess.Popen", popen)
+    with pytest.raises(Refused):
+        Child(4096)
+    environment = started["env"]
+    assert isinstance(environment, dict)
+    assert environment["RES_OPTIONS"] == f"rotate {RESOLVER}"
+    assert int(RESOLVER.split(":")[1][0]) < Deadlines().step_s
+    assert started["pipesize"] == 4096
