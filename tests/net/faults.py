@@ -86,7 +86,11 @@ FAULTS = {
     ),
     "long": Fault("150 ms there and back", _both(delay_s=0.075), _both(delay_s=0)),
     "lossy": Fault("3 % of packets lost each way, 40 ms", _both(loss=0.03, delay_s=0.02), _both(loss=0, delay_s=0)),
-    "blackout": Fault("nothing passes for 20 s", lambda net: net.lab.link(blackout_s=20), lambda _: None),
+    "blackout": Fault(
+        "nothing passes for 20 s",
+        lambda net: net.lab.link(blackout_s=3600),
+        lambda net: net.lab.link(blackout_s=0),
+    ),
     "killed": Fault(
         "the server is killed, and back after 5 s",
         lambda net: net.nginx.stop(signal.SIGKILL),

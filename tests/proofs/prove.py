@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import drift, endurance, kill, latency, minute, power, sync, watches
+from tests.proofs import congestion, crowd, drift, endurance, kill, latency, live, minute, power, sync, watches
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -21,9 +21,12 @@ FOLDER = ROOT / "docs" / "proofs"
 type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 
 AREAS: dict[str, tuple[Proof, str]] = {
+    "congestion": (congestion.prove, "an uplink of 6, 2 and 6 Mb/s again: the live side's own encode follows it"),
+    "crowd": (crowd.prove, "ten minutes to four destinations of which three fail: nobody else notices"),
     "drift": (drift.prove, "two hours from devices whose clocks are off by +-300 ppm: sound stays with the picture"),
     "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
     "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
+    "live": (live.prove, "live streams through networks that fail in each way: what viewers miss, when they are back"),
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
@@ -34,7 +37,7 @@ AREAS: dict[str, tuple[Proof, str]] = {
 
 def main() -> int:
     """Run one proof, write its figures, and return 0 when it holds."""
-    areas = "\n".join(f"  {name:8} {text}" for name, (_, text) in AREAS.items())
+    areas = "\n".join(f"  {name:10} {text}" for name, (_, text) in AREAS.items())
     parser = argparse.ArgumentParser(
         prog="./run prove", description=f"Areas:\n{areas}", formatter_class=argparse.RawDescriptionHelpFormatter
     )

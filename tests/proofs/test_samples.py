@@ -1,8 +1,11 @@
 """A seeded sample of each long proof; `./run prove AREA` runs the whole."""
 
+import random
+
 import pytest
 
-from tests.proofs import drift, endurance, kill, latency, minute, sync, watches
+from tests.net.faults import FAULTS
+from tests.proofs import crowd, drift, endurance, kill, latency, live, minute, sync, watches
 
 SEED = 20261125
 
@@ -49,4 +52,21 @@ def test_neither_memory_nor_descriptors_nor_threads_grow() -> None:
 @pytest.mark.slow
 def test_nobody_waits_long_for_a_start_a_slate_a_return_or_a_layout() -> None:
     figures = latency.run(1, "240p15", slack=2, reaches_back_s=3)  # of a machine that does other things too
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_viewers_are_back_after_faults_of_the_network_and_the_recording_never_noticed() -> None:
+    names = random.Random(SEED).sample(sorted(FAULTS), 2)
+    figures = live.run(names, SEED, "2M", longest_s=10, slack=2, at_once=2)
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing() -> None:
+    figures = crowd.run(15, "240p15", mb_per_minute=1000)  # in so short a time, memory is still filled
     assert figures["holds"], figures
