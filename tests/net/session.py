@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from devices.clock import NANOSECONDS
+from recorder.control.directory import VARIABLE as RUNTIME
 from tests.net.place import Place
 from tests.support import media
 from tests.support.command import Line, Running
@@ -64,6 +65,7 @@ class LiveSession:
         self.command = Running(
             home, "record", "--title", "Live", *sources, "--profile", profile, "--json",
             "--archive", home / "archive", "--config", home / "liput.toml", *streams, enter=place.enter,
+            more={RUNTIME: str(home / ".runtime")},  # of its own: what is left of it is killed at the end
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, name="session-reader")
         self._reader.start()
@@ -87,7 +89,7 @@ class LiveSession:
         self._reader.join(600)
         self.command.wait_for_exit()
         stopped = [at for at, line in self.told.lines if line.get("kind") == "destination-stopped"]
-        assert len(stopped) == self._count, "a destination's end was not told"
+        assert len(stopped) == self._count, [line for _, line in self.told.lines if line["type"] != "status"]
         return max(stopped) - asked
 
     def close(self) -> None:
