@@ -21,6 +21,10 @@ COMMANDS: Table = {
     "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
     "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
     "demo": ("agent.commands.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
+    "destination": (
+        "agent.commands.destination:destination_command",
+        "Add and remove what a running session is streamed to; see how it is.",
+    ),
     "devices": (
         "agent.commands.devices:devices_command",
         "List the cameras, capture cards and microphones plugged in; name them, set them up.",
@@ -47,6 +51,7 @@ Examples:
   liput record --title "Wisuda" --stream youtube --for 2h
   liput arm --title "Rapat senat"             open everything; then: liput start, liput mark "...", liput stop
   liput status                                what runs now
+  liput destination add youtube               stream it, while it runs; also: remove, restart, status
   liput archive verify --all                  is everything still as it was recorded?
 """
 

@@ -239,7 +239,9 @@ def status_text(status: SessionStatus) -> str:
         if line.health.state is not HealthState.OK
     ]
     parts += [
-        f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "") for line in status.destinations
+        f"{line.name}: {line.state}" + (f" ({line.reason})" if line.reason else "")
+        for line in status.destinations
+        if line.state != "removed"
     ]
     if status.stream is not None and status.stream.encode == "separate":
         parts.append(f"stream {brief_rate(status.stream.bitrate)}")

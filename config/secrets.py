@@ -104,10 +104,16 @@ def stream_target(settings: Settings, argument: str) -> StreamTarget:
     Raises UsageError for an unknown name, SecretError for a missing key or a file that others can read.
     """
     if argument.startswith("@"):
-        name = argument.removeprefix("@")
-        return StreamTarget("stdin" if name == "-" else Path(name).stem, read_url_file(name))
+        return StreamTarget(stream_name(argument), read_url_file(argument.removeprefix("@")))
     url = destination_url(settings, argument)
     return StreamTarget(argument, url, settings.destinations[argument].ca_file)
+
+
+def stream_name(argument: str) -> str:
+    """Return what people call the destination that `--stream ARGUMENT` means."""
+    if not argument.startswith("@"):
+        return argument
+    return "stdin" if argument == "@-" else Path(argument.removeprefix("@")).stem
 
 
 def destination_url(settings: Settings, name: str) -> Secret:

@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -12,9 +12,9 @@ from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace, RealPace
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
-from config.errors import UsageError
+from config.errors import LiputError, UsageError
 from config.schema import Profile, Settings
-from config.secrets import StreamTarget, stream_target
+from config.secrets import StreamTarget, stream_name, stream_target
 from devices.clock import Clock
 from devices.health.line import Record, nowhere
 from recorder.archive.archive import Archive
@@ -45,17 +45,27 @@ class Planned:
     """What asks for the very same sources again."""
     kept: Mapping[str, KeptVideo | KeptAudio]
     """The sources that are devices, by their ids."""
+    forgotten: Mapping[str, str] = field(default_factory=dict)
+    """The destinations that are gone on without, by name, each with the reason."""
 
 
 def plan_session(
-    asked: Asked, settings: Settings, clock: Clock, record: Record = nowhere, listing: Listing | None = None
+    asked: Asked,
+    settings: Settings,
+    clock: Clock,
+    record: Record = nowhere,
+    listing: Listing | None = None,
+    *,
+    going_on: bool = False,
 ) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
-    What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs.
+    What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs. One
+    that is `going_on` in place of a killed recorder's is not kept from it by a destination whose address is lost.
     """
     name = asked.profile or settings.video.profile
     profile = settings.profile(name)
+    asked, forgotten = _without_lost(asked, settings) if going_on else (asked, {})
     targets = _targets(asked, settings)
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     if asked.resume:  # a session that runs takes what there is
@@ -120,7 +130,7 @@ def plan_session(
     kept = {
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
-    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept)
+    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept, forgotten)
 
 
 def _conference(asked: Asked, settings: Settings, chosen: Chosen) -> ConferencePlan | None:
@@ -170,6 +180,19 @@ def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPla
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
     return StreamPlan(wish, least, most, profile.audio_bitrate, question(profile, most))
+
+
+def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
+    """Return what is asked without the destinations whose address is not found any more, and why each is not."""
+    forgotten: dict[str, str] = {}
+    kept = []
+    for word in asked.streams:
+        try:
+            parse_live_url(stream_target(settings, word).url.reveal())
+            kept.append(word)
+        except LiputError as error:
+            forgotten[storable(stream_name(word))] = error.message
+    return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
 
 
 def _targets(asked: Asked, settings: Settings) -> list[StreamTarget]:

@@ -28,6 +28,7 @@ ENDED_BY = {
     "source-missing": {"source-returned"},
     "destination-lost": {"destination-live", "destination-removed", "destination-restarted"},
     "conference-lost": {"conference-live"},
+    "destination-forgotten": {"destination-added"},
     "destination-slow": {
         "destination-keeps-up",
         "destination-lost",
@@ -41,7 +42,7 @@ ENDED_BY = {
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
     "storage-refused", "storage-failed", "storage-vanished", "storage-stalled", "disk-critical",
-    "recording-gap", "parts-apart", "part-left", "guard-failed", "destination-forgotten", "isolated-failed",
+    "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""
 

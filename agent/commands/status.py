@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from agent.commands.sessions import json_option, line_of, say, session_option
+from agent.destination_text import destination_text
 from agent.keyboard import watched
 from agent.reporters import reporter, status_text
 from agent.serving import is_serving, successor
@@ -46,6 +47,8 @@ def status_command(*, watch: bool, key: str | None, as_json: bool) -> int:
     else:
         for one in found:
             print(f"{one}\n  {status_text(one.status) if one.status else 'its recorder does not answer'}")
+            for line in one.status.destinations if one.status else []:
+                print(f"  {destination_text(line)}")
     return 0
 
 

@@ -1,11 +1,16 @@
 """What each command of the control socket does with the session."""
 
 from collections.abc import Callable
+from typing import TypeIs
 
 from config.errors import SessionError
 from recorder.control.controlled import Controlled
 from recorder.control.protocol import (
     AnyRequest,
+    DestinationAdd,
+    DestinationChange,
+    DestinationRemove,
+    DestinationRestart,
     Disarm,
     Layout,
     Mark,
@@ -20,6 +25,15 @@ from recorder.status import SessionState, SessionStatus
 
 _BEFORE_RECORDING = {SessionState.IDLE, SessionState.ARMED}
 _AFTER_RECORDING = {SessionState.SEALING, SessionState.SEALED, SessionState.FAILED}
+
+
+type Change = Callable[[DestinationChange], str]
+"""Changes the destinations and returns what else there is to say of it; may wait for a disk."""
+
+
+def takes_time(request: AnyRequest) -> TypeIs[DestinationChange]:
+    """Whether a request is not carried out at once."""
+    return isinstance(request, DestinationAdd | DestinationRemove | DestinationRestart)
 
 
 def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], SessionStatus]) -> Reply:
@@ -46,6 +60,14 @@ def carry_out(request: AnyRequest, session: Controlled, status: Callable[[], Ses
         case Watch():
             pass  # a matter of the connection alone
     return Reply(id=request.id, ok=True, status=shown, mark=mark)
+
+
+def carry_out_change(request: DestinationChange, session: Controlled, change: Change | None) -> Reply:
+    """Change the destinations, and return the answer; raises LiputError for what cannot be done now."""
+    _refuse_after(session)
+    if change is None:
+        raise SessionError("the destinations of this session cannot be changed")
+    return Reply(id=request.id, ok=True, note=change(request))
 
 
 def _refuse_after(session: Controlled) -> None:

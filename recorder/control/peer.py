@@ -30,6 +30,8 @@ class Peer(Channel):
         """How often it wants a status; None unless it watches."""
         self.status_due_s = now_s
         self._next_event = 0
+        self.awaits_reply = False
+        """Whether a command of it is being carried out: the next is answered after that one."""
 
     # What comes from it
 
@@ -39,7 +41,7 @@ class Peer(Channel):
 
     def answerable_in_s(self, now_s: float) -> float | None:
         """Return in how many seconds it may have something answered; None while that is up to the client."""
-        if len(self._replies) >= UNREAD_REPLIES:
+        if len(self._replies) >= UNREAD_REPLIES or self.awaits_reply:
             return None
         wait_s = self._commands.wait_s(now_s)
         return wait_s if wait_s or self._has_line else None
@@ -49,7 +51,8 @@ class Peer(Channel):
         return b"\n" in self._received or (self._is_silent and bool(self._received))
 
     def _may_ask(self, now_s: float) -> bool:
-        return len(self._replies) < UNREAD_REPLIES and not self._commands.wait_s(now_s)
+        has_room = len(self._replies) < UNREAD_REPLIES and not self.awaits_reply
+        return has_room and not self._commands.wait_s(now_s)
 
     def receive(self) -> None:
         """Take what has come. Raises Gone."""
@@ -114,7 +117,7 @@ class Peer(Channel):
     def is_done(self, history: History, end: bytes | None) -> bool:
         """Whether it asks no more, and has all it will get."""
         hung_up = self._is_silent and not self._received
-        return hung_up and not self.is_watching and not self.has_more(history, end)
+        return hung_up and not self.awaits_reply and not self.is_watching and not self.has_more(history, end)
 
     def send(self, history: History, end: bytes | None) -> None:
         """Send what it takes now. Raises Gone."""

@@ -62,7 +62,14 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
     settings = load_settings(spec.settings)
     with attending(settings, clock, archive=spec.asked.archive) as (log, attendant):
         # What the attendant saw last costs nothing; before it has begun, and where it cannot watch, it is empty.
-        planned = plan_session(spec.asked, settings, clock, log, lambda: attendant.devices() or list_devices())
+        planned = plan_session(
+            spec.asked,
+            settings,
+            clock,
+            log,
+            lambda: attendant.devices() or list_devices(),
+            going_on=spec.replaces is not None,
+        )
         if planned.plan.context.devices:
             attendant.start()
         with Recorder(planned, spec, clock) as recorder:

@@ -61,6 +61,26 @@ class Layout(Request, frozen=True, kw_only=True, tag="layout"):
     name: Name
 
 
+class DestinationAdd(Request, frozen=True, kw_only=True, tag="destination-add"):
+    """Stream to one more: to `name` of the settings, or by that name to `address`, which stands in `file`."""
+
+    name: Name
+    address: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+    file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+
+
+class DestinationRemove(Request, frozen=True, kw_only=True, tag="destination-remove"):
+    """Stream to it no more."""
+
+    name: Name
+
+
+class DestinationRestart(Request, frozen=True, kw_only=True, tag="destination-restart"):
+    """Connect to it anew, now."""
+
+    name: Name
+
+
 class Status(Request, frozen=True, kw_only=True, tag="status"):
     """Ask for the status once."""
 
@@ -84,7 +104,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     width: Annotated[int, msgspec.Meta(ge=32, le=1280)] = 320
 
 
-type AnyRequest = Start | Stop | Disarm | Mark | Mute | Layout | Status | Watch
+type DestinationChange = DestinationAdd | DestinationRemove | DestinationRestart
+type AnyRequest = (
+    Start | Stop | Disarm | Mark | Mute | Layout | Status | Watch
+    | DestinationAdd | DestinationRemove | DestinationRestart
+)  # fmt: skip
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +127,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="re
     error: Refusal | None = None
     status: SessionStatus | None = None
     mark: object = None
+    note: str = ""
 
 
 class Sealing(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="sealing"):

@@ -13,6 +13,7 @@ import msgspec
 
 from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
 from config.events import Event
+from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.catalog import INCOMING
@@ -20,6 +21,7 @@ from recorder.archive.names import storable
 from recorder.control import directory
 from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
+from recorder.control.destinations import DestinationCommands
 from recorder.control.directory import RecorderFolder
 from recorder.control.handshake import Handshake
 from recorder.control.log import OutputLog
@@ -104,15 +106,22 @@ class Recorder:
             progress=self._on_progress,
             offer=self._previews.offer,
         )
-        for name in self._spec.unsaved:
+        lost = dict.fromkeys(self._spec.unsaved, "its address was given once, and is kept nowhere")
+        for name, why in (lost | dict(self._planned.forgotten)).items():
             session.emit(
                 "destination-forgotten", name,
-                f"{name} is not streamed to any more: its address was given once, and is kept nowhere",
-                hint="name it in the settings, or give it with --stream @FILE: such are found again",
+                f"{name} is not streamed to any more: {why}",
+                hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
             )  # fmt: skip
         if not self._spec.arm_only:
             session.start()
-        self._server.start(session)
+        change = DestinationCommands(
+            session.destinations,
+            lambda: load_settings(self._spec.settings),
+            self._change_spec,
+            is_live=self._planned.plan.live,
+        )
+        self._server.start(session, change)
         self._preview_server.start()
         for note in self._planned.notes:
             self._server.tell(Note(text=note))
@@ -183,10 +192,18 @@ class Recorder:
             self._folder.write_info(self._info)
 
     def _remember(self, **asked: object) -> None:
+        self._change_spec(
+            lambda spec: msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, **asked))
+        )
+
+    def _change_spec(self, change: Callable[[Spec], Spec]) -> Spec:
         """Remember what was changed meanwhile: whoever goes on with its session begins with it."""
-        with self._saying, contextlib.suppress(OSError):
-            self._spec = msgspec.structs.replace(self._spec, asked=msgspec.structs.replace(self._spec.asked, **asked))
-            self._folder.write_spec(saved_spec(self._spec))
+        with self._saying:
+            before, self._spec = self._spec, change(self._spec)
+            if self._spec != before:
+                with contextlib.suppress(OSError):
+                    self._folder.write_spec(saved_spec(self._spec))
+            return self._spec
 
     def _on_progress(self, done: int, total: int) -> None:
         # Nothing is open any more: another session may have the devices while this one is sealed.

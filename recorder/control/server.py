@@ -10,6 +10,7 @@ import queue
 import selectors
 import threading
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import LiputError, UsageError
@@ -17,13 +18,14 @@ from config.events import Event
 from devices.clock import Clock
 from recorder.control.bucket import Bucket
 from recorder.control.channel import Gone, TooLong
-from recorder.control.commands import carry_out
+from recorder.control.commands import Change, carry_out, carry_out_change, takes_time
 from recorder.control.controlled import Controlled
 from recorder.control.history import History
 from recorder.control.loop import SocketLoop
 from recorder.control.peer import Peer
 from recorder.control.protocol import (
     LONGEST_LINE,
+    AnyRequest,
     Failure,
     Note,
     Reply,
@@ -44,7 +46,16 @@ STATUS_HOLDS_S = 0.05
 LINES_A_TURN = 16
 """What one client may have answered before the others have their turn."""
 
-type Happening = Event | Note | Sealing | SessionResult | Failure
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """The reply to a request that took its time."""
+
+    peer: Peer
+    line: bytes
+
+
+type Happening = Event | Note | Sealing | SessionResult | Failure | _Answer
 
 
 class ControlServer(SocketLoop[Peer]):
@@ -61,13 +72,23 @@ class ControlServer(SocketLoop[Peer]):
         self._someone_knows = False
         self._may_connect = Bucket(CONNECTIONS_AT_ONCE, CONNECTIONS_PER_S, self._now_s())
         self._session: Controlled | None = None
+        self._change: Change | None = None
+        self._later: queue.SimpleQueue[tuple[Peer, AnyRequest] | None] = queue.SimpleQueue()
+        self._changer = threading.Thread(target=self._carry_out_later, name="control-later", daemon=True)
         self._status: SessionStatus | None = None
         self._status_at_s = 0.0
 
-    def start(self, session: Controlled) -> None:
-        """Serve `session` from now on."""
-        self._session = session
+    def start(self, session: Controlled, change: Change | None = None) -> None:
+        """Serve `session` from now on; `change` changes its destinations, on a thread of its own."""
+        self._session, self._change = session, change
+        if change:
+            self._changer.start()
         self._begin()
+
+    def close(self) -> None:
+        """Let go of all clients; idempotent."""
+        self._later.put(None)
+        super().close()
 
     def tell(self, what: Event | Note | Sealing) -> None:
         """Tell all who watch; returns at once, from any thread."""
@@ -127,7 +148,10 @@ class ControlServer(SocketLoop[Peer]):
             except queue.Empty:
                 return
             self._status = None  # it may be another now
-            if isinstance(what, SessionResult | Failure):
+            if isinstance(what, _Answer):
+                what.peer.awaits_reply = False
+                what.peer.reply(what.line)
+            elif isinstance(what, SessionResult | Failure):
                 self._end = encode(what)
             elif isinstance(what, Sealing):
                 for peer in self._clients:
@@ -183,20 +207,36 @@ class ControlServer(SocketLoop[Peer]):
             raise Gone from None
 
     def _reply(self, peer: Peer, line: bytes) -> None:
-        request_id = None
         try:
             request = decode_request(line)
-            request_id = request.id
-            if isinstance(request, Watch):
-                self._watch(peer, request)
-            answer = encode(carry_out(request, self._served, self._status_now))
-            if not isinstance(request, Status | Watch):
-                self._status = None
+        except LiputError as error:
+            peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
+            return
+        if self._change and takes_time(request):
+            peer.awaits_reply = True
+            self._later.put((peer, request))
+            return
+        if isinstance(request, Watch):
+            self._watch(peer, request)
+        peer.reply(self._answer_to(request))
+        if not isinstance(request, Status | Watch):
+            self._status = None
+
+    def _answer_to(self, request: AnyRequest) -> bytes:
+        try:
+            if takes_time(request):
+                return encode(carry_out_change(request, self._served, self._change))
+            return encode(carry_out(request, self._served, self._status_now))
         except Exception as error:
             if not isinstance(error, LiputError):
                 traceback.print_exc()
-            answer = encode(Reply(id=request_id, ok=False, error=refusal(error)))
-        peer.reply(answer)
+            return encode(Reply(id=request.id, ok=False, error=refusal(error)))
+
+    def _carry_out_later(self) -> None:
+        """Answer what may wait for a disk, one after the other."""
+        while (item := self._later.get()) is not None:
+            peer, request = item
+            self._put(_Answer(peer, self._answer_to(request)))
 
     def _watch(self, peer: Peer, request: Watch) -> None:
         first, end = self._history.first, self._history.end

@@ -1,0 +1,105 @@
+"""What people change about the destinations of a running session, and what whoever goes on with it must know of that.
+
+A name is looked up here, by the recorder, in its own settings as they are now: no key needs to cross a socket, what
+was added by its name is found again by the recorder that goes on after a kill, and the keys of a service can be read
+here only. An address in a file is read by the client, as the person who asks; it comes with the file's name.
+"""
+
+import threading
+from collections.abc import Callable
+
+import msgspec
+
+from config.errors import LiputError, UsageError
+from config.schema import Settings
+from config.secrets import StreamTarget, secret_url, stream_name, stream_target
+from recorder.archive.names import storable
+from recorder.control.protocol import DestinationAdd, DestinationChange, DestinationRemove, DestinationRestart
+from recorder.control.spec import Spec
+from recorder.live.destinations import Destinations
+
+type Remember = Callable[[Callable[[Spec], Spec]], Spec]
+"""Changes what the recorder was asked to be, on disk too, and returns that."""
+
+
+class DestinationCommands:
+    """Carries them out, one after the other; may wait for the disk that the settings are on, and for nothing else."""
+
+    def __init__(
+        self, destinations: Destinations, settings: Callable[[], Settings], remember: Remember, *, is_live: bool
+    ) -> None:
+        """Take orders from now on. `settings` reads them anew; only a session that `is_live` can stream."""
+        self._destinations = destinations
+        self._settings = settings
+        self._remember = remember
+        self._is_live = is_live
+        self._one = threading.Lock()
+
+    def __call__(self, request: DestinationChange) -> str:
+        """Do what is asked, and return what else there is to say of it; raises LiputError for what cannot be done."""
+        with self._one:
+            match request:
+                case DestinationAdd():
+                    return self._add(request)
+                case DestinationRemove(name=name):
+                    self._destinations.remove(name)
+                    self._remember(lambda spec: without(spec, name))
+                    return ""
+                case DestinationRestart(name=name):
+                    return self._restart(name)
+
+    def _add(self, request: DestinationAdd) -> str:
+        if not self._is_live:
+            raise UsageError("a live destination takes a stream as time passes", hint="this session runs --pace fast")
+        if request.address is None:
+            target = stream_target(self._settings(), request.name)
+            word: str | None = request.name
+        else:
+            target = StreamTarget(request.name, secret_url(request.address))
+            word = None if request.file is None else f"@{request.file}"
+        target = msgspec.structs.replace(target, name=storable(target.name))
+        self._destinations.add(target)
+        self._remember(lambda spec: with_one(spec, target, word))
+        if word is not None:
+            return ""
+        return f"should this recorder be killed, whoever goes on with its session does not know where {target.name} is"
+
+    def _restart(self, name: str) -> str:
+        """Connect one anew, to its address as it stands in the settings or its file now, else to what it has."""
+        spec = self._remember(lambda spec: spec)
+        word = next((word for word in spec.asked.streams if _name(word) == name), None)
+        target, note = None, ""
+        if word is not None:
+            try:
+                target = msgspec.structs.replace(stream_target(self._settings(), word), name=name)
+            except LiputError as error:
+                note = f"it is connected to the address that it had: {error.message}"
+        self._destinations.restart(name, target)
+        return note
+
+
+def with_one(spec: Spec, target: StreamTarget, word: str | None) -> Spec:
+    """Return `spec` with one destination more: by the word that it is found by, or by its address alone."""
+    spec = without(spec, target.name)
+    asked = spec.asked
+    if word is not None:
+        asked = msgspec.structs.replace(asked, streams=(*asked.streams, word))
+    else:
+        asked = msgspec.structs.replace(asked, targets=(*asked.targets, target))
+    return msgspec.structs.replace(spec, asked=asked)
+
+
+def without(spec: Spec, name: str) -> Spec:
+    """Return `spec` without the destination called `name`, however it was given."""
+    asked = msgspec.structs.replace(
+        spec.asked,
+        streams=tuple(word for word in spec.asked.streams if _name(word) != name),
+        targets=tuple(target for target in spec.asked.targets if storable(target.name) != name),
+    )
+    return msgspec.structs.replace(
+        spec, asked=asked, unsaved=tuple(other for other in spec.unsaved if storable(other) != name)
+    )
+
+
+def _name(word: str) -> str:
+    return storable(stream_name(word))

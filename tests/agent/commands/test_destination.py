@@ -1,0 +1,222 @@
+"""`liput destination`: the real command line, a real recorder, real servers, and kills."""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agent.destination_text import destination_text
+from agent.receiver import HOST, free_port
+from recorder.control import directory
+from recorder.status import DestinationLine
+from tests.agent.commands.test_sessions import answer, liput, refused, until
+from tests.support import command
+from tests.support.command import Line, running
+from tests.support.live import count, decode
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.recorders import kill, recorders
+from tests.support.room import Room
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+
+SECRET = "gUARDED-w0rd"
+
+
+@pytest.fixture
+def runtime() -> Path:
+    return Path(os.environ[directory.VARIABLE])
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    server = NginxRtmp(tmp_path / "nginx")
+    server.start()
+    yield server
+    server.stop()
+
+
+def destinations(room: Room) -> dict[str, Line]:
+    (line,) = command.lines(liput(room, "destination", "status", "--json").stdout)
+    found = line["destinations"]
+    assert isinstance(found, list)
+    return {one["name"]: one for one in found}
+
+
+def is_live(room: Room, name: str) -> bool:
+    return destinations(room).get(name, {}).get("state") == "live"
+
+
+def address_file(room: Room, name: str, url: str) -> Path:
+    file = room.home / name
+    file.touch(0o600)
+    file.write_text(url + "\n")
+    return file
+
+
+def test_they_are_added_restarted_and_removed_while_it_records(room: Room, server: NginxRtmp) -> None:
+    url = server.url("").rstrip("/")
+    room.configure(f'[destinations.kampus]\nurl = "{url}"\n[destinations.aula]\nurl = "{url}"\n', 'kampus = "salah"\n')
+    with running(room.home, *room.words("--json")) as recording:
+        recording.until("status", state="live")
+        assert destinations(room) == {}
+        assert answer(room, "destination", "add", "kampus") == {
+            "type": "destination", "name": "kampus", "change": "added", "note": "",
+        }  # fmt: skip
+        wait_for(lambda: destinations(room)["kampus"]["reason"] == "rejected", 30.0)
+        assert "NOT LIVE since" in liput(room, "destination", "status").stdout
+        room.settings.with_name("keys.toml").write_text(f'kampus = "good-{SECRET}"\n')
+        answer(room, "destination", "restart", "kampus")
+        wait_for(lambda: is_live(room, "kampus"), 30.0)
+        address_file(room, "lain.txt", server.url(f"good2-{SECRET}"))
+        answer(room, "destination", "add", "@lain.txt")
+        wait_for(lambda: is_live(room, "lain"), 30.0)
+        refused(liput(room, "destination", "add", "kampus"), 2, '"kampus" is a destination of this session already')
+        refused(liput(room, "destination", "add", "tidak-ada"), 2, 'there is no destination "tidak-ada"')
+        refused(liput(room, "destination", "add", "aula"), 2, "key")
+        refused(liput(room, "destination", "remove", "aula"), 2, '"aula" is no destination of this session')
+        refused(liput(room, "destination", "add", f"rtmp://h/live/{SECRET}"), 2, "does not belong on the command line")
+        (room.home / "lain.txt").chmod(0o644)
+        refused(liput(room, "destination", "add", "@lain.txt"), 2, "must be for its owner alone")
+        answer(room, "destination", "remove", "kampus")
+        assert destinations(room)["kampus"]["state"] == "removed"
+        assert is_live(room, "lain")
+        assert "lain: LIVE since" in liput(room, "status").stdout
+        until(room, "media_time_s", 1.0)
+        assert liput(room, "stop").returncode == 3  # what was not live is said
+        recording.wait()
+    refused(liput(room, "destination", "add", "kampus"), 1, "no session runs")
+    package = room.only_package()
+    told = json.loads((package / "metadata/recording.json").read_text())
+    assert told["destinations"] == ["kampus", "lain"]
+    for received in server.recordings():
+        decode(received)
+        assert count(received)["video"] > 0
+    assert len(server.recordings()) == 2
+    kept = b"".join(path.read_bytes() for path in room.archive.rglob("*.json*"))
+    assert SECRET.encode() not in kept + repr(recording.seen).encode()
+
+
+def test_what_was_added_goes_on_after_a_kill_and_what_was_removed_does_not(
+    room: Room, server: NginxRtmp, runtime: Path
+) -> None:
+    url = server.url("").rstrip("/")
+    room.configure(
+        f'[destinations.kampus]\nurl = "{url}"\n[destinations.lama]\nurl = "{url}"\n',
+        'kampus = "good1"\nlama = "good2"\n',
+    )
+    room.archive.mkdir()
+    with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
+        daemon.until("note", text="ready")
+        with running(room.home, *room.words("--stream", "lama", "--json")) as recording:
+            recording.until("status", state="live")
+            address_file(room, "berkas.txt", server.url("good3"))
+            for words in (("add", "kampus"), ("add", "@berkas.txt"), ("remove", "lama")):
+                answer(room, "destination", *words)
+            wait_for(lambda: is_live(room, "kampus") and is_live(room, "berkas"), 30.0)
+            until(room, "media_time_s", 1.0)
+            [first] = recorders(runtime)
+            spec = (runtime / first.id / "spec.json").read_text()
+            assert "good" not in spec
+            kill(first.pid)
+            wait_for(lambda: any(one.pid != first.pid and one.work for one in recorders(runtime)), 60.0)
+            wait_for(lambda: set(destinations(room)) == {"kampus", "berkas"}, 30.0)
+            wait_for(lambda: is_live(room, "kampus") and is_live(room, "berkas"), 30.0)
+            assert liput(room, "stop").returncode == 3  # what was not live is said
+            recording.wait()
+    told = json.loads((room.only_package() / "metadata/recording.json").read_text())
+    assert told["destinations"] == ["lama", "kampus", "berkas"]
+
+
+@pytest.fixture
+def four(room: Room, server: NginxRtmp, tmp_path: Path) -> Iterator[NginxRtmp]:
+    """One server that is well and three destinations that fail in different ways; yields the one that is to hang."""
+    hung = NginxRtmp(tmp_path / "hung")
+    hung.start()
+    with socket.create_server((HOST, 0)) as silent:
+        addresses = {
+            "sehat": server.url("").rstrip("/"),
+            "macet": hung.url("").rstrip("/"),
+            "diam": f"rtmp://{HOST}:{silent.getsockname()[1]}/live",
+            "tutup": f"rtmp://{HOST}:{free_port()}/live",
+        }
+        room.configure(
+            "".join(f'[destinations.{name}]\nurl = "{url}"\n' for name, url in addresses.items()),
+            "".join(f'{name} = "good"\n' for name in addresses),
+        )
+        yield hung
+    hung.stop()
+
+
+STREAMS = ("--stream", "sehat", "--stream", "macet", "--stream", "diam", "--stream", "tutup")
+
+
+def failing(room: Room, hung: NginxRtmp) -> None:
+    """Wait until all four are as they shall be: one live, one live at a server that hangs, and two that are not."""
+    wait_for(lambda: is_live(room, "sehat") and is_live(room, "macet"), 40.0)
+    wait_for(lambda: {destinations(room)[name]["reason"] for name in ("diam", "tutup")} == {"timeout", "refused"}, 40.0)
+    hung.freeze()
+
+
+def test_a_killed_recorder_leaves_no_child_behind(room: Room, four: NginxRtmp, runtime: Path) -> None:
+    with running(room.home, *room.words(*STREAMS, "--json")) as recording:
+        recording.until("status", state="live")
+        failing(room, four)
+        [info] = recorders(runtime)
+        recorder = psutil.Process(info.pid)
+        before = {child for child in recorder.children(recursive=True) if "recorder.live.child" in child.cmdline()}
+        assert len(before) >= 2
+        for child in before:
+            child.suspend()  # so that it is not ended by anything it could notice itself
+        os.kill(info.pid, 9)
+        wait_for(lambda: not any(is_alive(child) for child in before), 30.0, "the end of every child")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_three_that_fail_in_different_ways_do_not_hold_up_the_end(room: Room, four: NginxRtmp) -> None:
+    with running(room.home, *room.words(*STREAMS, "--json")) as recording:
+        recording.until("status", state="live")
+        failing(room, four)
+        assert liput(room, "stop").returncode == 3  # what was not live is said
+        recording.wait()
+    package = room.only_package()
+    log = command.lines((package / "metadata/events.jsonl").read_text())
+    at = {(line["kind"], line["subject"]): datetime.fromisoformat(str(line["at"])) for line in log}
+    stopped = [when for (kind, _), when in at.items() if kind == "destination-stopped"]
+    ended = next(when for (kind, _), when in at.items() if kind == "session-ended")
+    assert len(stopped) == 4
+    assert (max(stopped) - ended).total_seconds() < 5
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (DestinationLine(name="a", state="armed"), "a: kept for the start"),
+        (DestinationLine(name="a", state="live", backlog_s=0.4), "a: LIVE"),
+        (
+            DestinationLine(
+                name="a", state="live", reason="too-slow", message="too slow", backlog_s=5.51, dropped=70, reconnects=1
+            ),
+            "a: LIVE, but TOO SLOW; too slow; 5.5 s behind; 70 pictures left out; connected again once",
+        ),
+        (
+            DestinationLine(name="a", state="waiting", reason="refused", message="nobody listens", reconnects=2),
+            "a: NOT LIVE, trying again; nobody listens; connected again 2 times",
+        ),
+        (DestinationLine(name="a", state="listening"), "a: waits for somebody to call"),
+        (DestinationLine(name="a", state="removed", dropped=3), "a: removed; 3 pictures left out"),
+    ],
+)
+def test_each_is_said_in_plain_words(line: DestinationLine, text: str) -> None:
+    assert destination_text(line) == text

@@ -1,0 +1,194 @@
+"""What people change about destinations through the control socket, and what is remembered of it."""
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import LiputError, SecretError, UsageError
+from config.schema import Settings
+from config.secrets import Secret, StreamTarget
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.control.client import Connection, ask
+from recorder.control.destinations import DestinationCommands
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import (
+    DestinationAdd,
+    DestinationChange,
+    DestinationRemove,
+    DestinationRestart,
+    Mark,
+    RecorderRefused,
+    Status,
+)
+from recorder.control.server import ControlServer
+from recorder.control.spec import Spec, decode_spec, saved_spec
+from recorder.live.destinations import Destinations
+from recorder.planning import plan_session
+from recorder.status import SessionState
+from tests.support.live import Events
+from tests.support.scripted_session import ScriptedSession
+from tests.support.waiting import wait_for
+
+SECRET = "gUARDED-w0rd"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[[], Settings]:
+    file = tmp_path / "liput.toml"
+    file.write_text('[destinations.kampus]\nurl = "rtmp://live.kampus.example/live"\n')
+    write_keys(tmp_path, f'kampus = "{SECRET}"')
+    return lambda: load_settings(file)
+
+
+def write_keys(folder: Path, text: str) -> None:
+    keys = folder / "keys.toml"
+    keys.touch(0o600)
+    keys.write_text(text)
+
+
+class Recording:
+    """A session's destinations, not begun, and what its recorder remembers of them."""
+
+    def __init__(self, settings: Callable[[], Settings], *, is_live: bool = True) -> None:
+        self.events = Events()
+        self.destinations = Destinations(clock=SystemClock(), emit=self.events)
+        self.spec = Spec(asked=Asked(title="Rapat"), unsaved=("stdin",))
+        self.command = DestinationCommands(self.destinations, settings, self._remember, is_live=is_live)
+
+    def _remember(self, change: Callable[[Spec], Spec]) -> Spec:
+        self.spec = change(self.spec)
+        return self.spec
+
+    def target(self, name: str) -> StreamTarget:
+        return self.destinations._targets[name]
+
+    @property
+    def on_disk(self) -> Spec:
+        assert SECRET.encode() not in saved_spec(self.spec)
+        return decode_spec(saved_spec(self.spec))
+
+
+def test_a_name_is_looked_up_by_the_recorder_and_remembered(settings: Callable[[], Settings]) -> None:
+    one = Recording(settings)
+    assert one.command(DestinationAdd(name="kampus")) == ""
+    assert one.target("kampus").url == Secret(f"rtmp://live.kampus.example/live/{SECRET}")
+    assert (one.on_disk.asked.streams, one.on_disk.unsaved) == (["kampus"], ("stdin",))
+    assert one.command(DestinationRemove(name="kampus")) == ""
+    assert one.on_disk.asked.streams == []
+    assert one.destinations.names == ()
+
+
+def test_an_address_is_in_the_file_that_it_came_from_or_nowhere(settings: Callable[[], Settings]) -> None:
+    one = Recording(settings)
+    address = f"rtmp://h/live/{SECRET}"
+    assert one.command(DestinationAdd(name="alamat", address=address, file="/srv/alamat.txt")) == ""
+    note = one.command(DestinationAdd(name="stdin", address=address))
+    assert "does not know where stdin is" in note
+    assert (one.on_disk.asked.streams, one.on_disk.unsaved) == (["@/srv/alamat.txt"], ("stdin",))
+    one.command(DestinationRemove(name="stdin"))
+    one.command(DestinationRemove(name="alamat"))
+    assert (one.on_disk.asked.streams, one.on_disk.unsaved) == ([], ())
+    assert SECRET not in repr(one.events.seen)
+
+
+def test_a_restart_takes_the_key_that_is_there_now(settings: Callable[[], Settings], tmp_path: Path) -> None:
+    one = Recording(settings)
+    one.command(DestinationAdd(name="kampus"))
+    write_keys(tmp_path, 'kampus = "lain"')
+    assert one.command(DestinationRestart(name="kampus")) == ""
+    assert one.target("kampus").url.reveal().endswith("/live/lain")
+    write_keys(tmp_path, "")
+    note = one.command(DestinationRestart(name="kampus"))
+    assert note.startswith("it is connected to the address that it had: there is no key")
+    assert one.target("kampus").url.reveal().endswith("/live/lain")
+    assert [kind for _, kind, *_ in one.events.seen][1:] == ["destination-restarted"] * 2
+
+
+def test_what_is_refused_is_not_remembered(settings: Callable[[], Settings], tmp_path: Path) -> None:
+    one = Recording(settings)
+    for request in (DestinationAdd(name="lain"), DestinationRemove(name="lain"), DestinationRestart(name="lain")):
+        with pytest.raises(UsageError, match="destination"):
+            one.command(request)
+    write_keys(tmp_path, "")
+    with pytest.raises(SecretError):
+        one.command(DestinationAdd(name="kampus"))
+    with pytest.raises(UsageError, match="as time passes"):
+        Recording(settings, is_live=False).command(DestinationAdd(name="kampus"))
+    assert one.spec == Spec(asked=Asked(title="Rapat"), unsaved=("stdin",))
+
+
+def test_a_session_is_gone_on_with_without_a_destination_that_is_lost(
+    settings: Callable[[], Settings], tmp_path: Path
+) -> None:
+    asked = Asked(
+        title="Rapat", videos=("synthetic",), archive=tmp_path, reserve=0, streams=("kampus", "hilang", "@/no/file")
+    )
+    with pytest.raises(UsageError):
+        plan_session(asked, settings(), SystemClock())
+    planned = plan_session(asked, settings(), SystemClock(), going_on=True)
+    assert [target.name for target in planned.plan.targets] == ["kampus"]
+    assert set(planned.forgotten) == {"hilang", "file"}
+
+
+class Slow:
+    """Changes that take as long as a test wants."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.asked: list[DestinationChange] = []
+
+    def __call__(self, request: DestinationChange) -> str:
+        self.asked.append(request)
+        self.may_end.wait(30)
+        if isinstance(request, DestinationRemove):
+            raise UsageError("no such", hint="another")
+        return "noted"
+
+
+def test_a_change_that_takes_its_time_holds_up_nobody_else(tmp_path: Path) -> None:
+    folder, session, slow = RecorderFolder(tmp_path), ScriptedSession(), Slow()
+    server = ControlServer(folder.control, SystemClock())
+    server.start(session, slow)
+    answers: list[str] = []
+
+    def change() -> None:
+        with Connection(folder) as connection:
+            answers.append(connection.request(DestinationAdd(name="kampus"), 30.0).note)
+            answers.append(str(connection.request(Mark(text="sesudah"), 30.0).ok))
+            try:
+                connection.request(DestinationRemove(name="kampus"), 30.0)
+            except RecorderRefused as error:
+                answers.append(f"{error.message}, {error.hint}, {error.exit_status}")
+
+    thread = threading.Thread(target=change)
+    with closing(server):
+        thread.start()
+        wait_for(lambda: slow.asked)
+        assert ask(folder, Status()).status
+        assert ask(folder, Mark(text="sela")).ok
+        assert (answers, session.calls) == ([], [("mark", "sela")])
+        slow.may_end.set()
+        thread.join(30.0)
+        assert answers == ["noted", "True", "no such, another, 2"]
+        session.state = SessionState.SEALING
+        with pytest.raises(LiputError, match="its recording has ended"):
+            ask(folder, DestinationAdd(name="kampus"))
+    assert len(slow.asked) == 2
+
+
+def test_an_address_is_not_repeated_in_what_is_refused(tmp_path: Path) -> None:
+    folder = RecorderFolder(tmp_path)
+    server = ControlServer(folder.control, SystemClock())
+    server.start(ScriptedSession(), Slow())
+    with closing(server), Connection(folder) as connection:
+        wrong = DestinationAdd(name="x", address=SECRET * 1000)
+        with pytest.raises(RecorderRefused) as error:
+            connection.request(wrong)
+    assert SECRET not in error.value.message
+    assert SECRET not in repr(msgspec.structs.replace(wrong, address=None))
