@@ -46,6 +46,17 @@ def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEnc
     assert [event[1] for event in events.seen] == ["destination-live", "destination-stopped"]
 
 
+def test_the_server_makes_hls_of_it_that_plays(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
+    playlist = server.playlist("good")
+    with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: playlist.exists() and playlist.read_text().count("#EXTINF") >= 3, 30)
+    ended = playlist.with_name("ended.m3u8")  # the server itself never says so, and players would wait for more
+    ended.write_text(playlist.read_text() + "#EXT-X-ENDLIST\n")
+    decode(ended)
+    assert count(ended)["video"] > 0
+    assert count(ended)["audio"] > 0
+
+
 def test_the_link_is_told_of(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
     with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
         link = wait_for(lambda: (link := destination.link) and link.delivered_bps and link)
