@@ -156,9 +156,10 @@ def test_what_an_earlier_session_left_is_not_mixed_in(
 
 
 def test_two_sessions_do_not_write_into_one_folder(url: str, encoder: SmallEncoder, events: Events) -> None:
-    with running(url, encoder, Events()) as first, Pump(encoder, first):
-        wait_for(lambda: is_live(first))
-        with running(url, encoder, events) as second, Pump(encoder, second):
+    with running(url, encoder, Events()) as first:
+        with Pump(encoder, first):
+            wait_for(lambda: is_live(first))
+        with running(url, encoder, events) as second, Pump(encoder, first, second):
             wait_for(lambda: second.status().reason == "already-publishing")
             assert is_live(first)
 

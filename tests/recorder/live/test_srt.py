@@ -215,14 +215,12 @@ def test_only_a_caller_with_the_stream_id_is_served(
 def test_one_that_already_takes_a_stream_says_so(
     port: int, peers: Peers, encoder: SmallEncoder, events: Events
 ) -> None:
-    with (
-        running(f"srt://{HOST}:{port}?mode=listener", encoder, Events()) as served,
-        Pump(encoder, served),
-    ):
-        wait_for(lambda: served.status().state == "listening")
-        guest = peers.start(port, "caller")
-        wait_for(lambda: guest.received > 20_000)
-        with running(f"srt://{HOST}:{port}", encoder, events) as second, Pump(encoder, second):
+    with running(f"srt://{HOST}:{port}?mode=listener", encoder, Events()) as served:
+        with Pump(encoder, served):
+            wait_for(lambda: served.status().state == "listening")
+            guest = peers.start(port, "caller")
+            wait_for(lambda: guest.received > 20_000)
+        with running(f"srt://{HOST}:{port}", encoder, events) as second, Pump(encoder, served, second):
             wait_for(lambda: second.status().reason == "already-publishing")
 
 
