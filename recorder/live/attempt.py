@@ -239,11 +239,12 @@ class Attempt:
 class _Rates(TypedDict, total=False):
     frame_rate: str
     sample_rate: int
+    bit_rate: int
 
 
 def _rates(templates: Mapping[TrackId, Stream]) -> _Rates:
     """Return what a Request says of the tracks."""
-    rates = _Rates()
+    rates = _Rates(bit_rate=sum(template.codec_context.bit_rate or 0 for template in templates.values()))
     for template in templates.values():
         if isinstance(template, VideoStream) and template.codec_context.framerate:
             rates["frame_rate"] = str(template.codec_context.framerate)

@@ -1,4 +1,4 @@
-"""How fast an SRT stream may be sent: as fast as it comes, until the link shows that it cannot take that.
+"""How fast an SRT stream may be sent: about as fast as it comes, until the link shows that it cannot take that.
 
 SRT sends whatever it is given, and again whatever was lost. On a link that is slower than the stream that makes it
 worse: more is lost, more is sent again, and viewers get ruins of pictures. So what the link takes is measured, and no
@@ -9,14 +9,24 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LOOK_EVERY_S = 0.5
-TOO_LOSSY = 0.12
-"""Packets reported lost, of those sent: a lossy link that is not full loses less, also where losses are told twice."""
-CALM = 0.06
+LOOK_EVERY_S = 0.25
+TOO_LOSSY = 0.25
+"""Packets reported lost, of those sent, in about a second: a lossy link that is not full loses less, also where losses
+are told twice. One that is full makes packets wait before it loses them, unless it has no room for them to wait."""
+CALM = 0.15
+WAITING_MS = 80.0
+"""How much longer than the shortest round trip one may take before something is taken to wait on the way."""
+SETTLING_S = 1.2
+"""After a cut, what is on the way must arrive before the next can be judged, on top of two round trips."""
 LEAST_BPS = 100_000.0
-_BACK_OFF = 0.85
-_PROBE = 1.04
-_FREE_AGAIN = 2.0
+CATCH_UP = 1.5
+"""Without a limit, what has piled up goes out at so many times the stream's own rate: never as one burst."""
+_CUT, _DRAIN = 0.85, 0.6
+_SMOOTH = 0.3
+_CLIMB, _PROBE, _LEAP = 1.08, 1.02, 1.05  # each look: below where it was full, around there, and after a while
+_A_WHILE_S = 3.0
+_FREE_AGAIN, _SPARE_LOOKS = 2.0, 16  # no limit any more, when for 4 s half of it was enough
+_USED = 0.6
 _BURST_S = 0.05
 _PACKET_BITS = 1316 * 8
 
@@ -33,59 +43,92 @@ class Counts:
 class Pace:
     """The bits per second that may be sent: `limit_bps`, None while there is no need for one."""
 
-    def __init__(self, latency_ms: int, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, latency_ms: int, stream_bps: int, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
-        self._room_ms = latency_ms * 0.4
+        self._room_ms = max(WAITING_MS, latency_ms * 0.3)
+        self._loss = 0.0
+        self._settled_s = 0.0
+        self._full_bps = 0.0
+        self._spare = 0
         self._before: tuple[float, Counts] | None = None
-        self._least_rtt_ms: float | None = None
+        self._least_rtt_ms = 0.0
         self._given_bits = 0
         self._allowance_bits = 0.0
         self._allowed_s = now_s()
+        self._stream_bps = self._free_bps = CATCH_UP * max(LEAST_BPS, stream_bps)
+        self._came_bits = 0
         self.limit_bps: float | None = None
         self.delivered_bps: float | None = None
         """What the other side has got, by what it says is missing."""
 
+    @property
+    def bps(self) -> float:
+        """The bits per second that may be sent now."""
+        return self._free_bps if self.limit_bps is None else self.limit_bps
+
+    def came(self, size: int, dts_s: float) -> None:
+        """Take note of `size` bytes of the stream, to be decoded at `dts_s` seconds since it began."""
+        self._came_bits += size * 8
+        self._free_bps = max(self._stream_bps, CATCH_UP * self._came_bits / max(1.0, dts_s))
+
     def wait_s(self) -> float:
         """Return for how long nothing may be sent."""
-        if self.limit_bps is None:
-            return 0.0
-        now_s = self._now_s()
-        gained = (now_s - self._allowed_s) * self.limit_bps
-        self._allowed_s = now_s
-        self._allowance_bits = min(self.limit_bps * _BURST_S, self._allowance_bits + gained)
-        return max(0.0, -self._allowance_bits / self.limit_bps)
+        now_s, bps = self._now_s(), self.bps
+        gained, self._allowed_s = (now_s - self._allowed_s) * bps, now_s
+        self._allowance_bits = min(bps * _BURST_S, self._allowance_bits + gained)
+        return max(0.0, -self._allowance_bits / bps)
 
     def given(self, size: int) -> None:
         """Take note of a message of `size` bytes."""
         self._given_bits += size * 8
-        if self.limit_bps is not None:
-            self._allowance_bits -= size * 8
+        self._allowance_bits -= size * 8
 
     def look(self, counts: Counts) -> None:
         """Weigh what was counted, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
         if self._before is None:
-            self._before = now_s, counts
+            self._before, self._least_rtt_ms = (now_s, counts), counts.rtt_ms
             return
         passed_s = now_s - self._before[0]
         if passed_s < LOOK_EVERY_S:
             return
         sent, lost = counts.sent - self._before[1].sent, counts.lost - self._before[1].lost
         given_bps, self._given_bits = self._given_bits / passed_s, 0
+        # libsrt's round trip follows slowly: while it falls, the last cut was enough.
+        is_falling = counts.rtt_ms < self._before[1].rtt_ms * 0.99
         self._before = now_s, counts
-        if self._least_rtt_ms is None or counts.rtt_ms < self._least_rtt_ms:
-            self._least_rtt_ms = counts.rtt_ms
+        self._least_rtt_ms = min(self._least_rtt_ms, counts.rtt_ms)
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s
-        self._weigh(lost / sent if sent else 0.0, counts.rtt_ms - self._least_rtt_ms, given_bps)
+        self._loss += ((lost / sent if sent else 0.0) - self._loss) * _SMOOTH
+        waiting_ms = counts.rtt_ms - self._least_rtt_ms
+        if self._loss > TOO_LOSSY or (waiting_ms > self._room_ms and not is_falling):
+            if now_s >= self._settled_s:
+                is_far = self._loss > TOO_LOSSY or waiting_ms > 1.5 * self._room_ms
+                self._cut(given_bps, self.delivered_bps, _DRAIN if is_far else 1.0)
+                self._settled_s = now_s + SETTLING_S + counts.rtt_ms / 1000
+        elif self.limit_bps is not None and self._loss < CALM:
+            self._climb(given_bps, now_s - self._settled_s)
 
-    def _weigh(self, loss: float, waiting_ms: float, given_bps: float) -> None:
-        if loss > TOO_LOSSY or waiting_ms > max(60.0, self._room_ms):
-            before = given_bps if self.limit_bps is None else min(self.limit_bps, given_bps)
-            delivered = self.delivered_bps or 0.0
-            if self.limit_bps is None:
-                self._allowance_bits, self._allowed_s = 0.0, self._now_s()
-            self.limit_bps = max(LEAST_BPS, _BACK_OFF * min(before, delivered))
-        elif self.limit_bps is not None and loss < CALM:
-            self.limit_bps *= _PROBE
-            if given_bps * _FREE_AGAIN < self.limit_bps:
-                self.limit_bps = None
+    def _cut(self, given_bps: float, delivered_bps: float, drain: float) -> None:
+        """Give less than what got through, and `drain` of that at first, so that what waits on the way gets away.
+
+        What got through may be more than it looks: losses are told late, and twice.
+        """
+        least = 0.5 if self.limit_bps is None else 0.75
+        if self.limit_bps is not None:
+            given_bps = min(given_bps, self.limit_bps)
+        self._full_bps = max(LEAST_BPS, _CUT * min(given_bps, delivered_bps), given_bps * least)
+        self.limit_bps = self._full_bps * drain
+
+    def _climb(self, given_bps: float, calm_s: float) -> None:
+        if self.limit_bps is None:
+            return
+        self._spare = self._spare + 1 if given_bps * _FREE_AGAIN < self.limit_bps else 0
+        if self._spare > _SPARE_LOOKS:
+            self.limit_bps = None
+        elif given_bps < _USED * self.limit_bps:
+            pass  # whether more would get through is not known
+        elif self.limit_bps < self._full_bps:
+            self.limit_bps *= _CLIMB
+        else:
+            self.limit_bps *= _LEAP if calm_s > _A_WHILE_S else _PROBE

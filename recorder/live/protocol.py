@@ -25,6 +25,8 @@ class Request(msgspec.Struct, frozen=True):
     ca_file: str | None = None
     frame_rate: str | None = None
     sample_rate: int | None = None
+    bit_rate: int = 0
+    """What the stream's encoders were asked for when the attempt began, in bits per second; 0 where nobody knows."""
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):

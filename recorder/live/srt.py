@@ -26,8 +26,12 @@ SILENT_S = 4.0
 """A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
 HELD_MS = 1000
 """What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
-OVERHEAD_PERCENT = 50
-"""What may be sent beyond the stream itself, for what was lost and for a keyframe's packets, which come all at once."""
+OVERHEAD = 2.0
+"""How much may be on the wire for what is given: as much again for what was lost.
+
+libsrt's default is no bound at all, and its own estimate of what it is given lags behind: packets wait in it until they
+are too late.
+"""
 
 _LOOK_S = 0.02
 _STILL_LISTENING_S = 1.0
@@ -73,9 +77,6 @@ def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
     one = SrtSocket()
     one.set(Option.LATENCY, url.latency_ms)
     one.set(Option.SNDDROPDELAY, HELD_MS + 500)
-    # Not "as fast as it goes", libsrt's default: then what is sent again has no bound, and floods a link that is full.
-    one.set(Option.MAXBW, 0)
-    one.set(Option.OHEADBW, OVERHEAD_PERCENT)
     one.set(Option.CONNTIMEO, round(request.connect_timeout_s * 1000))
     if url.passphrase:
         one.set(Option.PBKEYLEN, url.key_bytes)
@@ -199,7 +200,8 @@ class _Stream:
         self._listens = url.listens
         self._report = report
         self._data = bytearray()
-        self._pace = Pace(url.latency_ms)
+        self._pace = Pace(url.latency_ms, request.bit_rate)
+        self._allowed = 0.0
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
         self._looked_s = self._heard_s = time.monotonic()
@@ -221,7 +223,9 @@ class _Stream:
                 continue
             dts_s = float(packet.dts * packet.time_base)
             packet.stream = sink.streams[packet.stream_index]
+            before = len(self._data)
             sink.mux(packet)
+            self._pace.came(len(self._data) - before, dts_s)
             self._send(PAYLOAD)
             if time.monotonic() >= next_report:
                 self._report(self._sent(dts_s))
@@ -262,6 +266,9 @@ class _Stream:
             raise self._gone()
         self._statistics = found = self._connection.statistics()
         self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.msRTT))
+        if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
+            self._allowed = self._pace.bps
+            self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
         if heard != self._heard or found.pktSndBuf == 0:
             self._heard, self._heard_s = heard, now_s

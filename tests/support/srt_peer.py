@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from agent.receiver import HOST
+from tests.net.place import LOOPBACK, Place
 
 
 def free_udp_port() -> int:
@@ -18,16 +19,19 @@ def free_udp_port() -> int:
 class SrtPeer:
     """One end of SRT at `port`; `parameters` are those of its address ("passphrase=...&streamid=...")."""
 
-    def __init__(self, file: Path, port: int, mode: str, parameters: str = "", latency_ms: int = 200) -> None:
+    def __init__(
+        self, file: Path, port: int, mode: str, parameters: str = "", *, latency_ms: int = 200, place: Place = LOOPBACK
+    ) -> None:
         self.file = file
-        self._address = f"srt://{HOST}:{port}?mode={mode}&latency={latency_ms}"
+        self._enter = place.enter
+        self._address = f"srt://{place.address}:{port}?mode={mode}&latency={latency_ms}"
         self._address += f"&{parameters}" if parameters else ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.file.open("ab") as into:
             self._process = subprocess.Popen(
-                ["srt-live-transmit", "-q", "-a:no", "-chunk:1316", self._address, "file://con"],
+                [*self._enter, "srt-live-transmit", "-q", "-a:no", "-chunk:1316", self._address, "file://con"],
                 stdout=into,
                 stderr=subprocess.DEVNULL,
             )

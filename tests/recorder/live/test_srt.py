@@ -9,7 +9,6 @@ import pytest
 
 from agent.receiver import HOST
 from recorder.live.destination import LiveDestination
-from recorder.live.pace import Counts, Pace
 from recorder.live.protocol import Sent
 from recorder.live.reason import Reason
 from recorder.live.srt import _turned_away
@@ -250,42 +249,3 @@ def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
 
 def _wait_until_bound(port: int) -> None:
     wait_for(lambda: f":{port:04X} " in Path("/proc/net/udp").read_text(), what="the port's listener")
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-def _give(pace: Pace, clock: _Clock, so_far: Counts, *, lost: float, rtt_ms: float, seconds: float) -> Counts:
-    """Send 300 packets a second for some time, of which a part is lost; return what was counted then."""
-    for _ in range(round(seconds * 2)):
-        clock.now_s += 0.5
-        for _ in range(150):
-            pace.given(1316)
-        so_far = Counts(so_far.sent + 150, so_far.lost + round(150 * lost), rtt_ms)
-        pace.look(so_far)
-    return so_far
-
-
-def test_a_link_that_is_full_is_given_what_it_takes_and_a_lossy_one_everything() -> None:
-    clock = _Clock()
-    pace = Pace(500, clock)
-    pace.look(Counts(0, 0, 150))
-    so_far = _give(pace, clock, Counts(0, 0, 150), lost=0.05, rtt_ms=155, seconds=5)
-    assert (pace.limit_bps, pace.wait_s()) == (None, 0.0)
-    so_far = _give(pace, clock, so_far, lost=0.4, rtt_ms=300, seconds=0.5)
-    delivered = 300 * 0.6 * 1316 * 8
-    assert pace.delivered_bps == pytest.approx(delivered)
-    assert pace.limit_bps is not None
-    assert 0.8 * delivered < pace.limit_bps < 0.9 * delivered
-    clock.now_s += 1
-    assert pace.wait_s() == 0.0
-    for _ in range(20):
-        pace.given(1316)
-    assert pace.wait_s() > 0.05
-    _give(pace, clock, so_far, lost=0.01, rtt_ms=150, seconds=60)
-    assert pace.limit_bps is None, "the link has recovered"
