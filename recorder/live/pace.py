@@ -101,8 +101,8 @@ class Pace:
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s
         self._loss += ((lost / sent if sent else 0.0) - self._loss) * _SMOOTH
         waiting_ms = counts.rtt_ms - self._least_rtt_ms
-        if self._loss > TOO_LOSSY or (waiting_ms > self._room_ms and not is_falling):
-            if now_s >= self._settled_s:
+        if self._loss > TOO_LOSSY or waiting_ms > self._room_ms:
+            if now_s >= self._settled_s and not is_falling:
                 is_far = self._loss > TOO_LOSSY or waiting_ms > 1.5 * self._room_ms
                 self._cut(given_bps, self.delivered_bps, _DRAIN if is_far else 1.0)
                 self._settled_s = now_s + SETTLING_S + counts.rtt_ms / 1000
@@ -124,7 +124,7 @@ class Pace:
         if self.limit_bps is None:
             return
         self._spare = self._spare + 1 if given_bps * _FREE_AGAIN < self.limit_bps else 0
-        if self._spare > _SPARE_LOOKS:
+        if self._spare > _SPARE_LOOKS or self.limit_bps > self._free_bps:
             self.limit_bps = None
         elif given_bps < _USED * self.limit_bps:
             pass  # whether more would get through is not known

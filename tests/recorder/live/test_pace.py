@@ -41,7 +41,7 @@ def test_a_full_link_is_given_less_and_then_what_it_takes(lost: float, rtt_ms: f
     assert 0.25 * STREAM_BPS < limit_bps < 0.7 * STREAM_BPS
     for _ in range(40):
         link.carry(0.25, packets=int(link.pace.bps / 1316 / 8))
-    assert 1.3 * limit_bps < link.pace.bps < STREAM_BPS * CATCH_UP
+    assert 1.3 * limit_bps < link.pace.bps <= STREAM_BPS * CATCH_UP
 
 
 def test_one_cut_is_judged_before_the_next() -> None:
@@ -50,8 +50,8 @@ def test_one_cut_is_judged_before_the_next() -> None:
     first = link.pace.limit_bps
     link.carry(0.5, rtt_ms=421)
     assert link.pace.limit_bps == first
-    for rtt_ms in (400, 380, 350, 320, 300):
-        link.carry(0.5, rtt_ms=rtt_ms)
+    for rtt_ms in (412, 405, 400, 390, 380, 370, 360, 350, 320, 310):
+        link.carry(0.25, rtt_ms=rtt_ms)
         assert link.pace.limit_bps == first, "the round trip falls: the cut was enough"
 
 
