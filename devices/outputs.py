@@ -121,7 +121,10 @@ class OutputNode:
             self._tells_usage = self._subscribe()
         except OSError as error:
             os.close(self._fd)
-            raise refusal(error.errno or errno.EIO, info.label, info.node) from error
+            # v4l2loopback takes no writer's questions while another one writes.
+            is_taken = info.is_loopback and error.errno == errno.EINVAL
+            code = errno.EBUSY if is_taken else error.errno or errno.EIO
+            raise refusal(code, info.label, info.node) from error
         except BaseException:
             os.close(self._fd)
             raise
@@ -209,8 +212,8 @@ class OutputNode:
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno == errno.EBUSY:
-                raise refusal(errno.EBUSY, self._info.label, self._info.node) from error
+            if error.errno in {errno.EBUSY, errno.EINVAL}:  # EINVAL: it takes no `write`
+                raise refusal(error.errno, self._info.label, self._info.node) from error
             raise self._lost(error) from error
         return True
 

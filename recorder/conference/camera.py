@@ -168,6 +168,7 @@ class ConferenceCamera:
         packed: memoryview | None = None
         state: object = None
         while not self._stop.is_set():
+            self._news.clear()  # before looking: what comes meanwhile is not waited for
             every_s = self._every_s(node)
             painter.look(every_s)
             picture = painter.picture(self._shows())
@@ -185,7 +186,6 @@ class ConferenceCamera:
     def _wait(self, every_s: float) -> None:
         """Wait for the next picture, not longer than that takes, and not less than its time."""
         wrote_ns = self._clock.now_ns()
-        self._news.clear()
         self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
         early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
         if early_s > 0:

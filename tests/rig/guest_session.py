@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.rig.vm import NEVER_REPORTED, TIMED_OUT, CannotStart, usable_kernel
+from tests.rig.vm import NEVER_REPORTED, TIMED_OUT, CannotStart, fetch_loopback, usable_kernel
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -29,8 +29,10 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 1800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-WEIGHTS = {"guest_session_survives": 9, "guest_storage": 4}
+WEIGHTS = {"guest_session_survives": 9, "guest_conference": 4, "guest_storage": 4}
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
+LOOPBACK_FOR = "guest_conference"
+"""The file whose tests need v4l2loopback, which is built for them."""
 NICENESS = "10"
 """The host's own tests, which run meanwhile, go first: many of them record in real time."""
 POLL_SECONDS = 0.1
@@ -107,6 +109,8 @@ class GuestSession:
         (self.artifacts / TESTS).write_text("".join(f"{test}\n" for test in tests))
         try:
             kernel = usable_kernel()
+            if any(LOOPBACK_FOR in test for test in tests):
+                fetch_loopback(kernel)
         except CannotStart as problem:
             self._problem = f"the virtual machine cannot be started: {problem}"
             return

@@ -31,6 +31,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 GUEST_INIT = HERE / "guest-init"
 FETCH_KERNEL = HERE / "fetch-kernel"
+FETCH_LOOPBACK = HERE / "fetch-loopback"
 NEVER_REPORTED = 125
 TIMED_OUT = 124
 
@@ -107,9 +108,22 @@ def fetch_kernel() -> Path:
 
     Raises CannotStart with fetch-kernel's own line when that fails.
     """
-    fetched = subprocess.run([FETCH_KERNEL], capture_output=True, text=True, check=False)
+    return _fetched([FETCH_KERNEL])
+
+
+def fetch_loopback(kernel: Path) -> Path:
+    """Return the module of the virtual camera, beside those of `kernel`; the first time this builds it.
+
+    Raises CannotStart with fetch-loopback's own line when that fails.
+    """
+    return _fetched([FETCH_LOOPBACK, kernel])
+
+
+def _fetched(command: Sequence[Path]) -> Path:
+    fetched = subprocess.run(command, capture_output=True, text=True, check=False)
     if fetched.returncode:
-        raise CannotStart(fetched.stderr.strip().splitlines()[-1] if fetched.stderr.strip() else "no kernel")
+        said = fetched.stderr.strip().splitlines()
+        raise CannotStart(said[-1] if said else f"{command[0].name} failed")
     return Path(fetched.stdout.strip())
 
 

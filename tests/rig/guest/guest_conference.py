@@ -1,0 +1,193 @@
+"""The conference on real output nodes: read back as Zoom would, never the far side, never a loss of the recording."""
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.rig import pictures
+from tests.rig.rig import RigDevice
+from tests.support import media
+from tests.support.command import Running, running
+from tests.support.waiting import wait_for
+
+WIDTH, HEIGHT = 320, 240
+NODE = "/dev/video42"
+CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
+SETTINGS = """
+[archive]
+reserve = "50 MB"
+
+[profiles.rig10]
+width = 320
+height = 240
+fps = 10
+video_bitrate = "300k"
+
+[conference]
+camera = "{camera}"
+width = 320
+height = 240
+fps = 15
+far_side = ["{far}"]
+"""
+DARK = 40
+
+type Luma = NDArray[np.uint8]
+
+
+@pytest.fixture
+def loopback() -> Iterator[str]:
+    """Load v4l2loopback as the guide says."""
+    subprocess.run(
+        ["modprobe", "v4l2loopback", "exclusive_caps=1", "card_label=Liput", "video_nr=42"], check=True, timeout=60
+    )
+    wait_for(Path(NODE).exists)
+    yield NODE
+    subprocess.run(["rmmod", "v4l2loopback"], check=True, timeout=60)
+
+
+@contextlib.contextmanager
+def session(home: Path, *words: str, camera: str = "Liput", far: str = "nobody") -> Iterator[Running]:
+    settings = home / ".config/liput/liput.toml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text(SETTINGS.format(camera=camera, far=far))
+    arguments = ["record", "--conference", "--title", "Rig", "--json", "--archive", str(home / "arsip")]
+    with running(home, *arguments, "--profile", "rig10", "--audio", "none", *words) as command:
+        yield command
+
+
+def end(command: Running) -> Path:
+    """End the session; nothing may be missing in what was recorded. Return the film."""
+    command.signal(signal.SIGINT)
+    result = command.until("result")
+    assert result["state"] == "sealed"
+    command.wait_for_exit()
+    last = [line for line in command.seen if line["type"] == "status"][-1]
+    assert (last["dropped"], last["repeated"]) == (0, 0)
+    return Path(str(result["package"])) / "data/media/program.mp4"
+
+
+def told(command: Running, kind: str, **wanted: object) -> dict[str, object]:
+    """Return the detail of the first event of `kind` that was told, or the next where none was yet."""
+    wanted |= {"type": "event", "kind": kind}
+    line = next((line for line in command.seen if wanted.items() <= line.items()), None)
+    detail = (line or command.until("event", **{name: wanted[name] for name in wanted.keys() - {"type"}}))["detail"]
+    assert isinstance(detail, dict)
+    return detail
+
+
+def go_on(command: Running, seconds: float) -> None:
+    elapsed = float(str(command.until("status")["elapsed_s"]))
+    while float(str(command.until("status")["elapsed_s"])) < elapsed + seconds:
+        pass
+
+
+def read_back(node: str, count: int, path: Path) -> list[Luma]:
+    """Read pictures from the virtual camera, as another program does, and return their luma."""
+    said = subprocess.run(
+        ["v4l2-ctl", "-d", node, "--get-fmt-video", "--stream-mmap", f"--stream-count={count}", f"--stream-to={path}"],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "Width/Height      : 320/240" in said.stdout
+    assert "'YUYV'" in said.stdout
+    data = np.fromfile(path, np.uint8).reshape(-1, HEIGHT, WIDTH, 2)
+    return list(data[..., 0])
+
+
+def film(path: Path) -> list[Luma]:
+    return list(np.frombuffer(media.luma(path, WIDTH, HEIGHT), np.uint8).reshape(-1, HEIGHT, WIDTH))
+
+
+def assert_in_order(shown: list[int], least: int) -> None:
+    """Every picture is the one before it again, or the next: hardly any is left out, none comes late."""
+    steps = [(after - before) % pictures.NUMBERS for before, after in pairwise(shown)]
+    assert set(steps) <= {0, 1, 2}, str(shown)
+    assert steps.count(2) <= len(steps) // 5, str(shown)
+    assert sum(steps) >= least, str(shown)
+
+
+def test_other_programs_see_the_program_in_a_virtual_camera_and_it_stays(
+    loopback: str, camera: RigDevice, tmp_path: Path
+) -> None:
+    camera.plug(port=0)
+    camera.wait_for_video()
+    with session(tmp_path, "--video", CAMERA) as command:
+        assert told(command, "conference-live") == {
+            "node": NODE, "width": WIDTH, "height": HEIGHT, "format": "YUYV",
+        }  # fmt: skip
+        wait_for(lambda: conference(command)["state"] == "idle")  # nobody looks
+        shown = read_back(loopback, 70, tmp_path / "seen.yuyv")
+        assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 20)
+        recorded = film(end(command))
+    assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
+    # Zoom's camera is still there, with a card.
+    card = read_back(loopback, 3, tmp_path / "card.yuyv")
+    assert 30 < card[-1].mean() < 80
+    with session(tmp_path, "--video", CAMERA) as command:  # and is taken up again
+        told(command, "conference-live")
+        end(command)
+
+
+def conference(command: Running) -> dict[str, object]:
+    line = command.until("status")["conference"]
+    assert isinstance(line, dict)
+    found: dict[str, object] = line["camera"]
+    return found
+
+
+def test_the_far_side_is_recorded_and_never_in_the_virtual_camera(
+    loopback: str, camera: RigDevice, stick: RigDevice, tmp_path: Path
+) -> None:
+    stick.set("video.picture", "black")
+    for port, device in enumerate((camera, stick)):
+        device.plug(port=port)
+        device.wait_for_video()
+    with session(tmp_path, "--video", STICK, "--video", CAMERA, far=STICK) as command:
+        told(command, "conference-live")
+        told(command, "session-live")
+        shown = read_back(loopback, 50, tmp_path / "seen.yuyv")
+        recorded = film(end(command))
+    assert np.median([luma.mean() for luma in recorded]) < DARK  # the recording shows the far side
+    assert min(luma.mean() for luma in shown) > DARK
+    assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 8)
+
+
+def test_a_node_that_another_program_feeds_costs_the_recording_nothing_and_is_taken_when_it_is_free(
+    loopback: str, camera: RigDevice, tmp_path: Path
+) -> None:
+    camera.plug(port=0)
+    camera.wait_for_video()
+    other = subprocess.Popen(
+        ["v4l2-ctl", "-d", loopback, "--set-fmt-video-out=width=320,height=240,pixelformat=YUYV", "--stream-out-mmap"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        wait_for(lambda: _is_fed(loopback))
+        with session(tmp_path, "--video", CAMERA) as command:
+            assert told(command, "conference-lost")["reason"] == "busy"
+            told(command, "session-live")
+            go_on(command, 2)
+            other.terminate()
+            other.wait()
+            told(command, "conference-live")
+            shown = read_back(loopback, 50, tmp_path / "seen.yuyv")
+            assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 8)
+            recorded = film(end(command))
+        assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
+    finally:
+        other.kill()
+        other.wait()
+
+
+def _is_fed(node: str) -> bool:
+    """Return whether somebody writes to a node: only then it is a camera."""
+    said = subprocess.run(["v4l2-ctl", "-d", node, "--info"], capture_output=True, text=True, check=False).stdout
+    return "Video Capture" in said
