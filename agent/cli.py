@@ -19,6 +19,10 @@ from config.errors import LiputError
 COMMANDS: Table = {
     "arm": ("agent.commands.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
     "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
+    "conference": (
+        "agent.commands.conference:conference_command",
+        "Set up the virtual camera and microphone for Zoom, Meet or Jitsi.",
+    ),
     "config": ("agent.commands.config:config_command", "Show the settings in force, and check a settings file."),
     "demo": ("agent.commands.demo:demo_command", "Record ten synthetic seconds, without any hardware."),
     "destination": (

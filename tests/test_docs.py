@@ -14,6 +14,7 @@ import pytest
 from agent.cli import liput
 from agent.commands.device_roles import RoleState
 from agent.commands.sessions import SessionLine
+from agent.conference.parts import Check
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from config.messages import Card, Reason, card_text, reason_text
 from config.program import BUILT_IN_LAYOUTS
@@ -138,6 +139,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput devices show", [DevicePage, UsbPlace, ModeRow]),
         ("## liput devices controls", [Control, ControlChange]),
         ("## liput devices roles", [RoleState]),
+        ("## liput conference", [Check]),
         ("## liput health", [HealthLine]),
         ("## liput health summary", [DeviceSummary]),
         ("## liput arm", [SessionLine]),

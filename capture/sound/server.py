@@ -32,7 +32,7 @@ class NoLibraryError(NoServerError):
 
 def server_sources() -> list[ServerSource]:
     """Return the sources of the server, those that are no monitors first; raises NoServerError."""
-    with _connected() as pulse:
+    with connected() as pulse:
         return _sources(pulse)
 
 
@@ -49,7 +49,7 @@ def followed_sources() -> Iterator[list[ServerSource]]:
         is_news = True
         _stop_listening(event)
 
-    with _connected() as pulse:
+    with connected() as pulse:
         pulse.event_callback_set(hear)
         pulse.event_mask_set("source", "sink", "server")
         while True:
@@ -86,7 +86,7 @@ def has_moved(wanted: str | None) -> bool:
     """
     is_watching = False
     try:
-        with _connected() as pulse:
+        with connected() as pulse:
             streams = [stream for stream in pulse.source_output_list() if _is_ours(stream.proplist)]
             if not streams:
                 return False
@@ -114,7 +114,8 @@ def _stop_listening(_event: object) -> None:
 
 
 @contextmanager
-def _connected() -> Iterator[Any]:
+def connected() -> Iterator[Any]:
+    """Talk to the server while the context lasts; raises NoServerError. May wait for it without end."""
     try:
         import pulsectl
     except (ImportError, OSError) as error:

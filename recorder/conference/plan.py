@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from capture.choice import Chosen, ChosenSource
+from capture.sound.virtual import source_name
 from config.conference import Conference
 from config.errors import UsageError
 from config.program import LayoutSettings
@@ -66,7 +67,7 @@ def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
 
 def _refuse_own_output(settings: Conference, chosen: Chosen) -> None:
     camera, sink = settings.camera.lower(), settings.microphone.lower()
-    own = {f"pulse:{name}" for name in own_sources(sink)}
+    own = {f"pulse:{name}" for name in (source_name(sink), f"{sink}.monitor")}
     cameras: Sequence[str] = [one.name for one in chosen.pictures if camera and camera in set(_words(one))]
     sounds: Sequence[str] = [one.name for one in chosen.sounds if own & set(_words(one))]
     if name := next(iter([*cameras, *sounds]), None):
@@ -74,8 +75,3 @@ def _refuse_own_output(settings: Conference, chosen: Chosen) -> None:
             f"{name} is where the conference goes to: it would be sent what it sends",
             hint="name another source with --video or --audio",
         )
-
-
-def own_sources(sink: str) -> tuple[str, str]:
-    """Return what the sound server calls the sources that a conference's sink makes: the microphone, the monitor."""
-    return f"{sink}_microphone", f"{sink}.monitor"

@@ -24,10 +24,10 @@ SETTINGS = """
 [archive]
 reserve = "50 MB"
 
-[profiles.rig10]
+[profiles.rig15]
 width = 320
 height = 240
-fps = 10
+fps = 15
 video_bitrate = "300k"
 
 [conference]
@@ -59,7 +59,7 @@ def session(home: Path, *words: str, camera: str = "Liput", far: str = "nobody")
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text(SETTINGS.format(camera=camera, far=far))
     arguments = ["record", "--conference", "--title", "Rig", "--json", "--archive", str(home / "arsip")]
-    with running(home, *arguments, "--profile", "rig10", "--audio", "none", *words) as command:
+    with running(home, *arguments, "--profile", "rig15", "--audio", "none", *words) as command:
         yield command
 
 

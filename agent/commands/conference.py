@@ -1,0 +1,125 @@
+"""`liput conference`: the virtual camera and microphone are set up, and it is said what is missing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.conference.parts import CameraPart, MicrophonePart, Places, parts
+from capture.sound.server import NoServerError
+from config.settings import load_settings
+
+MISSING = 1
+"""Exit status; docs/reference/cli.md."""
+
+EXAMPLES = """\b
+Examples:
+  liput conference setup             make the microphone; show what the camera needs root for, and ask
+  liput conference setup --print     show everything, change nothing
+  liput conference status            what is there, and what is missing
+\b
+Then: liput record --conference, and choose "Liput" as camera and microphone in Zoom, Meet or Jitsi.
+"""
+
+_config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
+)
+
+
+@click.group(name="conference", epilog=EXAMPLES)
+def conference_command() -> None:
+    """Set up the virtual camera and microphone for Zoom, Meet or Jitsi."""
+
+
+@conference_command.command(epilog=EXAMPLES)
+@click.option("--print", "only_print", is_flag=True, help="Show what would be done; change nothing.")
+@click.option("--undo", is_flag=True, help="Take all of it away again.")
+@_config_option
+def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
+    """Make the virtual microphone, and say, or with sudo do, what the virtual camera needs root for.
+
+    Doing it twice changes nothing. Exit status: 0 all is there, or taken away; 1 something is still missing.
+    """
+    camera, microphone = parts(load_settings(config_file).conference, Places())
+    if undo:
+        return _undo(camera, microphone, only_print=only_print)
+    told = _microphone(microphone, only_print=only_print)
+    done = _as_root(list(camera.commands()), only_print=only_print)
+    if only_print:
+        return 0
+    missing = [check for check in (*camera.checks(), *microphone.checks()) if not check.ok]
+    for check in missing:
+        click.echo(f"Missing: {check.message}. {check.hint if check.hint != 'liput conference setup' else ''}".rstrip())
+    if not missing:
+        already = "" if told or done else " already"
+        click.echo(f'Everything is there{already}: choose "Liput" as camera and microphone.')
+    return MISSING if missing else 0
+
+
+def _microphone(microphone: MicrophonePart, *, only_print: bool) -> bool:
+    """Make the microphone, or show how; return whether there was anything to be done."""
+    is_any = False
+    try:
+        for sentence in microphone.planned() if only_print else microphone.make():
+            is_any = True
+            click.echo(sentence)
+    except (NoServerError, OSError) as error:
+        click.echo(f"The microphone was not made: {error}", err=True)
+    return is_any
+
+
+def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
+    """Show what needs root, and run it once somebody has said yes; return whether there was anything."""
+    if not commands:
+        return False
+    click.echo("As root:")
+    for command in commands:
+        click.echo(f"    {command}")
+    is_root = os.geteuid() == 0
+    if only_print or not (is_root or shutil.which("sudo")) or not _somebody_is_there():
+        return True
+    if click.confirm("Run this now?" if is_root else "Run this now, with sudo?", default=False):
+        for command in commands:
+            words = ["sh", "-c", command] if is_root else ["sudo", "sh", "-c", command]
+            if subprocess.run(words, check=False).returncode:
+                click.echo(f"This failed, and what follows was not run: {command}", err=True)
+                break
+    return True
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _undo(camera: CameraPart, microphone: MicrophonePart, *, only_print: bool) -> int:
+    if not only_print:
+        for sentence in microphone.undo():
+            click.echo(sentence)
+    commands = list(camera.undoing())
+    _as_root(commands, only_print=only_print)
+    return MISSING if list(camera.undoing()) and not only_print else 0
+
+
+@conference_command.command()
+@_config_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def status(config_file: Path | None, *, as_json: bool) -> int:
+    """Say what is there of the virtual camera and microphone, and what is missing.
+
+    Exit status: 0 all is there; 1 something is missing.
+    """
+    camera, microphone = parts(load_settings(config_file).conference, Places())
+    checks = [*camera.checks(), *microphone.checks()]
+    if as_json:
+        click.echo(msgspec.json.encode(checks))
+    else:
+        for check in checks:
+            click.echo(f"{'ok     ' if check.ok else 'MISSING'}  {check.message}")
+            if check.hint:
+                click.echo(f"         {check.hint}")
+    return 0 if all(check.ok for check in checks) else MISSING

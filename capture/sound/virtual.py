@@ -1,0 +1,114 @@
+"""The virtual microphone: a sink that plays nowhere, and a source that gives what is played there.
+
+PulseAudio and PipeWire load the same modules for it, by the same protocol. Everything here may take as long as the
+sound server takes to answer, at most WAIT_S: then it counts as none.
+"""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from capture.sound.server import NoServerError, connected
+
+WAIT_S = 5.0
+LABEL = "Liput"
+"""What applications call both."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualMicrophone:
+    """What a sound server has of it. `modules` are the numbers of those that make it."""
+
+    is_pipewire: bool
+    sink: bool
+    source: bool
+    modules: tuple[int, ...]
+
+
+def source_name(sink: str) -> str:
+    """Return the name of the source that gives what is played into `sink`."""
+    return f"{sink}_microphone"
+
+
+def modules(sink: str) -> dict[str, str]:
+    """Return the modules that make it, with their arguments, in their order."""
+    return {
+        "module-null-sink": f"sink_name={sink} channels=2 rate=48000 sink_properties=device.description={LABEL}",
+        "module-remap-source": (
+            f"source_name={source_name(sink)} master={sink}.monitor source_properties=device.description={LABEL}"
+        ),
+    }
+
+
+def look(sink: str) -> VirtualMicrophone:
+    """Return what there is of the virtual microphone; raises NoServerError."""
+
+    def ask() -> VirtualMicrophone:
+        with connected() as pulse:
+            ours = [one.index for one in pulse.module_list() if _is_ours(one.name, one.argument or "", sink)]
+            return VirtualMicrophone(
+                is_pipewire="PipeWire" in (pulse.server_info().server_name or ""),
+                sink=any(one.name == sink for one in pulse.sink_list()),
+                source=any(one.name == source_name(sink) for one in pulse.source_list()),
+                modules=tuple(ours),
+            )
+
+    return _within(ask)
+
+
+def make(sink: str) -> None:
+    """Make what is missing of it; raises NoServerError."""
+    there = look(sink)
+    wanted = modules(sink)
+
+    def load() -> None:
+        with connected() as pulse:
+            if not there.sink:
+                pulse.module_load("module-null-sink", wanted["module-null-sink"])
+            if not there.source:
+                pulse.module_load("module-remap-source", wanted["module-remap-source"])
+
+    _within(load)
+
+
+def unmake(sink: str) -> int:
+    """Take it away again; return how many modules that were. Raises NoServerError."""
+    there = look(sink)
+
+    def unload() -> int:
+        with connected() as pulse:
+            for module in reversed(there.modules):
+                pulse.module_unload(module)
+        return len(there.modules)
+
+    return _within(unload)
+
+
+def _is_ours(name: str, argument: str, sink: str) -> bool:
+    words = argument.split()
+    return (name == "module-null-sink" and f"sink_name={sink}" in words) or (
+        name == "module-remap-source" and f"source_name={source_name(sink)}" in words
+    )
+
+
+def _within[Answer](ask: Callable[[], Answer]) -> Answer:
+    """Ask on a thread of its own, which is left to itself after WAIT_S."""
+    answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put(ask())
+        except Exception as error:  # pulsectl has several kinds
+            answers.put(error)
+
+    threading.Thread(target=run, name="virtual-microphone", daemon=True).start()
+    try:
+        answer = answers.get(timeout=WAIT_S)
+    except queue.Empty:
+        raise NoServerError(f"the sound server does not answer within {WAIT_S:g} s") from None
+    if isinstance(answer, NoServerError):
+        raise answer
+    if isinstance(answer, Exception):
+        raise NoServerError(f"the sound server refuses: {answer!r}") from answer
+    return answer
