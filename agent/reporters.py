@@ -245,6 +245,12 @@ def status_text(status: SessionStatus) -> str:
     ]
     if status.stream is not None and status.stream.encode == "separate":
         parts.append(f"stream {brief_rate(status.stream.bitrate)}")
+    if status.conference:
+        outputs = {"conference camera": status.conference.camera, "microphone": status.conference.microphone}
+        parts += [
+            f"{name}: {output.state}" + (f" ({output.reason})" if output.reason else "")
+            for name, output in outputs.items()
+        ]
     if status.disk_left_s is not None:
         parts.append(f"room for {duration_text(status.disk_left_s)}")
     return "  ".join(parts)

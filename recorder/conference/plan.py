@@ -11,7 +11,8 @@ from config.program import LayoutSettings
 from recorder.conference.layout import near_layouts
 from recorder.scene import check_layout
 
-_MAY_BE_FAR = ("screen", ".monitor")
+_SCREEN = "screen"
+_MAY_BE_FAR = (_SCREEN, ".monitor")
 """Parts of the names of inputs that often show, or play, what the far side does."""
 
 
@@ -61,6 +62,8 @@ def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
     """Give all that an input may be called by, in small letters."""
     yield one.name.lower()
     yield one.word.lower()
+    if one.word.lower().startswith(_SCREEN):  # whatever part of which it is
+        yield _SCREEN
     if one.device:
         yield from (word.lower() for word in (one.device.id, one.device.role, one.device.name) if word)
 

@@ -17,7 +17,7 @@ from tests.support.command import Line, Running, running
 from tests.support.media import run
 from tests.support.pipewire import PipeWireMicrophone
 from tests.support.pulse import RATE, PulseMicrophone, tones
-from tests.support.recorders import recorders
+from tests.support.recorders import kill, recorders
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -163,3 +163,25 @@ def test_a_sink_that_comes_goes_or_is_played_to_by_a_child_that_dies(server: Pul
         microphone(server)
         told(command, "conference-live", "microphone")
         end(command)
+
+
+def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: Path) -> None:
+    with PulseMicrophone(tmp_path) as server:
+        sink(server, "far")
+        microphone(server)
+        more = {name: value for name, value in server.environment.items() if name != "HOME"}
+        (tmp_path / "arsip").mkdir()
+        with (
+            running(tmp_path, "serve", "--archive", str(tmp_path / "arsip"), "--json", more=more) as daemon,
+            session(tmp_path, server) as command,
+        ):
+            daemon.until("note", text="ready")
+            told(command, "conference-live", "microphone")
+            command.until("status", state="degraded")
+            (first,) = recorders(command.runtime)
+            kill(first.pid)
+            told(command, "conference-live", "microphone")
+            (again,) = recorders(command.runtime)
+            assert again.pid != first.pid
+            assert player(command)
+            end(command)

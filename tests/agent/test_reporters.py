@@ -2,7 +2,7 @@
 
 from agent.reporters import status_text
 from devices.model import Health, HealthState
-from recorder.status import Loudness, SessionState, SessionStatus, SourceLine
+from recorder.status import ConferenceLine, ConferenceOutput, Loudness, SessionState, SessionStatus, SourceLine
 
 
 def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> None:
@@ -25,3 +25,14 @@ def test_how_loud_it_is_to_people_stands_behind_the_peaks() -> None:
         levels_dbfs=[-8.3, -9.7], disk_left_s=None, destinations=[], loudness=Loudness(short_term_lufs=-22.6),
     )  # fmt: skip
     assert "sound -8 -10 dBFS  -23 LUFS" in status_text(status)
+
+
+def test_how_the_conference_is_stands_in_the_status_line_with_the_reason() -> None:
+    conference = ConferenceLine(
+        camera=ConferenceOutput(state="waiting", reason="no-node"), microphone=ConferenceOutput(state="live")
+    )
+    status = SessionStatus(
+        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30,
+        levels_dbfs=[], disk_left_s=None, destinations=[], conference=conference,
+    )  # fmt: skip
+    assert "conference camera: waiting (no-node)  microphone: live" in status_text(status)

@@ -37,7 +37,7 @@ height = 240
 fps = 15
 far_side = ["{far}"]
 """
-DARK = 40
+DARK, CARD_AT_MOST = 40, 80
 
 type Luma = NDArray[np.uint8]
 
@@ -89,17 +89,29 @@ def go_on(command: Running, seconds: float) -> None:
         pass
 
 
-def read_back(node: str, count: int, path: Path) -> list[Luma]:
-    """Read pictures from the virtual camera, as another program does, and return their luma."""
-    said = subprocess.run(
+def watching(node: str, count: int, path: Path) -> "subprocess.Popen[str]":
+    """Begin to read `count` pictures from the virtual camera, as another program does."""
+    return subprocess.Popen(
         ["v4l2-ctl", "-d", node, "--get-fmt-video", "--stream-mmap", f"--stream-count={count}", f"--stream-to={path}"],
-        capture_output=True, text=True, timeout=100, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert "Width/Height      : 320/240" in said.stdout
-    assert "'YUYV'" in said.stdout
+
+
+def seen(watcher: "subprocess.Popen[str]", path: Path) -> list[Luma]:
+    """Return the luma of what was read."""
+    try:
+        told, errors = watcher.communicate(timeout=60)
+    finally:
+        watcher.kill()
+    assert watcher.returncode == 0, told + errors
+    assert "Width/Height      : 320/240" in told
+    assert "'YUYV'" in told
     data = np.fromfile(path, np.uint8).reshape(-1, HEIGHT, WIDTH, 2)
     return list(data[..., 0])
+
+
+def read_back(node: str, count: int, path: Path) -> list[Luma]:
+    return seen(watching(node, count, path), path)
 
 
 def film(path: Path) -> list[Luma]:
@@ -126,11 +138,13 @@ def test_other_programs_see_the_program_in_a_virtual_camera_and_it_stays(
         wait_for(lambda: conference(command)["state"] == "idle")  # nobody looks
         shown = read_back(loopback, 70, tmp_path / "seen.yuyv")
         assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 20)
+        zoom = watching(loopback, 60, tmp_path / "after.yuyv")
+        wait_for(lambda: conference(command)["state"] == "live")
         recorded = film(end(command))
     assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
     # Zoom's camera is still there, with a card.
-    card = read_back(loopback, 3, tmp_path / "card.yuyv")
-    assert 30 < card[-1].mean() < 80
+    after = [float(luma.mean()) for luma in seen(zoom, tmp_path / "after.yuyv")]
+    assert max(after) > CARD_AT_MOST > after[-1] > 30
     with session(tmp_path, "--video", CAMERA) as command:  # and is taken up again
         told(command, "conference-live")
         end(command)

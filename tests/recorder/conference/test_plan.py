@@ -1,0 +1,109 @@
+"""What comes from the far side is decided before the session begins, and what nobody should do is refused."""
+
+import threading
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from capture.choice import Chosen, ChosenSource
+from capture.source import AudioSource, VideoSource
+from config.conference import Conference
+from config.errors import UsageError
+from config.program import BUILT_IN_LAYOUTS, LayoutSettings
+from config.schema import Settings
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind
+from recorder.asked import Asked
+from recorder.conference.plan import plan_conference
+from recorder.planning import plan_session
+
+NOTHING = cast("VideoSource", threading.Event())
+QUIET = cast("AudioSource", threading.Event())
+
+
+def chosen() -> Chosen:
+    camera = Device(id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", role="podium")
+    monitor = Device(id="pulse:speakers.monitor", kind=DeviceKind.MICROPHONE, name="What this computer plays (Analog)")
+    return Chosen(
+        pictures=[
+            ChosenSource("podium", NOTHING, camera.id, device=camera),
+            ChosenSource("X11 screen :0", NOTHING, "screen::0+0,0,640x360"),
+        ],
+        sounds=[
+            ChosenSource("room", QUIET, "room"),
+            ChosenSource(monitor.name, QUIET, monitor.id, device=monitor),
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "pictures", "sounds"),
+    [
+        (("screen", "pulse:speakers.monitor"), {"X11 screen :0"}, {"What this computer plays (Analog)"}),
+        (("Podium",), {"podium"}, set()),
+        (("046d:0825:cam1", "what this computer plays (analog)"), {"podium"}, {"What this computer plays (Analog)"}),
+    ],
+)
+def test_the_far_side_is_named_by_name_role_id_or_as_it_was_asked_for(
+    words: tuple[str, ...], pictures: set[str], sounds: set[str]
+) -> None:
+    sources = chosen()
+    plan = plan_conference(Conference(far_side=words), BUILT_IN_LAYOUTS, sources)
+    assert (set(plan.far_pictures), set(plan.far_sounds)) == (pictures, sounds)
+    assert sources.notes == []
+
+
+def test_a_name_that_means_nothing_is_told_for_what_it_should_keep_away_goes_there() -> None:
+    sources = chosen()
+    plan_conference(Conference(far_side=("scren",)), BUILT_IN_LAYOUTS, sources)
+    assert sources.notes == ["Conference: far_side names scren, which is no input of this session"]
+
+
+def test_what_looks_like_the_far_side_and_is_not_named_is_told() -> None:
+    sources = chosen()
+    plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+    assert [note.split(" goes")[0] for note in sources.notes] == [
+        "Conference: X11 screen :0",
+        "Conference: What this computer plays (Analog)",
+    ]
+
+
+def test_a_layout_that_there_is_not_or_that_names_no_input_is_refused() -> None:
+    with pytest.raises(UsageError, match='no layout "pap"'):
+        plan_conference(Conference(layout="pap"), BUILT_IN_LAYOUTS, chosen())
+    layouts = {"x": LayoutSettings(kind="single", show=("document",))}
+    with pytest.raises(UsageError, match='shows "document"'):
+        plan_conference(Conference(layout="x"), layouts, chosen())
+
+
+def test_its_own_output_is_no_source_of_a_conference() -> None:
+    sources = chosen()
+    sources.pictures.append(ChosenSource("Liput", NOTHING, "/dev/video10"))
+    with pytest.raises(UsageError, match="Liput is where the conference goes to"):
+        plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
+    sources = chosen()
+    sources.sounds.append(ChosenSource("Liput", QUIET, "pulse:liput_microphone"))
+    with pytest.raises(UsageError, match="where the conference goes to"):
+        plan_conference(Conference(camera=""), BUILT_IN_LAYOUTS, sources)
+
+
+@pytest.mark.parametrize(
+    ("always", "asked", "expected"),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+def test_a_session_has_one_if_it_is_asked_for_or_always(
+    always: bool, asked: bool | None, expected: bool, tmp_path: Path
+) -> None:
+    settings = Settings(conference=Conference(always=always))
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    plan = plan_session(wish, settings, SystemClock()).plan
+    assert (plan.conference is not None) is expected
+
+
+def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
+    fast = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path, conference=True)
+    with pytest.raises(UsageError, match="as time passes"):
+        plan_session(fast, Settings(), SystemClock())
+    usual = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
+    assert plan_session(usual, Settings(conference=Conference(always=True)), SystemClock()).plan.conference is None
