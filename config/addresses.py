@@ -3,6 +3,7 @@
 import re
 import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 
 from config.kinds import Shown
 from config.quantities import NotAllowed
@@ -50,6 +51,11 @@ class StreamAddress:
 def scheme_of(url: str) -> str:
     """Return what stands before the colon, in small letters."""
     return url.partition(":")[0].lower()
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder that a file:// address names."""
+    return Path(urllib.parse.unquote(url.partition("://")[2]))
 
 
 def check_stream_url(url: str) -> None:

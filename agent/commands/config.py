@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from config.addresses import folder_of
 from config.errors import LiputError, SecretError, SettingsError
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
@@ -82,6 +83,8 @@ def _missing_things(settings: Settings) -> Iterator[str]:
             yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
         elif problem := key_problem(destination, keys.get(name)):
             yield f"[destinations.{name}]: {problem} in {keys_path(settings)}"
+        if destination.scheme == "file" and not folder_of(destination.url).is_dir():
+            yield f"[destinations.{name}]: there is no folder {folder_of(destination.url)}"
         if destination.ca_file is not None and not destination.ca_file.is_file():
             yield f"[destinations.{name}]: there is no ca_file {destination.ca_file}"
 

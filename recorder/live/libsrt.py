@@ -17,7 +17,7 @@ PAYLOAD = 1316
 """Bytes of a message: seven packets of MPEG-TS."""
 
 _ONLY_WHAT_IS_CRITICAL = 2  # LOG_CRIT of syslog.h
-_EASYNCSND, _EASYNCRCV = 6001, 6002
+_EASYNCSND = 6001
 
 
 class Option(IntEnum):
@@ -25,20 +25,14 @@ class Option(IntEnum):
 
     SNDSYN = 1
     RCVSYN = 2
-    SNDBUF = 5
-    REUSEADDR = 15
     MAXBW = 16
     LATENCY = 23
-    INPUTBW = 24
-    OHEADBW = 25
     PASSPHRASE = 26
     PBKEYLEN = 27
     SNDDROPDELAY = 32
     CONNTIMEO = 36
-    MININPUTBW = 38
     STREAMID = 46
     IPV6ONLY = 54
-    PEERIDLETIMEO = 55
 
 
 class State(IntEnum):
@@ -152,9 +146,9 @@ class SrtSocket:
         """Set an option; what must be a 64-bit number, or a switch, is what srt.h says it is."""
         if isinstance(value, str):
             raw = value.encode()
-        elif option in (Option.SNDSYN, Option.RCVSYN, Option.REUSEADDR):
+        elif option in (Option.SNDSYN, Option.RCVSYN):
             raw = struct.pack("?", value)
-        elif option in (Option.MAXBW, Option.INPUTBW, Option.MININPUTBW):
+        elif option is Option.MAXBW:
             raw = struct.pack("q", value)
         else:
             raw = struct.pack("i", value)

@@ -32,7 +32,7 @@ _SENTENCES = {
     Reason.TIMEOUT: "{where} did not answer in time",
     Reason.CERTIFICATE: "the certificate of {where} is not to be trusted: check the name and this PC's date",
     Reason.TLS: "{where} does not speak TLS: check the port, or use rtmp:// instead of rtmps://",
-    Reason.REJECTED: "{where} does not accept the stream: check the key and the application name",
+    Reason.REJECTED: "{where} does not accept the stream: check the address, and its line in the file of keys",
     Reason.ALREADY_PUBLISHING: "{where} says that somebody already streams with this key",
     Reason.TOO_SLOW: "the connection to {where} is too slow for this stream, so pictures are left out",
     Reason.STALLED: "{where} stopped taking the stream",

@@ -22,7 +22,7 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 STATES = {"idle", "armed", "live", "degraded", "sealing", "sealed", "failed"}
-DESTINATION_STATES = {"connecting", "live", "waiting", "stopped"}
+DESTINATION_STATES = {"connecting", "listening", "live", "waiting", "stopped"}
 
 
 def is_number(value: object) -> bool:

@@ -127,6 +127,13 @@ def test_a_destination_that_needs_no_key_lacks_none(file: Path) -> None:
     assert "[destinations.ruang]: the key is of another form" in run("check").stdout
 
 
+def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> None:
+    file.write_text(f'[destinations.web]\nurl = "file://{tmp_path}/aula%20a"\n')
+    assert run("check").stdout == f"[destinations.web]: there is no folder {tmp_path}/aula a\n"
+    (tmp_path / "aula a").mkdir()
+    assert run("check").exit_code == 0
+
+
 def test_path_is_the_file_in_force(file: Path, tmp_path: Path) -> None:
     assert run("path").stdout == f"{file}\n"
     assert run("path", config=tmp_path / "other.toml").stdout == f"{tmp_path / 'other.toml'}\n"

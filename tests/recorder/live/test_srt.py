@@ -1,5 +1,6 @@
 """SRT against the peer that libsrt's own authors give: srt-live-transmit."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,12 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 import pytest
 
 from agent.receiver import HOST
+from recorder.live import libsrt
 from recorder.live.destination import LiveDestination
-from recorder.live.protocol import Sent
+from recorder.live.protocol import Failed, Request, Sent
 from recorder.live.reason import Reason
-from recorder.live.srt import _turned_away
+from recorder.live.srt import _turned_away, publish
+from recorder.live.srt_url import SrtUrl
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode, is_live, running
 from tests.support.srt_peer import SrtPeer, free_udp_port
@@ -249,3 +252,13 @@ def test_what_a_code_of_libsrt_means(code: int, reason: Reason) -> None:
 
 def _wait_until_bound(port: int) -> None:
     wait_for(lambda: f":{port:04X} " in Path("/proc/net/udp").read_text(), what="the port's listener")
+
+
+def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
+    libsrt.library.cache_clear()
+    for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
+        ended = publish(Request(url, os.getpid(), 8.0), url, lambda _report: None)
+        assert isinstance(ended, Failed)
+        assert "libsrt1.5-gnutls" in ended.detail
+    libsrt.library.cache_clear()
