@@ -34,6 +34,7 @@ COMMANDS: Table = {
         "List the cameras, capture cards and microphones plugged in; name them, set them up.",
     ),
     "disarm": ("agent.commands.sessions:disarm_command", "Let go of the devices of a session that is armed."),
+    "headroom": ("agent.commands.headroom:headroom_command", "Measure whether this PC can encode for the web as well."),
     "health": ("agent.commands.health:health_command", "Show what happened to the devices, days later too."),
     "layout": ("agent.commands.sessions:layout_command", "Show another layout, or a card, in a running session."),
     "mark": ("agent.commands.sessions:mark_command", "Mark this moment of the recording."),

@@ -197,8 +197,8 @@ class Attempt:
                 self.step, self._live_ns = "live", self._moved_ns
                 self._on_live()
             case Sent():
-                self.link = report
                 self._acknowledge(report.dts_s)
+                self.link = report  # last: who looks at it finds acknowledged what it tells of
             case Failed(reason, detail):
                 self._over = True
                 return Outcome(reason, detail, self._live_s())

@@ -9,8 +9,9 @@ from av.video.stream import VideoStream
 
 from recorder.live.protocol import Request
 
-SENT_EVERY_S = 0.25
-"""How often a child says how far it is."""
+SENT_EVERY_S = 0.125
+"""How often a child says how far it is. A link that has become narrow costs viewers two seconds for each second in
+which nobody knows."""
 
 SOURCE_OPTIONS = {"probesize": "32", "fpsprobesize": "0"}
 """Read no further than the first picture, whatever its size and whenever the rest comes."""

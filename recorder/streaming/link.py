@@ -13,11 +13,13 @@ CLEAR_S = 0.3
 """Below so much it carries what it is given. Between the two nothing is changed."""
 AHEAD_S = 0.5
 """How far ahead the delay is looked at: one that rises as fast as it can is not waited for."""
+STANDING_S = 0.35
+"""The least delay over so long is what stands: what a keyframe or a late report adds is gone again."""
 USUAL_S = 30.0
 """The least delay in this time is the usual one: what reports, pipes and the link itself take."""
 MOST_USUAL_S = 0.6
-MEASURED_S = 1.0
-"""Over how long what is delivered is averaged."""
+MEASURED_S, NEWEST_S = 1.0, 0.25
+"""Over how long what is delivered is averaged; and where only the newest counts."""
 ABLE_S = 5.0
 """For how long a link that was too slow has to carry the least rate to be followed again."""
 AGAIN_S, FAR = 1.0, 0.75
@@ -26,14 +28,19 @@ HOLD_S = 2.0
 """How long after a cut nothing goes up."""
 DRAIN_S = 4.0
 """In how many seconds a cut is to work off the delay."""
-LEAST_CUT, MOST_CUT = 0.1, 0.5
+NARROWER = 0.75
+"""Of the rate: where so little of it was delivered just now, and the way is full, the link has become much narrower."""
+FULL_BYTES, FULL_RTT = 120_000, 1.7
+"""What the kernel holds, and the round trip as a multiple of the shortest, from which on the way is full: else it is
+this PC that has stood still."""
+LEAST_CUT, ABRUPT_CUT, MOST_CUT = 0.1, 0.3, 0.5
 RETURN = 0.25
 """A second: the growth up to SURE of what the link has carried."""
 SURE = 0.9
-FEEL = 0.015
+FEEL = 0.03
 """A second: the growth around the rate that was too much the last time; a link's limit is found, not run into."""
-AROUND = 1.15
-GROW = 0.08
+AROUND = 1.1
+GROW = 0.1
 """A second: the growth where no limit is known."""
 PROVED, PROVED_S = 0.6, 2.5
 """Of the rate in use, over so long: a link that was not given more has not shown that it carries more."""
@@ -77,6 +84,7 @@ class _Point:
     at_s: float
     delay_s: float
     delivered_bps: float
+    is_full: bool
 
 
 class Link:
@@ -109,11 +117,13 @@ class Link:
         carried = self._carries()
         has_dropped, self._dropped = sample.dropped > self._dropped, sample.dropped
         if self.following is not Following.TOO_SLOW:
-            has_stalled = self._points[-1].delivered_bps < NOTHING * self._least and self.excess_s > CLEAR_S
+            has_stalled = self._carries(NEWEST_S, 0) < NOTHING * self._least and self.excess_s > CLEAR_S
             self.following = Following.STALLED if has_stalled else Following.YES
             if has_stalled:
                 return
-        if self._is_congested() or has_dropped:
+        if self._ceiling is not None and self.excess_s > CLEAR_S:  # what waits goes as fast as the link lets it
+            self._ceiling = max(self._ceiling, self._carries(AHEAD_S))
+        if self._is_congested(used) or has_dropped:
             self._clear_since_s = now_s
             self._cut(now_s, carried, used)
         elif self.excess_s < CLEAR_S and now_s - self._cut_s >= HOLD_S:
@@ -138,7 +148,7 @@ class Link:
         delivered = sample.delivered_bps
         if delivered is None:
             delivered = given
-            if (early := self._ago(sample.at_s - MEASURED_S)) is not None and early.at_s < sample.at_s:
+            if (early := self._ago(sample.at_s - AHEAD_S)) is not None and early.at_s < sample.at_s:
                 growth = (sample.backlog_s - early.delay_s) / (sample.at_s - early.at_s)
                 delivered = max(0.0, given * (1 - growth))
         # What is small because little was to be sent is no sign of a slow link: a slide stands still for minutes.
@@ -146,32 +156,52 @@ class Link:
         if sample.rtt_ms is not None:
             self._least_rtt_ms = min(sample.rtt_ms, self._least_rtt_ms or sample.rtt_ms)
             under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
+        is_full = sample.unsent_bytes >= FULL_BYTES or (sample.rtt_ms or 0) > FULL_RTT * (self._least_rtt_ms or 1)
         delay_s = sample.backlog_s + under_way_s
-        self._points.append(_Point(sample.at_s, delay_s, delivered))
+        self._points.append(_Point(sample.at_s, delay_s, delivered, is_full))
         while self._points[0].at_s < sample.at_s - USUAL_S:
             self._points.popleft()
         usual_s = min(MOST_USUAL_S, *(point.delay_s for point in self._points), delay_s)
-        self.excess_s = delay_s - usual_s
+        self.excess_s = self._standing(sample.at_s) - usual_s
 
-    def _is_congested(self) -> bool:
+    def _standing(self, at_s: float) -> float:
+        """Return the delay that there was at least until `at_s`, for a while."""
+        return min(point.delay_s for point in self._points if at_s - STANDING_S <= point.at_s <= at_s)
+
+    def _is_congested(self, used: float) -> bool:
         """Return whether the link carries less than it is given: there is too much delay, or is about to be."""
-        now = self._points[-1]
-        early = self._ago(now.at_s - AHEAD_S)
-        rise = 0.0 if early is None or early is now else (now.delay_s - early.delay_s) / (now.at_s - early.at_s)
-        return self.excess_s > CONGESTED_S or (self.excess_s > CLEAR_S and self.excess_s + rise * AHEAD_S > CONGESTED_S)
+        if self.excess_s <= CLEAR_S:
+            return False
+        return self.excess_s + max(0.0, self._rise()) * AHEAD_S > CONGESTED_S or self._is_narrower(used)
+
+    def _is_narrower(self, used: float) -> bool:
+        """Return whether the newest that was delivered is far less than what is given, for want of room on the way."""
+        return self._points[-1].is_full and self._carries(NEWEST_S) < NARROWER * used
+
+    def _rise(self) -> float:
+        """Return by how many seconds a second the delay grows now."""
+        now_s = self._points[-1].at_s
+        early = self._ago(now_s - AHEAD_S)
+        if early is None or early.at_s >= now_s:
+            return 0.0
+        return (self._standing(now_s) - self._standing(early.at_s)) / (now_s - early.at_s)
 
     def _ago(self, at_s: float) -> _Point | None:
         return next((point for point in self._points if point.at_s >= at_s), None)
 
-    def _carries(self, over_s: float = MEASURED_S) -> float:
-        """Return what was delivered of late, in bits of picture a second."""
+    def _carries(self, over_s: float = MEASURED_S, beside: int | None = None) -> float:
+        """Return what was delivered of late, in bits of picture a second: less what is `beside`, else the sound."""
         since_s = self._points[-1].at_s - over_s
         recent = [point.delivered_bps for point in self._points if point.at_s > since_s]
-        return max(0.0, sum(recent) / len(recent) / OVERHEAD - self._beside)
+        return max(0.0, sum(recent) / len(recent) / OVERHEAD - (self._beside if beside is None else beside))
 
     def _cut(self, now_s: float, carried: float, used: float) -> None:
         """Go below what the link carries, by so much that the delay is worked off."""
-        cut = min(MOST_CUT, max(LEAST_CUT, self.excess_s / DRAIN_S))
+        least_cut = LEAST_CUT
+        if self._is_narrower(used):  # what it carried before is no measure
+            carried = max((1 - MOST_CUT) * carried, min(carried, self._carries(NEWEST_S)))
+            least_cut = ABRUPT_CUT
+        cut = min(MOST_CUT, max(least_cut, self.excess_s / DRAIN_S))
         target = max(float(self._least), carried * (1 - cut))
         enough = FAR if now_s - self._cut_s < AGAIN_S else 1.0
         if target < enough * min(self.rate, used):
@@ -183,7 +213,7 @@ class Link:
         """Go up a little: how fast depends on what is known of the link. A rate that is not used proves nothing."""
         if used < SURE * self.rate or self._carries(PROVED_S) < PROVED * used:
             return
-        growth, limit = GROW, float(self._most)
+        growth, limit = (GROW if self.excess_s < CLEAR_S / 2 else FEEL), float(self._most)
         if self._ceiling is not None and self.rate < SURE * self._ceiling:
             growth, limit = RETURN, SURE * self._ceiling
         elif self._ceiling is not None and self.rate < AROUND * self._ceiling:

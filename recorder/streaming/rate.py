@@ -12,6 +12,8 @@ from recorder.streaming.link import RETURN, Following, Link, Sample
 
 STEP = 0.03
 """Smaller changes upwards are left out."""
+FORGIVEN_S = 1.5
+"""Within so long it goes back at once to what it was, where whoever pulled it down is not followed any more."""
 UNIT = 1000
 """Bits a second: x264 counts in thousands."""
 
@@ -25,7 +27,7 @@ class Rate:
 
 
 class RateControl:
-    """Give it samples of all destinations, several times a second; from one thread."""
+    """Give it samples of all destinations, whenever there is a new one; from one thread."""
 
     def __init__(self, *, least: int, most: int, beside: int = 0) -> None:
         """Begin with `most` bits a second of picture; `beside` are those of the sound."""
@@ -36,6 +38,8 @@ class RateControl:
         self._rate = float(most)
         self._given = most
         self._at_s: float | None = None
+        self._seen: dict[str, float] = {}
+        self._lately: list[tuple[float, float]] = []
 
     @property
     def bit_rate(self) -> int:
@@ -48,15 +52,23 @@ class RateControl:
         return {name: link.following for name, link in self._links.items()}
 
     def update(self, samples: Mapping[str, Sample]) -> Rate:
-        """Take a sample of each destination there is, by name, and return the rate to use."""
+        """Take the newest sample of each destination there is, by name, and return the rate to use.
+
+        One that was given before, of the same moment, counts once.
+        """
         self._links = {name: self._links.get(name) or self._new() for name in samples}
         for name, sample in samples.items():
-            self._links[name].update(sample, self._given)
+            if self._seen.get(name) != sample.at_s:
+                self._links[name].update(sample, self._given)
+        self._seen = {name: sample.at_s for name, sample in samples.items()}
         at_s = max((sample.at_s for sample in samples.values()), default=self._at_s or 0.0)
         passed_s = 0.0 if self._at_s is None else at_s - self._at_s
         self._at_s = at_s
         name, wanted = self._slowest()
-        self._rate = min(wanted, max(self._rate, self._least) * (1 + RETURN * passed_s))
+        # One that has stalled looks like a narrow link for a moment; the others do not pay for long.
+        self._lately = [(at, rate) for at, rate in self._lately if at >= at_s - FORGIVEN_S] + [(at_s, self._rate)]
+        at_once = max(rate for _, rate in self._lately)
+        self._rate = min(wanted, max(at_once, self._rate * (1 + RETURN * passed_s)))
         return self._settle(name)
 
     def _new(self) -> Link:

@@ -1,11 +1,12 @@
 """The live side of a session: what its destinations get, and at which bit rate.
 
 With a shared encode they get the recording's packets, and this does nothing. With a separate one it encodes the same
-pictures again while anybody streams, and asks the destinations four times a second how their links are
+pictures again while anybody streams, and follows what the destinations' children tell of their links
 (recorder/streaming/rate.py). Nothing of it waits, or raises, where the recording is made.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import av
 from av.stream import Stream
@@ -28,13 +29,24 @@ from recorder.streaming.link import Sample
 from recorder.streaming.rate import RateControl
 from recorder.streaming.wish import AUTO, StreamPlan
 
-LOOK_S = 0.25
+LATE_S = 0.25
+"""A child tells of its link eight times a second; one that is later than this is held up giving what it has away."""
 STALE_S = 0.8
-"""A child tells of its link four times a second, unless it is held up giving something to the network."""
+"""One that is held up for so long is delivered nothing."""
 TOLD = 0.15
 """By which part the rate must have changed since it was told last to be told again."""
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
 """The least time between two events about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What is known of a destination: its child's last report and when that came; a sample and when it was taken."""
+
+    report: Sent | None
+    reported_ns: int
+    sampled_ns: int
+    sample: Sample
 
 
 class LiveSide:
@@ -56,8 +68,7 @@ class LiveSide:
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
-        self._looked_ns = 0
-        self._heard: dict[str, tuple[Sent, int]] = {}
+        self._heard: dict[str, _Heard] = {}
         self._told = plan.most
         self._told_ns = -UP_EVERY_S * NANOSECONDS
 
@@ -149,32 +160,28 @@ class LiveSide:
 
     def _look(self) -> None:
         """Ask the links, and follow them."""
-        now_ns = self._clock.now_ns()
-        if self._encode is None or now_ns - self._looked_ns < LOOK_S * NANOSECONDS:
+        if self._encode is None:
             return
-        self._looked_ns = now_ns
-        found = self._rate.update({one.name: self._sample(one, now_ns) for one in self._destinations.streaming})
-        self._encode.bit_rate = found.bit_rate
-        self._tell(found.bit_rate, found.why, now_ns)
+        now_ns = self._clock.now_ns()
+        streaming = self._destinations.streaming
+        before, self._heard = self._heard, {one.name: self._hear(one, now_ns) for one in streaming}
+        if self._heard != before:
+            found = self._rate.update({name: heard.sample for name, heard in self._heard.items()})
+            self._encode.bit_rate = found.bit_rate
+            self._tell(found.bit_rate, found.why, now_ns)
 
-    def _sample(self, destination: LiveDestination, now_ns: int) -> Sample:
-        """Return how a destination is; one whose child has not said anything for STALE_S is delivered nothing."""
-        status, link = destination.status(), destination.link
-        heard = self._heard.get(destination.name)
-        if link is not None and (heard is None or heard[0] is not link):
-            heard = self._heard[destination.name] = link, now_ns
-        delivered_bps = link.delivered_bps if link else None
-        if delivered_bps is not None and heard and now_ns - heard[1] > STALE_S * NANOSECONDS:
-            delivered_bps = 0.0
-        return Sample(
-            at_s=now_ns / NANOSECONDS,
-            is_live=status.state == "live",
-            backlog_s=status.backlog_s,
-            delivered_bps=delivered_bps,
-            rtt_ms=link.rtt_ms if link else None,
-            unsent_bytes=link.unsent_bytes if link else 0,
-            dropped=status.dropped,
-        )
+    def _hear(self, destination: LiveDestination, now_ns: int) -> "_Heard":
+        """Return the newest of a destination: a sample as its child has reported, or when the report is late.
+
+        In between, what it is behind would grow with the time since the last report, and fall with the next.
+        """
+        link, before = destination.link, self._heard.get(destination.name)
+        if before is None or link is not before.report:
+            return _Heard(link, now_ns, now_ns, _sample(destination, link, now_ns))
+        if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
+            return before
+        is_stale = now_ns - before.reported_ns > STALE_S * NANOSECONDS
+        return _Heard(link, before.reported_ns, now_ns, _sample(destination, link, now_ns, is_stale=is_stale))
 
     def _tell(self, rate: int, slowest: str, now_ns: int) -> None:
         """Say now and then that the rate has changed by much."""
@@ -197,3 +204,18 @@ class LiveSide:
     def _fall_back(self) -> None:
         self.choice = Choice(Encode.SHARED, Why.FAILED)
         self._share()
+
+
+def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_stale: bool = False) -> Sample:
+    """Return how a destination is now; what was delivered is known no more where its child's report `is_stale`."""
+    status = destination.status()
+    delivered_bps = link.delivered_bps if link else None
+    return Sample(
+        at_s=now_ns / NANOSECONDS,
+        is_live=status.state == "live",
+        backlog_s=status.backlog_s,
+        delivered_bps=0.0 if is_stale and delivered_bps is not None else delivered_bps,
+        rtt_ms=link.rtt_ms if link else None,
+        unsent_bytes=link.unsent_bytes if link else 0,
+        dropped=status.dropped,
+    )

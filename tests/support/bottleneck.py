@@ -44,7 +44,7 @@ class Bottleneck:
         self._random = random.Random(self.seed)
 
     def step(self, bit_rate: int) -> Sample:
-        """Let STEP_S pass with the encoder told `bit_rate`; return the newest report, which comes every 0.25 s."""
+        """Let STEP_S pass with the encoder told `bit_rate`; return the newest report, which comes every 0.15 s."""
         self.now_s += STEP_S
         steps = round(self.now_s / STEP_S)
         self._output += (bit_rate - self._output) * (STEP_S / 0.35 if self._output else 1.0)
@@ -57,7 +57,7 @@ class Bottleneck:
         if steps % 5 == 0:
             self._factor = 1 + self.jitter * (self._random.random() * 2 - 1)
         self._move(self.capacity(self.now_s) * self._factor * STEP_S)
-        if steps % 5 == 0 or self._told is None:
+        if steps % 3 == 0 or self._told is None:
             self._told = self._report()
         return self._told
 
@@ -80,7 +80,7 @@ class Bottleneck:
 
     def _report(self) -> Sample:
         self._reported.append((self.now_s, self.delivered_bits))
-        while self._reported[0][0] < self.now_s - 0.26:
+        while self._reported[0][0] < self.now_s - 0.16:
             self._reported.popleft()
         (first_s, first), (last_s, last) = self._reported[0], self._reported[-1]
         delivered = (last - first) / (last_s - first_s) if last_s > first_s else None
@@ -89,7 +89,7 @@ class Bottleneck:
         return Sample(
             self.now_s,
             is_live=True,
-            backlog_s=backlog_s + 0.3,  # what the encoder, the muxer and the reports take
+            backlog_s=backlog_s + 0.1 + 0.1 * self._random.random(),  # what the encoder, the muxer and the pipes take
             delivered_bps=delivered if self.tells_delivered else None,
             rtt_ms=self.rtt_ms * self._factor if self.tells_delivered else None,
             unsent_bytes=round(held / 8) if self.tells_delivered else 0,

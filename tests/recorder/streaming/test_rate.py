@@ -10,7 +10,7 @@ from recorder.streaming.rate import RateControl
 from tests.support.bottleneck import SOUND, STEP_S, Bottleneck
 
 LEAST, MOST = 1_000_000, 9_000_000
-EVERY_S = 0.25
+EVERY_S = 0.15
 
 
 class Run:
@@ -108,7 +108,7 @@ def test_where_nobody_tells_what_is_delivered_the_backlog_does() -> None:
 
     assert run.links["arsip"].dropped == 0
     assert run.rate_at(63) + SOUND < 2_000_000
-    assert run.worst_delay_s("arsip") < 4.0
+    assert run.worst_delay_s("arsip") < 4.5
 
 
 def test_a_link_below_the_least_rate_stays_at_the_least_and_drops() -> None:
@@ -122,7 +122,7 @@ def test_a_link_below_the_least_rate_stays_at_the_least_and_drops() -> None:
 def test_it_follows_the_slowest() -> None:
     run = Run({"fast": Bottleneck(lambda _: 9e6), "slow": Bottleneck(lambda _: 3e6)}).until(60)
 
-    assert 1_800_000 < run.rate_at(60) < 3_000_000
+    assert 1_800_000 < run.rate_at(60) < 1.2 * 3_000_000
     assert run.links["slow"].dropped == 0
 
 
@@ -144,7 +144,7 @@ def test_one_that_can_again_is_followed_again() -> None:
     run.until(70)
 
     assert run.control.following == {"fast": Following.YES, "was hopeless": Following.YES}
-    assert run.rate_at(70) < 2_500_000
+    assert run.rate_at(70) < 1.1 * 2_500_000
     drops = links["was hopeless"].dropped
     run.until(100)
     assert links["was hopeless"].dropped == drops
@@ -157,7 +157,8 @@ def test_one_that_stalls_pulls_nobody_down() -> None:
     run.until(60)
 
     assert run.control.following["stalls"] is Following.STALLED
-    assert min(rate for at, rate in run.rates if at > 30) > 0.7 * before
+    assert min(rate for at, rate in run.rates if at > 31.5) > 0.8 * before
+    assert sum(rate < 0.8 * before for at, rate in run.rates if at > 30) * STEP_S < 1.0, "for a second, at most"
 
 
 def test_one_that_reconnects_pulls_nobody_down() -> None:
@@ -196,7 +197,7 @@ def test_a_picture_that_stands_still_proves_nothing() -> None:
     link = Bottleneck(lambda _: 3e6)
     for _ in range(round(30 / STEP_S)):
         sample = link.step(rate)
-        if round(link.now_s / STEP_S) % 5 == 0:
+        if round(link.now_s / STEP_S) % 3 == 0:
             rate = control.update({"kampus": sample}).bit_rate
     at_s = link.now_s
     for _ in range(400):
@@ -220,3 +221,30 @@ def test_what_is_wanted_of_a_single_destination_can_be_a_narrow_range() -> None:
     run = Run({"kampus": Bottleneck(lambda _: 500_000)}, least=2_000_000, most=2_000_000).until(20)
 
     assert {rate for _, rate in run.rates} == {2_000_000}
+
+
+def test_a_pc_or_a_link_that_stood_still_for_a_second_is_soon_what_it_was() -> None:
+    """What waited meanwhile shows what the link carries."""
+    run = Run({"kampus": Bottleneck(lambda t: 300_000 if 40 <= t < 41 else 6_000_000)}, most=5_500_000).until(60)
+
+    before = run.rate_at(39.5)
+    assert run.rate_at(55) > 0.8 * before
+    assert run.worst_delay_s("kampus") < 3.0
+    assert run.links["kampus"].dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("unsent", "rtt_ms", "deep"), [(60_000, 45.0, False), (160_000, 45.0, True), (60_000, 300.0, True)]
+)
+def test_a_pc_that_stood_still_for_a_moment_is_no_narrow_link(unsent: int, rtt_ms: float, deep: bool) -> None:
+    """Little was delivered just now; only where the way is full, too, it is the link."""
+    control = RateControl(least=LEAST, most=5_500_000, beside=SOUND)
+    at_s = 0.0
+    for _ in range(100):
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, 0.05, 5_800_000, 40.0, 50_000)})
+    for backlog_s in (0.4, 0.45, 0.5):
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, backlog_s, 1_300_000, rtt_ms, unsent)})
+
+    assert (control.bit_rate < 2_000_000) is deep

@@ -15,11 +15,12 @@ from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.streaming.encode import StreamEncode
 from recorder.streaming.link import Following
-from recorder.streaming.side import LOOK_S, LiveSide
+from recorder.streaming.side import LiveSide
 from recorder.streaming.wish import StreamPlan
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
 
+EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
 
 
@@ -61,9 +62,9 @@ class Place:
 
     def pass_s(self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0) -> int:
         """Let so much time pass, the backlog growing by `behind` a second; return the rate."""
-        for _ in range(round(seconds / LOOK_S)):
-            self.clock.advance_to(self.clock.now_ns() + round(LOOK_S * NANOSECONDS))
-            self.server.backlog_s = max(0.3, self.server.backlog_s + behind * LOOK_S)
+        for _ in range(round(seconds / EVERY_S)):
+            self.clock.advance_to(self.clock.now_ns() + round(EVERY_S * NANOSECONDS))
+            self.server.backlog_s = max(0.3, self.server.backlog_s + behind * EVERY_S)
             if delivered_bps is not None:
                 self.server.report(delivered_bps)
             self.side._look()

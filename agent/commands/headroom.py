@@ -1,0 +1,51 @@
+"""`liput headroom`: whether this PC can encode twice, once for the recording and once for live destinations."""
+
+import json
+from pathlib import Path
+
+import click
+
+from config.settings import load_settings
+from recorder.streaming.figures import measure
+from recorder.streaming.headroom import SPARE
+from recorder.streaming.measure import question
+
+EXAMPLES = """\b
+Examples:
+  liput headroom                      of the profile in the settings; for a PC that does nothing else now
+  liput headroom --profile 720p30     of another one
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--profile", "name", metavar="NAME", help="The profile; else that of the settings.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+def headroom_command(*, name: str | None, config_file: Path | None, as_json: bool) -> None:
+    """Measure for some seconds what a session takes of this PC, with one encode and with two, and remember it.
+
+    `[video] stream_encode = "auto"` goes by what is remembered.
+    """
+    settings = load_settings(config_file)
+    profile = settings.profile(name)
+    _, most = settings.video.stream_range(profile)
+    found = measure(question(profile, most))
+    facts = {
+        "profile": name or settings.video.profile,
+        "one_encode": found.one_encode,
+        "two_encodes": found.two_encodes,
+        "cores": found.cores,
+        "spare": round(found.spare, 3),
+        "affords_two": found.affords_two,
+        "stream_encode": settings.video.stream_encode,
+    }
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    spare = f"{max(0.0, found.spare):.0%} would be left"
+    click.echo(
+        f"{facts['profile']}: a recording takes {found.one_encode:.2f} of {found.cores} cores; with an encode of its "
+        f"own for live destinations {found.two_encodes:.2f}, {spare}."
+    )
+    verdict = "separate" if found.affords_two else f"shared: {SPARE:.0%} are to be left"
+    click.echo(f"With stream_encode auto it is {verdict}. The settings have {settings.video.stream_encode}.")
