@@ -21,6 +21,7 @@ from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsuppo
 from devices.controls import queries
 from devices.holders import lost, refusal
 from devices.modes import fourcc
+from devices.output_buffers import OutputBuffers
 
 FORMATS = ("YUYV", "YU12", "NV12")
 """What can be written, the one that every program understands first."""
@@ -119,6 +120,8 @@ class OutputNode:
             self.format, self.size = self._agree(width, height)
             self._set_rate(rate)
             self._tells_usage = self._subscribe()
+            # v4l2loopback is written to, as ffmpeg does; vivid's output takes no `write`.
+            self._buffers = None if info.is_loopback else OutputBuffers(self._fd)
         except OSError as error:
             os.close(self._fd)
             # v4l2loopback takes no writer's questions while another one writes.
@@ -208,11 +211,13 @@ class OutputNode:
         Raises a DeviceError when it is gone, or another program's.
         """
         try:
+            if self._buffers:
+                return self._buffers.put(picture)
             os.write(self._fd, picture)
         except BlockingIOError:
             return False
         except OSError as error:
-            if error.errno in {errno.EBUSY, errno.EINVAL}:  # EINVAL: it takes no `write`
+            if error.errno in {errno.EBUSY, errno.EINVAL}:
                 raise refusal(error.errno, self._info.label, self._info.node) from error
             raise self._lost(error) from error
         return True
@@ -222,6 +227,8 @@ class OutputNode:
 
     def close(self) -> None:
         """Let go of it."""
+        if self._buffers:
+            self._buffers.close()
         os.close(self._fd)
 
 

@@ -18,7 +18,8 @@ from tests.support.command import Running, running
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 240
-NODE = "/dev/video42"
+NODE, NODES = "/dev/video42", Path("/sys/class/video4linux")
+VIVID = "vivid-000-vid-out"
 CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
 SETTINGS = """
 [archive]
@@ -51,6 +52,16 @@ def loopback() -> Iterator[str]:
     wait_for(Path(NODE).exists)
     yield NODE
     subprocess.run(["rmmod", "v4l2loopback"], check=True, timeout=60)
+
+
+@pytest.fixture
+def vivid() -> Iterator[str]:
+    """Load vivid with one HDMI output, whose device can be taken away; give its node."""
+    options = ["n_devs=1", "node_types=0x100", "num_outputs=1", "output_types=0x1"]
+    subprocess.run(["modprobe", "vivid", *options], check=True, timeout=60)
+    (name,) = wait_for(lambda: [path for path in NODES.glob("*/name") if path.read_text().strip() == VIVID])
+    yield f"/dev/{name.parent.name}"
+    subprocess.run(["rmmod", "vivid"], check=True, timeout=60)
 
 
 @contextlib.contextmanager
@@ -205,3 +216,21 @@ def _is_fed(node: str) -> bool:
     """Return whether somebody writes to a node: only then it is a camera."""
     said = subprocess.run(["v4l2-ctl", "-d", node, "--info"], capture_output=True, text=True, check=False).stdout
     return "Video Capture" in said
+
+
+def test_any_output_node_will_do_and_one_that_goes_costs_the_recording_nothing(
+    vivid: str, camera: RigDevice, tmp_path: Path
+) -> None:
+    camera.plug(port=0)
+    camera.wait_for_video()
+    with session(tmp_path, "--video", CAMERA, camera=VIVID) as command:
+        detail = told(command, "conference-live")
+        assert (detail["node"], detail["width"], detail["height"]) == (vivid, WIDTH, HEIGHT)
+        told(command, "session-live")
+        go_on(command, 1)
+        subprocess.run(["v4l2-ctl", "-d", vivid, "-c", "disconnect=1"], check=True, timeout=30)
+        assert told(command, "conference-lost")["reason"] == "gone"
+        command.until("event", kind="conference-live")
+        go_on(command, 1)
+        recorded = film(end(command))
+    assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
