@@ -19,7 +19,7 @@ from linuxpy.video import raw
 
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
 from devices.controls import queries
-from devices.holders import lost, refusal
+from devices.holders import refusal
 from devices.modes import fourcc
 from devices.output_buffers import OutputBuffers
 
@@ -223,7 +223,9 @@ class OutputNode:
         return True
 
     def _lost(self, error: OSError) -> DeviceLost:
-        return lost(self._info.label, self._info.node, error.errno)
+        reason = "" if error.errno == errno.ENODEV else f": {error.strerror}"
+        message = f"{self._info.label} ({self._info.node}) has gone{reason}"
+        return DeviceLost(message, hint="It is written to again as soon as it is there.")
 
     def close(self) -> None:
         """Let go of it."""
