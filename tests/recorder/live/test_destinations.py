@@ -146,7 +146,9 @@ def test_a_hung_child_that_is_removed_costs_nobody_a_moment(
         hung.suspend()
         destinations.remove("macet")
         assert hung.is_running(), "who asks need not wait for it"
+        destinations.add(target("macet", server.url("good2")))  # which the server still takes for streamed to
         wait_for(lambda: not hung.is_running(), what="the end of the hung child")
+        wait_for(lambda: is_live(destinations, "macet"))
         assert is_live(destinations, "sehat")
         assert sorted(pump.put_s)[len(pump.put_s) * 99 // 100] < 0.005
     assert events.reasons() == []
