@@ -156,6 +156,9 @@ def test_a_sink_that_comes_goes_or_is_played_to_by_a_child_that_dies(server: Pul
         os.kill(player(command), signal.SIGKILL)
         told(command, "conference-lost", "microphone")
         told(command, "conference-live", "microphone")
+        os.kill(player(command), signal.SIGSTOP)  # as where the sound server hangs it
+        assert "hung" in str(told(command, "conference-lost", "microphone")["detail"])
+        told(command, "conference-live", "microphone")
         server.control("unload-module", module)
         told(command, "conference-lost", "microphone")
         # In no other sink, where the room would hear it.

@@ -24,7 +24,7 @@ from recorder.video_input import VideoInput
 from tests.recorder.conference.test_tap import picture
 from tests.recorder.test_video_track import THIRTY
 from tests.support.simulated import EventList
-from tests.support.tracks import Rig
+from tests.support.tracks import Rig, in_time
 from tests.support.waiting import wait_for
 
 SIZE = 160, 90
@@ -87,6 +87,10 @@ class Room:
         for video in self.videos:
             if video.tap:
                 video.tap.take(picture(self.levels[video.name], SIZE))
+
+    def give_often(self) -> None:
+        for _ in range(200):
+            self.give()
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Have pictures given until something is so."""
@@ -215,3 +219,24 @@ def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
     room.until(lambda: camera.line.state == "live")
     wait_for(lambda: podium.is_tapped)
     camera.close()
+
+
+def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.conference.camera.CLOSE_S", 0.1)
+    released, hangs = threading.Event(), threading.Event()
+
+    class Hanging(Node):
+        def write(self, data: memoryview) -> bool:
+            hangs.set()
+            return released.wait(60)
+
+    room, node = Room(ROOM, {"zoom"}), Hanging()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    assert hangs.wait(15)
+    in_time(room.give_often)
+    in_time(camera.close)
+    assert not node.closed.is_set()
+    assert not any(video.is_tapped for video in room.videos)
+    released.set()
+    assert node.closed.wait(15)
