@@ -1,6 +1,10 @@
 """`liput record` to an SRT server and a folder at once, from settings and the file of keys."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
+
+import pytest
 
 from agent.receiver import HOST
 from tests.agent.test_record import check_lines
@@ -12,13 +16,19 @@ from tests.support.waiting import wait_for
 WORD = "kata-sandi-panjang"
 
 
-def test_a_session_goes_to_srt_and_to_a_folder(room: Room, tmp_path: Path) -> None:
-    port, web = free_udp_port(), tmp_path / "web"
-    web.mkdir()
-    peer = SrtPeer(tmp_path / "relay.ts", port, "listener", f"passphrase={WORD}")
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[SrtPeer]:
+    peer = SrtPeer(tmp_path / "relay.ts", free_udp_port(), "listener", f"passphrase={WORD}")
     peer.start()
+    yield peer
+    peer.stop(SIGKILL)
+
+
+def test_a_session_goes_to_srt_and_to_a_folder(room: Room, peer: SrtPeer, tmp_path: Path) -> None:
+    web = tmp_path / "web"
+    web.mkdir()
     room.configure(
-        f'[destinations.relay]\nurl = "srt://{HOST}:{port}"\nlatency_s = "200ms"\n'
+        f'[destinations.relay]\nurl = "srt://{HOST}:{peer.port}"\nlatency_s = "200ms"\n'
         f'[destinations.web]\nurl = "file://{web}"\n',
         keys=f'relay = {{ passphrase = "{WORD}", stream_id = "aula-utama" }}\n',
     )

@@ -22,7 +22,7 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 STATES = {"idle", "armed", "live", "degraded", "sealing", "sealed", "failed"}
-DESTINATION_STATES = {"connecting", "listening", "live", "waiting", "stopped"}
+DESTINATION_STATES = {"armed", "connecting", "listening", "live", "waiting", "stopped", "removed"}
 
 
 def is_number(value: object) -> bool:

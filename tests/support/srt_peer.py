@@ -22,7 +22,7 @@ class SrtPeer:
     def __init__(
         self, file: Path, port: int, mode: str, parameters: str = "", *, latency_ms: int = 200, place: Place = LOOPBACK
     ) -> None:
-        self.file = file
+        self.file, self.port = file, port
         self._enter = place.enter
         self._address = f"srt://{place.address}:{port}?mode={mode}&latency={latency_ms}"
         self._address += f"&{parameters}" if parameters else ""
