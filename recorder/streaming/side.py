@@ -65,6 +65,7 @@ class LiveSide:
         """Which encode the destinations get."""
         self._measuring: Measuring | None = None
         self._encode: StreamEncode | None = None
+        self._opened: StreamEncode | None = None
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
@@ -92,7 +93,7 @@ class LiveSide:
         self.choice = choose(self._plan.encode, known, has_destinations=bool(self._destinations.names))
         if self.choice.encode is not Encode.SEPARATE:
             return {}
-        encode = StreamEncode(
+        encode = self._opened = StreamEncode(
             stream_settings(self._recorded, self._plan.most),
             put=self._hand_on,
             clock=self._clock,
@@ -128,9 +129,9 @@ class LiveSide:
         """Free what was opened, once nobody uses it any more."""
         if self._measuring:
             self._measuring.stop()
-        if self._encode is not None:
-            self._encode.close()
-            self._encode.free()
+        if self._opened is not None:  # also one that was not open in time, and is not used
+            self._opened.close()
+            self._opened.free()
 
     def facts(self) -> dict[str, object]:
         """Return what the event log should say of it: whose encode is streamed, and why."""
