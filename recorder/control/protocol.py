@@ -68,6 +68,10 @@ class DestinationAdd(Request, frozen=True, kw_only=True, tag="destination-add"):
     address: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
 
+    def __repr__(self) -> str:
+        """Show no address: it holds a key."""
+        return f"DestinationAdd(id={self.id!r}, name={self.name!r}, file={self.file!r})"
+
 
 class DestinationRemove(Request, frozen=True, kw_only=True, tag="destination-remove"):
     """Stream to it no more."""

@@ -83,7 +83,3 @@ def test_viewers_of_a_slow_link_are_six_seconds_late_at_most_and_it_is_said(monk
     dropped = sum(int(str(detail["frames"])) for detail in events.of("destination-dropped"))
     assert dropped == events.of("destination-keeps-up")[0]["frames"] == destination.status().dropped > 0
     assert late_s[-1] < 1.0
-
-
-def test_zz() -> None:
-    pass
