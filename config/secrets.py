@@ -32,7 +32,7 @@ _FORMS = {
 """How a key is written, by the scheme of its destination's address."""
 
 _HIDDEN = "(hidden)"
-_PRIVATE = 0o600
+_PRIVATE, _FOR_A_SERVICE = 0o600, 0o770
 _AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
 _SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the message and no secret
 
@@ -171,7 +171,7 @@ def keys_path(settings: Settings) -> Path | None:
     if settings.keys_file is not None:
         return settings.keys_file
     credential = _credential()
-    if credential is not None and credential.exists():
+    if credential is not None and os.path.exists(credential):  # noqa: PTH110 - Path raises where the folder is closed
         return credential
     return None if settings.file is None else settings.file.with_name("keys.toml")
 
@@ -273,14 +273,13 @@ def secret_url(url: str) -> Secret:
 def read_private(path: Path) -> str:
     """Return the text of a file that only its owner (this user, or root) can read.
 
-    A service's credential is exempt: systemd keeps it readable for the service alone by other means than
-    its mode. Raises FileNotFoundError, and SecretError for everything else that is wrong.
+    Of a service's credential the group's bits may be set: they are those of the access list by which systemd lets the
+    service alone read it. Raises FileNotFoundError, and SecretError for everything else that is wrong.
     """
     try:
         # Not blocking: a FIFO under this name must not hang us before the check can refuse it.
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the very file that is checked
-            if path != _credential():
-                _check_private(path, os.fstat(file.fileno()))
+            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if path == _credential() else _PRIVATE)
             return file.read()
     except FileNotFoundError:
         raise
@@ -292,12 +291,12 @@ def read_private(path: Path) -> str:
         raise SecretError(f"{path} is not UTF-8 text") from None
 
 
-def _check_private(path: Path, status: os.stat_result) -> None:
+def _check_private(path: Path, status: os.stat_result, allowed: int) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise SecretError(f"{path} is not a file")
     if status.st_uid not in (os.geteuid(), 0):
         raise SecretError(f"{path} belongs to another user", hint=f"chown {os.geteuid()} '{path}'")
-    if stat.S_IMODE(status.st_mode) & ~_PRIVATE:
+    if stat.S_IMODE(status.st_mode) & ~allowed:
         raise SecretError(
             f"{path} must be for its owner alone (its mode is {stat.S_IMODE(status.st_mode):04o})",
             hint=f"chmod 600 '{path}'",

@@ -14,8 +14,9 @@ from recorder.asked import Asked
 ENVIRONMENT = (
     "DISPLAY", "XAUTHORITY", "WAYLAND_DISPLAY", "XDG_SESSION_TYPE", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
     "PULSE_SERVER", "PULSE_COOKIE", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR", "LIPUT_STATE", "XDG_STATE_HOME",
+    "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
-"""Variables by which screens, sound and roles are found: the daemon that goes on with a session may have others."""
+"""Variables by which screens, sound, roles and the keys of a service are found: the daemon that goes on with a session may have others."""
 LONGEST = 1 << 20
 """Bytes of a specification; more is none."""
 

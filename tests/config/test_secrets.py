@@ -1,6 +1,7 @@
 """Stream keys: who may read them, the addresses they make, and that nothing shows them by accident."""
 
 import copy
+import errno
 import io
 import json
 import logging
@@ -8,6 +9,7 @@ import os
 import pickle
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 import pytest
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from config import secrets
 from config.errors import SecretError, UsageError
 from config.schema import Settings
-from config.secrets import Secret, destination_url, read_keys, read_url_file, stream_target
+from config.secrets import Secret, destination_url, keys_path, read_keys, read_url_file, stream_target
 from config.settings import load_settings
 from recorder.live.srt_url import SrtUrl
 from recorder.live.url import parse_live_url
@@ -178,6 +180,21 @@ def test_a_services_credential_comes_before_the_file_beside(
     (folder / "liput-keys").write_text('youtube = "from-systemd"')
     (folder / "liput-keys").chmod(0o440)  # as systemd leaves them: an access list lets only the service in
     assert destination_url(settings, "youtube").reveal() == "rtmps://a.example/live2/from-systemd"
+    (folder / "liput-keys").chmod(0o444)  # systemd makes none that are; whoever has set the variable did
+    with pytest.raises(SecretError, match="for its owner alone"):
+        destination_url(settings, "youtube")
+
+
+def test_a_services_folder_that_is_closed_to_us_counts_as_none(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "closed"))
+    monkeypatch.setattr(os, "stat", _refused)
+    assert keys_path(settings) == tmp_path / "keys.toml"
+
+
+def _refused(*_path: object, **_how: object) -> NoReturn:
+    raise PermissionError(errno.EACCES, "Permission denied")
 
 
 def test_a_missing_key_says_where_to_put_it(settings: Settings, tmp_path: Path) -> None:

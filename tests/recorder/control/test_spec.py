@@ -48,10 +48,12 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_by_what_screens_and_sound_are_found_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISPLAY", ":7")
+def test_by_what_screens_sound_and_keys_are_found_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    found_by = {"DISPLAY": ":7", "CREDENTIALS_DIRECTORY": "/run/credentials/liput.service"}
+    for name, value in found_by.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("SECRET", KEY)
-    assert decode_spec(saved_spec(SPEC)).environment == {"DISPLAY": ":7"}
+    assert decode_spec(saved_spec(SPEC)).environment == found_by
 
 
 def test_what_is_saved_holds_no_address_and_says_which_destinations_are_lost() -> None:
