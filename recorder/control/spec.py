@@ -16,7 +16,7 @@ ENVIRONMENT = (
     "PULSE_SERVER", "PULSE_COOKIE", "PIPEWIRE_REMOTE", "PIPEWIRE_RUNTIME_DIR", "LIPUT_STATE", "XDG_STATE_HOME",
     "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
-"""Variables by which screens, sound, roles and the keys of a service are found: the daemon that goes on with a session may have others."""
+"""Variables by which screens, sound, roles and a service's keys are found: the daemon that goes on may have others."""
 LONGEST = 1 << 20
 """Bytes of a specification; more is none."""
 

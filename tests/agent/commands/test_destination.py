@@ -115,8 +115,8 @@ def test_what_was_added_goes_on_after_a_kill_and_what_was_removed_does_not(
     of_a_service = {"CREDENTIALS_DIRECTORY": str(room.home)}  # the recorder's, not the daemon's
     with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
         daemon.until("note", text="ready")
-        words = room.words("--stream", "lama", "--json")
-        with running(room.home, *words, more=of_a_service) as recording:
+        record = room.words("--stream", "lama", "--json")
+        with running(room.home, *record, more=of_a_service) as recording:
             recording.until("status", state="live")
             address_file(room, "berkas.txt", server.url("good3"))
             for words in (("add", "kampus"), ("add", "@berkas.txt"), ("remove", "lama")):
