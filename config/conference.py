@@ -12,7 +12,8 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
     """The virtual camera and microphone that a program of its own goes to, without what comes from the far side.
 
     `camera` is a path or a label of a V4L2 output node, `microphone` the name of a sink. Without a `layout` it is the
-    program's at any moment. `far_side` names the inputs, pictures and sounds, that show and say what the far side does.
+    program's at any moment. `far_side` names inputs, pictures and sounds, that show and say what the far side does. A
+    screen and what a sound server plays do so, too, unless `near_side` names them.
     """
 
     always: Annotated[bool, Switch()] = False
@@ -23,3 +24,4 @@ class Conference(msgspec.Struct, frozen=True, kw_only=True):
     height: Annotated[int, Whole(64, 2160, even=True)] = 720
     fps: Annotated[Fraction, FrameRate(60)] = Fraction(30)
     far_side: Annotated[tuple[str, ...], Words()] = ()
+    near_side: Annotated[tuple[str, ...], Words()] = ()

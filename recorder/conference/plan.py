@@ -11,9 +11,8 @@ from config.program import LayoutSettings
 from recorder.conference.layout import near_layouts
 from recorder.scene import check_layout
 
-_SCREEN = "screen"
-_MAY_BE_FAR = (_SCREEN, ".monitor")
-"""Parts of the names of inputs that often show, or play, what the far side does."""
+_SCREEN, _MONITOR = "screen", ".monitor"
+"""What a screen is asked for with, and how the id of what a sound server plays ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +30,12 @@ def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings],
     Raises UsageError for a layout that there is not, and for a source that is the conference's own output.
     """
     _refuse_own_output(settings, chosen)
-    words = {word.lower() for word in settings.far_side}
     plan = ConferencePlan(
         settings,
-        frozenset(one.name for one in chosen.pictures if words & set(_words(one))),
-        frozenset(one.name for one in chosen.sounds if words & set(_words(one))),
+        frozenset(one.name for one in chosen.pictures if _is_far(settings, one)),
+        frozenset(one.name for one in chosen.sounds if _is_far(settings, one)),
     )
-    known = {word for one in (*chosen.pictures, *chosen.sounds) for word in _words(one)}
-    chosen.notes += [
-        f"Conference: far_side names {word}, which is no input of this session"
-        for word in settings.far_side
-        if word.lower() not in known
-    ]
-    if not words:
-        chosen.notes += [
-            f"Conference: {one.name} goes there too; if it is what the far side shows or says, name it in far_side"
-            for one in (*chosen.pictures, *chosen.sounds)
-            if any(part in word for part in _MAY_BE_FAR for word in _words(one))
-        ]
+    chosen.notes += _notes(settings, chosen)
     if settings.layout:
         names = [one.name for one in chosen.pictures]
         near = [name for name in names if name not in plan.far_pictures]
@@ -58,11 +45,44 @@ def plan_conference(settings: Conference, layouts: Mapping[str, LayoutSettings],
     return plan
 
 
+def _is_far[Source](settings: Conference, one: ChosenSource[Source]) -> bool:
+    """Return whether an input comes from the far side: it is named so, or it may do and is not named as near."""
+    return _is_named(settings.far_side, one) or (_may_be_far(one) and not _is_named(settings.near_side, one))
+
+
+def _is_named[Source](names: Sequence[str], one: ChosenSource[Source]) -> bool:
+    return not {name.lower() for name in names}.isdisjoint(_words(one))
+
+
+def _may_be_far[Source](one: ChosenSource[Source]) -> bool:
+    """Return whether it is a screen, where the far side's window may be, or what this PC plays: its voice, perhaps."""
+    return _is_screen(one) or any(word.endswith(_MONITOR) for word in _words(one))
+
+
+def _notes(settings: Conference, chosen: Chosen) -> Iterator[str]:
+    """Give what people should know: names that mean nothing, and what is kept away although nobody has said so."""
+    inputs = (*chosen.pictures, *chosen.sounds)
+    known = {word for one in inputs for word in _words(one)}
+    for setting, names in (("far_side", settings.far_side), ("near_side", settings.near_side)):
+        for name in names:
+            if name.lower() not in known:
+                yield f"Conference: {setting} names {name}, which is no input of this session"
+    for one in inputs:
+        if _is_far(settings, one) and not _is_named(settings.far_side, one):
+            name = _SCREEN if _is_screen(one) else one.word
+            hint = f'near_side = ["{name}"] in [conference] sends it'
+            yield f"Conference: {one.name} is not sent there, since it may be the far side; {hint}"
+
+
+def _is_screen[Source](one: ChosenSource[Source]) -> bool:
+    return one.device is None and one.word.lower().startswith(_SCREEN)
+
+
 def _words[Source](one: ChosenSource[Source]) -> Iterator[str]:
     """Give all that an input may be called by, in small letters."""
     yield one.name.lower()
     yield one.word.lower()
-    if one.word.lower().startswith(_SCREEN):  # whatever part of which it is
+    if _is_screen(one):  # whatever part of which it is
         yield _SCREEN
     if one.device:
         yield from (word.lower() for word in (one.device.id, one.device.role, one.device.name) if word)

@@ -28,7 +28,7 @@ LEVEL_DBFS = 20 * np.log10(AMPLITUDE / 32_768)
 SETTINGS = """
 [conference]
 camera = "No such camera"
-far_side = ["pulse:far.monitor"]
+near_side = ["pulse:mic.monitor"]
 
 [archive]
 reserve = "50 MB"

@@ -37,36 +37,57 @@ def chosen() -> Chosen:
     )
 
 
+SCREEN, PLAYED = "X11 screen :0", "What this computer plays (Analog)"
+
+
 @pytest.mark.parametrize(
-    ("words", "pictures", "sounds"),
+    ("far", "near", "pictures", "sounds"),
     [
-        (("screen", "pulse:speakers.monitor"), {"X11 screen :0"}, {"What this computer plays (Analog)"}),
-        (("Podium",), {"podium"}, set()),
-        (("046d:0825:cam1", "what this computer plays (analog)"), {"podium"}, {"What this computer plays (Analog)"}),
+        ((), (), {SCREEN}, {PLAYED}),  # what may be the far side is, as long as nobody says that it is not
+        (("Podium",), (), {"podium", SCREEN}, {PLAYED}),
+        (("046d:0825:cam1", "ROOM"), (), {"podium", SCREEN}, {"room", PLAYED}),
+        ((), ("screen",), set(), {PLAYED}),
+        ((), ("screen::0+0,0,640x360",), set(), {PLAYED}),
+        ((), ("Pulse:speakers.monitor",), {SCREEN}, set()),
+        ((), ("what this computer plays (analog)", "screen"), set(), set()),
+        (("screen", "pulse:speakers.monitor"), ("screen", PLAYED), {SCREEN}, {PLAYED}),  # far_side stands
     ],
 )
-def test_the_far_side_is_named_by_name_role_id_or_as_it_was_asked_for(
-    words: tuple[str, ...], pictures: set[str], sounds: set[str]
+def test_the_far_side_is_what_is_named_so_and_screens_and_monitors_that_are_not_named_as_near(
+    far: tuple[str, ...], near: tuple[str, ...], pictures: set[str], sounds: set[str]
 ) -> None:
-    sources = chosen()
-    plan = plan_conference(Conference(far_side=words), BUILT_IN_LAYOUTS, sources)
+    plan = plan_conference(Conference(far_side=far, near_side=near), BUILT_IN_LAYOUTS, chosen())
     assert (set(plan.far_pictures), set(plan.far_sounds)) == (pictures, sounds)
-    assert sources.notes == []
 
 
-def test_a_name_that_means_nothing_is_told_for_what_it_should_keep_away_goes_there() -> None:
+def test_a_camera_whose_role_begins_like_a_screen_is_none() -> None:
     sources = chosen()
-    plan_conference(Conference(far_side=("scren",)), BUILT_IN_LAYOUTS, sources)
-    assert sources.notes == ["Conference: far_side names scren, which is no input of this session"]
+    camera = Device(id="1-2", kind=DeviceKind.CAMERA, name="Webcam", role="screen-side")
+    sources.pictures.append(ChosenSource("screen-side", NOTHING, "screen-side", device=camera))
+    assert plan_conference(Conference(), BUILT_IN_LAYOUTS, sources).far_pictures == {SCREEN}
 
 
-def test_what_looks_like_the_far_side_and_is_not_named_is_told() -> None:
+def test_a_name_that_means_nothing_is_told() -> None:
+    sources = chosen()
+    settings = Conference(far_side=("scren", "screen", PLAYED), near_side=("spekers",))
+    plan_conference(settings, BUILT_IN_LAYOUTS, sources)
+    assert sources.notes == [
+        "Conference: far_side names scren, which is no input of this session",
+        "Conference: near_side names spekers, which is no input of this session",
+    ]
+
+
+def test_what_is_kept_away_although_nobody_has_said_so_is_told_with_the_setting_that_sends_it() -> None:
     sources = chosen()
     plan_conference(Conference(), BUILT_IN_LAYOUTS, sources)
-    assert [note.split(" goes")[0] for note in sources.notes] == [
-        "Conference: X11 screen :0",
-        "Conference: What this computer plays (Analog)",
+    why = "is not sent there, since it may be the far side"
+    assert sources.notes == [
+        f'Conference: {SCREEN} {why}; near_side = ["screen"] in [conference] sends it',
+        f'Conference: {PLAYED} {why}; near_side = ["pulse:speakers.monitor"] in [conference] sends it',
     ]
+    sources = chosen()
+    plan_conference(Conference(near_side=("screen",), far_side=(PLAYED,)), BUILT_IN_LAYOUTS, sources)
+    assert sources.notes == []
 
 
 def test_a_layout_that_there_is_not_or_that_names_no_input_is_refused() -> None:
