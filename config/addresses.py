@@ -33,7 +33,9 @@ class StreamAddress:
         if scheme == "file":
             return raw.rstrip("/")
         if "@" in urllib.parse.urlsplit(raw).netloc:
-            raise NotAllowed("must not hold a user name or password; what is secret belongs in the file of keys")
+            raise NotAllowed(
+                "must not hold a user name or password; put the whole address into a private file (--stream @FILE)"
+            )
         if "?" in raw or "#" in raw:
             follows = (
                 "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"

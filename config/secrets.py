@@ -209,7 +209,7 @@ def _key(name: str, value: object, path: Path) -> Secret:
         )
     if not value or not value.isprintable() or " " in value:
         raise SecretError(f'{path}: the key "{name}" is empty, or holds blanks or control characters')
-    return Secret(value)
+    return Secret(value, value.partition("?")[0])
 
 
 def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:

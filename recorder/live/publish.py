@@ -60,6 +60,8 @@ class Journal(logging.Handler):
         """Begin the next step."""
         self.step = step
         self.blocking_since = time.monotonic()
+        if step == "connect":
+            self.server_said = ""  # only what it asks before a login is tried
         self._report(Live() if step == "live" else Entered(step))
 
     def emit(self, record: logging.LogRecord) -> None:

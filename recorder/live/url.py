@@ -53,7 +53,9 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     def secrets(self) -> tuple[str, ...]:
         """Everything of this address that no message may hold, in every spelling we know of."""
         path = f"{self.application}/{self.key}"
-        spelled = {self.server, f"{self.server}/{self.key}", path, self.key, self.key.partition("?")[0]}
+        name, _, query = self.key.partition("?")
+        spelled = {self.server, f"{self.server}/{self.key}", path, self.key, name}
+        spelled |= {pair.partition("=")[2] for pair in query.split("&")}
         if self.login:
             spelled |= {self.login, self.login.partition(":")[2]}
         spelled |= {change(secret) for secret in tuple(spelled) for change in (unquote, quote)}

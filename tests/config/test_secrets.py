@@ -87,6 +87,11 @@ def test_a_destination_is_its_address_and_its_key(settings: Settings) -> None:
     assert stream_target(settings, "youtube") == secrets.StreamTarget("youtube", url)
 
 
+def test_what_stands_before_a_keys_query_is_secret_alone(settings: Settings, tmp_path: Path) -> None:
+    private(tmp_path / "keys.toml", f'youtube = "{KEY}?backup=1"')
+    assert read_keys(settings)["youtube"].redact(f"{KEY} refused") == "(hidden) refused"
+
+
 SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
 
 

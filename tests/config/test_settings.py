@@ -285,6 +285,11 @@ def test_a_key_in_the_settings_is_refused_with_where_it_belongs(text: str) -> No
     assert "hush" not in problem
 
 
+def test_a_login_in_the_settings_is_refused_with_where_it_belongs() -> None:
+    (problem,) = problems_of("[destinations.wowza]\nurl = 'rtmp://user:hush@h/a'")
+    assert "a private file (--stream @FILE)" in problem
+
+
 @pytest.mark.parametrize(
     "url",
     [

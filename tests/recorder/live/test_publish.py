@@ -82,6 +82,12 @@ def test_the_reason_follows_from_how_far_it_came_and_holds_no_secret(
     assert KEY not in failed.detail + repr(reports)
 
 
+def test_what_a_server_asks_before_a_login_is_no_reason_for_what_comes_later() -> None:
+    read, _ = journal(TCP, UP, HELLO, APP, "Server error: code=403 need auth", TCP, UP, HELLO, APP, PUBLISH)
+    read.enter("live")
+    assert _failure(EOFError(), read, request(), url()) == Failed(Reason.CLOSED)
+
+
 def test_a_server_that_does_not_speak_tls() -> None:
     read, _ = journal(TCP, UP)
     assert _failure(IO_ERROR, read, request(), url("rtmps")).reason is Reason.TLS

@@ -12,10 +12,12 @@ import pytest
 from agent.receiver import HOST
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
+from recorder.live.url import REDACTED
 from tests.support.confined import be_powerless_root, be_user, confined
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, running
 from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.rtmp_scripted import CHALLENGE, NEED_AUTH, ScriptedRtmp
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.tls_front import TlsFront
 from tests.support.waiting import wait_for
@@ -60,7 +62,7 @@ def test_the_key_shows_nowhere(
     relay = SrtPeer(tmp_path / "relay.ts", port, "listener", "passphrase=something else")
     relay.start()
     addresses = {
-        server.url(f"good-{SECRET}"): "live",
+        server.url(f"good-{SECRET}?token={SECRET}").replace("//", f"//user:{SECRET}@"): "live",
         server.url(SECRET): "rejected",
         server.url("good", SECRET): "rejected",
         front.url(f"good-{SECRET}"): "certificate",
@@ -96,6 +98,22 @@ def test_the_key_shows_nowhere(
     assert SECRET not in repr(events.seen)
     assert SECRET not in repr([vars(destination) for destination in destinations])
     assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_a_server_that_refuses_a_login_and_quotes_it_is_passed_on_without_it(
+    encoder: SmallEncoder, events: Events, capfd: pytest.CaptureFixture[str]
+) -> None:
+    rude = f"reason=authfailed user u password {SECRET} key {SECRET}-key?token={SECRET}&pin={SECRET}2, token {SECRET}2"
+    with ScriptedRtmp([NEED_AUTH, CHALLENGE, rude]) as server:
+        url = f"rtmp://u:{SECRET}@{HOST}:{server.port}/live/{SECRET}-key?token={SECRET}&pin={SECRET}2"
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: destination.status().reason == "rejected")
+            message = destination.status().message or ""
+            seen = repr([destination.status(), vars(destination)])
+    assert len(server.asked) == 3
+    assert b"user=u" in server.asked[2]
+    assert f"user u password {REDACTED} key {REDACTED}, token {REDACTED}" in message
+    assert SECRET not in seen + repr(events.seen) + "".join(capfd.readouterr())
 
 
 @pytest.mark.parametrize("mode", ["caller", "listener"])

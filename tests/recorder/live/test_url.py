@@ -122,13 +122,15 @@ def test_shows_only_the_host() -> None:
 
 
 def test_redacts_every_spelling() -> None:
-    url = _rtmp(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c")
+    url = _rtmp(f"rtmp://user:hunter22@h.example/live/{KEY}+x?a=b%20c&t=t0ken=")
     said = (
         f"{url.server}/{url.key} | /live/{KEY}+x?a=b%20c | {KEY}%2Bx%3Fa%3Db%2520c | {KEY}+x?a=b c | hunter22 | {KEY}+x"
+        " | b c | t0ken%3D"
     )
     hidden = redact(said, url.secrets)
     assert KEY not in hidden
     assert "hunter22" not in hidden
+    assert hidden.endswith(f" | {REDACTED} | {REDACTED}")
     assert REDACTED in hidden
 
 
