@@ -13,6 +13,10 @@ from recorder.status import SessionResult, SessionState, SessionStatus
 SEALED, FAILED, DEGRADED = 0, 1, 3
 """Exit statuses; docs/reference/cli.md."""
 
+NOT_MEASURED = (
+    "Live destinations get what is recorded, at a fixed bit rate: nobody has measured yet whether this PC can encode "
+    "twice. Run liput headroom once, when nothing is recorded."
+)
 _BEFORE = {SessionState.IDLE, SessionState.ARMED}
 
 
@@ -44,6 +48,8 @@ class Follower:
             if told.kind == "session-live":
                 self.state = SessionState.LIVE
             self._reporter.event(told)
+            if told.kind == "session-live" and told.detail.get("stream_why") == "not-measured":
+                self._reporter.note(NOT_MEASURED)
         elif isinstance(told, Note):
             self._reporter.note(told.text)
         elif isinstance(told, Sealing):

@@ -1,0 +1,22 @@
+"""What is shown of what a recorder tells."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.reporters import PlainReporter
+from agent.telling import NOT_MEASURED, Follower
+from config.events import Event
+from recorder.streaming.choice import Why
+
+
+@pytest.mark.parametrize("why", [*Why, None])
+def test_a_session_that_begins_with_a_pc_nobody_has_measured_says_what_to_do(
+    why: Why | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    detail = {"stream_why": why.value} if why else {}
+    Follower(PlainReporter()).take(Event(datetime.now(UTC), "session-live", "paket", detail, "Recording."))
+    shown = capsys.readouterr().out
+    assert "Recording." in shown
+    assert (NOT_MEASURED in shown) is (why is Why.NOT_MEASURED)
+    assert "liput headroom" in NOT_MEASURED
