@@ -32,7 +32,7 @@ class StreamAddress:
         scheme = scheme_of(raw)
         if scheme == "file":
             return raw.rstrip("/")
-        if "@" in urllib.parse.urlsplit(raw).netloc:
+        if login_of(raw):
             raise NotAllowed(
                 "must not hold a user name or password; put the whole address into a private file (--stream @FILE)"
             )
@@ -55,6 +55,11 @@ def scheme_of(url: str) -> str:
     return url.partition(":")[0].lower()
 
 
+def login_of(url: str) -> str:
+    """Return what stands before the last @ of the host, "" where nothing does."""
+    return url.partition("://")[2].partition("/")[0].rpartition("@")[0]
+
+
 def folder_of(url: str) -> Path:
     """Return the folder that a file:// address names."""
     return Path(urllib.parse.unquote(url.partition("://")[2]))
@@ -66,10 +71,8 @@ def check_stream_url(url: str) -> None:
     form = _FORMS.get(scheme, _FORM)
     if not url.isprintable() or (" " in url and scheme != "file"):
         raise NotAllowed(f"{form}, without blanks or control characters")
-    if scheme == "srt":
-        if not re.match(r"srt://(\[[0-9a-f:.]+\]|[^/?#:\[\]]*):\d{1,5}/?(\?|$)", url, re.IGNORECASE):
-            raise NotAllowed(form)
-        return
+    if scheme == "srt" and not re.match(r"srt://(\[[0-9a-f:.]+\]|[^/?#:\[\]]*):\d{1,5}/?(\?|$)", url, re.IGNORECASE):
+        raise NotAllowed(form)
     if scheme == "file":
         if not re.match(r"file:///[^/]", url, re.IGNORECASE):
             raise NotAllowed(form)
@@ -77,7 +80,8 @@ def check_stream_url(url: str) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:
+    except ValueError:  # whose words may repeat what stands before the host
         raise NotAllowed(form) from None
-    if parts.scheme not in STREAM_SCHEMES or not host or port == 0 or not parts.path.strip("/"):
+    is_whole = scheme == "srt" or (host and parts.path.strip("/"))
+    if parts.scheme not in STREAM_SCHEMES or port == 0 or not is_whole:
         raise NotAllowed(form)

@@ -15,7 +15,7 @@ from typing import NoReturn, TextIO
 
 import msgspec
 
-from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, check_stream_url, scheme_of
+from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, check_stream_url, login_of, scheme_of
 from config.errors import SecretError, UsageError
 from config.kinds import did_you_mean
 from config.quantities import NotAllowed
@@ -131,7 +131,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
             f"there is no destination {shown}{did_you_mean(name, settings.destinations)}",
             hint=f"the destinations are {known}" if known else "add [destinations.NAME] with its url to the settings",
         )
-    destination, key = settings.destinations[name], read_keys(settings).get(name)
+    destination, key = settings.destinations[name], _read_key(settings, name)
     problem = key_problem(destination, key)
     if problem:
         raise SecretError(
@@ -181,20 +181,32 @@ def read_keys(settings: Settings) -> Mapping[str, Secret]:
 
     Raises SecretError when the file can be read by others, or is not a file of keys.
     """
+    path, table = _read_table(settings)
+    return {name: _key(name, value, path) for name, value in table.items()}
+
+
+def _read_key(settings: Settings, name: str) -> Secret | None:
+    """Return one key, whatever is wrong with the others."""
+    path, table = _read_table(settings)
+    return _key(name, table[name], path) if name in table else None
+
+
+def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and what stands in it; nothing where there is none. Raises SecretError."""
     path = keys_path(settings)
     if path is None:
-        return {}
+        return Path(), {}
     try:
         text = read_private(path)
     except FileNotFoundError:
-        return {}
+        return path, {}
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         # The parser's own words may repeat a piece of the file.
         raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
-    keys = {**table, **table.pop("keys", {})} if isinstance(table.get("keys"), dict) else table
-    return {name: _key(name, value, path) for name, value in keys.items() if name != "keys"}
+    keys = table.pop("keys", {})
+    return path, {**table, **(keys if isinstance(keys, dict) else {})}
 
 
 def _key(name: str, value: object, path: Path) -> Secret:
@@ -267,7 +279,7 @@ def secret_url(url: str) -> Secret:
         return Secret(
             url, *_spellings(*(urllib.parse.unquote(v) for n, _, v in given if n in ("passphrase", "streamid")))
         )
-    return Secret(url, url.rsplit("/", 1)[-1], urllib.parse.urlsplit(url).password or "")
+    return Secret(url, url.rsplit("/", 1)[-1], login_of(url).partition(":")[2])
 
 
 def read_private(path: Path) -> str:

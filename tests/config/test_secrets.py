@@ -17,9 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import secrets
+from config.addresses import check_stream_url
 from config.errors import SecretError, UsageError
+from config.quantities import NotAllowed
 from config.schema import Settings
-from config.secrets import Secret, destination_url, keys_path, read_keys, read_url_file, stream_target
+from config.secrets import Secret, destination_url, keys_path, read_keys, read_url_file, secret_url, stream_target
 from config.settings import load_settings
 from recorder.live.srt_url import SrtUrl
 from recorder.live.url import parse_live_url
@@ -90,6 +92,21 @@ def test_a_destination_is_its_address_and_its_key(settings: Settings) -> None:
 def test_what_stands_before_a_keys_query_is_secret_alone(settings: Settings, tmp_path: Path) -> None:
     private(tmp_path / "keys.toml", f'youtube = "{KEY}?backup=1"')
     assert read_keys(settings)["youtube"].redact(f"{KEY} refused") == "(hidden) refused"
+
+
+def test_a_key_that_is_wrong_costs_its_own_destination_only(settings: Settings, tmp_path: Path) -> None:
+    private(tmp_path / "keys.toml", f'kampus = {{ passphrase = "short" }}\nyoutube = "{KEY}"')
+    assert destination_url(settings, "youtube").reveal().endswith(KEY)
+    with pytest.raises(SecretError, match="10 to 79"):
+        destination_url(settings, "kampus")
+
+
+def test_an_address_of_a_strange_host_is_repeated_by_nobody() -> None:
+    strange = f"rtmp://user:{KEY}\uff20@h/live/x"
+    assert KEY not in secret_url(strange).redact(strange)
+    with pytest.raises(NotAllowed) as caught:
+        check_stream_url(strange)
+    assert KEY not in str(caught.value)
 
 
 SRT_KEY = 'siaran = { passphrase = "a pass phrase+", stream_id = "#!::r=aula,m=publish" }'
