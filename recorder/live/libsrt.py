@@ -3,6 +3,7 @@
 Names are those of srt.h. Whoever uses this waits by asking again.
 """
 
+import contextlib
 import ctypes
 import functools
 import socket
@@ -105,21 +106,29 @@ type Admits = Callable[[str], int]
 _HOOK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32, c_int, c_void_p, c_char_p)
 
 
+NOT_INSTALLED = "libsrt is not installed (Debian: libsrt1.5-gnutls)"
+
+
+def find() -> Any | None:
+    """Return libsrt as it is found; None where it is not installed."""
+    for name in _NAMES:
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    return None
+
+
 @functools.cache
 def library() -> Any | None:
     """Return libsrt, ready to use; None where it is not installed."""
-    for name in _NAMES:
-        try:
-            found = ctypes.CDLL(name)
-        except OSError:
-            continue
-        found.srt_bstats.argtypes = [c_int32, POINTER(Statistics), c_int]
-        found.srt_send.argtypes = [c_int32, c_char_p, c_int]
-        found.srt_getlasterror_str.restype = found.srt_rejectreason_str.restype = c_char_p
-        found.srt_startup()
-        found.srt_setloglevel(_ONLY_WHAT_IS_CRITICAL)
-        return found
-    return None
+    found = find()
+    if found is None:
+        return None
+    found.srt_bstats.argtypes = [c_int32, POINTER(Statistics), c_int]
+    found.srt_send.argtypes = [c_int32, c_char_p, c_int]
+    found.srt_getlasterror_str.restype = found.srt_rejectreason_str.restype = c_char_p
+    found.srt_startup()
+    found.srt_setloglevel(_ONLY_WHAT_IS_CRITICAL)
+    return found
 
 
 class SrtError(Exception):
@@ -133,7 +142,7 @@ class SrtSocket:
         """Make one, or wrap one that libsrt has made."""
         found = library()
         if found is None:
-            raise SrtError("libsrt is not installed (Debian: libsrt1.5-gnutls)")
+            raise SrtError(NOT_INSTALLED)
         self._lib: Any = found
         self._number = self._lib.srt_create_socket() if number is None else number
         self._hook: Any = None

@@ -71,11 +71,16 @@ class Journal(logging.Handler):
             if line.startswith(beginning):
                 self.enter(step)
         if line.startswith(_SERVER_SAYS):
-            self.server_said = redact(line.removeprefix(_SERVER_SAYS).strip(), self._secrets)[:LONGEST_DETAIL]
+            self.server_said = self._fit_to_be_told(line.removeprefix(_SERVER_SAYS))
         if record.levelno >= logging.ERROR:
-            self.last_error = redact(line.strip(), self._secrets)[:LONGEST_DETAIL]
+            self.last_error = self._fit_to_be_told(line)
         self.not_trusted = self.not_trusted or any(words in line for words in _NOT_TRUSTED)
         self.not_resolved = self.not_resolved or line.startswith("Failed to resolve hostname")
+
+    def _fit_to_be_told(self, words: str) -> str:
+        """Return somebody else's words without what is secret, and without what would steer a terminal."""
+        printable = "".join(character if character.isprintable() else " " for character in words.strip())
+        return redact(printable, self._secrets)[:LONGEST_DETAIL]
 
 
 def publish(request: Request, url: RtmpUrl, report: Callable[[Report], None]) -> Report:

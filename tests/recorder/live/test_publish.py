@@ -153,6 +153,11 @@ def test_what_the_server_says_is_redacted() -> None:
     assert read.server_said == f"{REDACTED} is gone"
 
 
+def test_what_the_server_says_cannot_steer_a_terminal() -> None:
+    read, _ = journal("Server error: \x1b[2Jgone\nlive\n")
+    assert read.server_said == " [2Jgone live"
+
+
 def test_every_reason_has_its_sentence() -> None:
     assert all("h.example:1935" in sentence(reason, "h.example:1935") for reason in Reason)
 
