@@ -14,6 +14,7 @@ from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.secrets import key_problem, keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
+from recorder.live import libsrt
 
 _config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
@@ -72,7 +73,7 @@ def default() -> None:
 
 
 def _missing_things(settings: Settings) -> Iterator[str]:
-    """Give what is wrong outside the file: keys that are missing or open to others, certificates that are not there."""
+    """Give what is wrong outside the file: keys that are missing or open to others, whatever else is not there."""
     try:
         keys = read_keys(settings)
     except SecretError as error:
@@ -83,6 +84,8 @@ def _missing_things(settings: Settings) -> Iterator[str]:
             yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
         elif problem := key_problem(destination, keys.get(name)):
             yield f"[destinations.{name}]: {problem} in {keys_path(settings)}"
+        if destination.scheme == "srt" and libsrt.find() is None:
+            yield f"[destinations.{name}]: {libsrt.NOT_INSTALLED}"
         if destination.scheme == "file" and not folder_of(destination.url).is_dir():
             yield f"[destinations.{name}]: there is no folder {folder_of(destination.url)}"
         if destination.ca_file is not None and not destination.ca_file.is_file():

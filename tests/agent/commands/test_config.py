@@ -11,6 +11,7 @@ from config import settings as settings_module
 from config.errors import SettingsError
 from config.reader import read_settings
 from config.schema import Settings
+from recorder.live import libsrt
 
 KEY = "hush-1234-abcd-5678"
 TEXT = """[archive]
@@ -132,6 +133,14 @@ def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> Non
     assert run("check").stdout == f"[destinations.web]: there is no folder {tmp_path}/aula a\n"
     (tmp_path / "aula a").mkdir()
     assert run("check").exit_code == 0
+
+
+def test_check_says_that_libsrt_is_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text('[destinations.ruang]\nurl = "srt://:9000"\nmode = "listener"\n')
+    monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
+    result = run("check")
+    assert result.exit_code == 2
+    assert result.stdout == "[destinations.ruang]: libsrt is not installed (Debian: libsrt1.5-gnutls)\n"
 
 
 def test_path_is_the_file_in_force(file: Path, tmp_path: Path) -> None:
