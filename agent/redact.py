@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import msgspec
-
 from config.errors import SecretError
 from config.schema import Settings
 from config.secrets import Secret, keys_path, read_keys
@@ -47,9 +45,8 @@ class Redactor:
     """Takes out `secrets` wherever they stand, as text or within JSON, and what looks like one."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        self._secrets = list(secrets)
-        # A key with a quote or a backslash in it looks different within JSON.
-        self._secrets += [Secret(msgspec.json.encode(secret.reveal())[1:-1].decode()) for secret in self._secrets]
+        known = list(secrets)
+        self._secrets = [*known, *(secret.in_json() for secret in known)]
 
     def __call__(self, text: str) -> str:
         """Return `text` without what is secret in it."""

@@ -58,6 +58,10 @@ class Secret:
                 text = text.replace(secret, _HIDDEN)
         return text
 
+    def in_json(self) -> "Secret":
+        """Return the same as it stands within a text of JSON, where quotes and backslashes are escaped."""
+        return Secret(*(msgspec.json.encode(text)[1:-1].decode() for text in (self._value, *self._parts)))
+
     def __repr__(self) -> str:
         return f"Secret{_HIDDEN}"
 

@@ -18,6 +18,7 @@ from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.room import FPS, Room, frames, program
+from tests.support.srt_peer import free_udp_port
 from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
@@ -284,7 +285,10 @@ def test_ctrl_c_ends_the_stream_in_order_too(room: Room, nginx: NginxRtmp) -> No
     assert media.decoded(received, "v").frames == sent
 
 
-SECRETS = ("bad-3f2a91c0-rahasia", "refused-77aa-rahasia", "nohost-90ab-rahasia", "good-51cd-rahasia")
+SECRETS = (
+    "bad-3f2a91c0-rahasia", "refused-77aa-rahasia", "nohost-90ab-rahasia", "good-51cd-rahasia", "login-a2c4-rahasia",
+    "sandi-e8b1-rahasia", "aula-06dd-rahasia", "sandi-tambah-rahasia", "aula-tambah-rahasia",
+)  # fmt: skip
 
 
 def everything_readable_about_processes() -> bytes:
@@ -299,9 +303,13 @@ def everything_readable_about_processes() -> bytes:
     return bytes(text)
 
 
+def everything_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 @pytest.mark.server
 def test_each_destination_that_fails_says_how_while_everything_else_goes_on(room: Room, nginx: NginxRtmp) -> None:
-    wrong, refused, unknown, good = SECRETS
+    wrong, refused, unknown, good, password, passphrase, stream_id, added_passphrase, added_stream_id = SECRETS
     room.configure(
         f"""
 [destinations.wrong]
@@ -310,21 +318,32 @@ url = "rtmp://127.0.0.1:{nginx.port}/live"
 url = "rtmp://127.0.0.1:1/live"
 [destinations.unknown]
 url = "rtmp://streaming.liput.invalid/live"
+[destinations.srt]
+url = "srt://127.0.0.1:{free_udp_port()}"
 """,
-        keys=f'wrong = "{wrong}"\nrefused = "{refused}"\nunknown = "{unknown}"\n',
+        keys=f'wrong = "{wrong}"\nrefused = "{refused}"\nunknown = "{unknown}"\n'
+        f'srt = {{ passphrase = "{passphrase}", stream_id = "{stream_id}" }}\n',
     )
-    address = room.home / "kampus.txt"
-    address.touch(0o600)
-    address.write_text(nginx.url(good))
-    streams = [word for name in ("wrong", "refused", "unknown", f"@{address}") for word in ("--stream", name)]
+    for name, url in {
+        "kampus.txt": nginx.url(good).replace("//", f"//liput:{password}@"),
+        "lain.txt": f"srt://lain.liput.invalid:9?passphrase={added_passphrase}&streamid={added_stream_id}",
+    }.items():
+        (room.home / name).touch(0o600)
+        (room.home / name).write_text(url)
+    failing = ("wrong", "refused", "unknown", "srt")
+    streams = [word for name in (*failing, "@kampus.txt") for word in ("--stream", name)]
     with running(room.home, *room.words("--json", *streams)) as session:
+        session.until("status", state="live")
+        assert command.liput(room.home, "destination", "add", "@lain.txt").returncode == 0
         expected = {"wrong": "rejected", "refused": "refused", "unknown": "unknown-host", "kampus": None}
+        expected |= {"srt": "refused", "lain": "unknown-host"}
         for line in session.read():
             if line["type"] == "status" and reasons(line) == expected and float(str(line["media_time_s"])) > 2:
                 break
         seen_of_processes = everything_readable_about_processes()
+        kept = everything_in(session.runtime)
         assert states(line) | {"kampus": "live"} == states(line)
-        assert {states(line)[name] for name in ("wrong", "refused", "unknown")} <= {"waiting", "connecting"}
+        assert {states(line)[name] for name in (*failing, "lain")} <= {"waiting", "connecting"}
         session.signal(signal.SIGTERM)
         status = session.wait()
         errors = session.errors()
@@ -332,16 +351,17 @@ url = "rtmp://streaming.liput.invalid/live"
 
     assert status == 3
     result = session.seen[-1]
-    assert sorted(result["degraded"]) == [f"destination-lost: {name}" for name in ("refused", "unknown", "wrong")]  # type: ignore[call-overload] # a list, as was checked
-    lost = {line["subject"]: line["message"] for line in session.seen if line.get("kind") == "destination-lost"}
-    assert len(set(lost.values())) == 3
+    assert sorted(result["degraded"]) == [f"destination-lost: {name}" for name in sorted((*failing, "lain"))]  # type: ignore[call-overload] # a list, as was checked
+    lost = [line for line in session.seen if line.get("kind") == "destination-lost"]
+    assert {line["subject"]: line["detail"]["reason"] for line in lost} | {"kampus": None} == expected  # type: ignore[index] # an object, as was checked
     package = room.only_package()
     assert result["frames"] == frames(package)
     last_s = max(float(str(line["elapsed_s"])) for line in session.seen if line["type"] == "status")
     assert result["frames"] == pytest.approx(last_s * FPS, abs=2)
 
     said = json.dumps(session.seen) + errors
-    kept = b"".join(path.read_bytes() for path in package.rglob("*") if path.is_file())
+    assert b'"@kampus.txt"' in kept, "the recorder's own folder"
+    kept += everything_in(package) + everything_in(session.runtime) + everything_in(room.home / ".local")
     for secret in SECRETS:
         assert secret not in said
         assert secret.encode() not in kept

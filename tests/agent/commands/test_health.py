@@ -298,12 +298,13 @@ room = "rtsp://admin:rahasia@10.0.0.9/cam"
 url = "rtmps://a.rtmp.youtube.com/live2"
 """
 KEY = "abcd-efgh-ijkl-mnop"
+PASSPHRASE, STREAM_ID = "sandi-panjang-0f", "aula-7f3a"
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Path:
     keys = tmp_path / "keys.toml"
-    keys.write_text(f'youtube = "{KEY}"\n')
+    keys.write_text(f'youtube = "{KEY}"\nrelay = {{ passphrase = "{PASSPHRASE}", stream_id = "{STREAM_ID}" }}\n')
     keys.chmod(0o600)
     path = tmp_path / "liput.toml"
     path.write_text(SETTINGS.format(keys=keys))
@@ -314,6 +315,7 @@ def test_the_export_holds_what_it_needs_and_no_secret(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path
 ) -> None:
     write(log, ago(HOUR / 4, Kind.REFUSED, f"rtmps://x.example/live2/{KEY} and {KEY}", key=KEY))
+    write(log, ago(HOUR / 4, Kind.REFUSED, f"srt said {PASSPHRASE} is wrong for {STREAM_ID}", to=STREAM_ID))
     (log / "roles.json").write_text('{"slides": {}}')
     (log / "other.json").write_text("not ours to give away")
     file = tmp_path / "it.zip"
@@ -325,7 +327,7 @@ def test_the_export_holds_what_it_needs_and_no_secret(
         texts = {name: archive.read(name).decode() for name in archive.namelist()}
     expected = {"README.txt", "health.jsonl", "summary.jsonl", "devices.json", "versions.json", "settings.json"}
     assert set(texts) - {"kernel.log"} == expected | {"state/roles.json"}
-    assert len(texts["health.jsonl"].splitlines()) == len(LINES) + 1
+    assert len(texts["health.jsonl"].splitlines()) == len(LINES) + 2
     assert all(json.loads(line)["type"] == "health" for line in texts["health.jsonl"].splitlines())
     assert isinstance(json.loads(texts["devices.json"]), list)
     versions = json.loads(texts["versions.json"])
@@ -333,7 +335,7 @@ def test_the_export_holds_what_it_needs_and_no_secret(
     assert {"liput", "python", "kernel", "os_release", "libav"} <= set(versions)
     assert json.loads(texts["settings.json"])["destinations"]["youtube"]["url"] == "rtmps://a.rtmp.youtube.com/live2"
     everything = "".join(texts.values())
-    assert KEY not in everything
+    assert not any(secret in everything for secret in (KEY, PASSPHRASE, STREAM_ID))
     assert "rahasia" not in everything
     assert "(hidden)" in texts["health.jsonl"]
     assert [path.name for path in tmp_path.glob(".it*")] == []
