@@ -1,6 +1,7 @@
 """Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Protocol
 
 from av.stream import Stream
@@ -50,7 +51,7 @@ class Outputs:
     """The sinks of one session. They copy the encoder's templates: close them before it.
 
     Live destinations take the program's packets, those of the recording. Where a track is encoded for them apart
-    (a second encode at another rate), its stream is in `live_templates`: `put` gives packets of that track to the
+    (a second encode at another rate), `connect` is given its stream: `put` gives packets of that track to the
     recording only, and destinations get what comes by `put_live`. Nothing else decides what they are sent.
     """
 
@@ -61,18 +62,24 @@ class Outputs:
         *,
         emit: Emit,
         live: Destinations,
-        live_templates: Templates | None = None,
         more: Sequence[MakeSink] = (),
     ) -> None:
-        """Begin to connect `live`; `recording` has begun already, and is closed with the others."""
+        """Take `live`, which `connect` begins; `recording` has begun already, and is closed with the others."""
         self._recording = recording
         self._emit = emit
         self._program = program = {track: stream for track, stream in templates.items() if track in PROGRAM}
         self._more: tuple[Sink, ...] = tuple(make(program) for make in more)
         self._taking = self._more
         self._live = live
+        self._apart: frozenset[TrackId] = frozenset(PROGRAM)
+
+    def connect(self, live_templates: Templates | None = None) -> None:
+        """Begin to connect the live destinations, from whichever thread; never fails.
+
+        Before that they get nothing. `live_templates` are the streams that are encoded for them apart.
+        """
         self._apart = frozenset(live_templates or ())
-        live.begin({**program, **(live_templates or {})})  # last: what fails before has started nothing
+        self._live.begin({**self._program, **(live_templates or {})})
 
     @property
     def on_disk(self) -> OnDisk:
@@ -100,18 +107,17 @@ class Outputs:
 
     def share(self) -> None:
         """Give live destinations the recording's packets from here on: nothing is encoded apart for them any more."""
-        self._apart = frozenset()
         self._live.renew(self._program)
+        self._apart = frozenset()  # last: nobody gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.
 
         `marks` become chapters of the recording; what is before the first one is called `title`.
         """
-        try:
+        with ExitStack() as stack:
+            stack.callback(self._live.close)
+            for sink in reversed(self._more):
+                stack.callback(sink.close)
+            stack.callback(self._recording.close, marks, title)
             self._live.stop()
-        finally:
-            self._recording.close(marks, title)
-        for sink in self._more:
-            sink.close()
-        self._live.close()

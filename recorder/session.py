@@ -220,14 +220,12 @@ class Session:
     def _run(self, stack: ExitStack) -> None:
         check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
         stack.callback(self._stop_sources.set)
+        live = self._live = LiveSide(self._plan.stream, self.destinations, clock=self._clock, emit=self.emit)
+        stack.callback(live.free)
         inputs = self._inputs
         inputs.open(stack, self._stopping)
-        settings = encoder_settings(self._plan, inputs.form)
-        encoder = Encoder(*settings)
+        encoder = Encoder(*encoder_settings(self._plan, inputs.form))
         stack.callback(encoder.close)
-        plan = self._plan.stream
-        live = self._live = LiveSide(plan, settings[0], self.destinations, clock=self._clock, emit=self.emit)
-        stack.callback(live.free)
         inputs.start()
         stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
         first = inputs.first(self._stopping)
@@ -301,14 +299,7 @@ class Session:
         )
         work = self._begin_files(storage, encoder, wanted_ns)
         try:
-            outputs = Outputs(
-                storage,
-                encoder.templates,
-                emit=self.emit,
-                live=self.destinations,
-                live_templates=live.open(),
-                more=plan.sinks,
-            )
+            outputs = Outputs(storage, encoder.templates, emit=self.emit, live=self.destinations, more=plan.sinks)
         except (LiputError, OSError):
             storage.close()
             self.emit.close()
@@ -317,6 +308,7 @@ class Session:
         stack.callback(self.emit.close)
         stack.callback(lambda: outputs.close(self._marks.all, plan.title))
         stack.callback(live.end)
+        live.open(outputs, encoder_settings(plan, self._inputs.form)[0])
         origin_ns = self._gate.open(outputs.put, round(wanted_ns))
         live.begin(outputs, self._gate.in_media_time)
         self._timeline.begin(origin_ns)

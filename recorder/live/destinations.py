@@ -70,10 +70,10 @@ class Destinations:
                     f'"{target.name}" is a destination of this session already',
                     hint=f"liput destination restart {target.name} connects it anew",
                 )
-            self._targets[target.name] = target
-            self._removed.pop(target.name, None)
             if self._templates is not None:
                 self._connect(target, self._templates)
+            self._targets[target.name] = target
+            self._removed.pop(target.name, None)
         self._emit("destination-added", target.name, f"{target.name} is a destination from now on")
 
     def remove(self, name: str) -> None:
@@ -104,6 +104,8 @@ class Destinations:
             if target is not None:
                 self._targets[name] = target
             destination = self._streaming.get(name)
+            if destination is None and self._templates is not None:  # it could not be begun
+                self._connect(self._targets[name], self._templates)
         self._emit("destination-restarted", name, f"{name} is connected anew")
         if destination:
             destination.restart(target)
@@ -125,9 +127,11 @@ class Destinations:
     def begin(self, templates: Templates) -> None:
         """Connect all; `templates` are the encoder's open streams, and stay open until `close` has returned."""
         with self._lock:
+            if self._is_over:
+                return
             self._templates = templates
-            for target in self._targets.values():
-                self._connect(target, templates)
+            failed = self._connect_all(templates)
+        self._tell(failed)
 
     def renew(self, templates: Templates) -> None:
         """Connect all anew, with other streams than so far: those are not encoded any more."""
@@ -138,7 +142,22 @@ class Destinations:
             before, self._streaming, self._taking = self._streaming, {}, ()
             for name, destination in before.items():
                 self._leaving[name] = _stopping(destination, self._leaving.get(name))
-                self._connect(self._targets[name], templates)
+            failed = self._connect_all(templates)
+        self._tell(failed)
+
+    def _connect_all(self, templates: Templates) -> list[tuple[str, Exception]]:
+        """Connect each; return whom that was not possible for, as when no thread can be had: others go on."""
+        failed = []
+        for target in self._targets.values():
+            try:
+                self._connect(target, templates)
+            except Exception as error:
+                failed.append((target.name, error))
+        return failed
+
+    def _tell(self, failed: list[tuple[str, Exception]]) -> None:
+        for name, error in failed:
+            self._emit("sink-failed", name, f"{name} could not be begun: {error!r}")
 
     def _connect(self, target: StreamTarget, templates: Templates) -> None:
         destination = LiveDestination(

@@ -21,7 +21,6 @@ class Why(StrEnum):
     HEADROOM = "headroom"
     NO_HEADROOM = "no-headroom"
     NOT_MEASURED = "not-measured"
-    NO_DESTINATIONS = "no-destinations"
     FAILED = "failed"
 
 
@@ -33,10 +32,11 @@ class Choice:
     why: Why
 
 
-def choose(wish: str, headroom: Headroom | None, *, has_destinations: bool) -> Choice:
-    """Return what a session does that begins now; `wish` is `[video] stream_encode`."""
-    if not has_destinations:
-        return Choice(Encode.SHARED, Why.NO_DESTINATIONS)
+def choose(wish: str, headroom: Headroom | None) -> Choice:
+    """Return what a session does that begins now; `wish` is `[video] stream_encode`.
+
+    Whether it has destinations is all one: there may be some before its end.
+    """
     if wish != AUTO:
         return Choice(Encode(wish), Why.SET)
     if headroom is None:

@@ -39,9 +39,9 @@ def remember(asked: Question, found: Headroom) -> None:
     figures().change(lambda before: {**before, _place(asked): found})
 
 
-def measure(asked: Question, process: "Measurement | None" = None) -> Headroom:
+def measure(asked: Question) -> Headroom:
     """Measure and remember it; raises LiputError."""
-    found = (process or Measurement()).run(asked)
+    found = Measurement().run(asked)
     remember(asked, found)
     return found
 
@@ -85,22 +85,29 @@ class Measurement:
                 self._process.kill()
 
 
-class Measuring:
-    """Measures beside whatever else happens, and remembers what it finds; what goes wrong is nobody's trouble."""
+class Finding:
+    """Looks a figure up beside whatever else happens; what goes wrong is nobody's trouble."""
 
-    def __init__(self, asked: Question) -> None:
-        """Begin at once, on a thread of its own."""
+    def __init__(self, asked: Question, *, measures: bool) -> None:
+        """Begin at once, on a thread of its own: a folder may hang. Where it `measures`, that is done too."""
+        self.found: Headroom | None = None
+        """The figure, once it is known."""
         self._asked = asked
+        self._measures = measures
         self._measurement = Measurement()
         self._thread = threading.Thread(target=self._run, name="headroom", daemon=True)
-        self._thread.start()
+        with suppress(RuntimeError):  # there are too many threads
+            self._thread.start()
 
     def _run(self) -> None:
-        with suppress(LiputError, OSError):
-            measure(self._asked, self._measurement)
+        with suppress(Exception):
+            self.found = remembered(self._asked)
+            if self.found is None and self._measures:
+                self.found = self._measurement.run(self._asked)
+                remember(self._asked, self.found)
 
     def stop(self) -> None:
-        """End it where it has not come to its end; returns at once."""
+        """End a measurement that has not come to its end; returns at once."""
         self._measurement.stop()
 
     def join(self, timeout_s: float) -> None:

@@ -5,13 +5,13 @@ pictures again while anybody streams, and follows what the destinations' childre
 (recorder/streaming/rate.py). Nothing of it waits, or raises, where the recording is made.
 """
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
-from av.stream import Stream
 
-from config.errors import EncoderError
+from config.errors import LiputError
 from config.events import Emit
 from config.quantities import format_rate
 from devices.clock import NANOSECONDS, Clock
@@ -20,11 +20,11 @@ from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.outputs import Outputs
-from recorder.packet import EncodedPacket, TrackId
+from recorder.packet import EncodedPacket
 from recorder.status import StreamLine
 from recorder.streaming.choice import Choice, Encode, Why, choose
-from recorder.streaming.encode import SUBJECT, StreamEncode, stream_settings
-from recorder.streaming.figures import Measuring, remembered
+from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
+from recorder.streaming.figures import Finding
 from recorder.streaming.link import Sample
 from recorder.streaming.rate import RateControl
 from recorder.streaming.wish import AUTO, StreamPlan
@@ -37,6 +37,8 @@ TOLD = 0.15
 """By which part the rate must have changed since it was told last to be told again."""
 UP_EVERY_S, DOWN_EVERY_S = 10.0, 2.0
 """The least time between two events about it."""
+FREE_S = 0.5
+"""How long the end of a session waits for a picture that is encoded; then its encoder is left as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +54,18 @@ class _Heard:
 class LiveSide:
     """Between the pictures of a session and its destinations. `offer` from the picture's thread, the rest from one."""
 
-    def __init__(
-        self, plan: StreamPlan, recorded: VideoSettings, destinations: Destinations, *, clock: Clock, emit: Emit
-    ) -> None:
-        """Do nothing yet; `recorded` is what the recording's encoder is asked for."""
+    def __init__(self, plan: StreamPlan, destinations: Destinations, *, clock: Clock, emit: Emit) -> None:
+        """Look for what is known of this PC, beside the devices' opening: who makes it waits for nothing."""
         self._plan = plan
-        self._recorded = recorded
         self._destinations = destinations
         self._clock = clock
         self._emit = emit
-        self.choice = Choice(Encode.SHARED, Why.NO_DESTINATIONS)
-        """Which encode the destinations get."""
-        self._measuring: Measuring | None = None
+        self.choice: Choice | None = None
+        """Which encode the destinations get, or would get; None before the recording begins."""
+        self._recorded_rate = 0
+        self._question = plan.question if plan.encode == AUTO else None
+        self._finding = Finding(self._question, measures=False) if self._question else None
+        self._opener: threading.Thread | None = None
         self._encode: StreamEncode | None = None
         self._opened: StreamEncode | None = None
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
@@ -75,44 +77,56 @@ class LiveSide:
 
     def arm(self) -> None:
         """Use the time until the start to measure what this PC can do, where nobody knows yet."""
-        question = self._plan.question if self._plan.encode == AUTO and self._destinations.names else None
-        if question and remembered(question) is None:
-            self._measuring = Measuring(question)
+        if self._question and self._finding and self._finding.found is None and self._destinations.names:
+            self._finding = Finding(self._question, measures=True)
 
-    def open(self) -> Mapping[TrackId, Stream]:
-        """Choose, and return the streams that are encoded for the live side alone; none of them, if it is shared.
+    def open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+        """Choose, and have `outputs` connect the destinations; `recorded` is what the recording's encoder is asked for.
 
-        They stay open until `free`.
+        Returns at once and never raises: an encode of their own is opened beside, and they are connected when it is.
+        It stays open until `free`.
         """
-        if self._encode is not None:  # a start that failed is tried again
-            return self._encode.templates
-        if self._measuring:
-            self._measuring.stop()  # the recording is to have all of the PC
-        question = self._plan.question
-        known = remembered(question) if question and self._plan.encode == AUTO else None
-        self.choice = choose(self._plan.encode, known, has_destinations=bool(self._destinations.names))
-        if self.choice.encode is not Encode.SEPARATE:
-            return {}
-        encode = self._opened = StreamEncode(
-            stream_settings(self._recorded, self._plan.most),
-            put=self._hand_on,
-            clock=self._clock,
-            emit=self._emit,
-            on_turn=self._look,
-            on_failure=self._fall_back,
-        )
+        self._recorded_rate = recorded.bit_rate
+        self._share = outputs.share
+        if self._finding:
+            self._finding.stop()  # the recording is to have all of the PC
+        self.choice = choose(self._plan.encode, self._finding.found if self._finding else None)
+        if self.choice.encode is Encode.SHARED:
+            outputs.connect()
+            return
+        self._opener = threading.Thread(target=self._open, args=(outputs, recorded), name="stream-open", daemon=True)
         try:
+            self._opener.start()
+        except RuntimeError as error:  # there are too many threads
+            self._do_without(error)
+            outputs.connect()
+
+    def _open(self, outputs: Outputs, recorded: VideoSettings) -> None:
+        try:
+            encode = self._opened = StreamEncode(
+                stream_settings(recorded, self._plan.most),
+                put=self._hand_on,
+                clock=self._clock,
+                emit=self._emit,
+                on_turn=self._look,
+                on_failure=self._fall_back,
+            )
             encode.start()
-        except EncoderError as error:
-            self.choice = Choice(Encode.SHARED, Why.FAILED)
-            self._emit("stream-encode-failed", SUBJECT, f"{error}; what is recorded is streamed", goes_on="shared")
-            return {}
-        self._encode = encode
-        return encode.templates
+        except Exception as error:  # of whatever kind: a live picture is worth no recording
+            self._do_without(error)
+            outputs.connect()
+        else:
+            self._encode = encode
+            outputs.connect(encode.templates)
+
+    def _do_without(self, error: Exception) -> None:
+        self.choice = Choice(Encode.SHARED, Why.FAILED)
+        known = isinstance(error, LiputError)
+        reason = error if known else f"the live picture's encoder could not be opened: {error!r}"
+        self._emit("stream-encode-failed", SUBJECT, f"{reason}; what is recorded is streamed", goes_on="shared")
 
     def begin(self, outputs: Outputs, in_media_time: Callable[[EncodedPacket], EncodedPacket]) -> None:
         """Encode from the next picture on, while there is any destination; packets go to `outputs` in media time."""
-        self._share = outputs.share
         self._put = lambda packet: outputs.put_live(in_media_time(packet))
 
     def offer(self, picture: av.VideoFrame, pts: int) -> None:
@@ -127,27 +141,29 @@ class LiveSide:
 
     def free(self) -> None:
         """Free what was opened, once nobody uses it any more."""
-        if self._measuring:
-            self._measuring.stop()
+        if self._finding:
+            self._finding.stop()
+        if self._opener is not None and self._opener.is_alive():
+            self._opener.join(OPEN_S)
         if self._opened is not None:  # also one that was not open in time, and is not used
-            self._opened.close()
+            self._opened.close(FREE_S)
             self._opened.free()
 
     def facts(self) -> dict[str, object]:
         """Return what the event log should say of it: whose encode is streamed, and why."""
-        if self.choice.why is Why.NO_DESTINATIONS:
-            return {}
-        return {"stream_encode": self.choice.encode.value, "stream_why": self.choice.why.value}
+        choice = self.choice
+        return {"stream_encode": choice.encode.value, "stream_why": choice.why.value} if choice else {}
 
     def line(self) -> StreamLine | None:
-        """Return how it is, once it has begun and there is somebody to stream to."""
-        if self.choice.why is Why.NO_DESTINATIONS:
+        """Return how it is, once it has begun and while there is somebody to stream to."""
+        choice = self.choice
+        if choice is None or not self._destinations.names:
             return None
-        is_separate = self.choice.encode is Encode.SEPARATE
+        is_separate = choice.encode is Encode.SEPARATE
         return StreamLine(
-            encode=self.choice.encode.value,
-            why=self.choice.why.value,
-            bitrate=self._rate.bit_rate if is_separate else self._recorded.bit_rate,
+            encode=choice.encode.value,
+            why=choice.why.value,
+            bitrate=self._rate.bit_rate if is_separate else self._recorded_rate,
             least=self._plan.least if is_separate else None,
             most=self._plan.most if is_separate else None,
             late=self._encode.late if self._encode else 0,

@@ -98,7 +98,8 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     made, apart = SmallEncoder(), SmallEncoder(bit_rate=100_000)
     live, recorded = Heard(), Kept()
     only_video: dict[TrackId, Stream] = {Track.VIDEO: apart.templates[Track.VIDEO]}
-    outputs = Outputs(recorded, made.templates, emit=EventList(), live=live, live_templates=only_video)
+    outputs = Outputs(recorded, made.templates, emit=EventList(), live=live)
+    outputs.connect(only_video)
     packets, others = made.next() + made.next(), [one for one in apart.next() if one.track is Track.VIDEO]
     for packet in packets:
         outputs.put(packet)
@@ -109,3 +110,35 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     outputs.close()
     made.close()
     apart.close()
+
+
+class Unclosed(Kept):
+    """A recording that cannot be closed."""
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        raise StorageError("the disk is gone")
+
+
+class Closed(Broken):
+    """A sink that knows whether it was closed."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:
+    """Destinations use the encoder's streams, which are freed next."""
+    made, sink, before = SmallEncoder(), Closed(), set(threading.enumerate())
+    target = StreamTarget(name="siaran", url=Secret("rtmp://127.0.0.1:9/live/key"))
+    live = Destinations([target], clock=SystemClock(), emit=EventList())
+    outputs = Outputs(Unclosed(), made.templates, emit=EventList(), live=live, more=[lambda _: sink])
+    outputs.connect()
+    assert any(thread.name == "live-siaran" for thread in threading.enumerate())
+    with pytest.raises(StorageError, match="gone"):
+        outputs.close()
+
+    assert sink.is_closed
+    assert set(threading.enumerate()) == before
+    made.close()

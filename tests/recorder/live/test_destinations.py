@@ -13,6 +13,7 @@ from agent.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
+from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.status import DestinationLine
 from tests.support.encoded import SmallEncoder
@@ -168,6 +169,29 @@ def test_all_stop_at_once_however_they_fail(encoder: SmallEncoder, events: Event
         destinations.close()
         assert time.monotonic() - began < 5
     assert children() == []
+
+
+def test_one_that_cannot_be_begun_costs_the_others_nothing_and_can_be_started_again(
+    encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = LiveDestination.start
+
+    def refuse(destination: LiveDestination, after: threading.Thread | None = None) -> None:
+        if destination.name == "kampus":
+            raise RuntimeError("can't start new thread")
+        start(destination, after)
+
+    destinations = Destinations([target("kampus"), target("arsip")], clock=SystemClock(), emit=events)
+    with monkeypatch.context() as patch:
+        patch.setattr(LiveDestination, "start", refuse)
+        destinations.begin(encoder.templates)
+    now = lines(destinations)
+    destinations.restart("kampus")
+    wait_for(lambda: lines(destinations)["kampus"].state != "armed", 30.0, "an attempt")
+    destinations.close()
+
+    assert (now["kampus"].state, now["arsip"].state != "armed") == ("armed", True)
+    assert [subject for _, kind, subject, _, _ in events.seen if kind == "sink-failed"] == ["kampus"]
 
 
 def test_many_threads_that_add_and_remove_leave_what_they_say(encoder: SmallEncoder, events: Events) -> None:

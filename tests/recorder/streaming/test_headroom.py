@@ -86,18 +86,17 @@ NONE = Headroom(one_encode=1.2, two_encodes=2.2, cores=2)
 
 
 @pytest.mark.parametrize(
-    ("wish", "known", "has_destinations", "expected"),
+    ("wish", "known", "expected"),
     [
-        ("shared", PLENTY, True, Choice(Encode.SHARED, Why.SET)),
-        ("separate", NONE, True, Choice(Encode.SEPARATE, Why.SET)),
-        ("auto", PLENTY, True, Choice(Encode.SEPARATE, Why.HEADROOM)),
-        ("auto", NONE, True, Choice(Encode.SHARED, Why.NO_HEADROOM)),
-        ("auto", None, True, Choice(Encode.SHARED, Why.NOT_MEASURED)),
-        ("separate", PLENTY, False, Choice(Encode.SHARED, Why.NO_DESTINATIONS)),
+        ("shared", PLENTY, Choice(Encode.SHARED, Why.SET)),
+        ("separate", NONE, Choice(Encode.SEPARATE, Why.SET)),
+        ("auto", PLENTY, Choice(Encode.SEPARATE, Why.HEADROOM)),
+        ("auto", NONE, Choice(Encode.SHARED, Why.NO_HEADROOM)),
+        ("auto", None, Choice(Encode.SHARED, Why.NOT_MEASURED)),
     ],
 )
-def test_the_choice(wish: str, known: Headroom | None, has_destinations: bool, expected: Choice) -> None:
-    assert choose(wish, known, has_destinations=has_destinations) == expected
+def test_the_choice(wish: str, known: Headroom | None, expected: Choice) -> None:
+    assert choose(wish, known) == expected
 
 
 def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
@@ -131,7 +130,7 @@ def test_a_file_that_cannot_be_read_is_no_figure(state: Path) -> None:
 
 
 def test_beside_a_session_it_is_measured_and_remembered() -> None:
-    measuring = figures.Measuring(ASKED)
+    measuring = figures.Finding(ASKED, measures=True)
     measuring.join(120)
 
     assert figures.remembered(ASKED) is not None
@@ -139,7 +138,7 @@ def test_beside_a_session_it_is_measured_and_remembered() -> None:
 
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
-    measuring = figures.Measuring(slow)
+    measuring = figures.Finding(slow, measures=True)
     wait_for(lambda: measuring._measurement._process)
     measuring.stop()
     measuring.join(15)

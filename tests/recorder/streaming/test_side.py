@@ -1,5 +1,6 @@
 """The live side: how links become a bit rate, and what is said of it. Real x264, destinations that a test makes up."""
 
+import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import cast
@@ -7,18 +8,20 @@ from typing import cast
 import pytest
 
 from capture.source import Matrix
-from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS
 from recorder.encoder import VideoSettings
 from recorder.live.destination import DestinationStatus
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
+from recorder.outputs import Outputs
 from recorder.streaming.encode import StreamEncode
 from recorder.streaming.link import Following
 from recorder.streaming.side import LiveSide
 from recorder.streaming.wish import StreamPlan
+from tests.recorder.test_outputs import Kept
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
+from tests.support.waiting import wait_for
 
 EVERY_S = 0.25
 LEAST, MOST = 500_000, 4_000_000
@@ -57,8 +60,9 @@ class Place:
         monkeypatch.setattr(StreamEncode, "templates", {})
         recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
         plan = StreamPlan("separate", LEAST, MOST, 128_000)
-        self.side = LiveSide(plan, recorded, destinations, clock=self.clock, emit=self.events)
-        self.side.open()
+        self.side = LiveSide(plan, destinations, clock=self.clock, emit=self.events)
+        self.side.open(outputs_to(destinations), recorded)
+        wait_for(lambda: self.side._encode)
 
     def pass_s(self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0) -> int:
         """Let so much time pass, the backlog growing by `behind` a second; return the rate."""
@@ -135,13 +139,44 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
     assert place.pass_s(2) == MOST
 
 
-def test_targets_are_what_makes_a_session_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimulatedClock()
-    targets: list[StreamTarget] = []
-    destinations = Destinations(targets, clock=clock, emit=EventList())
-    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
-    side = LiveSide(StreamPlan("separate", LEAST, MOST), recorded, destinations, clock=clock, emit=EventList())
+class Unthreaded(threading.Thread):
+    """Cannot be started."""
 
-    assert side.open() == {}
-    assert side.line() is None
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def outputs_to(destinations: Destinations) -> Outputs:
+    """Return the outputs of a session without a recording."""
+    return Outputs(Kept(), {}, emit=EventList(), live=destinations)
+
+
+def test_nobody_is_told_of_it_before_there_is_somebody_to_stream_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimulatedClock()
+    destinations = Destinations(clock=clock, emit=EventList())
+    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+    side = LiveSide(StreamPlan("shared", LEAST, MOST), destinations, clock=clock, emit=EventList())
     assert side.facts() == {}
+    side.open(outputs_to(destinations), recorded)
+
+    assert side.facts() == {"stream_encode": "shared", "stream_why": "set"}
+    assert side.line() is None
+    monkeypatch.setattr(Destinations, "names", ("kampus",))
+    line = side.line()
+    assert line
+    assert (line.encode, line.bitrate) == ("shared", MOST)
+
+
+def test_where_no_thread_can_be_had_what_is_recorded_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, events, begun = SimulatedClock(), Events(), []
+    destinations = Destinations(clock=clock, emit=EventList())
+    monkeypatch.setattr(Destinations, "begin", lambda _, templates: begun.append(templates))
+    recorded = VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST)
+    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=events)
+    monkeypatch.setattr(threading, "Thread", Unthreaded)
+    side.open(outputs_to(destinations), recorded)
+    side.free()
+
+    assert side.facts() == {"stream_encode": "shared", "stream_why": "failed"}
+    assert begun == [{}]
+    assert events.of("stream-encode-failed") == [{"goes_on": "shared"}]
