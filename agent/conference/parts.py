@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ LABEL = "Liput"
 FIRST_NUMBER, LAST_NUMBER = 10, 63
 MARK = "# Liput's virtual microphone (liput conference setup --undo takes it away)"
 END = "# End of Liput's virtual microphone"
+_SBIN = "/usr/sbin:/sbin"  # where Debian puts modinfo, and not on everybody's PATH
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -113,8 +115,10 @@ class CameraPart:
     @property
     def is_installed(self) -> bool:
         """Whether the module is there for this kernel."""
-        found = subprocess.run(["modinfo", "-n", MODULE], capture_output=True, check=False)
-        return self.is_loaded or found.returncode == 0
+        if self.is_loaded:
+            return True
+        program = shutil.which("modinfo", path=f"{os.environ.get('PATH', '')}:{_SBIN}")
+        return program is not None and not subprocess.run([program, "-n", MODULE], capture_output=True).returncode
 
     @property
     def is_loaded(self) -> bool:
@@ -230,6 +234,8 @@ class MicrophonePart:
             before = _without_ours(path)
             if before is None:  # a file of one's own is taken in place of the machine's
                 before = "" if there.is_pipewire else ".include /etc/pulse/default.pa\n"
+            if before and not before.endswith("\n"):
+                before += "\n"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(before + text)
             yield f"{path} makes it at every login"

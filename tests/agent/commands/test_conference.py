@@ -65,18 +65,18 @@ def test_the_microphone_is_made_once_kept_and_taken_away(server: PulseMicrophone
 
 
 def test_what_a_person_wrote_into_the_file_of_pulseaudio_stays(tmp_path: Path) -> None:
-    theirs = ".include /etc/pulse/default.pa\nload-module module-echo-cancel\n"
+    theirs = ".include /etc/pulse/default.pa\nload-module module-echo-cancel"  # no end of line at its end
     path = tmp_path / ".config/pulse/default.pa"
     path.parent.mkdir(parents=True)
     path.write_text(theirs)
     with PulseMicrophone(tmp_path) as server:
         run(tmp_path, server, "setup")
-        assert path.read_text().startswith(theirs)
+        assert path.read_text().startswith(f"{theirs}\n#")
         assert path.read_text().count("module-null-sink") == 1
         run(tmp_path, server, "setup")
         assert path.read_text().count("module-null-sink") == 1
         run(tmp_path, server, "setup", "--undo")
-    assert path.read_text() == theirs
+    assert path.read_text() == f"{theirs}\n"
 
 
 def test_pipewire_makes_the_microphone_at_its_next_start(tmp_path: Path) -> None:
@@ -99,6 +99,15 @@ def test_without_a_sound_server_it_is_said_and_nothing_hangs(tmp_path: Path) -> 
     assert done.returncode == 1
     assert "no sound server answers" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", ["", "/no-such-folder"])
+def test_modinfo_is_not_on_everybodys_path(path: str, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", path)
+    camera = CameraPart(Conference(camera="No such camera"), places)
+    assert next(check.name for check in camera.checks()) == "module"
+    loaded(places, "Y")
+    assert camera.is_installed
 
 
 @pytest.fixture
