@@ -47,6 +47,8 @@ class Planned:
     """The sources that are devices, by their ids."""
     forgotten: Mapping[str, str] = field(default_factory=dict)
     """The destinations that are gone on without, by name, each with the reason."""
+    no_conference: UsageError | None = None
+    """What is wrong with the conference that the settings want, or that an earlier recorder had."""
 
 
 def plan_session(
@@ -92,6 +94,7 @@ def plan_session(
     chosen = chooser.choose(asked.videos, asked.audios)
     layout = settings.program.layout if asked.layout is None else asked.layout
     check_layout(layout, settings.layouts, [picture.name for picture in chosen.pictures])
+    conference, no_conference = _conference(asked, settings, chosen, going_on=going_on)
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -114,7 +117,7 @@ def plan_session(
         pre_roll_s=settings.recording.pre_roll_s,
         storage=settings.storage,
         further=further,
-        conference=_conference(asked, settings, chosen),
+        conference=conference,
         resume=take_up([archive, *further], asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
@@ -130,17 +133,24 @@ def plan_session(
     kept = {
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
-    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept, forgotten)
+    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept, forgotten, no_conference)
 
 
-def _conference(asked: Asked, settings: Settings, chosen: Chosen) -> ConferencePlan | None:
-    """Return what a conference gets, if there is to be one."""
+def _conference(
+    asked: Asked, settings: Settings, chosen: Chosen, *, going_on: bool
+) -> tuple[ConferencePlan | None, UsageError | None]:
+    """Return what a conference gets, if there is one; or what is wrong with one that nobody has just asked for."""
     is_wanted = settings.conference.always if asked.conference is None else asked.conference
     if is_wanted and not asked.live:
         if asked.conference is None:
-            return None
+            return None, None
         raise UsageError("a conference runs as time passes", hint="leave out --pace fast, or --conference")
-    return plan_conference(settings.conference, settings.layouts, chosen) if is_wanted else None
+    try:
+        return plan_conference(settings.conference, settings.layouts, chosen) if is_wanted else None, None
+    except UsageError as error:
+        if asked.conference and not going_on:
+            raise
+        return None, error  # the recording goes first
 
 
 def _again(asked: Asked, chosen: Chosen) -> Asked:

@@ -113,6 +113,8 @@ class Recorder:
                 f"{name} is not streamed to any more: {why}",
                 hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
             )  # fmt: skip
+        if wrong := self._planned.no_conference:
+            session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
         if not self._spec.arm_only:
             session.start()
         change = DestinationCommands(

@@ -188,3 +188,16 @@ def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: 
             assert again.pid != first.pid
             assert player(command)
             end(command)
+
+
+def test_settings_that_are_wrong_for_a_conference_are_told_and_it_is_recorded(tmp_path: Path) -> None:
+    settings = tmp_path / ".config/liput/liput.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[archive]\nreserve = "50 MB"\n[conference]\nalways = true\nlayout = "pap"\n')
+    words = ["record", "--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--for", "1s", "--json"]
+    with running(tmp_path, *words, "--archive", str(tmp_path / "arsip")) as command:
+        lost = told(command, "conference-lost", "camera")
+        assert 'no layout "pap"' in str(lost["message"])
+        assert command.until("result")["state"] == "sealed"
+        assert command.wait_for_exit() == 3
+    assert '"reason": "settings"' in str(lost["detail"]).replace("'", '"')

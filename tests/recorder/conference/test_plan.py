@@ -128,3 +128,21 @@ def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
         plan_session(fast, Settings(), SystemClock())
     usual = Asked(title="Rapat", videos=("synthetic",), live=False, reserve=1, archive=tmp_path)
     assert plan_session(usual, Settings(conference=Conference(always=True)), SystemClock()).plan.conference is None
+
+
+@pytest.mark.parametrize(("asked", "going_on"), [(None, False), (True, True)])
+def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session_from_recording(
+    asked: bool | None, going_on: bool, tmp_path: Path
+) -> None:
+    settings = Settings(conference=Conference(always=True, layout="pap"))
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
+    planned = plan_session(wish, settings, SystemClock(), going_on=going_on)
+    assert planned.plan.conference is None
+    assert planned.no_conference
+    assert 'no layout "pap"' in planned.no_conference.message
+
+
+def test_a_conference_that_is_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
+    wish = Asked(title="Rapat", videos=("synthetic",), conference=True, reserve=1, archive=tmp_path)
+    with pytest.raises(UsageError, match='no layout "pap"'):
+        plan_session(wish, Settings(conference=Conference(layout="pap")), SystemClock())
