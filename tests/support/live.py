@@ -13,6 +13,7 @@ from typing import Self
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
+from recorder.live.reason import Reason, sentence
 from recorder.outputs import TakesPackets
 from tests.support.encoded import RATE, SmallEncoder
 
@@ -93,6 +94,16 @@ def running(
         assert time.monotonic() - before < 5
     assert destination.status().state == "stopped"
     assert [event[1] for event in events.seen][-1] == "destination-stopped"
+
+
+def agreed(destination: LiveDestination, events: Events) -> str | None:
+    """Return why it is not live, once status and event give the same reason and say it in the same sentence."""
+    status, lost = destination.status(), [event for event in events.seen if event[1] == "destination-lost"]
+    if not lost or status.reason is None or status.message is None:
+        return None
+    _, _, _, message, detail = lost[-1]
+    said = sentence(Reason(status.reason), destination._url.where, str(detail["detail"]))
+    return status.reason if (detail["reason"], status.message) == (status.reason, said) and said in message else None
 
 
 def is_live(destination: LiveDestination) -> bool:

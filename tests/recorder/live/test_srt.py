@@ -16,7 +16,7 @@ from recorder.live.reason import Reason
 from recorder.live.srt import _turned_away, publish
 from recorder.live.srt_url import SrtUrl
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, count, decode, is_live, running
+from tests.support.live import Events, Pump, agreed, count, decode, is_live, running
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.waiting import wait_for
 
@@ -213,6 +213,19 @@ def test_only_a_caller_with_the_stream_id_is_served(
         assert not is_live(destination)
         guest = peers.start(port, "caller", "streamid=aula")
         wait_for(lambda: guest.received > 20_000)
+
+
+def test_a_callers_stream_id_reaches_whom_it_calls(port: int, encoder: SmallEncoder, events: Events) -> None:
+    with running(f"srt://{HOST}:{port}?mode=listener&streamid=aula", encoder, Events()) as served:
+        wait_for(lambda: served.status().state == "listening")
+        for stream_id in ("", "&streamid=hall"):
+            url = f"srt://{HOST}:{port}?latency=100{stream_id}"
+            with running(url, encoder, events) as stranger, Pump(encoder, served, stranger):
+                wait_for(lambda: agreed(stranger, events) == "rejected")  # noqa: B023 - called in this turn
+                assert "the stream id was not accepted" in (stranger.status().message or "")
+        url = f"srt://{HOST}:{port}?latency=100&streamid=aula"
+        with running(url, encoder, events) as known, Pump(encoder, served, known):
+            wait_for(lambda: is_live(known) and is_live(served))
 
 
 def test_one_that_already_takes_a_stream_says_so(
