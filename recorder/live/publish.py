@@ -25,6 +25,8 @@ from recorder.live.reason import Reason
 from recorder.live.trust import certificate_problem, trusted_authorities
 from recorder.live.url import RtmpUrl, redact
 
+SOON_S = 5.0
+"""A server that hangs up sooner may do so because of the key: some take every stream first."""
 LONGEST_DETAIL = 200
 """Characters of libav's or a server's own words that are passed on."""
 
@@ -50,7 +52,7 @@ class Journal(logging.Handler):
         self._report = report
         self._secrets = secrets
         self.step = "load"
-        self.blocking_since = time.monotonic()
+        self.blocking_since = self.live_since = time.monotonic()
         self.server_said = ""
         self.last_error = ""
         self.not_trusted = False
@@ -59,7 +61,7 @@ class Journal(logging.Handler):
     def enter(self, step: str) -> None:
         """Begin the next step."""
         self.step = step
-        self.blocking_since = time.monotonic()
+        self.blocking_since = self.live_since = time.monotonic()
         if step == "connect":
             self.server_said = ""  # only what it asks before a login is tried
         self._report(Live() if step == "live" else Entered(step))
@@ -188,6 +190,8 @@ def _failure(error: Exception, journal: Journal, request: Request, url: RtmpUrl)
     if isinstance(error, TimeoutError) or waited_s > 0.9 * request.io_timeout_s:
         return Failed(Reason.STALLED if journal.step == "live" else Reason.TIMEOUT)
     blamed = _reason_by_step(error, journal.step, secure=url.scheme == "rtmps")
+    if journal.step == "live" and blamed and time.monotonic() - journal.live_since < SOON_S:
+        return Failed(Reason.CLOSED, "soon after it took the stream, as some servers do where the key is wrong")
     return Failed(*blamed) if blamed else Failed(Reason.FAILED, _own_fault(error, journal))
 
 

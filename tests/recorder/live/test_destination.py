@@ -14,7 +14,7 @@ from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
 from recorder.packet import Track
 from tests.support.encoded import SmallEncoder, late_pictures
-from tests.support.live import Events, Pump, count, decode, first_frame, is_live, running
+from tests.support.live import Events, Pump, agreed, count, decode, first_frame, is_live, running
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.tls_front import TlsFront
 from tests.support.waiting import wait_for
@@ -117,7 +117,7 @@ def test_a_key_in_use_is_told_apart_from_a_wrong_one(server: NginxRtmp, encoder:
         with Pump(encoder, first):
             wait_for(lambda: is_live(first))
         with running(server.url("good"), encoder, events) as second, Pump(encoder, first, second):
-            wait_for(lambda: second.status().reason == "already-publishing")
+            wait_for(lambda: agreed(second, events) == "already-publishing")
             assert is_live(first)
 
 
@@ -136,14 +136,16 @@ def test_a_refused_port_and_an_unknown_host(encoder: SmallEncoder, events: Event
     assert events.reasons() == ["refused", "unknown-host", "closed"]
 
 
-def _port_of_something_else() -> int:
-    """Return the port of a server that hangs up on everybody."""
+def _port_of_something_else(says: bytes = b"") -> int:
+    """Return the port of a server that says something to the first to come, once it was talked to, and hangs up."""
     listener = socket.create_server((HOST, 0))
 
     def hang_up() -> None:
         with listener:
-            listener.settimeout(5)
-            listener.accept()[0].close()
+            listener.settimeout(30)
+            with listener.accept()[0] as client:
+                if says and client.recv(65_536):
+                    client.sendall(says)
 
     threading.Thread(target=hang_up, daemon=True).start()
     return int(listener.getsockname()[1])
@@ -184,8 +186,9 @@ def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, even
             (front.url("good"), tmp_path / "missing.crt", "cannot be read"),
         ):
             with running(url, encoder, events, ca_file=ca_file) as destination, Pump(encoder, destination):
-                wait_for(lambda: destination.status().reason == "certificate")
+                wait_for(lambda: agreed(destination, events) == "certificate")  # noqa: B023 - called in this turn
                 assert what in (destination.status().message or "")
+        assert events.reasons() == ["certificate"] * 4
         assert server.recordings() == []
         trusting = running(front.url("good"), encoder, events, ca_file=front.certificate)
         with trusting as destination, Pump(encoder, destination):
@@ -194,6 +197,19 @@ def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, even
     finally:
         front.stop()
         impostor.stop()
+
+
+def test_what_answers_and_speaks_no_tls(encoder: SmallEncoder, events: Events) -> None:
+    url = f"rtmps://{HOST}:{_port_of_something_else(b'HTTP/1.1 400 Bad Request')}/live/good"
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: agreed(destination, events) == "tls")
+
+
+def test_a_place_to_which_no_way_leads(encoder: SmallEncoder, events: Events) -> None:
+    url = "rtmp://255.255.255.255/live/good"  # Linux connects nobody to that, whatever network there is
+    with running(url, encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: agreed(destination, events) == "unreachable")
+        assert "Network is unreachable" in (destination.status().message or "")
 
 
 def test_a_server_without_tls(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
