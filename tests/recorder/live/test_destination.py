@@ -186,7 +186,7 @@ def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, even
             (front.url("good"), tmp_path / "missing.crt", "cannot be read"),
         ):
             with running(url, encoder, events, ca_file=ca_file) as destination, Pump(encoder, destination):
-                wait_for(lambda: agreed(destination, events) == "certificate")  # noqa: B023 - called in this turn
+                wait_for(lambda: agreed(destination, events) == "certificate")
                 assert what in (destination.status().message or "")
         assert events.reasons() == ["certificate"] * 4
         assert server.recordings() == []

@@ -221,7 +221,7 @@ def test_a_callers_stream_id_reaches_whom_it_calls(port: int, encoder: SmallEnco
         for stream_id in ("", "&streamid=hall"):
             url = f"srt://{HOST}:{port}?latency=100{stream_id}"
             with running(url, encoder, events) as stranger, Pump(encoder, served, stranger):
-                wait_for(lambda: agreed(stranger, events) == "rejected")  # noqa: B023 - called in this turn
+                wait_for(lambda: agreed(stranger, events) == "rejected")
                 assert "the stream id was not accepted" in (stranger.status().message or "")
         url = f"srt://{HOST}:{port}?latency=100&streamid=aula"
         with running(url, encoder, events) as known, Pump(encoder, served, known):
