@@ -112,6 +112,7 @@ class Attempt:
         self._live_ns: int | None = None
         self.sent_s: float | None = None
         """Session time up to which the network has taken the stream."""
+        self._told_ns = 0
         self.link: Sent | None = None
         """What the child last said of the link (recorder.live.protocol); None before it is live."""
 
@@ -198,6 +199,7 @@ class Attempt:
                 self._on_live()
             case Sent():
                 self._acknowledge(report.dts_s)
+                self._told_ns = self._clock.now_ns()
                 self.link = report  # last: who looks at it finds acknowledged what it tells of
             case Failed(reason, detail):
                 self._over = True
@@ -219,7 +221,7 @@ class Attempt:
         now_ns = self._clock.now_ns()
         if self._ending.event.is_set() and (self._live_ns is None or now_ns >= self._ending.deadline_ns):
             return Outcome(None, "", self._live_s())
-        if self.link and self.link.unread_s >= self._deadlines.unread_s:
+        if self._unread_s(now_ns) >= self._deadlines.unread_s:
             return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
         limit_s = {"start": self._deadlines.start_s, "live": self._deadlines.stall_s}.get(
             self.step, self._deadlines.step_s
@@ -231,6 +233,12 @@ class Attempt:
         if self._outbound:
             return Outcome(Reason.STALLED, "", self._live_s())
         return None
+
+    def _unread_s(self, now_ns: int) -> float:
+        """Return for how long the server's program has read nothing; a child that is held up by it tells no more."""
+        if not self.link or not self.link.unread_s:
+            return 0.0
+        return self.link.unread_s + (now_ns - self._told_ns) / NANOSECONDS
 
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS

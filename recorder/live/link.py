@@ -58,24 +58,23 @@ class Reading:
 
     ENOUGH_BYTES = 32_768
     """So much must have come before anything is judged: the room changes in steps."""
-    LEAST_READ = 0.5
+    LEAST_READ = 0.35
     """Part of what came: some of the room that is freed is the kernel's better guess of what a packet takes."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
-        self._read_s = now_s()
-        self._acknowledged = 0
-        self._window = 0
+        self._read_s, self._read_at = now_s(), 0
+        """When something was last seen to be read, and how many bytes had come by then."""
+        self._judged_at, self._window = 0, 0
 
     def unread_s(self, acknowledged: int, window: int) -> float:
         """Return for how long nothing was read, from the bytes `acknowledged` in all and the `window` after them."""
-        came = acknowledged - self._acknowledged
-        if came < self.ENOUGH_BYTES:
-            return 0.0
-        now_s = self._now_s()
-        if came + window - self._window >= self.LEAST_READ * came:
-            self._read_s, self._acknowledged, self._window = now_s, acknowledged, window
-        return now_s - self._read_s
+        now_s, came = self._now_s(), acknowledged - self._judged_at
+        if came >= self.ENOUGH_BYTES:
+            if came + window - self._window >= self.LEAST_READ * came:
+                self._read_s, self._read_at = now_s, acknowledged
+            self._judged_at, self._window = acknowledged, window
+        return now_s - self._read_s if acknowledged - self._read_at >= self.ENOUGH_BYTES else 0.0
 
 
 def tcp_sockets() -> list[socket.socket]:

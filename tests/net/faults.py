@@ -4,11 +4,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.receiver import start_server, stop_server, wait_until_listening
 from tests.net.lab import Lab
+from tests.net.srt_server import SrtServer
 from tests.support.nginx_rtmp import NginxRtmp
 
 HOST_NAME = "ingest.campus.test"
@@ -16,12 +17,14 @@ _SILENT = "import socket, sys, time; s = socket.create_server((sys.argv[1], int(
 
 
 class Net:
-    """A PC, a server that takes streams with a good key, and the link between them."""
+    """A PC, a server that takes streams with a good key (`scheme` rtmp) or all (srt), and the link between them."""
 
-    def __init__(self, lab: Lab, folder: Path) -> None:
+    def __init__(self, lab: Lab, folder: Path, scheme: str = "rtmp") -> None:
         self.lab = lab
         self.folder = folder
-        self.nginx = NginxRtmp(folder / "nginx", lab.server)
+        self.scheme = scheme
+        kind = NginxRtmp if scheme == "rtmp" else SrtServer
+        self.server: NginxRtmp | SrtServer = kind(folder / "server", lab.server)
         self.host = lab.server.address
         self._silent: subprocess.Popen[bytes] | None = None
         (folder / "hosts").write_text("127.0.0.1 localhost\n")
@@ -31,7 +34,7 @@ class Net:
     @property
     def address(self) -> str:
         """The server's address, as the settings have it."""
-        return f"rtmp://{self.host}:{self.nginx.port}/live"
+        return f"{self.scheme}://{self.host}:{self.server.port}" + ("/live" if self.scheme == "rtmp" else "")
 
     def start_silent(self, port: int) -> None:
         """Start something on `port` that takes connections and never says a word."""
@@ -43,7 +46,7 @@ class Net:
         """Put the server in its place, on its port."""
         assert self._silent
         stop_server(self._silent, signal.SIGKILL)
-        self.nginx.start()
+        self.server.start()
 
     def name_the_host(self) -> None:
         """Let the PC know the server's name."""
@@ -51,12 +54,16 @@ class Net:
 
     def close(self) -> None:
         """End every server."""
-        self.nginx.stop(signal.SIGKILL)
+        self.server.stop(signal.SIGKILL)
         if self._silent and self._silent.poll() is None:
             stop_server(self._silent, signal.SIGKILL)
 
 
 type Act = Callable[[Net], object]
+
+NOTHING_WRONG: frozenset[str | None] = frozenset({None})
+EITHER_WAY: frozenset[str | None] = frozenset({None, "too-slow", "stalled"})
+"""TCP may get through by itself, or be given up."""
 
 
 @dataclass(frozen=True)
@@ -71,51 +78,93 @@ class Fault:
     key: str = "good"
     by_name: bool = False
     """Whether the settings name the server by its host's name."""
+    reasons: frozenset[str | None] = NOTHING_WRONG
+    """What people must be told first, one of these; None: nothing."""
+    notice_s: float = 10.0
+    """How soon, at the latest."""
+    scheme: str = "rtmp"
+    anew: bool = True
+    """Whether viewers begin anew when it is over, with the newest pictures."""
 
 
 def _both(**qualities: float) -> Act:
     return lambda net: net.lab.both(**qualities)
 
 
+_BLACKOUT = Fault(
+    "nothing passes for 20 s",
+    lambda net: net.lab.link(blackout_s=3600),
+    lambda net: net.lab.link(blackout_s=0),
+    reasons=frozenset({"stalled"}),
+)
+_SLOW = Fault(
+    "the uplink carries 2 Mb/s, less than half of the stream",
+    lambda net: net.lab.link(up={"rate": 2e6}),
+    lambda net: net.lab.link(up={"rate": 0}),
+    lasts_s=30,
+    reasons=frozenset({"too-slow"}),
+    notice_s=12.0,
+    anew=False,
+)
+_LOSSY = Fault(
+    "3 % of packets lost each way, 40 ms there and back",
+    _both(loss=0.03, delay_s=0.02),
+    _both(loss=0, delay_s=0),
+    anew=False,
+)
+_KILLED = Fault(
+    "the server is killed, and back after 5 s",
+    lambda net: net.server.stop(signal.SIGKILL),
+    lambda net: net.server.start(),
+    lasts_s=5,
+    reasons=frozenset({"closed"}),
+    notice_s=2.0,
+)
+
 FAULTS = {
-    "slow": Fault(
-        "the uplink carries 2 Mb/s, less than half of the stream",
-        lambda net: net.lab.link(up={"rate": 2e6}),
-        lambda net: net.lab.link(up={"rate": 0}),
-        lasts_s=30,
-    ),
-    "long": Fault("150 ms there and back", _both(delay_s=0.075), _both(delay_s=0)),
-    "lossy": Fault("3 % of packets lost each way, 40 ms", _both(loss=0.03, delay_s=0.02), _both(loss=0, delay_s=0)),
-    "blackout": Fault(
-        "nothing passes for 20 s",
-        lambda net: net.lab.link(blackout_s=3600),
-        lambda net: net.lab.link(blackout_s=0),
-    ),
-    "killed": Fault(
-        "the server is killed, and back after 5 s",
-        lambda net: net.nginx.stop(signal.SIGKILL),
-        lambda net: net.nginx.start(),
-        lasts_s=5,
-    ),
+    "slow": _SLOW,
+    "long": Fault("150 ms there and back", _both(delay_s=0.075), _both(delay_s=0), anew=False),
+    "lossy": _LOSSY,
+    "blackout": _BLACKOUT,
+    "short-blackout": replace(_BLACKOUT, what="nothing passes for 4 s", lasts_s=4.0, reasons=EITHER_WAY, anew=False),
+    "killed": _KILLED,
     "stopped": Fault(
-        "the server hangs (SIGSTOP) for 20 s", lambda net: net.nginx.freeze(), lambda net: net.nginx.thaw()
+        "the server hangs (SIGSTOP) for 20 s",
+        lambda net: net.server.freeze(),
+        lambda net: net.server.thaw(),
+        reasons=frozenset({"stalled"}),
+        anew=False,  # it takes what it has still got first
     ),
     "silent": Fault(
         "the server takes connections and never answers, for 10 s",
-        lambda net: net.start_silent(net.nginx.port),
+        lambda net: net.start_silent(net.server.port),
         lambda net: net.replace_silent(),
         lasts_s=10,
         from_the_start=True,
+        reasons=frozenset({"timeout"}),
+        notice_s=5.0,
     ),
     "wrong-key": Fault(
-        "the server refuses the key", lambda net: net.nginx.start(), from_the_start=True, key="bad", lasts_s=10
+        "the server refuses the key",
+        lambda net: net.server.start(),
+        from_the_start=True,
+        key="bad",
+        lasts_s=10,
+        reasons=frozenset({"rejected"}),
+        notice_s=3.0,
     ),
     "no-dns": Fault(
         "the host cannot be looked up, for 10 s",
-        lambda net: net.nginx.start(),
+        lambda net: net.server.start(),
         lambda net: net.name_the_host(),
         lasts_s=10,
         from_the_start=True,
         by_name=True,
+        reasons=frozenset({"unknown-host"}),
+        notice_s=5.0,
     ),
+    "srt-slow": replace(_SLOW, scheme="srt"),
+    "srt-lossy": replace(_LOSSY, scheme="srt"),
+    "srt-blackout": replace(_BLACKOUT, scheme="srt"),
+    "srt-killed": replace(_KILLED, scheme="srt", reasons=frozenset({"stalled"}), notice_s=6.0),
 }

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from tests.support.command import Line, Running
 from tests.support.recorders import recorders
 
 NAME = "campus"
+LATE_S = 1.0
+"""So much may be recorded after it was asked to stop, or be missing before."""
 
 
 @dataclass(slots=True)
@@ -53,14 +55,15 @@ class LiveSession:
         settings: str = "",
         sources: tuple[str, ...] = ("--video", "synthetic"),
     ) -> None:
-        """`destinations` has the address and the key of each by its name."""
+        """`destinations` has the address and the key (or none: '') of each by its name."""
         lines = [settings] + [f'[destinations.{name}]\nurl = "{url}"\n' for name, (url, _) in destinations.items()]
         (home / "liput.toml").write_text("\n".join(lines))
         keys = home / "keys.toml"
-        keys.write_text("".join(f'{name} = "{key}"\n' for name, (_, key) in destinations.items()))
+        keys.write_text("".join(f'{name} = "{key}"\n' for name, (_, key) in destinations.items() if key))
         keys.chmod(0o600)
         self.told = Told()
         self._count = len(destinations)
+        self._asked = 0.0
         streams = [word for name in destinations for word in ("--stream", name)]
         self.command = Running(
             home, "record", "--title", "Live", *sources, "--profile", profile, "--json",
@@ -84,7 +87,7 @@ class LiveSession:
 
     def stop(self) -> float:
         """End it in order, wait until it is sealed; return how many seconds passed until no connection was left."""
-        asked = time.monotonic()
+        asked = self._asked = time.monotonic()
         self.command.signal(signal.SIGINT)
         self._reader.join(600)
         self.command.wait_for_exit()
@@ -102,11 +105,27 @@ class LiveSession:
         """When the recording's time 0 was (time.monotonic)."""
         return next(int(detail["clock_ns"]) / NANOSECONDS for detail in self.details("session-live"))
 
-    def told_of(self, kind: str) -> Iterator[tuple[float, dict[str, str]]]:
-        """Yield when each event of one kind was told, and its details."""
+    def expected(self, rate: float) -> float:
+        """Return how many pictures there were until it was asked to stop."""
+        return (self._asked - self.zero) * rate
+
+    def is_whole(self, recorded: Sequence[int | None], rate: float) -> bool:
+        """Return whether each picture from the first to the moment at which it was stopped was `recorded`."""
+        first = next((number for number in recorded if number is not None), None)
+        expected = self.expected(rate)
+        is_long_enough = abs(len(recorded) - expected) <= LATE_S * rate
+        return is_long_enough and first is not None and list(recorded) == list(range(first, first + len(recorded)))
+
+    def told_of(self, *kinds: str) -> Iterator[tuple[float, dict[str, str]]]:
+        """Yield when each event of some kinds was told, and its details."""
         for at, line in self.told.lines:
-            if line["type"] == "event" and line["kind"] == kind:
+            if line["type"] == "event" and line["kind"] in kinds:
                 yield at, line["detail"]  # type: ignore[misc]
+
+    def reasons(self, name: str) -> set[str]:
+        """Return why one destination was not live."""
+        lost = (line for _, line in self.told.lines if line.get("kind") == "destination-lost")
+        return {line["detail"]["reason"] for line in lost if line["subject"] == name}  # type: ignore[index]
 
     def details(self, kind: str) -> Iterator[dict[str, str]]:
         """Yield the details of the events of one kind."""

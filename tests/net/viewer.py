@@ -18,6 +18,8 @@ SIZE = 320, 180
 
 _VIDEO_TAG, _AVC, _CODED = 9, 7, 1
 _HEADER_BYTES, _TAG_BYTES, _SIZE_BYTES = 9, 11, 4
+_PACKET_BYTES, _SYNC, _STARTS, _HAS_MORE = 188, 0x47, 0x40, 0x20
+_VIDEO_STREAM = b"\0\0\1\xe0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +32,53 @@ class Seen:
 
 @dataclass(slots=True)
 class _File:
-    """An FLV file that grows: how far it was read, and when which picture (its time in milliseconds) came."""
+    """A file that grows: how far it was read, and when which picture (its time in milliseconds) came."""
 
     read: int = 0
     rest: bytes = b""
     came: dict[int, float] = field(default_factory=dict)
 
+    def take(self, fresh: bytes, *, is_flv: bool) -> None:
+        """Find the pictures in what is new."""
+        if self.read == 0 and is_flv:
+            fresh = fresh[_HEADER_BYTES + _SIZE_BYTES :]
+            self.read = _HEADER_BYTES + _SIZE_BYTES
+        self.read += len(fresh)
+        self.rest = (self._flv if is_flv else self._ts)(self.rest + fresh, time.monotonic())
+
+    def _flv(self, data: bytes, at: float) -> bytes:
+        """Take whole tags off `data`, and return what is left."""
+        while len(data) >= _TAG_BYTES:
+            size = int.from_bytes(data[1:4])
+            if len(data) < _TAG_BYTES + size + _SIZE_BYTES:
+                break
+            body = data[_TAG_BYTES : _TAG_BYTES + size]
+            if data[0] == _VIDEO_TAG and body[0] & 15 == _AVC and body[1] == _CODED:
+                decoded_ms = int.from_bytes(data[4:7]) | data[7] << 24
+                self.came[decoded_ms + int.from_bytes(body[2:5], signed=True)] = at
+            data = data[_TAG_BYTES + size + _SIZE_BYTES :]
+        return data
+
+    def _ts(self, data: bytes, at: float) -> bytes:
+        """Take whole packets of a transport stream; a picture's first one has its time."""
+        for place in range(0, len(data) - _PACKET_BYTES + 1, _PACKET_BYTES):
+            packet = data[place : place + _PACKET_BYTES]
+            assert packet[0] == _SYNC, "not a transport stream"
+            if packet[1] & _STARTS:
+                payload = packet[4 + (1 + packet[4] if packet[3] & _HAS_MORE else 0) :]
+                if payload.startswith(_VIDEO_STREAM):
+                    self.came[round(_timestamp(payload[9:14]) / 90)] = at
+        return data[len(data) // _PACKET_BYTES * _PACKET_BYTES :]
+
+
+def _timestamp(field: bytes) -> int:
+    """Return a PES packet's time, which has 33 bits in five bytes."""
+    high, middle, low = field[0] >> 1 & 7, int.from_bytes(field[1:3]) >> 1, int.from_bytes(field[3:5]) >> 1
+    return high << 30 | middle << 15 | low
+
 
 class Viewer:
-    """Follows the recordings of a server (FLV, written as they come) from the `with`'s beginning to its end."""
+    """Follows the recordings of a server (FLV or TS, written as they come) from the `with`'s beginning to its end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -65,10 +105,12 @@ class Viewer:
         """Decode what came, after the `with`; in the order it was shown. What is not whole is not seen."""
         pictures: list[Seen] = []
         for path, file in sorted(self._files.items(), key=lambda each: min(each[1].came.values(), default=0.0)):
-            came = [at for _, at in sorted(file.came.items())]
-            pictures += [
-                Seen(number, at) for number, at in zip(numbers(path), came, strict=False) if number is not None
-            ]
+            if not file.came:
+                continue
+            for shown_s, number in zip(media.shown(path, "v"), numbers(path), strict=False):
+                at = file.came.get(round(shown_s * 1000))
+                if number is not None and at is not None:
+                    pictures.append(Seen(number, at))
         return pictures
 
     def _follow(self) -> None:
@@ -77,30 +119,14 @@ class Viewer:
         self._look()
 
     def _look(self) -> None:
-        for path in self._folder.glob("*.flv"):
+        for path in [*self._folder.glob("*.flv"), *self._folder.glob("*.ts")]:
             file = self._files.setdefault(path, _File())
             with path.open("rb") as stream:
                 stream.seek(file.read)
                 fresh = stream.read()
-            if fresh:
-                file.read += len(fresh)
-                self._parse(file, fresh)
+            if len(fresh) > _HEADER_BYTES + _SIZE_BYTES:
+                file.take(fresh, is_flv=path.suffix == ".flv")
                 self.bytes_at.append((time.monotonic(), sum(each.read for each in self._files.values())))
-
-    def _parse(self, file: _File, fresh: bytes) -> None:
-        if file.read == len(fresh):
-            fresh = fresh[_HEADER_BYTES + _SIZE_BYTES :]
-        data, at = file.rest + fresh, time.monotonic()
-        while len(data) >= _TAG_BYTES:
-            size = int.from_bytes(data[1:4])
-            if len(data) < _TAG_BYTES + size + _SIZE_BYTES:
-                break
-            body = data[_TAG_BYTES : _TAG_BYTES + size]
-            if data[0] == _VIDEO_TAG and body[0] & 15 == _AVC and body[1] == _CODED:
-                decoded_ms = int.from_bytes(data[4:7]) | data[7] << 24
-                file.came[decoded_ms + int.from_bytes(body[2:5], signed=True)] = at
-            data = data[_TAG_BYTES + size + _SIZE_BYTES :]
-        file.rest = data
 
 
 def numbers(path: Path) -> list[int | None]:

@@ -18,6 +18,7 @@ TRACE = ((6e6, 20.0), (2e6, 30.0), (6e6, 45.0))
 SETTLE_S = (8.0, 8.0, 25.0)
 """How long after each change the rate may take: down at once, up slowly."""
 DELAY_S = 3.0
+DOWN_S = 3.0
 USE = 0.8
 QUEUE_S = 0.3
 SETTINGS = """
@@ -43,13 +44,13 @@ def run(trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
 
 def _stream(net: Net, trace: Sequence[tuple[float, float]]) -> Mapping[str, object]:
     film(net.folder / "noise.mp4", sum(seconds for _, seconds in trace) + 20)
-    net.nginx.start()
+    net.server.start()
     net.lab.both(delay_s=0.02)
     net.lab.link(up={"rate": trace[0][0], "queue_s": QUEUE_S})
     destinations, more = {NAME: (net.address, "good")}, SETTINGS + settings("5.5M")
     session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, more, sources(net.folder / "noise.mp4"))
     try:
-        with Viewer(net.nginx.folder / "recorded") as viewer:
+        with Viewer(net.server.recorded) as viewer:
             session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
             changes = []
             for rate, seconds in trace:
@@ -67,15 +68,37 @@ def _stream(net: Net, trace: Sequence[tuple[float, float]]) -> Mapping[str, obje
         _phase(rate, begin, end, settle_s, ages, viewer.bytes_at)
         for (rate, _), begin, end, settle_s in zip(trace, changes, changes[1:], SETTLE_S, strict=False)
     ]
-    whole = recorded == list(range(first, first + len(recorded)))
+    whole, used = session.is_whole(recorded, RATE), _used_in_all(trace, changes, viewer.bytes_at)
+    down_s = _down_s(trace, changes, list(session.told_of("stream-rate-changed")))
     return {
         "phases": phases,
+        "used_in_all": round(used, 3),
+        "down_s": down_s,
         "lost_pictures": missing([number for number in recorded if number and number >= seen[0].number], seen),
         "recorded": len(recorded),
         "recording_is_whole": whole,
         "rates": [(round(at - changes[0], 1), detail) for at, detail in session.told_of("stream-rate-changed")],
-        "holds": whole and all(phase["holds"] for phase in phases),
+        "holds": whole and used > USE and down_s is not None and all(phase["holds"] for phase in phases),
     }
+
+
+def _used_in_all(
+    trace: Sequence[tuple[float, float]], changes: Sequence[float], bytes_at: Sequence[tuple[float, int]]
+) -> float:
+    """Return what part of all that the link could have carried was used."""
+    could = sum(rate * (end - begin) for (rate, _), begin, end in zip(trace, changes, changes[1:], strict=False))
+    counts = [count for at, count in bytes_at if changes[0] <= at < changes[-1]]
+    return (counts[-1] - counts[0]) * 8 / could
+
+
+def _down_s(
+    trace: Sequence[tuple[float, float]], changes: Sequence[float], told: Sequence[tuple[float, dict[str, str]]]
+) -> float | None:
+    """Return how soon after the link had narrowed the rate was below its; None where that took too long."""
+    narrow = next(index for index, (rate, _) in enumerate(trace) if rate < trace[0][0])
+    since = changes[narrow]
+    below = (at - since for at, detail in told if at >= since and int(detail["bitrate"]) < trace[narrow][0])
+    return next((round(after_s, 2) for after_s in below if after_s < DOWN_S), None)
 
 
 def _phase(

@@ -5,9 +5,11 @@ kill -9 of the recorder either.
 """
 
 import argparse
+import contextlib
 import signal
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +29,7 @@ STOP_S = 5.0
 MB_PER_MINUTE = 0.5
 """The most that memory may grow, from the second minute (or the second tenth) on."""
 EVERY_S = 1.0
+REASONS = {"hung": ["stalled", "timeout"], "silent": ["timeout"], "refused": ["refused"]}
 SILENT_PORT, REFUSED_PORT = 1937, 1938
 _CHILD = "recorder.live.child"
 
@@ -42,7 +45,7 @@ def run(seconds: float, profile: str, mb_per_minute: float = MB_PER_MINUTE) -> M
         net = Net(lab, Path(name))
         hung = NginxRtmp(net.folder / "hung", lab.server)
         try:
-            net.nginx.start()
+            net.server.start()
             hung.start()
             net.start_silent(SILENT_PORT)
             streamed = _stream(net, hung, seconds, profile)
@@ -58,18 +61,18 @@ def run(seconds: float, profile: str, mb_per_minute: float = MB_PER_MINUTE) -> M
 
 def _destinations(net: Net, hung: NginxRtmp) -> dict[str, tuple[str, str]]:
     """Return the healthy one, and one each that will hang, that never answers, where nobody listens."""
-    ports = {"healthy": net.nginx.port, "hung": hung.port, "silent": SILENT_PORT, "refused": REFUSED_PORT}
+    ports = {"healthy": net.server.port, "hung": hung.port, "silent": SILENT_PORT, "refused": REFUSED_PORT}
     return {name: (f"rtmp://{net.lab.server.address}:{port}/live", "good") for name, port in ports.items()}
 
 
 def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str, object]:
     session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
     try:
-        with Viewer(net.nginx.folder / "recorded") as viewer:
+        with Viewer(net.server.recorded) as viewer:
             session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
             recorder = psutil.Process(session.recorder)
             hung.freeze()
-            memory = _watch(recorder, seconds)
+            memory, healthy = _watch(recorder, seconds)
             family = [recorder, *recorder.children(recursive=True)]
             stop_s = session.stop()
             wait_for(lambda: not any(map(_runs, family)), 30)
@@ -77,32 +80,38 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
         seen = viewer.seen()
     finally:
         session.close()
-    whole = recorded == list(range(recorded[0] or 0, (recorded[0] or 0) + len(recorded)))
+    whole = session.is_whole(recorded, float(BUILT_IN_PROFILES[profile].fps))
     # What was encoded before the first connection stood is not missing, but not sent either.
     sent = [number for number in recorded if number is not None and number >= seen[0].number]
     lost = missing(sent, seen)
-    growth = _mb_per_minute(memory)
-    reasons = {str(detail["reason"]) for detail in session.details("destination-lost")}
+    growth, of_child = _mb_per_minute(memory), _mb_per_minute(healthy)
+    reasons = {name: sorted(session.reasons(name)) for name in ("hung", "silent", "refused")}
     return {
         "recorded": len(recorded),
         "recording_is_whole": whole,
-        "expected": round(seconds * float(BUILT_IN_PROFILES[profile].fps)),
         "healthy_lost": lost,
         "stopped_s": round(stop_s, 2),
         "memory_mb": [round(memory[0][1], 1), round(memory[-1][1], 1)],
-        "memory_mb_per_minute": round(growth, 3),
-        "reasons": sorted(reasons),
-        "holds": whole and lost == 0 and stop_s < STOP_S,
+        "memory_mb_per_minute": round(max(growth, of_child), 3),
+        "reasons": reasons,
+        "holds": whole and lost == 0 and stop_s < STOP_S and reasons == REASONS,
     }
 
 
-def _watch(recorder: psutil.Process, seconds: float) -> list[tuple[float, float]]:
-    """Return how many MB of its own the recorder had, at each moment (seconds) of `seconds`."""
-    began, sizes = time.monotonic(), []
+def _watch(recorder: psutil.Process, seconds: float) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Return how many MB of its own the recorder had at each moment of `seconds`, and the healthy one's connection."""
+    began, sizes, of_children = time.monotonic(), [], defaultdict(list)
     while (at := time.monotonic() - began) < seconds:
-        sizes.append((at, recorder.memory_full_info().uss / 1e6))
+        sizes.append((at, _mb(recorder)))
+        for child in recorder.children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                of_children[child.pid].append((at, _mb(child)))
         time.sleep(EVERY_S)
-    return sizes
+    return sizes, max(of_children.values(), key=len)
+
+
+def _mb(process: psutil.Process) -> float:
+    return process.memory_full_info().uss / 1e6
 
 
 def _mb_per_minute(sizes: list[tuple[float, float]]) -> float:
@@ -131,6 +140,7 @@ def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
             return len(children) >= 3  # the refused one is between two attempts most of the time
 
         wait_for(all_try, 60)
+        children = recorder.children(recursive=True)
         recorder.kill()
         wait_for(lambda: not any(map(_runs, children)), 30)
     finally:

@@ -32,6 +32,9 @@ DELAY_S = 6.0
 ON_ITS_WAY_S = 1.5
 """What encoding before it, and the kernel and the link after it, may add."""
 STOP_S = 5.0
+NEWEST_S = 4.0
+"""The bar: so old is the first picture of a new beginning at most. Keyframes are 2 s apart."""
+TROUBLES = ("destination-lost", "destination-slow")
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
@@ -50,7 +53,7 @@ def run(
 ) -> Mapping[str, object]:
     """Try the faults called `names`, none for longer than `longest_s`, with streams of `bit_rate`.
 
-    On a machine that does other things too the bars may be `slack` times as high.
+    On a machine that does other things too a picture may be `slack` times as old, and be noticed as much later.
     """
     faults = {name: replace(FAULTS[name], lasts_s=min(longest_s, FAULTS[name].lasts_s)) for name in names}
     with ThreadPoolExecutor(at_once) as rooms:
@@ -62,7 +65,7 @@ def run(
 def try_fault(fault: Fault, seed: int, bit_rate: str, slack: float = 1.0) -> Mapping[str, object]:
     """Stream while something goes wrong; return the figures."""
     with tempfile.TemporaryDirectory(prefix="liput-live-") as name, Lab(seed) as lab:
-        net = Net(lab, Path(name))
+        net = Net(lab, Path(name), fault.scheme)
         try:
             return _stream(fault, net, bit_rate, slack)
         finally:
@@ -72,12 +75,15 @@ def try_fault(fault: Fault, seed: int, bit_rate: str, slack: float = 1.0) -> Map
 def _stream(fault: Fault, net: Net, bit_rate: str, slack: float) -> Mapping[str, object]:
     if fault.by_name:
         net.host = HOST_NAME
-    (fault.begin if fault.from_the_start else lambda net: net.nginx.start())(net)
+    (fault.begin if fault.from_the_start else lambda net: net.server.start())(net)
     film(net.folder / "noise.mp4", fault.lasts_s + LONGEST_S)
-    destinations, words = {NAME: (net.address, fault.key)}, sources(net.folder / "noise.mp4")
+    destinations, words = (
+        {NAME: (net.address, fault.key if fault.scheme == "rtmp" else "")},
+        sources(net.folder / "noise.mp4"),
+    )
     session = LiveSession(net.folder, net.lab.pc, destinations, PROFILE, settings(bit_rate), words)
     try:
-        with Viewer(net.nginx.folder / "recorded") as viewer:
+        with Viewer(net.server.recorded) as viewer:
             began, ended = _let_it_fail(fault, net, session)
             time.sleep(AFTER_S)
             stop_s = session.stop()
@@ -106,16 +112,16 @@ def _judge(
 ) -> Mapping[str, object]:
     recorded = numbers(session.program)
     first = next(number for number in recorded if number is not None)
-    is_whole = recorded == list(range(first, first + len(recorded)))
     seen = viewer.seen()
     ages = [(picture.at, picture.at - session.zero - (picture.number - first) / RATE) for picture in seen]
     back = next(((at, age) for at, age in ages if at >= ended), None) if fault.end else None
     told = session.told.first(_is_trouble, began)
-    is_refused = fault.key != "good"
+    reasons = [str(detail["reason"]) for _, detail in session.told_of(*TROUBLES)]
     figures = {
         "fault": fault.what,
+        "scheme": fault.scheme,
+        "reasons": list(dict.fromkeys(reasons)),
         "noticed_s": _rounded(told and told - began),
-        "reasons": sorted({str(detail["reason"]) for detail in session.details("destination-lost")}),
         "returned_s": _rounded(back and back[0] - ended),
         "age_on_return_s": _rounded(back and back[1]),
         "lost_s": round(missing(recorded, seen) / RATE, 2),
@@ -123,11 +129,18 @@ def _judge(
         "usual_age_s": _rounded(statistics.median(age for _, age in ages) if ages else None),
         "stopped_s": round(stop_s, 2),
         "recorded": len(recorded),
-        "recording_is_whole": is_whole,
+        "expected": round(session.expected(RATE)),
     }
-    is_back = is_refused or (back is not None and back[0] - ended < RETURN_S * slack)
-    is_young = all(age < (DELAY_S + ON_ITS_WAY_S) * slack for _, age in ages)
-    return {**figures, "holds": is_whole and is_young and is_back and stop_s < STOP_S * slack}
+    holds = {
+        "recording_is_whole": session.is_whole(recorded, RATE),
+        "reason_is_right": next(iter(reasons), None) in fault.reasons,
+        "noticed_in_time": None in fault.reasons or (told is not None and told - began < fault.notice_s * slack),
+        "back_in_time": fault.key != "good" or (back is not None and back[0] - ended < RETURN_S),
+        "newest_on_return": not (fault.anew and back) or back[1] < NEWEST_S * slack,
+        "never_old": all(age < (DELAY_S + ON_ITS_WAY_S) * slack for _, age in ages),
+        "stopped_in_time": stop_s < STOP_S,
+    }
+    return {**figures, **holds, "holds": all(holds.values())}
 
 
 def _is(kind: str) -> Callable[[Line], bool]:
@@ -135,7 +148,7 @@ def _is(kind: str) -> Callable[[Line], bool]:
 
 
 def _is_trouble(line: Line) -> bool:
-    return str(line.get("kind", "")) in {"destination-lost", "destination-dropped", "destination-slow"}
+    return line.get("kind") in TROUBLES
 
 
 def _rounded(value: float | None) -> float | None:

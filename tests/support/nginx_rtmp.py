@@ -49,7 +49,8 @@ class NginxRtmp:
         self._place = place
         self.port, self._http_port = free_port(), free_port()
         self._server: subprocess.Popen[bytes] | None = None
-        (folder / "recorded").mkdir(parents=True)
+        self.recorded = folder / "recorded"
+        self.recorded.mkdir(parents=True)
 
     def url(self, key: str, application: str = APPLICATION) -> str:
         return f"rtmp://{self._place.address}:{self.port}/{application}/{key}"
@@ -91,4 +92,4 @@ class NginxRtmp:
 
     def recordings(self) -> list[Path]:
         """Return what was received, oldest first."""
-        return sorted((self.folder / "recorded").glob("*.flv"), key=lambda path: path.stat().st_mtime_ns)
+        return sorted(self.recorded.glob("*.flv"), key=lambda path: path.stat().st_mtime_ns)

@@ -107,6 +107,16 @@ def test_a_stream_that_does_not_move_is_given_up_and_nothing_of_it_is_lost(
     assert [packet.dts_s for packet in left][:1] == pytest.approx([2.0 + 16 / 30]), "from what was not sent"
 
 
+def test_a_server_that_reads_nothing_is_given_up_though_its_child_is_held_up_and_tells_no_more(
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
+) -> None:
+    outcome, took_s = run(
+        monkeypatch, packets, (0.1, Entered("connect")), (0.2, Live()), (1.0, Sent(0.5)), (2.0, Sent(1.5, unread_s=0.9))
+    )
+    assert (outcome.reason, outcome.detail) == (Reason.STALLED, "what arrives there is not read")
+    assert took_s == pytest.approx(2.0 + Deadlines().unread_s - 0.9, abs=0.1)
+
+
 def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> None:
     backoff, begins_s = Backoff(), [0.0]
     for _ in range(40):

@@ -104,3 +104,16 @@ def test_a_server_that_hangs_is_seen_while_its_kernel_still_takes_everything(pee
     for _ in range(10):
         peer.send(is_read=True)
     assert peer.send(is_read=True) == 0.0
+
+
+def test_a_server_that_reads_slowly_is_not_taken_for_one_that_hangs() -> None:
+    now = [0.0]
+    reading = Reading(lambda: now[0])
+    room, held, acknowledged, worst = 2_000_000, 0, 0, 0.0
+    for _ in range(600):  # 75 s: it is given 500 kB a second, as far as there is room, and reads 200 kB
+        now[0] += 0.125
+        given = min(62_500, room - held)
+        acknowledged += given
+        held = max(0, held + given - 25_000)
+        worst = max(worst, reading.unread_s(acknowledged, room - held))
+    assert worst < 2
