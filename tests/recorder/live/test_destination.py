@@ -1,3 +1,4 @@
+import contextlib
 import socket
 import threading
 import time
@@ -136,16 +137,14 @@ def test_a_refused_port_and_an_unknown_host(encoder: SmallEncoder, events: Event
     assert events.reasons() == ["refused", "unknown-host", "closed"]
 
 
-def _port_of_something_else(says: bytes = b"") -> int:
-    """Return the port of a server that says something to the first to come, once it was talked to, and hangs up."""
+def _port_of_something_else() -> int:
+    """Return the port of a server that hangs up on everybody."""
     listener = socket.create_server((HOST, 0))
 
     def hang_up() -> None:
         with listener:
-            listener.settimeout(30)
-            with listener.accept()[0] as client:
-                if says and client.recv(65_536):
-                    client.sendall(says)
+            listener.settimeout(5)
+            listener.accept()[0].close()
 
     threading.Thread(target=hang_up, daemon=True).start()
     return int(listener.getsockname()[1])
@@ -200,9 +199,23 @@ def test_certificates_are_checked(server: NginxRtmp, encoder: SmallEncoder, even
 
 
 def test_what_answers_and_speaks_no_tls(encoder: SmallEncoder, events: Events) -> None:
-    url = f"rtmps://{HOST}:{_port_of_something_else(b'HTTP/1.1 400 Bad Request')}/live/good"
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: agreed(destination, events) == "tls")
+    with socket.create_server((HOST, 0)) as listener:
+        web = threading.Thread(target=_be_a_web_server, args=(listener,))
+        web.start()
+        url = f"rtmps://{HOST}:{listener.getsockname()[1]}/live/good"
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: agreed(destination, events) == "tls")
+        listener.shutdown(socket.SHUT_RDWR)
+        web.join()
+
+
+def _be_a_web_server(listener: socket.socket) -> None:
+    """Say the same to whoever comes, until the listener is shut down."""
+    with contextlib.suppress(OSError):
+        while True:
+            with listener.accept()[0] as client, contextlib.suppress(ConnectionError):
+                client.recv(65_536)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 def test_a_place_to_which_no_way_leads(encoder: SmallEncoder, events: Events) -> None:
