@@ -39,6 +39,8 @@ from recorder.control.protocol import (
 from recorder.status import SessionResult, SessionStatus
 
 MOST_CLIENTS = 32
+MOST_CHANGES = 8
+"""How many changes may wait for the one that is being carried out; each of them is a client's place."""
 CONNECTIONS_PER_S, CONNECTIONS_AT_ONCE = 100.0, 100.0
 IDLE_S = 60.0
 STATUS_HOLDS_S = 0.05
@@ -56,6 +58,13 @@ class _Answer:
 
 
 type Happening = Event | Note | Sealing | SessionResult | Failure | _Answer
+
+
+def _too_many_changes() -> LiputError:
+    return LiputError(
+        "the changes that were asked for before have not been carried out yet",
+        hint="the disk that the settings are on may not answer; try again",
+    )
 
 
 class ControlServer(SocketLoop[Peer]):
@@ -213,8 +222,11 @@ class ControlServer(SocketLoop[Peer]):
             peer.reply(encode(Reply(id=None, ok=False, error=refusal(error))))
             return
         if self._change and takes_time(request):
-            peer.awaits_reply = True
-            self._later.put((peer, request))
+            if self._later.qsize() < MOST_CHANGES:
+                peer.awaits_reply = True
+                self._later.put((peer, request))
+            else:
+                peer.reply(encode(Reply(id=request.id, ok=False, error=refusal(_too_many_changes()))))
             return
         if isinstance(request, Watch):
             self._watch(peer, request)

@@ -1,5 +1,6 @@
 """What people change about destinations through the control socket, and what is remembered of it."""
 
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -24,8 +25,9 @@ from recorder.control.protocol import (
     Mark,
     RecorderRefused,
     Status,
+    encode,
 )
-from recorder.control.server import ControlServer
+from recorder.control.server import MOST_CHANGES, MOST_CLIENTS, ControlServer
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.live.destinations import Destinations
 from recorder.planning import plan_session
@@ -179,6 +181,25 @@ def test_a_change_that_takes_its_time_holds_up_nobody_else(tmp_path: Path) -> No
         with pytest.raises(LiputError, match="its recording has ended"):
             ask(folder, DestinationAdd(name="kampus"))
     assert len(slow.asked) == 2
+
+
+def test_changes_that_hang_leave_places_for_everybody_else(tmp_path: Path) -> None:
+    folder, slow = RecorderFolder(tmp_path), Slow()
+    server = ControlServer(folder.control, SystemClock())
+    server.start(ScriptedSession(), slow)
+    with closing(server):
+        for number in range(MOST_CLIENTS):  # as a script does that gives up and tries again
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(folder.control))
+                client.sendall(encode(DestinationAdd(name=f"d{number}")))
+            wait_for(lambda: slow.asked)
+        wait_for(lambda: len(server._clients) <= 1 + MOST_CHANGES)
+        assert ask(folder, Status()).status
+        with pytest.raises(LiputError, match="have not been carried out yet"):
+            ask(folder, DestinationAdd(name="kampus"))
+        slow.may_end.set()
+        wait_for(lambda: not server._clients)
+    assert len(slow.asked) == 1 + MOST_CHANGES
 
 
 def test_an_address_is_not_repeated_in_what_is_refused(tmp_path: Path) -> None:
