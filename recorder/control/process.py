@@ -8,6 +8,7 @@ ends when its session has, or in order on SIGTERM; Ctrl-C and closed terminals a
 import faulthandler
 import os
 import queue
+import resource
 import sys
 import traceback
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ def main() -> int:
     hear(inbox)
     _call_ourselves(OURS)
     faulthandler.enable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
     if os.environ.pop(SPARE, None):
         from recorder.control import recorder  # noqa: F401 - what takes time is done when it is told what to record
     try:

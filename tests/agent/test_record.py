@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.recorders import recorders
 from tests.support.room import FPS, Room, frames, program
 from tests.support.srt_peer import free_udp_port
 from tests.support.terminal import Terminal
@@ -340,6 +342,9 @@ url = "srt://127.0.0.1:{free_udp_port()}"
         for line in session.read():
             if line["type"] == "status" and reasons(line) == expected and float(str(line["media_time_s"])) > 2:
                 break
+        (recorder,) = recorders(session.runtime)
+        for pid in (session.pid, recorder.pid):
+            assert psutil.Process(pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
         seen_of_processes = everything_readable_about_processes()
         kept = everything_in(session.runtime)
         assert states(line) | {"kampus": "live"} == states(line)
