@@ -31,6 +31,7 @@ ENDED_BY = {
     "destination-forgotten": {"destination-added"},
     "destination-slow": {
         "destination-keeps-up",
+        "destination-live",  # connected anew, beside its end
         "destination-lost",
         "destination-removed",
         "destination-restarted",

@@ -101,6 +101,7 @@ class Attempt:
         self._on_turn = on_turn
         self._ca_file = ca_file
         self._deadlines = deadlines or Deadlines()
+        self._child: Child | None = None
         self._feed: FlvFeed | None = None
         self._finished = False
         self._over = False
@@ -116,10 +117,15 @@ class Attempt:
         self.link: Sent | None = None
         """What the child last said of the link (recorder.live.protocol); None before it is live."""
 
+    @property
+    def is_left(self) -> bool:
+        """Whether its child is still there; once it has run, that is one that could not be killed."""
+        return self._child is not None and self._child.is_there
+
     def run(self) -> Outcome:
-        """Stream until something ends it; the child is gone when this returns, and what it did not send is back."""
+        """Stream until something ends it; the child is killed when this returns, and what it did not send is back."""
         try:
-            child = Child(self._most_bytes)
+            child = self._child = Child(self._most_bytes)
         except OSError as error:
             return Outcome(Reason.FAILED, error.strerror or "")
         outcome = None

@@ -6,6 +6,7 @@ and waits in between. Whatever the network does, `put` takes microseconds and `s
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -36,13 +37,21 @@ _TO_REAP_S = 0.5
 """What `stop` keeps of its time for killing a child that hangs."""
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted of a destination: video frames that viewers did not get, and how often it became live."""
+
+    dropped: int = 0
+    times_live: int = 0
+
+
 class DestinationStatus(msgspec.Struct, frozen=True):
     """How a destination is: `state` is connecting, listening (for a caller), live, waiting or stopped.
 
     `reason` is a stable code (recorder.live.reason) and `message` its sentence, both of what last went wrong, None
     while it is live and keeps up. `since` is when it became live, ceased to be, became too slow or kept up again.
-    `dropped` counts video frames viewers did not get, `reconnects` how often it became live again; `backlog_s` is how
-    many seconds viewers' newest picture is behind the session's.
+    `dropped` counts video frames viewers did not get since it was live first, `reconnects` how often it became live
+    again; `backlog_s` is how many seconds viewers' newest picture is behind the session's.
     """
 
     name: str
@@ -74,7 +83,9 @@ class LiveDestination:
         ca_file: Path | None = None,
         deadlines: Deadlines | None = None,
         backoff: Backoff | None = None,
+        earlier: Counted | None = None,
     ) -> None:
+        """`earlier` is what was counted of the same destination before this one, and is counted on from."""
         self.name = name
         self._url = parse_live_url(url)
         self._templates = templates
@@ -95,8 +106,11 @@ class LiveDestination:
         self._state = "connecting"
         self._since = clock.now()
         self._trouble: Outcome | None = None
-        self._times_live = 0
-        self._told_dropped = 0
+        earlier = earlier or Counted()
+        self._times_live = earlier.times_live
+        self._dropped_earlier = self._told_dropped = earlier.dropped
+        # What was dropped before there were any viewers; None until it is live, when nothing is counted.
+        self._not_missed: int | None = 0 if earlier.times_live else None
         self._told_dropped_ns = 0
 
     def start(self, after: threading.Thread | None = None) -> None:
@@ -123,10 +137,21 @@ class LiveDestination:
             since=self._since,
             reason=None if trouble is None or trouble.reason is None else trouble.reason.value,
             message=None if trouble is None else self._sentence(trouble),
-            dropped=self._queue.dropped_frames,
+            dropped=self._dropped,
             reconnects=max(0, self._times_live - 1),
             backlog_s=round(behind_s, 3),
         )
+
+    @property
+    def counted(self) -> Counted:
+        """What was counted so far."""
+        return Counted(self._dropped, self._times_live)
+
+    @property
+    def _dropped(self) -> int:
+        if self._not_missed is None:
+            return self._dropped_earlier
+        return self._dropped_earlier + self._queue.dropped_frames - self._not_missed
 
     @property
     def link(self) -> Sent | None:
@@ -166,7 +191,7 @@ class LiveDestination:
             self._state = "connecting"
             began_ns = self._clock.now_ns()
             outcome = self._try_once(ending)
-            if outcome.reason is not None:
+            if outcome.reason is not None and not ending.event.is_set():  # else nobody wants it any more
                 self._lost(outcome)
                 took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
                 self._clock.wait(ending.event, self._backoff.after(outcome, took_s))
@@ -186,11 +211,13 @@ class LiveDestination:
         """Forget what went wrong: somebody wants it to be tried again."""
         if self._state == "live":
             self._since = self._clock.now()
-        self._trouble = None
+        self._trouble = self._attempt = None
         self._has_restarted = True
         self._backoff.forget()
 
     def _try_once(self, ending: Ending) -> Outcome:
+        if self._attempt is not None and self._attempt.is_left:  # one process that cannot be killed is enough
+            return self._trouble or Outcome(Reason.FAILED, "its process cannot be killed")
         with self._changing:
             url, ca_file = self._url, self._ca_file
         attempt = self._attempt = Attempt(
@@ -212,6 +239,8 @@ class LiveDestination:
 
     def _is_live(self) -> None:
         self._times_live += 1
+        if self._not_missed is None:
+            self._not_missed = self._queue.dropped_frames
         self._state, self._trouble = "live", None
         self._since = self._clock.now()
         self._lag.begin(self._queue.dropped_frames)
@@ -244,17 +273,14 @@ class LiveDestination:
         )
 
     def _look(self) -> None:
-        """Say whether it keeps up while it is live, and now and then what was dropped."""
-        if self._state != "live":
+        """Say whether it keeps up while it is live and to go on, and now and then what was dropped."""
+        if self._state != "live" or self._ending.event.is_set():
             return
         now_ns = self._clock.now_ns()
         if change := self._lag.look(now_ns, self._queue.dropped_frames, self._queue.delay_s):
             self._since = self._clock.now()
             self._tell_lag(None if change is True else change)
-        if (
-            self._queue.dropped_frames != self._told_dropped
-            and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS
-        ):
+        if self._dropped != self._told_dropped and now_ns - self._told_dropped_ns >= DROPPED_EVERY_S * NANOSECONDS:
             self._told_dropped_ns = now_ns
             self._emit_dropped(self._new_drops())
 
@@ -286,7 +312,7 @@ class LiveDestination:
 
     def _new_drops(self) -> int:
         """Return how many frames were dropped since this was last asked."""
-        before, self._told_dropped = self._told_dropped, self._queue.dropped_frames
+        before, self._told_dropped = self._told_dropped, self._dropped
         return self._told_dropped - before
 
     def _finish(self) -> None:
@@ -296,7 +322,7 @@ class LiveDestination:
             "destination-stopped",
             self.name,
             f"{self.name} was stopped",
-            dropped=self._queue.dropped_frames,
+            dropped=self._dropped,
             unsent=self._new_drops(),
             reconnects=max(0, self._times_live - 1),
         )

@@ -71,7 +71,7 @@ class Destinations:
                     hint=f"liput destination restart {target.name} connects it anew",
                 )
             if self._templates is not None:
-                self._connect(target, self._templates)
+                self._connect(target, self._templates, self._removed.get(target.name))
             self._targets[target.name] = target
             self._removed.pop(target.name, None)
         self._emit("destination-added", target.name, f"{target.name} is a destination from now on")
@@ -130,7 +130,7 @@ class Destinations:
             if self._is_over:
                 return
             self._templates = templates
-            failed = self._connect_all(templates)
+            failed = self._connect_all(templates, {})
         self._tell(failed)
 
     def renew(self, templates: Templates) -> None:
@@ -142,15 +142,15 @@ class Destinations:
             before, self._streaming, self._taking = self._streaming, {}, ()
             for name, destination in before.items():
                 self._leaving[name] = _stopping(destination, self._leaving.get(name))
-            failed = self._connect_all(templates)
+            failed = self._connect_all(templates, before)
         self._tell(failed)
 
-    def _connect_all(self, templates: Templates) -> list[tuple[str, Exception]]:
+    def _connect_all(self, templates: Templates, before: Mapping[str, LiveDestination]) -> list[tuple[str, Exception]]:
         """Connect each; return whom that was not possible for, as when no thread can be had: others go on."""
         failed = []
         for target in self._targets.values():
             try:
-                self._connect(target, templates)
+                self._connect(target, templates, before.get(target.name))
             except Exception as error:
                 failed.append((target.name, error))
         return failed
@@ -159,7 +159,8 @@ class Destinations:
         for name, error in failed:
             self._emit("sink-failed", name, f"{name} could not be begun: {error!r}")
 
-    def _connect(self, target: StreamTarget, templates: Templates) -> None:
+    def _connect(self, target: StreamTarget, templates: Templates, before: LiveDestination | None = None) -> None:
+        """Begin to stream; what was counted `before` is counted on from."""
         destination = LiveDestination(
             target.name,
             target.url.reveal(),
@@ -167,6 +168,7 @@ class Destinations:
             emit=self._emit,
             clock=self._clock,
             ca_file=target.ca_file,
+            earlier=before.counted if before else None,
         )
         self._streamed.append(target.name)
         # A server that still has the stream of the one before would take the next for somebody else's.

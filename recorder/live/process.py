@@ -10,11 +10,14 @@ import sys
 
 import msgspec
 
+from capture.closing import close_within
 from recorder.live.protocol import Report
 
 LEAST_BYTES, MOST_BYTES = 8_192, 65_536
 RESOLVER = "timeout:1 attempts:3"
 """For the child's look-ups: the default asks again after 5 s, when the attempt has been given up (resolv.conf(5))."""
+REAP_S = 0.4
+"""How long one that was killed may take to be gone; after that it is left to itself."""
 _REPORTS = msgspec.json.Decoder(Report)
 
 
@@ -69,14 +72,25 @@ class Child:
         self.deaf = True
 
     def end(self, patience_s: float) -> None:
-        """Let it go, for at most `patience_s` seconds, then kill it; it is reaped when this returns."""
+        """Let it go, for at most `patience_s` seconds, then kill it.
+
+        It is reaped when this returns, unless the kernel does not let go of it: it may wait for a dead disk.
+        """
         self._stdin.close()
         self._stdout.close()
         try:
             self._process.wait(patience_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            close_within(self._reap, REAP_S, "live child")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has not been reaped."""
+        return self._process.returncode is None
+
+    def _reap(self) -> None:
+        self._process.wait()
 
     def _write(self, outbound: bytearray) -> None:
         try:

@@ -13,8 +13,10 @@ from agent.receiver import HOST, free_port
 from config.errors import SessionError, UsageError
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
+from recorder.live.attempt import Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
+from recorder.live.reason import Reason
 from recorder.status import DestinationLine
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode
@@ -192,6 +194,57 @@ def test_one_that_cannot_be_begun_costs_the_others_nothing_and_can_be_started_ag
 
     assert (now["kampus"].state, now["arsip"].state != "armed") == ("armed", True)
     assert [subject for _, kind, subject, _, _ in events.seen if kind == "sink-failed"] == ["kampus"]
+
+
+def test_one_that_is_removed_while_its_network_dies_is_not_lost_any_more(
+    encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing would end that trouble."""
+
+    def fail_late(_: LiveDestination, ending: Ending) -> Outcome:
+        ending.event.wait(60)
+        return Outcome(Reason.TIMEOUT, "", 5.0)
+
+    monkeypatch.setattr(LiveDestination, "_try_once", fail_late)
+    with begun(encoder, events, target("kampus")) as destinations:
+        destinations.restart("kampus")
+        destinations.remove("kampus")
+    assert len(events.of("destination-stopped")) == 1
+    assert events.of("destination-lost") == []
+
+
+def test_what_viewers_missed_is_counted_on_and_nothing_before_there_were_any(
+    encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(_: LiveDestination, ending: Ending) -> Outcome:
+        ending.event.wait(60)
+        return Outcome(None)
+
+    def feed_10_s() -> None:
+        for _ in range(300):
+            for packet in encoder.next():
+                destinations.put(packet)
+
+    monkeypatch.setattr(LiveDestination, "_try_once", wait)
+    with begun(encoder, events, target("kampus")) as destinations:
+        feed_10_s()
+        nobody = lines(destinations)["kampus"].dropped
+        destinations.streaming[0]._is_live()
+        feed_10_s()
+        missed = lines(destinations)["kampus"].dropped
+        destinations.remove("kampus")
+        destinations.add(target("kampus"))
+        added = lines(destinations)["kampus"].dropped
+        destinations.streaming[0]._is_live()
+        feed_10_s()
+        before = lines(destinations)["kampus"].dropped
+        destinations.renew(encoder.templates)
+        renewed = lines(destinations)["kampus"]
+
+    assert nobody == 0
+    assert 0 < missed <= added < before <= renewed.dropped
+    assert renewed.reconnects == 1
+    assert next(iter(events.of("destination-live")))["dropped"] == 0
 
 
 def test_many_threads_that_add_and_remove_leave_what_they_say(encoder: SmallEncoder, events: Events) -> None:

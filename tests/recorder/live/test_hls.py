@@ -1,6 +1,7 @@
 """A folder of HLS, played over HTTP by the ffmpeg command while it grows."""
 
 import os
+import signal
 import stat
 import subprocess
 import threading
@@ -9,10 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any, ClassVar
 
 import psutil
 import pytest
 
+from capture.closing import abandoned
+from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.playlist import Playlist
@@ -202,3 +206,46 @@ def test_a_child_whose_disk_hangs_is_given_up(url: str, folder: Path, encoder: S
     with running(url, encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: destination.status().reason == "timeout")
         assert "its disk does not answer" in (destination.status().message or "")
+
+
+class Unkillable(subprocess.Popen[bytes]):
+    """Waits for a disk within the kernel: no signal ends it."""
+
+    made: ClassVar[list["Unkillable"]] = []
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.made.append(self)
+
+    def kill(self) -> None:
+        pass
+
+
+def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_beside_it(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(folder / ".live.lock")
+    monkeypatch.setattr(Unkillable, "made", [])
+    monkeypatch.setattr(subprocess, "Popen", Unkillable)
+    tries: list[Outcome] = []
+    try_once = LiveDestination._try_once
+
+    def spy(destination: LiveDestination, ending: Ending) -> Outcome:
+        tries.append(try_once(destination, ending))
+        return tries[-1]
+
+    monkeypatch.setattr(LiveDestination, "_try_once", spy)
+    with running(url, encoder, events, deadlines=Deadlines(step_s=0.5)) as destination, Pump(encoder, destination):
+        wait_for(lambda: len(tries) >= 3)
+        assert destination.status().state == "waiting"
+        assert "its disk does not answer" in (destination.status().message or "")
+        (hung,) = Unkillable.made
+        hung.send_signal(signal.SIGKILL)  # the disk is back
+        wait_for(lambda: hung.returncode)
+        wait_for(lambda: len(Unkillable.made) == 2)
+        destination.restart()
+        wait_for(lambda: len(Unkillable.made) == 3)
+    for one in Unkillable.made:
+        one.send_signal(signal.SIGKILL)
+    wait_for(lambda: not abandoned("live child"))
+    assert events.reasons() == ["timeout"] * len(events.reasons())
