@@ -175,8 +175,9 @@ class Stage:
         return self._compositor.compose(pieces, self._look.overlays)
 
     def _piece(self, one: Shown, rect: Rect) -> Piece:
-        if one.absence is not None:
-            return Piece(rect, self._look.slates.of(one.name, one.absence.kind, rect.size))
+        absence = one.absence  # read once: a conference's comes from another thread
+        if absence is not None:
+            return Piece(rect, self._look.slates.of(one.name, absence.kind, rect.size))
         return Piece(rect, one.picture, one.version)
 
 
