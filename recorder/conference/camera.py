@@ -43,6 +43,8 @@ SOON = 0.6
 """A picture that comes sooner than this part of an interval after the last one waits until then."""
 LATE = 2.0
 """Without a new one the last picture is written again after so many intervals."""
+TAKES_S = 3.0
+"""A node that takes no picture for so long is told; it may take some again."""
 CLOSE_S = 1.0
 """How long the end of a session waits for this thread; then it is left to itself."""
 
@@ -140,7 +142,7 @@ class ConferenceCamera:
             node.write(packer.pack(painter.picture(self._shows())))  # which tells whether it is free
             node.stay()
             self._live(info, node)
-            self._write(node, painter, packer)
+            self._write(info, node, painter, packer)
             node.write(packer.pack(painter.end()))
         finally:
             node.close()
@@ -163,8 +165,9 @@ class ConferenceCamera:
             self._told = code
             self._emit("conference-lost", "camera", message, reason=code, hint=hint)
 
-    def _write(self, node: OutputNode, painter: "Painter", packer: Packer) -> None:
+    def _write(self, info: OutputInfo, node: OutputNode, painter: "Painter", packer: Packer) -> None:
         """Write each new picture as soon as it comes, the last one again where none does."""
+        taken_ns = self._clock.now_ns()
         packed: memoryview | None = None
         state: object = None
         while not self._stop.is_set():
@@ -174,13 +177,20 @@ class ConferenceCamera:
             picture = painter.picture(self._shows())
             if packed is None or painter.state != state:
                 packed, state = packer.pack(picture), painter.state
-            node.write(packed)
+            now_ns = self._clock.now_ns()
+            if node.write(packed):
+                taken_ns = now_ns
+                if self._told is not None:
+                    self._live(info, node)
+            elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
+                self._lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
         """Return how often a picture is due."""
         is_idle = node.is_looked_at is False
-        self.line = ConferenceOutput(state="idle" if is_idle else "live")
+        if self._told is None:
+            self.line = ConferenceOutput(state="idle" if is_idle else "live")
         return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
 
     def _wait(self, every_s: float) -> None:
@@ -224,8 +234,9 @@ class Painter:
     @property
     def state(self) -> object:
         """What the picture is made of: while it is the same, so is the picture."""
-        absences = tuple((one.version, one.absence.kind if one.absence else None) for one in self._near)
-        return self._view.name if self._view else None, absences
+        absences = [(one.version, one.absence) for one in self._near]  # each read once: they change meanwhile
+        kinds = tuple((version, absence.kind if absence else None) for version, absence in absences)
+        return self._view.name if self._view else None, kinds
 
     def look(self, every_s: float) -> None:
         """Take what the inputs gave since, and ask for what comes in the next `every_s`."""

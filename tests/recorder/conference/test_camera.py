@@ -207,6 +207,27 @@ def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
     assert nodes[0].closed.is_set()
 
 
+def test_a_node_that_takes_no_picture_any_more_is_not_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.conference.camera.TAKES_S", 0.05)
+    takes = threading.Event()
+
+    class Full(Node):
+        def write(self, data: memoryview) -> bool:
+            return super().write(data) and (takes.is_set() or len(self.pictures) < 5)
+
+    room, node = Room(ROOM, {"zoom"}), Full()
+    camera = room.camera(lambda _: INFO, lambda: node)
+    camera.start()
+    room.until(lambda: camera.line.reason == "stalled")
+    written = len(node.pictures)
+    room.until(lambda: len(node.pictures) > written + 5)  # is tried on, and told once
+    assert (camera.line.state, camera.line.reason) == ("waiting", "stalled")
+    takes.set()
+    room.until(lambda: camera.line.state == "live")
+    camera.close()
+    assert room.events == [("conference-live", "camera"), ("conference-lost", "camera"), ("conference-live", "camera")]
+
+
 def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
     room, node = Room(ROOM, {"zoom"}), Node()
     node.is_looked_at = False
