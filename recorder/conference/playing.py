@@ -1,22 +1,25 @@
-"""The process that plays into the virtual microphone: `python -m recorder.conference.playing SINK CHANNELS`.
+"""The process that plays into the virtual microphone: `python -m recorder.conference.playing SINK CHANNELS RECORDER`.
 
 A sound server may hang whoever talks to it, so that is done here. Samples come through standard input; it tells on
 standard output, in lines of JSON, why it cannot play, or what it has taken and how much the server holds. It leaves
-when its standard input closes, so it ends with the recorder however that ends.
+when its standard input closes, and the kernel ends it with the recorder (a process id), whatever hangs it.
 
 libpulse itself is used, by ctypes, and neither its simple interface nor `pacat`: those cannot forbid the server to move
 the stream when the sink goes. It would go on in the room's loudspeakers.
 """
 
 import contextlib
+import ctypes
 import json
 import os
 import select
+import signal
 import sys
 
 from recorder.conference.pulse import Playback, PlaybackError
 
 STDIN, STDOUT = 0, 1
+PR_SET_PDEATHSIG = 1
 TELL_EVERY_S = 0.05
 STALLED_S = 1.5
 """A sink that takes nothing for so long is gone: PipeWire keeps the stream then, and plays it nowhere."""
@@ -26,7 +29,10 @@ CHUNK = 4096
 
 def main() -> None:
     """Play until standard input closes or the server takes nothing any more."""
-    sink, channels = sys.argv[1], int(sys.argv[2])
+    sink, channels, recorder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != recorder:  # it was gone before that was said
+        return
     os.set_blocking(STDIN, False)
     try:
         _play(Playback(sink, channels, wanted=_is_wanted))

@@ -73,7 +73,7 @@ class Speaker:
         self._received = bytearray()
         home = str(Path(__file__).resolve().parents[2])
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "recorder.conference.playing", sink, str(channels)],
+            [sys.executable, "-P", "-m", "recorder.conference.playing", sink, str(channels), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -146,6 +146,13 @@ def player(command: Running) -> int:
     return child.pid
 
 
+def is_gone(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_sink_that_comes_goes_or_is_played_to_by_a_child_that_dies(server: PulseMicrophone, tmp_path: Path) -> None:
     with session(tmp_path, server) as command:
         missing = told(command, "conference-lost", "microphone")
@@ -182,7 +189,10 @@ def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: 
             told(command, "conference-live", "microphone")
             command.until("status", state="degraded")
             (first,) = recorders(command.runtime)
+            hung = psutil.Process(player(command))
+            hung.suspend()  # so that it ends by nothing that it would notice itself
             kill(first.pid)
+            wait_for(lambda: is_gone(hung))
             told(command, "conference-live", "microphone")
             (again,) = recorders(command.runtime)
             assert again.pid != first.pid
