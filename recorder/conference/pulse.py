@@ -18,8 +18,10 @@ _READY, _FAILED = 4, 5
 """Of a context; a stream's are READY and FAILED of its own below."""
 _STREAM_READY, _STREAM_FAILED = 2, 3
 _ALONE = 0xFFFFFFFF
-_FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000
-"""Begins corked, interpolates its timing, updates it by itself, is never moved, has the latency that is asked for."""
+_FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000 | 0x10000
+"""Begins corked, interpolates its timing, updates it by itself, is never moved, has the latency that is asked for; and
+is not muted: the server would have it muted again because somebody muted the last one."""
+_FULL = 0x10000
 _NO_ENTITY = 5
 
 
@@ -37,6 +39,10 @@ class _SampleSpec(ctypes.Structure):
 
 class _BufferAttributes(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_uint32) for name in ("maxlength", "tlength", "prebuf", "minreq", "fragsize"))
+
+
+class _Volume(ctypes.Structure):
+    _fields_ = (("channels", ctypes.c_uint8), ("values", ctypes.c_uint32 * 32))
 
 
 def _library() -> ctypes.CDLL:
@@ -96,8 +102,8 @@ class Playback:
         # As soon as a third is there it is played, also after it ran dry: more would be heard late for ever.
         attributes = _BufferAttributes(4 * held, held, held // 3, _ALONE, _ALONE)
         stream: int = pulse.pa_stream_new(self._context, b"Liput conference", ctypes.byref(spec), None)
-        name = self._sink.encode()
-        if pulse.pa_stream_connect_playback(stream, name, ctypes.byref(attributes), _FLAGS, None, None) < 0:
+        name, volume = self._sink.encode(), ctypes.byref(_Volume(channels, (_FULL,) * 32))
+        if pulse.pa_stream_connect_playback(stream, name, ctypes.byref(attributes), _FLAGS, volume, None) < 0:
             raise PlaybackError("no-sink")
         self._await(lambda: pulse.pa_stream_get_state(stream), _STREAM_READY, _STREAM_FAILED, "no-sink")
         return stream

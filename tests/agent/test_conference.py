@@ -179,6 +179,7 @@ def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: 
     with PulseMicrophone(tmp_path) as server:
         sink(server, "far")
         microphone(server)
+        server.control("load-module", "module-stream-restore")
         more = {name: value for name, value in server.environment.items() if name != "HOME"}
         (tmp_path / "arsip").mkdir()
         with (
@@ -189,6 +190,10 @@ def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: 
             told(command, "conference-live", "microphone")
             command.until("status", state="degraded")
             (first,) = recorders(command.runtime)
+            # Somebody mutes it by mistake, which PulseAudio remembers for the next of its name.
+            stream = server.control("list", "short", "sink-inputs").split()[0]
+            server.control("set-sink-input-mute", stream, "1")
+            server.control("set-sink-input-volume", stream, "10%")
             hung = psutil.Process(player(command))
             hung.suspend()  # so that it ends by nothing that it would notice itself
             kill(first.pid)
@@ -197,6 +202,9 @@ def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: 
             (again,) = recorders(command.runtime)
             assert again.pid != first.pid
             assert player(command)
+            heard = server.control("list", "sink-inputs")
+            assert "Mute: no" in heard
+            assert "100%" in heard
             end(command)
 
 
