@@ -75,7 +75,7 @@ def test_what_is_lost_on_a_long_way_is_mended(lab: Lab, peer: SrtPeer) -> None:
     wait_for(lambda: not peer.is_running())
     complaints, frames = damaged(peer.file)
     assert frames > 60
-    assert complaints < frames / 10
+    assert complaints <= frames / 50  # measured: none, on a busy machine too
 
 
 def test_a_link_that_is_too_slow_is_not_flooded(lab: Lab, peer: SrtPeer) -> None:
@@ -85,6 +85,6 @@ def test_a_link_that_is_too_slow_is_not_flooded(lab: Lab, peer: SrtPeer) -> None
     wait_for(lambda: not peer.is_running())
     complaints, frames = damaged(peer.file, after_s=8)
     assert frames > 60
-    assert complaints < frames / 4, "viewers see ruins of pictures"
+    assert complaints < frames / 4, "viewers see ruins of pictures"  # 18 to 32 of 205, two a damaged picture
     assert {reason for _, reason, *_ in told} <= {None, "too-slow"}, "it stayed live"
     assert max(backlog_s for _, _, _, backlog_s, *_ in told) < 7.5
