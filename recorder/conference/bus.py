@@ -100,7 +100,7 @@ class ConferenceSound:
             self._limiter, steering = Limiter(self._channels), Steering(self._channels)
             self._queue.clear()  # what waited meanwhile is too old
             while not self._stop.is_set():
-                if speaker.look() and self.line.state != "live":
+                if speaker.look() and speaker.takes and self.line.state != "live":
                     self._live()
                 samples = self._next()
                 if samples is not None and speaker.is_playing:

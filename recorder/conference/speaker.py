@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from capture.sound.process import inherited
-from capture.source import Samples
+from capture.source import SAMPLE_RATE, Samples
 from devices.clock import NANOSECONDS, Clock
 
 PIPE_BYTES = 16_384
@@ -23,6 +23,8 @@ PIECE = select.PIPE_BUF
 """So many bytes are taken by a pipe as a whole or not at all: no sample is torn."""
 HUNG_S = 5.0
 """A child that tells nothing for so long hangs, or its server does."""
+HELD_S = 0.4
+"""More than the server holds at most (four times recorder.conference.pulse.LATENCY_S)."""
 SETUP = "liput conference setup makes it."
 
 _FAILURES = {
@@ -62,7 +64,9 @@ class Speaker:
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
         self.is_playing = False
-        """Whether the sink takes sound."""
+        """Whether there is a stream into the sink."""
+        self.takes = False
+        """Whether the sink has taken more than the server holds: it plays, and does not only fill up."""
         self._sink = sink
         self._bytes = 2 * channels
         self._clock = clock
@@ -102,6 +106,7 @@ class Speaker:
                 raise SpeakerFailed(told.failed, self._sink)
             self.backlog = (self._sent - told.taken) // self._bytes + told.latency_us * 48 // 1000
             self._heard_ns, self.is_playing = now_ns, True
+            self.takes = told.taken > HELD_S * SAMPLE_RATE * self._bytes
         if now_ns - self._heard_ns > HUNG_S * NANOSECONDS:
             raise SpeakerFailed("hung", self._sink)
         return self.is_playing

@@ -24,7 +24,7 @@ class NotingSpeaker:
     """Stands for the child: takes note of what it is to play."""
 
     def __init__(self, sink: str, channels: int, clock: Clock) -> None:
-        self.is_playing = True
+        self.is_playing = self.takes = True
         self.backlog = None
         self.played: list[Samples] = []
         self.closed = threading.Event()
@@ -132,6 +132,40 @@ def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypat
     bus.close()
     assert events == [("conference-lost", "microphone"), ("conference-live", "microphone")]
     assert bus.line.state == "stopped"
+
+
+def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.conference.bus.RETRY_S", 0.01)
+
+    class Full(NotingSpeaker):
+        """Takes what it has room for, and then nothing."""
+
+        def __init__(self, sink: str, channels: int, clock: Clock) -> None:
+            super().__init__(sink, channels, clock)
+            self.takes = False
+
+        def look(self) -> bool:
+            if len(self.played) > 3:
+                raise SpeakerFailed("stalled", "liput")
+            return True
+
+    events, started = EventList(), 0
+
+    def start(sink: str, channels: int, clock: Clock) -> Speaker:
+        nonlocal started
+        started += 1
+        return cast("Speaker", Full(sink, channels, clock))
+
+    bus = ConferenceSound(["mimbar"], set(), "liput", channels=1, clock=SystemClock(), emit=events, speaker=start)
+    bus.start()
+
+    def is_tried_often() -> bool:
+        bus.offer([noise(1, AAC_FRAME)], AAC_FRAME)
+        return started > 4
+
+    wait_for(is_tried_often)
+    bus.close()
+    assert events == [("conference-lost", "microphone")]
 
 
 def test_gain_and_mute_of_the_program_are_those_of_the_conference_and_the_program_has_both() -> None:
