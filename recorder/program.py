@@ -142,7 +142,11 @@ class Program:
         for thread in self._threads:
             thread.start()
         if self._conference:
-            self._conference.start()
+            try:
+                self._conference.start()
+            except RuntimeError as error:  # there are too many threads
+                hint = "end other programs"
+                self._emit("conference-lost", "conference", f"{error}", reason="failed", hint=hint)
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; whatever stops it early ends the session in order, with what was recorded."""
@@ -157,9 +161,18 @@ class Program:
             self._changed.set()
 
     def join(self) -> None:
-        """Wait for both tracks, which end with the timeline; then the conference ends, too."""
+        """Wait for both tracks, which end with the timeline; then the conference begins to end, too."""
         for thread in self._threads:
             thread.join()
+        self.stop_conference()
+
+    def stop_conference(self) -> None:
+        """Begin to end the conference, if there is one; returns at once, from any thread."""
+        if self._conference:
+            self._conference.stop()
+
+    def close(self) -> None:
+        """Wait for the conference's end, not long; the recording need not wait for this."""
         if self._conference:
             self._conference.close()
 

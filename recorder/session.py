@@ -124,6 +124,9 @@ class Session:
         if not self._stopping.is_set():
             self._stopped_ns = self._clock.now_ns()
             self._end_now()
+            self.destinations.ending()
+            if self._program:
+                self._program.stop_conference()
             if self._work is not None:  # so that nobody goes on with it if it is killed before its end
                 self.emit("session-stopping", self._work.name, "Ending.")
             self._stopping.set()
@@ -245,6 +248,7 @@ class Session:
         program.begin()
         self._troubles.begin()
         self._machine.to(SessionState.ARMED)
+        stack.callback(program.close)
         writing, at_once = stack.enter_context(ExitStack()), self._starting is not None
         if at_once and not self._plan.live:  # what runs as fast as it can would run ahead of its recording
             self._begin(writing, encoder, live)

@@ -73,12 +73,16 @@ class ConferenceSound:
             self._queue.append(([turned[number] for number in self._near], count))
             self._came.set()
 
-    def close(self) -> None:
-        """End the child, within CLOSE_S; idempotent."""
+    def stop(self) -> None:
+        """Begin to end the child; returns at once."""
         self._stop.set()
         self._came.set()
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop, and wait for that at most `timeout_s`; idempotent."""
+        self.stop()
         if self._thread.ident is not None:
-            self._thread.join(CLOSE_S)
+            self._thread.join(timeout_s)
 
     # The thread
 

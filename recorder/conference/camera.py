@@ -105,12 +105,16 @@ class ConferenceCamera:
         """Begin; returns at once."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Show the last card and let go of the node, within CLOSE_S; idempotent."""
+    def stop(self) -> None:
+        """Begin to show the last card and to let go of the node; returns at once."""
         self._stop.set()
         self._news.set()
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Stop, and wait for that at most `timeout_s`; idempotent."""
+        self.stop()
         if self._thread.ident is not None:
-            self._thread.join(CLOSE_S)
+            self._thread.join(timeout_s)
         for _, tap in self._taps:
             tap.size = None
 

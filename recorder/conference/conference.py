@@ -6,9 +6,9 @@ What the far side shows and says is recorded, and never sent back: docs/decision
 from collections.abc import Callable, Sequence
 
 from config.events import Emit
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from recorder.conference.bus import ConferenceSound
-from recorder.conference.camera import Appearance, ConferenceCamera
+from recorder.conference.camera import CLOSE_S, Appearance, ConferenceCamera
 from recorder.conference.plan import ConferencePlan
 from recorder.status import ConferenceLine
 from recorder.video_input import VideoInput
@@ -30,6 +30,8 @@ class Conference:
         emit: Emit,
     ) -> None:
         """`videos` and `sounds` are all inputs of the session; `shows` tells which layout the program shows."""
+        self._clock = clock
+        self._stopped_ns: int | None = None
         self.camera = ConferenceCamera(plan, videos, appearance, shows=shows, clock=clock, emit=emit)
         sink = plan.settings.microphone
         self.sound = ConferenceSound(sounds, plan.far_sounds, sink, channels=channels, clock=clock, emit=emit)
@@ -39,10 +41,19 @@ class Conference:
         self.camera.start()
         self.sound.start()
 
+    def stop(self) -> None:
+        """Begin to end both; returns at once. A second wish changes nothing."""
+        if self._stopped_ns is None:
+            self._stopped_ns = self._clock.now_ns()
+        self.camera.stop()
+        self.sound.stop()
+
     def close(self) -> None:
-        """End both, within two seconds whatever hangs."""
-        self.camera.close()
-        self.sound.close()
+        """Wait for the end of both, until CLOSE_S after it began, whatever hangs."""
+        self.stop()
+        for half in (self.camera, self.sound):
+            passed_s = (self._clock.now_ns() - (self._stopped_ns or 0)) / NANOSECONDS
+            half.close(max(0.0, CLOSE_S - passed_s))
 
     @property
     def line(self) -> ConferenceLine:

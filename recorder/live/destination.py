@@ -99,7 +99,7 @@ class LiveDestination:
         self._stopping = threading.Event()
         self._changing = threading.Lock()
         self._ending = Ending()
-        self._after: threading.Thread | None = None
+        self._after: LiveDestination | None = None
         self._thread = threading.Thread(target=self._supervise, name=f"live-{name}", daemon=True)
         self._has_restarted = False
         self._attempt: Attempt | None = None
@@ -113,8 +113,8 @@ class LiveDestination:
         self._not_missed: int | None = 0 if earlier.times_live else None
         self._told_dropped_ns = 0
 
-    def start(self, after: threading.Thread | None = None) -> None:
-        """Begin to connect, once the thread `after` has ended; returns at once."""
+    def start(self, after: "LiveDestination | None" = None) -> None:
+        """Begin to connect, once `after` has ended; returns at once."""
         self._after = after
         self._thread.start()
 
@@ -175,10 +175,18 @@ class LiveDestination:
 
         Idempotent, from any thread but the destination's own.
         """
+        self.end(timeout_s)
+        self.join(timeout_s)
+
+    def end(self, timeout_s: float) -> None:
+        """Begin to stop, within `timeout_s` seconds; returns at once. A second wish changes nothing."""
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
             self._stopping.set()
             self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS))
+
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait until it has ended, not longer than `timeout_s`."""
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
 
@@ -187,6 +195,7 @@ class LiveDestination:
     def _supervise(self) -> None:
         if self._after:
             self._after.join()
+            self._after = None
         while ending := self._next_ending():
             self._state = "connecting"
             began_ns = self._clock.now_ns()

@@ -14,13 +14,16 @@ from av.stream import Stream
 from config.errors import SessionError, UsageError
 from config.events import Emit
 from config.secrets import StreamTarget
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from recorder.live.destination import DestinationStatus, LiveDestination
 from recorder.live.url import parse_live_url
 from recorder.packet import EncodedPacket, TrackId
 from recorder.status import DestinationLine
 
 STOP_S = 4.0
+"""After the wish to end, all have stopped within this time, whatever hangs."""
+LEAST_S = 1.0
+"""What each has to stop in, however long after the wish the session's sources took."""
 
 type Templates = Mapping[TrackId, Stream]
 
@@ -36,8 +39,8 @@ class Destinations:
         self._since = clock.now()
         self._streaming: dict[str, LiveDestination] = {}
         self._removed: dict[str, LiveDestination] = {}
-        self._leaving: dict[str, threading.Thread] = {}
-        self._closing: list[threading.Thread] = []
+        self._leaving: dict[str, LiveDestination] = {}
+        self._stopped_by_ns: int | None = None
         self._templates: Templates | None = None
         self._is_over = False
         self._streamed: list[str] = []
@@ -88,7 +91,7 @@ class Destinations:
             if destination := self._streaming.pop(name, None):
                 self._taking = tuple(other for other in self._taking if other is not destination)
                 self._removed[name] = destination
-                self._leaving[name] = _stopping(destination, self._leaving.get(name))
+                self._leave(destination)
         self._emit("destination-removed", name, f"{name} is not streamed to any more")
 
     def restart(self, name: str, target: StreamTarget | None = None) -> None:
@@ -140,10 +143,15 @@ class Destinations:
                 return
             self._templates = templates
             before, self._streaming, self._taking = self._streaming, {}, ()
-            for name, destination in before.items():
-                self._leaving[name] = _stopping(destination, self._leaving.get(name))
+            for destination in before.values():
+                self._leave(destination)
             failed = self._connect_all(templates, before)
         self._tell(failed)
+
+    def _leave(self, destination: LiveDestination) -> None:
+        """Begin to stop it. One of the same name that is still leaving ends first: this one waits for it."""
+        destination.end(STOP_S)
+        self._leaving[destination.name] = destination
 
     def _connect_all(self, templates: Templates, before: Mapping[str, LiveDestination]) -> list[tuple[str, Exception]]:
         """Connect each; return whom that was not possible for, as when no thread can be had: others go on."""
@@ -194,18 +202,34 @@ class Destinations:
             self._taking = tuple(other for other in self._taking if other is not broken)
         self._emit("sink-failed", broken.name, f"{broken.name} failed and gets no more: {error!r}")
 
+    def ending(self) -> None:
+        """Take note that the end is wished for: from now on counts in which time all must have stopped."""
+        with self._lock:
+            if self._stopped_by_ns is None:
+                self._stopped_by_ns = self._clock.now_ns() + round(STOP_S * NANOSECONDS)
+
     def stop(self) -> None:
         """Begin to stop all at once: a hung one costs the others nothing. Nothing can be added from here on."""
+        self.ending()
         with self._lock:
             if not self._is_over:
                 self._is_over = True
-                self._closing = [_stopping(destination) for destination in self._streaming.values()]
+                for destination in self._streaming.values():
+                    destination.end(max(LEAST_S, self._left_s()))
+
+    def _left_s(self) -> float:
+        by_ns = self._stopped_by_ns or 0
+        return max(0.0, (by_ns - self._clock.now_ns()) / NANOSECONDS)
 
     def close(self) -> None:
-        """Stop all, and return once they have stopped, at most STOP_S seconds after that began."""
+        """Stop all, and return once they have stopped.
+
+        At most STOP_S seconds after the end was wished for, or LEAST_S after they began to stop.
+        """
         self.stop()
-        for thread in (*self._closing, *self._leaving.values()):
-            thread.join()
+        least_ns = self._clock.now_ns() + round(LEAST_S * NANOSECONDS)
+        for destination in (*self._streaming.values(), *self._leaving.values()):
+            destination.join(max(self._left_s(), (least_ns - self._clock.now_ns()) / NANOSECONDS, 0.0))
 
     # How they are
 
@@ -225,16 +249,3 @@ class Destinations:
 
 def _line(status: DestinationStatus) -> DestinationLine:
     return DestinationLine(**msgspec.structs.asdict(status))
-
-
-def _stopping(destination: LiveDestination, before: threading.Thread | None = None) -> threading.Thread:
-    """Return a thread that stops a destination, and lasts until `before` has ended too."""
-
-    def stop() -> None:
-        destination.stop(STOP_S)
-        if before:
-            before.join()
-
-    thread = threading.Thread(target=stop, name=f"stop-{destination.name}")
-    thread.start()
-    return thread

@@ -242,8 +242,7 @@ def test_while_nobody_looks_hardly_anything_is_asked_of_the_recording() -> None:
     camera.close()
 
 
-def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.conference.camera.CLOSE_S", 0.1)
+def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end() -> None:
     released, hangs = threading.Event(), threading.Event()
 
     class Hanging(Node):
@@ -256,7 +255,8 @@ def test_a_node_whose_driver_hangs_holds_up_neither_pictures_nor_the_end(monkeyp
     camera.start()
     assert hangs.wait(15)
     in_time(room.give_often)
-    in_time(camera.close)
+    in_time(camera.stop)
+    in_time(lambda: camera.close(0.1))
     assert not node.closed.is_set()
     assert not any(video.is_tapped for video in room.videos)
     released.set()

@@ -178,7 +178,7 @@ def test_one_that_cannot_be_begun_costs_the_others_nothing_and_can_be_started_ag
 ) -> None:
     start = LiveDestination.start
 
-    def refuse(destination: LiveDestination, after: threading.Thread | None = None) -> None:
+    def refuse(destination: LiveDestination, after: LiveDestination | None = None) -> None:
         if destination.name == "kampus":
             raise RuntimeError("can't start new thread")
         start(destination, after)

@@ -2,23 +2,30 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import av
+import psutil
 import pytest
 
 from capture.pacing import RealPace
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
+from config.conference import Conference
 from config.errors import EncoderError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.conference import conference
+from recorder.conference.bus import ConferenceSound
+from recorder.conference.camera import ConferenceCamera
+from recorder.conference.plan import ConferencePlan
 from recorder.encoder import Encoder
 from recorder.packet import EncodedPacket
 from recorder.plan import PictureInput, SessionPlan
@@ -29,6 +36,8 @@ from recorder.streaming import encode, figures, side
 from recorder.streaming.encode import StreamEncode
 from recorder.streaming.measure import question
 from recorder.streaming.wish import StreamPlan
+from tests.recorder.conference.test_bus import NotingSpeaker
+from tests.recorder.conference.test_camera import INFO, Node
 from tests.support import media
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
@@ -50,7 +59,13 @@ def server(tmp_path: Path) -> Iterator[NginxRtmp]:
 class Streamed:
     """A session that runs on a thread until `end`."""
 
-    def __init__(self, folder: Path, server: NginxRtmp | None, stream: StreamPlan = SEPARATE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: NginxRtmp | None,
+        stream: StreamPlan = SEPARATE,
+        conference: ConferencePlan | None = None,
+    ) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop)
         picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
@@ -65,6 +80,7 @@ class Streamed:
             pace=pace,
             live=True,
             stream=stream,
+            conference=conference,
             targets=[StreamTarget("kampus", Secret(url))] if server else [],
         )
         archive = Archive(folder / "arsip", clock, reserve_bytes=1)
@@ -390,3 +406,51 @@ def test_an_encoder_that_takes_long_to_open_delays_the_live_side_only(
     assert waiting.state == "armed"
     assert result.frames == media.decoded(program(result), "v").frames
     assert set(result.degraded) <= {"stream-encode-late: live picture"}
+
+
+class HangingNode(Node):
+    """Its driver takes no picture, and never says so."""
+
+    def write(self, data: memoryview) -> bool:
+        never.wait(120)
+        return True
+
+
+class HangingSpeaker(NotingSpeaker):
+    """What it asks never answers."""
+
+    def look(self) -> bool:
+        return never.wait(120)
+
+
+never = threading.Event()
+
+
+def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: NginxRtmp
+) -> None:
+    halves: list[Callable[..., Any]] = [ConferenceCamera, ConferenceSound]
+    camera, sound = halves
+    node = partial(camera, find=lambda _: INFO, open_node=lambda *_: HangingNode())
+    monkeypatch.setattr(conference, "ConferenceCamera", node)
+    monkeypatch.setattr(conference, "ConferenceSound", partial(sound, speaker=HangingSpeaker))
+    never.clear()
+    streamed = Streamed(tmp_path, server, conference=ConferencePlan(Conference()))
+    streamed.start()
+    streamed.until("destination-live")
+    streamed.until_frames(15)
+    (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+    child.suspend()
+    wished = time.monotonic()
+    streamed.session.stop()
+    both = streamed.session._program and streamed.session._program._conference
+    begun = both and (both.camera._stop.is_set(), both.sound._stop.is_set())
+    streamed.until("destination-stopped")
+    took_s = time.monotonic() - wished
+    result = streamed.end()
+    never.set()
+
+    assert begun == (True, True), "they begin to end before anything is waited for"
+    assert took_s < 5
+    assert not child.is_running()
+    assert result.frames == media.decoded(program(result), "v").frames
