@@ -29,7 +29,7 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 1800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-WEIGHTS = {"guest_session_survives": 9, "guest_conference": 4, "guest_storage": 4}
+WEIGHTS = {"guest_session_survives": 9, "guest_conference": 9, "guest_storage": 4}
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
 LOOPBACK_FOR = "guest_conference"
 """The file whose tests need v4l2loopback, which is built for them."""

@@ -1,9 +1,14 @@
-"""The conference on real output nodes: read back as Zoom would, never the far side, never a loss of the recording."""
+"""The conference on real output nodes: read back as Zoom would, never the far side, never a loss of the recording.
+
+A session takes a minute in the guest where everything is slow, so that one of them shows several things.
+"""
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agent.commands.conference import MISSING, conference_command
+from agent.conference.parts import CameraPart, Places
+from config.conference import Conference
+from devices.outputs import OutputNode, find_output
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
 from tests.support import media
@@ -18,7 +27,7 @@ from tests.support.command import Running, running
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 240
-NODE, NODES = "/dev/video42", Path("/sys/class/video4linux")
+NODE, NODES = "/dev/video10", Path("/sys/class/video4linux")
 VIVID = "vivid-000-vid-out"
 CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
 SETTINGS = """
@@ -38,20 +47,37 @@ height = 240
 fps = 15
 far_side = ["{far}"]
 """
-DARK, CARD_AT_MOST = 40, 80
+DARK, CARD_AT_LEAST, CARD_AT_MOST = 40, 30, 80
 
 type Luma = NDArray[np.uint8]
 
 
 @pytest.fixture
-def loopback() -> Iterator[str]:
-    """Load v4l2loopback as the guide says."""
-    subprocess.run(
-        ["modprobe", "v4l2loopback", "exclusive_caps=1", "card_label=Liput", "video_nr=42"], check=True, timeout=60
-    )
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Have v4l2loopback set up as an operator does who says yes, and taken away again; give its node."""
+    places, camera = Places(), CameraPart(Conference(), Places())
+    assert "module" in {check.name for check in camera.checks() if not check.ok}
+    assert conference_command_at_a_terminal("setup", monkeypatch) == MISSING  # nobody runs a sound server here
     wait_for(Path(NODE).exists)
+    assert [check for check in camera.checks() if not check.ok] == []
+    assert (places.load.read_text(), list(camera.commands())) == ("v4l2loopback\n", [])  # twice does nothing more
     yield NODE
-    subprocess.run(["rmmod", "v4l2loopback"], check=True, timeout=60)
+    assert conference_command_at_a_terminal("setup --undo", monkeypatch) == 0
+    assert not Path(NODE).exists()
+    assert not places.load.exists()
+    assert not places.options.exists()
+
+
+def conference_command_at_a_terminal(words: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run it as root, at a terminal where somebody says yes; return the exit status."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, b"y\n")
+        with open(theirs) as terminal, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
+            patch.setattr("sys.stdin", terminal)
+            return int(conference_command.main(words.split(), standalone_mode=False))
+    finally:
+        os.close(ours)
 
 
 @pytest.fixture
@@ -121,10 +147,6 @@ def seen(watcher: "subprocess.Popen[str]", path: Path) -> list[Luma]:
     return list(data[..., 0])
 
 
-def read_back(node: str, count: int, path: Path) -> list[Luma]:
-    return seen(watching(node, count, path), path)
-
-
 def film(path: Path) -> list[Luma]:
     return list(np.frombuffer(media.luma(path, WIDTH, HEIGHT), np.uint8).reshape(-1, HEIGHT, WIDTH))
 
@@ -137,28 +159,47 @@ def assert_in_order(shown: list[int], least: int) -> None:
     assert sum(steps) >= least, str(shown)
 
 
-def test_other_programs_see_the_program_in_a_virtual_camera_and_it_stays(
-    loopback: str, camera: RigDevice, tmp_path: Path
+def test_a_virtual_camera_shows_what_is_near_to_others_and_stays_when_the_session_is_over(
+    loopback: str, camera: RigDevice, stick: RigDevice, tmp_path: Path
 ) -> None:
-    camera.plug(port=0)
-    camera.wait_for_video()
-    with session(tmp_path, "--video", CAMERA) as command:
+    stick.set("video.picture", "black")
+    for port, device in enumerate((camera, stick)):
+        device.plug(port=port)
+        device.wait_for_video()
+    with (
+        fed_by_another(loopback) as other,
+        session(tmp_path, "--video", STICK, "--video", CAMERA, "--layout", "side-by-side", far=STICK) as command,
+    ):
+        # The node is another program's: that costs the recording nothing, and it is taken when it is free.
+        assert told(command, "conference-lost")["reason"] == "busy"
+        told(command, "session-live")
+        go_on(command, 1)
+        other.terminate()
         assert told(command, "conference-live") == {
             "node": NODE, "width": WIDTH, "height": HEIGHT, "format": "YUYV",
         }  # fmt: skip
         wait_for(lambda: conference(command)["state"] == "idle")  # nobody looks
-        shown = read_back(loopback, 70, tmp_path / "seen.yuyv")
-        assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 20)
-        zoom = watching(loopback, 60, tmp_path / "after.yuyv")
+        zoom = watching(loopback, 100, tmp_path / "seen.yuyv")
         wait_for(lambda: conference(command)["state"] == "live")
+        go_on(command, 3)
         recorded = film(end(command))
-    assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
-    # Zoom's camera is still there, with a card.
-    after = [float(luma.mean()) for luma in seen(zoom, tmp_path / "after.yuyv")]
-    assert max(after) > CARD_AT_MOST > after[-1] > 30
-    with session(tmp_path, "--video", CAMERA) as command:  # and is taken up again
-        told(command, "conference-live")
-        end(command)
+    # Zoom saw the camera alone, in all of the picture, and has its own camera still, with a card.
+    shown = seen(zoom, tmp_path / "seen.yuyv")
+    bright = [bool(luma.mean() > CARD_AT_MOST) for luma in shown]
+    first, end_card = bright.index(True), len(bright) - bright[::-1].index(True)
+    assert all(bright[first:end_card])  # the far side beside it would make it as dark as a card
+    assert_in_order([pictures.number_of(luma) for luma in shown[first + 30 : end_card]], 8)
+    assert end_card < len(shown)
+    assert min(luma.mean() for luma in shown) > CARD_AT_LEAST
+    # The recording has both, beside each other.
+    half, quarter = WIDTH // 2, HEIGHT // 4
+    assert np.median([luma[quarter:-quarter, :half].mean() for luma in recorded]) < DARK
+    assert_in_order([pictures.number_of(luma[quarter:-quarter, half:]) for luma in recorded[10:]], 20)
+    # The next session takes it up again.
+    node = OutputNode(find_output("Liput"), WIDTH, HEIGHT, Fraction(15))
+    assert (node.format, node.size) == ("YUYV", (WIDTH, HEIGHT))
+    assert node.write(memoryview(bytes(2 * WIDTH * HEIGHT)))
+    node.close()
 
 
 def conference(command: Running) -> dict[str, object]:
@@ -168,45 +209,16 @@ def conference(command: Running) -> dict[str, object]:
     return found
 
 
-def test_the_far_side_is_recorded_and_never_in_the_virtual_camera(
-    loopback: str, camera: RigDevice, stick: RigDevice, tmp_path: Path
-) -> None:
-    stick.set("video.picture", "black")
-    for port, device in enumerate((camera, stick)):
-        device.plug(port=port)
-        device.wait_for_video()
-    with session(tmp_path, "--video", STICK, "--video", CAMERA, far=STICK) as command:
-        told(command, "conference-live")
-        told(command, "session-live")
-        shown = read_back(loopback, 50, tmp_path / "seen.yuyv")
-        recorded = film(end(command))
-    assert np.median([luma.mean() for luma in recorded]) < DARK  # the recording shows the far side
-    assert min(luma.mean() for luma in shown) > DARK
-    assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 8)
-
-
-def test_a_node_that_another_program_feeds_costs_the_recording_nothing_and_is_taken_when_it_is_free(
-    loopback: str, camera: RigDevice, tmp_path: Path
-) -> None:
-    camera.plug(port=0)
-    camera.wait_for_video()
+@contextlib.contextmanager
+def fed_by_another(node: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """Have another program write to a node."""
     other = subprocess.Popen(
-        ["v4l2-ctl", "-d", loopback, "--set-fmt-video-out=width=320,height=240,pixelformat=YUYV", "--stream-out-mmap"],
+        ["v4l2-ctl", "-d", node, "--set-fmt-video-out=width=320,height=240,pixelformat=YUYV", "--stream-out-mmap"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        wait_for(lambda: _is_fed(loopback))
-        with session(tmp_path, "--video", CAMERA) as command:
-            assert told(command, "conference-lost")["reason"] == "busy"
-            told(command, "session-live")
-            go_on(command, 2)
-            other.terminate()
-            other.wait()
-            told(command, "conference-live")
-            shown = read_back(loopback, 50, tmp_path / "seen.yuyv")
-            assert_in_order([pictures.number_of(luma) for luma in shown[30:]], 8)
-            recorded = film(end(command))
-        assert_in_order([pictures.number_of(luma) for luma in recorded[10:]], 20)
+        wait_for(lambda: _is_fed(node))
+        yield other
     finally:
         other.kill()
         other.wait()
