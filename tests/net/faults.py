@@ -95,7 +95,7 @@ _BLACKOUT = Fault(
     "nothing passes for 20 s",
     lambda net: net.lab.link(blackout_s=3600),
     lambda net: net.lab.link(blackout_s=0),
-    reasons=frozenset({"stalled"}),
+    reasons=frozenset({"stalled", "too-slow"}),  # six seconds are the bound of both
 )
 _SLOW = Fault(
     "the uplink carries 2 Mb/s, less than half of the stream",

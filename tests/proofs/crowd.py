@@ -10,7 +10,7 @@ import signal
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import LiveSession
 from tests.net.viewer import Viewer, missing, numbers
+from tests.support.command import Line
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
 
@@ -29,7 +30,8 @@ STOP_S = 5.0
 MB_PER_MINUTE = 0.5
 """The most that memory may grow, from the second minute (or the second tenth) on."""
 EVERY_S = 1.0
-REASONS = {"hung": ["stalled", "timeout"], "silent": ["timeout"], "refused": ["refused"]}
+REASONS = {"hung": "stalled", "silent": "timeout", "refused": "refused"}
+"""What people must be told of each."""
 SILENT_PORT, REFUSED_PORT = 1937, 1938
 _CHILD = "recorder.live.child"
 
@@ -69,7 +71,8 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
     session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
     try:
         with Viewer(net.server.recorded) as viewer:
-            session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
+            for name in ("healthy", "hung"):
+                session.told.wait_for(_is_live(name), 30)
             recorder = psutil.Process(session.recorder)
             hung.freeze()
             memory, healthy = _watch(recorder, seconds)
@@ -85,7 +88,8 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
     sent = [number for number in recorded if number is not None and number >= seen[0].number]
     lost = missing(sent, seen)
     growth, of_child = _mb_per_minute(memory), _mb_per_minute(healthy)
-    reasons = {name: sorted(session.reasons(name)) for name in ("hung", "silent", "refused")}
+    reasons = {name: sorted(session.reasons(name)) for name in REASONS}
+    told = all(REASONS[name] in reasons[name] for name in REASONS)
     return {
         "recorded": len(recorded),
         "recording_is_whole": whole,
@@ -94,8 +98,12 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
         "memory_mb": [round(memory[0][1], 1), round(memory[-1][1], 1)],
         "memory_mb_per_minute": round(max(growth, of_child), 3),
         "reasons": reasons,
-        "holds": whole and lost == 0 and stop_s < STOP_S and reasons == REASONS,
+        "holds": whole and lost == 0 and stop_s < STOP_S and told,
     }
+
+
+def _is_live(name: str) -> Callable[[Line], bool]:
+    return lambda line: line.get("kind") == "destination-live" and line["subject"] == name
 
 
 def _watch(recorder: psutil.Process, seconds: float) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
@@ -131,7 +139,7 @@ def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
     """Kill the recorder while all four are tried; return how many of its children were there, and how many stayed."""
     session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
     try:
-        session.told.wait_for(lambda line: line.get("kind") == "destination-live", 30)
+        session.told.wait_for(_is_live("healthy"), 30)
         recorder = psutil.Process(session.recorder)
         children: list[psutil.Process] = []
 

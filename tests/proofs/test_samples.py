@@ -5,7 +5,7 @@ import random
 import pytest
 
 from tests.net.faults import FAULTS
-from tests.proofs import crowd, drift, endurance, kill, latency, live, minute, sync, watches
+from tests.proofs import congestion, crowd, drift, endurance, kill, latency, live, minute, sync, watches
 
 SEED = 20261125
 
@@ -68,5 +68,13 @@ def test_viewers_are_back_after_faults_of_the_network_and_the_recording_never_no
 @pytest.mark.server
 @pytest.mark.timeout(300)
 def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing() -> None:
-    figures = crowd.run(15, "240p15", mb_per_minute=1000)  # in so short a time, memory is still filled
+    figures = crowd.run(20, "240p15", mb_per_minute=1000)  # in so short a time, memory is still filled
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
+    figures = congestion.run(((6e6, 6.0), (2e6, 10.0)), busy=True)
     assert figures["holds"], figures
