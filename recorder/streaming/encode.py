@@ -9,6 +9,7 @@ longer than about BUFFER_S of the link.
 """
 
 import os
+import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -90,8 +91,7 @@ class StreamEncode:
         self._on_failure = on_failure
         self._make = encoder
         self._free = deque(Slot(settings.width, settings.height) for _ in range(QUEUE + 1))
-        self._waiting: deque[Slot] = deque()
-        self._changed = threading.Condition()
+        self._waiting: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()  # None: it is to end
         self._ending = False
         self._opened = threading.Event()
         self._encoder: Encoder | None = None
@@ -130,23 +130,23 @@ class StreamEncode:
         self._bit_rate = bit_rate
 
     def offer(self, picture: av.VideoFrame, pts: int) -> None:
-        """Take a copy of a picture shown from `pts` on; returns at once, and never raises. From one thread."""
-        with self._changed:
-            slot = None if self._ending or len(self._waiting) >= QUEUE or not self._free else self._free.popleft()
-            if slot is None:
-                self.late += not self._ending
-                return
+        """Take a copy of a picture shown from `pts` on; returns at once, and never raises. From one thread.
+
+        It takes no lock: whoever holds one and is nicer may be made to wait by others, and would hold up the recording.
+        """
+        if self._ending:
+            return
+        if self._waiting.qsize() >= QUEUE or not self._free:
+            self.late += 1
+            return
+        slot = self._free.popleft()
         try:
             slot.fill(picture, pts)
         except Exception:  # it is of another size, or none: no reason to trouble the recording
-            slot.pts = -1
-        with self._changed:
-            if slot.pts < 0:
-                self._free.append(slot)
-                self.late += 1
-                return
-            self._waiting.append(slot)
-            self._changed.notify_all()
+            self._free.append(slot)
+            self.late += 1
+            return
+        self._waiting.put(slot)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Encode what waits, and end; after `timeout_s` it is left to itself. Idempotent."""
@@ -163,9 +163,8 @@ class StreamEncode:
             self._kept, self._encoder = [], None
 
     def _end(self) -> None:
-        with self._changed:
-            self._ending = True
-            self._changed.notify_all()
+        self._ending = True
+        self._waiting.put(None)
 
     # The thread
 
@@ -189,20 +188,18 @@ class StreamEncode:
 
     def _turn(self) -> bool:
         """Encode the next picture, if one comes soon; return whether there may be more."""
-        with self._changed:
-            if not self._waiting:
-                if self._ending:
-                    return False
-                self._changed.wait(TURN_S)
-            slot = self._waiting.popleft() if self._waiting else None
-        if slot is not None:
-            try:
-                self._encode(slot)
-            except Exception as error:
-                self._open_again(error)
-            finally:
-                with self._changed:
-                    self._free.append(slot)
+        try:
+            slot = self._waiting.get(timeout=TURN_S)
+        except queue.Empty:
+            return True
+        if slot is None:
+            return False
+        try:
+            self._encode(slot)
+        except Exception as error:
+            self._open_again(error)
+        finally:
+            self._free.append(slot)
         return True
 
     def _encode(self, slot: Slot) -> None:

@@ -18,6 +18,7 @@ STANDING_S = 0.35
 USUAL_S = 30.0
 """The least delay in this time is the usual one: what reports, pipes and the link itself take."""
 MOST_USUAL_S = 0.6
+"""Beside the shortest round trip: by satellite that alone may take longer."""
 MEASURED_S, NEWEST_S = 1.0, 0.25
 """Over how long what is delivered is averaged; and where only the newest counts."""
 ABLE_S = 5.0
@@ -161,7 +162,10 @@ class Link:
         self._points.append(_Point(sample.at_s, delay_s, delivered, is_full))
         while self._points[0].at_s < sample.at_s - USUAL_S:
             self._points.popleft()
-        usual_s = min(MOST_USUAL_S, *(point.delay_s for point in self._points), delay_s)
+        most_usual_s = (
+            MOST_USUAL_S + (self._least_rtt_ms or 0.0) / 1000
+        )  # what is not acknowledged yet takes that anyway
+        usual_s = min(most_usual_s, *(point.delay_s for point in self._points), delay_s)
         self.excess_s = self._standing(sample.at_s) - usual_s
 
     def _standing(self, at_s: float) -> float:

@@ -53,7 +53,7 @@ class Running:
     def offer(self, number: int, *, is_taken: bool = True) -> None:
         """Offer a picture; one that `is_taken` is waited for, so that none is left out."""
         if is_taken:
-            wait_for(lambda: len(self.encode._waiting) < QUEUE - 1)
+            wait_for(lambda: self.encode._waiting.qsize() < QUEUE - 1)
         self.encode.offer(self.moving.picture(number), number * STEP)
 
 
@@ -106,7 +106,7 @@ def test_what_is_offered_may_change_at_once() -> None:
     with running(settings(2_000_000, 320, 180)) as it:
         same = it.moving.picture(0)
         for number in range(30):
-            wait_for(lambda: len(it.encode._waiting) < QUEUE - 1)
+            wait_for(lambda: it.encode._waiting.qsize() < QUEUE - 1)
             for plane, source in zip(same.planes, it.moving.picture(number).planes, strict=True):
                 plane.update(bytes(source))
             it.encode.offer(same, number * STEP)

@@ -67,6 +67,16 @@ def test_six_two_six(rtt_ms: float) -> None:
     assert run.use("kampus", 10, 200) > 0.8, "on average, the seconds after the changes included"
 
 
+@pytest.mark.parametrize("rtt_ms", [700.0, 900.0, 1200.0])
+def test_by_satellite_the_rate_comes_back(rtt_ms: float) -> None:
+    """What is not acknowledged yet is as old as the round trip is long, on a link that carries everything, too."""
+    run = Run({"kampus": Bottleneck(lambda t: 1_500_000 if 10 <= t < 20 else 20_000_000, rtt_ms=rtt_ms)}).until(110)
+
+    assert run.rate_at(9) == MOST
+    assert run.rate_at(20) < 0.5 * MOST
+    assert run.rate_at(109) > 0.8 * MOST
+
+
 def test_up_slowly_and_not_into_drops() -> None:
     run = Run({"kampus": Bottleneck(trace)}).until(200)
 
