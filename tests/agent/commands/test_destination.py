@@ -1,5 +1,6 @@
 """`liput destination`: the real command line, a real recorder, real servers, and kills."""
 
+import contextlib
 import json
 import os
 import socket
@@ -177,14 +178,24 @@ def failing(room: Room, hung: NginxRtmp) -> None:
     hung.freeze()
 
 
+def working(recorder: psutil.Process) -> set[psutil.Process]:
+    """Return the connections' processes that have begun to work: one that only starts is not tied to anybody yet."""
+    found = set()
+    for child in recorder.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess, OSError):
+            if "recorder.live.child" in child.cmdline() and "libav" in Path(f"/proc/{child.pid}/maps").read_text():
+                found.add(child)
+    return found
+
+
 def test_a_killed_recorder_leaves_no_child_behind(room: Room, four: NginxRtmp, runtime: Path) -> None:
     with running(room.home, *room.words(*STREAMS, "--json")) as recording:
         recording.until("status", state="live")
         failing(room, four)
         [info] = recorders(runtime)
         recorder = psutil.Process(info.pid)
-        before = {child for child in recorder.children(recursive=True) if "recorder.live.child" in child.cmdline()}
-        assert len(before) >= 2
+        wait_for(lambda: len(working(recorder)) >= 2, 30.0)
+        before = working(recorder)
         for child in before:
             child.suspend()  # so that it is not ended by anything it could notice itself
         os.kill(info.pid, 9)

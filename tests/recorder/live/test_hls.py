@@ -114,7 +114,7 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
         wait_for(lambda: len(playlist(folder).segments) >= 2)
         assert play(web, 3) >= 80
         first = playlist(folder)
-        [child] = psutil.Process().children()
+        [child] = [one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline()]
         child.kill()
         wait_for(lambda: len(playlist(folder).segments) >= len(first.segments) + 2, timeout_s=30)
         assert play(web, 3) >= 80
@@ -132,7 +132,7 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
 def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
     with running(url, encoder, events) as destination:
         wait_for(lambda: put_all(destination, encoder, 4) and len(list(folder.glob("*.ts"))) > LISTED + KEPT, 30.0)
-        for _ in range(40):
+        for _ in range(15):
             sent = playlist(folder).segments[-1].number
             wait_for(lambda: put_all(destination, encoder, 4) and playlist(folder).segments[-1].number > sent)  # noqa: B023 - called in this turn
             assert len(list(folder.glob("*.ts"))) <= LISTED + KEPT + 2
