@@ -136,6 +136,16 @@ def test_beside_a_session_it_is_measured_and_remembered() -> None:
     assert figures.remembered(ASKED) is not None
 
 
+def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(figures, "LONGEST_S", 0.01)
+    found = figures.measure(ASKED)
+
+    assert not found.affords_two
+    assert figures.remembered(ASKED) == found
+
+
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     slow = question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
     measuring = figures.Finding(slow, measures=True)
