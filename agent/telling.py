@@ -48,7 +48,8 @@ class Follower:
             if told.kind == "session-live":
                 self.state = SessionState.LIVE
             self._reporter.event(told)
-            if told.kind == "session-live" and told.detail.get("stream_why") == "not-measured":
+            is_unmeasured = told.kind == "session-live" and told.detail.get("stream_why") == "not-measured"
+            if is_unmeasured and told.detail.get("destinations"):
                 self._reporter.note(NOT_MEASURED)
         elif isinstance(told, Note):
             self._reporter.note(told.text)
