@@ -17,7 +17,7 @@ from typing import Protocol
 import av
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
+from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
 from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
@@ -84,11 +84,7 @@ def _write(request: Request, output: "Output", report: Callable[[Report], None])
     sink.start_encoding()
     report(Live())
     next_report, dts_s = 0.0, 0.0
-    for packet in source.demux():
-        if packet.dts is None or packet.time_base is None:
-            continue
-        dts_s = float(packet.dts * packet.time_base)
-        packet.stream = sink.streams[packet.stream_index]
+    for packet, dts_s in packets(source, sink):
         sink.mux(packet)
         if time.monotonic() >= next_report:
             report(Sent(dts_s))

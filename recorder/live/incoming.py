@@ -1,10 +1,12 @@
 """The FLV stream that comes to a child's standard input, read as far as it takes to know what is in it."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from recorder.live.protocol import Request
@@ -34,3 +36,13 @@ def add_streams(source: InputContainer, sink: OutputContainer, request: Request)
             copy.codec_context.framerate = Fraction(request.frame_rate)
         elif isinstance(copy, AudioStream) and request.sample_rate:
             copy.codec_context.sample_rate = request.sample_rate
+
+
+def packets(source: InputContainer, sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
+    """Yield each packet of `source` as `sink` takes it, with its decoding time in seconds; raises FFmpegError."""
+    for packet in source.demux():
+        if packet.dts is None or packet.time_base is None:
+            continue
+        dts_s = float(packet.dts * packet.time_base)
+        packet.stream = sink.streams[packet.stream_index]
+        yield packet, dts_s

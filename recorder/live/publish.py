@@ -18,7 +18,7 @@ import av.logging
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
+from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
@@ -119,11 +119,7 @@ def _copy_packets(
 ) -> float:
     """Copy until the input ends; return the last decoding time in seconds."""
     next_report, dts_s = 0.0, 0.0
-    for packet in source.demux():
-        if packet.dts is None or packet.time_base is None:
-            continue
-        dts_s = float(packet.dts * packet.time_base)
-        packet.stream = sink.streams[packet.stream_index]
+    for packet, dts_s in packets(source, sink):
         journal.blocking_since = time.monotonic()
         sink.mux(packet)
         if journal.blocking_since >= next_report:

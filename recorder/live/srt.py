@@ -14,7 +14,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source
+from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
 from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
 from recorder.live.pace import Counts, Pace
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
@@ -218,11 +218,7 @@ class _Stream:
         sink = av.open(self, "w", format="mpegts", options=_MUXER)
         add_streams(source, sink, self._request)
         next_report, dts_s = 0.0, 0.0
-        for packet in source.demux():
-            if packet.dts is None or packet.time_base is None:
-                continue
-            dts_s = float(packet.dts * packet.time_base)
-            packet.stream = sink.streams[packet.stream_index]
+        for packet, dts_s in packets(source, sink):
             before = len(self._data)
             sink.mux(packet)
             self._pace.came(len(self._data) - before, dts_s)
