@@ -64,7 +64,7 @@ def test_they_are_added_restarted_and_removed_while_it_records(room: Room, serve
     url = server.url("").rstrip("/")
     room.configure(f'[destinations.kampus]\nurl = "{url}"\n[destinations.aula]\nurl = "{url}"\n', 'kampus = "salah"\n')
     with running(room.home, *room.words("--json")) as recording:
-        recording.until("status", state="live")
+        recording.until("event", kind="session-live")
         assert destinations(room) == {}
         assert answer(room, "destination", "add", "kampus") == {
             "type": "destination", "name": "kampus", "change": "added", "note": "",
@@ -117,7 +117,7 @@ def test_what_was_added_goes_on_after_a_kill_and_what_was_removed_does_not(
     with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
         daemon.until("note", text="ready")
         with running(room.home, *room.words("--stream", "lama", "--json")) as recording:
-            recording.until("status", state="live")
+            recording.until("event", kind="session-live")
             address_file(room, "berkas.txt", server.url("good3"))
             for words in (("add", "kampus"), ("add", "@berkas.txt"), ("add", "web"), ("remove", "lama")):
                 answer(room, "destination", *words)
@@ -190,7 +190,7 @@ def working(recorder: psutil.Process) -> set[psutil.Process]:
 
 def test_a_killed_recorder_leaves_no_child_behind(room: Room, four: NginxRtmp, runtime: Path) -> None:
     with running(room.home, *room.words(*STREAMS, "--json")) as recording:
-        recording.until("status", state="live")
+        recording.until("event", kind="session-live")
         failing(room, four)
         [info] = recorders(runtime)
         recorder = psutil.Process(info.pid)
@@ -211,7 +211,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 def test_three_that_fail_in_different_ways_do_not_hold_up_the_end(room: Room, four: NginxRtmp) -> None:
     with running(room.home, *room.words(*STREAMS, "--json")) as recording:
-        recording.until("status", state="live")
+        recording.until("event", kind="session-live")
         failing(room, four)
         assert liput(room, "stop").returncode == 3  # what was not live is said
         recording.wait()
