@@ -13,6 +13,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.children import children
 from tests.support.command import Line, Running, running
 from tests.support.media import run
 from tests.support.pipewire import PipeWireMicrophone
@@ -142,7 +143,7 @@ def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(server: Puls
 def player(command: Running) -> int:
     """Return the process that plays into the virtual microphone."""
     (recorder,) = (psutil.Process(info.pid) for info in recorders(command.runtime))
-    (child,) = (one for one in recorder.children() if "recorder.conference.playing" in one.cmdline())
+    (child,) = children("recorder.conference.playing", recorder)
     return child.pid
 
 

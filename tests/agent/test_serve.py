@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import msgspec
 import numpy as np
-import psutil
 import pytest
 
 from agent import serve, serving
@@ -28,6 +27,7 @@ from recorder.control.protocol import Failure, Layout, Mark, Mute, Status, Stop,
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.status import SessionResult, SessionState, SessionStatus
 from tests.support import archives, command, leftovers, media, recorders
+from tests.support.children import children
 from tests.support.leftovers import live
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
@@ -246,7 +246,7 @@ def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runti
 
 def spare_pids() -> list[int]:
     """Return the recorders that are children of this process."""
-    return [child.pid for child in psutil.Process().children() if "recorder.control.process" in child.cmdline()]
+    return [child.pid for child in children("recorder.control.process")]
 
 
 # Which session is gone on with, and how

@@ -21,6 +21,7 @@ from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.packet import EncodedPacket, Track
+from tests.support.children import children
 from tests.support.live import Events
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
@@ -98,7 +99,7 @@ def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
 def _family() -> float:
     """Return the CPU seconds that this process and the connections' processes have taken."""
     us = psutil.Process()
-    connections = [child for child in us.children() if "recorder.live.child" in child.cmdline()]
+    connections = children()
     return sum(times.user + times.system for times in (process.cpu_times() for process in (us, *connections)))
 
 

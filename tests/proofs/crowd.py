@@ -21,6 +21,7 @@ from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import LiveSession
 from tests.net.viewer import Viewer, missing, numbers
+from tests.support.children import children
 from tests.support.command import Line
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
@@ -33,7 +34,6 @@ EVERY_S = 1.0
 REASONS = {"hung": "stalled", "silent": "timeout", "refused": "refused"}
 """What people must be told of each."""
 SILENT_PORT, REFUSED_PORT = 1937, 1938
-_CHILD = "recorder.live.child"
 
 
 def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
@@ -141,16 +141,11 @@ def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
     try:
         session.told.wait_for(_is_live("healthy"), 30)
         recorder = psutil.Process(session.recorder)
-        children: list[psutil.Process] = []
-
-        def all_try() -> bool:
-            children[:] = [child for child in recorder.children(recursive=True) if _CHILD in child.cmdline()]
-            return len(children) >= 3  # the refused one is between two attempts most of the time
-
-        wait_for(all_try, 60)
-        children = recorder.children(recursive=True)
+        # The refused one is between two attempts most of the time.
+        wait_for(lambda: len(children(of=recorder)) >= 3, 60)
+        family = recorder.children(recursive=True)
         recorder.kill()
-        wait_for(lambda: not any(map(_runs, children)), 30)
+        wait_for(lambda: not any(map(_runs, family)), 30)
     finally:
         session.close()
-    return {"children_at_the_kill": len(children), "children_left": sum(map(_runs, children))}
+    return {"children_at_the_kill": len(family), "children_left": sum(map(_runs, family))}

@@ -17,6 +17,7 @@ from recorder.control import directory
 from recorder.status import DestinationLine
 from tests.agent.commands.test_sessions import answer, liput, refused, until
 from tests.support import command
+from tests.support.children import children
 from tests.support.command import Line, running
 from tests.support.live import count, decode
 from tests.support.nginx_rtmp import NginxRtmp
@@ -181,9 +182,9 @@ def failing(room: Room, hung: NginxRtmp) -> None:
 def working(recorder: psutil.Process) -> set[psutil.Process]:
     """Return the connections' processes that have begun to work: one that only starts is not tied to anybody yet."""
     found = set()
-    for child in recorder.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess, OSError):
-            if "recorder.live.child" in child.cmdline() and "libav" in Path(f"/proc/{child.pid}/maps").read_text():
+    for child in children(of=recorder):
+        with contextlib.suppress(OSError):
+            if "libav" in Path(f"/proc/{child.pid}/maps").read_text():
                 found.add(child)
     return found
 

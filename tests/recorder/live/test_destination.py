@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from signal import SIGKILL
 
-import psutil
 import pytest
 
 from agent.receiver import HOST, free_port
@@ -14,6 +13,7 @@ from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
 from recorder.packet import Track
+from tests.support.children import children
 from tests.support.encoded import SmallEncoder, late_pictures
 from tests.support.live import Events, Pump, agreed, count, decode, first_frame, is_live, running
 from tests.support.nginx_rtmp import NginxRtmp
@@ -23,10 +23,6 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.server
 
 IMPATIENT = Deadlines(step_s=0.7, stall_s=1.5)
-
-
-def _children_of_ours() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
 
 
 def test_everything_put_arrives_and_decodes(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
@@ -308,7 +304,7 @@ def test_stop_takes_no_time_before_it_is_live_and_twice(encoder: SmallEncoder, e
 def test_a_child_that_is_killed_is_replaced(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
     with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
         wait_for(lambda: is_live(destination))
-        [child] = _children_of_ours()
+        [child] = children()
         child.kill()
         wait_for(lambda: len(events.of("destination-live")) == 2)
         assert events.reasons()[0] == "failed"
@@ -318,12 +314,12 @@ def test_a_child_that_hangs_is_killed_and_replaced(server: NginxRtmp, events: Ev
     encoder = SmallEncoder(noise=True, bit_rate=4_000_000)
     with running(server.url("good"), encoder, events, deadlines=IMPATIENT) as destination, Pump(encoder, destination):
         wait_for(lambda: is_live(destination))
-        [child] = _children_of_ours()
+        [child] = children()
         child.suspend()
         wait_for(lambda: len(events.of("destination-live")) == 2)
         assert events.reasons()[0] == "stalled"
         assert not child.is_running()
-        [child] = _children_of_ours()
+        [child] = children()
         child.suspend()
         began = time.monotonic()
         destination.stop(2.0)

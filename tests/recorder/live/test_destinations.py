@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-import psutil
 import pytest
 
 from agent.receiver import HOST, free_port
@@ -18,6 +17,7 @@ from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.reason import Reason
 from recorder.status import DestinationLine
+from tests.support.children import children
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode
 from tests.support.nginx_rtmp import NginxRtmp
@@ -45,10 +45,6 @@ def begun(encoder: SmallEncoder, events: Events, *targets: StreamTarget) -> Iter
 
 def is_live(destinations: Destinations, name: str) -> bool:
     return lines(destinations)[name].state == "live"
-
-
-def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
 
 
 def test_before_the_start_they_are_kept(encoder: SmallEncoder) -> None:

@@ -12,7 +12,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import psutil
 import pytest
 
 from capture.closing import abandoned
@@ -20,6 +19,7 @@ from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.playlist import Playlist
+from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode, is_live, running
@@ -114,7 +114,7 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
         wait_for(lambda: len(playlist(folder).segments) >= 2)
         assert play(web, 3) >= 80
         first = playlist(folder)
-        [child] = [one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline()]
+        [child] = children()
         child.kill()
         wait_for(lambda: len(playlist(folder).segments) >= len(first.segments) + 2, timeout_s=30)
         assert play(web, 3) >= 80

@@ -13,6 +13,7 @@ from agent.receiver import HOST
 from devices.clock import SystemClock
 from recorder.live.destination import LiveDestination
 from recorder.live.url import REDACTED
+from tests.support.children import children
 from tests.support.confined import be_powerless_root, be_user, confined
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, running
@@ -83,7 +84,7 @@ def test_the_key_shows_nowhere(
             destination.start()
             if expected == "live":
                 wait_for(lambda: destinations[0].status().state == "live")
-                [child] = [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
+                [child] = children()
                 seen = _seen_by_others(child)
             else:
                 wait_for(lambda: destination.status().reason is not None)  # noqa: B023 - called in this turn
@@ -134,7 +135,7 @@ def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
             wait_for(lambda: destination.status().state == "listening")
             peer.start()
         wait_for(lambda: peer.received > 20_000)
-        [child] = _children()
+        [child] = children()
         seen = _seen_by_others(child)
         soft, hard = child.rlimit(psutil.RLIMIT_CORE)
     destination.stop()
@@ -146,10 +147,6 @@ def test_what_is_secret_of_srt_shows_nowhere_while_it_is_live(
     assert (soft, hard) == (0, 0)
 
 
-def _children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "recorder.live.child" in child.cmdline()]
-
-
 def test_others_of_the_same_user_cannot_look_into_a_child_which_still_sees_its_own_socket(
     server: NginxRtmp, encoder: SmallEncoder, events: Events
 ) -> None:
@@ -157,7 +154,7 @@ def test_others_of_the_same_user_cannot_look_into_a_child_which_still_sees_its_o
     def run() -> None:
         with running(server.url(f"good-{SECRET}"), encoder, events) as destination, Pump(encoder, destination):
             wait_for(lambda: (attempt := destination._attempt) and attempt.link and attempt.link.rtt_ms)
-            [child] = _children()
+            [child] = children()
             for name in ("mem", "environ", "maps"):
                 with pytest.raises(PermissionError):
                     Path(f"/proc/{child.pid}/{name}").read_bytes()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import psutil
 import pytest
 
 from capture.pacing import RealPace
@@ -39,6 +38,7 @@ from recorder.streaming.wish import StreamPlan
 from tests.recorder.conference.test_bus import NotingSpeaker
 from tests.recorder.conference.test_camera import INFO, Node
 from tests.support import media
+from tests.support.children import children
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
 
@@ -439,7 +439,7 @@ def test_a_stop_takes_less_than_5_s_whatever_hangs_and_all_that_hangs_does_so_at
     streamed.start()
     streamed.until("destination-live")
     streamed.until_frames(15)
-    (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+    (child,) = children()
     child.suspend()
     wished = time.monotonic()
     streamed.session.stop()

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -85,6 +86,7 @@ def error_on_reading(container: av.container.InputContainer) -> int:
 
 
 def test_udev_sees_the_camera_come_and_go(camera: RigDevice) -> None:
+    subprocess.run(["udevadm", "settle"], check=True)  # what the test before has pulled out
     monitor = pyudev.Monitor.from_netlink(pyudev.Context())
     monitor.filter_by("video4linux")
     monitor.start()
