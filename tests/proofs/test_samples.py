@@ -45,7 +45,7 @@ def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None
 
 @pytest.mark.slow
 def test_neither_memory_nor_descriptors_nor_threads_grow() -> None:
-    figures = endurance.run(300, most_mb_per_hour=5)
+    figures = endurance.run(150, most_mb_per_hour=10)
     assert figures["holds"], figures
 
 
