@@ -33,6 +33,7 @@ from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
 from recorder.status import DestinationLine, SessionResult, SessionStatus, SoundLine, SourceLine
 from recorder.troubles import HARMLESS
+from tests.proofs import live_table
 
 ROOT = Path(__file__).parents[1]
 CLI, SETTINGS, DEVICES, CONTROL = (
@@ -224,3 +225,7 @@ def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
     for card in Card:
         assert f"| `{card}` | {card_text(card, 'id')} | {card_text(card, 'en')} |" in page
     assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS)
+
+
+def test_what_viewers_miss_is_what_was_measured() -> None:
+    assert "\n".join(live_table.table(live_table.newest())) in (ROOT / "docs" / "live.md").read_text()
