@@ -9,17 +9,15 @@ the stream when the sink goes. It would go on in the room's loudspeakers.
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import select
-import signal
 import sys
 
 from recorder.conference.pulse import Playback, PlaybackError
+from recorder.tied import end_with_parent
 
 STDIN, STDOUT = 0, 1
-PR_SET_PDEATHSIG = 1
 TELL_EVERY_S = 0.05
 STALLED_S = 1.5
 """A sink that takes nothing for so long is gone: PipeWire keeps the stream then, and plays it nowhere."""
@@ -30,7 +28,7 @@ CHUNK = 4096
 def main() -> None:
     """Play until standard input closes or the server takes nothing any more."""
     sink, channels, recorder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     if os.getppid() != recorder:  # it was gone before that was said
         return
     os.set_blocking(STDIN, False)

@@ -9,7 +9,6 @@ import contextlib
 import ctypes
 import os
 import resource
-import signal
 import socket
 import sys
 
@@ -19,18 +18,18 @@ from recorder.live.protocol import Entered, Failed, Report, Request
 from recorder.live.reason import Reason
 from recorder.live.srt_url import SrtUrl
 from recorder.live.url import FolderUrl, RtmpUrl
+from recorder.tied import end_with_parent
 
 STDIN, STDOUT = 0, 1
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+PR_SET_DUMPABLE = 4
 
 
 def main() -> None:
     """Stream standard input to the server that its first line names; the exit status says only that it is over."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     # What is in this process's memory is in no core dump, and no other process of this user may look at it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc.prctl(PR_SET_DUMPABLE, 0)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
     request = msgspec.json.decode(_read_line(), type=Request)
     if os.getppid() != request.parent:
         return  # the recorder died before the kernel was told to take us along

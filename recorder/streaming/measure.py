@@ -4,10 +4,8 @@ It reads a Question from standard input, to its end, and prints a Headroom. It t
 processor, and ends with whoever asked.
 """
 
-import ctypes
 import os
 import resource
-import signal
 import sys
 from contextlib import suppress
 from fractions import Fraction
@@ -15,8 +13,8 @@ from fractions import Fraction
 import msgspec
 
 from config.schema import Profile
+from recorder.tied import end_with_parent
 
-PR_SET_PDEATHSIG = 1
 MOST_CPU_S = 120
 
 
@@ -53,7 +51,7 @@ def question(profile: Profile, most: int) -> Question:
 
 def main() -> None:
     """Answer the question on standard input."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
     with suppress(OSError):
         os.nice(19)
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

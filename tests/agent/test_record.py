@@ -260,10 +260,8 @@ def test_without_sound(room: Room) -> None:
 
 @pytest.fixture
 def nginx(tmp_path: Path) -> Iterator[NginxRtmp]:
-    server = NginxRtmp(tmp_path / "nginx")
-    server.start()
-    yield server
-    server.stop()
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
 
 
 @pytest.mark.server

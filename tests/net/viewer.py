@@ -96,11 +96,6 @@ class Viewer:
         self._enough.set()
         self._thread.join()
 
-    @property
-    def last_at(self) -> float:
-        """When the last picture came; 0 before the first."""
-        return max((at for file in list(self._files.values()) for at in list(file.came.values())[-1:]), default=0.0)
-
     def seen(self) -> list[Seen]:
         """Decode what came, after the `with`; in the order it was shown. What is not whole is not seen."""
         pictures: list[Seen] = []

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from agent.receiver import (
     APPLICATION,
@@ -70,6 +72,15 @@ class NginxRtmp:
         if not wait_until_listening(self.port, self._server, host, self._place.pid):
             stop_server(self._server)
             raise AssertionError((self.folder / "output").read_text() + (self.folder / "error.log").read_text())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._server:

@@ -37,10 +37,8 @@ def runtime() -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    server = NginxRtmp(tmp_path / "nginx")
-    server.start()
-    yield server
-    server.stop()
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
 
 
 def destinations(room: Room) -> dict[str, Line]:

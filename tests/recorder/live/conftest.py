@@ -21,10 +21,8 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    server = NginxRtmp(tmp_path / "nginx")
-    server.start()
-    yield server
-    server.stop()
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
 
 
 @pytest.fixture

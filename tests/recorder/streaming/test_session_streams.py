@@ -50,10 +50,8 @@ SEPARATE = StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[NginxRtmp]:
-    server = NginxRtmp(tmp_path / "nginx")
-    server.start()
-    yield server
-    server.stop()
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
 
 
 class Streamed:
