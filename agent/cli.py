@@ -19,7 +19,8 @@ from config.errors import LiputError
 
 COMMANDS: Table = {
     "arm": ("agent.commands.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
-    "archive": ("agent.commands.archive:archive_command", "List, show and verify recorded sessions."),
+    "archive": ("agent.commands.archive:archive_command", "Find, verify and look after recorded sessions."),
+    "check": ("agent.commands.check:check_command", "Is the room ready for a session? What is to be done?"),
     "conference": (
         "agent.commands.conference:conference_command",
         "Set up the virtual camera and microphone for Zoom, Meet or Jitsi.",
@@ -41,6 +42,11 @@ COMMANDS: Table = {
     "mark": ("agent.commands.sessions:mark_command", "Mark this moment of the recording."),
     "mute": ("agent.commands.sessions:mute_command", "Mute a sound input of a running session, or all."),
     "recover": ("agent.commands.recover:recover_command", "Finish sessions that a crash left unfinished."),
+    "rehearse": ("agent.commands.rehearse:rehearse_command", "Do it all for ten seconds, and see how it turned out."),
+    "request": (
+        "agent.commands.request:request_command",
+        "Keep letters of request, dispositions, who does it and when.",
+    ),
     "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
     "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
@@ -52,12 +58,15 @@ EXAMPLES = """\b
 Examples:
   liput demo                                  see it work, without any hardware
   liput devices                               what is plugged in
+  liput check                                 is the room ready?
+  liput rehearse                              ten seconds of everything, watched and thrown away
   liput health --since 2d                     what happened to it
   liput record --title "Rapat senat"          record until q or Ctrl-C
   liput record --title "Wisuda" --stream youtube --for 2h
   liput arm --title "Rapat senat"             open everything; then: liput start, liput mark "...", liput stop
   liput status                                what runs now
   liput destination add youtube               stream it, while it runs; also: remove, restart, status
+  liput request new --event "Wisuda" --letter surat.pdf      a letter of request has come in; also: list, dispose, show
   liput archive verify --all                  is everything still as it was recorded?
 """
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from config.errors import LiputError
+from devices.tied import tied
 
 HOST = "127.0.0.1"
 APPLICATION = "live"
@@ -83,11 +84,10 @@ def free_port() -> int:
 
 def start_server(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
     """Start a server, its words in `folder`/output, its life no longer than this thread's where that can be had."""
-    tie = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with (folder / "output").open("ab") as output:
         # A session of its own: Ctrl-C on the terminal ends the stream first, and the server after it.
         return subprocess.Popen(
-            [*tie, *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            tied(command), stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
 
 

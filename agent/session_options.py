@@ -2,21 +2,31 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.asking import specify
+from agent.checks.document import document
+from agent.checks.history import History
+from agent.consent import consent
 from agent.parameters import seconds
+from agent.requests.lookup import with_request
 from config.errors import UsageError
+from config.planned import CONSENTS
+from config.records import RecordsSettings
+from config.settings import load_settings
+from recorder.archive.model import ConsentState
 from recorder.asked import Asked
 from recorder.control.protocol import RecorderRefused
 from recorder.control.spec import Spec
 
-_OPTIONS = (
-    click.option("--title", required=True, help="What the session is; names the package."),
+type Command[Answer] = Callable[..., Answer]
+
+_SOURCES = (
     click.option(
         "--video", "videos", metavar="DEVICE|screen|synthetic|FILE", multiple=True,
         help="Where the picture comes from; several for a layout.  [default: the best]",
@@ -32,61 +42,105 @@ _OPTIONS = (
     ),
     click.option("--isolate", is_flag=True, help="Record each source apart as well, beside the program."),
     click.option(
+        "--stream", "streams", metavar="NAME|@FILE", multiple=True,
+        help="A destination of the settings, or a 0600 file with a URL; repeatable.",
+    ),
+    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
+    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."),
+)  # fmt: skip
+"""What every session is asked, be it recorded or rehearsed."""
+_REQUEST = click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
+_RECORDED = (
+    click.option("--title", help="What the session is; names the package.  [default: the request's event]"),
+    _REQUEST,
+    *_SOURCES,
+    click.option(
         "--allow-missing", is_flag=True, help="Begin without a device that is not there: a slate stands in its place."
     ),
     click.option(
         "--for", "duration_s", callback=seconds, metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]"
     ),
-    click.option(
-        "--stream", "streams", metavar="NAME|@FILE", multiple=True,
-        help="A destination of the settings, or a 0600 file with a URL; repeatable.",
-    ),
-    click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
     click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder."),
-    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."),
-)  # fmt: skip
+    click.option(
+        "--consent",
+        "consent_state",
+        type=click.Choice(CONSENTS),
+        help="Whether the speakers agreed to being recorded.  [default: asked at a terminal, else not-asked]",
+    ),
+    click.option("--consent-note", default="", metavar="TEXT", help="Who said so, to whom, about what."),
+    click.option("--classification", metavar="CODE", help="The code of the file plan; else that of the settings."),
+    click.option("--security", metavar="CLASS", help="The security class; else that of the settings."),
+    click.option("--retention-active", metavar="TIME", help="How long it is in use; else as the settings have it."),
+    click.option(
+        "--retention-inactive", metavar="TIME", help="How long it is kept after that; else as in the settings."
+    ),
+    click.option("--disposition", metavar="WHAT", help="What becomes of it then; else as the settings have it."),
+)
+_RECORDS = RecordsSettings.__struct_fields__
+_ASKED = frozenset(Asked.__struct_fields__)
 
 
-def session_options[Answer](command: Callable[..., Answer]) -> Callable[..., Answer]:
+def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
     """Give a click command the options of a session; it is called with `asked` and `config_file` instead of them."""
 
     @functools.wraps(command)
     def asking(
-        *,
-        title: str,
-        videos: tuple[str, ...],
-        audios: tuple[str, ...],
-        layout: str | None,
-        conference: bool | None,
-        isolate: bool,
-        allow_missing: bool,
-        duration_s: float | None,
-        streams: tuple[str, ...],
-        profile: str | None,
-        archive: Path | None,
-        config_file: Path | None,
-        **others: object,
-    ) -> Answer:
-        if not title.strip():
+        *, title: str | None, request: str | None, config_file: Path | None, consent_state: ConsentState | None,
+        consent_note: str, **given: object,
+    ) -> Answer:  # fmt: skip
+        if title is None and request is None:
+            raise UsageError(
+                "there is no title", hint='say what the session is: --title "Rapat senat", or --request ID'
+            )
+        if title is not None and not title.strip():
             raise UsageError("the title is empty", hint='say what the session is: --title "Rapat senat"')
-        asked = Asked(
-            title=title,
-            videos=videos,
-            audios=audios,
-            layout=layout,
-            conference=conference,
-            isolate=isolate,
-            allow_missing=allow_missing,
-            duration_s=duration_s,
-            streams=streams,
-            profile=profile,
-            archive=archive,
-        )
-        return command(asked=asked, config_file=config_file, **others)
+        language = load_settings(config_file).general.language
+        titled = _titled(title or "", request, config_file)
+        may_ask = not given.get("as_json")
+        told = {name: value for name, value in given.items() if name not in _RECORDS} | {
+            "checked": _checked(language),
+            "config_file": config_file,
+            "records": {name: given[name] for name in _RECORDS if given[name] is not None},
+            "consent": consent(consent_state, consent_note, language=language, may_ask=may_ask),
+        }
+        return _asked(command, told, titled)
 
-    for option in reversed(_OPTIONS):
-        asking = option(asking)
-    return asking
+    return _with(_RECORDED, asking)
+
+
+def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command those options of a session that a rehearsal has, in the same way."""
+
+    @functools.wraps(command)
+    def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
+        return _asked(command, given | {"config_file": config_file}, _titled("", request, config_file))
+
+    return _with((_REQUEST, *_SOURCES), asking)
+
+
+def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
+    """Return a session with its title, and the request that it is for."""
+    asked = Asked(title=title)
+    return asked if request is None else with_request(asked, request, load_settings(config_file))
+
+
+def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:
+    """Call the command with what of `given` is asked of the session `titled`, and with all else as it is."""
+    more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
+    asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
+    return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
+
+
+def _with[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _checked(language: str) -> dict[str, object] | None:
+    """Return what the check before this session found, to be kept with it."""
+    newest = History().newest(datetime.now(UTC))
+    return None if newest is None else document(newest, language)
 
 
 def with_slates[Answer](

@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+HEARD_AFTER_S = 1.0
+"""The longest that a wait may last: a signal that comes just before one interrupts nothing, and is heard at its end."""
+
 
 @contextmanager
 def hearing(numbers: Iterable[signal.Signals], heard: Callable[[int], None]) -> Iterator[None]:

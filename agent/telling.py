@@ -4,6 +4,7 @@ import select
 from collections.abc import Callable
 
 from agent.reporters import Reporter
+from agent.signals import HEARD_AFTER_S
 from config.events import Event
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
@@ -71,7 +72,7 @@ def follow(folder: RecorderFolder, follower: Follower, *, every_s: float, rung: 
                 follower.take(told)
             if heard() or follower.result:
                 return
-            select.select([connection.fileno(), rung], [], [])
+            select.select([connection.fileno(), rung], [], [], HEARD_AFTER_S)
 
 
 def exit_status(result: SessionResult | None) -> int:

@@ -8,6 +8,7 @@ from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 from capture.convert import matrix_of
 from capture.source import Matrix
+from config.errors import MediaError
 
 _QUALITY = 4
 """Of FFmpeg's MJPEG, 2 the best and 31 the worst; 4 is about 90 of others' 100."""
@@ -45,6 +46,20 @@ class Shrinker:
             interpolation=Interpolation.AREA,
             threads=1,
         )
+
+
+def picture_of(jpeg: bytes) -> av.VideoFrame:
+    """Return the picture of a JPEG file of any size as limited-range yuv420p; raises MediaError where it holds none."""
+    context = av.CodecContext.create("mjpeg", "r")
+    try:
+        frames = context.decode(av.Packet(jpeg))
+    except av.FFmpegError as error:
+        raise MediaError(f"a damaged JPEG picture: {error.strerror}") from error
+    if not frames:
+        raise MediaError("a damaged JPEG picture: it holds no whole picture")
+    return frames[0].reformat(
+        format="yuv420p", src_color_range=ColorRange.JPEG, dst_color_range=ColorRange.MPEG
+    )  # fmt: skip
 
 
 class JpegWriter:

@@ -13,18 +13,20 @@
     │   └── DeviceLost            it was there, and is not any more
     ├── MediaError                a file that is not the media it should be
     ├── StorageError
-    │   ├── StorageUnwritable     missing, not mounted, not a folder, not ours
+    │   ├── StorageUnwritable     missing, not a folder, not ours
+    │   │   ├── StorageNotMounted on a disk that is not there
     │   │   └── StorageReadOnly   its file system takes nothing any more
-    │   └── StorageFull           less free than the reserve
-    ├── SessionError              a session that runs does not do what was asked of it
-    │   └── NoSession             none runs that it could be asked of
-
-
     │   ├── StorageFull           less free than the reserve
     │   ├── StorageVanished       pulled out, unmounted, its server out of reach
     │   └── StorageStalled        neither takes anything nor says why
+    ├── NetworkError              the network, or a server on it, does not do what was asked of it
+    ├── SessionError              a session that runs does not do what was asked of it
+    │   └── NoSession             none runs that it could be asked of
     ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
     ├── EncoderError              the encoder refused its settings or a picture
+    ├── DossierError              the papers of a request cannot be kept, read or changed as asked
+    │   └── RequestNotFound       no request answers to the id given
+    ├── CopyError                 a copy of a package in another place cannot be made or read; `reason` says why
     └── ArchiveError
         ├── PackageNotFound
         ├── PackageBusy           another process records it, or seals it
@@ -104,6 +106,10 @@ class StorageUnwritable(StorageError):
     """The folder is missing, not mounted, not a folder, read-only or not ours."""
 
 
+class StorageNotMounted(StorageUnwritable):
+    """The folder should be on a disk that is not mounted; what was written there would lie on the PC's own."""
+
+
 class StorageReadOnly(StorageUnwritable):
     """The file system with the folder can be read, and takes nothing."""
 
@@ -128,12 +134,35 @@ class NoSession(SessionError):
     """No session runs of which it could be asked."""
 
 
+class NetworkError(LiputError):
+    """The network, or a server on it, does not do what was asked of it."""
+
+
 class StateError(LiputError):
     """What Liput remembers of this PC (roles, control presets, health) cannot be read or written."""
 
 
 class EncoderError(LiputError):
     """The encoder refused its settings, or failed on a picture."""
+
+
+class DossierError(LiputError):
+    """The papers of a request cannot be kept, read or changed as was asked."""
+
+
+class RequestNotFound(DossierError):
+    """No request, or more than one, answers to the id given."""
+
+
+class CopyError(LiputError):
+    """A copy of a package in another place cannot be made, read, or counted.
+
+    `reason` is a word for scripts (`recorder.copies.reasons.CopyReason`).
+    """
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class ArchiveError(LiputError):

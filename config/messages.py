@@ -64,13 +64,14 @@ _CARDS: dict[Card, tuple[str, str]] = {
 
 def reason_text(reason: Reason, language: str) -> str:
     """Return the sentence for `reason`; English for a language there is none in."""
-    return _in(_REASONS[reason], language)
+    return in_language(_REASONS[reason], language)
 
 
 def card_text(card: Card, language: str) -> str:
     """Return the words of `card`; English for a language there are none in."""
-    return _in(_CARDS[card], language)
+    return in_language(_CARDS[card], language)
 
 
-def _in(texts: tuple[str, str], language: str) -> str:
+def in_language(texts: tuple[str, str], language: str) -> str:
+    """Return which of `texts`, one in each of LANGUAGES, is in `language`; English for one there is none in."""
     return texts[LANGUAGES.index(language) if language in LANGUAGES else -1]

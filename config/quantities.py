@@ -75,6 +75,22 @@ def format_duration(seconds: float) -> str:
     return "".join(parts) or "0s"
 
 
+def brief_duration(seconds: float) -> str:
+    """Return `seconds` to the minute, or the second below two minutes: "3h12m", "95s". Does not read back exactly."""
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m"
+
+
+def brief_latency(seconds: float) -> str:
+    """Return how long an answer took, to the millisecond below a second: "<1 ms", "43 ms", "1.2 s"."""
+    milliseconds = round(seconds * 1000)
+    if milliseconds >= 1000:
+        return f"{seconds:.1f} s"
+    return f"{milliseconds} ms" if milliseconds else "<1 ms"
+
+
 def parse_size(value: str | int) -> int:
     """Return the bytes that "2 GB" (10^9 each), "500 MiB" (2^20 each) or a plain number of bytes stands for."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():

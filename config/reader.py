@@ -2,26 +2,48 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 import msgspec
 
+from config.check import CheckSettings
+from config.copies import CopyTarget
 from config.errors import SettingsError
 from config.kinds import Kind, did_you_mean
 from config.lines import KeyPath, key_lines
+from config.office import Office, RequestSettings
+from config.planned import PlannedSession
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound, Video
 
-SECTIONS = ("general", "archive", "storage", "video", "program", "conference", "recording", "devices", "health")
+SECTIONS = (
+    "general",
+    "archive",
+    "storage",
+    "video",
+    "program",
+    "conference",
+    "recording",
+    "devices",
+    "health",
+    "check",
+    "office",
+    "request",
+    "slides",
+    "report",
+    "fixity",
+    "records",
+)
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
     "layouts": LayoutSettings,
     "patience": Patience,
     "sound": Sound,
     "destinations": Destination,
+    "copies": CopyTarget,
 }
 _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
     "profiles": BUILT_IN_PROFILES,
@@ -29,6 +51,9 @@ _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
     "patience": BUILT_IN_PATIENCE,
 }
 """Tables that are there without being written; writing one only changes it."""
+
+_WITH_PROBLEMS = (Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget)
+"""Those whose fields must go together."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS_OF_SECRETS = (
@@ -43,6 +68,8 @@ _KEYS_OF_SECRETS = (
     "token",
     "stream_id",
     "streamid",
+    "access_key",
+    "secret_key",
 )
 _WHERE_KEYS_BELONG = (
     "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
@@ -62,16 +89,25 @@ def read_settings(text: str, file: Path) -> Settings:
 
     Raises SettingsError with one line for each problem.
     """
+    return _read(text, file, _Reader.settings)
+
+
+def read_planned(text: str, file: Path) -> PlannedSession:
+    """Return the session that `text`, the content of `file`, plans. Raises SettingsError as `read_settings` does."""
+    return _read(text, file, _Reader.planned)
+
+
+def _read[T](text: str, file: Path, read: Callable[["_Reader", Mapping[str, object]], T | None]) -> T:
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(_syntax_problem(error, text, file), hint=f"edit {file}") from None
     reader = _Reader(file, key_lines(text))
-    settings = reader.settings(raw)
-    if settings is None:
+    found = read(reader, raw)
+    if found is None:
         problems = [f"{file.name}, line {line}: {sentence}" for line, sentence in sorted(reader.problems)]
         raise SettingsError("\n".join(problems), hint=f"edit {file}")
-    return settings
+    return found
 
 
 def _syntax_problem(error: tomllib.TOMLDecodeError, text: str, file: Path) -> str:
@@ -104,6 +140,15 @@ class _Reader:
         if self.problems:
             return None
         return Settings(**fields, file=self._file, lines=self._set)
+
+    def planned(self, raw: Mapping[str, object]) -> PlannedSession | None:
+        """Return the session that is planned, or None when there are problems."""
+        fields = self._values((), raw, PlannedSession, ())
+        if "title" not in raw and "request" not in raw:
+            self._say((), "there is no title: say what the session is, or for which request")
+        elif "title" in raw and not str(fields.get("title", "-")).strip():
+            self._say(("title",), "the title is empty: say what the session is")
+        return None if self.problems else PlannedSession(**fields)
 
     def _check_name(self, raw: Mapping[str, object], fields: Mapping[str, Any], section: str, key: str) -> None:
         """Check that the setting `key` of `section` names one of the tables [`key`s.NAME]."""
@@ -150,9 +195,9 @@ class _Reader:
         if len(self.problems) > before:
             return None
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
-        if isinstance(result, Profile | LayoutSettings | Destination | Video):
+        if isinstance(result, _WITH_PROBLEMS):
             for name, sentence in result.problems():
-                shown = None if name in ("url", "ca_file") else raw.get(name)
+                shown = None if name in ("url", "ca_file", "endpoint") else raw.get(name)
                 self._problem((*path, name) if name in raw else path, sentence, shown)
         return result
 

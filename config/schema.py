@@ -13,9 +13,17 @@
     ├── Recording        [recording]         how much a crash may cost
     ├── Devices          [devices]           what is set on every camera
     ├── HealthLog        [health]            how long the health log is kept
+    ├── CheckSettings    [check]             how the uplink is measured (config/check.py)
+    ├── Office           [office]            when the office works (config/office.py)
+    ├── RequestSettings  [request]           the procedure for a request, where its papers are kept (config/office.py)
+    ├── SlideSettings    [slides]            whose changes become chapters (config/slides.py)
+    ├── ReportSettings   [report]            the report of a session (config/report.py)
+    ├── Fixity           [fixity]            how much of the archive is read again in one round (config/copies.py)
+    ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
     ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
     ├── Sound            [sound.NAME]        what is done to an input of sound
-    └── Destination      [destinations.NAME] where to stream to; never its key
+    ├── Destination      [destinations.NAME] where to stream to; never its key
+    └── CopyTarget       [copies.NAME]       where copies of packages go; never its password (config/copies.py)
 
 `config/default.toml` says the same to people; a test keeps the two equal.
 """
@@ -30,7 +38,9 @@ import msgspec
 import platformdirs
 
 from config.addresses import StreamAddress, scheme_of
+from config.check import CheckSettings
 from config.conference import Conference
+from config.copies import CopyTarget, Fixity
 from config.errors import UsageError
 from config.kinds import (
     Choice,
@@ -46,8 +56,12 @@ from config.kinds import (
     Whole,
     did_you_mean,
 )
+from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
+from config.records import RecordsSettings
+from config.report import ReportSettings
+from config.slides import SlideSettings
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """x264's presets, the cheapest first."""
@@ -194,12 +208,14 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
     """A live destination: its address without what is secret, and what belongs to one kind of address only.
 
     `ca_file`: the authorities that an rtmps:// server is checked against. `mode` and `latency_s` (seconds): of srt://.
+    `test`: nobody watches it, so that a rehearsal may stream to it.
     """
 
     url: Annotated[str, StreamAddress()]
     ca_file: Annotated[Path | None, FilePath()] = None
     mode: Annotated[str | None, Choice(("caller", "listener"))] = None
     latency_s: Annotated[float | None, Seconds(0.02, 10)] = None
+    test: Annotated[bool, Switch()] = False
 
     @property
     def scheme(self) -> str:
@@ -257,9 +273,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recording: Recording = Recording()
     devices: Devices = Devices()
     health: HealthLog = HealthLog()
+    check: CheckSettings = CheckSettings()
+    office: Office = Office()
+    request: RequestSettings = RequestSettings()
+    slides: SlideSettings = SlideSettings()
+    report: ReportSettings = ReportSettings()
+    fixity: Fixity = Fixity()
+    records: RecordsSettings = RecordsSettings()
     patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
     sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
     destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
+    copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None when nothing but defaults is in force."""
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)

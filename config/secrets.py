@@ -196,7 +196,16 @@ def _read_key(settings: Settings, name: str) -> Secret | None:
 
 
 def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
-    """Return the file of keys and what stands in it; nothing where there is none. Raises SecretError."""
+    """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
+    path, table = read_private_table(settings)
+    keys = table.pop("keys", {})
+    if not isinstance(table.get("copies"), str):
+        table.pop("copies", None)  # config/copy_keys.py reads it
+    return path, {**table, **(keys if isinstance(keys, dict) else {})}
+
+
+def read_private_table(settings: Settings) -> tuple[Path, dict[str, object]]:
+    """Return the file of keys and all that stands in it; nothing where there is none. Raises SecretError."""
     path = keys_path(settings)
     if path is None:
         return Path(), {}
@@ -205,12 +214,10 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     except FileNotFoundError:
         return path, {}
     try:
-        table = tomllib.loads(text)
+        return path, tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         # The parser's own words may repeat a piece of the file.
         raise SecretError(f"{path} is not TOML", hint='each line looks like NAME = "..."') from None
-    keys = table.pop("keys", {})
-    return path, {**table, **(keys if isinstance(keys, dict) else {})}
 
 
 def _key(name: str, value: object, path: Path) -> Secret:
@@ -248,6 +255,12 @@ def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
 def _credential() -> Path | None:
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     return Path(folder) / CREDENTIAL if folder else None
+
+
+def _is_credential(path: Path) -> bool:
+    """Return whether `path` is one of the service's credentials: the keys, or a file that they name beside them."""
+    credential = _credential()
+    return credential is not None and path.parent == credential.parent
 
 
 def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
@@ -295,7 +308,7 @@ def read_private(path: Path) -> str:
     try:
         # Not blocking: a FIFO under this name must not hang us before the check can refuse it.
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), encoding="utf-8") as file:  # noqa: PTH123 - the very file that is checked
-            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if path == _credential() else _PRIVATE)
+            _check_private(path, os.fstat(file.fileno()), _FOR_A_SERVICE if _is_credential(path) else _PRIVATE)
             return file.read()
     except FileNotFoundError:
         raise

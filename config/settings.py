@@ -6,7 +6,8 @@ from pathlib import Path
 import platformdirs
 
 from config.errors import SettingsError
-from config.reader import read_settings
+from config.planned import PlannedSession
+from config.reader import read_planned, read_settings
 from config.schema import Settings
 
 VARIABLE = "LIPUT_CONFIG"
@@ -46,20 +47,25 @@ def load_settings(path: Path | None = None) -> Settings:
     if file is None:
         return Settings()
     file = file.absolute()
-    return read_settings(_text(file), file)
+    return read_settings(_text(file, "settings file", "`liput config default` prints one to start from"), file)
 
 
-def _text(file: Path) -> str:
+def load_planned(path: Path) -> PlannedSession:
+    """Return the session that the file `path` plans; raises SettingsError as `load_settings` does."""
+    file = path.absolute()
+    return read_planned(_text(file, "plan", "liput check --help says what is in one"), file)
+
+
+def _text(file: Path, what: str, hint: str) -> str:
+    """Return the text of `file`, which is `what` and is begun as `hint` says; raises SettingsError."""
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
     except FileNotFoundError:
-        raise SettingsError(
-            f"there is no settings file {file}", hint="`liput config default` prints one to start from"
-        ) from None
+        raise SettingsError(f"there is no {what} {file}", hint=hint) from None
     except OSError as error:
-        raise SettingsError(f"cannot read the settings file {file}: {error.strerror}") from error
+        raise SettingsError(f"cannot read the {what} {file}: {error.strerror}") from error
 
 
 def default_text() -> str:

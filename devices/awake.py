@@ -6,9 +6,10 @@ the connection that asked is. So everything ends with this process, however that
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Self
 
 from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
@@ -27,6 +28,14 @@ GNOME = DBusAddress("/org/gnome/SessionManager", "org.gnome.SessionManager", "or
 _NOBODY = frozenset(f"org.freedesktop.DBus.Error.{name}" for name in ("ServiceUnknown", "NameHasNoOwner"))
 _IDLE = 8
 """GNOME's flag for: the session is not to be taken for idle."""
+
+
+class Held(StrEnum):
+    """What is kept from happening."""
+
+    SLEEP = "sleep"
+    LID = "lid"
+    LOCK = "lock"
 
 
 class Refused(Exception):
@@ -48,17 +57,19 @@ class Want:
     without_it: str = ""
 
 
-def wants(who: str, why: str) -> list[list[Want]]:
+def wants(who: str, why: str) -> Mapping[Held, Sequence[Want]]:
     """Return what is asked for, in groups: of a group, the first that is granted is enough."""
-    return [
-        [Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")],
+    return {
+        Held.SLEEP: [
+            Want(SYSTEM, LOGIND, "ssss", ("sleep:idle", who, why, "block"), "this PC may go to sleep meanwhile")
+        ],
         # A lock of its own: the key is that of whoever sits at the PC, and others are refused.
-        [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
-        [
+        Held.LID: [Want(SYSTEM, LOGIND, "ssss", ("handle-lid-switch", who, why, "block"))],
+        Held.LOCK: [
             Want(SESSION, SCREENSAVER, "ss", (who, why)),
             Want(SESSION, GNOME, "susu", (who, 0, why, _IDLE), "the screen may lock meanwhile"),
         ],
-    ]
+    }
 
 
 class Awake:
@@ -72,6 +83,8 @@ class Awake:
         self._wants = wants(who, why)
         self._tell = tell
         self._over = threading.Event()
+        self._asked = threading.Event()
+        self._refused: set[Held] = set()
         self._thread = threading.Thread(target=self._run, name="awake", daemon=True)
 
     def __enter__(self) -> Self:
@@ -82,11 +95,16 @@ class Awake:
         self._over.set()
         self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
 
+    def refused(self, timeout_s: float) -> frozenset[Held] | None:
+        """Return what is not kept from happening; None where not everybody has answered within `timeout_s`."""
+        return frozenset(self._refused) if self._asked.wait(timeout_s) else None
+
     def _run(self) -> None:
         with ExitStack() as stack:
             buses = {name: bus for name in (SYSTEM, SESSION) if (bus := self._connect(name, stack))}
-            for group in self._wants:
-                self._ask_for(group, buses, stack)
+            for what, group in self._wants.items():
+                self._ask_for(what, group, buses, stack)
+            self._asked.set()
             self._over.wait()
 
     def _connect(self, name: str, stack: ExitStack) -> DBusConnection | None:
@@ -96,12 +114,15 @@ class Awake:
         try:
             bus = open_dbus_connection(address, enable_fds=name == SYSTEM, auth_timeout=ANSWER_S)
         except Exception as error:  # of whatever kind: the library's own are many
+            self._refused |= {what for what, group in self._wants.items() if group[0].bus == name}
             self._tell(f"The {name.lower()} bus does not answer: {error}")
             return None
         stack.callback(bus.close)
         return bus
 
-    def _ask_for(self, group: Sequence[Want], buses: dict[str, DBusConnection], stack: ExitStack) -> None:
+    def _ask_for(
+        self, what: Held, group: Sequence[Want], buses: Mapping[str, DBusConnection], stack: ExitStack
+    ) -> None:
         """Ask until one is granted; tell what it means that none is, unless nobody is there at all."""
         refused = ""
         for want in group:
@@ -117,6 +138,8 @@ class Awake:
             if held is not None:
                 stack.callback(held.close)
             return
+        if refused:
+            self._refused.add(what)
         if group[-1].without_it and refused:
             self._tell(f"{group[-1].without_it[:1].upper()}{group[-1].without_it[1:]}: {refused}")
 

@@ -169,14 +169,14 @@ def bus_full(name: str, node: str) -> DeviceBusFull:
 
 def denied(name: str, node: str) -> DeviceAccessDenied:
     """Return that this user may not open `node`, and which group may."""
-    group = _group(node)
+    group = group_of(node)
     return DeviceAccessDenied(
         f"this user may not open {name} ({node}): it belongs to the group {group}",
         hint=f'Join it with: sudo usermod -aG {group} "$USER", then log out and in again.',
     )
 
 
-def _group(node: str) -> str:
+def group_of(node: str) -> str:
     """Return the group that may open `node`: the node's own, unless that is root's."""
     try:
         owner = grp.getgrgid(Path(node).stat().st_gid).gr_name

@@ -10,7 +10,7 @@ from devices.quirks import Quirk
 _FORMATS = ("NV12", "YUYV", "UYVY", "YU12", "MJPG", "JPEG", "H264")
 _BITS_PER_PIXEL = {"NV12": 12, "YUYV": 16, "UYVY": 16, "YU12": 12}
 
-_ENOUGH = 0.8
+ENOUGH = 0.8
 """The part of the wanted rate that counts as all of it: 25 frames a second where 30 are wanted."""
 _SLACK = 0.99
 """29.97 frames a second are 30."""
@@ -146,7 +146,7 @@ class _Candidate:
         return self.mode.width <= wanted.width and self.mode.height <= wanted.height
 
     def rank(self, wanted: Wanted) -> tuple[float, float, int]:
-        part = min(1.0, self.real / (wanted.rate * _ENOUGH))
+        part = min(1.0, self.real / (wanted.rate * ENOUGH))
         # A larger picture is worth less the more of it is thrown away; half the rate is worth a quarter of the pixels.
         worth = self.pixels if self.pixels <= wanted.pixels else wanted.pixels**2 / self.pixels
         return worth * part**2, min(self.real, wanted.rate), -_FORMATS.index(self.mode.format)

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import StateError
+from config.json_text import json_text
 
 
 class Store[T]:
@@ -45,7 +46,7 @@ class Store[T]:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._locked():
                 value = change(self.read())
-                self._write(msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n")
+                self._write(json_text(value))
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}") from error
         return value

@@ -1,12 +1,15 @@
 """What a person asked a session to be. Light to import: the clients of a recorder need it and no media library."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from config.secrets import StreamTarget
 from devices.model import Device
+from recorder.archive.model import Consent
+from recorder.dossier.model import CarriedRequest
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,5 +40,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that must stay free."""
     resume: Path | None = None
     """A work folder of the session that is gone on with: its recorder was killed (recorder.recovery.resume)."""
+    checked: Mapping[str, Any] | None = None
+    """What the check before it found, as `liput check --json` says it."""
+    request: CarriedRequest | None = None
+    """The request that it is for."""
+    records: Mapping[str, str] = {}
+    """What records management says of this session alone: fields of recorder.archive.model.Records."""
+    consent: Consent = Consent()
+    """Whether the speakers agreed to being recorded."""
     known: tuple[Device, ...] = ()
     """Devices among the sources, as its recorder knew them: they are known again when they are not there now."""

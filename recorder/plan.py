@@ -115,4 +115,5 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
         "rate": float(video.rate),
         "matrix": video.matrix.name,
         "destinations": [target.name for target in plan.targets],
+        "request": plan.context.request.request.uuid if plan.context.request else None,
     }

@@ -18,7 +18,7 @@ from config.secrets import StreamTarget, stream_name, stream_target
 from devices.clock import Clock
 from devices.health.line import Record, nowhere
 from recorder.archive.archive import Archive
-from recorder.archive.model import SessionContext
+from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
 from recorder.conference.plan import ConferencePlan, plan_conference
@@ -31,6 +31,7 @@ from recorder.sound.inputs import SoundInput
 from recorder.storing.places import check_places
 from recorder.streaming.measure import question
 from recorder.streaming.wish import SHARED, StreamPlan
+from recorder.wishing import wishes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,11 @@ def plan_session(
             profile=name,
             destinations=tuple(target.name for target in targets),
             devices=tuple(chosen.devices),
+            checked=asked.checked,
+            request=asked.request,
+            wishes=wishes_of(settings, [picture.name for picture in chosen.pictures], layout, isolate=asked.isolate),
+            records=msgspec.convert(msgspec.to_builtins(settings.records) | dict(asked.records), Records),
+            consent=asked.consent,
         ),
     )
     sources = [*chosen.pictures, *chosen.sounds]

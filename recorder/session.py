@@ -22,6 +22,7 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark, RecordingFacts
 from recorder.archive.work import WorkFolder
+from recorder.dossier.carry import Carrying
 from recorder.encoder import Encoder
 from recorder.ending import Recorded, discarded, no_package, seal
 from recorder.eventlog import EventLog, Listener
@@ -324,6 +325,8 @@ class Session:
         self._work, self._outputs, self._storage = work, outputs, storage
         zero_ns = self._timeline.zero_ns + origin_ns
         self._inputs.isolate(stack, storage.beside, zero_ns)
+        if plan.context.request:
+            stack.callback(Carrying(work.path, plan.context.request, self._clock).end)
         self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)

@@ -1,6 +1,11 @@
-"""What holds for every test: Liput's memory of this PC, and the place where its sessions are found, are its own."""
+"""What holds for every test: Liput's memory of this PC, and the place where its sessions are found, are its own.
 
-from collections.abc import Iterator
+And a recording, made once, for all that only need one.
+"""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +17,25 @@ from tests.support.recorders import kill_recorders
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+@pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist in the rig's machines
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share tests among processes in our own way."""
+    from tests.support.sharing import Sharing
+
+    return Sharing(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Let each test of one process among several have its turn."""
+    if not hasattr(item.config, "workerinput"):
+        return (yield)
+    from tests.support.sharing import turn_of
+
+    with turn_of(item.nodeid, Path(item.config.option.basetemp).parent):
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -32,6 +56,14 @@ def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv(RUNTIME, str(runtime))
     yield
     kill_recorders(runtime)
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Provide a recording to make packages of; nobody changes it."""
+    from tests.support import archives  # which loads libav
+
+    return archives.make_program(tmp_path_factory.mktemp("media") / "program.mp4")
 
 
 _NUMBERS = iter(range(1 << 30))

@@ -1,9 +1,11 @@
 """The pages for people say all that the program says: a word that is missing there fails here."""
 
 import ast
+import importlib
 import itertools
+import pkgutil
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -11,11 +13,29 @@ import click
 import msgspec
 import pytest
 
+import agent.checks
+from agent.checks import (
+    computer_codes,
+    encoder,
+    equipment_codes,
+    internet,
+    keys,
+    pictures_codes,
+    runner,
+    sounds_codes,
+    storage_codes,
+    ticks,
+    uplink,
+    uplink_verdict,
+)
+from agent.checks.result import Code, Verdict
 from agent.cli import liput
 from agent.commands.device_roles import RoleState
 from agent.commands.sessions import SessionLine
 from agent.conference.parts import Check
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from agent.rehearsal import codes as rehearsal_codes
+from agent.requests.answer import RequestDocument, RequestLine
 from config.messages import Card, Reason, card_text, reason_text
 from config.program import BUILT_IN_LAYOUTS
 from config.schema import Settings
@@ -27,8 +47,21 @@ from devices.health.log import LEFT_OUT
 from devices.health.summary import DeviceSummary
 from devices.health.tracker import HealthChange
 from devices.model import Device, Health
+from devices.uplink.trouble import Trouble
 from recorder.control.directory import RecorderInfo
 from recorder.control.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
+from recorder.dossier.model import (
+    Change,
+    Disposition,
+    FieldChange,
+    Letter,
+    Receipt,
+    RecordedSession,
+    Request,
+    RequestRecord,
+    Step,
+    StepState,
+)
 from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
 from recorder.status import DestinationLine, SessionResult, SessionStatus, SoundLine, SourceLine
@@ -36,9 +69,16 @@ from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
 ROOT = Path(__file__).parents[1]
-CLI, SETTINGS, DEVICES, CONTROL = (
+CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST = (
     (ROOT / "docs" / page).read_text()
-    for page in ("reference/cli.md", "reference/settings.md", "devices.md", "reference/control.md")
+    for page in (
+        "reference/cli.md",
+        "reference/settings.md",
+        "devices.md",
+        "reference/control.md",
+        "check.md",
+        "request.md",
+    )
 )
 STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
 """Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
@@ -78,6 +118,58 @@ def test_every_fault_says_when_it_is_found_when_it_is_over_and_what_to_do() -> N
 
 def test_every_kind_of_line_is_explained() -> None:
     assert set(rows(section(DEVICES, "### Kinds of lines"))) == {LEFT_OUT, *map(str, Kind)}
+
+
+# What checks find
+
+CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
+    "`devices`": equipment_codes.CODES,
+    "`picture`": pictures_codes.CODES,
+    "`sound`": sounds_codes.CODES,
+    "`encoder`": encoder.CODES,
+    "`storage`": storage_codes.CODES,
+    "`pc`": computer_codes.CODES,
+    "`internet`": internet.CODES,
+    "`key`": keys.CODES,
+    "`uplink`": {code: found for code, found in uplink.CODES.items() if code not in set(Trouble)}
+    | dict(uplink_verdict.CODES),
+    "`by-hand`": ticks.CODES,
+    "any check": runner.CODES,
+    "rehearsal: `recording`": rehearsal_codes.CODES,
+    "rehearsal: `rate`": rehearsal_codes.RATE_CODES,
+    "rehearsal: `sync`": rehearsal_codes.SYNC_CODES,
+    "rehearsal: `size`": rehearsal_codes.SIZE_CODES,
+    "rehearsal: `destination`": rehearsal_codes.DESTINATION_CODES,
+}
+"""By the heading of its table."""
+
+
+@pytest.mark.parametrize("heading", CHECK_CODES)
+def test_every_code_of_a_check_is_explained_with_its_verdict(heading: str) -> None:
+    table = rows(section(CHECK, f"### {heading}"))
+    codes = CHECK_CODES[heading]
+    assert {code: row[0] for code, row in table.items()} == {code: str(found.verdict) for code, found in codes.items()}
+    for code, (_, when, todo) in table.items():
+        assert when or code == "ok"
+        assert bool(todo) is bool(codes[code].advice.english)
+
+
+def test_no_check_is_left_out() -> None:
+    modules = [
+        importlib.import_module(found.name) for found in pkgutil.iter_modules(agent.checks.__path__, "agent.checks.")
+    ]
+    codes = [code for module in modules if hasattr(module, "CODES") for code in module.CODES.values()]
+    known = [code for table in (*CHECK_CODES.values(), uplink.CODES) for code in table.values()]
+    assert len(codes) > len(CHECK_CODES)
+    assert [code.reason.english for code in codes if code not in known] == []
+
+
+@pytest.mark.parametrize("heading", CHECK_CODES)
+def test_what_a_check_finds_is_said_in_both_languages_with_advice_where_it_is_not_well(heading: str) -> None:
+    for code, found in CHECK_CODES[heading].items():
+        assert all(found.reason), code
+        assert all(found.advice) or not any(found.advice), code
+        assert all(found.advice) or found.verdict in (Verdict.OK, Verdict.UNCHECKED), code
 
 
 # Events of a session
@@ -144,6 +236,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput health", [HealthLine]),
         ("## liput health summary", [DeviceSummary]),
         ("## liput arm", [SessionLine]),
+        ("## liput request", [RequestLine, RequestDocument]),
         ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine]),
     ],
 )
@@ -151,6 +244,14 @@ def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgs
     named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
     for kind in kinds:
         assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+def test_every_field_of_a_request_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z0-9_]+)[`\"]", section(REQUEST, "## What a package keeps")))
+    for kind in (RequestRecord, Request, Letter, Receipt, Disposition, RecordedSession, Change, FieldChange, Step):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+    states = rows(section(REQUEST, "## Standard times"))
+    assert set(StepState) <= set(states)
 
 
 # The control socket

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
 from config.secrets import key_problem, keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
+from config.standard_time import StandardTime, format_standard
 from recorder.live import libsrt
 
 _config_option = click.option(
@@ -158,4 +160,6 @@ def _plain(value: object) -> object:
         return value.numerator
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    return str(value) if isinstance(value, Path | Fraction) else value
+    if isinstance(value, StandardTime):
+        return format_standard(value)
+    return str(value) if isinstance(value, Path | Fraction | date) else value

@@ -9,6 +9,7 @@ import msgspec
 from agent.devices.board import roles_given
 from agent.devices.table import print_table
 from config.errors import DeviceNotFound, LiputError, UsageError
+from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -92,7 +93,7 @@ def controls_command(
                     )
         rows = list(_rows(panel.controls(), device, settings))
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(_document(device, changes, rows)), indent=2).decode())
+        click.echo(json_text(_document(device, changes, rows)), nl=False)
     elif texts or reset:
         _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
     else:

@@ -11,6 +11,7 @@ from agent.devices.gather import exactly
 from agent.devices.table import print_table
 from capture.sound.inputs import server_inputs
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
+from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -247,7 +248,7 @@ def _state(role: str, binding: Binding, found: Resolution, unclear: known.KnownB
 
 
 def _print(document: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
+    click.echo(json_text(document), nl=False)
 
 
 def _print_table(states: Sequence[RoleState]) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from agent.devices.board import roles_given
 from agent.devices.gather import exactly, known
@@ -13,6 +12,7 @@ from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import print_table
 from agent.devices.text import health_colour, health_text, kind_text
 from config.errors import DeviceNotFound, DeviceUnsupported
+from config.json_text import json_text
 from config.settings import load_settings
 from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind
@@ -47,7 +47,7 @@ def show_command(name: str, profile_name: str | None, config_file: Path | None, 
         _find(devices, name), devices, Topology.read(SYSFS), profile_name or settings.video.profile, profile
     )
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(page), indent=2).decode())
+        click.echo(json_text(page), nl=False)
     else:
         _print(page)
 

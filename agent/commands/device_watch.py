@@ -10,7 +10,7 @@ from agent.devices.board import DeviceBoard
 from agent.devices.news import Faults, Inbox, Inputs, InputWatch, LogWatch, Message, Request
 from agent.devices.showers import Shower, shower
 from agent.keyboard import watched
-from agent.signals import hearing
+from agent.signals import HEARD_AFTER_S, hearing
 from config.schema import Settings
 from devices.attendant import Attendant
 from devices.attending import attending
@@ -62,9 +62,11 @@ def _first(inbox: Inbox, board: DeviceBoard) -> list[Message]:
 
 
 def _messages(waiting: Sequence[Message], inbox: Inbox) -> Iterator[Message]:
+    """Give what waits and what comes."""
     yield from waiting
     while True:
-        yield inbox.get()
+        with suppress(queue.Empty):
+            yield inbox.get(timeout=HEARD_AFTER_S)
 
 
 def _asking(messages: Iterator[Message], attendant: Attendant, inputs: InputWatch) -> Iterator[Message]:

@@ -8,6 +8,7 @@ import click
 
 from agent.lazy import LazyGroup, Table
 from agent.parameters import is_given, refuse_options
+from config.json_text import json_text
 
 if TYPE_CHECKING:
     from devices.model import Device
@@ -78,15 +79,13 @@ def devices_command(ctx: click.Context, *, watch: bool, config_file: Path | None
 
 
 def _list(*, as_json: bool) -> None:
-    import msgspec
-
     from agent.devices.board import missing_roles, roles_given
     from agent.devices.gather import known
 
     roles = roles_given()
     devices = known(roles)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(devices), indent=2).decode())
+        click.echo(json_text(devices), nl=False)
     if not devices:
         click.echo(NOTHING, err=as_json)
     elif not as_json:

@@ -9,9 +9,11 @@ import click
 import msgspec
 
 from agent.archives import archives_of
+from agent.copying import Copying
 from agent.serve import Daemon, Spares
 from agent.serving import only_one
 from agent.signals import hearing
+from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.recovery.recover import Outcome, State
 
@@ -32,7 +34,10 @@ Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it cos
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
 def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
-    """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed."""
+    """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed.
+
+    While no session runs, packages are copied to the places of [copies] in the settings.
+    """
     clock = SystemClock()
     stop = threading.Event()
 
@@ -48,8 +53,17 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     with only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
         archives, spares = archives_of(ctx, folder, config_file), Spares(tell)
+        copying = Copying(clock, folder, config_file)
+        wanted = bool(load_settings(config_file or ctx.find_object(Path)).copies)
+
+        def when_idle() -> None:
+            spares.keep()
+            if wanted:
+                copying.look()
+
         tell("ready")
         try:
-            Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=spares.keep).run(stop)
+            Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=when_idle).run(stop)
         finally:
             spares.close()
+            copying.close()

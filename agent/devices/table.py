@@ -42,6 +42,19 @@ def print_table(*parts: "RenderableType") -> None:
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
+def table(rows: Sequence[Sequence[str]]) -> "RenderableType":
+    """Return rows of cells, the headings first, as a table."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, _GAP, 0, 0))
+    for heading in rows[0]:
+        made.add_column(heading, no_wrap=True)
+    for row in rows[1:]:
+        made.add_row(*map(Text, row))
+    return made
+
+
 class DeviceTable:
     """Devices as a renderable of rich's, which lays them out for the width that it gets.
 

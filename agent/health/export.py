@@ -13,7 +13,6 @@ Neither the file of keys nor any key is in it: all text goes through agent/redac
 """
 
 import contextlib
-import errno
 import os
 import platform
 import re
@@ -29,8 +28,10 @@ from pathlib import Path
 
 import msgspec
 
+from agent.new_file import new_file
 from agent.redact import redactor_for
-from config.errors import LiputError, StorageUnwritable, UsageError
+from config.errors import LiputError
+from config.json_text import json_text
 from config.schema import Settings
 from config.settings import find_file, load_settings
 from config.state import state_folder
@@ -62,47 +63,11 @@ def export_health(file: Path, since: datetime, *, settings_file: Path | None = N
     It is made beside `file` and renamed. Raises UsageError where there is one and it is not to be replaced, and for
     what is no file, StorageUnwritable where it cannot be written, StateError where the log cannot be read.
     """
-    _check_name(file, replace=replace)
-    new = file.with_name(f".{file.name}.{os.getpid()}.new")
-    try:
-        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(fd, "w+b") as raw:
-                with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
-                    exported = _Export(archive, settings_file).fill(since)
-                raw.flush()
-                os.fsync(raw.fileno())
-            _put_in_place(new, file, replace=replace)
-        finally:
-            new.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageUnwritable(f"{file} cannot be written: {error.strerror or error}") from error
-    return exported
-
-
-def _check_name(file: Path, *, replace: bool) -> None:
-    if file.is_dir():
-        raise UsageError(f"{file} is a folder", hint=f"name a file in it: {file / 'liput-health.zip'}")
-    if file.exists() and not file.is_file():  # what --force would put in place of /dev/null is a file
-        raise UsageError(f"{file} is no file", hint="choose another name")
-    if file.exists() and not replace:
-        raise UsageError(f"{file} is there already", hint="choose another name, or say --force to replace it")
-
-
-def _put_in_place(new: Path, file: Path, *, replace: bool) -> None:
-    """Give `new` its name; without `replace`, never the name of another file."""
-    if not replace:
-        try:
-            file.hardlink_to(new)
-        except OSError as error:
-            # File systems of USB sticks know no second names.
-            if file.exists():
-                raise UsageError(f"{file} is there already", hint="say --force to replace it") from None
-            if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
-                raise
-        else:
-            return
-    new.replace(file)
+    with (
+        new_file(file, replace=replace, example="liput-health.zip") as raw,
+        zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        return _Export(archive, settings_file).fill(since)
 
 
 class _Export:
@@ -124,10 +89,10 @@ class _Export:
         """Put everything in; return what could not be."""
         self._log(since)
         self._devices()
-        self._put("versions.json", _json(versions()))
+        self._put("versions.json", json_text(versions()).decode())
         if not self._notes_about("the settings"):
             plain = msgspec.structs.replace(self._settings, lines={})
-            self._put("settings.json", _json(msgspec.to_builtins(plain, enc_hook=str)))
+            self._put("settings.json", json_text(msgspec.to_builtins(plain, enc_hook=str)).decode())
         self._kernel()
         self._state()
         self._notes = [self._redact(note) for note in self._notes]
@@ -243,10 +208,6 @@ def _libav() -> dict[str, str]:
     except ImportError as error:
         return {"problem": str(error)}
     return {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
-
-
-def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n"
 
 
 def _readme(since: datetime, notes: list[str], keys_unknown: str) -> str:

@@ -9,13 +9,13 @@ from capture.sound.wire import Answer, Failed
 from config.errors import DeviceBusy, DeviceError, DeviceNotFound, DeviceUnsupported
 from devices import holders
 
-_SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
+SOUND_SERVERS = {"pulseaudio", "pipewire", "pipewire-pulse", "wireplumber"}
 
 
 def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
     """Return what it means that the child which was to open `sound_input` answered so."""
     message = answer.message if isinstance(answer, Failed) else "an answer that makes no sense"
-    node = _pcm_node(sound_input)
+    node = pcm_node(sound_input)
     if node is not None:
         if not Path(node).exists():
             return DeviceNotFound(f"{name} ({sound_input}) is not plugged in any more", hint="Plug it in again.")
@@ -31,7 +31,7 @@ def failure(name: str, sound_input: str, answer: Answer) -> DeviceError:
 def _busy(name: str, sound_input: str, node: str) -> DeviceBusy:
     """Return who holds the input; where that is the sound server, how to record it nevertheless."""
     busy = holders.busy(name, node)
-    if any(holder.command in _SOUND_SERVERS for holder in holders.holders(node)):
+    if any(holder.command in SOUND_SERVERS for holder in holders.holders(node)):
         source = source_of_card(sound_input)
         if source is not None:
             hint = f"The sound server has it, and shares it: --audio pulse:{source.name}"
@@ -39,7 +39,7 @@ def _busy(name: str, sound_input: str, node: str) -> DeviceBusy:
     return busy
 
 
-def _pcm_node(sound_input: str) -> str | None:
+def pcm_node(sound_input: str) -> str | None:
     """Return the node of an ALSA name of the form hw:CARD=ID,DEV=N; None for any other input."""
     match = re.fullmatch(r"hw:CARD=([^,]+),DEV=(\d+)", sound_input)
     if match is None:

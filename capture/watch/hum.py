@@ -20,7 +20,6 @@ SECONDS = 5
 
 _DECIMATION = 16
 _RATE = SAMPLE_RATE // _DECIMATION
-_SPECTRA = 2 * SECONDS
 _HARMONICS = 5
 _BINS = 60 * _HARMONICS + 16  # 1 Hz each
 _MULTIPLES = np.arange(1, _HARMONICS + 1)[:, None]
@@ -55,13 +54,17 @@ class Hum(NamedTuple):
 
 
 class HumMeter:
-    """Takes half seconds of one channel or several, and says how loud the hum in them is."""
+    """Takes half seconds of one channel or several, and says how loud the hum in them is.
 
-    def __init__(self, channels: int, mains_hz: int) -> None:
+    `seconds` is how long hum must have been there: the shorter, the more is taken for hum that only sounds like it.
+    """
+
+    def __init__(self, channels: int, mains_hz: int, seconds: float = SECONDS) -> None:
         self._mains_hz = mains_hz
+        self._count = round(2 * seconds)
         self._before = np.zeros((channels, _RATE // 2), np.float32)
-        self._spectra: deque[NDArray[np.float32]] = deque(maxlen=_SPECTRA)
-        self._are_mains: deque[NDArray[np.bool_]] = deque(maxlen=_SPECTRA)
+        self._spectra: deque[NDArray[np.float32]] = deque(maxlen=self._count)
+        self._are_mains: deque[NDArray[np.bool_]] = deque(maxlen=self._count)
         self._has_half = False
 
     def reset(self) -> None:
@@ -83,7 +86,7 @@ class HumMeter:
             self._spectra.append(power)
             self._are_mains.append(_are_mains(power, self._mains_hz))
         self._before, self._has_half = half, True
-        if len(self._spectra) < _SPECTRA:
+        if len(self._spectra) < self._count:
             return None
         spectra = np.stack(self._spectra)
         are_mains = np.stack(self._are_mains).mean(axis=0) > _MOSTLY

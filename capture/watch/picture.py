@@ -154,5 +154,10 @@ class PictureWatch:
             self._no_signal.unsure()
 
 
+def is_black(luma: Plane) -> bool:
+    """Return whether a whole picture is black, by its limited-range luma."""
+    return float(cv2.mean(luma)[0]) <= BLACK_MEAN and _share_of_bright(luma) <= _BRIGHT_SHARE_OF_ALL
+
+
 def _share_of_bright(luma: Plane) -> float:
     return float(np.count_nonzero(luma > BRIGHT)) / luma.size

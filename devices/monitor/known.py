@@ -51,6 +51,7 @@ class KnownDevices:
         self._store = store
         self._known: dict[str, Known] = {}
         self._changed: set[str] = set()
+        self._marked: set[str] = set()
         self._version: object = None
         self.refresh()
 
@@ -91,6 +92,7 @@ class KnownDevices:
         if known and known.swapped != swapped:
             at = now if swapped else None
             self._set(device_id, msgspec.structs.replace(known, swapped=swapped, swapped_at=at))
+            self._marked.add(device_id)
 
     def swapped(self) -> dict[str, Known]:
         """Return those that may be another."""
@@ -106,19 +108,31 @@ class KnownDevices:
             return False
         self._version = version
         with contextlib.suppress(StateError):
-            own = {device_id: self._known[device_id] for device_id in self._changed}
-            self._known = {**self._store.read(), **own}
+            self._known = self._merged(self._store.read())
         return True
 
     def save(self) -> None:
-        """Write down what has changed since the last time."""
+        """Write down what has changed since the last time.
+
+        What others have changed meanwhile is taken over by `refresh` alone, which tells that it has: so this neither
+        keeps what the file holds now nor calls its version the one that was read.
+        """
         if self._store is None or not self._changed:
             return
-        own = {device_id: self._known[device_id] for device_id in self._changed}
         with contextlib.suppress(StateError):
-            self._known = self._store.change(lambda known: newest({**known, **own}))
+            self._store.change(lambda known: newest(self._merged(known)))
             self._changed.clear()
-            self._version = _version(self._store.path)
+            self._marked.clear()
+
+    def _merged(self, kept: KnownById) -> dict[str, Known]:
+        """Return what the file holds with what was learned here since: who was only seen again stays confirmed."""
+        merged = dict(kept)
+        for device_id in self._changed:
+            own, theirs = self._known[device_id], kept.get(device_id)
+            if theirs and device_id not in self._marked:
+                own = msgspec.structs.replace(own, swapped=theirs.swapped, swapped_at=theirs.swapped_at)
+            merged[device_id] = own
+        return merged
 
 
 def newest(known: KnownById) -> dict[str, Known]:

@@ -20,10 +20,8 @@ def choose_video(devices: Sequence[Device], roles: Roles) -> Device:
     Raises DeviceNotFound if the first of them that was ever given is missing: it names the role, what could replace its
     device and what else could be recorded. Nothing else is taken silently.
     """
-    given = [role for role, binding in roles.items() if binding.kind is not DeviceKind.MICROPHONE]
-    if not given:
-        return best_video(devices)
-    return holder(min(given, key=_video_order), roles, with_roles(devices, roles))
+    role = first_video_role(roles)
+    return best_video(devices) if role is None else holder(role, roles, with_roles(devices, roles))
 
 
 def choose_sound(
@@ -33,12 +31,23 @@ def choose_sound(
 
     `servers` gives the inputs of sound servers; it is asked if one of them has the role. Raises as `choose_video`.
     """
-    given = [role for role, binding in roles.items() if binding.kind is DeviceKind.MICROPHONE]
-    if not given:
+    role = first_sound_role(roles)
+    if role is None:
         return best_sound(devices, video)
-    role = min(given, key=_sound_order)
     more = servers() if servers and roles[role].id.startswith(SERVER_INPUTS) else ()
     return holder(role, roles, with_roles([*devices, *more], roles))
+
+
+def first_video_role(roles: Roles) -> str | None:
+    """Return the role whose device is recorded when none was named; None where no camera or capture card has one."""
+    given = [role for role, binding in roles.items() if binding.kind is not DeviceKind.MICROPHONE]
+    return min(given, key=_video_order, default=None)
+
+
+def first_sound_role(roles: Roles) -> str | None:
+    """Return the same of what takes sound."""
+    given = [role for role, binding in roles.items() if binding.kind is DeviceKind.MICROPHONE]
+    return min(given, key=_sound_order, default=None)
 
 
 def named_video(devices: Sequence[Device], name: str, roles: Roles) -> Device:

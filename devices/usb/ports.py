@@ -1,6 +1,7 @@
 """Devices in a port that is slower than they are, and what else is where a node is."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from devices.model import Device
@@ -13,14 +14,30 @@ from devices.usb.topology import SYSFS, Topology, UsbNode, parent_of, read_node
 HINT = "Plug it into a USB 3 port (blue, or marked SS), with a cable for USB 3 and no USB 2 hub between."
 
 
-def port_warning(topology: Topology, device: Device) -> str | None:
-    """Return that a USB 3 device runs at USB 2 speed, and what of the way to it is USB 2; None where all is well."""
+@dataclass(frozen=True, slots=True)
+class SlowPort:
+    """A USB 3 device runs at USB 2 speed (`link_bps`); `hub` is the port of the USB 2 hub before it, if that is why."""
+
+    port: str
+    link_bps: int
+    hub: str | None
+
+
+def slow_port(topology: Topology, device: Device) -> SlowPort | None:
+    """Return what is slow about the way to `device`; None where all is well."""
     node = topology.node(device.port)
     if node is None or node.link_bps >= SUPER_SPEED or not _can_superspeed(node):
         return None
-    return (
-        f"{device.name} is made for USB 3 and runs at {node.link_bps / 1e6:g} Mbit/s: {_what_is_slow(topology, node)}"
-    )
+    return SlowPort(node.port, node.link_bps, _slow_hub(topology, node))
+
+
+def port_warning(topology: Topology, device: Device) -> str | None:
+    """Return the same as a sentence for people."""
+    slow = slow_port(topology, device)
+    if slow is None:
+        return None
+    why = f"the hub at port {slow.hub} is a USB 2 hub" if slow.hub else f"port {slow.port} or the cable is USB 2"
+    return f"{device.name} is made for USB 3 and runs at {slow.link_bps / 1e6:g} Mbit/s: {why}"
 
 
 def _can_superspeed(node: UsbNode) -> bool:
@@ -30,13 +47,14 @@ def _can_superspeed(node: UsbNode) -> bool:
     return known is not None and known.superspeed
 
 
-def _what_is_slow(topology: Topology, node: UsbNode) -> str:
+def _slow_hub(topology: Topology, node: UsbNode) -> str | None:
+    """Return the port of the nearest hub on the way that is no USB 3 hub, None if there is none."""
     hub = topology.node(parent_of(node.port))
     while hub is not None and not hub.is_root:
         if not hub.superspeed:
-            return f"the hub at port {hub.port} is a USB 2 hub"
+            return hub.port
         hub = topology.node(parent_of(hub.port))
-    return f"port {node.port} or the cable is USB 2"
+    return None
 
 
 def usable_bps(device: Device, root: Path = SYSFS) -> int | None:

@@ -14,11 +14,15 @@ from uuid import UUID, uuid4
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, sealing, verification
-from recorder.archive.disk import Disk
+from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
+from recorder.archive.locking import locked
 from recorder.archive.media import holds_media
 from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
+from recorder.archive.replacing import settle_all
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
+from recorder.dossier.enclose import note, recorded_session
+from recorder.dossier.letters import LETTERS
 from recorder.storage import storage_error
 
 RESERVE_BYTES = 2_000_000_000
@@ -92,7 +96,7 @@ class Archive:
         work.media.mkdir(parents=True)
         work.metadata.mkdir()
         work.events.touch()
-        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun))
+        self._disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
         above = work.path.relative_to(there).parents
         for changed in (*fixity.folders(work.path), *(there / folder for folder in above)):
             self._disk.sync(changed)
@@ -111,7 +115,7 @@ class Archive:
         if os.path.lexists(target) and catalog.read_package(target).uuid == work.begun.uuid:
             target = month / f"{target.name}.{work.begun.part}"  # another part was sealed without this one
         try:
-            sealing.fill(work, facts, f"{now:%Y-%m-%d}", self._disk, progress)
+            sealing.fill(work, facts, target, now, self._disk, progress)
             self._disk.make_folder(month.parent)
             self._disk.make_folder(month)
             self._disk.move_folder(work.path, target)
@@ -122,11 +126,17 @@ class Archive:
         except OSError as error:
             raise storage_error(error, work.path) from None
         work.release()
-        return catalog.read_package(target)
+        package = catalog.read_package(target)
+        context = work.begun.context
+        if package.recording and context.request:
+            now = self._clock.now()
+            note(context.request, recorded_session(package.recording, context.checked, target, now), now)
+        return package
 
     def discard(self, work: WorkFolder) -> None:
         """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""
-        payload = (path for path in (work.path / "data").rglob("*") if path.is_file())
+        letters = work.path / "data" / LETTERS  # copies, of which the dossier has the originals
+        payload = (path for path in (work.path / "data").rglob("*") if path.is_file() and letters not in path.parents)
         if any(holds_media(path) for path in payload):
             raise ArchiveError(f"{work.path} holds a recording and is kept", hint="Seal it.")
         try:
@@ -168,19 +178,18 @@ class Archive:
         """Return every package and unfinished recording, the oldest first; none when there is no archive yet."""
         if self.root.exists() and not self.root.is_dir():
             raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
+        settle_all(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
         """Return the package that `key` means: name, path, UUID, or a beginning of one; raises PackageNotFound."""
+        settle_all(self.root, self._disk)
         return catalog.find(self.root, key)
 
     def verify(self, package: Package, *, decode: bool = False, progress: Progress | None = None) -> Sequence[Problem]:
         """Return what is wrong with a package, nothing if it is whole; see `verification.verify`.
 
-        Raises ArchiveError on a recording that is not sealed.
+        Raises ArchiveError on a recording that is not sealed, PackageBusy on a package that is being corrected.
         """
-        if package.state is PackageState.UNFINISHED:
-            raise ArchiveError(
-                f"{package.id} is not sealed yet", hint=f"liput archive seal {package.id} makes a package of it."
-            )
-        return verification.verify(package.folder, decode=decode, progress=progress)
+        with locked(catalog.sealed(package).folder, alone=False):
+            return verification.verify(package.folder, decode=decode, progress=progress)

@@ -12,6 +12,7 @@ DECLARATION_FILE = "bagit.txt"
 INFO_FILE = "bag-info.txt"
 MANIFEST_FILE = "manifest-sha256.txt"
 TAG_MANIFEST_FILE = "tagmanifest-sha256.txt"
+FETCH_FILE = "fetch.txt"
 PAYLOAD = "data/"
 
 _ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
@@ -67,6 +68,24 @@ def read_manifest(content: bytes) -> dict[str, str]:
             raise BagFormatError(f"line {number} names {path!r} again")
         digests[path] = match["digest"].lower()
     return digests
+
+
+def read_fetch(content: bytes) -> dict[str, int]:
+    """Return the paths of a fetch.txt that are safe, with their bytes: what of a package is kept elsewhere.
+
+    Raises BagFormatError on a line that is not an address, a length and a path, and on text that is not UTF-8.
+    """
+    found = {}
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(content)), start=1):
+        words = line.split(maxsplit=2)
+        if not words:
+            continue
+        if len(words) < 3 or not re.fullmatch(r"[0-9]{1,18}", words[1]):  # 18 digits: an exabyte
+            raise BagFormatError(f"line {number} is not an address, a length and a path")
+        path = decode_path(words[2])
+        if unsafe_path(path) is None and path.startswith(PAYLOAD):
+            found[path] = int(words[1])
+    return found
 
 
 def info_text(fields: Iterable[tuple[str, str]]) -> bytes:

@@ -1,17 +1,18 @@
 """What is in an archive: its packages, read from their own metadata, and which one an id means."""
 
+import contextlib
 import difflib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from recorder.archive import bag, fixity, names
-from recorder.archive.model import Package, PackageState, Recording
+from recorder.archive.model import Package, PackageState, Recording, decode_recording
 from recorder.archive.work import PROGRAM, RECORDING_FILE, read_begun, time_of
 
 INCOMING = ".incoming"
@@ -25,11 +26,26 @@ def packages(root: Path) -> list[Package]:
 
     Raises StorageUnwritable when a folder of it cannot be read.
     """
-    try:
-        found = [*map(read_package, _sealed(root)), *map(read_unfinished, unfinished(root))]
-    except OSError as error:
-        raise StorageUnwritable(f"The archive {root} cannot be read: {error.strerror}") from None
+    return _packages(root, lambda _: True)
+
+
+def _packages(root: Path, is_wanted: Callable[[str], bool]) -> list[Package]:
+    """Return what is in folders whose name `is_wanted`; the others are not read."""
+    with _translated(root):
+        found = [read_package(folder) for folder in _sealed(root) if is_wanted(folder.name)]
+        found += [read_unfinished(folder) for folder in unfinished(root) if is_wanted(folder.name)]
     return sorted(found, key=lambda package: package.id)
+
+
+@contextlib.contextmanager
+def _translated(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnwritable(
+            f"The archive {root} cannot be read: {error.strerror} ({error.filename})",
+            hint="Check its disk, and that this user may read all of it.",
+        ) from None
 
 
 def unfinished(root: Path) -> list[Path]:
@@ -42,12 +58,36 @@ def sealed_as(root: Path, name: str) -> list[Path]:
     return [folder for folder in _sealed(root) if names.session_of(folder.name) == name]
 
 
-def _sealed(root: Path) -> Iterator[Path]:
+def folders_of_packages(root: Path) -> list[Path]:
+    """Return the folders of the packages in the archive at `root`, by date; nothing in them is read.
+
+    Raises StorageUnwritable when a folder of the archive cannot be read. A package that has no name at this moment,
+    because of its correction, is not among them: nobody may work on it.
+    """
+    with _translated(root):
+        return [folder for folder in _sealed(root) if not folder.name.startswith(".")]
+
+
+def months(root: Path) -> Iterator[Path]:
+    """Yield the folders `YYYY/MM` of the archive at `root`, in their order. Raises OSError."""
     for year in _folders(root):
         if re.fullmatch(r"\d{4}", year.name):
-            for month in _folders(year):
-                if re.fullmatch(r"\d{2}", month.name):
-                    yield from (folder for folder in _folders(month) if not folder.name.startswith("."))
+            yield from (month for month in _folders(year) if re.fullmatch(r"\d{2}", month.name))
+
+
+def packages_in(month: Path) -> Iterator[Path]:
+    """Yield the packages in a folder `YYYY/MM`; one that loses its name to a correction right now is not missed."""
+    folders = _folders(month)
+    there = {folder.name for folder in folders}
+    for folder in folders:
+        old = names.replaced(folder.name)
+        if not folder.name.startswith(".") or (old and old not in there):
+            yield folder
+
+
+def _sealed(root: Path) -> Iterator[Path]:
+    for month in months(root):
+        yield from packages_in(month)
 
 
 def _folders(path: Path) -> list[Path]:
@@ -64,23 +104,69 @@ def read_recording(folder: Path) -> Recording:
     path = folder / RECORDING_FILE
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError(f"{path} is not a file")
-    return msgspec.json.decode(path.read_bytes(), type=Recording)
+    return decode_recording(path.read_bytes())
+
+
+def is_inside(folder: Path, path: Path) -> bool:
+    """Return whether `path` is a regular file in the package at `folder`, no link on the way to it."""
+    try:
+        return path.resolve(strict=True) == folder.resolve() / path.relative_to(folder) and path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def read_package(folder: Path) -> Package:
-    """Return the package at `folder`, as damaged when it cannot say what it holds."""
-    size = _size(folder)
-    try:
-        recording = read_recording(folder)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    """Return the package at `folder`, as damaged when it cannot say what it holds, or not be looked through."""
+    where, recording = _standing(folder)
+    name = names.storable(names.replaced(folder.name) or folder.name)
+    size = _size(where)
+    if recording is None:
         return Package(
-            id=names.storable(folder.name), uuid=_identifier(folder), title=names.storable(folder.name),
-            started_at=time_of(folder), duration_s=0.0, bytes=size, path=str(folder), state=PackageState.DAMAGED,
+            id=name, uuid=_identifier(where), title=name, started_at=time_of(where), duration_s=0.0,
+            bytes=size or 0, path=str(where), state=PackageState.DAMAGED,
         )  # fmt: skip
     return Package(
-        id=names.storable(folder.name), uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
-        duration_s=recording.duration_s, bytes=size, path=str(folder), state=PackageState.SEALED, recording=recording,
+        id=name, uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
+        duration_s=recording.duration_s, bytes=size or 0, path=str(where), recording=recording,
+        state=PackageState.DAMAGED if size is None else _state(where),
     )  # fmt: skip
+
+
+def _state(folder: Path) -> PackageState:
+    return PackageState.ELSEWHERE if is_elsewhere(folder) else PackageState.SEALED
+
+
+def sealed(package: Package) -> Package:
+    """Return a package that is one; raises ArchiveError for a recording that is not sealed yet."""
+    if package.state is PackageState.UNFINISHED:
+        raise ArchiveError(
+            f"{package.id} is not sealed yet", hint=f"liput archive seal {package.id} makes a package of it."
+        )
+    return package
+
+
+def is_elsewhere(folder: Path) -> bool:
+    """Return whether the package at `folder` lacks payload that its fetch.txt says is kept elsewhere."""
+    try:
+        return any(not (folder / path).exists() for path in bag.read_fetch((folder / bag.FETCH_FILE).read_bytes()))
+    except (OSError, bag.BagFormatError):
+        return False
+
+
+def _standing(folder: Path) -> tuple[Path, Recording | None]:
+    """Return where the package called `folder` is, and its description, None where it has none that can be read.
+
+    While it is corrected it may lose its name between two looks: it is then beside it (replacing.py), or another one
+    has the name already.
+    """
+    for where in (folder, folder.with_name(f".{folder.name}{names.OLD}"), folder):
+        try:
+            return where, read_recording(where)
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return where, None
+    return folder, None
 
 
 def read_unfinished(folder: Path) -> Package:
@@ -96,16 +182,21 @@ def read_unfinished(folder: Path) -> Package:
         written = started_at.timestamp()
     return Package(
         id=names.storable(folder.name), uuid=uuid, title=title, started_at=started_at,
-        duration_s=round(max(0.0, written - started_at.timestamp()), 3), bytes=_size(folder), path=str(folder),
+        duration_s=round(max(0.0, written - started_at.timestamp()), 3), bytes=_size(folder) or 0, path=str(folder),
         state=PackageState.UNFINISHED,
     )  # fmt: skip
 
 
-def _size(folder: Path) -> int:
-    try:
-        return sum(fixity.walk(folder)[0].values())
-    except FileNotFoundError:
-        return 0  # sealed, moved or renamed while we looked
+def _size(folder: Path) -> int | None:
+    """Return the bytes of a folder, None where a folder in it cannot be read: of one package, not of the archive."""
+    for _ in range(2):  # the first time it may be on the way to being replaced
+        try:
+            return sum(fixity.walk(folder)[0].values())
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+    return 0  # sealed, moved or renamed while we looked
 
 
 def _identifier(folder: Path) -> str:
@@ -120,15 +211,29 @@ def find(root: Path, key: str) -> Package:
 
     Raises PackageNotFound, which names what is near, when none or several answer.
     """
-    known = packages(root)
     wanted = _name_of(root, key)
+    likely = _answering(_packages(root, lambda name: _may_answer(name, wanted)), wanted)
+    if len(likely) == 1:
+        return likely[0]
+    known = packages(root)
+    found = _answering(known, wanted)
+    if len(found) == 1:
+        return found[0]
+    raise _not_found(root, key, found, known)
+
+
+def _answering(known: list[Package], wanted: str) -> list[Package]:
+    """Return the packages that are called `wanted`; where none is, those whose name or UUID begins so."""
     exact = [package for package in known if wanted in {package.id, package.uuid}]
-    begun = [package for package in known if wanted and f"{package.id}\0{package.uuid}".startswith(wanted)]
-    begun += [package for package in known if wanted and package.uuid.startswith(wanted) and package not in begun]
-    for candidates in (exact, begun):
-        if len(candidates) == 1:
-            return candidates[0]
-    raise _not_found(root, key, exact or begun, known)
+    begun = (each for each in known if wanted and (each.id.startswith(wanted) or each.uuid.startswith(wanted)))
+    return exact or list(begun)
+
+
+def _may_answer(folder_name: str, wanted: str) -> bool:
+    """Return whether a package in a folder of that name may be meant: ours end with how their UUID begins."""
+    name = names.replaced(folder_name) or folder_name
+    ours = names.NAME.fullmatch(name)
+    return ours is None or name.startswith(wanted) or ours["suffix"].startswith(wanted[: len(ours["suffix"])])
 
 
 def _name_of(root: Path, key: str) -> str:

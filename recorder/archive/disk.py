@@ -7,10 +7,16 @@ test can end the process there, and see what is left.
 import errno
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from recorder.archive.exchange import exchange
+
+PRIVATE = 0o600
+"""The mode of what holds personal data."""
+
 type BeforeStep = Callable[[str, Path], None]
-"""Called with what is about to happen (write, sync, cut, unlink, mkdir, rename) and the path it happens to."""
+"""Called with what is about to happen (write, copy, link, sync, cut, unlink, mkdir, rename, exchange), and to what."""
 
 
 def _nothing(_step: str, _path: Path) -> None:
@@ -23,14 +29,16 @@ class Disk:
     def __init__(self, before: BeforeStep = _nothing) -> None:
         self._before = before
 
-    def write(self, path: Path, content: bytes) -> None:
+    def write(self, path: Path, content: bytes, *, mode: int = 0o666) -> None:
         """Put a whole file at `path`, replacing what an earlier attempt left there.
 
-        The file appears complete or not at all; its folder is not synced.
+        The file appears complete or not at all; its folder is not synced. `mode` is what a new file has, as far as the
+        umask lets it.
         """
         aside = path.with_name(f".{path.name}.part")
         self._before("write", path)
-        aside.write_bytes(content)
+        with open(aside, "wb", opener=partial(os.open, mode=mode)) as file:
+            file.write(content)
         self.put(aside, path)
 
     def put(self, aside: Path, path: Path) -> None:
@@ -81,6 +89,17 @@ class Disk:
             self._before("mkdir", path)
             path.mkdir(exist_ok=True)
             self.sync(path.parent)
+
+    def link(self, source: Path, target: Path) -> None:
+        """Give a file a second name on the same file system; the folder of `target` is not synced."""
+        self._before("link", target)
+        os.link(source, target, follow_symlinks=False)
+
+    def exchange(self, first: Path, second: Path) -> None:
+        """Let two folders in one folder change their names at one stroke."""
+        self._before("exchange", second)
+        exchange(first, second)
+        self.sync(second.parent)
 
     def unlink(self, path: Path) -> None:
         """Remove a file and bring that onto the disk."""

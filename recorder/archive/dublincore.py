@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from xml.etree import ElementTree as ET
 
-from recorder.archive.model import AudioTrack, Recording, VideoTrack
+from recorder.archive.model import AudioTrack, Recording, RequestFacts, VideoTrack
 
 ROOT = "http://www.opencastproject.org/xsd/1.0/dublincore/"
 TERMS = "http://purl.org/dc/terms/"
@@ -29,15 +29,24 @@ def _terms(recording: Recording) -> list[tuple[str, str]]:
     tracks = [track for media in recording.media for track in media.tracks]
     has_pictures = any(isinstance(track, VideoTrack) for track in tracks)
     kind = "MovingImage" if has_pictures else "Sound" if any(isinstance(t, AudioTrack) for t in tracks) else ""
+    request = recording.request or RequestFacts(id="")
     return [
         ("title", recording.title),
+        ("description", request.event if request.event != recording.title else ""),
+        ("contributor", request.applicant),
+        ("contributor", request.unit),
+        ("references", request.letter_number),
         ("identifier", f"urn:uuid:{recording.uuid}"),
         ("created", start),
         ("temporal", f"start={start}; end={end}; scheme=W3C-DTF;"),
         ("extent", _iso_duration(recording.duration_s)),
         ("publisher", recording.office),
         ("spatial", recording.room),
+        ("spatial", request.place if request.place != recording.room else ""),
         ("type", kind),
+        ("subject", recording.records.classification),
+        ("accessRights", recording.records.security),
+        ("isVersionOf", f"urn:uuid:{recording.excerpt_of}" if recording.excerpt_of else ""),
     ]
 
 

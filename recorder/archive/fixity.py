@@ -21,6 +21,10 @@ class Tally:
         self._progress = progress
         self._done = 0
 
+    def expect(self, count: int) -> None:
+        """Let the total be `count` bytes more: it has turned out that they have to be read, too."""
+        self._total += count
+
     def add(self, count: int) -> None:
         """Count `count` more bytes."""
         self._done += count
@@ -28,14 +32,24 @@ class Tally:
             self._progress(self._done, self._total)
 
 
-def sha256(path: Path, tally: Tally) -> str:
-    """Return the hex SHA-256 of a regular file's content; raises OSError, also when `path` is a link."""
+def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
+    """Return the hex SHA-256 of a regular file's content; raises OSError, also when `path` is a link.
+
+    With `uncached` it is read from the disk, and stays in the system's memory no longer than it takes: what others
+    have there is not pushed out.
+    """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK_BYTES))
     with io.FileIO(path, opener=_open_no_link) as file:
+        done = 0
+        if uncached:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while count := file.readinto(buffer):
             digest.update(buffer[:count])
             tally.add(count)
+            if uncached:
+                os.posix_fadvise(file.fileno(), done, count, os.POSIX_FADV_DONTNEED)
+            done += count
     return digest.hexdigest()
 
 

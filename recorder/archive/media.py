@@ -18,7 +18,7 @@ from recorder.archive.model import AudioTrack, MediaFile, VideoTrack
 HEADER_BYTES = 4096
 """A file that cannot be read is only a header, with nothing recorded yet, up to this size."""
 
-_OPEN = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
+OPEN_SAFELY = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
 """A package may come from elsewhere: what calls itself media must not be a playlist that opens other files."""
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
@@ -35,7 +35,7 @@ def probe(path: Path, name: str) -> MediaFile:
     """
     size = path.stat().st_size
     try:
-        with av.open(path, options=_OPEN) as container:
+        with av.open(path, options=OPEN_SAFELY) as container:
             spans = _measure(path, container)
             tracks = tuple(_track(stream, spans[stream.index]) for stream in _tracks(container))
             # Of a file that was cut off the header tells of the beginning only; the tracks tell of all.
@@ -53,7 +53,7 @@ def holds_media(path: Path) -> bool:
     if size == 0:
         return False
     try:
-        with av.open(path, options=_OPEN) as container:
+        with av.open(path, options=OPEN_SAFELY) as container:
             return any(packet.size > 0 for packet in container.demux())
     except (av.error.FFmpegError, ValueError):
         return size > HEADER_BYTES
@@ -68,14 +68,20 @@ class DecodedTrack:
     duration_s: float
 
 
-def decode_all(path: Path, progress: Callable[[int], None] | None = None) -> list[DecodedTrack]:
+type Decoded = av.VideoFrame | av.AudioFrame
+
+
+def decode_all(
+    path: Path, progress: Callable[[int], None] | None = None, on_frame: Callable[[int, Decoded], None] | None = None
+) -> list[DecodedTrack]:
     """Decode every frame of every track of the file at `path`, taking no damage for granted.
 
-    `progress` is called with the bytes each packet took. Raises MediaError at the first thing that does not decode.
+    `progress` is called with the bytes each packet took, `on_frame` with each frame and the index of its track. Raises
+    MediaError at the first thing that does not decode.
     """
     where = 0.0
     try:
-        with av.open(path, options=_OPEN) as container:
+        with av.open(path, options=OPEN_SAFELY) as container:
             streams = _tracks(container)
             spans = {stream.index: _Span() for stream in streams}
             for stream in streams:
@@ -92,6 +98,8 @@ def decode_all(path: Path, progress: Callable[[int], None] | None = None) -> lis
                     if isinstance(frame, av.VideoFrame) and frame.is_corrupt:
                         raise MediaError(f"the picture at {at:.3f} s is damaged")
                     spans[packet.stream.index].add(at, length)
+                    if on_frame is not None:
+                        on_frame(packet.stream.index, frame)
                 if progress is not None:
                     progress(packet.size)
     except (av.error.FFmpegError, ValueError) as error:

@@ -4,18 +4,23 @@
 beside this module is made from it. Fields may be added in a version; renaming or retyping one makes a new version.
 """
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from devices.model import Device
+from recorder.archive.wishes import Wishes
+from recorder.dossier.model import CarriedRequest
 
 type Count = Annotated[int, Meta(ge=0)]
-type Seconds = Annotated[float, Meta(ge=0)]
+type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
+"""No recording lasts thirty years; what a package says that came from elsewhere is calculated with all the same."""
+type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -68,14 +73,49 @@ class MediaFile(msgspec.Struct, frozen=True, kw_only=True):
     offset_s: Seconds = 0.0
 
 
+class Records(msgspec.Struct, frozen=True, kw_only=True):
+    """What records management says about the package, in the words of the office's own schedule.
+
+    `classification` is the code of the file plan (kode klasifikasi), `security` the security class, `retention_active`
+    and `retention_inactive` how long it is kept, `disposition` what becomes of it then (nasib akhir). Liput itself
+    deletes nothing.
+    """
+
+    classification: str = ""
+    security: str = ""
+    retention_active: str = ""
+    retention_inactive: str = ""
+    disposition: str = ""
+
+
+type ConsentState = Literal["given", "refused", "not-asked"]
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the speakers agreed to being recorded, who said so to whom, and when it was noted."""
+
+    state: ConsentState = "not-asked"
+    note: str = ""
+    noted_at: Moment | None = None
+
+
 class SessionContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known when a session begins: where, with what, and to whom it is streamed (by name, never by address)."""
+    """What is known when a session begins: where, with what, and to whom it is streamed (by name, never by address).
+
+    `checked` is what the check before it found, as `liput check --json` says it. `request` is what it was begun for,
+    `wishes` what is made of the recording when it is sealed; `records` and `consent` go into the package as they stand.
+    """
 
     office: str = ""
     room: str = ""
     profile: str = ""
     destinations: tuple[str, ...] = ()
     devices: tuple[Device, ...] = ()
+    checked: Mapping[str, Any] | None = None
+    request: CarriedRequest | None = None
+    wishes: Wishes | None = None
+    records: Records = Records()
+    consent: Consent = Consent()
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +124,42 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     at: Moment
     media_s: Seconds
     text: str
+
+
+class Chapter(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the recording that begins at `start_s` of media time, and what it is called.
+
+    `source` is what it was made of: a slide that changed, or a moment that somebody marked. `text` is what was read on
+    the slide, `thumbnail` its picture's path in the package.
+    """
+
+    start_s: Seconds
+    title: str
+    source: Literal["slide", "mark"]
+    text: str = ""
+    thumbnail: str | None = None
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The request that caused the session, as far as it is searched for; all of it is in `metadata/request.json`."""
+
+    id: str
+    letter_number: str = ""
+    letter_date: date | None = None
+    applicant: str = ""
+    unit: str = ""
+    event: str = ""
+    place: str = ""
+
+
+class Addition(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that was handed in after the session: its path in the package, what it was called, and when it came."""
+
+    file: str
+    name: str
+    bytes: Count
+    added_at: Moment
+    note: str = ""
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,11 +211,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     counted them did not live to say. `gaps` is what a recorder that was killed could not record;
     `parts` is empty where one recorder recorded all of it, into one place. `loudness_lufs` is the program's integrated
     loudness, `loudness_range_lu` its range (EBU R128): null for silence and where it is not known; where several
-    recorders recorded it the mean by energy of what they measured, and no range.
+    recorders recorded it the mean by energy of what they measured, and no range. `additions` is what was handed in
+    later; `excerpt_of` the UUID of the package of which this one is an excerpt, without letters and personal data.
     """
 
     version: Literal[1] = 1
-    uuid: str
+    uuid: Uuid
     title: str
     started_at: Moment
     ended_at: Moment
@@ -160,6 +237,12 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[PartFacts, ...] = ()
     loudness_lufs: float | None = None
     loudness_range_lu: float | None = None
+    chapters: tuple[Chapter, ...] = ()
+    request: RequestFacts | None = None
+    records: Records = Records()
+    consent: Consent = Consent()
+    additions: tuple[Addition, ...] = ()
+    excerpt_of: Uuid | None = None
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,10 +269,36 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     copy: Annotated[int, Meta(ge=1)] = 1
 
 
+# Made here, before there are threads: two that are the first to decode a type at once can crash msgspec.
+_RECORDING = msgspec.json.Decoder(Recording)
+_BEGUN = msgspec.json.Decoder(Begun)
+
+
+def decode_recording(content: bytes) -> Recording:
+    """Return what `metadata/recording.json` says; raises msgspec.MsgspecError or UnicodeDecodeError."""
+    return _decoded(_RECORDING, content)
+
+
+def decode_begun(content: bytes) -> Begun:
+    """Return what `begun.json` says; raises msgspec.MsgspecError or UnicodeDecodeError."""
+    return _decoded(_BEGUN, content)
+
+
+def _decoded[Said](decoder: msgspec.json.Decoder[Said], content: bytes) -> Said:
+    try:
+        return decoder.decode(content)
+    except RecursionError:  # brackets without end: a package may come from anywhere
+        raise msgspec.DecodeError("it is nested too deeply") from None
+
+
 class PackageState(StrEnum):
-    """How far a package is: `unfinished` still has its work folder, `damaged` cannot say what it holds."""
+    """How far a package is: `unfinished` still has its work folder, `damaged` cannot say what it holds.
+
+    The media of one that is `elsewhere` are at the places that its fetch.txt names, and not here.
+    """
 
     SEALED = "sealed"
+    ELSEWHERE = "elsewhere"
     UNFINISHED = "unfinished"
     DAMAGED = "damaged"
 

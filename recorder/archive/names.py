@@ -18,6 +18,9 @@ The work folder of a session's second part has `.2` at its end, and so on; one t
 
 JOINED = ".joined"
 
+NEW, OLD = ".new", ".old"
+"""Ends of the hidden names that a corrected package has before it takes a package's place, and that package after."""
+
 _UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -48,6 +51,17 @@ def session_of(name: str) -> str:
     """Return the name of the package that a work folder of the given name belongs to."""
     match = NAME.fullmatch(name)
     return name[: match.start("part")] if match and match["part"] else name
+
+
+def corrected(name: str) -> str | None:
+    """Return the name of the package of which a folder called `name` is another version; None for any other."""
+    end = next((end for end in (NEW, OLD) if name.endswith(end)), "")
+    return name[1 : -len(end)] if end and name.startswith(".") and len(name) > len(end) + 1 else None
+
+
+def replaced(name: str) -> str | None:
+    """Return the name that the package in a folder called `name` had until it was corrected; None for any other."""
+    return corrected(name) if name.endswith(OLD) else None
 
 
 def part_of(name: str) -> int:

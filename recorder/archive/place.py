@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageReadOnly, StorageUnwritable
+from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageUnwritable
 from config.quantities import brief_size
 
 FSTAB = Path("/etc/fstab")
@@ -78,7 +78,7 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
     for mount_point in reversed(mount_points(fstab)):
         point = Path(os.path.realpath(mount_point))
         if (real == point or point in real.parents) and not os.path.ismount(point):
-            raise StorageUnwritable(
+            raise StorageNotMounted(
                 f"The archive {root} is on the disk of {mount_point}, and that is not mounted",
                 hint=f"Plug the disk in, or run `mount {mount_point}`.",
             )
@@ -88,7 +88,7 @@ def _refuse_media_folder(root: Path, base: Path) -> None:
     """Refuse to make a folder where only mounted disks belong: right in /mnt, /media or a user's part of it."""
     for media in map(Path, MEDIA_FOLDERS):
         if base == media or (base.parent == media and media.name == "media" and not os.path.ismount(base)):
-            raise StorageUnwritable(
+            raise StorageNotMounted(
                 f"The archive {root} is on a disk that is not mounted: {base} holds no such folder",
                 hint="Plug the disk in and mount it, or make the folder yourself if it is meant to be here.",
             )

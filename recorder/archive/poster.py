@@ -8,6 +8,8 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
+from recorder.archive.media import OPEN_SAFELY
+
 WIDTH = 1280
 """Pixels, at most; a smaller picture stays as it is."""
 
@@ -25,7 +27,7 @@ def poster(path: Path) -> bytes | None:
     """
     picture: av.VideoFrame | None = None
     try:
-        with av.open(path) as container:
+        with av.open(path, options=OPEN_SAFELY) as container:
             if not container.streams.video:
                 return None
             stream = container.streams.video[0]
@@ -35,7 +37,7 @@ def poster(path: Path) -> bytes | None:
                 if found is not None and _luma(found) > BLACK_LUMA:
                     break
         return None if picture is None else _jpeg(picture)
-    except (av.error.FFmpegError, ValueError):
+    except Exception:  # of whatever kind: no picture is worth more than the sealing that asks for it
         return None
 
 

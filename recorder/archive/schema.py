@@ -12,12 +12,17 @@ SCHEMA_FILE = Path(__file__).with_name("recording.schema.json")
 
 
 def recording_schema() -> bytes:
-    """Return the JSON Schema (draft 2020-12) of `Recording`, formatted for people."""
+    """Return the JSON Schema of `Recording`, formatted for people."""
+    return schema_of(Recording, "recording")
+
+
+def schema_of(kind: type, name: str) -> bytes:
+    """Return the JSON Schema (draft 2020-12) of version 1 of what is called `name`, formatted for people."""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:liput:recording:1",
-        "title": "Liput recording, version 1",
-    } | msgspec.json.schema(Recording)
+        "$id": f"urn:liput:{name}:1",
+        "title": f"Liput {name}, version 1",
+    } | msgspec.json.schema(kind)
     return msgspec.json.format(msgspec.json.encode(schema, order="deterministic"), indent=2) + b"\n"
 
 

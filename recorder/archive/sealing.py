@@ -5,23 +5,41 @@ folder; `begun.json` is removed last, so its absence says that the package is co
 """
 
 import platform
-from datetime import timedelta
-from importlib import metadata
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
 import msgspec
 
 from config.errors import ArchiveError
-from config.quantities import brief_size
-from recorder.archive import bag, fixity, names
-from recorder.archive.disk import Disk
+from config.json_text import json_text
+from recorder.archive import bag, fixity, premis
+from recorder.archive.baginfo import bag_info
+from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
+from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.dublincore import dublin_core
 from recorder.archive.fixity import Progress
+from recorder.archive.health_lines import health_lines
 from recorder.archive.media import probe
-from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack
+from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack, decode_recording
 from recorder.archive.poster import poster
-from recorder.archive.work import BEGUN_FILE, PROGRAM, PROGRAM_FILES, RECORDING_FILE, WorkFolder, encode_begun
+from recorder.archive.readme import readme_files
+from recorder.archive.version import liput_version
+from recorder.archive.work import (
+    BEGUN_FILE,
+    CHECKS_FILE,
+    DEVICES_FILE,
+    DUBLIN_CORE_FILE,
+    HEALTH_FILE,
+    POSTER_FILE,
+    PREMIS_FILE,
+    PROGRAM,
+    RECORDING_FILE,
+    WorkFolder,
+    encode_begun,
+    program_files,
+)
+from recorder.dossier.enclose import enclose
 
 INTERRUPTED = "interrupted"
 """The reason given when the recorder did not live to describe its recording."""
@@ -29,28 +47,35 @@ INTERRUPTED = "interrupted"
 UNREADABLE = "media-unreadable"
 """The reason given when a file of media is kept that cannot be read."""
 
-POSTER_FILE = "data/poster.jpg"
-
 
 def fill(
-    work: WorkFolder, facts: RecordingFacts | None, bagging_date: str, disk: Disk, progress: Progress | None
+    work: WorkFolder, facts: RecordingFacts | None, target: Path, now: datetime, disk: Disk, progress: Progress | None
 ) -> None:
     """Make a complete, synced package of `work` where it stands, up to the removal of `begun.json`.
 
+    `target` is where the package will be moved to, `now` the local time at which that is done.
     Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
     """
     if not (work.path / BEGUN_FILE).exists():
         if (work.path / bag.TAG_MANIFEST_FILE).exists():
             return  # an earlier attempt came this far, and was stopped before the rename
-        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun))  # lost; nothing may look complete from here on
+        # It was lost; nothing may look complete from here on.
+        disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
     _sweep(work)
     media = _sync_media(work, disk)
-    recording = _describe(work, facts, media)
+    recording = enclose(work, _describe(work, facts, media), target, now, disk)
+    wishes = work.begun.context.wishes
+    deriving = Deriving(work, wishes, disk, progress) if wishes else None
+    if deriving:
+        recording = deriving.with_chapters(recording)
     _write_metadata(work, recording, disk)
     picture = next((shot for file in media if (shot := poster(work.path / file)) is not None), None)
     if picture is not None:
         disk.write(work.path / POSTER_FILE, picture)
-    _write_bag(work, recording, bagging_date, disk, progress)
+    if deriving:
+        deriving.overview(recording)
+        progress = share(progress, OVERVIEW_SHARE, 1.0)
+    _write_bag(work, recording, now, disk, progress, deriving)
     for folder in fixity.folders(work.path):
         disk.sync(folder)
     disk.unlink(work.path / BEGUN_FILE)
@@ -79,7 +104,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     """Return the description of the session: the one already written, if facts are lost and an attempt got that far."""
     if facts is None:
         try:
-            return msgspec.json.decode((work.path / RECORDING_FILE).read_bytes(), type=Recording)
+            return decode_recording((work.path / RECORDING_FILE).read_bytes())
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
     files = tuple(probe(work.path / file, file) for file in media)
@@ -87,7 +112,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     files = tuple(
         msgspec.structs.replace(file, offset_s=facts.offsets.get(Path(file.file).name, 0.0)) for file in files
     )
-    program = [file for file in files if PROGRAM_FILES.fullmatch(Path(file.file).name)] or files[:1]
+    program = program_files(files) or files[:1]
     context = work.begun.context
     unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
     return Recording(
@@ -100,6 +125,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         media=files, software=_software(),
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
         loudness_lufs=facts.loudness_lufs, loudness_range_lu=facts.loudness_range_lu,
+        chapters=of_marks(facts.marks), records=context.records, consent=context.consent,
     )  # fmt: skip
 
 
@@ -116,30 +142,23 @@ def _software() -> dict[str, str]:
     libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     system = f"{platform.system()} {platform.release()}"
     return {
-        "liput": _liput_version(),
+        "liput": liput_version(),
         "python": platform.python_version(),
         "pyav": av.__version__,
         "system": system,
     } | {name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries}
 
 
-def _liput_version() -> str:
-    try:
-        return metadata.version("liput")
-    except metadata.PackageNotFoundError:
-        return "unknown"
-
-
 def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk) -> None:
     """Write the files of `metadata/`; recording.json, which says that the others are there, comes last."""
     _mend_events(work.events, disk)
-    disk.write(work.metadata / "devices.json", _json(work.begun.context.devices))
-    disk.write(work.metadata / "dublincore.xml", dublin_core(recording))
-    disk.write(work.path / RECORDING_FILE, _json(recording))
-
-
-def _json(content: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+    disk.write(work.path / DEVICES_FILE, json_text(work.begun.context.devices))
+    if work.begun.context.checked is not None:
+        disk.write(work.path / CHECKS_FILE, json_text(work.begun.context.checked))
+    if health := health_lines(work.begun, recording):
+        disk.write(work.path / HEALTH_FILE, health)
+    disk.write(work.path / DUBLIN_CORE_FILE, dublin_core(recording))
+    disk.write(work.path / RECORDING_FILE, json_text(recording))
 
 
 def _mend_events(log: Path, disk: Disk) -> None:
@@ -153,24 +172,23 @@ def _mend_events(log: Path, disk: Disk) -> None:
 
 
 def _write_bag(
-    work: WorkFolder, recording: Recording, bagging_date: str, disk: Disk, progress: Progress | None
+    work: WorkFolder,
+    recording: Recording,
+    now: datetime,
+    disk: Disk,
+    progress: Progress | None,
+    deriving: Deriving | None,
 ) -> None:
     """Hash the payload, then the tag files, and write the manifests of both."""
     payload = _hash(work, of_payload=True, progress=progress)
     disk.write(work.path / bag.MANIFEST_FILE, bag.manifest_text(payload))
-    sizes = [(work.path / path).stat().st_size for path in payload]
-    fields = (
-        ("Source-Organization", recording.office),
-        ("External-Description", recording.title),
-        ("External-Identifier", recording.uuid),
-        ("Bagging-Date", bagging_date),
-        ("Bag-Size", brief_size(sum(sizes))),
-        ("Payload-Oxum", f"{sum(sizes)}.{len(sizes)}"),
-        ("Bag-Software-Agent", f"Liput {recording.software['liput']}"),
-        ("Recording-Room", recording.room),
-        ("Recording-Started", recording.started_at.isoformat()),
-    )
-    disk.write(work.path / bag.INFO_FILE, bag.info_text((label, names.one_line(value)) for label, value in fields))
+    if deriving:
+        deriving.report(recording)
+    sizes = {path: (work.path / path).stat().st_size for path in payload}
+    disk.write(work.path / PREMIS_FILE, premis.of_sealing(recording, payload, now))
+    for name, content in readme_files(recording, fixity.walk(work.path)[0]).items():
+        disk.write(work.path / name, content)
+    disk.write(work.path / bag.INFO_FILE, bag_info(recording, sizes, f"{now:%Y-%m-%d}"))
     disk.write(work.path / bag.DECLARATION_FILE, bag.DECLARATION.encode())
     (work.path / bag.TAG_MANIFEST_FILE).unlink(missing_ok=True)
     disk.write(work.path / bag.TAG_MANIFEST_FILE, bag.manifest_text(_hash(work, of_payload=False)))

@@ -14,7 +14,15 @@ from config.errors import MediaError
 from recorder.archive import bag, fixity, names
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.media import DecodedTrack, decode_all
-from recorder.archive.model import AudioTrack, MediaFile, Problem, ProblemKind, Recording, VideoTrack
+from recorder.archive.model import (
+    AudioTrack,
+    MediaFile,
+    Problem,
+    ProblemKind,
+    Recording,
+    VideoTrack,
+    decode_recording,
+)
 from recorder.archive.work import RECORDING_FILE
 
 TOLERANCE_S = 0.1
@@ -25,22 +33,33 @@ REORDERED = 4
 """Pictures: as many as x264 moves one by, and one more."""
 
 
-def verify(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> list[Problem]:
+def verify(
+    folder: Path,
+    *,
+    decode: bool = False,
+    payload: bool = True,
+    progress: Progress | None = None,
+    uncached: bool = False,
+) -> list[Problem]:
     """Return what is wrong with the package at `folder`; nothing when it is whole.
 
     Hashes every file; with `decode` also decodes every frame of every file of media and compares with the description.
-    `progress` gets bytes done and bytes in all.
+    Without `payload` the files of `data/` are not read: only that they are there, no other is, and their sizes are
+    right. `progress` gets bytes done and bytes in all. `uncached`: as of `fixity.sha256`.
     """
-    return _Verification(folder, progress).run(decode=decode)
+    return _Verification(folder, progress, payload=payload, uncached=uncached).run(decode=decode)
 
 
 class _Verification:
-    def __init__(self, folder: Path, progress: Progress | None) -> None:
+    def __init__(self, folder: Path, progress: Progress | None, *, payload: bool, uncached: bool) -> None:
         self._folder = folder
+        self._payload = payload
         self._progress = progress
+        self._uncached = uncached
         self._problems: list[Problem] = []
         self._files: dict[str, int] = {}
         self._others: list[str] = []
+        self._elsewhere: dict[str, int] = {}
 
     def run(self, *, decode: bool) -> list[Problem]:
         try:
@@ -50,8 +69,10 @@ class _Verification:
             return self._problems
         for path in self._others:
             self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+        self._elsewhere = self._kept_elsewhere()
         self._check_declaration()
-        listed = self._listed(bag.MANIFEST_FILE) | self._listed(bag.TAG_MANIFEST_FILE)
+        of_payload = self._listed(bag.MANIFEST_FILE)
+        listed = (of_payload if self._payload else {}) | self._listed(bag.TAG_MANIFEST_FILE)
         recording = self._recording()
         media = list(recording.media) if recording and decode else []
         tally = self._tally(listed, media)
@@ -78,6 +99,17 @@ class _Verification:
             self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
             return None
 
+    def _kept_elsewhere(self) -> dict[str, int]:
+        """Return what of the payload is not here, for fetch.txt says where it is, with its bytes."""
+        if bag.FETCH_FILE not in self._files:
+            return {}
+        try:
+            listed = bag.read_fetch(self._read(bag.FETCH_FILE) or b"")
+        except bag.BagFormatError as error:
+            self._add(bag.FETCH_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return {}
+        return {path: size for path, size in listed.items() if path not in self._files}
+
     def _check_declaration(self) -> None:
         content = self._read(bag.DECLARATION_FILE)
         if content is not None and content != bag.DECLARATION.encode():
@@ -102,11 +134,12 @@ class _Verification:
                 self._add(manifest, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
                 del entries[path]
             elif path not in self._files:
-                if path not in self._others:
+                if path not in self._others and path not in self._elsewhere:
                     self._add(path, f"is missing; {manifest} lists it", ProblemKind.MISSING)
                 del entries[path]
         for path in self._files:
-            if path.startswith(bag.PAYLOAD) == of_payload and path not in entries and path != bag.TAG_MANIFEST_FILE:
+            known = path in entries or path in (bag.TAG_MANIFEST_FILE, bag.FETCH_FILE)
+            if path.startswith(bag.PAYLOAD) == of_payload and not known:
                 self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
         return entries
 
@@ -117,7 +150,7 @@ class _Verification:
     def _check_digests(self, listed: Mapping[str, str], tally: Tally) -> None:
         for path, digest in listed.items():
             try:
-                found = fixity.sha256(self._folder / path, tally)
+                found = fixity.sha256(self._folder / path, tally, uncached=self._uncached)
             except OSError as error:
                 self._add(path, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
                 continue
@@ -134,7 +167,7 @@ class _Verification:
         except bag.BagFormatError as error:
             self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return
-        sizes = [size for path, size in self._files.items() if path.startswith(bag.PAYLOAD)]
+        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
         oxum, found = fields.get("Payload-Oxum"), f"{sum(sizes)}.{len(sizes)}"
         if oxum != found:
             self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
@@ -146,14 +179,14 @@ class _Verification:
         if content is None:
             return None
         try:
-            return msgspec.json.decode(content, type=Recording)
+            return decode_recording(content)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             self._add(RECORDING_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
             return None
 
     def _check_media_files(self, recording: Recording) -> None:
         for file in recording.media:
-            size = self._files.get(file.file)
+            size = self._files.get(file.file, self._elsewhere.get(file.file))
             if size is None and not any(problem.file == file.file for problem in self._problems):
                 self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
             elif size is not None and size != file.bytes:
@@ -174,8 +207,11 @@ class _Verification:
 
 def _reordered_s(track: VideoTrack | AudioTrack) -> float:
     """Return by how much the index may be wrong about the length: it counts in the order of decoding."""
-    rate = Fraction(track.rate) if isinstance(track, VideoTrack) else Fraction(0)
-    return float(REORDERED / rate) if rate else 0.0
+    try:
+        rate = Fraction(track.rate) if isinstance(track, VideoTrack) else Fraction(0)
+        return float(REORDERED / rate) if rate > 0 else 0.0
+    except (ValueError, ArithmeticError):  # the description of somebody else's package
+        return 0.0
 
 
 def _differences(file: MediaFile, decoded: list[DecodedTrack]) -> list[str]:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +14,36 @@ from uuid import uuid4
 import msgspec
 
 from config.errors import ArchiveError, PackageBusy
-from recorder.archive.model import Begun, Recording, SessionContext
+from config.json_text import json_text
+from recorder.archive.model import Begun, MediaFile, SessionContext, decode_begun, decode_recording
 from recorder.archive.names import NAME, part_of, storable
 
 BEGUN_FILE = "begun.json"
 RECORDING_FILE = "metadata/recording.json"
+EVENTS_FILE = "metadata/events.jsonl"
+DEVICES_FILE = "metadata/devices.json"
+CHECKS_FILE = "metadata/checks.json"
+REQUEST_FILE = "metadata/request.json"
+DUBLIN_CORE_FILE = "metadata/dublincore.xml"
+HEALTH_FILE = "metadata/health.jsonl"
+PREMIS_FILE = "metadata/premis.jsonl"
+LEVELS_FILE = "metadata/levels.json"
+DERIVED_FILE = "metadata/derived.json"
+METADATA_FILES = frozenset({
+    RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
+    LEVELS_FILE, DERIVED_FILE,
+})  # fmt: skip
+"""All that is in `metadata/` when a session is sealed; of what an earlier attempt wrote nothing is needed."""
+POSTER_FILE = "data/poster.jpg"
 PROGRAM = "program.mp4"
 PROGRAM_FILES = re.compile(r"program(-\d+)?\.mp4")
 """The program, and what goes on where the parts of a session could not become one file."""
+
+
+def program_files(media: Iterable[MediaFile]) -> list[MediaFile]:
+    """Return those of `media` that hold the program, in the order of their times."""
+    found = (file for file in media if PROGRAM_FILES.fullmatch(Path(file.file).name))
+    return sorted(found, key=lambda file: file.offset_s)
 
 
 @dataclass(eq=False)
@@ -64,7 +87,7 @@ class WorkFolder:
     @property
     def events(self) -> Path:
         """The session's event log, one JSON object a line, appended to while the session runs."""
-        return self.metadata / "events.jsonl"
+        return self.path / EVENTS_FILE
 
     def media_bytes(self) -> int:
         """Return how many bytes of media were written."""
@@ -102,7 +125,7 @@ class WorkFolder:
 
 def encode_begun(begun: Begun) -> bytes:
     """Return the content of `begun.json`."""
-    return msgspec.json.format(msgspec.json.encode(begun), indent=2) + b"\n"
+    return json_text(begun)
 
 
 def read_begun(folder: Path) -> Begun:
@@ -112,8 +135,8 @@ def read_begun(folder: Path) -> Begun:
     """
     try:
         if (folder / BEGUN_FILE).exists():
-            return msgspec.json.decode((folder / BEGUN_FILE).read_bytes(), type=Begun)
-        recording = msgspec.json.decode((folder / RECORDING_FILE).read_bytes(), type=Recording)
+            return decode_begun((folder / BEGUN_FILE).read_bytes())
+        recording = decode_recording((folder / RECORDING_FILE).read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{folder} does not say which session it belongs to: {error}") from None
     return Begun(
@@ -142,6 +165,6 @@ def time_of(folder: Path) -> datetime:
     if match is not None:
         try:
             return datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone()
-        except ValueError:
-            pass  # 2026-13-40 only looks like a date
+        except (ValueError, OverflowError):
+            pass  # 2026-13-40 only looks like a date, and 0001-01-01 is none in every time zone
     return datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()

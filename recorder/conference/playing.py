@@ -14,8 +14,8 @@ import os
 import select
 import sys
 
+from devices.tied import end_with_parent
 from recorder.conference.pulse import Playback, PlaybackError
-from recorder.tied import end_with_parent
 
 STDIN, STDOUT = 0, 1
 TELL_EVERY_S = 0.05

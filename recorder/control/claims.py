@@ -19,6 +19,7 @@ from recorder.control.directory import runtime_folder
 
 LONGEST_NAME = 200
 """File systems take 255 bytes."""
+LONGEST_CLAIM = 65_536
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,11 +79,7 @@ class Claims:
         return descriptor
 
     def _path(self, device: str) -> Path:
-        folder = self._folder or runtime_folder(make=True)
-        name = urllib.parse.quote(device, safe=":@+", errors="surrogateescape")
-        if len(name) > LONGEST_NAME:
-            name = hashlib.sha256(name.encode()).hexdigest()
-        return folder / "claims" / f"{name}.lock"
+        return _lock_of(device, self._folder or runtime_folder(make=True))
 
     @staticmethod
     def _busy(path: Path, name: str) -> DeviceBusy:
@@ -94,3 +91,28 @@ class Claims:
             f'{name} is used by the session "{held.title}" ({held.id})',
             hint=f"liput stop --session {held.id} ends that session; or choose another device",
         )
+
+
+def claimed(device: str, folder: Path | None = None) -> Claim | None:
+    """Return which session has the device of an id, None where none has or none that can be read."""
+    try:
+        descriptor = os.open(_lock_of(device, folder or runtime_folder()), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return msgspec.json.decode(os.pread(descriptor, LONGEST_CLAIM, 0), type=Claim)
+    except OSError:
+        pass  # a file system without locks tells nothing
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _lock_of(device: str, folder: Path) -> Path:
+    name = urllib.parse.quote(device, safe=":@+", errors="surrogateescape")
+    if len(name) > LONGEST_NAME:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return folder / "claims" / f"{name}.lock"

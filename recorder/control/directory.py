@@ -27,7 +27,8 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import StorageUnwritable
+from config.errors import LiputError, StorageUnwritable
+from config.json_text import json_text
 from recorder.archive.names import session_of, storable
 
 VARIABLE = "LIPUT_RUNTIME"
@@ -131,7 +132,7 @@ class RecorderFolder:
 
     def write_info(self, info: RecorderInfo) -> None:
         """Say who it is, in one step for readers. Raises OSError."""
-        _write(self.path / RECORDER_FILE, msgspec.json.format(msgspec.json.encode(info), indent=2) + b"\n")
+        _write(self.path / RECORDER_FILE, json_text(info))
 
     def write_spec(self, spec: bytes) -> None:
         """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
@@ -297,6 +298,13 @@ def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:
         info = folder.info()
         if info and info.is_alive:
             yield folder, info
+
+
+def session_runs() -> bool:
+    """Return whether a session of this user is armed or recorded now: it has the disk and the network to itself."""
+    with contextlib.suppress(OSError, LiputError):
+        return any(True for _ in alive())
+    return False
 
 
 def killed() -> list[RecorderFolder]:

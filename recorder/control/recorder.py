@@ -23,6 +23,7 @@ from recorder.control.asks import Ask, Inbox
 from recorder.control.claims import Claim, Claims
 from recorder.control.destinations import DestinationCommands
 from recorder.control.directory import RecorderFolder
+from recorder.control.garbage import Garbage
 from recorder.control.handshake import Handshake
 from recorder.control.log import OutputLog
 from recorder.control.preview_server import PreviewServer
@@ -128,16 +129,18 @@ class Recorder:
         for note in self._planned.notes:
             self._server.tell(Note(text=note))
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
+        garbage = Garbage(self._clock)
         thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
         thread.start()
         with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
-            self._until_over(session, inbox)
+            self._until_over(session, inbox, garbage)
         thread.join()
         self._claims.release()
         self._server.wait_told(LINGER_S)
 
-    def _until_over(self, session: Session, inbox: Inbox) -> None:
+    def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         while (asked := self._next(inbox)) is not Ask.OVER:
+            garbage.look()
             if asked is Ask.END:
                 session.stop()
 

@@ -5,16 +5,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import msgspec
-from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from av.stream import Stream
-from av.video.stream import VideoStream
 
 from devices.clock import NANOSECONDS, Clock
-from recorder.live.feed import FlvFeed
+from recorder.live.feed import FlvFeed, announcement, bit_rate
 from recorder.live.process import Child, half_a_second
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.queue import PacketQueue
@@ -106,7 +103,7 @@ class Attempt:
         self._finished = False
         self._over = False
         self._outbound = bytearray()
-        self._most_bytes = half_a_second(_bit_rate(templates))
+        self._most_bytes = half_a_second(bit_rate(templates))
         self.step = "start"
         """What the child said it does (recorder.live.protocol), or start or live."""
         self._moved_ns = clock.now_ns()
@@ -143,11 +140,11 @@ class Attempt:
         request = Request(
             to=self._url,
             parent=os.getpid(),
+            stream=announcement(self._templates),
             io_timeout_s=self._deadlines.stall_s,
             connect_timeout_s=self._deadlines.step_s,
             held_bytes=self._most_bytes,
             ca_file=str(self._ca_file) if self._ca_file else None,
-            **_rates(self._templates),
         )
         return msgspec.json.encode(request) + b"\n"
 
@@ -163,13 +160,8 @@ class Attempt:
 
     def _pack(self) -> None:
         """Move packets from the queue into the bytes for the child, as far as the child takes them."""
-        listens = isinstance(self._url, SrtUrl) and self._url.listens
-        if self._feed is None and listens:
-            self._queue.keep_newest()
-        if self._feed is None and not (listens and self._live_ns is None):
-            start = self._queue.start(at_newest=self._at_newest)
-            self._moved_ns = self._clock.now_ns() if start is None and self.step == "load" else self._moved_ns
-            self._feed = FlvFeed(self._templates, start) if start else None
+        if self._feed is None:
+            self._begin()
         while self._feed and not self._finished and len(self._outbound) < self._most_bytes:
             packet = self._queue.take()
             if packet:
@@ -181,6 +173,14 @@ class Attempt:
             self._feed.data.clear()
             if packet is None:
                 break
+
+    def _begin(self) -> None:
+        """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
+        if isinstance(self._url, SrtUrl) and self._url.listens:
+            self._queue.keep_newest()
+        if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
+            self._feed = FlvFeed(self._templates, start)
+            self._on_live()  # not before there is anything to see; what was left out by then is told with it
 
     def _exchange(self, child: Child) -> Outcome | None:
         """Write what the child takes and weigh what it reports, waiting at most a turn for either."""
@@ -202,7 +202,6 @@ class Attempt:
                 self.step = step
             case Live():
                 self.step, self._live_ns = "live", self._moved_ns
-                self._on_live()
             case Sent():
                 self._acknowledge(report.dts_s)
                 self._told_ns = self._clock.now_ns()
@@ -225,7 +224,7 @@ class Attempt:
     def _judge(self) -> Outcome | None:
         """End the attempt when something takes too long, or when it is to stop and has nothing to lose."""
         now_ns = self._clock.now_ns()
-        if self._ending.event.is_set() and (self._live_ns is None or now_ns >= self._ending.deadline_ns):
+        if self._ending.event.is_set() and (self._feed is None or now_ns >= self._ending.deadline_ns):
             return Outcome(None, "", self._live_s())
         if self._unread_s(now_ns) >= self._deadlines.unread_s:
             return Outcome(Reason.STALLED, "what arrives there is not read", self._live_s())
@@ -248,25 +247,3 @@ class Attempt:
 
     def _live_s(self) -> float:
         return 0.0 if self._live_ns is None else (self._clock.now_ns() - self._live_ns) / NANOSECONDS
-
-
-class _Rates(TypedDict, total=False):
-    frame_rate: str
-    sample_rate: int
-    bit_rate: int
-
-
-def _rates(templates: Mapping[TrackId, Stream]) -> _Rates:
-    """Return what a Request says of the tracks."""
-    rates = _Rates(bit_rate=sum(template.codec_context.bit_rate or 0 for template in templates.values()))
-    for template in templates.values():
-        if isinstance(template, VideoStream) and template.codec_context.framerate:
-            rates["frame_rate"] = str(template.codec_context.framerate)
-        elif isinstance(template, AudioStream):
-            rates["sample_rate"] = template.codec_context.sample_rate
-    return rates
-
-
-def _bit_rate(templates: Mapping[TrackId, Stream]) -> int:
-    """Return the bits per second of all tracks, 0 where they do not say."""
-    return sum(getattr(template.codec_context, "bit_rate", None) or 0 for template in templates.values())

@@ -14,11 +14,11 @@ import sys
 
 import msgspec
 
+from devices.tied import end_with_parent
 from recorder.live.protocol import Entered, Failed, Report, Request
 from recorder.live.reason import Reason
 from recorder.live.srt_url import SrtUrl
 from recorder.live.url import FolderUrl, RtmpUrl
-from recorder.tied import end_with_parent
 
 STDIN, STDOUT = 0, 1
 PR_SET_DUMPABLE = 4

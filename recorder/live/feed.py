@@ -5,8 +5,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 import av
+import msgspec
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.stream import Stream
+from av.video.stream import VideoStream
 
+from recorder.live.protocol import Announcement
 from recorder.packet import EncodedPacket, Track, TrackId
 
 _OPTIONS = {
@@ -40,8 +45,8 @@ class FlvFeed:
         self._shifts: dict[Fraction, int] = {}
         self._early: deque[EncodedPacket] = deque()
         self._has_begun = False
-        self._muxer = av.open(self._buffer, "w", format="flv", options=_OPTIONS)
-        self._streams = {track: self._muxer.add_stream_from_template(template) for track, template in templates.items()}
+        self._muxer = _muxer(self._buffer, templates)
+        self._streams = dict(zip(templates, self._muxer.streams, strict=True))
 
     @property
     def data(self) -> bytearray:
@@ -81,3 +86,31 @@ class FlvFeed:
         if time_base not in self._shifts:
             self._shifts[time_base] = round(self._start / time_base)
         return self._shifts[time_base]
+
+
+def announcement(templates: Mapping[TrackId, Stream]) -> Announcement:
+    """Return what is told of an FlvFeed's stream before it begins; raises FFmpegError."""
+    buffer = _Buffer()
+    with _muxer(buffer, templates) as muxer:
+        muxer.start_encoding()
+        told = Announcement(bytes(buffer.data), bit_rate=bit_rate(templates))
+    for template in templates.values():
+        if isinstance(template, VideoStream):
+            codec = template.codec_context
+            rate = str(codec.framerate) if codec.framerate else None
+            told = msgspec.structs.replace(told, width=codec.width, height=codec.height, frame_rate=rate)
+        elif isinstance(template, AudioStream):
+            told = msgspec.structs.replace(told, sample_rate=template.codec_context.sample_rate)
+    return told
+
+
+def bit_rate(templates: Mapping[TrackId, Stream]) -> int:
+    """Return the bits per second of all tracks, 0 where they do not say."""
+    return sum(getattr(template.codec_context, "bit_rate", None) or 0 for template in templates.values())
+
+
+def _muxer(buffer: _Buffer, templates: Mapping[TrackId, Stream]) -> OutputContainer:
+    muxer = av.open(buffer, "w", format="flv", options=_OPTIONS)
+    for template in templates.values():
+        muxer.add_stream_from_template(template)
+    return muxer

@@ -5,7 +5,6 @@ written here, for it does not say what a disk has refused; so is the playlist (r
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import re
@@ -17,10 +16,10 @@ from typing import Protocol
 import av
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
+from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
-from recorder.live.reason import Reason
+from recorder.live.reason import Reason, folder_reason
 from recorder.live.url import FolderUrl
 
 PLAYLIST = "live.m3u8"
@@ -38,15 +37,6 @@ _TO_US = "liput:playlist"
 """The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
 _LOCK = ".live.lock"
 _READABLE = 0o022  # umask: a web server is another user
-_REASONS = {
-    errno.ENOENT: Reason.FOLDER_MISSING,
-    errno.ENOTDIR: Reason.FOLDER_MISSING,
-    errno.EACCES: Reason.NOT_WRITABLE,
-    errno.EPERM: Reason.NOT_WRITABLE,
-    errno.EROFS: Reason.NOT_WRITABLE,
-    errno.ENOSPC: Reason.DISK_FULL,
-    errno.EDQUOT: Reason.DISK_FULL,
-}
 
 
 def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) -> Report:
@@ -78,13 +68,12 @@ def _write(request: Request, output: "Output", report: Callable[[Report], None])
         # So that a player that does not look at the playlist's mark sees it in the stream.
         "hls_segment_options": "mpegts_flags=+initial_discontinuity",
     }
-    source = open_source()
     sink = av.open(_TO_US, "w", format="hls", options=options, io_open=output.open)
-    add_streams(source, sink, request)
+    add_streams(sink, request.stream)
     sink.start_encoding()
     report(Live())
     next_report, dts_s = 0.0, 0.0
-    for packet, dts_s in packets(source, sink):
+    for packet, dts_s in packets(sink):
         sink.mux(packet)
         if time.monotonic() >= next_report:
             report(Sent(dts_s))
@@ -179,5 +168,6 @@ class _Read:
 
 def _failed(error: FFmpegError | OSError) -> Failed:
     number = error.errno or 0
-    reason = _REASONS.get(number, Reason.DISK_FAILED)
-    return Failed(reason, "" if number in _REASONS else os.strerror(number) if number > 0 else str(error))
+    reason = folder_reason(number)
+    is_clear = reason is not Reason.DISK_FAILED
+    return Failed(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))

@@ -10,24 +10,24 @@ from collections.abc import Callable
 
 import msgspec
 
+from devices.tcp_info import tcp_info
+
 _SIOCOUTQ = 0x5411  # linux/sockios.h: bytes that were written and not acknowledged
-# Places in struct tcp_info of linux/tcp.h: microseconds (u32), bytes (u64), the window in bytes (u32, Linux 5.5).
-_RTT_AT, _BYTES_ACKED_AT, _WINDOW_AT = 68, 120, 228
-_TCP_INFO_BYTES = 128
-_WITH_WINDOW_BYTES = 232
 _SHORTEST_S = 0.1
 
 
 class LinkState(msgspec.Struct, frozen=True):
     """How a connection is: `rtt_ms` there and back, `unsent_bytes` that this PC still holds, `delivered_bps` taken.
 
-    `unread_s` is for how many seconds the other side's program has read nothing of what arrived there.
+    `in_flight` segments of that are on their way. `unread_s` is for how many seconds the other side's program has read
+    nothing of what arrived there.
     """
 
     rtt_ms: float | None = None
     unsent_bytes: int = 0
     delivered_bps: float | None = None
     unread_s: float = 0.0
+    in_flight: int | None = None
 
 
 class Rate:
@@ -44,7 +44,7 @@ class Rate:
         if self._before is None:
             self._before = now_s, total_bytes
         elif now_s - self._before[0] >= _SHORTEST_S:
-            self._bps = (total_bytes - self._before[1]) * 8 / (now_s - self._before[0])
+            self._bps = max(0.0, (total_bytes - self._before[1]) * 8 / (now_s - self._before[0]))
             self._before = now_s, total_bytes
         return self._bps
 
@@ -106,15 +106,13 @@ class TcpLink:
         if self._connection is None:
             return LinkState()
         try:
-            info = self._connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WITH_WINDOW_BYTES)
+            info = tcp_info(self._connection)
             held = struct.unpack("i", fcntl.ioctl(self._connection.fileno(), _SIOCOUTQ, bytes(4)))[0]
         except OSError:
             return LinkState()
-        if len(info) < _TCP_INFO_BYTES:
+        acked, delivered = info.acknowledged_bytes, info.delivered_bytes
+        if info.rtt_s is None or acked is None or delivered is None:
             return LinkState(unsent_bytes=held)
-        rtt_us: int = struct.unpack_from("I", info, _RTT_AT)[0]
-        acked: int = struct.unpack_from("Q", info, _BYTES_ACKED_AT)[0]
-        unread_s = 0.0
-        if len(info) >= _WITH_WINDOW_BYTES:
-            unread_s = self._reading.unread_s(acked, struct.unpack_from("I", info, _WINDOW_AT)[0])
-        return LinkState(rtt_us / 1000, held, self._rate.at(acked), unread_s)
+        unread_s = 0.0 if info.window_bytes is None else self._reading.unread_s(acked, info.window_bytes)
+        # One lost packet keeps all after it from being acknowledged for a round trip, which is no slow link.
+        return LinkState(info.rtt_s * 1000, held, self._rate.at(delivered), unread_s, info.in_flight_segments)

@@ -1,7 +1,8 @@
 """What a destination and the child that streams for it say to each other.
 
-To the child's standard input: one Request as a line of JSON, then an FLV stream. From its standard output: reports,
-a line of JSON each. The address travels here and nowhere else: not in an argument, not in the environment.
+To the child's standard input: one Request as a line of JSON and, once it has said that it is live, an FLV stream. From
+its standard output: reports, a line of JSON each. The address travels here and nowhere else: not in an argument, not in
+the environment.
 """
 
 import msgspec
@@ -10,46 +11,60 @@ from recorder.live.reason import Reason
 from recorder.live.url import LiveUrl
 
 
-class Request(msgspec.Struct, frozen=True):
-    """Whom to stream to, and what; `parent` is the process id that the child must not outlive.
+class Announcement(msgspec.Struct, frozen=True):
+    """What a server is told of the stream before it takes any of it.
 
-    `frame_rate` (a fraction as text, such as 30000/1001) and `sample_rate` (Hz) are told because the first bytes of
-    an FLV stream do not tell them truly. `held_bytes` is the most that may wait in this PC's kernel to be sent.
+    `head` is how the FLV stream will begin: which tracks, and what their decoders need. It does not tell the picture's
+    `width` and `height`, nor truly its `frame_rate` (a fraction as text, such as 30000/1001) or the `sample_rate` (Hz).
     """
 
-    to: LiveUrl
-    parent: int
-    io_timeout_s: float
-    connect_timeout_s: float = 3.0
-    held_bytes: int = 65_536
-    ca_file: str | None = None
+    head: bytes
+    width: int = 0
+    height: int = 0
     frame_rate: str | None = None
     sample_rate: int | None = None
     bit_rate: int = 0
     """What the stream's encoders were asked for when the attempt began, in bits per second; 0 where nobody knows."""
 
 
+class Request(msgspec.Struct, frozen=True):
+    """Whom to stream to, and what; `parent` is the process id that the child must not outlive.
+
+    `held_bytes` is the most that may wait in this PC's kernel to be sent.
+    """
+
+    to: LiveUrl
+    parent: int
+    stream: Announcement
+    io_timeout_s: float
+    connect_timeout_s: float = 3.0
+    held_bytes: int = 65_536
+    ca_file: str | None = None
+
+
 class Entered(msgspec.Struct, frozen=True, tag="entered"):
     """The attempt came one step further.
 
     For a server: resolve, load, connect, secure, handshake, application or publish; for a folder: load, folder. An SRT
-    listener says `listen`, again and again, until somebody has called: the FLV stream begins only then.
+    listener says `listen`, again and again, until somebody has called.
     """
 
     phase: str
 
 
 class Live(msgspec.Struct, frozen=True, tag="live"):
-    """The server has accepted the stream."""
+    """The server has accepted the stream, which begins only now: with the newest there is, however long it took."""
 
 
 class Sent(msgspec.Struct, frozen=True, tag="sent"):
     """Everything up to `dts_s` (seconds from the start of this attempt's FLV) has been given to the network.
 
+    To TCP's, which holds half a second of it; through SRT's buffer, which may hold some seconds.
+
     What is known of the link then: `rtt_ms` there and back, `unsent_bytes` that the kernel (or SRT) still holds because
     the other side has not acknowledged them, `delivered_bps`, the bits per second that it has acknowledged since the
-    report before. None where nobody tells. `unread_s` is for how many seconds the server's program has read nothing of
-    what its kernel took for it.
+    report before, `in_flight`, how many of TCP's segments are on their way. None where nobody tells. `unread_s` is for
+    how many seconds the server's program has read nothing of what its kernel took for it.
     """
 
     dts_s: float
@@ -57,6 +72,7 @@ class Sent(msgspec.Struct, frozen=True, tag="sent"):
     unsent_bytes: int = 0
     delivered_bps: float | None = None
     unread_s: float = 0.0
+    in_flight: int | None = None
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):

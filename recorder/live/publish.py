@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 import av
 import av.logging
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
+from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
@@ -102,24 +102,21 @@ def publish(request: Request, url: RtmpUrl, report: Callable[[Report], None]) ->
 
 
 def _copy(request: Request, url: RtmpUrl, journal: Journal, report: Callable[[Report], None]) -> None:
-    source = open_source()
     sink = _open_sink(request, url)
-    add_streams(source, sink, request)
+    add_streams(sink, request.stream)
     av.logging.set_level(av.logging.DEBUG)
     sink.start_encoding()
     av.logging.set_level(av.logging.ERROR)
     link = TcpLink(_tune_socket(request.held_bytes))
     journal.enter("live")
-    report(_sent(_copy_packets(source, sink, journal, report, link), link))
+    report(_sent(_copy_packets(sink, journal, report, link), link))
     sink.close()
 
 
-def _copy_packets(
-    source: InputContainer, sink: OutputContainer, journal: Journal, report: Callable[[Report], None], link: TcpLink
-) -> float:
+def _copy_packets(sink: OutputContainer, journal: Journal, report: Callable[[Report], None], link: TcpLink) -> float:
     """Copy until the input ends; return the last decoding time in seconds."""
     next_report, dts_s = 0.0, 0.0
-    for packet, dts_s in packets(source, sink):
+    for packet, dts_s in packets(sink):
         journal.blocking_since = time.monotonic()
         sink.mux(packet)
         if journal.blocking_since >= next_report:
@@ -130,7 +127,7 @@ def _copy_packets(
 
 def _sent(dts_s: float, link: TcpLink) -> Sent:
     state = link.state()
-    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps, state.unread_s)
+    return Sent(dts_s, state.rtt_ms, state.unsent_bytes, state.delivered_bps, state.unread_s, state.in_flight)
 
 
 def _open_sink(request: Request, url: RtmpUrl) -> OutputContainer:

@@ -99,10 +99,15 @@ class PacketQueue:
             return keyframe
 
     def keep_newest(self) -> None:
-        """Give up what is older than the newest keyframe, and count none of it: nobody is there to miss it."""
+        """Give up what is older than the newest keyframe, or than the next, and count none of it: nobody misses it."""
         with self._lock:
             newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
-            if newest is not None and not self._awaiting_keyframe:
+            if newest is None and not self._awaiting_keyframe:
+                self._packets.clear()
+                self._awaiting_keyframe = True
+            if self._awaiting_keyframe:
+                self._started = False
+            elif newest is not None:
                 self._packets = deque(packet for packet in self._packets if packet.dts_s >= newest.dts_s)
 
     def clear(self) -> None:
@@ -148,9 +153,10 @@ class PacketQueue:
         return max(0.0, self._newest_s - self._packets[0].dts_s) if self._packets else 0.0
 
     def _delay_s(self) -> float:
+        span_s = self._span_s()  # sound in flight may be younger than the picture that waits behind it
         if self._in_flight and not self._awaiting_keyframe:
-            return max(0.0, self._newest_s - self._in_flight[0].dts_s)
-        return self._span_s()
+            return max(span_s, self._newest_s - self._in_flight[0].dts_s)
+        return span_s
 
     def _measure(self, sent_s: float) -> None:
         """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""

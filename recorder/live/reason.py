@@ -1,5 +1,6 @@
 """Why a live destination is not live: stable codes for programs, sentences for people."""
 
+import errno
 from enum import StrEnum
 
 
@@ -46,7 +47,23 @@ _SENTENCES = {
 }
 
 
+_FOLDER_REASONS = {
+    errno.ENOENT: Reason.FOLDER_MISSING,
+    errno.ENOTDIR: Reason.FOLDER_MISSING,
+    errno.EACCES: Reason.NOT_WRITABLE,
+    errno.EPERM: Reason.NOT_WRITABLE,
+    errno.EROFS: Reason.NOT_WRITABLE,
+    errno.ENOSPC: Reason.DISK_FULL,
+    errno.EDQUOT: Reason.DISK_FULL,
+}
+
+
 def sentence(reason: Reason, where: str, detail: str = "") -> str:
     """Say what happened at `where` (host and port); `detail` is what the other side said, already redacted."""
     said = _SENTENCES[reason].format(where=where)
     return f"{said} ({detail})" if detail else said
+
+
+def folder_reason(number: int) -> Reason:
+    """Return what it means that a folder, or its disk, has refused something with this errno."""
+    return _FOLDER_REASONS.get(number, Reason.DISK_FAILED)

@@ -14,7 +14,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from recorder.live.incoming import SENT_EVERY_S, add_streams, open_source, packets
+from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
 from recorder.live.pace import Counts, Pace
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
@@ -200,7 +200,7 @@ class _Stream:
         self._listens = url.listens
         self._report = report
         self._data = bytearray()
-        self._pace = Pace(url.latency_ms, request.bit_rate)
+        self._pace = Pace(url.latency_ms, request.stream.bit_rate)
         self._allowed = 0.0
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
@@ -214,11 +214,10 @@ class _Stream:
 
     def copy(self) -> None:
         """Copy until the input ends and all of it has arrived; raises _Lost."""
-        source = open_source()
         sink = av.open(self, "w", format="mpegts", options=_MUXER)
-        add_streams(source, sink, self._request)
+        add_streams(sink, self._request.stream)
         next_report, dts_s = 0.0, 0.0
-        for packet, dts_s in packets(source, sink):
+        for packet, dts_s in packets(sink):
             before = len(self._data)
             sink.mux(packet)
             self._pace.came(len(self._data) - before, dts_s)
@@ -275,8 +274,11 @@ class _Stream:
         return _Lost(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
 
     def _sent(self, dts_s: float) -> Sent:
+        """Say how far it is: what libsrt holds still waits for the network, for as long as it has waited already."""
         found: Statistics = self._statistics
-        return Sent(dts_s, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+        return Sent(
+            dts_s - found.msSndBuf / 1000, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps
+        )
 
     def _drain(self) -> None:
         """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""

@@ -14,9 +14,11 @@ from config.errors import StorageFull
 from config.quantities import brief_size
 from recorder.archive import catalog, fixity, names
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
+from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.model import RecordingFacts
-from recorder.archive.work import BEGUN_FILE, PROGRAM, WorkFolder, encode_begun
+from recorder.archive.work import BEGUN_FILE, METADATA_FILES, PROGRAM, WorkFolder, encode_begun
+from recorder.dossier.carry import PAYLOAD
+from recorder.dossier.letters import LETTERS
 from recorder.recovery.copying import Piece
 from recorder.recovery.evidence import Left
 from recorder.recovery.join import join
@@ -24,8 +26,6 @@ from recorder.recovery.repair import Advance
 
 SPARE_BYTES = 20_000_000
 """What a package takes besides its media."""
-REMADE = {"events.jsonl", "devices.json", "dublincore.xml", "recording.json"}
-"""Files of `metadata/` that are written anew for the whole session."""
 
 
 def place_for(lefts: Sequence[Left], archives: Sequence[Archive]) -> Archive:
@@ -69,7 +69,7 @@ def assemble(
         joined=tuple(left.work.begun.part for left in lefts),
         facts=msgspec.structs.replace(facts, offsets=offsets),
     )
-    disk.write(building.path / BEGUN_FILE, encode_begun(begun))
+    disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
     for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
         disk.sync(path)
     target = building.path.with_name(f"{name}{names.JOINED}")
@@ -99,15 +99,23 @@ def _join_files(
 
 
 def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:
-    """Copy what cannot be joined: media that nothing plays, and further files of the metadata."""
+    """Copy what cannot be joined: media that nothing plays, letters, and further files of the metadata."""
     for left in lefts:
         part = left.work.begun.part
         unplayable = [file.path for file in left.files if not file.is_playable]
         further = [
             path
             for path in left.work.metadata.glob("*")
-            if path.is_file() and path.name not in REMADE and not path.name.startswith(".")
+            if path.is_file()
+            and not path.name.startswith(".")
+            and path.relative_to(left.work.path).as_posix() not in METADATA_FILES  # written anew for all parts
         ]
+        letters = [path for path in (left.work.path / PAYLOAD / LETTERS).glob("*") if not path.name.startswith(".")]
+        for path in letters:
+            copy = building.path / path.relative_to(left.work.path)
+            if not copy.exists():  # each part has the same
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copy2(path, copy)
         for path in (*unplayable, *further):
             copy = building.path / path.relative_to(left.work.path)
             if copy.exists():

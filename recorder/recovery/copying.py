@@ -128,14 +128,15 @@ def copy(
     marks: Sequence[Mark] = (),
     title: str = "",
     container: str | None = None,
+    tags: Mapping[str, str] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> list[TrackCopy]:
     """Copy `pieces`, in their order and all of one `form`, into a new file at `target`; return what was copied.
 
-    `advance` gets the bytes of each packet. Raises MediaError on what cannot be read, StorageError when the disk does
-    not take it. The file is not synced.
+    `tags` is what players show of the file; `advance` gets the bytes of each packet. Raises MediaError on what cannot
+    be read, StorageError when the disk does not take it. The file is not synced.
     """
-    return _Copy(pieces, target, container or CONTAINERS[target.suffix], advance).run(marks, title)
+    return _Copy(pieces, target, container or CONTAINERS[target.suffix], advance).run(marks, title, tags or {})
 
 
 class _Copy:
@@ -149,7 +150,7 @@ class _Copy:
         self._copied: list[TrackCopy] = []
         self._held: dict[int, Packet] = {}  # the last packet of each track, which must reach to its end
 
-    def run(self, marks: Sequence[Mark], title: str) -> list[TrackCopy]:
+    def run(self, marks: Sequence[Mark], title: str, tags: Mapping[str, str]) -> list[TrackCopy]:
         first = self._pieces[0]
         try:
             with (
@@ -160,6 +161,7 @@ class _Copy:
                 for original, stream in zip(tracks(template), streams, strict=True):
                     copy_title(original, stream)
                 self._copied = [TrackCopy() for _ in streams]
+                output.metadata.update(tags)
                 output.start_encoding()
                 for index, packet in self._packets():
                     self._take(output, streams, index, packet)

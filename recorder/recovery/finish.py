@@ -13,9 +13,9 @@ from config.errors import ArchiveError, MediaError, StorageError
 from devices.clock import Clock
 from recorder.archive import names
 from recorder.archive.archive import Archive
-from recorder.archive.disk import Disk
+from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Package, Recording, RecordingFacts
+from recorder.archive.model import Package, RecordingFacts, decode_recording
 from recorder.archive.sealing import UNREADABLE
 from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.assemble import assemble, place_for
@@ -70,7 +70,8 @@ class Finisher:
         facts = said or work.begun.facts or _described(work) or rebuild([left.evidence()], work.begun.started_at)
         if rebuilt and work.begun.facts is None:
             # Told by the times of files too, which repairing them changes.
-            self._disk.write(work.path / BEGUN_FILE, encode_begun(msgspec.structs.replace(work.begun, facts=facts)))
+            begun = msgspec.structs.replace(work.begun, facts=facts)
+            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
             self._disk.sync(work.path)
         for file in left.files:
             title, marks = (work.begun.title, facts.marks) if file.name == PROGRAM else ("", ())
@@ -144,7 +145,7 @@ class Meter:
 def _described(work: WorkFolder) -> RecordingFacts | None:
     """Return what the recorder, or an earlier recovery, wrote into the description before it was stopped."""
     try:
-        recording = msgspec.json.decode((work.path / RECORDING_FILE).read_bytes(), type=Recording)
+        recording = decode_recording((work.path / RECORDING_FILE).read_bytes())
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return RecordingFacts(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import StateError, StorageUnwritable
+from config.errors import StateError, StorageNotMounted
 from config.state import state_folder
 from devices.store import Store
 from recorder.archive.place import nearest_existing
@@ -35,13 +35,37 @@ def disk_of(device: int) -> DiskOf:
     return DiskOf(device, _sources().get(device))
 
 
+def file_system_of(device: int) -> str | None:
+    """Return which kind of file system is on the disk with the device number `device`: "ext4", "vfat"."""
+    kind, _ = _mounted().get(device, (None, ""))
+    return kind
+
+
+def whole_disk(device: int) -> int:
+    """Return the number of the disk that the file system with the device number `device` is a partition of."""
+    try:
+        place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve(strict=True)
+        if (place / "partition").exists():
+            major, _, minor = (place.parent / "dev").read_text().partition(":")
+            return os.makedev(int(major), int(minor))
+    except (OSError, ValueError):
+        pass  # of the network, of memory, or of a kind of its own
+    return device
+
+
 def _sources() -> Mapping[int, str]:
-    """Return what is mounted, by device number (proc_pid_mountinfo(5))."""
+    """Return what is mounted, by device number."""
+    return {device: source for device, (_, source) in _mounted().items()}
+
+
+def _mounted() -> Mapping[int, tuple[str, str]]:
+    """Return the kind of each file system that is mounted and what is mounted there (proc_pid_mountinfo(5))."""
     found = {}
     for line in MOUNTS.read_text(errors="replace").splitlines():
         fields, _, rest = line.partition(" - ")
         major, _, minor = fields.split()[2].partition(":")
-        found[os.makedev(int(major), int(minor))] = _unescape(rest.split()[1])
+        kind, source = rest.split()[:2]
+        found[os.makedev(int(major), int(minor))] = (kind, _unescape(source))
     return found
 
 
@@ -75,10 +99,10 @@ class MountMemory:
         self._store.read()
 
     def refuse_missing(self, root: Path) -> None:
-        """Raise StorageUnwritable where the disk that `root` was on when it was last used is not mounted."""
+        """Raise StorageNotMounted where the disk that `root` was on when it was last used is not mounted."""
         mount_point = self._known(root)
         if not os.path.ismount(mount_point):
-            raise StorageUnwritable(
+            raise StorageNotMounted(
                 f"{root} was on the disk of {mount_point} when it was last used, and that is not mounted",
                 hint=(
                     f"Plug the disk in, or mount it. Where {root} is meant to be without it now, take it out of "

@@ -8,12 +8,10 @@ x264 begins at a constant rate with a buffer of BUFFER_S: only then does it foll
 longer than about BUFFER_S of the link.
 """
 
-import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 import av
@@ -25,6 +23,7 @@ from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder, VideoSettings
+from recorder.niceness import be_nicer
 from recorder.packet import EncodedPacket, Track, TrackId
 
 QUEUE = 3
@@ -169,7 +168,7 @@ class StreamEncode:
     # The thread
 
     def _run(self) -> None:
-        _be_nice()
+        be_nicer(NICE)
         try:
             self._encoder = self._make(self._settings, None)
         except Exception as error:
@@ -264,10 +263,3 @@ class StreamEncode:
 def _parameters(encoder: Encoder) -> bytes | None:
     """Return the stream's parameter sets."""
     return encoder.templates[Track.VIDEO].codec_context.extradata
-
-
-def _be_nice() -> None:
-    """Let others run first: this thread, and all that it starts."""
-    thread = threading.get_native_id()
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + NICE))

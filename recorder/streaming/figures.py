@@ -19,7 +19,7 @@ from recorder.streaming.measure import Question
 LONGEST_S = 300.0
 """On a PC that has nothing to spare it takes as long as it takes; after that it has nothing to spare."""
 
-_NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
+NOTHING_TO_SPARE = Headroom(one_encode=cores(), two_encodes=2 * cores(), cores=cores())
 """What is remembered of a PC that is not done in time: else each session that is armed would try again."""
 
 type Figures = dict[str, Headroom]
@@ -73,10 +73,10 @@ class Measurement:
         try:
             answer, _ = process.communicate(msgspec.json.encode(asked), LONGEST_S)
             if process.returncode == -signal.SIGXCPU:
-                return _NOTHING_TO_SPARE
+                return NOTHING_TO_SPARE
             return msgspec.json.decode(answer, type=Headroom)
         except subprocess.TimeoutExpired:
-            return _NOTHING_TO_SPARE
+            return NOTHING_TO_SPARE
         except (OSError, ValueError):
             raise LiputError(
                 "the headroom of this PC could not be measured", hint="see whether memory is left"

@@ -36,16 +36,25 @@ _INSET = 4
 
 
 class Headroom(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU seconds for a second of media, with `one_encode` and with `two_encodes`, on a PC of so many `cores`."""
+    """CPU seconds for a second of media, with `one_encode` and with `two_encodes`, on a PC of so many `cores`.
+
+    `real_sources` is how many sources gave their own pictures; 0 where a synthetic camera did.
+    """
 
     one_encode: float
     two_encodes: float
     cores: int
+    real_sources: int = 0
 
     @property
     def spare(self) -> float:
         """Which part of all cores is left with two encodes; below 0 there are too few."""
         return 1 - self.two_encodes / self.cores
+
+    @property
+    def spare_of_one(self) -> float:
+        """The same with one encode."""
+        return 1 - self.one_encode / self.cores
 
     @property
     def affords_two(self) -> bool:

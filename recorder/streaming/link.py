@@ -4,8 +4,10 @@ Nothing here waits, looks at a clock or has chance in it: samples in, a rate out
 """
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 CONGESTED_S = 0.6
 """Seconds of delay beyond the usual at which a link carries less than it is given."""
@@ -13,8 +15,9 @@ CLEAR_S = 0.3
 """Below so much it carries what it is given. Between the two nothing is changed."""
 AHEAD_S = 0.5
 """How far ahead the delay is looked at: one that rises as fast as it can is not waited for."""
-STANDING_S = 0.35
-"""The least delay over so long is what stands: what a keyframe or a late report adds is gone again."""
+STANDING_S, SOON_S = 0.35, 0.2
+"""The least delay over so long is what stands: what a keyframe or a late report adds is gone again. The shorter time is
+enough where what is delivered says the same."""
 USUAL_S = 30.0
 """The least delay in this time is the usual one: what reports, pipes and the link itself take."""
 MOST_USUAL_S = 0.6
@@ -34,6 +37,9 @@ NARROWER = 0.75
 FULL_BYTES, FULL_RTT = 120_000, 1.7
 """What the kernel holds, and the round trip as a multiple of the shortest, from which on the way is full: else it is
 this PC that has stood still."""
+PAUSING, PAUSED_S = 5, 0.5
+"""Segments on their way, and for how long fewer count: every 10 s BBR lets the way run empty, down to four for 0.2 s,
+to measure it. What is delivered then is its own doing."""
 LEAST_CUT, ABRUPT_CUT, MOST_CUT = 0.1, 0.3, 0.5
 RETURN = 0.25
 """A second: the growth up to SURE of what the link has carried."""
@@ -58,8 +64,8 @@ class Sample:
     """How a destination is at `at_s` (any clock, in seconds).
 
     `backlog_s`: seconds of media that were not given to the network yet. `unsent_bytes`: what the kernel holds because
-    nobody has acknowledged it. `delivered_bps`: what the far end takes; that and `rtt_ms` are None where nobody knows.
-    `dropped`: pictures so far.
+    nobody has acknowledged it; `in_flight`: how many segments of it are on their way. `delivered_bps`: what the far end
+    takes; that, `rtt_ms` and `in_flight` are None where nobody knows. `dropped`: pictures so far.
     """
 
     at_s: float
@@ -68,6 +74,7 @@ class Sample:
     delivered_bps: float | None = None
     rtt_ms: float | None = None
     unsent_bytes: int = 0
+    in_flight: int | None = None
     dropped: int = 0
 
 
@@ -86,6 +93,7 @@ class _Point:
     delay_s: float
     delivered_bps: float
     is_full: bool
+    is_pausing: bool
 
 
 class Link:
@@ -96,6 +104,7 @@ class Link:
         self.following = Following.NOT_LIVE
         self.excess_s = 0.0
         """Seconds of delay beyond the usual."""
+        self._soon_s = 0.0
         self._least = least
         self._most = most
         self._beside = beside
@@ -159,7 +168,8 @@ class Link:
             under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
         is_full = sample.unsent_bytes >= FULL_BYTES or (sample.rtt_ms or 0) > FULL_RTT * (self._least_rtt_ms or 1)
         delay_s = sample.backlog_s + under_way_s
-        self._points.append(_Point(sample.at_s, delay_s, delivered, is_full))
+        is_pausing = sample.in_flight is not None and sample.in_flight <= PAUSING
+        self._points.append(_Point(sample.at_s, delay_s, delivered, is_full, is_pausing))
         while self._points[0].at_s < sample.at_s - USUAL_S:
             self._points.popleft()
         most_usual_s = (
@@ -167,20 +177,23 @@ class Link:
         )  # what is not acknowledged yet takes that anyway
         usual_s = min(most_usual_s, *(point.delay_s for point in self._points), delay_s)
         self.excess_s = self._standing(sample.at_s) - usual_s
+        self._soon_s = self._standing(sample.at_s, SOON_S) - usual_s
 
-    def _standing(self, at_s: float) -> float:
+    def _standing(self, at_s: float, over_s: float = STANDING_S) -> float:
         """Return the delay that there was at least until `at_s`, for a while."""
-        return min(point.delay_s for point in self._points if at_s - STANDING_S <= point.at_s <= at_s)
+        return min(point.delay_s for point in self._points if at_s - over_s <= point.at_s <= at_s)
 
     def _is_congested(self, used: float) -> bool:
         """Return whether the link carries less than it is given: there is too much delay, or is about to be."""
-        if self.excess_s <= CLEAR_S:
-            return False
-        return self.excess_s + max(0.0, self._rise()) * AHEAD_S > CONGESTED_S or self._is_narrower(used)
+        if self._is_narrower(used):
+            return True
+        return self.excess_s > CLEAR_S and self.excess_s + max(0.0, self._rise()) * AHEAD_S > CONGESTED_S
 
     def _is_narrower(self, used: float) -> bool:
         """Return whether the newest that was delivered is far less than what is given, for want of room on the way."""
-        return self._points[-1].is_full and self._carries(NEWEST_S) < NARROWER * used
+        newest = self._points[-1]
+        is_late = self._soon_s > CLEAR_S and newest.is_full and self._carries(NEWEST_S) < NARROWER * used
+        return is_late and not any(point.is_pausing for point in self._since(newest.at_s - PAUSED_S))
 
     def _rise(self) -> float:
         """Return by how many seconds a second the delay grows now."""
@@ -190,13 +203,16 @@ class Link:
             return 0.0
         return (self._standing(now_s) - self._standing(early.at_s)) / (now_s - early.at_s)
 
+    def _since(self, at_s: float) -> Iterator[_Point]:
+        """Yield what is younger than `at_s`, the newest first."""
+        return takewhile(lambda point: point.at_s > at_s, reversed(self._points))
+
     def _ago(self, at_s: float) -> _Point | None:
         return next((point for point in self._points if point.at_s >= at_s), None)
 
     def _carries(self, over_s: float = MEASURED_S, beside: int | None = None) -> float:
         """Return what was delivered of late, in bits of picture a second: less what is `beside`, else the sound."""
-        since_s = self._points[-1].at_s - over_s
-        recent = [point.delivered_bps for point in self._points if point.at_s > since_s]
+        recent = [point.delivered_bps for point in self._since(self._points[-1].at_s - over_s)]
         return max(0.0, sum(recent) / len(recent) / OVERHEAD - (self._beside if beside is None else beside))
 
     def _cut(self, now_s: float, carried: float, used: float) -> None:

@@ -9,17 +9,28 @@ import resource
 import sys
 from contextlib import suppress
 from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.errors import LiputError
 from config.schema import Profile
-from recorder.tied import end_with_parent
+from devices.tied import end_with_parent
+
+if TYPE_CHECKING:
+    from recorder.streaming.given import Given
+    from recorder.streaming.headroom import Headroom
 
 MOST_CPU_S = 120
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a session would encode: pixels, pictures a second (a fraction as text), bits a second, x264's preset."""
+    """What a session would encode: pixels, pictures a second (a fraction as text), bits a second, x264's preset.
+
+    `videos` are the words for its sources, whose pictures are taken where they can be opened, () for the best that is
+    plugged in; None is a synthetic camera. `settings` is the settings file that says what is set on cameras.
+    """
 
     width: int
     height: int
@@ -31,6 +42,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     audio_bitrate: int
     audio_channels: int
     most: int
+    videos: tuple[str, ...] | None = None
+    settings: str | None = None
 
 
 def question(profile: Profile, most: int) -> Question:
@@ -59,23 +72,45 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # the first ends it by SIGXCPU
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
 
+    sys.stdout.buffer.write(msgspec.json.encode(_answer(asked)))
+
+
+def _answer(asked: Question) -> "Headroom":
     # Only now: what loads the media libraries is to be as modest as what uses them.
+    from capture.choice import Wanted
+    from config.settings import load_settings
+    from devices.clock import SystemClock
+    from recorder.streaming.given import given_pictures
+
+    if asked.videos is not None:
+        wanted = Wanted(asked.width, asked.height, Fraction(asked.rate), asked.audio_channels)
+        settings = load_settings(Path(asked.settings) if asked.settings else None)
+        with suppress(LiputError), given_pictures(asked.videos, wanted, settings, SystemClock()) as given:
+            return _measured(asked, given)
+    return _measured(asked, None)
+
+
+def _measured(asked: Question, given: "Given | None") -> "Headroom":
+    """Measure with the pictures that are given, which are of a session's own size where there is one source only."""
     from capture.source import Matrix
     from recorder.encoder import AudioSettings, VideoSettings
     from recorder.streaming.headroom import measure_headroom
 
+    form = given.form if given and given.count == 1 else None
+    rate = Fraction(asked.rate)
     recorded = VideoSettings(
-        width=asked.width,
-        height=asked.height,
-        rate=Fraction(asked.rate),
-        matrix=Matrix.BT601,
+        width=form.width if form else asked.width,
+        height=form.height if form else asked.height,
+        rate=min(rate, form.rate) if form else rate,
+        matrix=given.form.matrix if given else Matrix.BT601,
         bit_rate=asked.video_bitrate,
         max_rate=asked.max_bitrate,
         preset=asked.preset,
         keyframe_s=asked.keyframe_s,
     )
-    found = measure_headroom(recorded, AudioSettings(asked.audio_channels, asked.audio_bitrate), asked.most)
-    sys.stdout.buffer.write(msgspec.json.encode(found))
+    sound = AudioSettings(asked.audio_channels, asked.audio_bitrate)
+    found = measure_headroom(recorded, sound, asked.most, given.pictures if given else None)
+    return msgspec.structs.replace(found, real_sources=given.count if given else 0)
 
 
 if __name__ == "__main__":

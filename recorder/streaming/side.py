@@ -234,5 +234,6 @@ def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_
         delivered_bps=0.0 if is_stale and delivered_bps is not None else delivered_bps,
         rtt_ms=link.rtt_ms if link else None,
         unsent_bytes=link.unsent_bytes if link else 0,
+        in_flight=link.in_flight if link else None,
         dropped=status.dropped,
     )

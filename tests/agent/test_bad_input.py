@@ -74,9 +74,9 @@ REFUSALS = {
     "no key": Refusal(
         ("--stream", "youtube"), USAGE, "no key", settings('[destinations.youtube]\nurl = "rtmp://h/a"\n')
     ),
-    "address in settings": Refusal((), USAGE, "line 8: .*url: must look like", settings('[destinations.x]\nurl = "http://h"')),
+    "address in settings": Refusal((), USAGE, "line 11: .*url: must look like", settings('[destinations.x]\nurl = "http://h"')),
     "address with key in settings": Refusal(
-        (), USAGE, "line 8: ", settings(f'[destinations.x]\nurl = "rtmp://user:{KEY}@h/a"')
+        (), USAGE, "line 11: ", settings(f'[destinations.x]\nurl = "rtmp://user:{KEY}@h/a"')
     ),
     "address file missing": Refusal(("--stream", "@alamat"), USAGE, "there is no file alamat"),
     "address file for all": Refusal(
@@ -95,9 +95,9 @@ REFUSALS = {
         ("--pace", "fast", "--stream", "@alamat"), USAGE, "as time passes", url_file("rtmp://h/app/key")
     ),
     "unknown key in settings": Refusal(
-        (), USAGE, 'line 8: unknown key "rom".*"room"', settings('[general]\nrom = "Aula"')
+        (), USAGE, 'line 11: unknown key "rom".*"room"', settings('[general]\nrom = "Aula"')
     ),
-    "settings that are no TOML": Refusal((), USAGE, "line 7: not TOML", settings("[general\n")),
+    "settings that are no TOML": Refusal((), USAGE, "line 10: not TOML", settings("[general\n")),
     "settings that are not there": Refusal(("--config", "x.toml"), USAGE, r"no settings file .*x\.toml"),
     "unknown profile": Refusal(("--profile", "240p"), USAGE, 'did you mean "240p15"'),
     "no time": Refusal(("--for", "selamanya"), USAGE, "'--for': 'selamanya' must be a length of time"),
@@ -126,7 +126,9 @@ def test_it_is_said_in_one_line_what_is_wrong_and_in_another_what_to_do(room: Ro
     assert said[0].startswith("liput: ")
     assert re.search(case.message, said[0]), said[0]
     assert re.match(r"       \S", said[1])
-    assert done.lines == [{"type": "error", "message": said[0].removeprefix("liput: "), "hint": said[1].strip()}]
+    states = {line["state"] for line in done.lines[:-1]}  # a busy PC says that it opens things meanwhile
+    assert states <= {"idle"}, done.lines
+    assert done.lines[-1:] == [{"type": "error", "message": said[0].removeprefix("liput: "), "hint": said[1].strip()}]
     assert KEY not in done.errors
     assert everything(room) == before, "something was left"
 

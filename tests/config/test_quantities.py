@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from config.quantities import (
     NotAllowed,
+    brief_duration,
+    brief_latency,
     brief_rate,
     brief_size,
     format_duration,
@@ -136,6 +138,17 @@ def test_brief_forms_have_three_digits() -> None:
         "812 MB",
     ]
     assert brief_rate(4_512_345.6) == "4.51 Mbit/s"
+
+
+def test_a_latency_is_to_the_millisecond_and_never_nothing() -> None:
+    told = [brief_latency(seconds) for seconds in (0.0, 0.0004, 0.0432, 0.9994, 1.24)]
+    assert told == ["<1 ms", "<1 ms", "43 ms", "999 ms", "1.2 s"]
+
+
+def test_a_brief_duration_is_to_the_minute() -> None:
+    assert [brief_duration(seconds) for seconds in (0, 95.4, 119.9, 120, 3600 * 3 + 725)] == [
+        "0s", "95s", "120s", "2m", "3h12m",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_the_reference_file_shows_every_setting() -> None:
     for section, struct in NAMED_SECTIONS.items():
         expected |= {(section, name) for name in kinds_of(struct)}
     assert shown == expected
-    assert set(settings.destinations) == {"youtube", "kampus", "relay", "web"}
+    assert set(settings.destinations) == {"youtube", "kampus", "relay", "uji", "web"}
 
 
 def test_a_file_changes_single_fields_and_adds_profiles() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devices import awake
-from devices.awake import Awake
+from devices.awake import Awake, Held
 from tests.support.buses import Bus, gnome, logind, screensaver
 from tests.support.waiting import wait_for
 
@@ -52,8 +52,9 @@ def test_sleep_the_lid_and_the_screen_are_held_off_while_it_lasts(system: Bus, s
     login, desktop = stack.enter_context(logind(system)), stack.enter_context(screensaver(session))
     told: list[str] = []
     before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers, not paths
-    with keep(told):
+    with keep(told) as kept:
         wait_for(lambda: login.held == [SLEEP, LID] and desktop.held == [("Liput", "Rapat")])
+        assert kept.refused(20.0) == frozenset()
     wait_for(lambda: login.held == [] and desktop.held == [])
     assert told == []
     assert len(sorted(os.listdir("/proc/self/fd"))) == len(before) + 2  # noqa: PTH208 - the fake's own ends of two pipes
@@ -73,8 +74,9 @@ def test_a_refusal_is_told_once_and_the_rest_is_held(system: Bus, session: Bus, 
     stack.enter_context(logind(system, REFUSAL))
     desktop = stack.enter_context(screensaver(session))
     told: list[str] = []
-    with keep(told):
+    with keep(told) as kept:
         wait_for(lambda: desktop.held)
+        assert kept.refused(20.0) == frozenset({Held.SLEEP, Held.LID})
     assert told == [
         "This PC may go to sleep meanwhile: org.freedesktop.login1 says: Interactive authentication required."
     ]
@@ -104,8 +106,8 @@ def test_a_bus_that_cannot_be_reached_is_told_once(
 ) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     told: list[str] = []
-    with keep(told):
-        wait_for(lambda: told)
+    with keep(told) as kept:
+        assert kept.refused(20.0) == frozenset({Held.SLEEP, Held.LID})
     assert len(told) == 1
     assert told[0].startswith("The system bus does not answer: ")
 
@@ -121,8 +123,9 @@ def test_a_bus_or_a_logind_that_hangs_keeps_nobody_waiting(
     hangs.listen()
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path}/hangs")
     told: list[str] = []
-    with keep(told):
-        wait_for(lambda: len(told) == 2)
+    with keep(told) as kept:
+        assert kept.refused(0.0) is None
+        assert kept.refused(20.0) == frozenset(Held)
     assert sorted(told) == [
         "The session bus does not answer: Did not authenticate in 0.2 seconds",
         "This PC may go to sleep meanwhile: org.freedesktop.login1 does not answer (TimeoutError)",

@@ -85,6 +85,8 @@ class Fault:
     scheme: str = "rtmp"
     anew: bool = True
     """Whether viewers begin anew when it is over, with the newest pictures."""
+    takes_what_it_got: bool = False
+    """Whether the server shows first what it had been given until we noticed, which nobody can take back."""
 
 
 def _both(**qualities: float) -> Act:
@@ -133,7 +135,8 @@ FAULTS = {
         lambda net: net.server.freeze(),
         lambda net: net.server.thaw(),
         reasons=frozenset({"stalled"}),
-        anew=False,  # it takes what it has still got first
+        anew=False,
+        takes_what_it_got=True,
     ),
     "silent": Fault(
         "the server takes connections and never answers, for 10 s",

@@ -1,5 +1,6 @@
 """One session that streams through a faulty network: what it says and when, and what came of it."""
 
+import itertools
 import signal
 import threading
 import time
@@ -111,10 +112,15 @@ class LiveSession:
 
     def is_whole(self, recorded: Sequence[int | None], rate: float) -> bool:
         """Return whether each picture from the first to the moment at which it was stopped was `recorded`."""
-        first = next((number for number in recorded if number is not None), None)
-        expected = self.expected(rate)
-        is_long_enough = abs(len(recorded) - expected) <= LATE_S * rate
-        return is_long_enough and first is not None and list(recorded) == list(range(first, first + len(recorded)))
+        is_long_enough = abs(len(recorded) - self.expected(rate)) <= LATE_S * rate
+        return is_long_enough and not self.not_next(recorded)
+
+    @staticmethod
+    def not_next(recorded: Sequence[int | None]) -> list[str]:
+        """Return where a picture's number does not follow on the one before, or cannot be read."""
+        pairs = enumerate(itertools.pairwise(recorded), 1)
+        wrong = [f"{at}: {before}, {after}" for at, (before, after) in pairs if before is None or after != before + 1]
+        return wrong if recorded else ["there is none"]
 
     def told_of(self, *kinds: str) -> Iterator[tuple[float, dict[str, str]]]:
         """Yield when each event of some kinds was told, and its details."""

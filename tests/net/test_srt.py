@@ -71,7 +71,7 @@ def damaged(file: Path, after_s: float = 0.0) -> tuple[int, int]:
 def test_what_is_lost_on_a_long_way_is_mended(lab: Lab, peer: SrtPeer) -> None:
     lab.both(delay_s=0.075)
     lab.link(up={"loss": 0.03})
-    stream(lab, 2_000_000, 800, 12)
+    stream(lab, 2_000_000, 800, 9)
     wait_for(lambda: not peer.is_running())
     complaints, frames = damaged(peer.file)
     assert frames > 60

@@ -6,6 +6,7 @@ kill -9 of the recorder either.
 
 import argparse
 import contextlib
+import re
 import signal
 import tempfile
 import time
@@ -83,7 +84,8 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
         seen = viewer.seen()
     finally:
         session.close()
-    whole = session.is_whole(recorded, float(BUILT_IN_PROFILES[profile].fps))
+    rate = float(BUILT_IN_PROFILES[profile].fps)
+    whole = session.is_whole(recorded, rate)
     # What was encoded before the first connection stood is not missing, but not sent either.
     sent = [number for number in recorded if number is not None and number >= seen[0].number]
     lost = missing(sent, seen)
@@ -92,6 +94,8 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
     told = all(REASONS[name] in reasons[name] for name in REASONS)
     return {
         "recorded": len(recorded),
+        "expected": round(session.expected(rate)),
+        "not_next": session.not_next(recorded)[:10],
         "recording_is_whole": whole,
         "healthy_lost": lost,
         "stopped_s": round(stop_s, 2),
@@ -112,14 +116,17 @@ def _watch(recorder: psutil.Process, seconds: float) -> tuple[list[tuple[float, 
     while (at := time.monotonic() - began) < seconds:
         sizes.append((at, _mb(recorder)))
         for child in recorder.children():
-            with contextlib.suppress(psutil.NoSuchProcess):
+            with contextlib.suppress(OSError):  # it has just ended
                 of_children[child.pid].append((at, _mb(child)))
         time.sleep(EVERY_S)
     return sizes, max(of_children.values(), key=len)
 
 
 def _mb(process: psutil.Process) -> float:
-    return process.memory_full_info().uss / 1e6
+    """Return what is its own; pages of libraries count as that too while no other process happens to have them."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(r"RssAnon:\s*(\d+) kB", status)
+    return int(found.group(1)) / 1e3 if found else 0.0  # a zombie has none
 
 
 def _mb_per_minute(sizes: list[tuple[float, float]]) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from config.program import Program
+from config.report import ReportSettings
 from config.schema import Profile, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
@@ -52,7 +53,7 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
     Less than an hour of media shows large leaks only: what memory does by itself is much for so short a time.
     """
     with tempfile.TemporaryDirectory(prefix="liput-endurance-") as name:
-        settings = Settings(profiles={"1080p30": PROFILE}, program=Program())
+        settings = Settings(profiles={"1080p30": PROFILE}, program=Program(), report=ReportSettings(made=False))
         asked = Asked(
             title="Delapan jam", videos=("synthetic",), audios=("synthetic",), live=False, duration_s=seconds,
             archive=Path(name), reserve=1,

@@ -116,6 +116,7 @@ def _judge(
     ages = [(picture.at, picture.at - session.zero - (picture.number - first) / RATE) for picture in seen]
     back = next(((at, age) for at, age in ages if at >= ended), None) if fault.end else None
     told = session.told.first(_is_trouble, began)
+    given = [age for at, age in ages if not (fault.takes_what_it_got and at >= ended and at - age < (told or ended))]
     reasons = [str(detail["reason"]) for _, detail in session.told_of(*TROUBLES)]
     figures = {
         "fault": fault.what,
@@ -125,7 +126,7 @@ def _judge(
         "returned_s": _rounded(back and back[0] - ended),
         "age_on_return_s": _rounded(back and back[1]),
         "lost_s": round(missing(recorded, seen) / RATE, 2),
-        "oldest_s": _rounded(max((age for _, age in ages), default=None)),
+        "oldest_s": _rounded(max(given, default=None)),
         "usual_age_s": _rounded(statistics.median(age for _, age in ages) if ages else None),
         "stopped_s": round(stop_s, 2),
         "recorded": len(recorded),
@@ -137,7 +138,7 @@ def _judge(
         "noticed_in_time": None in fault.reasons or (told is not None and told - began < fault.notice_s * slack),
         "back_in_time": fault.key != "good" or (back is not None and back[0] - ended < RETURN_S),
         "newest_on_return": not (fault.anew and back) or back[1] < NEWEST_S * slack,
-        "never_old": all(age < (DELAY_S + ON_ITS_WAY_S) * slack for _, age in ages),
+        "never_old": all(age < (DELAY_S + ON_ITS_WAY_S) * slack for age in given),
         "stopped_in_time": stop_s < STOP_S,
     }
     return {**figures, **holds, "holds": all(holds.values())}

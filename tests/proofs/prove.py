@@ -13,7 +13,22 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.proofs import congestion, crowd, drift, endurance, kill, latency, live, minute, power, sync, watches
+from tests.proofs import (
+    archive,
+    congestion,
+    crowd,
+    drift,
+    endurance,
+    kill,
+    latency,
+    live,
+    minute,
+    power,
+    sealing,
+    sync,
+    uplink,
+    watches,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "proofs"
@@ -21,6 +36,10 @@ FOLDER = ROOT / "docs" / "proofs"
 type Proof = Callable[[argparse.Namespace], Mapping[str, object]]
 
 AREAS: dict[str, tuple[Proof, str]] = {
+    "archive": (
+        archive.prove,
+        "kill -9 at random moments of what changes an archive or a copy: always valid, nothing lost",
+    ),
     "congestion": (congestion.prove, "an uplink of 6, 2 and 6 Mb/s again: the live side's own encode follows it"),
     "crowd": (crowd.prove, "ten minutes to four destinations of which three fail: nobody else notices"),
     "drift": (drift.prove, "two hours from devices whose clocks are off by +-300 ppm: sound stays with the picture"),
@@ -30,7 +49,12 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
+    "sealing": (sealing.prove, "four hours (10 GB) sealed: time, processor, memory; the time left is shown"),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
+    "uplink": (
+        uplink.prove,
+        "the uplink as it is measured, against iperf3's opinion of the same link; faults by their reasons",
+    ),
     "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
 }
 

@@ -7,10 +7,14 @@ import pytest
 
 from config.errors import StorageFull
 from config.program import Program
+from config.report import ReportSettings
 from config.schema import General, Recording, Settings
+from config.slides import SlideSettings
 from devices.clock import SystemClock
+from recorder.archive.wishes import Area, ReportWishes, SlidesView
 from recorder.asked import Asked
 from recorder.planning import plan_session
+from recorder.wishing import wishes_of
 from tests.support import archives, leftovers
 
 
@@ -40,3 +44,48 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
     assert (plan.pre_roll_s, plan.recording.sync_s, plan.language) == (12.0, 0.25, "en")
     assert (plan.layout, plan.program.title_line, plan.isolate, plan.allow_missing) == ("pip", True, True, True)
     assert [picture.name for picture in plan.pictures] == ["synthetic picture", "synthetic picture 2"]
+
+
+def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path) -> None:
+    settings = Settings(
+        general=General(language="en"),
+        slides=SlideSettings(inputs=("Synthetic picture 2",), least_s=8.0, languages=("eng",)),
+        report=ReportSettings(address=("Jl. Contoh 1",), signers=("A", "B", "C", "D")),
+    )
+    asked = Asked(
+        title="Rapat", videos=("synthetic", "synthetic"), archive=tmp_path / "arsip", reserve=1, isolate=True,
+        layout="pip",
+    )  # fmt: skip
+    wishes = plan_session(asked, settings, SystemClock()).plan.context.wishes
+    assert wishes
+    assert wishes.report == ReportWishes(address=("Jl. Contoh 1",), signers=("A", "B", "C"))
+    slides = wishes.slides
+    assert slides
+    assert (wishes.language, slides.inputs, slides.isolated) == (
+        "en",
+        ("synthetic picture 2",),
+        ("synthetic-picture-2",),
+    )
+    assert (slides.layout, slides.least_s, slides.languages) == ("pip", 8.0, ("eng",))
+    assert set(slides.views) == {"pip", "side-by-side", "speaker-slides"}, "not where the first is shown alone"
+    inset = slides.views["pip"].area
+    assert (inset.width, inset.height) == (0.25, 0.25)
+    assert inset.x + inset.width <= 1
+
+
+def test_a_slide_under_an_inset_is_covered_there() -> None:
+    settings = Settings(slides=SlideSettings(inputs=("slides",)))
+    wishes = wishes_of(settings, ["slides", "podium"], "pip", isolate=False)
+    assert wishes
+    assert wishes.slides
+    view = wishes.slides.views["pip"]
+    assert view.area == Area()
+    (cover,) = view.covered
+    assert (cover.width, cover.height) == (0.25, 0.25)
+    assert wishes.slides.views["single"] == SlidesView()
+
+
+def test_without_slides_and_without_a_report_nothing_is_made() -> None:
+    assert wishes_of(Settings(report=ReportSettings(made=False)), ["podium"], "single", isolate=False) is None
+    off = Settings(report=ReportSettings(made=False), slides=SlideSettings(chapters=False))
+    assert wishes_of(off, ["slides"], "single", isolate=False) is None

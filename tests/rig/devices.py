@@ -65,7 +65,13 @@ def h264_camera(serial: str) -> UsbDevice:
     return UsbDevice(0x046D, 0x082D, [video], manufacturer="Test Rig", product="Rig H.264 Camera", serial=serial)
 
 
-DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick, "h264-camera": h264_camera}
+def cam_link(serial: str) -> UsbDevice:
+    """Make a capture card that presents itself as an Elgato Cam Link 4K, made for USB 3, in a USB 2 port."""
+    video = VideoFunction(1, WEBCAM_MODES, CARD_CONTROLS)
+    return UsbDevice(0x0FD9, 0x0066, [video], manufacturer="Elgato", product="Cam Link 4K", serial=serial)
+
+
+DEVICES = {"webcam": webcam, "hdmi-stick": hdmi_stick, "h264-camera": h264_camera, "cam-link": cam_link}
 
 
 def parts_of(device: UsbDevice) -> dict[str, object]:

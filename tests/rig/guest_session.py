@@ -27,9 +27,15 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
-LONGEST_RUN_SECONDS = 1800  # boot and all tests; each test has pytest-timeout's limit in the guest
+LONGEST_RUN_SECONDS = 2700  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-WEIGHTS = {"guest_session_survives": 9, "guest_conference": 9, "guest_storage": 4}
+WEIGHTS = {
+    "guest_session_survives": 9,
+    "guest_conference": 9,
+    "guest_storage": 4,
+    "guest_check_media": 5,
+    "guest_check": 3,
+}
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
 LOOPBACK_FOR = "guest_conference"
 """The file whose tests need v4l2loopback, which is built for them."""
@@ -56,7 +62,7 @@ class Outcome:
 
 
 class GuestSessions:
-    """The machines that run all chosen tests (node ids, FILE::TEST): each file in one of them, in order.
+    """The machines that run `tests` (node ids, FILE::TEST): each file in one of them, in order.
 
     One machine keeps one processor of the host busy and its clock does not mind (see vm.py), so there
     are as many as processors, two at most.
@@ -66,13 +72,23 @@ class GuestSessions:
         files: dict[str, list[str]] = {}
         for test in tests:
             files.setdefault(test.partition("::")[0], []).append(test)
-        shares: list[list[str]] = [[] for _ in range(min(MOST_MACHINES, len(os.sched_getaffinity(0)), len(files)))]
+        self._shares: list[list[str]] = [
+            [] for _ in range(min(MOST_MACHINES, len(os.sched_getaffinity(0)), len(files)))
+        ]
         for file in sorted(files.values(), key=_weight, reverse=True):
-            min(shares, key=_weight).extend(file)
-        self._sessions = {test: session for share in shares for session in [GuestSession(share)] for test in share}
+            min(self._shares, key=_weight).extend(file)
+        self._sessions: dict[str, GuestSession] = {}
+
+    def start(self) -> None:
+        """Boot them all; else they boot when the first test is waited for."""
+        if not self._sessions:
+            self._sessions = {
+                test: session for share in self._shares for session in [GuestSession(share)] for test in share
+            }
 
     def outcome(self, test: str) -> Outcome:
         """Wait until `test` has ended, or its machine has."""
+        self.start()
         return self._sessions[test].outcome(test)
 
     def close(self) -> None:

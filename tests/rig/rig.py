@@ -25,9 +25,9 @@ CONTEXT.set_forkserver_preload([devices.__name__])
 class RigDevice:
     """One emulated device, in a process of its own (so that a busy test does not starve it).
 
-    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound) or "h264-camera"; their
-    modes, attributes and faults are in devices.py, uvc.py and uac.py. An order that the device
-    refuses raises RuntimeError with its answer.
+    kind is "webcam" (046d:0825, a camera without sound), "hdmi-stick" (534d:2109, with sound), "h264-camera" or
+    "cam-link" (0fd9:0066, in a port that is too slow for it); their modes, attributes and faults are in devices.py,
+    uvc.py and uac.py. An order that the device refuses raises RuntimeError with its answer.
     """
 
     def __init__(self, kind: str, serial: str = "") -> None:

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import bagit
+import msgspec
 
 from devices.model import Device, DeviceKind
 from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.model import Package, RecordingFacts, SessionContext
+from recorder.archive.wishes import ReportWishes, SlidesView, SlideWishes, Wishes
 from recorder.archive.work import WorkFolder
 from tests.support.simulated import SimulatedClock
 
@@ -26,6 +28,14 @@ CAMERA = Device(id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="Kamera", s
 CONTEXT = SessionContext(
     office="Biro PKIH", room="Aula", profile="360p25", destinations=("youtube",), devices=(CAMERA,)
 )
+DERIVED = msgspec.structs.replace(
+    CONTEXT,
+    wishes=Wishes(
+        slides=SlideWishes(layout="single", views={"single": SlidesView()}),
+        report=ReportWishes(signers=("Staf Humas",)),
+    ),
+)
+"""With all that can be made of a recording, but for what is read on slides."""
 FRAMES = 50
 
 
@@ -40,15 +50,22 @@ def make_program(path: Path) -> Path:
     return path
 
 
+def no_pdf(page: bytes) -> bytes:
+    """Stand in for what makes a PDF, where a hundred of them would be made."""
+    return b"%PDF-1.7 stand-in"
+
+
 def archive_at(root: Path, disk: Disk | None = None) -> Archive:
     """Return the archive at `root`, with a clock that stands still and a reserve that any disk has."""
     return Archive(root, SimulatedClock(), reserve_bytes=1, disk=disk)
 
 
 @contextmanager
-def recorded(archive: Archive, program: Path, title: str = "Rapat Senat") -> Iterator[WorkFolder]:
+def recorded(
+    archive: Archive, program: Path, title: str = "Rapat Senat", context: SessionContext = CONTEXT
+) -> Iterator[WorkFolder]:
     """Give the work folder of a session that has ended, with `program` recorded in it."""
-    work = archive.begin(title, STARTED, CONTEXT)
+    work = archive.begin(title, STARTED, context)
     try:
         shutil.copyfile(program, work.program)
         work.events.write_text('{"type":"event","kind":"started"}\n')
@@ -59,16 +76,30 @@ def recorded(archive: Archive, program: Path, title: str = "Rapat Senat") -> Ite
 
 def validate_bag(folder: Path) -> dict[str, str | list[str]]:
     """Let the bagit library validate a package; return its bag-info fields."""
-    with warnings.catch_warnings():
-        # bagit 1.9 calls re.sub with positional flags, which Python 3.13 warns of.
-        warnings.filterwarnings("ignore", "'count' is passed as positional argument", DeprecationWarning)
+    with _bagit_warns():
         package = bagit.Bag(str(folder))
         assert package.validate()
     info: dict[str, str | list[str]] = package.info
     return info
 
 
+def fetch_entries(folder: Path) -> dict[str, tuple[str, int]]:
+    """Return what the bagit library reads in the fetch.txt of a package: address and bytes of each path."""
+    with _bagit_warns():
+        return {path: (url, int(size)) for url, size, path in bagit.Bag(str(folder)).fetch_entries()}
+
+
+@contextmanager
+def _bagit_warns() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # bagit 1.9 calls re.sub with positional flags, which Python 3.13 warns of.
+        warnings.filterwarnings("ignore", "'count' is passed as positional argument", DeprecationWarning)
+        yield
+
+
 def seal_one(archive: Archive, program: Path, title: str = "Rapat Senat") -> Package:
     """Return a package of `program`."""
     with recorded(archive, program, title) as work:
-        return archive.seal(work, FACTS)
+        package = archive.seal(work, FACTS)
+    validate_bag(package.folder)
+    return package

@@ -1,18 +1,26 @@
 """A process that begins and seals sessions, and has itself killed at every step on the way to the disk.
 
-Started as `python -m tests.support.killed_archivist ROOT PROGRAM begin|seal`: in ROOT/0, ROOT/1, ... it leaves what a
-kill -9 before the first, second, ... step of that leaves, and in the last one what is there when nothing interferes.
+Started as `python -m tests.support.killed_archivist ROOT PROGRAM begin|seal|request|derive`: in ROOT/0, ROOT/1, ... it
+leaves what a kill -9 before the first, second, ... step of that leaves, and in the last one what is there when nothing
+interferes. `request` is sealing a session that is recorded for a request; `derive` with all that can be made of a
+recording, its PDF by a stand-in that takes no time.
 It forks for each: this process has one thread.
 """
 
 import itertools
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 from recorder.archive.disk import Disk
-from tests.support import archives
+from recorder.report import levels, package, page
+from recorder.slides import chapters, sheet
+from tests.support import archives, dossiers
+
+LOADED = levels, chapters, sheet
+"""What sealing loads when it is needed: here once, before there are workers."""
 
 
 class Killer:
@@ -34,15 +42,21 @@ def work(root: Path, program: Path, step: int, *, until: str) -> None:
     killer = Killer(step)
     archive = archives.archive_at(root, Disk(killer))
     killer.armed = until == "begin"
-    with archives.recorded(archive, program) as folder:
-        killer.armed = until == "seal"
-        if until == "seal":
+    context = archives.DERIVED if until == "derive" else archives.CONTEXT
+    if until == "request":
+        context = dossiers.context_of(dossiers.made(root / "permohonan", root.parent / f"{root.name}.meja"))
+        shutil.rmtree(root.parent / f"{root.name}.meja")
+    with archives.recorded(archive, program, context=context) as folder:
+        killer.armed = until != "begin"
+        if killer.armed:
             archive.seal(folder, archives.FACTS)
 
 
 def main() -> None:
     """Fork a worker for each step, until one comes to its end."""
     root, program, until = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    package.print_pdf = archives.no_pdf  # type: ignore[attr-defined]  # a name that it imports
+    page._template()  # once, not in each worker
     for step in itertools.count():
         pid = os.fork()
         if pid == 0:

@@ -14,10 +14,10 @@ class PipeWireMicrophone(PulseMicrophone):
     PACKAGES = "pipewire pipewire-pulse wireplumber pulseaudio-utils"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        socket = self._home / "pulse" / "native"
+        socket = self._runtime / "pulse" / "native"
         self._socket.symlink_to(socket)
         self._run("pipewire")
-        self._wait_for((self._home / "pipewire-0").exists)
+        self._wait_for((self._runtime / "pipewire-0").exists)
         self._run("wireplumber")
         server = self._run("pipewire-pulse")
         self._wait_for(socket.exists)

@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import wave
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ class PulseMicrophone:
         self._rate = rate
         self._socket = folder / "pulse.socket"
         self._home = folder / "pulse-home"
+        self._runtime = Path()
         self._cleanup = contextlib.ExitStack()
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -54,6 +56,8 @@ class PulseMicrophone:
         self._home.mkdir(exist_ok=True)
         (self._home / ".asoundrc").write_text(_ASOUNDRC)
         try:
+            # The path of a socket may have 107 letters, fewer than some folders of tests have.
+            self._runtime = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="liput-sound-")))
             self._server = self._start()
             self._wait_for(lambda: f"{_SINK}.monitor".encode() in self._pactl("list", "short", "sources").stdout)
             self._listen()
@@ -74,7 +78,7 @@ class PulseMicrophone:
         """Run a program of the server's until the end of the context."""
         process = subprocess.Popen(
             words,
-            env=self.environment | {"XDG_RUNTIME_DIR": str(self._home)},
+            env=self.environment | {"XDG_RUNTIME_DIR": str(self._runtime)},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._cleanup.callback(self._end, process)

@@ -26,16 +26,19 @@ class Room:
         return self.home / ".config/liput/liput.toml"
 
     def configure(self, more: str = "", keys: str | None = None) -> None:
-        """Write the settings, and a file of keys beside them."""
+        """Write the settings, and a file of keys beside them; no reports (2 s each), unless `more` has some."""
+        report = "" if "[report]" in more else "[report]\nmade = false\n\n"
         self.settings.parent.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n\n[video]\nprofile = "{PROFILE}"\n\n{more}')
+        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n\n[video]\nprofile = "{PROFILE}"\n\n{report}{more}')
         if keys is not None:
             path = self.settings.with_name("keys.toml")
             path.touch(0o600)
             path.write_text(keys)
 
     def words(self, *more: str | Path, title: str = "Rapat Senat", video: str | Path = "synthetic") -> list[str | Path]:
-        return ["record", "--title", title, "--video", video, "--archive", self.archive, *more]
+        """Return the words of a recording; nobody is asked about consent, so that a terminal shows it at once."""
+        asked = ["--consent", "not-asked"]
+        return ["record", "--title", title, "--video", video, "--archive", self.archive, *asked, *more]
 
     def record(self, *more: str | Path, title: str = "Rapat Senat", video: str | Path = "synthetic") -> "Recorded":
         """Record to the end with --json."""

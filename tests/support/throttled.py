@@ -80,7 +80,7 @@ class ThrottledChild:
         return [*self._begin(), *self._send(timeout_s)]
 
     def _begin(self) -> list[Report]:
-        if self._has_begun or not self._inside:
+        if self._has_begun or self._request is None:
             return []
         self._has_begun = True
         return [Entered("connect"), Live()]

@@ -1,18 +1,22 @@
 """TLS in front of a plain server: stunnel, with a certificate that nobody but itself has signed."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from agent.receiver import HOST, free_port, start_server, stop_server, wait_until_listening
 
+VALID = ("-days", "2")
+EXPIRED = ("-not_before", "20200101000000Z", "-not_after", "20200201000000Z")
 
-def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
+
+def make_certificate(folder: Path, name: str, dates: Sequence[str] = VALID) -> tuple[Path, Path]:
     """Make a self-signed certificate for the host `name`; return the files of certificate and key."""
     certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", f"/CN={name}"),
+            *("-keyout", str(key), "-out", str(certificate), *dates, "-subj", f"/CN={name}"),
             *("-addext", f"subjectAltName=DNS:{name}"),
         ],
         check=True,
@@ -21,13 +25,44 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     return certificate, key
 
 
-class TlsFront:
-    """Takes TLS on `port` with a certificate for `name`, and passes on to `behind`, a port of loopback."""
+def make_signed_certificate(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """Make an authority and a certificate for the host `name` signed by it; return authority, certificate, key."""
+    authority, authority_key = make_certificate(folder, "authority")
+    certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-CA", str(authority), "-CAkey", str(authority_key), "-keyout", str(key), "-out", str(certificate)),
+            *("-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
+            *("-addext", "basicConstraints=critical,CA:FALSE"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return authority, certificate, key
 
-    def __init__(self, folder: Path, behind: int, name: str = "localhost") -> None:
+
+class TlsFront:
+    """Takes TLS on `port` with a certificate for `name`, and passes on to `behind`, a port of loopback.
+
+    `signed`: by an authority, which `authority` is then; else by nobody but itself.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        behind: int,
+        name: str = "localhost",
+        dates: Sequence[str] = VALID,
+        *,
+        signed: bool = False,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.certificate, key = make_certificate(folder, name)
+        if signed:
+            self.authority, self.certificate, key = make_signed_certificate(folder, name)
+        else:
+            self.certificate, key = make_certificate(folder, name, dates)
         configuration = folder / "stunnel.conf"
         configuration.write_text(
             f"foreground = yes\npid =\nsyslog = no\n[rtmps]\naccept = {HOST}:{self.port}\n"

@@ -18,11 +18,6 @@ PROJECT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "agent.cli", "archive"]
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return archives.make_program(tmp_path_factory.mktemp("media") / "program.mp4")
-
-
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
     return archives.archive_at(tmp_path / "arsip")
@@ -65,6 +60,20 @@ def test_list_for_people_is_one_line_a_package(archive: Archive, package: Packag
     (line,) = done.stdout.splitlines()
     assert line.split()[0] == package.id
     assert "\x1b" not in line
+
+
+@pytest.mark.parametrize("on", ["pipe", "terminal", "json"])
+def test_list_shows_only_what_was_asked_for(archive: Archive, package: Package, program: Path, on: str) -> None:
+    with archives.recorded(archive, program, "Berjalan") as work:
+        for asked, shown, left_out in (
+            (("--state", "unfinished"), work.name, package.id),
+            (("--room", "aula"), package.id, work.name),
+            (("--state", "sealed", "--to", "2026-11-24"), package.id, work.name),
+        ):
+            arguments = ("list", *asked, "--archive", archive.root, *(["--json"] if on == "json" else []))
+            text = on_terminal(*arguments) if on == "terminal" else liput(*arguments).stdout
+            assert shown.split("_")[-1] in text, asked
+            assert left_out.split("_")[-1] not in text, asked
 
 
 def test_list_on_a_terminal_is_a_table_without_control_characters_of_titles(archive: Archive, package: Package) -> None:
@@ -117,7 +126,13 @@ def test_verify_is_quiet_about_what_is_whole(archive: Archive, package: Package)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{package.id}: whole (")
     done = liput("verify", package.id, "--json", "--archive", archive.root)
-    assert json.loads(done.stdout) == {"id": package.id, "ok": True, "problems": [], "decoded": False}
+    assert json.loads(done.stdout) == {
+        "id": package.id,
+        "ok": True,
+        "problems": [],
+        "decoded": False,
+        "elsewhere": False,
+    }
 
 
 def test_verify_names_the_damaged_file_and_fails(archive: Archive, package: Package, program: Path) -> None:

@@ -1,8 +1,10 @@
 """`liput devices --watch`: it ends when asked, leaves the terminal as it was, and keeps the health log meanwhile."""
 
 import os
+import queue
 import re
 import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import msgspec
 import pytest
 
 from agent.commands import device_watch
-from agent.devices.news import Request
+from agent.devices.news import Message, Request
 from devices.health.line import HealthLine, Kind
 from devices.model import Device, DeviceKind, Health, HealthState
 from devices.monitor.changes import ChangeKind, DeviceChange
@@ -27,6 +29,18 @@ ENDS_CLEAN = re.compile(r"\x1b\[\?25h\x1b\[\?1049l$")
 def log_of(home: Path) -> list[command.Line]:
     (file,) = (home / ".local/state/liput/health").glob("*.jsonl")
     return command.lines(file.read_text())
+
+
+def test_a_signal_that_interrupts_no_wait_is_heard_all_the_same() -> None:
+    """As one does that comes just before a wait begins: here another thread takes it, in the middle of one."""
+    inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+
+    def take_it() -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTSTP)
+
+    with device_watch._signals(inbox):
+        threading.Timer(0.3, take_it).start()
+        assert next(device_watch._messages([], inbox)) is Request.END
 
 
 @pytest.mark.parametrize(("key", "columns"), [("q", 80), ("\x03", 200), ("\x1a", 120)])

@@ -289,7 +289,7 @@ def test_a_card_is_listed_as_the_device_it_is_and_can_be_named_as_the_servers() 
 
 @pytest.mark.usefixtures("listing")
 def test_a_card_that_the_server_holds_is_said_to_be_had_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_failure, "_pcm_node", lambda _: "/dev/null")
+    monkeypatch.setattr(sound_failure, "pcm_node", lambda _: "/dev/null")
     for command, hint in (
         ("pulseaudio", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),
         ("pipewire", f"The sound server has it, and shares it: --audio pulse:{CARD.name}"),

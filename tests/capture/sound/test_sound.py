@@ -48,7 +48,7 @@ def blocks_of(source: SoundSource, seconds: float) -> list[AudioBlock]:
 
 def child_of(source: SoundSource) -> psutil.Process:
     """Return the process that reads the sound of `source`."""
-    children = psutil.Process().children()
+    children = (child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE)
     (child,) = (child for child in children if "capture.sound.child" in child.cmdline())
     return child
 

@@ -1,5 +1,6 @@
 """What is remembered of the devices that were seen."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from devices.health.faults import Fault, with_health
 from devices.model import Device, DeviceKind, Health, HealthState
 from devices.monitor.known import MOST, Known, KnownDevices, ago, confirm, known_store, newest, with_swaps
+from devices.store import Store
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-1", node="/dev/video0")
@@ -83,6 +85,37 @@ def test_what_is_unclear_is_kept_and_confirmed_by_id(tmp_path: Path) -> None:
     marked, clear = with_swaps([CAMERA, STICK], store.read())
     assert marked.health == Health(HealthState.DEGRADED, "may be another", NOW, "swapped")
     assert clear == STICK
+
+
+class Crowded(Store[dict[str, Known]]):
+    """A file that another program changes, by `meanwhile`, right after each change of ours."""
+
+    def __init__(self, path: Path, meanwhile: Callable[[], object]) -> None:
+        super().__init__(path, dict[str, Known], {})
+        self._meanwhile = meanwhile
+
+    def change(self, change: Callable[[dict[str, Known]], dict[str, Known]]) -> dict[str, Known]:
+        changed = super().change(change)
+        self._meanwhile()
+        return changed
+
+
+def test_a_confirmation_is_heard_whenever_it_comes(tmp_path: Path) -> None:
+    store = known_store(tmp_path / "devices.json")
+    known = KnownDevices(Crowded(store.path, lambda: confirm(store, [CAMERA.id])))
+    known.saw([CAMERA, STICK], NOW)
+    known.mark(CAMERA.id, "may be another", NOW)
+    known.mark(STICK.id, "may be another", NOW)
+    known.save()
+    assert known.swapped().keys() == {CAMERA.id, STICK.id}, "taken over without a word"
+    assert known.refresh() is True
+    assert known.swapped().keys() == {STICK.id}
+    known.saw([CAMERA, STICK], NOW)
+    assert confirm(store, [STICK.id]) == [STICK.id]
+    known.save()
+    assert not store.read()[STICK.id].swapped, "seen again, it was marked again"
+    assert known.refresh() is True
+    assert not known.swapped()
 
 
 def test_a_worse_fault_stays_and_a_lesser_one_gives_way() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import PackageNotFound, StorageUnwritable
+from recorder.archive import catalog
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState
 from tests.support import archives
@@ -58,6 +59,29 @@ def test_a_package_answers_to_name_uuid_path_and_their_beginnings(archive: Archi
     keys = (package.id, package.id[:20], package.uuid, package.uuid[:8], package.id[-8:], package.uuid.upper())
     for key in (*keys, package.path, f"{package.path}/"):
         assert archive.find(key) == package, key
+
+
+def test_only_what_may_be_meant_is_read(
+    archive: Archive, program: Path, package: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = archives.seal_one(archive, program, "Wisuda")
+    other = archives.seal_one(archive, program, "Seminar")
+    by_hand = renamed.folder.rename(renamed.folder.with_name("wisuda dari ponsel"))
+    looked: list[str] = []
+    real = catalog.read_package
+
+    def read(folder: Path) -> Package:
+        looked.append(folder.name)
+        return real(folder)
+
+    monkeypatch.setattr(catalog, "read_package", read)
+    for key in (package.id, package.id[:22], package.uuid, package.uuid[:6], str(package.folder)):
+        looked.clear()
+        assert archive.find(key).id == package.id
+        assert other.id not in looked, key
+    assert archive.find(renamed.uuid).id == by_hand.name
+    swapped = other.folder.rename(other.folder.with_name(f"{other.id[:-8]}00000000"))
+    assert archive.find(other.uuid).id == swapped.name, "what is called like another is found all the same"
 
 
 def test_a_beginning_that_means_several_names_them(archive: Archive, program: Path, package: Package) -> None:

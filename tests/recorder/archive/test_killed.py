@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from config.errors import ArchiveError
+from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState
 from recorder.archive.work import RECORDING_FILE
 from tests.support import archives
+from tests.support.slides import deck, record, still
 
 PROJECT = Path(__file__).parents[3]
 
@@ -29,6 +31,24 @@ def test_a_kill_while_sealing_costs_nothing(tmp_path: Path, program: Path) -> No
     assert len(states) > 30
     assert states == sorted(states, reverse=True), "once sealed, sealed"
     assert states.count(PackageState.SEALED) == 3, "killed before either sync after the rename, and not at all"
+
+
+def test_a_kill_while_chapters_pictures_and_the_report_are_made_costs_nothing(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = record(tmp_path_factory.mktemp("talk") / "program.mp4", still(deck(1)[::4, ::4], 5), sound=True)
+    monkeypatch.setattr("recorder.report.package.print_pdf", archives.no_pdf)
+    roots = kill_at_every_step(tmp_path, program, "derive")
+    states = [seal_again(archives.archive_at(root), program) for root in roots]
+    assert len(states) > 55
+    assert states == sorted(states, reverse=True)
+    assert states.count(PackageState.SEALED) == 3
+    made = [sorted(fixity.walk(package.folder)[0]) for root in roots for package in archives.archive_at(root).list()]
+    assert all(files == made[-1] for files in made), "the same, wherever it was stopped"
+    assert set(made[-1]) > {
+        "data/slides/001.jpg", "data/thumbnails.jpg", "metadata/derived.json", "metadata/levels.json", "report.html",
+        "report.pdf",
+    }  # fmt: skip
 
 
 def seal_again(archive: Archive, program: Path) -> PackageState:

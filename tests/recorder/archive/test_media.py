@@ -114,6 +114,23 @@ def test_sound_alone_and_rubbish_have_no_poster(program: Path, tmp_path: Path) -
     assert poster(rubbish) is None
 
 
+def test_a_poster_is_not_taken_from_a_file_that_another_one_names(program: Path, tmp_path: Path) -> None:
+    """A package may come from elsewhere: what it calls its recording may be a list of other files of this PC."""
+    (tmp_path / "other.mp4").write_bytes(program.read_bytes())
+    listing = tmp_path / "program.mp4"
+    listing.write_text("ffconcat version 1.0\nfile other.mp4\n")
+    assert poster(tmp_path / "other.mp4")
+    assert poster(listing) is None
+
+
+def test_no_mistake_of_a_poster_costs_the_sealing(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("recorder.archive.poster._luma", broken)
+    assert poster(program) is None
+
+
 def test_the_ffmpeg_command_agrees_that_the_recording_is_good(program: Path) -> None:
     media.decodes_cleanly(program)
     assert subprocess.run(["ffprobe", "-v", "error", program], check=True, capture_output=True).stderr == b""

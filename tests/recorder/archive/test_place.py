@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import StorageFull, StorageUnwritable
+from config.errors import StorageFull, StorageNotMounted, StorageUnwritable
 from recorder.archive.place import check_place, mount_points
 from tests.support import archives
 
@@ -97,7 +97,7 @@ def test_a_folder_on_a_disk_that_is_not_mounted_is_refused(tmp_path: Path, below
     disk = tmp_path / "disk one"
     fstab.write_text(f"# disks\nUUID=1 / ext4\n\nUUID=2 {str(disk).replace(' ', '\\040')} ext4 nofail 0 2\n")
     disk.mkdir()
-    with pytest.raises(StorageUnwritable, match=f"on the disk of {disk}, and that is not mounted"):
+    with pytest.raises(StorageNotMounted, match=f"on the disk of {disk}, and that is not mounted"):
         check_place(disk / below, 1, fstab)
     check_place(tmp_path / "disk one too", 1, fstab)
 
@@ -110,10 +110,10 @@ def test_a_link_leads_to_the_disk_that_must_be_mounted(tmp_path: Path) -> None:
     for mount_point in (disk, tmp_path / "same"):
         fstab.write_text(f"UUID=2 {mount_point} ext4 nofail 0 2\n")
         for root in (tmp_path / "arsip", tmp_path / "arsip" / "new", disk / "arsip"):
-            with pytest.raises(StorageUnwritable, match=f"on the disk of {mount_point}, and that is not mounted"):
+            with pytest.raises(StorageNotMounted, match=f"on the disk of {mount_point}, and that is not mounted"):
                 check_place(root, 1, fstab)
     (tmp_path / "elsewhere").symlink_to("/mnt/no-such-disk/arsip")
-    with pytest.raises(StorageUnwritable, match="on a disk that is not mounted"):
+    with pytest.raises(StorageNotMounted, match="on a disk that is not mounted"):
         check_place(tmp_path / "elsewhere", 1)
     (tmp_path / "nothing").symlink_to(tmp_path / "no-such-folder")
     with pytest.raises(StorageUnwritable, match="cannot be written"):
@@ -121,7 +121,7 @@ def test_a_link_leads_to_the_disk_that_must_be_mounted(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_not_made_where_disks_are_mounted() -> None:
-    with pytest.raises(StorageUnwritable, match="on a disk that is not mounted"):
+    with pytest.raises(StorageNotMounted, match="on a disk that is not mounted"):
         check_place(Path("/mnt/no-such-disk/arsip"), 1)
 
 

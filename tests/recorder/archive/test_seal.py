@@ -47,8 +47,10 @@ def test_a_package_is_where_its_date_says(archive: Archive, package: Package) ->
     assert package.id.endswith(f"_{package.uuid[:8]}")
     assert list((archive.root / ".incoming").iterdir()) == []
     assert sorted(fixity.walk(package.folder)[0]) == [
-        "bag-info.txt", "bagit.txt", "data/media/program.mp4", "data/poster.jpg", "manifest-sha256.txt",
-        "metadata/devices.json", "metadata/dublincore.xml", "metadata/events.jsonl", "metadata/recording.json",
+        "BACA-SAYA.txt", "README.txt", "bag-info.txt", "bagit.txt", "data/media/program.mp4", "data/poster.jpg",
+        "manifest-sha256.txt",
+        "metadata/devices.json", "metadata/dublincore.xml", "metadata/events.jsonl", "metadata/premis.jsonl",
+        "metadata/recording.json",
         "tagmanifest-sha256.txt",
     ]  # fmt: skip
 

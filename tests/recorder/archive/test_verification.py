@@ -1,6 +1,5 @@
 """Damage, of every kind that a package can take: found, named, and nothing outside the package touched."""
 
-import hashlib
 import os
 import random
 import shutil
@@ -10,16 +9,17 @@ from pathlib import Path
 import pytest
 
 from config.errors import ArchiveError
-from recorder.archive import bag, fixity
+from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState, Problem, ProblemKind
 from recorder.archive.verification import verify
 from tests.support import archives
+from tests.support.damage import BY_READING, CORPUS, MEDIA, climb, link_folder, remove, rewrite
 
-MEDIA = "data/media/program.mp4"
 FILES = [
     MEDIA, "data/poster.jpg", "bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt",
     "metadata/recording.json", "metadata/dublincore.xml", "metadata/events.jsonl", "metadata/devices.json",
+    "metadata/premis.jsonl", "BACA-SAYA.txt", "README.txt",
 ]  # fmt: skip
 
 
@@ -35,16 +35,6 @@ def folder(sealed: Path, tmp_path: Path) -> Path:
 
 def kinds(problems: list[Problem]) -> set[tuple[str, str]]:
     return {(problem.file, problem.kind) for problem in problems}
-
-
-def rewrite(folder: Path) -> None:
-    """Write the manifests anew, so that they vouch for what is there now."""
-    for manifest, of_payload in ((bag.MANIFEST_FILE, True), (bag.TAG_MANIFEST_FILE, False)):
-        (folder / manifest).unlink(missing_ok=True)
-        files = [path for path in fixity.walk(folder)[0] if path.startswith("data/") == of_payload]
-        if not of_payload:
-            files = [path for path in files if path != bag.TAG_MANIFEST_FILE]
-        (folder / manifest).write_bytes(bag.manifest_text(fixity.hash_files(folder, files)))
 
 
 def test_an_untouched_copy_is_whole(folder: Path) -> None:
@@ -65,152 +55,7 @@ def test_one_flipped_bit_anywhere_is_found_and_named(folder: Path, name: str, se
         assert (name, "changed") in kinds(problems)
 
 
-def remove(folder: Path) -> None:
-    (folder / MEDIA).unlink()
-
-
-def add(folder: Path) -> None:
-    (folder / "data" / "media" / "new.mp4").write_bytes(b"new")
-
-
-def add_tag_file(folder: Path) -> None:
-    (folder / "metadata" / "note.txt").write_bytes(b"new")
-
-
-def truncate(folder: Path) -> None:
-    os.truncate(folder / MEDIA, 1000)
-
-
-def empty(folder: Path) -> None:
-    os.truncate(folder / MEDIA, 0)
-
-
-def rename(folder: Path) -> None:
-    (folder / MEDIA).rename(folder / "data" / "media" / "renamed.mp4")
-
-
-def link_file(folder: Path) -> None:
-    target = folder.parent / "outside.mp4"
-    (folder / MEDIA).rename(target)
-    (folder / MEDIA).symlink_to(target)
-
-
-def link_folder(folder: Path) -> None:
-    target = folder.parent / "outside"
-    (folder / "data" / "media").rename(target)
-    (folder / "data" / "media").symlink_to(target)
-
-
-def pipe(folder: Path) -> None:
-    (folder / MEDIA).unlink()
-    os.mkfifo(folder / MEDIA)
-
-
-def climb(folder: Path) -> None:
-    outside = folder.parent / "outside.txt"
-    outside.write_bytes(b"secret")
-    with (folder / bag.MANIFEST_FILE).open("a") as manifest:
-        manifest.write(f"{hashlib.sha256(b'secret').hexdigest()}  data/../../outside.txt\n")
-
-
-def absolute(folder: Path) -> None:
-    with (folder / bag.MANIFEST_FILE).open("a") as manifest:
-        manifest.write(f"{'0' * 64}  /etc/hostname\n")
-
-
-def swap_manifests(folder: Path) -> None:
-    content = (folder / bag.TAG_MANIFEST_FILE).read_bytes()
-    (folder / bag.MANIFEST_FILE).write_bytes(content)
-
-
-def garble(folder: Path) -> None:
-    (folder / bag.MANIFEST_FILE).write_bytes(b"\xff\x00garbage\n")
-
-
-def no_manifest(folder: Path) -> None:
-    (folder / bag.MANIFEST_FILE).unlink()
-
-
-def no_tag_manifest(folder: Path) -> None:
-    (folder / bag.TAG_MANIFEST_FILE).unlink()
-
-
-def no_declaration(folder: Path) -> None:
-    (folder / bag.DECLARATION_FILE).unlink()
-
-
-def old_declaration(folder: Path) -> None:
-    (folder / bag.DECLARATION_FILE).write_text("BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n")
-    rewrite(folder)
-
-
-def wrong_oxum(folder: Path) -> None:
-    info = folder / bag.INFO_FILE
-    info.write_text("".join(line for line in info.read_text().splitlines(True) if not line.startswith("Payload")))
-    rewrite(folder)
-
-
-def other_identity(folder: Path) -> None:
-    info = folder / bag.INFO_FILE
-    info.write_text(info.read_text().replace("External-Identifier: ", "External-Identifier: x"))
-    rewrite(folder)
-
-
-def bad_description(folder: Path) -> None:
-    path = folder / "metadata" / "recording.json"
-    path.write_text(path.read_text().replace('"frames"', '"phrames"'))
-    rewrite(folder)
-
-
-def wrong_size(folder: Path) -> None:
-    path = folder / "metadata" / "recording.json"
-    path.write_text(path.read_text().replace('"bytes": ', '"bytes": 1'))
-    rewrite(folder)
-
-
-def undescribed(folder: Path) -> None:
-    """Take the film out, and write the manifests anew."""
-    info = folder / bag.INFO_FILE
-    size = (folder / "data" / "poster.jpg").stat().st_size
-    lines = [line for line in info.read_text().splitlines() if not line.startswith("Payload")]
-    info.write_text("\n".join([*lines, f"Payload-Oxum: {size}.1", ""]))
-    (folder / MEDIA).unlink()
-    rewrite(folder)
-
-
-def not_utf8(folder: Path) -> None:
-    (folder / os.fsdecode(b"data/\xff.bin")).write_bytes(b"")
-
-
-CORPUS: list[tuple[Callable[[Path], None], tuple[str, str]]] = [
-    (remove, (MEDIA, "missing")),
-    (add, ("data/media/new.mp4", "extra")),
-    (add_tag_file, ("metadata/note.txt", "extra")),
-    (truncate, (MEDIA, "changed")),
-    (empty, (MEDIA, "changed")),
-    (rename, (MEDIA, "missing")),
-    (rename, ("data/media/renamed.mp4", "extra")),
-    (link_file, (MEDIA, "unsafe")),
-    (link_folder, ("data/media", "unsafe")),
-    (pipe, (MEDIA, "unsafe")),
-    (climb, (bag.MANIFEST_FILE, "unsafe")),
-    (absolute, (bag.MANIFEST_FILE, "unsafe")),
-    (swap_manifests, (bag.MANIFEST_FILE, "unsafe")),
-    (garble, (bag.MANIFEST_FILE, "malformed")),
-    (no_manifest, (bag.MANIFEST_FILE, "missing")),
-    (no_tag_manifest, (bag.TAG_MANIFEST_FILE, "missing")),
-    (no_declaration, (bag.DECLARATION_FILE, "missing")),
-    (old_declaration, (bag.DECLARATION_FILE, "malformed")),
-    (wrong_oxum, (bag.INFO_FILE, "inconsistent")),
-    (other_identity, (bag.INFO_FILE, "inconsistent")),
-    (bad_description, ("metadata/recording.json", "malformed")),
-    (wrong_size, (MEDIA, "inconsistent")),
-    (undescribed, (MEDIA, "missing")),
-    (not_utf8, ("data/\ufffd.bin", "extra")),
-]
-
-
-@pytest.mark.parametrize(("damage", "found"), CORPUS)
+@pytest.mark.parametrize(("damage", "found"), [*CORPUS, *BY_READING])
 def test_damage_is_found_and_named(folder: Path, damage: Callable[[Path], None], found: tuple[str, str]) -> None:
     damage(folder)
     assert found in kinds(verify(folder, decode=True))

@@ -10,12 +10,12 @@ from recorder.live import attempt
 from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
 from recorder.live.backoff import SOON_S, Backoff
 from recorder.live.process import RESOLVER, Child
-from recorder.live.protocol import Entered, Live, Report, Sent
+from recorder.live.protocol import Ended, Entered, Live, Report, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
-from tests.support.encoded import SmallEncoder
+from tests.support.encoded import RATE, SmallEncoder
 from tests.support.simulated import SimulatedClock
 
 CHILD_S = 0.5
@@ -34,11 +34,13 @@ class ScriptedChild:
         self._takes_until_s = takes_until_s
         self.deaf = False
         self.ended = False
+        self.taken = bytearray()
 
     def exchange(self, outbound: bytearray, timeout_s: float) -> list[Report]:
         self._clock.advance_to(self._clock.now_ns() + round(timeout_s * NANOSECONDS))
         now_s = (self._clock.now_ns() - self._began_ns) / NANOSECONDS
         if now_s < self._takes_until_s:
+            self.taken += outbound
             outbound.clear()
         due = [report for at_s, report in self._script if at_s <= now_s]
         self._script = self._script[len(due) :]
@@ -126,6 +128,59 @@ def test_after_a_blackout_viewers_are_back_within_five_seconds_of_its_end() -> N
     longest_s = max(after - before for before, after in pairwise(syns_s))
     assert longest_s + ROUND_TRIPS * 0.15 < 4.2
     assert all(after - before >= CHILD_S + SOON_S[0] for before, after in pairwise(begins_s))
+
+
+def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_took_to_connect(
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
+) -> None:
+    clock, (encoder, queue) = SimulatedClock(), packets
+    child = ScriptedChild(clock, [(0.2, Entered("connect")), (3.1, Live()), (3.2, Sent(0.0)), (3.3, Ended())], 1000.0)
+    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    newest_s: list[float] = []
+    dropped: list[int] = []
+    began_ns = clock.now_ns()
+
+    def encode() -> None:
+        while encoder.frames / RATE < 3.0 + (clock.now_ns() - began_ns) / NANOSECONDS:
+            for packet in encoder.next():
+                queue.put(packet)
+
+    def on_live() -> None:
+        newest_s.append(queue.newest_s)
+        dropped.append(queue.dropped_frames)
+        assert bytes(child.taken).endswith(b"}\n"), "nothing but the request went to the child before"
+
+    one = Attempt(
+        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=Ending(),
+        at_newest=True, on_live=on_live, on_turn=encode,
+    )  # fmt: skip
+    assert one.run().reason is None
+    assert newest_s == [pytest.approx(6.1, abs=0.1)]
+    assert one.sent_s == 6.0
+    assert dropped == [6 * RATE], "and what viewers miss is known when they are told of"
+
+
+def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
+    monkeypatch: pytest.MonkeyPatch, packets: tuple[SmallEncoder, PacketQueue]
+) -> None:
+    clock, ending, (encoder, queue) = SimulatedClock(), Ending(), packets
+    queue.clear()  # after a drop, before the next keyframe
+    child = ScriptedChild(clock, [(0.2, Live())], 1000.0)
+    monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
+    told_live: list[bool] = []
+
+    def turn() -> None:
+        if one.step == "live":
+            ending.set(clock.now_ns() + 3 * NANOSECONDS)
+
+    one = Attempt(
+        parse_live_url("rtmp://127.0.0.1/live/good"), queue, encoder.templates, clock=clock, ending=ending,
+        at_newest=True, on_live=lambda: told_live.append(True), on_turn=turn,
+    )  # fmt: skip
+    outcome = one.run()
+    assert outcome.reason is None
+    assert outcome.live_s < 0.05
+    assert told_live == [], "there was nothing to see"
 
 
 def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.MonkeyPatch) -> None:

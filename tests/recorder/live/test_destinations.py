@@ -107,6 +107,8 @@ def test_one_that_is_added_streams_and_one_that_is_removed_ends_in_order(
         destinations.add(target("satu", server.url("good1")))  # with the key that it had
         wait_for(lambda: is_live(destinations, "satu"))
         wait_for(lambda: len(children()) == 2)
+        wait_for(lambda: len(server.recordings()) == 3)
+        wait_for(lambda: all(one.stat().st_size > 20_000 for one in server.recordings()))
     assert events.reasons() == []  # neither "somebody streams with this key" nor anything else
     assert len(server.recordings()) == 3
     for recording in server.recordings():

@@ -1,5 +1,4 @@
 import errno
-import io
 import logging
 import socket
 import struct
@@ -7,17 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import msgspec
-import numpy as np
 import pytest
 from av.error import ArgumentError
 
 from capture.source import Matrix
 from recorder.encoder import AudioSettings, Encoder, VideoSettings
-from recorder.live.attempt import _rates
-from recorder.live.feed import FlvFeed
-from recorder.live.incoming import SOURCE_OPTIONS, add_streams
-from recorder.live.protocol import Entered, Failed, Live, Report, Request
+from recorder.live.feed import announcement
+from recorder.live.incoming import add_streams
+from recorder.live.protocol import Announcement, Entered, Failed, Live, Report, Request
 from recorder.live.publish import Journal, _failure, _tune_socket
 from recorder.live.reason import Reason, sentence
 from recorder.live.trust import trusted_authorities
@@ -33,7 +29,7 @@ def url(scheme: str = "rtmp") -> RtmpUrl:
 
 
 def request(scheme: str = "rtmp") -> Request:
-    return Request(to=url(scheme), parent=1, io_timeout_s=8.0)
+    return Request(to=url(scheme), parent=1, stream=Announcement(b""), io_timeout_s=8.0)
 
 
 def journal(*lines: str) -> tuple[Journal, list[Report]]:
@@ -120,31 +116,17 @@ def test_what_is_this_pcs_own_fault_is_named_with_its_step(lines: list[str], liv
     assert _failure(error, read, request(), url()) == Failed(Reason.FAILED, f"{step}: no dimensions for {REDACTED}")
 
 
-def test_what_is_announced_depends_neither_on_the_first_pictures_size_nor_on_when_sound_comes(tmp_path: Path) -> None:
-    video = VideoSettings(640, 360, Fraction(30_000, 1001), Matrix.BT709, bit_rate=40_000_000, max_rate=40_000_000)
+def test_what_a_server_is_told_before_the_stream_begins_is_true_of_it(tmp_path: Path) -> None:
+    video = VideoSettings(640, 360, Fraction(30_000, 1001), Matrix.BT709, bit_rate=500_000, max_rate=500_000)
     encoder = Encoder(video, AudioSettings(channels=2, bit_rate=128_000))
-    random = np.random.default_rng(1)
-    pictures = []
-    for number in range(45):
-        noise = av.VideoFrame.from_ndarray(random.integers(16, 235, (540, 640), dtype=np.uint8), format="yuv420p")
-        pictures += encoder.encode_video(noise, number * 3003)
-    sound = encoder.encode_audio(np.zeros((48_000, 2), np.int16), 0)
-    feed = FlvFeed(encoder.templates, pictures[0])
-    for packet in pictures + sound:
-        feed.add(packet)
-    assert len(pictures[0].data) > 65_536
-    announced = msgspec.structs.replace(request(), **_rates(encoder.templates))
-    with (
-        av.open(io.BytesIO(bytes(feed.data)), "r", format="flv", options=SOURCE_OPTIONS) as source,
-        av.open(str(tmp_path / "out.flv"), "w", format="flv") as sink,
-    ):
-        add_streams(source, sink, announced)
+    with av.open(str(tmp_path / "out.flv"), "w", format="flv") as sink:
+        add_streams(sink, announcement(encoder.templates))
         sink.start_encoding()
+        assert [stream.type for stream in sink.streams] == ["video", "audio"]
+    encoder.close()
     told = (tmp_path / "out.flv").read_bytes()
     for name, value in {"width": 640, "height": 360, "framerate": 30_000 / 1001, "audiosamplerate": 48_000}.items():
         assert name.encode() + b"\0" + struct.pack(">d", value) in told, name
-    feed.finish()
-    encoder.close()
 
 
 def test_each_step_is_reported_as_it_is_entered() -> None:

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import takewhile
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recorder.live.queue import LONGEST_S, PacketQueue
@@ -172,6 +172,7 @@ def acknowledge(queue: PacketQueue, in_flight: list[EncodedPacket], count: int) 
 
 
 @given(steps, st.sampled_from([15, 30, 60]), st.integers(1, 500), st.integers(0, 20))
+@example([("put", 1), ("put", 8), ("take", 1), ("put", 63)], 15, 1, 20)
 def test_what_is_taken_can_be_decoded_and_every_frame_is_accounted_for(
     steps: list[tuple[str, int]], rate: int, keyframe_every: int, delay: int
 ) -> None:
@@ -219,4 +220,19 @@ def test_what_nobody_is_there_for_is_given_up_and_is_no_loss() -> None:
     start = queue.start(at_newest=True)
     assert start is not None
     assert [number(packet) for packet in take_all(queue)] == list(range(60, 70))
+    assert queue.dropped_frames == 0
+
+
+def test_what_is_left_of_a_stream_that_ended_without_a_keyframe_is_no_loss_either() -> None:
+    queue = PacketQueue()
+    for n in range(20):
+        queue.put(frame(n, key=n == 0))
+    take_all(queue)
+    queue.sent(15 / 30)
+    queue.put_back()
+    for n in range(20, 40):
+        queue.keep_newest()
+        assert (queue.start(at_newest=True) is None) == (n <= 30), "somebody is there now, and waits for a keyframe"
+        queue.put(frame(n, key=n == 30))
+    assert [number(packet) for packet in take_all(queue)] == list(range(30, 40))
     assert queue.dropped_frames == 0

@@ -1,8 +1,5 @@
-from pathlib import Path
-
 import pytest
 
-from tests.support import archives
 from tests.support.cut_short import Left, Material
 
 
@@ -14,8 +11,3 @@ def material() -> Material:
 @pytest.fixture(scope="session")
 def left(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Left:
     return material.write(tmp_path_factory.mktemp("left"))
-
-
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return archives.make_program(tmp_path_factory.mktemp("media") / "program.mp4")

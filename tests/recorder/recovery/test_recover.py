@@ -17,6 +17,7 @@ from recorder.archive.disk import Disk
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording
 from recorder.archive.schema import SCHEMA_FILE
+from recorder.archive.work import EVENTS_FILE, METADATA_FILES
 from recorder.recovery.assemble import joining_folder
 from recorder.recovery.find import find
 from recorder.recovery.recover import Outcome, Recovery, State
@@ -127,6 +128,19 @@ def test_the_parts_of_a_session_that_was_taken_up_again_become_one(archive: Arch
     assert [line["kind"] for line in log_of(package)] == ["session-live", "session-live", "mark", "session-recovered"]
     chapters = json.loads(media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "json", program_of(package)))
     assert float(chapters["chapters"][1]["start_time"]) == 14.0
+
+
+def test_what_an_earlier_sealing_of_a_part_left_is_not_carried_along(archive: Archive, left: Left) -> None:
+    for part in (1, 2):
+        folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=part, events=[live()], written_s=4.0)
+        for path in METADATA_FILES - {EVENTS_FILE}:
+            (folder / path).write_bytes(b"stale")
+        (folder / "metadata" / "catatan.txt").write_bytes(b"%d" % part)
+    _, package, _ = only(archive)
+    there = {path.name: path.read_bytes() for path in (package.folder / "metadata").iterdir()}
+    assert {name for name in there if "part" in name} == {"catatan.part2.txt"}
+    assert there["catatan.txt"] == b"1"
+    assert b"stale" not in there.values()
 
 
 def test_the_clock_says_where_a_recorder_took_over(archive: Archive, left: Left) -> None:

@@ -233,6 +233,22 @@ def test_what_is_wanted_of_a_single_destination_can_be_a_narrow_range() -> None:
     assert {rate for _, rate in run.rates} == {2_000_000}
 
 
+@pytest.mark.parametrize(("in_flight", "cut"), [(4, False), (30, True), (None, True)])
+def test_who_lets_the_way_run_empty_to_measure_it_finds_no_narrow_link(in_flight: int | None, cut: bool) -> None:
+    """BBR does so every 10 s, for 0.2 s, in which this PC holds more and more."""
+    control = RateControl(least=LEAST, most=5_500_000, beside=SOUND)
+    at_s = 0.0
+    for _ in range(100):
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, 0.05, 5_800_000, 40.0, 50_000, 40)})
+    held = [(1_300_000, 110_000, in_flight), (1_300_000, 180_000, in_flight), (5_900_000, 150_000, 40)]
+    for delivered_bps, unsent_bytes, on_the_way in held:
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, 0.15, delivered_bps, 40.0, unsent_bytes, on_the_way)})
+
+    assert (control.bit_rate < 4_000_000) is cut
+
+
 def test_a_pc_or_a_link_that_stood_still_for_a_second_is_soon_what_it_was() -> None:
     """What waited meanwhile shows what the link carries."""
     run = Run({"kampus": Bottleneck(lambda t: 300_000 if 40 <= t < 41 else 6_000_000)}, most=5_500_000).until(60)

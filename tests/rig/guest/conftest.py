@@ -81,6 +81,7 @@ class HostItem(pytest.Item):
     def __init__(self, *, original: pytest.Function, **rest: object) -> None:
         super().__init__(**rest)  # type: ignore[arg-type] # name and parent, as from_parent got them
         self._where = original.reportinfo()
+        self.test = self.nodeid
         for mark in original.iter_markers():
             if mark.name not in NOT_FOR_THE_HOST:
                 self.add_marker(getattr(pytest.mark, mark.name)(*mark.args, **mark.kwargs))
@@ -88,7 +89,7 @@ class HostItem(pytest.Item):
         self.add_marker(pytest.mark.timeout(0))  # it waits for all tests before it, and for the boot
 
     def runtest(self) -> None:
-        outcome = _sessions(self).outcome(self.nodeid)
+        outcome = self.config.stash[SESSIONS].outcome(self.test)
         for title, text in outcome.sections:
             self.add_report_section("call", title, text)
         if outcome.failure:
@@ -106,16 +107,14 @@ class GuestFailure(Exception):
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    # Booted before the first test of all: they run beside the others, which mostly wait.
-    tests = [item.nodeid for item in session.items if isinstance(item, HostItem)]
-    if tests and not session.config.getoption("collectonly") and SESSIONS not in session.config.stash:
-        session.config.stash[SESSIONS] = GuestSessions(tests)
-        session.config.add_cleanup(session.config.stash[SESSIONS].close)
-
-
-def _sessions(item: HostItem) -> GuestSessions:
-    """Return what runs all chosen guest tests."""
-    return item.config.stash[SESSIONS]
+    config = session.config
+    tests = [item.test for item in session.items if isinstance(item, HostItem)]
+    if not tests or config.getoption("collectonly") or SESSIONS in config.stash:
+        return
+    sessions = config.stash[SESSIONS] = GuestSessions(tests)
+    config.add_cleanup(sessions.close)
+    if not hasattr(config, "workerinput"):  # of several processes, only that which has these tests starts them
+        sessions.start()  # before the first test of all: they run beside the others, which mostly wait
 
 
 # In the guest: results for the host

@@ -1,0 +1,78 @@
+"""What the commands of `liput archive` have in common: their options, one document of JSON, a progress bar."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archives import archives_of
+from agent.moments import day_or_time, ending
+from config.errors import ArchiveError
+from recorder.archive.archive import Archive
+from recorder.archive.fixity import Progress
+from recorder.archive.model import Package, PackageState
+
+archive_option = click.option(
+    "--archive",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="The archive; else that of the settings.",
+)
+from_option = click.option(
+    "--from", "since", callback=day_or_time, metavar="WHEN", help='From when on: "2026-11-20", "30d" ago, "yesterday".'
+)
+to_option = click.option("--to", "until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end.")
+room_option = click.option(
+    "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def archive_of(ctx: click.Context, folder: Path | None) -> Archive:
+    """Return the archive of the settings, or the one named, which must be there."""
+    return archives_of(ctx, folder)[0]
+
+
+def refuse_elsewhere(package: Package) -> None:
+    """Raise ArchiveError where the media of a package are not here: they were pruned."""
+    if package.state is PackageState.ELSEWHERE:
+        raise ArchiveError(
+            f"The media of {package.id} are kept elsewhere",
+            hint=f"liput archive fetch {package.id} --from TARGET brings them back; liput archive copies says where.",
+        )
+
+
+def length_text(seconds: float) -> str:
+    """Return how long a recording is, as people read it: 1:30:00."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def print_json(value: object) -> None:
+    """Print one document."""
+    click.echo(msgspec.json.encode(value))
+
+
+@contextmanager
+def progress_bar(label: str, *, shown: bool, counted: bool = False) -> Iterator[Progress | None]:
+    """Give a progress callback that draws on standard error while the body runs: bytes, or what is `counted`.
+
+    None where nobody would see it.
+    """
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    amount = MofNCompleteColumn() if counted else DownloadColumn()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        update: Callable[..., None] = bar.update
+        yield lambda done, total: update(task, completed=done, total=total)

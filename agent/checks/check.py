@@ -1,0 +1,91 @@
+"""A check: something that is looked at before a session, by a function with a name."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.checks.held import Held
+from agent.checks.result import Result, Words
+from config.schema import Profile, Settings
+from devices.clock import Clock
+from devices.model import Device
+from recorder.asked import Asked
+from recorder.status import SessionStatus
+
+type Devices = Callable[[], list[Device]]
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a check may look at: the session that is to be, the settings, and what is there.
+
+    `held` are sessions that run or are armed: what they have open is asked of them, never opened.
+    `stop` is set when nobody waits for an answer any more; whoever waits for anything waits on it.
+    """
+
+    asked: Asked
+    settings: Settings
+    profile: Profile
+    clock: Clock
+    stop: threading.Event
+    devices: Devices
+    streams: Sequence[str] = ()
+    """Destinations of the settings, or @FILEs, that it is streamed to."""
+    held: Sequence[Held] = ()
+    quick: bool = False
+    """Whether it has to be over in 5 s."""
+    public: bool = False
+    """Whether servers outside of the campus may be asked."""
+    equipment: Sequence[str] = ()
+    """What has to be there and cannot be sensed."""
+    ticked: frozenset[str] = frozenset()
+    """What of it the operator says is there."""
+
+    @property
+    def silent(self) -> str | None:
+        """The title of a session whose recorder does not answer: whatever it does, it must not be disturbed."""
+        return next((one.title for one in self.held if one.status is None), None)
+
+    @property
+    def answering(self) -> Sequence[tuple[str, SessionStatus]]:
+        """The other sessions: their titles, and what they say of themselves."""
+        return [(one.title, one.status) for one in self.held if one.status is not None]
+
+    @property
+    def planned_s(self) -> float | None:
+        """How long the session will last, where that is known."""
+        return self.asked.duration_s
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a check is: `share` of it is done, 0 to 1, and what it does now.
+
+    A `notice` is what people must be able to read before it happens, wherever it is shown: what it will cost.
+    """
+
+    share: float
+    doing: Words
+    notice: bool = False
+
+
+type Tell = Callable[[Progress], None]
+type Look = Callable[[Situation, Tell], Iterable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. `look` returns a result for each thing it looked at; what it raises is a failure of its own.
+
+    One that is `alone` runs while no other such one does: each would be measured wrong beside the other. One that has
+    not returned after `longest_s` is told of as hanging, and is left to itself. One that is not `quick` is left out of
+    a quick run.
+    """
+
+    name: str
+    title: Words
+    look: Look
+    alone: bool = False
+    quick: bool = True
+    longest_s: float = 10.0

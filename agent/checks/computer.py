@@ -1,0 +1,132 @@
+"""Whether this PC is fit for a session: memory, processor, heat, mains, clock, sleep and lock, pending restarts."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.checks.check import Check, Situation, Tell
+from agent.checks.computer_codes import CODES
+from agent.checks.result import Measured, Result, Words, found
+from config.quantities import brief_size
+from devices.awake import Awake, Held
+from devices.clock_state import ClockState, clock_state
+from devices.computer import LOW_MEMORY, Computer, ComputerSample
+from devices.others_load import OthersLoad, others_load
+from devices.restart import RestartPlaces, are_drivers_gone, is_restart_asked_for
+from devices.throttling import SYS, speed_limit, throttle_count
+from recorder.control import directory
+
+NAME = "pc"
+OVER_S = 1.0
+"""How long it is watched."""
+BUSY_PERCENT = 50.0
+"""What others may take of the processor: an encoder of 1080p30 wants the other half of a common PC."""
+HOT_C = 90.0
+LIMITED = 0.9
+BATTERY_LOW_PERCENT = 40.0
+"""About an hour of recording on a laptop."""
+AWAKE_S = 3.0
+_AWAKE = {Held.SLEEP: "may-sleep", Held.LOCK: "may-lock", Held.LID: "may-lid"}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where on this PC it is seen; tests have their own."""
+
+    sys: Path = SYS
+    restart: RestartPlaces = field(default_factory=RestartPlaces)
+
+
+def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
+    """Return what is found of this PC."""
+    return look_at(situation, Places())
+
+
+def look_at(situation: Situation, places: Places) -> Iterator[Result]:
+    """Give what is found of the PC that `places` are of; nothing once `stop` is set."""
+    with Awake("Liput", "liput check", lambda _sentence: None) as awake:
+        slowed = throttle_count(places.sys)
+        load = others_load(OVER_S, situation.stop, [info.pid for _, info in directory.alive()])
+        if load is None:
+            return
+        sample = Computer().sample()
+        yield memory(sample)
+        yield processor(load)
+        yield heat(sample, slowed, throttle_count(places.sys), speed_limit(places.sys))
+        yield power(sample)
+        yield clock(clock_state())
+        yield from sleep(awake.refused(AWAKE_S))
+    yield from restart(places.restart)
+
+
+def memory(sample: ComputerSample) -> Result:
+    """Judge what is free of it."""
+    free, total = brief_size(sample.memory_available), brief_size(sample.memory_total)
+    is_low = sample.memory_available < LOW_MEMORY * sample.memory_total
+    measured = {"free_bytes": sample.memory_available, "total_bytes": sample.memory_total}
+    return _found("low-memory" if is_low else "ok", "memory", measured, f"{free} / {total}", free=free, total=total)
+
+
+def processor(load: OthersLoad) -> Result:
+    """Judge what other programs take of it."""
+    code = "busy-processor" if load.percent > BUSY_PERCENT else "ok"
+    measured = {"others_percent": load.percent, "busiest_percent": load.busiest_percent}
+    return _found(code, "processor", measured, f"{load.percent:.0f} %", percent=load.percent, program=load.busiest)
+
+
+def heat(sample: ComputerSample, before: int | None, after: int | None, limit: float | None) -> Result:
+    """Judge whether it is too hot: `before` and `after` are counts of slowed cores, `limit` the speed it may reach."""
+    degrees = sample.temperature_c
+    measured = {"temperature_c": degrees, "limit_percent": None if limit is None else round(100 * limit)}
+    if before is not None and after is not None and after > before:
+        return _found("throttled", "heat", measured)
+    if degrees is not None and degrees >= HOT_C:
+        return _found("hot", "heat", measured, degrees=degrees)
+    if limit is not None and limit < LIMITED:
+        return _found("limited", "heat", measured, percent=100 * limit)
+    return _found("ok", "heat", measured, "" if degrees is None else f"{degrees:.0f} °C")
+
+
+def power(sample: ComputerSample) -> Result:
+    """Judge whether it hangs on the mains; a PC without a battery does."""
+    percent = sample.battery_percent
+    measured = {"battery_percent": percent, "plugged_in": sample.plugged_in}
+    if sample.plugged_in is not False:
+        return _found("ok", "power", measured)
+    code = "on-battery" if percent is None or percent >= BATTERY_LOW_PERCENT else "battery-low"
+    return _found(code, "power", measured, left="?" if percent is None else f"{percent:.0f} %")
+
+
+def clock(state: ClockState | None) -> Result:
+    """Judge whether its clock is right: a session's times are told by it."""
+    if state is None:
+        return _found("clock-unknown", "clock")
+    code = "ok" if state.is_synchronised else "clock-unsynchronised"
+    return _found(code, "clock", {"most_off_s": state.most_off_s}, f"± {state.most_off_s:.1g} s")
+
+
+def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:
+    """Judge whether it can be kept awake; `refused` is what cannot be kept from happening, None: not known."""
+    if refused is None:
+        yield _found("sleep-unknown", "sleep")
+    elif refused:
+        yield from (_found(_AWAKE[what], "sleep") for what in Held if what in refused)
+    else:
+        yield _found("ok", "sleep")
+
+
+def restart(places: RestartPlaces) -> Iterator[Result]:
+    """Judge whether it has to be restarted first."""
+    if are_drivers_gone(places):
+        yield _found("drivers-gone", "restart")
+    elif is_restart_asked_for(places):
+        yield _found("restart", "restart")
+    else:
+        yield _found("ok", "restart")
+
+
+def _found(code: str, what: str, measured: Measured | None = None, figure: str = "", **facts: object) -> Result:
+    return found(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
+
+
+CHECKS = [Check(NAME, Words("PC ini", "This PC"), look)]

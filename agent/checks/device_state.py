@@ -1,0 +1,203 @@
+"""How one device of a session is: its own to use, in the right port, with the pictures and the settings it is to have.
+
+One that a session of Liput holds is not touched: what that session says of it counts.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from agent.checks.check import Situation
+from agent.checks.equipment_codes import CODES
+from agent.checks.fault_words import fault_words
+from agent.checks.held import Held
+from agent.checks.result import Measured, Result, found
+from capture.sound.failure import SOUND_SERVERS, pcm_node
+from capture.sound.listing import source_of_card
+from config.errors import DeviceAccessDenied, DeviceError, StateError
+from config.quantities import brief_rate
+from config.schema import Profile
+from devices.controls import presets
+from devices.controls.control import Value
+from devices.controls.panel import NodeControls
+from devices.health.faults import FAULTS, Fault
+from devices.holders import OURS, group_of, holders, is_own
+from devices.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
+from devices.model import Device
+from devices.quirks import quirk
+from devices.usb.claims import Stream, usable_bps
+from devices.usb.ports import slow_port
+from devices.usb.topology import Topology
+
+NAME = "devices"
+
+
+def state_of(device: Device, name: str, situation: Situation, tree: Topology) -> Iterator[Result]:
+    """Give all that is not as it should be, or that all is well."""
+    if holder := next((held for held in situation.held if held.has(device.id)), None):
+        yield _held(name, device, holder)
+        return
+    if refused := _refused(device, name):
+        yield refused
+        return
+    troubles = [
+        *_unwell(device, name),
+        *_port(device, name, tree),
+        *_mode(device, name, situation.profile, tree),
+        *_controls(device, name, situation),
+    ]
+    yield from troubles or [_well(device, name, situation.profile, tree)]
+
+
+# Whose it is now
+
+
+def _held(name: str, device: Device, holder: Held) -> Result:
+    """Return how the session that holds a device says that it is."""
+    title = holder.title
+    if holder.status is None:
+        return found(CODES, "held-silent", name, title=title)
+    health = next(line.health for line in holder.status.sources if line.id == device.id)
+    if health.fault is None:
+        return found(CODES, "held", name, title=title)
+    loses = health.fault not in set(Fault) or FAULTS[Fault(health.fault)].loses
+    words = fault_words(health.fault)
+    code = "held-failing" if loses else "held-poor"
+    return found(CODES, code, name, {"fault": health.fault}, title=title, keadaan=words.indonesian, state=words.english)
+
+
+def _refused(device: Device, name: str) -> Result | None:
+    """Return why a device cannot be opened, as far as it is known without opening it."""
+    node = device.node or pcm_node(device.alsa or "") or ""
+    match device.health.fault:
+        case Fault.BUSY:
+            return _busy(device, name, node)
+        case Fault.DENIED:
+            return found(CODES, "denied", name, device=device.name, group=group_of(node))
+        case Fault.NO_DATA:
+            return found(CODES, "no-answer", name, device=device.name)
+        case _:
+            return None
+
+
+def _busy(device: Device, name: str, node: str) -> Result:
+    others = [holder for holder in holders(node) if not is_own(holder)]
+    if not others:
+        return found(CODES, "busy-unseen", name, device=device.name, node=node)
+    who = ", ".join(f"{holder.command} (pid {holder.pid})" for holder in others)
+    commands = {holder.command for holder in others}
+    facts: dict[str, object] = {"device": device.name, "who": who}
+    code = "busy-liput" if commands == {OURS} else "busy"
+    if commands & SOUND_SERVERS and (source := source_of_card(device.alsa or "")):
+        code, facts["source"] = "busy-server", source.name
+    return found(CODES, code, name, {"pid": others[0].pid}, **facts)
+
+
+def _unwell(device: Device, name: str) -> Iterator[Result]:
+    """Give what those who watch the device have found."""
+    fault = device.health.fault
+    if fault == Fault.SWAPPED:
+        yield found(CODES, "swapped", name, device=device.name)
+    elif fault is not None and fault != Fault.SLOW_PORT:
+        words = fault_words(fault)
+        yield found(
+            CODES, "unwell", name, {"fault": fault}, device=device.name, keadaan=words.indonesian, state=words.english
+        )
+
+
+# Where it is, and what it gives
+
+
+def _port(device: Device, name: str, tree: Topology) -> Iterator[Result]:
+    slow = slow_port(tree, device) if device.node else None
+    if slow is not None:
+        measured = {"link_bps": slow.link_bps}
+        facts = {"device": device.name, "speed": brief_rate(slow.link_bps), "port": slow.port, "hub": slow.hub}
+        yield found(CODES, "slow-hub" if slow.hub else "slow-port", name, measured, **facts)
+
+
+def stream_of(device: Device, profile: Profile, tree: Topology) -> Stream:
+    """Return how a device would stream in a session of `profile`."""
+    return Stream(device, chosen_mode(device, profile, tree) if device.node else None)
+
+
+def chosen_mode(device: Device, profile: Profile, tree: Topology) -> ChosenMode | None:
+    """Return the mode that a session of `profile` would open, None where there is none."""
+    plug = tree.node(device.port)
+    wanted = Wanted(profile.width, profile.height, float(profile.fps))
+    usable = usable_bps(plug) if plug is not None else None
+    return choose_mode(device.modes, wanted, usable_bps=usable, quirk=quirk(device.vid, device.pid))
+
+
+def _mode(device: Device, name: str, profile: Profile, tree: Topology) -> Iterator[Result]:
+    if device.node is None:
+        return
+    chosen = chosen_mode(device, profile, tree)
+    if chosen is None:
+        yield found(CODES, "no-mode", name, device=device.name)
+        return
+    rate = _real_rate(device, chosen)
+    facts = {
+        "device": device.name,
+        "size": _picture(chosen.mode.width, chosen.mode.height, rate),
+        "wanted": _picture(profile.width, profile.height, float(profile.fps)),
+    }
+    if chosen.mode.width < profile.width and chosen.mode.height < profile.height:
+        yield found(CODES, "small-mode", name, _figures(device, chosen), **facts)
+    elif rate is not None and rate < ENOUGH * float(profile.fps):
+        yield found(CODES, "slow-mode", name, _figures(device, chosen), **facts)
+
+
+def _real_rate(device: Device, chosen: ChosenMode) -> float | None:
+    """Return the frames a second that come: some makes list more than they give."""
+    known = quirk(device.vid, device.pid)
+    real = known.real_rate(chosen.mode) if known else None
+    rates = [rate for rate in (chosen.rate, real) if rate is not None]
+    return min(rates, default=None)
+
+
+def _picture(width: int, height: int, rate: float | None) -> str:
+    return f"{width}x{height}" + (f", {rate:g} fps" if rate is not None else "")
+
+
+def _figures(device: Device, chosen: ChosenMode | None) -> Measured:
+    link = {"link_bps": device.link_bps}
+    if chosen is None:
+        return link
+    width, height = chosen.mode.width, chosen.mode.height
+    return link | {"width_pixels": width, "height_pixels": height, "rate_fps": _real_rate(device, chosen)}
+
+
+# What it is set to
+
+
+def _controls(device: Device, name: str, situation: Situation) -> Iterator[Result]:
+    """Set what a session would set before it opens the device, and give what the device does not take."""
+    if device.node is None:
+        return
+    kept: Mapping[str, Value] = {}
+    store = presets.preset_store()
+    try:
+        preset = store.read().get(device.id)
+        kept = preset.controls if preset else {}
+    except StateError:
+        yield found(CODES, "unreadable", name, file=store.path)
+    try:
+        with NodeControls(device.node, device.name, to_set=True) as panel:
+            changes = presets.apply(panel, kept, situation.settings.devices.power_line_frequency)
+    except DeviceAccessDenied:
+        yield found(CODES, "denied", name, device=device.name, group=group_of(device.node))
+        return
+    except DeviceError:
+        yield found(CODES, "no-answer", name, device=device.name)
+        return
+    if refused := [str(change) for change in changes if change.problem is not None]:
+        measured = {"refused_controls": len(refused)}
+        yield found(
+            CODES, "controls-refused", name, measured, device=device.name, controls=", ".join(refused), id=device.id
+        )
+
+
+def _well(device: Device, name: str, profile: Profile, tree: Topology) -> Result:
+    chosen = chosen_mode(device, profile, tree) if device.node else None
+    size = _picture(chosen.mode.width, chosen.mode.height, _real_rate(device, chosen)) if chosen else device.id
+    link = f", USB {brief_rate(device.link_bps)}" if device.link_bps else ""
+    return found(CODES, "ok", name, _figures(device, chosen), device=device.name, offer=f"{size}{link}")

@@ -1,0 +1,29 @@
+"""What checks found, as `liput check --json` prints it and as it is kept with a session."""
+
+from agent.checks.history import Checked
+from agent.checks.result import Result
+
+
+def document(checked: Checked, language: str, kind: str = "check") -> dict[str, object]:
+    """Return what `liput check --json` prints: reasons and advice in `language`, and in each under its code."""
+    return {
+        "type": kind,
+        "at": checked.at,
+        "title": checked.title,
+        "quick": checked.quick,
+        "ready": checked.ready,
+        "checks": [_line(result, language) for result in checked.results],
+    }
+
+
+def _line(result: Result, language: str) -> dict[str, object]:
+    return {
+        "name": result.name,
+        "verdict": str(result.verdict),
+        "code": result.code,
+        "measured": dict(result.measured),
+        "reason": result.reason.of(language),
+        "advice": result.advice.of(language),
+        "id": {"reason": result.reason.indonesian, "advice": result.advice.indonesian},
+        "en": {"reason": result.reason.english, "advice": result.advice.english},
+    }

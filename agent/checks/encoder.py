@@ -1,0 +1,242 @@
+"""Whether this PC can encode the profile of the session in real time, with something to spare.
+
+What is measured is what the real pipeline takes of the processor, with the pictures of the real sources where they are
+free, in a process that does nothing else; so other checks that run meanwhile do not change it.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+import msgspec
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.result import Code, Measured, Result, Verdict, Words, found
+from config.errors import LiputError
+from config.schema import PRESETS, Profile
+from devices.clock import NANOSECONDS
+from recorder.streaming.choice import Encode, choose
+from recorder.streaming.figures import Measurement, remember, remembered
+from recorder.streaming.headroom import SPARE, Headroom
+from recorder.streaming.measure import Question, question
+
+NAME = "encoder"
+LEAST_SPARE = 0.1
+"""With less, pictures are lost as soon as anything else wants the processor."""
+LONGEST_S = 20.0
+"""A PC that is not done by then cannot encode it: it takes 3 s on one that can, and some more to prepare for it."""
+USUAL_S = 8.0
+_POLL_S = 0.1
+
+CODES = {
+    "ok": Code(
+        Verdict.OK,
+        Words(
+            "Komputer ini sanggup: {spare_percent:.0f} % tersisa dengan profil {profile}",
+            "This PC can: {spare_percent:.0f} % are left over with profile {profile}",
+        ),
+    ),
+    "tight": Code(
+        Verdict.WARNING,
+        Words(
+            "Pas-pasan: hanya {spare_percent:.0f} % tersisa dengan profil {profile}",
+            "Tight: only {spare_percent:.0f} % are left over with profile {profile}",
+        ),
+        Words(
+            "Tutup program lain, atau pakai profil yang lebih ringan: --profile {fitting}.",
+            "Close other programs, or use a lighter profile: --profile {fitting}.",
+        ),
+    ),
+    "tight-no-profile": Code(
+        Verdict.WARNING,
+        Words(
+            "Pas-pasan: hanya {spare_percent:.0f} % tersisa, dan tidak ada profil yang lebih ringan",
+            "Tight: only {spare_percent:.0f} % are left over, and there is no lighter profile",
+        ),
+        Words("Tutup program lain selama acara.", "Close other programs while the event lasts."),
+    ),
+    "not-done": Code(
+        Verdict.FAILURE,
+        Words(
+            "Pengukuran belum selesai setelah {longest_s:.0f} detik: ada alat yang tidak menjawab, atau komputer ini"
+            " jauh terlalu lambat",
+            "It was not done after {longest_s:.0f} s: a device does not answer, or this PC is far too slow",
+        ),
+        Words(
+            "Lihat baris Gambar: jika ada alat yang bermasalah di sana, bereskan itu dulu, lalu periksa lagi.",
+            "See the lines of Picture: if a device has a problem there, mend that first, then check again.",
+        ),
+    ),
+    "too-slow": Code(
+        Verdict.FAILURE,
+        Words(
+            "Komputer ini tidak sanggup dengan profil {profile}: {spare_percent:.0f} % tersisa",
+            "This PC cannot, with profile {profile}: {spare_percent:.0f} % are left over",
+        ),
+        Words("Pakai profil yang lebih ringan: --profile {fitting}.", "Use a lighter profile: --profile {fitting}."),
+    ),
+    "nothing-fits": Code(
+        Verdict.FAILURE,
+        Words(
+            "Komputer ini terlalu lambat untuk semua profil: {spare_percent:.0f} % tersisa dengan {profile}",
+            "This PC is too slow for every profile: {spare_percent:.0f} % are left over with {profile}",
+        ),
+        Words("Pakai komputer lain.", "Use another PC."),
+    ),
+    "in-session": Code(
+        Verdict.UNCHECKED,
+        Words('Tidak diukur sewaktu sesi "{session}" berjalan', 'Not measured while the session "{session}" runs'),
+    ),
+    "not-known": Code(
+        Verdict.UNCHECKED,
+        Words("Belum pernah diukur di komputer ini", "Never measured on this PC"),
+        Words("Jalankan `liput headroom` sekali.", "Run `liput headroom` once."),
+    ),
+    "not-measured": Code(
+        Verdict.FAILURE,
+        Words("Tidak bisa diukur: {error}", "It cannot be measured: {error}"),
+        Words(
+            "Tutup program lain dan coba sekali lagi; jika tetap begitu, hubungi IT.",
+            "Close other programs and try once more; if it stays so, call IT.",
+        ),
+    ),
+    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
+}
+
+
+def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return whether the session's profile can be encoded here."""
+    if situation.held:
+        return [found(CODES, "in-session", NAME, session=situation.held[0].title)]
+    _, most = situation.settings.video.stream_range(situation.profile)
+    asked = question(situation.profile, most)
+    if situation.quick:
+        known = remembered(asked)
+        return [found(CODES, "not-known", NAME) if known is None else judge(situation, known)]
+    file = situation.settings.file
+    asked = msgspec.structs.replace(
+        asked, videos=situation.asked.videos, settings=str(file) if file is not None else None
+    )
+    try:
+        headroom = _measured(situation, asked, tell)
+    except _NotDone:
+        return [found(CODES, "not-done", NAME, {"longest_s": LONGEST_S})]
+    except LiputError as error:
+        return [found(CODES, "not-measured", NAME, error=error.message)]
+    return [found(CODES, "cancelled", NAME) if headroom is None else judge(situation, headroom)]
+
+
+def _measured(situation: Situation, asked: Question, tell: Tell) -> Headroom | None:
+    """Return what was measured, None where somebody stopped it; the process that measures has ended then."""
+    clock, began_ns = situation.clock, situation.clock.now_ns()
+    run = _Run(asked)
+    try:
+        while not run.is_over:
+            seconds = (clock.now_ns() - began_ns) / NANOSECONDS
+            if seconds > LONGEST_S or clock.wait(situation.stop, _POLL_S):
+                break
+            tell(Progress(share=min(0.95, seconds / USUAL_S), doing=Words("mengukur encoder", "measuring the encoder")))
+    finally:
+        run.end()
+    if situation.stop.is_set():
+        return None
+    return run.answer(asked)
+
+
+class _NotDone(LiputError):
+    """A measurement has not come to its end."""
+
+
+class _Run:
+    """A measurement on a thread of its own, so that it can be ended."""
+
+    def __init__(self, asked: Question) -> None:
+        self._measurement = Measurement()
+        self._found: Headroom | None = None
+        self._error: LiputError | None = None
+        self._thread = threading.Thread(target=self._run, args=(asked,), name="check-headroom", daemon=True)
+        self._thread.start()
+
+    def _run(self, asked: Question) -> None:
+        try:
+            self._found = self._measurement.run(asked)
+        except LiputError as error:
+            self._error = error
+
+    @property
+    def is_over(self) -> bool:
+        return not self._thread.is_alive()
+
+    def end(self) -> None:
+        """End it, where it has not come to its end, and wait until its process is gone."""
+        self._was_late = self._thread.is_alive()
+        self._measurement.stop()
+        self._thread.join()
+
+    def answer(self, asked: Question) -> Headroom:
+        """Return what was found; raises _NotDone where it took too long, and other LiputErrors."""
+        if self._was_late:
+            raise _NotDone("the measurement took too long")
+        if self._found is None:
+            raise self._error or LiputError("the measurement ended without an answer")
+        if not self._found.real_sources:
+            remember(msgspec.structs.replace(asked, videos=None, settings=None), self._found)
+        return self._found
+
+
+def judge(situation: Situation, headroom: Headroom) -> Result:
+    """Return what a measured headroom means for the session."""
+    settings = situation.settings
+    wish = choose(settings.video.stream_encode, headroom).encode
+    takes_two = bool(situation.streams) and wish is Encode.SEPARATE
+    spare = headroom.spare if takes_two else headroom.spare_of_one
+    fitting = lighter_profile(settings.profiles, situation.profile, 1 - spare)
+    measured: Measured = {
+        "spare_percent": round(100 * spare, 1),
+        "one_encode_cores": headroom.one_encode,
+        "two_encodes_cores": headroom.two_encodes,
+        "cores": headroom.cores,
+        "encodes": 2 if takes_two else 1,
+        "real_sources": headroom.real_sources,
+        "fitting_profile": fitting if spare < SPARE else None,
+    }
+    if spare >= SPARE:
+        code = "ok"
+    elif spare >= LEAST_SPARE:
+        code = "tight" if fitting is not None else "tight-no-profile"
+    else:
+        code = "too-slow" if fitting is not None else "nothing-fits"
+    profile = situation.asked.profile or settings.video.profile
+    return found(CODES, code, NAME, measured, profile=profile, fitting=fitting)
+
+
+def lighter_profile(profiles: Mapping[str, Profile], profile: Profile, taken: float) -> str | None:
+    """Return the name of the largest of `profiles` that leaves enough over, where `profile` takes the part `taken`.
+
+    That goes by pixels a second: what a picture takes grows with its size, and hardly with its bit rate. Profiles with
+    a dearer preset are not known about.
+    """
+    dearest = PRESETS.index(profile.preset)
+    fitting = {
+        name: _pixels_a_second(other)
+        for name, other in profiles.items()
+        if PRESETS.index(other.preset) <= dearest
+        and taken * _pixels_a_second(other) / _pixels_a_second(profile) <= 1 - SPARE
+        and _pixels_a_second(other) < _pixels_a_second(profile)
+    }
+    return max(fitting, key=lambda name: fitting[name], default=None)
+
+
+def _pixels_a_second(profile: Profile) -> Fraction:
+    return profile.width * profile.height * profile.fps
+
+
+CHECKS = [
+    Check(
+        NAME,
+        Words("Encoder", "Encoder"),
+        measure,
+        alone=True,
+        longest_s=LONGEST_S + 3,
+    )
+]

@@ -1,0 +1,97 @@
+"""The profile that would fit, and how to take it: nothing is changed, only told."""
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.checks.result import Result, Verdict, Words
+from config.schema import Settings
+from recorder.asked import Asked
+
+FITS = ("fits", "fitting_profile")
+"""Under which names checks tell the best profile that fits, of the network and of this PC."""
+_LINE = re.compile(r"\s*profile\s*=")
+
+STAYS = Words(
+    "Profil {profile} muat; tidak ada yang perlu diubah.", "The profile {profile} fits; nothing has to change."
+)
+UNKNOWN = Words(
+    "Belum diketahui profil mana yang muat: kecepatan internet tidak terukur.",
+    "Which profile fits is not known: the uplink was not measured.",
+)
+NONE = Words("Tidak ada profil yang muat.", "No profile fits.")
+TAKE = Words("Profil yang muat: {profile}", "The profile that fits: {profile}")
+COMMAND = Words("Perintahnya: {command}", "The command: {command}")
+CHANGE = Words(
+    'Dalam rencana: {plan}, baris {line}, tulis: profile = "{profile}"',
+    'In the plan: {plan}, line {line}, write: profile = "{profile}"',
+)
+ADD = Words(
+    'Dalam rencana: {plan}, tambahkan: profile = "{profile}"', 'In the plan: {plan}, add: profile = "{profile}"'
+)
+
+
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
+    """What `--fit` says: the profile (None where none fits, or nobody knows), and the words about it."""
+
+    profile: str | None
+    words: Sequence[Words]
+
+
+def fit(results: Sequence[Result], settings: Settings, asked: Asked, plan: Path | None, *, streams: bool) -> Fit:
+    """Return the best profile that everything that was measured leaves room for, and how to take it.
+
+    Of a session that `streams`, nothing is known as long as its uplink was not measured.
+    """
+    judged = [result for result in results if result.measured.keys() & set(FITS)]
+    profile = asked.profile or settings.video.profile
+    if not judged or (streams and not any(FITS[0] in result.measured for result in judged)):
+        return Fit(profile=None, words=[UNKNOWN])
+    named = [_named(result) for result in judged if result.verdict is not Verdict.OK]
+    if not named:
+        return Fit(profile=profile, words=[STAYS.filled({"profile": profile})])
+    fitting = [name for name in named if name is not None]
+    if len(fitting) < len(named):
+        return Fit(profile=None, words=[NONE])
+    smallest = min([profile, *fitting], key=lambda name: settings.profiles[name].video_bitrate)
+    if smallest == profile:  # what is wrong is nothing that a smaller one would mend
+        return Fit(profile=profile, words=[STAYS.filled({"profile": profile})])
+    return Fit(profile=smallest, words=list(_how(smallest, asked, plan)))
+
+
+def _named(result: Result) -> str | None:
+    """Return the profile that a result names."""
+    return next((str(result.measured[name]) for name in FITS if result.measured.get(name)), None)
+
+
+def _how(profile: str, asked: Asked, plan: Path | None) -> Iterator[Words]:
+    yield TAKE.filled({"profile": profile})
+    yield COMMAND.filled({"command": _command(msgspec.structs.replace(asked, profile=profile))})
+    if plan is not None:
+        line = _line_of(plan)
+        yield (CHANGE if line else ADD).filled({"plan": plan, "line": line, "profile": profile})
+
+
+def _command(asked: Asked) -> str:
+    """Return the command that records as asked."""
+    words = ["liput", "record", "--title", asked.title or "TITLE"]
+    words += ["--request", asked.request.request.id] if asked.request is not None else []
+    words += [word for video in asked.videos for word in ("--video", video)]
+    words += [word for audio in asked.audios for word in ("--audio", audio)]
+    words += [word for stream in asked.streams for word in ("--stream", stream)]
+    words += ["--layout", asked.layout] if asked.layout is not None else []
+    words += ["--isolate"] if asked.isolate else []
+    if asked.conference is not None:
+        words.append("--conference" if asked.conference else "--no-conference")
+    words += ["--for", f"{asked.duration_s:g}s"] if asked.duration_s is not None else []
+    words += ["--archive", str(asked.archive)] if asked.archive is not None else []
+    return shlex.join([*words, "--profile", asked.profile or ""])
+
+
+def _line_of(plan: Path) -> int | None:
+    """Return the line of a plan that names the profile; it was read before, and is as it should be."""
+    lines = plan.read_text(encoding="utf-8-sig").splitlines()
+    return next((number for number, text in enumerate(lines, 1) if _LINE.match(text)), None)

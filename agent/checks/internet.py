@@ -1,0 +1,175 @@
+"""Whether every destination of the session can be reached: network, DNS, TCP, TLS, and its first words."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.network_words import TROUBLES
+from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.side_by_side import side_by_side
+from config.errors import LiputError, UsageError
+from config.quantities import brief_latency
+from config.secrets import StreamTarget, stream_target
+from devices.uplink.connecting import Patience
+from devices.uplink.network import missing
+from devices.uplink.trouble import NetworkTrouble, Trouble
+from recorder.live.reach import FolderTrouble, may_listen, reach_folder, reach_rtmp, reach_srt
+from recorder.live.reason import Reason
+from recorder.live.srt_url import SrtUrl
+from recorder.live.url import FolderUrl, LiveUrl, RtmpUrl, parse_live_url
+from recorder.status import DestinationLine
+
+NAME = "internet"
+LONGEST_S, LONGEST_QUICK_S = 9.5, 4.0
+_NOT_THE_SERVER = (Trouble.NO_DNS, Trouble.UNKNOWN_HOST, Trouble.NO_ROUTE, Trouble.TIMEOUT)
+"""What a server is not to blame for where this PC has no network."""
+_FINE = {
+    "live": Words("sedang siaran", "live"),
+    "listening": Words("menunggu dipanggil", "waits to be called"),
+    "armed": Words("siap mulai", "ready to start"),
+    "connecting": Words("sedang menghubungi", "connecting"),
+}
+_TRIED = Words("{count} dari {all} tujuan", "{count} of {all} destinations")
+
+CODES: Mapping[str, Code] = {
+    "ok": Code(
+        Verdict.OK,
+        Words("{where} terjangkau, menjawab dalam {took}", "{where} can be reached, and answers within {took}"),
+    ),
+    "none": Code(Verdict.OK, Words("Sesi ini tidak disiarkan ke mana pun", "This session is streamed nowhere")),
+    "ok-folder": Code(Verdict.OK, Words("Folder {where} dapat ditulisi", "The folder {where} can be written into")),
+    "ok-listens": Code(
+        Verdict.OK,
+        Words("Siap dipanggil di {where}", "Ready to be called at {where}"),
+    ),
+    "held": Code(
+        Verdict.OK,
+        Words(
+            "Sedang dipakai sesi yang berjalan: {state.indonesian}",
+            "In use by the session that runs: {state.english}",
+        ),
+    ),
+    "held-trouble": Code(
+        Verdict.WARNING,
+        Words(
+            "Sesi yang berjalan tidak dapat menyiarkan ke sini: {why}",
+            "The session that runs cannot stream there: {why}",
+        ),
+        Words(
+            "Lihat `liput status`; sesi itu terus mencoba sendiri.",
+            "Look at `liput status`; that session goes on trying by itself.",
+        ),
+    ),
+    "not-set-up": Code(
+        Verdict.FAILURE,
+        Words("Pengaturan tujuan ini belum benar: {why}", "This destination is not set up: {why}"),
+        Words("{hint}", "{hint}"),
+    ),
+    "port-taken": Code(
+        Verdict.FAILURE,
+        Words("{where} sudah dipakai program lain", "{where} is used by another program already"),
+        Words(
+            "Tutup program siaran lain di PC ini, atau pilih port lain di pengaturan.",
+            "Close other streaming programs on this PC, or choose another port in the settings.",
+        ),
+    ),
+    str(Reason.FOLDER_MISSING): Code(
+        Verdict.FAILURE,
+        Words("Folder {where} tidak ada", "There is no folder {where}"),
+        Words("Sambungkan disknya, atau minta IT membuat folder itu.", "Connect its disk, or ask IT to make it."),
+    ),
+    str(Reason.NOT_WRITABLE): Code(
+        Verdict.FAILURE,
+        Words("Folder {where} tidak boleh ditulisi", "This user may not write into the folder {where}"),
+        Words("Minta IT memberi izin tulis.", "Ask IT for the right to write there."),
+    ),
+    str(Reason.DISK_FULL): Code(
+        Verdict.FAILURE,
+        Words("Cakram folder {where} penuh", "The disk of the folder {where} is full"),
+        Words("Kosongkan ruang di sana.", "Make room there."),
+    ),
+    str(Reason.DISK_FAILED): Code(
+        Verdict.FAILURE,
+        Words("Cakram folder {where} rusak atau tidak menjawab", "The disk of the folder {where} fails"),
+        Words("Hubungi IT.", "Call IT."),
+    ),
+    **{str(trouble): code for trouble, code in TROUBLES.items()},
+}  # fmt: skip
+
+type Targets = Mapping[str, StreamTarget | LiputError]
+
+
+def targets_of(situation: Situation) -> Targets:
+    """Return the destinations of the session by their names, or what is wrong with one."""
+    found_: dict[str, StreamTarget | LiputError] = {target.name: target for target in situation.asked.targets}
+    for name in situation.streams:
+        try:
+            target = stream_target(situation.settings, name)
+        except LiputError as error:
+            found_[name] = error
+        else:
+            found_[target.name] = target
+    return found_
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return a result for each destination; all are tried at the same time."""
+    targets = targets_of(situation)
+    if not targets:
+        return [found(CODES, "none", NAME)]
+    held = {line.name: line for _, status in situation.answering for line in status.destinations}
+
+    def told(count: int) -> None:
+        tell(Progress(share=count / len(targets), doing=_TRIED.filled({"count": count, "all": len(targets)})))
+
+    looks = [partial(_look_at, situation, name, target, held.get(name)) for name, target in targets.items()]
+    return side_by_side(looks, situation.stop, told)
+
+
+def _look_at(
+    situation: Situation, name: str, target: StreamTarget | LiputError, held: DestinationLine | None
+) -> Result:
+    """Look at one destination; raises Stopped."""
+    name = f"{NAME}: {name}"
+    if isinstance(target, LiputError):
+        return found(CODES, "not-set-up", name, why=target.message, hint=target.hint)
+    if held is not None:
+        if held.reason is None and (state := _FINE.get(held.state)):
+            return found(CODES, "held", name, state=state)
+        return found(CODES, "held-trouble", name, why=held.message or held.state)
+    try:
+        url = parse_live_url(target.url.reveal())
+    except UsageError as error:
+        return found(CODES, "not-set-up", name, why=error.message, hint=error.hint)
+    patience = Patience.of(LONGEST_QUICK_S if situation.quick else LONGEST_S, situation.stop)
+    try:
+        return _reached(name, url, target, patience)
+    except FolderTrouble as trouble:
+        return found(CODES, str(trouble.reason), name, where=url.where)
+    except NetworkTrouble as error:
+        return trouble_found(CODES, name, url.where, error)
+
+
+def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
+    """Return that it is there. Raises NetworkTrouble, FolderTrouble and Stopped."""
+    match url:
+        case FolderUrl():
+            reach_folder(url)
+            return found(CODES, "ok-folder", name, where=url.where)
+        case SrtUrl() if url.listens:
+            return found(CODES, "ok-listens" if may_listen(url) else "port-taken", name, where=url.where)
+        case SrtUrl():
+            took_s = reach_srt(url, patience)
+        case RtmpUrl():
+            took_s = reach_rtmp(url, target.ca_file, patience)
+    return found(CODES, "ok", name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
+
+
+def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: NetworkTrouble) -> Result:
+    """Return what is wrong on the way to a server: where this PC has no network, the server is not to blame."""
+    lacking = missing() if error.trouble in _NOT_THE_SERVER else None
+    detail = f" ({error.detail})" if error.detail else ""
+    return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)
+
+
+CHECKS = [Check(NAME, Words("Internet", "Internet"), look, longest_s=12.0)]

@@ -1,0 +1,212 @@
+"""A live picture of every source: it comes, shows something, moves, is sharp, and neither dark nor burnt out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from fractions import Fraction
+
+from agent.checks import sources
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.held import Held
+from agent.checks.pictures_codes import CODES
+from agent.checks.result import Measured, Result, Words, found
+from agent.checks.sources import NotGiven
+from capture.choice import ChosenSource
+from capture.kept import KeptVideo
+from capture.preview import picture_of
+from capture.source import SourceEnded, VideoSource, coded_form
+from capture.watch.glance import WITHIN, Glance, Seen
+from capture.watch.video import SILENT_FRAMES, SILENT_S
+from config.errors import LiputError, MediaError
+from devices.clock import NANOSECONDS
+from devices.health.faults import Fault
+from devices.model import DeviceKind
+from recorder.control.looking import look_once
+from recorder.status import SourceLine
+
+NAME = "picture"
+FIRST_PICTURE_S = 3.0
+"""How long a source may take to its first picture, as in a session."""
+LOOK_S = 2.0
+"""How long its pictures are looked at from there on."""
+EVERY_S = 0.09
+"""Ten pictures in a second are enough."""
+PREVIEW_S = 2.0
+MOST_DAMAGED = 2
+"""One picture may be damaged, and the first one often is."""
+
+DARK = 70
+"""Of limited-range luma, 16 to 235: where all but the twentieth part of a picture is below, faces are hardly seen.
+
+The synthetic speaker's picture has 229 there, photographs (see BLURRED) have 107 to 202, the rig's camera has 218, and
+66 with a quarter of its levels.
+"""
+BURNT = 0.35
+"""From this part on that is white and nothing else. A projected slide is less of what its camera sees."""
+BLURRED = 0.5
+"""Of `Seen.blur`. What it is of a sharp picture, and of the same blurred so that 8 of 1920 pixels become one (Gaussian,
+standard deviation), where letters of a slide cannot be read any more:
+
+    the synthetic speaker                                               0.11    0.69
+    the rig's camera                                                    0.10    0.79
+    six photographs of people and things, from scikit-image's     0.09 - 0.25    0.52 - 0.68
+"""
+
+OF_FAULTS: Mapping[str, str] = {
+    Fault.NO_DATA: "no-picture",
+    Fault.NO_SIGNAL: "no-signal",
+    Fault.FROZEN: "frozen",
+    Fault.BLACK: "black",
+    Fault.DAMAGED: "damaged",
+    Fault.LOST: "lost",
+    Fault.BUSY: "busy",
+    Fault.DENIED: "denied",
+    Fault.BUS_FULL: "bus-full",
+}
+"""What a session that has a source open says of it. Its other faults are no matter of the picture."""
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return what each source of pictures of the session shows."""
+    chosen = sources.choose(situation)
+    chosen.pace.begin()
+    tell(Progress(share=0.1, doing=Words("membuka kamera", "opening cameras")))
+    looks = {picture.name: _Looking(situation, picture) for picture in chosen.pictures}
+    return sources.look_at_each(situation, NAME, looks, CODES)
+
+
+class _Looking:
+    """Looks at one source."""
+
+    def __init__(self, situation: Situation, picture: ChosenSource[VideoSource]) -> None:
+        self._situation = situation
+        self._picture = picture
+        self._name = f"{NAME}: {picture.name}"
+        self._ends_ns = sources.ends_ns(situation)
+
+    def __call__(self) -> Sequence[Result]:
+        """Return what it shows; raises NotGiven and LiputErrors where it shows nothing."""
+        if held := sources.held(self._situation, self._picture.device):
+            return self._of_session(*held)
+        source, glance = self._picture.source, Glance()
+        with closing(source):
+            form = source.open()
+            damaged, first_s = self._watch(source, glance, form.rate)
+            is_h264 = (coded := coded_form(source)) is not None and coded.codec == "h264"
+        seen = glance.seen()
+        if self._situation.stop.is_set():
+            raise NotGiven("cancelled")
+        if seen is None:
+            raise NotGiven("damaged" if damaged else "no-picture", {"damaged": damaged})
+        size = {
+            "width_px": form.width, "height_px": form.height, "rate_fps": round(float(form.rate), 2),
+            "first_picture_s": round(first_s, 2), "damaged": damaged,
+        }  # fmt: skip
+        return self._judged(seen, size, damaged, predicts=is_h264)
+
+    def _watch(self, source: VideoSource, glance: Glance, rate: Fraction) -> tuple[int, float]:
+        """Look at its pictures; return how many were damaged, and how long the first one took.
+
+        Raises NotGiven where it is lost, or gives no more of them.
+        """
+        clock, stop = self._situation.clock, self._situation.stop
+        opened_ns = clock.now_ns()
+        until_ns = min(opened_ns + round(FIRST_PICTURE_S * NANOSECONDS), self._ends_ns)
+        first_ns: int | None = None
+        last_ns, next_ns, damaged = opened_ns, 0, 0
+        while clock.now_ns() < until_ns and not stop.is_set():
+            try:
+                frame = source.read(0.1)
+            except SourceEnded:
+                last_ns = clock.now_ns()
+                break
+            if frame is None:
+                continue
+            last_ns = clock.now_ns()
+            if first_ns is None:
+                first_ns = last_ns
+                until_ns = min(first_ns + round(LOOK_S * NANOSECONDS), self._ends_ns)
+            try:
+                if frame.timestamp_ns >= next_ns:
+                    glance.see(source.decode(frame, WITHIN), frame.timestamp_ns)
+                    next_ns = frame.timestamp_ns + round(EVERY_S * NANOSECONDS)
+            except MediaError:
+                damaged += 1
+        if isinstance(source, KeptVideo) and source.absence:
+            raise NotGiven("lost")
+        silent_s = (clock.now_ns() - last_ns) / NANOSECONDS
+        if not stop.is_set() and silent_s > max(SILENT_S, SILENT_FRAMES / float(rate)):
+            raise NotGiven("no-picture", {"silent_s": round(silent_s, 1)})
+        return damaged, ((first_ns or clock.now_ns()) - opened_ns) / NANOSECONDS
+
+    def _judged(self, seen: Seen, size: Measured, damaged: int, *, predicts: bool) -> Sequence[Result]:
+        device = self._picture.device
+        is_camera = device is not None and device.kind is DeviceKind.CAMERA
+        wrong = wrong_with(seen, is_camera=is_camera, damaged=damaged, predicts=predicts)
+        every = {**size, **measured(seen)}
+        return [found(CODES, code, self._name, every) for code in wrong or ["ok"]]
+
+    def _of_session(self, by: Held, line: SourceLine) -> Sequence[Result]:
+        """Return what the session that has it open says of it, and how its picture looks there."""
+        device = self._picture.device
+        every: dict[str, str | float | bool | None] = {"held_by": by.title}
+        if code := OF_FAULTS.get(line.health.fault or ""):
+            facts = {"error": line.health.reason, "hint": ""}
+            return [found(CODES, code, self._name, every, **facts)]
+        seen = self._preview(by)
+        wrong: list[str] = []
+        if seen is not None:
+            every |= measured(seen)
+            wrong = _looks_wrong(seen) if device is not None and device.kind is DeviceKind.CAMERA else []
+        return [found(CODES, code, self._name, every, session=by.title) for code in wrong or ["ok-held"]]
+
+    def _preview(self, by: Held) -> Seen | None:
+        """Return what the session's own small picture shows, None where it gives none: it is well without."""
+        if by.recorder is None:
+            return None
+        glance = Glance()
+        try:
+            glance.see(picture_of(look_once(by.recorder.folder, self._picture.name, PREVIEW_S)), 0)
+        except LiputError:
+            return None
+        return glance.seen()
+
+
+def wrong_with(seen: Seen, *, is_camera: bool, damaged: int, predicts: bool = False) -> list[str]:
+    """Return the codes of all that is wrong with what was seen; what explains the rest comes alone.
+
+    What a camera shows has to live, and to be seen well; what a capture card is given may be any slide. Of pictures
+    coded by what changes (`predicts`: H.264) equal ones are no fault.
+    """
+    if seen.slate:
+        return ["no-signal"]
+    if seen.is_black:
+        return ["black"]
+    if is_camera and seen.is_same and not predicts:
+        return ["frozen"]
+    return (["damaged"] if damaged > MOST_DAMAGED else []) + (_looks_wrong(seen) if is_camera else [])
+
+
+def _looks_wrong(seen: Seen) -> list[str]:
+    """Return what is wrong with how a camera's picture looks."""
+    wrong = []
+    if seen.light_luma < DARK:
+        wrong.append("dark")
+    if seen.burnt > BURNT:
+        wrong.append("burnt-out")
+    if seen.blur is not None and seen.blur > BLURRED:
+        wrong.append("blurred")
+    return wrong
+
+
+def measured(seen: Seen) -> dict[str, str | float | bool | None]:
+    """Return what was seen as bare numbers."""
+    return {
+        "pictures": seen.pictures,
+        "luma_levels": round(seen.luma, 1),
+        "light_luma_levels": round(seen.light_luma, 1),
+        "burnt_percent": round(100 * seen.burnt, 1),
+        "blur_percent": None if seen.blur is None else round(100 * seen.blur, 1),
+    }
+
+
+CHECKS = [Check(NAME, Words("Gambar", "Picture"), look)]

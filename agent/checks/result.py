@@ -1,0 +1,84 @@
+"""What a check before a session found: a verdict, what was measured, why, and what to do about it, in two languages."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+
+from config.messages import in_language
+
+
+class Verdict(StrEnum):
+    """What a check says of one thing; of several, the last that any has is the whole one's."""
+
+    OK = "ok"
+    UNCHECKED = "unchecked"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+class Words(NamedTuple):
+    """A sentence in each language that operators read."""
+
+    indonesian: str
+    english: str
+
+    def of(self, language: str) -> str:
+        """Return the sentence in a language; English for one there is none in."""
+        return in_language(self, language)
+
+    def filled(self, facts: Mapping[str, object]) -> "Words":
+        """Return it with the fields in braces replaced by facts."""
+        return Words(*(text.format_map(facts) for text in self))
+
+
+NOTHING = Words("", "")
+
+
+class Code(NamedTuple):
+    """One thing that a check may find: how bad it is, its reason and its advice, with facts in braces."""
+
+    verdict: Verdict
+    reason: Words
+    advice: Words = NOTHING
+
+
+type Measured = Mapping[str, str | float | bool | None]
+"""By a name that ends in its unit, as in `free_bytes`, `rtt_s`, `rate_bps`, `level_dbfs`."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check found of one thing.
+
+    `name` is that of the check and, after a colon, of what it looked at: `camera: podium`. `code` is stable, and says
+    which of the things that this check may find it is; `ok` where all is well.
+    """
+
+    name: str
+    verdict: Verdict
+    code: str
+    measured: Measured = {}
+    reason: Words
+    advice: Words = NOTHING
+
+
+def found(
+    codes: Mapping[str, Code], code: str, name: str, /, measured: Measured | None = None, **facts: object
+) -> Result:
+    """Return the result `code`, one of `codes`, of `name`; `facts` fill in the words, beside what was `measured`."""
+    verdict, reason, advice = codes[code]
+    every = {**(measured or {}), **facts}
+    return Result(
+        name=name,
+        verdict=verdict,
+        code=code,
+        measured=measured or {},
+        reason=reason.filled(every),
+        advice=advice.filled(every),
+    )
+
+
+def is_ready(results: list[Result]) -> bool:
+    """Return whether a session may begin: nothing has failed. What is only a warning is for people to weigh."""
+    return all(result.verdict is not Verdict.FAILURE for result in results)

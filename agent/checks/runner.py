@@ -1,0 +1,150 @@
+"""Runs checks side by side, one after the other those that would disturb each other, and lets none of them hang it."""
+
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agent.checks.check import Check, Progress, Situation
+from agent.checks.result import Code, Result, Verdict, Words, found
+from config.errors import LiputError
+
+POLL_S = 0.1
+LET_GO_S = 3.0
+"""How long checks that were stopped may take to close what they have open."""
+
+CODES = {
+    "hangs": Code(
+        Verdict.FAILURE,
+        Words("Tidak ada jawaban setelah {longest_s:.0f} detik", "No answer after {longest_s:.0f} s"),
+        Words("Coba sekali lagi; jika tetap begitu, hubungi IT.", "Try once more; if it stays so, call IT."),
+    ),
+    "broken": Code(
+        Verdict.FAILURE,
+        Words("Pemeriksaan ini gagal: {error}", "This check failed by itself: {error}"),
+        Words("Coba sekali lagi; jika tetap begitu, hubungi IT.", "Try once more; if it stays so, call IT."),
+    ),
+    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
+    "left-out": Code(
+        Verdict.UNCHECKED,
+        Words("Tidak diperiksa dalam pemeriksaan cepat", "Not looked at by a quick check"),
+        Words("Jalankan `liput check` tanpa --quick.", "Run `liput check` without --quick."),
+    ),
+}
+
+
+class Watching:
+    """What is told while checks run; every method does nothing, for whoever wants some of it."""
+
+    def began(self, check: Check) -> None:
+        """Say that a check has begun."""
+
+    def progress(self, check: Check, progress: Progress) -> None:
+        """Say how far one is."""
+
+    def ended(self, check: Check, results: Sequence[Result]) -> None:
+        """Say what one found."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What a check's thread has to say: how far it is, or, in the end, what it found."""
+
+    check: Check
+    told: Progress | Sequence[Result]
+
+
+class Runner:
+    """Runs `checks` on a thread each; one that hangs is a daemon's thread, and ends with the process."""
+
+    def __init__(self, checks: Sequence[Check], situation: Situation, watching: Watching | None = None) -> None:
+        self._situation = situation
+        self._watching = watching or Watching()
+        self._checks = checks
+        self._chosen = [check for check in checks if check.quick or not situation.quick]
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._begun: dict[str, float] = {}
+        self._stops: dict[str, threading.Event] = {}
+        self._results: dict[str, Sequence[Result]] = {}
+
+    def run(self) -> list[Result]:
+        """Return what was found, in the order of the checks; sooner, with what is known, once `stop` is set."""
+        stop, stopped_at = self._situation.stop, None
+        while len(self._results) < len(self._chosen):
+            now = time.monotonic()
+            if not stop.is_set():
+                self._begin_more(now)
+            elif stopped_at is None:
+                stopped_at = now
+                for own in self._stops.values():
+                    own.set()
+            elif now - stopped_at > LET_GO_S or not self._running():
+                break
+            self._hear()
+            self._give_up(time.monotonic())
+        return [result for check in self._checks for result in self._results_of(check)]
+
+    def _running(self) -> list[Check]:
+        return [check for check in self._chosen if check.name in self._begun and check.name not in self._results]
+
+    def _begin_more(self, now: float) -> None:
+        """Begin what has not begun; of those that want to be alone only one, when the one before has ended."""
+        is_taken = any(check.alone for check in self._running())
+        for check in self._chosen:
+            if check.name in self._begun or (check.alone and is_taken):
+                continue
+            is_taken = is_taken or check.alone
+            self._begun[check.name] = now
+            self._watching.began(check)
+            own = replace(self._situation, stop=threading.Event())
+            self._stops[check.name] = own.stop
+            threading.Thread(target=self._look, args=(check, own), name=f"check-{check.name}", daemon=True).start()
+
+    def _look(self, check: Check, situation: Situation) -> None:
+        """Run a check; on its thread."""
+
+        def tell(progress: Progress) -> None:
+            self._messages.put(_Message(check, progress))
+
+        try:
+            results: Sequence[Result] = list(check.look(situation, tell))
+        except LiputError as error:
+            results = [_broken(check, error.message)]
+        except Exception as error:  # one check's bug is no reason not to answer for the others
+            results = [_broken(check, f"{type(error).__name__}: {error}")]
+        self._messages.put(_Message(check, results))
+
+    def _hear(self) -> None:
+        """Wait a moment for something to be told, and tell it on."""
+        try:
+            message = self._messages.get(timeout=POLL_S)
+        except queue.Empty:
+            return
+        if message.check.name in self._results:
+            return  # it was given up
+        if isinstance(message.told, Progress):
+            self._watching.progress(message.check, message.told)
+        elif self._situation.stop.is_set():  # what it says of something half looked at is no result
+            self._end(message.check, [found(CODES, "cancelled", message.check.name)])
+        else:
+            self._end(message.check, message.told)
+
+    def _give_up(self, now: float) -> None:
+        for check in self._running():
+            if now - self._begun[check.name] > check.longest_s:
+                self._stops[check.name].set()  # so that it does not disturb the next, and leaves nothing behind
+                self._end(check, [found(CODES, "hangs", check.name, longest_s=check.longest_s)])
+
+    def _end(self, check: Check, results: Sequence[Result]) -> None:
+        self._results[check.name] = results
+        self._watching.ended(check, results)
+
+    def _results_of(self, check: Check) -> Sequence[Result]:
+        if check.name in self._results:
+            return self._results[check.name]
+        return [found(CODES, "cancelled" if check in self._chosen else "left-out", check.name)]
+
+
+def _broken(check: Check, error: str) -> Result:
+    return found(CODES, "broken", check.name, error=error)

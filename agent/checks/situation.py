@@ -1,0 +1,83 @@
+"""From the words of a command, and a plan's file, to what the checks look at."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.checks.check import Situation
+from agent.checks.held import held_sessions
+from config.errors import UsageError
+from config.kinds import did_you_mean
+from config.planned import PlannedSession
+from config.schema import Settings
+from config.settings import load_planned
+from devices.clock import Clock
+from devices.snapshot import list_devices
+from recorder.archive.model import Consent
+from recorder.asked import Asked
+
+_AS_PLANNED = {"video": "videos", "audio": "audios", "stream": "streams", "length_s": "duration_s"}
+"""Fields of a plan by another name than what is asked has."""
+_NOTHING = msgspec.structs.asdict(Asked(title=""))
+"""What is asked where nothing is said."""
+
+
+def asked_for(plan: Path | None, given: Asked) -> tuple[Asked, PlannedSession | None]:
+    """Return what a session is asked to be: what the plan says, and over it what was `given` on the command line.
+
+    Raises SettingsError for a plan that is none.
+    """
+    if plan is None:
+        return given, None
+    planned = load_planned(plan)
+    values = {_AS_PLANNED.get(name, name): value for name, value in msgspec.structs.asdict(planned).items()}
+    del values["equipment"], values["request"]  # agent/requests/lookup.py finds it
+    values["consent"] = msgspec.convert({"state": planned.consent}, Consent)
+    given_alone = {name: value for name, value in msgspec.structs.asdict(given).items() if value != _NOTHING[name]}
+    return Asked(**(values | given_alone)), planned
+
+
+def situation_of(
+    asked: Asked,
+    planned: PlannedSession | None,
+    settings: Settings,
+    clock: Clock,
+    *,
+    have: Sequence[str] = (),
+    quick: bool = False,
+    public: bool = False,
+) -> Situation:
+    """Return what the checks look at; raises UsageError for a profile or a thing to tick off that is not there."""
+    equipment = settings.check.equipment if planned is None or planned.equipment is None else planned.equipment
+    for item in have:
+        if item not in equipment:
+            raise UsageError(
+                f'"{item}" is nothing to tick off{did_you_mean(item, equipment)}',
+                hint=f"there are {', '.join(equipment)}" if equipment else "[check] equipment names what there is",
+            )
+    return Situation(
+        streams=streams_of(asked, settings, is_planned=planned is not None),
+        asked=asked,
+        settings=settings,
+        profile=settings.profile(asked.profile),
+        clock=clock,
+        stop=threading.Event(),
+        devices=list_devices,
+        held=held_sessions(),
+        quick=quick,
+        public=public,
+        equipment=equipment,
+        ticked=frozenset(have),
+    )
+
+
+def streams_of(asked: Asked, settings: Settings, *, is_planned: bool) -> Sequence[str]:
+    """Return what a session is streamed to.
+
+    Where nobody says so, neither a plan nor the command line, it may be any destination of the settings but tests.
+    """
+    if asked.streams or asked.targets or is_planned:
+        return asked.streams
+    return [name for name, destination in settings.destinations.items() if not destination.test]

@@ -1,0 +1,98 @@
+"""How the uplink of this room has been: a line for each check that has measured it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from agent.checks.history import Checked
+from agent.checks.result import Result, Verdict, Words
+from agent.checks.uplink_verdict import LATENCY, NAME
+from config.quantities import brief_latency, brief_rate
+
+NEVER = Words(
+    "Kecepatan internet ruangan ini belum pernah diukur: jalankan `liput check`.",
+    "The uplink of this room was never measured: run `liput check`.",
+)
+HEADINGS = (
+    Words("Waktu", "When"), Words("Unggah", "Up"), Words("Unduh", "Down"), Words("Jeda", "Latency"),
+    Words("Saat penuh", "When full"), Words("Butuh", "Need"), Words("Hasil", "Verdict"), Words("Sesi", "Session"),
+)  # fmt: skip
+VERDICTS = {
+    Verdict.OK: Words("cukup", "enough"),
+    Verdict.UNCHECKED: Words("tidak diperiksa", "not checked"),
+    Verdict.WARNING: Words("mepet", "a warning"),
+    Verdict.FAILURE: Words("kurang", "not enough"),
+}
+_WORSE = [Verdict.OK, Verdict.UNCHECKED, Verdict.WARNING, Verdict.FAILURE]
+
+
+class Measurement(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="uplink"):
+    """What one check found of the uplink; bits and seconds, None what was not measured."""
+
+    at: datetime
+    title: str
+    verdict: Verdict
+    code: str
+    server: str | None = None
+    up_bps: float | None = None
+    up_p10_bps: float | None = None
+    down_bps: float | None = None
+    idle_s: float | None = None
+    loaded_s: float | None = None
+    need_bps: float | None = None
+
+
+def measurements(history: Sequence[Checked]) -> list[Measurement]:
+    """Return what was measured, the newest first; checks that have not measured are left out."""
+    found = []
+    for checked in reversed(history):
+        by_name = {result.name: result for result in checked.results}
+        if (result := by_name.get(NAME)) and "up_bps" in result.measured:
+            found.append(_measurement(checked, result, by_name.get(LATENCY)))
+        found += [_pushed(checked, result) for result in checked.results if "delivered_bps" in result.measured]
+    return found
+
+
+def _pushed(checked: Checked, result: Result) -> Measurement:
+    """Return what a test stream found: what arrived of it, which may be all that was sent."""
+    measured = result.measured
+    known = {
+        "up_bps": measured["delivered_bps"],
+        "need_bps": measured["rate_bps"],
+        "loaded_s": measured["rtt_s"],
+        "server": result.name.removeprefix(f"{NAME}: "),
+    }
+    return _of(checked, result, result.verdict, known)
+
+
+def _measurement(checked: Checked, result: Result, latency: Result | None) -> Measurement:
+    both = [result.verdict, *([latency.verdict] if latency else [])]
+    known = {name: value for name, value in result.measured.items() if name in Measurement.__struct_fields__}
+    return _of(checked, result, max(both, key=_WORSE.index), known)
+
+
+def _of(checked: Checked, result: Result, verdict: Verdict, known: Mapping[str, object]) -> Measurement:
+    facts = {"at": checked.at, "title": checked.title, "verdict": verdict, "code": result.code}
+    return msgspec.convert({**known, **facts, "type": "uplink"}, Measurement)
+
+
+def rows(found: Sequence[Measurement], language: str) -> list[tuple[str, ...]]:
+    """Return the cells of a table, its headings first."""
+    head = tuple(heading.of(language) for heading in HEADINGS)
+    return [head, *(_row(each, language) for each in found)]
+
+
+def _row(one: Measurement, language: str) -> tuple[str, ...]:
+    return (
+        f"{one.at.astimezone():%Y-%m-%d %H:%M}",
+        *(_rate(rate) for rate in (one.up_bps, one.down_bps)),
+        *("-" if seconds is None else brief_latency(seconds) for seconds in (one.idle_s, one.loaded_s)),
+        _rate(one.need_bps),
+        VERDICTS[one.verdict].of(language),
+        one.title or "-",
+    )
+
+
+def _rate(rate: float | None) -> str:
+    return "-" if rate is None else brief_rate(rate)

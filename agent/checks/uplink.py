@@ -1,0 +1,229 @@
+"""How much the network carries, to a server of the campus or to the destinations, and whether that is enough."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from statistics import median
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.internet import targets_of, trouble_found
+from agent.checks.network_words import TROUBLES
+from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
+from config.errors import LiputError, UsageError
+from config.quantities import brief_rate, brief_size
+from config.secrets import StreamTarget
+from devices.uplink.measuring import measure
+from devices.uplink.model import Budget, Step
+from devices.uplink.server import parse_server
+from devices.uplink.trouble import NetworkTrouble, Stopped
+from recorder.control.find import RECORDS
+from recorder.live.reason import Reason
+from recorder.live.trial import Trial, TrialStream, harmless, try_stream
+from recorder.live.url import FolderUrl, parse_live_url
+
+PUSH_S = 10.0
+_LIVE_RATE = 0.95
+"""Of what was streamed: so much has to have arrived meanwhile."""
+_FELL_BEHIND_S = 2.0
+
+
+def _not_measured(code: Code) -> Code:
+    """Return what it means for a measurement: who streams elsewhere need not mind a server that is away."""
+    reason = Words(*(f"{how}: {why}" for how, why in zip(("Tidak terukur", "Not measured"), code.reason, strict=True)))
+    return Code(Verdict.WARNING, reason, code.advice)
+
+
+CODES: Mapping[str, Code] = {
+    "off": Code(
+        Verdict.UNCHECKED, Words("Pengukuran dimatikan di pengaturan", "Measuring is switched off in the settings")
+    ),
+    "no-server": Code(
+        Verdict.UNCHECKED,
+        Words("Belum ada server pengukur", "There is no server to measure with"),
+        Words(
+            "Minta IT alamat server LibreSpeed atau iperf3 kampus, lalu isi [check] server.",
+            "Ask IT for the campus's LibreSpeed or iperf3 server, and set [check] server.",
+        ),
+    ),
+    "consent": Code(
+        Verdict.UNCHECKED,
+        Words(
+            "{where} bukan milik kampus: alamat PC ini akan terlihat di sana, dan sampai {most} data terpakai",
+            "{where} is not the campus's own: it would see this PC's address, and up to {most} of data would be used",
+        ),
+        Words("Jika setuju, tambahkan --public.", "If you agree, add --public."),
+    ),
+    "in-use": Code(
+        Verdict.UNCHECKED,
+        Words(
+            "Sesi {title} sedang menyiarkan; pengukuran akan mengganggunya",
+            "The session {title} streams now, and measuring would disturb it",
+        ),
+        Words("Periksa lagi setelah sesi itu selesai.", "Check again when that session is over."),
+    ),
+    "no-test": Code(
+        Verdict.UNCHECKED,
+        Words(
+            "Tidak dicoba: siaran percobaan ke sini akan terlihat orang",
+            "Not tried: people would see a test stream there",
+        ),
+        Words(
+            "Buat tujuan percobaan (acara privat) dan tulis test = true padanya di pengaturan.",
+            "Make a destination for tests (a private event), and write test = true for it in the settings.",
+        ),
+    ),
+    "carried": Code(
+        Verdict.OK,
+        Words("Siaran percobaan {rate} sampai dengan lancar", "A test stream of {rate} arrived without trouble"),
+    ),
+    "not-carried": Code(
+        Verdict.FAILURE,
+        Words(
+            "Siaran percobaan {rate} tertinggal: hanya {delivered} yang sampai",
+            "A test stream of {rate} fell behind: only {delivered} arrived",
+        ),
+        Words(
+            "Pakai profil yang lebih kecil, kabel, atau jaringan lain.",
+            "Use a smaller profile, a cable, or another network.",
+        ),
+    ),
+    "not-taken": Code(
+        Verdict.FAILURE,
+        Words("Siaran percobaan tidak diterima: {why}", "The test stream was not taken: {why}"),
+        Words(
+            "Lihat baris tujuan ini pada pemeriksaan Internet, dan kuncinya di berkas kunci.",
+            "See this destination's line of the check Internet, and its line in the file of keys.",
+        ),
+    ),
+    **{str(trouble): _not_measured(code) for trouble, code in TROUBLES.items()},
+}  # fmt: skip
+
+_PHASES = {
+    "reach": Words("menghubungi server", "asking the server"),
+    "idle": Words("mengukur jeda; data paling banyak {most}", "measuring the latency; up to {most} of data"),
+    "up": Words("mengirim {rate}; data paling banyak {most}", "sending {rate}; up to {most} of data"),
+    "down": Words("menerima {rate}; data paling banyak {most}", "receiving {rate}; up to {most} of data"),
+}
+_BEFORE = Words(
+    "akan memakai paling banyak {most} data, {streams} sambungan ke {where}",
+    "will use up to {most} of data, {streams} connections to {where}",
+)
+_PUSHES_BEFORE = Words(
+    "akan mengirim sekitar {size} ke {count} tujuan percobaan",
+    "will send about {size} to {count} destinations for tests",
+)
+_PUSHES = Words("siaran percobaan ke {name}", "a test stream to {name}")
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Measure as the settings say, and judge what was measured."""
+    settings = situation.settings.check
+    if settings.uplink == "none":
+        return [found(CODES, "off", NAME)]
+    for one in situation.held:
+        if one.status is None or (one.status.state in RECORDS and one.status.destinations):
+            return [found(CODES, "in-use", NAME, title=one.title or "liput record")]
+    return _push(situation, tell) if settings.uplink == "ingest" else _measure(situation, tell)
+
+
+def wants_conference(situation: Situation) -> bool:
+    """Return whether a video conference runs beside the session."""
+    asked = situation.asked.conference
+    return situation.settings.conference.always if asked is None else asked
+
+
+def streams_of(situation: Situation) -> int:
+    """Return how many live destinations go over the network."""
+    return sum(not _is_folder(target) for target in targets_of(situation).values())
+
+
+def _is_folder(target: StreamTarget | LiputError) -> bool:
+    if isinstance(target, LiputError):
+        return False
+    with contextlib.suppress(UsageError):  # which the check of the internet tells of
+        return isinstance(parse_live_url(target.url.reveal()), FolderUrl)
+    return False
+
+
+def _measure(situation: Situation, tell: Tell) -> Iterable[Result]:
+    settings = situation.settings.check
+    if not settings.server:
+        return [found(CODES, "no-server", NAME)]
+    server, most = parse_server(settings.server), brief_size(settings.most_data)
+    if settings.public and not situation.public:
+        return [found(CODES, "consent", NAME, where=server.where, most=most)]
+    facts = {"most": most, "streams": settings.streams, "where": server.where}
+    tell(Progress(share=0.0, doing=_BEFORE.filled(facts), notice=True))
+
+    def told(step: Step) -> None:
+        if step.phase != "reach":  # until then what it will cost stays to be read
+            rate = brief_rate(step.rate_bps) if step.rate_bps is not None else ""
+            tell(Progress(share=step.share, doing=_PHASES[step.phase].filled({"rate": rate, "most": most})))
+
+    budget = Budget(streams=settings.streams, most_bytes=settings.most_data)
+    try:
+        uplink = measure(server, budget, situation.stop, told)
+    except Stopped:
+        return []
+    except NetworkTrouble as error:
+        return [trouble_found(CODES, NAME, server.where, error)]
+    streams, conference = streams_of(situation), wants_conference(situation)
+    need = need_of(situation.settings, situation.profile, streams, conference=conference)
+    fits = fitting(situation.settings, uplink.up.sustained_bps, streams, conference=conference)
+    return list(judge(uplink, need, fits, server.where))
+
+
+def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
+    """Stream to each destination for which that is harmless, at the real bit rate, one after the other."""
+    named = (name for name, destination in situation.settings.destinations.items() if destination.test)
+    targets = targets_of(replace(situation, streams=[*situation.streams, *named]))
+    tests = {name: _test_of(situation, target) for name, target in targets.items()}
+    count = sum(test is not None for test in tests.values())
+    if count:
+        _, video_bps = situation.settings.video.stream_range(situation.profile)
+        size = round((video_bps + situation.profile.audio_bitrate) / 8 * PUSH_S)
+        tell(Progress(share=0.0, doing=_PUSHES_BEFORE.filled({"size": brief_size(size), "count": count}), notice=True))
+    for name, test in tests.items():
+        if situation.stop.is_set():
+            return
+        if test is None:
+            yield found(CODES, "no-test", f"{NAME}: {name}")
+        else:
+            yield _pushed(situation, name, test, PUSH_S / count, tell)
+
+
+def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamTarget | None:
+    if isinstance(target, LiputError) or _is_folder(target):
+        return None
+    return harmless(situation.settings, target)
+
+
+def _pushed(situation: Situation, name: str, target: StreamTarget, seconds: float, tell: Tell) -> Result:
+    _, video_bps = situation.settings.video.stream_range(situation.profile)
+    stream = TrialStream(video_bps, situation.profile.audio_bitrate, seconds)
+    doing = _PUSHES.filled({"name": name})
+    trial = try_stream(
+        target, stream, situation.clock, situation.stop, lambda share: tell(Progress(share=share, doing=doing))
+    )
+    return _judged(f"{NAME}: {name}", trial, video_bps + situation.profile.audio_bitrate)
+
+
+def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
+    """Return what is to be said of a test stream."""
+    delivered_bps = median(trial.delivered_bps) if trial.delivered_bps else 0.0
+    measured = {
+        "rate_bps": rate_bps,
+        "delivered_bps": round(delivered_bps),
+        "backlog_s": round(trial.backlog_s, 3),
+        "rtt_s": round(median(trial.rtts_s), 4) if trial.rtts_s else None,
+        "live_s": round(trial.live_s, 1),
+    }
+    if not trial.was_taken:
+        return found(CODES, "not-taken", name, measured, why=trial.status.message or Reason.TIMEOUT)
+    fell_behind = trial.backlog_s > _FELL_BEHIND_S or trial.status.dropped or trial.status.reason == Reason.TOO_SLOW
+    code = "not-carried" if fell_behind and delivered_bps < _LIVE_RATE * rate_bps else "carried"
+    return found(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
+
+
+CHECKS = [Check(NAME, Words("Kecepatan internet", "Uplink"), look, alone=True, quick=False, longest_s=25.0)]

@@ -1,0 +1,200 @@
+"""Whether an uplink carries a session: what the session needs, what was measured, and the profile that would fit."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from agent.checks.result import Code, Measured, Result, Verdict, Words, found
+from config.quantities import brief_latency, brief_rate, brief_size
+from config.schema import Profile, Settings
+from devices.uplink.model import Latency, Uplink
+
+NAME, LATENCY, DOWN = "uplink", "uplink: latency", "uplink: downlink"
+MARGIN = 1.1
+"""Of what is streamed: what packets, and whatever has to be sent again, take on top."""
+COMFORTABLE, TIGHT = 0.7, 0.85
+"""Shares of what the link carries for long, up to which there is no doubt, and no more than a doubt."""
+BLOATED_S = 0.15
+"""So much longer on a full link, and people in a conference speak over each other."""
+
+_SMALLER = Words(
+    "Pakai profil {fits}: tambahkan --profile {fits} (`liput check --fit`). Atau pakai kabel, bukan Wi-Fi.",
+    "Use the profile {fits}: add --profile {fits} (`liput check --fit`). Or use a cable instead of Wi-Fi.",
+)
+_OTHER = Words(
+    "Tidak ada profil yang muat. Pakai kabel atau jaringan lain, atau kurangi jumlah tujuan siaran.",
+    "No profile fits. Use a cable or another network, or stream to fewer destinations.",
+)
+_SHARE = Words(
+    "butuh {need}, jaringan ini sanggup {up} ({used:.0f} %){limit_id}",
+    "{need} are needed, this network carries {up} ({used:.0f} %){limit_en}",
+)
+_OTHERS_OFF = Words(
+    "Minta orang lain berhenti mengunggah atau mengunduh, lalu periksa lagi.",
+    "Ask others to stop their uploads and downloads, then check again.",
+)
+
+
+def _sentence(indonesian: str, english: str) -> Words:
+    return Words(f"{indonesian}: {_SHARE.indonesian}", f"{english}: {_SHARE.english}")
+
+
+CODES: Mapping[str, Code] = {
+    "ok": Code(Verdict.OK, _sentence("Cukup", "Enough")),
+    "no-need": Code(
+        Verdict.OK,
+        Words("Jaringan ini sanggup {up}; sesi ini tidak butuh", "This network carries {up}; this session needs none"),
+    ),
+    "unsteady": Code(
+        Verdict.WARNING,
+        Words(
+            "Tidak stabil: butuh {need}, rata-rata sanggup {up}, tetapi kadang hanya {worst}",
+            "Unsteady: {need} are needed, this network carries {up}, but at times only {worst}",
+        ),
+        _OTHERS_OFF,
+    ),
+    "tight": Code(Verdict.WARNING, _sentence("Mepet", "Tight"), _SMALLER),
+    "tight-no-profile": Code(Verdict.WARNING, _sentence("Mepet", "Tight"), _OTHER),
+    "too-slow": Code(Verdict.FAILURE, _sentence("Terlalu lambat", "Too slow"), _SMALLER),
+    "too-slow-no-profile": Code(Verdict.FAILURE, _sentence("Terlalu lambat", "Too slow"), _OTHER),
+    "ok-latency": Code(
+        Verdict.OK,
+        Words(
+            "{idle} bolak-balik, {loaded} saat jaringan penuh",
+            "{idle} there and back, {loaded} while the network is full",
+        ),
+    ),
+    "bufferbloat": Code(
+        Verdict.WARNING,
+        Words(
+            "Saat jaringan penuh, jawaban terlambat {bloat} lebih lama: konferensi akan tersendat",
+            "While the network is full, answers take {bloat} longer: a conference will stutter",
+        ),
+        Words(
+            "Jangan ada unduhan atau unggahan lain selama acara; minta IT membatasi antrean router (SQM).",
+            "Let nobody upload or download during the session; ask IT to bound the router's queue (SQM).",
+        ),
+    ),
+    "ok-down": Code(
+        Verdict.OK,
+        Words("Unduh {down}, konferensi butuh {need}", "{down} come in, the conference needs {need}"),
+    ),
+    "tight-down": Code(
+        Verdict.WARNING,
+        Words("Unduh mepet: {down}, konferensi butuh {need}", "Tight: {down} come in, the conference needs {need}"),
+        _OTHERS_OFF,
+    ),
+    "too-slow-down": Code(
+        Verdict.FAILURE,
+        Words(
+            "Unduh terlalu lambat: {down}, konferensi butuh {need}",
+            "Too slow: {down} come in, the conference needs {need}",
+        ),
+        Words(
+            "Pakai kabel atau jaringan lain, atau matikan video peserta di konferensi.",
+            "Use a cable or another network, or switch off the others' video in the conference.",
+        ),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bits a second that a session takes, up and down."""
+
+    up_bps: float
+    down_bps: float
+
+
+def need_of(settings: Settings, profile: Profile, streams: int, *, conference: bool) -> Need:
+    """Return what a session of `profile` needs with so many live destinations, and a conference where there is one."""
+    _, video_bps = settings.video.stream_range(profile)
+    streamed = streams * (video_bps + profile.audio_bitrate) * MARGIN
+    check = settings.check
+    return Need(streamed + conference * check.conference_up, float(conference * check.conference_down))
+
+
+def fitting(settings: Settings, up_bps: float, streams: int, *, conference: bool) -> str | None:
+    """Return the best profile that the uplink carries comfortably; None where none does."""
+    best = sorted(settings.profiles.items(), key=lambda each: each[1].video_bitrate, reverse=True)
+    for name, profile in best:
+        if need_of(settings, profile, streams, conference=conference).up_bps <= COMFORTABLE * up_bps:
+            return name
+    return None
+
+
+def judge(uplink: Uplink, need: Need, fits: str | None, server: str) -> Iterator[Result]:
+    """Yield what is to be said of an uplink: its rate, its latency, and the way down where that is needed."""
+    yield _rate(uplink, need, fits, server)
+    if uplink.idle and uplink.loaded and uplink.bloat_s is not None:
+        yield found(
+            CODES,
+            "bufferbloat" if uplink.bloat_s > BLOATED_S else "ok-latency",
+            LATENCY,
+            _latencies(uplink),
+            idle=brief_latency(uplink.idle.rtt_s),
+            loaded=brief_latency(uplink.idle.rtt_s + uplink.bloat_s),
+            bloat=brief_latency(uplink.bloat_s),
+        )
+    if uplink.down and need.down_bps:
+        down = uplink.down.sustained_bps
+        code = f"{_band(need.down_bps, down)}-down"
+        measured: Measured = {"down_bps": round(down), "need_bps": round(need.down_bps)}
+        yield found(CODES, code, DOWN, measured, down=brief_rate(down), need=brief_rate(need.down_bps))
+
+
+def _rate(uplink: Uplink, need: Need, fits: str | None, server: str) -> Result:
+    up = uplink.up
+    band = _band(need.up_bps, up.sustained_bps)
+    used = 100 * need.up_bps / max(1.0, up.sustained_bps)
+    if not need.up_bps:
+        code = "no-need"
+    elif band == "ok":
+        code = "unsteady" if up.p10_bps < need.up_bps else "ok"
+    else:
+        code = band if fits else f"{band}-no-profile"
+    measured: Measured = {
+        "up_bps": round(up.sustained_bps),
+        "up_p10_bps": round(up.p10_bps),
+        "down_bps": round(uplink.down.sustained_bps) if uplink.down else None,
+        "need_bps": round(need.up_bps),
+        "used_percent": round(used, 1),
+        **_latencies(uplink),
+        "resent_percent": None if uplink.again_share is None else round(100 * uplink.again_share, 2),
+        "moved_bytes": uplink.moved_bytes,
+        "streams": uplink.streams,
+        "is_capped": uplink.is_capped,
+        "fits": fits,
+        "server": server,
+    }
+    moved = brief_size(uplink.moved_bytes)
+    return found(
+        CODES,
+        code,
+        NAME,
+        measured,
+        need=brief_rate(need.up_bps),
+        up=brief_rate(up.sustained_bps),
+        used=used,
+        worst=brief_rate(up.p10_bps),
+        limit_id=f"; dihentikan setelah {moved}" if uplink.is_capped else "",
+        limit_en=f"; ended after {moved}" if uplink.is_capped else "",
+    )
+
+
+def _latencies(uplink: Uplink) -> Measured:
+    def rtt_s(latency: Latency | None) -> float | None:
+        return None if latency is None else round(latency.rtt_s, 4)
+
+    return {
+        "idle_s": rtt_s(uplink.idle),
+        "jitter_s": None if uplink.idle is None else round(uplink.idle.jitter_s, 4),
+        "loaded_s": rtt_s(uplink.loaded),
+        "loaded_down_s": rtt_s(uplink.loaded_down),
+    }
+
+
+def _band(need_bps: float, carried_bps: float) -> str:
+    """Return how much of what is carried is needed: ok, tight or too-slow."""
+    if need_bps <= COMFORTABLE * carried_bps:
+        return "ok"
+    return "tight" if need_bps <= TIGHT * carried_bps else "too-slow"

@@ -1,0 +1,138 @@
+"""Which cameras and microphones a session wants: what each of its words means now, or why it means nothing."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from capture.choice import NONE, SYNTHETIC
+from capture.screen_area import as_screen
+from capture.sound.inputs import find_sound_input
+from capture.words import as_file
+from config.errors import DeviceError, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
+from devices.model import Device
+from devices.roles.choice import best_sound, best_video, first_sound_role, first_video_role, named_video
+from devices.roles.matching import Missing, resolve_all
+from devices.roles.roles import SERVER_INPUTS, Roles, with_roles
+from recorder.asked import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no source: one of the codes of agent/checks/equipment_codes.py, and the facts in its words."""
+
+    code: str
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSource:
+    """One source of the session: what people call it, and the device that it is, None where it is no device.
+
+    `trouble` is why it is not there.
+    """
+
+    name: str
+    device: Device | None = None
+    trouble: Trouble | None = None
+
+
+class Room:
+    """What is plugged in, and who has which role."""
+
+    def __init__(self, devices: Sequence[Device], roles: Roles) -> None:
+        self._roles = roles
+        self._devices = with_roles(devices, roles)
+
+    def sources(self, asked: Asked) -> Iterator[WantedSource]:
+        """Give the sources that `asked` means, as capture/choice.py takes them, pictures first."""
+        video = asked.videos[0] if asked.videos else None
+        main = self._picture(video)
+        yield main
+        for word in asked.videos[1:]:
+            yield self._picture(word)
+        if not asked.audios and video is not None and _has_own_sound(video):
+            return
+        for audio in asked.audios or (None,):
+            if audio != NONE:
+                yield self._sound(audio, main.device)
+
+    def missing_beside(self, taken: Sequence[WantedSource]) -> Iterator[WantedSource]:
+        """Give the roles whose devices are not there, and that none of the sources `taken` is."""
+        names = {source.name for source in taken}
+        for role, found in resolve_all(self._roles, self._devices).items():
+            bound = self._roles[role]
+            if isinstance(found, Missing) and role not in names and not bound.id.startswith(SERVER_INPUTS):
+                yield WantedSource(role, trouble=Trouble("role-missing", {"device": bound.name}))
+
+    def _picture(self, word: str | None) -> WantedSource:
+        if word is None:
+            word = first_video_role(self._roles)
+        if word is None:
+            return self._device("camera", lambda: best_video(self._devices), "no-camera")
+        if apart := _no_device(word):
+            return apart
+        try:
+            if screen := as_screen(word, os.environ):
+                return WantedSource(screen.name)
+        except (DeviceError, UsageError):
+            return WantedSource(word, trouble=Trouble("no-screen", {"word": word}))
+        named = word
+        return self._device(named, lambda: named_video(self._devices, named, self._roles), "not-found")
+
+    def _sound(self, word: str | None, picture: Device | None) -> WantedSource:
+        if word is None:
+            word = first_sound_role(self._roles)
+        if word is None:
+            return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
+        named = word
+        return _no_device(named) or self._device(named, lambda: self._named_sound(named), "not-found")
+
+    def _best_sound(self, picture: Device | None) -> Device:
+        found = best_sound(self._devices, picture)
+        if found is None:
+            raise DeviceNotFound("no microphone is plugged in")
+        return found
+
+    def _named_sound(self, word: str) -> Device:
+        return find_sound_input(self._devices, word, self._roles)
+
+    def _device(self, word: str, find: Callable[[], Device], absent: str) -> WantedSource:
+        """Return the device that `find` finds; where it is not there, why that is: `absent` says least."""
+        try:
+            device = find()
+        except DeviceNotFound:
+            role = word.strip().casefold()
+            trouble = self._missing(role) if role in self._roles else Trouble(absent, {"word": word})
+            return WantedSource(word, trouble=trouble)
+        except DeviceUnsupported:
+            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+        except UsageError:
+            return WantedSource(word, trouble=Trouble("ambiguous", {"word": word}))
+        return WantedSource(device.role or device.name, device)
+
+    def _missing(self, role: str) -> Trouble:
+        """Return why the device of a role is not there, and what is there in its place."""
+        bound, found = self._roles[role], resolve_all(self._roles, self._devices)[role]
+        facts = {"device": bound.name, "role": role, "port": bound.port or "?"}
+        if isinstance(found, Missing) and found.replacement:
+            return Trouble("replaced", {**facts, "id": found.replacement.id})
+        if isinstance(found, Missing) and found.elsewhere:
+            there = found.elsewhere[0]
+            return Trouble("moved", {**facts, "there": there.port or "?", "id": there.id})
+        return Trouble("missing", facts)
+
+
+def _no_device(word: str) -> WantedSource | None:
+    """Return the source that `word` means where that is none of the room's equipment."""
+    if word == SYNTHETIC:
+        return WantedSource(SYNTHETIC)
+    try:
+        path = as_file(word)
+    except MediaError:
+        return WantedSource(word, trouble=Trouble("no-file", {"word": word}))
+    return WantedSource(path.name) if path else None
+
+
+def _has_own_sound(video: str) -> bool:
+    """Return whether the source of pictures brings its sound along, as files and the synthetic one do."""
+    return _no_device(video) is not None

@@ -1,0 +1,75 @@
+"""What `liput archive list` and `verify` do with `--at TARGET`: a place that many PCs keep copies at."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import click
+
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.archive import bag
+from recorder.archive.fixity import Progress
+from recorder.archive.fixity_log import Entry, FixityLog, Outcome
+from recorder.archive.model import Package, Problem
+from recorder.copies import inspecting
+from recorder.copies.contents import Contents, listed_there
+from recorder.copies.ledger import Ledger
+from recorder.copies.opening import open_target
+from recorder.copies.target import Target
+
+type ProgressOf = Callable[[str], AbstractContextManager[Progress | None]]
+"""Gives the progress of one package, shown while the context lasts."""
+
+at_option = click.option("--at", "target_name", metavar="TARGET", help="Not here but at a place of [copies].")
+
+
+@contextmanager
+def _opened(ctx: click.Context, name: str) -> Iterator[Target]:
+    target = open_target(load_settings(ctx.find_object(Path)), name)
+    try:
+        yield target
+    finally:
+        target.close()
+
+
+def packages_of(ctx: click.Context, name: str, words: str | None = None) -> Sequence[Package]:
+    """Return the packages at a place, the oldest first; with `words` those in whose description they stand."""
+    with _opened(ctx, name) as target:
+        found = inspecting.packages_at(target)
+    return found if words is None else inspecting.found_in(found, words)
+
+
+def verified_at(
+    ctx: click.Context, name: str, key: str | None, progress_of: ProgressOf
+) -> Iterator[tuple[str, int, list[Problem]]]:
+    """Read one package at a place, or without `key` all that are complete; yield name, bytes, what is wrong of each.
+
+    What was found is remembered.
+    """
+    with _opened(ctx, name) as target:
+        if key is not None:
+            wanted = [inspecting.find_place(target, key)]
+        else:
+            wanted = [place for place, files in inspecting.places(target).items() if bag.TAG_MANIFEST_FILE in files]
+        for place in wanted:
+            package = place.rpartition("/")[2]
+            with progress_of(package) as progress:
+                contents = listed_there(target, place).contents
+                problems = inspecting.verify_at(target, place, progress)
+            _remember(package, name, contents, problems)
+            yield package, contents.bytes, problems
+
+
+def _remember(package: str, target: str, contents: Contents, problems: list[Problem]) -> None:
+    ledger, now = Ledger(), SystemClock().now()
+    if problems:
+        ledger.seen_damaged(package, target)
+    elif ledger.rows_of(package).get(target):
+        ledger.seen_whole(package, target, contents.version, contents.bytes, now)
+    FixityLog().add(
+        Entry(
+            at=now, package=package, bytes=contents.bytes, found=len(problems), problems=tuple(problems),
+            outcome=Outcome.COPY_DAMAGED if problems else Outcome.COPY_WHOLE, note=f"at {target}",
+        )
+    )  # fmt: skip

@@ -1,0 +1,250 @@
+"""`liput archive copy` and `copies`: packages in other places, and which are where."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archive_options import archive_option, print_json, progress_bar
+from agent.archives import archives_of, find_in
+from agent.redact import redactor_for
+from config.errors import ArchiveError, UsageError
+from config.kinds import did_you_mean
+from config.quantities import brief_rate, brief_size
+from config.schema import Settings
+from config.settings import load_settings
+from devices.clock import SystemClock
+from devices.health.log import HealthLog
+from recorder.archive.archive import Archive
+from recorder.archive.catalog import is_elsewhere, sealed
+from recorder.archive.fixity_round import go_last
+from recorder.archive.names import one_line
+from recorder.copies.ledger import CopyState
+from recorder.copies.opening import open_target
+from recorder.copies.queue import CopyQueue, Outcome, Task, task_of
+from recorder.copies.reasons import CopyReason
+
+WAITING = 1
+"""Exit status when a copy that was asked for is not there yet."""
+
+_NO_FAILURE = frozenset({CopyReason.SESSION, CopyReason.BUSY})
+"""Reasons that are none to worry about where nobody asked for a certain copy."""
+
+COPY_EXAMPLES = """\b
+Examples:
+  liput archive copy 3f2a91c0                  one package, to every place of the settings that is automatic
+  liput archive copy --all --to nas            everything, to one place
+  liput archive copy --pending                 what waits and is due, for a timer; `liput serve` does it by itself
+\b
+What has a copy already is read there again, and put right where it is damaged. Exit status 1: a copy is not there yet;
+it is said why, and tried again.
+"""
+COPIES_EXAMPLES = """\b
+Examples:
+  liput archive copies                         every package: how many copies, and what waits
+  liput archive copies 3f2a91c0 --json
+"""
+
+
+@contextmanager
+def copy_queue(ctx: click.Context, folder: Path | None) -> Iterator[tuple[CopyQueue, Settings, list[Archive]]]:
+    """Give the queue of the settings' places; what happens goes into the health log."""
+    settings, clock = load_settings(ctx.find_object(Path)), SystemClock()
+    archives = archives_of(ctx, folder)
+    health = settings.health
+    with HealthLog(clock=clock, keep_days=health.keep_days, max_size=health.max_size) as record:
+        roots = [archive.root for archive in archives]
+        yield (
+            CopyQueue(roots, settings.copies, lambda name: open_target(settings, name), clock, record=record),
+            settings,
+            archives,
+        )
+
+
+@click.command("copy", epilog=COPY_EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package that has no copy there yet.")
+@click.option("--pending", is_flag=True, help="What waits and is due; ends when a session begins.")
+@click.option(
+    "--to",
+    "names",
+    metavar="TARGET",
+    multiple=True,
+    help="A name of [copies]; may be repeated. Else: the automatic ones.",
+)
+@click.option("--new-place", is_flag=True, help="The place was emptied or replaced on purpose: begin anew there.")
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
+@click.pass_context
+def copy_command(
+    ctx: click.Context,
+    package_id: str | None,
+    names: tuple[str, ...],
+    folder: Path | None,
+    *,
+    every: bool,
+    pending: bool,
+    new_place: bool,
+    as_json: bool,
+) -> None:
+    """Copy packages to the places of the settings, read every copy back, and count it only when it is whole.
+
+    Goes on where an attempt was stopped. While a session runs nothing is copied.
+    """
+    if (package_id is not None) + every + pending != 1:
+        raise click.UsageError("Name one package, or say --all or --pending.", ctx)
+    if new_place and not names:
+        raise click.UsageError("--new-place goes with --to: name the place.", ctx)
+    if pending:
+        go_last()
+    with copy_queue(ctx, folder) as (queue, settings, archives):
+        queue.new_place = new_place
+        waiting = False
+        for name in _names(settings, names, automatic=not pending):
+            tasks = [_to_copy(archives, package_id)] if package_id else queue.tasks(name, due_only=pending)
+            for outcome in _worked(queue, name, tasks, settings, as_json=as_json):
+                minor = pending and outcome.reason in _NO_FAILURE
+                waiting |= outcome.state is not CopyState.COPIED and not minor
+    ctx.exit(WAITING if waiting else 0)
+
+
+def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:
+    """Return the places that are meant: those named, else all, or all that are `automatic`. Raises UsageError."""
+    for name in names:
+        if name not in settings.copies:
+            raise UsageError(
+                f'there is no place for copies "{name}"{did_you_mean(name, settings.copies)}',
+                hint=f"the places are {', '.join(settings.copies) or 'none yet: add [copies.NAME] to the settings'}",
+            )
+    if not settings.copies:
+        raise UsageError("the settings name no place for copies", hint="add [copies.NAME] with its url; docs/copies.md")
+    return list(names) or [name for name, target in settings.copies.items() if target.automatic or not automatic]
+
+
+def _task(archives: list[Archive], key: str) -> Task:
+    return task_of(sealed(find_in(archives, key)[1]).folder)
+
+
+def _to_copy(archives: list[Archive], key: str) -> Task:
+    task = _task(archives, key)
+    if is_elsewhere(task.folder):
+        raise ArchiveError(f"the media of {task.package} are elsewhere", hint="`liput archive fetch` brings them back.")
+    return task
+
+
+def _worked(queue: CopyQueue, name: str, tasks: list[Task], settings: Settings, *, as_json: bool) -> Iterator[Outcome]:
+    """Copy tasks and print how each ended; what is the same for many is printed once."""
+    redact, _ = redactor_for(settings)
+    said: str | None = None
+    with progress_bar(name, shown=not as_json) as progress:
+        for outcome in queue.work(name, tasks, lambda _package: progress):
+            if as_json:
+                print(redact(msgspec.json.encode(outcome).decode()), flush=True)
+            elif outcome.state is CopyState.COPIED:
+                speed = (
+                    f", {brief_rate(8 * outcome.sent / outcome.seconds)}" if outcome.sent and outcome.seconds else ""
+                )
+                click.echo(f"{outcome.package}: copied to {name} ({brief_size(outcome.bytes)}{speed})")
+            else:
+                click.echo(f"{outcome.package}: waits", err=True)
+                if outcome.message != said:
+                    said = outcome.message
+                    click.echo(redact(f"  {said}\n  {outcome.hint}"), err=True)
+            yield outcome
+    if not tasks and not as_json and sys.stderr.isatty():
+        click.echo(f"Nothing waits for {name}.", err=True)
+
+
+class CopyLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One copy of one package, as `liput archive copies --json` says it; `next_at` is when it is tried again."""
+
+    target: str
+    state: str
+    verified_at: datetime | None
+    bytes: int
+    reason: str | None
+    message: str | None
+    since: datetime | None
+    attempts: int
+    next_at: datetime | None
+
+
+class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
+    """The copies of one package; `verified` counts those that are whole and of its present state."""
+
+    id: str
+    path: str
+    verified: int
+    copies: tuple[CopyLine, ...]
+
+
+@click.command("copies", epilog=COPIES_EXAMPLES)
+@click.argument("package_id", metavar="[ID]", required=False)
+@archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
+    """Show which package has how many copies that were read back, where, since when, and what waits and why."""
+    with copy_queue(ctx, folder) as (queue, _settings, archives):
+        tasks = [_task(archives, package_id)] if package_id else queue.every()
+        found = _copies(queue, tasks)
+    if as_json:
+        print_json(found[0] if package_id else found)
+        return
+    for package in found:
+        click.echo(f"{package.id}: {_count(package.verified)}")
+        for line in package.copies:
+            click.echo(f"  {line.target:<12} {_said(line)}")
+
+
+def _copies(queue: CopyQueue, tasks: list[Task]) -> list[PackageCopies]:
+    """Return what is known of the copies of some packages, asking no place."""
+    from recorder.copies.contents import version_here
+
+    rows, troubles = queue.rows(), queue.ledger.troubles()
+    found = []
+    for task in tasks:
+        version = version_here(task.folder)
+        lines = []
+        for name, target in queue.targets.items():
+            row, trouble = rows.get((task.package, name)), troubles.get(name)
+            if row is None and not target.automatic:
+                continue
+            state: str = row.state if row else CopyState.WAITING
+            if row and state == CopyState.COPIED and row.version != version:
+                state = "outdated"
+            why = (row if row and row.reason else trouble) if state != CopyState.COPIED else None
+            next_s = max(row.next_s if row else 0.0, trouble.next_s if trouble else 0.0)
+            lines.append(
+                CopyLine(
+                    target=name,
+                    state=state,
+                    verified_at=row.verified_at if row else None,
+                    bytes=row.bytes if row else 0,
+                    reason=why.reason if why else None,
+                    message=why.message if why else None,
+                    since=why.since if why else None,
+                    attempts=why.attempts if why else 0,
+                    next_at=datetime.fromtimestamp(next_s).astimezone() if why and next_s else None,
+                )
+            )
+        verified = sum(line.state == CopyState.COPIED for line in lines)
+        found.append(PackageCopies(id=task.package, path=str(task.folder), verified=verified, copies=tuple(lines)))
+    return found
+
+
+def _count(verified: int) -> str:
+    return "no copy" if not verified else "1 copy" if verified == 1 else f"{verified} copies"
+
+
+def _said(line: CopyLine) -> str:
+    if line.state == CopyState.COPIED:
+        return f"whole when it was read back {line.verified_at:%Y-%m-%d %H:%M}, {brief_size(line.bytes)}"
+    again = f"; tried again {line.next_at:%Y-%m-%d %H:%M}" if line.next_at else ""
+    since = f" since {line.since:%Y-%m-%d %H:%M}" if line.since else ""
+    before = "of an earlier state; " if line.state == "outdated" else ""
+    return one_line(f"{before}waits{since}: {line.message}{again}" if line.message else f"{before}waits")

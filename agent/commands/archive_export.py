@@ -1,0 +1,91 @@
+"""`liput archive export`: a package handed over, whole, as an excerpt, or as a film."""
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archive_options import archive_of, archive_option, json_option, print_json, progress_bar
+from config.quantities import brief_size
+from devices.clock import SystemClock
+from recorder.archive.catalog import sealed
+from recorder.archive.contents import contents
+from recorder.archive.disk import PRIVATE
+from recorder.archive.excerpt import excerpt
+from recorder.archive.fixity import Progress
+from recorder.archive.locking import locked
+from recorder.archive.model import Package
+from recorder.archive.zipped import write_zip
+
+EXAMPLES = """\b
+Examples:
+  liput archive export 3f2a91c0 /media/usb/                 NAME.zip: the whole package
+  liput archive export 3f2a91c0 kutipan.zip --redact        without letters and personal data
+  liput archive export 3f2a91c0 rapat.mp4 --mp4             the film alone, with chapters
+\b
+Exit status: 0 written, read back and compared; 1 nothing is written, and it is said why; 2 wrong usage.
+"""
+
+
+class Exported(msgspec.Struct, frozen=True):
+    """What `export` has written: the file, its bytes, and of which package."""
+
+    id: str
+    file: str
+    bytes: int
+    redacted: bool
+
+
+@click.command("export", epilog=EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@click.argument("to", type=click.Path(path_type=Path))
+@click.option("--mp4", is_flag=True, help="The recording alone, as an MP4 with chapters.")
+@click.option("--redact", is_flag=True, help="Leave out letters, what was added later, and personal data.")
+@archive_option
+@json_option
+@click.pass_context
+def export_command(
+    ctx: click.Context, package_id: str, to: Path, folder: Path | None, *, mp4: bool, redact: bool, as_json: bool
+) -> None:
+    """Write a package into one ZIP file at TO (a file, or a folder), to be handed over. Nothing is overwritten.
+
+    What is in the ZIP file is a package that can be checked and read without Liput. It gets its name when it is whole:
+    every file of it was read back and has the checksum that is listed.
+    """
+    package = sealed(archive_of(ctx, folder).find(package_id))
+    with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
+        write = _write_mp4 if mp4 else _write_excerpt if redact else _write_zip
+        target = write(package, to, SystemClock().now(), progress)
+    size = target.stat().st_size
+    if as_json:
+        print_json(Exported(package.id, str(target), size, redact))
+    else:
+        click.echo(f"{target} ({brief_size(size)}, read back and compared)")
+
+
+def _write_zip(package: Package, to: Path, _now: datetime, progress: Progress | None) -> Path:
+    target = _target(to, f"{package.id}.zip")
+    write_zip(contents(package.folder), package.id, target, progress, mode=PRIVATE)
+    return target
+
+
+def _write_excerpt(package: Package, to: Path, now: datetime, progress: Progress | None) -> Path:
+    name, files = excerpt(package.folder, now)
+    target = _target(to, f"{name}.zip")
+    write_zip(files, name, target, progress)
+    return target
+
+
+def _write_mp4(package: Package, to: Path, _now: datetime, progress: Progress | None) -> Path:
+    from recorder.archive.catalog import read_recording
+    from recorder.recovery.handover import write_mp4
+
+    whole = contents(package.folder)
+    target = _target(to, f"{package.id}.mp4")
+    write_mp4(whole, read_recording(package.folder), target, progress)
+    return target
+
+
+def _target(to: Path, name: str) -> Path:
+    return (to / name if to.is_dir() else to).absolute()

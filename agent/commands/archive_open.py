@@ -1,0 +1,57 @@
+"""`liput archive open`: a recording in the player, or its folder in the file manager, of this desktop."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import click
+
+from agent.archive_options import archive_of, archive_option, refuse_elsewhere
+from config.errors import ArchiveError
+from recorder.archive import catalog
+from recorder.archive.model import Package
+
+EXAMPLES = """\b
+Examples:
+  liput archive open 3f2a91c0                play it
+  liput archive open 3f2a91c0 --folder       look into its folder
+  mpv "$(liput archive open 3f2a91c0 --print)"
+\b
+Without a desktop the path is printed, and that is all.
+"""
+
+
+@click.command("open", epilog=EXAMPLES)
+@click.argument("package_id", metavar="ID")
+@click.option("--folder", "whole", is_flag=True, help="The package's folder.")
+@click.option("--print", "print_only", is_flag=True, help="Only print the path.")
+@archive_option
+@click.pass_context
+def open_command(ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool) -> None:
+    """Print the path of a recording, and open it in this desktop's player."""
+    package = archive_of(ctx, folder).find(package_id)
+    path = package.folder if whole else _film(package)
+    click.echo(path)
+    if not print_only and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        _open(path)
+
+
+def _film(package: Package) -> Path:
+    """Return the first file of media that the package describes; raises ArchiveError where it is none, or not there."""
+    refuse_elsewhere(package)
+    for file in package.recording.media if package.recording else ():
+        path = package.folder / file.file
+        if catalog.is_inside(package.folder, path):
+            return path
+    raise ArchiveError(
+        f"{package.id} has no recording that can be opened", hint=f"liput archive verify {package.id} says why."
+    )
+
+
+def _open(path: Path) -> None:
+    opener = shutil.which("xdg-open")
+    if opener is None:
+        raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
+    nothing = subprocess.DEVNULL
+    subprocess.Popen([opener, str(path)], start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing)

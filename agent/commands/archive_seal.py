@@ -1,0 +1,55 @@
+"""`liput archive seal`: packages of what a kill or a power cut left unfinished."""
+
+from pathlib import Path
+
+import click
+
+from agent.archive_options import archive_option, progress_bar
+from agent.archives import archives_of
+from agent.serving import forget
+from config.errors import ArchiveError
+from devices.clock import SystemClock
+from recorder.archive.fixity import Progress
+from recorder.archive.model import PackageState
+from recorder.archive.names import session_of
+from recorder.recovery.find import find
+from recorder.recovery.recover import OnProgress, Recovery, State
+
+
+@click.command("seal")
+@click.argument("package_id", metavar="ID", required=False)
+@click.option("--all", "every", is_flag=True, help="Every unfinished recording of the archive.")
+@archive_option
+@click.pass_context
+def seal_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool) -> None:
+    """Make packages of recordings that a kill or a power cut left unfinished; `liput recover` does the same for all.
+
+    The recording plays up to about a second before the end came; its package says what is missing.
+    """
+    if every == (package_id is not None):
+        raise click.UsageError("Name one recording, or say --all.", ctx)
+    archives = archives_of(ctx, folder)
+    sessions = find(archives)
+    if package_id is not None:
+        package = archives[0].find(package_id)
+        if package.state is not PackageState.UNFINISHED:
+            raise ArchiveError(f"{package.id} is sealed already")
+        sessions = [session for session in sessions if session.name == session_of(package.id)]
+    for session in sessions:
+        with progress_bar(session.name, shown=True) as progress:
+            recovery = Recovery(archives, clock=SystemClock(), progress=_for_one(progress))
+            outcome = recovery.recover(session)
+        if outcome.state in {State.SEALED, State.DISCARDED}:
+            forget(session.name)
+        if outcome.package is not None:
+            click.echo(outcome.package)
+        elif outcome.state is State.DISCARDED:
+            click.echo(f"{outcome.id}: {outcome.message}", err=True)
+        else:
+            raise ArchiveError(outcome.message, hint=outcome.hint)
+    if not sessions:
+        click.echo(f"Nothing in {archives[0].root} is unfinished.", err=True)
+
+
+def _for_one(progress: Progress | None) -> OnProgress | None:
+    return None if progress is None else lambda _name, done, total: progress(done, total)

@@ -1,0 +1,102 @@
+"""`liput archive verify`: whether what was recorded still is what it was."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.archive_options import archive_of, archive_option, json_option, print_json, progress_bar
+from agent.commands.archive_at import at_option, verified_at
+from config.errors import PackageBusy
+from config.quantities import brief_size
+from recorder.archive.archive import Archive
+from recorder.archive.model import PackageState, Problem, ProblemKind
+from recorder.archive.names import one_line
+
+PROBLEMS_FOUND = 1
+"""Exit status when a package is not whole."""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What `verify` found out about one package; `elsewhere`: its media are not here, and were not looked at."""
+
+    id: str
+    ok: bool
+    problems: list[Problem]
+    decoded: bool
+    elsewhere: bool = False
+
+
+@click.command("verify")
+@click.argument("package_id", metavar="ID", required=False)
+@click.option("--all", "every", is_flag=True, help="Every package of the archive.")
+@click.option("--decode", is_flag=True, help="Also decode every frame of every file of media.")
+@at_option
+@archive_option
+@json_option
+@click.pass_context
+def verify_command(
+    ctx: click.Context,
+    package_id: str | None,
+    target_name: str | None,
+    folder: Path | None,
+    *,
+    every: bool,
+    decode: bool,
+    as_json: bool,
+) -> None:
+    """Hash every file of a package and compare with its manifests; exit status 1 when something is wrong."""
+    if every == (package_id is not None):
+        raise click.UsageError("Name one package, or say --all.", ctx)
+    if target_name is not None and (decode or folder is not None):
+        raise click.UsageError("--at goes with neither --decode nor --archive.", ctx)
+    if target_name is not None:
+        found = _there(ctx, target_name, package_id, as_json=as_json)
+    else:
+        found = _here(archive_of(ctx, folder), package_id, decode=decode, as_json=as_json)
+    verdicts = []
+    for verdict, size in found:
+        verdicts.append(verdict)
+        if not as_json:
+            _print_verdict(verdict, size)
+    if as_json:
+        print_json(verdicts if every else verdicts[0])
+    elif not verdicts:
+        click.echo("There is no package.", err=True)
+    ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
+
+
+def _here(archive: Archive, key: str | None, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+    """Yield what is found of packages of an archive, with their bytes."""
+    packages = [archive.find(key)] if key is not None else archive.list()
+    for package in packages:
+        if key is None and package.state is PackageState.UNFINISHED:
+            continue
+        with progress_bar(package.id, shown=not as_json) as progress:
+            try:
+                problems = list(archive.verify(package, decode=decode, progress=progress))
+            except PackageBusy:
+                if key is not None:
+                    raise
+                problems = [Problem(".", "is being changed by another Liput; look again", ProblemKind.UNREADABLE)]
+        elsewhere = package.state is PackageState.ELSEWHERE
+        yield Verdict(package.id, not problems, problems, decode, elsewhere), package.bytes
+
+
+def _there(ctx: click.Context, target: str, key: str | None, *, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+    """Yield what is found of copies at a place, with their bytes."""
+    for name, size, problems in verified_at(ctx, target, key, partial(progress_bar, shown=not as_json)):
+        yield Verdict(name, not problems, problems, decoded=False), size
+
+
+def _print_verdict(verdict: Verdict, size: int) -> None:
+    checked = "hashed and decoded" if verdict.decoded else "hashed"
+    if verdict.ok:
+        holes = "; its media are elsewhere" if verdict.elsewhere else ""
+        click.echo(f"{verdict.id}: whole ({brief_size(size)} {checked}){holes}")
+        return
+    click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}")
+    for problem in verdict.problems:
+        click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")

@@ -1,0 +1,157 @@
+"""`liput check`: whether the room is ready for a session, and what is to be done where it is not."""
+
+import signal
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.checks.every import every_check
+from agent.checks.fit import fit
+from agent.checks.history import Checked, History
+from agent.checks.internet import targets_of
+from agent.checks.result import Result, Verdict
+from agent.checks.runner import Runner
+from agent.checks.shown import shown
+from agent.checks.situation import asked_for, situation_of
+from agent.checks.trend import NEVER, measurements, rows
+from agent.devices.table import print_table, table
+from agent.parameters import seconds
+from agent.requests.lookup import as_planned, with_request
+from agent.signals import hearing
+from config.errors import StateError
+from config.schema import Settings
+from config.settings import load_settings
+from devices.clock import SystemClock
+from devices.health.line import PC, Kind, Level
+from devices.health.log import HealthLog
+from recorder.asked import Asked
+
+NOT_READY = 1
+"""Exit status; docs/reference/cli.md."""
+
+EXAMPLES = """\b
+Examples:
+  liput check                                 everything, for a session as the settings have it; half a minute
+  liput check --quick                         what takes no more than 5 s
+  liput check --session wisuda.toml           what this session needs
+  liput check --have tripod --have cables     what no program can sense
+  liput check --session wisuda.toml --fit     which profile would fit, and how to take it
+  liput check --history                       how the uplink of this room has been
+\b
+A plan, as wisuda.toml, has lines such as: title = "Wisuda", video = ["podium"], stream = ["youtube"], length_s = "2h".
+Exit status: 0 ready; 1 not ready; 2 wrong usage.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--session",
+    "plan",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="A file that says what the session will be; options given here count before it.",
+)
+@click.option("--request", metavar="ID", help="The request that it is for (liput request list).")
+@click.option("--video", "videos", metavar="DEVICE", multiple=True, help="As for `liput record`.")
+@click.option("--audio", "audios", metavar="DEVICE", multiple=True, help="As for `liput record`.")
+@click.option("--stream", "streams", metavar="NAME", multiple=True, help="A destination of the settings; repeatable.")
+@click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show).")
+@click.option("--for", "duration_s", callback=seconds, metavar="TIME", help="How long it will be: 90m, 2h.")
+@click.option("--conference/--no-conference", default=None, help="Whether a video conference runs beside it.")
+@click.option("--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.")
+@click.option("--have", metavar="THING", multiple=True, help="Tick off what cannot be sensed; repeatable.")
+@click.option("--quick", is_flag=True, help="Only what takes no more than 5 s.")
+@click.option("--public", is_flag=True, help="A server that is not the campus's own may be asked.")
+@click.option("--fit", "wants_fit", is_flag=True, help="Name the profile that would fit, and how to take it.")
+@click.option("--history", "wants_history", is_flag=True, help="Measure nothing: list how the uplink has been.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+def check_command(
+    *,
+    plan: Path | None,
+    request: str | None,
+    videos: tuple[str, ...],
+    audios: tuple[str, ...],
+    streams: tuple[str, ...],
+    profile: str | None,
+    duration_s: float | None,
+    conference: bool | None,
+    archive: Path | None,
+    have: tuple[str, ...],
+    quick: bool,
+    public: bool,
+    wants_fit: bool,
+    wants_history: bool,
+    config_file: Path | None,
+    as_json: bool,
+) -> int:
+    """Look at everything that a session needs, and say what is to be done about what is not right.
+
+    Records nothing, and changes nothing but what a session would as it begins: cameras get the settings that are kept
+    for them. Ctrl-C ends it; what was found until then is shown.
+    """
+    settings = load_settings(config_file)
+    language = settings.general.language
+    if wants_history:
+        _show_history(language, as_json=as_json)
+        return 0
+    given = Asked(
+        title="", videos=videos, audios=audios, streams=streams, profile=profile, duration_s=duration_s,
+        conference=conference, archive=archive,
+    )  # fmt: skip
+    asked, planned = asked_for(plan, with_request(given, request, settings))
+    asked = as_planned(asked, planned, settings)
+    clock = SystemClock()
+    situation = situation_of(asked, planned, settings, clock, have=have, quick=quick, public=public)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    show = shown(language, as_json=as_json)
+    with hearing(numbers, lambda _number: situation.stop.set()):
+        with show:
+            results = Runner(every_check(), situation, show).run()
+        checked = Checked(at=clock.now(), title=asked.title, quick=quick, results=results)
+        show.verdict(checked)
+        if wants_fit:  # beside the document of --json, not in it
+            for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))).words:
+                click.echo(words.of(language), err=as_json)
+        if not situation.stop.is_set():
+            _keep(checked, settings)
+    return 0 if checked.ready and not situation.stop.is_set() else NOT_READY
+
+
+def _show_history(language: str, *, as_json: bool) -> None:
+    """Print how the uplink of this room has been, the newest first."""
+    found = measurements(History().read())
+    if as_json:
+        for one in found:
+            click.echo(msgspec.json.encode(one))
+    elif found:
+        print_table(table(rows(found, language)))
+    else:
+        click.echo(NEVER.of(language), err=True)
+
+
+def _keep(checked: Checked, settings: Settings) -> None:
+    """Keep it for the session that follows, and in the health log."""
+    try:
+        History().add(checked)
+    except StateError as error:
+        click.echo(f"liput: the result is not kept: {error.message}", err=True)
+    kept = settings.health
+    with HealthLog(clock=SystemClock(), keep_days=kept.keep_days, max_size=kept.max_size) as log:
+        for result in checked.results:
+            log(
+                PC,
+                Kind.CHECKED,
+                f"{result.name}: {result.reason.english}",
+                level=_level(result),
+                check=result.name,
+                verdict=str(result.verdict),
+                code=result.code,
+                measured=dict(result.measured),
+            )
+
+
+def _level(result: Result) -> Level:
+    levels = {Verdict.FAILURE: Level.ERROR, Verdict.WARNING: Level.WARN}
+    return levels.get(result.verdict, Level.INFO)

@@ -1,0 +1,137 @@
+"""`liput rehearse`: the whole way once for real, into a recording that is watched and thrown away."""
+
+import signal
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+
+import click
+import msgspec
+
+from agent.checks.check import Check, Progress
+from agent.checks.history import Checked
+from agent.checks.result import Result, Words, is_ready
+from agent.checks.shown import Shown, shown
+from agent.checks.situation import asked_for
+from agent.parameters import seconds
+from agent.rehearsal.judging import judge
+from agent.requests.lookup import as_planned
+from agent.session_options import rehearsal_options
+from agent.signals import hearing
+from config.schema import Settings
+from config.secrets import stream_name, stream_target
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.rehearsal.run import rehearse
+
+NOT_READY = 1
+"""Exit status; docs/reference/cli.md."""
+
+EXAMPLES = """\b
+Examples:
+  liput rehearse                            ten seconds of the best camera and microphone
+  liput rehearse --session wisuda.toml      of what this session will have
+  liput rehearse --stream uji --for 30s     to a destination as well that has test = true in the settings
+\b
+Clap three times in front of the camera, and it is measured whether lips and voice agree.
+Exit status: 0 ready; 1 not ready; 2 wrong usage.
+"""
+
+_STAGES = {
+    "opening": Words("membuka alat", "opening devices"),
+    "recording": Words("merekam; bicaralah, dan tepuk tangan tiga kali", "recording; speak, and clap three times"),
+    "watching": Words("memutar ulang dan menilai", "watching what was recorded"),
+}
+_TITLES = {
+    "recording": Words("Rekaman", "Recording"),
+    "source": Words("Sumber", "Source"),
+    "rate": Words("Kecepatan gambar", "Frame rate"),
+    "picture": Words("Gambar", "Picture"),
+    "sound": Words("Suara", "Sound"),
+    "sync": Words("Bibir dan suara", "Lips and voice"),
+    "size": Words("Ukuran", "Size"),
+    "destination": Words("Siaran", "Stream"),
+}
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--session",
+    "plan",
+    type=click.Path(path_type=Path),
+    metavar="PLAN",
+    help="A file that says what the session will be; options given here count before it.",
+)
+@click.option(
+    "--for", "for_s", callback=seconds, metavar="TIME", default="10s", show_default=True, help="How long: 10s, 1m."
+)
+@rehearsal_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
+def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, for_s: float, *, as_json: bool) -> int:
+    """Do for ten seconds what the session will do, watch the recording, and say how it is.
+
+    Nothing enters the archive: the recording is removed, also after Ctrl-C. Streams go to destinations only that the
+    settings call a test.
+    """
+    settings = load_settings(config_file)
+    asked = as_planned(*asked_for(plan, asked), settings)
+    profile = settings.profile(asked.profile)
+    asked, left_out = _tests_only(asked, settings)
+    show = shown(settings.general.language, as_json=as_json, kind="rehearsal")
+    clock, stop = SystemClock(), Event()
+    progress = _Shown(show)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    results: list[Result] = []
+    with hearing(numbers, lambda _number: stop.set()), ExitStack() as stack:
+        stack.enter_context(show)
+        progress.began()
+        rehearsed = rehearse(asked, settings, clock, stop, seconds=for_s, stage=progress.stage)
+        progress.ended()
+        if stop.is_set():
+            click.echo("liput: the rehearsal was ended; nothing of it is kept", err=True)
+            return NOT_READY
+        for part, said in judge(rehearsed, profile, asked_s=for_s, left_out=left_out):
+            results += said
+            show.ended(_part(part), said)
+    show.verdict(Checked(at=clock.now(), title=asked.title, results=results))
+    return 0 if is_ready(results) else NOT_READY
+
+
+def _tests_only(asked: Asked, settings: Settings) -> tuple[Asked, Sequence[str]]:
+    """Return what is asked with those destinations only that are called tests, and the names of the others.
+
+    Raises UsageError for a name that there is not, SecretError for a test's key that is missing.
+    """
+    tests: list[str] = []
+    others: list[str] = []
+    for word in dict.fromkeys(asked.streams):
+        known = settings.destinations.get(word)
+        if word.startswith("@") or (known is not None and not known.test):
+            others.append(stream_name(word))
+        else:
+            tests.append(stream_target(settings, word).name)
+    return msgspec.structs.replace(asked, streams=tuple(tests)), others
+
+
+def _part(name: str) -> Check:
+    return Check(name, _TITLES[name], lambda _situation, _tell: ())
+
+
+class _Shown:
+    """Shows how far the rehearsal is, where that can be seen."""
+
+    _WHOLE = Check("rehearsal", Words("Gladi", "Rehearsal"), lambda _situation, _tell: ())
+
+    def __init__(self, show: Shown) -> None:
+        self._show = show
+
+    def began(self) -> None:
+        self._show.began(self._WHOLE)
+
+    def stage(self, name: str, share: float) -> None:
+        self._show.progress(self._WHOLE, Progress(share=share, doing=_STAGES[name]))
+
+    def ended(self) -> None:
+        self._show.ended(self._WHOLE, [])

@@ -1,0 +1,80 @@
+"""The daemon's part in copying: it starts `liput archive copy --pending` now and then, while no session runs.
+
+A process of its own, so that the libraries of servers, their memory and their waiting are none of the daemon's; killing
+it costs nothing. It ends by itself when a session begins, within a second; the daemon sees to it that it does.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.settings import VARIABLE
+from devices.clock import NANOSECONDS, Clock
+from recorder.control.directory import session_runs
+
+EVERY_S = 60.0
+"""How often it is looked for something to copy."""
+PATIENCE_S = 5.0
+"""How long it may go on beside a session, or after it was asked to end, before it is killed."""
+
+_HOME = Path(__file__).resolve().parents[1]
+
+
+@dataclass
+class Copying:
+    """Works the queue of copies; `look` never waits. `archive` is the only one it looks at, None for the settings'."""
+
+    clock: Clock
+    archive: Path | None = None
+    config_file: Path | None = None
+    every_s: float = EVERY_S
+    is_busy: Callable[[], bool] = session_runs
+    _child: "subprocess.Popen[bytes] | None" = None
+    _next_ns: int = 0
+    _beside_since_ns: int | None = field(default=None)
+
+    def look(self) -> None:
+        """Start the next round when it is time, and end one that goes on beside a session."""
+        now_ns = self.clock.now_ns()
+        if self._child is not None and self._child.poll() is not None:
+            self._child = None
+            self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
+        if self._child is None and now_ns < self._next_ns:
+            return
+        if not self.is_busy():
+            self._beside_since_ns = None
+            if self._child is None:
+                self._start()
+        elif self._child is not None:
+            since_ns = self._beside_since_ns = self._beside_since_ns or now_ns
+            if now_ns - since_ns > PATIENCE_S * NANOSECONDS:
+                self._child.kill()
+
+    def _start(self) -> None:
+        path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
+        settings = {VARIABLE: str(self.config_file)} if self.config_file else {}
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "agent.cli", *self._words()],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,  # the journal keeps what it says
+            env=os.environ | {"PYTHONPATH": path} | settings,
+        )  # fmt: skip
+
+    def _words(self) -> Sequence[str]:
+        return ("archive", "copy", "--pending", *(("--archive", str(self.archive)) if self.archive else ()))
+
+    def close(self) -> None:
+        """End it: what it was copying is gone on with by the next one."""
+        if self._child is None:
+            return
+        self._child.terminate()
+        try:
+            self._child.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            with suppress(subprocess.TimeoutExpired):  # it may hang in a share that does not answer
+                self._child.wait(PATIENCE_S)

@@ -1,0 +1,151 @@
+"""What the commands of `liput request` answer: a request as one JSON document, as text, and as a line of a list."""
+
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+
+import click
+import msgspec
+
+from agent.requests.options import Desk
+from config.quantities import brief_duration
+from recorder.archive.names import one_line
+from recorder.dossier.model import Request, Stage, Step, StepState
+from recorder.dossier.redact import HIDDEN, redacted
+from recorder.dossier.steps import lacks, reached, stage_of, steps_of
+from recorder.dossier.store import Dossier
+from recorder.dossier.text import english, moment, rows_of, step_text
+
+LABEL = 18
+_ENGLISH = 1
+
+
+class RequestDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as `liput request show --json` prints it.
+
+    `holder` is the role that has it now, `lacks` what a complete one has besides: letter, dispositions, staff,
+    recording, check.
+    """
+
+    id: str
+    stage: Stage
+    holder: str
+    complete: bool
+    lacks: tuple[str, ...]
+    folder: str
+    request: Request
+    steps: tuple[Step, ...]
+
+
+class RequestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as `liput request list --json` prints it; `step` is the number of the step whose time runs now."""
+
+    id: str
+    uuid: str
+    letter_number: str
+    applicant: str
+    unit: str
+    event: str
+    place: str
+    received_at: datetime
+    starts_at: datetime | None
+    stage: Stage
+    holder: str
+    complete: bool
+    step: int | None = None
+    due_at: datetime | None = None
+    left_s: float | None = None
+    late_s: float | None = None
+    late_steps: int = 0
+
+
+def document(dossier: Dossier, request: Request, desk: Desk, *, redact: bool = False) -> RequestDocument:
+    """Return all that is known of a request now."""
+    shown = redacted(request) if redact else request
+    lacking = lacks(request)
+    return RequestDocument(
+        id=shown.id,
+        stage=stage_of(request),
+        holder=reached(request),
+        complete=not lacking,
+        lacks=lacking,
+        folder=HIDDEN if redact else str(dossier.folder),
+        request=shown,
+        steps=steps_of(request, desk.hours, desk.now),
+    )
+
+
+def line(request: Request, desk: Desk, *, redact: bool = False) -> RequestLine:
+    """Return what a list says of a request."""
+    steps = steps_of(request, desk.hours, desk.now)
+    runs = next((step for step in steps if step.done_at is None and step.state in _RUNNING), None)
+    shown = redacted(request) if redact else request
+    return RequestLine(
+        id=shown.id,
+        uuid=shown.uuid,
+        letter_number=shown.letter_number,
+        applicant=shown.applicant,
+        unit=shown.unit,
+        event=shown.event,
+        place=shown.place,
+        received_at=shown.received_at,
+        starts_at=shown.starts_at,
+        stage=stage_of(request),
+        holder=reached(request),
+        complete=not lacks(request),
+        step=runs.number if runs else None,
+        due_at=runs.due_at if runs else None,
+        left_s=runs.left_s if runs else None,
+        late_s=runs.late_s if runs else None,
+        late_steps=sum(step.state is StepState.LATE for step in steps),
+    )
+
+
+_RUNNING = {StepState.DUE, StepState.LATE}
+
+
+def answer(dossier: Dossier, request: Request, desk: Desk, sentence: str, *, as_json: bool) -> None:
+    """Answer a program with the whole request, a person with a sentence and what is due next."""
+    if as_json:
+        click.echo(msgspec.json.encode(document(dossier, request, desk)))
+        return
+    click.echo(one_line(sentence))
+    for step in steps_of(request, desk.hours, desk.now):
+        if step.done_at is None and step.state in _RUNNING:
+            click.echo(f"Next: {step_line(step)}")
+
+
+def text_lines(found: RequestDocument, zone: tzinfo) -> Iterator[str]:
+    """Yield a request as people read it, with moments in the time of `zone`."""
+    for row in rows_of(found.request, zone, english):
+        yield f"{english(row.label):<{LABEL}}{one_line(row.value)}"
+    yield f"{'Stage':<{LABEL}}{found.stage}, with {found.holder}"
+    yield f"{'Complete':<{LABEL}}{'yes' if found.complete else f'no: without {", ".join(found.lacks)}'}"
+    yield f"{'Folder':<{LABEL}}{one_line(found.folder)}"
+    yield ""
+    for step in found.steps:
+        yield f"{step.number}. {step_line(step)}"
+    yield ""
+    for change in found.request.history:
+        fields = ", ".join(change.fields)
+        said = "; ".join(filter(None, (fields, change.note)))
+        yield f"{moment(change.at, zone)}  {one_line(change.kind):<10} {one_line(f'{change.who}  {said}')}"
+
+
+def step_line(step: Step) -> str:
+    """Return a step with how it stands."""
+    what = step_text(step, _ENGLISH)
+    late = f"late by {brief_duration(step.late_s)}" if step.late_s is not None else ""
+    if step.state is StepState.MET:
+        said = f"met: done {_noted(step.done_at)}, due {_noted(step.due_at)}"
+    elif step.state is StepState.LATE:
+        done = f"done {_noted(step.done_at)}, " if step.done_at else "not done, "
+        said = f"{late}: {done}due {_noted(step.due_at)}"
+    elif step.state is StepState.DUE:
+        said = f"due {_noted(step.due_at)}, {brief_duration(step.left_s or 0.0)} left"
+    else:
+        said = str(step.state)
+    return one_line(f"{what} - {said}")
+
+
+def _noted(at: datetime | None) -> str:
+    return moment(at, at.tzinfo if at else None)  # steps have theirs in the office's zone

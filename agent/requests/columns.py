@@ -1,0 +1,65 @@
+"""A list as lines of columns that fit the terminal.
+
+Thousands of them take a moment, which is more than rich's tables are made for.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+GAP = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, how narrow the column may become (None: never narrower), and whether it may be left out then."""
+
+    heading: str
+    least: int | None = None
+    is_spare: bool = False
+
+
+def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield the heading and a line for each of `rows`, as wide as the terminal; as wide as it takes where none is."""
+    shown = list(range(len(columns)))
+    widths = [
+        max((_width(text) for text in cells), default=0)
+        for cells in zip(*([column.heading for column in columns], *rows), strict=True)
+    ]
+    if sys.stdout.isatty():
+        room = shutil.get_terminal_size().columns
+        _narrow(widths, shown, columns, room)
+        while _total(widths, shown) > room and any(columns[index].is_spare for index in shown):
+            shown.remove(next(index for index in reversed(shown) if columns[index].is_spare))
+    for cells in ([column.heading for column in columns], *rows):
+        yield GAP.join(_cell(cells[index], widths[index]) for index in shown).rstrip()
+
+
+def _narrow(widths: list[int], shown: Sequence[int], columns: Sequence[Column], room: int) -> None:
+    """Take from the widest column that may be narrower until all fit, or none may."""
+    while _total(widths, shown) > room:
+        wide = [index for index in shown if widths[index] > (columns[index].least or widths[index])]
+        if not wide:
+            return
+        widths[max(wide, key=widths.__getitem__)] -= 1
+
+
+def _total(widths: Sequence[int], shown: Sequence[int]) -> int:
+    return sum(widths[index] for index in shown) + len(GAP) * (len(shown) - 1)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _cell(text: str, width: int) -> str:
+    if text.isascii() and len(text) <= width:
+        return text.ljust(width)
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width) if _width(text) <= width else f"{set_cell_size(text, width - 1)}…"

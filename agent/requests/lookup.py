@@ -1,0 +1,50 @@
+"""The request that a session is for, found before it begins."""
+
+import msgspec
+
+from config.errors import DossierError, UsageError
+from config.planned import PlannedSession
+from config.schema import Settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.dossier.carry import ANSWER_S, carried
+from recorder.dossier.dossiers import dossiers_of
+from recorder.dossier.model import CarriedRequest, Request, RequestState
+from recorder.dossier.store import Dossier
+from recorder.storing.bounded import Bounded
+
+
+def request_for(key: str, settings: Settings) -> CarriedRequest:
+    """Return what a session takes along of the request that `key` means.
+
+    Raises RequestNotFound, UsageError for one that is closed or cancelled, and DossierError where the disk of the
+    dossiers does not answer: whoever stands before a full room must hear what to do.
+    """
+    silent = DossierError(
+        f"the disk of the requests ({dossiers_of(settings).root}) does not answer",
+        hint="Record without --request, with --title.",
+    )
+    looking = Bounded(lambda: _find(key, settings), "request-look")
+    dossier, request = looking.get(SystemClock(), ANSWER_S, silent)
+    if request.state is not RequestState.OPEN:
+        raise UsageError(f"the request {request.id} is {request.state}", hint="`liput request reopen` goes on with it.")
+    return carried(dossier, request, settings.office)
+
+
+def _find(key: str, settings: Settings) -> tuple[Dossier, Request]:
+    dossier = dossiers_of(settings).find(key)
+    return dossier, dossier.read()
+
+
+def with_request(asked: Asked, key: str | None, settings: Settings) -> Asked:
+    """Return what is asked, for the request that `key` means, if any: without a title it is the event's."""
+    if key is None:
+        return asked
+    request = request_for(key, settings)
+    return msgspec.structs.replace(asked, request=request, title=asked.title or request.request.event)
+
+
+def as_planned(asked: Asked, planned: PlannedSession | None, settings: Settings) -> Asked:
+    """Return what is asked, for the request that the plan names unless another was asked for."""
+    key = planned.request if planned and asked.request is None else None
+    return with_request(asked, key, settings)

@@ -1,0 +1,147 @@
+"""What the commands of `liput request` have in common: their options, and what they look at."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from agent.moments import parse_day, parse_when
+from config.errors import UsageError
+from config.quantities import NotAllowed
+from config.schema import Settings
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.archive.names import storable
+from recorder.dossier.dossiers import Dossiers, dossiers_of
+from recorder.dossier.hours import WorkingHours
+from recorder.dossier.model import Request
+
+LONGEST = 2000
+"""Characters of a text that is kept."""
+
+type Command[Answer] = Callable[..., Answer]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
+at_option = click.option("--at", metavar="WHEN", help="When it was, where it is entered later.  [default: now]")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a command works with: the settings, the dossiers, the office's hours, and what the time is."""
+
+    settings: Settings
+    dossiers: Dossiers
+    hours: WorkingHours
+    now: datetime
+
+    def when(self, option: str, text: str | None) -> datetime | None:
+        """Return the moment that was given with `option`; raises UsageError."""
+        if text is None:
+            return None
+        return _read(option, text, lambda: parse_when(text, self.now, self.hours.zone)).replace(microsecond=0)
+
+    def been(self, option: str, text: str | None) -> datetime:
+        """Return the same of a moment that has been; now, where none was given."""
+        moment = self.when(option, text) or self.now
+        if moment > self.now:
+            raise UsageError(f"{option} {text!r} is still to come: {moment:%Y-%m-%d %H:%M}", hint="Check the date.")
+        return moment
+
+    def day(self, option: str, text: str | None) -> date | None:
+        """Return the day that was given with `option`; raises UsageError."""
+        return None if text is None else _read(option, text, lambda: parse_day(text, self.now.date()))
+
+
+def _read[T](option: str, text: str, parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except NotAllowed as error:
+        raise UsageError(f"{option} {text!r} {error}") from None
+
+
+def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command `--config` and `--folder`; it is called with a Desk as `desk` instead of them."""
+
+    @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
+    @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+    @functools.wraps(command)
+    def seated(*args: object, folder: Path | None, config_file: Path | None, **given: object) -> Answer:
+        settings = load_settings(config_file)
+        hours = WorkingHours(settings.office)
+        now = SystemClock().now().astimezone(hours.zone).replace(microsecond=0)
+        dossiers = Dossiers(folder, settings.office) if folder else dossiers_of(settings)
+        return command(*args, desk=Desk(settings, dossiers, hours, now), **given)
+
+    return seated
+
+
+_FIELDS = (
+    click.option("--letter-number", metavar="TEXT", help="The number of the letter of request."),
+    click.option("--letter-date", metavar="DAY", help='Its date: "2026-11-23", "23 November 2026".'),
+    click.option("--applicant", metavar="NAME", help="Who asks for it."),
+    click.option("--unit", metavar="TEXT", help="Faculty, bureau or unit of the applicant."),
+    click.option("--contact", metavar="TEXT", help="Telephone or mail of the applicant."),
+    click.option("--place", metavar="TEXT", help="Where the event is."),
+    click.option("--starts", metavar="WHEN", help='When it begins: "2026-12-01 09:00", "1 Desember 2026 09.00".'),
+    click.option("--ends", metavar="WHEN", help="When it ends."),
+    click.option("--need", "needs", metavar="TEXT", multiple=True, help="What it needs: Zoom, YouTube; repeatable."),
+    click.option("--received", metavar="WHEN", help="When the letter came in."),
+)
+_TEXTS = ("letter_number", "applicant", "unit", "contact", "event", "place")
+
+
+def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
+    """Give a click command the options of a request's fields, but for `--event`; `fields_of` reads them."""
+    for option in reversed(_FIELDS):
+        command = option(command)
+    return command
+
+
+def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:
+    """Return what was given of a request's fields, those that were not left out; raises UsageError."""
+    fields: dict[str, object] = {name: text_of(name, given[name]) for name in _TEXTS if given.get(name) is not None}
+    if "event" in fields and not fields["event"]:
+        raise UsageError("the event is empty", hint='say what it is: --event "Seminar Nasional"')
+    if given["needs"]:
+        fields["needs"] = tuple(text_of("need", need) for need in given["needs"])
+    times = {
+        "letter_date": desk.day("--letter-date", given["letter_date"]),
+        "starts_at": desk.when("--starts", given["starts"]),
+        "ends_at": desk.when("--ends", given["ends"]),
+        "received_at": None if given["received"] is None else desk.been("--received", given["received"]),
+    }
+    return fields | {name: value for name, value in times.items() if value is not None}
+
+
+def check_times(request: Request) -> None:
+    """Refuse a request whose times cannot be; raises UsageError."""
+    if request.starts_at and request.ends_at and request.ends_at <= request.starts_at:
+        raise UsageError("the event ends before it begins", hint="Check --starts and --ends.")
+    noted = [("passed on", each.at) for each in request.dispositions]
+    if request.receipt:
+        noted.append(("taken up", request.receipt.at))
+    for what, at in noted:
+        if at < request.received_at:
+            raise UsageError(
+                f"the letter was {what} {at:%Y-%m-%d %H:%M}, before it came in ({request.received_at:%Y-%m-%d %H:%M})",
+                hint="Check --at; `liput request edit --received WHEN` corrects when it came in.",
+            )
+    passed_on = min((each.at for each in request.dispositions), default=None)
+    if request.receipt and passed_on and request.receipt.at > passed_on:
+        raise UsageError(
+            f"the letter was taken up {request.receipt.at:%Y-%m-%d %H:%M}, after it was passed on"
+            f" ({passed_on:%Y-%m-%d %H:%M})",
+            hint="Check --at; `liput request edit --clear receipt` forgets when it was taken up.",
+        )
+
+
+def text_of(name: str, text: str) -> str:
+    """Return what may be kept of a text that was given; raises UsageError for one that is too long."""
+    if len(text) > LONGEST:
+        raise UsageError(f"the text of {name} has {len(text)} characters; {LONGEST} are kept", hint="Shorten it.")
+    return storable(text).strip()

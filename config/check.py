@@ -1,0 +1,44 @@
+"""What can be set of the check before a session: against whom the uplink is measured, and what it may cost."""
+
+from collections.abc import Iterator
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from config.kinds import Choice, Rate, Size, Switch, Text, Whole, Words
+
+SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
+"""The schemes of `server`'s address, by the kind of server."""
+
+
+class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How the uplink is measured, what a conference needs of it, and what the operator ticks off.
+
+    `uplink` says against whom: a LibreSpeed-compatible or an iperf3 `server` (an address; "" is none), the `ingest` of
+    the destinations themselves, or nobody. `public`: the server is not the campus's own, and is asked only where
+    somebody agrees. A measurement moves at most `most_data` bytes, in `streams` connections at once.
+    `conference_up` and `conference_down` are what Zoom or Meet take, in bits a second. `equipment` is what no program
+    can sense.
+    """
+
+    uplink: Annotated[str, Choice((*SCHEMES, "ingest", "none"))] = "librespeed"
+    server: Annotated[str, Text()] = ""
+    public: Annotated[bool, Switch()] = False
+    streams: Annotated[int, Whole(1, 8)] = 3
+    most_data: Annotated[int, Size(1_000_000, 10**11)] = 100_000_000
+    conference_up: Annotated[int, Rate(0, 200_000_000)] = 3_800_000
+    conference_down: Annotated[int, Rate(0, 200_000_000)] = 3_000_000
+    equipment: Annotated[tuple[str, ...], Words()] = ("tripod", "cables")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        schemes = SCHEMES.get(self.uplink)
+        if schemes and self.server:
+            try:
+                parts = urlsplit(self.server)
+                is_address = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+            except ValueError:
+                is_address = False
+            if not is_address:
+                yield "server", f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"

@@ -1,0 +1,99 @@
+"""What can be set of copies of packages in other places, and of the rounds that see whether packages are still whole.
+
+[copies.NAME]     a place that gets a copy of every package; never its password (config/copy_keys.py)
+[fixity]          how much is read in one round
+"""
+
+import re
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from config.addresses import folder_of, scheme_of
+from config.kinds import FilePath, Rate, Seconds, Shown, Size, Switch, Text
+from config.quantities import NotAllowed
+
+COPY_SCHEMES = ("file", "sftp", "s3")
+
+_FORM = "must look like file:///FOLDER, sftp://USER@HOST/FOLDER or s3://BUCKET/PREFIX"
+
+
+@dataclass(frozen=True)
+class CopyAddress:
+    """Where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store."""
+
+    def read(self, raw: object) -> str:
+        """Return the address, without a slash at its end."""
+        if not isinstance(raw, str) or not raw.isprintable() or scheme_of(raw) not in COPY_SCHEMES:
+            raise NotAllowed(_FORM)
+        if scheme_of(raw) == "file":
+            if not re.match(r"file:///[^/]", raw, re.IGNORECASE):
+                raise NotAllowed("must look like file:///FOLDER, a folder named from the root")
+            return raw.rstrip("/")
+        try:
+            parts = urllib.parse.urlsplit(raw)
+            host, port, password = parts.hostname, parts.port, parts.password
+        except ValueError:  # whose words may repeat a password
+            raise NotAllowed(_FORM) from None
+        if password is not None or (scheme_of(raw) == "s3" and parts.username is not None):
+            raise NotAllowed("must not hold a password; it belongs in the file of keys, in the table [copies]")
+        if not host or port == 0 or "?" in raw or "#" in raw or " " in raw or ".." in parts.path.split("/"):
+            raise NotAllowed(_FORM)
+        if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
+            raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
+        return raw.rstrip("/")
+
+    def show(self, value: object) -> Shown:
+        """Return the address."""
+        return str(value)
+
+
+class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for copies. `automatic`: every sealed package goes there; else what is asked for.
+
+    `max_rate` bits a second are sent at most; what neither moves nor says why for `stalled_s` is given up for now.
+    `must_be_mounted` (folder): it must not be on a disk of this PC's own, that of the system or of the archive.
+    `known_hosts` (SFTP) holds the server's key; None: `~/.ssh/known_hosts`. `endpoint` (S3) is the server's address,
+    `region` and `ca_file` go with it.
+    """
+
+    url: Annotated[str, CopyAddress()]
+    automatic: Annotated[bool, Switch()] = True
+    max_rate: Annotated[int | None, Rate(8_000, 100_000_000_000)] = None
+    stalled_s: Annotated[float, Seconds(1, 3600)] = 60.0
+    must_be_mounted: Annotated[bool, Switch()] = True
+    known_hosts: Annotated[Path | None, FilePath()] = None
+    endpoint: Annotated[str, Text()] = ""
+    region: Annotated[str, Text()] = "us-east-1"
+    ca_file: Annotated[Path | None, FilePath()] = None
+
+    @property
+    def scheme(self) -> str:
+        """Of its address: file, sftp or s3."""
+        return scheme_of(self.url)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of a file:// address."""
+        return folder_of(self.url)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if self.known_hosts is not None and self.scheme != "sftp":
+            yield "known_hosts", "goes with an sftp:// address only"
+        if self.scheme != "s3":
+            for name in ("endpoint", "ca_file"):
+                if getattr(self, name):
+                    yield name, "goes with an s3:// address only"
+        elif not re.fullmatch(r"https?://[^\s/@?#]+/?", self.endpoint):
+            yield "endpoint", 'must be the address of the object store: endpoint = "https://s3.kampus.ac.id"'
+
+
+class Fixity(msgspec.Struct, frozen=True, kw_only=True):
+    """How many bytes of packages a round of `liput archive fixity` reads."""
+
+    budget: Annotated[int, Size(1_000_000, 2**60)] = 50_000_000_000

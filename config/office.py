@@ -1,0 +1,212 @@
+"""What can be set of the office: when it works, and which way a request for a video conference takes through it."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from config.kinds import FilePath, Shown, Size, Words
+from config.quantities import NotAllowed
+from config.standard_time import STANDARD_ALLOWED, StandardTime, format_standard, parse_standard
+
+LOCAL = "local"
+"""The time zone of the PC."""
+INDONESIAN_ZONES = {
+    name: timezone(timedelta(hours=hours), name) for name, hours in (("WIB", 7), ("WITA", 8), ("WIT", 9))
+}
+"""Indonesia's zones, in which no clock is ever changed."""
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+MOST_HOLIDAYS = 3660
+_DAY_MINUTES = 24 * 60
+_SPAN = re.compile(r"(\d{1,2})[:.](\d{2})\s*-\s*(\d{1,2})[:.](\d{2})", re.ASCII)
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the time zone called `name`: LOCAL, WIB, WITA, WIT, or one of the IANA database; raises NotAllowed."""
+    if name in INDONESIAN_ZONES:
+        return INDONESIAN_ZONES[name]
+    try:
+        if name != LOCAL:
+            return ZoneInfo(name)
+        with Path("/etc/localtime").open("rb") as file:
+            return ZoneInfo.from_file(file, LOCAL)
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        if name == LOCAL:
+            return datetime.now().astimezone().tzinfo or UTC
+        raise NotAllowed('must be "local", "WIB", "WITA", "WIT" or a zone such as "Asia/Jakarta"') from None
+
+
+def zone_name(name: str) -> str:
+    """Return `name`, or for LOCAL what the IANA database calls the PC's zone, where that is known."""
+    _, found, zone = os.path.realpath("/etc/localtime").partition("/zoneinfo/")
+    return zone if name == LOCAL and found else name
+
+
+def minutes_of(span: str) -> tuple[int, int]:
+    """Return the minutes since midnight at which "07:30-12:00" begins and ends; raises NotAllowed."""
+    match = _SPAN.fullmatch(span.strip())
+    begin, end = (0, 0) if match is None else (_minutes(match[1], match[2]), _minutes(match[3], match[4]))
+    if match is None or not begin < end <= _DAY_MINUTES or max(int(match[2]), int(match[4])) > 59:
+        raise NotAllowed('must be hours such as ["07:30-12:00", "13:00-16:00"]; [] for a day without')
+    return begin, end
+
+
+def _minutes(hours: str, minutes: str) -> int:
+    return int(hours) * 60 + int(minutes)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """A time zone."""
+
+    def read(self, raw: object) -> str:
+        """Return its name."""
+        name = str(raw)
+        zone_of(name)
+        return name
+
+    def show(self, value: object) -> Shown:
+        """Return its name."""
+        return str(value)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Spans of one day, in their order, none within another: `07:30-12:00`."""
+
+    def read(self, raw: object) -> tuple[str, ...]:
+        """Return the spans, each written alike."""
+        if not isinstance(raw, list):
+            minutes_of("")
+            return ()
+        spans = [minutes_of(str(span)) for span in raw]
+        if any(after[0] < before[1] for before, after in pairwise(spans)):
+            raise NotAllowed("must be in their order, and must not overlap")
+        return tuple("-".join(f"{at // 60:02}:{at % 60:02}" for at in span) for span in spans)
+
+    def show(self, value: object) -> Shown:
+        """Return the spans."""
+        return [str(span) for span in value] if isinstance(value, tuple) else []
+
+
+@dataclass(frozen=True)
+class Dates:
+    """Days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`."""
+
+    def read(self, raw: object) -> tuple[date, ...]:
+        """Return the days, the earliest first."""
+        allowed = 'must be a list of days, such as ["2026-12-25", "2027-03-08..2027-03-12"]'
+        if not isinstance(raw, list):
+            raise NotAllowed(allowed)
+        try:
+            days = {day for each in raw for day in self._days(each)}
+        except ValueError:
+            raise NotAllowed(allowed) from None
+        return tuple(sorted(days))
+
+    @staticmethod
+    def _days(raw: object) -> Iterator[date]:
+        first, _, last = str(raw).partition("..")
+        begin, end = date.fromisoformat(first.strip()), date.fromisoformat((last or first).strip())
+        if not 0 <= (end - begin).days < MOST_HOLIDAYS:
+            raise ValueError(raw)
+        yield from (begin + timedelta(days=number) for number in range((end - begin).days + 1))
+
+    def show(self, value: object) -> Shown:
+        """Return the days."""
+        return [day.isoformat() for day in value] if isinstance(value, tuple) else []
+
+
+@dataclass(frozen=True)
+class Standard:
+    """A standard time: working days, hours or minutes."""
+
+    def read(self, raw: object) -> StandardTime:
+        """Return the time."""
+        if not isinstance(raw, str):
+            raise NotAllowed(f"must be {STANDARD_ALLOWED}")
+        return parse_standard(raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the time as people write it."""
+        return format_standard(value) if isinstance(value, StandardTime) else str(value)
+
+
+@dataclass(frozen=True)
+class Standards:
+    """Several standard times."""
+
+    def read(self, raw: object) -> tuple[StandardTime, ...]:
+        """Return the times."""
+        if not isinstance(raw, list):
+            raise NotAllowed('must be a list of times, such as ["2 h", "1 h", "10 min"]')
+        return tuple(Standard().read(each) for each in raw)
+
+    def show(self, value: object) -> Shown:
+        """Return the times as people write them."""
+        return [str(Standard().show(each)) for each in value] if isinstance(value, tuple) else []
+
+
+_MONDAY_TO_THURSDAY = ("07:30-12:00", "13:00-16:00")
+
+
+class Office(msgspec.Struct, frozen=True, kw_only=True):
+    """When the office works: its time zone, its hours on each day of the week, and the days on which it is closed.
+
+    Standard times are counted in these hours.
+    """
+
+    time_zone: Annotated[str, Zone()] = LOCAL
+    monday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
+    tuesday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
+    wednesday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
+    thursday: Annotated[tuple[str, ...], Hours()] = _MONDAY_TO_THURSDAY
+    friday: Annotated[tuple[str, ...], Hours()] = ("07:30-11:30", "13:00-16:30")
+    saturday: Annotated[tuple[str, ...], Hours()] = ()
+    sunday: Annotated[tuple[str, ...], Hours()] = ()
+    holidays: Annotated[tuple[date, ...], Dates()] = ()
+
+    def hours_of(self, weekday: int) -> tuple[str, ...]:
+        """Return the hours of a day of the week; 0 is Monday."""
+        hours: tuple[str, ...] = getattr(self, WEEKDAYS[weekday])
+        return hours
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if not any(map(self.hours_of, range(7))):
+            yield "monday", "the office works on no day: some day must have hours"
+
+
+class RequestSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The procedure for a request, and where its papers are kept; None: `permohonan` in the archive's folder.
+
+    `roles` is the chain of disposition. `receive` is the standard time of the first role for taking up the letter,
+    `dispose` those for passing it on, from the first role to the second and so on (what it has no time for has none),
+    `carry_out` and `archive` those of the last role. A letter is `largest_letter` bytes at most.
+    """
+
+    path: Annotated[Path | None, FilePath()] = None
+    roles: Annotated[tuple[str, ...], Words()] = ("WR III", "Kepala BPKH", "Koord. PKIH", "Wakor Humas", "Staf Humas")
+    receive: Annotated[StandardTime, Standard()] = StandardTime(days=1)
+    dispose: Annotated[tuple[StandardTime, ...], Standards()] = (
+        StandardTime(seconds=7200),
+        StandardTime(seconds=3600),
+        StandardTime(seconds=600),
+    )
+    carry_out: Annotated[StandardTime, Standard()] = StandardTime(days=1)
+    archive: Annotated[StandardTime, Standard()] = StandardTime(days=1)
+    largest_letter: Annotated[int, Size(1000, 10**9)] = 20_000_000
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Give the fields that do not go together, each with what is wrong."""
+        if len(self.roles) < 2 or len(set(self.roles)) < len(self.roles):
+            yield "roles", "must be two or more, each of them once"
+        elif len(self.dispose) >= len(self.roles):
+            yield "dispose", f"has more than {len(self.roles) - 1} times, from each of the roles to the next"

@@ -1,0 +1,46 @@
+"""Whether this PC's clock is right: what the kernel knows of who keeps it so (adjtimex(2)).
+
+It is what `timedatectl` calls "System clock synchronized"; systemd asks the kernel in the same way.
+"""
+
+import ctypes
+from dataclasses import dataclass
+
+SYNCHRONISED_WITHIN_S = 16.0
+"""What systemd takes for synchronised; the kernel lets its bound grow to this when nobody corrects the clock."""
+
+
+class _Timex(ctypes.Structure):
+    """The beginning of struct timex, and room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ClockState:
+    """How far off the clock may be, in seconds, as far as the kernel knows."""
+
+    most_off_s: float
+
+    @property
+    def is_synchronised(self) -> bool:
+        """Whether somebody keeps it right."""
+        return self.most_off_s < SYNCHRONISED_WITHIN_S
+
+
+def clock_state() -> ClockState | None:
+    """Return how the clock is, None where the kernel does not say."""
+    answer = _Timex()  # no modes: nothing is set, and everybody may ask
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(answer))
+    except (OSError, AttributeError):
+        return None
+    return None if state < 0 else ClockState(answer.maxerror / 1_000_000)

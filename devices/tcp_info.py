@@ -1,0 +1,52 @@
+"""What the kernel knows of a TCP connection (struct tcp_info of linux/tcp.h)."""
+
+import socket
+import struct
+
+import msgspec
+
+# Where each field stands: bytes of a segment, segments, microseconds and a window in bytes (u32), bytes (u64).
+_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16, 24, 28, 32, 36, 68, 120
+_BYTES_SENT, _BYTES_RETRANS, _WINDOW = 200, 208, 228
+_WHOLE_BYTES = 232
+"""Linux 5.5; from an older kernel less comes, and what is missing is None."""
+
+
+class TcpInfo(msgspec.Struct, frozen=True):
+    """A connection's round trip in seconds, and its bytes; None is what this kernel does not tell.
+
+    `acknowledged_bytes` have arrived at the other side's kernel with all before them; `delivered_bytes` are these and
+    what has arrived behind a gap, within a segment. `sent_bytes` were sent, `again_bytes` of them not for the first
+    time; `window_bytes` is what the other side has room for. `in_flight_segments` are on their way.
+    """
+
+    rtt_s: float | None = None
+    acknowledged_bytes: int | None = None
+    delivered_bytes: int | None = None
+    sent_bytes: int | None = None
+    again_bytes: int | None = None
+    window_bytes: int | None = None
+    in_flight_segments: int | None = None
+
+
+def tcp_info(connection: socket.socket) -> TcpInfo:
+    """Return what the kernel says of it now; raises OSError where it is closed."""
+    raw = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _WHOLE_BYTES)
+
+    def field(code: str, place: int) -> int | None:
+        if len(raw) < place + struct.calcsize(code):
+            return None
+        return int(struct.unpack_from(code, raw, place)[0])
+
+    rtt_us, acknowledged = field("I", _RTT), field("Q", _BYTES_ACKED)
+    mss, unacked, sacked, lost, again = (field("I", place) or 0 for place in (_MSS, _UNACKED, _SACKED, _LOST, _RETRANS))
+    behind_a_gap = sacked * mss
+    return TcpInfo(
+        None if rtt_us is None else rtt_us / 1_000_000,
+        acknowledged,
+        None if acknowledged is None else acknowledged + behind_a_gap,
+        field("Q", _BYTES_SENT),
+        field("Q", _BYTES_RETRANS),
+        field("I", _WINDOW),
+        unacked - sacked - lost + again,
+    )

@@ -1,0 +1,165 @@
+"""From a host's name to a connection, one step after the other; each failure is a Trouble of its own.
+
+Nothing here waits longer than it may, or goes on after `stop`.
+"""
+
+import errno
+import os
+import queue
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+
+POLL_S = 0.05
+"""How soon a wait sees that `stop` is set."""
+STEP_S = 3.5
+"""The longest that a step takes: long enough for two packets in a row that are lost."""
+
+type Address = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+
+_NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
+_NO_SUCH_NAME = (socket.EAI_NONAME, socket.EAI_NODATA)
+_OUT_OF_DATE = (9, 10)  # X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Until when (time.monotonic) an answer is of use; no step takes longer than `step_s` of that."""
+
+    until: float
+    stop: threading.Event
+    step_s: float = STEP_S
+
+    @classmethod
+    def of(cls, seconds: float, stop: threading.Event) -> "Patience":
+        """Return one that begins now."""
+        return cls(time.monotonic() + seconds, stop, min(STEP_S, seconds))
+
+    def step(self) -> "Patience":
+        """Return what a step that begins now has."""
+        return Patience(min(self.until, time.monotonic() + self.step_s), self.stop, self.step_s)
+
+    def share(self, count: int) -> "Patience":
+        """Return an equal share of what is left for the next of `count`."""
+        now = time.monotonic()
+        return Patience(now + max(0.0, self.until - now) / count, self.stop, self.step_s)
+
+    def slice_s(self) -> float:
+        """Return how long to wait before looking again; 0 when it is over. Raises Stopped."""
+        if self.stop.is_set():
+            raise Stopped
+        return min(POLL_S, max(0.0, self.until - time.monotonic()))
+
+    def wait_for(self, connection: socket.socket, events: int) -> bool:
+        """Wait until poll(2) has one of `events` for a connection; False when it took too long. Raises Stopped."""
+        poll = select.poll()
+        poll.register(connection, events)
+        while slice_s := self.slice_s():
+            if poll.poll(slice_s * 1000):
+                return True
+        return False
+
+
+def resolve(
+    host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> Sequence[Address]:
+    """Return the addresses of a host. Raises NetworkTrouble and Stopped.
+
+    The look-up itself cannot be interrupted: one that is given up is left to its thread.
+    """
+    answers: queue.SimpleQueue[Sequence[Address] | OSError] = queue.SimpleQueue()
+
+    def look() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=kind))
+        except OSError as error:
+            answers.put(error)
+
+    threading.Thread(target=look, name=f"resolve-{host}", daemon=True).start()
+    patience = patience.step()
+    while slice_s := patience.slice_s():
+        try:
+            answer = answers.get(timeout=slice_s)
+        except queue.Empty:
+            continue
+        if not isinstance(answer, OSError):
+            return answer
+        is_unknown = isinstance(answer, socket.gaierror) and answer.errno in _NO_SUCH_NAME
+        raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, answer.strerror or "")
+    raise NetworkTrouble(Trouble.NO_DNS)
+
+
+def connect(addresses: Sequence[Address], patience: Patience) -> socket.socket:
+    """Return a TCP connection to the first address that takes one; it does not block.
+
+    Raises NetworkTrouble and Stopped.
+    """
+    patience, trouble = patience.step(), NetworkTrouble(Trouble.NO_ROUTE)
+    for index, address in enumerate(addresses):
+        try:
+            return _connect_to(address, patience.share(len(addresses) - index))
+        except NetworkTrouble as error:
+            trouble = error
+    raise trouble
+
+
+def _connect_to(found: Address, patience: Patience) -> socket.socket:
+    family, kind, protocol, _, address = found
+    connection = socket.socket(family, kind, protocol)
+    try:
+        connection.settimeout(0)
+        _call(connection, address, patience)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _call(connection: socket.socket, address: tuple[Any, ...], patience: Patience) -> None:
+    number = connection.connect_ex(address)
+    if number == errno.EINPROGRESS:
+        if not patience.wait_for(connection, select.POLLOUT):
+            raise NetworkTrouble(Trouble.TIMEOUT)
+        number = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise _not_connected(number)
+
+
+def _not_connected(number: int) -> NetworkTrouble:
+    if number in (errno.ECONNREFUSED, errno.ECONNRESET):
+        return NetworkTrouble(Trouble.REFUSED)
+    return NetworkTrouble(Trouble.NO_ROUTE if number in _NO_WAY_THERE else Trouble.TIMEOUT, os.strerror(number))
+
+
+def secure(plain: socket.socket, host: str, context: ssl.SSLContext, patience: Patience) -> ssl.SSLSocket:
+    """Return TLS over a connection, which it takes over. Raises NetworkTrouble and Stopped."""
+    patience = patience.step()
+    connection = context.wrap_socket(plain, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        while True:
+            try:
+                connection.do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as wants:
+                events = select.POLLIN if isinstance(wants, ssl.SSLWantReadError) else select.POLLOUT
+                if not patience.wait_for(connection, events):
+                    raise NetworkTrouble(Trouble.SILENT, "TLS") from None
+            else:
+                return connection
+    except ssl.SSLCertVerificationError as error:
+        connection.close()
+        trouble = Trouble.CERTIFICATE_DATE if error.verify_code in _OUT_OF_DATE else Trouble.INTERCEPTED
+        raise NetworkTrouble(trouble, error.verify_message) from None
+    except OSError as error:
+        connection.close()
+        is_closed = isinstance(error, ssl.SSLEOFError | ConnectionError)
+        raise NetworkTrouble(Trouble.CLOSED if is_closed else Trouble.NO_TLS) from None
+    except BaseException:
+        connection.close()
+        raise

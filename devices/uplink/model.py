@@ -1,0 +1,104 @@
+"""How a room's uplink is, what measuring it may cost, and how far a measurement is."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from statistics import mean, median, quantiles
+
+import msgspec
+
+STEP_S = 0.5
+"""How often what has moved is looked at, for a rate."""
+TOGETHER = 4
+"""So many steps make a window, one beginning with each: what was lost and is sent again holds up all that came after
+it for a round trip or two, and a live stream waits for longer than that."""
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Bits a second that a link carries for long: in the middle of all windows, in the worst tenth, on average."""
+
+    median_bps: float
+    p10_bps: float
+    mean_bps: float
+
+    @property
+    def sustained_bps(self) -> float:
+        """What may be counted on: windows in which lost packets are made up for can show more than a link carries."""
+        return min(self.median_bps, self.mean_bps)
+
+    @classmethod
+    def of(cls, steps: Sequence[float]) -> "Rate":
+        """Return what the rates of steps that follow on each other come to; there must be one at least."""
+        windows = [mean(steps[at : at + TOGETHER]) for at in range(max(1, len(steps) - TOGETHER + 1))]
+        worst = quantiles(windows, n=10, method="inclusive")[0] if len(windows) > 1 else windows[0]
+        return cls(median(windows), worst, mean(steps))
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Seconds there and back, the middle of what was measured, and the usual difference from one to the next."""
+
+    rtt_s: float
+    jitter_s: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> "Latency | None":
+        """Return what samples come to, in the order they were taken; None where there is none."""
+        if not samples:
+            return None
+        steps = [abs(after - before) for before, after in pairwise(samples)]
+        return cls(median(samples), mean(steps) if steps else 0.0)
+
+
+class Uplink(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured; None is what this way of measuring does not tell.
+
+    `loaded` and `loaded_down` are the latency while as much was sent, and received, as goes. `again_share` is the part
+    of all bytes that was sent more than once: an estimate of the loss, and part of it comes of the load itself.
+    `is_capped`: it was ended sooner because of the data that it takes.
+    """
+
+    up: Rate
+    down: Rate | None = None
+    idle: Latency | None = None
+    loaded: Latency | None = None
+    loaded_down: Latency | None = None
+    again_share: float | None = None
+    moved_bytes: int
+    streams: int
+    is_capped: bool = False
+
+    @property
+    def bloat_s(self) -> float | None:
+        """How much longer a packet takes while the link is full."""
+        loaded = [each.rtt_s for each in (self.loaded, self.loaded_down) if each]
+        return max(0.0, round(max(loaded) - self.idle.rtt_s, 6)) if loaded and self.idle else None
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What a measurement may take: connections at once, bytes both ways, seconds each way, warm-up included."""
+
+    streams: int = 3
+    most_bytes: int = 100_000_000
+    up_s: float = 8.0
+    down_s: float = 6.0
+    warm_up_s: float = 2.0
+    idle_s: float = 1.5
+
+    UP_SHARE = 2 / 3
+    """Of the bytes: it is the way up that a session needs."""
+
+    @property
+    def up_bytes(self) -> int:
+        """What of it may go up."""
+        return round(self.most_bytes * self.UP_SHARE)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """How far a measurement is: `phase` is reach, idle, up or down; `share` of the whole is done; what moves now."""
+
+    phase: str
+    share: float
+    rate_bps: float | None = None
+    moved_bytes: int = 0
+
+
+type Tell = Callable[[Step], None]

@@ -1,0 +1,229 @@
+"""As much as goes over several connections at once, one way, and how much that is.
+
+What is sent counts once the other side's kernel has acknowledged it: whatever waits in this PC's buffers is not sent.
+"""
+
+import contextlib
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from devices.uplink.channel import Channel
+from devices.uplink.connecting import Patience
+from devices.uplink.model import STEP_S, Rate
+from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+
+SAMPLE_S = 0.05
+STALL_S = 3.0
+"""With nothing moved for so long the server has stopped: not even several lost packets in a row take that."""
+STALLED_AT_END_S = 2.0
+"""The same where the time is over."""
+TO_ANSWER_S = 0.3
+"""What a server has to refuse what it was sent, where that was little."""
+MOST_FAILURES = 3
+"""Connections in a row over which nothing went."""
+_WORTH_BYTES = 65_536
+_TO_END_S = 1.0
+
+type Open = Callable[[Patience], Channel]
+
+
+class Allowance:
+    """How many bytes streams may still move, together; from any thread."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._lock = threading.Lock()
+        self.is_used_up = False
+
+    def take(self, most: int) -> int:
+        """Take up to `most` bytes of it; raises Stopped where nothing is left."""
+        with self._lock:
+            count = min(most, self._left)
+            self._left -= count
+            self.is_used_up = self.is_used_up or not count
+        if not count:
+            raise Stopped
+        return count
+
+    def give_back(self, count: int) -> None:
+        """Give back what was not moved in the end."""
+        with self._lock:
+            self._left += count
+
+
+class Stream(ABC, threading.Thread):
+    """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
+
+    Nothing moves beyond the `allowance`.
+    """
+
+    sends = False
+    """Whether what counts is what was acknowledged; else what `received` is told."""
+
+    def __init__(self, open_channel: Open, over: threading.Event, allowance: Allowance) -> None:
+        super().__init__(name="uplink-stream", daemon=True)
+        self.allowance = allowance
+        self._open = open_channel
+        self._over = over
+        self._lock = threading.Lock()
+        self._channel: Channel | None = None
+        self._moved = self._sent = self._again = 0
+        self.trouble: NetworkTrouble | None = None
+        """What has ended it, other than `over`."""
+
+    def run(self) -> None:
+        """Open, move, open again where the server closes."""
+        failures = 0
+        while failures < MOST_FAILURES and not self._over.is_set():
+            before = self.moved
+            try:
+                self._once()
+            except Stopped:
+                return
+            except NetworkTrouble as error:
+                if error.trouble not in (Trouble.CLOSED, Trouble.REFUSED):
+                    self.trouble = error
+                    return
+            except OSError:
+                pass
+            failures = 0 if self.moved - before >= _WORTH_BYTES else failures + 1
+        if not self._over.is_set():
+            self.trouble = NetworkTrouble(Trouble.CLOSED)
+
+    def _once(self) -> None:
+        """Move bytes over one connection until it ends."""
+        patience = Patience(float("inf"), self._over)
+        with self._open(patience) as channel:
+            self._begin(channel)
+            try:
+                self.move(channel, patience)
+            finally:
+                self._end()
+
+    @abstractmethod
+    def move(self, channel: Channel, patience: Patience) -> None:
+        """Move bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
+
+    def received(self, count: int) -> None:
+        """Count bytes that came; raises Stopped where those were the last."""
+        with self._lock:
+            self._moved += count
+        while count:
+            count -= self.allowance.take(count)
+
+    @property
+    def moved(self) -> int:
+        """How many bytes have arrived so far; from any thread."""
+        with self._lock:
+            return self._moved + self._acknowledged()
+
+    def _begin(self, channel: Channel) -> None:
+        with self._lock:
+            self._channel = channel
+
+    def _end(self) -> None:
+        with self._lock:
+            self._moved += self._acknowledged()
+            if self._channel:
+                with contextlib.suppress(OSError):
+                    info = self._channel.info()
+                    self._sent += info.sent_bytes or 0
+                    self._again += info.again_bytes or 0
+            self._channel = None
+
+    def _acknowledged(self) -> int:
+        """Return what was acknowledged over the connection that is open."""
+        if self.sends and self._channel:
+            with contextlib.suppress(OSError):
+                return self._channel.info().acknowledged_bytes or 0
+        return 0
+
+    @property
+    def sent_again(self) -> tuple[int, int]:
+        """How many bytes were sent, and how many of them not for the first time, over connections that are closed."""
+        return self._sent, self._again
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What has moved: at which moments how many bytes; whether the data it may take ended it."""
+
+    samples: Sequence[tuple[float, int]]
+    is_capped: bool = False
+
+    @property
+    def total_bytes(self) -> int:
+        """All of it."""
+        return self.samples[-1][1]
+
+    def rate(self, warm_up_s: float) -> Rate:
+        """Return the rate once it has warmed up; of the second half of what was so short that it hardly has.
+
+        Where even that is shorter than a step, it is the average of all.
+        """
+        began, ended = self.samples[0][0], self.samples[-1][0]
+        steady_at = began + min(warm_up_s, (ended - began) / 2)
+        steady = [sample for sample in self.samples if sample[0] >= steady_at]
+        steps, (since, before) = [], steady[0]
+        for at, total in steady[1:]:
+            if at - since >= STEP_S:
+                steps.append((total - before) * 8 / (at - since))
+                since, before = at, total
+        return Rate.of(steps or [self.total_bytes * 8 / max(ended - began, SAMPLE_S)])
+
+
+def move(
+    streams: Sequence[Stream],
+    seconds: float,
+    allowance: Allowance,
+    stop: threading.Event,
+    over: threading.Event,
+    tell: Callable[[float, float, int], None],
+) -> Moved:
+    """Let `streams` move bytes for some seconds, or until their `allowance` is used up; end them, whatever happens.
+
+    `tell` hears now and then which share of the time is over, the rate in bits a second, and the bytes so far. Raises
+    NetworkTrouble and Stopped.
+    """
+    for stream in streams:
+        stream.start()
+    try:
+        return _watch(streams, seconds, allowance, stop, tell)
+    finally:
+        over.set()
+        for stream in streams:
+            stream.join(_TO_END_S)
+
+
+def _watch(
+    streams: Sequence[Stream],
+    seconds: float,
+    allowance: Allowance,
+    stop: threading.Event,
+    tell: Callable[[float, float, int], None],
+) -> Moved:
+    began = moved_at = time.monotonic()
+    samples = [(began, 0)]
+    while not stop.wait(SAMPLE_S):
+        now, total = time.monotonic(), sum(stream.moved for stream in streams)
+        last_at, last = samples[-1]
+        samples.append((now, total))
+        tell((now - began) / seconds, (total - last) * 8 / (now - last_at), total)
+        moved_at = now if total > last else moved_at
+        if allowance.is_used_up:
+            stop.wait(TO_ANSWER_S)
+            for stream in streams:
+                if stream.trouble and stream.trouble.trouble is Trouble.SERVER_ERROR:
+                    raise stream.trouble
+            return Moved(samples, is_capped=True)
+        if all(stream.trouble for stream in streams) and (trouble := streams[0].trouble):
+            raise trouble
+        is_over = now - began >= seconds
+        if now - moved_at > (STALLED_AT_END_S if is_over else STALL_S):
+            raise NetworkTrouble(Trouble.STALLS)
+        if is_over:
+            return Moved(samples)
+    raise Stopped

@@ -1,0 +1,167 @@
+"""What is made of a recording while it is sealed: chapters, overviews, the report.
+
+None of it is needed. Whatever goes wrong with it is noted in `metadata/derived.json`, and the sealing goes on without:
+a recording is worth more than all that can be said about it. What an attempt that was stopped left is used, or made
+again.
+"""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from config.json_text import json_text
+from recorder.archive import names
+from recorder.archive.disk import Disk
+from recorder.archive.fixity import Progress
+from recorder.archive.model import Chapter, Mark, Recording
+from recorder.archive.wishes import SLIDES_FOLDER, ReportWishes, SlideWishes, Wishes
+from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
+from recorder.niceness import be_nicer
+
+SHEET_FILE = "data/thumbnails.jpg"
+CHAPTERS_SHARE = 0.5
+"""Of a sealing's progress: slides are read meanwhile."""
+OVERVIEW_SHARE = 0.6
+_NICE = 10
+
+
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """`metadata/derived.json`: how many slides were found and how many read, and what could not be made, and why.
+
+    `language` and `report` are how the report looks, so that it can be made again.
+    """
+
+    slides: int = 0
+    slides_read: int = 0
+    language: str = "id"
+    report: ReportWishes | None = None
+    problems: tuple[str, ...] = ()
+
+
+def of_marks(marks: Iterable[Mark]) -> tuple[Chapter, ...]:
+    """Return what somebody marked, as chapters."""
+    return in_order(Chapter(start_s=mark.media_s, title=mark.text, source="mark") for mark in marks)
+
+
+def in_order(chapters: Iterable[Chapter]) -> tuple[Chapter, ...]:
+    """Return chapters by their beginnings."""
+    return tuple(sorted(chapters, key=lambda chapter: chapter.start_s))
+
+
+def share(progress: Progress | None, begin: float, end: float) -> Progress | None:
+    """Return a Progress for a piece of work that goes from `begin` to `end` (0 to 1) of another's."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(round((begin + (end - begin) * done / max(1, total)) * total), total)
+
+
+class Deriving:
+    """Makes what `wishes` ask for of the recording in a work folder."""
+
+    def __init__(self, work: WorkFolder, wishes: Wishes, disk: Disk, progress: Progress | None) -> None:
+        self._work = work
+        self._wishes = wishes
+        self._disk = disk
+        self._progress = progress
+        self._problems: list[str] = []
+
+    def with_chapters(self, recording: Recording) -> Recording:
+        """Return the description with a chapter for each slide, beside those that it has."""
+        wishes = self._wishes.slides
+        if wishes is None or self._has_slides(recording):
+            return recording
+        slides = self._tried("chapters", lambda: self._slides(recording, wishes))
+        if slides is None:
+            shutil.rmtree(self._work.path / SLIDES_FOLDER, ignore_errors=True)  # pictures without chapters
+        marks = [chapter for chapter in recording.chapters if chapter.source != "slide"]
+        return msgspec.structs.replace(recording, chapters=in_order([*marks, *(slides or ())]))
+
+    def overview(self, recording: Recording) -> None:
+        """Write what goes with a report: the thumbnails sheet, and how loud the program is over its time."""
+        if self._wishes.report is None:
+            return
+        self._tried("thumbnails", lambda: self._sheet(recording))
+        self._tried("levels", lambda: self._levels(recording))
+
+    def report(self, recording: Recording) -> None:
+        """Write the report, and what was derived; the payload's manifest is there, the tag manifest is not."""
+        wishes = self._wishes.report
+        if wishes is not None:
+            from recorder.report.package import write_report
+
+            name, language = names.session_of(self._work.name), self._wishes.language
+            reason = self._tried("report", lambda: write_report(self._work.path, name, wishes, language, self._disk))
+            if reason:
+                self._problems.append(f"report.pdf: {reason}")
+        slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
+        derived = Derived(
+            slides=len(slides),
+            slides_read=sum(bool(chapter.text) for chapter in slides),
+            language=self._wishes.language,
+            report=wishes,
+            problems=tuple(map(names.one_line, self._problems)),
+        )
+        self._disk.write(self._work.path / DERIVED_FILE, json_text(derived))
+
+    def _has_slides(self, recording: Recording) -> bool:
+        """Return whether an earlier attempt has found the slides, and their pictures are all there."""
+        slides = [chapter for chapter in recording.chapters if chapter.source == "slide"]
+        pictures = {chapter.thumbnail for chapter in slides}
+        return bool(slides) and all(picture and (self._work.path / picture).is_file() for picture in pictures)
+
+    def _slides(self, recording: Recording, wishes: SlideWishes) -> list[Chapter]:
+        from recorder.report.material import read_events
+        from recorder.slides.chapters import SlideChapters
+
+        found = SlideChapters(
+            self._work.path,
+            wishes,
+            self._wishes.language,
+            events=read_events(self._work.events),
+            disk=self._disk,
+            advance=self._advance(recording, 0.0, CHAPTERS_SHARE),
+        )
+        return found.find(recording.media)
+
+    def _sheet(self, recording: Recording) -> None:
+        from recorder.slides.sheet import thumbnails_sheet
+
+        advance = self._advance(recording, CHAPTERS_SHARE, CHAPTERS_SHARE + 0.05)
+        sheet = thumbnails_sheet(self._work.path, recording.media, advance)
+        if sheet is not None:
+            self._disk.write(self._work.path / SHEET_FILE, sheet)
+
+    def _levels(self, recording: Recording) -> None:
+        from recorder.report.levels import read_levels
+
+        advance = self._advance(recording, CHAPTERS_SHARE + 0.05, OVERVIEW_SHARE)
+        levels = read_levels(self._work.path, recording.media, advance)
+        if levels is not None:
+            self._disk.write(self._work.path / LEVELS_FILE, msgspec.json.encode(levels) + b"\n")
+
+    def _advance(self, recording: Recording, begin: float, end: float) -> Callable[[float], None]:
+        total = sum(media.bytes for media in recording.media)
+        progress = share(self._progress, begin, end)
+        return lambda done: progress(round(min(1.0, done) * total), total) if progress else None
+
+    def _tried[Made](self, what: str, make: Callable[[], Made]) -> Made | None:
+        """Return what `make` makes, on a thread that lets others run first; None, and a note why, where it fails."""
+        made: list[Made] = []
+
+        def run() -> None:
+            be_nicer(_NICE)
+            try:
+                made.append(make())
+            except Exception as error:  # of whatever kind: the recording must be sealed
+                self._problems.append(f"{what}: {error!r}")
+
+        thread = threading.Thread(target=run, name=f"derive-{what}", daemon=True)
+        thread.start()
+        thread.join()
+        if made:
+            return made[0]
+        for half in self._work.path.rglob(".*.part"):
+            half.unlink(missing_ok=True)
+        return None

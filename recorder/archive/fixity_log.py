@@ -1,0 +1,112 @@
+"""When each package was read again and what was found: one small database in the state folder, outside the packages.
+
+It is only added to. A kill costs the line that was being written, and nothing that was there.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from config.errors import StateError
+from config.state import state_folder
+from recorder.archive.model import Problem
+
+FILE = "fixity.sqlite3"
+MOST_PROBLEMS = 100
+"""Kept of one package; how many there are is kept in any case."""
+
+_WAIT_S = 10.0
+_TABLE = """
+CREATE TABLE IF NOT EXISTS checks (
+    at TEXT, package TEXT, bytes INTEGER, outcome TEXT, found INTEGER, problems TEXT, note TEXT);
+CREATE INDEX IF NOT EXISTS by_package ON checks (package, at);
+"""
+
+
+class Outcome(StrEnum):
+    """What came of looking at a package, or of mending it."""
+
+    WHOLE = "whole"
+    DAMAGED = "damaged"
+    REPAIR_BEGUN = "repair-begun"
+    REPAIRED = "repaired"
+    COPY_WHOLE = "copy-whole"
+    COPY_DAMAGED = "copy-damaged"
+    PRUNED = "pruned"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fixity"):
+    """One line of the log: when, which package, how many bytes were read, what came of it.
+
+    `found` counts the problems, of which the first MOST_PROBLEMS are kept; `note` says what else there is to say.
+    """
+
+    at: datetime
+    package: str
+    bytes: int
+    outcome: Outcome
+    found: int = 0
+    problems: tuple[Problem, ...] = ()
+    note: str = ""
+
+
+class FixityLog:
+    """The database; every method raises StateError where it cannot be read or written."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or state_folder() / FILE
+
+    def add(self, entry: Entry) -> None:
+        """Add a line; it is on the disk when this returns."""
+        problems = msgspec.json.encode(entry.problems[:MOST_PROBLEMS]).decode()
+        values = (entry.at.isoformat(), entry.package, entry.bytes, entry.outcome, entry.found, problems, entry.note)
+        with self._open() as connection:
+            connection.execute("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def last_read(self, now: datetime) -> dict[str, datetime]:
+        """Return when each package was read last, up to `now`: a reading of the future was noted by a wrong clock."""
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT package, max(julianday(at)), at FROM checks "
+                "WHERE outcome IN (?, ?) AND julianday(at) <= julianday(?) GROUP BY package",
+                (Outcome.WHOLE, Outcome.DAMAGED, now.isoformat()),
+            ).fetchall()
+        return {package: datetime.fromisoformat(at) for package, _, at in found}
+
+    def entries(self, package: str | None = None) -> list[Entry]:
+        """Return the lines of one package, or all, the oldest first."""
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT * FROM checks WHERE ? IS NULL OR package = ? ORDER BY rowid", (package, package)
+            ).fetchall()
+        return [
+            Entry(
+                at=datetime.fromisoformat(at),
+                package=name,
+                bytes=size,
+                outcome=Outcome(outcome),
+                found=count,
+                problems=msgspec.json.decode(problems, type=tuple[Problem, ...]),
+                note=note,
+            )
+            for at, name, size, outcome, count, problems, note in found
+        ]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for one transaction."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as connection, connection:
+                connection.executescript(_TABLE)
+                yield connection
+        except (sqlite3.Error, OSError, ValueError) as error:
+            raise StateError(
+                f"{self._path} cannot be used: {error}",
+                hint="Free space on its disk; if it is damaged move it away: packages are then read anew.",
+            ) from None

@@ -1,0 +1,98 @@
+"""Files for somebody else: they appear under their names whole, and never in the place of another."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from config.errors import ArchiveError, StorageFull
+from config.quantities import brief_size
+from recorder.archive.exchange import rename_new
+from recorder.archive.locking import is_at
+from recorder.storage import storage_error
+
+MARGIN_BYTES = 10_000_000
+"""What must stay free beside the file."""
+
+
+class Taken(ArchiveError):
+    """Something is at the place of the file already."""
+
+
+@contextmanager
+def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = False) -> Iterator[Path]:
+    """Give a path beside `target` for about `size` bytes to be written to; left without an error, it is `target`.
+
+    `mode` is what it has, as far as the umask lets it. Raises Taken when something is at `target`, also if it came
+    there meanwhile, unless it is to `replace` that; ArchiveError when another process writes there; StorageError when
+    the disk does not take it. What was written so far is then removed.
+    """
+    part = target.with_name(f".{target.name}.part")
+    try:
+        if os.path.lexists(target) and not replace:
+            raise _taken(target)
+        if shutil.disk_usage(target.parent).free < size + MARGIN_BYTES:
+            raise StorageFull(f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.")
+        claim = _claim(part, target, mode)
+    except OSError as error:
+        raise storage_error(error, target) from None
+    try:
+        try:
+            yield part
+            _sync(part)
+            part.replace(target) if replace else rename_new(part, target)
+            _sync(target.parent)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        raise storage_error(error, target) from None
+    finally:
+        os.close(claim)
+
+
+def _taken(target: Path) -> Taken:
+    return Taken(f"{target} is there already", hint="Name another file: nothing is overwritten.")
+
+
+def _claim(part: Path, target: Path, mode: int) -> int:
+    """Return a new file at `part`, open and locked; what a kill has left there is removed, and not written into."""
+    while True:
+        try:
+            descriptor, is_new = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), True
+        except FileExistsError:
+            try:
+                descriptor, is_new = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), False
+            except FileNotFoundError:
+                continue
+        try:
+            _lock(descriptor, target)
+            if is_at(descriptor, part):  # else its name was given away while we waited, and it is somebody's file
+                if is_new:
+                    return descriptor
+                part.unlink()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, target: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ArchiveError(f"{target} is being written by another Liput", hint="Wait until that is done.") from None
+    except OSError:
+        pass  # a file system without locks is worked on without
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

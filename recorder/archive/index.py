@@ -1,0 +1,255 @@
+"""The index of an archive: every package's description in one SQLite file, so that thousands are searched at once.
+
+It holds nothing that the packages do not say, and may be thrown away at any moment: it is made again from them. It is
+kept in the state folder of this PC, one file for each archive. What has changed is found by the times of the folders
+`YYYY/MM`: whatever enters one, leaves it or is corrected in it changes that. One transaction brings it up to date, so
+that a kill at any moment leaves it as it was.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from config.errors import StateError, StorageUnwritable
+from config.state import state_folder
+from recorder.archive import catalog
+from recorder.archive.entries import Entry, read_entry
+from recorder.archive.fixity import Progress
+
+VERSION = 2
+"""Of the tables; a file of another version is made anew."""
+BUSY_S = 30.0
+"""How long another process may take to bring it up to date."""
+SETTLED_NS = 5_000_000_000
+"""A folder's time says nothing of what comes within its own tick: up to this age it is looked through again."""
+
+_TABLES = """
+CREATE TABLE months (path TEXT PRIMARY KEY, stamp INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE packages (
+    id INTEGER PRIMARY KEY, month TEXT NOT NULL, name TEXT NOT NULL, stamp TEXT NOT NULL,
+    started REAL NOT NULL, room TEXT NOT NULL, document BLOB NOT NULL, UNIQUE (month, name)
+);
+CREATE INDEX by_time ON packages (started);
+CREATE VIRTUAL TABLE words USING fts5 (
+    title, request, place, marks, chapters, files, tokenize = "unicode61 remove_diacritics 2", prefix = '1 2 3'
+);
+"""
+_DAMAGED = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_IOERR}
+)
+"""What SQLite says of a file that is no index of ours any more."""
+
+
+def index_folder() -> Path:
+    """Return the folder of the indexes of this PC, whether or not it exists."""
+    return state_folder() / "index"
+
+
+class Index:
+    """The index of the archive at `root`. Methods raise StateError where it cannot be kept."""
+
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
+        self.root = root.resolve()
+        folder = folder or index_folder()
+        self.path = folder / f"{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]}.sqlite3"
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file; idempotent."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def refresh(self) -> int:
+        """Bring it up to date with the packages; return how many were read. Raises StorageUnwritable, StateError."""
+        stamps = self._stamps()
+        return self.run(lambda connection: self._refresh(connection, stamps))
+
+    def rebuild(self, progress: Progress | None = None) -> int:
+        """Read every package anew; return how many there are. Raises StorageUnwritable, StateError.
+
+        `progress` gets packages read and packages in all.
+        """
+        stamps = self._stamps()
+        return self.run(lambda connection: self._read_months(connection, stamps, progress, anew=True))
+
+    def run[Answer](self, work: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Return what `work` makes of the index; one that turns out to be damaged is made anew, once."""
+        with self._translated():
+            try:
+                return work(self._open())
+            except sqlite3.DatabaseError as error:
+                if not _is_damage(error):
+                    raise
+            self._throw_away()
+            connection = self._open()
+            self._read_months(connection, self._stamps(), None, anew=True)
+            return work(connection)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+            hint = "Another Liput is at it; try again." if busy else "Check the disk of the state folder."
+            raise StateError(f"The index {self.path} cannot be used: {error}", hint=hint) from None
+        except OSError as error:
+            raise StateError(f"The index {self.path} cannot be used: {error.strerror}") from None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
+            self._connection.execute("PRAGMA journal_mode = WAL")  # those who search do not wait for one who writes
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        if self._version(self._connection) != VERSION:
+            with _transaction(self._connection):
+                if self._version(self._connection) != VERSION:
+                    self._make_tables(self._connection)
+        return self._connection
+
+    @staticmethod
+    def _version(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    @staticmethod
+    def _make_tables(connection: sqlite3.Connection) -> None:
+        for table in ("words", "packages", "months"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in filter(None, (part.strip() for part in _TABLES.split(";"))):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _throw_away(self) -> None:
+        """Remove a damaged file, unless another process has just done so."""
+        self.close()
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with contextlib.suppress(sqlite3.DatabaseError):
+                if self._is_sound():
+                    return
+            self.close()
+            for end in ("", "-wal", "-shm", "-journal"):
+                Path(f"{self.path}{end}").unlink(missing_ok=True)
+
+    def _is_sound(self) -> bool:
+        connection = self._open()
+        connection.execute("SELECT count(*) FROM packages, months, words WHERE 0")
+        connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+        return bool(connection.execute("PRAGMA quick_check (1)").fetchone() == ("ok",))
+
+    def _stamps(self) -> dict[str, int]:
+        """Return the time of each month's folder in nanoseconds; 0 while it is too young to be trusted."""
+        if self.root.exists() and not self.root.is_dir():
+            raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
+        young = time.time_ns() - SETTLED_NS
+        try:
+            times = {str(month.relative_to(self.root)): month.stat().st_mtime_ns for month in catalog.months(self.root)}
+        except OSError as error:
+            raise StorageUnwritable(f"The archive {self.root} cannot be read: {error.strerror}") from None
+        return {month: stamp if stamp < young else 0 for month, stamp in times.items()}
+
+    def _refresh(self, connection: sqlite3.Connection, stamps: dict[str, int]) -> int:
+        known = dict(connection.execute("SELECT path, stamp FROM months"))
+        if known == stamps and 0 not in stamps.values():
+            return 0
+        return self._read_months(connection, stamps, None, anew=False)
+
+    def _read_months(
+        self, connection: sqlite3.Connection, stamps: dict[str, int], progress: Progress | None, *, anew: bool
+    ) -> int:
+        with _transaction(connection):
+            if anew:
+                connection.execute("DELETE FROM words")
+                connection.execute("DELETE FROM packages")
+                connection.execute("DELETE FROM months")
+            known = dict(connection.execute("SELECT path, stamp FROM months"))
+            changed = [month for month, stamp in stamps.items() if not stamp or known.get(month) != stamp]
+            for month in known.keys() - stamps.keys():
+                _forget(connection, month, set())
+                connection.execute("DELETE FROM months WHERE path = ?", (month,))
+            folders = {month: list(catalog.packages_in(self.root / month)) for month in changed}
+            total, done, read = sum(map(len, folders.values())), 0, 0
+            for month in changed:
+                read += self._read_month(connection, month, folders[month])
+                connection.execute("INSERT OR REPLACE INTO months VALUES (?, ?)", (month, stamps[month]))
+                done += len(folders[month])
+                if progress is not None:
+                    progress(done, total)
+        return read
+
+    def _read_month(self, connection: sqlite3.Connection, month: str, folders: list[Path]) -> int:
+        rows = connection.execute("SELECT name, stamp FROM packages WHERE month = ?", (month,))
+        known: dict[str, str] = dict(rows)
+        names = set()
+        read = 0
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):  # it has just lost its name to a correction, or to a person
+                stamp = _stamp(folder)
+                entry = read_entry(folder) if known.get(os.fsencode(folder.name).hex()) != stamp else None
+                names.add(os.fsencode(folder.name).hex())
+                if entry is not None:
+                    _put(connection, month, os.fsencode(folder.name).hex(), stamp, entry)
+                    read += 1
+        _forget(connection, month, names)
+        return read
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGED
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _stamp(folder: Path) -> str:
+    """Return what changes when a package is corrected: it is another folder then, made at another time."""
+    found = folder.stat()
+    return f"{found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
+
+
+def _put(connection: sqlite3.Connection, month: str, name: str, stamp: str, entry: Entry) -> None:
+    _remove(connection, "month = ? AND name = ?", (month, name))
+    cursor = connection.execute(
+        "INSERT INTO packages (month, name, stamp, started, room, document) VALUES (?, ?, ?, ?, ?, ?)",
+        (month, name, stamp, entry.started, entry.room, entry.document),
+    )
+    connection.execute(
+        "INSERT INTO words (rowid, title, request, place, marks, chapters, files) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (cursor.lastrowid, *entry.words),
+    )
+
+
+def _forget(connection: sqlite3.Connection, month: str, there: set[str]) -> None:
+    """Remove the packages of a month that are not `there` any more."""
+    for (name,) in connection.execute("SELECT name FROM packages WHERE month = ?", (month,)).fetchall():
+        if name not in there:
+            _remove(connection, "month = ? AND name = ?", (month, name))
+
+
+def _remove(connection: sqlite3.Connection, where: str, values: tuple[str, ...]) -> None:
+    connection.execute(f"DELETE FROM words WHERE rowid IN (SELECT id FROM packages WHERE {where})", values)  # noqa: S608 - our own words
+    connection.execute(f"DELETE FROM packages WHERE {where}", values)  # noqa: S608 - our own words

@@ -1,0 +1,158 @@
+"""What a package consists of, here or at another place: its files in the order in which a copy is made of them.
+
+Media come first, manifests last: whatever stops a copy, what looks like a package is one.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from recorder.archive import bag, fixity
+from recorder.archive.model import Problem, ProblemKind
+from recorder.copies.reasons import CopyReason, copy_error
+from recorder.copies.target import Target
+
+LARGEST_TAG_FILE = 16 << 20
+"""Bytes of a manifest that are read into memory, at most: 100,000 files."""
+
+MEDIA = "data/media/"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a package: its path in it, its bytes, its SHA-256."""
+
+    path: str
+    bytes: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a package in order; `version` is the SHA-256 of the last, and so stands for all of them."""
+
+    uuid: str
+    version: str
+    items: tuple[Item, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all of it."""
+        return sum(item.bytes for item in self.items)
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of each file."""
+        return {item.path: item.digest for item in self.items}
+
+
+type ReadFile = Callable[[str, int], bytes]
+"""Returns the content of a file of known size; raises OSError or CopyError."""
+
+
+class Listing:
+    """What the manifests of a package list, compared with the files that are there; opens no media."""
+
+    def __init__(self, files: dict[str, int], others: list[str], read: ReadFile) -> None:
+        self._files = files
+        self._read = read
+        self.problems = [
+            Problem(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE) for path in others
+        ]
+        tags = self._tag_file(bag.TAG_MANIFEST_FILE)
+        self.version = hashlib.sha256(tags).hexdigest()
+        listed = self._entries(bag.MANIFEST_FILE) | self._entries(bag.TAG_MANIFEST_FILE)
+        listed[bag.TAG_MANIFEST_FILE] = self.version
+        for path in sorted(files.keys() - listed.keys() - {bag.FETCH_FILE}):
+            self._add(path, "is extra; no manifest lists it", ProblemKind.EXTRA)
+        self.digests = listed
+        """The SHA-256 of everything that is listed, also of what is not there."""
+        self.contents = Contents(
+            self._uuid(),
+            self.version,
+            tuple(
+                Item(path, files[path], listed[path])
+                for path in sorted(listed.keys() & files.keys(), key=_order)
+            ),
+        )  # fmt: skip
+
+    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
+        self.problems.append(Problem(file, problem, kind))
+
+    def _tag_file(self, name: str) -> bytes:
+        """Return the content of a tag file, nothing where that cannot be had, which is a problem noted once."""
+        size = self._files.get(name)
+        if size is None:
+            if not any(problem.file == name for problem in self.problems):
+                self._add(name, "is missing", ProblemKind.MISSING)
+            return b""
+        if size > LARGEST_TAG_FILE:
+            self._add(name, "is too large to be a manifest", ProblemKind.MALFORMED)
+            return b""
+        return self._read(name, size)
+
+    def _entries(self, manifest: str) -> dict[str, str]:
+        """Return the digests of a manifest, without what may not stand there or is not there: those are problems."""
+        try:
+            entries = bag.read_manifest(self._tag_file(manifest))
+        except bag.BagFormatError as error:
+            self._add(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return {}
+        for path in list(entries):
+            wrong = bag.unsafe_path(path)
+            if wrong is None and path.startswith(bag.PAYLOAD) != (manifest == bag.MANIFEST_FILE):
+                wrong = "it belongs in the other manifest"
+            if wrong is not None:
+                self._add(manifest, f"lists {path!r}, which is refused: {wrong}", ProblemKind.UNSAFE)
+                del entries[path]
+            elif path not in self._files:
+                self._add(path, f"is missing; {manifest} lists it", ProblemKind.MISSING)
+        return entries
+
+    def _uuid(self) -> str:
+        try:
+            return bag.read_info(self._tag_file(bag.INFO_FILE)).get("External-Identifier", "")
+        except bag.BagFormatError as error:
+            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
+            return ""
+
+
+def _order(path: str) -> tuple[int, str]:
+    last = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
+    if path in last:
+        return 3 + last.index(path), path
+    return (0 if path.startswith(MEDIA) else 1 if path.startswith(bag.PAYLOAD) else 2), path
+
+
+def listed_here(folder: Path) -> Listing:
+    """Return what the package at `folder` lists; raises OSError."""
+    files, others = fixity.walk(folder)
+    return Listing(files, others, lambda name, _size: (folder / name).read_bytes())
+
+
+def contents_here(folder: Path) -> Contents:
+    """Return what the package at `folder` consists of; raises CopyError where its files are not those it lists."""
+    try:
+        listing = listed_here(folder)
+    except OSError as error:
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, error.strerror or "") from None
+    if listing.problems:
+        first = listing.problems[0]
+        raise copy_error(CopyReason.DAMAGED_HERE, folder.name, f"{first.file} {first.problem}")
+    return listing.contents
+
+
+def listed_there(target: Target, place: str) -> Listing:
+    """Return what the package at `place` of a target lists; raises CopyError, NOT_THERE where there is nothing."""
+    files, others = target.walk(place)
+    if not files and not others:
+        raise copy_error(CopyReason.NOT_THERE, target.name, place)
+    return Listing(files, others, lambda name, size: b"".join(target.read(f"{place}/{name}", size)))
+
+
+def version_here(folder: Path) -> str | None:
+    """Return the SHA-256 that stands for the package at `folder` as it is now; None where it has no manifest."""
+    try:
+        return hashlib.sha256((folder / bag.TAG_MANIFEST_FILE).read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,196 @@
+"""A folder as a place for copies: another disk, or a share of the campus that is mounted (SMB, NFS)."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import FileIO
+from pathlib import Path
+
+from config.errors import CopyError, StorageFull, StorageNotMounted, StorageUnwritable
+from recorder.archive import fixity
+from recorder.archive.disk import Disk
+from recorder.archive.place import check_place, nearest_existing
+from recorder.copies.reasons import CopyReason, copy_error
+from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, mode_of, part_name, size_of
+from recorder.storing.mounts import MountMemory, whole_disk
+
+_REASONS = {
+    errno.ENOSPC: CopyReason.FULL,
+    errno.EDQUOT: CopyReason.FULL,
+    errno.EFBIG: CopyReason.NOT_TAKEN,
+    errno.EINVAL: CopyReason.NOT_TAKEN,
+    errno.EILSEQ: CopyReason.NOT_TAKEN,
+    errno.ENAMETOOLONG: CopyReason.NOT_TAKEN,
+    errno.EACCES: CopyReason.NOT_ALLOWED,
+    errno.EPERM: CopyReason.NOT_ALLOWED,
+    errno.EROFS: CopyReason.NOT_ALLOWED,
+    errno.ETIMEDOUT: CopyReason.TIMEOUT,
+    errno.ESTALE: CopyReason.NOT_MOUNTED,
+    errno.ENODEV: CopyReason.NOT_MOUNTED,
+    errno.ENOTCONN: CopyReason.NOT_MOUNTED,
+    errno.EHOSTDOWN: CopyReason.UNREACHABLE,
+    errno.EHOSTUNREACH: CopyReason.UNREACHABLE,
+}
+
+
+class FolderTarget:
+    """Implements Target on a folder that must be there: Liput makes none, for a share may just not be mounted.
+
+    `apart_from` are folders on whose file systems it may not be: what is there instead of a share that is not mounted.
+    """
+
+    def __init__(self, name: str, root: Path, disk: Disk | None = None, apart_from: Sequence[Path] = ()) -> None:
+        self.name = name
+        self._root = root
+        self._disk = disk or Disk()
+        self._device: int | None = None
+        self._refuse_unmounted()
+        with self._translated():
+            status = self._status()
+            if any(_device_of(folder) == status.st_dev for folder in apart_from):
+                raise copy_error(CopyReason.NOT_MOUNTED, name, f"{root} is on a disk of this PC's own")
+        self._device = status.st_dev
+        self.disk = whole_disk(status.st_dev)
+        MountMemory().remember(root)
+
+    def _refuse_unmounted(self) -> None:
+        try:
+            MountMemory().refuse_missing(self._root)
+            check_place(self._root, 0)
+        except StorageNotMounted as error:
+            raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
+        except (StorageFull, StorageUnwritable):
+            pass  # it can be read all the same; what cannot be written says so then
+
+    def _status(self) -> os.stat_result:
+        """Return what the system says of the folder; raises CopyError where there is none, or it is on another disk."""
+        try:
+            status = self._root.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            status = None
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            raise copy_error(CopyReason.NO_FOLDER, self.name, str(self._root))
+        if self._device not in {None, status.st_dev}:
+            raise copy_error(CopyReason.NOT_MOUNTED, self.name, f"{self._root} was on another disk a moment ago")
+        return status
+
+    def folders(self, path: str) -> list[str]:
+        """Return the folders in `path`; links are not followed."""
+        with self._translated():
+            try:
+                with os.scandir(self._root / path) as entries:
+                    return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
+    def walk(self, path: str) -> tuple[dict[str, int], list[str]]:
+        """Return what is below `path`."""
+        with self._translated():
+            try:
+                return fixity.walk(self._root / path)
+            except (FileNotFoundError, NotADirectoryError):
+                return {}, []
+
+    def read(self, path: str, bytes_: int) -> Iterator[bytes]:  # noqa: ARG002 - other places have to know how much
+        """Yield the content, from the disk or the server and not from this PC's memory of what it wrote."""
+        with self._translated():
+            try:
+                descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except FileNotFoundError:
+                raise copy_error(CopyReason.NOT_THERE, self.name, path) from None
+            with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - no link is followed
+                try:
+                    yield from _uncached(file)
+                except OSError as error:
+                    if error.errno != errno.EIO:
+                        raise  # else what its disk does not give is missing, and the file is not whole
+
+    def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
+        """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
+        final = self._root / path
+        part = final.with_name(part_name(final.name))
+        size, opener = size_of(source), partial(os.open, mode=mode_of(source))
+        with self._translated():
+            self._make_folders(final.parent)
+            offset = part.stat().st_size if part.exists() and not from_start else 0
+            if offset > size:
+                offset = 0
+            self._disk.begin("write", part)
+            with open(part, "r+b" if offset else "wb", buffering=0, opener=opener) as file:
+                file.seek(offset)
+                if flow.tally is not None:
+                    flow.tally.add(offset)
+                for block in blocks_of(source, offset):
+                    _write_all(file.fileno(), block)
+                    flow.sent(len(block))
+            self._disk.put(part, final)
+        return offset
+
+    def _make_folders(self, folder: Path) -> None:
+        if folder != self._root:
+            self._make_folders(folder.parent)
+            self._disk.make_folder(folder)
+
+    def remove(self, path: str) -> None:
+        """Remove one file."""
+        with self._translated():
+            self._disk.unlink(self._root / path)
+
+    def begin(self, place: str, uuid: str) -> str:
+        """Return the hidden folder that will be renamed to `place`."""
+        return f"{STAGING}/.{place.rpartition('/')[2]}.{uuid}.copy"
+
+    def finish(self, folder: str, place: str) -> None:
+        """Bring every folder onto the disk, and rename."""
+        final = self._root / place
+        with self._translated():
+            for inner in fixity.folders(self._root / folder):
+                self._disk.sync(inner)
+            if folder == place:
+                return  # it was put right where it is
+            self._make_folders(final.parent)
+            try:
+                self._disk.move_folder(self._root / folder, final)
+            except OSError as error:
+                if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
+                    raise copy_error(CopyReason.NAME_TAKEN, self.name, final.name) from None
+                raise
+
+    def close(self) -> None:
+        """Hold nothing that would have to be let go of."""
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            self._status()  # a disk that was pulled leaves an empty folder, which takes everything
+            yield
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, CopyReason.FAILED)
+            raise _of(reason, self.name, error) from None
+
+
+def _device_of(folder: Path) -> int:
+    return nearest_existing(folder).stat().st_dev
+
+
+def _of(reason: CopyReason, name: str, error: OSError) -> CopyError:
+    return copy_error(reason, name, error.strerror or type(error).__name__)
+
+
+def _uncached(file: FileIO) -> Iterator[bytes]:
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    done = 0
+    while block := file.read(BLOCK_BYTES):
+        yield block
+        os.posix_fadvise(file.fileno(), done, len(block), os.POSIX_FADV_DONTNEED)
+        done += len(block)
+
+
+def _write_all(descriptor: int, block: bytes) -> None:
+    """Write a whole block: the system may take less at once."""
+    view = memoryview(block)
+    while view:
+        view = view[os.write(descriptor, view) :]

@@ -1,0 +1,134 @@
+"""Looking at a place where many PCs keep copies: which packages are there, and whether they are whole."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from config.errors import CopyError, PackageNotFound
+from recorder.archive import bag, names
+from recorder.archive.fixity import Progress, Tally
+from recorder.archive.model import Package, PackageState, Problem, ProblemKind, Recording, decode_recording
+from recorder.archive.work import RECORDING_FILE
+from recorder.copies.contents import LARGEST_TAG_FILE, listed_there
+from recorder.copies.copying import digest_there
+from recorder.copies.target import Flow, Target
+
+_PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
+_YEAR = re.compile(r"\d{4}")
+_NO_TIME = datetime.fromtimestamp(0, UTC)
+
+
+def places(target: Target) -> dict[str, Mapping[str, int]]:
+    """Return the files of every package at a place, with their bytes, by the package's place; raises CopyError.
+
+    Anybody may have put folders there: what is hidden is none, nor what has a name that changes a terminal.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for year in filter(_YEAR.fullmatch, target.folders("")):  # not into lost+found, which nobody may read
+        files, _ = target.walk(year)
+        for path, size in files.items():
+            match = _PLACE.fullmatch(f"{year}/{path}")
+            if match and match["name"].isprintable():
+                found[match["place"]][match["file"]] = size
+    return dict(sorted(found.items()))
+
+
+def packages_at(target: Target) -> list[Package]:
+    """Return every package at a place, the oldest first, each as it describes itself; raises CopyError.
+
+    One that is being copied still is unfinished.
+    """
+    return [_package(target, place, files) for place, files in places(target).items()]
+
+
+def _package(target: Target, place: str, files: Mapping[str, int]) -> Package:
+    name = names.storable(place.rpartition("/")[2])
+    recording = _recording(target, place, files)
+    state = PackageState.SEALED if recording else PackageState.DAMAGED
+    if bag.TAG_MANIFEST_FILE not in files:
+        state = PackageState.UNFINISHED
+    return Package(
+        id=name,
+        uuid=recording.uuid if recording else "",
+        title=recording.title if recording else name,
+        started_at=recording.started_at if recording else _started(name),
+        duration_s=recording.duration_s if recording else 0.0,
+        bytes=sum(files.values()), path=f"{target.name}:{place}", state=state, recording=recording or msgspec.UNSET,
+    )  # fmt: skip
+
+
+def _recording(target: Target, place: str, files: Mapping[str, int]) -> Recording | None:
+    size = files.get(RECORDING_FILE, LARGEST_TAG_FILE)
+    if size >= LARGEST_TAG_FILE:
+        return None
+    try:
+        return decode_recording(b"".join(target.read(f"{place}/{RECORDING_FILE}", size)))
+    except (msgspec.MsgspecError, UnicodeDecodeError, CopyError):
+        return None
+
+
+def _started(name: str) -> datetime:
+    match = names.NAME.fullmatch(name)
+    try:
+        return (
+            datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone() if match else _NO_TIME
+        )
+    except ValueError:
+        return _NO_TIME
+
+
+def found_in(packages: list[Package], words: str) -> list[Package]:
+    """Return the packages in whose description all of `words` stand, as whole words or parts of them."""
+    wanted = words.casefold().split()
+    return [package for package in packages if all(word in _text(package) for word in wanted)]
+
+
+def _text(package: Package) -> str:
+    words = [package.id, package.title]
+    if recording := package.recording:
+        words += [recording.office, recording.room, recording.host, *(mark.text for mark in recording.marks)]
+        words += [word for chapter in recording.chapters for word in (chapter.title, chapter.text)]
+        words += map(str, msgspec.to_builtins(recording.request).values()) if recording.request else ()
+    return " ".join(words).casefold()
+
+
+def find_place(target: Target, key: str) -> str:
+    """Return the place of the one package that `key` means: its name, the beginning of it, or its last 8 digits.
+
+    Raises PackageNotFound, CopyError.
+    """
+    known = list(places(target))
+    by_name = {place: place.rpartition("/")[2] for place in known}
+    for fits in (
+        [place for place, name in by_name.items() if name == key],
+        [
+            place
+            for place, name in by_name.items()
+            if name.startswith(key) or names.session_of(name).endswith(f"_{key}")
+        ],
+    ):
+        if len(fits) == 1:
+            return fits[0]
+        if fits:
+            raise PackageNotFound(
+                f"{names.one_line(key)!r} means {len(fits)} packages at {target.name}", hint="Write more of the name."
+            )
+    raise PackageNotFound(
+        f"No package at {target.name} is called {names.one_line(key)!r}",
+        hint=f"`liput archive list --at {target.name}` shows what there is.",
+    )
+
+
+def verify_at(target: Target, place: str, progress: Progress | None = None) -> list[Problem]:
+    """Return what is wrong with the package at a place, nothing if it is whole: all of it is read. Raises CopyError."""
+    listing = listed_there(target, place)
+    flow = Flow(Tally(listing.contents.bytes, progress))
+    problems = list(listing.problems)
+    changed = [item for item in listing.contents.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
+    problems += [
+        Problem(item.path, "is changed: its SHA-256 is not the one listed", ProblemKind.CHANGED) for item in changed
+    ]
+    return problems

@@ -1,0 +1,237 @@
+"""Bringing a package back from a copy: all of it, or what is damaged of it. The damaged one is kept.
+
+A package is built beside its place, verified, and given its name at one stroke (renameat2); where the file system
+cannot do that, two renames keep the damaged one and give the new one its name.
+
+| left by a kill | what the next `restore` or `settle` does |
+|---|---|
+| `.NAME.restoring`, half built | goes on with it: what is in it and right is not fetched again |
+| `.NAME.restored`, complete, and `NAME` damaged or missing | gives it its place |
+| `.NAME.restored` that is the damaged one, and `NAME` whole | keeps it in `.damaged` |
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from config.errors import PackageDamaged
+from recorder.archive import bag, fixity
+from recorder.archive.disk import PRIVATE, Disk
+from recorder.archive.exchange import NOT_HERE
+from recorder.archive.fixity import Progress, Tally
+from recorder.archive.locking import locked
+from recorder.archive.model import Problem, ProblemKind
+from recorder.archive.place import check_place
+from recorder.archive.verification import verify
+from recorder.archive.work import REQUEST_FILE
+from recorder.copies.contents import MEDIA, Listing, listed_here
+from recorder.copies.copying import whole_there
+from recorder.copies.reasons import CopyReason, copy_error
+from recorder.copies.target import Flow, Target, part_name
+from recorder.storage import storage_error
+
+BUILT, COMPLETE = ".restoring", ".restored"
+DAMAGED = ".damaged"
+"""The folder in an archive with what was damaged: nothing in it is ever used or removed by Liput."""
+
+_OF_CONTENT = frozenset({ProblemKind.CHANGED, ProblemKind.MISSING, ProblemKind.UNREADABLE})
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A package that is whole again: which files came from the copy, where the damaged one is kept, if there was one.
+
+    `of_copy`: it is in the state of the copy now, for what was listed here could not be had.
+    """
+
+    copy: Listing
+    fetched: tuple[str, ...]
+    kept: Path | None
+    of_copy: bool = False
+
+
+@dataclass
+class Restorer:
+    """Restores packages of the archive at `root`. `go_on` is asked once a second and raises CopyError to end.
+
+    `reserve_bytes` stay free on its disk, for the next session.
+    """
+
+    root: Path
+    disk: Disk
+    now: Callable[[], datetime]
+    go_on: Callable[[], None] = lambda: None
+    progress: Progress | None = None
+    reserve_bytes: int = 0
+
+    def restore(self, place: str, target: Target, problems: list[Problem]) -> Restored:
+        """Build the package at `place` from what is right of it here and from its copy, and let it take its place.
+
+        `problems` is what `verify` said of it. Raises CopyError where the copy is none or not whole, PackageDamaged
+        where what was built is not whole, PackageBusy, StorageError, StorageFull before the disk is.
+        Nothing is changed then.
+        """
+        folder = self.root / place
+        with locked(folder, alone=True) if folder.is_dir() else nullcontext():
+            return self._restore(folder, place, target, problems)
+
+    def _restore(self, folder: Path, place: str, target: Target, problems: list[Problem]) -> Restored:
+        copy = whole_there(target, place, Flow(None, None, self.go_on))
+        try:
+            here = listed_here(folder) if folder.is_dir() else None
+            if here and here.contents.uuid not in {"", copy.contents.uuid}:
+                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
+            bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
+            wanted = _wanted(here, copy, bad)
+            good = {path for path in wanted if here and _is_good(folder, path, wanted[path], here, bad)}
+            self._refuse_full(folder, copy, wanted.keys() - good)
+            self._make(folder.parent)
+            fetched = self._build(folder, place, target, copy, wanted, good)
+            kept = self._take_place(folder)
+        except OSError as error:
+            raise storage_error(error, folder) from None
+        return Restored(copy, fetched, kept, here is not None and wanted[bag.TAG_MANIFEST_FILE] != here.version)
+
+    def _refuse_full(self, folder: Path, copy: Listing, to_fetch: set[str]) -> None:
+        """Raise StorageFull where less would be free than the next session needs."""
+        built = fixity.walk(beside(folder, BUILT))[0] if beside(folder, BUILT).is_dir() else {}
+        missing = (item for item in copy.contents.items if item.path in to_fetch and item.path not in built)
+        check_place(self.root, self.reserve_bytes + sum(item.bytes for item in missing))
+
+    def _build(
+        self, folder: Path, place: str, target: Target, copy: Listing, wanted: Mapping[str, str], good: set[str]
+    ) -> tuple[str, ...]:
+        """Build the package at `.NAME.restored`; return what was fetched."""
+        new = beside(folder, BUILT)
+        self._make(new)
+        sizes = {item.path: item.bytes for item in copy.contents.items}
+        flow = Flow(Tally(sum(sizes.get(path, 0) for path in wanted.keys() - good), self.progress), None, self.go_on)
+        fetched = []
+        for path in sorted(wanted, key=lambda path: path == bag.TAG_MANIFEST_FILE):
+            final = new / path
+            self._make(final.parent)
+            if final.is_file() and not final.is_symlink() and fixity.sha256(final, Tally(0, None)) == wanted[path]:
+                continue
+            final.unlink(missing_ok=True)
+            if path in good:
+                self._link(folder / path, final)
+            else:
+                mode = PRIVATE if REQUEST_FILE in wanted and not path.startswith(MEDIA) else 0o666
+                self._fetch(target, f"{place}/{path}", sizes[path], final, flow, mode)
+                fetched.append(path)
+        for path in fixity.walk(new)[0].keys() - wanted.keys():
+            (new / path).unlink()  # of an attempt that was stopped
+        for inner in fixity.folders(new):
+            self.disk.sync(inner)
+        self._refuse_damaged(new)
+        self.disk.move_folder(new, beside(folder, COMPLETE))
+        return tuple(fetched)
+
+    @staticmethod
+    def _refuse_damaged(new: Path) -> None:
+        if wrong := verify(new, uncached=True):
+            raise PackageDamaged(
+                f"what was built of {new.name} is not whole: {wrong[0].file} {wrong[0].problem}",
+                hint="Try another copy (--from); nothing has been changed.",
+            )
+
+    def _make(self, folder: Path) -> None:
+        if folder != self.root and not folder.is_dir():
+            self._make(folder.parent)
+            self.disk.make_folder(folder)
+
+    def _link(self, source: Path, final: Path) -> None:
+        """Give a file that is right a second name, or copy it where the file system has no such thing."""
+        self.disk.begin("link", final)
+        try:
+            os.link(source, final, follow_symlinks=False)
+        except OSError:
+            part = final.with_name(part_name(final.name))
+            with source.open("rb") as content, part.open("wb") as file:
+                while block := content.read(fixity.CHUNK_BYTES):
+                    file.write(block)
+            self.disk.put(part, final)
+
+    def _fetch(self, target: Target, path: str, size: int, final: Path, flow: Flow, mode: int) -> None:
+        part = final.with_name(part_name(final.name))
+        self.disk.begin("fetch", part)
+        part.unlink(missing_ok=True)  # the mode counts where a file is made
+        with open(part, "wb", opener=partial(os.open, mode=mode)) as file:
+            for block in target.read(path, size):
+                file.write(block)
+                flow.read(len(block))
+        self.disk.put(part, final)
+
+    def _take_place(self, folder: Path) -> Path | None:
+        """Let what is complete be the package; return where the damaged one is kept, None where there was none."""
+        new = beside(folder, COMPLETE)
+        if not folder.exists():
+            self.disk.move_folder(new, folder)
+            return None
+        try:
+            self.disk.exchange(new, folder)
+        except OSError as error:
+            if error.errno not in NOT_HERE:
+                raise
+            kept = self._keep(folder, folder.name)
+            self.disk.move_folder(new, folder)
+            return kept
+        return self._keep(new, folder.name)
+
+    def _keep(self, damaged: Path, name: str) -> Path:
+        """Move a damaged package to where nothing is looked for, under a name that says when."""
+        kept = self.root / DAMAGED / f"{name}.{self.now():%Y%m%dT%H%M%S}"
+        number = 1
+        while kept.exists():
+            number += 1
+            kept = kept.with_name(f"{name}.{self.now():%Y%m%dT%H%M%S}-{number}")
+        self._make(kept.parent)
+        self.disk.move_folder(damaged, kept)
+        return kept
+
+    def settle(self) -> list[Path]:
+        """Finish what a kill stopped after a package was built; return what was kept or put in its place."""
+        done = []
+        for month in self.root.glob("[0-9][0-9][0-9][0-9]/[0-9][0-9]"):
+            for left in sorted(month.glob(f".*{COMPLETE}")):
+                folder = left.with_name(left.name.removeprefix(".").removesuffix(COMPLETE))
+                if not folder.exists() or (verify(folder) and not verify(left)):
+                    self._take_place(folder)
+                    done.append(folder)
+                else:
+                    done.append(self._keep(left, folder.name))
+        return done
+
+
+def beside(folder: Path, end: str) -> Path:
+    """Return the hidden name of what becomes, or was, the package at `folder`."""
+    return folder.with_name(f".{folder.name}{end}")
+
+
+def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:
+    """Return the digests of the package that is to be built.
+
+    It is the state that is here, where all that is damaged of it is in the copy; else that of the copy.
+    """
+    there = copy.digests
+    if here and bag.TAG_MANIFEST_FILE in here.contents.digests() and not _is_malformed(here):
+        mine = here.digests
+        if all(path not in bad or there.get(path) == digest for path, digest in mine.items()):
+            return mine
+    return there
+
+
+def _is_good(folder: Path, path: str, wanted: str, here: Listing, bad: set[str]) -> bool:
+    """Return whether a file of the damaged package is what is wanted: as `verify` has read it, or by reading it now."""
+    file = folder / path
+    if here.digests.get(path) == wanted:
+        return path not in bad
+    return file.is_file() and not file.is_symlink() and fixity.sha256(file, Tally(0, None)) == wanted
+
+
+def _is_malformed(listing: Listing) -> bool:
+    return any(problem.kind in {ProblemKind.MALFORMED, ProblemKind.UNSAFE} for problem in listing.problems)

@@ -1,0 +1,39 @@
+"""Letters as they are kept, in a dossier and in the payload of a package: where, and whether they are still whole."""
+
+import hashlib
+import os
+import re
+import stat
+from pathlib import Path
+
+from config.errors import DossierError
+from recorder.dossier.model import Letter
+
+LETTERS = "surat"
+"""The folder for letters and disposition sheets."""
+LETTER_FILE = re.compile(rf"{LETTERS}/[a-z]+-\d+\.(?:pdf|jpg|png)")
+"""How a paper may be called; anything else in a `request.json` is not followed."""
+
+
+def letter_content(folder: Path, letter: Letter) -> bytes:
+    """Return a letter of the dossier, or the package's payload, at `folder`; raises OSError where it is not there.
+
+    Raises DossierError where it is not what was taken in.
+    """
+    if not LETTER_FILE.fullmatch(letter.file):
+        raise DossierError(f"{letter.file!r} is no name of a letter")
+    fd = os.open(folder / letter.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        content = file.read(letter.bytes + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    if hashlib.sha256(content).hexdigest() != letter.sha256:
+        raise DossierError(f"{folder / letter.file} is not what was taken in", hint="Attach the letter again.")
+    return content
+
+
+def is_whole(folder: Path, letter: Letter) -> bool:
+    """Whether the letter is in the dossier at `folder` as it was taken in."""
+    try:
+        letter_content(folder, letter)
+    except (OSError, DossierError):
+        return False
+    return True

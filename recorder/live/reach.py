@@ -1,0 +1,186 @@
+"""Whether a live destination can be reached, as far as can be told without streaming: nothing is published.
+
+Of RTMP that is the handshake before anything is asked for, of SRT the answer that a listener gives before it knows of a
+connection, of a folder a file without a name.
+"""
+
+import errno
+import os
+import select
+import socket
+import ssl
+import struct
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from devices.uplink.certificates import signed_by
+from devices.uplink.channel import Channel
+from devices.uplink.connecting import Address, Patience, connect, resolve, secure
+from devices.uplink.http import receive
+from devices.uplink.portal import portal_before
+from devices.uplink.trouble import NetworkTrouble, Trouble
+from recorder.live.reason import Reason, folder_reason
+from recorder.live.srt_url import SrtUrl
+from recorder.live.trust import trusted_authorities
+from recorder.live.url import FolderUrl, RtmpUrl
+
+PORTAL_S = 2.0
+"""What is kept of the time for asking whether a portal stands in between."""
+
+_VERSION = 3
+_HELLO_BYTES = 1536
+_HTTP = b"HTTP/"
+_MAY_BE_A_PORTAL = (
+    Trouble.REFUSED,
+    Trouble.TIMEOUT,
+    Trouble.INTERCEPTED,
+    Trouble.SILENT,
+    Trouble.CLOSED,
+    Trouble.NO_TLS,
+)
+
+_HANDSHAKE, _INDUCTION, _MAGIC = 0x80000000, 1, 0x4A17
+"""SRT's control packet for a handshake, its first kind, and what a listener of SRT puts into its answer."""
+_AGAIN_S = 0.5
+_SRT_HEAD_BYTES = 16
+
+
+class FolderTrouble(Exception):
+    """A folder that cannot be written into, and why."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def reach_rtmp(url: RtmpUrl, ca_file: Path | None, patience: Patience) -> float:
+    """Return how many seconds it took until an RTMP server has said hello. Raises NetworkTrouble and Stopped."""
+    began, whole = time.monotonic(), patience
+    patience = Patience(patience.until - PORTAL_S, patience.stop, patience.step_s)
+    try:
+        addresses = resolve(url.host, url.port, patience)
+        with _open(url, addresses, ca_file, patience) as channel:
+            _say_hello(channel, patience)
+    except NetworkTrouble as error:
+        if error.trouble in _MAY_BE_A_PORTAL and (who := portal_before(url.host, whole)):
+            raise NetworkTrouble(Trouble.PORTAL, who) from None
+        raise
+    return time.monotonic() - began
+
+
+def _open(url: RtmpUrl, addresses: Sequence[Address], ca_file: Path | None, patience: Patience) -> Channel:
+    plain = connect(addresses, patience)
+    if url.scheme != "rtmps":
+        return Channel(plain)
+    try:
+        context = ssl.create_default_context(cafile=trusted_authorities(str(ca_file) if ca_file else None))
+    except OSError:
+        plain.close()
+        raise NetworkTrouble(Trouble.INTERCEPTED, "ca_file") from None
+    try:
+        return Channel(secure(plain, url.host, context, patience))
+    except NetworkTrouble as error:
+        if error.trouble is not Trouble.INTERCEPTED:
+            raise
+        signer = signed_by(url.host, addresses, patience)
+        raise NetworkTrouble(Trouble.INTERCEPTED, signer or error.detail) from None
+
+
+def _say_hello(channel: Channel, patience: Patience) -> None:
+    """Exchange the first messages of RTMP's handshake. Raises NetworkTrouble and Stopped."""
+    patience = patience.step()
+    try:
+        channel.send_all(bytes([_VERSION]) + bytes(8) + os.urandom(_HELLO_BYTES - 8), patience)
+    except OSError:
+        raise NetworkTrouble(Trouble.CLOSED) from None
+    received = b""
+    while len(received) <= _HELLO_BYTES:
+        more = receive(channel, patience, has_begun=bool(received))
+        if not more:
+            raise NetworkTrouble(Trouble.CLOSED)
+        received += more
+        if received.startswith(_HTTP):
+            raise NetworkTrouble(Trouble.PORTAL if b" 30" in received[:12] else Trouble.FOREIGN, "HTTP")
+        if received[0] != _VERSION and not _HTTP.startswith(received[: len(_HTTP)]):
+            raise NetworkTrouble(Trouble.FOREIGN)
+
+
+def reach_srt(url: SrtUrl, patience: Patience) -> float:
+    """Return how many seconds it took until an SRT listener answered. Raises NetworkTrouble and Stopped.
+
+    It is asked for a cookie, which every caller needs; until that comes back, a listener knows of no connection.
+    """
+    began, trouble = time.monotonic(), NetworkTrouble(Trouble.SILENT)
+    addresses = resolve(url.host, url.port, patience, socket.SOCK_DGRAM)
+    for index, (family, _, _, _, address) in enumerate(addresses):
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            try:
+                _ask_for_a_cookie(asking, address, patience.share(len(addresses) - index).step())
+            except NetworkTrouble as error:
+                trouble = error
+            else:
+                return time.monotonic() - began
+    raise trouble
+
+
+def _ask_for_a_cookie(asking: socket.socket, address: tuple[Any, ...], patience: Patience) -> None:
+    asking.settimeout(0)
+    number, request = _induction()
+    asked_at = 0.0
+    try:
+        asking.connect(address)
+        while patience.slice_s():
+            if time.monotonic() - asked_at > _AGAIN_S:
+                asking.send(request)
+                asked_at = time.monotonic()
+            again = Patience(min(patience.until, asked_at + _AGAIN_S), patience.stop)
+            if again.wait_for(asking, select.POLLIN):
+                _look_at(asking.recv(2048), number)
+                return
+    except ConnectionRefusedError:
+        raise NetworkTrouble(Trouble.REFUSED) from None
+    except OSError as error:
+        raise NetworkTrouble(Trouble.NO_ROUTE, error.strerror or "") from None
+    raise NetworkTrouble(Trouble.TIMEOUT)
+
+
+def _induction() -> tuple[int, bytes]:
+    """Return a socket's number and the packet in which it asks for a cookie (draft-sharabayko-srt, 3.2.1 and 4.3.1)."""
+    number = int.from_bytes(os.urandom(4)) | 1
+    head = struct.pack("!IIII", _HANDSHAKE, 0, 0, 0)
+    asks = struct.pack("!IHHIIIIII16x", 4, 0, 2, 1, 1500, 8192, _INDUCTION, number, 0)
+    return number, head + asks
+
+
+def _look_at(answer: bytes, number: int) -> None:
+    """Raise NetworkTrouble unless it is what a listener of SRT answers."""
+    if len(answer) < _SRT_HEAD_BYTES + 32:
+        raise NetworkTrouble(Trouble.FOREIGN)
+    kind, _, _, to = struct.unpack_from("!IIII", answer)
+    version, _, extension = struct.unpack_from("!IHH", answer, _SRT_HEAD_BYTES)
+    if (kind, to) != (_HANDSHAKE, number) or (version == 5 and extension != _MAGIC):
+        raise NetworkTrouble(Trouble.FOREIGN)
+
+
+def reach_folder(url: FolderUrl) -> None:
+    """Write a little into a folder, which nobody sees; raises FolderTrouble."""
+    try:
+        with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise FolderTrouble(folder_reason(error.errno or 0)) from None
+
+
+def may_listen(url: SrtUrl) -> bool:
+    """Return whether the port on which an SRT listener is to wait is free."""
+    family = socket.AF_INET6 if not url.host or ":" in url.host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.bind((url.host or "::", url.port))
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE  # without IPv6, say, nothing is known of the port
+    return True

@@ -1,0 +1,156 @@
+"""A stream to nobody, for a moment, to find out whether a destination takes it: only where that harms nobody.
+
+It is a picture of one grey and silence, at exactly the bit rate that is asked for.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from capture.pictures import plane_views
+from capture.source import SAMPLE_RATE, Matrix
+from config.schema import Settings
+from config.secrets import StreamTarget, secret_url
+from devices.clock import Clock
+from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.live.destination import DestinationStatus, LiveDestination
+from recorder.live.url import RtmpUrl, parse_live_url
+
+CONNECT_S = 8.0
+"""How long it may take until the stream is live."""
+STOP_S = 0.8
+RATE = 25
+_SIZE = 320, 180
+_GREY = 100
+_EXACTLY = "nal-hrd=cbr:rc-lookahead=0:sync-lookahead=0:bframes=0"
+"""x264 fills up what so dull a picture does not take."""
+_TWITCH = (".twitch.tv", ".live-video.net")
+_TO_NOBODY = "bandwidthtest=true"
+"""With this behind the key Twitch takes a stream and shows it to nobody (its own documentation of ingest tests)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStream:
+    """What is streamed, in bits a second of picture and of sound, and for how many seconds once it is live."""
+
+    video_bps: int
+    audio_bps: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Trial:
+    """What came of it: `status` is how the destination was at the end of it, `live_s` for how long it was live.
+
+    `delivered_bps` and `rtts_s` are what the link told meanwhile, `backlog_s` is how far it fell behind at most.
+    """
+
+    status: DestinationStatus
+    live_s: float = 0.0
+    backlog_s: float = 0.0
+    delivered_bps: list[float] = field(default_factory=list)
+    rtts_s: list[float] = field(default_factory=list)
+
+    @property
+    def was_taken(self) -> bool:
+        """Whether it was live, and still was at the end."""
+        return self.live_s > 0 and self.status.reason in (None, "too-slow")
+
+
+def harmless(settings: Settings, target: StreamTarget) -> StreamTarget | None:
+    """Return where a stream to `target` goes that nobody sees; None where there is no such place."""
+    destination = settings.destinations.get(target.name)
+    if destination is not None and destination.test:
+        return target
+    url = parse_live_url(target.url.reveal())
+    if isinstance(url, RtmpUrl) and url.host.endswith(_TWITCH):
+        mark = "&" if "?" in url.key else "?"
+        return StreamTarget(target.name, secret_url(f"{target.url.reveal()}{mark}{_TO_NOBODY}"), target.ca_file)
+    return None
+
+
+def try_stream(
+    target: StreamTarget, stream: TrialStream, clock: Clock, stop: threading.Event, told: Callable[[float], None]
+) -> Trial:
+    """Stream to a target until the time is over, it fails, or `stop` is set; `told` hears which share is over.
+
+    Raises UsageError for an address that cannot be one, EncoderError.
+    """
+    encoder = _encoder(stream)
+    try:
+        destination = LiveDestination(
+            target.name, target.url.reveal(), templates=encoder.templates, emit=_say_nothing, clock=clock,
+            ca_file=target.ca_file,
+        )  # fmt: skip
+        destination.start()
+        try:
+            return _stream(destination, encoder, stream, stop, told)
+        finally:
+            destination.stop(STOP_S)
+    finally:
+        encoder.close()
+
+
+def _encoder(stream: TrialStream) -> Encoder:
+    width, height = _SIZE
+    video = VideoSettings(
+        width, height, Fraction(RATE), Matrix.BT601, stream.video_bps, stream.video_bps, "ultrafast", 1.0,
+        x264_params=_EXACTLY,
+    )  # fmt: skip
+    return Encoder(video, AudioSettings(1, stream.audio_bps))
+
+
+def _stream(
+    destination: LiveDestination,
+    encoder: Encoder,
+    stream: TrialStream,
+    stop: threading.Event,
+    told: Callable[[float], None],
+) -> Trial:
+    """Give the destination a picture and its sound at a time, as a session would."""
+    picture, trial = _picture(), Trial(destination.status())
+    began, live_at, sounds = time.monotonic(), 0.0, 0
+    for number in range(round(RATE * (CONNECT_S + stream.seconds))):
+        if stop.wait(max(0.0, began + number / RATE - time.monotonic())):
+            break
+        packets = encoder.encode_video(picture, round(number / RATE / VIDEO_TIME_BASE))
+        while sounds * RATE < (number + 1) * SAMPLE_RATE:
+            packets += encoder.encode_audio(np.zeros((AAC_FRAME, 1), np.int16), sounds)
+            sounds += AAC_FRAME
+        for packet in packets:
+            destination.put(packet)
+        trial.status, now = destination.status(), time.monotonic()
+        if trial.status.state == "live":
+            live_at = live_at or now
+            trial.live_s = now - live_at
+            _take_note(trial, destination)
+            told(min(1.0, trial.live_s / stream.seconds))
+        is_over = live_at and now - live_at >= stream.seconds
+        if is_over or trial.status.state == "waiting":
+            break
+    return trial
+
+
+def _take_note(trial: Trial, destination: LiveDestination) -> None:
+    trial.backlog_s = max(trial.backlog_s, trial.status.backlog_s)
+    if link := destination.link:
+        if link.delivered_bps is not None:
+            trial.delivered_bps.append(link.delivered_bps)
+        if link.rtt_ms is not None:
+            trial.rtts_s.append(link.rtt_ms / 1000)
+
+
+def _picture() -> av.VideoFrame:
+    picture = av.VideoFrame(*_SIZE, "yuv420p")
+    for plane, value in zip(plane_views(picture), (_GREY, 128, 128), strict=True):
+        plane[:] = value
+    return picture
+
+
+def _say_nothing(kind: str, subject: str, message: str, **detail: object) -> None:
+    """Take an event, and tell nobody."""

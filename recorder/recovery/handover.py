@@ -1,0 +1,56 @@
+"""A recording as a plain MP4 with chapters, for whoever has nothing but a player."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from config.errors import ArchiveError, PackageDamaged
+from recorder.archive import fixity
+from recorder.archive.contents import Content
+from recorder.archive.fixity import Progress, Tally
+from recorder.archive.handing import publishing
+from recorder.archive.model import Mark, Recording
+from recorder.archive.work import program_files
+from recorder.recovery.copying import Piece, copy, read_back
+
+
+def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, progress: Progress | None = None) -> None:
+    """Write the program of a package into a new MP4 at `target`, with its chapters and its title.
+
+    `whole` is what the package holds. Packets are copied as they are, read back and compared. Raises ArchiveError when
+    there is no one program or something is at `target`, PackageDamaged when it is not what its checksum says,
+    StorageError when the disk does not take it.
+    """
+    described = {file.file for file in program_files(recording.media)}
+    programs = [one for one in whole if one.path in described]
+    if len(programs) != 1 or not isinstance(source := programs[0].source, Path):
+        raise ArchiveError(
+            f"{recording.title} has {len(programs)} programs, which do not fit into one MP4",
+            hint="Export it without --mp4, and use the files in data/media/.",
+        )
+    tally = Tally(3 * programs[0].size, progress)
+    tags = {"title": recording.title, "date": recording.started_at.isoformat(), "artist": recording.office}
+    with publishing(target, programs[0].size) as part:
+        if fixity.sha256(source, tally) != programs[0].digest:
+            raise PackageDamaged(
+                f"{programs[0].path} is changed: its SHA-256 is not the one listed",
+                hint="liput archive verify lists everything that is wrong with its package.",
+            )
+        copied = copy(
+            [Piece.of(source)], part, container="mp4", marks=starts(recording), title=recording.title,
+            tags={name: value for name, value in tags.items() if value}, advance=tally.add,
+        )  # fmt: skip
+        read = read_back(part, tally.add)
+        if len(read) != len(copied) or not all(one.is_same(other) for one, other in zip(copied, read, strict=True)):
+            raise ArchiveError(f"{target} does not read back as it was written", hint="Check the disk.")
+
+
+def starts(recording: Recording) -> list[Mark]:
+    """Return where chapters begin: those of the description, and the marks that are not among them."""
+    known = {(round(chapter.start_s, 1), chapter.title) for chapter in recording.chapters}
+    found = [Mark(at=recording.started_at, media_s=one.start_s, text=one.title) for one in recording.chapters]
+    found += (mark for mark in recording.marks if (round(mark.media_s, 1), mark.text) not in known)
+    return sorted(found, key=_media_s)
+
+
+def _media_s(mark: Mark) -> float:
+    return mark.media_s

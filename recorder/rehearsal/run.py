@@ -1,0 +1,177 @@
+"""One rehearsal: a session like any other, whose recording goes into a scratch folder and is watched there."""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from capture.watch.audio import mains_hz
+from config.errors import LiputError, SessionError
+from config.events import Event
+from config.schema import Archive as ArchiveSettings
+from config.schema import Settings
+from config.schema import Storage as StorageSettings
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive.work import PROGRAM
+from recorder.asked import Asked
+from recorder.control.claims import Claim, Claims
+from recorder.planning import plan_session
+from recorder.rehearsal.film import Film, watch
+from recorder.rehearsal.scratch import scratch
+from recorder.session import Session
+from recorder.status import DestinationLine, SessionResult, SessionState, SessionStatus
+
+TITLE = "Rehearsal"
+RESERVE = 100_000_000
+"""Bytes that must stay free where a rehearsal records."""
+ASK_S = 0.25
+LONGER_S = 60.0
+"""How much longer than it was asked to it may take: sources that are slow to open, a disk that is slow to close."""
+LET_GO_S = 20.0
+"""How long the session may take to end once it was asked to: what hangs is left to itself."""
+
+
+@dataclass(slots=True)
+class Rehearsed:
+    """What came of a rehearsal: how the session ended, what it said last, and the film; None where there is none."""
+
+    result: SessionResult | None = None
+    status: SessionStatus | None = None
+    film: Film | None = None
+    problem: LiputError | None = None
+    """Why there is no film."""
+    events: list[Event] = field(default_factory=list)
+    destinations: dict[str, DestinationLine] = field(default_factory=dict)
+    """Each destination as it was when it was best."""
+    devices: Mapping[str, str] = field(default_factory=dict)
+    """What kind of device each source is that is one, by the name of the source."""
+
+
+type Stage = Callable[[str, float], None]
+"""Told what goes on (`opening`, `recording`, `watching`), and how far the whole is, 0 to 1."""
+
+
+def rehearse(
+    asked: Asked, settings: Settings, clock: Clock, stop: threading.Event, *, seconds: float, stage: Stage
+) -> Rehearsed:
+    """Run a session for `seconds` as `asked` and watch what it recorded; nothing of it is left.
+
+    `stop` ends it: what there is then is returned without being watched. Raises what keeps it from being begun: a
+    device that another session has, words that mean nothing, a folder that cannot be written.
+    """
+    with scratch() as folder:
+        bare = msgspec.structs.replace(
+            settings,
+            archive=ArchiveSettings(path=folder, reserve=RESERVE),
+            storage=StorageSettings(must_be_mounted=False),
+        )
+        wanted = msgspec.structs.replace(
+            asked,
+            title=asked.title or TITLE,
+            archive=folder,
+            reserve=RESERVE,
+            duration_s=seconds,
+            resume=None,
+            request=None,
+        )
+        rehearsal = _Rehearsal(wanted, bare, clock, stop, stage)
+        with rehearsal.claims:
+            rehearsal.run(seconds)
+        if not stop.is_set():
+            rehearsal.watch()
+        return rehearsal.found
+
+
+class _Claimed:
+    """The devices of a rehearsal, which no session takes meanwhile."""
+
+    def __init__(self, devices: Sequence[tuple[str, str]]) -> None:
+        pid = os.getpid()
+        self._claims = Claims(Claim(id=f"rehearsal-{pid}", title=TITLE, pid=pid))
+        self._devices = devices
+
+    def __enter__(self) -> None:
+        self._claims.take(self._devices)
+
+    def __exit__(self, *_error: object) -> None:
+        self._claims.release()
+
+
+class _Rehearsal:
+    def __init__(self, asked: Asked, settings: Settings, clock: Clock, stop: threading.Event, stage: Stage) -> None:
+        stage("opening", 0.0)
+        planned = plan_session(asked, settings, clock)
+        devices = planned.plan.context.devices
+        self.found = Rehearsed(devices={device.role or device.name: str(device.kind) for device in devices})
+        self.claims = _Claimed([(device.id, device.name) for device in devices])
+        self._settings = settings
+        self._clock = clock
+        self._stop = stop
+        self._stage = stage
+        # It is thrown away: nothing is made of its recording.
+        plan = replace(planned.plan, context=msgspec.structs.replace(planned.plan.context, wishes=None))
+        self._session = Session(
+            plan, planned.archive, clock=clock, stop=planned.stop, listener=self.found.events.append
+        )
+        self._over = threading.Event()
+
+    def run(self, seconds: float) -> None:
+        """Run the session to its end."""
+        self._session.start()
+        thread = threading.Thread(target=self._run, name="rehearsal", daemon=True)
+        thread.start()
+        until_ns = self._clock.now_ns() + round((seconds + LONGER_S) * NANOSECONDS)
+        while not self._over.is_set() and not self._stop.is_set() and self._clock.now_ns() < until_ns:
+            self._ask(seconds)
+            self._clock.wait(self._over, ASK_S)
+        if not self._over.is_set():
+            self._session.stop()
+        thread.join(LET_GO_S)
+        if not self._over.is_set() and self.found.problem is None:
+            self.found.problem = SessionError(
+                "the rehearsal did not come to its end", hint="see which source hangs: liput check"
+            )
+
+    def _run(self) -> None:
+        try:
+            self.found.result = self._session.run()
+        except LiputError as error:
+            self.found.problem = error
+        finally:
+            self._over.set()
+
+    def _ask(self, seconds: float) -> None:
+        """Take note of what the session says of itself now."""
+        status = self._session.status()
+        if status.state in (SessionState.IDLE, SessionState.ARMED):
+            self._stage("opening", 0.0)
+            return
+        self._stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
+        if status.state in (SessionState.LIVE, SessionState.DEGRADED):
+            self.found.status = status
+            for line in status.destinations:
+                self.found.destinations[line.name] = _better(self.found.destinations.get(line.name), line)
+
+    def watch(self) -> None:
+        """Watch what was recorded."""
+        result = self.found.result
+        if result is None or result.package is None:
+            return
+        self._stage("watching", 0.85)
+        program = Path(result.package) / "data" / "media" / PROGRAM
+        try:
+            self.found.film = watch(program, mains_hz(self._settings.devices.power_line_frequency), self._stop)
+        except LiputError as error:
+            self.found.problem = error
+        except OSError as error:
+            self.found.problem = LiputError(f"the recording cannot be read: {error.strerror}")
+
+
+def _better(before: DestinationLine | None, now: DestinationLine) -> DestinationLine:
+    """Return the line that says more of a destination: that it was live, else why it is not."""
+    if before is not None and before.state == "live" and now.state != "live":
+        return msgspec.structs.replace(before, reconnects=max(before.reconnects, now.reconnects))
+    return now

@@ -1,0 +1,176 @@
+"""What went wrong in a session and for how long, from the lines of its log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from recorder.archive.model import Recording
+from recorder.archive.sealing import UNREADABLE
+from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
+from recorder.faults import RECOVERED
+from recorder.runs import Line, Run, moment, number, runs
+from recorder.troubles import ENDED_BY, HARMLESS
+
+AWAY = "source-away"
+GAP = "gap"
+OTHER = "other"
+OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
+"""Reasons to be degraded of which no log tells: they come up while the session is sealed."""
+_AWAY_KINDS = frozenset({"source-lost", "source-silent", "source-missing"})
+_BEFORE_AWAY = frozenset({"source-busy", "source-denied", "source-bus-full"})
+"""Told with a `source-missing` that says the same."""
+_COUNTED = {
+    "frames-dropped": "count", "sound-lost": "count", "isolated-dropped": "count", "stream-encode-late": "count",
+    "destination-dropped": "frames",
+}  # fmt: skip
+"""Kinds that say how many in this field of their detail."""
+_SO_FAR = {"picture-damaged": "count", "source-hung": "count"}
+"""Kinds that say how many there have been in all."""
+_SAMPLES_A_SECOND = 48_000
+_MISSING = frozenset({GAP, "recording-gap"})
+"""What is not in the recording at all stands first, however short it was."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """One kind of thing that happened to one subject: how often, since when, for how long in all, how many were lost.
+
+    `seconds` and `count` are None where the log says nothing of the kind; `is_open` says that it had not ended when the
+    session did.
+    """
+
+    kind: str
+    subject: str
+    first_at: datetime | None
+    times: int = 0
+    seconds: float | None = None
+    count: int | None = None
+    is_open: bool = False
+
+
+@dataclass(slots=True)
+class _Begun:
+    incident: Incident
+    at: datetime
+    since_s: float | None
+
+
+@dataclass(slots=True)
+class _Log:
+    found: dict[tuple[str, str], Incident] = field(default_factory=dict)
+    begun: dict[tuple[str, str], _Begun] = field(default_factory=dict)
+    last_at: datetime | None = None
+
+
+def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
+    """Return what went wrong with a recording, what is missing of it first, then what lasted longest.
+
+    `lines` are those of its log; what is none of ours is passed over. `recording` is its description, which knows more.
+    """
+    found: dict[tuple[str, str], Incident] = {}
+    for run in runs(lines):
+        for one in _of_run(run, recording.ended_at if recording else None):
+            found[one.kind, one.subject] = _both(found.get((one.kind, one.subject)), one)
+    if recording:
+        _described(found, recording)
+    return sorted(
+        found.values(), key=lambda one: (one.kind not in _MISSING, -(one.seconds or 0.0), -(one.count or 0), one.kind)
+    )
+
+
+def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
+    """Return what went wrong with one recorder; what was over before it recorded did not."""
+    armed, log = _Log(), _Log()
+    _read(armed, run.armed)
+    for (kind, subject), begun in armed.begun.items():
+        at = run.began_at or begun.at
+        log.begun[kind, subject] = _Begun(_incident(log, kind, subject, at), at, 0.0)
+    _read(log, run.recording)
+    end_at = run.killed_at or ended_at or log.last_at
+    for begun in log.begun.values():
+        begun.incident.is_open = run.killed_at is None
+        if end_at is not None:
+            _add_seconds(begun.incident, max(0.0, (end_at - begun.at).total_seconds()))
+    return log.found.values()
+
+
+def _both(before: Incident | None, after: Incident) -> Incident:
+    """Return what happened to one recorder and to the next as one."""
+    if before is None:
+        return after
+    seconds, count = (
+        None if one is None and other is None else (one or 0) + (other or 0)
+        for one, other in ((before.seconds, after.seconds), (before.count, after.count))
+    )
+    return Incident(
+        before.kind, before.subject, before.first_at, before.times + after.times, seconds,
+        None if count is None else round(count), after.is_open,
+    )  # fmt: skip
+
+
+def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
+    """Add what the description knows: gaps, which were measured, and reasons of which the log says nothing."""
+    if recording.gaps:
+        for key in [key for key in found if key[0] == "recording-gap"]:
+            del found[key]  # told as it happened: the same
+        first = min(recording.gaps, key=lambda gap: gap.start_s)
+        found[GAP, ""] = Incident(
+            GAP, "", recording.started_at + timedelta(seconds=first.start_s), len(recording.gaps),
+            sum(gap.duration_s for gap in recording.gaps),
+        )  # fmt: skip
+    for reason in recording.degraded:
+        kind, _, subject = reason.partition(": ")
+        if kind in OF_THE_DESCRIPTION:
+            found.setdefault((kind, subject), Incident(kind, subject, None, times=1))
+
+
+def _read(log: _Log, lines: Sequence[Line]) -> None:
+    for line in lines:
+        kind, subject, detail = line.get("kind"), line.get("subject"), line.get("detail")
+        at = moment(line.get("at"))
+        if isinstance(kind, str) and isinstance(detail, Mapping) and at is not None:
+            log.last_at = at
+            _end(log, kind, str(subject), detail, at)
+            if kind not in HARMLESS and kind not in _BEFORE_AWAY:
+                _begin(log, kind, str(subject), detail, at)
+
+
+def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+    name = AWAY if kind in _AWAY_KINDS else kind
+    if (name, subject) in log.begun:
+        return  # it is told that what is silent is lost: the same absence
+    incident = _incident(log, name, subject, at)
+    if kind in ENDED_BY or "fault" in detail:
+        log.begun[name, subject] = _Begun(incident, at, number(detail.get("since_s")))
+    elif kind in _COUNTED:
+        incident.count = (incident.count or 0) + round(number(detail.get(_COUNTED[kind])) or 0)
+    elif kind in _SO_FAR:
+        incident.count = max(incident.count or 0, round(number(detail.get(_SO_FAR[kind])) or 0))
+    elif kind == "sound-gap":
+        _add_seconds(incident, (number(detail.get("samples")) or 0) / _SAMPLES_A_SECOND)
+    elif kind == "recording-gap":
+        _add_seconds(incident, number(detail.get("duration_s")) or 0)
+
+
+def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
+    fault = detail.get("fault") if kind == RECOVERED else None
+    for (name, whose), begun in list(log.begun.items()):
+        ends = {"source-returned"} if name == AWAY else ENDED_BY.get(name, ())
+        if whose == subject and (kind in ends or (fault is not None and name == f"source-{fault}")):
+            back_s = number(detail.get("at_s"))
+            seconds = (at - begun.at).total_seconds()
+            if begun.since_s is not None and back_s is not None:
+                seconds = back_s - begun.since_s
+            _add_seconds(begun.incident, max(0.0, seconds))
+            del log.begun[name, whose]
+
+
+def _incident(log: _Log, kind: str, subject: str, at: datetime | None) -> Incident:
+    found = log.found.setdefault((kind, subject), Incident(kind, subject, at))
+    found.times += 1
+    return found
+
+
+def _add_seconds(incident: Incident, seconds: float) -> None:
+    incident.seconds = (incident.seconds or 0.0) + seconds

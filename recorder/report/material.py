@@ -1,0 +1,144 @@
+"""What a report is made of: everything that a package, or a work folder that becomes one, says about its session."""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from PIL import Image
+
+from devices.model import Device
+from recorder.archive import bag
+from recorder.archive.model import Recording, decode_recording
+from recorder.archive.work import (
+    CHECKS_FILE,
+    DEVICES_FILE,
+    EVENTS_FILE,
+    LEVELS_FILE,
+    POSTER_FILE,
+    RECORDING_FILE,
+    REQUEST_FILE,
+    program_files,
+)
+from recorder.dossier.model import RequestRecord
+from recorder.report.levels import Levels
+from recorder.slides.keyframes import keyframes
+from recorder.slides.sheet import clock
+from recorder.slides.sights import jpeg, to_image
+
+STRIP = 7
+"""Pictures from beginning to end."""
+_POSTER_SIZE = 720, 405
+_STRIP_SIZE = 320, 180
+_QUALITY = 75
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a package says; `digests` has the SHA-256 of each file of media, `pictures` a time and a JPEG each."""
+
+    id: str
+    recording: Recording
+    request: RequestRecord | None
+    checks: Mapping[str, Any]
+    devices: tuple[Device, ...]
+    events: tuple[Mapping[str, Any], ...]
+    levels: Levels | None
+    digests: Mapping[str, str]
+    manifest_digest: str
+    poster: bytes | None
+    pictures: tuple[tuple[str, bytes], ...]
+
+
+def gather(folder: Path, name: str, changed: Mapping[str, bytes] = MappingProxyType({})) -> Material:
+    """Return what the package in `folder`, called `name`, says; only its description and manifest have to be there.
+
+    `changed` has files that are about to be other ones, by their paths in the package. Raises OSError,
+    msgspec.MsgspecError or bag.BagFormatError where the description or the manifest cannot be read.
+    """
+    files = _Files(folder, changed)
+    recording = decode_recording(files.content(RECORDING_FILE))
+    manifest = files.content(bag.MANIFEST_FILE)
+    digests = bag.read_manifest(manifest)
+    return Material(
+        id=name,
+        recording=recording,
+        request=files.read(REQUEST_FILE, RequestRecord),
+        checks=files.read(CHECKS_FILE, dict[str, Any]) or {},
+        devices=files.read(DEVICES_FILE, tuple[Device, ...]) or (),
+        events=tuple(read_events(folder / EVENTS_FILE)),
+        levels=files.read(LEVELS_FILE, Levels),
+        digests={media.file: digests[media.file] for media in recording.media if media.file in digests},
+        manifest_digest=hashlib.sha256(manifest).hexdigest(),
+        poster=_smaller(folder / POSTER_FILE),
+        pictures=tuple(_strip(folder, recording)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """The files of a package, some of which are about to be changed."""
+
+    folder: Path
+    changed: Mapping[str, bytes]
+
+    def content(self, path: str) -> bytes:
+        """Return the content of a file; raises OSError."""
+        return self.changed[path] if path in self.changed else (self.folder / path).read_bytes()
+
+    def read[T](self, path: str, kind: type[T]) -> T | None:
+        """Return what a file says; None for one that is not there, or says nothing that is known."""
+        try:
+            return msgspec.json.decode(self.content(path), type=kind)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+
+def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Give the lines of an event log; what is none is passed over."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return
+    for line in content.splitlines():
+        try:
+            event = msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            continue
+        if isinstance(event, dict):
+            yield event
+
+
+def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:
+    """Return the picture file at `path`, as a JPEG or PNG no larger than `most`; None for what is no picture."""
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            image.thumbnail(most)
+            if image.mode in {"RGBA", "LA", "P"}:  # a logo is drawn on what is behind it
+                content = io.BytesIO()
+                image.convert("RGBA").save(content, "PNG", optimize=True)
+                return content.getvalue()
+            return jpeg(image.convert("RGB"), _QUALITY)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _smaller(path: Path) -> bytes | None:
+    return picture_of(path, _POSTER_SIZE)
+
+
+def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
+    """Give pictures from beginning to end of the program, each with its time."""
+    step_s = max(recording.duration_s / STRIP, 0.1)
+    for file in program_files(recording.media):
+        before = ceil(file.offset_s / step_s - 0.5)  # of the pictures, those whose time lies before this file
+        start_s = (before + 0.5) * step_s - file.offset_s
+        for keyframe in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
+            image = to_image(keyframe.picture)
+            image.thumbnail(_STRIP_SIZE)
+            yield clock(file.offset_s + keyframe.at_s), jpeg(image, _QUALITY)

@@ -1,0 +1,195 @@
+"""When another slide is shown, from pictures of it some seconds apart.
+
+Each picture is a small copy of luma, judged in blocks. What changes again and again (a film on a slide, a speaker in
+a corner) says nothing and is left out. Of the rest, a slide is another one when much of what stood on it has gone; what
+is added to it, point by point, makes it no other. It counts once it stands still, so a fade is one change, and only
+when it stays; one that was there before is known again.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Luma = NDArray[np.uint8]
+type Blocks = NDArray[np.bool_]
+"""Which of DOWN x ACROSS blocks."""
+
+WIDTH, HEIGHT = 320, 180
+"""Of the small copies."""
+BLOCK = 10
+ACROSS, DOWN = WIDTH // BLOCK, HEIGHT // BLOCK
+
+_LEVELS = 24
+"""By how much a pixel has to differ: above what compression and a grabber's noise leave in a copy."""
+_PIXELS = 6
+"""Of a block's 100, how many have to differ."""
+_CONTRAST = 32
+"""Levels between the darkest and the brightest pixel of a block in which something stands."""
+_LEAST_LOST = 0.015
+"""Of all blocks: as much as a line of a title has to have gone; a mouse pointer is a fifth of it."""
+_LOST_OF_CONTENT = 0.12
+"""Of the blocks in which something stood."""
+_LEAST_ADDED = 0.08
+"""Of all blocks, to an empty slide."""
+_STILL = 0.03
+"""Of all blocks: how many may differ between two pictures of one slide that stands still."""
+_SAME = 0.01
+"""The same, of a slide that is known again."""
+_LEAST_SEEN = 0.2
+"""Of all blocks, without what moves: with less nothing is said."""
+_AROUND = 2
+"""How many pictures before and after one tell what moves in it."""
+_FORGETS, _LIVELY = 0.2, 0.4
+"""A block that changes most of the time is lively: a speaker, or a film. A fade is over before."""
+_KNOWN = 200
+"""How many slides are remembered, to be known again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight[Where]:
+    """The slides at `at_s` of media time: a small copy, which blocks count, and where they are to be found again."""
+
+    at_s: float
+    luma: Luma
+    counts: Blocks
+    place: Where
+
+
+@dataclass(slots=True)
+class Slide[Where]:
+    """A slide, from `start_s` on; `best` is how it looked last, complete.
+
+    Slides are numbered from 1 on; one that `is_back` has the number that it had before.
+    """
+
+    start_s: float
+    best: Sight[Where]
+    number: int = 0
+    is_back: bool = False
+
+
+class Changes[Where]:
+    """Takes sights in the order of their times, and gives each slide when it has ended."""
+
+    def __init__(self, least_s: float) -> None:
+        self._least_s = least_s
+        self._window: deque[Sight[Where]] = deque()
+        self._changed: deque[Blocks] = deque()  # between neighbours in the window
+        self._before = 0  # how many of the window were judged already
+        self._shown: Slide[Where] | None = None
+        self._standing = np.zeros((HEIGHT, WIDTH), np.uint8)  # what is shown, without what moves just now
+        self._lively = np.zeros((DOWN, ACROSS), np.float32)
+        self._next: Slide[Where] | None = None
+        self._known: deque[tuple[int, Luma, Blocks]] = deque(maxlen=_KNOWN)
+        self._count = 0
+
+    def see(self, sight: Sight[Where]) -> list[Slide[Where]]:
+        """Take the next sight; return the slide that has ended, if one has."""
+        if self._window:
+            self._changed.append(differ(self._window[-1].luma, sight.luma))
+        self._window.append(sight)
+        return self._judge_next() if len(self._window) - self._before > _AROUND else []
+
+    def end(self) -> list[Slide[Where]]:
+        """Return the slides that are left at the end."""
+        ended = []
+        while self._before < len(self._window):
+            ended += self._judge_next()
+        if self._shown is not None:
+            ended.append(self._numbered(self._shown))
+        return ended
+
+    def _judge_next(self) -> list[Slide[Where]]:
+        sight = self._window[self._before]
+        ended = self._judge(sight, self._moving())
+        if self._before < _AROUND:
+            self._before += 1
+        else:
+            self._window.popleft()
+            self._changed.popleft()
+        return ended
+
+    def _moving(self) -> Blocks:
+        """Return the blocks that change between more than one pair of neighbours around the sight that is judged."""
+        if self._before:
+            self._lively += _FORGETS * (self._changed[self._before - 1] - self._lively)
+        around = list(self._changed)[: self._before + _AROUND]
+        return np.sum(around, axis=0) > 1 if around else np.zeros((DOWN, ACROSS), np.bool_)
+
+    def _judge(self, sight: Sight[Where], moving: Blocks) -> list[Slide[Where]]:
+        counts = sight.counts & ~moving
+        if counts.mean() < _LEAST_SEEN:
+            self._next = None
+            return []
+        if self._shown is None:
+            self._show(Slide(sight.at_s, sight))
+            return []
+        if not is_other(self._standing, sight.luma, counts & self._shown.best.counts):
+            self._next = None
+            self._shown.best = sight
+            self._stand(sight, moving)
+            return []
+        if self._next is None or _share(self._next.best.luma, sight.luma, counts) > _STILL:
+            self._next = Slide(sight.at_s, sight)
+            return []
+        self._next.best = sight
+        if sight.at_s - self._next.start_s < self._least_s - 1:
+            return []
+        ended = self._numbered(self._shown)
+        self._show(self._next)
+        return [ended]
+
+    def _show(self, slide: Slide[Where]) -> None:
+        self._shown, self._next = slide, None
+        self._standing = slide.best.luma.copy()
+
+    def _stand(self, sight: Sight[Where], moving: Blocks) -> None:
+        """Take over what has been added; not what is in the middle of a fade, which would be taken for nothing new."""
+        stands = np.kron(~moving | (self._lively > _LIVELY), np.ones((BLOCK, BLOCK), np.bool_))
+        np.copyto(self._standing, sight.luma, where=stands)
+
+    def _numbered(self, slide: Slide[Where]) -> Slide[Where]:
+        """Give a slide that has ended its number: a new one, unless it was there before."""
+        luma, counts = slide.best.luma, slide.best.counts & (self._lively <= _LIVELY)
+        for number, known, counted in reversed(self._known):
+            both = counts & counted
+            if both.mean() >= _LEAST_SEEN and _share(known, luma, both) <= _SAME:
+                slide.number, slide.is_back = number, True
+                return slide
+        self._count += 1
+        slide.number = self._count
+        self._known.append((slide.number, luma, counts))
+        return slide
+
+
+def differ(one: Luma, other: Luma) -> Blocks:
+    """Return the blocks in which two copies differ."""
+    apart = np.abs(one.astype(np.int16) - other) > _LEVELS
+    return apart.reshape(DOWN, BLOCK, ACROSS, BLOCK).sum(axis=(1, 3)) >= _PIXELS
+
+
+def content(luma: Luma) -> Blocks:
+    """Return the blocks in which something stands."""
+    blocks = luma.reshape(DOWN, BLOCK, ACROSS, BLOCK)
+    return blocks.max(axis=(1, 3)).astype(np.int16) - blocks.min(axis=(1, 3)) >= _CONTRAST
+
+
+def is_other(before: Luma, now: Luma, counts: Blocks) -> bool:
+    """Return whether what is seen now, where it `counts`, is another slide, not the one before with more on it."""
+    seen = int(counts.sum())
+    if seen < _LEAST_SEEN * counts.size:
+        return False
+    changed = differ(before, now) & counts
+    stood = content(before) & counts
+    lost = int((changed & stood).sum())
+    if lost >= _LEAST_LOST * seen and lost >= _LOST_OF_CONTENT * stood.sum():
+        return True
+    return bool(stood.sum() < _LEAST_LOST * seen and changed.sum() >= _LEAST_ADDED * seen)
+
+
+def _share(one: Luma, other: Luma, counts: Blocks) -> float:
+    """Return which part of the blocks that count differs."""
+    seen = int(counts.sum())
+    return float((differ(one, other) & counts).sum()) / seen if seen else 0.0

@@ -1,0 +1,69 @@
+"""What checks found is kept, the newest last, and the oldest go."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.checks import history
+from agent.checks.history import Checked, History
+from agent.checks.result import Code, Verdict, Words, found
+from config.errors import StateError
+
+CODES = {"slow": Code(Verdict.WARNING, Words("Lambat", "Slow"), Words("Ganti kabel", "Change the cable"))}
+
+
+def checked(title: str) -> Checked:
+    result = found(CODES, "slow", "uplink", {"rate_bps": 2.5e6, "lossy": False, "server": None})
+    return Checked(at=datetime(2026, 11, 26, 8, 0, tzinfo=UTC), title=title, results=[result])
+
+
+def test_what_was_found_is_read_again_as_it_was(tmp_path: Path) -> None:
+    kept = History(tmp_path / "state" / "checks.json")
+    kept.add(checked("Rapat"))
+    kept.add(checked("Wisuda"))
+    assert kept.read() == [checked("Rapat"), checked("Wisuda")]
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
+def test_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "KEPT", 2)
+    kept = History(tmp_path / "checks.json")
+    for title in ("Satu", "Dua", "Tiga"):
+        kept.add(checked(title))
+    assert [each.title for each in kept.read()] == ["Dua", "Tiga"]
+
+
+def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "checks.json"
+    path.write_text("not ours")
+    with pytest.raises(StateError, match="is not what Liput has written"):
+        History(path).add(checked("Rapat"))
+    assert path.read_text() == "not ours"
+
+
+NOW = datetime(2026, 11, 26, 8, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("later", "is_it"), [(timedelta(0), True), (timedelta(hours=6), True), (timedelta(hours=6, seconds=1), False)]
+)
+def test_a_session_goes_by_the_newest_that_is_not_of_another_day(
+    tmp_path: Path, later: timedelta, *, is_it: bool
+) -> None:
+    kept = History(tmp_path / "checks.json")
+    kept.add(checked("Rapat"))
+    kept.add(checked("Wisuda"))
+    assert kept.newest(NOW + later) == (checked("Wisuda") if is_it else None)
+
+
+def test_where_none_is_kept_a_session_goes_without(tmp_path: Path) -> None:
+    assert History(tmp_path / "checks.json").newest(NOW) is None
+    (tmp_path / "checks.json").write_text("not ours")
+    assert History(tmp_path / "checks.json").newest(NOW) is None
+
+
+def test_a_clock_that_was_set_back_makes_none_of_the_future_count(tmp_path: Path) -> None:
+    kept = History(tmp_path / "checks.json")
+    kept.add(checked("Rapat"))
+    assert kept.newest(NOW - timedelta(minutes=1)) is None

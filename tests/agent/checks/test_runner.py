@@ -1,0 +1,183 @@
+"""Checks run side by side, never beside what would disturb them, and none of them can hang the whole."""
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from agent.checks import runner
+from agent.checks.check import Check, Look, Progress, Situation, Tell
+from agent.checks.result import Code, Result, Verdict, Words, found, is_ready
+from agent.checks.runner import Runner, Watching
+from config.errors import DeviceError
+from config.schema import Settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+
+CODES = {
+    "ok": Code(Verdict.OK, Words("Baik: {what}", "Well: {what}")),
+    "bad": Code(Verdict.FAILURE, Words("Buruk: {what}", "Bad: {what}"), Words("Perbaiki", "Mend it")),
+}
+TITLE = Words("Sesuatu", "Something")
+
+
+def situation(*, quick: bool = False) -> Situation:
+    settings = Settings()
+    return Situation(
+        asked=Asked(title="Rapat"), settings=settings, profile=settings.profile(), clock=SystemClock(),
+        stop=threading.Event(), devices=list, quick=quick,
+    )  # fmt: skip
+
+
+def check(name: str, look: Look, *, alone: bool = False, quick: bool = True, longest_s: float = 10.0) -> Check:
+    return Check(name, TITLE, look, alone=alone, quick=quick, longest_s=longest_s)
+
+
+def good(name: str) -> Look:
+    return lambda _situation, _tell: [found(CODES, "ok", name, {"free_bytes": 5}, what=name)]
+
+
+class Told(Watching):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def began(self, check: Check) -> None:
+        self.lines.append(f"began {check.name}")
+
+    def progress(self, check: Check, progress: Progress) -> None:
+        self.lines.append(f"{check.name} {progress.share:.0%} {progress.doing.english}")
+
+    def ended(self, check: Check, results: Sequence[Result]) -> None:
+        self.lines.append(f"ended {check.name}: {', '.join(result.code for result in results)}")
+
+
+def test_results_come_in_the_order_of_the_checks_whichever_is_first_done() -> None:
+    second_is_done = threading.Event()
+
+    def first(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+        assert second_is_done.wait(10), "they do not run side by side"
+        yield found(CODES, "bad", "first", what="first")
+
+    def second(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+        yield found(CODES, "ok", "second", {"free_bytes": 5}, what="second")
+        second_is_done.set()
+
+    results = Runner([check("first", first), check("second", second)], situation()).run()
+    assert [(result.name, result.verdict) for result in results] == [
+        ("first", Verdict.FAILURE),
+        ("second", Verdict.OK),
+    ]
+    assert results[0].reason == ("Buruk: first", "Bad: first")
+    assert results[0].advice.of("id") == "Perbaiki"
+    assert results[1].measured == {"free_bytes": 5}
+    assert not is_ready(results)
+    assert is_ready(results[1:])
+
+
+def test_those_that_would_disturb_each_other_run_one_after_the_other() -> None:
+    at_once: list[int] = []
+    running = 0
+    guard = threading.Lock()
+
+    def look(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+        nonlocal running
+        with guard:
+            running += 1
+            at_once.append(running)
+        time.sleep(0.05)  # long enough for another to begin, if it could
+        with guard:
+            running -= 1
+        return []
+
+    Runner([check(f"load{number}", look, alone=True) for number in range(4)], situation()).run()
+    assert at_once == [1, 1, 1, 1]
+
+
+def test_one_that_hangs_is_told_of_and_to_stop_and_those_after_it_still_run() -> None:
+    let_go, told_to_stop = threading.Event(), threading.Event()
+
+    def hang(situation: Situation, _tell: Tell) -> Iterable[Result]:
+        if situation.stop.wait(60):
+            told_to_stop.set()
+        let_go.wait(60)
+        return []
+
+    checks = [check("disk", hang, alone=True, longest_s=0.2), check("encoder", good("encoder"), alone=True)]
+    try:
+        results = Runner(checks, situation()).run()
+        assert told_to_stop.wait(10)
+    finally:
+        let_go.set()
+    assert [(result.name, result.code) for result in results] == [("disk", "hangs"), ("encoder", "ok")]
+    assert results[0].verdict is Verdict.FAILURE
+    assert "0 s" in results[0].reason.english
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(DeviceError("the camera does not answer"), "the camera does not answer"), (KeyError("x"), "KeyError: 'x'")],
+)
+def test_what_a_check_raises_is_a_failure_of_its_own(error: Exception, told: str) -> None:
+    def fail(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+        raise error
+
+    broken, well = Runner([check("camera", fail), check("disk", good("disk"))], situation()).run()
+    assert (broken.code, broken.verdict) == ("broken", Verdict.FAILURE)
+    assert broken.reason.english == f"This check failed by itself: {told}"
+    assert well.verdict is Verdict.OK
+
+
+def test_a_quick_run_leaves_out_what_takes_long_and_says_so() -> None:
+    checks = [check("disk", good("disk")), check("uplink", good("uplink"), quick=False)]
+    results = Runner(checks, situation(quick=True)).run()
+    assert [(result.name, result.code) for result in results] == [("disk", "ok"), ("uplink", "left-out")]
+    assert results[1].verdict is Verdict.UNCHECKED
+    assert is_ready(results)
+
+
+def test_stopped_it_returns_what_is_known_once_the_checks_have_let_go() -> None:
+    now, closed = situation(), threading.Event()
+
+    def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+        tell(Progress(share=0.5, doing=Words("Membuka", "Opening")))
+        situation.stop.wait(60)
+        closed.set()
+        return []
+
+    class Stops(Told):
+        def progress(self, check: Check, progress: Progress) -> None:
+            super().progress(check, progress)
+            now.stop.set()
+
+    told = Stops()
+    checks = [
+        check("space", good("space")), check("camera", look, alone=True), check("disk", good("disk"), alone=True)
+    ]  # fmt: skip
+    results = Runner(checks, now, told).run()
+    assert closed.is_set()
+    assert [(result.name, result.code) for result in results] == [
+        ("space", "ok"),
+        ("camera", "cancelled"),
+        ("disk", "cancelled"),
+    ]
+    assert "camera 50% Opening" in told.lines
+    assert "began disk" not in told.lines
+
+
+def test_one_that_does_not_let_go_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LET_GO_S", 0.1)
+    now, let_go = situation(), threading.Event()
+
+    def hang(_situation: Situation, _tell: Tell) -> Iterable[Result]:
+        now.stop.set()
+        let_go.wait(60)
+        return []
+
+    try:
+        (result,) = Runner([check("camera", hang)], now).run()
+    finally:
+        let_go.set()
+    assert result.code == "cancelled"

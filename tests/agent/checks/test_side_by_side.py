@@ -1,0 +1,45 @@
+"""Several things looked at at once: each answer in its place, and none that hangs holds up the others."""
+
+import threading
+
+import pytest
+
+from agent.checks.side_by_side import side_by_side
+
+
+def test_answers_come_in_the_order_of_the_questions() -> None:
+    second_is_done = threading.Event()
+
+    def first() -> str:
+        assert second_is_done.wait(20)
+        return "first"
+
+    def second() -> str:
+        second_is_done.set()
+        return "second"
+
+    counts: list[int] = []
+    assert side_by_side([first, second], threading.Event(), counts.append) == ["first", "second"]
+    assert counts == [1, 2]
+
+
+def test_one_that_hangs_is_left_to_itself() -> None:
+    over = threading.Event()
+    assert side_by_side([lambda: over.wait(60), lambda: True], threading.Event(), longest_s=0.2) == [True]
+    over.set()
+
+
+def test_nothing_is_waited_for_once_it_is_stopped() -> None:
+    over, stop = threading.Event(), threading.Event()
+
+    def stops() -> bool:
+        stop.set()
+        return over.wait(60)
+
+    assert side_by_side([stops], stop) == []
+    over.set()
+
+
+def test_what_is_raised_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        side_by_side([lambda: 1 // 0], threading.Event())

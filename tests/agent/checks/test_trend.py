@@ -1,0 +1,60 @@
+"""How the uplink of a room has been, from what earlier checks have kept."""
+
+from datetime import UTC, datetime
+
+from agent.checks.history import Checked
+from agent.checks.result import Result, found
+from agent.checks.trend import measurements, rows
+from agent.checks.uplink import CODES
+from agent.checks.uplink_verdict import Need, judge
+from devices.uplink.model import Latency, Rate, Uplink
+
+
+def checked(day: int, *, up: float | None, loaded: float = 0.03) -> Checked:
+    results: list[Result] = []
+    if up is not None:
+        rate = Rate(up, up, up)
+        uplink = Uplink(up=rate, down=rate, idle=Latency(0.02, 0), loaded=Latency(loaded, 0), moved_bytes=1, streams=3)
+        results = list(judge(uplink, Need(5e6, 0), "720p30", "speed.test"))
+    return Checked(at=datetime(2026, 11, day, 8, 30, tzinfo=UTC), title="Wisuda", results=results)
+
+
+def test_the_newest_is_first_and_checks_that_measured_nothing_are_left_out() -> None:
+    listed = measurements([checked(1, up=20e6), checked(2, up=None), checked(3, up=4e6)])
+    assert [(one.at.day, one.up_bps, one.verdict, one.code) for one in listed] == [
+        (3, 4e6, "failure", "too-slow"),
+        (1, 20e6, "ok", "ok"),
+    ]
+    assert (listed[0].idle_s, listed[0].loaded_s, listed[0].need_bps, listed[0].server) == (
+        0.02,
+        0.03,
+        5e6,
+        "speed.test",
+    )
+
+
+def test_what_a_test_stream_found_is_in_it() -> None:
+    measured = {"rate_bps": 5e6, "delivered_bps": 4.1e6, "backlog_s": 2.5, "rtt_s": 0.09, "live_s": 10.0}
+    facts = {"rate": "5 Mbit/s", "delivered": "4.1 Mbit/s"}
+    results = [
+        found(CODES, "not-carried", "uplink: kampus", measured, **facts),
+        found(CODES, "no-test", "uplink: youtube"),
+    ]
+    (one,) = measurements([Checked(at=datetime(2026, 11, 4, 8, 30, tzinfo=UTC), title="Rapat", results=results)])
+    assert (one.server, one.up_bps, one.need_bps, one.loaded_s) == ("kampus", 4.1e6, 5e6, 0.09)
+    assert (one.verdict, one.code, one.idle_s) == ("failure", "not-carried", None)
+
+
+def test_a_queue_that_keeps_answers_waiting_is_part_of_the_verdict() -> None:
+    (one,) = measurements([checked(1, up=20e6, loaded=0.4)])
+    assert one.verdict == "warning"
+
+
+def test_the_table_is_in_the_language_of_the_room() -> None:
+    listed = measurements([checked(1, up=20e6)])
+    moment = listed[0].at.astimezone()
+    assert rows(listed, "id") == [
+        ("Waktu", "Unggah", "Unduh", "Jeda", "Saat penuh", "Butuh", "Hasil", "Sesi"),
+        (f"{moment:%Y-%m-%d %H:%M}", "20.0 Mbit/s", "20.0 Mbit/s", "20 ms", "30 ms", "5.00 Mbit/s", "cukup", "Wisuda"),
+    ]
+    assert rows(listed, "en")[1][6] == "enough"

@@ -1,0 +1,73 @@
+"""`liput check` as an operator and as a script run it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.net.speed_server import serving
+from tests.support.command import liput
+from tests.support.room import PROFILE, Room
+
+
+def test_ticked_off_is_well_and_the_rest_says_what_to_do(room: Room) -> None:
+    done = liput(room.home, "check", "--quick", "--have", "tripod", "--json")
+    document = json.loads(done.stdout)
+    checks = {check["name"]: check for check in document["checks"]}
+    assert checks["by-hand: tripod"]["verdict"] == "ok"
+    cables = checks["by-hand: cables"]
+    assert (cables["verdict"], cables["code"]) == ("unchecked", "not-ticked")
+    assert cables["id"]["advice"] == "Lihat sendiri, lalu tambahkan --have cables."
+    assert cables["en"]["advice"] == "Look for yourself, then add --have cables."
+    assert cables["reason"] in (cables["id"]["reason"], cables["en"]["reason"])
+    assert document["ready"] is (done.returncode == 0)
+    assert done.returncode == (1 if any(check["verdict"] == "failure" for check in document["checks"]) else 0)
+
+
+def test_what_was_found_is_in_the_health_log(room: Room) -> None:
+    liput(room.home, "check", "--quick")
+    log = liput(room.home, "health", "--json").stdout.splitlines()
+    (line,) = [line for line in map(json.loads, log) if line["detail"].get("check") == "by-hand: cables"]
+    assert (line["kind"], line["detail"]["verdict"]) == ("checked", "unchecked")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--have", "tripd"], '"tripd" is nothing to tick off; did you mean "tripod"?'),
+        (["--session", "nowhere.toml"], "there is no plan"),
+        (["--profile", "1080p31"], 'there is no profile "1080p31"'),
+    ],
+)
+def test_wrong_words_are_refused_in_a_line(room: Room, words: list[str], said: str) -> None:
+    done = liput(room.home, "check", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_was_found_is_kept_with_the_session_that_follows(room: Room) -> None:
+    document = json.loads(liput(room.home, "check", "--quick", "--have", "tripod", "--json").stdout)
+    room.record("--for", "1s")
+    package = room.only_package()
+    assert json.loads((package / "metadata" / "checks.json").read_text()) == document
+
+
+def test_a_session_without_a_check_has_none(room: Room) -> None:
+    room.record("--for", "1s")
+    assert not (room.only_package() / "metadata" / "checks.json").exists()
+
+
+def test_the_uplink_is_measured_kept_and_listed(room: Room, tmp_path: Path) -> None:
+    with serving(tmp_path / "server") as server:
+        room.configure(f'[check]\nserver = "{server.address}"\nmost_data = "2 MB"\n')
+        assert liput(room.home, "check", "--history").stderr.startswith("Kecepatan internet ruangan ini belum pernah")
+        done = liput(room.home, "check", "--fit", "--json")
+    found = {check["name"]: check for check in json.loads(done.stdout)["checks"]}["uplink"]
+    assert found["measured"]["up_bps"] > 10e6
+    assert f"Profil {PROFILE} muat" in done.stderr
+    (kept,) = map(json.loads, liput(room.home, "check", "--history", "--json").stdout.splitlines())
+    assert (kept["type"], kept["up_bps"]) == ("uplink", found["measured"]["up_bps"])
+    heading, row = liput(room.home, "check", "--history").stdout.splitlines()
+    assert heading.split()[:3] == ["Waktu", "Unggah", "Unduh"]
+    assert "bit/s" in row

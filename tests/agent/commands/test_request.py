@@ -1,0 +1,365 @@
+"""`liput request` as staff and scripts use it, and sessions that carry a request."""
+
+import csv
+import io
+import json
+import shutil
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import archives, command
+from tests.support.dossiers import PDF, picture
+from tests.support.room import Room
+from tests.support.terminal import Terminal
+from tests.support.waiting import wait_for
+
+FIELDS = (
+    "--event", "Seminar Nasional", "--applicant", "Dr. Siti Aminah", "--unit", "Fakultas Teknik",
+    "--contact", "0812-3456", "--letter-number", "123/UN1/2026", "--letter-date", "20 November 2026",
+    "--place", "Aula Lantai 2", "--starts", "1 Desember 2026 pukul 09.00", "--need", "Zoom", "--need", "YouTube",
+)  # fmt: skip
+RECEIVED = ("--received", "2026-11-23 08:00")
+
+
+@pytest.fixture
+def office(room: Room) -> Room:
+    """Return a room whose office works by the SOP's hours, in WIB, with a letter and a sheet on the desk."""
+    room.configure(f'[office]\ntime_zone = "WIB"\nholidays = ["2026-12-25"]\n[request]\npath = "{room.home}/dosir"\n')
+    (room.home / "surat.pdf").write_bytes(PDF)
+    (room.home / "lembar.jpg").write_bytes(picture())
+    return room
+
+
+def ask(office: Room, *words: str, status: int = 0) -> str:
+    done = command.liput(office.home, "request", *words)
+    assert (done.returncode, "Traceback" in done.stderr) == (status, False), done.stderr
+    return done.stdout if status == 0 else done.stderr
+
+
+def document(office: Room, *words: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ask(office, *words, "--json"))
+    return found
+
+
+@pytest.fixture
+def key(office: Room) -> str:
+    """Return the beginning of the UUID of a request that is in the office."""
+    made = document(office, "new", *FIELDS, *RECEIVED, "--letter", "surat.pdf")
+    return str(made["request"]["uuid"])[:8]
+
+
+def test_the_way_of_a_request_through_the_office(office: Room, key: str) -> None:
+    made = document(office, "show", key)
+    assert made["id"].startswith("2026-11-23_seminar-nasional_")
+    assert (made["stage"], made["holder"], made["complete"]) == ("new", "WR III", False)
+    request = made["request"]
+    assert (request["letter_date"], request["starts_at"]) == ("2026-11-20", "2026-12-01T09:00:00+07:00")
+    assert request["needs"] == ["Zoom", "YouTube"]
+    assert request["letters"][0]["name"] == "surat.pdf"
+
+    ask(office, "receive", key, "--by", "Sekretaris", "--at", "2026-11-23 09:00")
+    ask(office, "dispose", key, "--instruction", "Tindak lanjuti", "--by", "Prof. Rahmat", "--at", "2026-11-23 10:00",
+        "--sheet", "lembar.jpg")  # fmt: skip
+    said = ask(office, "dispose", key, "--at", "2026-11-23 11:30")
+    assert "Kepala BPKH -> Koord. PKIH" in said
+    ask(office, "dispose", key, "--to", "staf humas", "--at", "2026-11-23 11:35")
+    ask(office, "assign", key, "--staff", "Budi", "--staff", "Sari", "--equipment", "kamera")
+    ask(office, "assign", key, "--remove", "Sari")
+    shown = document(office, "show", "123/UN1/2026")
+    assert (shown["stage"], shown["holder"], shown["lacks"]) == ("assigned", "Staf Humas", ["recording"])
+    assert [step["state"] for step in shown["steps"][:4]] == ["met", "met", "late", "met"]
+    assert (shown["steps"][2]["late_s"], shown["steps"][3]["used_s"]) == (1800.0, 300.0)
+    assert shown["steps"][4]["due_at"] == "2026-12-02T09:00:00+07:00"
+    assert shown["request"]["staff"] == ["Budi"]
+    assert shown["request"]["dispositions"][0]["sheets"] == ["surat/disposisi-1.jpg"]
+    kinds = [change["kind"] for change in shown["request"]["history"]]
+    assert kinds == ["created", "received", "disposed", "disposed", "disposed", "assigned", "assigned"]
+    text = ask(office, "show", key)
+    assert "3. Kepala BPKH -> Koord. PKIH passes it on: 1 h - late by 30m: done 2026-11-23 11:30" in text
+    assert "no: without recording" in text
+
+
+def test_a_recorded_session_completes_the_request(office: Room, key: str) -> None:
+    ask(office, "edit", key, "--starts", "besok 09.00")
+    office.record("--request", key, "--for", "1s", title="Sesi pagi")
+    package = office.packages()[0]
+    archives.validate_bag(package)
+    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
+    record = json.loads((package / "metadata/request.json").read_text())
+    shown = document(office, "show", key)
+    (known,), (enclosed,) = shown["request"]["recordings"], record["request"]["recordings"]
+    assert known | {"archived_at": enclosed["archived_at"]} == enclosed
+    assert known["archived_at"] >= enclosed["archived_at"], (
+        "the package says when it was made, the dossier when it was there"
+    )
+    assert (shown["stage"], known["package"]) == ("archived", package.name)
+    assert shown["lacks"] == ["dispositions", "staff", "check"]
+    assert [step["state"] for step in record["steps"]][4:] == ["met", "met"]
+    assert package.name in ask(office, "show", key)
+    live = [json.loads(line) for line in (package / "metadata/events.jsonl").read_text().splitlines()]
+    assert shown["request"]["uuid"] in [event["detail"].get("request") for event in live]
+
+
+def test_an_armed_session_carries_its_request_and_what_becomes_of_it_until_it_ends(office: Room, key: str) -> None:
+    source = ("--video", "synthetic", "--archive", office.archive, "--consent", "not-asked")
+    armed = json.loads(told(office, "arm", "--request", key, *source, "--json"))
+    assert (armed["state"], armed["title"]) == ("armed", "Seminar Nasional")
+    assert (office.packages(), document(office, "show", key)["request"]["recordings"]) == ([], [])
+    assert "Aminah" not in told(office, "status", "--json"), "whoever may watch need not know who asked"
+    kept = [path for path in Path(armed["folder"]).rglob("*") if path.is_file() and b"Aminah" in path.read_bytes()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} <= {0o600}
+    ask(office, "dispose", key, "--at", "2026-11-23 10:00", "--sheet", "lembar.jpg")
+    told(office, "start", "--json")
+    result = json.loads(told(office, "stop", "--json"))
+    package = office.only_package()
+    assert (result["package"], result["degraded"]) == (str(package), [])
+    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
+    record = json.loads((package / "metadata/request.json").read_text())
+    assert record["request"]["dispositions"][0]["sheets"] == ["data/surat/disposisi-1.jpg"]
+    assert (package / "data/surat/disposisi-1.jpg").exists()
+    shown = document(office, "show", key)
+    assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
+
+
+def test_a_session_is_not_armed_for_a_request_that_is_over_or_unknown(office: Room, key: str) -> None:
+    ask(office, "cancel", key)
+    for word, said in ((key, "is cancelled"), ("tidak-ada", "No request in")):
+        done = command.liput(office.home, "arm", "--request", word, "--video", "synthetic")
+        assert (done.returncode != 0, said in done.stderr, "Traceback" in done.stderr) == (True, True, False)
+    assert json.loads(told(office, "status", "--json")) == []
+
+
+def told(office: Room, *words: str | Path) -> str:
+    done = command.liput(office.home, *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_killed_recorder_leaves_a_session_that_carries_its_request(office: Room, key: str) -> None:
+    with command.running(office.home, *office.words("--request", key, "--json")) as record:
+        record.until("event", kind="session-live")
+        (work,) = (office.archive / ".incoming").iterdir()
+        assert stat.S_IMODE((work / "begun.json").stat().st_mode) == 0o600
+        wait_for(lambda: (work / "data/surat/permohonan-1.pdf").exists(), what="the copy of the letter")
+        next(line for line in record.read() if line["type"] == "status" and line["bytes"])
+        record.kill_everything()
+    shutil.rmtree(office.home / "dosir")
+    done = command.liput(office.home, "recover", "--archive", office.archive, "--json")
+    assert done.returncode == 3, done.stderr
+    package = office.only_package()
+    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
+    record_of = json.loads((package / "metadata/request.json").read_text())
+    assert record_of["request"]["applicant"] == "Dr. Siti Aminah"
+    assert "request-not-found" in json.loads((package / "metadata/recording.json").read_text())["degraded"]
+
+
+def test_a_request_that_was_forgotten_is_put_into_the_package(office: Room, key: str) -> None:
+    office.record("--for", "1s")
+    (package,) = office.packages()
+    shown = document(office, "link", key, package.name[-8:], "--archive", str(office.archive))
+    assert (shown["stage"], shown["request"]["recordings"][0]["package"]) == ("archived", package.name)
+    assert (package / "data/surat/permohonan-1.pdf").read_bytes() == PDF
+    archives.validate_bag(package)
+    said = ask(office, "link", key, package.name, "--archive", str(office.archive), status=1)
+    assert "has a request already" in said
+
+
+def test_the_title_is_the_event_where_nobody_says_another(office: Room, key: str) -> None:
+    words = ["record", "--request", "123/UN1/2026", "--video", "synthetic", "--for", "1s"]
+    done = command.liput(office.home, *words, "--archive", office.archive)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((office.only_package() / "metadata/recording.json").read_text())["title"] == "Seminar Nasional"
+
+
+def test_a_check_a_rehearsal_and_a_plan_are_for_a_request_too(office: Room, key: str) -> None:
+    done = command.liput(office.home, "check", "--quick", "--request", key, "--json")
+    assert json.loads(done.stdout)["title"] == "Seminar Nasional"
+    (office.home / "plan.toml").write_text(f'request = "{key}"\nvideo = ["synthetic"]\n')
+    done = command.liput(office.home, "rehearse", "--session", "plan.toml", "--for", "1s", "--json")
+    assert json.loads(done.stdout)["title"] == "Seminar Nasional"
+    assert document(office, "show", key)["request"]["recordings"] == [], "a rehearsal is none"
+    (office.home / "plan.toml").write_text('video = ["synthetic"]\n')
+    done = command.liput(office.home, "check", "--quick", "--session", "plan.toml", "--json")
+    assert done.returncode == 2
+    assert "there is no title" in done.stderr
+
+
+def test_lists_say_what_is_due_and_leave_out_what_is_over(office: Room, key: str) -> None:
+    (line,) = json.loads(ask(office, "list", "--json"))
+    assert (line["uuid"][:8], line["stage"], line["step"], line["late_steps"]) == (key, "new", 1, 1)
+    assert line["late_s"] > 0
+    assert "late by" in ask(office, "list", "--late")
+    ask(office, "cancel", key, "--note", "narasumber sakit")
+    assert ask(office, "list") == ""
+    (line,) = json.loads(ask(office, "list", "--all", "--json"))
+    assert (line["stage"], line["step"]) == ("cancelled", None)
+    assert "is cancelled" in ask(office, "assign", key, "--staff", "Budi", status=2)
+    done = command.liput(office.home, *office.words("--request", key, "--for", "1s"))
+    assert (done.returncode, "is cancelled" in done.stderr) == (2, True)
+    ask(office, "reopen", key)
+    ask(office, "close", key)
+    assert "is closed already" in ask(office, "close", key, status=2)
+    assert document(office, "show", key)["request"]["history"][1]["note"] == "narasumber sakit"
+
+
+def test_a_letter_is_taken_up_before_it_is_passed_on(office: Room, key: str) -> None:
+    ask(office, "dispose", key, "--at", "2026-11-23 10:00")
+    assert "after it was passed on (2026-11-23 10:00)" in ask(office, "receive", key, status=2)
+    ask(office, "receive", key, "--at", "2026-11-23 10:00")
+    ask(office, "dispose", key, "--withdraw")
+    ask(office, "receive", key, "--at", "2026-11-23 11:00")
+    said = ask(office, "dispose", key, "--at", "2026-11-23 10:30", status=2)
+    assert "was taken up 2026-11-23 11:00, after it was passed on (2026-11-23 10:30)" in said
+
+
+def test_a_list_fits_the_terminal(office: Room, key: str) -> None:
+    ask(office, "new", "--event", "Kuliah Umum " * 20, "--applicant", "Prof. " * 30, "--unit", "Fakultas " * 10)
+    with Terminal(office.home, "request", "list", columns=80) as screen:
+        assert screen.wait() == 0
+    shown = [line for line in screen.text.splitlines() if line.strip()]
+    assert len(shown) == 3
+    assert all(len(line) <= 80 for line in shown)
+    assert any(key in line and "late by" in line for line in shown)
+
+
+def test_what_was_wrong_is_corrected_and_kept(office: Room, key: str) -> None:
+    shown = document(office, "edit", key, "--place", "Aula Lantai 1", "--clear", "contact", "--note", "renovasi")
+    assert (shown["request"]["place"], shown["request"]["contact"]) == ("Aula Lantai 1", "")
+    last = shown["request"]["history"][-1]
+    assert last["fields"]["place"] == {"before": "Aula Lantai 2", "after": "Aula Lantai 1"}
+    assert (last["note"], last["kind"]) == ("renovasi", "edited")
+    assert "all of that was so" in ask(office, "edit", key, "--place", "Aula Lantai 1")
+    assert "nothing is to be changed" in ask(office, "edit", key, status=2)
+    ask(office, "dispose", key, "--at", "2026-11-23 10:00")
+    ask(office, "dispose", key, "--withdraw", "--note", "salah ketik")
+    shown = document(office, "attach", key, "lembar.jpg", "surat.pdf", "--kind", "disposition")
+    assert shown["request"]["dispositions"] == []
+    assert [letter["file"] for letter in shown["request"]["letters"]] == [
+        "surat/permohonan-1.pdf",
+        "surat/disposisi-1.jpg",
+    ]
+    assert [letter["kind"] for letter in shown["request"]["letters"]] == ["disposition", "disposition"]
+    ask(office, "attach", key, "surat.pdf", "--kind", "request")
+    shown = document(office, "attach", key, "lembar.jpg")
+    assert [letter["kind"] for letter in shown["request"]["letters"]] == ["request", "disposition"]
+    withdrawn = next(change for change in shown["request"]["history"] if change["kind"] == "withdrawn")
+    assert withdrawn["fields"]["dispositions"]["before"][0]["to"] == "Kepala BPKH"
+
+
+REFUSED: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("new",), "Missing option '--event'"),
+    (("new", "--event", " "), "the event is empty"),
+    (("new", "--event", "x", "--letter", "tidak-ada.pdf"), "cannot be read: No such file"),
+    (("new", "--event", "x", "--letter", "catatan.txt"), "neither a PDF nor a JPEG nor a PNG"),
+    (("new", "--event", "x", "--starts", "nanti"), "must be a time"),
+    (("new", "--event", "x", "--received", "2199-01-01 09:00"), "is still to come"),
+    (("new", "--event", "x" * 2001), "2000 are kept"),
+    (("new", "--event", "x", "--letter-number", "123/un1/2026"), "has the letter number"),
+    (("show", "tidak-ada"), "No request in"),
+    (("dispose", "KEY", "--to", "Rektor"), 'there is no role "Rektor"'),
+    (("dispose", "KEY", "--to", "WR III"), "does not come after"),
+    (("dispose", "KEY", "--from", "Staf Humas"), "the last of the chain"),
+    (("dispose", "KEY", "--at", "2026-11-20 09:00"), "before it came in"),
+    (("dispose", "KEY", "--withdraw"), "no disposition to take back"),
+    (("assign", "KEY"), "nobody and nothing is named"),
+    (("assign", "KEY", "--remove", "Budi"), '"Budi" is not assigned'),
+    (("edit", "KEY", "--received", "2199-11-30 09:00"), "still to come"),
+    (("edit", "KEY", "--starts", "2026-12-01 09:00", "--ends", "2026-12-01 08:00"), "ends before it begins"),
+    (("edit", "KEY", "--received", "1 Desember"), "must be a time"),
+    (("attach", "KEY", "catatan.txt"), "neither a PDF nor"),
+    (("export", "."), "is a folder"),
+)
+
+
+def test_what_cannot_be_is_said_in_a_line_and_changes_nothing(office: Room, key: str) -> None:
+    (office.home / "catatan.txt").write_text("Kepada Yth.")
+    before = files(office)
+    for words, said in REFUSED:
+        done = command.liput(office.home, "request", *(key if word == "KEY" else word for word in words))
+        assert done.returncode in {1, 2}, words
+        assert said in done.stderr, words
+        assert "Traceback" not in done.stderr
+        assert files(office) == before, words
+
+
+def files(office: Room) -> dict[Path, int]:
+    """Return the files of all dossiers, locks left out, each with when it was changed."""
+    found = (path for path in (office.home / "dosir").rglob("*") if path.is_file() and not path.name.startswith("."))
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+# Handing on
+
+SECRETS = (
+    "Dr. Siti",
+    "Aminah",
+    "0812",
+    "123/UN1",
+    "Seminar",
+    "Rahmat",
+    "Tindak",
+    "Budi",
+    "Zoom",
+    "surat.pdf",
+    "renovasi",
+)
+
+
+def test_what_is_redacted_names_nobody_and_is_enough_to_count(office: Room, key: str) -> None:
+    ask(office, "dispose", key, "--instruction", "Tindak lanjuti", "--by", "Prof. Rahmat", "--at", "2026-11-23 10:00")
+    ask(office, "assign", key, "--staff", "Budi", "--equipment", "kamera")
+    ask(office, "edit", key, "--place", "Aula Lantai 1", "--note", "renovasi")
+    office.record("--request", key, "--for", "1s", title="Seminar Siti")
+    ask(office, "export", "statistik.zip", "--redact")
+    exported = office.home / "statistik.zip"
+    assert stat.S_IMODE(exported.stat().st_mode) == 0o600
+    with zipfile.ZipFile(exported) as archive:
+        names = archive.namelist()
+        texts = {name: archive.read(name).decode() for name in names}
+    assert sorted(names) == sorted([f"{key}/request.json", f"{key}/PERMOHONAN.txt", "requests.csv", "requests.json"])
+    texts |= {"show": ask(office, "show", key, "--redact"), "list": ask(office, "list", "--redact", "--json")}
+    texts["document"] = ask(office, "show", key, "--redact", "--json")
+    found = [(name, secret) for name, text in texts.items() for secret in SECRETS if secret.lower() in text.lower()]
+    assert found == []
+    shown = json.loads(texts["document"])
+    plain = document(office, "show", key)
+    told = [[(step["state"], step["due_at"], step["done_at"]) for step in each["steps"]] for each in (shown, plain)]
+    assert told[0] == told[1]
+    assert (shown["stage"], shown["request"]["unit"]) == (plain["stage"], "Fakultas Teknik")
+    assert len(shown["request"]["letters"]) == len(plain["request"]["letters"])
+    (row,) = csv.DictReader(io.StringIO(texts["requests.csv"].removeprefix("\ufeff")))
+    assert (row["unit"], row["stage"], row["applicant"]) == ("Fakultas Teknik", "archived", "[redacted]")
+
+
+def test_an_export_has_the_letters_and_no_formula(office: Room, key: str) -> None:
+    ask(office, "new", "--event", "=HYPERLINK(1)")
+    assert document(office, "export", "semua.zip") == {"file": "semua.zip", "requests": 2, "left_out": []}
+    assert "is there already" in ask(office, "export", "semua.zip", status=2)
+    ask(office, "export", "semua.zip", key, "--force")
+    identifier = document(office, "show", key)["id"]
+    with zipfile.ZipFile(office.home / "semua.zip") as archive:
+        assert archive.read(f"{identifier}/surat/permohonan-1.pdf") == PDF
+        assert len(archive.read("requests.csv").splitlines()) == 2
+    ask(office, "export", "semua.zip", "--force")
+    with zipfile.ZipFile(office.home / "semua.zip") as archive:
+        assert "'=HYPERLINK(1)" in archive.read("requests.csv").decode()
+
+
+def test_a_damaged_dossier_is_said_and_the_others_are_listed(office: Room, key: str) -> None:
+    broken = office.home / "dosir" / "2026-11-24_rusak_00000000"
+    broken.mkdir()
+    (broken / "request.json").write_text("{")
+    done = command.liput(office.home, "request", "list", "--json")
+    assert (done.returncode, [line["uuid"][:8] for line in json.loads(done.stdout)]) == (1, [key])
+    assert "is not what Liput has written" in done.stderr
+    done = command.liput(office.home, "request", "export", "semua.zip", "--json")
+    exported = json.loads(done.stdout)
+    assert (done.returncode, exported["requests"], len(exported["left_out"])) == (1, 1, 1)
+    (letter,) = (office.home / "dosir").glob("*/surat/permohonan-1.pdf")
+    letter.write_bytes(PDF + b"x")
+    said = ask(office, "export", "satu.zip", key, status=1)
+    assert f"not in it: {letter} is not what was taken in" in said

@@ -1,0 +1,67 @@
+"""The request of a session, found before it begins."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.requests import lookup
+from agent.requests.lookup import as_planned, with_request
+from config.errors import DossierError, UsageError
+from config.office import RequestSettings
+from config.planned import PlannedSession
+from config.schema import Settings
+from recorder.asked import Asked
+from recorder.dossier.changes import amended
+from recorder.dossier.model import RequestState
+from recorder.dossier.store import Dossier
+from tests.support import dossiers
+
+
+@pytest.fixture
+def dossier(tmp_path: Path) -> Dossier:
+    return dossiers.made(tmp_path / "permohonan", tmp_path)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(office=dossiers.OFFICE, request=RequestSettings(path=tmp_path / "permohonan"))
+
+
+def test_a_session_takes_along_what_is_known_but_for_the_history(dossier: Dossier, settings: Settings) -> None:
+    asked = with_request(Asked(title=""), "3f2a", settings)
+    assert asked.title == "Rapat Senat"
+    assert asked.request
+    assert (asked.request.folder, asked.request.office) == (str(dossier.folder), dossiers.OFFICE)
+    assert asked.request.request == msgspec.structs.replace(dossier.read(), history=())
+
+
+def test_a_title_that_was_said_stays(dossier: Dossier, settings: Settings) -> None:
+    assert with_request(Asked(title="Sesi 2"), "3f2a", settings).title == "Sesi 2"
+
+
+def test_what_is_said_on_the_command_line_counts_before_the_plan(dossier: Dossier, settings: Settings) -> None:
+    given = with_request(Asked(title=""), "3f2a", settings)
+    assert as_planned(given, PlannedSession(request="tidak-ada"), settings) == given
+    assert as_planned(Asked(title=""), PlannedSession(request="3f2a"), settings) == given
+    assert as_planned(Asked(title="x"), None, settings) == Asked(title="x")
+
+
+def test_one_that_is_over_is_refused(dossier: Dossier, settings: Settings) -> None:
+    dossier.change(lambda request: amended(request, dossiers.RECEIVED, "closed", state=RequestState.CLOSED))
+    with pytest.raises(UsageError, match="is closed"):
+        with_request(Asked(title=""), "3f2a", settings)
+
+
+def test_a_disk_that_hangs_is_said_and_not_waited_for(
+    dossier: Dossier, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dossier.folder / "request.json").unlink()
+    os.mkfifo(dossier.folder / "request.json")
+    monkeypatch.setattr(lookup, "ANSWER_S", 0.2)
+    with pytest.raises(DossierError, match="does not answer") as caught:
+        with_request(Asked(title=""), dossiers.ID, settings)
+    assert "without --request" in caught.value.hint
+    with (dossier.folder / "request.json").open("wb"):
+        pass  # lets the thread that waits go

@@ -1,0 +1,30 @@
+"""What the kernel tells of a connection."""
+
+import socket
+
+import pytest
+
+from devices.tcp_info import tcp_info
+from tests.support.waiting import wait_for
+
+
+def test_what_has_arrived_is_acknowledged() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        before = tcp_info(client)
+        server, _ = listener.accept()
+        with server:
+            client.sendall(bytes(50_000))
+            wait_for(lambda: (tcp_info(client).acknowledged_bytes or 0) - (before.acknowledged_bytes or 0) == 50_000)
+            after = tcp_info(client)
+            assert after.sent_bytes == 50_000
+            assert after.again_bytes == 0
+            assert after.rtt_s is not None
+            assert 0 < after.rtt_s < 1
+            assert after.window_bytes
+
+
+def test_a_connection_that_is_closed_tells_nothing() -> None:
+    one = socket.socket()
+    one.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        tcp_info(one)

@@ -1,0 +1,60 @@
+"""What numbers come to."""
+
+from devices.uplink.model import Budget, Latency, Rate, Uplink
+from devices.uplink.traffic import Moved
+
+
+def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -> None:
+    rate = Rate.of([10.0] * 8 + [2.0] * 4 + [18.0] * 4)
+    assert rate.median_bps == 10, "of two seconds each, one beginning with each step"
+    assert 2 < rate.p10_bps < 6
+    assert rate.mean_bps == 10
+    assert Rate.of([10.0, 2.0, 10.0, 2.0] * 4).p10_bps == 6, "what waits for what was lost is not missing"
+    assert Rate.of([5.0]) == Rate(5, 5, 5)
+
+
+def test_what_a_link_does_not_carry_on_average_is_not_counted_on() -> None:
+    assert Rate(median_bps=52.0, p10_bps=40.0, mean_bps=46.0).sustained_bps == 46
+    assert Rate(median_bps=46.0, p10_bps=40.0, mean_bps=52.0).sustained_bps == 46
+
+
+def test_a_latency_is_the_middle_and_how_far_the_next_is_off() -> None:
+    assert Latency.of([0.02, 0.03, 0.02, 0.10]) == Latency(0.025, (0.01 + 0.01 + 0.08) / 3)
+    assert Latency.of([0.02]) == Latency(0.02, 0.0)
+    assert Latency.of([]) is None
+
+
+def test_the_warm_up_does_not_count() -> None:
+    # A connection that is slow for two seconds, and carries 8 Mb/s from then on.
+    samples = [(number / 10, 0 if number < 20 else (number - 20) * 100_000) for number in range(81)]
+    rate = Moved(samples).rate(2.0)
+    assert abs(rate.median_bps - 8e6) < 1
+    assert abs(rate.p10_bps - 8e6) < 1
+
+
+def test_of_what_was_ended_early_the_second_half_counts() -> None:
+    samples = [(number / 10, number * number * 1000) for number in range(21)]
+    fast, slow = Moved(samples).rate(2.0), Moved(samples[:11]).rate(2.0)
+    assert fast.median_bps > slow.median_bps
+
+
+def test_of_what_is_shorter_than_a_window_all_counts() -> None:
+    assert Moved([(0.0, 0), (0.1, 100_000)]).rate(2.0).median_bps == 8_000_000
+    assert Moved([(0.0, 0)]).rate(2.0).median_bps == 0
+
+
+def test_a_full_link_keeps_answers_waiting_the_longer_of_both_ways() -> None:
+    rate = Rate.of([1e6])
+
+    def uplink(idle: float | None, up: float | None, down: float | None) -> Uplink:
+        one, two, three = (None if each is None else Latency(each, 0) for each in (idle, up, down))
+        return Uplink(up=rate, idle=one, loaded=two, loaded_down=three, moved_bytes=1, streams=1)
+
+    assert uplink(0.02, 0.12, 0.32).bloat_s == 0.3
+    assert uplink(0.02, 0.01, None).bloat_s == 0
+    assert uplink(0.02, None, None).bloat_s is None
+    assert uplink(None, 0.3, 0.1).bloat_s is None
+
+
+def test_most_of_the_data_goes_up() -> None:
+    assert Budget(most_bytes=90).up_bytes == 60

@@ -1,0 +1,88 @@
+"""A check, or a measurement, as it runs on the PC of a lab: `python -m tests.net.looked CHECK FOLDER`.
+
+Prints what was found as JSON, and how long it took. FOLDER has the settings; CHECK is a check's name, or the address of
+a server to measure with, and a Budget as JSON stands in FOLDER's place then.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.checks.check import Situation
+from agent.checks.every import every_check
+from config.settings import load_settings
+from devices.clock import SystemClock
+from devices.uplink.measuring import measure
+from devices.uplink.model import Budget, Step, Uplink
+from devices.uplink.server import parse_server
+from recorder.asked import Asked
+from tests.net.lab import Lab
+
+
+def look(lab: Lab, name: str, folder: Path) -> tuple[Mapping[str, Mapping[str, Any]], float]:
+    """Return what a check finds on the lab's PC, by name, and the seconds that it took."""
+    found = _run(lab, name, str(folder))
+    return {result["name"]: result for result in found["found"]}, float(found["took_s"])
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What was measured, and from when to when, on the monotonic clock, it filled the way up."""
+
+    uplink: Uplink
+    up_since: float
+    up_until: float
+
+
+def measured(lab: Lab, address: str, budget: Budget) -> tuple[Measured, float]:
+    """Return what is measured on the lab's PC, and the seconds that it took."""
+    found = _run(lab, address, msgspec.json.encode(budget).decode())
+    return msgspec.convert(found["found"], Measured), float(found["took_s"])
+
+
+def _run(lab: Lab, *words: str) -> dict[str, Any]:
+    command = [*lab.pc.enter, sys.executable, "-P", "-m", "tests.net.looked", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _look(name: str, folder: Path) -> object:
+    (check,) = [check for check in every_check() if check.name == name]
+    settings = load_settings(folder / "liput.toml")
+    situation = Situation(
+        asked=Asked(title=""), settings=settings, profile=settings.profile(), clock=SystemClock(),
+        stop=threading.Event(), devices=list, streams=tuple(settings.destinations),
+    )  # fmt: skip
+    return list(check.look(situation, lambda _progress: None))
+
+
+def _measure(address: str, budget: str) -> Measured:
+    asked = msgspec.json.decode(budget, type=Budget)
+    up: list[float] = []
+
+    def tell(step: Step) -> None:
+        if step.phase == "up":
+            up.append(time.monotonic())
+
+    uplink = measure(parse_server(address), asked, threading.Event(), tell)
+    return Measured(uplink, up[0], up[-1])
+
+
+def main() -> None:
+    """Look, and say what was found."""
+    what, how = sys.argv[1:]
+    began = time.monotonic()
+    found = _measure(what, how) if "://" in what else _look(what, Path(how))
+    print(msgspec.json.encode({"found": found, "took_s": time.monotonic() - began}).decode())  # noqa: T201 - its answer
+
+
+if __name__ == "__main__":
+    main()

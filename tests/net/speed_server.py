@@ -1,0 +1,168 @@
+"""A server with LibreSpeed's backend, as its page in PHP behaves, or misbehaves: `python -m tests.net.speed_server`.
+
+empty.php takes whatever it is sent and answers with nothing; garbage.php gives as many MiB of noise as it is asked for.
+"""
+
+import enum
+import os
+import signal
+import socket
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+from agent.receiver import free_port, start_server, stop_server, wait_until_listening
+from tests.net.place import LOOPBACK, Place
+
+PORTAL = "login.hotel.test"
+_NOISE = os.urandom(1 << 20)
+_AT_ONCE = 1 << 18
+
+
+class How(enum.StrEnum):
+    """What it does."""
+
+    WELL = "well"
+    CLOSES = "closes"
+    """It hangs up after each POST, as PHP's own server does."""
+    EARLY = "early"
+    """It answers before it has read what it is sent, as nginx does."""
+    REDIRECTS = "redirects"
+    """A captive portal: everything is somewhere else."""
+    PAGE = "page"
+    """A captive portal with a page in the place of everything."""
+    WRONG = "wrong"
+    """Nothing of LibreSpeed's is there."""
+    REFUSES = "refuses"
+    """It takes no such POST (413)."""
+    SILENT = "silent"
+    """It takes connections and says nothing."""
+    STALLS = "stalls"
+    """It stops reading in the middle of a POST."""
+    STALLS_GIVING = "stalls-giving"
+    """It stops in the middle of what it gives."""
+    HALF = "half"
+    """It stops in the middle of the head of its answer."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    how = How.WELL
+
+    def do_GET(self) -> None:
+        if self.how is How.SILENT:
+            threading.Event().wait()
+        if self.how is How.HALF:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-")
+            threading.Event().wait()
+        if self.how is How.REDIRECTS:
+            return self._say(302, more=(("Location", f"http://{PORTAL}/login"),))
+        if self.how is How.PAGE:
+            return self._say(200, b"<!DOCTYPE html><title>Log in</title>")
+        if self.how is How.WRONG:
+            return self._say(404, b"nothing here")
+        if "garbage.php" in self.path:
+            return self._give(int(self.path.partition("ckSize=")[2] or 4))
+        return self._say(200)
+
+    def do_POST(self) -> None:
+        if self.how is How.REFUSES:
+            self.close_connection = True
+            return self._say(413)
+        if self.how is How.EARLY:
+            self._say(200)
+        self._take(int(self.headers["Content-Length"]))
+        if self.how is not How.EARLY:
+            self._say(200)
+        self.close_connection = self.how is How.CLOSES
+        return None
+
+    def _take(self, count: int) -> None:
+        if self.how is How.STALLS:
+            self.rfile.read(min(count, 100_000))
+            threading.Event().wait()
+        while count:
+            count -= len(self.rfile.read(min(count, _AT_ONCE)))
+
+    def _give(self, size_mb: int) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/octet-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for _ in range(size_mb):
+            self.wfile.write(b"%x\r\n" % len(_NOISE) + _NOISE + b"\r\n")
+            if self.how is How.STALLS_GIVING:
+                threading.Event().wait()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _say(self, status: int, body: bytes = b"", more: tuple[tuple[str, str], ...] = ()) -> None:
+        self.send_response(status)
+        for name, value in (*more, ("Content-Length", str(len(body)))):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
+        """Say nothing."""
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    request_queue_size = 64
+
+    def server_bind(self) -> None:
+        if Handler.how is How.STALLS:  # what waits to be read shall be little
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        super().server_bind()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: clients hang up as they like."""
+
+
+class SpeedServer:
+    """The server, in a process of its own, at `place`."""
+
+    def __init__(self, folder: Path, how: How = How.WELL, place: Place = LOOPBACK, port: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port = port or free_port()
+        self._place = place
+        words = [sys.executable, "-P", "-m", "tests.net.speed_server", place.address, str(self.port), how]
+        self._server: subprocess.Popen[bytes] = start_server([*place.enter, *words], folder)
+        if not wait_until_listening(self.port, self._server, place.address, place.pid):
+            stop_server(self._server)
+            raise AssertionError((folder / "output").read_text())
+
+    @property
+    def address(self) -> str:
+        """As it stands in the settings."""
+        return f"http://{self._place.address}:{self.port}/backend"
+
+    def close(self) -> None:
+        """End it."""
+        stop_server(self._server, signal.SIGKILL)
+
+
+@contextmanager
+def serving(folder: Path, how: How = How.WELL, place: Place = LOOPBACK, port: int = 0) -> Iterator[SpeedServer]:
+    """Run one inside a `with`."""
+    server = SpeedServer(folder, how, place, port)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def main() -> None:
+    """Serve until killed."""
+    host, port, Handler.how = sys.argv[1], int(sys.argv[2]), How(sys.argv[3])
+    with _Server((host, port), Handler) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""An uplink that is too narrow, and one whose queue is too long, as a check on a PC behind them finds it."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.net.lab import Lab
+from tests.net.looked import look
+from tests.net.speed_server import How, serving
+from tests.support.nginx_rtmp import NginxRtmp
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+
+DESTINATION = '[destinations.campus]\nurl = "rtmp://{host}:{port}/live"\ntest = true\n'
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        yield lab
+
+
+def settings(folder: Path, text: str) -> None:
+    (folder / "liput.toml").write_text(text)
+    (folder / "keys.toml").touch(0o600)
+    (folder / "keys.toml").write_text('campus = "good"\n')
+
+
+def test_a_narrow_link_with_a_long_queue_is_told_with_the_profile_that_fits(lab: Lab, tmp_path: Path) -> None:
+    lab.link(up={"rate": 4e6, "delay_s": 0.01, "queue_s": 0.4}, down={"rate": 4e6, "delay_s": 0.01, "queue_s": 0.4})
+    # What fills a queue whatever it costs is what most servers and PCs have.
+    way = ["ip", "route", "replace", lab.server.address, "dev", "wan", "congctl", "cubic"]
+    subprocess.run([*lab.pc.enter, *way], check=True)
+    with serving(tmp_path / "speed", How.WELL, lab.server) as server:
+        check = f'[check]\nserver = "{server.address}"\n'
+        settings(tmp_path, check + DESTINATION.format(host=lab.server.address, port=1935))
+        found, took_s = look(lab, "uplink", tmp_path)
+    uplink, latency = found["uplink"], found["uplink: latency"]
+    assert (uplink["code"], uplink["verdict"], uplink["measured"]["fits"]) == ("too-slow", "failure", "480p15")
+    assert 3.4e6 < uplink["measured"]["up_bps"] < 4.2e6
+    assert latency["code"] == "bufferbloat", latency
+    assert 0.018 < latency["measured"]["idle_s"] < 0.04
+    assert took_s < 18
+
+
+def test_a_test_stream_that_does_not_get_through_is_told(lab: Lab, tmp_path: Path) -> None:
+    lab.link(up={"rate": 4e5})
+    with NginxRtmp(tmp_path / "nginx", lab.server) as server:
+        text = '[check]\nuplink = "ingest"\n[video]\nprofile = "480p15"\n'
+        settings(tmp_path, text + DESTINATION.format(host=lab.server.address, port=server.port))
+        found, _ = look(lab, "uplink", tmp_path)
+    result = found["uplink: campus"]
+    assert result["code"] == "not-carried", result
+    assert result["measured"]["delivered_bps"] < 5e5

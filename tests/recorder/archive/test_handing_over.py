@@ -1,0 +1,283 @@
+"""Handing over: one ZIP file, which is the package and nothing less, or an excerpt of it and nothing more."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import subprocess
+import zipfile
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import ArchiveError, PackageDamaged, StorageFull
+from recorder.archive import catalog
+from recorder.archive.adding import TRANSCRIPT, add
+from recorder.archive.archive import Archive
+from recorder.archive.contents import contents
+from recorder.archive.editing import edit
+from recorder.archive.excerpt import excerpt
+from recorder.archive.handing import Taken, publishing
+from recorder.archive.model import Package, Recording
+from recorder.archive.verification import verify
+from recorder.archive.zipped import write_zip
+from tests.support import archives, dossiers
+from tests.support.archives import STARTED
+from tests.support.damage import CORPUS, MEDIA
+
+PERSONAL = ("Siti Aminah", "B/12/UN38", "moderator Budi", "daftar-hadir", "Daftar Hadir", "salah ketik")
+
+
+@pytest.fixture
+def rich(package: Package, tmp_path: Path) -> Package:
+    """Make a package with all that is personal: a request, consent, files handed in, a history."""
+    wanted: dict[str, str | date] = {
+        "request.applicant": "Siti Aminah", "request.letter_number": "B/12/UN38", "request.event": "Sidang",
+        "request.letter_date": date(2026, 11, 2), "consent.state": "given", "consent.note": "moderator Budi",
+    }  # fmt: skip
+    edit(package.folder, wanted, by="Siti Aminah", reason="salah ketik", now=STARTED)
+    (tmp_path / "Daftar Hadir.pdf").write_bytes(b"%PDF- Siti Aminah")
+    (tmp_path / "rapat.vtt").write_bytes(b"WEBVTT\n")
+    add(package.folder, [tmp_path / "Daftar Hadir.pdf"], by="Siti Aminah", now=STARTED)
+    add(package.folder, [tmp_path / "rapat.vtt"], by="Siti Aminah", now=STARTED, place=TRANSCRIPT)
+    return package
+
+
+def unpacked(path: Path, folder: Path) -> Path:
+    """Unpack with the unzip that there is, not with what has packed it."""
+    subprocess.run(["python3", "-m", "zipfile", "-e", path, folder], check=True, timeout=60)
+    (root,) = folder.iterdir()
+    return root
+
+
+def test_the_whole_package_comes_out_as_it_went_in(rich: Package, tmp_path: Path) -> None:
+    target = tmp_path / "serah.zip"
+    write_zip(contents(rich.folder), rich.id, target)
+    out = unpacked(target, tmp_path / "out")
+    assert out.name == rich.id
+    files = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert files == {
+        path.relative_to(rich.folder): path.read_bytes() for path in rich.folder.rglob("*") if path.is_file()
+    }
+    archives.validate_bag(out)
+    assert verify(out, decode=True) == []
+    with zipfile.ZipFile(target) as zipped:
+        assert zipped.testzip() is None
+        kinds = {entry.filename.endswith(".mp4"): entry.compress_type for entry in zipped.infolist()}
+    assert kinds == {True: zipfile.ZIP_STORED, False: zipfile.ZIP_DEFLATED}
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_letters_are_for_their_owner_in_what_is_handed_over_too(
+    archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    context = dossiers.context_of(dossiers.made(tmp_path / "permohonan", tmp_path / "meja"))
+    with archives.recorded(archive, program, context=context) as work:
+        package = archive.seal(work, archives.FACTS)
+    modes = {}
+    name, files = excerpt(package.folder, STARTED)
+    left = tmp_path / ".semua.zip.part"  # by a kill, under another umask
+    left.touch()
+    left.chmod(0o644)
+    for target, root, found in (("semua.zip", package.id, contents(package.folder)), ("kutipan.zip", name, files)):
+        write_zip(found, root, tmp_path / target)
+        modes[target] = stat.S_IMODE((tmp_path / target).stat().st_mode)
+    assert modes == {"semua.zip": 0o600, "kutipan.zip": 0o666 & ~umask()}
+    with zipfile.ZipFile(tmp_path / "semua.zip") as zipped:
+        private = {
+            entry.filename.partition("/")[2] for entry in zipped.infolist() if entry.external_attr >> 16 & 0o077 == 0
+        }
+    assert private == {"data/surat/permohonan-1.pdf", "metadata/request.json"}
+
+
+def umask() -> int:
+    os.umask(mask := os.umask(0))
+    return mask
+
+
+def test_an_excerpt_is_a_package_without_a_word_about_persons(rich: Package, tmp_path: Path) -> None:
+    name, files = excerpt(rich.folder, STARTED)
+    write_zip(files, name, tmp_path / "kutipan.zip")
+    out = unpacked(tmp_path / "kutipan.zip", tmp_path / "out")
+    archives.validate_bag(out)
+    assert verify(out, decode=True) == []
+    for path in (path for path in out.rglob("*") if path.is_file() and path.suffix != ".mp4"):
+        assert [word for word in PERSONAL if word.encode() in path.read_bytes()] == [], path
+    described = catalog.read_recording(out)
+    assert described.excerpt_of == rich.uuid != described.uuid
+    assert out.name == name != rich.id
+    assert described.request
+    assert (described.request.event, described.request.applicant) == ("Sidang", "")
+    assert (described.consent.state, described.consent.note) == ("given", "")
+    assert [one.file for one in described.additions] == ["data/transcript/rapat.vtt"]
+    assert (out / MEDIA).read_bytes() == (rich.folder / MEDIA).read_bytes()
+    assert not {"tambahan", "surat", "history"} & {path.name for path in out.rglob("*")}
+    assert rich.uuid in (out / "bag-info.txt").read_text()
+    assert "kutipan" in (out / "BACA-SAYA.txt").read_text()
+    assert "an excerpt" in (out / "README.txt").read_text()
+
+
+def test_an_excerpt_names_no_folder_and_no_letter(archive: Archive, program: Path) -> None:
+    """A disk is mounted below its owner's name, and a letter has a name of its own."""
+    reasons = "source-lost: podium", "storage-failed: /media/siti/USB", "letter-missing: surat/siti.pdf"
+    with archives.recorded(archive, program, "Rapat") as work:
+        package = archive.seal(work, msgspec.structs.replace(archives.FACTS, degraded=reasons))
+    (described,) = (one for one in excerpt(package.folder, STARTED)[1] if one.path == "metadata/recording.json")
+    with described.open() as file:
+        recording = msgspec.json.decode(file.read(), type=Recording)
+    assert recording.degraded == ("source-lost: podium", "storage-failed", "letter-missing")
+
+
+def test_what_a_package_may_hold_one_day_stays_out_of_an_excerpt(archive: Archive, program: Path) -> None:
+    with archives.recorded(archive, program, "Rapat") as work:
+        for path in (
+            "data/surat/permohonan.pdf",
+            "data/report.pdf",
+            "data/laporan/report.html",
+            "metadata/request.json",
+        ):
+            (work.path / path).parent.mkdir(parents=True, exist_ok=True)
+            (work.path / path).write_bytes(b"Siti Aminah")
+        package = archive.seal(work, archives.FACTS)
+    assert verify(package.folder) == []
+    _, files = excerpt(package.folder, STARTED)
+    assert [one.path for one in files if one.path.startswith("data/")] == [MEDIA, "data/poster.jpg"]
+    assert "metadata/request.json" not in {one.path for one in files}
+
+
+def test_nothing_is_overwritten(package: Package, tmp_path: Path) -> None:
+    target = tmp_path / "ada.zip"
+    target.write_bytes(b"milik orang lain")
+    with pytest.raises(ArchiveError, match="is there already"):
+        write_zip(contents(package.folder), package.id, target)
+    with pytest.raises(ArchiveError, match="is there already"), publishing(tmp_path / "baru.zip", 1):
+        (tmp_path / "baru.zip").write_bytes(b"orang lain")  # comes there while ours is written
+    assert (target.read_bytes(), (tmp_path / "baru.zip").read_bytes()) == (b"milik orang lain", b"orang lain")
+    assert list(tmp_path.glob(".*.part")) == []
+
+
+def test_two_do_not_write_one_file(tmp_path: Path) -> None:
+    with publishing(tmp_path / "satu.zip", 1) as part:
+        part.write_bytes(b"satu")
+        with pytest.raises(ArchiveError, match="being written"), publishing(tmp_path / "satu.zip", 1):
+            pass
+    assert (tmp_path / "satu.zip").read_bytes() == b"satu"
+
+
+def test_what_has_just_been_published_is_not_taken_for_what_a_kill_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever opened it while it was written, and got its lock when that was done, must not touch it."""
+    target, real = tmp_path / "satu.zip", fcntl.flock
+    first = publishing(target, 1)
+    first.__enter__().write_bytes(b"satu")
+
+    def late(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        first.__exit__(None, None, None)
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(Taken), publishing(target, 1) as part:
+        part.write_bytes(b"dua")
+    assert target.read_bytes() == b"satu"
+    assert [path.name for path in tmp_path.iterdir() if "satu" in path.name] == ["satu.zip"]
+
+
+def test_what_a_kill_has_left_is_not_written_into(tmp_path: Path) -> None:
+    left = tmp_path / ".satu.zip.part"
+    left.write_bytes(bytes(100))
+    left.chmod(0o666)
+    with left.open("rb") as watching, publishing(tmp_path / "satu.zip", 1, mode=0o600) as part:
+        part.write_bytes(b"rahasia")
+        assert b"rahasia" not in watching.read()
+    assert (tmp_path / "satu.zip").stat().st_mode & 0o777 == 0o600
+    with publishing(tmp_path / "satu.zip", 1, replace=True) as part:
+        part.write_bytes(b"dua")
+    assert (tmp_path / "satu.zip").read_bytes() == b"dua"
+
+
+def test_what_a_kill_has_left_is_written_over(package: Package, tmp_path: Path) -> None:
+    (tmp_path / ".satu.zip.part").write_bytes(bytes(10_000_000))
+    write_zip(contents(package.folder), package.id, tmp_path / "satu.zip")
+    assert (tmp_path / "satu.zip").stat().st_size < 1_000_000
+    assert [path.name for path in tmp_path.glob("*satu*")] == ["satu.zip"]
+
+
+def test_a_disk_that_fills_up_leaves_nothing(package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    whole = contents(package.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(zipfile.ZipFile, "open", full)
+        with pytest.raises(StorageFull):
+            write_zip(whole, package.id, tmp_path / "satu.zip")
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("recorder.archive.handing.shutil.disk_usage", lambda _path: usage)
+    with pytest.raises(StorageFull, match="less is free"):
+        write_zip(whole, package.id, tmp_path / "dua.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
+
+
+def test_what_does_not_read_back_is_not_handed_over(
+    package: Package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = zipfile.ZipFile.close
+
+    def close(self: zipfile.ZipFile) -> None:
+        is_open = self.fp is not None
+        real(self)
+        path = Path(str(self.filename))
+        if is_open and self.mode == "w" and path.stat().st_size > 20_000:
+            content = bytearray(path.read_bytes())
+            content[10_000] ^= 1
+            path.write_bytes(content)
+
+    monkeypatch.setattr(zipfile.ZipFile, "close", close)
+    with pytest.raises(ArchiveError, match="does not read back"):
+        write_zip(contents(package.folder), package.id, tmp_path / "satu.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
+
+
+def test_progress_reaches_the_total(package: Package, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    write_zip(contents(package.folder), package.id, tmp_path / "satu.zip", lambda *told: calls.append(told))
+    assert calls == sorted(calls)
+    assert calls[-1][0] == calls[-1][1]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
+def test_a_damaged_package_is_not_handed_over(package: Package, tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    damage(package.folder)
+    (first, *_) = verify(package.folder, payload=False)
+    for hand_over in (contents, lambda folder: excerpt(folder, STARTED)):
+        with pytest.raises(PackageDamaged) as caught:
+            hand_over(package.folder)
+        assert first.file in caught.value.message
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_a_flipped_bit_in_the_media_is_found_on_the_way(package: Package, tmp_path: Path, *, redact: bool) -> None:
+    content = bytearray((package.folder / MEDIA).read_bytes())
+    content[len(content) // 2] ^= 4
+    (package.folder / MEDIA).write_bytes(content)
+    files = excerpt(package.folder, STARTED)[1] if redact else contents(package.folder)
+    with pytest.raises(PackageDamaged, match=r"program\.mp4 is changed"):
+        write_zip(files, package.id, tmp_path / "satu.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
+
+
+def test_what_is_made_for_an_excerpt_has_its_checksum(package: Package) -> None:
+    for one in excerpt(package.folder, STARTED)[1]:
+        with one.open() as file:
+            content = file.read()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (one.size, one.digest)
+        if one.path.endswith(".json"):
+            msgspec.json.decode(content)

@@ -1,0 +1,73 @@
+"""Cycles that have grown old are collected, and what was there before is left alone."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from devices.clock import NANOSECONDS
+from recorder.control.garbage import EVERY_S, Garbage
+from tests.support.simulated import SimulatedClock
+
+
+class Muxer:
+    """Refers to itself, as those of PyAV do by their streams."""
+
+    def __init__(self) -> None:
+        self.container = self
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    gc.disable()  # only what is tested collects
+    yield
+    gc.unfreeze()
+    gc.enable()
+
+
+def an_old_one_without_owner() -> weakref.ref[Muxer]:
+    """Return a muxer that lived through so many collections that it is looked at no more, and then lost its owner."""
+    muxer = Muxer()
+    gc.collect(0)
+    gc.collect(1)
+    return weakref.ref(muxer)
+
+
+def passes(clock: SimulatedClock, seconds: float) -> None:
+    clock.advance_to(clock.now_ns() + round(seconds * NANOSECONDS))
+
+
+def test_what_failed_attempts_leave_is_collected_though_it_is_old() -> None:
+    clock = SimulatedClock()
+    garbage = Garbage(clock)
+    left = an_old_one_without_owner()
+    gc.collect(1)
+    assert left() is not None
+    passes(clock, EVERY_S - 0.1)
+    garbage.look()
+    assert left() is not None
+    passes(clock, 0.2)
+    garbage.look()
+    assert left() is None
+
+
+def test_it_is_done_again_and_again() -> None:
+    clock = SimulatedClock()
+    garbage = Garbage(clock)
+    for _ in range(3):
+        left = an_old_one_without_owner()
+        passes(clock, EVERY_S)
+        garbage.look()
+        assert left() is None
+
+
+def test_what_was_there_before_is_not_looked_at() -> None:
+    before = Muxer()
+    garbage_of = weakref.ref(before)
+    Garbage(SimulatedClock())
+    assert gc.get_freeze_count() > 0
+    assert not any(found is before for found in gc.get_objects())
+    before.container = None  # type: ignore[assignment]
+    del before
+    assert garbage_of() is None

@@ -1,0 +1,69 @@
+"""One picture of what a recorder has open, through its real preview socket."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import pytest
+
+from capture.preview import picture_of
+from config.errors import LiputError, MediaError, SessionError
+from devices.clock import SystemClock
+from recorder.control.directory import RecorderFolder
+from recorder.control.looking import look_once
+from recorder.control.preview_server import PreviewServer
+from recorder.control.previews import Previews
+from tests.recorder.control.test_previews import picture
+
+
+@contextmanager
+def showing(folder: Path, *pictures: av.VideoFrame) -> Iterator[RecorderFolder]:
+    """Provide a recorder's folder with a preview socket, where `podium` shows these pictures again and again."""
+    recorder, over = RecorderFolder(folder), threading.Event()
+    previews = Previews(SystemClock())
+
+    def offer() -> None:
+        while not over.wait(0.02):
+            for each in pictures:
+                previews.offer("podium", each)
+
+    server = PreviewServer(recorder.preview, previews, ["podium"], SystemClock())
+    thread = threading.Thread(target=offer)
+    server.start()
+    thread.start()
+    try:
+        yield recorder
+    finally:
+        over.set()
+        thread.join()
+        server.close()
+
+
+def test_a_picture_comes_as_it_is_there(tmp_path: Path) -> None:
+    with showing(tmp_path, picture(180)) as recorder:
+        shown = picture_of(look_once(recorder, "podium", 10.0))
+    assert (shown.width, shown.height, shown.format.name) == (640, 360, "yuv420p")
+    assert shown.to_ndarray()[100, 100] == pytest.approx(180, abs=2)
+
+
+def test_a_source_that_the_recorder_does_not_know_is_refused_by_its_words(tmp_path: Path) -> None:
+    with showing(tmp_path) as recorder, pytest.raises(LiputError, match='there is no source "slides"'):
+        look_once(recorder, "slides", 10.0)
+
+
+def test_one_that_shows_nothing_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
+    with showing(tmp_path) as recorder, pytest.raises(SessionError, match="shows no picture of podium"):
+        look_once(recorder, "podium", 0.3)
+
+
+def test_a_recorder_that_is_gone_shows_nothing(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match="shows no picture of podium"):
+        look_once(RecorderFolder(tmp_path), "podium", 0.3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\xff\xd8\xff\xd9"])
+def test_what_is_no_picture_is_refused(content: bytes) -> None:
+    with pytest.raises(MediaError):
+        picture_of(content)

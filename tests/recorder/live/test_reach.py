@@ -1,0 +1,222 @@
+"""What stands between this PC and a destination is told apart, and nothing is published to find out."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGKILL
+
+import pytest
+
+from agent.receiver import HOST, free_port
+from devices.uplink.connecting import Patience
+from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+from recorder.live.reach import FolderTrouble, may_listen, reach_folder, reach_rtmp, reach_srt
+from recorder.live.reason import Reason
+from recorder.live.srt_url import SrtUrl, parse_srt_url
+from recorder.live.url import FolderUrl, RtmpUrl
+from tests.support.command import ROOT
+from tests.support.confined import be_powerless_root, confined
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.raw_server import Behaviour, RawServer, says
+from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.tls_front import EXPIRED, TlsFront
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+HALF_A_HELLO = b"\3" + bytes(700)
+
+
+def patience(seconds: float = 9.5, step_s: float = 3.5) -> Patience:
+    return Patience(time.monotonic() + seconds, threading.Event(), step_s)
+
+
+def rtmp(port: int, scheme: str = "rtmp", host: str = HOST) -> RtmpUrl:
+    return RtmpUrl(scheme, host, port, "live", "good")
+
+
+def reach(url: RtmpUrl | SrtUrl, ca_file: Path | None, patience: Patience) -> float:
+    return reach_rtmp(url, ca_file, patience) if isinstance(url, RtmpUrl) else reach_srt(url, patience)
+
+
+def why_not(url: RtmpUrl | SrtUrl, ca_file: Path | None = None, step_s: float = 0.5) -> tuple[Trouble, str]:
+    """Return why a server cannot be reached."""
+    with pytest.raises(NetworkTrouble) as caught:
+        reach(url, ca_file, patience(step_s=step_s))
+    return caught.value.trouble, caught.value.detail
+
+
+@pytest.fixture
+def tls(server: NginxRtmp, tmp_path: Path) -> Iterator[TlsFront]:
+    front = TlsFront(tmp_path / "tls", server.port)
+    yield front
+    front.stop()
+
+
+def test_a_server_that_says_hello_is_reached_and_takes_no_stream(server: NginxRtmp) -> None:
+    assert 0 < reach_rtmp(rtmp(server.port), None, patience()) < 5
+    assert server.recordings() == []
+
+
+def test_a_server_with_tls_is_reached_by_its_own_authorities(tls: TlsFront) -> None:
+    assert reach_rtmp(rtmp(tls.port, "rtmps", "localhost"), tls.certificate, patience()) > 0
+
+
+def test_a_certificate_of_somebody_else_is_told_with_who_has_signed_it(tls: TlsFront) -> None:
+    assert why_not(rtmp(tls.port, "rtmps", "localhost")) == (Trouble.INTERCEPTED, "localhost")
+
+
+def test_a_certificate_for_another_host_is_somebody_elses(server: NginxRtmp, tmp_path: Path) -> None:
+    front = TlsFront(tmp_path / "other", server.port, "portal.test")
+    try:
+        url = rtmp(front.port, "rtmps", "localhost")
+        assert why_not(url, front.certificate) == (Trouble.INTERCEPTED, "portal.test")
+    finally:
+        front.stop()
+
+
+def test_a_certificate_that_is_out_of_date_is_told_by_that(server: NginxRtmp, tmp_path: Path) -> None:
+    front = TlsFront(tmp_path / "old", server.port, dates=EXPIRED)
+    try:
+        trouble, _ = why_not(rtmp(front.port, "rtmps", "localhost"), front.certificate)
+    finally:
+        front.stop()
+    assert trouble == Trouble.CERTIFICATE_DATE
+
+
+def test_a_file_of_authorities_that_is_not_there_is_told(tls: TlsFront) -> None:
+    assert why_not(rtmp(tls.port, "rtmps", "localhost"), Path("/nowhere.pem")) == (Trouble.INTERCEPTED, "ca_file")
+
+
+def test_nobody_who_listens_refuses() -> None:
+    assert why_not(rtmp(free_port())) == (Trouble.REFUSED, "")
+    assert why_not(SrtUrl(HOST, free_udp_port())) == (Trouble.REFUSED, "")
+
+
+@pytest.mark.parametrize(
+    ("behave", "trouble"),
+    [
+        (says(b""), Trouble.SILENT),
+        (says(HALF_A_HELLO), Trouble.STALLS),
+        (says(HALF_A_HELLO, then_waits=False), Trouble.CLOSED),
+        (says(b"HTTP/1.1 302 Found\r\nLocation: http://login.hotel.test/\r\n\r\n"), Trouble.PORTAL),
+        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Trouble.FOREIGN),
+        (says(b"SSH-2.0-OpenSSH\r\n"), Trouble.FOREIGN),
+    ],
+)
+def test_what_answers_in_another_way_than_rtmp_is_told_by_its_way(behave: Behaviour, trouble: Trouble) -> None:
+    with RawServer(behave) as server:
+        assert why_not(rtmp(server.port))[0] == trouble
+
+
+@pytest.mark.parametrize(
+    ("behave", "trouble"),
+    [
+        (says(b""), Trouble.SILENT),
+        (says(b"\3" + bytes(3000)), Trouble.NO_TLS),
+        (says(b"", then_waits=False), Trouble.CLOSED),
+    ],
+)
+def test_what_answers_in_another_way_than_tls_is_told_by_its_way(behave: Behaviour, trouble: Trouble) -> None:
+    with RawServer(behave) as server:
+        assert why_not(rtmp(server.port, "rtmps"))[0] == trouble
+
+
+def test_a_look_ends_at_once_when_nobody_waits_for_it_any_more() -> None:
+    stopping = Patience(time.monotonic() + 60, threading.Event(), 60)
+    with RawServer(says(b"")) as server:
+        threading.Timer(0.2, stopping.stop.set).start()
+        began = time.monotonic()
+        with pytest.raises(Stopped):
+            reach_rtmp(rtmp(server.port), None, stopping)
+        assert time.monotonic() - began < 1.2
+
+
+def test_a_listener_of_srt_is_reached_and_goes_on_waiting(tmp_path: Path) -> None:
+    peer = SrtPeer(tmp_path / "relay.ts", free_udp_port(), "listener", "passphrase=aulalantai2")
+    peer.start()
+    try:
+        wait_for(lambda: f":{peer.port:04X} " in Path("/proc/net/udp").read_text())
+        assert reach_srt(SrtUrl(HOST, peer.port), patience()) < 5
+        assert reach_srt(SrtUrl(HOST, peer.port), patience()) < 5, "still there"
+        assert peer.is_running()
+    finally:
+        peer.stop(SIGKILL)
+
+
+def test_what_answers_in_another_way_than_srt_or_not_at_all_is_told() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((HOST, 0))
+        url = SrtUrl(HOST, other.getsockname()[1])
+        assert why_not(url) == (Trouble.TIMEOUT, "")
+        other.settimeout(5)
+
+        def echo() -> None:
+            for _ in range(2):  # the look before, and this one
+                data, sender = other.recvfrom(4096)
+            other.sendto(data[:20], sender)
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        assert why_not(url, step_s=3) == (Trouble.FOREIGN, "")
+        thread.join()
+
+
+def test_a_port_to_wait_at_is_free_or_taken() -> None:
+    port = free_udp_port()
+    url = parse_srt_url(f":{port}?mode=listener")
+    assert may_listen(url)
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
+        other.bind(("::", port))
+        assert not may_listen(url)
+
+
+def test_a_folder_is_written_into_and_nothing_is_left_there(tmp_path: Path) -> None:
+    reach_folder(FolderUrl(str(tmp_path)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_takes_nothing_is_told_by_its_reason(tmp_path: Path) -> None:
+    def why(path: Path) -> Reason:
+        with pytest.raises(FolderTrouble) as caught:
+            reach_folder(FolderUrl(str(path)))
+        return caught.value.reason
+
+    assert why(tmp_path / "nowhere") == Reason.FOLDER_MISSING
+    (tmp_path / "closed").mkdir(mode=0o555)
+    confine = be_powerless_root if os.geteuid() == 0 else lambda: None
+    assert confined(confine, lambda: why(tmp_path / "closed")) == Reason.NOT_WRITABLE
+
+
+FULL = """
+import subprocess, sys
+from recorder.live.reach import FolderTrouble, reach_folder
+from recorder.live.url import FolderUrl
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
+reach_folder(FolderUrl(sys.argv[1]))
+try:
+    open(sys.argv[1] + "/all", "wb", buffering=0).write(bytes(100_000))
+    reach_folder(FolderUrl(sys.argv[1]))
+except FolderTrouble as trouble:
+    print(trouble.reason)
+"""
+
+
+def test_a_folder_on_a_full_disk_is_told(tmp_path: Path) -> None:
+    own_user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    words = ["unshare", *own_user, "--mount", sys.executable, "-c", FULL, str(tmp_path)]
+    done = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.stdout.strip() == Reason.DISK_FULL

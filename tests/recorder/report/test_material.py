@@ -1,0 +1,26 @@
+"""What a report is made of, from a package."""
+
+from pathlib import Path
+
+import msgspec
+
+from recorder.archive.bag import MANIFEST_FILE
+from recorder.archive.media import probe
+from recorder.archive.work import RECORDING_FILE
+from recorder.report.material import gather
+from tests.support.reports import material
+from tests.support.slides import deck, record, still
+
+
+def test_pictures_come_from_all_of_the_program(tmp_path: Path) -> None:
+    """Two files of 20 s, ten seconds apart: one picture in each seventh of the 50 s, none in between."""
+    files = []
+    for number, (name, offset_s) in enumerate((("program.mp4", 0.0), ("program-2.mp4", 30.0)), 1):
+        path = record(tmp_path / name, still(deck(number), 20))
+        files.append(msgspec.structs.replace(probe(path, name), offset_s=offset_s))
+    recording = msgspec.structs.replace(material().recording, duration_s=50.0, media=tuple(files))
+    (tmp_path / "metadata").mkdir()
+    (tmp_path / RECORDING_FILE).write_bytes(msgspec.json.encode(recording))
+    (tmp_path / MANIFEST_FILE).write_bytes(b"")
+    found = gather(tmp_path, "x")
+    assert [time for time, _ in found.pictures] == ["0:00:02", "0:00:10", "0:00:16", "0:00:32", "0:00:38", "0:00:46"]

@@ -1,0 +1,189 @@
+"""Places for copies, each a real one, and packages to copy."""
+
+import hashlib
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from config.copies import CopyTarget
+from config.copy_keys import Login
+from config.secrets import Secret
+from recorder.archive import bag
+from recorder.archive.archive import Archive
+from recorder.archive.fixity import Progress
+from recorder.archive.model import Package, Recording
+from recorder.archive.work import RECORDING_FILE
+from recorder.copies.copying import Copied, Copier
+from recorder.copies.folder import FolderTarget
+from recorder.copies.queue import task_of
+from recorder.copies.s3 import S3Target
+from recorder.copies.sftp import SftpTarget
+from recorder.copies.target import Target
+from tests.support import archives
+from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, Seaweed
+from tests.support.sshd import Sshd
+
+STALLED_S = 2.0
+EXTRA = "data/media/kamera-2.bin"
+BUCKET = "arsip"
+KINDS = ("folder", "sftp", "s3")
+SMALL_DISK = 4_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place of one kind; `folder` is where its files are on this PC, None of an object store."""
+
+    kind: str
+    settings: CopyTarget
+    login: Login
+    folder: Path | None = None
+    server: Sshd | Seaweed | None = None
+
+    def open(self, name: str | None = None) -> Target:
+        if self.kind == "folder":
+            return FolderTarget(name or self.kind, self.settings.folder)
+        if self.kind == "sftp":
+            return SftpTarget(name or self.kind, self.settings, self.login)
+        return S3Target(name or self.kind, self.settings, self.login)
+
+    @contextmanager
+    def opened(self) -> Iterator[Target]:
+        target = self.open()
+        try:
+            yield target
+        finally:
+            target.close()
+
+
+def folder_place(folder: Path) -> Place:
+    folder.mkdir(parents=True, exist_ok=True)
+    return Place("folder", CopyTarget(url=f"file://{folder}", stalled_s=STALLED_S), Login(), folder)
+
+
+def sftp_place(server: Sshd, name: str) -> Place:
+    folder = server.files / name
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = CopyTarget(url=f"{server.url}/{name}", stalled_s=STALLED_S, known_hosts=server.known_hosts)
+    return Place("sftp", settings, Login(private_key=Secret(server.login_key.read_text())), folder, server)
+
+
+def s3_place(server: Seaweed, name: str, endpoint: str | None = None) -> Place:
+    settings = CopyTarget(url=f"s3://{BUCKET}/{name}", stalled_s=STALLED_S, endpoint=endpoint or server.endpoint)
+    return Place("s3", settings, Login(access_key=Secret(ACCESS_KEY), secret_key=Secret(SECRET_KEY)), None, server)
+
+
+def settings_text(place: Place, name: str = "tujuan") -> tuple[str, str]:
+    """Return what stands in the settings for a place, and in the file of keys."""
+    target = place.settings
+    lines = [f"[copies.{name}]", f'url = "{target.url}"', f"stalled_s = {target.stalled_s}"]
+    keys = "[copies]\n"
+    if place.kind == "folder":
+        lines.append("must_be_mounted = false")  # tests have one disk
+    if place.kind == "sftp":
+        lines.append(f'known_hosts = "{target.known_hosts}"')
+        assert isinstance(place.server, Sshd)
+        keys += f'{name} = {{ key_file = "{place.server.login_key}" }}\n'
+    if place.kind == "s3":
+        lines.append(f'endpoint = "{target.endpoint}"')
+        keys += f'{name} = {{ access_key = "{ACCESS_KEY}", secret_key = "{SECRET_KEY}" }}\n'
+    return "\n".join(lines) + "\n", keys
+
+
+def write_settings(folder: Path, *places: Place, more: str = "") -> Path:
+    """Write a settings file with its file of keys for some places, called as their kinds; return it."""
+    texts = [settings_text(place, place.kind) for place in places]
+    keys = folder / "keys.toml"
+    keys.write_text("[copies]\n" + "".join(text.removeprefix("[copies]\n") for _, text in texts))
+    keys.chmod(0o600)
+    file = folder / "liput.toml"
+    file.write_text(more + "\n" + "\n".join(text for text, _ in texts))
+    return file
+
+
+@contextmanager
+def small_disk(at: Path) -> Iterator[Path]:
+    """Mount a small disk in memory."""
+    at.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", "-l", str(at)], check=True)
+
+
+def large_package(archive: Archive, program: Path, size: int, title: str = "Rapat Besar") -> Package:
+    """Return a package with a file of `size` bytes, which are the same in every run, beside its program."""
+    with archives.recorded(archive, program, title) as work:
+        (work.media / Path(EXTRA).name).write_bytes(random.Random(size).randbytes(size))
+        return archive.seal(work, archives.FACTS)
+
+
+def copy(package: Package, place: Place, last_version: str | None = None, progress: Progress | None = None) -> Copied:
+    task = task_of(package.folder)
+    with place.opened() as target:
+        return Copier(target, progress=progress).copy(task.folder, task.place, last_version)
+
+
+def place_of(package: Package) -> str:
+    return task_of(package.folder).place
+
+
+def empty(place: Place) -> None:
+    """Remove all that is at a place, as somebody does who formats the disk or clears the bucket."""
+    if place.folder:
+        shutil.rmtree(place.folder)
+        place.folder.mkdir()
+        return
+    with place.opened() as target:
+        for path in target.walk("")[0]:
+            target.remove(path)
+
+
+def everything_at(place: Place) -> list[str]:
+    with place.opened() as target:
+        return list(target.walk("")[0])
+
+
+def fetch(place: Place, package: Package, into: Path) -> Path:
+    """Bring a copy here, whatever it is worth; return its folder."""
+    with place.opened() as target:
+        files, _ = target.walk(place_of(package))
+        for path, size in files.items():
+            (into / path).parent.mkdir(parents=True, exist_ok=True)
+            (into / path).write_bytes(b"".join(target.read(f"{place_of(package)}/{path}", size)))
+    return into
+
+
+def flip(path: Path, at: int = 0) -> None:
+    """Change one bit of a file."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0x10]))
+
+
+def retitle(package: Package, title: str, uuid: str | None = None) -> None:
+    """Correct a package as an edit does: its description is another, its media are the same."""
+    folder = package.folder
+    recording = msgspec.json.decode((folder / RECORDING_FILE).read_bytes(), type=Recording)
+    changed = msgspec.structs.replace(recording, title=title, uuid=uuid or recording.uuid)
+    rewrite(folder, RECORDING_FILE, lambda _: msgspec.json.encode(changed))
+    if uuid:
+        rewrite(folder, bag.INFO_FILE, lambda content: content.replace(recording.uuid.encode(), uuid.encode()))
+
+
+def rewrite(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
+    """Change a tag file, and the manifest of them to fit."""
+    content = change((folder / name).read_bytes())
+    (folder / name).write_bytes(content)
+    listed = bag.read_manifest((folder / bag.TAG_MANIFEST_FILE).read_bytes())
+    listed[name] = hashlib.sha256(content).hexdigest()
+    (folder / bag.TAG_MANIFEST_FILE).write_bytes(bag.manifest_text(listed))

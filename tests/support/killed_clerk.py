@@ -1,0 +1,78 @@
+"""A process that makes a dossier, changes or links one, and has itself killed at every step on the way to the disk.
+
+Started as `python -m tests.support.killed_clerk ROOT make|change|link`: in ROOT/0, ROOT/1, ... it leaves what a kill -9
+before the first, second, ... step of that leaves, and in the last one what is there when nothing interferes. `link`
+begins each time with a copy of ROOT.office: an archive with one package, and a dossier that does not know it.
+"""
+
+import itertools
+import os
+import shutil
+import sys
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from recorder.archive.disk import Disk
+from recorder.dossier import enclose
+from recorder.dossier.carry import carried
+from recorder.dossier.changes import amended
+from recorder.dossier.linking import link
+from recorder.dossier.model import Request
+from recorder.dossier.store import Dossier
+from tests.support import archives, dossiers
+from tests.support.killed_archivist import Killer
+
+
+def link_in(root: Path, step: int) -> None:
+    """Link the dossier in a copy of the office to its package; the kill comes on the way to either."""
+    shutil.copytree(root.parent.with_suffix(".office"), root)
+    disk = Disk(killer := Killer(step))
+    enclose.Dossier = partial(Dossier, disk=disk)  # type: ignore[attr-defined, assignment]  # a name that it imports
+    dossier = Dossier(root / "permohonan" / dossiers.ID)
+    (package,) = archives.archive_at(root).list()
+    taken = carried(dossier, dossier.read(), dossiers.OFFICE, history=True)
+    killer.armed = True
+    link(package.folder, taken, dossiers.RECEIVED + timedelta(days=9), disk)
+
+
+def work(root: Path, step: int, until: str) -> None:
+    """Make a dossier in `root`, and attach a sheet to it; `until` says on the way to what the kill comes."""
+    killer = Killer(step)
+    killer.armed = until == "make"
+    dossier = Dossier(root / "permohonan" / dossiers.ID, Disk(killer))
+    now = dossiers.RECEIVED + timedelta(minutes=5)
+    dossier.make(dossiers.request(), [dossiers.paper(root / "meja")], now)
+    killer.armed = until == "change"
+    sheet = dossiers.paper(root / "meja", "lembar.jpg", dossiers.picture())
+
+    def change(request: Request) -> Request:
+        letters = (*request.letters, *dossier.keep([sheet], "disposition", request.letters, now))
+        return amended(request, now, "attached", letters=letters)
+
+    if until == "change":
+        dossier.change(change)
+
+
+def main() -> None:
+    """Fork a worker for each step, until one comes to its end."""
+    root, until = Path(sys.argv[1]), sys.argv[2]
+    for step in itertools.count():
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                if until == "link":
+                    link_in(root / str(step), step)
+                else:
+                    work(root / str(step), step, until)
+                status = 0
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(pid, 0)
+        if os.WIFEXITED(ended):
+            sys.exit(os.WEXITSTATUS(ended))
+
+
+if __name__ == "__main__":
+    main()

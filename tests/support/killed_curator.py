@@ -1,0 +1,100 @@
+"""A process that corrects a package, or adds a file to it, and has itself killed at every step on the way.
+
+Started as `python -m tests.support.killed_curator ROOT ARCHIVE edit|add|settle exchange|renames|copies`: in ROOT/0,
+ROOT/1, ... is a copy of ARCHIVE with what a kill -9 before the first, second, ... step leaves, and in the last one what
+is there when nothing interferes. `renames` is a file system that cannot exchange two names, `copies` one that cannot
+give a file a second name either. It forks for each: this process has one thread.
+"""
+
+import errno
+import itertools
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from recorder.archive.adding import add
+from recorder.archive.disk import BeforeStep, Disk
+from recorder.archive.editing import edit
+from recorder.archive.replacing import settle_all
+from tests.support.archives import STARTED
+from tests.support.killed_archivist import Killer
+
+TITLE = "Rapat Senat Terbuka"
+ADDED = b"foto dari ponsel"
+
+
+class WithoutExchange(Disk):
+    """A file system that cannot exchange two names."""
+
+    def exchange(self, first: Path, second: Path) -> None:
+        self._before("exchange", second)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(first))
+
+
+class WithoutLinks(WithoutExchange):
+    """A file system that cannot give a file a second name either."""
+
+    def link(self, source: Path, target: Path) -> None:
+        self._before("link", target)
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+
+
+DISKS: Mapping[str, Callable[[BeforeStep], Disk]] = {
+    "exchange": Disk,
+    "renames": WithoutExchange,
+    "copies": WithoutLinks,
+}
+
+
+def package_in(root: Path) -> Path:
+    """Return the one package of an archive, be it as it should be."""
+    (folder,) = (path for path in root.glob("*/*/*") if not path.name.startswith("."))
+    return folder
+
+
+def curate(root: Path, what: str, disk: Disk) -> None:
+    """Do to the one package of the archive at `root` what is asked for."""
+    if what == "settle":
+        settle_all(root, disk)
+    elif what == "edit":
+        edit(package_in(root), {"title": TITLE}, by="Siti", reason="salah ketik", now=STARTED, disk=disk)
+    else:
+        handed_in = root.parent / "IMG 0012.JPG"
+        handed_in.write_bytes(ADDED)
+        add(package_in(root), [handed_in], by="Siti", now=STARTED, disk=disk)
+
+
+def work(root: Path, archive: Path, step: int, what: str, how: str) -> None:
+    """Do it in a copy of `archive`, up to the step of the given number."""
+    shutil.copytree(archive, root, copy_function=shutil.copyfile)
+    killer = Killer(step)
+    killer.armed = True
+    curate(root, what, DISKS[how](killer))
+
+
+def _nothing(_descriptor: object) -> None:
+    pass
+
+
+def main() -> None:
+    """Fork a worker for each step, until one comes to its end."""
+    setattr(os, "fsync", _nothing)  # noqa: B010 - a kill takes nothing from the kernel's memory; this takes the time
+    root, archive, what, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+    for step in itertools.count():
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                work(root / str(step) / "arsip", archive, step, what, how)
+                status = 0
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(pid, 0)
+        if os.WIFEXITED(ended):
+            sys.exit(os.WEXITSTATUS(ended))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""A process that repairs packages, and has itself killed at every step on the way to the disk.
+
+Started as `python -m tests.support.killed_restorer ROOT PLACE COPIES`: ROOT/asal is an archive with a damaged package
+at PLACE, COPIES a folder with a copy of it. In ROOT/0, ROOT/1, ... it leaves what a kill -9 before the first, second,
+... step of a repair leaves, and in the last one what is there when nothing interferes. It forks for each: this process
+has one thread.
+"""
+
+import errno
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from recorder.archive.disk import Disk
+from recorder.archive.verification import verify
+from recorder.copies.folder import FolderTarget
+from recorder.copies.restoring import Restorer
+from tests.support.archives import STARTED
+from tests.support.killed_archivist import Killer
+
+NO_EXCHANGE = "LIPUT_TEST_NO_EXCHANGE"
+"""Set where the file system shall be one that cannot let two folders change their names."""
+
+
+class PoorDisk(Disk):
+    """A disk as FAT and some shares are."""
+
+    def exchange(self, first: Path, second: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(second))
+
+
+def repair(root: Path, place: str, copies: Path, step: int) -> None:
+    """Repair the package at `place` as `liput archive repair` does; the kill comes before the given step."""
+    killer = Killer(step)
+    killer.armed = True
+    disk = PoorDisk(killer) if os.environ.get(NO_EXCHANGE) else Disk(killer)
+    restorer = Restorer(root, disk, lambda: STARTED)
+    restorer.settle()
+    if problems := verify(root / place):
+        restorer.restore(place, FolderTarget("nas", copies), problems)
+
+
+def main() -> None:
+    """Fork a worker for each step, until one comes to its end."""
+    folder, place, copies = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+    for step in itertools.count():
+        root = folder / str(step)
+        subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                repair(root, place, copies, step)
+                status = 0
+            finally:
+                os._exit(status)
+        _, ended = os.waitpid(pid, 0)
+        if os.WIFEXITED(ended):
+            sys.exit(os.WEXITSTATUS(ended))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""How tests are shared among processes, with pytest-xdist: `pytest -n 3`.
+
+One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
+starts the file's servers once. What judges how long something takes, or what it costs, comes last and has its turn
+alone: only the machines, which are nicer, run beside it, as they do where nothing is shared.
+"""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling
+
+GUEST = "tests/rig/guest/"
+ALONE = (
+    "tests/proofs/",
+    "tests/net/",
+    "tests/agent/checks/test_keys.py",
+    "tests/agent/test_conference.py",
+    "tests/agent/test_demo.py",
+    "tests/capture/sound/",
+    "tests/devices/test_others_load.py",
+    "tests/recorder/live/test_srt.py",
+    "tests/recorder/storing/test_session_storage.py",
+    "tests/recorder/test_session_armed.py",
+)
+"""What a computer that does too much else fails: recordings that miss nothing, sound without a gap, figures."""
+
+
+class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
+    """Hands out groups of tests: the machines first, which take longest, then files, the largest first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return the group of a test."""
+        return GUEST if nodeid.startswith(GUEST) else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: Any) -> None:
+        """Give a process the next group."""
+        self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
+        super()._assign_work_unit(node)
+
+
+def _place(group: str) -> int:
+    return 0 if group == GUEST else 2 if group.startswith(ALONE) else 1
+
+
+def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Let this test have its turn; `folder` is one that all processes know."""
+    return contextlib.nullcontext() if nodeid.startswith(GUEST) else turn(folder, alone=nodeid.startswith(ALONE))
+
+
+@contextlib.contextmanager
+def turn(folder: Path, *, alone: bool) -> Iterator[None]:
+    """Wait for those that are alone, or to be alone oneself."""
+    with (folder / "queue").open("w") as queue, (folder / "turn").open("w") as place:
+        fcntl.flock(queue, fcntl.LOCK_EX)  # who wants to be alone is not overtaken for ever by those who share
+        fcntl.flock(place, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still

@@ -1,0 +1,125 @@
+"""Sources that give what a test tells them, as time passes; and the situation in which a check looks at them."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+
+import av
+import msgspec
+import numpy as np
+
+from agent.checks import sources
+from agent.checks.check import Situation
+from agent.checks.sources import Sources
+from capture.choice import Chosen, ChosenSource
+from capture.jpeg import JpegDecoder
+from capture.pacing import RealPace
+from capture.sizes import BySize
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
+from config.errors import LiputError
+from devices.clock import NANOSECONDS
+from devices.model import Device, DeviceKind
+from recorder.asked import Asked
+from recorder.status import SessionStatus
+from tests.support import situations
+from tests.support.scenes import HEIGHT, WIDTH
+
+RATE = 50
+BLOCK = 960
+
+CAMERA = Device(id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="Podium")
+CARD = Device(id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Slides")
+MICROPHONE = Device(id="0d8c:0134@1-3", kind=DeviceKind.MICROPHONE, name="Mimbar")
+
+
+class Shown:
+    """A VideoSource that gives JPEGs, RATE in a second; `refuses` is what opening raises."""
+
+    name = "Podium"
+
+    def __init__(self, pictures: Iterable[bytes], *, refuses: LiputError | None = None) -> None:
+        self.is_open = False
+        self._pictures = iter(pictures)
+        self._refuses = refuses
+        self._decoders = BySize(WIDTH, HEIGHT, lambda *within: JpegDecoder(WIDTH, HEIGHT, *within))
+
+    def open(self) -> VideoFormat:
+        if self._refuses:
+            raise self._refuses
+        self.is_open = True
+        return VideoFormat(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        picture = next(self._pictures, None)
+        time.sleep(timeout_s if picture is None else 1 / RATE)
+        return None if picture is None else Frame(time.monotonic_ns(), picture)
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        assert isinstance(frame.payload, bytes)
+        return self._decoders.get(within).decode(frame.payload)
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+class Sounding:
+    """An AudioSource that gives samples, as fast as they are read; nothing where there are none."""
+
+    name = "Mimbar"
+
+    def __init__(self, samples: Samples | None) -> None:
+        self.is_open = False
+        self.channels = 2 if samples is None else samples.shape[1]
+        self._samples = samples
+
+    def open(self) -> None:
+        self.is_open = True
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        if self._samples is None or not len(self._samples):
+            time.sleep(timeout_s)
+            return None
+        block, self._samples = self._samples[:BLOCK], self._samples[BLOCK:]
+        return AudioBlock(time.monotonic_ns() - BLOCK * NANOSECONDS // SAMPLE_RATE, block)
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+def repeated(picture: bytes) -> Iterator[bytes]:
+    """Give the same picture for ever."""
+    return itertools.repeat(picture)
+
+
+def damaged(pictures: Iterable[bytes], every: int) -> Iterator[bytes]:
+    """Give pictures, each `every`th of them cut off."""
+    for number, picture in enumerate(pictures):
+        yield picture if number % every else picture[: len(picture) // 2]
+
+
+def situation(*, held: Mapping[str, SessionStatus] = {}, quick: bool = False, asked: Asked | None = None) -> Situation:
+    """Return a situation of a session of little pictures."""
+    wanted = asked or Asked(title="Rapat")
+    small = msgspec.structs.replace(wanted, profile=wanted.profile or "240p15")
+    return situations.situation(small, held=held, quick=quick)
+
+
+def chooses(
+    pictures: Sequence[tuple[VideoSource, Device | None]] = (), sounds: Sequence[tuple[AudioSource, Device | None]] = ()
+) -> Callable[[Situation], Sources]:
+    """Return what may stand for agent.checks.sources.choose: the session has these sources."""
+
+    def choose(now: Situation) -> sources.Sources:
+        chosen = Chosen(
+            pictures=[ChosenSource(one.name, one, one.name, device=device) for one, device in pictures],
+            sounds=[ChosenSource(one.name, one, one.name, device=device) for one, device in sounds],
+        )
+        return Sources(chosen, RealPace(now.clock, now.stop))
+
+    return choose
+
+
+def grey(level: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Return a picture of one grey."""
+    return np.full((HEIGHT, WIDTH, 3), level, np.uint8)

@@ -1,0 +1,49 @@
+"""The situation of a session that is streamed, for tests of checks: from settings as people write them."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from agent.checks.check import Look, Progress, Situation
+from agent.checks.result import Result
+from agent.checks.situation import streams_of
+from config.settings import load_settings
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.status import SessionStatus
+from tests.support.situations import holding
+
+
+def streamed(
+    folder: Path,
+    settings: str,
+    keys: str = "",
+    *,
+    streams: tuple[str, ...] = (),
+    conference: bool | None = None,
+    held: Mapping[str, SessionStatus | None] | None = None,
+    public: bool = False,
+    quick: bool = False,
+) -> Situation:
+    """Return it; `settings` and `keys` are what the two files hold."""
+    (folder / "liput.toml").write_text(settings)
+    (folder / "keys.toml").touch(0o600)
+    (folder / "keys.toml").write_text(keys)
+    read = load_settings(folder / "liput.toml")
+    asked = Asked(title="Wisuda", streams=streams, conference=conference)
+    return Situation(
+        asked=asked, settings=read, profile=read.profile(), streams=streams_of(asked, read, is_planned=False),
+        clock=SystemClock(), stop=threading.Event(), devices=list, held=holding(held or {}), public=public, quick=quick,
+    )  # fmt: skip
+
+
+def looked(look: Look, situation: Situation) -> tuple[dict[str, Result], list[Progress]]:
+    """Return what a check found, by name, and what it told meanwhile."""
+    told: list[Progress] = []
+    found: Iterable[Result] = list(look(situation, told.append))
+    return {result.name: result for result in found}, told
+
+
+def codes(look: Look, situation: Situation) -> dict[str, str]:
+    """Return the codes of what a check found, by name."""
+    return {name: result.code for name, result in looked(look, situation)[0].items()}

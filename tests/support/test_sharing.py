@@ -1,0 +1,78 @@
+"""How tests are shared among processes, and that who wants to be alone is alone."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from tests.support.sharing import turn, turn_of
+from tests.support.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = "from tests.conftest import pytest_runtest_protocol, pytest_xdist_make_scheduler\n"
+
+
+def test_machines_come_first_and_what_is_measured_last(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OURS)
+    for number, name in enumerate(("agent/test_few", "agent/test_more", "net/test_link", "rig/guest/test_in_machine")):
+        file = tmp_path / "tests" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        tests = [f"def test_{each}():\n    assert True\n" for each in range(1 + number)]
+        file.write_text("".join(tests))
+    words = ["-v", "-n", "1", "-p", "no:cacheprovider", "--import-mode=importlib"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words, f"--basetemp={tmp_path / 'base'}", f"--rootdir={tmp_path}", "tests"],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    lines = done.stdout.splitlines()
+    ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
+    assert list(dict.fromkeys(ran)) == [
+        "tests/rig/guest/test_in_machine.py", "tests/agent/test_more.py", "tests/agent/test_few.py",
+        "tests/net/test_link.py",
+    ], done.stdout + done.stderr  # fmt: skip
+    assert "10 passed in" in lines[-1]
+    assert (tmp_path / "base" / "turn").exists(), "each test has had its turn, in a folder of all processes"
+
+
+def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path) -> None:
+    place = tmp_path / "turn"
+    with turn(tmp_path, alone=False), turn(tmp_path, alone=False):
+        assert is_locked(place)
+    with turn(tmp_path, alone=True):
+        assert is_locked(place, fcntl.LOCK_SH)
+    assert not is_locked(place)
+
+
+def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def have_a_turn(name: str, *, alone: bool) -> None:
+        with turn(tmp_path, alone=alone):
+            order.append(name)
+
+    with turn(tmp_path, alone=False):
+        waits = threading.Thread(target=have_a_turn, args=("alone",), kwargs={"alone": True})
+        waits.start()
+        wait_for(lambda: is_locked(tmp_path / "queue"), what="somebody in the queue")
+        comes_later = threading.Thread(target=have_a_turn, args=("shares",), kwargs={"alone": False})
+        comes_later.start()
+        assert order == []
+    waits.join(15)
+    comes_later.join(15)
+    assert order == ["alone", "shares"]
+
+
+def test_machines_wait_for_nobody(tmp_path: Path) -> None:
+    with turn(tmp_path, alone=True), turn_of("tests/rig/guest/guest_rig.py::test_x", tmp_path):
+        assert is_locked(tmp_path / "turn")
+
+
+def is_locked(path: Path, how: int = fcntl.LOCK_EX) -> bool:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
