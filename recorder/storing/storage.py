@@ -292,6 +292,8 @@ class Storage:
             copy.ended = new is None
             copy.is_moving = False
             is_last = all(each.ended for each in self._copies)
+            if copy.ended and not is_last:
+                old.close()  # while nothing can be put: what follows the end of its queue is never taken out
         if new is not None:
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)

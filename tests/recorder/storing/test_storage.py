@@ -25,7 +25,9 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import Mark, RecordingFacts
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
-from recorder.packet import Track
+from recorder.packet import EncodedPacket, Track
+from recorder.recording import Recording
+from recorder.storing.bounded import Bounded
 from recorder.storing.mounts import MountMemory
 from recorder.storing.part import Part
 from recorder.storing.sealing import Sealer
@@ -411,10 +413,26 @@ def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
     monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 50)
     session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
     session.feed(3)
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
-    session.feed_until(lambda: "storage-full" in session.kinds)
     left = session.storage._copies[0].part
-    wait_for(lambda: left.is_closing and left.close().is_over)
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    taking, take, close = threading.Event(), Recording.take, Part.close
+
+    def take_slowly(recording: Recording, packet: EncodedPacket) -> None:
+        if recording is left.recording:
+            taking.set()
+            time.sleep(0.1)
+        take(recording, packet)
+
+    def close_meanwhile(part: Part) -> Bounded[None]:
+        taking.clear()
+        taking.wait(0.5)
+        return close(part)
+
+    with monkeypatch.context() as held:
+        held.setattr(Recording, "take", take_slowly)
+        held.setattr(Part, "close", close_meanwhile)
+        session.feed_until(lambda: left.is_closing)
+    wait_for(lambda: left.close().is_over)
     feeder = threading.Thread(target=session.feed, args=(5,), daemon=True)
     feeder.start()
     feeder.join(20)
