@@ -114,6 +114,7 @@ class Link:
         self._dropped = 0
         self._points: deque[_Point] = deque()
         self._least_rtt_ms: float | None = None
+        self._has_paused = False
 
     def update(self, sample: Sample, used: float) -> None:
         """Take a sample, `used` being the rate that is encoded with now."""
@@ -166,10 +167,12 @@ class Link:
         if sample.rtt_ms is not None:
             self._least_rtt_ms = min(sample.rtt_ms, self._least_rtt_ms or sample.rtt_ms)
             under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
-        is_full = sample.unsent_bytes >= FULL_BYTES or (sample.rtt_ms or 0) > FULL_RTT * (self._least_rtt_ms or 1)
+        is_full = sample.unsent_bytes >= FULL_BYTES or self._is_long(sample)
         delay_s = sample.backlog_s + under_way_s
-        is_pausing = sample.in_flight is not None and sample.in_flight <= PAUSING
-        self._points.append(_Point(sample.at_s, delay_s, delivered, is_full, is_pausing))
+        is_pausing, before = self._has_few_on_the_way(sample), self._has_paused
+        self._has_paused = is_pausing
+        # What is told to have been delivered is of the time since the report before.
+        self._points.append(_Point(sample.at_s, delay_s, delivered, is_full, is_pausing or before))
         while self._points[0].at_s < sample.at_s - USUAL_S:
             self._points.popleft()
         most_usual_s = (
@@ -178,6 +181,14 @@ class Link:
         usual_s = min(most_usual_s, *(point.delay_s for point in self._points), delay_s)
         self.excess_s = self._standing(sample.at_s) - usual_s
         self._soon_s = self._standing(sample.at_s, SOON_S) - usual_s
+
+    def _is_long(self, sample: Sample) -> bool:
+        """Return whether the round trip says that much waits on the way."""
+        return (sample.rtt_ms or 0) > FULL_RTT * (self._least_rtt_ms or 1)
+
+    def _has_few_on_the_way(self, sample: Sample) -> bool:
+        """Return whether the kernel lets the way run empty. Where it is full, few are left because many were lost."""
+        return sample.in_flight is not None and sample.in_flight <= PAUSING and not self._is_long(sample)
 
     def _standing(self, at_s: float, over_s: float = STANDING_S) -> float:
         """Return the delay that there was at least until `at_s`, for a while."""
@@ -212,8 +223,10 @@ class Link:
 
     def _carries(self, over_s: float = MEASURED_S, beside: int | None = None) -> float:
         """Return what was delivered of late, in bits of picture a second: less what is `beside`, else the sound."""
-        recent = [point.delivered_bps for point in self._since(self._points[-1].at_s - over_s)]
-        return max(0.0, sum(recent) / len(recent) / OVERHEAD - (self._beside if beside is None else beside))
+        recent = list(self._since(self._points[-1].at_s - over_s))
+        able = [point.delivered_bps for point in recent if not point.is_pausing]
+        recent_bps = able or [point.delivered_bps for point in recent]
+        return max(0.0, sum(recent_bps) / len(recent_bps) / OVERHEAD - (self._beside if beside is None else beside))
 
     def _cut(self, now_s: float, carried: float, used: float) -> None:
         """Go below what the link carries, by so much that the delay is worked off."""

@@ -233,9 +233,16 @@ def test_what_is_wanted_of_a_single_destination_can_be_a_narrow_range() -> None:
     assert {rate for _, rate in run.rates} == {2_000_000}
 
 
-@pytest.mark.parametrize(("in_flight", "cut"), [(4, False), (30, True), (None, True)])
-def test_who_lets_the_way_run_empty_to_measure_it_finds_no_narrow_link(in_flight: int | None, cut: bool) -> None:
-    """BBR does so every 10 s, for 0.2 s, in which this PC holds more and more."""
+@pytest.mark.parametrize(
+    ("in_flight", "rtt_ms", "cut"), [(4, 40.0, False), (30, 40.0, True), (None, 40.0, True), (4, 300.0, True)]
+)
+def test_who_lets_the_way_run_empty_to_measure_it_finds_no_narrow_link(
+    in_flight: int | None, rtt_ms: float, cut: bool
+) -> None:
+    """BBR does so every 10 s, for 0.2 s, in which this PC holds more and more.
+
+    A link that became narrow loses so many at once that few are on their way, too, but they take long.
+    """
     control = RateControl(least=LEAST, most=5_500_000, beside=SOUND)
     at_s = 0.0
     for _ in range(100):
@@ -244,9 +251,26 @@ def test_who_lets_the_way_run_empty_to_measure_it_finds_no_narrow_link(in_flight
     held = [(1_300_000, 110_000, in_flight), (1_300_000, 180_000, in_flight), (5_900_000, 150_000, 40)]
     for delivered_bps, unsent_bytes, on_the_way in held:
         at_s += EVERY_S
-        control.update({"kampus": Sample(at_s, True, 0.15, delivered_bps, 40.0, unsent_bytes, on_the_way)})
+        control.update({"kampus": Sample(at_s, True, 0.15, delivered_bps, rtt_ms, unsent_bytes, on_the_way)})
 
     assert (control.bit_rate < 4_000_000) is cut
+
+
+@pytest.mark.parametrize("in_flight", [4, 30])
+def test_what_was_delivered_while_the_way_ran_empty_is_no_measure_of_the_link(in_flight: int) -> None:
+    """A rate that is all but the link's waits a little longer after each pause, until that is too long."""
+    control = RateControl(least=LEAST, most=5_500_000, beside=SOUND)
+    at_s = 0.0
+    for _ in range(100):
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, 0.05, 5_900_000, 40.0, 20_000, 40)})
+    held = [(1_300_000, in_flight)] * 2 + [(3_500_000, 40)] + [(5_900_000, 40)] * 3
+    for delivered_bps, on_the_way in held:
+        at_s += EVERY_S
+        control.update({"kampus": Sample(at_s, True, 0.75, delivered_bps, 45.0, 100_000, on_the_way)})
+
+    assert control.bit_rate < 5_500_000
+    assert (control.bit_rate > 4_000_000) is (in_flight == 4)
 
 
 def test_a_pc_or_a_link_that_stood_still_for_a_second_is_soon_what_it_was() -> None:
