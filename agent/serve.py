@@ -92,15 +92,17 @@ class Daemon:
     spawn: Callable[[Spec], Spawned] = Spawned
     when_idle: Callable[[], None] = lambda: None
     """Called again and again while no session is being taken up."""
+    name: str = "sessions"
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _children: list[Spawned] = field(default_factory=list)
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""
         self._recover()
         while not stop.is_set():
+            beat()
             self._look()
             if not self._busy:
                 self.when_idle()

@@ -10,9 +10,10 @@ import msgspec
 
 from agent.archives import archives_of
 from agent.copying import Copying
+from agent.daemon.parts import Parts
 from agent.serve import Daemon, Spares
 from agent.serving import only_one
-from agent.signals import hearing
+from agent.signals import HEARD_AFTER_S, hearing
 from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.recovery.recover import Outcome, State
@@ -61,9 +62,15 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             if wanted:
                 copying.look()
 
-        tell("ready")
+        sessions = Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=when_idle)
+        parts = Parts([sessions], clock, tell)
         try:
-            Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=when_idle).run(stop)
+            parts.start()
+            tell("ready")
+            while not stop.wait(HEARD_AFTER_S):
+                pass
         finally:
+            for name in parts.stop():
+                tell(f"{name} does not end; it is left to itself")
             spares.close()
             copying.close()
