@@ -18,6 +18,7 @@ from agent.lazy import LazyGroup, Table
 from config.errors import LiputError
 
 COMMANDS: Table = {
+    "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
     "arm": ("agent.commands.arm:arm_command", "Open the devices of a session, and keep its last seconds."),
     "archive": ("agent.commands.archive:archive_command", "Find, verify and look after recorded sessions."),
     "check": ("agent.commands.check:check_command", "Is the room ready for a session? What is to be done?"),

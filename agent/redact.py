@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from config.alarm_keys import alarm_secrets
 from config.copy_keys import copy_secrets
 from config.errors import SecretError
 from config.schema import Settings
@@ -61,7 +62,7 @@ class Redactor:
 def redactor_for(settings: Settings) -> tuple[Redactor, str]:
     """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
     try:
-        return Redactor((*read_keys(settings).values(), *copy_secrets(settings))), ""
+        return Redactor((*read_keys(settings).values(), *copy_secrets(settings), *alarm_secrets(settings))), ""
     except SecretError as error:
         # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
         return Redactor(_in_quotes(keys_path(settings))), error.message

@@ -8,6 +8,7 @@ from typing import Any, cast, get_type_hints
 
 import msgspec
 
+from config.alarms import AlarmSettings
 from config.check import CheckSettings
 from config.copies import CopyTarget
 from config.errors import SettingsError
@@ -36,6 +37,7 @@ SECTIONS = (
     "report",
     "fixity",
     "records",
+    "alarms",
 )
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
@@ -52,8 +54,12 @@ _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
 }
 """Tables that are there without being written; writing one only changes it."""
 
-_WITH_PROBLEMS = (Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget)
+_WITH_PROBLEMS = (
+    Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget, AlarmSettings,
+)  # fmt: skip
 """Those whose fields must go together."""
+_ADDRESSES = ("url", "webhook", "mail_server")
+"""Settings that are not repeated where they are wrong: somebody may have written a secret there."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _KEYS_OF_SECRETS = (
@@ -70,6 +76,9 @@ _KEYS_OF_SECRETS = (
     "streamid",
     "access_key",
     "secret_key",
+    "mail_password",
+    "webhook_header",
+    "webhook_url",
 )
 _WHERE_KEYS_BELONG = (
     "a stream key does not belong in this file; write it into the file of keys (keys.toml beside this one, chmod 600)"
@@ -197,7 +206,7 @@ class _Reader:
         result = struct(**values) if base is None else msgspec.structs.replace(base, **values)
         if isinstance(result, _WITH_PROBLEMS):
             for name, sentence in result.problems():
-                shown = None if name in ("url", "ca_file", "endpoint") else raw.get(name)
+                shown = None if name in (*_ADDRESSES, "ca_file", "endpoint") else raw.get(name)
                 self._problem((*path, name) if name in raw else path, sentence, shown)
         return result
 
@@ -214,7 +223,7 @@ class _Reader:
                     values[name] = self._placed(read)
                     self._set[place] = self._lines[place]
                 except NotAllowed as error:
-                    self._problem(place, str(error), None if name == "url" else value)
+                    self._problem(place, str(error), None if name in _ADDRESSES else value)
             elif name in _KEYS_OF_SECRETS:
                 self._say(place, _WHERE_KEYS_BELONG)
             elif name not in others:

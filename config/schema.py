@@ -20,6 +20,7 @@
     ├── ReportSettings   [report]            the report of a session (config/report.py)
     ├── Fixity           [fixity]            how much of the archive is read again in one round (config/copies.py)
     ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
+    ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)
     ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
     ├── Sound            [sound.NAME]        what is done to an input of sound
     ├── Destination      [destinations.NAME] where to stream to; never its key
@@ -38,6 +39,7 @@ import msgspec
 import platformdirs
 
 from config.addresses import StreamAddress, scheme_of
+from config.alarms import AlarmSettings
 from config.check import CheckSettings
 from config.conference import Conference
 from config.copies import CopyTarget, Fixity
@@ -280,6 +282,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     report: ReportSettings = ReportSettings()
     fixity: Fixity = Fixity()
     records: RecordsSettings = RecordsSettings()
+    alarms: AlarmSettings = AlarmSettings()
     patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
     sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
     destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)

@@ -199,8 +199,9 @@ def _read_table(settings: Settings) -> tuple[Path, dict[str, object]]:
     """Return the file of keys and the stream keys in it; nothing where there is none. Raises SecretError."""
     path, table = read_private_table(settings)
     keys = table.pop("keys", {})
-    if not isinstance(table.get("copies"), str):
-        table.pop("copies", None)  # config/copy_keys.py reads it
+    for other in ("copies", "alarms"):  # config/copy_keys.py, config/alarm_keys.py read them
+        if not isinstance(table.get(other), str):
+            table.pop(other, None)
     return path, {**table, **(keys if isinstance(keys, dict) else {})}
 
 

@@ -108,7 +108,7 @@ class Awake:
             self._over.wait()
 
     def _connect(self, name: str, stack: ExitStack) -> DBusConnection | None:
-        address = _bus_address(name)
+        address = bus_address(name)
         if address is None:
             return None
         try:
@@ -144,7 +144,7 @@ class Awake:
             self._tell(f"{group[-1].without_it[:1].upper()}{group[-1].without_it[1:]}: {refused}")
 
 
-def _bus_address(name: str) -> str | None:
+def bus_address(name: str) -> str | None:
     """Return the address of a bus that may be there, None where there is none."""
     if name == SYSTEM:
         given = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS")

@@ -48,6 +48,17 @@ LASTING = frozenset({
 """Kinds that nothing ends while the session runs."""
 
 
+def lasts(event: Event) -> bool:
+    """Whether the trouble that an event tells of goes on, until another event ends it or the session is over."""
+    return event.kind in ENDED_BY or event.kind in LASTING or "fault" in event.detail
+
+
+def ends(event: Event, kind: str, subject: str) -> bool:
+    """Whether an event ends the trouble that an event of `kind`, of `subject`, began."""
+    fault = event.detail.get("fault") if event.kind == RECOVERED else None
+    return subject == event.subject and (event.kind in ENDED_BY.get(kind, ()) or kind == f"source-{fault}")
+
+
 class Troubles:
     """Hears every event of a session; may be asked from any thread."""
 
@@ -66,15 +77,14 @@ class Troubles:
                 self._begin(event)
 
     def _end(self, event: Event) -> None:
-        fault = event.detail.get("fault") if event.kind == RECOVERED else None
-        for (kind, subject), _ in list(self._open.items()):
-            if subject == event.subject and (event.kind in ENDED_BY.get(kind, ()) or kind == f"source-{fault}"):
+        for kind, subject in list(self._open):
+            if ends(event, kind, subject):
                 del self._open[kind, subject]
 
     def _begin(self, event: Event) -> None:
         reason = f"{event.kind}: {event.subject}"
         self._all.setdefault(reason)
-        if event.kind in ENDED_BY or event.kind in LASTING or "fault" in event.detail:
+        if lasts(event):
             self._open[event.kind, event.subject] = reason
         else:
             self._held[reason] = self._clock.now_ns() + round(HOLD_S * NANOSECONDS)

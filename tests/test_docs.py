@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import agent.checks
+from agent.alarms.alarm import Alarm
 from agent.checks import (
     computer_codes,
     encoder,
@@ -30,6 +31,7 @@ from agent.checks import (
 )
 from agent.checks.result import Code, Verdict
 from agent.cli import liput
+from agent.commands.alarm import WayTested
 from agent.commands.device_roles import RoleState
 from agent.commands.sessions import SessionLine
 from agent.conference.parts import Check
@@ -69,7 +71,7 @@ from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
 ROOT = Path(__file__).parents[1]
-CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST = (
+CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST, ALARMS = (
     (ROOT / "docs" / page).read_text()
     for page in (
         "reference/cli.md",
@@ -78,6 +80,7 @@ CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST = (
         "reference/control.md",
         "check.md",
         "request.md",
+        "alarms.md",
     )
 )
 STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
@@ -236,6 +239,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput health", [HealthLine]),
         ("## liput health summary", [DeviceSummary]),
         ("## liput arm", [SessionLine]),
+        ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
         ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine]),
     ],
@@ -244,6 +248,11 @@ def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgs
     named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
     for kind in kinds:
         assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+def test_every_field_of_an_alarm_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(ALARMS, "## What a webhook gets")))
+    assert not {field.encode_name for field in msgspec.structs.fields(Alarm)} - named
 
 
 def test_every_field_of_a_request_is_on_its_page() -> None:

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from config.addresses import folder_of
+from config.alarm_keys import alarm_keys
 from config.errors import LiputError, SecretError, SettingsError
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
@@ -81,6 +82,7 @@ def _missing_things(settings: Settings) -> Iterator[str]:
     except SecretError as error:
         yield _one_line(error)
         return
+    yield from _missing_of_alarms(settings)
     for name, destination in settings.destinations.items():
         if destination.needs_key and name not in keys:
             yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
@@ -92,6 +94,15 @@ def _missing_things(settings: Settings) -> Iterator[str]:
             yield f"[destinations.{name}]: there is no folder {folder_of(destination.url)}"
         if destination.ca_file is not None and not destination.ca_file.is_file():
             yield f"[destinations.{name}]: there is no ca_file {destination.ca_file}"
+
+
+def _missing_of_alarms(settings: Settings) -> Iterator[str]:
+    try:
+        alarm_keys(settings)
+    except SecretError as error:
+        yield f"[alarms]: {_one_line(error)}"
+    if settings.alarms.ca_file is not None and not settings.alarms.ca_file.is_file():
+        yield f"[alarms]: there is no ca_file {settings.alarms.ca_file}"
 
 
 def _one_line(error: LiputError) -> str:

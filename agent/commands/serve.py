@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.alarms.part import alarms_of
 from agent.archives import archives_of
 from agent.copying import Copying
 from agent.daemon.parts import Parts
@@ -37,7 +38,8 @@ Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it cos
 def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | None, *, as_json: bool) -> None:
     """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed.
 
-    While no session runs, packages are copied to the places of [copies] in the settings.
+    While no session runs, packages are copied to the places of [copies] in the settings. What goes wrong in a session
+    is told as [alarms] says.
     """
     clock = SystemClock()
     stop = threading.Event()
@@ -55,7 +57,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     with only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
         archives, spares = archives_of(ctx, folder, config_file), Spares(tell)
         copying = Copying(clock, folder, config_file)
-        wanted = bool(load_settings(config_file or ctx.find_object(Path)).copies)
+        settings = load_settings(config_file or ctx.find_object(Path))
+        wanted = bool(settings.copies)
 
         def when_idle() -> None:
             spares.keep()
@@ -63,7 +66,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
                 copying.look()
 
         sessions = Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=when_idle)
-        parts = Parts([sessions], clock, tell)
+        parts = Parts([sessions, alarms_of(settings, clock, tell)], clock, tell)
         try:
             parts.start()
             tell("ready")

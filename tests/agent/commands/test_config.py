@@ -128,6 +128,21 @@ def test_a_destination_that_needs_no_key_lacks_none(file: Path) -> None:
     assert "[destinations.ruang]: the key is of another form" in run("check").stdout
 
 
+def test_check_finds_what_alarms_lack(file: Path) -> None:
+    file.write_text(
+        '[alarms]\nmail_server = "smtp://s.example"\nmail_user = "u"\nmail_from = "a@b"\nmail_to = ["c@d"]\n'
+        'ca_file = "ca.pem"\n'
+    )
+    result = run("check")
+    assert result.exit_code == 2
+    password, authority = result.stdout.splitlines()
+    assert password.startswith("[alarms]: there is no password for the e-mail of alarms: add the line mail_password")
+    assert authority == f"[alarms]: there is no ca_file {file.with_name('ca.pem')}"
+    file.with_name("keys.toml").write_text('[alarms]\nmail_password = "rahasia"\n')
+    file.with_name("ca.pem").touch()
+    assert run("check").exit_code == 0
+
+
 def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> None:
     file.write_text(f'[destinations.web]\nurl = "file://{tmp_path}/aula%20a"\n')
     assert run("check").stdout == f"[destinations.web]: there is no folder {tmp_path}/aula a\n"

@@ -1,0 +1,53 @@
+"""An alarm: one trouble of one session, as it is shown and told."""
+
+from datetime import datetime
+
+import msgspec
+
+from agent.alarms.words import sentence
+from config.messages import in_language
+
+type Key = tuple[str, str, str]
+"""Of which session, which kind, of what."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A sentence in both languages."""
+
+    id: str
+    en: str
+
+    def of(self, language: str) -> str:
+        """Return it in a language; English for one there is none in."""
+        return in_language((self.id, self.en), language)
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
+    """A trouble that is present: `kind` and `subject` are those of the event that began it, at `since`.
+
+    `session` is the id of the session's recorder, `message` what that said, `text` what to do about it.
+    """
+
+    session: str
+    title: str
+    kind: str
+    subject: str
+    since: datetime
+    message: str
+    text: Said
+
+    @property
+    def key(self) -> Key:
+        """What makes two alarms the same trouble."""
+        return self.session, self.kind, self.subject
+
+
+def new_alarm(
+    session: str, title: str, kind: str, subject: str, since: datetime, message: str, reason: object = None
+) -> Alarm:
+    """Return an alarm, with what people are told of it."""
+    words = sentence(kind, subject, reason)
+    return Alarm(
+        session=session, title=title, kind=kind, subject=subject, since=since, message=message,
+        text=Said(words.indonesian, words.english),
+    )  # fmt: skip

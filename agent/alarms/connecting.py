@@ -1,0 +1,77 @@
+"""A connection to a server that alarms are sent through: it ends by a deadline, whatever the server does.
+
+A timeout of each call is not enough: a server that says one letter every few seconds would keep a sender for ever.
+"""
+
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from config.errors import NetworkError, UsageError
+
+
+def trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what checks certificates: against the system's authorities, or those of a file. Raises UsageError."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        if ca_file is not None:
+            # Python 3.13 refuses authorities without some fields that those made by hand lack; the system's have them.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"[alarms] ca_file {ca_file} cannot be used: {error.strerror or error}") from None
+    return context
+
+
+@contextmanager
+def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket]:
+    """Provide a connection for `deadline_s` seconds at most; what the network does to the body is NetworkError."""
+    is_late = threading.Event()
+    try:
+        with (
+            closing(socket.create_connection((host, port), timeout=deadline_s)) as connection,
+            closing(connection.dup()) as twin,  # it reaches the connection also when TLS has taken the first one over
+            _deadline(twin, deadline_s, is_late),
+        ):
+            yield connection
+    except Exception as error:  # of whatever kind: half an answer is taken for a wrong one
+        if is_late.is_set() or isinstance(error, TimeoutError):
+            raise NetworkError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
+        raise _translated(error, host, f"{host}:{port}") from None
+
+
+def _translated(error: Exception, host: str, where: str) -> Exception:
+    """Return what to raise for what went wrong."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return NetworkError(
+            f"the certificate of {where} is not to be trusted: {error.verify_message}",
+            hint="check the name and this PC's date; [alarms] ca_file names the authority of a server of your own",
+        )
+    if isinstance(error, ssl.SSLError):
+        return NetworkError(
+            f"{where} does not speak TLS as it should: {error.reason or 'it broke off'}", hint="check the port"
+        )
+    if isinstance(error, socket.gaierror):
+        return NetworkError(f"{host} cannot be looked up", hint="check its spelling and this PC's network")
+    if isinstance(error, OSError):
+        return NetworkError(f"{where} cannot be talked to: {error.strerror or 'it broke off'}")
+    return error
+
+
+@contextmanager
+def _deadline(twin: socket.socket, deadline_s: float, is_late: threading.Event) -> Iterator[None]:
+    def end() -> None:
+        is_late.set()
+        with suppress(OSError):
+            twin.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(deadline_s, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # it must not close what another connection has by then

@@ -1,0 +1,77 @@
+"""Alarms on this PC's desktop: one notification that says what is wrong now, and goes when nothing is.
+
+The desktop is found on the bus of the user's session (org.freedesktop.Notifications); a service of the system has none.
+"""
+
+from html import escape
+
+from agent.alarms.herald import Message
+from agent.alarms.telling import subject
+from config.errors import LiputError
+from recorder.archive.names import one_line
+
+APP, ICON = "Liput", "dialog-warning"
+CRITICAL, NEVER = 2, 0
+"""Urgency, and after how many milliseconds it goes by itself."""
+PATH, NAME = "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
+
+
+class NoDesktop(LiputError):
+    """Nobody is there who shows notifications, as at a PC that nobody has logged in to."""
+
+
+class Desktop:
+    """Shows one notification, replaces it, and takes it away."""
+
+    name = "desktop"
+    deadline_s = 3.0
+
+    def __init__(self, room: str, language: str) -> None:
+        self._room = room
+        self._language = language
+        self._shown = 0
+        self.to = "this PC's desktop"
+
+    def send(self, message: Message) -> None:
+        """Show what is wrong now, or nothing any more; raises NoDesktop."""
+        if not message.present and not message.is_test and not message.began:
+            self.close()
+            return
+        if message.closes and not self._shown:
+            return
+        alarms = message.present or message.began
+        body = "\n".join(one_line(alarm.text.of(self._language)) for alarm in alarms)
+        shown: tuple[object, ...] = (
+            APP, self._shown, ICON, subject(message, self._room, self._language), escape(body, quote=False), [],
+            {"urgency": ("y", CRITICAL), "category": ("s", "device.error")}, NEVER,
+        )  # fmt: skip
+        (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
+
+    def close(self) -> None:
+        """Take away what is shown."""
+        if self._shown:
+            shown, self._shown = self._shown, 0
+            self._call("CloseNotification", "u", (shown,))
+
+    def _call(self, method: str, signature: str, arguments: tuple[object, ...]) -> tuple[int, ...]:
+        # Loaded with the first alarm: most days have none.
+        from jeepney import DBusAddress, DBusErrorResponse, MessageType, new_method_call
+        from jeepney.io.blocking import open_dbus_connection
+
+        from devices.awake import SESSION, bus_address
+
+        address = bus_address(SESSION)
+        if address is None:
+            raise NoDesktop("there is no desktop here", hint="liput serve of whoever sits at this PC would have one")
+        try:
+            bus = open_dbus_connection(address, auth_timeout=self.deadline_s)
+            try:
+                message = new_method_call(DBusAddress(PATH, NAME, NAME), method, signature, arguments)
+                reply = bus.send_and_get_reply(message, timeout=self.deadline_s)
+            finally:
+                bus.close()
+        except Exception as error:  # of whatever kind: the library's own are many
+            raise NoDesktop(f"the desktop does not answer ({type(error).__name__})") from None
+        if reply.header.message_type is MessageType.error:
+            raise NoDesktop(f"nobody shows notifications here: {DBusErrorResponse(reply).name}")
+        return tuple(reply.body)

@@ -1,0 +1,144 @@
+"""Decides what is told, and when: several troubles at once in one message, each once and again while it lasts.
+
+Nothing that comes and goes can make more messages than `most_per_hour`: what is held back is told when there is room
+again, if it is still so then.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.alarms.alarm import Alarm, Key
+from devices.clock import NANOSECONDS, Clock
+from recorder.troubles import LASTING
+
+GATHER_S = 3.0
+"""How long is waited for more troubles before one is told; what is over by then is not told at all."""
+FLAPS, FLAPS_S = 3, 60.0
+"""What has begun so often within so long is told although it may be over at this moment."""
+HOUR_S = 3600.0
+
+ONCE = LASTING - {"disk-critical"}
+"""Kinds that are told once: nobody can end them while the session runs."""
+
+STAYS = frozenset({"session-failed", "recording-failed", "sealing-failed", "parts-apart", "part-left"})
+"""Kinds that are still worth to be read when the session is over."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told at once; `present` is all that is wrong now.
+
+    `closes`: it is for those who show what is wrong now, and is no news to anybody else. `is_last`: there are no more
+    messages within this hour. `is_test`: somebody wants to see whether it arrives.
+    """
+
+    at: datetime
+    began: tuple[Alarm, ...] = ()
+    lasting: tuple[Alarm, ...] = ()
+    over: tuple[Alarm, ...] = ()
+    present: tuple[Alarm, ...] = ()
+    closes: bool = False
+    is_last: bool = False
+    is_test: bool = False
+
+
+@dataclass(eq=False)
+class Herald:
+    """Is asked again and again with what is wrong; for one thread."""
+
+    clock: Clock
+    repeat_s: float
+    most_per_hour: int
+    _pending: dict[Key, Alarm] = field(default_factory=dict)
+    _pending_s: float = 0.0
+    _told_s: dict[Key, float] = field(default_factory=dict)
+    _standing: dict[Key, Alarm] = field(default_factory=dict)
+    _ended: dict[Key, Alarm] = field(default_factory=dict)
+    _ended_s: float = 0.0
+    _begun_s: dict[Key, deque[float]] = field(default_factory=dict)
+    _sent_s: deque[float] = field(default_factory=deque)
+
+    def look(self, begun: list[Alarm], present: list[Alarm]) -> Message | None:
+        """Take what has begun since the last look and what is wrong now; return what is to be told now."""
+        now_s = self.clock.now_ns() / NANOSECONDS
+        there = {alarm.key: alarm for alarm in present}
+        self._forget(now_s, there)
+        for alarm in begun:
+            self._begun_s.setdefault(alarm.key, deque(maxlen=FLAPS)).append(now_s)
+        self._await(now_s, [*begun, *present])
+        self._notice_ends(now_s, there)
+        began = self._due(now_s, there)
+        lasting = [] if self._is_full(now_s) else self._lasting(now_s, there)
+        over = list(self._ended.values()) if self._ended and now_s - self._ended_s >= GATHER_S else []
+        if not began and not lasting and not over:
+            return None
+        return self._tell(now_s, began, lasting, over, there)
+
+    def _await(self, now_s: float, alarms: list[Alarm]) -> None:
+        """Keep what is to be told once it has been waited for more: what was not told, or long ago."""
+        for alarm in alarms:
+            if alarm.key not in self._told_s and alarm.key not in self._pending:
+                if not self._pending:
+                    self._pending_s = now_s
+                self._pending[alarm.key] = alarm
+
+    def _notice_ends(self, now_s: float, there: dict[Key, Alarm]) -> None:
+        for key in [key for key in self._ended if key in there]:
+            self._standing[key] = self._ended.pop(key)
+        for key in [key for key in self._standing if key not in there]:
+            alarm = self._standing.pop(key)
+            if alarm.kind not in STAYS:
+                if not self._ended:
+                    self._ended_s = now_s
+                self._ended[key] = alarm
+
+    def _due(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
+        """Return what has begun and is to be told now; what is over already is forgotten, unless it counts."""
+        if not self._pending or now_s - self._pending_s < GATHER_S:
+            return []
+        counts = {key: alarm for key, alarm in self._pending.items() if key in there or self._counts(now_s, alarm)}
+        self._pending = counts
+        return [] if self._is_full(now_s) else list(counts.values())
+
+    def _counts(self, now_s: float, alarm: Alarm) -> bool:
+        begun = self._begun_s.get(alarm.key, deque())
+        return alarm.kind in LASTING or (len(begun) == FLAPS and now_s - begun[0] < FLAPS_S)
+
+    def _lasting(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
+        """Return what lasts, where some of it is to be told again: all of it then, in one message."""
+        lasting = [alarm for key, alarm in there.items() if key in self._told_s and alarm.kind not in ONCE]
+        is_due = any(now_s - self._told_s[alarm.key] >= self.repeat_s for alarm in lasting)
+        return lasting if is_due else []
+
+    def _is_full(self, now_s: float) -> bool:
+        return len([sent_s for sent_s in self._sent_s if now_s - sent_s < HOUR_S]) >= self.most_per_hour
+
+    def _tell(
+        self, now_s: float, began: list[Alarm], lasting: list[Alarm], over: list[Alarm], there: dict[Key, Alarm]
+    ) -> Message:
+        """Take note of what is told."""
+        ended = [alarm for alarm in over if alarm.kind not in LASTING]
+        closes = self._is_full(now_s) or not (began or lasting or ended)
+        for alarm in (*began, *lasting):
+            self._told_s[alarm.key] = now_s
+            if alarm.key in there:
+                self._standing[alarm.key] = alarm
+        if began:
+            self._pending.clear()
+        if over:
+            self._ended.clear()
+        if not closes:
+            self._sent_s.append(now_s)
+        return Message(
+            at=self.clock.now(), began=tuple(began), lasting=tuple(lasting), over=tuple(ended),
+            present=tuple(there.values()), closes=closes, is_last=not closes and self._is_full(now_s),
+        )  # fmt: skip
+
+    def _forget(self, now_s: float, there: dict[Key, Alarm]) -> None:
+        """Forget what was told so long ago that it is news again, if it should come again."""
+        self._sent_s = deque(sent_s for sent_s in self._sent_s if now_s - sent_s < HOUR_S)
+        self._told_s = {
+            key: told_s for key, told_s in self._told_s.items() if key in there or now_s - told_s < self.repeat_s
+        }
+        self._begun_s = {key: begun for key, begun in self._begun_s.items() if now_s - begun[-1] < FLAPS_S}

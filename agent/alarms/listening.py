@@ -1,0 +1,116 @@
+"""Listens to every recorder that runs: each on a thread of its own, so that one that hangs keeps nobody waiting."""
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.hearing import Hearing
+from agent.alarms.words import KILLED, SILENT
+from config.errors import LiputError
+from config.events import Event
+from devices.clock import NANOSECONDS, Clock
+from recorder.control import directory
+from recorder.control.client import Connection
+from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.protocol import Note, Watch
+
+STATUS_S = 5.0
+"""How often a recorder says that it is there."""
+SILENT_S = 15.0
+"""One that has said nothing for so long hangs."""
+_HEARD_S = 1.0
+_AGAIN_S = 1.0
+
+
+class Listener:
+    """Hears one recorder until it ends; connects anew where it must, and then hears what it missed."""
+
+    def __init__(self, folder: RecorderFolder, info: RecorderInfo, clock: Clock) -> None:
+        self.hearing = Hearing(info.id, info.title, clock)
+        self._folder = folder
+        self._info = info
+        self._clock = clock
+        self._heard_ns = clock.now_ns()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"alarms-{info.id}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Listen no more; a thread that hangs is left to itself."""
+        self._stop.set()
+
+    def silent(self) -> Alarm | None:
+        """Return an alarm where the recorder runs and has said nothing for SILENT_S."""
+        if self.hearing.is_over or self._clock.now_ns() - self._heard_ns < SILENT_S * NANOSECONDS:
+            return None
+        return new_alarm(
+            self._info.id, self._info.title, SILENT, self._info.title, self._clock.now(),
+            f"the recorder of {self._info.title} does not answer",
+        )  # fmt: skip
+
+    def _run(self) -> None:
+        happened = 0
+        while not self._stop.is_set() and not self.hearing.is_over:
+            with suppress(LiputError):
+                happened = self._hear(happened)
+            self._stop.wait(_AGAIN_S)
+
+    def _hear(self, happened: int) -> int:
+        """Hear events from number `happened` on; returns the number of the next. Ends with the connection."""
+        with Connection(self._folder) as connection:
+            connection.request(Watch(every_s=STATUS_S, events_from=happened))
+            with suppress(LiputError):
+                while not self._stop.is_set() and not self.hearing.is_over:
+                    if (told := connection.told(_HEARD_S)) is None:
+                        continue
+                    self._heard_ns = self._clock.now_ns()
+                    happened += isinstance(told, Event | Note)
+                    self.hearing.take(told)
+        return happened
+
+
+@dataclass(eq=False)
+class Ears:
+    """Listens to all recorders of this user."""
+
+    clock: Clock
+    _listeners: dict[str, Listener] = field(default_factory=dict)
+    _since: dict[tuple[str, str], Alarm] = field(default_factory=dict)
+    _last: list[Alarm] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Listen to recorders that are new, and no more to those that are gone. Raises LiputError, OSError."""
+        alive = {folder.id: (folder, info) for folder, info in directory.alive()}
+        for gone in self._listeners.keys() - alive.keys():
+            listener = self._listeners.pop(gone)
+            listener.close()
+            self._last += listener.hearing.begun()
+        for new in alive.keys() - self._listeners.keys():
+            self._listeners[new] = Listener(*alive[new], self.clock)
+
+    def begun(self) -> list[Alarm]:
+        """Return what has begun since this was asked last, also what is over again."""
+        last, self._last = self._last, []
+        return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.hearing.begun())]
+
+    def present(self) -> list[Alarm]:
+        """Return what is wrong now, with what no recorder can tell of itself. Raises LiputError, OSError."""
+        ours = [alarm for listener in self._listeners.values() if (alarm := listener.silent())]
+        ours += [
+            new_alarm(
+                info.id, info.title, KILLED, info.title, self.clock.now(), f"the recorder of {info.title} was killed"
+            )
+            for folder in directory.killed()
+            if (info := folder.info())
+        ]
+        # It was found out now; it has been so since it was found out first.
+        self._since = {alarm.key[:2]: self._since.get(alarm.key[:2], alarm) for alarm in ours}
+        heard = [alarm for listener in self._listeners.values() for alarm in listener.hearing.present()]
+        return [*self._since.values(), *heard]
+
+    def close(self) -> None:
+        """Listen to nobody any more."""
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()

@@ -1,0 +1,113 @@
+"""Alarms by e-mail: SMTP with STARTTLS or TLS, never without, and certificates are checked."""
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid
+
+from agent.alarms.connecting import connected, trusting
+from agent.alarms.herald import Message
+from agent.alarms.telling import both, subject
+from config.alarm_keys import AlarmKeys
+from config.alarms import AlarmSettings
+from config.errors import NetworkError
+from recorder.control.protocol import one_line
+
+_READY, _GO_AHEAD = 220, 220
+
+
+class Mail:
+    """Sends messages to those whom the settings name."""
+
+    name = "mail"
+    deadline_s = 30.0
+
+    def __init__(self, settings: AlarmSettings, keys: AlarmKeys, room: str, language: str) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._room = room
+        self._language = language
+
+    @property
+    def to(self) -> str:
+        """Whom it writes to."""
+        return ", ".join(self._settings.mail_to)
+
+    def send(self, message: Message) -> None:
+        """Send one message; raises LiputError."""
+        host, port = self._settings.mail_host
+        context = trusting(self._settings.ca_file)
+        letter = self._letter(message)
+        with (
+            connected(host, port, self.deadline_s) as connection,
+            self._translated(f"{host}:{port}"),
+            # Without a name of its own it would look itself up.
+            closing(smtplib.SMTP(local_hostname=socket.gethostname())) as smtp,
+        ):
+            self._greet(smtp, connection, host, context)
+            if self._settings.mail_user and self._keys.mail_password is not None:
+                smtp.login(self._settings.mail_user, self._keys.mail_password.reveal())
+            refused = smtp.send_message(letter)
+            with suppress(smtplib.SMTPException, OSError):  # it has the letter
+                smtp.quit()
+        if refused:
+            raise NetworkError(f"{host}:{port} does not write to {', '.join(refused)}")
+
+    def _greet(self, smtp: smtplib.SMTP, connection: socket.socket, host: str, context: ssl.SSLContext) -> None:
+        """Begin a conversation, and get behind TLS."""
+        if self._settings.mail_scheme == "smtps":
+            connection = context.wrap_socket(connection, server_hostname=host)
+        smtp.sock = connection
+        self._expect(_READY, smtp.getreply(), host)
+        if self._settings.mail_scheme == "smtp":
+            smtp.ehlo()
+            if not smtp.has_extn("starttls"):
+                raise NetworkError(
+                    f"{host} offers no TLS, and nothing is sent to it without",
+                    hint="smtps:// is for servers where TLS begins at once",
+                )
+            self._expect(_GO_AHEAD, smtp.docmd("STARTTLS"), host)
+            smtp.file = None  # what came before TLS, and whoever slipped it in, is not read
+            smtp.sock = context.wrap_socket(connection, server_hostname=host)
+        smtp.ehlo()
+
+    def _expect(self, code: int, reply: tuple[int, bytes], host: str) -> None:
+        if reply[0] != code:
+            raise NetworkError(f"{host} takes no e-mail: {self._said(reply[1])}")
+
+    @contextmanager
+    def _translated(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except smtplib.SMTPAuthenticationError:
+            raise NetworkError(
+                f"{where} does not accept mail_user and its password",
+                hint="mail_password in [alarms] of the file of keys; some servers want one made for programs",
+            ) from None
+        except smtplib.SMTPRecipientsRefused as error:
+            raise NetworkError(f"{where} does not write to {', '.join(error.recipients)}") from None
+        except smtplib.SMTPResponseException as error:
+            raise NetworkError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
+        except smtplib.SMTPServerDisconnected:
+            raise ConnectionResetError from None  # `connected` knows whether that was its deadline
+        except smtplib.SMTPException as error:
+            raise NetworkError(f"{where} does not take the e-mail: {self._said(str(error))}") from None
+
+    def _said(self, words: bytes | str) -> str:
+        """Return what a server said, in one line and without what is secret."""
+        text = words.decode(errors="replace") if isinstance(words, bytes) else words
+        return one_line(self._keys.redact(text)) or "it says nothing"
+
+    def _letter(self, message: Message) -> EmailMessage:
+        letter = EmailMessage()
+        letter["Subject"] = subject(message, self._room, self._language)
+        letter["From"] = self._settings.mail_from
+        letter["To"] = self.to
+        letter["Date"] = format_datetime(message.at)
+        letter["Message-ID"] = make_msgid(domain=self._settings.mail_from.rpartition("@")[2])
+        letter["Auto-Submitted"] = "auto-generated"  # so that no absence notice answers it
+        letter.set_content(both(message, self._room, self._language))
+        return letter

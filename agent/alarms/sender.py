@@ -1,0 +1,97 @@
+"""Sends messages one way, on a thread of its own: whatever its server does, nobody else waits.
+
+One attempt raises; here it is tried again, and where that is in vain the log says so.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.alarms.desktop import NoDesktop
+from agent.alarms.herald import Message
+from config.errors import LiputError
+from devices.clock import Clock
+
+PAUSES_S = (5.0, 30.0, 120.0, 300.0)
+"""Before each further attempt."""
+LONGEST_QUEUE = 20
+
+type Tell = Callable[[str], None]
+"""Called with a sentence for people, from any thread."""
+
+
+class Way(Protocol):
+    """One way to tell people."""
+
+    @property
+    def name(self) -> str:
+        """mail, webhook or desktop."""
+
+    @property
+    def to(self) -> str:
+        """Whom it reaches, for people; no secret."""
+
+    def send(self, message: Message) -> None:
+        """Send one message, within a time of its own; raises LiputError."""
+
+
+@dataclass(eq=False)
+class Sender:
+    """Sends what it is given, in that order; never makes its caller wait."""
+
+    way: Way
+    clock: Clock
+    tell: Tell
+    _queue: deque[Message] = field(default_factory=deque)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread = threading.Thread(target=self._run, name=f"alarms-{self.way.name}", daemon=True)
+        self._thread.start()
+
+    def give(self, message: Message) -> None:
+        """Send a message as soon as that can be; the oldest goes where too many wait."""
+        with self._changed:
+            self._queue.append(message)
+            if len(self._queue) > LONGEST_QUEUE:
+                self._queue.popleft()
+                self.tell(f"{self.way.name}: an alarm was not sent: too many wait")
+            self._changed.notify()
+
+    def stop(self, timeout_s: float) -> None:
+        """Send no more; what hangs is left to itself."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while (message := self._next()) is not None:
+            self._send(message)
+
+    def _next(self) -> Message | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stop.is_set())
+            return None if self._stop.is_set() else self._queue.popleft()
+
+    def _send(self, message: Message) -> None:
+        """Try until it is sent, or all attempts are used up."""
+        for pause_s in (*PAUSES_S, None):
+            try:
+                self.way.send(message)
+            except NoDesktop:
+                return  # a PC that nobody sits at
+            except Exception as error:  # of whatever kind: the next message is to be sent all the same
+                said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
+                if pause_s is None:
+                    self.tell(f"{self.way.name}: an alarm of {message.at:%H:%M} could not be sent: {said}")
+                elif self.clock.wait(self._stop, pause_s):
+                    return
+            else:
+                return

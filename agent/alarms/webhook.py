@@ -1,0 +1,90 @@
+"""Alarms as JSON, posted to an address: of a chat, a home automation, a monitoring."""
+
+import http.client
+import ssl
+import urllib.parse
+from contextlib import closing
+
+import msgspec
+
+from agent.alarms.connecting import connected, trusting
+from agent.alarms.herald import Message
+from agent.alarms.telling import text
+from config.alarm_keys import AlarmKeys
+from config.alarms import AlarmSettings
+from config.errors import NetworkError
+
+_LONGEST_ANSWER = 64 * 1024
+_REDIRECTS = range(300, 400)
+
+
+class Webhook:
+    """Posts messages to the one address of the settings, or of the file of keys."""
+
+    name = "webhook"
+    deadline_s = 15.0
+
+    def __init__(self, settings: AlarmSettings, keys: AlarmKeys, room: str, language: str) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._room = room
+        self._language = language
+        url = settings.webhook if keys.webhook_url is None else keys.webhook_url.reveal()
+        self._parts = urllib.parse.urlsplit(url)
+
+    @property
+    def to(self) -> str:
+        """Which server it posts to."""
+        return self._parts.netloc
+
+    def send(self, message: Message) -> None:
+        """Post one message; raises LiputError."""
+        host, is_tls = self._parts.hostname or "", self._parts.scheme == "https"
+        port = self._parts.port or (443 if is_tls else 80)
+        context = trusting(self._settings.ca_file) if is_tls else None
+        status = self._post(host, port, context, self._body(message))
+        if status in _REDIRECTS:
+            raise NetworkError(
+                f"{self.to} sends what is posted elsewhere ({status}), which is not followed",
+                hint="write the address that it is to end at",
+            )
+        if not http.client.OK <= status < http.client.MULTIPLE_CHOICES:
+            raise NetworkError(f"{self.to} does not take what is posted: it answers {status}")
+
+    def _post(self, host: str, port: int, context: ssl.SSLContext | None, body: bytes) -> int:
+        """Return what the server answers; raises NetworkError."""
+        request = urllib.parse.urlunsplit(("", "", self._parts.path or "/", self._parts.query, ""))
+        try:
+            with (
+                connected(host, port, self.deadline_s) as connection,
+                closing(http.client.HTTPConnection(self._parts.netloc)) as web,
+            ):
+                web.sock = connection if context is None else context.wrap_socket(connection, server_hostname=host)
+                web.request("POST", request, body, self._headers())
+                with closing(web.getresponse()) as answer:
+                    answer.read(_LONGEST_ANSWER)
+                    return answer.status
+        except http.client.HTTPException as error:
+            raise NetworkError(f"{self.to} does not answer as a web server does ({type(error).__name__})") from None
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "User-Agent": "Liput", "Connection": "close"}
+        if self._keys.webhook_header is not None:
+            name, secret = self._keys.webhook_header
+            headers[name] = secret.reveal()
+        return headers
+
+    def _body(self, message: Message) -> bytes:
+        return msgspec.json.encode(
+            {
+                "type": "alarms",
+                "test": message.is_test,
+                "room": self._room,
+                "at": message.at,
+                "text": text(message, self._room, self._language),
+                "began": message.began,
+                "lasting": message.lasting,
+                "over": message.over,
+                "present": message.present,
+            }
+        )

@@ -1,0 +1,83 @@
+"""`liput alarm`: whether alarms arrive."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.alarms.desktop import NoDesktop
+from agent.alarms.herald import Message
+from agent.alarms.sender import Way
+from agent.alarms.ways import WAYS, ways_of
+from config.errors import LiputError, UsageError
+from config.settings import load_settings
+from devices.clock import SystemClock
+
+_SET_UP = {
+    "desktop": "desktop = true",
+    "mail": 'mail_server = "smtp://HOST", mail_from and mail_to',
+    "webhook": 'webhook = "https://..."',
+}
+"""What a way takes, in [alarms] of the settings."""
+
+
+class WayTested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm-test"):
+    """What came of a test message: `result` is `sent`, `failed`, or `nobody` (there is no desktop here)."""
+
+    way: str
+    to: str
+    result: str
+    message: str = ""
+    hint: str = ""
+
+
+@click.group(name="alarm")
+def alarm_command() -> None:
+    """See whether alarms arrive where they should."""
+
+
+@alarm_command.command(
+    epilog="""\b
+Examples:
+  liput alarm test                 every way that is set up
+  liput alarm test --to mail
+\b
+Exit status: 0 all were sent (or nobody sits here); 1 one was not.
+"""
+)
+@click.option("--to", "name", type=click.Choice(WAYS), help="Only this way.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_context
+def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_json: bool) -> int:
+    """Send a test message, and say what came of it."""
+    settings = load_settings(config_file or ctx.find_object(Path))
+    ways = [way for way in ways_of(settings) if name in (None, way.name)]
+    if not ways:
+        wanted = _SET_UP[name] if name else "desktop, mail_server or webhook"
+        raise UsageError(
+            f"alarms are not set up to go {f'by {name}' if name else 'anywhere'}",
+            hint=f"[alarms] in the settings: {wanted}; see docs/alarms.md",
+        )
+    tested = [_test(way, as_json=as_json) for way in ways]
+    return int(any(one.result == "failed" for one in tested))
+
+
+def _test(way: Way, *, as_json: bool) -> WayTested:
+    """Send one, and show what came of it."""
+    tested = WayTested(way=way.name, to=way.to, result="sent")
+    try:
+        way.send(Message(at=SystemClock().now(), is_test=True))
+    except NoDesktop as error:
+        tested = WayTested(way=way.name, to=way.to, result="nobody", message=error.message, hint=error.hint)
+    except LiputError as error:
+        tested = WayTested(way=way.name, to=way.to, result="failed", message=error.message, hint=error.hint)
+    if as_json:
+        print(msgspec.json.encode(tested).decode(), flush=True)
+    else:
+        said = f"{tested.result}: {tested.message}" if tested.message else tested.result
+        print(f"{way.name} ({way.to}): {said}", file=sys.stderr if tested.result == "failed" else sys.stdout)
+        if tested.hint:
+            print(f"    {tested.hint}", file=sys.stderr)
+    return tested

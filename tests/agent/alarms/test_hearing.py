@@ -1,0 +1,95 @@
+"""What is wrong with a session, from what its recorder tells."""
+
+from datetime import timedelta
+
+import pytest
+
+from agent.alarms.hearing import Hearing
+from config.events import Event
+from devices.clock import NANOSECONDS
+from recorder.troubles import HOLD_S
+from tests.support.scripted_session import RESULT
+from tests.support.simulated import SimulatedClock
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock()
+
+
+@pytest.fixture
+def hearing(clock: SimulatedClock) -> Hearing:
+    return Hearing("a1b2c3", "Rapat senat", clock)
+
+
+def tell(hearing: Hearing, kind: str, subject: str = "podium", ago_s: float = 0.0, **detail: object) -> None:
+    at = hearing.clock.now() - timedelta(seconds=ago_s)
+    hearing.take(Event(at, kind, subject, detail, f"{subject}: {kind}"))
+
+
+def kinds(hearing: Hearing) -> list[str]:
+    return [alarm.kind for alarm in hearing.present()]
+
+
+def test_a_trouble_is_there_until_the_event_that_ends_it(hearing: Hearing) -> None:
+    tell(hearing, "source-lost", ago_s=60)
+    tell(hearing, "source-lost")
+    (alarm,) = hearing.present()
+    assert alarm.since == hearing.clock.now() - timedelta(seconds=60)
+    assert (alarm.session, alarm.title, alarm.subject) == ("a1b2c3", "Rapat senat", "podium")
+    assert "colokkan kembali" in alarm.text.id
+    tell(hearing, "source-found", "another")
+    assert kinds(hearing) == ["source-lost"]
+    tell(hearing, "source-found")
+    assert kinds(hearing) == []
+    assert [alarm.kind for alarm in hearing.begun()] == ["source-lost"]
+    assert hearing.begun() == []
+
+
+def test_the_reason_of_an_event_decides_what_is_said(hearing: Hearing) -> None:
+    tell(hearing, "destination-lost", "youtube", reason="rejected")
+    assert "kunci" in hearing.present()[0].text.id
+
+
+def test_a_fault_ends_with_its_own_recovery(hearing: Hearing) -> None:
+    tell(hearing, "source-frozen", fault="frozen")
+    tell(hearing, "source-black", fault="black")
+    tell(hearing, "source-recovered", fault="frozen")
+    assert kinds(hearing) == ["source-black"]
+
+
+def test_one_pulled_cable_is_one_alarm(hearing: Hearing) -> None:
+    tell(hearing, "source-silent")
+    assert kinds(hearing) == ["source-silent"]
+    tell(hearing, "source-lost")
+    tell(hearing, "source-missing", reason="lost")
+    assert kinds(hearing) == ["source-lost"]
+    tell(hearing, "source-found")
+    assert kinds(hearing) == ["source-missing"]
+    tell(hearing, "source-returned")
+    assert kinds(hearing) == []
+
+
+def test_what_is_over_already_is_there_for_a_while(hearing: Hearing, clock: SimulatedClock) -> None:
+    tell(hearing, "frames-dropped", ago_s=HOLD_S - 1)
+    assert kinds(hearing) == ["frames-dropped"]
+    clock.advance_to(clock.now_ns() + 2 * NANOSECONDS)
+    assert kinds(hearing) == []
+    tell(hearing, "frames-dropped", ago_s=HOLD_S + 1)
+    assert kinds(hearing) == []
+    assert len(hearing.begun()) == 1
+
+
+def test_harmless_things_are_none(hearing: Hearing) -> None:
+    for kind in ("session-live", "mark", "source-hum", "destination-added"):
+        tell(hearing, kind, fault="hum")
+    assert kinds(hearing) == []
+
+
+def test_nothing_is_wrong_with_a_session_that_is_over(hearing: Hearing) -> None:
+    tell(hearing, "source-lost")
+    tell(hearing, "sealing-failed", "paket")
+    hearing.take(RESULT)
+    assert hearing.is_over
+    assert kinds(hearing) == []
+    assert [alarm.kind for alarm in hearing.begun()] == ["source-lost", "sealing-failed"]

@@ -1,0 +1,126 @@
+"""E-mail through a real SMTP server: always behind TLS that is checked, within a time, no secret in an error."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.alarms.herald import Message
+from agent.alarms.mail import Mail
+from config.alarm_keys import AlarmKeys
+from config.alarms import AlarmSettings
+from config.errors import NetworkError, UsageError
+from config.secrets import Secret
+from tests.support.alarms import AT, alarm, message, over
+from tests.support.smtp_server import SmtpServer
+
+pytestmark = pytest.mark.server
+
+PASSWORD = "kata-sandi-rahasia"
+
+
+def mail(server: SmtpServer, password: str = PASSWORD, authority: Path | None = None, host: str = "localhost") -> Mail:
+    settings = AlarmSettings(
+        mail_server=f"{'smtps' if server.tls_at_once else 'smtp'}://{host}:{server.port}",
+        mail_user="liput" if server.password else "",
+        mail_from="liput@kampus.example",
+        mail_to=("humas@kampus.example", "it@kampus.example"),
+        ca_file=authority or server.authority,
+    )
+    return Mail(settings, AlarmKeys(mail_password=Secret(password)), "Aula", "id")
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_letter_in_both_languages_arrives_behind_tls(tmp_path: Path, at_once: bool) -> None:
+    with SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server:
+        mail(server).send(message(alarm(), alarm("destination-lost", "youtube")))
+    (letter,) = server.letters
+    assert letter["Subject"] == ("Liput (Aula): podium terlepas: colokkan kembali. Rekaman tetap berjalan. dan 1 lagi")
+    assert (letter["From"], letter["To"]) == ("liput@kampus.example", "humas@kampus.example, it@kampus.example")
+    assert letter["Auto-Submitted"] == "auto-generated"
+    text = letter.get_content()
+    assert text.index("podium terlepas: colokkan kembali.") < text.index("podium is unplugged: plug it in again.")
+    assert "09:00:00 Rapat" in text
+    assert "internet" in text
+    assert [word for word in server.commands if word.startswith("RCPT")] == [
+        "RCPT to:<humas@kampus.example>",
+        "RCPT to:<it@kampus.example>",
+    ]
+    assert server.commands[-1] == "QUIT"
+    # Before TLS nothing is said but that it is wanted.
+    first = [word.split()[0] for word in server.commands]
+    assert at_once or first[:2] == ["EHLO", "STARTTLS"]
+
+
+def test_what_is_over_and_a_test_are_said_so(tmp_path: Path) -> None:
+    with SmtpServer(tmp_path / "smtp") as server:
+        mail(server).send(over())
+        mail(server).send(Message(at=AT, is_test=True))
+    assert server.letters[0]["Subject"].startswith("Liput (Aula): Sudah berlalu: podium terlepas")
+    assert "Over:" in server.letters[0].get_content()
+    assert "pesan uji" in server.letters[1]["Subject"]
+    assert not any(word.startswith("AUTH") for word in server.commands)
+
+
+def test_a_title_of_many_lines_makes_no_headers(tmp_path: Path) -> None:
+    with SmtpServer(tmp_path / "smtp") as server:
+        mail(server).send(message(alarm(subject="a\r\nBcc: x@y.example", title="b\r\n.\r\nQUIT\r\n")))
+    assert server.letters[0]["Bcc"] is None
+    assert "b . QUIT" in server.letters[0].get_content()
+
+
+def test_without_tls_nothing_is_sent(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path / "smtp", offers_tls=False, password=PASSWORD)
+    with server, pytest.raises(NetworkError, match="offers no TLS"):
+        mail(server).send(message())
+    assert [word.split()[0] for word in server.commands] == ["EHLO"]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_certificate_that_nobody_signed_or_of_another_host_is_refused(tmp_path: Path, at_once: bool) -> None:
+    other = SmtpServer(tmp_path / "other")
+    with SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server:
+        with pytest.raises(NetworkError, match=r"certificate of localhost:.* is not to be trusted"):
+            mail(server, authority=other.authority).send(message())
+        with pytest.raises(NetworkError, match=r"certificate of 127\.0\.0\.1:.* is not to be trusted"):
+            mail(server, host="127.0.0.1").send(message())
+    other._listener.close()
+    assert server.letters == []
+    assert not any(word.startswith("AUTH") for word in server.commands)
+
+
+def test_a_wrong_password_is_told_and_not_repeated(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path / "smtp", password="another")
+    with server, pytest.raises(NetworkError, match="does not accept mail_user") as caught:
+        mail(server).send(message())
+    assert PASSWORD not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_what_a_server_says_is_repeated_without_what_is_secret(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path / "smtp", greeting=f"554 go away, {PASSWORD}".encode())
+    with server, pytest.raises(NetworkError, match=r"takes no e-mail: go away, \(hidden\)"):
+        mail(server).send(message())
+
+
+def test_nobody_there_is_one_line(tmp_path: Path) -> None:
+    with SmtpServer(tmp_path / "smtp") as server:
+        pass
+    with pytest.raises(NetworkError, match="cannot be talked to: Connection refused"):
+        mail(server).send(message())
+
+
+def test_authorities_that_are_not_there_are_one_line(tmp_path: Path) -> None:
+    with SmtpServer(tmp_path / "smtp") as server, pytest.raises(UsageError, match=r"ca_file .* cannot be used"):
+        mail(server, authority=tmp_path / "nowhere.pem").send(message())
+
+
+@pytest.mark.parametrize("trickles", [False, True])
+@pytest.mark.parametrize("hangs_at", ["", "EHLO", "MAIL", "DATA"])
+def test_a_server_that_hangs_costs_no_more_than_the_deadline(tmp_path: Path, hangs_at: str, trickles: bool) -> None:
+    with SmtpServer(tmp_path / "smtp", hangs_at=hangs_at, trickles=trickles) as server:
+        sending = mail(server)
+        sending.deadline_s = 1.0
+        began = time.monotonic()
+        with pytest.raises(NetworkError, match="did not answer within 1 s"):
+            sending.send(message())
+        assert time.monotonic() - began < 3.0

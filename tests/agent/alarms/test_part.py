@@ -1,0 +1,242 @@
+"""The daemon's part: it hears every session, whatever its recorder does, and tells people what is wrong."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from agent.alarms import listening
+from agent.alarms.herald import Herald, Message
+from agent.alarms.part import Alarms, alarms_of
+from agent.receiver import HOST, free_port
+from config.reader import read_settings
+from config.schema import Settings
+from devices.clock import NANOSECONDS, SystemClock
+from recorder.control import sockets
+from recorder.status import SessionState
+from tests.support import command
+from tests.support.buses import Bus
+from tests.support.hook_server import HookServer
+from tests.support.notifications import Notifications
+from tests.support.scripted_session import RESULT
+from tests.support.served import ServedRecorder
+from tests.support.smtp_server import SmtpServer
+from tests.support.waiting import wait_for
+
+
+class Kept:
+    """A way that keeps what it is given."""
+
+    name = "mail"
+    to = "somebody"
+
+    def __init__(self) -> None:
+        self.sent: list[Message] = []
+
+    def send(self, message: Message) -> None:
+        self.sent.append(message)
+
+
+class Going:
+    """The part, on a thread of its own as the daemon runs it."""
+
+    def __init__(self) -> None:
+        self.way = Kept()
+        self.told: list[str] = []
+        self.beats = 0
+        clock = SystemClock()
+        self.part = Alarms([self.way], Herald(clock, 900.0, 12), clock, self.told.append)
+        self.stop = threading.Event()
+        self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
+        self._thread.start()
+
+    def _beat(self) -> None:
+        self.beats += 1
+
+    def close(self) -> None:
+        self.stop.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def kinds(self) -> list[str]:
+        return [alarm.kind for alarm in self.part.present()]
+
+    def until(self, *kinds: str) -> None:
+        wait_for(lambda: sorted(self.kinds()) == sorted(kinds), what=f"{kinds}, and not {self.kinds()}")
+
+
+@pytest.fixture
+def going() -> Iterator[Going]:
+    made = Going()
+    yield made
+    made.close()
+
+
+def test_what_a_session_tells_is_present_told_and_over(going: Going) -> None:
+    with ServedRecorder() as recorder:
+        recorder.tell("mark", "Tanya")
+        recorder.tell("source-lost")
+        recorder.tell("destination-lost", "youtube", reason="rejected")
+        going.until("source-lost", "destination-lost")
+        wait_for(lambda: going.way.sent)
+        recorder.tell("source-found")
+        recorder.tell("destination-live", "youtube")
+        going.until()
+        wait_for(lambda: len(going.way.sent) == 2)
+    first, last = going.way.sent
+    assert {alarm.kind for alarm in first.began} == {"source-lost", "destination-lost"}
+    assert {alarm.kind for alarm in last.over} == {"source-lost", "destination-lost"}
+    assert {alarm.session for alarm in first.began} == {recorder.info.id}
+    assert going.told == []
+
+
+def test_what_happened_before_it_began_is_heard_and_what_it_told_of_is_over_with_the_session() -> None:
+    with ServedRecorder() as recorder, ServedRecorder("Wisuda") as other:
+        recorder.tell("source-lost", "slides")
+        recorder.tell("source-found", "slides")
+        recorder.tell("source-lost")
+        other.tell("disk-critical", "/arsip")
+        going = Going()
+        try:
+            going.until("source-lost", "disk-critical")
+            assert {alarm.title for alarm in going.part.present()} == {"Rapat senat", "Wisuda"}
+            recorder.end()
+            going.until("disk-critical")
+        finally:
+            going.close()
+
+
+def test_a_failure_in_the_last_moment_of_a_session_is_told(going: Going) -> None:
+    with ServedRecorder() as recorder:
+        wait_for(lambda: recorder.session.asked)
+        recorder.tell("sealing-failed", "paket")
+        recorder.end(RESULT)
+        wait_for(lambda: going.way.sent)
+    assert [alarm.kind for alarm in going.way.sent[0].began] == ["sealing-failed"]
+    assert going.kinds() == []
+
+
+def test_a_recorder_that_was_killed_is_an_alarm_until_somebody_goes_on(going: Going) -> None:
+    with ServedRecorder() as recorder:
+        recorder.tell("source-lost")
+        going.until("source-lost")
+        recorder.kill()
+        going.until("recorder-killed")
+        (alarm,) = going.part.present()
+        assert (alarm.session, alarm.subject) == (recorder.info.id, "Rapat senat")
+        recorder.folder.remove()
+        going.until()
+
+
+def test_a_recorder_that_hangs_is_an_alarm_and_the_others_are_heard(
+    going: Going, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "SILENT_S", 1.0)
+    monkeypatch.setattr(listening, "STATUS_S", 0.2)
+    with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
+        hung.close()
+        hung.folder.control.unlink()
+        with closing(sockets.listen(hung.folder.control)):
+            recorder.tell("source-lost")
+            going.until("source-lost", "recorder-silent")
+            before = going.beats
+            wait_for(lambda: going.beats > before + 3)
+            assert "jangan matikan PC" in going.part.present()[0].text.id
+
+
+def test_whoever_comes_later_hears_it_from_the_beginning_and_goes_when_it_is_told_to(going: Going) -> None:
+    clock = SystemClock()
+    with ServedRecorder() as recorder:
+        recorder.tell("source-lost")
+        going.until("source-lost")
+        since = going.part.present()[0].since
+        ears = listening.Ears(clock)
+        ears.look()
+        listener = ears._listeners[recorder.info.id]
+        wait_for(lambda: ears.present())
+        assert [alarm.since for alarm in ears.present()] == [since]
+        assert clock.now_ns() - listener._heard_ns < 10 * NANOSECONDS
+        ears.close()
+        wait_for(lambda: not listener._thread.is_alive())
+
+
+# What the settings say
+
+
+def test_a_file_of_keys_that_others_can_read_leaves_the_desktop(tmp_path: Path) -> None:
+    (tmp_path / "keys.toml").write_text('[alarms]\nmail_password = "rahasia-sekali"\n')
+    (tmp_path / "keys.toml").chmod(0o644)
+    settings = read_settings(
+        '[alarms]\nmail_server = "smtp://s.example"\nmail_user = "u"\nmail_from = "a@b"\nmail_to = ["c@d"]\n',
+        tmp_path / "liput.toml",
+    )
+    told: list[str] = []
+    part = alarms_of(settings, SystemClock(), told.append)
+    assert [way.name for way in part.ways] == ["desktop"]
+    assert len(told) == 1
+    assert "rahasia" not in told[0]
+    assert alarms_of(Settings(), SystemClock(), told.append).herald.most_per_hour == 12
+
+
+# With the real daemon
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_stream_that_is_refused_is_told_everywhere_and_over_when_it_is_removed(tmp_path: Path) -> None:
+    with (
+        Bus(tmp_path / "bus") as bus,
+        Notifications(bus.address) as screen,
+        HookServer(tmp_path / "web") as web,
+        SmtpServer(tmp_path / "smtp", password="kata-sandi-rahasia") as post,
+    ):
+        config = tmp_path / "liput.toml"
+        config.write_text(
+            f"""
+            [general]
+            room = "Aula"
+            [archive]
+            path = "arsip"
+            reserve = "1 MB"
+            [alarms]
+            mail_server = "smtp://localhost:{post.port}"
+            mail_user = "liput"
+            mail_from = "liput@kampus.example"
+            mail_to = ["humas@kampus.example"]
+            webhook = "{web.url}"
+            ca_file = "semua.pem"
+            [destinations.tutup]
+            url = "rtmp://{HOST}:{free_port()}/live"
+            """
+        )
+        (tmp_path / "semua.pem").write_text(post.authority.read_text() + web.authority.read_text())
+        keys = tmp_path / "keys.toml"
+        keys.write_text('tutup = "kunci-rahasia"\n[alarms]\nmail_password = "kata-sandi-rahasia"\n')
+        keys.chmod(0o600)
+        (tmp_path / "arsip").mkdir()
+        more = {"LIPUT_CONFIG": str(config), "DBUS_SESSION_BUS_ADDRESS": bus.address}
+        options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--stream", "tutup", "--json")
+        with (
+            command.running(tmp_path, "serve", "--json", more=more) as daemon,
+            command.running(tmp_path, "record", *options, more=more) as client,
+        ):
+            daemon.until("note", text="ready")
+            client.until("event", kind="destination-lost")
+            wait_for(lambda: web.posted and post.letters and screen.shown, 30.0)
+            body = json.loads(web.posted[0].body)
+            assert [alarm["kind"] for alarm in body["began"]] == ["destination-lost"]
+            assert "tutup" in post.letters[0]["Subject"]
+            assert [shown.body.count("tutup") for shown in screen.shown.values()] == [1]
+            assert command.liput(tmp_path, "destination", "remove", "tutup", more=more).returncode == 0
+            wait_for(lambda: len(web.posted) == 2 and len(post.letters) == 2 and not screen.shown, 30.0)
+            assert [alarm["kind"] for alarm in json.loads(web.posted[1].body)["over"]] == ["destination-lost"]
+            client.signal(signal.SIGTERM)
+            assert client.until("result")["state"] == str(SessionState.SEALED)
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+            assert "rahasia" not in json.dumps(daemon.seen) + daemon.errors()
+    assert "rahasia" not in str([posted.body for posted in web.posted]) + str(post.letters)

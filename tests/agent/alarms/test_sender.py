@@ -1,0 +1,141 @@
+"""Sending: tried again for a while, told in the log at last, and nobody waits for anybody."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.alarms.desktop import NoDesktop
+from agent.alarms.herald import Message
+from agent.alarms.mail import Mail
+from agent.alarms.sender import LONGEST_QUEUE, PAUSES_S, Sender
+from agent.alarms.webhook import Webhook
+from config.alarm_keys import AlarmKeys
+from config.alarms import AlarmSettings
+from config.errors import NetworkError
+from config.secrets import Secret
+from devices.clock import SystemClock
+from tests.support.alarms import message
+from tests.support.hook_server import HookServer
+from tests.support.simulated import SimulatedClock
+from tests.support.smtp_server import SmtpServer
+from tests.support.waiting import wait_for
+
+
+@dataclass
+class Scripted:
+    """A way that fails with each of `errors` first."""
+
+    errors: list[Exception] = field(default_factory=list)
+    sent: list[Message] = field(default_factory=list)
+    tried: int = 0
+    let_go: threading.Event = field(default_factory=threading.Event)
+    hangs: bool = False
+    name: str = "mail"
+    to: str = "somebody"
+
+    def send(self, message: Message) -> None:
+        self.tried += 1
+        if self.hangs:
+            self.let_go.wait(30)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.sent.append(message)
+
+
+type Begin = Callable[[Scripted], Sender]
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def begin(told: list[str]) -> Iterator[Begin]:
+    begun: list[Sender] = []
+
+    def make(way: Scripted) -> Sender:
+        sender = Sender(way, SimulatedClock(), told.append)
+        begun.append(sender)
+        sender.start()
+        return sender
+
+    yield make
+    for sender in begun:
+        assert isinstance(sender.way, Scripted)
+        sender.way.let_go.set()
+        sender.stop(10)
+
+
+def test_what_fails_is_tried_again_and_nothing_is_told(begin: Begin, told: list[str]) -> None:
+    way = Scripted([NetworkError("away")] * len(PAUSES_S))
+    begin(way).give(message())
+    wait_for(lambda: way.sent)
+    assert way.tried == len(PAUSES_S) + 1
+    assert told == []
+
+
+def test_what_is_in_vain_is_told_once_and_the_next_is_sent(begin: Begin, told: list[str]) -> None:
+    way = Scripted([*[NetworkError("away")] * len(PAUSES_S), ValueError("password=rahasia")])
+    sender = begin(way)
+    sender.give(message())
+    sender.give(message())
+    wait_for(lambda: way.sent)
+    assert told == ["mail: an alarm of 09:00 could not be sent: 'ValueError'"]
+
+
+def test_a_pc_that_nobody_sits_at_is_nothing_to_tell(begin: Begin, told: list[str]) -> None:
+    way = Scripted([NoDesktop("no desktop here")])
+    sender = begin(way)
+    sender.give(message())
+    sender.give(message())
+    wait_for(lambda: way.sent)
+    assert (way.tried, told) == (2, [])
+
+
+def test_one_that_hangs_keeps_nobody_waiting_and_does_not_pile_up(begin: Begin, told: list[str]) -> None:
+    hung, whole = Scripted(hangs=True), Scripted()
+    slow, quick = begin(hung), begin(whole)
+    for _ in range(LONGEST_QUEUE + 5):
+        slow.give(message())
+        wait_for(lambda: hung.tried)
+    quick.give(message())
+    wait_for(lambda: whole.sent)
+    assert hung.sent == []
+    assert told == ["mail: an alarm was not sent: too many wait"] * 4
+
+
+def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
+    way = Scripted([NetworkError("away")] * 10)
+    sender = Sender(way, SystemClock(), lambda _: None)
+    sender.start()
+    sender.give(message())
+    wait_for(lambda: way.tried)
+    sender.stop(10)
+    assert sender._thread
+    assert not sender._thread.is_alive()
+
+
+@pytest.mark.server
+def test_a_mail_server_that_hangs_delays_no_webhook_and_says_no_secret_at_last(tmp_path: Path) -> None:
+    told: list[str] = []
+    with SmtpServer(tmp_path / "smtp", hangs_at="EHLO") as post, HookServer(tmp_path / "web") as web:
+        mail = Mail(
+            AlarmSettings(mail_server=f"smtp://localhost:{post.port}", mail_from="a@b", mail_to=("c@d",)),
+            AlarmKeys(mail_password=Secret("rahasia-sekali")), "Aula", "id",
+        )  # fmt: skip
+        mail.deadline_s = 0.5
+        hook = Webhook(AlarmSettings(webhook=web.url, ca_file=web.authority), AlarmKeys(), "Aula", "id")
+        senders = [Sender(way, SimulatedClock(), told.append) for way in (mail, hook)]
+        for sender in senders:
+            sender.start()
+            sender.give(message())
+        wait_for(lambda: web.posted)
+        assert told == []
+        wait_for(lambda: told)
+        for sender in senders:
+            sender.stop(10)
+    assert told == [f"mail: an alarm of 09:00 could not be sent: localhost:{post.port} did not answer within 0.5 s"]

@@ -1,0 +1,24 @@
+"""Troubles, and messages about them, for tests of whatever tells them."""
+
+from datetime import UTC, datetime
+
+from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.herald import Message
+
+AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+
+
+def alarm(kind: str = "source-lost", subject: str = "podium", session: str = "a1b2c3", title: str = "Rapat") -> Alarm:
+    """Return a trouble of a session."""
+    return new_alarm(session, title, kind, subject, AT, f"{subject}: {kind}")
+
+
+def message(*alarms: Alarm) -> Message:
+    """Return the message that tells of them."""
+    told = alarms or (alarm(),)
+    return Message(at=AT, began=told, present=told)
+
+
+def over(*alarms: Alarm) -> Message:
+    """Return the message that they are over."""
+    return Message(at=AT, over=alarms or (alarm(),))
