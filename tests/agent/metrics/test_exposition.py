@@ -1,0 +1,200 @@
+"""What Prometheus is given: read with its own parser, from recorders, disks and what is remembered."""
+
+import re
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.checks.history import Checked, History
+from agent.checks.result import Result, Verdict, Words
+from agent.metrics.exposition import expose
+from agent.metrics.gathering import Gathering
+from agent.metrics.names import METRICS, ROOM
+from config.copies import CopyTarget
+from config.schema import General, Settings
+from devices.model import Health, HealthState
+from recorder.control import sockets
+from recorder.copies.ledger import CopyState, Ledger, Row, Trouble
+from recorder.status import DestinationLine, SessionStatus, SoundLine, SourceLine, StreamLine
+from tests.support import archives, command
+from tests.support.served import ServedRecorder
+
+AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+SETTINGS = Settings(general=General(room="Aula"))
+
+type Values = Mapping[tuple[str, ...], float]
+
+
+class Scraped:
+    """An answer, read."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.text = answer.decode()
+        self.families = {family.name: family for family in text_string_to_metric_families(self.text)}
+
+    def of(self, name: str) -> Values:
+        """Return the values of a metric, by those of its labels; each has that of its room."""
+        family = self.families.get(name.removesuffix("_total"))
+        if family is None:
+            return {}
+        found = {}
+        for sample in family.samples:
+            assert sample.name == name
+            assert set(sample.labels) == {ROOM, *METRICS[name].labels}
+            assert sample.labels[ROOM] == "Aula"
+            found[tuple(sample.labels[label] for label in METRICS[name].labels)] = sample.value
+        return found
+
+
+def scrape(tmp_path: Path, settings: Settings = SETTINGS, deadline_s: float = 5.0, **more: object) -> Scraped:
+    return Scraped(
+        expose(settings, roots=[tmp_path], gathering=Gathering(), deadline_s=deadline_s, **more)  # type: ignore[arg-type] # names of parts
+    )
+
+
+def everything(status: SessionStatus) -> SessionStatus:
+    """Return a status in which all is said that can be."""
+    return msgspec.structs.replace(
+        status, elapsed_s=61.0, media_time_s=60.5, bytes=1000, frames=1830, dropped=3, repeated=4, fps=29.9,
+        levels_dbfs=[-18.5, -19.0], disk_left_s=3600.0, troubles=["source-lost: podium", "source-lost: slides"],
+        destinations=[
+            DestinationLine(name="youtube", state="waiting", reason="refused", dropped=7, reconnects=2, backlog_s=1.5)
+        ],
+        sources=[
+            SourceLine(id="046d:0825:A", name='Cam "1"', role="podium", health=Health(state=HealthState.LOST)),
+            SourceLine(id="046d:0825:B", name="Cam 2", role=None, health=Health()),
+        ],
+        sounds=[SoundLine(name="mik", muted=True, levels_dbfs=[-60.0], ppm=None)],
+        stream=StreamLine(encode="separate", why="headroom", bitrate=2_000_000),
+    )  # fmt: skip
+
+
+def test_all_that_a_recorder_says(tmp_path: Path) -> None:
+    with ServedRecorder("Rapat senat", everything) as recorder:
+        found = scrape(tmp_path)
+    of, me = found.of, recorder.info.id
+    assert of("liput_session_info") == {(me, "Rapat senat"): 1}
+    assert of("liput_session_answers") == {(me,): 1}
+    assert {labels[1]: value for labels, value in of("liput_session_state").items() if value} == {"live": 1}
+    assert len(of("liput_session_state")) == 7
+    assert of("liput_session_troubles") == {(me, "source-lost"): 2}
+    for name, value in {
+        "session_elapsed_seconds": 61, "recording_media_seconds": 60.5, "recording_bytes": 1000,
+        "recording_frames_total": 1830, "recording_dropped_frames_total": 3, "recording_repeated_frames_total": 4,
+        "recording_fps": 29.9, "recording_left_seconds": 3600,
+    }.items():  # fmt: skip
+        assert of(f"liput_{name}") == {(me,): value}, name
+    assert of("liput_sound_level_dbfs") == {(me, "1"): -18.5, (me, "2"): -19.0}
+    assert of("liput_sound_input_level_dbfs") == {(me, "mik", "1"): -60.0}
+    assert of("liput_sound_input_muted") == {(me, "mik"): 1}
+    assert of("liput_destination_state") == {(me, "youtube", "waiting", "refused"): 1}
+    assert of("liput_destination_dropped_frames_total") == {(me, "youtube"): 7}
+    assert of("liput_destination_reconnects_total") == {(me, "youtube"): 2}
+    assert of("liput_destination_backlog_seconds") == {(me, "youtube"): 1.5}
+    assert of("liput_stream_bits_per_second") == {(me, "separate"): 2_000_000}
+    health = {labels[1:]: value for labels, value in of("liput_device_health").items() if value}
+    assert health == {
+        ("046d:0825:A", 'Cam "1"', "podium", "lost"): 1, ("046d:0825:B", "Cam 2", "", "ok"): 1,
+    }  # fmt: skip
+    assert found.families["liput_recording_frames"].type == "counter"
+    assert of("liput_scrape_missing") == {}
+
+
+def test_a_recorder_that_hangs_costs_no_more_than_the_deadline_and_the_other_is_there(tmp_path: Path) -> None:
+    with ServedRecorder("Macet") as hung, ServedRecorder() as recorder:
+        hung.close()
+        hung.folder.control.unlink()
+        with closing(sockets.listen(hung.folder.control)):
+            began = time.monotonic()
+            found = scrape(tmp_path, deadline_s=0.5)
+            assert time.monotonic() - began < 2.5
+    assert found.of("liput_session_answers") == {(hung.info.id,): 0, (recorder.info.id,): 1}
+    assert found.of("liput_scrape_missing")[f"session {hung.info.id}",] == 1
+    assert {session for session, _ in found.of("liput_session_state")} == {recorder.info.id}
+
+
+def test_the_disk_the_archive_and_the_copies(tmp_path: Path, program: Path) -> None:
+    archive = archives.archive_at(tmp_path)
+    packages = [archives.seal_one(archive, program, title) for title in ("Rapat", "Wisuda", "Seminar")]
+    settings = msgspec.structs.replace(
+        SETTINGS,
+        copies={
+            "nas": CopyTarget(url="file:///mnt/nas"),
+            "gudang": CopyTarget(url="file:///mnt/gudang", automatic=False),
+        },
+    )
+    ledger = Ledger()
+    ledger.put(Row(package=packages[0].id, target="nas", state=CopyState.COPIED))
+    ledger.put(Row(package=packages[0].id, target="gudang", state=CopyState.WAITING))
+    ledger.put_trouble(Trouble(target="nas", attempts=1, next_s=0.0, reason="unreachable", message="away", since=AT))
+    found = scrape(tmp_path, settings)
+    assert found.of("liput_archive_packages") == {(str(tmp_path),): 3}
+    assert found.of("liput_copies_waiting") == {("nas",): 2, ("gudang",): 1}
+    assert found.of("liput_copies_blocked") == {("nas", "unreachable"): 1}
+    assert 0 < found.of("liput_disk_free_bytes")[str(tmp_path),] < found.of("liput_disk_size_bytes")[str(tmp_path),]
+
+
+def test_an_archive_that_is_not_there_yet_has_the_disk_it_will_be_on(tmp_path: Path) -> None:
+    found = scrape(tmp_path / "a" / "b")
+    assert found.of("liput_archive_packages") == {(str(tmp_path / "a" / "b"),): 0}
+    assert found.of("liput_disk_size_bytes")[str(tmp_path / "a" / "b"),] > 0
+
+
+def test_the_last_check_and_the_last_time_that_the_uplink_was_measured(tmp_path: Path) -> None:
+    def result(name: str, verdict: Verdict, **measured: float | None) -> Result:
+        return Result(name=name, verdict=verdict, code="x", measured=measured, reason=Words("a", "b"))
+
+    history = History()
+    uplink = result("uplink", Verdict.OK, up_bps=8e6, up_p10_bps=6e6, down_bps=None, need_bps=5e6, idle_s=0.012)
+    history.add(Checked(at=AT, results=[uplink]))
+    history.add(
+        Checked(at=AT + timedelta(hours=1), results=[result("pc", Verdict.FAILURE), result("uplink", Verdict.OK)])
+    )
+    found = scrape(tmp_path)
+    assert found.of("liput_check_ready") == {(): 0}
+    assert found.of("liput_check_timestamp_seconds") == {(): AT.timestamp() + 3600}
+    assert found.of("liput_uplink_timestamp_seconds") == {(): AT.timestamp()}
+    assert found.of("liput_uplink_bits_per_second") == {("up",): 8e6, ("up-least",): 6e6}
+    assert found.of("liput_uplink_needed_bits_per_second") == {(): 5e6}
+    assert found.of("liput_uplink_rtt_seconds") == {(): 0.012}
+
+
+def test_the_parts_of_the_daemon_and_a_room_without_anything(tmp_path: Path) -> None:
+    found = scrape(tmp_path, parts=["sessions", "web"], standing=["web"])
+    assert found.of("liput_daemon_part_stands") == {("sessions",): 0, ("web",): 1}
+    assert len(found.of("liput_info")) == 1
+    assert found.of("liput_scrape_seconds")[()] < 5.0
+    assert "liput_session_state" not in found.families
+    assert "liput_check_ready" not in found.families
+    assert not re.search(r"python_|process_", found.text), "it has a registry of its own"
+
+
+@pytest.mark.parametrize("room", ["", 'Aula "2"\nlantai', "Ruang \udc80"])
+def test_a_room_may_have_any_name(tmp_path: Path, room: str) -> None:
+    answer = expose(Settings(general=General(room=room)), roots=[tmp_path], gathering=Gathering())
+    (info,) = [family for family in text_string_to_metric_families(answer.decode()) if family.name == "liput_info"]
+    assert info.samples[0].labels[ROOM] == room.replace("\udc80", "\N{REPLACEMENT CHARACTER}")
+
+
+@pytest.mark.slow
+def test_a_real_session_is_measured_while_it_records(tmp_path: Path) -> None:
+    (tmp_path / "arsip").mkdir()
+    options = ("--title", "Rapat", "--video", "synthetic", "--audio", "synthetic", "--profile", "240p15", "--json")
+    with command.running(tmp_path, "record", *options, "--archive", tmp_path / "arsip") as client:
+        for line in client.read():
+            if line["type"] == "status" and line["bytes"]:
+                break
+        found = scrape(tmp_path / "arsip")
+    ((me,),) = found.of("liput_session_answers")
+    assert found.of("liput_recording_bytes")[me,] > 0
+    assert found.of("liput_recording_media_seconds")[me,] > 0
+    assert found.of("liput_recording_frames_total")[me,] > 0
+    assert -100 < found.of("liput_sound_level_dbfs")[me, "1"] < 0
+    assert found.of("liput_recording_left_seconds")[me,] > 0
+    assert found.of("liput_archive_packages") == {(str(tmp_path / "arsip"),): 0}

@@ -1,0 +1,44 @@
+"""The page about metrics, and the example rules, say what the program gives."""
+
+import re
+from pathlib import Path
+
+import yaml  # type: ignore[import-untyped] # comes with schemathesis; its types would be one more dependency
+
+from agent.metrics.names import METRICS, ROOM
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
+RULES = ROOT / "docs" / "examples" / "liput-alerts.yml"
+
+
+def test_every_metric_is_on_the_page_with_its_kind_and_labels() -> None:
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| `")]
+    assert {name.strip("`"): (kind, tuple(re.findall(r"`(\w+)`", labels))) for name, kind, labels, _ in rows} == {
+        name: ("counter" if metric.is_counter else "gauge", metric.labels) for name, metric in METRICS.items()
+    }
+    assert all(what.startswith(METRICS[name.strip("`")].help) for name, _, _, what in rows)
+
+
+def test_the_names_are_as_prometheus_wants_them() -> None:
+    for name, metric in METRICS.items():
+        assert re.fullmatch(r"liput_[a-z]+(_[a-z]+)*", name)
+        assert metric.is_counter is name.endswith("_total")
+        assert ROOM not in metric.labels
+
+
+def test_the_example_rules_are_of_metrics_and_labels_that_there_are() -> None:
+    (group,) = yaml.safe_load(RULES.read_text())["groups"]
+    assert len({rule["alert"] for rule in group["rules"]}) == len(group["rules"]) > 8
+    for rule in group["rules"]:
+        names = set(re.findall(r"\bliput_\w+", rule["expr"]))
+        assert names, rule["alert"]
+        assert names <= METRICS.keys(), rule["alert"]
+        labels = {ROOM, *(label for name in names for label in METRICS[name].labels)}
+        matched = re.findall(r"(\w+)=~?\"", rule["expr"])
+        listed = re.findall(r"(?:on|group_left|by) \(([\w, ]*)\)", rule["expr"])
+        shown = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
+        used = {*matched, *shown, *(word for words in listed for word in words.split(", ") if word)}
+        assert used <= labels, rule["alert"]
+        assert rule["labels"]["severity"] in ("info", "warning", "critical")
+        assert "summary" in rule["annotations"]
