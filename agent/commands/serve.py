@@ -1,7 +1,6 @@
 """`liput serve`: the daemon."""
 
 import signal
-import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +10,9 @@ import msgspec
 from agent.alarms.part import alarms_of
 from agent.archives import archives_of
 from agent.copying import Copying
+from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Parts
+from agent.redact import redactor_for
 from agent.serve import Daemon, Spares
 from agent.serving import only_one
 from agent.signals import HEARD_AFTER_S, hearing
@@ -44,20 +45,21 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     clock = SystemClock()
     stop = threading.Event()
 
-    def tell(text: str) -> None:
-        line = msgspec.json.encode({"type": "note", "at": clock.now(), "text": text}).decode()
-        print(line if as_json else text, file=sys.stdout if as_json else sys.stderr, flush=True)
+    log = Log(form_of(as_json=as_json), clock)
 
     def recovered(outcome: Outcome) -> None:
         if as_json:
             print(msgspec.json.encode(outcome).decode(), flush=True)
         elif outcome.state is not State.RECORDING:
-            print(f"{outcome.title}: {outcome.state}: {outcome.message}", file=sys.stderr, flush=True)
+            level = Level.WARNING if outcome.state is State.FAILED else Level.INFO
+            log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
 
-    with only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
-        archives, spares = archives_of(ctx, folder, config_file), Spares(tell)
+    with complaints(log), only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
+        archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
         copying = Copying(clock, folder, config_file)
         settings = load_settings(config_file or ctx.find_object(Path))
+        log.know(redactor_for(settings)[0])
+        log.take_over()
         wanted = bool(settings.copies)
 
         def when_idle() -> None:
@@ -65,15 +67,15 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             if wanted:
                 copying.look()
 
-        sessions = Daemon(archives, clock, tell, recovered, spawn=spares.take, when_idle=when_idle)
-        parts = Parts([sessions, alarms_of(settings, clock, tell)], clock, tell)
+        sessions = Daemon(archives, clock, log.of("sessions"), recovered, spawn=spares.take, when_idle=when_idle)
+        parts = Parts([sessions, alarms_of(settings, clock, log.of("alarms"))], clock, log.of(level=Level.WARNING))
         try:
             parts.start()
-            tell("ready")
+            log("ready")
             while not stop.wait(HEARD_AFTER_S):
                 pass
         finally:
             for name in parts.stop():
-                tell(f"{name} does not end; it is left to itself")
+                log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
             spares.close()
             copying.close()

@@ -1,0 +1,180 @@
+"""What the daemon says, and in which form: sentences for people, or JSON for the journal.
+
+Run by systemd, standard error is the journal: one JSON object a line, with who says it and how serious it is, so that
+`journalctl -u liput -o cat | jq` can tell them apart. Libraries' own logs go the same way. Nothing secret is in any.
+"""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from enum import StrEnum
+from typing import TextIO
+
+import click
+import msgspec
+
+from agent.redact import Redactor
+from config.errors import LiputError
+from devices.clock import Clock
+from recorder.archive.names import storable
+
+VARIABLE = "JOURNAL_STREAM"
+"""Set by systemd: device and inode of what standard output or error is connected to."""
+DAEMON = "daemon"
+
+_PART, _ALARMS = "part-", "alarms-"
+_OF_SESSIONS = ("resume", "recover")
+"""Names of threads, by which is told whose they are."""
+
+type Tell = Callable[[str], None]
+"""Called with a sentence for people, from any thread."""
+
+
+class Level(StrEnum):
+    """How serious a line is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of the journal; the journal adds when it came."""
+
+    level: Level
+    part: str
+    message: str
+    traceback: str = ""
+
+
+class NoteLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="note"):
+    """The same with `--json`, on standard output."""
+
+    at: datetime
+    text: str
+
+
+class Form(StrEnum):
+    """For whom it is."""
+
+    PEOPLE = "people"
+    PROGRAMS = "programs"
+    JOURNAL = "journal"
+
+
+def form_of(*, as_json: bool, stream: TextIO | None = None) -> Form:
+    """Return the form that is wanted: `as_json` says so, or what standard error is connected to."""
+    if as_json:
+        return Form.PROGRAMS
+    return Form.JOURNAL if is_journal(sys.stderr if stream is None else stream) else Form.PEOPLE
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Whether a stream is connected to the journal."""
+    with suppress(OSError, ValueError):
+        found = os.fstat(stream.fileno())
+        return os.environ.get(VARIABLE) == f"{found.st_dev}:{found.st_ino}"
+    return False
+
+
+class Log:
+    """Takes sentences from any thread; what cannot be written is lost, and breaks nobody."""
+
+    def __init__(self, form: Form, clock: Clock, redact: Redactor | None = None) -> None:
+        self.form = form
+        self._clock = clock
+        self._redact = redact or Redactor()
+        self._writing = threading.Lock()
+
+    def __call__(self, text: str) -> None:
+        """Say something as the part that is known by its thread."""
+        self.say(text)
+
+    def know(self, redact: Redactor) -> None:
+        """Take out what that knows, from now on."""
+        self._redact = redact
+
+    def of(self, part: str = "", level: Level = Level.INFO) -> Tell:
+        """Return what says things as `part`, or as the part that is known by its thread."""
+        return lambda text: self.say(text, part, level)
+
+    def say(self, text: str, part: str = "", level: Level = Level.INFO, traceback: str = "") -> None:
+        """Say something."""
+        text, part = self._redact(storable(text)), part or _part_of(threading.current_thread().name)
+        if self.form is Form.JOURNAL:
+            line = LogLine(level=level, part=part, message=text, traceback=self._redact(storable(traceback)))
+            self._write(msgspec.json.encode(line).decode(), sys.stderr)
+        elif self.form is Form.PROGRAMS:
+            note = NoteLine(at=self._clock.now(), text=text)
+            self._write(msgspec.json.encode(note).decode(), sys.stdout)
+        else:
+            self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
+
+    def _write(self, line: str, stream: TextIO) -> None:
+        with self._writing, suppress(OSError, ValueError):
+            stream.write(f"{line}\n")
+            stream.flush()
+
+    def take_over(self) -> None:
+        """Take what libraries say as well: their logs, warnings, and what breaks a thread."""
+        logging.basicConfig(handlers=[_Handler(self)], level=logging.WARNING, force=True)
+        logging.captureWarnings(capture=True)
+        threading.excepthook = self._broken
+
+    def _broken(self, broken: threading.ExceptHookArgs) -> None:
+        name = broken.thread.name if broken.thread else ""
+        error = broken.exc_value
+        if error is not None:
+            said = logging.Formatter().formatException((broken.exc_type, error, broken.exc_traceback))
+            self.say(f"the thread {name} has broken: {error!r}", _part_of(name), Level.ERROR, said)
+
+
+@contextmanager
+def complaints(log: Log) -> Iterator[None]:
+    """In the journal, say what ends the daemon as everything else is said; else the command line says it."""
+    try:
+        yield
+    except LiputError as error:
+        if log.form is not Form.JOURNAL:
+            raise
+        log.say(f"{error.message}: {error.hint}" if error.hint else error.message, DAEMON, Level.ERROR)
+        raise click.exceptions.Exit(error.exit_status) from None
+
+
+class _Handler(logging.Handler):
+    """Passes on what Python's logging is told."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = (
+            Level.ERROR
+            if record.levelno >= logging.ERROR
+            else Level.WARNING
+            if record.levelno >= logging.WARNING
+            else Level.INFO
+        )
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):  # a library's words and its facts do not fit together
+            text = str(record.msg)
+        error = record.exc_info
+        said = logging.Formatter().formatException(error) if error and error[0] else ""
+        if self._log.form is not Form.JOURNAL:
+            text = f"{record.name}: {text}"
+        self._log.say(text, record.name, level, said)
+
+
+def _part_of(thread: str) -> str:
+    """Return whose a thread is, by its name."""
+    if thread.startswith(_PART):
+        return thread.removeprefix(_PART)
+    if thread.startswith(_ALARMS):
+        return _ALARMS.rstrip("-")
+    return "sessions" if thread in _OF_SESSIONS else DAEMON
