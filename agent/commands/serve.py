@@ -49,7 +49,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     def recovered(outcome: Outcome) -> None:
         if as_json:
-            print(msgspec.json.encode(outcome).decode(), flush=True)
+            log.line(msgspec.json.encode(outcome).decode())
         elif outcome.state is not State.RECORDING:
             level = Level.WARNING if outcome.state is State.FAILED else Level.INFO
             log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)

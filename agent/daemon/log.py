@@ -114,6 +114,10 @@ class Log:
         else:
             self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
 
+    def line(self, line: str) -> None:
+        """Print a line for programs as it is; no other runs into it."""
+        self._write(line, sys.stdout)
+
     def _write(self, line: str, stream: TextIO) -> None:
         with self._writing, suppress(OSError, ValueError):
             stream.write(f"{line}\n")
