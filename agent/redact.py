@@ -1,6 +1,7 @@
 """Taking secrets out of text that leaves this PC: keys that are known, and whatever looks like a password."""
 
 import contextlib
+import itertools
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from config.alarm_keys import alarm_secrets
 from config.copy_keys import copy_secrets
 from config.errors import SecretError
+from config.feed_keys import feed_secrets
 from config.schema import Settings
 from config.secrets import Secret, keys_path, read_keys
 
@@ -62,7 +64,8 @@ class Redactor:
 def redactor_for(settings: Settings) -> tuple[Redactor, str]:
     """Return one that knows the keys of `settings`, and why it does not know all of them ("": it does)."""
     try:
-        return Redactor((*read_keys(settings).values(), *copy_secrets(settings), *alarm_secrets(settings))), ""
+        secrets = (copy_secrets(settings), alarm_secrets(settings), feed_secrets(settings))
+        return Redactor((*read_keys(settings).values(), *itertools.chain.from_iterable(secrets))), ""
     except SecretError as error:
         # A file that Liput refuses to use, being open to others or wrong in one line, still says what to look for.
         return Redactor(_in_quotes(keys_path(settings))), error.message

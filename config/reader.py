@@ -18,6 +18,7 @@ from config.office import Office, RequestSettings
 from config.planned import PlannedSession
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
+from config.schedule import Feed, ScheduleSettings
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound, Video
 
 SECTIONS = (
@@ -38,6 +39,7 @@ SECTIONS = (
     "fixity",
     "records",
     "alarms",
+    "schedule",
 )
 NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "profiles": Profile,
@@ -46,6 +48,7 @@ NAMED_SECTIONS: Mapping[str, type[msgspec.Struct]] = {
     "sound": Sound,
     "destinations": Destination,
     "copies": CopyTarget,
+    "feeds": Feed,
 }
 _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
     "profiles": BUILT_IN_PROFILES,
@@ -56,6 +59,7 @@ _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
 
 _WITH_PROBLEMS = (
     Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget, AlarmSettings,
+    ScheduleSettings,
 )  # fmt: skip
 """Those whose fields must go together."""
 _ADDRESSES = ("url", "webhook", "mail_server")

@@ -21,10 +21,12 @@
     ├── Fixity           [fixity]            how much of the archive is read again in one round (config/copies.py)
     ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
     ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)
+    ├── ScheduleSettings [schedule]          when is reminded, checked, armed, begun (config/schedule.py)
     ├── Patience         [patience.NAME]     how long a kind of device, or a role, may show or say nothing new
     ├── Sound            [sound.NAME]        what is done to an input of sound
     ├── Destination      [destinations.NAME] where to stream to; never its key
-    └── CopyTarget       [copies.NAME]       where copies of packages go; never its password (config/copies.py)
+    ├── CopyTarget       [copies.NAME]       where copies of packages go; never its password (config/copies.py)
+    └── Feed             [feeds.NAME]        a calendar that sessions are taken from (config/schedule.py)
 
 `config/default.toml` says the same to people; a test keeps the two equal.
 """
@@ -63,6 +65,7 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
 from config.records import RecordsSettings
 from config.report import ReportSettings
+from config.schedule import Feed, ScheduleSettings
 from config.slides import SlideSettings
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -283,10 +286,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fixity: Fixity = Fixity()
     records: RecordsSettings = RecordsSettings()
     alarms: AlarmSettings = AlarmSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     patience: Mapping[str, Patience] = msgspec.field(default_factory=lambda: BUILT_IN_PATIENCE)
     sound: Mapping[str, Sound] = msgspec.field(default_factory=dict)
     destinations: Mapping[str, Destination] = msgspec.field(default_factory=dict)
     copies: Mapping[str, CopyTarget] = msgspec.field(default_factory=dict)
+    feeds: Mapping[str, Feed] = msgspec.field(default_factory=dict)
     file: Path | None = None
     """The file they come from; None when nothing but defaults is in force."""
     lines: Mapping[tuple[str, ...], int] = msgspec.field(default_factory=dict)
