@@ -37,6 +37,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     unsaved: tuple[str, ...] = ()
     replaces: str | None = None
     """The id of the recorder that was killed, where its session is gone on with."""
+    plan: str | None = None
+    """The id of the plan (agent/schedule/plan.py) that it was begun for, None where people have begun it."""
     environment: Mapping[str, str] | None = None
     """What a recorder had of ENVIRONMENT; None in the first one's, which has it from whoever starts it."""
 
