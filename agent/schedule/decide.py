@@ -1,0 +1,201 @@
+"""What is to be done now for planned sessions: a function of plans, time, what was done and what runs.
+
+It looks at what is, never at what changes: a clock that jumps, a look that is missed and a daemon that begins anew
+lead to what is right now, once.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from agent.schedule.done import Done, Ledger, done_for
+from agent.schedule.plan import Mode, Plan
+from recorder.control.find import AFTER, BEFORE, RECORDS
+from recorder.status import SessionState
+
+OWN_S = 900.0
+"""A session that people began by themselves so short a while before a plan's beginning, or later, is that plan's."""
+LATE_S = 60.0
+"""One that begins so much later has joined its session."""
+MISSED = timedelta(days=1)
+"""How long it is worth saying that a session was missed."""
+
+
+class Kind(StrEnum):
+    """What is to be done."""
+
+    REMIND = "remind"
+    CHECK = "check"
+    ARM = "arm"
+    RECORD = "record"
+    """Begin to record at once: it was not armed in time."""
+    START = "start"
+    """Start what is armed."""
+    STOP = "stop"
+    DISARM = "disarm"
+    TELL = "tell"
+    """Say once what `word` stands for."""
+    NOTE_RECORDER = "note-recorder"
+    """It has this recorder."""
+    NOTE_END = "note-end"
+    """Its session has ended, or people have begun it by themselves: it is not begun (again)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A session of this PC that runs. `plan` is that for which it was begun, None where people have begun it.
+
+    `state` is None where its recorder does not answer, or was killed and is being replaced.
+    """
+
+    recorder: str
+    title: str
+    began_at: datetime
+    plan: str | None = None
+    state: SessionState | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still has its devices."""
+        return self.state not in AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long before a plan's beginning what is done, in seconds; `boot_id` is that of this boot of the PC."""
+
+    remind: tuple[float, ...] = (1800.0, 600.0)
+    check_before_s: float = 1200.0
+    arm_ahead_s: float = 300.0
+    boot_id: str = ""
+
+    def times_of(self, plan: Plan) -> tuple[float, float]:
+        """Return from when to when something may be to be done for a plan that has not begun, as time.time() counts."""
+        ahead_s = max((*self.remind, self.check_before_s, self.arm_ahead_s))
+        return plan.starts_at.timestamp() - ahead_s, (plan.ends_at + MISSED).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to be done; which fields count depends on the kind."""
+
+    kind: Kind
+    plan: Plan
+    recorder: str = ""
+    word: str = ""
+    before_s: float = 0.0
+    other: str = ""
+
+
+def decide(
+    plans: Collection[Plan], ledger: Ledger, runs: Sequence[Run], now: datetime, rules: Rules,
+    coming: Collection[str] = (),
+) -> list[Act]:  # fmt: skip
+    """Return what is to be done now, in that order.
+
+    `coming` are the ids of plans whose recorder has been started, and does not run yet.
+    """
+    own = {run.plan: run for run in runs if run.plan}
+    acts: list[Act] = []
+    waiting: list[Plan] = []
+    for plan in plans:
+        done = done_for(plan, ledger)
+        if run := own.get(plan.id):
+            acts += _with_its_own(plan, done, run, now)
+            acts += _reminders(plan, done, now, rules)
+        elif plan.id in coming or done.ended_at is not None:
+            pass
+        elif done.recorder is not None and done.boot_id == rules.boot_id:
+            acts.append(Act(Kind.NOTE_END, plan, done.recorder))
+        elif plan.holds:
+            waiting.append(plan)
+    is_free = not coming
+    for plan in sorted(waiting, key=lambda plan: (plan.starts_at, plan.id)):
+        more = list(_ahead(plan, done_for(plan, ledger), runs, now, rules, is_free=is_free))
+        is_free = is_free and not any(act.kind in (Kind.ARM, Kind.RECORD) for act in more)
+        acts += more
+    return acts
+
+
+def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
+    """Yield what is to be done for a plan whose recorder runs."""
+    if done.recorder != run.recorder or done.ended_at is not None:
+        yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
+    is_over = now >= plan.ends_at
+    if run.state in BEFORE:
+        if is_over or not plan.holds:
+            yield Act(Kind.DISARM, plan, run.recorder)
+        elif plan.mode is Mode.RECORD and now >= plan.starts_at:
+            yield Act(Kind.START, plan, run.recorder)
+        elif now >= plan.starts_at and "waits" not in done.told:
+            yield Act(Kind.TELL, plan, word="waits")
+    elif run.state in RECORDS and is_over:
+        if plan.mode is Mode.RECORD:
+            yield Act(Kind.STOP, plan, run.recorder)
+        elif "overrun" not in done.told:
+            yield Act(Kind.TELL, plan, word="overrun")
+
+
+def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
+    """Yield what is to be done for a plan that has no recorder yet."""
+    left_s = (plan.starts_at - now).total_seconds()
+    if now >= plan.ends_at:
+        if plan.mode is Mode.RECORD and now - plan.ends_at < MISSED and "missed" not in done.told:
+            yield Act(Kind.TELL, plan, word="missed")
+        return
+    yield from _reminders(plan, done, now, rules)
+    if plan.mode is Mode.REMIND:
+        if left_s <= 0 and "begins" not in done.told:
+            yield Act(Kind.TELL, plan, word="begins")
+        return
+    if rules.arm_ahead_s < left_s <= rules.check_before_s and not done.checked:
+        yield Act(Kind.CHECK, plan)
+    if left_s <= rules.arm_ahead_s:
+        yield from _begun(plan, done, runs, now, is_free=is_free)
+
+
+def _reminders(plan: Plan, done: Done, now: datetime, rules: Rules) -> Iterator[Act]:
+    left_s = (plan.starts_at - now).total_seconds()
+    due = [before_s for before_s in rules.remind if 0 < left_s <= before_s and before_s not in done.reminded]
+    if due and plan.holds:
+        yield Act(Kind.REMIND, plan, before_s=min(due))
+
+
+def _begun(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, *, is_free: bool) -> Iterator[Act]:
+    """Open its devices, or record at once, unless another session has them."""
+    others = [run for run in runs if run.is_open]
+    if now >= plan.starts_at and (taken := next((run for run in others if _is_for(run, plan)), None)):
+        yield Act(Kind.NOTE_END, plan, taken.recorder, word="by-hand", other=taken.title)
+    elif others:
+        if now >= plan.starts_at and "blocked" not in done.told:
+            yield Act(Kind.TELL, plan, word="blocked", other=others[0].title)
+    elif is_free:
+        at_once = plan.mode is Mode.RECORD and now >= plan.starts_at
+        yield Act(Kind.RECORD if at_once else Kind.ARM, plan)
+
+
+def _is_for(run: Run, plan: Plan) -> bool:
+    """Return whether people record a plan's session by themselves; one that is only armed may be forgotten."""
+    return run.plan is None and run.state in RECORDS and run.began_at >= plan.starts_at - timedelta(seconds=OWN_S)
+
+
+def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
+    """Return what was done for a plan, with one thing more."""
+    match act.kind:
+        case Kind.REMIND:  # those that were due before it are over
+            over = {before_s for before_s in rules.remind if before_s >= act.before_s}
+            return msgspec.structs.replace(done, reminded=tuple(sorted({*done.reminded, *over})))
+        case Kind.CHECK:
+            return msgspec.structs.replace(done, checked=True)
+        case Kind.TELL:
+            return msgspec.structs.replace(done, told=(*done.told, act.word))
+        case Kind.NOTE_RECORDER:
+            own = {"recorder": act.recorder, "boot_id": rules.boot_id}
+            return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
+        case Kind.NOTE_END:
+            return msgspec.structs.replace(done, ended_at=now, attempt=None)
+        case _:
+            return done

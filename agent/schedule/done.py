@@ -1,0 +1,87 @@
+"""What was done for which plan, kept on the disk: a daemon that begins anew does nothing twice, and forgets nothing."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.schedule.plan import Moment, Plan
+from agent.schedule.store import schedule_folder
+from devices.store import Store
+from recorder.control.directory import boot_id, process_started
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that was started to be a plan's recorder, noted before it was told so."""
+
+    pid: int
+    pid_started: int
+    boot_id: str
+
+    @property
+    def lives(self) -> bool:
+        """Whether that very process still runs."""
+        return self.boot_id == boot_id() and process_started(self.pid) == self.pid_started
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done for a plan as it was then: its times, for one that is moved is another session.
+
+    `reminded` says how long before its beginning; `told` what else was said once. `recorder` is the id of the recorder
+    that it has, or had, in the boot `boot_id`. `ended_at`: that one has ended, by whomever; it is not begun again.
+    """
+
+    starts_at: Moment
+    ends_at: Moment
+    reminded: tuple[float, ...] = ()
+    told: tuple[str, ...] = ()
+    checked: bool = False
+    attempt: Attempt | None = None
+    recorder: str | None = None
+    boot_id: str = ""
+    ended_at: Moment | None = None
+
+
+type Ledger = Mapping[str, Done]
+"""By the id of the plan."""
+
+
+class DoneFile:
+    """What was done, on the disk."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        path = (folder or schedule_folder()) / "done.json"
+        self._store: Store[dict[str, Done]] = Store(path, dict[str, Done], {})
+
+    def read(self) -> Ledger:
+        """Return it; raises StateError."""
+        return self._store.read()
+
+    def note(self, plan: Plan, change: Callable[[Done], Done]) -> Done:
+        """Change what was done for a plan; raises StateError."""
+        return self._store.change(lambda ledger: {**ledger, plan.id: change(done_for(plan, ledger))})[plan.id]
+
+    def keep_only(self, plans: Collection[Plan]) -> None:
+        """Forget what was done for plans that are no more; raises StateError."""
+        known = {plan.id for plan in plans}
+        if not self._store.read().keys() <= known:
+            self._store.change(lambda ledger: {key: done for key, done in ledger.items() if key in known})
+
+
+def done_for(plan: Plan, ledger: Ledger) -> Done:
+    """Return what was done for a plan as it stands now: of one that was moved to another time, less or nothing.
+
+    One whose session has ended, and that is moved to begin after that, is another session. Of one that is moved before
+    people are reminded again.
+    """
+    done = ledger.get(plan.id)
+    fresh = Done(starts_at=plan.starts_at, ends_at=plan.ends_at)
+    if done is None:
+        return fresh
+    if done.ended_at is not None:
+        is_another = plan.starts_at > done.starts_at and plan.starts_at >= done.ended_at
+        return fresh if is_another else done
+    if done.starts_at != plan.starts_at:
+        times = {"starts_at": plan.starts_at, "ends_at": plan.ends_at}
+        return msgspec.structs.replace(done, reminded=(), told=(), checked=False, **times)
+    return done if done.ends_at == plan.ends_at else msgspec.structs.replace(done, ends_at=plan.ends_at)

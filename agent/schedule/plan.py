@@ -1,0 +1,124 @@
+"""What is planned: a session with its time, and what a calendar said of it. `plans.json` is a list of these.
+
+Fields may be added in a version; renaming or retyping one makes a new version. docs/schedule.md says the same.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+type Moment = Annotated[datetime, Meta(tz=True)]
+
+
+class Mode(StrEnum):
+    """What is done for a plan."""
+
+    REMIND = "remind"
+    """It is said when it is near."""
+    ARM = "arm"
+    """Its devices are opened too; people start it, and stop it."""
+    RECORD = "record"
+    """It is begun and ended by time."""
+
+
+class PlanState(StrEnum):
+    """Whether a plan holds."""
+
+    PLANNED = "planned"
+    CANCELLED = "cancelled"
+    """By its calendar, or gone from it."""
+    REMOVED = "removed"
+    """By hand: no calendar brings it back."""
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a calendar says of a session. `zone` is the name of the zone that its times are written in."""
+
+    title: str
+    room: str = ""
+    starts_at: Moment
+    ends_at: Moment
+    zone: str = ""
+    all_day: bool = False
+    mode: Mode
+    state: PlanState = PlanState.PLANNED
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a plan comes from that was not made by hand: the calendar's name, and which of its events it is.
+
+    `recurrence_id` is the beginning that the event had in its series, in UTC; "" for one that does not recur. `said` is
+    what the calendar said when it was read last: a field of the plan that differs was changed by hand, and stays.
+    """
+
+    feed: str
+    uid: str
+    recurrence_id: str = ""
+    said: Said
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What tells it from every other."""
+        return self.feed, self.uid, self.recurrence_id
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """A planned session. What is not named (None, nothing) is as the settings have it, or the best there is."""
+
+    version: Literal[1] = 1
+    id: str
+    title: str
+    room: str = ""
+    starts_at: Moment
+    ends_at: Moment
+    zone: str = ""
+    all_day: bool = False
+    mode: Mode
+    state: PlanState = PlanState.PLANNED
+    request: str | None = None
+    videos: tuple[str, ...] = ()
+    audios: tuple[str, ...] = ()
+    streams: tuple[str, ...] = ()
+    layout: str | None = None
+    profile: str | None = None
+    source: Source | None = None
+    """None: made by hand."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is done for it: it is planned, and has a time of day."""
+        return self.state is PlanState.PLANNED and not self.all_day
+
+
+OF_CALENDARS = Said.__struct_fields__
+"""The fields of a plan that a calendar may change."""
+
+
+def from_calendar(plan_id: str, source: Source) -> Plan:
+    """Return the plan of an event that was not known before."""
+    return Plan(id=plan_id, source=source, **msgspec.structs.asdict(source.said))
+
+
+def said_again(plan: Plan, source: Source) -> Plan:
+    """Return a plan after its calendar was read again: what was changed by hand stays, all else is as it says now."""
+    before = plan.source.said if plan.source else source.said
+    changed = {
+        field: getattr(source.said, field)
+        for field in OF_CALENDARS
+        if getattr(plan, field) == getattr(before, field)
+    }  # fmt: skip
+    again = msgspec.structs.replace(plan, source=source, **changed)
+    if again.ends_at <= again.starts_at:  # one end of it moved by hand, the other by the calendar: they go together
+        times = {field: getattr(plan, field) for field in ("starts_at", "ends_at", "zone")}
+        again = msgspec.structs.replace(again, **times)
+    return again
+
+
+def by_hand(plan: Plan) -> tuple[str, ...]:
+    """Return the fields of a calendar's plan that were changed by hand."""
+    if plan.source is None:
+        return ()
+    return tuple(field for field in OF_CALENDARS if getattr(plan, field) != getattr(plan.source.said, field))

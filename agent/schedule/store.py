@@ -1,0 +1,183 @@
+"""Plans on the disk, in files that are read without Liput.
+
+STATE/schedule/plans.json    all plans, in the order of their beginnings
+STATE/schedule/done.json     what was done for which (agent/schedule/done.py)
+STATE/schedule/feeds.json    how each calendar was read last (agent/schedule/feeds.py)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_again
+from config.errors import UsageError
+from config.state import state_folder
+from devices.store import Store
+from recorder.archive.names import slug
+
+KEPT = timedelta(days=60)
+"""How long a calendar's plan is kept after its end; one that was made by hand until it is removed."""
+MOST_PLANS = 5000
+type Key = tuple[str, str, str]
+
+
+def schedule_folder() -> Path:
+    """Return where the schedule is kept."""
+    return state_folder() / "schedule"
+
+
+class Plans:
+    """All plans of this PC."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.path = (folder or schedule_folder()) / "plans.json"
+        self._store: Store[list[Plan]] = Store(self.path, list[Plan], [])
+
+    def read(self) -> list[Plan]:
+        """Return them, the earliest first; raises StateError."""
+        return sorted(self._store.read(), key=_order)
+
+    def add(self, plan: Plan) -> None:
+        """Keep one more; raises StateError, and UsageError where there are too many."""
+        self._change(lambda plans: [*plans, plan])
+
+    def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
+        """Change one and return it; raises StateError, UsageError where there is none of that id."""
+        found: list[Plan] = []
+
+        def changed(plans: list[Plan]) -> list[Plan]:
+            after = [change(plan) if plan.id == plan_id else plan for plan in plans]
+            found.extend(plan for plan in after if plan.id == plan_id)
+            return after
+
+        self._change(changed)
+        if not found:
+            raise UsageError(f"there is no plan {plan_id}", hint="liput schedule list --all shows them")
+        return found[0]
+
+    def remove(self, plan_id: str) -> None:
+        """Keep one as removed: its recorder is let go, no calendar brings it back. Raises StateError.
+
+        One that was made by hand, and is removed already, is forgotten.
+        """
+
+        def is_kept(plan: Plan) -> bool:
+            return plan.id != plan_id or plan.source is not None or plan.state is not PlanState.REMOVED
+
+        def without(plans: list[Plan]) -> list[Plan]:
+            return [
+                msgspec.structs.replace(plan, state=PlanState.REMOVED) if plan.id == plan_id else plan
+                for plan in plans
+                if is_kept(plan)
+            ]
+
+        self._change(without)
+
+    def take(self, feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None) -> list[Plan]:
+        """Take in what the calendar `feed` says; return its plans that are new, or not as before. Raises StateError.
+
+        A plan of it that begins in the `window` that was read, and is not among `events`, is cancelled; with None none
+        is. What was changed by hand stays.
+        """
+        before: dict[str, Plan] = {}
+        after: list[Plan] = []
+
+        def merged(plans: list[Plan]) -> list[Plan]:
+            before.update({plan.id: plan for plan in plans})
+            after[:] = merge(plans, feed, events, window)
+            return after
+
+        self._change(merged)
+        return [plan for plan in after if before.get(plan.id) != plan]
+
+    def find(self, key: str) -> Plan:
+        """Return the plan that `key` means: its id, the beginning of it, or the beginning of the 8 digits at its end.
+
+        Raises StateError, UsageError where none or several are meant.
+        """
+        plans = self.read()
+        exact = [plan for plan in plans if plan.id == key]
+        found = exact or [plan for plan in plans if key and is_meant(plan, key.casefold())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            named = ", ".join(plan.id for plan in found[:3]) + (" ..." if len(found) > 3 else "")
+            raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
+        raise UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
+
+    def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> None:
+        def sorted_plans(plans: list[Plan]) -> list[Plan]:
+            after = sorted(change(plans), key=_order)
+            if len(after) > max(MOST_PLANS, len(plans)):
+                raise UsageError(
+                    f"more than {MOST_PLANS} sessions would be planned",
+                    hint="name `locations` of the calendar, or fewer `days_ahead`",
+                )
+            return after
+
+        self._store.change(sorted_plans)
+
+
+def is_meant(plan: Plan, key: str) -> bool:
+    """Return whether `key` is the beginning of a plan's id, or of the digits at its end."""
+    return plan.id.startswith(key) or plan.id.rpartition("_")[2].startswith(key)
+
+
+def new_id(title: str, starts_at: datetime) -> str:
+    """Return an id that no plan has: its day, its title, 8 digits of chance."""
+    return f"{starts_at:%Y-%m-%d}_{slug(title)}_{uuid4().hex[:8]}"
+
+
+def merge(
+    plans: Sequence[Plan], feed: str, events: Sequence[Source], window: tuple[datetime, datetime] | None
+) -> list[Plan]:
+    """Return `plans` after the calendar `feed` was read; see `Plans.take`."""
+    new = {event.key: event for event in events}
+    again = {source.key: new.pop(source.key) for source in _sources(plans, feed) if source.key in new}
+    again |= _moved(_sources(plans, feed), again, new)
+    merged: list[Plan] = []
+    for plan in plans:
+        source = plan.source
+        if source is None or source.feed != feed:
+            merged.append(plan)
+        elif source.key in again:
+            merged.append(said_again(plan, again[source.key]))
+        elif window is not None and window[0] <= source.said.starts_at < window[1]:
+            merged.append(_gone(plan, source))
+        elif window is None or plan.ends_at > window[0] - KEPT:
+            merged.append(plan)
+    merged += [from_calendar(new_id(event.said.title, event.said.starts_at), event) for event in new.values()]
+    return merged
+
+
+def _sources(plans: Sequence[Plan], feed: str) -> list[Source]:
+    return [plan.source for plan in plans if plan.source is not None and plan.source.feed == feed]
+
+
+def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key, Source]) -> dict[Key, Source]:
+    """Return by its old key, and take out of `new`, what has another key since its series is at another hour.
+
+    An occurrence is known by its beginning in the series; with the series each has a new one, on the same day.
+    """
+    moved = {}
+    for source in sources:
+        if source.recurrence_id and source.key not in again:
+            same_day = [
+                event for event in new.values()
+                if event.uid == source.uid and event.said.starts_at.date() == source.said.starts_at.date()
+            ]  # fmt: skip
+            if len(same_day) == 1:
+                moved[source.key] = new.pop(same_day[0].key)
+    return moved
+
+
+def _gone(plan: Plan, source: Source) -> Plan:
+    said = msgspec.structs.replace(source.said, state=PlanState.CANCELLED)
+    return said_again(plan, msgspec.structs.replace(source, said=said))
+
+
+def _order(plan: Plan) -> tuple[datetime, str]:
+    return plan.starts_at, plan.id

@@ -1,0 +1,219 @@
+"""Plans on the disk: what calendars say, what people change, and what of it lasts."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.schedule.done import Done, DoneFile, done_for
+from agent.schedule.plan import Mode, Plan, PlanState, Said, Source, by_hand, said_again
+from agent.schedule.store import Plans, merge
+from config.errors import StateError, UsageError
+from tests.support.calendars import NINE, plan
+
+WINDOW = (NINE - timedelta(days=1), NINE + timedelta(days=30))
+HOUR = timedelta(hours=1)
+
+
+def said(title: str = "Rapat", starts_at: datetime = NINE, length: timedelta = HOUR, **more: object) -> Said:
+    fields = {"mode": Mode.REMIND} | more
+    return Said(title=title, starts_at=starts_at, ends_at=starts_at + length, **fields)  # type: ignore[arg-type]
+
+
+def source(what: Said, uid: str = "a", recurrence_id: str = "", feed: str = "aula") -> Source:
+    return Source(feed=feed, uid=uid, recurrence_id=recurrence_id, said=what)
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> Plans:
+    return Plans(tmp_path)
+
+
+def test_plans_are_plain_json(plans: Plans) -> None:
+    assert plans.read() == []
+    plans.add(plan("wisuda", NINE + HOUR))
+    plans.add(plan("rapat"))
+    found = json.loads(plans.path.read_text())
+    assert [(each["title"], each["starts_at"], each["mode"]) for each in found] == [
+        ("rapat", "2026-12-01T09:00:00Z", "record"), ("wisuda", "2026-12-01T10:00:00Z", "record"),
+    ]  # fmt: skip
+    assert plans.path.stat().st_mode & 0o077 == 0
+    assert [each.name for each in plans.path.parent.iterdir() if each.suffix == ".json"] == ["plans.json"]
+
+
+def test_a_calendar_that_is_read_again_changes_what_it_has_changed(plans: Plans) -> None:
+    (before,) = plans.take("aula", [source(said())], WINDOW)
+    assert plans.take("aula", [source(said())], WINDOW) == []
+    (after,) = plans.take("aula", [source(said("Rapat Senat", NINE + HOUR))], WINDOW)
+    assert (after.id, after.title, after.starts_at) == (before.id, "Rapat Senat", NINE + HOUR)
+    assert plans.read() == [after]
+
+
+def test_what_was_changed_by_hand_stays_and_all_else_follows(plans: Plans) -> None:
+    (made,) = plans.take("aula", [source(said())], WINDOW)
+    plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno", streams=("youtube",)))
+    (after,) = plans.take("aula", [source(said("Rapat Biasa", NINE + HOUR, mode=Mode.ARM))], WINDOW)
+    assert (after.title, after.streams, after.starts_at, after.mode) == (
+        "Rapat Pleno", ("youtube",), NINE + HOUR, Mode.ARM,
+    )  # fmt: skip
+    assert by_hand(after) == ("title",)
+
+
+def test_what_was_changed_with_an_editor_stays_too(plans: Plans) -> None:
+    plans.take("aula", [source(said())], WINDOW)
+    plans.path.write_text(plans.path.read_text().replace('"title": "Rapat"', '"title": "Rapat Pleno"', 1))
+    plans.take("aula", [source(said("Rapat", NINE + HOUR))], WINDOW)
+    (after,) = plans.read()
+    assert (after.title, after.starts_at) == ("Rapat Pleno", NINE + HOUR)
+
+
+def test_one_that_was_removed_by_hand_does_not_come_back(plans: Plans) -> None:
+    (made,) = plans.take("aula", [source(said())], WINDOW)
+    plans.remove(made.id)
+    plans.take("aula", [source(said("Rapat Senat"))], WINDOW)
+    (after,) = plans.read()
+    assert (after.state, after.holds) == (PlanState.REMOVED, False)
+    plans.add(plan("tangan"))
+    plans.remove(plan("tangan").id)
+    assert [each.state for each in plans.read()] == [PlanState.REMOVED] * 2, "what it has armed is let go"
+    plans.remove(plan("tangan").id)
+    assert [each.id for each in plans.read()] == [made.id], "one that was made by hand is forgotten"
+
+
+def test_one_that_has_gone_from_its_calendar_is_cancelled_and_comes_back_with_it(plans: Plans) -> None:
+    (made,) = plans.take("aula", [source(said())], WINDOW)
+    plans.replace(made.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno"))
+    (gone,) = plans.take("aula", [], WINDOW)
+    assert (gone.id, gone.state, gone.title) == (made.id, PlanState.CANCELLED, "Rapat Pleno")
+    (back,) = plans.take("aula", [source(said())], WINDOW)
+    assert (back.id, back.state, back.title) == (made.id, PlanState.PLANNED, "Rapat Pleno")
+
+
+def test_what_was_not_read_is_not_gone(plans: Plans) -> None:
+    far = said(starts_at=NINE + timedelta(days=60))
+    plans.take("aula", [source(said()), source(far, "b")], (WINDOW[0], NINE + timedelta(days=90)))
+    plans.take("lain", [source(said(), feed="lain")], WINDOW)
+    plans.take("aula", [], WINDOW)
+    found = {(each.source.feed, each.source.uid): each.state for each in plans.read() if each.source}
+    assert found == {
+        ("aula", "a"): PlanState.CANCELLED, ("aula", "b"): PlanState.PLANNED, ("lain", "a"): PlanState.PLANNED,
+    }  # fmt: skip
+
+
+def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_hand(plans: Plans) -> None:
+    def week(hour: int) -> list[Source]:
+        days = [NINE.replace(hour=hour) + timedelta(days=7 * number) for number in range(3)]
+        return [source(said(starts_at=at), recurrence_id=f"{at:%Y%m%dT%H%M%SZ}") for at in days]
+
+    first, *_ = plans.take("aula", week(9), WINDOW)
+    plans.replace(first.id, lambda one: msgspec.structs.replace(one, title="Rapat Pleno"))
+    plans.take("aula", week(13), WINDOW)
+    after = plans.read()
+    assert [(each.title, each.starts_at.hour, each.state) for each in after] == [
+        ("Rapat Pleno", 13, PlanState.PLANNED), *[("Rapat", 13, PlanState.PLANNED)] * 2,
+    ]  # fmt: skip
+    assert after[0].id == first.id
+
+
+def test_a_file_that_lacks_an_event_cancels_nothing(plans: Plans) -> None:
+    plans.take("file a.ics", [source(said(), feed="file a.ics")], None)
+    plans.take("file a.ics", [], None)
+    assert [each.state for each in plans.read()] == [PlanState.PLANNED]
+
+
+def test_what_is_long_over_is_forgotten_unless_it_was_made_by_hand(plans: Plans) -> None:
+    plans.take("aula", [source(said())], WINDOW)
+    plans.add(plan("tangan"))
+    later = NINE + timedelta(days=100)
+    plans.take("aula", [], (later, later + timedelta(days=30)))
+    assert [each.title for each in plans.read()] == ["tangan"]
+
+
+def test_an_end_by_hand_and_a_beginning_by_the_calendar_never_cross(plans: Plans) -> None:
+    (made,) = plans.take("aula", [source(said())], WINDOW)
+    plans.replace(made.id, lambda one: msgspec.structs.replace(one, ends_at=NINE + HOUR / 2))
+    plans.take("aula", [source(said(starts_at=NINE + 2 * HOUR))], WINDOW)
+    (after,) = plans.read()
+    assert (after.starts_at, after.ends_at) == (NINE, NINE + HOUR / 2), "both stay as they were for people"
+
+
+def test_ids_by_their_beginning_and_their_digits(plans: Plans) -> None:
+    one = msgspec.structs.replace(plan(), id="2026-12-01_rapat_3f2a91c0")
+    other = msgspec.structs.replace(plan(), id="2026-12-01_rapat_3f55aaaa")
+    for each in (one, other):
+        plans.add(each)
+    assert plans.find("3f2a") == plans.find(one.id) == one
+    with pytest.raises(UsageError, match="2 plans could be meant"):
+        plans.find("2026-12-01")
+    for unknown in ("", "ffff"):
+        with pytest.raises(UsageError, match="there is no plan"):
+            plans.find(unknown)
+
+
+def test_a_file_that_is_damaged_is_told_and_not_replaced(plans: Plans) -> None:
+    plans.add(plan())
+    plans.path.write_text("[{")
+    with pytest.raises(StateError, match="is not what Liput has written"):
+        plans.read()
+    with pytest.raises(StateError):
+        plans.add(plan("b"))
+    assert plans.path.read_text() == "[{"
+
+
+def test_what_was_done_is_forgotten_with_its_plan(tmp_path: Path) -> None:
+    done = DoneFile(tmp_path)
+    one, other = plan("a"), plan("b")
+    for each in (one, other):
+        done.note(each, lambda before: msgspec.structs.replace(before, checked=True))
+    done.keep_only([one])
+    assert set(done.read()) == {one.id}
+    assert done_for(one, done.read()) == Done(starts_at=one.starts_at, ends_at=one.ends_at, checked=True)
+
+
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.sampled_from([UTC]))  # noqa: DTZ001
+SAID = st.builds(
+    said, title=st.text(max_size=10), starts_at=MOMENTS, length=st.timedeltas(timedelta(minutes=1), timedelta(days=2)),
+    room=st.text(max_size=5), mode=st.sampled_from(list(Mode)), all_day=st.booleans(),
+)  # fmt: skip
+SOURCES = st.lists(
+    st.builds(source, SAID, uid=st.sampled_from("abc"), recurrence_id=st.sampled_from(["", "1", "2"])),
+    max_size=6, unique_by=lambda each: each.key,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(readings=st.lists(SOURCES, min_size=1, max_size=5))
+def test_each_event_is_one_plan_and_what_is_written_is_read(readings: list[list[Source]]) -> None:
+    plans: list[Plan] = [plan("tangan")]
+    for events in readings:
+        plans = merge(plans, "aula", events, WINDOW)
+        keys = [each.source.key for each in plans if each.source]
+        assert len(keys) == len(set(keys))
+        assert {event.key for event in events} <= set(keys)
+        assert plans[0] == plan("tangan")
+        assert msgspec.json.decode(msgspec.json.encode(plans), type=list[Plan]) == plans
+    assert merge(plans, "aula", readings[-1], WINDOW) == plans, "reading it twice changes nothing"
+
+
+@settings(max_examples=150, deadline=None)
+@given(before=SAID, hand=SAID, after=st.lists(SAID, min_size=1, max_size=4))
+def test_what_is_changed_by_hand_lasts_whatever_the_calendar_says(before: Said, hand: Said, after: list[Said]) -> None:
+    made = Plan(id="x", source=source(before), **msgspec.structs.asdict(before))
+    changed = msgspec.structs.replace(made, title=f"{before.title} pleno", mode=hand.mode, room=f"{before.room}!")
+    for now in after:
+        if now.title == changed.title or now.room == changed.room:
+            return  # the calendar has come to say the same
+        changed = said_again(changed, source(now))
+        assert (changed.title, changed.room) == (f"{before.title} pleno", f"{before.room}!")
+        assert (changed.starts_at, changed.ends_at, changed.all_day) == (now.starts_at, now.ends_at, now.all_day)
+
+
+def test_a_plan_whose_calendar_comes_to_say_the_same_follows_it_again() -> None:
+    one = Plan(id="x", source=source(said()), **msgspec.structs.asdict(said("Pleno")))
+    same = said_again(one, source(said("Pleno")))
+    assert by_hand(same) == ()
+    assert said_again(same, source(said("Biasa"))).title == "Biasa"
