@@ -1,0 +1,82 @@
+"""Time zones by the names that calendars give them: IANA's, Indonesia's short ones, Outlook's."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from config.office import zone_name
+
+_INDONESIAN = {
+    "wib": "Asia/Jakarta",
+    "wita": "Asia/Makassar",
+    "wit": "Asia/Jayapura",
+    "waktu indonesia barat": "Asia/Jakarta",
+    "waktu indonesia tengah": "Asia/Makassar",
+    "waktu indonesia timur": "Asia/Jayapura",
+    "western indonesia time": "Asia/Jakarta",
+    "western indonesian time": "Asia/Jakarta",
+    "central indonesia time": "Asia/Makassar",
+    "central indonesian time": "Asia/Makassar",
+    "eastern indonesia time": "Asia/Jayapura",
+    "eastern indonesian time": "Asia/Jayapura",
+}
+_OUTLOOK = {
+    "se asia standard time": "Asia/Jakarta",
+    "se asia daylight time": "Asia/Jakarta",
+    "singapore standard time": "Asia/Makassar",
+    "malay peninsula standard time": "Asia/Makassar",
+    "tokyo standard time": "Asia/Jayapura",
+    "utc": "UTC",
+    "coordinated universal time": "UTC",
+}
+"""Windows has three zones where Indonesia is; none of them changes its clocks."""
+_OFFSET = re.compile(r"\(?\s*(?:UTC|GMT)\s*([+-])(\d{1,2})(?::?(\d{2}))?\b.*", re.IGNORECASE | re.DOTALL)
+_EAST = {7: "Asia/Jakarta", 8: "Asia/Makassar", 9: "Asia/Jayapura"}
+
+
+def zone_named(name: str) -> tzinfo | None:
+    """Return the zone that is known by `name`, None where none is. Of "/vendor/Asia/Jakarta" the end counts."""
+    plain = name.strip().strip('"').strip("/")
+    known = _INDONESIAN.get(plain.casefold()) or _OUTLOOK.get(plain.casefold())
+    if known:
+        return ZoneInfo(known)
+    parts = plain.split("/")
+    for begin in range(len(parts)):
+        if zone := _iana("/".join(parts[begin:])):
+            return zone
+    return None
+
+
+def _iana(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name and name.isascii() else None
+    except (OSError, ValueError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return None
+
+
+def zone_by_offset(name: str) -> tzinfo | None:
+    """Return the zone of a name that says how far it is from UTC: "(UTC+07:00) Bangkok, Hanoi, Jakarta"; else None.
+
+    Whether its clocks are ever changed is not said: only where nothing else tells what a name means.
+    """
+    name = name.strip().strip('"')
+    if name.startswith("(") and name.partition(")")[0].strip("( ").upper() in {"UTC", "GMT"}:
+        return UTC
+    match = _OFFSET.fullmatch(name)
+    if not match:
+        return None
+    hours, minutes = int(match[2]), int(match[3] or 0)
+    if hours > 14 or minutes > 59:
+        return None
+    offset = timedelta(hours=hours, minutes=minutes)
+    if match[1] == "+" and not minutes and "jakarta" in name.casefold():
+        return ZoneInfo(_EAST.get(hours, "Asia/Jakarta"))
+    return timezone(offset if match[1] == "+" else -offset)
+
+
+def name_of(moment: datetime) -> str:
+    """Return what the zone of a moment is called: its name of the IANA database, else its own, else its offset."""
+    zone = moment.tzinfo
+    if isinstance(zone, ZoneInfo) and zone.key:
+        return zone_name(zone.key)
+    return moment.tzname() or f"UTC{moment:%z}"

@@ -1,0 +1,283 @@
+"""Calendars that are read from a server on loopback, and what happens when one cannot be had."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.schedule import child
+from agent.schedule.event import LARGEST_BYTES, Wanted
+from agent.schedule.feeds import Feeds, FeedStates, Keeper
+from agent.schedule.plan import PlanState
+from agent.schedule.reading import Reading, read_now
+from agent.schedule.store import Plans
+from config.errors import LiputError, StateError
+from config.reader import read_settings
+from devices.clock import SystemClock
+from recorder.control.directory import process_started
+from tests.support.calendars import calendar, event
+from tests.support.command import ROOT
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+
+TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+RAPAT = event(f"DTSTART:{TOMORROW:%Y%m%dT%H%M%SZ}", "DURATION:PT1H", "LOCATION:Aula 1")
+LAIN = event(f"DTSTART:{TOMORROW:%Y%m%dT%H%M%SZ}", "DURATION:PT1H", "LOCATION:Aula 2", uid="b")
+
+
+@dataclass
+class Server:
+    """Answers each path as it is told; `asked` are the paths that were asked for."""
+
+    port: int = 0
+    pages: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def serve(self, path: str, content: bytes) -> str:
+        def page(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.end_headers()
+            handler.wfile.write(content)
+
+        self.pages[path] = page
+        return self.url(path)
+
+    def fail(self, path: str, status: int, **headers: str) -> str:
+        def page(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(status)
+            for name, value in headers.items():
+                handler.send_header(name, value)
+            handler.end_headers()
+
+        self.pages[path] = page
+        return self.url(path)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    served = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked.append(self.path)
+            served.pages[self.path](self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            pass  # who asked was ended, as it should be
+
+    with Quiet(("127.0.0.1", 0), Handler) as listening:
+        served.port = listening.server_port
+        thread = threading.Thread(target=listening.serve_forever, args=(0.05,))
+        thread.start()
+        yield served
+        served.over.set()
+        listening.shutdown()
+        thread.join()
+
+
+def wanted(address: str, timeout_s: float = 10.0) -> Wanted:
+    now = datetime.now(UTC)
+    return Wanted(
+        address=address, zone="WIB", since=now - timedelta(days=1), until=now + timedelta(days=30), timeout_s=timeout_s
+    )
+
+
+def problem(address: str, longest_s: float = 60.0, timeout_s: float = 10.0) -> str:
+    with pytest.raises(LiputError) as caught:
+        read_now(wanted(address, timeout_s), SystemClock(), "aula", longest_s)
+    assert "RAHASIA" not in caught.value.message + caught.value.hint
+    return caught.value.message
+
+
+def test_a_calendar_is_read_from_its_server(server: Server) -> None:
+    found = read_now(wanted(server.serve("/a.ics", calendar(RAPAT))), SystemClock(), "aula")
+    assert [(each.uid, each.starts_at, each.location) for each in found.events] == [("a", TOMORROW, "Aula 1")]
+    moved = read_now(wanted(server.fail("/old", 302, Location=server.url("/a.ics"))), SystemClock(), "aula")
+    assert moved.events == found.events
+
+
+def test_a_calendar_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "kalender aula.ics"
+    path.write_bytes(calendar(RAPAT))
+    assert read_now(wanted(path.as_uri()), SystemClock(), "aula").events[0].uid == "a"
+    assert problem((tmp_path / "RAHASIA.ics").as_uri()) == "aula: its file cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "why"),
+    [
+        (404, {}, "there is no such calendar on its server"),
+        (401, {}, "its server wants a login"),
+        (500, {}, "its server answers with 500"),
+        (302, {"Location": "file:///etc/passwd"}, "its server answers with 302"),
+        (302, {"Location": "/RAHASIA"}, "its server answers with 302"),
+    ],
+)
+def test_what_a_server_says_instead(server: Server, status: int, headers: dict[str, str], why: str) -> None:
+    assert problem(server.fail("/RAHASIA", status, **headers)) == f"aula: {why}"
+
+
+def test_a_server_that_is_not_there_or_no_calendar(server: Server) -> None:
+    assert problem("http://127.0.0.1:1/RAHASIA") == "aula: its server refuses the connection"
+    assert problem("http://tidak-ada.invalid/RAHASIA").startswith("aula: the name of its server is not known")
+    assert problem(server.serve("/RAHASIA", b"<html>login</html>")) == "aula: it is no calendar"
+
+
+def test_one_that_is_too_large_is_refused(server: Server) -> None:
+    assert problem(server.serve("/RAHASIA", b"x" * (LARGEST_BYTES + 1))) == "aula: it is larger than 8 MB"
+
+
+def test_one_that_says_nothing_and_one_that_never_ends_take_no_longer_than_they_may(server: Server) -> None:
+    def silent(_handler: BaseHTTPRequestHandler) -> None:
+        server.over.wait(30)
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not server.over.wait(0.1):
+            handler.wfile.write(b"BEGIN:VCALENDAR\r\n")
+
+    server.pages |= {"/silent": silent, "/endless": endless}
+    assert problem(server.url("/silent"), timeout_s=0.5) == "aula: its server does not answer"
+    began = time.monotonic()
+    assert problem(server.url("/endless"), longest_s=3.0) == "aula: it takes too long to read"
+    assert time.monotonic() - began < 15
+
+
+def test_a_rule_that_takes_for_ever_is_ended(server: Server) -> None:
+    bomb = event("DTSTART:20200101T000000Z", "DURATION:PT1H", "RRULE:FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30")
+    assert problem(server.serve("/bomb", calendar(bomb)), longest_s=5.0) == "aula: it takes too long to read"
+
+
+def test_more_events_than_a_room_can_have_are_refused(server: Server) -> None:
+    many = event(f"DTSTART:{TOMORROW:%Y%m%dT%H%M%SZ}", "DURATION:PT1M", "RRULE:FREQ=MINUTELY;COUNT=4000")
+    assert problem(server.serve("/many", calendar(many))) == "aula: it has more than 2000 events in these days"
+
+
+def test_without_the_libraries_it_is_said_how_to_install_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "icalendar", None)
+    monkeypatch.delitem(sys.modules, "agent.schedule.ical", raising=False)
+    (tmp_path / "a.ics").write_bytes(calendar(RAPAT))
+    with pytest.raises(StateError, match="which are not installed") as caught:
+        child.read(wanted((tmp_path / "a.ics").as_uri()))
+    assert "liput[calendar]" in caught.value.hint
+
+
+# What the daemon keeps of them
+
+
+@dataclass
+class Kept:
+    feeds: Feeds
+    plans: Plans
+    states: FeedStates
+    told: list[str]
+
+    def read_once(self, name: str) -> None:
+        """Let it read until what it knows of the calendar is newer."""
+        before = self.states.read().get(name)
+
+        def is_newer() -> bool:
+            self.feeds.look()
+            return self.states.read().get(name) != before
+
+        self.feeds._next_ns.clear()
+        wait_for(is_newer, 60.0, "a reading of the calendar")
+
+
+def kept(tmp_path: Path, url: str) -> Kept:
+    text = f'general.room = "Aula 1"\noffice.time_zone = "WIB"\nschedule.mode = "arm"\nfeeds.aula.url = "{url}"\n'
+    settings = read_settings(text, tmp_path / "liput.toml")
+    plans, states, told = Plans(tmp_path), FeedStates(tmp_path), list[str]()
+    return Kept(Feeds(Keeper(settings, plans, states), SystemClock(), told.append), plans, states, told)
+
+
+def test_a_calendar_that_cannot_be_had_keeps_what_was_known(server: Server, tmp_path: Path) -> None:
+    own = kept(tmp_path, server.serve("/a.ics", calendar(RAPAT, LAIN)))
+    own.read_once("aula")
+    (plan,) = own.plans.read()
+    assert (plan.title, plan.room, plan.mode, plan.starts_at) == ("Rapat", "Aula 1", "arm", TOMORROW)
+    first = own.states.read()["aula"]
+    assert (first.events, first.problem) == (1, "")
+    for _ in range(2):
+        server.fail("/a.ics", 503)
+        own.read_once("aula")
+        assert own.plans.read() == [plan]
+    state = own.states.read()["aula"]
+    assert (state.read_at, state.problem, state.events) == (first.read_at, "its server answers with 503", 1)
+    server.serve("/a.ics", calendar(LAIN))
+    own.read_once("aula")
+    assert [each.state for each in own.plans.read()] == [PlanState.CANCELLED]
+    assert own.told == [
+        'the calendar "aula": 1 planned sessions are new, or not as before',
+        'the calendar "aula" cannot be read: its server answers with 503; what was known of it stays',
+        'the calendar "aula" is read again',
+        'the calendar "aula": 1 planned sessions are new, or not as before',
+    ]
+
+
+def test_a_calendar_is_asked_no_more_often_than_is_set(server: Server, tmp_path: Path) -> None:
+    own = kept(tmp_path, server.serve("/a.ics", calendar(RAPAT)))
+    own.read_once("aula")
+    for _ in range(20):
+        own.feeds.look()
+    assert server.asked == ["/a.ics"]
+
+
+def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
+    def silent(_handler: BaseHTTPRequestHandler) -> None:
+        server.over.wait(30)
+
+    server.pages["/silent"] = silent
+    reading = Reading(wanted(server.url("/silent")), SystemClock())
+    wait_for(lambda: server.asked, 30.0)
+    reading.close()
+    assert reading._child.returncode is not None
+
+
+PARENT = """
+import sys, time
+import msgspec
+from agent.schedule.event import Wanted
+from agent.schedule.reading import Reading
+from devices.clock import SystemClock
+reading = Reading(msgspec.json.decode(sys.argv[1], type=Wanted), SystemClock())
+print(reading._child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_what_is_being_read_ends_with_a_daemon_that_is_killed(server: Server) -> None:
+    def silent(_handler: BaseHTTPRequestHandler) -> None:
+        server.over.wait(30)
+
+    server.pages["/silent"] = silent
+    words = [sys.executable, "-c", PARENT, msgspec.json.encode(wanted(server.url("/silent"), 60.0)).decode()]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as parent:
+        assert parent.stdout
+        pid = int(parent.stdout.readline())
+        wait_for(lambda: server.asked, 30.0)
+        assert process_started(pid) is not None
+        parent.kill()
+        parent.wait()
+        wait_for(lambda: process_started(pid) is None, 10.0, "the end of the reading")
