@@ -48,6 +48,7 @@ COMMANDS: Table = {
         "agent.commands.request:request_command",
         "Keep letters of request, dispositions, who does it and when.",
     ),
+    "schedule": ("agent.commands.schedule:schedule_command", "Plan sessions, by hand or from a calendar."),
     "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
     "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
@@ -68,6 +69,7 @@ Examples:
   liput status                                what runs now
   liput destination add youtube               stream it, while it runs; also: remove, restart, status
   liput request new --event "Wisuda" --letter surat.pdf      a letter of request has come in; also: list, dispose, show
+  liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   recorded by itself
   liput archive verify --all                  is everything still as it was recorded?
 """
 

@@ -33,13 +33,19 @@ from agent.checks.result import Code, Verdict
 from agent.cli import liput
 from agent.commands.alarm import WayTested
 from agent.commands.device_roles import RoleState
+from agent.commands.schedule_feeds import FeedLine
 from agent.commands.sessions import SessionLine
 from agent.conference.parts import Check
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.rehearsal import codes as rehearsal_codes
 from agent.requests.answer import RequestDocument, RequestLine
+from agent.schedule.answer import PlanDocument
+from agent.schedule.done import Done
+from agent.schedule.feeds import FeedState
+from agent.schedule.plan import Plan, Source
 from config.messages import Card, Reason, card_text, reason_text
 from config.program import BUILT_IN_LAYOUTS
+from config.schedule import MODES
 from config.schema import Settings
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
@@ -71,7 +77,7 @@ from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
 ROOT = Path(__file__).parents[1]
-CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST, ALARMS = (
+CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST, ALARMS, SCHEDULE = (
     (ROOT / "docs" / page).read_text()
     for page in (
         "reference/cli.md",
@@ -81,6 +87,7 @@ CLI, SETTINGS, DEVICES, CONTROL, CHECK, REQUEST, ALARMS = (
         "check.md",
         "request.md",
         "alarms.md",
+        "schedule.md",
     )
 )
 STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
@@ -241,6 +248,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput arm", [SessionLine]),
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
+        ("## liput schedule", [PlanDocument, Plan, Source, Done, FeedLine, FeedState]),
         ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine]),
     ],
 )
@@ -261,6 +269,13 @@ def test_every_field_of_a_request_is_on_its_page() -> None:
         assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
     states = rows(section(REQUEST, "## Standard times"))
     assert set(StepState) <= set(states)
+
+
+def test_every_field_of_a_plan_is_on_its_page() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", section(SCHEDULE, "## On the disk")))
+    for kind in (Plan, Source):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named - {"version"}, kind
+    assert set(rows(section(SCHEDULE, "## What is done, and when"))) == set(MODES)
 
 
 # The control socket

@@ -13,6 +13,7 @@ from agent.copying import Copying
 from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Parts
 from agent.redact import redactor_for
+from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
 from agent.serving import only_one
 from agent.signals import HEARD_AFTER_S, hearing
@@ -40,7 +41,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     """Look after sessions: recover what a crash left, and go on within seconds with one whose recorder was killed.
 
     While no session runs, packages are copied to the places of [copies] in the settings. What goes wrong in a session
-    is told as [alarms] says.
+    is told as [alarms] says. Planned sessions (`liput schedule`) are armed, begun and ended by time, and calendars of
+    [feeds] are read.
     """
     clock = SystemClock()
     stop = threading.Event()
@@ -68,7 +70,11 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
                 copying.look()
 
         sessions = Daemon(archives, clock, log.of("sessions"), recovered, spawn=spares.take, when_idle=when_idle)
-        parts = Parts([sessions, alarms_of(settings, clock, log.of("alarms"))], clock, log.of(level=Level.WARNING))
+        alarms = alarms_of(settings, clock, log.of("alarms"))
+        schedule = schedule_of(
+            settings, clock, log.of("schedule"), spares.take, config_file=config_file, archive=folder
+        )
+        parts = Parts([sessions, alarms, schedule], clock, log.of(level=Level.WARNING))
         try:
             parts.start()
             log("ready")

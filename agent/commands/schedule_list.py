@@ -1,0 +1,80 @@
+"""`liput schedule list` and `show`."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.requests.columns import Column, fitted
+from agent.schedule.answer import PlanDocument, document, text_lines, when_text
+from agent.schedule.done import DoneFile
+from agent.schedule.plan import PlanState
+from agent.schedule.planner import Planner, config_option, id_argument, json_option, planner
+from recorder.archive.names import one_line
+
+COLUMNS = (
+    Column("when"),
+    Column("id"),
+    Column("title", least=12),
+    Column("room", least=6, is_spare=True),
+    Column("mode"),
+    Column("status"),
+    Column("calendar", least=6, is_spare=True),
+)
+EXAMPLES = """\b
+Examples:
+  liput schedule list                  what is to come, and what runs
+  liput schedule list --days 7
+  liput schedule list --all --json     also what is over, cancelled or removed
+"""
+
+
+@click.command("list", epilog=EXAMPLES)
+@click.option("--all", "every", is_flag=True, help="Also what is over, cancelled or removed.")
+@click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Only the next N days.")
+@config_option
+@json_option
+def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
+    """List the planned sessions, the earliest first; times are of the office's zone."""
+    desk = planner(config_file)
+    ledger = DoneFile().read()
+    found = [document(plan, ledger, desk.now) for plan in desk.plans.read()]
+    if not every:
+        found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]
+    if days is not None:
+        found = [each for each in found if each.plan.starts_at < desk.now + timedelta(days=days)]
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    elif not found:
+        click.echo("Nothing is planned.", err=True)
+    else:
+        lines = list(fitted(COLUMNS, [_cells(each, desk) for each in found]))
+        click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]))
+
+
+def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
+    plan = found.plan
+    return (
+        when_text(plan, desk.zone),
+        plan.id.rpartition("_")[2],
+        one_line(plan.title),
+        one_line(plan.room),
+        str(plan.mode),
+        found.status,
+        one_line(plan.source.feed) if plan.source else "",
+    )
+
+
+@click.command("show", epilog="\b\nExample:\n  liput schedule show 5c1d")
+@id_argument
+@config_option
+@json_option
+def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
+    """Show a planned session: when, where, how, where it comes from, and what became of it."""
+    desk = planner(config_file)
+    found = document(desk.plans.find(key), DoneFile().read(), desk.now)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        click.echo("\n".join(text_lines(found, desk.zone)))

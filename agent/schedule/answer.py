@@ -1,0 +1,83 @@
+"""What the commands of `liput schedule` answer: a plan as JSON, as lines for people, and as a row."""
+
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+
+import click
+import msgspec
+
+from agent.schedule.done import Done, Ledger
+from agent.schedule.plan import Plan, PlanState, by_hand
+from config.quantities import brief_duration
+from recorder.archive.names import one_line
+from recorder.control.directory import boot_id
+
+LABEL = 12
+
+
+class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan as `--json` prints it.
+
+    `status` is planned, running, ended, over (its time has passed), cancelled or removed; `changed` names the fields of
+    a calendar's plan that were changed by hand; `done` what was done for it.
+    """
+
+    plan: Plan
+    status: str
+    changed: tuple[str, ...] = ()
+    done: Done | None = None
+
+
+def document(plan: Plan, ledger: Ledger, now: datetime) -> PlanDocument:
+    """Return a plan with what became of it."""
+    done = ledger.get(plan.id)
+    return PlanDocument(plan=plan, status=_status(plan, done, now), changed=by_hand(plan), done=done)
+
+
+def _status(plan: Plan, done: Done | None, now: datetime) -> str:
+    if plan.state is not PlanState.PLANNED:
+        return str(plan.state)
+    if done is not None and done.ended_at is not None:
+        return "ended"
+    if done is not None and done.recorder is not None and done.boot_id == boot_id():
+        return "running"
+    return "over" if now >= plan.ends_at else "planned"
+
+
+def when_text(plan: Plan, zone: tzinfo) -> str:
+    """Return when a plan is, in a zone: "Tue 2026-12-01 09:00-11:00"."""
+    starts, ends = plan.starts_at.astimezone(zone), plan.ends_at.astimezone(zone)
+    if plan.all_day:
+        return f"{starts:%a %Y-%m-%d} all day"
+    until = f"{ends:%H:%M}" if ends.date() == starts.date() else f"{ends:%Y-%m-%d %H:%M}"
+    return f"{starts:%a %Y-%m-%d %H:%M}-{until}"
+
+
+def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
+    """Yield what people read of a plan."""
+    plan = found.plan
+    length_s = (plan.ends_at - plan.starts_at).total_seconds()
+    yield click.style(one_line(plan.title), bold=True)
+    rows = {
+        "id": plan.id,
+        "when": f"{when_text(plan, zone)}, {brief_duration(length_s)}" + (f" ({plan.zone})" if plan.zone else ""),
+        "room": one_line(plan.room),
+        "mode": str(plan.mode),
+        "status": found.status,
+        "request": plan.request or "",
+        "pictures": ", ".join(plan.videos),
+        "sound": ", ".join(plan.audios),
+        "streams": ", ".join(plan.streams),
+        "layout": plan.layout or "",
+        "profile": plan.profile or "",
+        "calendar": one_line(plan.source.feed) if plan.source else "",
+        "by hand": ", ".join(found.changed),
+    }
+    for label, text in rows.items():
+        if text:
+            yield f"{label:<{LABEL}}{text}"
+
+
+def answer(found: PlanDocument, sentence: str, *, as_json: bool) -> None:
+    """Answer a program with a plan, a person with a sentence."""
+    click.echo(msgspec.json.encode(found) if as_json else sentence)

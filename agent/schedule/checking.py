@@ -1,0 +1,80 @@
+"""The check before a planned session: `liput check --quick`, as a process that the daemon does not wait for."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from agent.checks.result import Verdict
+from agent.schedule.plan import Plan
+from config.settings import VARIABLE
+from devices.clock import NANOSECONDS, Clock
+from devices.tied import tied
+
+LONGEST_S = 90.0
+_HOME = Path(__file__).resolve().parents[2]
+
+
+class Checking:
+    """One check that runs. Raises OSError where no process can be started."""
+
+    def __init__(self, plan: Plan, clock: Clock, config_file: Path | None) -> None:
+        self.plan = plan
+        self._clock = clock
+        self._until_ns = clock.now_ns() + int(LONGEST_S * NANOSECONDS)
+        self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
+        path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
+        settings = {VARIABLE: str(config_file.absolute())} if config_file else {}
+        self._child = subprocess.Popen(
+            tied([sys.executable, "-P", "-m", "agent.cli", *words_of(plan)]),
+            stdin=subprocess.DEVNULL, stdout=self._out, stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": path} | settings,
+        )  # fmt: skip
+
+    def outcome(self) -> list[str] | None:
+        """Return what is not right, nothing where the room is ready; None while it is being checked."""
+        if self._child.poll() is None:
+            if self._clock.now_ns() < self._until_ns:
+                return None
+            self.close()
+            return [f"the check has not ended within {LONGEST_S:.0f} s"]
+        try:
+            self._out.seek(0)
+            return list(_problems(msgspec.json.decode(self._out.read())))
+        except (msgspec.MsgspecError, AttributeError, TypeError):
+            return ["the check did not run"]
+        finally:
+            self._out.close()
+
+    def close(self) -> None:
+        """End it."""
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(5.0)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        self._out.close()
+
+
+def words_of(plan: Plan) -> list[str]:
+    """Return the command that checks the room for a plan."""
+    words = ["check", "--quick", "--json"]
+    for option, values in (("--video", plan.videos), ("--audio", plan.audios), ("--stream", plan.streams)):
+        words += [word for value in values for word in (option, value)]
+    return words + (["--profile", plan.profile] if plan.profile else [])
+
+
+def _problems(document: Any) -> Iterator[str]:
+    if document.get("type") == "error":
+        yield str(document["message"])
+        return
+    for check in document["checks"]:
+        if check["verdict"] == Verdict.FAILURE:
+            yield f"{check['name']}: {check['reason']}"

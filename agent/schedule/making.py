@@ -1,0 +1,32 @@
+"""The schedule as the daemon has it: with the plans of this PC, its recorders, and the calendars of its settings."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.schedule.beginning import Spawn
+from agent.schedule.feeds import Feeds, FeedStates, Keeper
+from agent.schedule.part import Notify, Schedule
+from agent.schedule.runs import runs
+from agent.schedule.store import Plans
+from config.schema import Settings
+from devices.clock import Clock
+
+
+def schedule_of(
+    settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
+    config_file: Path | None = None, archive: Path | None = None,
+) -> Schedule:  # fmt: skip
+    """Return the part that looks after plans; without `notify` people hear of them by `tell`, in English."""
+    plans = Plans()
+    return Schedule(
+        settings=settings,
+        clock=clock,
+        notify=notify or (lambda notice: tell(notice.words.english)),
+        tell=tell,
+        spawn=spawn,
+        runs=runs,
+        plans=plans,
+        feeds=Feeds(Keeper(settings, plans, FeedStates()), clock, tell),
+        config_file=config_file,
+        archive=archive,
+    )

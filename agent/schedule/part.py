@@ -1,0 +1,299 @@
+"""The daemon's part that looks after planned sessions: it looks, decides (agent/schedule/decide.py), and does.
+
+Nothing here waits for a device, a disk or a server for longer than a recorder takes to answer.
+"""
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from agent.schedule.beginning import Beginning, Spawn, spec_of
+from agent.schedule.checking import Checking
+from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
+from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
+from agent.schedule.feeds import Feeds
+from agent.schedule.plan import Plan
+from agent.schedule.store import Plans
+from agent.schedule.words import Notice, notice, notice_of
+from config.errors import LiputError, StateError
+from config.office import zone_of
+from config.schema import Settings
+from devices.clock import NANOSECONDS, Clock
+from recorder.control.client import ask, how_it_ended
+from recorder.control.directory import RecorderFolder, boot_id, ended_folder, process_started, runtime_folder
+from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
+from recorder.control.spawn import Spawned
+
+LOOK_S = 0.5
+PRE_ROLL_S = 60.0
+"""How far a start reaches back to the planned beginning, as far as that is kept."""
+RETRY_S = (5.0, 15.0, 30.0, 60.0)
+"""How long after each failure it is tried again; from the last on, always."""
+
+type Notify = Callable[[Notice], None]
+"""Called with what people should hear, from the part's thread."""
+
+
+@dataclass(eq=False)
+class Schedule:
+    """Looks after plans until it is told to stop."""
+
+    settings: Settings
+    clock: Clock
+    notify: Notify
+    tell: Callable[[str], None]
+    spawn: Spawn
+    runs: Callable[[], Sequence[Run]]
+    plans: Plans = field(default_factory=Plans)
+    done: DoneFile = field(default_factory=DoneFile)
+    feeds: Feeds | None = None
+    config_file: Path | None = None
+    archive: Path | None = None
+    check: Callable[[Plan], Checking] | None = None
+    """None: the command itself."""
+    name: str = "schedule"
+    _rules: Rules = field(init=False)
+    _beginning: Beginning | None = None
+    _checking: list[Checking] = field(default_factory=list)
+    _children: list[Spawned] = field(default_factory=list)
+    _unsaved: dict[str, Done] = field(default_factory=dict)
+    _known: list[Plan] = field(default_factory=list)
+    _times: list[tuple[float, float]] = field(default_factory=list)
+    _seen: tuple[int, int] = (0, 0)
+    _failures: dict[str, int] = field(default_factory=dict)
+    _not_before_ns: dict[str, int] = field(default_factory=dict)
+    _said: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Take the rules from the settings."""
+        own = self.settings.schedule
+        self._rules = Rules(
+            remind=own.remind, check_before_s=own.check_before_s, arm_ahead_s=own.arm_ahead_s, boot_id=boot_id()
+        )
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look again and again until `stop` is set; sessions that were begun go on."""
+        try:
+            while not stop.is_set():
+                beat()
+                self.look()
+                self.clock.wait(stop, LOOK_S)
+        finally:
+            if self.feeds is not None:
+                self.feeds.close()
+            for checking in self._checking:
+                checking.close()
+            self._checking.clear()
+
+    def look(self) -> None:
+        """Do what is to be done now."""
+        self._children = [child for child in self._children if not child.wait(0.0)]
+        if self.feeds is not None:
+            try:
+                self.feeds.look()
+            except LiputError as error:  # of what calendars say nothing is kept; what is planned is done all the same
+                self._say_once("feeds", error.message)
+        self._take_checks()
+        self._take_beginning()
+        if not self._plans():
+            return
+        try:
+            runs = list(self.runs())
+        except (LiputError, OSError) as error:
+            self._say_once("runs", f"it cannot be seen which sessions run: {error}")
+            return
+        self._say_once("runs", "")
+        ledger, now = self._ledger(), self._now()
+        plans = self._near(ledger, runs, now)
+        for act in decide(plans, ledger, runs, now, self._rules, self._coming(plans, ledger, runs)):
+            self._do(act, now)
+
+    # What there is
+
+    def _now(self) -> datetime:
+        return self.clock.now().astimezone(zone_of(self.settings.office.time_zone))
+
+    def _plans(self) -> list[Plan]:
+        """Return the plans; those that were known last where they cannot be read now."""
+        try:
+            found = self.plans.path.stat()
+        except OSError:
+            self._known, self._times, self._seen = [], [], (0, 0)
+            return self._known
+        seen = (found.st_mtime_ns, found.st_ino)
+        if seen != self._seen:
+            try:
+                self._known = self.plans.read()
+                self._say_once("plans", "")
+            except StateError as error:
+                self._say_once("plans", f"{error.message}; what was planned before holds")
+            else:
+                with contextlib.suppress(StateError):  # more is kept than is needed
+                    self.done.keep_only(self._known)
+            self._times = [self._rules.times_of(plan) for plan in self._known]
+            self._seen = seen
+        return self._known
+
+    def _near(self, ledger: Ledger, runs: Sequence[Run], now: datetime) -> list[Plan]:
+        """Return the plans for which something may be to be done now: a calendar has hundreds that are far."""
+        begun = {run.plan for run in runs} | {
+            plan_id for plan_id, done in ledger.items() if done.ended_at is None and (done.recorder or done.attempt)
+        }
+        now_s = now.timestamp()
+        return [
+            plan for plan, (since_s, until_s) in zip(self._known, self._times, strict=True)
+            if since_s <= now_s <= until_s or plan.id in begun
+        ]  # fmt: skip
+
+    def _ledger(self) -> Ledger:
+        try:
+            kept: Mapping[str, Done] = self.done.read()
+            self._say_once("done", "")
+        except StateError as error:
+            self._say_once("done", f"{error.message}; what is done for planned sessions is not kept")
+            kept = {}
+        return {**kept, **self._unsaved}
+
+    def _note(self, plan: Plan, change: Callable[[Done], Done]) -> None:
+        """Keep what was done; where the disk takes nothing, as long as this lives."""
+        try:
+            if plan.id not in self._unsaved:
+                self.done.note(plan, change)
+                return
+        except StateError as error:
+            self._say_once("done", f"{error.message}; what is done for planned sessions is not kept")
+        self._unsaved[plan.id] = change(done_for(plan, self._ledger()))
+
+    def _coming(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
+        """Return the plans whose recorder has been started and does not run yet."""
+        running = {run.plan for run in runs}
+        coming = {
+            plan.id
+            for plan in plans
+            if plan.id not in running and (done := ledger.get(plan.id)) and done.attempt and done.attempt.lives
+        }
+        return coming | ({self._beginning.plan.id} if self._beginning is not None else set())
+
+    # What is done
+
+    def _do(self, act: Act, now: datetime) -> None:
+        match act.kind:
+            case Kind.ARM | Kind.RECORD:
+                self._begin(act.plan, now, records=act.kind is Kind.RECORD)
+            case Kind.START:
+                late_s = (now - act.plan.starts_at).total_seconds()
+                self._ask(act, Start(pre_roll_s=min(max(0.0, late_s), PRE_ROLL_S)), "recording", now)
+            case Kind.STOP:
+                self._ask(act, Stop(), "stopped", now)
+            case Kind.DISARM:
+                self._ask(act, Disarm(), "disarmed", now)
+            case Kind.NOTE_END if isinstance(end := how_it_ended(ended_folder(act.recorder)), Failure):
+                self._fail(act.plan, end.message, now)
+            case _:
+                self._note(act.plan, lambda done: noted(act, done, now, self._rules))
+                self._follow(act, now)
+
+    def _follow(self, act: Act, now: datetime) -> None:
+        """Do what goes with something that has been noted."""
+        if act.kind in (Kind.REMIND, Kind.TELL) or act.word:
+            self.notify(notice_of(act, now))
+        elif act.kind is Kind.CHECK:
+            try:
+                self._checking.append((self.check or self._command)(act.plan))
+            except OSError as error:
+                self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
+
+    def _command(self, plan: Plan) -> Checking:
+        return Checking(plan, self.clock, self.config_file)
+
+    def _ask(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
+        """Ask a recorder for something until it has done it; that it was asked is said once."""
+        if not self._may(f"{act.recorder} {word}"):
+            return
+        try:
+            ask(RecorderFolder(runtime_folder() / act.recorder), request)
+        except (LiputError, OSError) as error:
+            self._say_once(act.recorder, f'"{act.plan.title}": {error}')
+        else:
+            late_s = (now - act.plan.starts_at).total_seconds()
+            late_s = late_s if word == "recording" and late_s > LATE_S else 0.0
+            self._notify_once(act.recorder, notice(word, act.plan, now, late_s=late_s))
+        self._not_before(f"{act.recorder} {word}", RETRY_S[0])
+
+    def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
+        """Start a plan's recorder. Its process is noted before it is told anything: one that nobody tells ends."""
+        if not self._may(plan.id):
+            return
+        try:
+            spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
+            spawned = self.spawn(spec)
+        except (LiputError, OSError) as error:
+            self._fail(plan, str(error), now)
+            return
+        if why:
+            self._notify_once(plan.id, notice("without-request", plan, now, why=why))
+        started = process_started(spawned.pid) or 0
+        attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
+        self._note(plan, lambda done: msgspec.structs.replace(done, attempt=attempt, recorder=None))
+        self._children.append(spawned)
+        self._beginning = Beginning(plan, spawned, records=records)
+        self._beginning.start()
+
+    def _take_beginning(self) -> None:
+        """Hear how it went to start a recorder."""
+        beginning = self._beginning
+        if beginning is None or not beginning.is_over:
+            return
+        self._beginning = None
+        plan, now = beginning.plan, self._now()
+        if beginning.recorder is None:
+            self._fail(plan, beginning.error.message if beginning.error else "", now)
+            return
+        for sentence in beginning.notes:
+            self.tell(sentence)
+        act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder)
+        self._note(plan, lambda done: noted(act, done, now, self._rules))
+        self._failures.pop(plan.id, None)
+        late_s = (now - plan.starts_at).total_seconds()
+        word = "recording" if beginning.records else "armed"
+        self.notify(notice(word, plan, now, late_s=late_s if beginning.records and late_s > LATE_S else 0.0))
+
+    def _fail(self, plan: Plan, why: str, now: datetime) -> None:
+        """Note that a plan's recorder did not begin, and when it is tried again."""
+        self._note(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
+        count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
+        self._not_before(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
+        self._notify_once(plan.id, notice("failed", plan, now, why=why))
+
+    def _take_checks(self) -> None:
+        """Hear what checks found."""
+        for checking in list(self._checking):
+            problems = checking.outcome()
+            if problems is not None:
+                self._checking.remove(checking)
+                word = "not-ready" if problems else "ready"
+                self.notify(notice(word, checking.plan, self._now(), why="; ".join(problems)))
+
+    # What is said once, and what is not tried too often
+
+    def _may(self, key: str) -> bool:
+        return self.clock.now_ns() >= self._not_before_ns.get(key, 0)
+
+    def _not_before(self, key: str, seconds: float) -> None:
+        self._not_before_ns[key] = self.clock.now_ns() + int(seconds * NANOSECONDS)
+
+    def _notify_once(self, key: str, notice: Notice) -> None:
+        text = f"{notice.kind} {notice.words.english}"
+        if self._said.get(f"notice {key}") != text:
+            self._said[f"notice {key}"] = text
+            self.notify(notice)
+
+    def _say_once(self, key: str, sentence: str) -> None:
+        if sentence and self._said.get(key) != sentence:
+            self.tell(sentence)
+        self._said[key] = sentence

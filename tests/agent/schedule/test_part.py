@@ -1,0 +1,303 @@
+"""The part of the daemon, with processes that stand for recorders: what is kept, tried again, and told."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.schedule.checking import Checking, words_of
+from agent.schedule.decide import Run
+from agent.schedule.done import DoneFile
+from agent.schedule.part import Schedule
+from agent.schedule.plan import Mode, Plan
+from agent.schedule.store import Plans
+from agent.schedule.words import WORDS, Notice
+from config.errors import SessionError
+from config.schedule import ScheduleSettings
+from config.schema import Settings
+from devices.clock import NANOSECONDS, SystemClock
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import Failure, encode
+from recorder.control.spec import Spec
+from recorder.status import SessionState
+from tests.support.calendars import plan
+from tests.support.room import Room
+from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support.waiting import wait_for
+
+MINUTE = timedelta(minutes=1)
+
+
+class Spawned:
+    """Stands for a recorder that is started: a process that lives until it is killed, ready when it is let."""
+
+    def __init__(self, number: int, gate: threading.Event, error: SessionError | None) -> None:
+        self.notes: list[str] = []
+        self._process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+        self._gate, self._error, self._folder = gate, error, RecorderFolder(Path(f"/r{number}"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ready(self) -> RecorderFolder:
+        self._gate.wait(20)
+        if self._error:
+            self.end()
+            raise self._error
+        return self._folder
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+@dataclass
+class Bench:
+    """A schedule with one PC around it."""
+
+    folder: Path
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    specs: list[Spec] = field(default_factory=list)
+    spawned: list[Spawned] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    error: SessionError | None = None
+    checked: list[Plan] = field(default_factory=list)
+
+    def schedule(self) -> Schedule:
+        """Return a schedule as a daemon that has just begun has it."""
+        return Schedule(
+            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notices.append, self.told.append,
+            self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
+            lambda: self.runs, Plans(self.folder), DoneFile(self.folder), check=self.check,
+        )  # fmt: skip
+
+    def spawn(self, spec: Spec) -> Spawned:
+        self.specs.append(spec)
+        self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
+        return self.spawned[-1]
+
+    def check(self, one: Plan) -> Checking:
+        self.checked.append(one)
+
+        class Done:
+            plan = one
+
+            def outcome(self) -> Sequence[str]:
+                return ["camera: podium: not there"]
+
+        return Done()  # type: ignore[return-value]
+
+    def at(self, moment_s: float) -> None:
+        self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))
+
+    def kinds(self) -> list[str]:
+        return [notice.kind for notice in self.notices]
+
+    def ready(self, schedule: Schedule) -> None:
+        """Let the recorder that is being started be ready, and the schedule hear of it."""
+        self.gate.set()
+        beginning = schedule._beginning
+        assert beginning
+        wait_for(lambda: beginning.is_over)
+        if self.error is None:
+            recorder = f"r{len(self.specs)}"
+            self.runs = [Run(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)]
+        schedule.look()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.gate.set()
+    for each in made.spawned:
+        each.end()
+
+
+def plan_in(minutes: float, mode: Mode = Mode.RECORD) -> Plan:
+    return plan(starts_at=BEGINNING + minutes * MINUTE, mode=mode)
+
+
+def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    schedule = bench.schedule()
+    schedule.look()
+    (spec,) = bench.specs
+    assert (spec.plan, spec.arm_only, spec.asked.title, spec.asked.allow_missing) == (
+        plan_in(0).id,
+        False,
+        "rapat",
+        True,
+    )
+    attempt = DoneFile(bench.folder).read()[plan_in(0).id].attempt
+    assert attempt
+    assert attempt.pid == bench.spawned[0].pid
+    assert attempt.lives
+    for other in (schedule, bench.schedule()):  # the daemon is killed and begun anew meanwhile
+        for _ in range(3):
+            other.look()
+    assert len(bench.specs) == 1
+    bench.ready(schedule)
+    assert DoneFile(bench.folder).read()[plan_in(0).id].recorder == "r1"
+    assert bench.kinds() == ["recording"]
+
+
+def test_a_process_that_died_before_it_was_a_recorder_is_replaced(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    bench.schedule().look()
+    bench.spawned[0].end()
+    bench.schedule().look()
+    assert len(bench.specs) == 2
+
+
+def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    bench.error = SessionError("no camera is plugged in")
+    schedule, times = bench.schedule(), []
+    bench.gate.set()
+    for second in range(200):
+        bench.at(second)
+        before = len(bench.specs)
+        schedule.look()
+        if schedule._beginning:
+            times += [second] * (len(bench.specs) - before)
+            bench.ready(schedule)
+    assert times == [0, 5, 20, 50, 110, 170]
+    assert bench.kinds() == ["failed"]
+    assert "no camera is plugged in" in bench.notices[0].words.english
+    bench.error = None
+    bench.at(400)
+    schedule.look()
+    bench.ready(schedule)
+    assert bench.kinds() == ["failed", "recording"]
+    assert "6m" in bench.notices[1].words.english or "7m" in bench.notices[1].words.english
+
+
+def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ended_is_not(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path / "runtime"))
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    Plans(bench.folder).add(plan_in(0))
+    schedule = bench.schedule()
+    schedule.look()
+    bench.ready(schedule)
+    bench.runs = []
+    RecorderFolder(tmp_path / "runtime" / "r1").end(encode(Failure(message="the camera is gone")))
+    schedule.look()
+    assert bench.kinds() == ["recording", "failed"]
+    bench.at(10)
+    schedule.look()
+    bench.ready(schedule)
+    assert len(bench.specs) == 2
+    bench.runs = []
+    bench.at(20)
+    schedule.look()
+    assert DoneFile(bench.folder).read()[plan_in(0).id].ended_at == BEGINNING + timedelta(seconds=20)
+    bench.at(60)
+    schedule.look()
+    assert len(bench.specs) == 2
+
+
+def test_reminders_and_the_check_come_in_time_and_once_for_all_daemons(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(40))
+    for minute in range(35):
+        bench.at(minute * 60)
+        bench.schedule().look()
+        if minute == 20:
+            same = bench.schedule()
+            same.look()
+    assert bench.kinds() == ["reminder", "reminder"]
+    assert [one.title for one in bench.checked] == ["rapat"]
+    assert bench.notices[0].words.indonesian == '"rapat" dimulai 30m lagi, pukul 09:40; perekaman dimulai sendiri'
+
+
+def test_what_the_check_found_is_told(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(15))
+    schedule = bench.schedule()
+    for _ in range(2):
+        schedule.look()
+    assert bench.kinds() == ["reminder", "not-ready"]
+    assert bench.notices[-1].words.english == 'checked before "rapat": not ready: camera: podium: not there'
+
+
+def test_a_disk_that_takes_nothing_costs_no_session_and_says_so_once(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    (bench.folder / "done.json").write_text("[damaged")
+    schedule = bench.schedule()
+    for _ in range(4):
+        schedule.look()
+    bench.ready(schedule)
+    schedule.look()
+    assert len(bench.specs) == 1
+    assert len(bench.told) == 1
+    assert "is not kept" in bench.told[0]
+    assert (bench.folder / "done.json").read_text() == "[damaged"
+
+
+def test_plans_that_cannot_be_read_any_more_hold_as_they_were(bench: Bench) -> None:
+    plans = Plans(bench.folder)
+    plans.add(plan_in(1))
+    schedule = bench.schedule()
+    schedule.look()
+    plans.path.write_text("[damaged")
+    bench.at(90)
+    schedule.look()
+    assert [spec.plan for spec in bench.specs] == [plan_in(1).id]
+    assert [text for text in bench.told if "what was planned before holds" in text] == bench.told != []
+
+
+def test_it_ends_when_it_is_told_to_and_beats_meanwhile(bench: Bench) -> None:
+    stop, beats = threading.Event(), []
+
+    def beat() -> None:
+        beats.append(bench.clock.now_ns())
+        if len(beats) == 5:
+            stop.set()
+
+    bench.schedule().run(stop, beat)
+    assert len(beats) == 5
+
+
+def test_the_command_of_a_check_has_what_the_plan_has() -> None:
+    one = msgspec.structs.replace(
+        plan(),
+        videos=("podium",),
+        audios=("mixer",),
+        streams=("youtube", "kampus"),
+        profile="720p30",
+    )
+    assert words_of(one) == [
+        "check", "--quick", "--json", "--video", "podium", "--audio", "mixer", "--stream", "youtube",
+        "--stream", "kampus", "--profile", "720p30",
+    ]  # fmt: skip
+
+
+def test_everything_that_is_said_is_said_in_both_languages_with_the_same_facts() -> None:
+    for kind, words in WORDS.items():
+        fields = [{part.split("}")[0] for part in text.split("{")[1:]} for text in words]
+        assert fields[0] == fields[1], kind
+        assert all(words)
+
+
+@pytest.mark.slow
+def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(room.home))
+    clock = SystemClock()
+    checking = Checking(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
+    problems = wait_for(checking.outcome, 100.0, "what the check found")
+    assert any("tidak-ada" in each for each in problems or []), problems
+    wrong = Checking(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
+    assert wait_for(wrong.outcome, 100.0) == ['there is no profile "tidak-ada"']
