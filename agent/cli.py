@@ -53,6 +53,7 @@ COMMANDS: Table = {
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
     "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
     "status": ("agent.commands.status:status_command", "Show the sessions that run, and how they are."),
+    "token": ("agent.commands.token:token_command", "Show the token that the page and its API ask for."),
     "stop": ("agent.commands.sessions:stop_command", "End a session, and put it into the archive."),
 }
 

@@ -20,6 +20,7 @@ from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.quantities import NotAllowed
 from config.schedule import Feed, ScheduleSettings
 from config.schema import BUILT_IN_PATIENCE, BUILT_IN_PROFILES, Destination, Patience, Profile, Settings, Sound, Video
+from config.web import WebSettings
 
 SECTIONS = (
     "general",
@@ -37,6 +38,7 @@ SECTIONS = (
     "slides",
     "report",
     "fixity",
+    "web",
     "records",
     "alarms",
     "schedule",
@@ -59,7 +61,7 @@ _BUILT_IN: Mapping[str, Mapping[str, msgspec.Struct]] = {
 
 _WITH_PROBLEMS = (
     Profile, LayoutSettings, Destination, Video, CheckSettings, Office, RequestSettings, CopyTarget, AlarmSettings,
-    ScheduleSettings,
+    ScheduleSettings, WebSettings,
 )  # fmt: skip
 """Those whose fields must go together."""
 _ADDRESSES = ("url", "webhook", "mail_server")

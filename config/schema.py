@@ -19,6 +19,7 @@
     ├── SlideSettings    [slides]            whose changes become chapters (config/slides.py)
     ├── ReportSettings   [report]            the report of a session (config/report.py)
     ├── Fixity           [fixity]            how much of the archive is read again in one round (config/copies.py)
+    ├── WebSettings      [web]               where the page is served, and to whom (config/web.py)
     ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
     ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)
     ├── ScheduleSettings [schedule]          when is reminded, checked, armed, begun (config/schedule.py)
@@ -67,6 +68,7 @@ from config.records import RecordsSettings
 from config.report import ReportSettings
 from config.schedule import Feed, ScheduleSettings
 from config.slides import SlideSettings
+from config.web import WebSettings
 
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """x264's presets, the cheapest first."""
@@ -284,6 +286,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slides: SlideSettings = SlideSettings()
     report: ReportSettings = ReportSettings()
     fixity: Fixity = Fixity()
+    web: WebSettings = WebSettings()
     records: RecordsSettings = RecordsSettings()
     alarms: AlarmSettings = AlarmSettings()
     schedule: ScheduleSettings = ScheduleSettings()

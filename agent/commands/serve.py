@@ -3,6 +3,7 @@
 import signal
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
@@ -11,15 +12,19 @@ from agent.alarms.part import alarms_of
 from agent.archives import archives_of
 from agent.copying import Copying
 from agent.daemon.log import Level, Log, complaints, form_of
-from agent.daemon.parts import Parts
+from agent.daemon.parts import Part, Parts
 from agent.redact import redactor_for
 from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
 from agent.serving import only_one
 from agent.signals import HEARD_AFTER_S, hearing
+from agent.web.server import WebPart
 from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.recovery.recover import Outcome, State
+
+if TYPE_CHECKING:
+    from agent.web.house import House
 
 EXAMPLES = """\b
 Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it costs nothing.
@@ -42,7 +47,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     While no session runs, packages are copied to the places of [copies] in the settings. What goes wrong in a session
     is told as [alarms] says. Planned sessions (`liput schedule`) are armed, begun and ended by time, and calendars of
-    [feeds] are read.
+    [feeds] are read. The page and its API are served where [web] says.
     """
     clock = SystemClock()
     stop = threading.Event()
@@ -74,7 +79,18 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
         schedule = schedule_of(
             settings, clock, log.of("schedule"), spares.take, config_file=config_file, archive=folder
         )
-        parts = Parts([sessions, alarms, schedule], clock, log.of(level=Level.WARNING))
+
+        def house() -> "House":
+            from agent.web.house import House, SettingsInForce
+            from agent.web.token import Gate, read_token
+
+            return House(
+                gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file),
+                tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
+            )  # fmt: skip
+
+        page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
+        parts = Parts([sessions, alarms, schedule, *page], clock, log.of(level=Level.WARNING))
         try:
             parts.start()
             log("ready")

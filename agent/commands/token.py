@@ -1,0 +1,29 @@
+"""`liput token`: what another device, or a program, shows to be let in."""
+
+import click
+
+from agent.web.token import read_token, token_file
+from config.errors import StateError
+
+EXAMPLES = """\b
+Examples:
+  liput token                                 type it into the page on another device
+  liput token --new                           nobody who was let in before is let in any more
+\b
+  curl -H "Authorization: Bearer $(liput token)" -X POST http://127.0.0.1:8466/api/v1/recording/start
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--new", is_flag=True, help="Make another one; the daemon takes it from its next start on.")
+def token_command(*, new: bool) -> None:
+    """Show the token of the page and its API, which is made when it is first asked for.
+
+    Whoever has it can do all that the page can. It stands in a 0600 file of this user's.
+    """
+    if new:
+        try:
+            token_file().unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"the token cannot be taken away: {error.strerror}") from None
+    click.echo(read_token())

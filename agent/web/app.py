@@ -1,0 +1,65 @@
+"""The page and its API put together: guard, routes, and what is answered where something goes wrong."""
+
+from collections.abc import Sequence
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from agent.web import tickets
+from agent.web.answers import Refused, error_answer
+from agent.web.door import OPEN, open_door
+from agent.web.endpoint import Endpoint
+from agent.web.guard import HEALTHZ, Guard, Names
+from agent.web.health import healthz
+from agent.web.house import House
+from agent.web.limits import Rates
+from agent.web.repeated import Repeated
+from config.errors import LiputError
+from devices.clock import NANOSECONDS
+
+ENDPOINTS: Sequence[Endpoint] = [*tickets.ENDPOINTS]
+"""All that the API has, in the order of its document."""
+
+
+def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates: Rates | None = None) -> ASGIApp:
+    """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`."""
+
+    def now_s() -> float:
+        return house.clock.now_ns() / NANOSECONDS
+
+    repeated = Repeated(now_s)
+    routes: list[BaseRoute] = [
+        Route(OPEN, open_door, methods=["GET", "POST"]),
+        Route(HEALTHZ, healthz, methods=["GET"]),
+        *(endpoint.route(house, repeated) for endpoint in ENDPOINTS),
+        *pages,
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: _http_error, LiputError: _our_error, Exception: _unexpected},
+    )
+    app.state.house = house
+    app.router.redirect_slashes = False
+    return Guard(app, house.gate, names, rates or Rates(now_s))
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    """Answer what the routes themselves refuse: an address that is none, a method that it does not have."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    said = {404: "there is no such address", 405: "that cannot be done with this address"}
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return error_answer(Refused(status, said.get(status, "this cannot be done"), headers=headers))
+
+
+async def _our_error(_request: Request, error: Exception) -> Response:
+    return error_answer(error)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    house: House = request.app.state.house
+    house.tell(f"{request.method} {request.url.path} has failed: {error!r}")
+    return error_answer(error)

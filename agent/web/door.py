@@ -1,0 +1,63 @@
+"""How a browser is let in: by a ticket, or by the token typed into a form; and what it sees before.
+
+`GET /open?ticket=...` takes the ticket, sets the cookie and leads to the page. Without a ticket it is a form: for a
+telephone or another PC, where `liput` cannot open anything.
+"""
+
+from html import escape
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.types import Scope
+
+from agent.web.cookie import cookie_name
+from agent.web.token import COOKIE_S, Gate
+
+OPEN = "/open"
+"""Where the door is."""
+
+_CLOSED = """<!doctype html>
+<html lang="id"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Liput</title>
+<main><h1>Liput</h1>
+<p>{said}
+<p>Jalankan <code>liput</code> di PC ini: halaman terbuka dengan sendirinya. Dari perangkat lain, masukkan token;
+<code>liput token</code> menampilkannya.
+<p lang="en">Run <code>liput</code> on this PC: it opens the page. From another device enter the token, which
+<code>liput token</code> shows.
+<form method="post" action="/open"><label>Token <input type="password" name="token" autocomplete="off" required></label>
+<button>Buka / Open</button></form></main></html>
+"""
+_WRONG = "Tiket atau token itu tidak berlaku. / That ticket or token is not valid."
+
+
+def closed_page(scope: Scope, said: str = "", status: int = 401) -> Response:
+    """Return what a browser sees that has not been let in; programs that ask for the same see its status."""
+    headers = {"www-authenticate": "Bearer"} if status == 401 else None
+    shown = "" if scope.get("method") == "HEAD" else _CLOSED.format(said=escape(said))
+    return HTMLResponse(shown, status, headers)
+
+
+async def open_door(request: Request) -> Response:
+    """Let a browser in that has a ticket or the token; show the form to any other."""
+    gate: Gate = request.app.state.house.gate
+    if request.method == "POST":
+        fields = parse_qs((await request.body()).decode("latin-1"), max_num_fields=4)
+        return _let_in(request, gate) if gate.knows("".join(fields.get("token", []))) else _closed(request)
+    tickets = request.query_params.getlist("ticket")
+    if not tickets:
+        return closed_page(request.scope, status=200)
+    return _let_in(request, gate) if gate.takes(tickets[0]) else _closed(request)
+
+
+def _closed(request: Request) -> Response:
+    return closed_page(request.scope, _WRONG)
+
+
+def _let_in(request: Request, gate: Gate) -> Response:
+    response = RedirectResponse("/", 303)
+    response.set_cookie(
+        cookie_name(request.scope), gate.cookie(), max_age=COOKIE_S, path="/", httponly=True, samesite="strict",
+        secure=request.scope["scheme"] == "https",
+    )  # fmt: skip
+    return response

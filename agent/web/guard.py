@@ -1,0 +1,217 @@
+"""Who gets as far as the page and its API: looked at for every request and every WebSocket, before anything is done.
+
+In this order: the name the PC was called by (421: a name of somebody else's that leads here is no way in), whose page
+asks (403), how often (429), whether it may (401), how much it sends (413). Pure ASGI, so that nothing is between it and
+the server. What is answered has the headers that keep a browser from doing more with it than was meant.
+"""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agent.web.answers import Refused, error_answer
+from agent.web.cookie import cookie_of
+from agent.web.door import OPEN, closed_page
+from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Rates
+from agent.web.token import Gate
+
+API = "/api/"
+HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"
+_FREE = {OPEN, HEALTHZ}
+_READING = {"GET", "HEAD"}
+_PORTS = {"http": "80", "https": "443"}
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob:; media-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    b"content-security-policy": POLICY.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    # Not no-referrer: with that a browser says "Origin: null" of our own forms.
+    b"referrer-policy": b"same-origin",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"cross-origin-resource-policy": b"same-origin",
+    b"permissions-policy": b"camera=(), microphone=(), geolocation=()",
+    b"cache-control": b"no-store",
+}
+"""Unless an answer has its own."""
+
+HOST_HINT = "use the address that `liput` prints; other names belong into allowed_hosts of [web] in the settings"
+ORIGIN_HINT = "only the page itself and programs may ask; open the address that `liput` prints"
+TOKEN_HINT = "run `liput` on this PC: it opens the page; programs send the header Authorization: Bearer TOKEN"  # noqa: S105 - a sentence
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names that the PC may be called by."""
+
+    allowed: Collection[str]
+
+    def allows(self, host: str, scope: Scope) -> bool:
+        """Whether `host`, of a Host header, is this PC: the address that was reached, a name of its own."""
+        scheme = _web_scheme(scope)
+        name, port = _split(host.lower(), _PORTS[scheme])
+        address, own_port = scope.get("server") or ("", None)
+        own = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
+        if host.lower() in self.allowed:
+            return True
+        return port == str(own_port) and name in own.union(self.allowed)
+
+
+class Guard:
+    """Lets requests through to `app`, or answers them itself."""
+
+    def __init__(self, app: ASGIApp, gate: Gate, names: Names, rates: Rates) -> None:
+        self._app = app
+        self._gate = gate
+        self._names = names
+        self._rates = rates
+        self._sockets = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or WebSocket."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        send = _with_headers(send)
+        try:
+            self._judge(_Asked(scope))
+        except Refused as refused:
+            await _refuse(refused, scope, receive, send)
+            return
+        if scope["type"] == "http":
+            await self._app(scope, _bounded(receive), send)
+            return
+        self._sockets += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._sockets -= 1
+
+    def _judge(self, asked: "_Asked") -> None:
+        """Raise Refused where it may not be served."""
+        if asked.head > LONGEST_HEAD:
+            raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
+        self._judge_where_from(asked)
+        if wait_s := self._rates.wait_s(asked.address):
+            after = {"retry-after": str(math.ceil(wait_s))}
+            raise Refused(429, "too many requests", hint="wait a moment", headers=after)
+        if asked.is_socket and self._sockets >= MOST_SOCKETS:
+            raise Refused(429, f"{self._sockets} pages are open already", hint="close one of them")
+        if not self._may(asked):
+            raise Refused(401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"})
+        if asked.length > LONGEST_BODY:
+            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+
+    def _judge_where_from(self, asked: "_Asked") -> None:
+        hosts, origins = asked.headers("host"), asked.headers("origin")
+        if len(hosts) != 1 or not self._names.allows(hosts[0], asked.scope):
+            raise Refused(421, "this PC does not go by that name", hint=HOST_HINT)
+        own = f"{_web_scheme(asked.scope)}://{hosts[0]}".lower()
+        if any(origin.lower() != own for origin in origins):
+            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+        sites = asked.headers("sec-fetch-site")
+        if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
+            raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
+        if not origins and asked.cookie and not asked.bearer and not asked.is_reading:
+            raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
+
+    def _may(self, asked: "_Asked") -> bool:
+        path = asked.scope["path"]
+        if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
+            return True
+        if path == METRICS and asked.is_reading and asked.is_loopback:
+            return True
+        if asked.bearer:
+            return self._gate.knows(asked.bearer)
+        return self._gate.accepts(asked.cookie)
+
+
+class _Asked:
+    """What a request says of itself."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.is_socket = scope["type"] == "websocket"
+        self.is_reading = not self.is_socket and scope["method"] in _READING
+        self.address: str = (scope.get("client") or ("",))[0]
+        scheme, _, word = (self.headers("authorization") or [""])[0].partition(" ")
+        self.bearer = word.strip() if scheme.lower() == "bearer" else ""
+        self.cookie = cookie_of(scope)
+
+    def headers(self, name: str) -> list[str]:
+        wanted = name.encode()
+        return [value.decode("latin-1").strip() for key, value in self.scope["headers"] if key == wanted]
+
+    @property
+    def is_plain_navigation(self) -> bool:
+        """Whether somebody follows a link to one of the pages; it does nothing, and goes without the cookie."""
+        said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
+        is_page = not self.scope["path"].startswith(API)
+        return self.is_reading and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.address == "::1" or self.address.startswith("127.")
+
+    @property
+    def head(self) -> int:
+        headers: Sequence[tuple[bytes, bytes]] = self.scope["headers"]
+        address = len(self.scope["path"]) + len(self.scope["query_string"])
+        return address + sum(len(name) + len(value) for name, value in headers)
+
+    @property
+    def length(self) -> int:
+        lengths = self.headers("content-length")
+        return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+
+
+def _web_scheme(scope: Scope) -> str:
+    return "https" if scope["scheme"] in {"https", "wss"} else "http"
+
+
+def _split(host: str, port: str) -> tuple[str, str]:
+    """Return name and port of a Host header; an address of IPv6 keeps its brackets."""
+    name, colon, after = host.rpartition(":")
+    return (name, after) if colon and not after.endswith("]") else (host, port)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            headers: Sequence[tuple[bytes, bytes]] = message.get("headers", ())
+            there = {name.lower() for name, _ in headers}
+            more = [(name, value) for name, value in HEADERS.items() if name not in there]
+            message = {**message, "headers": [*headers, *more]}
+        await send(message)
+
+    return sending
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Return `receive`, which raises Refused where more comes than was said, or more than may."""
+    taken = 0
+
+    async def receiving() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > LONGEST_BODY:
+            raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
+        return message
+
+    return receiving
+
+
+async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer; a WebSocket is not accepted, and is told the same."""
+    response = error_answer(refused)
+    if refused.status == 401 and scope["type"] == "http" and not scope["path"].startswith(API):
+        response = closed_page(scope)
+    if scope["type"] == "websocket":
+        await receive()  # its wish to connect
+    await response(scope, receive, send)

@@ -1,0 +1,76 @@
+"""What the API works with: the settings in force, who starts recorders, whom to let in, what the time is."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.web.lanes import Lane
+from agent.web.token import Gate
+from config.schema import Settings
+from config.settings import find_file, load_settings
+from devices.clock import Clock
+from recorder.archive.archive import Archive
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+
+type Tell = Callable[[str], None]
+
+
+class SettingsInForce:
+    """The settings, read again when their file has changed; for any thread."""
+
+    def __init__(self, file: Path | None) -> None:
+        """`file`: the one that the daemon was told to take, None for that which is found."""
+        self.file = file
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._settings = Settings()
+
+    def read(self) -> Settings:
+        """Return the settings; raises SettingsError."""
+        with self._lock:
+            seen = self._stamp()
+            if seen != self._seen or seen is None:
+                self._settings = load_settings(self.file)
+                self._seen = seen
+            return self._settings
+
+    def _stamp(self) -> object:
+        file = find_file(self.file)
+        try:
+            found = None if file is None else file.stat()
+        except OSError:
+            found = None
+        return None if found is None else (file, found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+@dataclass(eq=False)
+class House:
+    """What every request may use."""
+
+    gate: Gate
+    clock: Clock
+    settings: SettingsInForce
+    spawn: Callable[[Spec], Spawned] = Spawned
+    """Starts a recorder: the daemon's spare, if it has one."""
+    standing: Callable[[], list[str]] = list
+    """The names of the daemon's parts that hang."""
+    tell: Tell = lambda _text: None
+    folder: Path | None = None
+    """The archive that the daemon was told to take, None for that of the settings."""
+    url: str = ""
+    light: Lane = field(default_factory=lambda: Lane("light", 8, 128))
+    """For what takes milliseconds."""
+    slow: Lane = field(default_factory=lambda: Lane("slow", 8))
+    """For what waits for a device or a session: arming, starting, stopping."""
+    disk: Lane = field(default_factory=lambda: Lane("disk", 6, 128))
+    """For what waits for the archive's disk."""
+
+    def archives(self) -> Sequence[Archive]:
+        """Return the archive where sessions go, and those that they go on in. Raises SettingsError."""
+        if self.folder is not None:
+            return [Archive(self.folder, self.clock)]
+        settings = self.settings.read()
+        roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
+        return [Archive(root, self.clock, settings.archive.reserve) for root in roots]

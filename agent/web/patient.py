@@ -1,0 +1,124 @@
+"""The server's connections, with an end to patience: uvicorn waits for ever for a request that never ends.
+
+A request has HEADER_S to come in, head and body, from its first byte (the first one: from the connection) on; a client
+that takes nothing of what it is sent for UNREAD_S is let go. Of connections there are only so many.
+"""
+
+import asyncio
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from agent.web.limits import HEADER_S, MOST_CONNECTIONS, MOST_OF_AN_ADDRESS, UNREAD_S
+
+_COMING = {h11.IDLE, h11.SEND_BODY}
+"""What h11 says of a client whose request is not complete."""
+
+
+class _Timer:
+    """Lets a connection go unless it is stopped in time."""
+
+    def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
+        self._transport = transport
+        self._seconds = seconds
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Let it go in time; one that runs already goes on."""
+        if self._handle is None:
+            self._handle = asyncio.get_running_loop().call_later(self._seconds, self._transport.abort)
+
+    def stop(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+
+class Http(H11Protocol):
+    """A connection for requests."""
+
+    _is_handed_over = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin, unless there are too many."""
+        super().connection_made(transport)
+        self._request = _Timer(transport, HEADER_S)
+        self._unread = _Timer(transport, UNREAD_S)
+        if len(self.connections) > MOST_CONNECTIONS or self._has_too_many():
+            transport.abort()
+            return
+        self._request.start()
+
+    def _has_too_many(self) -> bool:
+        address = self.client[0] if self.client else ""
+        if address == "::1" or address.startswith("127."):
+            return False
+        return sum(_address(other) == address for other in self.connections) > MOST_OF_AN_ADDRESS
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._request.stop()
+        self._unread.stop()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; what is the beginning of a request has to be followed by the rest of it."""
+        super().data_received(data)
+        if self._is_handed_over or self.transport.is_closing() or self.conn.their_state not in _COMING:
+            self._request.stop()
+        else:
+            self._request.start()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand it over to another protocol, which has a time of its own."""
+        self._is_handed_over = True
+        self._request.stop()
+        self._unread.stop()
+        super().handle_websocket_upgrade(event)
+
+    def on_response_complete(self) -> None:
+        """Go on; a client that has been answered may be silent as long as it is kept."""
+        if self.conn.their_state not in _COMING:
+            self._request.stop()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait until the client has taken what it was sent, not for ever."""
+        super().pause_writing()
+        self._unread.start()
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()
+        self._unread.stop()
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A connection for a WebSocket."""
+
+    _unread: _Timer | None = None
+
+    def pause_writing(self) -> None:
+        """Wait until the client has taken what it was sent, not for ever."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = _Timer(self.transport, UNREAD_S)
+        self._unread.start()
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.stop()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        if self._unread is not None:
+            self._unread.stop()
+        super().connection_lost(exc)
+
+
+def _address(connection: Any) -> str:
+    return connection.client[0] if connection.client else ""

@@ -1,0 +1,175 @@
+"""The page's server, as a part of the daemon: uvicorn on the part's thread, on a socket that we open ourselves.
+
+A port that is taken is said once and tried again; the rest of the daemon goes on. Clients that are slow on purpose are
+let go: a request has to come in, and its answer has to be taken, in a time.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.errors import LiputError, StateError
+from config.web import WebSettings
+from devices.clock import Clock
+from recorder.control.directory import runtime_folder
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from agent.web.house import House
+
+AGAIN_S = 5.0
+"""Between two looks whether a port that was taken is free."""
+PLACE_FILE = "web.json"
+BACKLOG = 64
+
+type Beat = Callable[[], None]
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the page of the daemon that runs is, for the commands of the same user: RUNTIME/web.json."""
+
+    url: str
+    pid: int
+
+
+def read_place() -> Place | None:
+    """Return where the page is; None where no daemon of this user has said so."""
+    with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
+        return msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
+    return None
+
+
+@dataclass(eq=False)
+class WebPart:
+    """Serves the page; a part of the daemon (agent.daemon.parts.Part)."""
+
+    settings: WebSettings
+    house: Callable[[], "House"]
+    """Called on the part's thread: all that is heavy to import is imported there."""
+    clock: Clock
+    tell: Callable[[str], None]
+    name: str = "web"
+
+    def run(self, stop: threading.Event, beat: Beat) -> None:
+        """Serve until `stop` is set; what hinders it is told once, and tried again."""
+        told = ""
+        while not stop.is_set():
+            beat()
+            try:
+                self._serve(stop, beat)
+            except (LiputError, OSError) as error:
+                why = _hindrance(self.settings, error)
+                if why != told:
+                    self.tell(why)
+                told = why
+                self.clock.wait(stop, AGAIN_S)
+
+    def _serve(self, stop: threading.Event, beat: Beat) -> None:
+        with contextlib.closing(listen(self.settings)) as listener:
+            from agent.web.app import make_app
+            from agent.web.guard import Names
+
+            house = self.house()
+            house.url = url_of(self.settings, listener)
+            app = make_app(house, Names(frozenset(name.lower() for name in self.settings.allowed_hosts)))
+            try:
+                serve(app, listener, self.settings, stop, beat, ready=lambda: self._ready(house.url))
+            finally:
+                with contextlib.suppress(OSError, LiputError):
+                    (runtime_folder() / PLACE_FILE).unlink(missing_ok=True)
+
+    def _ready(self, url: str) -> None:
+        write_place(Place(url=url, pid=os.getpid()))
+        self.tell(f"the page is at {url}")
+
+
+def listen(settings: WebSettings) -> socket.socket:
+    """Return a socket that listens where the settings say. Raises OSError."""
+    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is no hindrance
+        listener.bind((settings.address, settings.port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def url_of(settings: WebSettings, listener: socket.socket) -> str:
+    """Return the address of the page for this PC, without a path."""
+    port: int = listener.getsockname()[1]
+    host = settings.address if settings.address != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - is what is listened at
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.is_encrypted else 'http'}://{shown}:{port}/"
+
+
+def write_place(place: Place) -> None:
+    """Say where the page is. Raises LiputError, OSError."""
+    path = runtime_folder(make=True) / PLACE_FILE
+    aside = path.with_name(f".{path.name}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
+        file.write(msgspec.json.encode(place))
+    aside.rename(path)
+
+
+def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:
+    if isinstance(error, LiputError):
+        return f"the page cannot be served: {error.message}. {error.hint}".rstrip()
+    where = f"{settings.address}, port {settings.port}"
+    hint = "another program has it, or another user's liput serve; [web] port names another"
+    return f"the page cannot be served at {where}: {error.strerror}; {hint}. Everything else goes on."
+
+
+def serve(
+    app: "ASGIApp",
+    listener: socket.socket,
+    settings: WebSettings,
+    stop: threading.Event,
+    beat: Beat,
+    ready: Callable[[], None],
+) -> None:
+    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError for a certificate that is none."""
+    import uvicorn
+
+    from agent.web import limits
+    from agent.web.patient import Http, Socket
+
+    class Server(uvicorn.Server):
+        """Ends when it is told, and says that it moves."""
+
+        async def on_tick(self, counter: int) -> bool:
+            beat()
+            return await super().on_tick(counter) or stop.is_set()
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients do wrong is theirs to know
+    config = uvicorn.Config(
+        app, http=Http, ws=Socket, loop="asyncio", lifespan="off", interface="asgi3", log_config=None, access_log=False,
+        proxy_headers=False, server_header=False, ws_max_size=limits.LONGEST_BODY, ws_per_message_deflate=False,
+        ws_ping_interval=20.0, ws_ping_timeout=20.0, timeout_keep_alive=limits.KEEP_ALIVE_S,
+        timeout_graceful_shutdown=2, h11_max_incomplete_event_size=limits.LONGEST_HEAD,
+        ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
+    )  # fmt: skip
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise StateError(f"the certificate of [web] cannot be used: {error}") from None
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(Server(config).serve(sockets=[listener]))

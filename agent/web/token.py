@@ -1,0 +1,126 @@
+"""Who may use the API: whoever has the token, a 0600 file of this user's; and a browser that was let in with it.
+
+A browser never gets the token. `liput` asks the daemon for a ticket, which is good once and for a minute, and opens the
+page's address with it; what is left in the browser's history opens nothing. The page has a cookie then, which is made
+from the token: another token (the file removed, the daemon begun anew) is another cookie, and lets nobody in any more.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import threading
+from pathlib import Path
+
+from config.errors import SecretError, StateError
+from config.state import state_folder
+from devices.clock import NANOSECONDS, Clock
+
+TOKEN_FILE = "web-token"  # noqa: S105 - the name of the file
+TICKET_S = 60.0
+MOST_TICKETS = 16
+COOKIE_S = 30 * 86_400
+_BYTES = 32
+_SHORTEST = 32
+
+
+def token_file() -> Path:
+    """Return where the token is, whether or not there is one."""
+    return state_folder() / TOKEN_FILE
+
+
+def read_token(path: Path | None = None) -> str:
+    """Return the token, made where there is none yet. Raises SecretError where others could read it, StateError."""
+    path = path or token_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(descriptor, encoding="ascii") as file:  # noqa: PTH123 - of what was opened, whatever its name is by now
+            found = os.fstat(descriptor)
+            text = file.read(1024).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise StateError(f"the token of the page {path} cannot be read or made: {error}") from None
+    if found.st_mode & 0o077 or found.st_uid not in {0, os.geteuid()}:
+        raise SecretError(f"{path} could be read by others", hint=f"remove it: liput serve makes another ({path})")
+    if len(text) < _SHORTEST:
+        raise SecretError(f"{path} holds no token", hint="remove it: liput serve makes another")
+    return text
+
+
+def _make(path: Path) -> None:
+    """Write a new token where there is none, whole from the moment that it can be seen; raises OSError."""
+    if path.exists():
+        return
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - its mode is right from the first moment
+            file.write(secrets.token_urlsafe(_BYTES) + "\n")
+        os.link(aside, path)
+    except FileExistsError:
+        pass  # another was sooner: that one counts
+    finally:
+        aside.unlink()
+
+
+class Gate:
+    """Knows whom to let in. For one thread, but for `ticket`."""
+
+    def __init__(self, token: str, clock: Clock) -> None:
+        self._token = token
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tickets: dict[str, int] = {}
+
+    def knows(self, token: str) -> bool:
+        """Whether it is the token; takes as long for any that is not."""
+        return _same(token, self._token)
+
+    # Tickets
+
+    def ticket(self) -> str:
+        """Return a ticket, which lets a browser in once, within TICKET_S."""
+        made = secrets.token_urlsafe(_BYTES)
+        now_ns = self._clock.now_ns()
+        with self._lock:
+            self._forget(now_ns)
+            while len(self._tickets) >= MOST_TICKETS:
+                del self._tickets[next(iter(self._tickets))]
+            self._tickets[_digest(made)] = now_ns + int(TICKET_S * NANOSECONDS)
+        return made
+
+    def takes(self, ticket: str) -> bool:
+        """Whether it is a ticket that is still good; from now on it is not."""
+        with self._lock:
+            self._forget(self._clock.now_ns())
+            return self._tickets.pop(_digest(ticket), None) is not None  # found by its digest: its text is not compared
+
+    def _forget(self, now_ns: int) -> None:
+        self._tickets = {digest: end_ns for digest, end_ns in self._tickets.items() if end_ns > now_ns}
+
+    # Cookies
+
+    def cookie(self) -> str:
+        """Return the value of a cookie that is good for COOKIE_S."""
+        ends = str(int(self._clock.now().timestamp()) + COOKIE_S)
+        return f"{ends}.{self._sign(ends)}"
+
+    def accepts(self, cookie: str) -> bool:
+        """Whether a cookie is one of ours, and not too old."""
+        ends, _, signature = cookie.partition(".")
+        if not _same(signature, self._sign(ends)):
+            return False
+        return int(ends) > self._clock.now().timestamp()  # signed by us, so it is a number
+
+    def _sign(self, ends: str) -> str:
+        return hmac.new(self._token.encode(), b"liput page until " + ends.encode(), hashlib.sha256).hexdigest()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+
+
+def _same(given: str, right: str) -> bool:
+    """Compare in a time that tells nothing, not even of the length."""
+    return hmac.compare_digest(_digest(given), _digest(right))

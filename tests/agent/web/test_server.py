@@ -1,0 +1,122 @@
+"""The page's server as a part of the daemon: where it is, what hinders it, and that the rest goes on."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from agent.web.server import WebPart, listen, read_place
+from config.web import WebSettings
+from devices.clock import SystemClock
+from tests.support import command, web
+from tests.support.room import Room
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.server
+
+
+def test_the_daemon_serves_it_and_says_where(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.configure("[web]\nport = 0\n")
+    began = time.monotonic()
+    with command.running(tmp_path, "serve", "--json", more=_state()) as daemon:
+        daemon.until("note", text="ready")
+        assert time.monotonic() - began < 10
+        page = web.found()
+        assert page.get("/healthz").body == b"ok\n"
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    assert read_place() is None
+    assert any(str(line["text"]).startswith("the page is at http://127.0.0.1:") for line in daemon.seen)
+
+
+def test_a_port_that_is_taken_is_one_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    with contextlib.closing(listen(web.ANY_PORT)) as other:
+        port = other.getsockname()[1]
+        room.configure(f"[web]\nport = {port}\n")
+        with command.running(tmp_path, "serve", "--json", more=_state()) as daemon:
+            said = next(line for line in daemon.read() if "page" in str(line.get("text")))
+            assert f"port {port}: Address already in use" in str(said["text"])
+            other.close()
+            daemon.until("note", text=f"the page is at http://127.0.0.1:{port}/")
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+    assert sum("cannot be served" in str(line.get("text")) for line in daemon.seen) == 1
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    room.configure("[web]\nenabled = false\n")
+    with command.running(tmp_path, "serve", "--json", more=_state()) as daemon:
+        daemon.until("note", text="ready")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    assert [line["text"] for line in daemon.seen] == ["ready"]
+
+
+def test_a_part_that_hangs_is_named(tmp_path: Path) -> None:
+    with web.serving(standing=lambda: ["sessions"]) as page:
+        answer = page.ask("GET", "/healthz", token=None)
+        assert (answer.status, answer.body) == (503, b"standing: sessions\n")
+
+
+def test_with_a_certificate_it_is_served_by_https_alone(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "liput.pem", tmp_path / "liput.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key)
+    with web.serving(settings) as page:
+        trusting = ssl.create_default_context(cafile=certificate)
+        with urllib.request.urlopen(f"https://localhost:{page.port}/healthz", context=trusting, timeout=20) as answer:
+            assert answer.read() == b"ok\n"
+        assert b"200" not in page.raw(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode(), 5.0)[:20]
+
+
+def test_a_certificate_that_is_none_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("no certificate")
+    settings = WebSettings(port=0, tls_certificate=tmp_path / "x", tls_key=tmp_path / "x")
+    told: list[str] = []
+    stop = threading.Event()
+    part = WebPart(settings, lambda: web.house(told), SystemClock(), told.append)
+    thread = threading.Thread(target=part.run, args=(stop, lambda: None))
+    thread.start()
+    try:
+        wait_for(lambda: told, 20.0)
+    finally:
+        stop.set()
+        thread.join(20)
+    assert told[0].startswith("the page cannot be served: the certificate of [web] cannot be used")
+
+
+def test_other_commands_load_no_server(tmp_path: Path) -> None:
+    code = (
+        "import json, sys, agent.commands.serve, agent.commands.token;"
+        "print(json.dumps([name for name in ('starlette', 'uvicorn', 'h11', 'websockets') if name in sys.modules]))"
+    )
+    done = command.run_python(tmp_path, code)
+    assert json.loads(done.stdout) == [], done.stderr
+
+
+def test_the_same_settings_make_one_socket_only() -> None:
+    with contextlib.closing(listen(web.ANY_PORT)) as first:
+        taken = WebSettings(port=first.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            listen(taken)
+        assert first.family is socket.AF_INET
+
+
+def _state() -> dict[str, str]:
+    return {"LIPUT_STATE": os.environ["LIPUT_STATE"]}

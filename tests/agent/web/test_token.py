@@ -1,0 +1,78 @@
+"""The token: made once, private, and compared with nothing but itself."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from agent.web.token import COOKIE_S, MOST_TICKETS, TICKET_S, Gate, read_token, token_file
+from config.errors import SecretError
+from devices.clock import NANOSECONDS
+from tests.support import command
+from tests.support.simulated import SimulatedClock
+
+TOKEN = "t" * 43
+
+
+def later(clock: SimulatedClock, seconds: float) -> None:
+    clock.advance_to(clock.now_ns() + int(seconds * NANOSECONDS))
+
+
+def test_it_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "web-token"
+    token = read_token(path)
+    assert len(token) >= 43
+    assert read_token(path) == token
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_one_that_others_could_read_or_that_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "web-token"
+    read_token(path)
+    path.chmod(0o640)
+    with pytest.raises(SecretError, match="could be read by others"):
+        read_token(path)
+    path.chmod(0o600)
+    path.write_text("short\n")
+    with pytest.raises(SecretError, match="holds no token") as refused:
+        read_token(path)
+    assert "short" not in refused.value.message
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    read_token(tmp_path / "real")
+    (tmp_path / "web-token").symlink_to(tmp_path / "real")
+    with pytest.raises(Exception, match="cannot be read"):
+        read_token(tmp_path / "web-token")
+
+
+def test_tickets_are_good_once_and_for_a_minute() -> None:
+    clock = SimulatedClock()
+    gate = Gate(TOKEN, clock)
+    first, second = gate.ticket(), gate.ticket()
+    assert gate.takes(first)
+    assert not gate.takes(first)
+    later(clock, TICKET_S + 1)
+    assert not gate.takes(second)
+    many = [gate.ticket() for _ in range(MOST_TICKETS + 1)]
+    assert not gate.takes(many[0]), "the oldest goes where there are too many"
+    assert gate.takes(many[-1])
+
+
+def test_a_cookie_holds_for_its_time_and_for_its_token_alone() -> None:
+    clock = SimulatedClock()
+    cookie = Gate(TOKEN, clock).cookie()
+    assert Gate(TOKEN, clock).accepts(cookie), "also after the daemon has begun anew"
+    assert not Gate("u" * 43, clock).accepts(cookie)
+    assert TOKEN not in cookie
+    later(clock, COOKIE_S + 1)
+    assert not Gate(TOKEN, clock).accepts(cookie)
+
+
+def test_the_command_shows_it_and_makes_another(tmp_path: Path) -> None:
+    more = {"LIPUT_STATE": os.environ["LIPUT_STATE"]}
+    shown = command.liput(tmp_path, "token", more=more).stdout.strip()
+    assert shown == token_file().read_text().strip()
+    assert command.liput(tmp_path, "token", "--new", more=more).stdout.strip() not in {"", shown}

@@ -1,0 +1,131 @@
+"""The page's server for tests: a real one, on loopback, on a port that is free; and requests, well-formed and not."""
+
+import contextlib
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.daemon.parts import Parts
+from agent.web.house import House, SettingsInForce
+from agent.web.server import WebPart, read_place
+from agent.web.token import Gate, read_token
+from config.web import WebSettings
+from devices.clock import SystemClock
+from tests.support.waiting import wait_for
+
+ANY_PORT = WebSettings(port=0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Page:
+    """Where the page is, and the token that it asks for."""
+
+    port: int
+    token: str
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}"
+
+    def ask(
+        self, method: str, path: str, body: object = None, *, token: str | None = "", timeout_s: float = 60.0,
+        **headers: str,
+    ) -> Answer:  # fmt: skip
+        """Ask with the token (None: without one); of `headers` an underscore stands for a hyphen."""
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token or self.token}"
+        content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
+        if content is not None and "Content-Type" not in sent:
+            sent["Content-Type"] = "application/json"
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)) as connection:
+            connection.request(method, path, content, sent)
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return self.ask("GET", path, **headers)
+
+    def post(self, path: str, body: object = None, **headers: str) -> Answer:
+        return self.ask("POST", path, body, **headers)
+
+    def raw(self, sent: bytes, timeout_s: float = 20.0) -> bytes:
+        """Send bytes as they are; return all that comes until the server hangs up or is silent."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:
+            connection.sendall(sent)
+            got = b""
+            with contextlib.suppress(TimeoutError, ConnectionResetError):
+                while piece := connection.recv(65_536):
+                    got += piece
+            return got
+
+    def status_of(self, method: str, path: str, *lines: str) -> int:
+        """Return the status of a request whose head is these lines and nothing else."""
+        head = "\r\n".join((f"{method} {path} HTTP/1.1", *lines, "Connection: close", "", ""))
+        return int(self.raw(head.encode("latin-1")).split(b" ", 2)[1])
+
+
+def house(told: list[str], config_file: Path | None = None, **more: Any) -> House:
+    """Return what the API works with, on this PC's own clock."""
+    clock = SystemClock()
+    return House(
+        gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file), tell=told.append, **more
+    )
+
+
+@contextlib.contextmanager
+def serving(settings: WebSettings = ANY_PORT, config_file: Path | None = None, **more: Any) -> Iterator[Page]:
+    """Serve the page while the body runs, as the daemon does."""
+    told: list[str] = []
+    clock = SystemClock()
+    parts = Parts([WebPart(settings, lambda: house(told, config_file, **more), clock, told.append)], clock, told.append)
+    parts.start()
+    try:
+        yield found(told)
+    finally:
+        assert parts.stop() == []
+
+
+def found(told: list[str] | None = None) -> Page:
+    """Wait for the page of a daemon that runs."""
+    place = wait_for(read_place, 30.0, "a page")
+    assert place
+    return Page(int(place.url.rstrip("/").rpartition(":")[2]), read_token(), [] if told is None else told)
+
+
+def upgrade(page: Page, path: str = "/api/v1/live", **headers: str) -> list[str]:
+    """Return the lines of a wish for a WebSocket."""
+    wanted = {"Host": page.host, "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    wanted |= {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    wanted |= {name.replace("_", "-"): value for name, value in headers.items()}
+    return [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in wanted.items()), "", ""]
+
+
+def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
+    """Return the status that a wish for a WebSocket is answered with."""
+    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as connection:
+        connection.sendall("\r\n".join(upgrade(page, path, **headers)).encode())
+        return int(connection.recv(65_536).split(b" ", 2)[1])
+
