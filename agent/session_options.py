@@ -3,15 +3,13 @@
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.asking import specify
-from agent.checks.document import document
-from agent.checks.history import History
+from agent.checks.document import before_a_session
 from agent.consent import consent
 from agent.parameters import seconds
 from agent.requests.lookup import with_request
@@ -98,7 +96,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         titled = _titled(title or "", request, config_file)
         may_ask = not given.get("as_json")
         told = {name: value for name, value in given.items() if name not in _RECORDS} | {
-            "checked": _checked(language),
+            "checked": before_a_session(language),
             "config_file": config_file,
             "records": {name: given[name] for name in _RECORDS if given[name] is not None},
             "consent": consent(consent_state, consent_note, language=language, may_ask=may_ask),
@@ -135,12 +133,6 @@ def _with[Answer](options: Sequence[Command[Command[Answer]]], command: Command[
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def _checked(language: str) -> dict[str, object] | None:
-    """Return what the check before this session found, to be kept with it."""
-    newest = History().newest(datetime.now(UTC))
-    return None if newest is None else document(newest, language)
 
 
 def with_slates[Answer](

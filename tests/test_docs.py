@@ -32,10 +32,9 @@ from agent.checks import (
 from agent.checks.result import Code, Verdict
 from agent.cli import liput
 from agent.commands.alarm import WayTested
-from agent.commands.device_roles import RoleState
 from agent.commands.schedule_feeds import FeedLine
-from agent.commands.sessions import SessionLine
 from agent.conference.parts import Check
+from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.rehearsal import codes as rehearsal_codes
 from agent.requests.answer import RequestDocument, RequestLine
@@ -43,6 +42,7 @@ from agent.schedule.answer import PlanDocument
 from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
+from agent.steering import SessionLine
 from config.messages import Card, Reason, card_text, reason_text
 from config.program import BUILT_IN_LAYOUTS
 from config.schedule import MODES

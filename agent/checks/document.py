@@ -1,6 +1,8 @@
 """What checks found, as `liput check --json` prints it and as it is kept with a session."""
 
-from agent.checks.history import Checked
+from datetime import UTC, datetime
+
+from agent.checks.history import Checked, History
 from agent.checks.result import Result
 
 
@@ -27,3 +29,9 @@ def _line(result: Result, language: str) -> dict[str, object]:
         "id": {"reason": result.reason.indonesian, "advice": result.advice.indonesian},
         "en": {"reason": result.reason.english, "advice": result.advice.english},
     }
+
+
+def before_a_session(language: str) -> dict[str, object] | None:
+    """Return what the check before a session that begins now has found, to be kept with it."""
+    newest = History().newest(datetime.now(UTC))
+    return None if newest is None else document(newest, language)

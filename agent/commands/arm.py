@@ -4,17 +4,13 @@ from pathlib import Path
 
 import click
 
-from agent.commands.sessions import line_of, say, say_line
+from agent.commands.sessions import say, say_line
 from agent.session_options import session_options, with_slates
-from config.errors import SessionError
+from agent.steering import line_of, until_armed
 from recorder.asked import Asked
-from recorder.control.client import Connection
-from recorder.control.directory import RecorderFolder
 from recorder.control.find import session
-from recorder.control.protocol import Failure, Watch, raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-from recorder.status import SessionResult, SessionState, SessionStatus
 
 EXAMPLES = """\b
 Examples:
@@ -25,9 +21,6 @@ Examples:
 \b
 Exit status: 0 armed; 1 failed; 2 wrong usage.
 """
-LOOK_S = 0.1
-ARM_S = 120.0
-"""How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 
 
 @click.command(epilog=EXAMPLES)
@@ -44,7 +37,7 @@ def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int
         spawned = Spawned(spec)
         try:
             folder = spawned.ready()
-            _until_armed(folder)
+            until_armed(folder)
         except BaseException:
             spawned.terminate()
             raise
@@ -55,17 +48,3 @@ def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int
         return 0
 
     return with_slates(asked, config_file, begin, arm_only=True)
-
-
-def _until_armed(folder: RecorderFolder) -> None:
-    """Wait until its devices are open; raises what kept it from that."""
-    with Connection(folder) as connection:
-        connection.request(Watch(every_s=LOOK_S, events_from=0))
-        for told in connection.told_within(ARM_S):
-            if isinstance(told, SessionStatus) and told.state is not SessionState.IDLE:
-                return
-            if isinstance(told, Failure):
-                raise raised(told)
-            if isinstance(told, SessionResult):
-                raise SessionError("it was disarmed before its devices were open")
-    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices says which there are")

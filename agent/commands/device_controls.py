@@ -1,27 +1,20 @@
 """`liput devices controls`: brightness, focus, zoom and the like of a camera, shown, set and kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 
-from agent.devices.board import roles_given
+from agent.devices.controls_page import Row, document, find_camera, health_log, rows_of
 from agent.devices.table import print_table
-from config.errors import DeviceNotFound, LiputError, UsageError
+from config.errors import UsageError
 from config.json_text import json_text
-from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
-from devices.controls.control import Control, Controls, Value
 from devices.controls.panel import NodeControls
-from devices.health.log import HealthLog
 from devices.model import Device
-from devices.roles.choice import named_video
-from devices.snapshot import list_devices
 
 NOT_ALL_RESET = 1
 """Exit status when the camera refused a default."""
@@ -35,14 +28,6 @@ Examples:
   liput devices controls podium zoom_absolute=200 --no-keep       until it is unplugged
   liput devices controls podium --reset zoom_absolute             back to its default
 """
-
-
-class _Row(msgspec.Struct, frozen=True):
-    """A control as the table and the JSON document show it: with what is kept of it, and what else is to be said."""
-
-    control: Control
-    kept: Value | None
-    note: str
 
 
 @click.command(name="controls", epilog=EXAMPLES)
@@ -78,11 +63,11 @@ def controls_command(
         raise click.UsageError("--no-keep goes with NAME=VALUE.", ctx)
     settings = load_settings(config_file)
     store = presets.preset_store()
-    device = _find(name)
+    device = find_camera(name)
     with NodeControls(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
         changes: list[ControlChange] = []
         if texts or reset:
-            with _health_log(settings) as record:
+            with health_log(settings) as record:
                 if reset is None:
                     keeping = None if no_keep else store
                     changes = controls_by_hand.change(panel, device, texts, record=record, store=keeping)
@@ -91,9 +76,9 @@ def controls_command(
                     changes = controls_by_hand.reset(
                         panel, device, only, power_line=power_line, record=record, store=store
                     )
-        rows = list(_rows(panel.controls(), device, settings))
+        rows = list(rows_of(panel.controls(), device, settings, lambda text: click.echo(f"liput: {text}", err=True)))
     if as_json:
-        click.echo(json_text(_document(device, changes, rows)), nl=False)
+        click.echo(json_text(document(device, changes, rows)), nl=False)
     elif texts or reset:
         _print_changes(device, changes, is_kept=bool(texts) and not no_keep)
     else:
@@ -114,57 +99,6 @@ def _texts(assignments: Sequence[str]) -> dict[str, str]:
     return texts
 
 
-def _find(name: str) -> Device:
-    """Return the device that is meant; of one that is not there, say what is kept for it."""
-    roles = roles_given()
-    try:
-        return named_video(list_devices(), name, roles)
-    except DeviceNotFound as error:
-        word = name.strip().casefold()
-        meant = {word, roles[word].id.casefold()} if word in roles else {word}
-        for device_id, preset in presets.preset_store().read().items():
-            if meant & {device_id.casefold(), preset.name.casefold()}:
-                kept = ", ".join(f"{control}={value}" for control, value in preset.controls.items())
-                message = error.message if word in roles else f"{preset.name} ({device_id}) is not plugged in"
-                raise DeviceNotFound(message, hint=f"Kept, and set when it is plugged in: {kept}") from error
-        raise
-
-
-def _health_log(settings: Settings) -> HealthLog:
-    health = settings.health
-    return HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size)
-
-
-def _rows(controls: Controls, device: Device, settings: Settings) -> Iterator[_Row]:
-    try:
-        preset = presets.preset_store().read().get(device.id)
-    except LiputError as error:
-        click.echo(f"liput: {error.message}", err=True)
-        preset = None
-    kept: Mapping[str, Value] = preset.controls if preset else {}
-    from_settings = presets.wanted(controls, kept, settings.devices.power_line_frequency)
-    for control in controls.values():
-        value = kept.get(control.name)
-        notes = list(_notes(control, value))
-        if value is None and control.value is not None and from_settings.get(control.name) == control.value:
-            notes.append("from the settings")
-        yield _Row(control, value, ", ".join(notes))
-
-
-def _notes(control: Control, kept: Value | None) -> Iterator[str]:
-    if control.read_only:
-        yield "read only"
-    if control.inactive:
-        yield f"set by {control.governor or 'the camera itself'}"
-    if kept is not None:
-        yield "kept" if kept == control.value else f"kept: {control.show(kept)}"
-
-
-def _document(device: Device, changes: Sequence[ControlChange], rows: Sequence[_Row]) -> dict[str, object]:
-    listed = [msgspec.to_builtins(row.control, str_keys=True) | {"kept": row.kept, "note": row.note} for row in rows]
-    return {"device": device.id, "name": device.name, "node": device.node, "changes": changes, "controls": listed}
-
-
 def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept: bool) -> None:
     for change in changes:
         if change.problem is None:
@@ -177,7 +111,7 @@ def _print_changes(device: Device, changes: Sequence[ControlChange], *, is_kept:
         click.echo(f"Kept: set again whenever {device.name} is plugged in.", err=True)
 
 
-def _print_table(device: Device, rows: Sequence[_Row]) -> None:
+def _print_table(device: Device, rows: Sequence[Row]) -> None:
     """Print a row for each control; no name is broken, so that it can be copied."""
     from rich.table import Table
 

@@ -1,54 +1,25 @@
 """`liput devices assign`, `unassign` and `roles`: what each device is for."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.devices.gather import exactly
+from agent.devices.giving import RoleState, confirm_devices, everything, give, recording, role_states, take_away
 from agent.devices.table import print_table
-from capture.sound.inputs import server_inputs
-from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
-from devices.health.line import Kind, Record
-from devices.health.log import HealthLog
-from devices.identity import find_sound, find_video
 from devices.model import Device
-from devices.monitor import known
 from devices.roles import roles
-from devices.roles.matching import Binding, Present, Resolution, resolve_all
-from devices.snapshot import list_devices
 
 _config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
 )
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 """Both are in every one of these commands."""
-
-
-class RoleState(msgspec.Struct, frozen=True, kw_only=True):
-    """A role as `liput devices roles --json` prints it.
-
-    `id` and `name` are of the device that it was given to, `device` is the id of the one that has it now, and
-    `unclear` why that may be another. Of a missing one, `reason` says why; `replacement` is offered, `elsewhere` are
-    those of the same model in other ports.
-    """
-
-    role: str
-    state: str
-    id: str
-    name: str
-    device: str | None = None
-    port: str | None = None
-    reason: str | None = None
-    unclear: str | None = None
-    replacement: str | None = None
-    elsewhere: tuple[str, ...] = ()
 
 
 ASSIGN_EXAMPLES = """\b
@@ -82,14 +53,7 @@ def assign_command(role: str, device_name: str, config_file: Path | None, *, as_
     it is not there, the role is missing: no other device gets it unless it is assigned. A session without --video
     takes slides, then podium, then room; without --audio, microphone.
     """
-    role = roles.role_name(role)
-    store = roles.roles_store()
-    devices = _everything(store.read(), device_name)
-    device = _find(devices, role, device_name)
-    with _recording(load_settings(config_file)) as record:
-        before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record)
-        model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
-        _confirm(record, model)
+    role, device, before, devices = give(load_settings(config_file), role, device_name)
     if as_json:
         _print({"role": role, "device": device.id, "name": device.name, "before": before.id if before else None})
         return
@@ -115,26 +79,13 @@ def _is_known(role: str) -> bool:
     return role.startswith(roles.MICROPHONE) or role.rstrip("0123456789") in roles.VIDEO_ROLES
 
 
-def _find(devices: Sequence[Device], role: str, name: str) -> Device:
-    """Return the device that is meant: of a plug with picture and sound, the one that suits the role."""
-    if role.startswith(roles.MICROPHONE):
-        return find_sound(devices, name)
-    if role.rstrip("0123456789") in roles.VIDEO_ROLES:
-        return find_video(devices, name)
-    try:
-        return exactly(devices, name) or find_video(devices, name)
-    except DeviceUnsupported:
-        return find_sound(devices, name)
-
-
 @click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)
 @click.argument("role")
 @_config_option
 @_json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE from whatever device has it."""
-    with _recording(load_settings(config_file)) as record:
-        taken = roles.unassign(roles.roles_store(), role, record=record)
+    taken = take_away(load_settings(config_file), role)
     if as_json:
         _print({"role": role.casefold(), "device": taken.id, "name": taken.name})
     else:
@@ -154,10 +105,10 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
     settings = load_settings(config_file)
     store = roles.roles_store()
     given = store.read()
-    devices = _everything(given)
+    devices = everything(given)
     if confirm:
-        with _recording(settings) as record:
-            unclear = _confirm(record, devices)
+        with recording(settings) as record:
+            unclear = confirm_devices(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
     if accept and proposed:
@@ -165,7 +116,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
         given, proposed = store.read(), {}
     elif accept and given:
         click.echo("No roles are proposed: roles are given already.", err=True)
-    states = list(_states(given, devices))
+    states = list(role_states(given, devices))
     if as_json:
         _print({"roles": states, "proposals": [{"role": role, "device": proposed[role].id} for role in proposed]})
     elif given:
@@ -174,77 +125,14 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
         _print_proposals(proposed)
 
 
-def _confirm(record: Record, devices: Sequence[Device]) -> list[str]:
-    """Say that `devices` are who they seem to be; return the names of those of which that was not clear."""
-    names = {device.id: device.name for device in devices}
-    unclear = known.confirm(known.known_store(), list(names))
-    for device_id in unclear:
-        record(
-            device_id,
-            Kind.RECOVERED,
-            "somebody has looked: it is the right one",
-            name=names[device_id],
-            fault="swapped",
-        )
-    return [f"{names[device_id]} ({device_id})" for device_id in unclear]
-
-
 def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
     store, now = roles.roles_store(), SystemClock().now()
-    with _recording(settings) as record:
+    with recording(settings) as record:
         for role, device in proposed.items():
             roles.assign(store, role, device, devices, now=now, record=record)
 
 
-def _everything(given: Mapping[str, Binding], name: str = "") -> list[Device]:
-    """Return what is plugged in with its roles; with the sound servers' inputs, which take time, if one is meant."""
-    devices = list_devices()
-    words = [name, *(binding.id for binding in given.values())]
-    if any(word.startswith(roles.SERVER_INPUTS) for word in words) or (name and not _is_plugged_in(devices, name)):
-        devices += server_inputs()
-    return roles.with_roles(devices, given)
-
-
-def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
-    try:
-        find_video(devices, name)
-    except DeviceNotFound:
-        return False
-    except LiputError:
-        return True  # it gives no picture, or is one of several: it is there
-    return True
-
-
-@contextmanager
-def _recording(settings: Settings) -> Iterator[Record]:
-    """Provide the health log, kept for as long as the settings say, while something is written to it."""
-    health = settings.health
-    with HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size) as log:
-        yield log
-
-
 # What is shown
-
-
-def _states(given: Mapping[str, Binding], devices: Sequence[Device]) -> Iterator[RoleState]:
-    unclear = known.known_store().read()
-    for role, found in resolve_all(given, devices).items():
-        yield _state(role, given[role], found, unclear)
-
-
-def _state(role: str, binding: Binding, found: Resolution, unclear: known.KnownById) -> RoleState:
-    if isinstance(found, Present):
-        device = found.device
-        swapped = unclear[device.id].swapped if device.id in unclear else None
-        return RoleState(
-            role=role, state="present", id=binding.id, name=device.name, device=device.id, port=device.port,
-            unclear=swapped,
-        )  # fmt: skip
-    return RoleState(
-        role=role, state="missing", id=binding.id, name=binding.name, port=binding.port, reason=found.reason,
-        replacement=found.replacement.id if found.replacement else None,
-        elsewhere=tuple(device.id for device in found.elsewhere),
-    )  # fmt: skip
 
 
 def _print(document: object) -> None:

@@ -1,6 +1,5 @@
 """`liput health`: what happened to the devices and to this PC, from the health log."""
 
-import contextlib
 import itertools
 import signal
 import sys
@@ -12,15 +11,14 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.health.meant import devices_meant
 from agent.moments import beginning, ending
 from agent.parameters import refuse_options
 from agent.signals import hearing
-from config.errors import DeviceNotFound, StateError
 from devices.clock import SystemClock
 from devices.health.follow import follow
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
-from devices.health.named import devices_in, meant_by
 from devices.health.query import Ends, Wanted, last_time, positions, read
 
 EMPTY = (
@@ -95,7 +93,7 @@ def health_command(
         raise click.UsageError("--follow has no end, so --until does not go with it.", ctx)
     folder = log_folder()
     span = _span(ctx, since, until, _SINCE)
-    devices = None if word is None else _devices(word, folder, span, may_come=following)
+    devices = None if word is None else devices_meant(word, folder, span, may_come=following)
     wanted = Wanted(since=span.since, until=span.until, devices=devices, level=Level(level))
     ends = positions(folder)
     shown = _print(read(folder, wanted, ends), as_json=as_json, at_once=False)
@@ -156,35 +154,6 @@ def _span(ctx: click.Context, since: datetime | None, until: datetime | None, ba
         message = f"--until ({until:%Y-%m-%d %H:%M}) is before {begin:%Y-%m-%d %H:%M}{default or ' (--since)'}."
         raise click.UsageError(message, ctx)
     return Wanted(since=begin, until=until)
-
-
-def _devices(word: str, folder: Path, span: Wanted, *, may_come: bool) -> frozenset[str]:
-    """Return the ids that `word` stands for; raises DeviceNotFound, with what there is.
-
-    Where the device `may_come` yet, an id that the log does not know stands for itself.
-    """
-    names = devices_in(folder, span)
-    devices = meant_by(word, names, _roles())
-    if devices:
-        return devices
-    if not names or (may_come and ":" in word):
-        return frozenset({word})
-    from agent.health.text import device_text
-
-    known = ", ".join(device_text(device, name) for device, name in sorted(names.items()))
-    raise DeviceNotFound(
-        f'the health log says nothing about "{word}" since {span.since:%Y-%m-%d %H:%M}',
-        hint=f"it knows {known}; --since looks further back",
-    )
-
-
-def _roles() -> dict[str, str]:
-    """Return the id of the device that each role belongs to; none where they cannot be read."""
-    from devices.roles.roles import roles_store
-
-    with contextlib.suppress(StateError):
-        return {role: binding.id for role, binding in roles_store().read().items()}
-    return {}
 
 
 def _print(lines: Iterator[HealthLine], *, as_json: bool, at_once: bool) -> bool:

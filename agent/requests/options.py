@@ -71,13 +71,16 @@ def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
     @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
     @functools.wraps(command)
     def seated(*args: object, folder: Path | None, config_file: Path | None, **given: object) -> Answer:
-        settings = load_settings(config_file)
-        hours = WorkingHours(settings.office)
-        now = SystemClock().now().astimezone(hours.zone).replace(microsecond=0)
-        dossiers = Dossiers(folder, settings.office) if folder else dossiers_of(settings)
-        return command(*args, desk=Desk(settings, dossiers, hours, now), **given)
+        return command(*args, desk=desk_of(load_settings(config_file), folder), **given)
 
     return seated
+
+
+def desk_of(settings: Settings, folder: Path | None = None) -> Desk:
+    """Return what is worked with now; the dossiers are those in `folder`, or those of the settings."""
+    hours = WorkingHours(settings.office)
+    now = SystemClock().now().astimezone(hours.zone).replace(microsecond=0)
+    return Desk(settings, Dossiers(folder, settings.office) if folder else dossiers_of(settings), hours, now)
 
 
 _FIELDS = (

@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from rich.console import Console
 
 from agent.commands import device_controls as command
+from agent.devices import controls_page
 from config.errors import ControlRefused, DeviceNotFound, LiputError, UsageError
 from devices.controls import presets
 from devices.health.line import nowhere
@@ -70,7 +71,7 @@ def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Desk:
     (tmp_path / "liput.toml").write_text("")
     desk = Desk(tmp_path / "state")
     monkeypatch.setattr(command, "NodeControls", desk)
-    monkeypatch.setattr(command, "list_devices", lambda: desk.devices)
+    monkeypatch.setattr(controls_page, "list_devices", lambda: desk.devices)
     return desk
 
 

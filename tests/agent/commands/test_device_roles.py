@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import liput
-from agent.commands import device_roles
+from agent.devices import giving
 from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
 from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind
@@ -60,8 +60,8 @@ class Desk:
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
     desk = Desk(tmp_path)
-    monkeypatch.setattr(device_roles, "list_devices", desk.room.devices)
-    monkeypatch.setattr(device_roles, "server_inputs", desk.servers)
+    monkeypatch.setattr(giving, "list_devices", desk.room.devices)
+    monkeypatch.setattr(giving, "server_inputs", desk.servers)
     desk.room.plug(WEBCAM, "1-1")
     desk.room.plug(STICK, "1-2")
     return desk
@@ -261,7 +261,7 @@ def test_the_health_log_is_kept_as_long_as_the_settings_say(
         asked.append((keep_days, max_size))
         return HealthLog(clock=clock, keep_days=keep_days, max_size=max_size)
 
-    monkeypatch.setattr(device_roles, "HealthLog", health_log)
+    monkeypatch.setattr(giving, "HealthLog", health_log)
     settings = tmp_path / "liput.toml"
     settings.write_text('[health]\nkeep_days = 3000\nmax_size = "50 MB"\n')
     for words in (("assign", "podium", "1-1"), ("unassign", "podium"), ("roles", "--accept"), ("roles", "--confirm")):

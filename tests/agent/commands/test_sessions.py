@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.commands import sessions
+from agent import steering
 from config.errors import SessionError
 from config.events import Event
 from devices.clock import SystemClock
@@ -103,13 +103,13 @@ def test_from_arming_to_the_package(room: Room) -> None:
 
 
 def test_a_start_that_does_not_come_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "START_S", 0.5)
+    monkeypatch.setattr(steering, "START_S", 0.5)
     folder = RecorderFolder(tmp_path)
     server = ControlServer(folder.control, SystemClock())
     server.start(ScriptedSession(SessionState.ARMED))
     info = directory.new_info("Rapat", tmp_path, SystemClock().now())
     with contextlib.closing(server), pytest.raises(SessionError, match="has not begun to record within"):
-        sessions._start(Running(folder, info, None), 0.0)
+        steering.start(Running(folder, info, None), 0.0)
 
 
 def test_starting_and_stopping_again_changes_nothing(room: Room) -> None:

@@ -1,0 +1,163 @@
+"""What is done with a session that runs, by whoever is asked for it: the command line, the page, a plan.
+
+Each waits until it is done, and raises what kept it from that.
+"""
+
+import contextlib
+import os
+import signal
+import time
+
+import msgspec
+
+from config.errors import SessionError
+from config.events import Event
+from recorder.archive.names import storable
+from recorder.control.client import Connection, Lost, how_it_ended
+from recorder.control.directory import RecorderFolder, ended_folder
+from recorder.control.find import BEFORE, Running
+from recorder.control.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
+from recorder.status import SessionResult, SessionState, SessionStatus
+
+START_S = 120.0
+"""How long a start may take: as long as the devices of a session that is being armed take to open."""
+ARM_S = 120.0
+"""How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
+LOOK_S = 0.1
+QUIET_S = 60.0
+
+NOTHING = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
+
+
+class SessionLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="session"):
+    """A session that runs; `state` and `status` are null where its recorder does not answer."""
+
+    id: str
+    title: str
+    state: SessionState | None
+    archive: str
+    work: str | None
+    started_at: str
+    pid: int
+    folder: str
+    status: SessionStatus | None
+
+
+def line_of(found: Running) -> SessionLine:
+    """Return a session as programs are told of it."""
+    info = found.info
+    return SessionLine(
+        id=info.id,
+        title=info.title,
+        state=found.state,
+        archive=info.archive,
+        work=info.work,
+        started_at=info.started_at.isoformat(),
+        pid=info.pid,
+        folder=storable(str(found.folder.path)),
+        status=found.status,
+    )
+
+
+def until_armed(folder: RecorderFolder) -> None:
+    """Wait until its devices are open; raises what kept it from that."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=LOOK_S, events_from=0))
+        for told in connection.told_within(ARM_S):
+            if isinstance(told, SessionStatus) and told.state is not SessionState.IDLE:
+                return
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                raise SessionError("it was disarmed before its devices were open")
+    raise SessionError(f"the devices are not open after {ARM_S:.0f} s", hint="liput devices says which there are")
+
+
+def start(found: Running, pre_roll_s: float) -> None:
+    """Start it, and wait until it records; raises what kept it from that."""
+    with Connection(found.folder) as connection:
+        connection.request(Watch(every_s=LOOK_S))
+        connection.request(Start(pre_roll_s=pre_roll_s))
+        _until_it_records(connection)
+
+
+def until_it_records(folder: RecorderFolder) -> None:
+    """Wait until a recorder records that was started for that; raises what kept it from it."""
+    with Connection(folder) as connection:
+        connection.request(Watch(every_s=LOOK_S, events_from=0))
+        _until_it_records(connection)
+
+
+def _until_it_records(connection: Connection) -> None:
+    for told in connection.told_within(START_S):
+        if isinstance(told, Event) and told.kind == "start-failed":
+            raise SessionError(told.message, hint=str(told.detail.get("hint", "")))
+        if isinstance(told, Failure):
+            raise raised(told)
+        if isinstance(told, SessionResult) or _records(told):
+            return
+    raise SessionError(
+        f"the session has not begun to record within {START_S:.0f} s",
+        hint="liput status says how it is; liput stop ends it",
+    )
+
+
+def _records(told: Told) -> bool:
+    if isinstance(told, SessionStatus):
+        return told.state not in {*BEFORE, SessionState.FAILED}  # why it has failed is told after it
+    return isinstance(told, Event) and told.kind == "session-live"
+
+
+def ended_before(key: str | None) -> SessionResult | None:
+    """Return how the session ended that somebody has stopped already; without a name, that there is nothing to stop."""
+    if key is None:
+        return NOTHING
+    end = how_it_ended(ended_folder(key))
+    if isinstance(end, Failure):
+        raise raised(end)
+    return end
+
+
+def stop(found: Running, *, wait: bool) -> SessionResult | None:
+    """End it, by a signal where it does not answer; return how it ended if that is waited for."""
+    try:
+        with Connection(found.folder) as connection:
+            if wait:
+                connection.request(Watch(every_s=3600))
+            connection.request(Stop())
+            while wait:
+                told = connection.told(QUIET_S)
+                if isinstance(told, Failure):
+                    raise raised(told)
+                if isinstance(told, SessionResult):
+                    return told
+    except Lost:
+        # It has gone, or hangs where it should answer; a signal is heard in any case.
+        with contextlib.suppress(ProcessLookupError):
+            if found.info.is_alive:
+                os.kill(found.info.pid, signal.SIGTERM)
+        while wait and found.info.is_alive:
+            time.sleep(LOOK_S)
+        end = how_it_ended(found.folder)
+        if isinstance(end, Failure):
+            raise raised(end) from None
+        if end is None and not found.info.is_alive:
+            raise SessionError(
+                "the recorder was killed; what it recorded up to then is kept",
+                hint="`liput recover` makes a package of it",
+            ) from None
+        return end
+    return None
+
+
+def disarm(found: Running) -> SessionResult:
+    """Let go of the devices of a session that is armed; refused by one that records."""
+    with Connection(found.folder) as connection:
+        connection.request(Watch(every_s=3600))
+        connection.request(Disarm())
+        for told in connection.told_within(START_S):
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                return told
+    raise SessionError(f"{found} has not ended within {START_S:.0f} s", hint="liput status says how it is")
