@@ -6,22 +6,30 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from agent.web import tickets
+from agent.web import archive, checks, devices, history, requests, sessions, state, tickets
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
-from agent.web.endpoint import Endpoint
+from agent.web.endpoint import JSON, Endpoint
 from agent.web.guard import HEALTHZ, Guard, Names
 from agent.web.health import healthz
 from agent.web.house import House
+from agent.web.hub import Hub
 from agent.web.limits import Rates
+from agent.web.live import PATH as LIVE
+from agent.web.live import live
+from agent.web.openapi import PATH as OPENAPI
+from agent.web.openapi import document
 from agent.web.repeated import Repeated
 from config.errors import LiputError
 from devices.clock import NANOSECONDS
 
-ENDPOINTS: Sequence[Endpoint] = [*tickets.ENDPOINTS]
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *requests.ENDPOINTS,
+    *archive.ENDPOINTS, *history.ENDPOINTS, *tickets.ENDPOINTS,
+)  # fmt: skip
 """All that the API has, in the order of its document."""
 
 
@@ -31,10 +39,12 @@ def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates:
     def now_s() -> float:
         return house.clock.now_ns() / NANOSECONDS
 
-    repeated = Repeated(now_s)
+    repeated, hub = Repeated(now_s), Hub(house)
     routes: list[BaseRoute] = [
         Route(OPEN, open_door, methods=["GET", "POST"]),
         Route(HEALTHZ, healthz, methods=["GET"]),
+        Route(OPENAPI, _openapi, methods=["GET"]),
+        WebSocketRoute(LIVE, live),
         *(endpoint.route(house, repeated) for endpoint in ENDPOINTS),
         *pages,
     ]
@@ -42,9 +52,14 @@ def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates:
         routes=routes,
         exception_handlers={HTTPException: _http_error, LiputError: _our_error, Exception: _unexpected},
     )
-    app.state.house = house
+    app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
     return Guard(app, house.gate, names, rates or Rates(now_s))
+
+
+async def _openapi(request: Request) -> Response:
+    house: House = request.app.state.house
+    return Response(await house.light.run(lambda: document(ENDPOINTS)), media_type=JSON)
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

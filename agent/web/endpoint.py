@@ -1,7 +1,7 @@
 """One thing that can be asked of the API: how it is asked, what it takes and answers, and what does it.
 
-The server's routes and the OpenAPI document are both made from the same list of these, so that neither can have what the
-other has not. What is asked is decoded strictly: an unknown word is a mistake of the one who sent it, and is said.
+The server's routes and the OpenAPI document are both made from the same list of these, so that neither can have what
+the other has not. What is asked is decoded strictly: an unknown word is a mistake of the one who sent it, and is said.
 """
 
 from collections.abc import Callable, Mapping
@@ -79,6 +79,8 @@ class Endpoint:
 
         async def do() -> Response:
             done = await self.lane(house).run(lambda: self.does(call))
+            if self.method != "GET":
+                request.app.state.hub.poke()
             return done if isinstance(done, Response) else answer(done, self.status)
 
         if self.method == "POST" and (keys := request.headers.getlist("idempotency-key")):

@@ -1,11 +1,13 @@
 """What the API works with: the settings in force, who starts recorders, whom to let in, what the time is."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.web.lanes import Lane
+from agent.web.runs import Runs
 from agent.web.token import Gate
 from config.schema import Settings
 from config.settings import find_file, load_settings
@@ -60,6 +62,13 @@ class House:
     folder: Path | None = None
     """The archive that the daemon was told to take, None for that of the settings."""
     url: str = ""
+    alarms: Callable[[], Sequence[object]] = tuple
+    """What people are to be told now."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """The server's, once it runs."""
+    recorders: list[Spawned] = field(default_factory=list)
+    """Those that were started here: processes of ours to wait for."""
+    runs: Runs = field(default_factory=Runs)
     light: Lane = field(default_factory=lambda: Lane("light", 8, 128))
     """For what takes milliseconds."""
     slow: Lane = field(default_factory=lambda: Lane("slow", 8))
@@ -74,3 +83,9 @@ class House:
         settings = self.settings.read()
         roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
         return [Archive(root, self.clock, settings.archive.reserve) for root in roots]
+
+    def reap(self) -> None:
+        """Let go of recorders that have ended."""
+        for recorder in list(self.recorders):  # others may be added meanwhile, by another thread
+            if recorder.wait(0.0):
+                self.recorders.remove(recorder)

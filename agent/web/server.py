@@ -20,7 +20,7 @@ import msgspec
 from config.errors import LiputError, StateError
 from config.web import WebSettings
 from devices.clock import Clock
-from recorder.control.directory import runtime_folder
+from recorder.control.directory import process_started, runtime_folder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -31,6 +31,9 @@ AGAIN_S = 5.0
 """Between two looks whether a port that was taken is free."""
 PLACE_FILE = "web.json"
 BACKLOG = 64
+HINDERED = "the page cannot be served"
+TICKS = 10
+"""Of a tenth of a second, between two signs of life."""
 
 type Beat = Callable[[], None]
 
@@ -43,9 +46,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_place() -> Place | None:
-    """Return where the page is; None where no daemon of this user has said so."""
+    """Return where the page is; None where no daemon of this user that runs has said so."""
     with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
-        return msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
+        place = msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
+        return place if process_started(place.pid) is not None else None
     return None
 
 
@@ -81,16 +85,22 @@ class WebPart:
 
             house = self.house()
             house.url = url_of(self.settings, listener)
+
+            def moving() -> None:
+                beat()
+                house.reap()
+
             app = make_app(house, Names(frozenset(name.lower() for name in self.settings.allowed_hosts)))
             try:
-                serve(app, listener, self.settings, stop, beat, ready=lambda: self._ready(house.url))
+                serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house))
             finally:
                 with contextlib.suppress(OSError, LiputError):
                     (runtime_folder() / PLACE_FILE).unlink(missing_ok=True)
 
-    def _ready(self, url: str) -> None:
-        write_place(Place(url=url, pid=os.getpid()))
-        self.tell(f"the page is at {url}")
+    def _ready(self, house: "House") -> None:
+        house.loop = asyncio.get_running_loop()
+        write_place(Place(url=house.url, pid=os.getpid()))
+        self.tell(f"the page is at {house.url}")
 
 
 def listen(settings: WebSettings) -> socket.socket:
@@ -101,7 +111,7 @@ def listen(settings: WebSettings) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is no hindrance
         listener.bind((settings.address, settings.port))
         listener.listen(BACKLOG)
-        listener.setblocking(False)
+        listener.settimeout(0)
     except OSError:
         listener.close()
         raise
@@ -128,10 +138,10 @@ def write_place(place: Place) -> None:
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:
     if isinstance(error, LiputError):
-        return f"the page cannot be served: {error.message}. {error.hint}".rstrip()
+        return f"{HINDERED}: {error.message}. {error.hint}".rstrip()
     where = f"{settings.address}, port {settings.port}"
     hint = "another program has it, or another user's liput serve; [web] port names another"
-    return f"the page cannot be served at {where}: {error.strerror}; {hint}. Everything else goes on."
+    return f"{HINDERED} at {where}: {error.strerror}; {hint}. Everything else goes on."
 
 
 def serve(
@@ -142,7 +152,7 @@ def serve(
     beat: Beat,
     ready: Callable[[], None],
 ) -> None:
-    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError for a certificate that is none."""
+    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError where a certificate is none."""
     import uvicorn
 
     from agent.web import limits
@@ -152,7 +162,8 @@ def serve(
         """Ends when it is told, and says that it moves."""
 
         async def on_tick(self, counter: int) -> bool:
-            beat()
+            if counter % TICKS == 0:
+                beat()
             return await super().on_tick(counter) or stop.is_set()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -15,6 +15,8 @@ from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
 from config.web import WebSettings
 from devices.clock import SystemClock
+from recorder.control.directory import runtime_folder
+from tests.support import recorders
 from tests.support.waiting import wait_for
 
 ANY_PORT = WebSettings(port=0)
@@ -65,10 +67,10 @@ class Page:
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
 
-    def get(self, path: str, **headers: str) -> Answer:
+    def get(self, path: str, **headers: Any) -> Answer:
         return self.ask("GET", path, **headers)
 
-    def post(self, path: str, body: object = None, **headers: str) -> Answer:
+    def post(self, path: str, body: object = None, **headers: Any) -> Answer:
         return self.ask("POST", path, body, **headers)
 
     def raw(self, sent: bytes, timeout_s: float = 20.0) -> bytes:
@@ -100,12 +102,15 @@ def serving(settings: WebSettings = ANY_PORT, config_file: Path | None = None, *
     """Serve the page while the body runs, as the daemon does."""
     told: list[str] = []
     clock = SystemClock()
-    parts = Parts([WebPart(settings, lambda: house(told, config_file, **more), clock, told.append)], clock, told.append)
+    made = house(told, config_file, **more)
+    parts = Parts([WebPart(settings, lambda: made, clock, told.append)], clock, told.append)
     parts.start()
     try:
         yield found(told)
     finally:
         assert parts.stop() == []
+        recorders.kill_recorders(runtime_folder(make=True))
+        assert all(recorder.wait(30.0) for recorder in made.recorders)
 
 
 def found(told: list[str] | None = None) -> Page:
@@ -128,4 +133,3 @@ def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
     with socket.create_connection(("127.0.0.1", page.port), timeout=20) as connection:
         connection.sendall("\r\n".join(upgrade(page, path, **headers)).encode())
         return int(connection.recv(65_536).split(b" ", 2)[1])
-

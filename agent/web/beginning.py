@@ -1,0 +1,139 @@
+"""Beginning a session by the API: from what was asked to a recorder that is armed, or records."""
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from agent.asking import specify
+from agent.checks.document import before_a_session
+from agent.requests.lookup import with_request
+from agent.steering import SessionLine, ended_before, line_of, start, until_armed, until_it_records
+from agent.web.house import House
+from config.errors import NoSession, UsageError
+from recorder.archive.model import Consent, ConsentState
+from recorder.asked import Asked
+from recorder.control.find import BEFORE, RECORDS, running, session
+from recorder.control.protocol import Name
+from recorder.status import SessionResult
+
+LONGEST_S = 30 * 86_400
+ROOT = Path("/")
+
+type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+type Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)]
+type Text = Annotated[str, msgspec.Meta(max_length=256)]
+type Title = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A session to be armed, or recorded; what is left out is as the settings have it.
+
+    `videos`, `audios` and `streams` are words as for `liput record`, but for names of files: a destination is one of
+    the settings. `request` is the request that it is for; its event is the title where there is none. `allow_missing`:
+    begin without a device that is not there.
+    """
+
+    title: Title = ""
+    arm_only: bool = False
+    streams: Words = ()
+    for_s: Annotated[float, msgspec.Meta(gt=0, le=LONGEST_S)] | None = None
+    request: Word | None = None
+    layout: Name | None = None
+    videos: Words = ()
+    audios: Words = ()
+    profile: Word | None = None
+    conference: bool | None = None
+    isolate: bool = False
+    allow_missing: bool = False
+    consent: ConsentState = "not-asked"
+    consent_note: Text = ""
+    classification: Text | None = None
+    security: Text | None = None
+    retention_active: Text | None = None
+    retention_inactive: Text | None = None
+    disposition: Text | None = None
+
+
+_RECORDS = ("classification", "security", "retention_active", "retention_inactive", "disposition")
+_ALONE = threading.Lock()
+"""Held while one button decides between starting what is armed and beginning another session."""
+
+type Begun = SessionLine | SessionResult
+
+
+def begin(house: House, new: NewSession) -> Begun:
+    """Arm a session, or record it; return it once that is so. Raises what kept it from that."""
+    asked = _asked(house, new)
+    spec = specify(asked, house.settings.file, arm_only=new.arm_only)
+    recorder = house.spawn(msgspec.structs.replace(spec, folder=ROOT))
+    house.recorders.append(recorder)
+    try:
+        folder = recorder.ready()
+        (until_armed if new.arm_only else until_it_records)(folder)
+    except BaseException:
+        recorder.terminate()
+        raise
+    return how_it_is(folder.id)
+
+
+def how_it_is(recorder_id: str) -> Begun:
+    """Return a session as it is now, or how it has ended; raises NoSession."""
+    try:
+        return line_of(session(recorder_id, ()))
+    except NoSession:
+        if (end := ended_before(recorder_id)) is None:
+            raise
+        return end
+
+
+def record_now(house: House, pre_roll_s: float) -> Begun:
+    """Record, whatever it takes: what is armed is started, and where nothing is, a session is begun.
+
+    One that records already goes on: pressing a button twice does no harm.
+    """
+    with _ALONE:
+        there = running()
+        recording = [one for one in there if one.state in RECORDS]
+        armed = [one for one in there if one.state in BEFORE]
+        if recording:
+            return line_of(recording[0])
+        if armed:
+            one = session(None, (BEFORE,)) if len(armed) > 1 else armed[0]
+            start(one, pre_roll_s)
+            return how_it_is(one.info.id)
+        return begin(house, NewSession(title=_title_of_now(house)))
+
+
+def _title_of_now(house: House) -> str:
+    now = house.clock.now()
+    word = "Rekaman" if house.settings.read().general.language == "id" else "Recording"
+    return f"{word} {now:%Y-%m-%d %H.%M}"
+
+
+def _asked(house: House, new: NewSession) -> Asked:
+    """Return what a recorder is asked to be. Raises UsageError, RequestNotFound, SettingsError."""
+    settings = house.settings.read()
+    if not new.title.strip() and new.request is None:
+        raise UsageError("there is no title", hint="say what the session is, or for which request")
+    for word in (*new.streams, *new.videos, *new.audios):
+        _refuse_files(word)
+    is_said = new.consent != "not-asked" or bool(new.consent_note)
+    asked = Asked(
+        title=new.title.strip(), videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
+        layout=new.layout, conference=new.conference, isolate=new.isolate, duration_s=new.for_s, streams=new.streams,
+        profile=new.profile, archive=house.folder, checked=before_a_session(settings.general.language),
+        records={name: value for name in _RECORDS if (value := getattr(new, name)) is not None},
+        consent=Consent(
+            state=new.consent, note=new.consent_note, noted_at=house.clock.now() if is_said else None
+        ),
+    )  # fmt: skip
+    return with_request(asked, new.request, settings)
+
+
+def _refuse_files(word: str) -> None:
+    """Refuse names of files: who may use the page may not read what else this user has."""
+    is_node = word.startswith("/dev/") and ".." not in word
+    if word.startswith(("@", "-")) or "\0" in word or ("/" in word and not is_node) or "://" in word:
+        raise UsageError("that is no device and no destination of the settings", hint="GET /api/v1/devices lists them")

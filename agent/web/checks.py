@@ -1,0 +1,81 @@
+"""Checks by the API: the last result, how it has been, and another run (agent/web/runs.py)."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from agent.checks.document import document
+from agent.checks.history import History
+from agent.checks.trend import Measurement, measurements
+from agent.web.endpoint import Call, Endpoint
+
+type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
+
+
+class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is checked, as `liput check` has it. `have`: what was ticked off by hand."""
+
+    quick: bool = False
+    request: Word | None = None
+    have: Annotated[tuple[Word, ...], msgspec.Meta(max_length=32)] = ()
+    public: bool = False
+
+    def words(self) -> list[str]:
+        """Return the options of the command."""
+        switches = [*(["--quick"] if self.quick else []), *(["--public"] if self.public else [])]
+        request = [] if self.request is None else [f"--request={self.request}"]
+        return [*switches, *request, *(f"--have={thing}" for thing in self.have)]
+
+
+class CheckRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="check-run"):
+    """Whether a check runs, for how long, and what the last one found (as `liput check --json`); null: none was kept.
+
+    `problem` is why the last run has found nothing.
+    """
+
+    running: bool
+    since_s: float | None = None
+    last: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+def checks(call: Call) -> CheckRun:
+    """Return the last result, and whether a check runs."""
+    since_s, problem = call.house.runs.now()
+    kept = History().read()
+    language = call.house.settings.read().general.language
+    last = document(kept[-1], language) if kept else None
+    return CheckRun(running=since_s is not None, since_s=since_s, last=last, problem=problem)
+
+
+def run_check(call: Call) -> CheckRun:
+    """Begin a run; the page is told by its WebSocket when it has ended."""
+    hub, loop = call.request.app.state.hub, call.house.loop
+
+    def done() -> None:
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: hub.tell(checks(call)))
+
+    call.house.runs.start(call.body.words(), call.house.settings.file, done)
+    return checks(call)
+
+
+def history(_call: Call) -> list[Measurement]:
+    """Return how the uplink has been, the newest first."""
+    return measurements(History().read())
+
+
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path="/api/v1/checks", does=checks, answers=CheckRun, errors=(409,),
+        summary="What the last check found, and whether one runs",
+    ),
+    Endpoint(
+        method="POST", path="/api/v1/checks", does=run_check, body=CheckBody, answers=CheckRun, status=202,
+        errors=(409,), summary="Begin a check; one runs at a time",
+    ),
+    Endpoint(
+        method="GET", path="/api/v1/checks/history", does=history, answers=list[Measurement], errors=(409,),
+        summary="How the uplink of the room has been",
+    ),
+]  # fmt: skip

@@ -1,0 +1,154 @@
+"""Devices by the API: what is plugged in, who has which role, and what a camera can be set to."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Annotated, Any
+
+import msgspec
+
+from agent.devices import controls_page
+from agent.devices.board import roles_given
+from agent.devices.giving import RoleState, everything, give, role_states, take_away
+from agent.web.endpoint import Call, Endpoint
+from agent.web.house import House
+from agent.web.lanes import Lane
+from config.errors import UsageError
+from devices.controls import by_hand, presets
+from devices.controls.changes import ControlChange
+from devices.model import Device
+from devices.roles import roles
+
+type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+type Value = Annotated[str, msgspec.Meta(max_length=256)]
+
+
+class RoleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the device is for; null takes its role away."""
+
+    role: RoleName | None
+
+
+class RoleChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="role"):
+    """A role that was given, or taken from `before`; null where nobody has it now, or had it before."""
+
+    role: str
+    device: str | None
+    before: str | None
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A role that is proposed for a device, where nobody has one yet."""
+
+    role: str
+    device: str
+
+
+class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `liput devices roles --json` prints."""
+
+    roles: list[RoleState]
+    proposals: list[Proposal]
+
+
+class ControlsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Values by name, as `liput devices controls` takes them; all are set, or none. With `keep` they are kept."""
+
+    values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)]
+    keep: bool = True
+
+
+class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """What `liput devices controls --json` prints."""
+
+    device: str
+    name: str
+    node: str | None
+    changes: list[ControlChange]
+    controls: list[dict[str, Any]]
+
+
+def devices(_call: Call) -> list[Device]:
+    """Return what is plugged in, as `liput devices --json`."""
+    from agent.devices.gather import known
+
+    return known(roles_given())
+
+
+def roles_now(_call: Call) -> RolesDocument:
+    """Return who has which role, and what is proposed."""
+    given = roles.roles_store().read()
+    there = everything(given)
+    proposed = {} if given else roles.proposals(there)
+    return RolesDocument(
+        roles=list(role_states(given, there)),
+        proposals=[Proposal(role=role, device=device.id) for role, device in proposed.items()],
+    )
+
+
+def set_role(call: Call) -> RoleChange:
+    """Give a role to a device, or take the one away that it has."""
+    settings, name, role = call.house.settings.read(), call.path["id"], call.body.role
+    if role is not None:
+        role, device, before, _ = give(settings, role, name)
+        return RoleChange(role=role, device=device.id, before=before.id if before else None)
+    has = [role for role, binding in roles.roles_store().read().items() if binding.id == name]
+    if not has:
+        raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
+    taken = take_away(settings, has[0])
+    return RoleChange(role=has[0], device=None, before=taken.id)
+
+
+def controls(call: Call) -> ControlsDocument:
+    """Return what a camera can be set to."""
+    return _controls(call, {}, keep=False)
+
+
+def set_controls(call: Call) -> ControlsDocument:
+    """Set controls of a camera, which may be recorded meanwhile."""
+    return _controls(call, call.body.values, keep=call.body.keep)
+
+
+def _controls(call: Call, values: Mapping[str, str], *, keep: bool) -> ControlsDocument:
+    from devices.controls.panel import NodeControls
+
+    settings = call.house.settings.read()
+    device = controls_page.find_camera(call.path["id"])
+    changes: list[ControlChange] = []
+    with ExitStack() as stack:
+        panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=bool(values)))
+        if values:
+            record = stack.enter_context(controls_page.health_log(settings))
+            store = presets.preset_store() if keep else None
+            changes = by_hand.change(panel, device, values, record=record, store=store)
+        rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
+    document: Any = controls_page.document(device, changes, rows)
+    return ControlsDocument(**document)
+
+
+def _slow(house: House) -> Lane:
+    return house.slow
+
+
+_AT = "/api/v1/devices/{id:path}"
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path="/api/v1/devices", does=devices, answers=list[Device], lane=_slow,
+        summary="What is plugged in",
+    ),
+    Endpoint(
+        method="GET", path="/api/v1/roles", does=roles_now, answers=RolesDocument, lane=_slow,
+        summary="Who has which role", errors=(409,),
+    ),
+    Endpoint(
+        method="POST", path=f"{_AT}/role", does=set_role, body=RoleBody, answers=RoleChange, lane=_slow,
+        summary="Give a role to a device, or take it away", errors=(404, 409),
+    ),
+    Endpoint(
+        method="GET", path=f"{_AT}/controls", does=controls, answers=ControlsDocument, lane=_slow,
+        summary="What a camera can be set to", errors=(404, 409),
+    ),
+    Endpoint(
+        method="PATCH", path=f"{_AT}/controls", does=set_controls, body=ControlsBody, answers=ControlsDocument,
+        lane=_slow, summary="Set controls of a camera", errors=(404, 409),
+    ),
+]  # fmt: skip

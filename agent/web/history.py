@@ -1,0 +1,93 @@
+"""What happened to the devices and to this PC, by the API: lines of the health log, as JSON or as a table."""
+
+import csv
+import io
+from collections import deque
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+from starlette.responses import Response
+
+from agent.health.meant import devices_meant
+from agent.web.answers import NOT_STORED
+from agent.web.archive import moment
+from agent.web.endpoint import Call, Endpoint
+from agent.web.house import House
+from agent.web.lanes import Lane
+from config.errors import UsageError
+from devices.health.line import HealthLine, Level
+from devices.health.log import log_folder
+from devices.health.query import Wanted, read
+
+SINCE = timedelta(days=1)
+MOST = 5000
+_COLUMNS = ("at", "device", "name", "level", "kind", "reason", "detail")
+
+type Text = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class HealthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lines: of a time, of a device (as `liput health` has it), at least so serious; the newest `limit`."""
+
+    since: Text = ""
+    until: Text = ""
+    device: Text = ""
+    level: Level = Level.INFO
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 500
+
+
+class HealthDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-lines"):
+    """Lines of the health log, the oldest first; `more`: there are older ones of that time."""
+
+    lines: list[HealthLine]
+    more: bool
+
+
+def lines(call: Call) -> HealthDocument:
+    """Return what happened, as `liput health --json`."""
+    asked: HealthQuery = call.query
+    now = call.house.clock.now()
+    since = moment(asked.since, now) or now - SINCE
+    until = moment(asked.until, now, end=True)
+    if until is not None and until < since:
+        raise UsageError("until is before since")
+    span, folder = Wanted(since=since, until=until), log_folder()
+    devices = devices_meant(asked.device, folder, span) if asked.device.strip() else None
+    wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
+    kept = deque(read(folder, wanted), maxlen=asked.limit + 1)
+    return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
+
+
+def table(call: Call) -> Response:
+    """Return the same for a spreadsheet."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\r\n")
+    rows.writerow(_COLUMNS)
+    for line in lines(call).lines:
+        detail = msgspec.json.encode(line.detail).decode()
+        cells = (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, detail)
+        rows.writerow(map(_cell, cells))
+    headers = {**NOT_STORED, "content-disposition": 'attachment; filename="health.csv"'}
+    return Response(text.getvalue().encode(errors="replace"), 200, headers, "text/csv")
+
+
+def _cell(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: names of devices come from devices."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else str(text)
+
+
+def _disk(house: House) -> Lane:
+    return house.disk
+
+
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path="/api/v1/health", does=lines, query=HealthQuery, answers=HealthDocument, lane=_disk,
+        summary="What happened to the devices and to this PC", errors=(404, 409),
+    ),
+    Endpoint(
+        method="GET", path="/api/v1/health.csv", does=table, query=HealthQuery, answers=None, media="text/csv",
+        lane=_disk, summary="The same as a table", errors=(404, 409),
+    ),
+]  # fmt: skip

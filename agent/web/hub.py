@@ -1,0 +1,209 @@
+"""Everybody who has the page open, and what they are told; each recorder is asked once for all of them.
+
+How it is is looked at while somebody looks, and told when it has changed, and every second. Nobody waits for anybody:
+each has a place for the newest of each kind, and takes what is there when they have taken the last.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from agent.web.answers import json_bytes
+from agent.web.feeds import LevelFeed, Newest, PictureFeed
+from agent.web.house import House
+from agent.web.state import State, state_of
+from agent.web.watching import Levels, PreviewProblem, Watching
+from devices.clock import NANOSECONDS
+from recorder.control.directory import RecorderFolder
+from recorder.control.find import Running, running
+from recorder.control.protocol import Look
+from recorder.status import SessionStatus
+
+LOOK_S = 0.5
+"""Between two looks at how it is."""
+TOLD_S = 1.0
+"""How long nobody is told anything at most."""
+AGAIN_S = 2.0
+"""Until it is tried again to look at a source that cannot be looked at."""
+MOST_FEEDS = 24
+"""Sources that are looked at, of all sessions."""
+
+type PictureKey = tuple[str, str]
+"""A session's id, and a source."""
+
+
+class Viewer:
+    """One page that is open, and what it is to be told next."""
+
+    def __init__(self) -> None:
+        self.wants = Watching()
+        self._newest: dict[object, bytes | str] = {}
+        self._rung = asyncio.Event()
+        self._due_s: dict[int, float] = {}
+
+    def put(self, kind: object, message: bytes | str) -> None:
+        """Let it be told something, in place of what it has not taken of the same kind."""
+        self._newest[kind] = message
+        self._rung.set()
+
+    async def take(self) -> list[bytes | str]:
+        """Wait until there is something to be told, and return it."""
+        await self._rung.wait()
+        self._rung.clear()
+        messages = list(self._newest.values())
+        self._newest.clear()
+        return messages
+
+    def watch(self, wants: Watching) -> None:
+        """Take what it wants from now on; what was on its way of pictures is forgotten: their numbers are others'."""
+        self.wants = wants
+        self._due_s.clear()
+        self._newest = {kind: message for kind, message in self._newest.items() if not isinstance(kind, int)}
+
+    def show(self, key: PictureKey, picture: bytes, now_s: float) -> None:
+        """Let it see a picture, as often as it wants it."""
+        for index, preview in enumerate(self.wants.previews):
+            if (self.wants.session, preview.source) == key and now_s >= self._due_s.get(index, 0.0):
+                every_s = 1 / preview.fps
+                # The rate holds on the average: a picture that came late does not delay the next.
+                self._due_s[index] = max(self._due_s.get(index, 0.0) + every_s, now_s - every_s / 2)
+                self.put(index, bytes((index,)) + picture)
+
+
+class Hub:
+    """Tells all viewers; on the event loop, but for the feeds' threads."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._viewers: set[Viewer] = set()
+        self._folders: dict[str, RecorderFolder] = {}
+        self._levels: dict[str, LevelFeed] = {}
+        self._pictures: dict[PictureKey, PictureFeed] = {}
+        self._again_s: dict[PictureKey, float] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._poked = asyncio.Event()
+        self._told: State | None = None
+        self._told_s = 0.0
+
+    async def add(self, viewer: Viewer) -> None:
+        """Tell one more, at once and from now on."""
+        self._viewers.add(viewer)
+        self._told = None
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+        self.poke()
+
+    def remove(self, viewer: Viewer) -> None:
+        """Tell it nothing any more."""
+        self._viewers.discard(viewer)
+        self.serve()
+
+    def poke(self) -> None:
+        """Look at once: something has been done."""
+        self._poked.set()
+
+    def tell(self, message: object) -> None:
+        """Tell everybody something, such as how far a check is; of each `type` the newest."""
+        text = json_bytes(message).decode()
+        for viewer in self._viewers:
+            viewer.put(type(message), text)
+
+    async def _look(self) -> None:
+        trouble = ""
+        while self._viewers:
+            self._poked.clear()
+            try:
+                self._tell_state(*await self._house.light.run(self._ask))
+                trouble = ""
+            except Exception as error:  # of whatever kind: those who look are told as soon as it is over
+                if repr(error) != trouble:
+                    self._house.tell(f"the page cannot be told how it is: {error!r}")
+                trouble = repr(error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._poked.wait(), LOOK_S)
+
+    def _ask(self) -> tuple[Sequence[Running], State]:
+        """Ask all recorders how it is; not on the event loop."""
+        found = running()
+        return found, state_of(self._house, found)
+
+    def _tell_state(self, found: Sequence[Running], state: State) -> None:
+        self._folders = {one.info.id: one.folder for one in found}
+        self.serve()
+        now_s = self._now_s()
+        is_new = self._told is None or msgspec.structs.replace(state, at=self._told.at) != self._told
+        if is_new or now_s - self._told_s >= TOLD_S - LOOK_S / 2:
+            self._told, self._told_s = state, now_s
+            text = json_bytes(state).decode()
+            for viewer in self._viewers:
+                viewer.put("state", text)
+
+    # Feeds
+
+    def serve(self) -> None:
+        """Begin the feeds that somebody wants now, and end those that nobody does."""
+        levels = {viewer.wants.session for viewer in self._viewers if viewer.wants.levels} & self._folders.keys()
+        for gone in [key for key, feed in self._levels.items() if key not in levels or feed.is_over]:
+            self._levels.pop(gone).close()
+        for key in levels - self._levels.keys():
+            if key is not None:
+                self._levels[key] = LevelFeed(self._folders[key], self._newest(self._level_put(key)))
+                self._levels[key].start()
+        self._serve_pictures(self._wished())
+
+    def _serve_pictures(self, wished: dict[PictureKey, Look]) -> None:
+        for key in [key for key, feed in self._pictures.items() if key not in wished or feed.is_over]:
+            feed = self._pictures.pop(key)
+            feed.close()
+            if feed.problem and key in wished:
+                self._again_s[key] = self._now_s() + AGAIN_S
+                self._say_why(key, feed.problem)
+        self._again_s = {key: at_s for key, at_s in self._again_s.items() if key in wished}
+        for key, look in wished.items():
+            if key in self._pictures:
+                self._pictures[key].look = look
+            elif len(self._pictures) < MOST_FEEDS and self._now_s() >= self._again_s.get(key, 0.0):
+                self._pictures[key] = PictureFeed(self._folders[key[0]], look, self._newest(self._picture_put(key)))
+                self._pictures[key].start()
+
+    def _wished(self) -> dict[PictureKey, Look]:
+        """Return what is to be looked at, as often and as large as whoever wants it most."""
+        wished: dict[PictureKey, Look] = {}
+        for viewer in self._viewers:
+            session = viewer.wants.session
+            for preview in viewer.wants.previews if session in self._folders else ():
+                key = str(session), preview.source
+                before = wished.get(key, Look(source=preview.source, fps=preview.fps, width=preview.width))
+                fps, width = max(before.fps, preview.fps), max(before.width, preview.width)
+                wished[key] = Look(source=preview.source, fps=fps, width=width)
+        return wished
+
+    def _say_why(self, key: PictureKey, problem: str) -> None:
+        for viewer in self._viewers:
+            if viewer.wants.session == key[0] and any(each.source == key[1] for each in viewer.wants.previews):
+                viewer.put(("problem", key), json_bytes(PreviewProblem(source=key[1], message=problem)).decode())
+
+    def _level_put(self, key: str) -> Callable[[SessionStatus], None]:
+        def put(status: SessionStatus) -> None:
+            text = json_bytes(Levels.of(key, status)).decode()
+            for viewer in self._viewers:
+                if viewer.wants.session == key and viewer.wants.levels:
+                    viewer.put("levels", text)
+
+        return put
+
+    def _picture_put(self, key: PictureKey) -> Callable[[bytes], None]:
+        def put(picture: bytes) -> None:
+            now_s = self._now_s()
+            for viewer in self._viewers:
+                viewer.show(key, picture, now_s)
+
+        return put
+
+    def _newest[What](self, put: Callable[[What], None]) -> Newest[What]:
+        return Newest(asyncio.get_running_loop().call_soon_threadsafe, put)
+
+    def _now_s(self) -> float:
+        return self._house.clock.now_ns() / NANOSECONDS

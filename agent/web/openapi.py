@@ -1,0 +1,167 @@
+"""The OpenAPI document of the API, made from its endpoints and the types that they take and answer."""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from agent.web.answers import ErrorAnswer
+from agent.web.endpoint import JSON, Endpoint, Nothing
+from agent.web.state import version_of_liput
+
+PATH = "/openapi.json"
+_REF = "#/components/schemas/{name}"
+_ALWAYS = (400, 401, 403, 405, 413, 415, 421, 429, 431, 503)
+_SAID = {
+    400: "not understood", 401: "no token", 403: "asked by another site", 404: "there is none",
+    405: "not with this method", 409: "not now", 413: "too long", 415: "not JSON", 416: "no such range",
+    421: "not by that name", 429: "too often", 431: "too long", 503: "too much at once",
+}  # fmt: skip
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_HTML = {"text/html": {"schema": {"type": "string"}}}
+
+
+@lru_cache(maxsize=1)
+def document(endpoints: Sequence[Endpoint]) -> bytes:
+    """Return the document of these endpoints, as JSON."""
+    return msgspec.json.encode(described(endpoints))
+
+
+def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the document of these endpoints, and of what is no endpoint."""
+    kinds = [kind for endpoint in endpoints for kind in _kinds(endpoint)]
+    schemas, components = msgspec.json.schema_components(
+        [*kinds, ErrorAnswer], schema_hook=_anything, ref_template=_REF
+    )
+    known = dict(zip(map(_name, [*kinds, ErrorAnswer]), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = dict(_others())
+    for endpoint in endpoints:
+        path = re.sub(r":path}", "}", endpoint.path)
+        paths.setdefault(path, {})[endpoint.method.lower()] = _operation(endpoint, known, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Liput",
+            "version": version_of_liput() or "0",
+            "description": "docs/api.md; docs/security.md",
+        },
+        "security": [{"token": []}, {"cookie": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "liput token shows it"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "liput-PORT"},
+            },
+        },
+    }
+
+
+def _anything(kind: type) -> dict[str, Any]:
+    """Return the schema of what may be any JSON."""
+    if kind is object:
+        return {"description": "any JSON"}
+    raise NotImplementedError(kind)
+
+
+def _kinds(endpoint: Endpoint) -> Iterator[Any]:
+    yield from (endpoint.body, endpoint.query)
+    if endpoint.answers is not None:
+        yield endpoint.answers
+
+
+def _name(kind: Any) -> str:
+    return repr(kind)
+
+
+def _operation(endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    answered = {"schema": known[_name(endpoint.answers)] if endpoint.answers is not None else {"type": "string"}}
+    found: dict[str, Any] = {
+        "summary": endpoint.summary,
+        "operationId": _operation_id(endpoint),
+        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint, known, components)],
+        "responses": {
+            str(endpoint.status): {"description": endpoint.summary, "content": {endpoint.media: answered}},
+            **{str(status): _refused(status, known) for status in sorted({*_ALWAYS, *endpoint.errors})},
+        },
+    }
+    if "/files/" in endpoint.path:
+        found["parameters"].append({"name": "Range", "in": "header", "required": False, "schema": {"type": "string"}})
+        found["responses"]["206"] = {"description": "a part of it", "content": {"*/*": answered}}
+        found["responses"]["200"]["content"] = {"*/*": answered}
+        found["responses"]["416"] = {"description": _SAID[416]}
+    if endpoint.method == "POST":
+        key = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"}
+        found["parameters"].append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": key})
+    if endpoint.takes_body and endpoint.body is not Nothing:
+        body = known[_name(endpoint.body)]
+        found["requestBody"] = {"required": _is_required(endpoint.body), "content": {JSON: {"schema": body}}}
+    return found
+
+
+def _operation_id(endpoint: Endpoint) -> str:
+    words = re.sub(r"[^a-z]+", "-", endpoint.path.removeprefix("/api/v1").lower()).strip("-")
+    return f"{endpoint.method.lower()}-{words}"
+
+
+def _is_required(body: type[msgspec.Struct]) -> bool:
+    return any(field.required for field in msgspec.structs.fields(body))
+
+
+def _refused(status: int, known: dict[str, Any]) -> dict[str, Any]:
+    return {"description": _SAID[status], "content": {JSON: {"schema": known[_name(ErrorAnswer)]}}}
+
+
+def _path_parameters(endpoint: Endpoint) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"{(\w+)(?::path)?}", endpoint.path):
+        schema = {"type": "string", "minLength": 1, "maxLength": 256}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(
+    endpoint: Endpoint, known: dict[str, Any], components: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    schema = known[_name(endpoint.query)]
+    shape = components[schema["$ref"].rpartition("/")[2]]
+    for name, each in shape.get("properties", {}).items():
+        yield {"name": name, "in": "query", "required": name in shape.get("required", ()), "schema": each}
+
+
+def _others() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is served besides: this document, and what needs no token."""
+    whole = {"200": {"description": "this document", "content": {JSON: {"schema": {"type": "object"}}}}}
+    yield PATH, {"get": {"summary": "This document", "operationId": "get-openapi", "responses": whole}}
+    yield (
+        "/healthz",
+        {
+            "get": {
+                "summary": "Whether the parts of the daemon move",
+                "operationId": "get-healthz",
+                "security": [],
+                "responses": {
+                    "200": {"description": "ok", "content": _TEXT},
+                    "503": {"description": "the parts that hang", "content": _TEXT},
+                },
+            }
+        },
+    )
+    ticket = {"name": "ticket", "in": "query", "required": False, "schema": {"type": "string"}}
+    answers = {
+        "200": {"description": "the form", "content": _HTML},
+        "303": {"description": "let in: to the page"},
+        "401": {"description": "not valid", "content": _HTML},
+    }
+    yield (
+        "/open",
+        {
+            "get": {
+                "summary": "Let a browser in",
+                "operationId": "get-open",
+                "security": [],
+                "parameters": [ticket],
+                "responses": answers,
+            }
+        },
+    )

@@ -1,0 +1,63 @@
+"""Requests by the API: which are open, what is due, and all papers of one."""
+
+import msgspec
+
+from agent.requests.answer import RequestDocument, RequestLine, document, line
+from agent.requests.options import desk_of
+from agent.web.endpoint import Call, Endpoint
+from agent.web.house import House
+from agent.web.lanes import Lane
+from config.errors import RequestNotFound
+from recorder.dossier.dossiers import Unreadable
+from recorder.dossier.model import Request, RequestState
+
+
+class RequestsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which: with `all` those that are closed or cancelled too, with `late` only those with a step that is late."""
+
+    all: bool = False
+    late: bool = False
+
+
+class RequestsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="requests"):
+    """The requests, the earliest first; `unreadable`: folders that should hold one and say nothing."""
+
+    requests: list[RequestLine]
+    unreadable: list[str]
+
+
+def requests(call: Call) -> RequestsDocument:
+    """List requests, as `liput request list --json`."""
+    desk = desk_of(call.house.settings.read())
+    found = list(desk.dossiers.read())
+    shown = [each for each in found if isinstance(each, Request)]
+    wanted = [each for each in shown if call.query.all or each.state is RequestState.OPEN]
+    lines = [each for each in (line(one, desk) for one in wanted) if each.late_steps or not call.query.late]
+    unreadable = [each.id for each in found if isinstance(each, Unreadable)]
+    return RequestsDocument(requests=lines, unreadable=unreadable)
+
+
+def request(call: Call) -> RequestDocument:
+    """Show one, as `liput request show --json`."""
+    key = call.path["id"]
+    if "/" in key or "\0" in key or len(key) > 255:
+        raise RequestNotFound("no request is called so", hint="GET /api/v1/requests lists them")
+    desk = desk_of(call.house.settings.read())
+    dossier = desk.dossiers.find(key)
+    return document(dossier, dossier.read(), desk)
+
+
+def _disk(house: House) -> Lane:
+    return house.disk
+
+
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path="/api/v1/requests", does=requests, query=RequestsQuery, answers=RequestsDocument, lane=_disk,
+        summary="The requests that are open", errors=(409,),
+    ),
+    Endpoint(
+        method="GET", path="/api/v1/requests/{id}", does=request, answers=RequestDocument, lane=_disk,
+        summary="One request, and how each of its steps stands", errors=(404, 409),
+    ),
+]  # fmt: skip

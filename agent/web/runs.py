@@ -1,0 +1,71 @@
+"""Runs of the check that somebody asks for on the page.
+
+A run is a process of its own, `liput check --json`: the libraries that look at pictures and sound, and what hangs in a
+driver, are none of the daemon's. One runs at a time; who asks for another meanwhile is told of that one.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config.settings import VARIABLE
+from recorder.control.protocol import one_line
+
+LONGEST_S = 300.0
+HOME = Path(__file__).resolve().parents[2]
+
+type Work = Callable[[Sequence[str], Path | None], str | None]
+"""Checks what the words say, with a settings file; returns what went wrong, if something did."""
+
+
+class Runs:
+    """Runs one check at a time."""
+
+    def __init__(self, work: Work | None = None) -> None:
+        self._work = work or run_check
+        self._lock = threading.Lock()
+        self._began_s: float | None = None
+        self._problem: str | None = None
+
+    def start(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
+        """Begin a run unless there is one; `done` is called at its end."""
+        with self._lock:
+            if self._began_s is not None:
+                return
+            self._began_s, self._problem = time.monotonic(), None
+        threading.Thread(target=self._run, args=(words, config_file, done), name="web-check", daemon=True).start()
+
+    def now(self) -> tuple[float | None, str | None]:
+        """Return for how long one has been running, and why the last one has found nothing."""
+        with self._lock:
+            return None if self._began_s is None else time.monotonic() - self._began_s, self._problem
+
+    def _run(self, words: Sequence[str], config_file: Path | None, done: Callable[[], None]) -> None:
+        problem: str | None = None
+        try:
+            problem = self._work(words, config_file)
+        except (OSError, subprocess.SubprocessError) as error:
+            problem = f"the check did not end: {error}"
+        finally:
+            with self._lock:
+                self._began_s, self._problem = None, problem
+            done()
+
+
+def run_check(words: Sequence[str], config_file: Path | None) -> str | None:
+    """Run `liput check`, which keeps what it finds; return what went wrong, if something did."""
+    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    settings = {} if config_file is None else {VARIABLE: str(config_file.absolute())}
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "agent.cli", "check", "--json", *words],
+        env=os.environ | {"PYTHONPATH": path} | settings, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+        timeout=LONGEST_S, check=False,
+    )  # fmt: skip
+    if ran.returncode in {0, 1} and b'"type":"check"' in ran.stdout:
+        return None
+    said = ran.stderr.decode(errors="replace").strip().splitlines()
+    return one_line(said[0].removeprefix("liput: ")) if said else f"the check has ended with status {ran.returncode}"

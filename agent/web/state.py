@@ -1,0 +1,60 @@
+"""`GET /api/v1/state`: the room, the sessions that run, and what is wrong, as the page shows it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from agent.steering import SessionLine, line_of
+from agent.web.endpoint import Call, Endpoint
+from agent.web.house import House
+from config.errors import LiputError
+from config.schema import General
+from recorder.control.find import Running, running
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
+    """How it is now. `standing` are parts of the daemon that hang; `problem` is what is wrong with the settings."""
+
+    room: str
+    language: str
+    version: str
+    at: datetime
+    sessions: list[SessionLine]
+    alarms: Sequence[object] = ()
+    standing: list[str] = []
+    problem: str | None = None
+
+
+@cache
+def version_of_liput() -> str:
+    """Return the version that is installed, "" where none is."""
+    try:
+        return version("liput")
+    except PackageNotFoundError:
+        return ""
+
+
+def state_of(house: House, found: Sequence[Running]) -> State:
+    """Return how it is, with the sessions in `found`."""
+    general, problem = General(), None
+    try:
+        general = house.settings.read().general
+    except LiputError as error:
+        problem = error.message
+    return State(
+        room=general.room, language=general.language, version=version_of_liput(), at=house.clock.now(),
+        sessions=[line_of(one) for one in found], alarms=house.alarms(), standing=house.standing(), problem=problem,
+    )  # fmt: skip
+
+
+def state(call: Call) -> State:
+    """Ask every recorder, and return how it is."""
+    return state_of(call.house, running())
+
+
+ENDPOINTS = [
+    Endpoint(method="GET", path="/api/v1/state", does=state, summary="The room, and what runs in it", answers=State)
+]

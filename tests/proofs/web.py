@@ -1,0 +1,158 @@
+"""Thousands of requests made up from the API's own description, well-formed and not: none is answered with a 5xx.
+
+A session is recorded meanwhile, which must not notice. Recorders are started by none of the requests, and no check is
+run: what is proved is that nothing of what is asked breaks the server.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+
+from agent.web.app import ENDPOINTS
+from agent.web.openapi import described
+from agent.web.runs import Runs
+from config.errors import DeviceNotFound
+from config.state import VARIABLE as STATE
+from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.control.spawn import Spawned
+from recorder.control.spec import Spec
+from tests.support import recorders, web
+from tests.support.room import Room
+from tests.support.web import Page
+
+CASES = 5000
+ENDING = ("stop", "disarm", "recording")
+"""What would end the session that is recorded is asked of others only."""
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Send CASES requests."""
+    return run(CASES, arguments.seed)
+
+
+def run(cases: int, seed: int) -> Mapping[str, object]:
+    """Send so many requests to a page beside a session that is recorded; say how they were answered."""
+    with tempfile.TemporaryDirectory(prefix="liput-web-") as name, pytest.MonkeyPatch.context() as patch:
+        room = Room(Path(name) / "home")
+        room.home.mkdir()
+        room.configure('[general]\nroom = "Aula"\n')
+        runtime = Path(name) / "runtime"
+        patch.setenv(RUNTIME, str(runtime))
+        patch.setenv(STATE, str(Path(name) / "state"))
+        patch.setattr("agent.web.limits.Rates.wait_s", lambda *_: 0.0)
+        runs = Runs(lambda *_: None)
+        try:
+            with web.serving(config_file=room.settings, folder=room.archive, runs=runs, spawn=_First()) as page:
+                return _beside_a_session(page, cases, seed)
+        finally:
+            if runtime.exists():
+                recorders.kill_recorders(runtime)
+
+
+class _First:
+    """Starts the first recorder that is asked for, and says of every other that there is no camera."""
+
+    def __init__(self) -> None:
+        self._left = 1
+
+    def __call__(self, spec: Spec) -> Spawned:
+        if self._left:
+            self._left -= 1
+            return Spawned(spec)
+        return _refuse(spec)
+
+
+def _refuse(spec: Spec) -> NoReturn:
+    raise DeviceNotFound(f"no camera is plugged in for {spec.asked.title!r}")
+
+
+def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]:
+    body = {"title": "Rapat", "videos": ["synthetic"], "audios": ["synthetic"]}
+    session = page.post("/api/v1/sessions", body).json["id"]
+    began_s = time.monotonic()
+    statuses = _send(page, session, cases, seed)
+    took_s = time.monotonic() - began_s
+    status = _status(page)
+    result = page.post(f"/api/v1/sessions/{session}/stop", {"wait": True}).json
+    broken = {key: count for key, count in statuses.items() if key.rpartition(" ")[2].startswith("5")}
+    return {
+        "cases": sum(statuses.values()),
+        "seconds": round(took_s, 1),
+        "operations": len({key.rpartition(" ")[0] for key in statuses}),
+        "by_status": dict(sorted(Counter(_by_status(statuses)).items())),
+        "server_errors": broken,
+        "recording_state": result["state"],
+        "recording_dropped": status["dropped"],
+        "holds": not broken and result["state"] == "sealed" and status["dropped"] == 0,
+    }
+
+
+def _by_status(statuses: Counter[str]) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
+    for key, count in statuses.items():
+        found[key.rpartition(" ")[2]] += count
+    return found
+
+
+def _status(page: Page) -> Any:
+    return page.get("/api/v1/state").json["sessions"][0]["status"]
+
+
+def _send(page: Page, session: str, cases: int, seed: int) -> Counter[str]:
+    """Send the requests, as many to each operation; half of them are not what the description asks for."""
+    schema = schemathesis.openapi.from_dict(_with_session(described(ENDPOINTS), session))
+    operations: list[Any] = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
+    statuses: Counter[str] = Counter()
+    each = -(-cases // (2 * len(operations)))
+    for number, operation in enumerate(operations):
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
+            _send_to(page, operation, mode, each, seed + number, statuses)
+    return statuses
+
+
+def _send_to(page: Page, operation: Any, mode: GenerationMode, count: int, seed: int, statuses: Counter[str]) -> None:
+    name = f"{operation.method.upper()} {operation.path}"
+    try:
+        strategy = operation.as_strategy(generation_mode=mode)
+
+        @hypothesis.seed(seed)
+        @hypothesis.settings(
+            max_examples=count, deadline=None, database=None, phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @hypothesis.given(case=strategy)
+        def send(case: Any) -> None:
+            answer = case.call(base_url=page.origin, headers={"Authorization": f"Bearer {page.token}"}, timeout=30)
+            statuses[f"{name} {answer.status_code}"] += 1
+
+        send()
+    except hypothesis.errors.Unsatisfiable:
+        return  # of an operation without parameters nothing can be wrong
+
+
+def _with_session(document: dict[str, Any], session: str) -> dict[str, Any]:
+    """Return the document in which half of the sessions asked for are the one that is recorded."""
+    found: dict[str, Any] = json.loads(json.dumps(document))
+    for path, operations in list(found["paths"].items()):
+        if path.startswith("/api/v1/recording"):
+            del found["paths"][path]
+            continue
+        if "/sessions/{id}" not in path or any(word in path for word in ENDING):
+            continue
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                if parameter["name"] == "id":
+                    parameter["schema"] = {"anyOf": [{"const": session}, parameter["schema"]]}
+    return found
