@@ -59,6 +59,7 @@ COMMANDS: Table = {
 
 EXAMPLES = """\b
 Examples:
+  liput                                       open the page
   liput demo                                  see it work, without any hardware
   liput devices                               what is plugged in
   liput check                                 is the room ready?
@@ -75,10 +76,29 @@ Examples:
 """
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    epilog=EXAMPLES,
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("--no-browser", is_flag=True, help="Without a command: only print where the page is.")
 @click.version_option(package_name="liput", prog_name="liput")
-def liput() -> None:
-    """Record, stream and archive what happens in a conference room, without losing it."""
+@click.pass_context
+def liput(ctx: click.Context, *, no_browser: bool) -> None:
+    """Record, stream and archive what happens in a conference room, without losing it.
+
+    Without a command it opens the page in the browser, starting the daemon (liput serve) where none runs.
+    """
+    if ctx.invoked_subcommand is not None:
+        if no_browser:
+            raise click.UsageError("--no-browser goes with no command.", ctx)
+        return
+    from agent.opening import open_page
+
+    open_page(with_browser=not no_browser)
 
 
 def main() -> None:

@@ -1,0 +1,122 @@
+"""`liput` without a command: opens the page in the browser, with the daemon started where none runs."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import click
+
+from agent.serving import is_serving
+from agent.web.server import HINDERED, Place, read_place
+from agent.web.token import read_token
+from config.errors import StateError, UsageError
+from config.schema import Settings
+from config.settings import load_settings
+from recorder.control.directory import runtime_folder
+
+READY_S = 30.0
+"""How long the daemon may take until it serves the page, on a PC that has just been switched on."""
+LOOK_S = 0.05
+ANSWER_S = 10.0
+LOG_FILE = "serve.log"
+HOME = Path(__file__).resolve().parents[1]
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+def open_page(*, with_browser: bool) -> None:
+    """Print where the page is, and open it; raises what keeps it from being there."""
+    settings = load_settings()
+    if not settings.web.enabled:
+        raise UsageError("the page is switched off", hint="[web] enabled = true in the settings serves it")
+    place = _place()
+    click.echo(place.url)
+    if not with_browser:
+        return
+    if not any(os.environ.get(name) for name in _SCREENS):
+        click.echo("There is no desktop here: open that address elsewhere; `liput token` lets you in.", err=True)
+    elif not _show(_ticket(place, settings)):
+        click.echo("No browser was found: open that address; `liput token` lets you in.", err=True)
+
+
+def _place() -> Place:
+    """Return where the page is, once it is there."""
+    if (place := read_place()) is not None:
+        return place
+    daemon = None if is_serving() else _start()
+    deadline_s = time.monotonic() + READY_S
+    while time.monotonic() < deadline_s:
+        if (place := read_place()) is not None:
+            return place
+        is_over = daemon is not None and daemon.poll() is not None and not is_serving()
+        if is_over or (daemon is not None and _hindrance()):
+            break
+        time.sleep(LOOK_S)
+    why = _hindrance() or (_said() or ["the daemon has not said why"])[-1].removeprefix("liput: ")
+    raise StateError(f"the page is not served: {why}", hint="`liput serve` in a terminal says more")
+
+
+def _start() -> "subprocess.Popen[bytes]":
+    """Start the daemon, which goes on when we and our terminal are gone."""
+    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
+    log = runtime_folder(make=True) / LOG_FILE
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "agent.cli", "serve"],
+            env=os.environ | {"PYTHONPATH": path},
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise StateError(f"the daemon cannot be started: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _hindrance() -> str | None:
+    """Return what the daemon that we have started has said of why there is no page."""
+    return next((line for line in reversed(_said()) if line.startswith(HINDERED)), None)
+
+
+def _said() -> list[str]:
+    try:
+        return (runtime_folder() / LOG_FILE).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return []
+
+
+def _ticket(place: Place, settings: Settings) -> str:
+    """Return an address that lets a browser in once."""
+    asking = urllib.request.Request(  # noqa: S310 - the address is our own daemon's
+        f"{place.url}api/v1/tickets", method="POST", headers={"Authorization": f"Bearer {read_token()}"}
+    )
+    trusting = None
+    if place.url.startswith("https:"):
+        trusting = ssl.create_default_context(cafile=settings.web.tls_certificate)
+        trusting.check_hostname = False  # it is the very certificate, at an address of this PC
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting))
+    try:
+        with direct.open(asking, timeout=ANSWER_S) as answer:
+            url: str = json.load(answer)["url"]
+    except (OSError, ValueError, KeyError) as error:
+        raise StateError(f"the page at {place.url} does not let us in: {error}") from None
+    return url
+
+
+def _show(url: str) -> bool:
+    """Open an address in the browser of the desktop; return whether there is a program that does."""
+    opener = shutil.which("xdg-open") or shutil.which("sensible-browser")
+    if opener is None:
+        return False
+    quiet = subprocess.DEVNULL
+    subprocess.Popen([opener, url], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
+    return True
