@@ -4,7 +4,8 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -98,6 +99,22 @@ def test_a_page_that_does_not_read_gets_the_newest_and_holds_up_nobody(page: Pag
         assert states >= 6
         assert page.get("/api/v1/state").status == 200
     page.post(f"{SESSIONS}/{session}/disarm")
+
+
+@pytest.mark.slow
+def test_twenty_pages_look_at_one_recorder_that_has_room_for_eight(page: Page) -> None:
+    session = begun(page, arm_only=True)
+    ask = {"type": "watch", "session": session, "levels": True, "previews": [{"fps": 2, "width": 320}]}
+
+    def look(looking: ClientConnection) -> tuple[bytes, str]:
+        looking.send(json.dumps(ask))
+        picture = until(looking, lambda said: isinstance(said, bytes))
+        return picture[1:3], until(looking, is_kind("levels"))["session"]
+
+    with ExitStack() as stack, ThreadPoolExecutor(20) as pool:
+        looking = [stack.enter_context(opened(page)) for _ in range(20)]
+        assert list(pool.map(look, looking)) == [(b"\xff\xd8", session)] * 20
+    assert page.post(f"{SESSIONS}/{session}/disarm").json["state"] == "idle"
 
 
 @pytest.mark.parametrize(
