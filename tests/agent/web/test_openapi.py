@@ -75,4 +75,4 @@ def test_answers_are_as_it_says(page: Page, name: str) -> None:
 def test_a_sample_of_made_up_requests_breaks_nothing() -> None:
     figures = proof.run(400, SEED)
     assert figures["holds"], figures
-    assert int(str(figures["cases"])) > 300
+    assert int(str(figures["cases"])) >= 400
