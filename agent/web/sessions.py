@@ -31,8 +31,9 @@ from recorder.control.protocol import (
     Mute,
     Name,
 )
-from recorder.status import SessionResult
+from recorder.status import SessionResult, SessionState
 
+OVER = (SessionState.SEALED, SessionState.FAILED)
 ENDING_S = 10.0
 """How long a recorder may take to be gone whose session has ended."""
 PICTURE_S = 5.0
@@ -151,6 +152,8 @@ def stop_session(call: Call) -> Begun:
         if end := ended_before(_id(call)):
             return _told(end)
         raise
+    if found.state in OVER and (end := _end_of(found.info.id)):
+        return _told(end)
     return _ended(found, wait=call.body.wait)
 
 
