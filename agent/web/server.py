@@ -82,6 +82,7 @@ class WebPart:
         with contextlib.closing(listen(self.settings)) as listener:
             from agent.web.app import make_app
             from agent.web.guard import Names
+            from agent.web.page.views import routes
 
             house = self.house()
             house.url = url_of(self.settings, listener)
@@ -90,7 +91,8 @@ class WebPart:
                 beat()
                 house.reap()
 
-            app = make_app(house, Names(frozenset(name.lower() for name in self.settings.allowed_hosts)))
+            names = Names(frozenset(name.lower() for name in self.settings.allowed_hosts))
+            app = make_app(house, names, routes())
             try:
                 serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house))
             finally:

@@ -1,0 +1,93 @@
+// The check before a session: what is not right comes first, with what to do about it.
+
+import { ask, complain, doing, Refused } from "./api.js";
+import { el, keep, make, say } from "./dom.js";
+import { live } from "./live.js";
+import { draw } from "./plot.js";
+import { moment, number, t } from "./texts.js";
+import { checkName } from "./words.js";
+
+const BADGES = { ok: "ok", unchecked: "", warning: "warn", failure: "bad" };
+const GRAVITY = ["failure", "warning", "unchecked", "ok"];
+const BY_HAND = "by-hand: ";
+const MOST = 20;
+const language = document.documentElement.lang;
+
+function create(found) {
+  const words = found[language] ?? found;
+  return make("li", {},
+    make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
+      make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),
+    words.reason && make("p", { textContent: words.reason }), whatToDo(found, words.advice));
+}
+
+/** What is to be done: what only people can see is ticked off here, and counts with the next check. */
+function whatToDo(found, advice) {
+  if (found.name.startsWith(BY_HAND) && found.verdict !== "ok") {
+    return make("label", { className: "tick" }, make("input", { type: "checkbox", name: "have", value: found.name.slice(BY_HAND.length) }),
+      t("check.seen"));
+  }
+  if (found.code === "left-out") return make("p", { textContent: t("check.not-quick") });
+  return advice && make("p", { textContent: advice });
+}
+
+function show(found) {
+  const checks = [...(found?.checks ?? [])].sort((one, other) => GRAVITY.indexOf(one.verdict) - GRAVITY.indexOf(other.verdict));
+  const [fine, problems] = [checks.filter(({ verdict }) => verdict === "ok"), checks.filter(({ verdict }) => verdict !== "ok")];
+  const key = (one) => `${found.at} ${one.name} ${one.code}`;
+  el("verdict").hidden = !found;
+  el("problems-box").hidden = !problems.length;
+  el("fine-box").hidden = !fine.length;
+  say(el("progress"), found ? "" : t("check.never"));
+  if (!found) return;
+  el("verdict").className = `alarm ${found.ready ? "ok" : "bad"}`;
+  say(el("verdict-text"), t(found.ready ? "check.ready" : "check.not-ready"));
+  say(el("verdict-at"), t("check.at", { time: moment(found.at) }));
+  say(el("fine-name"), t("check.fine", { count: fine.length }));
+  keep(el("problems"), problems, key, create);
+  keep(el("fine"), fine, key, create);
+}
+
+/** Show a run that goes on, or what the last one found. */
+function take({ running, last, problem }) {
+  el("run").disabled = running;
+  show(last);
+  if (running) say(el("progress"), t("check.running"));
+  if (problem) complain(new Refused(0, problem));
+}
+
+const wish = () => ({ quick: el("quick").checked,
+  have: [...document.querySelectorAll("input[name=have]:checked")].map((box) => box.value) });
+
+el("check").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const begun = await doing(el("run"), () => ask("POST", "/checks", wish()));
+  if (begun) take(begun);
+});
+live.addEventListener("check-run", ({ detail }) => take(detail));
+
+let wasLost = false; // a run that ended while nothing was heard of Liput is asked for
+live.addEventListener("lost", () => {
+  wasLost = true;
+});
+live.addEventListener("state", () => {
+  if (wasLost) load();
+  wasLost = false;
+});
+
+/** Show how the uplink has been; the newest measurement comes first. */
+function showHistory(all) {
+  const measured = all.filter(({ up_bps: up }) => up !== null);
+  el("history").hidden = measured.length < 2;
+  if (measured.length < 2) return;
+  const line = (name, value) => ({ name, points: measured.filter((one) => value(one)).map((one) => [Date.parse(one.at), value(one)]).reverse() });
+  draw(el("plot"), [line("up", (one) => one.up_bps), line("need", (one) => one.need_bps)]);
+  el("measured").replaceChildren(...measured.slice(0, MOST).map((one) => make("tr", {}, make("th", { scope: "row", textContent: moment(one.at) }),
+    ...[one.up_bps, one.need_bps].map((rate) => make("td", { className: "number", textContent: rate ? t("unit.mbps", { value: number(rate / 1e6, 1) }) : "" })))));
+}
+
+async function load() {
+  ask("GET", "/checks/history").then(showHistory, complain);
+  await ask("GET", "/checks").then(take, complain);
+}
+load();

@@ -1,0 +1,122 @@
+// What the operator does to a session: start, stop, layouts, marks, mute.
+
+import { ask, complain, doing } from "./api.js";
+import { el, make, say } from "./dom.js";
+import { clock, t } from "./texts.js";
+
+let session = null;
+const path = (rest) => `/sessions/${session.id}/${rest}`;
+
+/** A word of its own for each press, so that a request that is sent twice begins one session. */
+const once = () => ({ "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
+
+function wish(armOnly) {
+  const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
+    streams: [...document.querySelectorAll("#new input[name=stream]:checked")].map((box) => box.value) };
+  if (el("new-practice").checked) asked.videos = ["synthetic"];
+  if (el("new-request").value) asked.request = el("new-request").value;
+  return asked;
+}
+
+async function begin(button, asked) {
+  say(el("busy"), t("start.busy"));
+  button.disabled = true;
+  el("errors").replaceChildren();
+  try {
+    await ask("POST", "/sessions", asked, once());
+    el("new").reset();
+  } catch (error) {
+    complain(error, ...(error.isOfDevice ? [without(button, asked)] : []));
+  } finally {
+    button.disabled = false;
+    say(el("busy"), "");
+  }
+}
+
+/** Return a button that begins the session all the same: what is missing is a slate until it comes. */
+function without(button, asked) {
+  const go = make("button", { type: "button", className: "compact", textContent: t("start.without") });
+  go.addEventListener("click", () => begin(button, { ...asked, allow_missing: true }));
+  return go;
+}
+
+el("new").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (el("new-title").value.trim()) {
+    begin(event.submitter ?? el("record"), wish(event.submitter === el("arm")));
+  } else {
+    el("new-title").setCustomValidity(t("start.title.missing"));
+    el("new-title").reportValidity();
+  }
+});
+/** Offer the requests that are open; the event of the one that is chosen is the title, unless there is one. */
+async function offerRequests() {
+  const { requests: found } = await ask("GET", "/requests").catch(() => ({ requests: [] }));
+  el("request-box").hidden = !found.length;
+  el("new-request").append(...found.map(({ id, event }) => new Option(event, id)));
+  el("new-request").value = new URLSearchParams(location.search).get("request") ?? "";
+  takeTitle();
+}
+
+function takeTitle() {
+  const choice = el("new-request").selectedOptions[0];
+  if (choice?.value && !el("new-title").value) el("new-title").value = choice.text;
+}
+el("new-request").addEventListener("change", takeTitle);
+offerRequests();
+
+el("new-title").addEventListener("input", () => el("new-title").setCustomValidity(""));
+
+el("start").addEventListener("click", () => {
+  const seconds = el("pre-roll").checked ? Number(el("pre-roll").value) : 0;
+  doing(el("start"), () => ask("POST", path("start"), { pre_roll_s: seconds }));
+});
+el("disarm").addEventListener("click", () => doing(el("disarm"), () => ask("POST", path("disarm"), {})));
+
+el("stop").addEventListener("click", () => {
+  say(el("stop-text"), t("stop.body", { title: session.title }));
+  el("stop-dialog").returnValue = "";
+  el("stop-dialog").showModal();
+});
+el("stop-dialog").addEventListener("close", () => {
+  if (el("stop-dialog").returnValue !== "stop") return;
+  say(el("busy"), t("stop.busy"));
+  doing(el("stop"), () => ask("POST", path("stop"), {})).finally(() => say(el("busy"), ""));
+});
+
+for (const button of document.querySelectorAll("#layouts button")) {
+  button.addEventListener("click", () => doing(button, () => ask("POST", path("layout"), { name: button.value })));
+}
+
+el("mark").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const note = el("mark-note");
+  const made = await doing(event.submitter, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }));
+  if (!made) return;
+  note.value = "";
+  el("marks").prepend(make("li", { className: "small", textContent: t("mark.done", { time: clock(made.media_s ?? 0), text: made.text }) }));
+});
+
+export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
+el("mute-all").addEventListener("click", () => mute(el("mute-all"), null, el("mute-all").getAttribute("aria-pressed") !== "true"));
+
+/** Show what can be done to `now`, the session that is looked at. */
+export function showCommands(now) {
+  session = now;
+  const state = now?.status?.state;
+  const isArmed = state === "armed";
+  const records = state === "live" || state === "degraded";
+  el("new").hidden = Boolean(now) && state !== "sealing" && state !== "sealed" && state !== "failed";
+  el("armed").hidden = !isArmed && state !== "idle";
+  el("start").disabled = !isArmed;
+  el("stop").hidden = !records;
+  el("live-tools").hidden = el("side-tools").hidden = !(records || isArmed);
+  if (!records && el("stop-dialog").open) el("stop-dialog").close();
+  const kept = Math.floor(now?.status?.pre_roll_s ?? 0);
+  el("pre-roll-box").hidden = !isArmed || kept < 5;
+  el("pre-roll").value = Math.min(15, kept);
+  say(el("pre-roll-text"), t("start.pre-roll", { seconds: Math.min(15, kept) }));
+  for (const button of document.querySelectorAll("#layouts button")) {
+    button.setAttribute("aria-pressed", button.value === now?.status?.layout);
+  }
+}

@@ -1,0 +1,57 @@
+// Where the session is streamed to: how each is, why, and what can be done about it.
+
+import { ask, doing } from "./api.js";
+import { el, keep, make, say } from "./dom.js";
+import { has, number, t } from "./texts.js";
+
+const BADGES = { live: "ok", connecting: "", listening: "", armed: "", waiting: "bad", stopped: "", removed: "" };
+let current = null;
+
+const path = (rest = "") => `/sessions/${current.id}/destinations${rest}`;
+
+function button(key, short, name, action) {
+  const made = make("button", { type: "button", className: "compact", textContent: t(short), "aria-label": t(key, { name }) });
+  made.addEventListener("click", () => doing(made, action));
+  return made;
+}
+
+function create({ name }) {
+  const at = encodeURIComponent(name);
+  return make("li", {},
+    make("div", { className: "spread" }, make("span", { className: "name", textContent: name }), make("span", { className: "badge" })),
+    make("p", { className: "small why" }), make("p", { className: "small muted dropped" }),
+    make("div", { className: "row" },
+      button("dest.restart", "dest.restart.short", name, () => ask("POST", path(`/${at}/restart`), {})),
+      button("dest.remove", "dest.remove.short", name, () => ask("DELETE", path(`/${at}`)))));
+}
+
+function update(row, line) {
+  const isGone = line.state === "removed" || line.state === "stopped";
+  const badge = row.querySelector(".badge");
+  const isSlow = line.state === "live" && line.reason;
+  badge.className = `badge ${isSlow ? "warn" : (BADGES[line.state] ?? "")}`;
+  say(badge, t(`dest.state.${line.state}`));
+  const known = line.reason && has(`reason.${line.reason}`);
+  say(row.querySelector(".why"), isGone ? "" : known ? t(`reason.${line.reason}`) : (line.message ?? ""));
+  say(row.querySelector(".dropped"), line.dropped ? t("dest.dropped", { count: number(line.dropped) }) : "");
+  row.lastElementChild.hidden = isGone;
+}
+
+export function showDestinations(session) {
+  current = session;
+  const lines = session?.status?.destinations ?? [];
+  el("no-destination").hidden = lines.length > 0;
+  keep(el("destinations"), lines, (line) => line.name, create, update);
+  const there = new Set(lines.filter((line) => line.state !== "removed").map((line) => line.name));
+  const choice = el("add-name");
+  for (const option of choice.options) option.hidden = option.disabled = there.has(option.value);
+  const first = [...choice.options].find((option) => !option.disabled);
+  if (first && choice.selectedOptions[0]?.disabled !== false) choice.value = first.value;
+  el("add-destination").hidden = !first;
+}
+
+el("add-destination").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = el("add-name").value;
+  doing(event.submitter, () => ask("POST", path(), { name }));
+});

@@ -1,0 +1,82 @@
+// One recording: played with its chapters, downloaded, verified.
+
+import { ask, complain, doing } from "./api.js";
+import { el, make, say } from "./dom.js";
+import { clock, moment, size, t } from "./texts.js";
+import { troubleText } from "./words.js";
+
+const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
+const id = el("package").dataset.id;
+const base = `/archive/${encodeURIComponent(id)}`;
+const fileAddress = (path) => `/api/v1${base}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
+
+/** Return the beginning of a sentence: what has happened; what to do about it is over. */
+const whatHappened = (sentence) => sentence.split(/[.:;] /)[0].replace(/\.$/, "");
+
+function facts(found) {
+  const { recording } = found;
+  const request = recording?.request;
+  const all = [["archive.when", moment(found.started_at)], ["archive.length", found.duration_s && clock(found.duration_s)],
+    ["archive.size", size(found.bytes)], ["package.room", recording?.room], ["package.event", request?.event],
+    ["package.applicant", request?.applicant], ["package.letter", request?.letter_number]];
+  const names = { "archive.when": t("archive.when"), "archive.length": t("archive.length"), "archive.size": t("archive.size"),
+    "package.room": t("package.room"), "package.event": t("package.event"), "package.applicant": t("package.applicant"),
+    "package.letter": t("package.letter") };
+  el("facts").replaceChildren(...all.filter(([, value]) => value).map(([key, value]) =>
+    make("div", {}, make("dt", { textContent: names[key] }), make("dd", { textContent: value }))));
+}
+
+function chapters(found) {
+  const all = found.recording?.chapters ?? [];
+  el("no-chapters").hidden = all.length > 0;
+  el("chapters").replaceChildren(...all.map((chapter) => {
+    const button = make("button", { type: "button" }, make("span", { className: "number", textContent: clock(chapter.start_s) }), chapter.title);
+    button.addEventListener("click", () => {
+      el("video").currentTime = chapter.start_s;
+      el("video").play();
+    });
+    return make("li", {}, button);
+  }));
+}
+
+function show(found) {
+  say(el("title"), found.title || found.id);
+  document.title = `${found.title || found.id} – Liput`;
+  el("state").className = `badge ${BADGES[found.state]}`;
+  say(el("state"), t(`archive.state.${found.state}`));
+  facts(found);
+  chapters(found);
+  const degraded = found.recording?.degraded ?? [];
+  el("degraded-box").hidden = !degraded.length;
+  el("degraded").replaceChildren(...degraded.map((reason) => {
+    const [kind, ...subject] = reason.split(": ");
+    return make("li", { textContent: whatHappened(troubleText(kind, subject.join(": "), null, reason)) });
+  }));
+  const media = found.recording?.media?.[0]?.file;
+  if (found.state !== "sealed" || !media) return;
+  el("video").src = fileAddress(media);
+  el("video").setAttribute("aria-label", t("package.video", { title: found.title }));
+  el("video").hidden = el("download").hidden = false;
+  el("download").href = `${fileAddress(media)}?save=true`;
+  el("report").href = fileAddress("report.pdf");
+  showReport();
+}
+
+/** Offer the report, where there is one: the package lists it. */
+async function showReport() {
+  const listed = await fetch(fileAddress("tagmanifest-sha256.txt")).then((answer) => (answer.ok ? answer.text() : ""), () => "");
+  el("report").hidden = !/ report\.pdf$/m.test(listed);
+}
+
+el("verify").addEventListener("click", () => doing(el("verify"), async () => {
+  say(el("verified"), t("package.verifying"));
+  const result = await ask("POST", `${base}/verify`, {}).catch((error) => {
+    say(el("verified"), "");
+    throw error;
+  });
+  el("verified").replaceChildren(make("div", { className: `alarm ${result.ok ? "ok" : "bad"}` }, make("span", { className: "sign", "aria-hidden": "true" }),
+    make("div", {}, make("p", { textContent: t(result.ok ? "package.whole" : "package.broken") }),
+      ...result.problems.map(({ file, problem }) => make("p", { className: "small", textContent: `${file}: ${problem}` })))));
+}));
+
+ask("GET", base).then(show, complain);

@@ -1,0 +1,82 @@
+// The session screen: which session is looked at, and everything that is shown of it.
+
+import { showAlarms } from "./alarms.js";
+import { ask } from "./api.js";
+import { showCommands } from "./commands.js";
+import { showDestinations } from "./destinations.js";
+import { el, make, say } from "./dom.js";
+import { Light } from "./light.js";
+import { live } from "./live.js";
+import { showPictures } from "./preview.js";
+import { showSound } from "./sound.js";
+import { clock, number, size, span, t } from "./texts.js";
+
+const ORDER = ["degraded", "live", null, "armed", "idle", "sealing"];
+const SHORT_S = 1800;
+const light = new Light();
+const sealing = new Map();
+let last = null;
+
+/** Of several sessions the one that records counts most, then one whose recorder does not answer, then the next one. */
+const chosen = (sessions) => [...sessions].sort((one, other) => ORDER.indexOf(one.state) - ORDER.indexOf(other.state))[0] ?? null;
+
+function showFacts(session, word) {
+  const status = session?.status;
+  el("light").className = `light ${word}`;
+  say(el("light"), t(`light.${word}`));
+  el("facts").hidden = !status;
+  say(el("session-title"), session?.title ?? t("session.title"));
+  const isBefore = !status || word === "armed" || word === "opening";
+  el("elapsed").hidden = el("on-disk").parentElement.hidden = isBefore;
+  document.title = `${word === "recording" || word === "degraded" ? "● " : ""}${session?.title ?? t("session.title")} – Liput`;
+  if (!status) return;
+  say(el("elapsed"), clock(status.elapsed_s));
+  say(el("on-disk"), `${size(status.bytes)} · ${clock(status.media_time_s)}`);
+  say(el("disk-left"), status.disk_left_s === null ? t("session.disk-unknown") : span(status.disk_left_s));
+  el("disk-left").classList.toggle("warn", status.disk_left_s !== null && status.disk_left_s < SHORT_S);
+  say(el("rate"), number(status.fps, 1));
+  say(el("dropped"), number(status.dropped));
+  el("dropped").classList.toggle("warn", status.dropped > 0);
+}
+
+/** Say how a session ended that is gone from the list: whether the archive has it. */
+async function noticeEnds(sessions) {
+  for (const [id, { title, name }] of sealing) {
+    if (sessions.some((session) => session.id === id)) continue;
+    sealing.delete(id);
+    const found = await ask("GET", `/archive/${encodeURIComponent(name)}`).catch(() => null);
+    const isThere = found?.state === "sealed";
+    const words = make("div", {}, make("p", { textContent: t(isThere ? "sealed.done" : "sealed.failed", { title }) }));
+    if (isThere) words.append(make("p", {}, make("a", { href: `/archive/${encodeURIComponent(name)}`, textContent: t("sealed.open") })));
+    el("ended").replaceChildren(make("div", { className: `alarm ${isThere ? "ok" : "bad"}` },
+      make("span", { className: "sign", "aria-hidden": "true" }), words));
+  }
+  for (const session of sessions) {
+    if (session.work && session.state !== "armed") sealing.set(session.id, { title: session.title, name: session.work.split("/").pop() });
+    if (session.state === "live") el("ended").replaceChildren();
+  }
+}
+
+function show(state) {
+  last = state;
+  const session = chosen(state.sessions);
+  const word = light.word(session);
+  showFacts(session, word);
+  showAlarms(state, session, word === "stalled");
+  showCommands(session);
+  showSound(session);
+  showPictures(session);
+  showDestinations(session);
+  noticeEnds(state.sessions);
+}
+
+function unknown() {
+  light.forget();
+  el("light").className = "light unknown";
+  say(el("light"), t("light.unknown"));
+}
+
+live.addEventListener("state", ({ detail }) => show(detail));
+live.addEventListener("lost", unknown);
+live.addEventListener("denied", unknown);
+document.addEventListener("visibilitychange", () => last && showPictures(chosen(last.sessions)));

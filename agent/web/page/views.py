@@ -1,0 +1,127 @@
+"""What people see: the routes of the pages, their templates, and the files that browsers load with them.
+
+A page is made of words and empty places; the scripts in static/ fill these from the API. Language and appearance are
+kept in two cookies of their own, so that a page comes in them at once.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from agent.web.house import House
+from agent.web.page import texts
+from config.errors import LiputError
+from config.messages import LANGUAGES, Card
+from config.schema import Settings
+
+HERE = Path(__file__).parent
+PAGES = (
+    ("/", "nav.session"), ("/check", "nav.check"), ("/devices", "nav.devices"), ("/archive", "nav.archive"),
+    ("/requests", "nav.requests"), ("/health", "nav.health"),
+)  # fmt: skip
+"""Those of the menu, with the keys of their names."""
+THEMES = ("auto", "light", "dark")
+LANGUAGE_COOKIE, THEME_COOKIE = "liput_language", "liput_theme"
+YEAR_S = 365 * 86_400
+FRESH = {"Cache-Control": "no-cache"}
+"""Asked for again each time, and sent only where it has changed: an upgrade is seen at once."""
+
+_templates = Environment(
+    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes of all pages, for `agent.web.app.make_app`."""
+    return [
+        Route("/", _session),
+        Route("/check", _plain("check")),
+        Route("/devices", _plain("devices")),
+        Route("/archive", _plain("archive")),
+        Route("/archive/{id}", _plain("package")),
+        Route("/requests", _plain("requests")),
+        Route("/requests/{id}", _plain("request")),
+        Route("/health", _plain("health")),
+        Route("/texts/{language}.json", _texts),
+        Mount("/static", _Files(directory=HERE / "static")),
+    ]
+
+
+def _session(request: Request) -> Response:
+    settings = _settings(request)
+    return _page(request, "session.html.j2", settings, {
+        "layouts": list(settings.layouts),
+        "cards": list(map(str, Card)),
+        "first_layout": settings.program.layout,
+        "destinations": list(settings.destinations),
+    })  # fmt: skip
+
+
+def _plain(name: str) -> Callable[[Request], Response]:
+    """Return what shows a page that needs nothing but its address; the scripts ask for the rest."""
+
+    def show(request: Request) -> Response:
+        return _page(request, f"{name}.html.j2", _settings(request), request.path_params)
+
+    return show
+
+
+def _texts(request: Request) -> Response:
+    language = request.path_params["language"]
+    if language not in LANGUAGES:
+        raise HTTPException(404)
+    return FileResponse(texts.FOLDER / f"{language}.json", headers=FRESH)
+
+
+def _settings(request: Request) -> Settings:
+    """Return those in force; where their file is wrong, those of nobody: the page comes, and says so."""
+    house: House = request.app.state.house
+    try:
+        return house.settings.read()
+    except LiputError:
+        return Settings()
+
+
+def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object] | None = None) -> Response:
+    """Return a page in the language that was chosen, else in that of the room."""
+    wished = request.query_params.get("lang")
+    language = texts.known(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
+    theme = request.cookies.get(THEME_COOKIE, THEMES[0])
+    t: Callable[..., str] = partial(texts.text, language)
+    shown = _templates.get_template(template).render(
+        t=t, language=language, languages=texts.NAMES.items(), theme=theme if theme in THEMES else THEMES[0],
+        room=settings.general.room, pages=PAGES, here=_menu_place(request), layout_name=partial(_layout_name, language),
+        **(facts or {}),
+    )  # fmt: skip
+    response = HTMLResponse(shown)
+    if wished in LANGUAGES:
+        response.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_S, path="/", samesite="strict")
+    return response
+
+
+def _menu_place(request: Request) -> str:
+    """Return which page of the menu this one belongs to."""
+    return f"/{request.url.path.split('/')[1]}"
+
+
+def _layout_name(language: str, name: str) -> str:
+    """Return what people call a layout; one of the settings is called as it is there."""
+    return texts.texts(language).get(f"layout.{name}", name)
+
+
+class _Files(StaticFiles):
+    """Files that are looked for again whenever a page is opened."""
+
+    def file_response(self, *args: object, **options: object) -> Response:
+        """Return a file, or that it has not changed."""
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]  # handed on as they came
+        response.headers.update(FRESH)
+        return response

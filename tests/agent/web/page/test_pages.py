@@ -1,0 +1,196 @@
+"""The pages beside the session screen, in a real browser: check, devices, archive, requests, health."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from agent.web.page import texts, views
+from tests.support import browser as browsers
+from tests.support import command
+from tests.support.browser import Served, Visit, arm
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SOON_MS = 20_000
+CHECKED_MS = 90_000
+PODIUM: dict[str, object] = {
+    "id": "046d:0825:CAM0001", "kind": "camera", "name": "Rig Webcam", "vid": "046d", "pid": "0825",
+    "serial": "CAM0001", "port": "1-1", "node": "/dev/video0", "alsa": None, "role": None,
+    "paired_with": None, "link_bps": 480_000_000,
+    "modes": [{"format": "MJPG", "width": 640, "height": 480, "fps": [30.0]},
+              {"format": "MJPG", "width": 1920, "height": 1080, "fps": [30.0]}],
+    "health": {"state": "ok", "reason": None, "since": None, "fault": None},
+}  # fmt: skip
+
+
+def say(key: str, language: str = "id", **facts: object) -> str:
+    return texts.text(language, key, **facts)
+
+
+@pytest.fixture
+def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
+    with browsers.visit(chromium, served) as visit:
+        yield visit
+
+
+def run(served: Served, *words: str) -> dict[str, object]:
+    done = command.liput(served.room.home, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def recorded(served: Served) -> Path:
+    """Record a session with a mark; return its package."""
+    session = arm(served, "Seminar Kearsipan")
+    run(served, "start", "--session", session)
+    run(served, "mark", "--session", session, "Tanya jawab")
+    return Path(str(run(served, "stop", "--session", session)["package"]))
+
+
+def test_a_recording_is_found_played_from_a_chapter_downloaded_and_verified(looked: Visit) -> None:
+    package = recorded(looked.served)
+    page = looked.open("/archive")
+    page.get_by_label(say("archive.search"), exact=True).fill("tanya")
+    page.keyboard.press("Enter")
+    expect(page.locator("#found tr")).to_have_count(1, timeout=SOON_MS)
+    expect(page.locator("#found mark")).to_have_text("Tanya")
+    page.get_by_role("link", name="Seminar Kearsipan").click()
+    _plays_from_a_chapter(page, package)
+    with page.expect_download() as download:
+        page.get_by_role("link", name=say("package.download")).click()
+    assert download.value.path().read_bytes() == (package / "data/media/program.mp4").read_bytes()
+    page.get_by_role("button", name=say("package.verify")).click()
+    expect(page.locator("#verified")).to_contain_text(say("package.whole"), timeout=SOON_MS)
+    expect(page.get_by_role("link", name=say("package.report"))).to_be_hidden()  # this room makes none
+
+
+def _plays_from_a_chapter(page: Page, package: Path) -> None:
+    (mark,) = json.loads((package / "metadata/recording.json").read_text())["marks"]
+    page.get_by_role("button", name="Tanya jawab").click()
+    page.wait_for_function(
+        "at => document.getElementById('video').currentTime >= at", arg=mark["media_s"], timeout=SOON_MS
+    )
+    assert page.evaluate("document.getElementById('video').error") is None
+
+
+def test_what_is_not_found_and_what_is_damaged_is_said(looked: Visit) -> None:
+    package = recorded(looked.served)
+    page = looked.open("/archive?q=no-such-word")
+    expect(page.get_by_text(say("archive.none"))).to_be_visible(timeout=SOON_MS)
+    poster = next((package / "data/media").glob("*.mp4"))
+    poster.chmod(0o644)
+    content = bytearray(poster.read_bytes())
+    content[len(content) // 2] ^= 1
+    poster.write_bytes(content)
+    page = looked.open(f"/archive/{package.name}")
+    page.get_by_role("button", name=say("package.verify")).click()
+    expect(page.locator("#verified")).to_contain_text(say("package.broken"), timeout=SOON_MS)
+    expect(page.locator("#verified")).to_contain_text("data/media/program.mp4")
+
+
+def test_a_check_is_run_and_what_people_saw_themselves_counts(looked: Visit) -> None:
+    page = looked.open("/check")
+    expect(page.get_by_text(say("check.never"))).to_be_visible(timeout=SOON_MS)
+    page.get_by_label(say("check.quick")).check()
+    _run_check(page)
+    tripod = page.locator("#problems li").filter(has_text=say("check.part.tripod"))
+    expect(tripod).to_contain_text(say("verdict.unchecked"))
+    first = page.locator("#problems .badge").first.inner_text()
+    assert first == say("verdict.failure"), "what keeps a session from beginning comes first"
+    tripod.get_by_label(say("check.seen")).check()
+    _run_check(page)
+    expect(tripod).to_have_count(0, timeout=SOON_MS)
+    assert say("check.part.tripod") in (page.locator("#fine").text_content() or "")
+
+
+def _run_check(page: Page) -> None:
+    page.get_by_role("button", name=say("check.run")).click()
+    expect(page.locator("#progress")).to_have_text(say("check.running"), timeout=SOON_MS)
+    expect(page.locator("#progress")).to_have_text("", timeout=CHECKED_MS)
+    expect(page.locator("#verdict")).to_be_visible()
+
+
+def test_a_card_for_each_device_that_comes_and_goes(looked: Visit) -> None:
+    there: list[dict[str, object]] = []
+    looked.page.route("**/api/v1/devices", lambda route: route.fulfill(json=there))  # no camera is plugged into CI
+    page = looked.open("/devices")
+    expect(page.get_by_text(say("devices.none"))).to_be_visible(timeout=SOON_MS)
+    there.append(PODIUM)
+    card = page.locator("#devices li")
+    expect(card).to_contain_text(say("devices.best", width=1920, height=1080), timeout=3000)
+    health = {"state": "frozen", "reason": "...", "since": None, "fault": "frozen"}
+    there[0] = PODIUM | {"role": "podium", "health": health}
+    expect(card).to_contain_text(say("event.source-frozen", subject=say("role.podium")), timeout=3000)
+    expect(card.get_by_role("combobox")).to_have_value("podium")
+    asked: list[object] = []
+
+    def take(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={})
+
+    page.route("**/role", take)
+    card.get_by_role("combobox").select_option("")
+    expect(card.get_by_role("combobox")).to_be_enabled(timeout=SOON_MS)
+    assert asked == [{"role": None}]
+    there.clear()
+    expect(card).to_have_count(0, timeout=3000)
+
+
+def test_a_request_leads_to_the_recording_for_it(looked: Visit) -> None:
+    request = run(
+        looked.served,
+        "request",
+        "new",
+        "--event",
+        "Seminar Nasional",
+        "--unit",
+        "Fakultas Teknik",
+        "--received",
+        "kemarin 08:10",
+    )
+    page = looked.open("/requests")
+    expect(page.locator("#requests li")).to_contain_text("Fakultas Teknik", timeout=SOON_MS)
+    page.get_by_role("link", name="Seminar Nasional").click()
+    expect(page.locator("#steps tr")).to_have_count(6, timeout=SOON_MS)
+    expect(page.locator("#steps tr").nth(1)).to_contain_text(say("step.dispose", to="Kepala BPKH"))
+    expect(page.locator("#steps tr").nth(1)).to_contain_text(say("step.state.waiting"))
+    page.get_by_role("link", name=say("requests.record")).click()
+    expect(page.get_by_label(say("start.request"))).to_have_value(str(request["id"]), timeout=SOON_MS)
+    expect(page.get_by_label(say("start.title"))).to_have_value("Seminar Nasional")
+
+
+def test_the_health_log_is_filtered_and_taken_along(looked: Visit) -> None:
+    command.liput(looked.served.room.home, "check", "--quick", "--video", "synthetic")
+    page = looked.open("/health")
+    expect(page.locator("#lines tr").first).to_be_visible(timeout=SOON_MS)
+    every = page.locator("#lines tr").count()
+    page.get_by_label(say("log.level")).select_option("error")
+    page.wait_for_function("all => document.querySelectorAll('#lines tr').length < all", arg=every, timeout=SOON_MS)
+    with page.expect_download() as download:
+        page.get_by_role("link", name=say("log.export")).click()
+    rows = download.value.path().read_text().splitlines()
+    assert rows[0].startswith("at,device")
+    assert len(rows) == page.locator("#lines tr").count() + 1
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page_in_any_language(chromium: Browser, served: Served, theme: str) -> None:
+    package = recorded(served)
+    request = run(served, "request", "new", "--event", "Seminar Nasional", "--received", "kemarin 08:10")
+    command.liput(served.room.home, "check", "--quick", "--video", "synthetic")
+    paths = [*(path for path, _ in views.PAGES), f"/archive/{package.name}", f"/requests/{request['id']}"]
+    with browsers.visit(chromium, served, color_scheme=theme) as looked:
+        for path in paths:
+            for language in ("id", "en"):
+                page = looked.open(f"{path}?lang={language}")
+                page.wait_for_load_state("networkidle")
+                looked.has_no_violation()
+        looked.page.set_viewport_size({"width": 360, "height": 740})
+        for path in paths:
+            page = looked.open(path)
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path

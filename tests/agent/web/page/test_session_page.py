@@ -1,0 +1,289 @@
+"""The session screen in a real browser, on a real daemon, with a synthetic session that a recorder really records."""
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from agent.web.page import texts
+from tests.support import browser as browsers
+from tests.support import command
+from tests.support.browser import Served, Visit, arm
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+
+SOON_MS = 20_000
+BRIGHT = """canvas => {
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let most = 0;
+  for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i] + data[i + 1] + data[i + 2]);
+  return most;
+}"""
+TELL = """state => import("/static/live.js").then(
+  ({live}) => live.dispatchEvent(new CustomEvent("state", {detail: state})))"""
+
+
+def say(key: str, language: str = "id", **facts: object) -> str:
+    return texts.text(language, key, **facts)
+
+
+@pytest.fixture
+def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
+    with browsers.visit(chromium, served) as visit:
+        yield visit
+
+
+def light(page: Page) -> Locator:
+    return page.locator("#light")
+
+
+def press(page: Page, key: str) -> None:
+    page.get_by_role("button", name=say(key), exact=True).click()
+
+
+def test_from_armed_to_archive_with_the_mouse(looked: Visit) -> None:
+    session = arm(looked.served)
+    page = looked.open()
+    expect(light(page)).to_have_text(say("light.armed"), timeout=SOON_MS)
+    expect(page.get_by_role("heading", name="Rapat Senat")).to_be_visible()
+    page.wait_for_function(f"({BRIGHT})(document.getElementById('program')) > 300", timeout=SOON_MS)
+    _meters_move(page)
+    press(page, "start.record")
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    _bytes_grow(page)
+    page.get_by_role("button", name=say("layout.pause")).click()
+    expect(page.get_by_role("button", name=say("layout.pause"))).to_have_attribute(
+        "aria-pressed", "true", timeout=SOON_MS
+    )
+    page.get_by_label(say("mark.note")).fill("Tanya jawab")
+    press(page, "mark.button")
+    expect(page.locator("#marks li")).to_contain_text("Tanya jawab", timeout=SOON_MS)
+    _mute(looked, session)
+    _stop(page)
+    expect(page.locator("#ended")).to_contain_text(say("sealed.done", title="Rapat Senat"), timeout=60_000)
+    description = json.loads((looked.served.room.only_package() / "metadata/recording.json").read_text())
+    assert [mark["text"] for mark in description["marks"]] == ["Tanya jawab"]
+
+
+def _meters_move(page: Page) -> None:
+    meters = page.get_by_role("meter")
+    expect(meters.first).to_be_visible(timeout=SOON_MS)
+    shown = page.evaluate("""async () => {
+      const rest = document.querySelector(".meter .rest");
+      const seen = new Set();
+      for (const end = performance.now() + 2000; performance.now() < end;) {
+        await new Promise(requestAnimationFrame);
+        seen.add(rest.style.transform);
+      }
+      return seen.size;
+    }""")
+    assert shown >= 8, "ten times a second, where only the state would be twice"
+    assert -60 <= int(meters.first.get_attribute("aria-valuenow") or 1) <= 0
+
+
+def _bytes_grow(page: Page) -> None:
+    before = page.locator("#on-disk").inner_text()
+    page.wait_for_function(
+        "before => document.getElementById('on-disk').textContent !== before", arg=before, timeout=SOON_MS
+    )
+
+
+def _mute(looked: Visit, session: str) -> None:
+    page = looked.page
+    button = page.locator("#sounds button").first
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true", timeout=SOON_MS)
+    (line,) = [one for one in looked.served.ask("GET", "/state")["sessions"] if one["id"] == session]
+    assert [sound["muted"] for sound in line["status"]["sounds"]] == [True]
+
+
+def _stop(page: Page) -> None:
+    """Stop, but not at once: a press by mistake is taken back by Escape, and by the button that has the focus."""
+    for way_back in ("Escape", "Enter"):
+        press(page, "stop.button")
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press(way_back)
+        expect(page.get_by_role("dialog")).to_be_hidden()
+        expect(light(page)).to_have_text(say("light.recording"))
+    press(page, "stop.button")
+    press(page, "stop.confirm")
+
+
+def test_the_same_with_the_keyboard_only(looked: Visit) -> None:
+    arm(looked.served)
+    page = looked.open()
+    expect(light(page)).to_have_text(say("light.armed"), timeout=SOON_MS)
+    _tab_to(page, say("start.record"))
+    page.keyboard.press("Enter")
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    _tab_to(page, say("stop.button"))
+    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ended")).to_contain_text(say("sealed.done", title="Rapat Senat"), timeout=60_000)
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Press Tab until the button has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == name:
+            return
+    pytest.fail(f"{name} is not reached by Tab")
+
+
+def test_a_daemon_that_is_killed_and_begun_anew_is_said_and_costs_the_session_nothing(looked: Visit) -> None:
+    served = looked.served
+    session = arm(served)
+    page = looked.open()
+    press(page, "start.record")
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    port = served.url.rpartition(":")[2]
+    served.room.settings.write_text(served.room.settings.read_text().replace("port = 0", f"port = {port}"))
+    served.daemon.signal(signal.SIGKILL)
+    expect(page.locator("#connection")).to_have_text(say("live.lost"), timeout=SOON_MS)
+    expect(light(page)).to_have_text(say("light.unknown"))
+    with browsers.served(served.room, served.runtime):
+        expect(page.locator("#connection")).to_have_text(say("live.back"), timeout=SOON_MS)
+        expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+        page.reload()
+        expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+        done = command.liput(served.room.home, "stop", "--session", session, "--json")
+        page.close()
+        looked.complaints.clear()  # a browser complains of a server that is away
+    assert done.returncode == 0, done.stderr
+    served.room.only_package()
+
+
+def test_a_destination_that_is_not_there_is_said_in_words(looked: Visit) -> None:
+    arm(looked.served, "Rapat Senat", "--stream", "kampus")
+    page = looked.open()
+    expect(page.locator("#destinations")).to_contain_text(say("dest.state.armed"), timeout=SOON_MS)
+    press(page, "start.record")
+    expect(page.locator("#destinations")).to_contain_text(say("reason.refused"), timeout=SOON_MS)
+    expect(page.locator("#alarms")).to_contain_text(say("event.destination-lost", subject="kampus"), timeout=SOON_MS)
+    page.get_by_role("button", name=say("dest.remove", name="kampus")).click()
+    expect(page.locator("#destinations")).to_contain_text(say("dest.state.removed"), timeout=SOON_MS)
+    expect(page.locator("#alarms")).not_to_contain_text("kampus", timeout=SOON_MS)
+
+
+def _made_up(**status: object) -> dict[str, object]:
+    """Return a state as the daemon tells it, of a session that nobody records."""
+    known = {
+        "type": "status", "state": "live", "elapsed_s": 65.0, "media_time_s": 64.5, "bytes": 40_000_000, "frames": 1950,
+        "dropped": 0, "repeated": 0, "fps": 30.0, "levels_dbfs": [-18.0, -20.0], "disk_left_s": 86_400.0,
+        "destinations": [],
+        "pre_roll_s": 0.0, "troubles": [], "layout": "single", "abandoned": 0, "conference": None, "stream": None,
+        "loudness": {"momentary_lufs": None, "short_term_lufs": -23.0, "integrated_lufs": None, "range_lu": None},
+        "sources": [{"id": "046d:0825:CAM0001", "name": "Rig Webcam", "role": "podium",
+                     "health": {"state": "ok", "reason": None, "since": None, "fault": None}}],
+        "sounds": [{"name": "microphone", "muted": False, "levels_dbfs": [-18.0], "ppm": None}],
+    }  # fmt: skip
+    found = known | status
+    session = {
+        "type": "session", "id": "aaaaaa", "title": "Rapat", "state": found["state"], "archive": "/srv", "work": None,
+        "started_at": "2026-11-26T09:00:00+07:00", "pid": 1, "folder": "/run", "status": found,
+    }  # fmt: skip
+    return {"type": "state", "room": "Aula", "language": "id", "version": "0", "at": "2026-11-26T09:01:05+07:00",
+            "sessions": [session], "alarms": [], "standing": []}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(looked: Visit, language: str) -> None:
+    page = _with_states_of_ours(looked, f"/?lang={language}")
+    page.evaluate(TELL, _made_up(state="degraded", troubles=["source-lost: podium"]))
+    camera = say("role.podium", language)
+    expect(page.locator("#alarms li")).to_have_text(say("event.source-lost", language, subject=camera))
+    assert page.locator("#alarms li").bounding_box()["y"] < page.locator("#program").bounding_box()["y"]  # type: ignore[index]
+    expect(light(page)).to_have_text(say("light.degraded", language))
+    page.evaluate(TELL, _made_up())
+    expect(page.locator("#alarms li")).to_have_text(say("event.source-returned", language, subject=camera))
+
+
+def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(looked: Visit) -> None:
+    page = _with_states_of_ours(looked, "/")
+    page.evaluate(TELL, _made_up())
+    expect(light(page)).to_have_text(say("light.recording"))
+    page.evaluate("window.later = 1500")
+    page.evaluate(TELL, _made_up(elapsed_s=68.0))
+    expect(light(page)).to_have_text(say("light.recording"))
+    page.evaluate("window.later = 3100")
+    page.evaluate(TELL, _made_up(elapsed_s=68.2))
+    expect(light(page)).to_have_text(say("light.stalled"))
+    expect(page.locator("#alarms li")).to_have_text(say("alarm.stalled"))
+    page.evaluate(TELL, _made_up(elapsed_s=69.0, bytes=41_000_000))
+    expect(light(page)).to_have_text(say("light.recording"))
+
+
+def _with_states_of_ours(looked: Visit, path: str) -> Page:
+    """Open the page with a WebSocket that nobody answers, and without its patience: it shows the test's states only."""
+    looked.page.add_init_script("""
+        window.setInterval = () => 0;
+        window.later = 0;
+        const now = performance.now.bind(performance);
+        performance.now = () => now() + window.later;
+    """)
+    looked.page.route_web_socket("**/api/v1/live", lambda _socket: None)
+    page = looked.open(path)
+    page.wait_for_function("document.getElementById('program') !== null")
+    return page
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_axe_finds_nothing_to_complain_of(chromium: Browser, served: Served, language: str, theme: str) -> None:
+    with browsers.visit(chromium, served, color_scheme=theme) as looked:
+        page = _with_states_of_ours(looked, f"/?lang={language}")
+        looked.has_no_violation()
+        destinations = [
+            {"name": "kampus", "state": "waiting", "reason": "rejected", "dropped": 12, "reconnects": 1,
+             "backlog_s": 0.0, "message": "...", "since": None},
+            {"name": "youtube", "state": "live", "reason": "too-slow", "dropped": 0, "reconnects": 0,
+             "backlog_s": 7.0, "message": "...", "since": None},
+        ]  # fmt: skip
+        troubles = ["source-lost: podium", "storage-vanished: /mnt/arsip", "destination-lost: kampus"]
+        page.evaluate(TELL, _made_up(state="degraded", troubles=troubles, destinations=destinations, disk_left_s=600.0))
+        expect(page.locator("#alarms li")).to_have_count(3)
+        looked.has_no_violation()
+        page.locator("#stop").click()
+        looked.has_no_violation()
+        page.keyboard.press("Escape")
+        page.evaluate(TELL, _made_up() | {"sessions": []})
+        expect(page.locator("#new")).to_be_visible()
+        looked.has_no_violation()
+
+
+@pytest.mark.parametrize("width", [360, 768, 1366, 1920, 3840])
+def test_nothing_hangs_over_the_edge_from_a_telephone_to_4k(looked: Visit, width: int) -> None:
+    looked.page.set_viewport_size({"width": width, "height": max(640, width * 9 // 16)})
+    page = _with_states_of_ours(looked, "/")
+    page.evaluate(TELL, _made_up(state="degraded", troubles=["source-lost: podium"]))
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    stop = page.locator("#stop").bounding_box()
+    assert stop
+    assert stop["height"] >= 44
+    assert stop["x"] + stop["width"] <= width
+
+
+def test_the_appearance_that_was_chosen_is_there_from_the_first_moment(looked: Visit) -> None:
+    page = looked.open()
+    page.get_by_label(say("shell.theme")).select_option("dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 23)"
+    page.route("**/*.js", lambda route: route.abort())
+    looked.open()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    looked.complaints.clear()  # of the scripts that were not loaded
+
+
+def test_who_was_not_let_in_sees_no_page(chromium: Browser, served: Served) -> None:
+    context = chromium.new_context()
+    try:
+        answer = context.new_page().goto(served.url)
+        assert answer
+        assert answer.status == 401
+        assert wait_for(lambda: "Rapat" not in answer.text())
+    finally:
+        context.close()

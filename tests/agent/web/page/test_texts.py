@@ -1,0 +1,93 @@
+"""Every sentence of the page is there, in both languages, and is needed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.web.page import texts, views
+from config.messages import LANGUAGES
+from config.program import BUILT_IN_LAYOUTS
+from tests.test_docs import CLI, rows, section
+
+PAGE = Path(texts.__file__).parent
+SOURCES = [*sorted(PAGE.glob("static/*.js")), *sorted(PAGE.glob("templates/*.j2")), *sorted(PAGE.glob("*.py"))]
+KEY = r"[a-z]+(?:\.[a-z0-9-]+)+"
+MOST_BYTES = 100_000
+
+
+def _keys() -> set[str]:
+    return set(texts.texts(LANGUAGES[0]))
+
+
+def _asked_for() -> set[str]:
+    """Return every key that stands in a call of t()."""
+    calls = (call for source in SOURCES for call in re.findall(r"\bt\(([^()]*)", source.read_text()))
+    return {key for call in calls for key in re.findall(rf"[\"']({KEY})[\"']", call)}
+
+
+def _named() -> set[str]:
+    """Return everything in quotes that may be a key, wherever it stands."""
+    return {key for source in SOURCES for key in re.findall(rf"[\"']({KEY})[\"']", source.read_text())}
+
+
+def _families() -> set[str]:
+    """Return the beginnings of keys whose last word is known only when the page is used, as `event.`."""
+    every = "\n".join(source.read_text() for source in SOURCES)
+    return set(re.findall(r"[`\"]([a-z]+(?:\.[a-z-]+)*\.)(?:\$?\{|\" ~)", every))
+
+
+def test_both_languages_have_the_same_sentences_with_the_same_places() -> None:
+    indonesian, english = (texts.texts(language) for language in LANGUAGES)
+    assert set(indonesian) == set(english)
+    for key, text in indonesian.items():
+        assert text.strip(), key
+        assert english[key].strip(), key
+        assert set(re.findall(r"\{\w*\}", text)) == set(re.findall(r"\{\w*\}", english[key])), key
+
+
+def test_no_sentence_is_missing() -> None:
+    assert _asked_for() - _keys() == set()
+    assert {family for family in _families() if not any(key.startswith(family) for key in _keys())} == set()
+
+
+def test_no_sentence_is_left_over() -> None:
+    families = tuple(_families())
+    assert "event." in families, "or this test finds nothing"
+    assert {key for key in _keys() - _named() if not key.startswith(families)} == set()
+
+
+def test_every_kind_of_event_has_a_sentence() -> None:
+    kinds = set(rows(section(CLI, "### Events")))
+    assert {key.removeprefix("event.") for key in _keys() if key.startswith("event.")} == kinds
+
+
+def test_every_reason_of_a_destination_has_a_sentence() -> None:
+    codes = set(rows(section(CLI, "### Why a destination is not live")))
+    assert {key.removeprefix("reason.") for key in _keys() if key.startswith("reason.")} == codes
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_layout_that_is_built_in_has_a_name(language: str) -> None:
+    for name in BUILT_IN_LAYOUTS:
+        assert f"layout.{name}" in texts.texts(language)
+
+
+def test_a_place_is_filled_and_a_sentence_that_is_none_is_an_error() -> None:
+    assert texts.text("en", "dest.remove", name="youtube {x}") == "Stop streaming to youtube {x}"
+    with pytest.raises(KeyError):
+        texts.text("en", "dest.no-such")
+
+
+def test_all_that_a_browser_loads_is_small() -> None:
+    static = [file for file in (PAGE / "static").rglob("*") if file.is_file()]
+    assert len(static) > len(views.PAGES)
+    words = max(file.stat().st_size for file in (PAGE / "texts").iterdir())  # a page has one language
+    assert sum(file.stat().st_size for file in static) + words < MOST_BYTES
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_stands_inline() -> None:
+    for source in SOURCES:
+        code = source.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert not re.findall(r"https?://|innerHTML|insertAdjacentHTML|\beval\(", code), source.name
+        assert not re.findall(r"<script>|<style|\sstyle=|\son[a-z]+=\"|\|\s*safe", code), source.name

@@ -1,0 +1,146 @@
+"""A real browser on the page of a real daemon: Chromium without a screen."""
+
+import contextlib
+import json
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support import command
+from tests.support.room import Room
+from tests.support.waiting import wait_for
+
+CHROMIUM = Path("/usr/bin/chromium")
+PLACE = "web.json"
+TOKEN = ".local/state/liput/web-token"
+ROOM = """
+[general]
+room = "Aula Lantai 2"
+
+[web]
+port = 0
+
+[destinations.kampus]
+url = "rtmp://127.0.0.1:9/live"
+"""
+"""Settings of a room with a page, and a destination where nobody listens."""
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+
+@dataclass
+class Served:
+    """A daemon that runs in a room, and where its page is."""
+
+    room: Room
+    daemon: command.Running
+    url: str
+    runtime: Path
+
+    @property
+    def token(self) -> str:
+        return (self.room.home / TOKEN).read_text().strip()
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """Ask the API as a program does."""
+        content = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/api/v1{path}", content, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def ticket(self) -> str:
+        """Return an address that lets a browser in."""
+        return str(self.ask("POST", "/tickets", {})["url"])
+
+
+@contextlib.contextmanager
+def served(room: Room, runtime: Path) -> Iterator[Served]:
+    """Run the daemon of a room while the body runs; its recorders outlive it, and are the caller's."""
+    room.archive.mkdir(exist_ok=True)
+    with command.running(room.home, "serve", "--json", "--archive", room.archive) as daemon:
+        yield Served(room, daemon, place(runtime, daemon.pid), runtime)
+
+
+def place(runtime: Path, pid: int) -> str:
+    """Wait until the daemon `pid` serves its page, and return its address."""
+
+    def found() -> str | None:
+        with contextlib.suppress(OSError, ValueError):
+            said = json.loads((runtime / PLACE).read_text())
+            return str(said["url"]).rstrip("/") if said["pid"] == pid else None
+        return None
+
+    url = wait_for(found, 30.0, "the page")
+    assert url
+    return url
+
+
+def arm(served: Served, title: str = "Rapat Senat", *more: str) -> str:
+    """Arm a session of synthetic sources from the command line; return its id."""
+    words = [
+        "arm",
+        "--title",
+        title,
+        "--video",
+        "synthetic",
+        "--archive",
+        str(served.room.archive),
+        "--consent",
+        "not-asked",
+    ]
+    done = command.liput(served.room.home, *words, *more, "--json")
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["id"])
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """Start the browser."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """A page that somebody looks at, and what its console complained of."""
+
+    page: Page
+    context: BrowserContext
+    served: Served
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/") -> Page:
+        """Go to one of the pages."""
+        self.page.goto(f"{self.served.url}{path}")
+        return self.page
+
+    def has_no_violation(self) -> None:
+        """Let axe look at the page as it is."""
+        found = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
+        assert found.violations_count == 0, found.generate_report()
+
+
+@contextlib.contextmanager
+def visit(browser: Browser, served: Served, **options: Any) -> Iterator[Visit]:
+    """Look at the page, let in as `liput` does; at the end nothing may have been complained of."""
+    options = {"viewport": {"width": 1366, "height": 900}, "locale": "id-ID", "reduced_motion": "reduce"} | options
+    context = browser.new_context(**options)
+    page = context.new_page()
+    seen = Visit(page, context, served)
+    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
+    page.on("console", lambda line: seen.complaints.append(line.text) if line.type == "error" else None)
+    assert context.request.get(served.ticket()).ok
+    try:
+        yield seen
+    finally:
+        context.close()
+    assert seen.complaints == []
