@@ -1,0 +1,133 @@
+"""Pictures of every page, in both languages and appearances, for the guides: `python -m tests.screenshots [FOLDER]`.
+
+The pages are those of a real daemon with synthetic sessions, in a home of its own; nothing of this PC is shown.
+"""
+
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, ViewportSize
+
+from config.messages import LANGUAGES
+from tests.support import browser as browsers
+from tests.support import command, recorders
+from tests.support.browser import ROOM, Served, arm
+from tests.support.room import Room
+
+FOLDER = Path(__file__).parents[1] / "docs/pictures"
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COLOURS = 160
+SIZE: ViewportSize = {"width": 1280, "height": 860}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+TITLE = {"id": "Rapat Senat Terbuka", "en": "Open senate meeting"}
+MARK = {"id": "Tanya jawab", "en": "Questions"}
+REQUEST = (
+    "--event", "Seminar Nasional", "--letter-number", "123/UN1/2026", "--applicant", "Dr. Siti Aminah",
+    "--unit", "Fakultas Teknik", "--starts", "besok 09:00", "--received", "kemarin 08:10", "--force",
+)  # fmt: skip
+SOON_MS = 30_000
+
+
+def main() -> int:
+    """Take all pictures; return the exit status."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="liput-pictures-") as home,
+        _served(Path(home)) as served,
+        browsers.chromium() as browser,
+    ):
+        for language in LANGUAGES:
+            for name, picture in _pictures(browser, served, language).items():
+                (folder / f"{name}.png").write_bytes(picture)
+                sys.stdout.write(f"{name}.png  {len(picture) / 1000:.0f} kB\n")
+    return 0
+
+
+@contextmanager
+def _served(home: Path) -> Iterator[Served]:
+    runtime = home / "runtime"
+    os.environ["LIPUT_RUNTIME"] = str(runtime)
+    room = Room(home / "home")
+    room.home.mkdir()
+    room.configure(ROOM.replace("[web]", 'office = "Universitas Contoh"\n\n[web]'), 'kampus = "abcd-1234"\n')
+    try:
+        with browsers.served(room, runtime) as served:
+            yield served
+    finally:
+        recorders.kill_recorders(runtime)
+
+
+def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, bytes]:
+    """Return the pictures of one language by their names."""
+    found: dict[str, bytes] = {}
+
+    def take(name: str, path: str, ready: Callable[[Page], None], viewport: ViewportSize = SIZE) -> None:
+        with browsers.visit(browser, served, viewport=viewport) as looked:
+            page = looked.open(f"{path}?lang={language}")
+            for theme in THEMES:
+                page.emulate_media(color_scheme=theme)
+                ready(page)
+                found[f"{name}-{language}-{theme}"] = _small(page.screenshot())
+
+    take("session-new", "/", _has("#new"))
+    session = arm(served, TITLE[language], "--stream", "kampus", "--profile", "480p15")
+    take("session-armed", "/", _sees_picture)
+    _run(served, "start", "--session", session)
+    _run(served, "mark", "--session", session, MARK[language])
+    take("session-live", "/", _sees_picture)
+    take("session-phone", "/", _sees_picture, PHONE)
+    package = Path(str(_run(served, "stop", "--session", session)["package"])).name
+    request = _run(served, "request", "new", *REQUEST)["id"]
+    command.liput(served.room.home, "check", "--quick", "--video", "synthetic")
+    take("check", "/check", _has("#problems li"))
+    take("devices", "/devices", _has("#intro"))
+    take("archive", "/archive", _has("#found tr"))
+    take("package", f"/archive/{package}", _has("#chapters li"))
+    take("requests", "/requests", _has("#requests li"))
+    take("request", f"/requests/{request}", _has("#steps tr"))
+    take("health", "/health", _has("#lines tr"))
+    _run(served, "request", "close", str(request))
+    return found
+
+
+def _has(place: str) -> Callable[[Page], None]:
+    """Return what waits until there is something at a place, and nothing more is loaded."""
+
+    def wait(page: Page) -> None:
+        page.locator(place).first.wait_for(timeout=SOON_MS)
+        page.wait_for_load_state("networkidle")
+
+    return wait
+
+
+def _sees_picture(page: Page) -> None:
+    page.locator("#program + p").wait_for(state="detached", timeout=SOON_MS)
+    page.get_by_role("meter").first.wait_for(timeout=SOON_MS)
+    page.wait_for_function("document.querySelector('.meter .rest').style.transform !== ''", timeout=SOON_MS)
+
+
+def _run(served: Served, *words: str) -> dict[str, object]:
+    done = command.liput(served.room.home, *words, "--json")
+    assert done.returncode in {0, 3}, done.stderr
+    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def _small(picture: bytes) -> bytes:
+    """Return a PNG of few colours: a page has not many."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(out, "png", optimize=True)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
