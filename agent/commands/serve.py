@@ -16,8 +16,10 @@ from agent.daemon.parts import Part, Parts
 from agent.redact import redactor_for
 from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
+from agent.service.notify import Notifier
+from agent.service.pulse import Pulse
 from agent.serving import only_one
-from agent.signals import HEARD_AFTER_S, hearing
+from agent.signals import hearing
 from agent.web.server import WebPart
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -51,6 +53,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     """
     clock = SystemClock()
     stop = threading.Event()
+    notifier = Notifier()  # first of all: no child is to speak for the daemon
 
     log = Log(form_of(as_json=as_json), clock)
 
@@ -91,12 +94,15 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
         parts = Parts([sessions, alarms, schedule, *page], clock, log.of(level=Level.WARNING))
+        pulse = Pulse(notifier, clock, log.of(level=Level.WARNING))
         try:
             parts.start()
             log("ready")
-            while not stop.wait(HEARD_AFTER_S):
-                pass
+            pulse.begin()
+            while not stop.wait(pulse.look_s):
+                pulse.look(parts.standing())
         finally:
+            pulse.end()
             for name in parts.stop():
                 log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
             spares.close()

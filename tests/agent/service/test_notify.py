@@ -1,0 +1,165 @@
+"""What a service manager hears: a real datagram socket, and a real daemon one of whose parts hangs."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.service import notify
+from agent.service.notify import Notifier
+from agent.service.pulse import Pulse
+from devices.clock import NANOSECONDS
+from tests.support import command
+from tests.support.simulated import SimulatedClock
+
+
+class Manager:
+    """Stands for systemd: a datagram socket, and what has come to it."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
+        self._socket.settimeout(60)
+
+    def heard(self) -> str:
+        return self._socket.recv(4096).decode()
+
+    def until(self, words: str) -> list[str]:
+        """Return what comes, up to these words."""
+        heard = [self.heard()]
+        while heard[-1] != words:
+            heard.append(self.heard())
+        return heard
+
+    def waiting(self) -> list[str]:
+        """Return what has come already."""
+        self._socket.setblocking(False)
+        heard = []
+        try:
+            while True:
+                heard.append(self.heard())
+        except BlockingIOError:
+            self._socket.settimeout(60)
+        return heard
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@liput-test-{tmp_path}"[:100])
+    yield manager
+    manager.close()
+
+
+def test_each_word_is_one_datagram_and_children_cannot_speak(manager: Manager) -> None:
+    environment = {notify.ADDRESS: manager.address, "HOME": "/root"}
+    notifier = Notifier(environment)
+    notifier.ready()
+    notifier.status("two\nlines")
+    notifier.alive()
+    notifier.stopping()
+    assert manager.waiting() == ["READY=1", "STATUS=two lines", "WATCHDOG=1", "STOPPING=1"]
+    assert environment == {"HOME": "/root"}
+
+
+@pytest.mark.parametrize("address", ["", "relative", "/nowhere/at/all", "@" + "x" * 300, "/with\0nul", "@"])
+def test_a_manager_that_cannot_be_told_harms_nobody(address: str) -> None:
+    Notifier({notify.ADDRESS: address} if address else {}).ready()
+
+
+def test_a_manager_that_reads_nothing_is_not_waited_for(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "SEND_S", 0.01)
+    notifier = Notifier({notify.ADDRESS: manager.address})
+    for _ in range(100):  # more than the kernel keeps
+        notifier.alive()
+    assert set(manager.waiting()) == {"WATCHDOG=1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "20000000"}, 20.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+    ],
+)
+def test_the_watchdog_is_fed_where_it_is_ours(variables: dict[str, str], seconds: float | None) -> None:
+    assert Notifier(dict(variables)).watchdog_s == seconds
+
+
+def test_it_is_fed_in_half_of_its_time_and_only_while_nothing_stands(manager: Manager) -> None:
+    clock, told = SimulatedClock(), list[str]()
+    pulse = Pulse(Notifier({notify.ADDRESS: manager.address, "WATCHDOG_USEC": "20000000"}), clock, told.append)
+    pulse.begin()
+    assert manager.waiting() == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
+
+    def looks(count: int, *standing: str) -> list[str]:
+        for _ in range(count):
+            clock.advance_to(clock.now_ns() + int(pulse.look_s * NANOSECONDS))
+            pulse.look(standing)
+        return manager.waiting()
+
+    assert looks(40).count("WATCHDOG=1") >= 4
+    assert looks(60, "web", "sessions") == ["STATUS=web, sessions hangs"]
+    assert told == ["web, sessions hangs; the daemon will be started anew"]
+    assert looks(1) == ["STATUS=watching", "WATCHDOG=1"], "one that moves again is worth living for"
+    assert told[1:] == ["nothing hangs any more"]
+
+
+def test_without_a_watchdog_it_is_told_all_the_same(manager: Manager) -> None:
+    told = list[str]()
+    pulse = Pulse(Notifier({notify.ADDRESS: manager.address}), SimulatedClock(), told.append)
+    pulse.begin()
+    pulse.look(["sessions"])
+    pulse.look(["sessions"])
+    pulse.end()
+    assert manager.waiting() == ["READY=1", "STATUS=watching", "STATUS=sessions hangs", "STOPPING=1"]
+    assert told == ["sessions hangs"]
+
+
+SERVE = """
+import sys
+from pathlib import Path
+import agent.daemon.parts, agent.serve
+from agent.cli import main
+
+agent.daemon.parts.MOVES_S = 1.0
+sign = Path(sys.argv[1])
+
+def run(self, stop, beat=lambda: None):
+    while not stop.wait(0.05):
+        if not sign.exists():
+            beat()
+
+agent.serve.Daemon.run = run
+sys.argv[1:] = ["serve", "--archive", str(sign.parent), "--json"]
+main()
+"""
+"""`liput serve`, whose sessions hang while there is a file of that name."""
+
+
+def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager, sign = Manager(str(tmp_path / "notify")), tmp_path / "hang"
+    monkeypatch.setattr(command, "LIPUT", (command.LIPUT[0], "-P", "-c", SERVE))
+    variables = {notify.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}
+    with command.running(tmp_path, sign, more=variables) as daemon:
+        assert manager.until("WATCHDOG=1") == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
+        manager.until("WATCHDOG=1")
+        sign.touch()
+        manager.until("STATUS=sessions hangs")
+        daemon.until("note", text="sessions hangs; the daemon will be started anew")
+        assert manager.waiting() == []
+        sign.unlink()
+        assert manager.until("STATUS=watching") == ["STATUS=watching"], "not one sign of life while it hung"
+        manager.until("WATCHDOG=1")
+        daemon.signal(signal.SIGTERM)
+        manager.until("STOPPING=1")
+        assert daemon.wait() == 0
+    manager.close()
