@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from config.errors import LiputError, StateError
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder
+from recorder.control.operators import READ_FILE, operators, share
 
 LOCK_FILE = "serve.lock"
 LOOK_S = 0.1
@@ -25,6 +26,8 @@ def only_one() -> Iterator[None]:
     path = directory.runtime_folder(make=True) / LOCK_FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        if (group := operators()) is not None:
+            share(path, group, READ_FILE)
         _lock(descriptor)
         yield
     finally:
@@ -48,7 +51,7 @@ def _lock(descriptor: int) -> None:
 def is_serving() -> bool:
     """Return whether a daemon of this user runs."""
     with suppress(OSError, LiputError):
-        descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(directory.runtime_folder() / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

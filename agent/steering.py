@@ -133,7 +133,7 @@ def stop(found: Running, *, wait: bool) -> SessionResult | None:
                     return told
     except Lost:
         # It has gone, or hangs where it should answer; a signal is heard in any case.
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             if found.info.is_alive:
                 os.kill(found.info.pid, signal.SIGTERM)
         while wait and found.info.is_alive:

@@ -10,6 +10,9 @@
         ├── preview.sock        pictures; 0600
         └── recorder.log        what its libraries print
 
+Where a group of operators may talk to recorders (recorder.control.operators), RUNTIME and `ended` are 0750, ID 0710,
+the sockets 0660, recorder.json and what is in `ended` 0640.
+
 RUNTIME is gone after a restart of the PC, as are recorders. A recorder takes its own folder away when it ends in
 order. The folder of one that was killed stays: with it another can take up what it was doing, which takes it away once
 it records, or is armed.
@@ -30,13 +33,13 @@ import msgspec
 from config.errors import LiputError, StorageUnwritable
 from config.json_text import json_text
 from recorder.archive.names import session_of, storable
+from recorder.control.operators import LISTED_FOLDER, PRIVATE_FOLDER, REACHED_FOLDER, READ_FILE, operators, share
 
 VARIABLE = "LIPUT_RUNTIME"
 RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
 ENDED, ENDS_KEPT = "ended", 50
 CONTROL_SOCKET, PREVIEW_SOCKET, LOG_FILE = "control.sock", "preview.sock", "recorder.log"
 
-_PRIVATE = 0o700
 _NEW = ".new-"
 
 
@@ -132,7 +135,7 @@ class RecorderFolder:
 
     def write_info(self, info: RecorderInfo) -> None:
         """Say who it is, in one step for readers. Raises OSError."""
-        _write(self.path / RECORDER_FILE, json_text(info))
+        _write(self.path / RECORDER_FILE, json_text(info), operators())
 
     def write_spec(self, spec: bytes) -> None:
         """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
@@ -154,8 +157,11 @@ class RecorderFolder:
     def end(self, last_line: bytes) -> None:
         """Say how the recorder ended, in order, and take the folder away."""
         with contextlib.suppress(OSError):  # where that cannot be said, it is taken for one that was killed
-            self._ended.parent.mkdir(mode=_PRIVATE, exist_ok=True)
-            _write(self._ended, last_line)
+            group = operators()
+            self._ended.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            if group is not None:
+                share(self._ended.parent, group, LISTED_FOLDER)
+            _write(self._ended, last_line, group)
             ends = sorted(self._ended.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
             for old in ends[:-ENDS_KEPT]:
                 old.unlink()
@@ -174,7 +180,9 @@ def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
     runtime = runtime_folder(make=True)
     aside = RecorderFolder(runtime / f"{_NEW}{info.id}")
     try:
-        aside.path.mkdir(mode=_PRIVATE)
+        aside.path.mkdir(mode=PRIVATE_FOLDER)
+        if (group := operators()) is not None:
+            share(aside.path, group, REACHED_FOLDER)
         aside.write_info(info)
         _write(aside.spec, spec)
         aside.path.rename(runtime / info.id)
@@ -227,23 +235,42 @@ def runtime_folder(*, make: bool = False) -> Path:
     """Return the runtime directory: LIPUT_RUNTIME, else that of the user's session, of root, or one below /tmp.
 
     With `make` it is made where it is missing. Raises FileNotFoundError where it is missing and not to be made, and
-    StorageUnwritable where it is not ours alone: commands to a recorder could be anybody's.
+    StorageUnwritable where others can write to it: commands to a recorder could be anybody's. One of another user, as
+    of a service, is taken only where LIPUT_RUNTIME names it and it is for a group that we are in, and not to make
+    recorders in.
     """
     path = _place()
     try:
         if make:
-            path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            _make(path)
         found = path.lstat()
     except FileNotFoundError:
         raise
     except OSError as error:
         raise _refused(path, error) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+    is_ours = found.st_uid == os.geteuid() or (VARIABLE in os.environ and not make and _is_for_us(found))
+    if not stat.S_ISDIR(found.st_mode) or not is_ours or found.st_mode & 0o022:
         raise StorageUnwritable(
             f"{path} is no folder that only this user can write to, so no session is controlled there",
             hint=f"remove it, or name another folder in {VARIABLE}",
         )
     return path
+
+
+def _is_for_us(found: os.stat_result) -> bool:
+    """Return whether a folder of another user is for operators alone, of whom we are one; root always is."""
+    groups = {os.getegid(), *os.getgroups()}
+    return not found.st_mode & 0o007 and (found.st_gid in groups or os.geteuid() == 0)
+
+
+def _make(path: Path) -> None:
+    path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    found = path.lstat()
+    group = operators()
+    if group is None or not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        return
+    if (found.st_gid, stat.S_IMODE(found.st_mode)) != (group, LISTED_FOLDER):
+        share(path, group, LISTED_FOLDER)
 
 
 def _place() -> Path:
@@ -262,12 +289,14 @@ def _refused(path: Path, error: OSError) -> StorageUnwritable:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a private file in one step for readers. Raises OSError."""
+def _write(path: Path, content: bytes, group: int | None = None) -> None:
+    """Write a private file, or one that `group` may read, in one step for readers. Raises OSError."""
     aside = path.with_name(f".{path.name}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
         file.write(content)
+        if group is not None:
+            share(aside, group, READ_FILE)
     aside.rename(path)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from devices.clock import NANOSECONDS, Clock
 from recorder.control import sockets
 from recorder.control.channel import Channel
+from recorder.control.operators import operators
 
 
 class SocketLoop[Client: Channel](ABC):
@@ -20,7 +21,7 @@ class SocketLoop[Client: Channel](ABC):
     def __init__(self, path: Path, clock: Clock, *, name: str, backlog: int = sockets.BACKLOG) -> None:
         """Listen; raises OSError. `name` is the thread's."""
         self._clock = clock
-        self._listener = sockets.listen(path, backlog)
+        self._listener = sockets.listen(path, backlog, operators())
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector = selectors.DefaultSelector()
         self._clients: set[Client] = set()

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from recorder.control.operators import PRIVATE_FILE, SOCKET, share
+
 BACKLOG = 16
 
 
@@ -20,16 +22,19 @@ def _short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-def listen(path: Path, backlog: int = BACKLOG) -> socket.socket:
-    """Return a socket that listens at `path`, of mode 0600, and does not block. Raises OSError.
+def listen(path: Path, backlog: int = BACKLOG, group: int | None = None) -> socket.socket:
+    """Return a socket that listens at `path` and does not block. Raises OSError.
 
-    At most `backlog` clients queue; it is short, so that whoever comes behind a crowd waits a moment only.
+    It is of mode 0600, or 0660 for `group` (recorder.control.operators). At most `backlog` clients queue; it is short,
+    so that whoever comes behind a crowd waits a moment only.
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the name this mode
+        os.fchmod(listener.fileno(), PRIVATE_FILE)  # before it has a name: Linux gives the name this mode
         with _short(path) as name:
             listener.bind(name)
+        if group is not None:
+            share(path, group, SOCKET)
         listener.listen(backlog)
         listener.settimeout(0)
     except OSError:

@@ -1,0 +1,35 @@
+"""Who besides this user may talk to its recorders: nobody, or the members of one group of the system.
+
+A service has users: where LIPUT_OPERATORS names a group, its members find recorders and command them. They may neither
+list nor write in a recorder's folder, and what a recorder was asked for and what its libraries print stay private.
+"""
+
+import grp
+import os
+from pathlib import Path
+
+VARIABLE = "LIPUT_OPERATORS"
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+LISTED_FOLDER, REACHED_FOLDER = 0o750, 0o710
+READ_FILE, SOCKET = 0o640, 0o660
+
+
+def operators() -> int | None:
+    """Return the group that may talk to our recorders; None where it is this user alone.
+
+    Raises OSError where the system has no group of that name: to share less than was asked for would be found out late.
+    """
+    name = os.environ.get(VARIABLE)
+    if not name:
+        return None
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise OSError(0, f"{VARIABLE} names the group {name}, which there is not") from None
+
+
+def share(what: Path, group: int, mode: int) -> None:
+    """Let `group` have what `mode` says of a file, a socket or a folder. Raises OSError."""
+    if what.stat().st_gid != group:  # in a service it is so from the beginning, and chown is forbidden there
+        os.chown(what, -1, group)
+    what.chmod(mode)
