@@ -55,6 +55,9 @@ class Spares:
             except LiputError as error:
                 self._spare = None
                 self._tell(error.message)
+            else:
+                for note in self._spare.notes:
+                    self._tell(note)
 
     def take(self, spec: Spec) -> Spawned:
         """Return a recorder that is told to record `spec`: the spare, or where there is none another one."""

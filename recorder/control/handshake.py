@@ -1,9 +1,9 @@
-"""The first and only line of a recorder on its standard output: it is ready, or why it is not."""
+"""The line of a recorder on its standard output: it is ready, or why it is not."""
 
 import contextlib
 import os
 
-from recorder.control.log import STDOUT
+from recorder.control.log import STDIN, STDOUT
 from recorder.control.protocol import Failure, Ready, encode
 
 
@@ -16,6 +16,12 @@ class Handshake:
         os.dup2(nowhere, STDOUT)
         os.close(nowhere)
         self.is_done = False
+
+    def say_number(self) -> None:
+        """Write which process we are, for a client that has not started it itself."""
+        os.set_blocking(STDIN, True)  # a service manager's socket need not be so
+        with contextlib.suppress(OSError):
+            os.write(self._pipe, f"{os.getpid()}\n".encode())
 
     def say(self, line: Ready | Failure) -> None:
         """Write the line, once; whoever started us may have gone, and that changes nothing."""

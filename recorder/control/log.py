@@ -34,7 +34,7 @@ class OutputLog:
         os.close(descriptor)
 
 
-STDOUT, STDERR = 1, 2
+STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 def flush() -> None:

@@ -3,6 +3,9 @@
 On standard input it gets what it is asked to be (recorder.control.spec), up to the end of it. On standard output it
 says one line: `ready`, with where it can be talked to, or `error`. After that, all else goes through its sockets. It
 ends when its session has, or in order on SIGTERM; Ctrl-C and closed terminals are none of its business.
+
+With `--unit` a service manager has started it, for a connection that is its standard input and output: it says its
+number in a line before all else (recorder.control.launched).
 """
 
 import faulthandler
@@ -25,9 +28,9 @@ from devices.holders import OURS
 from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
+from recorder.control.launched import SPARE, UNIT
 from recorder.control.protocol import Failure, failure
-from recorder.control.spawn import SPARE
-from recorder.control.spec import ENVIRONMENT, LONGEST, Spec, decode_spec
+from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 
 
 def main() -> int:
@@ -38,10 +41,16 @@ def main() -> int:
     _call_ourselves(OURS)
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
-    if os.environ.pop(SPARE, None):
+    is_unit = UNIT in sys.argv[1:]
+    if is_unit:
+        handshake.say_number()
+    if os.environ.pop(SPARE, None) or is_unit:
         from recorder.control import recorder  # noqa: F401 - what takes time is done when it is told what to record
+    text = _asked()
+    if is_unit and not text:
+        return 0  # a spare that nobody wants any more
     try:
-        _record(decode_spec(sys.stdin.buffer.read(LONGEST)), handshake, inbox, SystemClock())
+        _record(decode_spec(text), handshake, inbox, SystemClock())
     except Exception as error:
         if not isinstance(error, LiputError):
             traceback.print_exc()
@@ -49,6 +58,14 @@ def main() -> int:
         handshake.say(told)
         return told.exit_status
     return 0
+
+
+def _asked() -> bytes:
+    """Return what we are asked to be, empty where whoever was to say that has gone."""
+    try:
+        return sys.stdin.buffer.read(LONGEST)
+    except ConnectionResetError:
+        return b""
 
 
 def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> None:
@@ -79,11 +96,16 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:
-    """Have the variables of the recorder whose session is gone on with, and the runtime directory of the daemon."""
+    """Have the variables of whoever started us, or of the recorder whose session is gone on with.
+
+    The runtime directory is our own, and so are keys that the service manager gave us: those of another service are
+    gone when that one ends.
+    """
     os.environ[directory.VARIABLE] = str(directory.runtime_folder(make=True))
+    own = {name: os.environ[name] for name in OWN if name in os.environ}
     for name in ENVIRONMENT:
         os.environ.pop(name, None)
-    os.environ.update({name: value for name, value in environment.items() if name in ENVIRONMENT})
+    os.environ.update({name: value for name, value in environment.items() if name in ENVIRONMENT} | own)
 
 
 def _call_ourselves(name: str) -> None:

@@ -17,6 +17,8 @@ ENVIRONMENT = (
     "CREDENTIALS_DIRECTORY",
 )  # fmt: skip
 """Variables by which screens, sound, roles and a service's keys are found: the daemon that goes on may have others."""
+OWN = ("CREDENTIALS_DIRECTORY",)
+"""Those of them that a recorder keeps which has them from its service manager."""
 LONGEST = 1 << 20
 """Bytes of a specification; more is none."""
 
@@ -40,7 +42,10 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     plan: str | None = None
     """The id of the plan (agent/schedule/plan.py) that it was begun for, None where people have begun it."""
     environment: Mapping[str, str] | None = None
-    """What a recorder had of ENVIRONMENT; None in the first one's, which has it from whoever starts it."""
+    """What a recorder had of ENVIRONMENT; None in the first one's, which inherits it from whoever starts it.
+
+    A unit of the service manager inherits nothing: it is told what its client has of ENVIRONMENT.
+    """
 
 
 def encode_spec(spec: Spec) -> bytes:
