@@ -50,6 +50,7 @@ COMMANDS: Table = {
     ),
     "schedule": ("agent.commands.schedule:schedule_command", "Plan sessions, by hand or from a calendar."),
     "serve": ("agent.commands.serve:serve_command", "Take up again what was killed, and recover what was left."),
+    "service": ("agent.commands.service:service_command", "Have systemd start and watch `liput serve`."),
     "record": ("agent.commands.record:record_command", "Record a session, stream it, and put it into the archive."),
     "start": ("agent.commands.sessions:start_command", "Record the session that is armed, from seconds ago if asked."),
     "status": ("agent.commands.status:status_command", "Show the sessions that run, and how they are."),
@@ -72,6 +73,7 @@ Examples:
   liput destination add youtube               stream it, while it runs; also: remove, restart, status
   liput request new --event "Wisuda" --letter surat.pdf      a letter of request has come in; also: list, dispose, show
   liput schedule add --title "Wisuda" --starts "besok 09:00" --for 3h --mode record   recorded by itself
+  liput service install --now                 have `liput serve` started and watched
   liput archive verify --all                  is everything still as it was recorded?
 """
 

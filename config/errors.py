@@ -22,6 +22,7 @@
     ├── NetworkError              the network, or a server on it, does not do what was asked of it
     ├── SessionError              a session that runs does not do what was asked of it
     │   └── NoSession             none runs that it could be asked of
+    ├── ServiceError              the service manager is not there, or does not do what was asked of it
     ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
     ├── EncoderError              the encoder refused its settings or a picture
     ├── DossierError              the papers of a request cannot be kept, read or changed as asked
@@ -136,6 +137,10 @@ class NoSession(SessionError):
 
 class NetworkError(LiputError):
     """The network, or a server on it, does not do what was asked of it."""
+
+
+class ServiceError(LiputError):
+    """The service manager is not there, or does not do what was asked of it."""
 
 
 class StateError(LiputError):

@@ -1,0 +1,110 @@
+"""`liput service`: Liput as a service of systemd, of this user or of the system."""
+
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.service import files
+from agent.service import install as service
+from agent.service.install import ServiceStatus
+from agent.service.place import USER, system_place, user_place
+from config.schema import Settings
+from config.settings import SYSTEM_FILE, load_settings
+
+NOT_RUNNING = 1
+"""Exit status of `status`; docs/reference/cli.md."""
+
+EXAMPLES = """\b
+Examples:
+  liput service install --now                  for this user: starts with the first login
+  sudo liput service install --system --now    for the PC: starts with it
+  liput service install --system --dry-run     show the units and what would be run
+  liput service status
+\b
+A session that runs goes on whatever becomes of the service: stopped, started anew, upgraded, uninstalled.
+"""
+
+_system_option = click.option("--system", "is_system", is_flag=True, help="The PC's service, in place of this user's.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object; see docs/reference/cli.md.")
+
+
+@click.group(name="service", epilog=EXAMPLES)
+def service_command() -> None:
+    """Have `liput serve` started, watched and started anew by systemd."""
+
+
+@service_command.command(epilog=EXAMPLES)
+@_system_option
+@click.option("--now", is_flag=True, help="Start it at once too, anew where it runs.")
+@click.option("--dry-run", is_flag=True, help="Show every file and command; change nothing.")
+@click.option("--autostart", is_flag=True, help="Open Liput's page at each login (of this user only).")
+@click.option("--operators", metavar="GROUP", default=USER, show_default=True, help="Who may talk to it (--system).")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@click.pass_context
+def install(
+    ctx: click.Context,
+    config_file: Path | None,
+    operators: str,
+    *,
+    is_system: bool,
+    now: bool,
+    dry_run: bool,
+    autostart: bool,
+) -> None:
+    """Install it; doing it again, as after an upgrade, writes anew what has changed."""
+    if is_system and autostart:
+        raise click.UsageError("--autostart goes with a user's service")
+    config_file = config_file or ctx.find_object(Path)
+    if is_system:
+        place = system_place(_system_settings(config_file), operators=operators)
+    else:
+        place = user_place(load_settings(config_file), config=config_file)
+    made = files.files(place, autostart=autostart)
+    for sentence in (service.planned if dry_run else service.install)(place, made, now=now):
+        click.echo(sentence)
+
+
+@service_command.command()
+@_system_option
+@_json_option
+def status(*, is_system: bool, as_json: bool) -> int:
+    """Show whether it is installed, whether it runs, and which recorders do; status 1 where it does not run."""
+    found = service.status(is_system=is_system)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        click.echo(_text(found))
+    return 0 if found.active == "active" else NOT_RUNNING
+
+
+@service_command.command()
+@_system_option
+def uninstall(*, is_system: bool) -> None:
+    """Take it away again; recordings, settings and what Liput has learned on this PC stay."""
+    done = False
+    for sentence in service.uninstall(is_system=is_system):
+        click.echo(sentence)
+        done = True
+    if not done:
+        print("liput: there is no service to take away", file=sys.stderr)
+
+
+def _system_settings(config_file: Path | None) -> Settings:
+    """Return the settings that a service of the system will have: those of /etc, whoever installs it."""
+    if config_file is not None:
+        return load_settings(config_file)
+    return load_settings(SYSTEM_FILE) if SYSTEM_FILE.exists() else Settings()
+
+
+def _text(found: ServiceStatus) -> str:
+    if not found.installed:
+        return f"There is no {found.mode} service; `liput service install` makes one."
+    says = f', says "{found.status}"' if found.status else ""
+    again = f", started anew {found.restarts} times" if found.restarts else ""
+    lines = [f"{found.mode} service: {found.active} ({found.sub}), {found.enabled}{says}{again}"]
+    if found.last_result not in {"", "success"}:
+        lines.append(f"ended before by: {found.last_result}")
+    lines += [f"recorder: {unit}" for unit in found.recorders]
+    return "\n".join(lines)

@@ -1,0 +1,154 @@
+"""Installing Liput as a service, seeing how it is, taking it away again. Recordings and settings are not touched."""
+
+import grp
+import os
+import pwd
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from agent.service import files
+from agent.service.manager import Manager, run
+from agent.service.place import USER, Place
+from agent.service.units import DAEMON, SOCKET
+from config.errors import ServiceError
+
+MAKE_USERS = ("systemd-sysusers", str(files.SYSTEM_USERS))
+WORDS = ("ActiveState", "SubState", "StatusText", "MainPID", "UnitFileState", "NRestarts", "Result")
+
+
+class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="service"):
+    """How the service is. `active`, `sub`, `enabled` and `last_result` are systemd's words, `recorders` its units.
+
+    `status` is what the daemon says of itself; `pid` 0 where it does not run; `files` which of its files are there.
+    """
+
+    mode: str
+    installed: bool
+    enabled: str = ""
+    active: str = ""
+    sub: str = ""
+    status: str = ""
+    pid: int = 0
+    restarts: int = 0
+    last_result: str = ""
+    recorders: list[str] = []
+    files: list[str] = []
+
+
+def planned(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
+    """Yield what `install` would do, in sentences for people."""
+    for path, text in made.items():
+        yield f"write {path}:\n\n{text}"
+    for folder in _missing(place):
+        yield f"make the folder {folder}, for {USER}"
+    for words in (*((MAKE_USERS,) if place.is_system else ()), *_commands(place, now=now)):
+        yield f"run {' '.join(words)}"
+
+
+def install(place: Place, made: Mapping[Path, str], *, now: bool) -> Iterator[str]:
+    """Do it, and yield what was done; doing it again changes what is different. Raises ServiceError."""
+    Manager(is_system=place.is_system).check()
+    if place.is_system and os.geteuid() != 0:
+        raise ServiceError("only root can install a service of the system", hint="sudo liput service install --system")
+    changed = [path for path, text in made.items() if _is_different(path, text)]
+    for path in changed:
+        try:
+            files.write(path, made[path])
+        except OSError as error:
+            raise ServiceError(f"{path} cannot be written: {error.strerror}", hint="see who may write there") from None
+        yield f"wrote {path}"
+    if place.is_system:
+        run(MAKE_USERS)
+        for folder in _missing(place):
+            yield _made(folder, place)
+    for words in _commands(place, now=now):
+        run(words)
+        yield f"ran {' '.join(words)}"
+
+
+def uninstall(*, is_system: bool) -> Iterator[str]:
+    """Take the service away, and yield what was done; recorders that run go on to their end. Raises ServiceError."""
+    if is_system and os.geteuid() != 0:
+        raise ServiceError(
+            "only root can take a service of the system away", hint="sudo liput service uninstall --system"
+        )
+    manager = Manager(is_system=is_system)
+    manager.check()
+    present = [path for path in files.places(is_system=is_system) if path.exists() and files.is_ours(path)]
+    if any(path.name == DAEMON for path in present):
+        manager.run("disable", "--now", DAEMON, SOCKET)
+        yield "stopped the daemon; sessions that run go on to their end"
+    for path in present:
+        path.unlink()
+        yield f"removed {path}"
+    if present:
+        manager.run("daemon-reload")
+
+
+def status(*, is_system: bool) -> ServiceStatus:
+    """Return how the service is. Raises ServiceError."""
+    mode = "system" if is_system else "user"
+    present = [str(path) for path in files.places(is_system=is_system) if path.exists()]
+    installed = any(path.endswith(f"/{DAEMON}") for path in present)
+    if not installed:
+        return ServiceStatus(mode=mode, installed=False, files=present)
+    manager = Manager(is_system=is_system)
+    manager.check()
+    said = manager.show(DAEMON, WORDS)
+    return ServiceStatus(
+        mode=mode,
+        installed=True,
+        enabled=said["UnitFileState"],
+        active=said["ActiveState"],
+        sub=said["SubState"],
+        status=said["StatusText"],
+        pid=int(said["MainPID"] or 0),
+        restarts=int(said["NRestarts"] or 0),
+        last_result=said["Result"],
+        recorders=manager.recorders(),
+        files=present,
+    )
+
+
+def _commands(place: Place, *, now: bool) -> Iterator[tuple[str, ...]]:
+    manager = Manager(is_system=place.is_system)
+    if place.is_system:
+        yield ("udevadm", "control", "--reload")
+    yield tuple(manager.command("daemon-reload"))
+    yield tuple(manager.command("enable", DAEMON, SOCKET))
+    if now:
+        yield tuple(manager.command("start", SOCKET))
+        yield tuple(manager.command("restart", DAEMON))
+
+
+def _is_different(path: Path, text: str) -> bool:
+    """Return whether a file is to be written. Raises ServiceError for one that is somebody else's."""
+    try:
+        if not path.exists():
+            return True
+        if not files.is_ours(path):
+            raise ServiceError(
+                f"{path} was not made by `liput service install`",
+                hint="move it away; what is to be changed, change in a drop-in",
+            )
+        return path.read_text(encoding="utf-8") != text
+    except OSError as error:
+        raise ServiceError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _missing(place: Place) -> list[Path]:
+    """Return the folders that the service could not make itself: one whose own parent is missing may be a disk's."""
+    if not place.is_system:
+        return []
+    return [folder for folder in place.writable if not folder.exists() and folder.parent.is_dir()]
+
+
+def _made(folder: Path, place: Place) -> str:
+    try:
+        folder.mkdir(mode=0o750)
+        os.chown(folder, pwd.getpwnam(USER).pw_uid, grp.getgrnam(place.operators).gr_gid)
+    except (OSError, KeyError) as error:
+        raise ServiceError(f"the folder {folder} cannot be made for {USER}: {error}") from None
+    return f"made the folder {folder}, for {USER}"
