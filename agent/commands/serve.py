@@ -90,6 +90,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             return House(
                 gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file),
                 tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
+                parts=[part.name for part in parts.parts], alarms=alarms.present,
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []

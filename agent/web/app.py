@@ -13,13 +13,14 @@ from agent.web import archive, checks, devices, history, requests, sessions, sta
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
 from agent.web.endpoint import JSON, Endpoint
-from agent.web.guard import HEALTHZ, Guard, Names
+from agent.web.guard import HEALTHZ, METRICS, Guard, Names
 from agent.web.health import healthz
 from agent.web.house import House
 from agent.web.hub import Hub
 from agent.web.limits import Rates
 from agent.web.live import PATH as LIVE
 from agent.web.live import live
+from agent.web.metrics import metrics
 from agent.web.openapi import PATH as OPENAPI
 from agent.web.openapi import document
 from agent.web.repeated import Repeated
@@ -43,6 +44,7 @@ def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates:
     routes: list[BaseRoute] = [
         Route(OPEN, open_door, methods=["GET", "POST"]),
         Route(HEALTHZ, healthz, methods=["GET"]),
+        Route(METRICS, metrics, methods=["GET"]),
         Route(OPENAPI, _openapi, methods=["GET"]),
         WebSocketRoute(LIVE, live),
         *(endpoint.route(house, repeated) for endpoint in ENDPOINTS),

@@ -58,6 +58,8 @@ class House:
     """Starts a recorder: the daemon's spare, if it has one."""
     standing: Callable[[], list[str]] = list
     """The names of the daemon's parts that hang."""
+    parts: Sequence[str] = ()
+    """The names of all of them."""
     tell: Tell = lambda _text: None
     folder: Path | None = None
     """The archive that the daemon was told to take, None for that of the settings."""

@@ -147,6 +147,17 @@ def _others() -> Iterator[tuple[str, dict[str, Any]]]:
             }
         },
     )
+    yield (
+        "/metrics",
+        {
+            "get": {
+                "summary": "What Prometheus is given",
+                "operationId": "get-metrics",
+                "security": [],
+                "responses": {"200": {"description": "its text format", "content": _TEXT}},
+            }
+        },
+    )
     ticket = {"name": "ticket", "in": "query", "required": False, "schema": {"type": "string"}}
     answers = {
         "200": {"description": "the form", "content": _HTML},

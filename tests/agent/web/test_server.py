@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -23,6 +24,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
+PARTS = ("sessions", "alarms", "schedule", "web")
+
 
 def test_the_daemon_serves_it_and_says_where(tmp_path: Path) -> None:
     room = Room(tmp_path)
@@ -33,6 +36,9 @@ def test_the_daemon_serves_it_and_says_where(tmp_path: Path) -> None:
         assert time.monotonic() - began < 10
         page = web.found()
         assert page.get("/healthz").body == b"ok\n"
+        scraped = page.get("/metrics").body.decode()
+        for part in PARTS:
+            assert re.search(rf'^liput_daemon_part_stands{{.*part="{part}".*}} 0\.0$', scraped, re.MULTILINE), scraped
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     assert read_place() is None

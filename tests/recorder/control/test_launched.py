@@ -142,7 +142,11 @@ def test_a_spare_whose_client_is_gone_ends_without_a_word(tmp_path: Path, *, is_
     with (
         its,
         subprocess.Popen(
-            words, stdin=its, stdout=its, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}
+            words,
+            stdin=its.fileno(),
+            stdout=its.fileno(),
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
         ) as spare,
     ):
         ours.recv(100, 0 if is_read else socket.MSG_PEEK)  # what was not read makes the end of it a reset
