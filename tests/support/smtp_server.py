@@ -4,20 +4,16 @@ import base64
 import contextlib
 import socket
 import ssl
-import threading
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from agent.receiver import HOST
-from tests.support.tls_front import make_signed_certificate
+from tests.support.listening import Listening, tls_of_its_own
 
 
 @dataclass
-class SmtpServer:
+class SmtpServer(Listening):
     """The server, inside a `with`. `hangs_at`: it says no more when that word comes ("" : before its greeting).
 
     `trickles`: instead of saying nothing it says a letter every now and then.
@@ -35,43 +31,13 @@ class SmtpServer:
     letters: list[EmailMessage] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     authority: Path = field(init=False)
-    port: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.folder.mkdir(exist_ok=True, parents=True)
-        self.authority, certificate, key = make_signed_certificate(self.folder, "localhost")
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(certificate, key)
-        self._over = threading.Event()
-        self._listener = socket.create_server((HOST, 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._threads = [threading.Thread(target=self._serve, name="smtp-server")]
+        self.authority, self._context = tls_of_its_own(self.folder)
+        self.listen()
 
-    def __enter__(self) -> Self:
-        self._threads[0].start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._over.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while not self._over.is_set():
-            with contextlib.suppress(OSError):
-                connection, _ = self._listener.accept()
-                thread = threading.Thread(target=self._one, args=(connection,), name="smtp-connection")
-                self._threads.append(thread)
-                thread.start()
-
-    def _one(self, connection: socket.socket) -> None:
-        connection.settimeout(5)
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            stack.callback(connection.close)
+    def serve_one(self, connection: socket.socket) -> None:
+        with contextlib.ExitStack() as stack:
             if self.tls_at_once:
                 connection = self._behind_tls(connection, stack)
             if self.hangs_at == "":
