@@ -35,6 +35,7 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
             closing(connection.dup()) as twin,  # it reaches the connection also when TLS has taken the first one over
             _deadline(twin, deadline_s, is_late),
         ):
+            connection.settimeout(2 * deadline_s)  # later than the deadline, which is known for what it is
             yield connection
     except Exception as error:  # of whatever kind: half an answer is taken for a wrong one
         if is_late.is_set() or isinstance(error, TimeoutError):

@@ -12,10 +12,9 @@ from tests.support.browser import ROOM, Served
 from tests.support.room import Room
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright has an event loop run in this thread: no other could be while it is there
 def chromium() -> Iterator[Browser]:
-    if not browsers.CHROMIUM.exists():
-        pytest.skip("there is no /usr/bin/chromium")
+    assert browsers.CHROMIUM.exists(), "./run test installs it"
     with browsers.chromium() as browser:
         yield browser
 
