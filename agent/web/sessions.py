@@ -159,6 +159,8 @@ def stop_session(call: Call) -> Begun:
 
 def _ended(found: Running, *, wait: bool) -> Begun:
     result = stop(found, wait=wait)
+    if result is None and found.state is None:  # it hangs, or was just ending and does not answer any more
+        result = _end_of(found.info.id)
     return line_of(found) if result is None else _told(result)
 
 

@@ -3,12 +3,19 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from recorder.control.directory import make_folder, new_info, process_started
+from recorder.control.protocol import encode
+from recorder.status import SessionResult, SessionState
 from tests.support import command, media, web
 from tests.support.recorders import recorders
 from tests.support.room import Room, program
@@ -39,6 +46,23 @@ def test_nothing_runs_at_first(page: Page) -> None:
     assert (state["room"], state["language"], state["sessions"], state["standing"]) == ("Aula", "id", [], [])
     assert page.post("/api/v1/recording/stop").json["state"] == "idle"
     assert page.post(f"{SESSIONS}/abc123/stop").status == 404
+
+
+def test_of_one_that_does_not_answer_any_more_because_it_ends_is_told_how_it_ended(page: Page) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        info = msgspec.structs.replace(
+            new_info("Rapat", Path("/arsip"), datetime.now(UTC)),
+            pid=process.pid, pid_started=process_started(process.pid) or 0,
+        )  # fmt: skip
+        ending = make_folder(info, b"{}")
+        end = SessionResult(state=SessionState.SEALED, package=None, duration_s=3.0, frames=90, degraded=[])
+        threading.Timer(0.5, ending.end, [encode(end)]).start()
+        stopped = page.post(f"{SESSIONS}/{info.id}/stop").json
+        process.kill()
+    assert (stopped["type"], stopped["state"], stopped["frames"]) == ("result", "sealed", 90)
 
 
 @pytest.mark.slow
