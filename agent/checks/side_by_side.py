@@ -38,7 +38,9 @@ def side_by_side[T](
             number, result, error = done.get(timeout=_POLL_S)
         except queue.Empty:
             continue
-        if error and not stop.is_set():
+        if stop.is_set():
+            break  # what ends because it is stopped has found nothing out
+        if error:
             raise error
         if result is not None:
             results[number] = result

@@ -40,6 +40,12 @@ def test_nothing_is_waited_for_once_it_is_stopped() -> None:
     over.set()
 
 
+def test_what_ends_because_it_is_stopped_has_found_nothing_out() -> None:
+    stop = threading.Event()
+    threading.Timer(0.25, stop.set).start()
+    assert side_by_side([stop.wait], stop) == []
+
+
 def test_what_is_raised_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         side_by_side([lambda: 1 // 0], threading.Event())
