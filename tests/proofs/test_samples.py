@@ -58,6 +58,7 @@ def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_neither_memory_nor_descriptors_nor_threads_grow() -> None:
     figures = endurance.run(90, most_mb_per_hour=60)  # 1.5 MB, or 0.7 kB of each picture: what is less is noise here
     assert figures["holds"], figures

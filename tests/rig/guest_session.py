@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
-LONGEST_RUN_SECONDS = 2700  # boot and all tests; each test has pytest-timeout's limit in the guest
+LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
 WEIGHTS = {
     "guest_session_survives": 9,
