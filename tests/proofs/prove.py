@@ -25,6 +25,7 @@ from tests.proofs import (
     minute,
     power,
     sealing,
+    service,
     sync,
     uplink,
     watches,
@@ -51,6 +52,10 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
     "sealing": (sealing.prove, "four hours (10 GB) sealed: time, processor, memory; the time left is shown"),
+    "service": (
+        service.prove,
+        "systemd as PID 1: the daemon killed, out of memory, restarted, upgraded, hung, uninstalled; a session goes on",
+    ),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
     "uplink": (
         uplink.prove,

@@ -16,6 +16,7 @@ from tests.proofs import (
     live,
     minute,
     sealing,
+    service,
     sync,
     uplink,
     watches,
@@ -114,4 +115,12 @@ def test_a_kill_at_any_moment_of_what_changes_an_archive_costs_only_time() -> No
 @pytest.mark.slow
 def test_sealing_takes_little_and_says_what_it_takes() -> None:
     figures = sealing.run(600, "300k", "320x180")
+    assert figures["holds"], figures
+
+
+@pytest.mark.vm
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_session_outlives_its_daemon_under_a_real_systemd() -> None:
+    figures = service.run(("install", "session", "killed"), longest_s=800)
     assert figures["holds"], figures

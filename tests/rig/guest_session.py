@@ -131,7 +131,7 @@ class GuestSession:
             self._problem = f"the virtual machine cannot be started: {problem}"
             return
         bytecode = kernel.parent / "pycache"
-        _compile_python(bytecode)
+        compile_python(bytecode)
         with (self.artifacts / OUTPUT).open("wb") as output:
             self._machine = subprocess.Popen(
                 self._command(kernel, bytecode),
@@ -209,7 +209,7 @@ class GuestSession:
             shutil.rmtree(self.artifacts, ignore_errors=True)
 
 
-def _compile_python(bytecode: Path) -> None:
+def compile_python(bytecode: Path) -> None:
     """Compile what the guest may import, on the host, where that takes a tenth of the time.
 
     Into a folder of its own: not every environment has its bytecode beside it, or may be written to.

@@ -1,0 +1,179 @@
+"""What a scenario of the service needs in the rig's VM: commands as IT and as operators say them, and looks.
+
+of the system   installed by root, its recorders in /run/liput, commanded by members of the group `liput`
+of a user       installed and commanded by that user, under the user's own service manager
+"""
+
+import grp
+import json
+import os
+import pwd
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recorder.control.client import ask
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import Status
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = Path("/opt/liput")
+BYTECODE = Path("/opt/pycache")
+DAEMON = "liput.service"
+LONGEST_S = 90.0
+NOBODY = 65534
+
+
+def run(*words: str | Path, statuses: Collection[int] = (0,), **more: Any) -> str:
+    """Run a command to its end and return what it printed; its status must be one of these."""
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        list(map(str, words)), capture_output=True, text=True, check=False, timeout=180, **more
+    )
+    if done.returncode not in statuses:
+        raise AssertionError(f"{' '.join(map(str, words))}: status {done.returncode}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def wait_for[T](condition: Callable[[], T], what: str, timeout_s: float = LONGEST_S) -> T:
+    """Wait for something to be true and return it."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not come true within {timeout_s:.0f} s")
+
+
+def cgroup(pid: int) -> str:
+    """Return the control group of a process."""
+    return Path(f"/proc/{pid}/cgroup").read_text().strip().partition("::")[2]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of the two services. `user` is whose it is, `installer` who installs it."""
+
+    mode: str
+    user: str
+    installer: str
+    group: str
+    runtime: Path
+    recorders: Path
+    variables: Mapping[str, str]
+    home: Path = HOME
+    """Where its Liput is."""
+
+    @property
+    def python(self) -> Path:
+        return self.home / Path(sys.executable).relative_to(ROOT)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the variables of a command: of this process's only the path."""
+        kept = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(self.home),
+            "PYTHONPYCACHEPREFIX": str(BYTECODE),
+            "LC_ALL": "C.UTF-8",
+        }
+        return kept | dict(self.variables) | more
+
+    def install(self, *words: str | Path, **more: Any) -> str:
+        """Run `liput` as whoever installs the service."""
+        who = pwd.getpwnam(self.installer)
+        variables = self.environment(HOME=who.pw_dir)
+        return self._liput(*words, env=variables, user=who.pw_uid, group=who.pw_gid, extra_groups=[], **more)
+
+    def operate(self, *words: str | Path, **more: Any) -> str:
+        """Run `liput` as an operator: for a system service somebody who is nothing but a member of the group."""
+        user = NOBODY if self.mode == "system" else self.user
+        home = "/nonexistent" if self.mode == "system" else pwd.getpwnam(self.user).pw_dir
+        variables = self.environment(HOME=home, LIPUT_RUNTIME=str(self.runtime))
+        group = grp.getgrnam(self.group).gr_gid
+        return self._liput(*words, env=variables, user=user, group=group, extra_groups=[group], **more)
+
+    def _liput(self, *words: str | Path, **more: Any) -> str:
+        return run(self.python, "-P", "-m", "agent.cli", *words, cwd="/", **more)
+
+    def systemctl(self, *words: str) -> str:
+        """Ask the service's manager."""
+        if self.mode == "system":
+            return run("systemctl", *words)
+        return run("systemctl", "--user", *words, env=self.environment(), user=self.user)
+
+    def show(self, unit: str, *names: str) -> dict[str, str]:
+        """Return what the manager says of a unit."""
+        lines = self.systemctl("show", unit, f"--property={','.join(names)}").splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    # The daemon
+
+    def daemon(self) -> int:
+        """Return the daemon's process, 0 while it is not started."""
+        said = self.show(DAEMON, "ActiveState", "MainPID")
+        return int(said["MainPID"]) if said["ActiveState"] == "active" else 0
+
+    def another_daemon(self, than: int) -> int:
+        """Wait for another daemon than this one."""
+        return wait_for(lambda: pid if (pid := self.daemon()) != than else 0, f"another daemon than {than}")
+
+    # The session
+
+    def begin(self) -> int:
+        """Begin a session as the daemon would, and let whoever began it die; return the recorder."""
+        home = pwd.getpwnam(self.user).pw_dir
+        variables = self.environment(HOME=home, LIPUT_RUNTIME=str(self.runtime), LIPUT_RECORDERS=str(self.recorders))
+        if self.mode == "system":
+            variables |= {"LIPUT_STATE": home, "LIPUT_OPERATORS": self.group}
+        words = ("record", "--title", "Rapat senat", "--video", "synthetic", "--profile", "kecil", "--json")
+        client = subprocess.Popen(
+            [self.python, "-P", "-m", "agent.cli", *words], env=variables, cwd="/", user=self.user, group=self.group,
+            extra_groups=[], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        pid = int(self.recorder()["pid"])
+        client.kill()
+        client.wait()
+        self.goes_on(pid)
+        return pid
+
+    def recorder(self) -> dict[str, Any]:
+        """Return who the recorder of the session is."""
+
+        def found() -> dict[str, Any]:
+            for path in self.runtime.glob("*/recorder.json"):
+                info: dict[str, Any] = json.loads(path.read_text())
+                if info["work"]:
+                    return info
+            return {}
+
+        return wait_for(found, "a recorder that records")
+
+    def media_s(self) -> float:
+        """Return how much of the session is on disk."""
+        reply = ask(RecorderFolder(self.runtime / self.recorder()["id"]), Status())
+        return reply.status.media_time_s if reply.status else 0.0
+
+    def goes_on(self, pid: int) -> float:
+        """Return how many seconds are on disk when there are more than now; the same process must put them there."""
+        before_s = self.media_s()
+        now_s = wait_for(
+            lambda: found if (found := self.media_s()) > before_s + 0.5 else 0.0, "more of the session on disk"
+        )
+        assert self.recorder()["pid"] == pid, "another recorder"
+        return now_s
+
+
+def of_the_system(home: Path = HOME) -> Service:
+    """Return the service that root installs, with the Liput of this folder."""
+    runtime = Path("/run/liput")
+    return Service("system", "liput", "root", "liput", runtime, Path("/run/liput-recorders.sock"), {}, home)
+
+
+def of_a_user(name: str) -> Service:
+    """Return the service that a user installs."""
+    runtime = Path("/run/user") / str(pwd.getpwnam(name).pw_uid)
+    variables = {"XDG_RUNTIME_DIR": str(runtime), "USER": name}
+    return Service("user", name, name, name, runtime / "liput", runtime / "liput-recorders.sock", variables)

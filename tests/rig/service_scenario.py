@@ -1,0 +1,353 @@
+"""What happens to a session whose daemon is ended in every way there is: run in the rig's VM, with systemd as PID 1.
+
+    tests/rig/run-in-vm --systemd --artifacts out -- .venv/bin/python -m tests.rig.service_scenario [STEP...]
+
+tests/proofs/service.py runs it and reads what it has found: `service.json` among the artifacts, written after each.
+"""
+
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.rig import service_machine as machine
+from tests.rig.service_machine import DAEMON, Service, cgroup, run, wait_for
+
+ARCHIVE = Path("/srv/arsip")
+NEXT_HOME = Path("/opt/liput-next")
+RESIDENT = "rapat"
+"""Who logs in to the PC, for a user's service."""
+SETTINGS = """
+[general]
+room = "Ruang Sidang"
+[archive]
+path = "{archive}"
+reserve = "1 MB"
+[web]
+enabled = false
+[profiles.kecil]
+width = 160
+height = 90
+fps = 5
+video_bitrate = "100 kbit/s"
+preset = "ultrafast"
+audio_bitrate = "64 kbit/s"
+audio_channels = 1
+"""
+"""A session that an emulated processor has time for beside all else, and no page."""
+NO_RIGHTS = "0000000000000000"
+MOST_EXPOSED = 2.0
+HUNG_S = 40.0
+"""The watchdog's 20 s, 5 s for a core, a second until it is begun anew, and what an emulated start takes."""
+
+type Shown = Mapping[str, object]
+
+
+@dataclass
+class Scenario:
+    """One session from its beginning to the archive. Each step returns what it has shown, or raises."""
+
+    service: Service = field(default_factory=machine.of_the_system)
+    pid: int = 0
+    on_disk: list[float] = field(default_factory=list)
+
+    def _goes_on(self) -> Shown:
+        now_s = self.service.goes_on(self.pid)
+        assert not self.on_disk or now_s > self.on_disk[-1], "what was on disk is there no more"
+        self.on_disk.append(now_s)
+        return {"recorder": self.pid, "on_disk_s": round(now_s, 1)}
+
+    def install(self) -> Shown:
+        """Install the service: `sudo liput service install --system --now`."""
+        _settings(Path("/etc/liput/liput.toml"), ARCHIVE)
+        sys.stdout.write(self.service.install("service", "install", "--system", "--now"))
+        said = self.service.show(DAEMON, "ActiveState", "UnitFileState", "StatusText", "User")
+        assert said == {
+            "ActiveState": "active", "UnitFileState": "enabled", "StatusText": "watching", "User": "liput",
+        }, said  # fmt: skip
+        return {"unit": said}
+
+    def judged(self) -> Shown:
+        """Have systemd judge the units that run: nothing to `verify`, little exposed."""
+        again = self.service.install("service", "install", "--system")
+        assert "wrote" not in again, again
+        status = json.loads(self.service.install("service", "status", "--system", "--json"))
+        assert (status["installed"], status["enabled"], status["active"]) == (True, "enabled", "active"), status
+        said = run("systemd-analyze", "verify", "--man=no", DAEMON, "liput-recorder.socket", "liput-recorder@7.service")
+        assert not said, said
+        units = (DAEMON, next(unit for unit in status["recorders"]))
+        exposures = {re.sub(r"@.*\.", "@.", unit): _exposure(unit) for unit in units}
+        assert max(exposures.values()) <= MOST_EXPOSED, exposures
+        return {"verify": "nothing", "exposure": exposures}
+
+    def session(self) -> Shown:
+        """Begin a session, in a unit of its own, and kill whoever began it."""
+        self.pid = self.service.begin()
+        groups = {"daemon": cgroup(self.service.daemon()), "recorder": cgroup(self.pid)}
+        assert groups["daemon"] == f"/liput.slice/{DAEMON}", groups
+        assert groups["recorder"].startswith("/liput.slice/liput-recorder@"), groups
+        return {**self._goes_on(), "cgroups": groups}
+
+    def confined(self) -> Shown:
+        """Look at the recorder: it has no right at all, and its folder is for the operators."""
+        folder = self.service.runtime / self.service.recorder()["id"]
+        names = ("control.sock", "preview.sock", "recorder.json", "spec.json")
+        paths = {path.name: path for path in (self.service.runtime, self.service.recorders)}
+        paths |= {"liput/ID": folder} | {f"liput/ID/{name}": folder / name for name in names}
+        modes = {name: _mode(path) for name, path in paths.items()}
+        assert modes == {
+            "liput": "750 liput:liput",
+            "liput-recorders.sock": "600 liput:liput",
+            "liput/ID": "710 liput:liput",
+            "liput/ID/control.sock": "660 liput:liput",
+            "liput/ID/preview.sock": "660 liput:liput",
+            "liput/ID/recorder.json": "640 liput:liput",
+            "liput/ID/spec.json": "600 liput:liput",
+        }, modes
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        found = dict(re.findall(r"^(CapEff|CapBnd|NoNewPrivs|Seccomp):\t(\S+)", status, re.MULTILINE))
+        assert found == {"CapEff": NO_RIGHTS, "CapBnd": NO_RIGHTS, "NoNewPrivs": "1", "Seccomp": "2"}, found
+        unit = cgroup(self.pid).rpartition("/")[2]
+        devices = self.service.show(unit, "DevicePolicy")
+        assert devices == {"DevicePolicy": "closed"}, devices
+        return {"modes": modes, "process": found} | devices
+
+    def commanded(self) -> Shown:
+        """See the session and mark a moment, as somebody who is nothing but a member of the group."""
+        (line,) = json.loads(self.service.operate("status", "--json"))
+        assert line["pid"] == self.pid, line
+        mark = json.loads(self.service.operate("mark", "Pembukaan", "--json"))["text"]
+        assert mark == "Pembukaan", mark
+        return {"mark": mark}
+
+    def killed(self) -> Shown:
+        """Kill the daemon (`kill -9`)."""
+        return self._daemon_ends(lambda pid: os.kill(pid, signal.SIGKILL))
+
+    def crashed(self) -> Shown:
+        """Crash the daemon (SIGSEGV)."""
+        return self._daemon_ends(lambda pid: os.kill(pid, signal.SIGSEGV))
+
+    def out_of_memory(self) -> Shown:
+        """Starve the daemon of memory: the kernel kills it, and nothing else."""
+
+        def starve(pid: int) -> None:
+            self.service.systemctl("set-property", "--runtime", DAEMON, "MemoryMax=4M", "MemorySwapMax=0")
+            wait_for(lambda: self.service.daemon() != pid, "the kernel's kill for want of memory")
+            self.service.systemctl("set-property", "--runtime", DAEMON, "MemoryMax=infinity")
+
+        first = self.service.daemon()
+        shown = self._daemon_ends(starve)
+        killed = re.findall(r"Memory cgroup out of memory: Killed process (\d+)", run("dmesg"))
+        assert str(first) in killed, killed
+        assert str(self.pid) not in killed, killed
+        return shown
+
+    def restarted(self) -> Shown:
+        """Restart the daemon (`systemctl restart liput`)."""
+        return self._daemon_ends(lambda _: self.service.systemctl("restart", DAEMON))
+
+    def upgraded(self) -> Shown:
+        """Install and start another Liput, in a folder of its own; the session keeps the one that it began with."""
+        upgrade = machine.of_the_system(NEXT_HOME)
+        first = self.service.daemon()
+        said = upgrade.install("service", "install", "--system", "--now")
+        assert "wrote /etc/systemd/system/liput.service" in said, said
+        daemon = self.service.another_daemon(first)
+        programs = {name: _program(pid) for name, pid in (("daemon", daemon), ("recorder", self.pid))}
+        assert programs["daemon"].startswith(f"{NEXT_HOME}/"), programs
+        assert programs["recorder"].startswith(f"{machine.HOME}/"), programs
+        return {**self._goes_on(), "programs": programs}
+
+    def hung(self) -> Shown:
+        """Stop the daemon from moving (SIGSTOP): the watchdog has it started anew."""
+        began_s = time.monotonic()
+        shown = self._daemon_ends(lambda pid: os.kill(pid, signal.SIGSTOP), self._watchdog_barks)
+        return shown | {"hung_s": round(time.monotonic() - began_s, 1)}
+
+    def _watchdog_barks(self, began_s: float) -> None:
+        hung_s = time.monotonic() - began_s
+        assert hung_s < HUNG_S, hung_s
+        assert f"{DAEMON}: Watchdog timeout" in run("journalctl", "--no-pager")
+
+    def uninstalled(self) -> Shown:
+        """Uninstall the service: the session goes on, and the settings stay."""
+        sys.stdout.write(self.service.install("service", "uninstall", "--system"))
+        assert not Path("/etc/systemd/system/liput.service").exists()
+        assert not Path("/etc/udev/rules.d/70-liput.rules").exists()
+        assert Path("/etc/liput/liput.toml").exists()
+        assert self.service.daemon() == 0
+        return self._goes_on()
+
+    def sealed(self) -> Shown:
+        """Stop the session as an operator: one package, in which every file is right and every picture decodes."""
+        return _sealed(self.service, self.pid, ARCHIVE, self.on_disk[-1])
+
+    def _daemon_ends(
+        self, how: Callable[[int], object], afterwards: Callable[[float], None] = lambda _: None
+    ) -> dict[str, object]:
+        """Have the daemon ended, see another one come, and the same recorder go on."""
+        first, began_s = self.service.daemon(), time.monotonic()
+        assert first, "no daemon to be ended"
+        how(first)
+        second = self.service.another_daemon(first)
+        afterwards(began_s)
+        return {"daemons": [first, second], **self._goes_on()}
+
+    # A user's service
+
+    def user(self) -> Shown:
+        """Do the same with a user's service, whose manager runs while nobody is logged in (`enable-linger`)."""
+        _prepare_user()
+        service = machine.of_a_user(RESIDENT)
+        sys.stdout.write(service.install("service", "install", "--now"))
+        pid = service.begin()
+        groups = {"daemon": cgroup(service.daemon()), "recorder": cgroup(pid)}
+        manager = f"/user@{service.runtime.parent.name}.service/"
+        assert all(manager in group for group in groups.values()), groups
+        assert groups["recorder"].rpartition("/")[2].startswith("liput-recorder@"), groups
+        ends: Mapping[str, Callable[[int], object]] = {
+            "killed": lambda daemon: os.kill(daemon, signal.SIGKILL),
+            "restarted": lambda _: service.systemctl("restart", DAEMON),
+        }
+        on_disk = {}
+        for name, how in ends.items():
+            first = service.daemon()
+            how(first)
+            service.another_daemon(first)
+            on_disk[name] = round(service.goes_on(pid), 1)
+        sealed = _sealed(service, pid, Path("/home") / RESIDENT / "Videos" / "Liput", on_disk["restarted"])
+        return {"cgroups": groups, "on_disk_s": on_disk, **sealed}
+
+
+SYSTEM = (
+    "install", "judged", "session", "confined", "commanded", "killed", "crashed", "out_of_memory", "restarted",
+    "upgraded", "hung", "uninstalled", "sealed",
+)  # fmt: skip
+USER = ("user",)
+NEEDED = frozenset({"install", "session"})
+"""Without these nothing that follows can be tried."""
+
+
+def _exposure(unit: str) -> float:
+    said = run("systemd-analyze", "security", "--no-pager", unit)
+    (exposure,) = re.findall(r"exposure level for \S+: ([\d.]+)", said)
+    return float(exposure)
+
+
+def _mode(path: Path) -> str:
+    return f"{stat.S_IMODE(path.stat().st_mode):o} {path.owner()}:{path.group()}"
+
+
+def _program(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0]
+
+
+def _sealed(service: Service, pid: int, archive: Path, least_s: float) -> Shown:
+    result = json.loads(service.operate("stop", "--json", statuses=(0, 3)))  # 3: an emulated PC may repeat a picture
+    assert result["state"] == "sealed", result
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the recorder's end", 180.0)
+    (package,) = json.loads(service.install("archive", "list", "--json", "--archive", archive))
+    assert package["state"] == "sealed", package
+    assert package["duration_s"] >= least_s, package
+    verified = json.loads(
+        service.install("archive", "verify", package["id"], "--decode", "--json", "--archive", archive)
+    )
+    assert (verified["ok"], verified["problems"]) == (True, []), verified
+    return {"duration_s": round(package["duration_s"], 1), "verified": True}
+
+
+# The machine
+
+
+def _settings(path: Path, archive: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(SETTINGS.format(archive=archive))
+
+
+def prepare() -> None:
+    """Put the checkout, twice, where a service may read it, with its bytecode."""
+    prefix = Path(os.environ["PYTHONPYCACHEPREFIX"])
+    _bind(prefix, machine.BYTECODE)
+    for home in (machine.HOME, NEXT_HOME):
+        _bind(machine.ROOT, home)
+        _bind(machine.BYTECODE / machine.ROOT.relative_to("/"), machine.BYTECODE / home.relative_to("/"))
+    for unit in (DAEMON, "liput-recorder@.service", "user@.service"):
+        folder = Path(f"/etc/systemd/system/{unit}.d")
+        folder.mkdir(parents=True)
+        (folder / "rig.conf").write_text(f"[Service]\nEnvironment=PYTHONPYCACHEPREFIX={machine.BYTECODE}\n")
+
+
+def _bind(source: Path, place: Path) -> None:
+    place.mkdir(parents=True, exist_ok=True)
+    run("mount", "--bind", source, place)
+    place.chmod(0o755)  # in the guest alone: the host's stays as it is
+
+
+def _prepare_user() -> None:
+    """Make a user, and what such a one's manager is started by: D-Bus and logind."""
+    run("useradd", "--create-home", RESIDENT)
+    Path("/run/user").chmod(0o755)  # root's alone in the rig
+    home = Path("/home") / RESIDENT
+    _settings(home / ".config/liput/liput.toml", home / "Videos/Liput")
+    run("chown", "-R", f"{RESIDENT}:{RESIDENT}", home)
+    for unit in ("dbus.socket", "dbus.service", "systemd-logind.service"):
+        Path("/etc/systemd/system", unit).unlink(missing_ok=True)  # guest-systemd masks them
+    run("systemctl", "daemon-reload")
+    run("systemctl", "start", "dbus.socket", "systemd-logind.service")
+    run("loginctl", "enable-linger", RESIDENT)
+    manager = machine.of_a_user(RESIDENT).runtime.parent / "systemd" / "private"
+    wait_for(manager.exists, "the user's manager")
+
+
+def carry_out(scenario: Scenario, steps: Sequence[str], written: Path) -> bool:
+    """Go through these steps, and write what each has shown; return whether all of them held."""
+    found: dict[str, Any] = {
+        "first_process": Path("/proc/1/comm").read_text().strip(),
+        "systemd": run("systemctl", "--version").split()[1],
+        "steps": [],
+    }
+    for name in steps:
+        sys.stdout.write(f"{time.monotonic():7.1f} s  {name}\n")
+        sys.stdout.flush()
+        line = _tried(name, getattr(scenario, name))
+        found["steps"].append(line)
+        found["guest_s"] = round(time.monotonic(), 1)
+        written.write_text(json.dumps(found, indent=2))
+        if not line["held"] and name in NEEDED:
+            break
+    return all(line["held"] for line in found["steps"])
+
+
+def _tried(name: str, step: Callable[[], Shown]) -> dict[str, object]:
+    began_s = time.monotonic()
+    line: dict[str, object] = {"step": name, "what": (step.__doc__ or "").strip()}
+    try:
+        shown: Shown = step()
+        held = True
+    except Exception as error:  # whatever it is: it has not held, and that is the finding
+        traceback.print_exc(file=sys.stdout)
+        shown, held = {"why": str(error) or type(error).__name__}, False
+    return line | {"held": held, "guest_s": round(time.monotonic() - began_s, 1), "shown": shown}
+
+
+def main(steps: Sequence[str]) -> int:
+    """Go through these steps, or all of the system's service."""
+    artifacts = Path(os.environ["ARTIFACTS"])
+    with (artifacts / "journal-so-far.log").open("wb") as log:  # read while it runs, where one waits
+        subprocess.Popen(["journalctl", "--follow", "--lines=all", "--output=short-monotonic"], stdout=log)
+    prepare()
+    return 0 if carry_out(Scenario(), steps or SYSTEM, artifacts / "service.json") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
