@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,9 +23,10 @@ from recorder.control.protocol import raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
 from recorder.recovery.find import Unfinished, find
-from recorder.recovery.recover import Outcome, Recovery
-from recorder.recovery.resume import take_up
 from recorder.status import SessionResult
+
+if TYPE_CHECKING:
+    from recorder.recovery.recover import Outcome
 
 LOOK_S = 0.25
 """How often it looks whether a recorder was killed."""
@@ -91,7 +93,7 @@ class Daemon:
     archives: Sequence[Archive]
     clock: Clock
     tell: Tell
-    recovered: Callable[[Outcome], None]
+    recovered: "Callable[[Outcome], None]"
     spawn: Callable[[Spec], Spawned] = Spawned
     when_idle: Callable[[], None] = lambda: None
     """Called again and again while no session is being taken up."""
@@ -100,6 +102,7 @@ class Daemon:
     _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
     _children: list[Spawned] = field(default_factory=list)
+    _is_prepared: bool = False
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""
@@ -134,7 +137,11 @@ class Daemon:
         One that died before it recorded leaves that to the folder of the one before it.
         """
         killed = {folder.id: folder for folder in directory.killed()}
-        taken = {info.replaces for _, info in directory.alive()}
+        alive = list(directory.alive())
+        if alive and not self._is_prepared:
+            self._is_prepared = True
+            threading.Thread(target=_prepare, daemon=True, name="prepare").start()
+        taken = {info.replaces for _, info in alive}
         infos = {folder_id: folder.info() for folder_id, folder in killed.items()}
         vain = {folder_id for folder_id, info in infos.items() if info and info.replaces in killed}
         for folder_id in vain:
@@ -164,6 +171,8 @@ class Daemon:
             self._busy.discard(folder.id)
 
     def _take_up(self, folder: RecorderFolder) -> None:
+        from recorder.recovery.resume import take_up
+
         info = folder.info()
         if info is None:
             return
@@ -232,7 +241,18 @@ class Daemon:
                 self._recover_one(self.archives, session)
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
+        from recorder.recovery.recover import Recovery
+
         self.recovered(Recovery(archives, clock=self.clock).recover(session))
+
+
+def _prepare() -> None:
+    """Load what going on with a killed session takes (PyAV, numpy), once there is a session: it would take as long.
+
+    A daemon beside which nothing is recorded has no use for it, and is ready sooner.
+    """
+    import recorder.recovery.recover
+    import recorder.recovery.resume  # noqa: F401
 
 
 def _pause_s(count: int) -> float:

@@ -22,11 +22,14 @@ from agent.serving import only_one
 from agent.signals import hearing
 from agent.web.server import WebPart
 from config.settings import load_settings
-from devices.clock import SystemClock
-from recorder.recovery.recover import Outcome, State
+from devices.clock import NANOSECONDS, SystemClock
 
 if TYPE_CHECKING:
     from agent.web.house import House
+    from recorder.recovery.recover import Outcome
+
+FIRST_SPARE_S = 2.0
+"""Until the first recorder is kept in reserve: what starts one takes half a second of a core, as the page does."""
 
 EXAMPLES = """\b
 Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it costs nothing.
@@ -57,7 +60,9 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     log = Log(form_of(as_json=as_json), clock)
 
-    def recovered(outcome: Outcome) -> None:
+    def recovered(outcome: "Outcome") -> None:
+        from recorder.recovery.recover import State
+
         if as_json:
             log.line(msgspec.json.encode(outcome).decode())
         elif outcome.state is not State.RECORDING:
@@ -72,8 +77,11 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
         log.take_over()
         wanted = bool(settings.copies)
 
+        first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
+
         def when_idle() -> None:
-            spares.keep()
+            if clock.now_ns() >= first_spare_ns:
+                spares.keep()
             if wanted:
                 copying.look()
 

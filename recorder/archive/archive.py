@@ -13,11 +13,10 @@ from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
 from devices.clock import Clock, boot_id
-from recorder.archive import catalog, fixity, names, place, sealing, verification
+from recorder.archive import catalog, fixity, names, place, verification
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
-from recorder.archive.media import holds_media
 from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
 from recorder.archive.replacing import settle_all
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
@@ -109,6 +108,8 @@ class Archive:
         that was stopped left off. Raises ArchiveError when nothing was recorded, StorageError when the disk fails;
         the work folder is then as good as before.
         """
+        from recorder.archive import sealing  # PyAV, which whoever only looks for packages has no use for
+
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
         target = month / names.session_of(work.name)
@@ -135,6 +136,8 @@ class Archive:
 
     def discard(self, work: WorkFolder) -> None:
         """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""
+        from recorder.archive.media import holds_media
+
         letters = work.path / "data" / LETTERS  # copies, of which the dossier has the originals
         payload = (path for path in (work.path / "data").rglob("*") if path.is_file() and letters not in path.parents)
         if any(holds_media(path) for path in payload):

@@ -7,13 +7,13 @@ package has not found, and everything that is wrong is reported, not only the fi
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from config.errors import MediaError
 from recorder.archive import bag, fixity, names
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.media import DecodedTrack, decode_all
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
@@ -24,6 +24,9 @@ from recorder.archive.model import (
     decode_recording,
 )
 from recorder.archive.work import RECORDING_FILE
+
+if TYPE_CHECKING:
+    from recorder.archive.media import DecodedTrack
 
 TOLERANCE_S = 0.1
 """How far a decoded track may be from the length that its description gives: a few coded frames of sound."""
@@ -196,6 +199,8 @@ class _Verification:
     def _decode(self, file: MediaFile, tally: Tally) -> None:
         if file.file not in self._files:
             return
+        from recorder.archive.media import decode_all  # PyAV, which hashing has no use for
+
         try:
             decoded = decode_all(self._folder / file.file, tally.add)
         except MediaError as error:
@@ -214,7 +219,7 @@ def _reordered_s(track: VideoTrack | AudioTrack) -> float:
         return 0.0
 
 
-def _differences(file: MediaFile, decoded: list[DecodedTrack]) -> list[str]:
+def _differences(file: MediaFile, decoded: "list[DecodedTrack]") -> list[str]:
     """Return how what was decoded differs from the description: number of pictures, length of each track."""
     found = {track.index: track for track in decoded}
     wrong = [f"has {len(decoded)} tracks, not {len(file.tracks)}"] if len(decoded) != len(file.tracks) else []
