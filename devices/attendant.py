@@ -58,6 +58,11 @@ class Monitor(Protocol):
         """Look again soon."""
         ...
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether it has begun, and neither ended nor broken."""
+        ...
+
 
 class Duty(Protocol):
     """What runs only in the process that keeps the log."""
@@ -127,6 +132,11 @@ class Attendant:
     def keeps_the_log(self) -> bool:
         """Whether this attendant is one that writes and acts."""
         return self._lock.is_held or self._is_alone
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether what comes and goes is noticed."""
+        return self._monitor.is_watching
 
     def devices(self) -> tuple[Device, ...]:
         """Return what is plugged in now, empty before `start` and where nothing can be watched."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.schema import Settings
-from devices.attendant import Attendant
+from devices.attendant import Attendant, OpenMonitor
 from devices.clock import Clock
 from devices.computer import Folder
 from devices.health.line import PC, Kind, Level
@@ -21,11 +21,13 @@ def attending(
     archive: Path | None = None,
     on_change: Callable[[DeviceChange], None] | None = None,
     follows_use: bool = False,
+    monitor: OpenMonitor | None = None,
 ) -> Iterator[tuple[HealthLog, Attendant]]:
     """Provide this PC's health log and an attendant, which is not started; both are ended at the end.
 
     However that ending goes, it does not replace what came of the work beside which they ran. `archive` is the folder
     whose disk must not fill up, None that of the settings. With `follows_use`, `on_change` hears too of who uses what.
+    `monitor` opens another watch than that of this PC's ports.
     """
     kept = settings.health
     with HealthLog(clock=clock, keep_days=kept.keep_days, max_size=kept.max_size) as log:
@@ -37,6 +39,7 @@ def attending(
             folder=log.folder,
             on_change=on_change,
             follows_use=follows_use,
+            monitor=monitor,
         )
         try:
             yield log, attendant

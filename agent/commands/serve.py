@@ -13,6 +13,7 @@ from agent.archives import archives_of
 from agent.copying import Copying
 from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
+from agent.devices.part import DevicesPart
 from agent.redact import redactor_for
 from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
@@ -91,6 +92,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             settings, clock, log.of("schedule"), spares.take, config_file=config_file, archive=folder
         )
 
+        devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
+
         def house() -> "House":
             from agent.web.house import House, SettingsInForce
             from agent.web.token import Gate, read_token
@@ -98,11 +101,11 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             return House(
                 gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file),
                 tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
-                parts=[part.name for part in parts.parts], alarms=alarms.present,
+                parts=[part.name for part in parts.parts], alarms=alarms.present, devices=devices,
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-        parts = Parts([sessions, alarms, schedule, *page], clock, log.of(level=Level.WARNING))
+        parts = Parts([*page, sessions, alarms, schedule, devices], clock, log.of(level=Level.WARNING))
         pulse = Pulse(notifier, clock, log.of(level=Level.WARNING))
         try:
             parts.start()

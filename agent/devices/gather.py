@@ -16,9 +16,13 @@ from devices.snapshot import list_devices
 from devices.usb.slow_ports import with_slow_ports
 
 
-def known(roles: Roles) -> list[Device]:
-    """Return everything, with the roles in `roles`, and with what those who use it have found wrong."""
-    return with_roles(_with_faults(with_slow_ports(_with_swaps(everything()))), roles)
+def known(roles: Roles, there: Sequence[Device] | None = None) -> list[Device]:
+    """Return everything, with the roles in `roles`, and with what those who use it have found wrong.
+
+    `there` is what is plugged in, for whoever has watched it; None: that is looked for.
+    """
+    found = everything() if there is None else there
+    return with_roles(_with_faults(with_slow_ports(_with_swaps(found))), roles)
 
 
 def everything() -> list[Device]:

@@ -67,11 +67,11 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
     controls: list[dict[str, Any]]
 
 
-def devices(_call: Call) -> list[Device]:
-    """Return what is plugged in, as `liput devices --json`."""
+def devices(call: Call) -> list[Device]:
+    """Return what is plugged in, as `liput devices --json`; where the daemon watches it, nothing is opened for that."""
     from agent.devices.gather import known
 
-    return known(roles_given())
+    return known(roles_given(), call.house.devices.there() if call.house.devices else None)
 
 
 def roles_now(_call: Call) -> RolesDocument:

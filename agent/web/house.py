@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from agent.web.lanes import Lane
 from agent.web.runs import Runs
@@ -12,11 +13,22 @@ from agent.web.token import Gate
 from config.schema import Settings
 from config.settings import find_file, load_settings
 from devices.clock import Clock
+from devices.model import Device
 from recorder.archive.archive import Archive
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 
 type Tell = Callable[[str], None]
+
+
+class Watched(Protocol):
+    """What is plugged in, for whoever has it watched (agent/devices/part.py)."""
+
+    def number(self) -> int | None:
+        """Return a number that is another one when devices may be others; None where nobody watches."""
+
+    def there(self) -> Sequence[Device] | None:
+        """Return what is plugged in, without roles; None where nobody watches."""
 
 
 class SettingsInForce:
@@ -66,6 +78,8 @@ class House:
     url: str = ""
     alarms: Callable[[], Sequence[object]] = tuple
     """What people are to be told now."""
+    devices: Watched | None = None
+    """What watches the devices, if the daemon does."""
     loop: asyncio.AbstractEventLoop | None = None
     """The server's, once it runs."""
     recorders: list[Spawned] = field(default_factory=list)

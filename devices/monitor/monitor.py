@@ -128,6 +128,11 @@ class DeviceMonitor:
         if self._use is not None:
             self._use.stop()
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether it has begun, and neither ended nor broken."""
+        return self._thread is not None and self._thread.is_alive()
+
     def devices(self) -> list[Device]:
         """Return what is plugged in: cameras and capture cards, then microphones."""
         return list(self._shown[0])

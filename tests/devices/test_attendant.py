@@ -41,6 +41,10 @@ class FakeMonitor:
     def stop(self) -> None:
         self.is_running = False
 
+    @property
+    def is_watching(self) -> bool:
+        return self.is_running
+
     def devices(self) -> tuple[Device, ...]:
         return self._devices
 

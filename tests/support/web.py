@@ -4,12 +4,12 @@ import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.daemon.parts import Parts
+from agent.daemon.parts import Part, Parts
 from agent.web.house import House, SettingsInForce
 from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
@@ -98,12 +98,14 @@ def house(told: list[str], config_file: Path | None = None, **more: Any) -> Hous
 
 
 @contextlib.contextmanager
-def serving(settings: WebSettings = ANY_PORT, config_file: Path | None = None, **more: Any) -> Iterator[Page]:
-    """Serve the page while the body runs, as the daemon does."""
+def serving(
+    settings: WebSettings = ANY_PORT, config_file: Path | None = None, beside: Sequence[Part] = (), **more: Any
+) -> Iterator[Page]:
+    """Serve the page while the body runs, as the daemon does, with other parts of it beside."""
     told: list[str] = []
     clock = SystemClock()
     made = house(told, config_file, **more)
-    parts = Parts([WebPart(settings, lambda: made, clock, told.append)], clock, told.append)
+    parts = Parts([WebPart(settings, lambda: made, clock, told.append), *beside], clock, told.append)
     parts.start()
     try:
         yield found(told)

@@ -2,10 +2,12 @@
 
 import { ask, complain, doing } from "./api.js";
 import { el, keep, make, say } from "./dom.js";
+import { live } from "./live.js";
 import { moment, t } from "./texts.js";
 import { faultText } from "./words.js";
 
-const EVERY_MS = 1500;
+const SELDOM_MS = 10_000; // beside what the daemon tells, for whoever has taken a device without a word
+const OFTEN_MS = 1500; // where nobody watches
 const ROLES = { camera: ["podium", "room", "slides"], "capture-card": ["slides", "podium", "room"], microphone: ["microphone"] };
 const BADGES = { ok: "ok", degraded: "warn", busy: "warn", silent: "bad", frozen: "bad", lost: "bad" };
 
@@ -50,11 +52,27 @@ async function load() {
   keep(el("devices"), devices, (device) => device.id, create, update);
 }
 
+let seen; // the number of what is shown, or is being asked for
+let told;
+let timer;
+let isLoading = false;
+
+/** Ask now, and once more when something has changed meanwhile. */
 async function follow() {
-  if (!document.hidden) {
+  if (isLoading || document.hidden) return;
+  isLoading = true;
+  clearTimeout(timer);
+  do {
+    seen = told;
     await load().catch((error) => error.status === 0 || complain(error)); // that it is away is said already
-  }
-  setTimeout(follow, EVERY_MS);
+  } while (seen !== told);
+  isLoading = false;
+  timer = setTimeout(follow, told === null ? OFTEN_MS : SELDOM_MS);
 }
 
+live.addEventListener("state", ({ detail }) => {
+  told = detail.devices;
+  if (told !== seen) follow();
+});
+document.addEventListener("visibilitychange", follow);
 follow();

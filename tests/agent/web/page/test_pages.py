@@ -121,10 +121,10 @@ def test_a_card_for_each_device_that_comes_and_goes(looked: Visit) -> None:
     expect(page.get_by_text(say("devices.none"))).to_be_visible(timeout=SOON_MS)
     there.append(PODIUM)
     card = page.locator("#devices li")
-    expect(card).to_contain_text(say("devices.best", width=1920, height=1080), timeout=3000)
+    expect(card).to_contain_text(say("devices.best", width=1920, height=1080), timeout=SOON_MS)
     health = {"state": "frozen", "reason": "...", "since": None, "fault": "frozen"}
     there[0] = PODIUM | {"role": "podium", "health": health}
-    expect(card).to_contain_text(say("event.source-frozen", subject=say("role.podium")), timeout=3000)
+    expect(card).to_contain_text(say("event.source-frozen", subject=say("role.podium")), timeout=SOON_MS)
     expect(card.get_by_role("combobox")).to_have_value("podium")
     asked: list[object] = []
 
@@ -137,7 +137,7 @@ def test_a_card_for_each_device_that_comes_and_goes(looked: Visit) -> None:
     expect(card.get_by_role("combobox")).to_be_enabled(timeout=SOON_MS)
     assert asked == [{"role": None}]
     there.clear()
-    expect(card).to_have_count(0, timeout=3000)
+    expect(card).to_have_count(0, timeout=SOON_MS)
 
 
 def test_a_request_leads_to_the_recording_for_it(looked: Visit) -> None:
