@@ -4,24 +4,17 @@ A process of its own, so that the libraries of servers, their memory and their w
 it costs nothing. It ends by itself when a session begins, within a second; the daemon sees to it that it does.
 """
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.settings import VARIABLE
+from agent.own_command import PATIENCE_S, end_command, start_command
 from devices.clock import NANOSECONDS, Clock
 from recorder.control.directory import session_runs
 
 EVERY_S = 60.0
 """How often it is looked for something to copy."""
-PATIENCE_S = 5.0
-"""How long it may go on beside a session, or after it was asked to end, before it is killed."""
-
-_HOME = Path(__file__).resolve().parents[1]
 
 
 @dataclass
@@ -55,26 +48,12 @@ class Copying:
                 self._child.kill()
 
     def _start(self) -> None:
-        path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
-        settings = {VARIABLE: str(self.config_file)} if self.config_file else {}
-        self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "agent.cli", *self._words()],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,  # the journal keeps what it says
-            env=os.environ | {"PYTHONPATH": path} | settings,
-        )  # fmt: skip
+        self._child = start_command(self._words(), self.config_file)
 
     def _words(self) -> Sequence[str]:
         return ("archive", "copy", "--pending", *(("--archive", str(self.archive)) if self.archive else ()))
 
     def close(self) -> None:
         """End it: what it was copying is gone on with by the next one."""
-        if self._child is None:
-            return
-        self._child.terminate()
-        try:
-            self._child.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            with suppress(subprocess.TimeoutExpired):  # it may hang in a share that does not answer
-                self._child.wait(PATIENCE_S)
+        if self._child is not None:
+            end_command(self._child)

@@ -1,7 +1,7 @@
 """What can be set of copies of packages in other places, and of the rounds that see whether packages are still whole.
 
 [copies.NAME]     a place that gets a copy of every package; never its password (config/copy_keys.py)
-[fixity]          how much is read in one round
+[fixity]          when a round begins, how much it reads, and how fast
 """
 
 import re
@@ -93,7 +93,30 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
             yield "endpoint", 'must be the address of the object store: endpoint = "https://s3.kampus.ac.id"'
 
 
-class Fixity(msgspec.Struct, frozen=True, kw_only=True):
-    """How many bytes of packages a round of `liput archive fixity` reads."""
+@dataclass(frozen=True)
+class TimeOfDay:
+    """A time of the day, in the zone of the office; "" for none."""
 
+    def read(self, raw: object) -> str:
+        """Return it as HH:MM."""
+        found = re.fullmatch(r"(\d{1,2})[:.](\d{2})", raw, re.ASCII) if isinstance(raw, str) else None
+        if raw == "":
+            return ""
+        if found is None or int(found[1]) > 23 or int(found[2]) > 59:
+            raise NotAllowed('must be a time of the day, such as "02:30"; "" for never')
+        return f"{int(found[1]):02}:{found[2]}"
+
+    def show(self, value: object) -> Shown:
+        """Return it."""
+        return str(value)
+
+
+class Fixity(msgspec.Struct, frozen=True, kw_only=True):
+    """When `liput serve` begins a round of `liput archive fixity` each day ("": not by itself).
+
+    A round reads `budget` bytes of packages, `max_rate` bits of them a second at most.
+    """
+
+    at: Annotated[str, TimeOfDay()] = "02:30"
     budget: Annotated[int, Size(1_000_000, 2**60)] = 50_000_000_000
+    max_rate: Annotated[int, Rate(8_000, 100_000_000_000)] = 400_000_000

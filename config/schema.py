@@ -18,7 +18,7 @@
     ├── RequestSettings  [request]           the procedure for a request, where its papers are kept (config/office.py)
     ├── SlideSettings    [slides]            whose changes become chapters (config/slides.py)
     ├── ReportSettings   [report]            the report of a session (config/report.py)
-    ├── Fixity           [fixity]            how much of the archive is read again in one round (config/copies.py)
+    ├── Fixity           [fixity]            when, and how much of, the archive is read again (config/copies.py)
     ├── WebSettings      [web]               where the page is served, and to whom (config/web.py)
     ├── RecordsSettings  [records]           classification, security, retention (config/records.py)
     ├── AlarmSettings    [alarms]            who hears that something is wrong (config/alarms.py)

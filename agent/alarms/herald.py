@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from agent.alarms.alarm import Alarm, Key
+from agent.alarms.words import DAMAGED
 from devices.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING
 
@@ -18,8 +19,8 @@ FLAPS, FLAPS_S = 3, 60.0
 """What has begun so often within so long is told although it may be over at this moment."""
 HOUR_S = 3600.0
 
-ONCE = LASTING - {"disk-critical"}
-"""Kinds that are told once: nobody can end them while the session runs."""
+ONCE = (LASTING - {"disk-critical"}) | {DAMAGED}
+"""Kinds that are told once: nobody can end them while the session runs, or within the hour."""
 
 STAYS = frozenset({"session-failed", "recording-failed", "sealing-failed", "parts-apart", "part-left"})
 """Kinds that are still worth to be read when the session is over."""

@@ -27,13 +27,15 @@ class Alarms:
     herald: Herald
     clock: Clock
     tell: Tell
+    others: Sequence[Callable[[], Sequence[Alarm]]] = ()
+    """Who knows of further troubles, of no session; they answer at once."""
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
     _senders: list[Sender] = field(default_factory=list)
     _trouble: str = ""
 
     def present(self) -> tuple[Alarm, ...]:
-        """Return what is wrong now with the sessions that run, the oldest of each first."""
+        """Return what is wrong now with the sessions that run, the oldest of each first, and what else is wrong."""
         return self._present
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -54,7 +56,7 @@ class Alarms:
     def _look(self, ears: Ears) -> None:
         try:
             ears.look()
-            present = ears.present()
+            present = [*ears.present(), *(alarm for ask in self.others for alarm in ask())]
         except (LiputError, OSError) as error:
             self._say_once(f"the runtime directory cannot be read: {error}")
             return
@@ -85,7 +87,9 @@ class Alarms:
                     continue
 
 
-def alarms_of(settings: Settings, clock: Clock, tell: Tell) -> Alarms:
+def alarms_of(
+    settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = ()
+) -> Alarms:
     """Return the part as the settings have it; a file of keys that is wrong is told of, and leaves the desktop."""
     try:
         ways = ways_of(settings)
@@ -93,4 +97,4 @@ def alarms_of(settings: Settings, clock: Clock, tell: Tell) -> Alarms:
         tell(f"alarms go to the desktop only: {error.message}")
         desktop = Desktop(settings.general.room, settings.general.language)
         ways = [desktop] if settings.alarms.desktop else []
-    return Alarms(ways, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell)
+    return Alarms(ways, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others)

@@ -10,6 +10,8 @@ from agent.checks.result import Words
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
 """Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
+DAMAGED = "package-damaged"
+"""The trouble of a package of the archive."""
 
 _SOURCES = {
     "source-lost": Words(
@@ -265,7 +267,16 @@ _DESTINATIONS = {
     ),
 }
 
-SENTENCES: Mapping[str, Words] = {**_SOURCES, **_PICTURE_AND_SOUND, **_DISKS, **_SESSION, **_DESTINATIONS}
+_ARCHIVE = {
+    DAMAGED: Words(
+        "Paket {subject} di arsip rusak: hubungi IT untuk memulihkannya dari salinan.",
+        "The package {subject} of the archive is damaged: have IT restore it from a copy.",
+    ),
+}
+
+SENTENCES: Mapping[str, Words] = {
+    **_SOURCES, **_PICTURE_AND_SOUND, **_DISKS, **_SESSION, **_DESTINATIONS, **_ARCHIVE,
+}  # fmt: skip
 """By kind, or kind and reason."""
 
 UNKNOWN = Words(

@@ -12,6 +12,7 @@ from config.kinds import Size
 from config.quantities import NotAllowed, brief_size
 from config.settings import load_settings
 from devices.clock import SystemClock
+from devices.health.line import PC, Kind, Level, Record
 from devices.health.log import HealthLog
 from recorder.archive.fixity_log import Entry, FixityLog, Outcome
 from recorder.archive.fixity_round import FixityRound, Round, go_last
@@ -66,8 +67,9 @@ def fixity_command(
     ):
         done = FixityRound(
             roots, clock, session_runs, record=record, told=lambda entry: _print(entry, as_json=as_json),
-            progress=progress,
+            progress=progress, max_rate=settings.fixity.max_rate,
         ).run(settings.fixity.budget if budget is None else budget)  # fmt: skip
+        _note(record, done)
     _print_round(done, as_json=as_json)
     ctx.exit(PROBLEMS_FOUND if done.damaged else 0)
 
@@ -86,7 +88,14 @@ def _print(entry: Entry, *, as_json: bool) -> None:
 def _print_round(done: Round, *, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.encode(done).decode(), flush=True)
-        return
-    damaged = f"{len(done.damaged)} damaged" if done.damaged else "none damaged"
-    count = f"{done.packages} package{'s' * (done.packages != 1)}"
-    click.echo(f"{count}, {brief_size(done.bytes)}, {damaged}; {done.left} left: {_ENDS[done.ended]}", err=True)
+    else:
+        click.echo(f"{done}: {_ENDS[done.ended]}", err=True)
+
+
+def _note(record: Record, done: Round) -> None:
+    """Put a round into the health log, where it has read something."""
+    if done.packages:
+        record(
+            PC, Kind.ARCHIVE_READ, f"{done}", level=Level.ERROR if done.damaged else Level.INFO, packages=done.packages,
+            bytes=done.bytes, damaged=len(done.damaged), left=done.left, ended=done.ended,
+        )  # fmt: skip

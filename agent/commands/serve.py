@@ -14,6 +14,7 @@ from agent.copying import Copying
 from agent.daemon.log import Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
 from agent.devices.part import DevicesPart
+from agent.fixity.part import FixityPart
 from agent.redact import redactor_for
 from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
@@ -87,7 +88,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
                 copying.look()
 
         sessions = Daemon(archives, clock, log.of("sessions"), recovered, spawn=spares.take, when_idle=when_idle)
-        alarms = alarms_of(settings, clock, log.of("alarms"))
+        fixity = FixityPart(settings, clock, log.of("fixity"), folder, config_file)
+        alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged])
         schedule = schedule_of(
             settings, clock, log.of("schedule"), spares.take, config_file=config_file, archive=folder
         )
@@ -105,7 +107,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-        parts = Parts([*page, sessions, alarms, schedule, devices], clock, log.of(level=Level.WARNING))
+        parts = Parts([*page, sessions, alarms, schedule, devices, fixity], clock, log.of(level=Level.WARNING))
         pulse = Pulse(notifier, clock, log.of(level=Level.WARNING))
         try:
             parts.start()

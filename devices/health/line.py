@@ -57,6 +57,8 @@ class Kind(StrEnum):
     ROLE_REPLACED = "role-replaced"
     CHECKED = "checked"
     """What a check before a session found of one thing: `detail.check`, `detail.verdict`, `detail.code`."""
+    ARCHIVE_READ = "archive-read"
+    """A part of the archive was read again: `detail.packages`, `.bytes`, `.damaged`, `.left`, `.ended`."""
     PACKAGE_DAMAGED = "package-damaged"
     """A package of the archive is not what it was: `detail.package`, `detail.problems`, how many."""
     PACKAGE_REPAIRED = "package-repaired"

@@ -78,6 +78,23 @@ class FixityLog:
             ).fetchall()
         return {package: datetime.fromisoformat(at) for package, _, at in found}
 
+    def stamp(self) -> object:
+        """Return what differs once a line was added; None where there is none yet."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def damaged(self, since: datetime) -> list[Entry]:
+        """Return the last line of each package that was found damaged since then, and neither repaired nor whole."""
+        settled = (Outcome.WHOLE, Outcome.DAMAGED, Outcome.REPAIRED)
+        last: dict[str, Entry] = {}
+        for entry in self.entries():
+            if entry.outcome in settled:
+                last[entry.package] = entry
+        return [entry for entry in last.values() if entry.outcome is Outcome.DAMAGED and entry.at >= since]
+
     def entries(self, package: str | None = None) -> list[Entry]:
         """Return the lines of one package, or all, the oldest first."""
         with self._open() as connection:

@@ -5,6 +5,7 @@ a session wants the disk. What was read is noted package by package, so that a k
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,8 @@ import msgspec
 import psutil
 
 from config.errors import PackageBusy, PackageNotFound, StorageError, StorageVanished
-from devices.clock import Clock
+from config.quantities import brief_size
+from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from recorder.archive import catalog, fixity
 from recorder.archive.fixity import Progress
@@ -42,6 +44,12 @@ class Round(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ro
     left: int
     ended: str
 
+    def __str__(self) -> str:
+        """Return it as people read it."""
+        damaged = f"{len(self.damaged)} damaged" if self.damaged else "none damaged"
+        count = f"{self.packages} package{'s' * (self.packages != 1)}"
+        return f"{count}, {brief_size(self.bytes)}, {damaged}; {self.left} left"
+
 
 class SessionRuns(Exception):
     """A session wants the disk."""
@@ -49,7 +57,10 @@ class SessionRuns(Exception):
 
 @dataclass
 class FixityRound:
-    """One round over the archives at `roots`. `is_busy` says whether a session runs."""
+    """One round over the archives at `roots`. `is_busy` says whether a session runs.
+
+    `max_rate` bits a second are read at most; None: as fast as it goes.
+    """
 
     roots: Sequence[Path]
     clock: Clock
@@ -58,12 +69,15 @@ class FixityRound:
     record: Record = nowhere
     told: Callable[[Entry], None] = lambda _: None
     progress: Progress | None = None
+    max_rate: int | None = None
+    _began_ns: int = 0
     _looked_s: float = -LOOK_S
     _done: int = 0
 
     def run(self, budget: int) -> Round:
         """Read packages until the next would go beyond `budget` bytes; the first is read however large it is."""
         waiting = self._oldest_first()
+        self._began_ns = self.clock.now_ns()
         total = min(budget, sum(size for _, size in waiting))
         damaged: list[str] = []
         self._done, count, ended = 0, 0, "done"
@@ -97,6 +111,7 @@ class FixityRound:
 
         def told(done: int, _of: int) -> None:
             self._look()
+            self._keep_to_rate(self._done + done)
             if self.progress is not None:
                 self.progress(self._done + done, max(total, self._done + done))
 
@@ -119,6 +134,13 @@ class FixityRound:
             tell_damaged(self.record, folder.name, problems)
         self.told(entry)
         return not problems
+
+    def _keep_to_rate(self, done: int) -> None:
+        """Wait while more has been read since the round began than may be."""
+        if self.max_rate is not None:
+            early_s = done * 8 / self.max_rate - (self.clock.now_ns() - self._began_ns) / NANOSECONDS
+            if early_s > 0:
+                self.clock.wait(threading.Event(), min(early_s, LOOK_S))
 
     def _look(self) -> None:
         now_s = time.monotonic()

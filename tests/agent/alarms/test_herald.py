@@ -86,6 +86,12 @@ def test_what_nobody_can_end_is_told_once_and_its_end_only_shown(watched: Watche
     assert (closing.closes, closing.present, closing.over) == (True, (), ())
 
 
+def test_a_damaged_package_is_told_once_and_that_it_is_repaired_too(watched: Watched) -> None:
+    damaged = alarm("package-damaged", "2026-11-25_0812_rapat")
+    assert [message.began for message in watched.go(REPEAT_S * 4, damaged)] == [(damaged,)]
+    assert [message.over for message in watched.go(30)] == [(damaged,)]
+
+
 def test_a_source_that_comes_and_goes_does_not_flood(watched: Watched) -> None:
     for _ in range(200):
         watched.go(1, PODIUM)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.alarms import listening
+from agent.alarms.alarm import Alarm
 from agent.alarms.herald import Herald, Message
 from agent.alarms.part import Alarms, alarms_of
 from agent.receiver import HOST, free_port
@@ -19,6 +20,7 @@ from devices.clock import NANOSECONDS, SystemClock
 from recorder.control import sockets
 from recorder.status import SessionState
 from tests.support import command
+from tests.support.alarms import alarm
 from tests.support.buses import Bus
 from tests.support.hook_server import HookServer
 from tests.support.notifications import Notifications
@@ -49,7 +51,8 @@ class Going:
         self.told: list[str] = []
         self.beats = 0
         clock = SystemClock()
-        self.part = Alarms([self.way], Herald(clock, 900.0, 12), clock, self.told.append)
+        self.others: tuple[Alarm, ...] = ()
+        self.part = Alarms([self.way], Herald(clock, 900.0, 12), clock, self.told.append, [lambda: self.others])
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.part.run, args=(self.stop, self._beat))
         self._thread.start()
@@ -92,6 +95,18 @@ def test_what_a_session_tells_is_present_told_and_over(going: Going) -> None:
     assert {alarm.kind for alarm in last.over} == {"source-lost", "destination-lost"}
     assert {alarm.session for alarm in first.began} == {recorder.info.id}
     assert going.told == []
+
+
+def test_what_is_wrong_with_no_session_is_an_alarm_too(going: Going) -> None:
+    going.others = (alarm("package-damaged", "2026-11-25_0812_rapat"),)
+    going.until("package-damaged")
+    wait_for(lambda: going.way.sent)
+    going.others = ()
+    going.until()
+    wait_for(lambda: len(going.way.sent) == 2)
+    assert (going.way.sent[0].began, going.way.sent[1].over) == (
+        (alarm("package-damaged", "2026-11-25_0812_rapat"),),
+    ) * 2
 
 
 def test_what_happened_before_it_began_is_heard_and_what_it_told_of_is_over_with_the_session() -> None:

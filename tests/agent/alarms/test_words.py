@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agent.alarms.words import KILLED, SENTENCES, SILENT, UNKNOWN, sentence
+from agent.alarms.words import DAMAGED, KILLED, SENTENCES, SILENT, UNKNOWN, sentence
 from recorder.live.reason import Reason
 from recorder.troubles import HARMLESS
 from tests.test_docs import emitted
@@ -12,7 +12,7 @@ from tests.test_docs import emitted
 DEGRADING = sorted(emitted() - HARMLESS)
 
 
-@pytest.mark.parametrize("kind", [*DEGRADING, KILLED, SILENT])
+@pytest.mark.parametrize("kind", [*DEGRADING, KILLED, SILENT, DAMAGED])
 def test_every_kind_that_degrades_a_session_has_a_sentence_in_both_languages(kind: str) -> None:
     words = sentence(kind, "podium")
     assert words != UNKNOWN.filled({"subject": "podium"}), f"{kind} has no sentence in agent/alarms/words.py"
@@ -20,7 +20,7 @@ def test_every_kind_that_degrades_a_session_has_a_sentence_in_both_languages(kin
 
 
 def test_nothing_is_said_that_nobody_tells() -> None:
-    assert {key.partition(":")[0] for key in SENTENCES} - {KILLED, SILENT} == set(DEGRADING)
+    assert {key.partition(":")[0] for key in SENTENCES} - {KILLED, SILENT, DAMAGED} == set(DEGRADING)
     reasons = {key.partition(":")[2] for key in SENTENCES if key.startswith("destination-lost:")}
     assert reasons <= set(Reason)
 

@@ -162,8 +162,8 @@ def test_a_round_of_fixity_finds_damage_and_its_log_says_when(home: Path, archiv
         packages[1].id: "damaged",
     }
     assert (summary["type"], summary["packages"], summary["damaged"]) == ("round", 2, [packages[1].id])
-    (line,) = command.lines(command.liput(home, "health", "--json", more=more).stdout)
-    assert (line["kind"], line["level"]) == ("package-damaged", "error")
+    said = command.lines(command.liput(home, "health", "--json", more=more).stdout)
+    assert [(line["kind"], line["level"]) for line in said] == [("package-damaged", "error"), ("archive-read", "error")]
     log = command.lines(command.liput(home, "archive", "fixity", "--log", "--json", more=more).stdout)
     assert log == entries
 

@@ -208,3 +208,9 @@ def test_a_log_that_is_damaged_is_one_clear_line(tmp_path: Path) -> None:
     path.write_bytes(b"not a database, and long enough to be taken for one" * 40)
     with pytest.raises(StateError, match=r"fixity\.sqlite3 cannot be used"):
         FixityLog(path).entries()
+
+
+def test_a_round_reads_no_faster_than_it_may(archive: Archive, packages: list[Package]) -> None:
+    clock, began = SimulatedClock(), SimulatedClock().now_ns()
+    done = FixityRound([archive.root], clock, lambda: False, max_rate=1_000_000).run(EVERYTHING)
+    assert (clock.now_ns() - began) / NANOSECONDS == pytest.approx(done.bytes * 8 / 1_000_000, rel=0.2)

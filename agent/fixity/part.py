@@ -1,0 +1,175 @@
+"""The daemon's part `fixity`: has a part of the archive read again each night, and says which packages are damaged.
+
+The reading is `liput archive fixity`, a process of its own that ends when a session begins. What of its budget is left
+is read when the PC has been quiet again for a while, also by day where it was off at night.
+"""
+
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import msgspec
+
+from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.words import DAMAGED
+from agent.fixity.night import Night, night_store, passed
+from agent.own_command import end_command, start_command
+from config.errors import LiputError
+from config.office import zone_of
+from config.schema import Settings
+from devices.clock import NANOSECONDS, Clock
+from devices.store import Store
+from recorder.archive.fixity_log import Entry, FixityLog
+from recorder.control.directory import session_runs
+
+if TYPE_CHECKING:
+    from recorder.archive.fixity_round import Round
+
+LOOK_S = 5.0
+QUIET_S = 300.0
+"""How long there must have been no session, and the daemon must have run, before the disk is read."""
+RETRY_S = 1800.0
+"""After a round that could not be."""
+TOLD_FOR = timedelta(days=30)
+"""A damage that no later round has found again is an alarm no longer: somebody has taken the package away."""
+LEAST_BYTES = 1_000_000
+FAILED = "the archive could not be read again, which is tried again later"
+
+type Start = Callable[[Sequence[str], Path | None, "IO[bytes]"], "subprocess.Popen[bytes]"]
+
+
+@dataclass(eq=False)
+class FixityPart:
+    """Looks after rounds until it is told to stop. `archive` is the only one it reads, None for the settings'."""
+
+    settings: Settings
+    clock: Clock
+    tell: Callable[[str], None]
+    archive: Path | None = None
+    config_file: Path | None = None
+    is_busy: Callable[[], bool] = session_runs
+    start: Start = start_command
+    log: FixityLog = field(default_factory=FixityLog)
+    night: Store[Night] = field(default_factory=night_store)
+    name: str = "fixity"
+    _child: "subprocess.Popen[bytes] | None" = None
+    _said: "IO[bytes] | None" = None
+    _not_before_ns: int = 0
+    _seen: object = None
+    _damaged: tuple[Alarm, ...] = ()
+    _told: str = ""
+    _is_failing: bool = False
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look again and again until `stop` is set."""
+        self._rest(QUIET_S)
+        try:
+            while not stop.is_set():
+                beat()
+                try:
+                    self.look()
+                    self._say_once("")
+                except (LiputError, OSError) as error:
+                    self._say_once(f"the archive is not read again: {error}")
+                self.clock.wait(stop, LOOK_S)
+        finally:
+            self._end()
+
+    def damaged(self) -> tuple[Alarm, ...]:
+        """Return an alarm for each package that was found damaged, until it is repaired; for any thread."""
+        return self._damaged
+
+    def look(self) -> None:
+        """Do what is to be done now; raises LiputError, OSError."""
+        self._find_damaged()
+        if self._child is not None:
+            if self._child.poll() is not None:
+                self._take_round(self._child.returncode)
+            return
+        if self.is_busy():
+            self._rest(QUIET_S)
+        elif self.settings.fixity.at and self.clock.now_ns() >= self._not_before_ns:
+            self._begin_if_due()
+
+    def _begin_if_due(self) -> None:
+        now = self.clock.now()
+        due = passed(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
+        night = self.night.read()
+        if night.done is None or night.done > now:  # a new PC begins with the next night; a clock may have been wrong
+            self.night.change(lambda _: Night(done=due))
+        elif night.done < due:
+            left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
+            words = ["archive", "fixity", "--json", "--budget", str(left)]
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a line a package: a pipe would fill up
+            self._child = self.start(
+                [*words, *(("--archive", str(self.archive)) if self.archive else ())], self.config_file, self._said
+            )
+
+    def _take_round(self, status: int) -> None:
+        """Hear what a round has found; one that a session has ended goes on later."""
+        done = self._round()
+        self._child, self._said = None, None
+        now = self.clock.now()
+        if done is None:
+            self._rest(RETRY_S)
+            if not self._is_failing:
+                self.tell(f"{FAILED}: liput archive fixity has ended with status {status}")
+            self._is_failing = True
+            return
+        self._is_failing = False
+        if done.ended == "session":
+            self._rest(QUIET_S)
+            self.night.change(lambda night: Night(done=night.done, read=night.read + done.bytes))
+        else:
+            due = passed(self.settings.fixity.at, now, zone_of(self.settings.office.time_zone))
+            self.night.change(lambda _: Night(done=due))
+        if done.packages:
+            named = f": {', '.join(done.damaged)}" if done.damaged else ""
+            self.tell(f"the archive was read again: {done}{named}")
+
+    def _round(self) -> "Round | None":
+        from recorder.archive.fixity_round import Round
+
+        if self._said is None:
+            return None
+        with self._said as said:
+            said.seek(0)
+            lines = said.read().splitlines()
+        with suppress(msgspec.MsgspecError, IndexError):
+            return msgspec.json.decode(lines[-1], type=Round)
+        return None
+
+    def _find_damaged(self) -> None:
+        """Read the log of fixity where it has changed, and see which damage still stands."""
+        seen = self.log.stamp()
+        if seen != self._seen:
+            found = self.log.damaged(self.clock.now() - TOLD_FOR) if seen else []
+            self._damaged = tuple(map(_alarm, found))
+            self._seen = seen
+
+    def _rest(self, seconds: float) -> None:
+        self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
+
+    def _say_once(self, trouble: str) -> None:
+        if trouble and trouble != self._told:
+            self.tell(trouble)
+        self._told = trouble
+
+    def _end(self) -> None:
+        if self._child is not None:
+            end_command(self._child)
+        if self._said is not None:
+            self._said.close()
+        self._child, self._said = None, None
+
+
+def _alarm(entry: Entry) -> Alarm:
+    first = f"{entry.problems[0].file} {entry.problems[0].problem}" if entry.problems else "it is damaged"
+    more = f", and {entry.found - 1} more" if entry.found > 1 else ""
+    return new_alarm("", "Arsip", DAMAGED, entry.package, entry.at, f"{first}{more}")
