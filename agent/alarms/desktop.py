@@ -11,8 +11,10 @@ from config.errors import LiputError
 from recorder.archive.names import one_line
 
 APP, ICON = "Liput", "dialog-warning"
-CRITICAL, NEVER = 2, 0
-"""Urgency, and after how many milliseconds it goes by itself."""
+NORMAL, CRITICAL = 1, 2
+NEVER, AS_USUAL = 0, -1
+"""Urgencies, and after how many milliseconds it goes by itself."""
+CALENDAR = "x-office-calendar"
 PATH, NAME = "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 
 
@@ -30,10 +32,14 @@ class Desktop:
         self._room = room
         self._language = language
         self._shown = 0
+        self._noticed = 0
         self.to = "this PC's desktop"
 
     def send(self, message: Message) -> None:
-        """Show what is wrong now, or nothing any more; raises NoDesktop."""
+        """Show what is wrong now, or nothing any more; or what is said of planned sessions. Raises NoDesktop."""
+        if message.notices:
+            self._notice(message)
+            return
         if not message.present and not message.is_test and not message.began:
             self.close()
             return
@@ -46,6 +52,16 @@ class Desktop:
             {"urgency": ("y", CRITICAL), "category": ("s", "device.error")}, NEVER,
         )  # fmt: skip
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
+
+    def _notice(self, message: Message) -> None:
+        """Show notices in a notification of their own, which goes by itself where nobody has to do anything."""
+        is_urgent = any(notice.urgent for notice in message.notices)
+        body = "\n".join(one_line(notice.text.of(self._language)) for notice in message.notices)
+        shown: tuple[object, ...] = (
+            APP, self._noticed, CALENDAR, subject(message, self._room, self._language), escape(body, quote=False), [],
+            {"urgency": ("y", CRITICAL if is_urgent else NORMAL)}, NEVER if is_urgent else AS_USUAL,
+        )  # fmt: skip
+        (self._noticed,) = self._call("Notify", "susssasa{sv}i", shown)
 
     def close(self) -> None:
         """Take away what is shown."""

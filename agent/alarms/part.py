@@ -8,6 +8,7 @@ from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.herald import Herald, Message
 from agent.alarms.listening import Ears
+from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Tell, Way
 from agent.alarms.ways import ways_of
 from config.errors import LiputError, SecretError
@@ -29,6 +30,8 @@ class Alarms:
     tell: Tell
     others: Sequence[Callable[[], Sequence[Alarm]]] = ()
     """Who knows of further troubles, of no session; they answer at once."""
+    notices: Notices | None = None
+    """What is said of planned sessions."""
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
     _senders: list[Sender] = field(default_factory=list)
@@ -65,6 +68,8 @@ class Alarms:
         message = self.herald.look(ears.begun(), present)
         if message is not None:
             self._give(message)
+        if self.notices is not None and (noticed := self.notices.due(present)) is not None:
+            self._give(noticed)
 
     def _give(self, message: Message) -> None:
         for sender in self._senders:
@@ -88,8 +93,9 @@ class Alarms:
 
 
 def alarms_of(
-    settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = ()
-) -> Alarms:
+    settings: Settings, clock: Clock, tell: Tell, others: Sequence[Callable[[], Sequence[Alarm]]] = (),
+    notices: Notices | None = None,
+) -> Alarms:  # fmt: skip
     """Return the part as the settings have it; a file of keys that is wrong is told of, and leaves the desktop."""
     try:
         ways = ways_of(settings)
@@ -97,4 +103,6 @@ def alarms_of(
         tell(f"alarms go to the desktop only: {error.message}")
         desktop = Desktop(settings.general.room, settings.general.language)
         ways = [desktop] if settings.alarms.desktop else []
-    return Alarms(ways, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others)
+    return Alarms(
+        ways, Herald(clock, settings.alarms.repeat_s, settings.alarms.most_per_hour), clock, tell, others, notices
+    )

@@ -14,6 +14,7 @@ _BEGAN = Words("Gangguan", "Trouble")
 _LASTING = Words("Masih berlangsung", "Still so")
 _OVER = Words("Sudah berlalu", "Over")
 _STILL = Words("Yang lain masih berlangsung", "Other things are still so")
+_PLANNED = Words("Jadwal", "Schedule")
 _LAST = Words(
     "Batas pesan per jam tercapai: gangguan berikutnya terlihat di halaman Liput.",
     "No more messages within this hour: look at Liput's page for what follows.",
@@ -31,6 +32,9 @@ def subject(message: Message, room: str, language: str) -> str:
     where = f" ({room})" if room else ""
     if message.is_test:
         return _cut(f"Liput{where}: {_TEST.of(language)}", LONGEST_SUBJECT)
+    if message.notices:
+        more = f" {_MORE.of(language).format(count=len(message.notices) - 1)}" if len(message.notices) > 1 else ""
+        return _cut(f"Liput{where}: {message.notices[0].text.of(language)}", LONGEST_SUBJECT) + more
     news = [*message.began, *message.lasting]
     alarms = news or list(message.over)
     head = "" if news else f"{_OVER.of(language)}: "
@@ -54,6 +58,10 @@ def _lines(message: Message, room: str, language: str) -> Iterator[str]:
         yield f"{_ROOM.of(language).capitalize()}: {room}"
     if message.is_test:
         yield _TEST.of(language)
+    for number, notice in enumerate(message.notices):
+        if not number:
+            yield f"{_PLANNED.of(language)}:"
+        yield _cut(f"- {notice.at:%H:%M:%S} {notice.text.of(language)}", LONGEST_LINE)
     told = {alarm.key for alarm in (*message.began, *message.lasting)}
     yield from _group(_BEGAN, message.began, language)
     yield from _group(_LASTING, message.lasting, language)

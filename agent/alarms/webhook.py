@@ -86,5 +86,6 @@ class Webhook:
                 "lasting": message.lasting,
                 "over": message.over,
                 "present": message.present,
+                "notices": message.notices,
             }
         )

@@ -2,16 +2,19 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from agent.alarms.alarm import Said
+from agent.alarms.notices import Notices
 from agent.alarms.part import alarms_of
 from agent.archives import archives_of
 from agent.copying import Copying
-from agent.daemon.log import Level, Log, complaints, form_of
+from agent.daemon.log import Form, Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
 from agent.devices.part import DevicesPart
 from agent.fixity.part import FixityPart
@@ -27,6 +30,7 @@ from config.settings import load_settings
 from devices.clock import NANOSECONDS, SystemClock
 
 if TYPE_CHECKING:
+    from agent.schedule.words import Notice
     from agent.web.house import House
     from recorder.recovery.recover import Outcome
 
@@ -62,15 +66,6 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     log = Log(form_of(as_json=as_json), clock)
 
-    def recovered(outcome: "Outcome") -> None:
-        from recorder.recovery.recover import State
-
-        if as_json:
-            log.line(msgspec.json.encode(outcome).decode())
-        elif outcome.state is not State.RECORDING:
-            level = Level.WARNING if outcome.state is State.FAILED else Level.INFO
-            log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
-
     with complaints(log), only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
         copying = Copying(clock, folder, config_file)
@@ -87,11 +82,19 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             if wanted:
                 copying.look()
 
-        sessions = Daemon(archives, clock, log.of("sessions"), recovered, spawn=spares.take, when_idle=when_idle)
+        sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
+        notices = Notices(clock, settings.alarms.most_per_hour)
+
         fixity = FixityPart(settings, clock, log.of("fixity"), folder, config_file)
-        alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged])
+        alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged], notices)
         schedule = schedule_of(
-            settings, clock, log.of("schedule"), spares.take, config_file=config_file, archive=folder
+            settings,
+            clock,
+            log.of("schedule"),
+            spares.take,
+            notify=_noticed(notices),
+            config_file=config_file,
+            archive=folder,
         )
 
         devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
@@ -103,7 +106,8 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             return House(
                 gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file),
                 tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
-                parts=[part.name for part in parts.parts], alarms=alarms.present, devices=devices,
+                parts=[part.name for part in parts.parts], alarms=alarms.present,
+                notices=notices.present, devices=devices,
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
@@ -121,3 +125,25 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
                 log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
             spares.close()
             copying.close()
+
+
+def _recovered(log: Log) -> "Callable[[Outcome], None]":
+    """Return what says that a session was recovered."""
+
+    def say(outcome: "Outcome") -> None:
+        from recorder.recovery.recover import State
+
+        if log.form is Form.PROGRAMS:
+            log.line(msgspec.json.encode(outcome).decode())
+        elif outcome.state is not State.RECORDING:
+            level = Level.WARNING if outcome.state is State.FAILED else Level.INFO
+            log.say(f"{outcome.title}: {outcome.state}: {outcome.message}", "sessions", level)
+
+    return say
+
+
+def _noticed(notices: Notices) -> "Callable[[Notice], None]":
+    """Return what takes notices of planned sessions to people."""
+    return lambda notice: notices.put(
+        notice.kind, notice.plan.id, notice.plan.title, Said(notice.words.indonesian, notice.words.english)
+    )

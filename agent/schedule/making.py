@@ -8,6 +8,7 @@ from agent.schedule.feeds import Feeds, FeedStates, Keeper
 from agent.schedule.part import Notify, Schedule
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
+from agent.schedule.words import Notice
 from config.schema import Settings
 from devices.clock import Clock
 
@@ -16,12 +17,18 @@ def schedule_of(
     settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
     config_file: Path | None = None, archive: Path | None = None,
 ) -> Schedule:  # fmt: skip
-    """Return the part that looks after plans; without `notify` people hear of them by `tell`, in English."""
+    """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
     plans = Plans()
+
+    def heard(notice: Notice) -> None:
+        tell(notice.words.english)
+        if notify is not None:
+            notify(notice)
+
     return Schedule(
         settings=settings,
         clock=clock,
-        notify=notify or (lambda notice: tell(notice.words.english)),
+        notify=heard,
         tell=tell,
         spawn=spawn,
         runs=runs,

@@ -78,6 +78,8 @@ class House:
     url: str = ""
     alarms: Callable[[], Sequence[object]] = tuple
     """What people are to be told now."""
+    notices: Callable[[], Sequence[object]] = tuple
+    """What people are to hear of planned sessions now."""
     devices: Watched | None = None
     """What watches the devices, if the daemon does."""
     loop: asyncio.AbstractEventLoop | None = None

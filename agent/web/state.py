@@ -18,7 +18,8 @@ from recorder.control.find import Running, running
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
     """How it is now. `standing` are parts of the daemon that hang; `problem` is what is wrong with the settings.
 
-    `devices` is another number when `GET /api/v1/devices` may answer otherwise; null where they are not watched.
+    `alarms` tell what is wrong, `notices` of planned sessions. `devices` is another number when `GET /api/v1/devices`
+    may answer otherwise; null where they are not watched.
     """
 
     room: str
@@ -27,6 +28,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     at: datetime
     sessions: list[SessionLine]
     alarms: Sequence[object] = ()
+    notices: Sequence[object] = ()
     standing: list[str] = []
     problem: str | None = None
     devices: int | None = None
@@ -50,8 +52,8 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         problem = error.message
     return State(
         room=general.room, language=general.language, version=version_of_liput(), at=house.clock.now(),
-        sessions=[line_of(one) for one in found], alarms=house.alarms(), standing=house.standing(), problem=problem,
-        devices=house.devices.number() if house.devices else None,
+        sessions=[line_of(one) for one in found], alarms=house.alarms(), notices=house.notices(),
+        standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
     )  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 import json
 import signal
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,8 +20,11 @@ from recorder.archive.model import PackageState
 from recorder.control.client import ask
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Start, Stop
-from tests.support import command, media, recorders
+from tests.support import browser, command, media, recorders
+from tests.support.buses import Bus
 from tests.support.calendars import calendar, event
+from tests.support.hook_server import HookServer
+from tests.support.notifications import Notifications
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
@@ -213,3 +218,42 @@ def test_a_session_of_a_calendar_that_is_under_way_is_joined_and_ends_when_it_sa
     assert package.state is PackageState.SEALED
     assert package.recording
     assert abs((package.recording.ended_at - ends_at).total_seconds()) < 10.0
+
+
+def test_notices_reach_the_desktop_the_webhook_and_the_page(
+    tmp_path: Path, office: Room, runtime: Path, state: dict[str, str]
+) -> None:
+    with Bus(tmp_path / "bus") as bus, Notifications(bus.address) as screen, HookServer(tmp_path / "web") as web:
+        office.configure(
+            f'[web]\nport = 0\n[alarms]\nwebhook = "{web.url}"\nca_file = "{web.authority}"\n'
+            '[schedule]\nremind = ["5s"]\ncheck_before_s = 0\n'
+        )
+        daemon = command.Running(
+            office.home, "serve", "--archive", office.archive, "--json",
+            more=state | {"DBUS_SESSION_BUS_ADDRESS": bus.address},
+        )  # fmt: skip
+        try:
+            daemon.until("note", text="ready")
+            url = browser.place(runtime, daemon.pid)
+            planned("Rapat6", 15.0, 3600.0, Mode.REMIND)
+            heard(daemon, '"Rapat6" begins in')
+            shown = asked(url, state)["notices"]
+            assert [(one["kind"], one["title"], one["urgent"]) for one in shown] == [("reminder", "Rapat6", False)]
+            wait_for(lambda: web.posted and screen.shown, 20.0)
+            assert [one["kind"] for one in json.loads(web.posted[0].body)["notices"]] == ["reminder"]
+            heard(daemon, '"Rapat6" begins now')
+            wait_for(lambda: [one for one in screen.shown.values() if "dimulai sekarang" in one.body], 20.0)
+            assert [one["kind"] for one in asked(url, state)["notices"]] == ["begins"]
+            assert len(web.posted) == 1, "what goes as planned is shown at this PC alone"
+            daemon.signal(signal.SIGTERM)
+            assert daemon.wait() == 0
+        finally:
+            daemon.close()
+
+
+def asked(url: str, state: dict[str, str]) -> Any:
+    """Return the state that the page is told."""
+    token = (Path(state["LIPUT_STATE"]) / "web-token").read_text().strip()
+    request = urllib.request.Request(f"{url}/api/v1/state", headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.loads(answer.read())

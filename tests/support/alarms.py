@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
-from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.alarm import Alarm, Said, new_alarm
 from agent.alarms.herald import Message
+from agent.alarms.notices import URGENT, Notice
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -22,3 +23,8 @@ def message(*alarms: Alarm) -> Message:
 def over(*alarms: Alarm) -> Message:
     """Return the message that they are over."""
     return Message(at=AT, over=alarms or (alarm(),))
+
+
+def notice(kind: str = "reminder", plan: str = "rapat", text: str = "Rapat dimulai 10 min lagi") -> Notice:
+    """Return a notice of a planned session."""
+    return Notice(kind=kind, plan=plan, title="Rapat", at=AT, urgent=kind in URGENT, text=Said(text, f"en: {text}"))

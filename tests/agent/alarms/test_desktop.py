@@ -9,7 +9,7 @@ import pytest
 
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.herald import Message
-from tests.support.alarms import AT, alarm, message, over
+from tests.support.alarms import AT, alarm, message, notice, over
 from tests.support.buses import Bus
 from tests.support.notifications import Notifications
 
@@ -44,6 +44,23 @@ def test_one_notification_is_replaced_and_goes_with_the_trouble(bus: Bus, deskto
         assert screen.shown == {}
         desktop.close()
         assert screen.asked == 3
+
+
+def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_trouble(
+    bus: Bus, desktop: Desktop
+) -> None:
+    with Notifications(bus.address) as screen:
+        desktop.send(message(alarm()))
+        desktop.send(Message(at=AT, notices=(notice(),), present=(alarm(),), closes=True))
+        trouble, said = screen.shown.values()
+        assert (trouble.urgency, said.urgency, said.expires_ms) == (2, 1, -1)
+        assert said.body == "Rapat dimulai 10 min lagi"
+        desktop.send(Message(at=AT, notices=(notice("waits", text="Rapat: tekan mulai"),)))
+        trouble, said = screen.shown.values()
+        assert (said.body, said.urgency, said.expires_ms) == ("Rapat: tekan mulai", 2, 0)
+        assert trouble.body.startswith("podium terlepas")
+        desktop.send(over())
+        assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai"]
 
 
 def test_letters_that_would_be_markup_are_shown_as_they_are(bus: Bus, desktop: Desktop) -> None:

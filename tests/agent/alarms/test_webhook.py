@@ -12,7 +12,7 @@ from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import NetworkError
 from config.secrets import Secret
-from tests.support.alarms import AT, alarm, message
+from tests.support.alarms import AT, alarm, message, notice
 from tests.support.hook_server import HookServer
 
 pytestmark = pytest.mark.server
@@ -47,6 +47,17 @@ def test_what_is_posted_says_it_all(tmp_path: Path, tls: bool) -> None:
     assert len(body["present"]) == 2
     assert body["lasting"] == body["over"] == []
     assert "podium terlepas" in body["text"]
+
+
+def test_notices_of_planned_sessions_are_posted_apart_from_what_is_wrong(tmp_path: Path) -> None:
+    with HookServer(tmp_path / "web") as server:
+        hook(server).send(Message(at=AT, notices=(notice("waits"),), present=(alarm(),)))
+    body = json.loads(server.posted[0].body)
+    assert (body["began"], len(body["present"])) == ([], 1)
+    assert body["notices"] == [{
+        "type": "notice", "kind": "waits", "plan": "rapat", "title": "Rapat", "at": "2026-11-24T09:00:00Z",
+        "urgent": True, "text": {"id": "Rapat dimulai 10 min lagi", "en": "en: Rapat dimulai 10 min lagi"},
+    }]  # fmt: skip
 
 
 def test_a_test_says_that_it_is_one(tmp_path: Path) -> None:

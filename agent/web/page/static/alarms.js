@@ -32,6 +32,10 @@ function troubles(state, session, isStalled) {
     if (fault && fault !== "lost" && fault !== "no-data") add(`source-${fault}`, source.role ?? source.name, source.health.reason);
   }
   for (const { kind, subject, text, message } of state.alarms) add(kind, subject, text?.[document.documentElement.lang] ?? message);
+  for (const { plan, text, urgent } of state.notices ?? []) {
+    const key = `notice ${plan}`;
+    found.set(key, { key, kind: "", text: text[document.documentElement.lang], isBad: false, isNote: !urgent });
+  }
   if (state.problem) {
     found.set("problem", { key: "problem", kind: "", text: t("live.settings", { problem: state.problem }), isBad: false });
   }
@@ -57,7 +61,7 @@ export function showAlarms(state, session, isStalled) {
   keep(el("alarms"), shown, (alarm) => alarm.key,
     () => make("li", {}, make("span", { className: "sign", "aria-hidden": "true" }), make("div", {}, make("p"))),
     (row, alarm) => {
-      row.className = `alarm${alarm.isBad ? " bad" : ""}${alarm.isGood ? " ok" : ""}`;
+      row.className = `alarm${alarm.isBad ? " bad" : ""}${alarm.isGood ? " ok" : ""}${alarm.isNote ? " note" : ""}`;
       say(row.querySelector("p"), alarm.text);
     });
 }

@@ -203,6 +203,22 @@ def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(loo
     expect(page.locator("#alarms li")).to_have_text(say("event.source-returned", language, subject=camera))
 
 
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_notices_of_planned_sessions_are_shown_beside_what_is_wrong(looked: Visit, language: str) -> None:
+    page = _with_states_of_ours(looked, f"/?lang={language}")
+    notices = [
+        {"type": "notice", "kind": kind, "plan": kind, "title": "Rapat", "at": "2026-11-26T09:00:00+07:00",
+         "urgent": kind == "waits", "text": {"id": f"id {kind}", "en": f"en {kind}"}}
+        for kind in ("reminder", "waits")
+    ]  # fmt: skip
+    page.evaluate(TELL, _made_up() | {"notices": notices})
+    expect(page.locator("#alarms li")).to_have_text([f"{language} reminder", f"{language} waits"])
+    expect(page.locator("#alarms li.note")).to_have_text([f"{language} reminder"])
+    looked.has_no_violation()
+    page.evaluate(TELL, _made_up())
+    expect(page.locator("#alarms li")).to_have_count(0)
+
+
 def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(looked: Visit) -> None:
     page = _with_states_of_ours(looked, "/")
     page.evaluate(TELL, _made_up())
