@@ -5,10 +5,10 @@ kept in two cookies of their own, so that a page comes in them at once.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
@@ -20,6 +20,9 @@ from agent.web.page import texts
 from config.errors import LiputError
 from config.messages import LANGUAGES, Card
 from config.schema import Settings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 HERE = Path(__file__).parent
 PAGES = (
@@ -33,10 +36,16 @@ YEAR_S = 365 * 86_400
 FRESH = {"Cache-Control": "no-cache"}
 """Asked for again each time, and sent only where it has changed: an upgrade is seen at once."""
 
-_templates = Environment(
-    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-    lstrip_blocks=True,
-)  # fmt: skip
+
+@cache
+def _templates() -> "Environment":
+    """Return what makes pages of the templates; it is loaded with the first page, for a daemon is ready sooner so."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
 
 
 def routes() -> list[BaseRoute]:
@@ -96,7 +105,7 @@ def _page(request: Request, template: str, settings: Settings, facts: Mapping[st
     language = texts.known(wished or request.cookies.get(LANGUAGE_COOKIE, settings.general.language))
     theme = request.cookies.get(THEME_COOKIE, THEMES[0])
     t: Callable[..., str] = partial(texts.text, language)
-    shown = _templates.get_template(template).render(
+    shown = _templates().get_template(template).render(
         t=t, language=language, languages=texts.NAMES.items(), theme=theme if theme in THEMES else THEMES[0],
         room=settings.general.room, pages=PAGES, here=_menu_place(request), layout_name=partial(_layout_name, language),
         **(facts or {}),
