@@ -1,6 +1,6 @@
 """Devices by the API: what is plugged in, who has which role, and what a camera can be set to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -15,11 +15,14 @@ from agent.web.lanes import Lane
 from config.errors import UsageError
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
+from devices.controls.panel import ControlPanel
+from devices.health.line import Kind, Level, Record
 from devices.model import Device
 from devices.roles import roles
 
 type RoleName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 type Value = Annotated[str, msgspec.Meta(max_length=256)]
+type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
 
 
 class RoleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -51,7 +54,10 @@ class RolesDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Values by name, as `liput devices controls` takes them; all are set, or none. With `keep` they are kept."""
+    """Values by name, as `liput devices controls` takes them; all are set, or none.
+
+    With `keep` they are kept; without, somebody tries something out, such as with a slider that moves.
+    """
 
     values: Annotated[Mapping[str, Value], msgspec.Meta(min_length=1, max_length=64)]
     keep: bool = True
@@ -100,26 +106,52 @@ def set_role(call: Call) -> RoleChange:
 
 def controls(call: Call) -> ControlsDocument:
     """Return what a camera can be set to."""
-    return _controls(call, {}, keep=False)
+    return _controls(call)
 
 
 def set_controls(call: Call) -> ControlsDocument:
     """Set controls of a camera, which may be recorded meanwhile."""
-    return _controls(call, call.body.values, keep=call.body.keep)
+    store = presets.preset_store() if call.body.keep else None
+
+    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+        telling = record if call.body.keep else _tried(record)
+        return by_hand.change(panel, device, call.body.values, record=telling, store=store)
+
+    return _controls(call, act)
 
 
-def _controls(call: Call, values: Mapping[str, str], *, keep: bool) -> ControlsDocument:
+def reset_controls(call: Call) -> ControlsDocument:
+    """Set one control, or every one, back to its default; `changes` say what the camera refused."""
+    power_line = call.house.settings.read().devices.power_line_frequency
+    name, store = call.path.get("name"), presets.preset_store()
+
+    def act(panel: ControlPanel, device: Device, record: Record) -> list[ControlChange]:
+        return by_hand.reset(panel, device, name, power_line=power_line, record=record, store=store)
+
+    return _controls(call, act)
+
+
+def _tried(record: Record) -> Record:
+    """Return a Record whose lines are of no interest later, for what is set several times a second."""
+
+    def tell(
+        device: str, kind: Kind, reason: str = "", *, name: str = "", level: Level = Level.INFO, **detail: object
+    ) -> None:
+        record(device, kind, reason, name=name, level=Level.DEBUG if level is Level.INFO else level, **detail)
+
+    return tell
+
+
+def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     from devices.controls.panel import NodeControls
 
     settings = call.house.settings.read()
     device = controls_page.find_camera(call.path["id"])
     changes: list[ControlChange] = []
     with ExitStack() as stack:
-        panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=bool(values)))
-        if values:
-            record = stack.enter_context(controls_page.health_log(settings))
-            store = presets.preset_store() if keep else None
-            changes = by_hand.change(panel, device, values, record=record, store=store)
+        panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=act is not None))
+        if act is not None:
+            changes = act(panel, device, stack.enter_context(controls_page.health_log(settings)))
         rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
     document: Any = controls_page.document(device, changes, rows)
     return ControlsDocument(**document)
@@ -150,5 +182,13 @@ ENDPOINTS = [
     Endpoint(
         method="PATCH", path=f"{_AT}/controls", does=set_controls, body=ControlsBody, answers=ControlsDocument,
         lane=_slow, summary="Set controls of a camera", errors=(404, 409),
+    ),
+    Endpoint(
+        method="DELETE", path=f"{_AT}/controls", does=reset_controls, answers=ControlsDocument, lane=_slow,
+        summary="Set every control of a camera back to its default", errors=(404, 409),
+    ),
+    Endpoint(
+        method="DELETE", path=f"{_AT}/controls/{{name}}", does=reset_controls, answers=ControlsDocument, lane=_slow,
+        summary="Set one control back to its default", errors=(404, 409),
     ),
 ]  # fmt: skip

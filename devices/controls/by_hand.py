@@ -26,16 +26,33 @@ def change(
     They are kept in `store`, unless it is None. Raises UsageError where they cannot be set together, ControlRefused
     where the camera does not take one of them (nothing is changed then), StateError where they cannot be kept.
     """
-    if store is not None:
-        store.read()  # what cannot be kept should not be set either
+    before = None if store is None else store.read().get(device.id)  # what cannot be kept should not be set either
     controls = panel.controls()
     wanted = plan(controls, texts)
     changes = carry_out(panel, controls, wanted)
     for one in changes:
         _tell(record, device, one, is_kept=store is not None)
     if store is not None:
-        presets.keep(store, device, panel.controls(), wanted)
+        kept = presets.keep(store, device, panel.controls(), wanted)
+        new = {name for name in wanted if name in kept and (before is None or before.controls.get(name) != kept[name])}
+        _tell_kept(record, device, controls, {name: kept[name] for name in new - {one.name for one in changes}})
     return changes
+
+
+def _tell_kept(record: Record, device: Device, controls: Controls, kept: Mapping[str, Value]) -> None:
+    """Log what is kept from now on, though the camera had it already: it had been tried out before."""
+    for name, value in kept.items():
+        reason = f"{name}={controls[name].show(value)} is kept"
+        record(
+            device.id,
+            Kind.CONTROL_CHANGED,
+            reason,
+            name=device.name,
+            control=name,
+            before=value,
+            after=value,
+            kept=True,
+        )
 
 
 def reset(

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,19 +11,19 @@ from agent.checks.history import Checked, History
 from agent.checks.result import Result, Verdict, Words
 from agent.web.runs import Runs
 from devices.clock import SystemClock
-from devices.model import Device, DeviceKind
+from devices.controls import presets
+from devices.health.line import Level
+from devices.health.log import log_folder
+from devices.health.query import Wanted, read
 from devices.roles import roles
 from tests.agent.web.test_live import is_kind, opened, until
-from tests.support import web
+from tests.support import plugged, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 from tests.support.web import Page
 
 pytestmark = pytest.mark.server
-CAMERA = Device(
-    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Kamera", vid="046d", pid="0825", serial="CAM1", port="1-1",
-    node="/dev/video9",
-)  # fmt: skip
+CAMERA = plugged.CAMERA
 
 
 def test_devices_are_those_of_the_command(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +49,57 @@ def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPa
     assert page.get("/api/v1/devices/nowhere/controls").status == 404
     assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {"focus": "1"}}).status == 404
     assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {}}).status == 400
+
+
+def set_to(page: Page, name: str) -> Any:
+    """Return what a control is set to by what the API says."""
+    controls = page.get(f"/api/v1/devices/{CAMERA.id}/controls").json["controls"]
+    return next(control["value"] for control in controls if control["name"] == name)
+
+
+def test_a_control_is_tried_kept_and_set_back(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = plugged.plug(monkeypatch)
+    at = f"/api/v1/devices/{CAMERA.id}/controls"
+    tried = page.ask("PATCH", at, {"values": {"brightness": "150"}, "keep": False}).json
+    assert [(one["name"], one["before"], one["after"]) for one in tried["changes"]] == [("brightness", 128, 150)]
+    assert (camera.values["brightness"], set_to(page, "brightness")) == (150, 150)
+    assert presets.preset_store().read() == {}
+    page.ask("PATCH", at, {"values": {"brightness": "150"}})
+    assert dict(presets.preset_store().read()[CAMERA.id].controls) == {"brightness": 150}
+    reset = page.ask("DELETE", f"{at}/brightness").json
+    assert [(one["after"], one["problem"]) for one in reset["changes"]] == [(128, None)]
+    assert (camera.values["brightness"], presets.preset_store().read()) == (128, {})
+    assert logged(Level.INFO) == ["brightness=150 is kept", "brightness=128 (was 150)"]
+    assert logged(Level.DEBUG)[0] == "brightness=150 (was 128)"
+
+
+def test_every_control_is_set_back_and_what_is_refused_is_said_in_a_line(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = plugged.plug(monkeypatch)
+    at = f"/api/v1/devices/{CAMERA.id}/controls"
+    page.ask("PATCH", at, {"values": {"zoom_absolute": "200", "brightness": "1"}})
+    camera.refused = "zoom_absolute"
+    changes = page.ask("DELETE", at).json["changes"]
+    assert {one["name"]: one["problem"] for one in changes} == {
+        "brightness": None, "power_line_frequency": None,
+        "zoom_absolute": "the camera refuses zoom_absolute=100: it says no",
+    }  # fmt: skip
+    refused = page.ask("PATCH", at, {"values": {"zoom_absolute": "300"}})
+    assert (refused.status, refused.json["message"]) == (409, "the camera refuses zoom_absolute=300: it says no")
+    for values, said in (({"zoom_absolute": "999"}, "must be from 100 to 500"), ({"focus_absolute": "5"}, "set by")):
+        answer = page.ask("PATCH", at, {"values": values})
+        assert answer.status == 400
+        assert said in answer.json["message"]
+    assert page.ask("DELETE", f"{at}/no-such").status == 400
+    assert page.ask("DELETE", "/api/v1/devices/nowhere/controls/brightness").status == 404
+    camera.gone = True
+    assert page.get(at).status == 404
+
+
+def logged(level: Level) -> list[str]:
+    lines = read(log_folder(), Wanted(level=level, kinds=["control-changed"]))
+    return [line.reason for line in lines if line.level is level]
 
 
 def result(name: str, verdict: Verdict) -> Result:

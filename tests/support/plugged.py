@@ -1,0 +1,50 @@
+"""A camera that a test plugs into the daemon's own process: a Device, with the controls of tests/support/fake_camera.py."""
+
+from types import TracebackType
+
+import msgspec
+import pytest
+
+from devices.model import Device, DeviceKind
+from tests.support.fake_camera import FakeCamera
+
+CAMERA = Device(
+    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Kamera", vid="046d", pid="0825", serial="CAM1", port="1-1",
+    node="/dev/video9",
+)  # fmt: skip
+
+
+class Panel:
+    """Opens a FakeCamera as NodeControls opens a node."""
+
+    def __init__(self, camera: FakeCamera) -> None:
+        self._camera = camera
+
+    def __call__(self, _node: str, _name: str, *, to_set: bool = False) -> "Panel":
+        return self
+
+    def __enter__(self) -> FakeCamera:
+        return self._camera
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+def plug(monkeypatch: pytest.MonkeyPatch, *more: Device) -> FakeCamera:
+    """Plug in CAMERA, and `more`, for as long as the test runs; return what its controls are."""
+    camera, devices = FakeCamera(), [CAMERA, *more]
+    for place in ("agent.devices.gather", "agent.devices.giving", "agent.devices.controls_page"):
+        monkeypatch.setattr(f"{place}.list_devices", lambda: list(devices))
+    for place in ("agent.devices.gather", "agent.devices.giving"):
+        monkeypatch.setattr(f"{place}.server_inputs", list)
+    monkeypatch.setattr("devices.controls.panel.NodeControls", Panel(camera))
+    return camera
+
+
+def another(name: str, serial: str) -> Device:
+    """Return a second camera of the same model."""
+    return msgspec.structs.replace(
+        CAMERA, id=f"046d:0825:{serial}", name=name, serial=serial, port="1-2", node="/dev/video11"
+    )
