@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from tests.support import command
 from tests.support.room import Room
@@ -29,6 +29,12 @@ port = 0
 url = "rtmp://127.0.0.1:9/live"
 """
 """Settings of a room with a page, and a destination where nobody listens."""
+_BRIGHT = """canvas => {
+  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let most = 0;
+  for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i] + data[i + 1] + data[i + 2]);
+  return most;
+}"""
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 
@@ -125,22 +131,38 @@ class Visit:
 
     def has_no_violation(self) -> None:
         """Let axe look at the page as it is."""
-        found = Axe().run(self.page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
-        assert found.violations_count == 0, found.generate_report()
+        has_no_violation(self.page)
+
+
+def has_no_violation(page: Page) -> None:
+    """Let axe look at a page as it is."""
+    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
+    assert found.violations_count == 0, found.generate_report()
 
 
 @contextlib.contextmanager
 def visit(browser: Browser, served: Served, **options: Any) -> Iterator[Visit]:
     """Look at the page, let in as `liput` does; at the end nothing may have been complained of."""
+    with browsing(browser, served.ticket(), **options) as (page, complaints):
+        yield Visit(page, page.context, served, complaints)
+
+
+@contextlib.contextmanager
+def browsing(browser: Browser, ticket: str, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+    """Yield a browser that is let in by an address, and what its console complains of: nothing is left at the end."""
     options = {"viewport": {"width": 1366, "height": 900}, "locale": "id-ID", "reduced_motion": "reduce"} | options
     context = browser.new_context(**options)
-    page = context.new_page()
-    seen = Visit(page, context, served)
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("console", lambda line: seen.complaints.append(line.text) if line.type == "error" else None)
-    assert context.request.get(served.ticket()).ok
+    page, complaints = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    assert context.request.get(ticket).ok
     try:
-        yield seen
+        yield page, complaints
     finally:
         context.close()
-    assert seen.complaints == []
+    assert complaints == []
+
+
+def sees_a_picture(canvas: Locator) -> None:
+    """Wait until something is drawn on a canvas that is not dark."""
+    wait_for(lambda: canvas.evaluate(_BRIGHT) > 300, 20.0, "a picture")

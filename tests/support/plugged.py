@@ -1,4 +1,4 @@
-"""A camera that a test plugs into the daemon's own process: a Device, with the controls of tests/support/fake_camera.py."""
+"""A camera that a test plugs into a daemon that runs in its own process, with the controls of fake_camera.py."""
 
 from types import TracebackType
 
@@ -9,7 +9,7 @@ from devices.model import Device, DeviceKind
 from tests.support.fake_camera import FakeCamera
 
 CAMERA = Device(
-    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Kamera", vid="046d", pid="0825", serial="CAM1", port="1-1",
+    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam C270", vid="046d", pid="0825", serial="CAM1", port="1-1",
     node="/dev/video9",
 )  # fmt: skip
 

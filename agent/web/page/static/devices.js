@@ -1,8 +1,10 @@
 // A card for each device: what it is, what it is used as, how it is and why.
 
 import { ask, complain, doing } from "./api.js";
+import { controlsOf } from "./controls.js";
 import { el, keep, make, say } from "./dom.js";
 import { live } from "./live.js";
+import { watch } from "./preview.js";
 import { moment, t } from "./texts.js";
 import { faultText } from "./words.js";
 
@@ -11,16 +13,42 @@ const OFTEN_MS = 1500; // where nobody watches
 const ROLES = { camera: ["podium", "room", "slides"], "capture-card": ["slides", "podium", "room"], microphone: ["microphone"] };
 const BADGES = { ok: "ok", degraded: "warn", busy: "warn", silent: "bad", frozen: "bad", lost: "bad" };
 
+let devices = [];
+let dragged = null;
+
+/** Use a device as `role`, null: as nothing. It has one at a time. */
+const give = ({ id }, role, place) => doing(place, async () => {
+  const path = `/devices/${encodeURIComponent(id)}/role`;
+  if (role && devices.find((device) => device.id === id)?.role) await ask("POST", path, { role: null });
+  await ask("POST", path, { role });
+  await load();
+});
+
+/** Return where the card of a device that suits is dropped, to be used as `role`. */
+function place(role) {
+  const box = make("li", { className: "panel" }, make("p", { className: "name", textContent: roleName(role) }), make("p", { className: "small muted" }));
+  const suits = () => dragged && ROLES[dragged.kind].includes(role.replace(/\d+$/, ""));
+  box.addEventListener("dragover", (event) => {
+    if (suits()) event.preventDefault();
+    box.classList.toggle("over", suits());
+  });
+  for (const end of ["dragleave", "drop"]) box.addEventListener(end, () => box.classList.remove("over"));
+  box.addEventListener("drop", () => give(dragged, role, box));
+  return box;
+}
+
 function create(device) {
   const choice = make("select", { "aria-label": t("devices.role", { name: device.name }) });
-  choice.addEventListener("change", () => doing(choice, async () => {
-    await ask("POST", `/devices/${encodeURIComponent(device.id)}/role`, { role: choice.value || null });
-    await load();
-  }));
-  return make("li", { className: "panel stack" },
-    make("div", { className: "spread" }, make("h2", { textContent: device.name }), make("span", { className: "badge state" })),
-    make("p", { className: "small muted kind" }), make("p", { className: "why" }),
-    make("div", { className: "field" }, make("span", { className: "small muted", textContent: t("devices.role.label") }), choice));
+  choice.addEventListener("change", () => give(device, choice.value || null, choice));
+  const handle = make("div", { className: "spread handle", draggable: true }, make("h2", { textContent: device.name }), make("span", { className: "badge state" }));
+  handle.addEventListener("dragstart", ({ dataTransfer }) => {
+    dragged = device;
+    dataTransfer.setData("text/plain", device.name); // else Firefox does not begin
+    dataTransfer.setDragImage(handle.parentElement, 0, 0);
+  });
+  return make("li", { className: "panel stack" }, handle, make("p", { className: "small muted kind" }), make("p", { className: "why" }),
+    make("div", { className: "field" }, make("span", { className: "small muted", textContent: t("devices.role.label") }), choice),
+    device.node && controlsOf(device, showPictures));
 }
 
 function update(card, device) {
@@ -46,12 +74,31 @@ function roleName(name) {
   return known[name] ? t(known[name]) : name;
 }
 
-async function load() {
-  const devices = await ask("GET", "/devices");
+function show(now) {
+  devices = now;
   say(el("intro"), t(devices.length ? "devices.intro" : "devices.none"));
   keep(el("devices"), devices, (device) => device.id, create, update);
+  const roles = new Set([...ROLES.camera, ...ROLES.microphone, ...devices.map(({ role }) => role)]);
+  roles.delete(null);
+  el("roles").hidden = !devices.length;
+  keep(el("roles"), roles, (role) => role, place,
+    (box, role) => say(box.lastChild, devices.find((device) => device.role === role)?.name ?? t("devices.role.nobody")));
 }
 
+const load = async () => show(await ask("GET", "/devices"));
+
+let sessions = [];
+
+/** Show what the cameras see whose controls are open: it is known while a session has them. */
+function showPictures() {
+  const open = [...document.querySelectorAll("#devices li:has(> details[open])")];
+  const of = ({ status }, card) => status?.sources.find(({ id }) => id === card.dataset.key);
+  const session = sessions.find((one) => open.some((card) => of(one, card)));
+  const cards = session ? open.filter((card) => of(session, card)) : [];
+  for (const card of open) card.querySelector(".picture").hidden = !cards.includes(card);
+  watch(session, cards.map((card) => ({ source: of(session, card).role ?? of(session, card).name, fps: 5, width: 480,
+    canvas: () => card.querySelector("canvas") })), false);
+}
 let seen; // the number of what is shown, or is being asked for
 let told;
 let timer;
@@ -71,7 +118,8 @@ async function follow() {
 }
 
 live.addEventListener("state", ({ detail }) => {
-  told = detail.devices;
+  ({ sessions, devices: told } = detail);
+  showPictures();
   if (told !== seen) follow();
 });
 document.addEventListener("visibilitychange", follow);

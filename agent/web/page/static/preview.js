@@ -36,21 +36,25 @@ export function showPictures(session) {
       make("div", { className: "picture" }, make("canvas", { role: "img", "aria-label": t("session.source", { name: label }) })),
       make("figcaption", { textContent: label }));
   });
-  wanted = !session?.status || document.hidden ? [] : [
+  watch(session, !session?.status ? [] : [
     { source: "program", fps: 5, width: 640, canvas: () => el("program") },
     ...shown.slice(0, MOST).map((name, place) => ({
       source: name, fps: 1, width: 240, canvas: () => el("sources").children[place]?.querySelector("canvas"),
     })),
-  ];
-  const wish = { type: "watch", session: session?.id ?? null, levels: !document.hidden && Boolean(session),
-    previews: wanted.map(({ source, fps, width }) => ({ source, fps, width })) };
-  const text = JSON.stringify(wish);
-  if (text !== asked) {
-    asked = text;
-    live.watch(wish);
-  }
+  ]);
   if (!session) forget("session.preview.none");
   else if (!session.status) forget("session.preview.wait");
+}
+
+/** Ask for pictures of `session`: each has a `source`, `fps`, `width`, and a `canvas()` that it is drawn on. */
+export function watch(session, pictures, levels = true) {
+  wanted = document.hidden ? [] : pictures;
+  const wish = { type: "watch", session: session?.id ?? null, levels: levels && !document.hidden && Boolean(session),
+    previews: wanted.map(({ source, fps, width }) => ({ source, fps, width })) };
+  const text = JSON.stringify(wish);
+  if (text === asked) return;
+  asked = text;
+  live.watch(wish);
 }
 
 function sourceNames(status) {

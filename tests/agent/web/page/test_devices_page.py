@@ -1,73 +1,191 @@
-"""A device that is plugged in has its card within two seconds: a real browser, server, monitor; messages replayed."""
+"""The devices' page in a real browser: a camera's controls as sliders; roles by drag and by menu.
 
-import time
+The daemon runs in this process, so that a test can plug a camera in (tests/support/plugged.py): CI has none.
+"""
+
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
 
+import msgspec
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
-from agent.devices.part import DevicesPart
 from agent.web.page import texts
-from config.schema import Settings
-from devices.clock import SystemClock
+from devices.controls import presets
+from devices.model import Device, DeviceKind
+from devices.roles.roles import roles_store
 from tests.support import browser as browsers
-from tests.support import web
-from tests.support.browser import Served
-from tests.support.looks import WEBCAM
-from tests.support.watched import Ports
+from tests.support import plugged, web
+from tests.support.browser import Served, arm
+from tests.support.fake_camera import FakeCamera
+from tests.support.plugged import CAMERA
+from tests.support.room import Room
+from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 
 SOON_MS = 20_000
-BAR_S = 2.0
+MICROPHONE = Device(id="0d8c:0014:1-3", kind=DeviceKind.MICROPHONE, name="Mik meja", vid="0d8c", pid="0014", port="1-3")
 
 
-@dataclass
-class Here:
-    """A page that is served by this process, for tests.support.browser.visit."""
-
-    page: web.Page
-
-    @property
-    def url(self) -> str:
-        return self.page.origin
-
-    def ticket(self) -> str:
-        return str(self.page.post("/api/v1/tickets", {}).json["url"])
+def say(key: str, **facts: object) -> str:
+    return texts.text("id", key, **facts)
 
 
 @pytest.fixture
-def ports() -> Iterator[Ports]:
-    made = Ports()
-    yield made
-    made.netlink.close()
+def camera(monkeypatch: pytest.MonkeyPatch) -> FakeCamera:
+    return plugged.plug(monkeypatch, plugged.another("Webcam C920", "CAM2"), MICROPHONE)
 
 
-def test_cards_come_and_go_within_two_seconds(
-    chromium: Browser, runtime: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def looked(chromium: Browser, room: Room, camera: FakeCamera) -> Iterator[tuple[Page, list[str]]]:
+    with web.serving(config_file=room.settings, folder=room.archive) as served:
+        ticket = served.post("/api/v1/tickets", {}).json["url"]
+        with browsers.browsing(chromium, ticket) as (page, complaints):
+            page.goto(f"{served.origin}/devices")
+            yield page, complaints
+
+
+def card(page: Page, name: str = CAMERA.name) -> Locator:
+    return page.locator("#devices > li").filter(has=page.get_by_role("heading", name=name, exact=True))
+
+
+def opened(page: Page) -> Locator:
+    """Open the controls on the camera's card."""
+    card(page).get_by_text(say("control.heading")).click()
+    box = card(page).locator("details")
+    expect(box.get_by_role("slider").first).to_be_visible(timeout=SOON_MS)
+    return box
+
+
+def row(box: Locator, name: str) -> Locator:
+    label = box.page.get_by_text(say(f"control.name.{name}"), exact=True)
+    return box.locator(".control").filter(has=label)
+
+
+def kept() -> dict[str, object]:
+    found = presets.preset_store().read().get(CAMERA.id)
+    return dict(found.controls) if found else {}
+
+
+def test_a_slider_sets_the_camera_while_it_moves_and_keeps_it_when_it_is_let_go(
+    looked: tuple[Page, list[str]], camera: FakeCamera
 ) -> None:
-    monkeypatch.setattr("capture.sound.inputs.server_inputs", list)  # this PC's sound servers are none of ours
-    part = DevicesPart(Settings(), SystemClock(), print, monitor=ports.monitor)
-    with (
-        web.serving(beside=[part], devices=part) as page,
-        browsers.visit(chromium, cast("Served", cast("Any", Here(page)))) as visit,
-    ):
-        looked = visit.open("/devices")
-        expect(looked.get_by_text(texts.text("id", "devices.none"))).to_be_visible(timeout=SOON_MS)
-        looked.wait_for_timeout(2500)  # it is not the page's own asking that finds it
-        asked: list[str] = []
-        looked.on("request", lambda request: asked.append(request.url))
-        for count in (1, 0):
-            began_s = time.monotonic()
-            if count:
-                ports.plug(WEBCAM, "1-1")
-            else:
-                ports.unplug("1-1")
-            expect(looked.locator("#devices li")).to_have_count(count, timeout=SOON_MS)
-            took_s = time.monotonic() - began_s
-            assert took_s < BAR_S
-        assert not [url for url in asked if not url.endswith("/api/v1/devices")]
-        assert 2 <= len(asked) <= 6, "it asks because it is told to"
+    page, _ = looked
+    brightness = row(opened(page), "brightness")
+    slider = brightness.get_by_role("slider")
+    expect(brightness.locator(".number")).to_have_text("128")
+    place = slider.bounding_box()
+    assert place
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    for share in (0.6, 0.7, 0.8, 0.9):
+        page.mouse.move(place["x"] + place["width"] * share, place["y"] + place["height"] / 2, steps=5)
+    wait_for(lambda: int(str(camera.values["brightness"])) > 200, 10.0, "the camera to follow")
+    assert kept() == {}, "it is only tried yet"
+    page.mouse.up()
+    wait_for(kept, 10.0, "what was let go to be kept")
+    assert kept() == {"brightness": int(slider.input_value())} == {"brightness": camera.values["brightness"]}
+    browsers.has_no_violation(page)
+    assert 2 < camera.set_so_far.count("brightness") < 20, "live, and not each of the pixels"
+
+
+def test_controls_by_keyboard_automatic_modes_and_the_way_back(
+    looked: tuple[Page, list[str]], camera: FakeCamera
+) -> None:
+    page, _ = looked
+    box = opened(page)
+    focus = row(box, "focus-absolute")
+    expect(focus.get_by_role("slider")).to_be_disabled()
+    expect(focus).to_contain_text(say("control.automatic", name=say("control.name.focus-automatic-continuous")))
+    row(box, "focus-automatic-continuous").get_by_role("checkbox").press("Space")
+    expect(focus.get_by_role("slider")).to_be_enabled(timeout=SOON_MS)
+    focus.get_by_role("slider").press("ArrowRight")
+    wait_for(lambda: kept().get("focus_absolute") == 5, 10.0, "a step of five")
+    expect(focus.locator(".number")).to_have_text("5")
+    row(box, "power-line-frequency").get_by_role("combobox").select_option("50 Hz")
+    wait_for(lambda: camera.values["power_line_frequency"] == 1, 10.0, "50 Hz")
+    row(box, "auto-exposure").get_by_role("combobox", name=say("control.name.auto-exposure")).select_option(
+        "Manual Mode"
+    )
+    expect(row(box, "exposure-time-absolute").get_by_role("slider")).to_be_enabled(timeout=SOON_MS)
+    focus.get_by_role("button", name=say("control.default.of", name=say("control.name.focus-absolute"))).press("Enter")
+    expect(focus.locator(".number")).to_have_text("0", timeout=SOON_MS)
+    assert camera.values["focus_absolute"] == 0
+    assert "focus_absolute" not in kept()
+
+
+def test_a_card_is_dragged_onto_a_role_and_onto_another(looked: tuple[Page, list[str]]) -> None:
+    page, _ = looked
+    podium, room = (page.locator("#roles li").filter(has_text=say(f"role.{role}")) for role in ("podium", "room"))
+    expect(podium).to_contain_text(say("devices.role.nobody"), timeout=SOON_MS)
+    card(page).get_by_role("heading").drag_to(podium)
+    expect(podium).to_contain_text(CAMERA.name, timeout=SOON_MS)
+    assert given() == {"podium": CAMERA.id}
+    card(page).get_by_role("heading").drag_to(room)
+    expect(room).to_contain_text(CAMERA.name, timeout=SOON_MS)
+    expect(podium).to_contain_text(say("devices.role.nobody"), timeout=SOON_MS)
+    assert given() == {"room": CAMERA.id}
+    expect(card(page).get_by_role("combobox")).to_have_value("room")
+
+
+def test_a_role_that_does_not_suit_takes_no_card_and_the_menu_gives_roles_too(looked: tuple[Page, list[str]]) -> None:
+    page, _ = looked
+    podium = page.locator("#roles li").filter(has_text=say("role.podium"))
+    card(page, MICROPHONE.name).get_by_role("heading").drag_to(podium)
+    menu = card(page, "Webcam C920").get_by_role("combobox")
+    menu.select_option("podium")
+    expect(podium).to_contain_text("Webcam C920", timeout=SOON_MS)
+    menu.select_option("slides")
+    expect(podium).to_contain_text(say("devices.role.nobody"), timeout=SOON_MS)
+    assert given() == {"slides": "046d:0825:CAM2"}
+    browsers.has_no_violation(page)
+
+
+def given() -> dict[str, str]:
+    return {role: binding.id for role, binding in roles_store().read().items()}
+
+
+def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(
+    looked: tuple[Page, list[str]], camera: FakeCamera
+) -> None:
+    page, complaints = looked
+    zoom = row(opened(page), "zoom-absolute")
+    camera.refused = "zoom_absolute"
+    zoom.get_by_role("slider").press("End")
+    expect(card(page).get_by_role("alert")).to_contain_text("refuses zoom_absolute=500", timeout=SOON_MS)
+    expect(zoom.locator(".number")).to_have_text("100", timeout=SOON_MS)
+    assert zoom.get_by_role("slider").input_value() == "100"
+    camera.gone = True
+    row(card(page).locator("details"), "brightness").get_by_role("slider").press("End")
+    expect(card(page).get_by_role("alert")).to_contain_text("is not there any more", timeout=SOON_MS)
+    complaints.clear()  # a browser complains of each answer that is none
+
+
+def test_what_a_camera_sees_is_beside_its_controls_while_a_session_has_it(chromium: Browser, served: Served) -> None:
+    """Of a session of synthetic sources: its picture stands for that of the camera that it is said to have."""
+    arm(served)
+    with browsers.visit(chromium, served) as looked:
+        looked.page.route("**/api/v1/devices", lambda route: route.fulfill(body=msgspec.json.encode([CAMERA])))
+        looked.page.route_web_socket("**/api/v1/live", _with_the_camera)
+        page = looked.open("/devices")
+        canvas = card(page).locator("canvas")
+        expect(canvas).to_be_hidden()
+        card(page).get_by_text(say("control.heading")).click()
+        expect(canvas).to_be_visible(timeout=SOON_MS)
+        browsers.sees_a_picture(canvas)
+        looked.complaints.clear()  # of the controls: this daemon has no such camera
+
+
+def _with_the_camera(socket: WebSocketRoute) -> None:
+    """Pass everything on, and say of the session that it has CAMERA."""
+    server = socket.connect_to_server()
+
+    def tell(message: str | bytes) -> None:
+        if isinstance(message, str) and (state := json.loads(message))["type"] == "state":
+            for session in state["sessions"]:
+                session["status"]["sources"] = [{"id": CAMERA.id, "name": "program", "role": None}]
+            message = json.dumps(state)
+        socket.send(message)
+
+    server.on_message(tell)

@@ -16,12 +16,6 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 
 SOON_MS = 20_000
-BRIGHT = """canvas => {
-  const {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-  let most = 0;
-  for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i] + data[i + 1] + data[i + 2]);
-  return most;
-}"""
 TELL = """state => import("/static/live.js").then(
   ({live}) => live.dispatchEvent(new CustomEvent("state", {detail: state})))"""
 
@@ -49,7 +43,7 @@ def test_from_armed_to_archive_with_the_mouse(looked: Visit) -> None:
     page = looked.open()
     expect(light(page)).to_have_text(say("light.armed"), timeout=SOON_MS)
     expect(page.get_by_role("heading", name="Rapat Senat")).to_be_visible()
-    page.wait_for_function(f"({BRIGHT})(document.getElementById('program')) > 300", timeout=SOON_MS)
+    browsers.sees_a_picture(page.locator("#program"))
     _meters_move(page)
     press(page, "start.record")
     expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)

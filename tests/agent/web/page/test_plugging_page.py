@@ -1,0 +1,73 @@
+"""A device that is plugged in has its card within two seconds: a real browser, server, monitor; messages replayed."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from agent.devices.part import DevicesPart
+from agent.web.page import texts
+from config.schema import Settings
+from devices.clock import SystemClock
+from tests.support import browser as browsers
+from tests.support import web
+from tests.support.browser import Served
+from tests.support.looks import WEBCAM
+from tests.support.watched import Ports
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+
+SOON_MS = 20_000
+BAR_S = 2.0
+
+
+@dataclass
+class Here:
+    """A page that is served by this process, for tests.support.browser.visit."""
+
+    page: web.Page
+
+    @property
+    def url(self) -> str:
+        return self.page.origin
+
+    def ticket(self) -> str:
+        return str(self.page.post("/api/v1/tickets", {}).json["url"])
+
+
+@pytest.fixture
+def ports() -> Iterator[Ports]:
+    made = Ports()
+    yield made
+    made.netlink.close()
+
+
+def test_cards_come_and_go_within_two_seconds(
+    chromium: Browser, runtime: Path, ports: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capture.sound.inputs.server_inputs", list)  # this PC's sound servers are none of ours
+    part = DevicesPart(Settings(), SystemClock(), print, monitor=ports.monitor)
+    with (
+        web.serving(beside=[part], devices=part) as page,
+        browsers.visit(chromium, cast("Served", cast("Any", Here(page)))) as visit,
+    ):
+        looked = visit.open("/devices")
+        expect(looked.get_by_text(texts.text("id", "devices.none"))).to_be_visible(timeout=SOON_MS)
+        looked.wait_for_timeout(2500)  # it is not the page's own asking that finds it
+        asked: list[str] = []
+        looked.on("request", lambda request: asked.append(request.url))
+        for count in (1, 0):
+            began_s = time.monotonic()
+            if count:
+                ports.plug(WEBCAM, "1-1")
+            else:
+                ports.unplug("1-1")
+            expect(looked.locator("#devices li")).to_have_count(count, timeout=SOON_MS)
+            took_s = time.monotonic() - began_s
+            assert took_s < BAR_S
+        assert not [url for url in asked if not url.endswith("/api/v1/devices")]
+        assert 2 <= len(asked) <= 6, "it asks because it is told to"
