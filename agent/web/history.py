@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -19,6 +19,7 @@ from config.errors import UsageError
 from devices.health.line import HealthLine, Level
 from devices.health.log import log_folder
 from devices.health.query import Wanted, read
+from devices.health.timeline import DeviceTimeline, timelines
 
 SINCE = timedelta(days=1)
 MOST = 5000
@@ -44,19 +45,51 @@ class HealthDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     more: bool
 
 
+class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which time, and of which device: all else."""
+
+    since: Text = ""
+    until: Text = ""
+    device: Text = ""
+
+
+class HealthTimeline(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health-timeline"):
+    """How the devices did, in equal steps from `since` to `until`."""
+
+    since: datetime
+    until: datetime
+    devices: list[DeviceTimeline]
+
+
 def lines(call: Call) -> HealthDocument:
     """Return what happened, as `liput health --json`."""
     asked: HealthQuery = call.query
+    since, until, devices = _asked_for(call)
+    wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
+    kept = deque(read(log_folder(), wanted), maxlen=asked.limit + 1)
+    return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
+
+
+def timeline(call: Call) -> HealthTimeline:
+    """Return rates, losses and faults over that time, for plots."""
+    since, until, devices = _asked_for(call)
+    until = until or call.house.clock.now()
+    if until <= since:
+        raise UsageError("that time has no length")
+    wanted = Wanted(since=since, until=until, devices=devices)
+    return HealthTimeline(since=since, until=until, devices=timelines(read(log_folder(), wanted), since, until))
+
+
+def _asked_for(call: Call) -> tuple[datetime, datetime | None, frozenset[str] | None]:
+    """Return since and until when, and of which devices; None: up to now, of all. Raises UsageError, DeviceNotFound."""
     now = call.house.clock.now()
-    since = moment(asked.since, now) or now - SINCE
-    until = moment(asked.until, now, end=True)
+    since = moment(call.query.since, now) or now - SINCE
+    until = moment(call.query.until, now, end=True)
     if until is not None and until < since:
         raise UsageError("until is before since")
-    span, folder = Wanted(since=since, until=until), log_folder()
-    devices = devices_meant(asked.device, folder, span) if asked.device.strip() else None
-    wanted = Wanted(since=since, until=until, devices=devices, level=asked.level)
-    kept = deque(read(folder, wanted), maxlen=asked.limit + 1)
-    return HealthDocument(lines=list(kept)[-asked.limit :], more=len(kept) > asked.limit)
+    if not call.query.device.strip():
+        return since, until, None
+    return since, until, devices_meant(call.query.device, log_folder(), Wanted(since=since, until=until))
 
 
 def table(call: Call) -> Response:
@@ -89,5 +122,9 @@ ENDPOINTS = [
     Endpoint(
         method="GET", path="/api/v1/health.csv", does=table, query=HealthQuery, answers=None, media="text/csv",
         lane=_disk, summary="The same as a table", errors=(404, 409),
+    ),
+    Endpoint(
+        method="GET", path="/api/v1/health/timeline", does=timeline, query=TimelineQuery, answers=HealthTimeline,
+        lane=_disk, summary="How the devices did over time", errors=(404, 409),
     ),
 ]  # fmt: skip

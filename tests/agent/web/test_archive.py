@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from devices.clock import SystemClock
-from devices.health.line import Kind
+from devices.health.line import Kind, Level
 from devices.health.log import HealthLog
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
@@ -171,3 +171,20 @@ def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
     assert table.headers["content-type"].startswith("text/csv")
     assert table.body.decode().splitlines()[0] == "at,device,name,level,kind,reason,detail"
     assert "'=cmd" in table.body.decode(), "no spreadsheet takes it for a formula"
+
+
+def test_how_devices_did_is_told_in_steps(page: Page) -> None:
+    with HealthLog(clock=SystemClock(), keep_days=90, max_size=10_000_000) as log:
+        log("046d:0825:A", Kind.SAMPLE, name="Kamera podium", level=Level.DEBUG, fps=29.9, missing=4, damaged=1)
+        log("046d:0825:A", Kind.DEGRADED, name="Kamera podium", level=Level.WARN, fault="slow")
+        log("046d:0825:B", Kind.PLUGGED, name="Kamera ruang")
+    told = page.get("/api/v1/health/timeline?since=2h").json
+    (camera,) = told["devices"]
+    assert (camera["name"], len(camera["fps"])) == ("Kamera podium", 120)
+    assert (camera["fps"][-1], camera["lost"][-1], camera["faults"][-1]) == (29.9, 5, 1)
+    assert (set(camera["fps"][:-1]), sum(camera["lost"]), sum(camera["faults"])) == ({None}, 5, 1)
+    assert len(page.get("/api/v1/health/timeline?since=10m&device=podium").json["devices"][0]["fps"]) == 10
+    assert page.get("/api/v1/health/timeline?device=nowhere").status == 404
+    tomorrow = (datetime.now(UTC) + timedelta(days=2)).date().isoformat()
+    assert page.get(f"/api/v1/health/timeline?since={tomorrow}").status == 400
+    assert page.get("/api/v1/health/timeline?level=info").status == 400

@@ -24,7 +24,7 @@ export function controlsOf(device, seen) {
   const waiting = new Map(); // what is to be asked, of each control the newest
   const rows = make("ul", { className: "rows" });
   const problem = make("p", { className: "problem", role: "alert" });
-  const box = make("details", { "aria-live": "off" }, make("summary", { textContent: t("control.heading") }),
+  const box = make("details", { name: "controls", "aria-live": "off" }, make("summary", { textContent: t("control.heading") }),
     make("div", { className: "picture", hidden: true }, make("canvas", { role: "img", "aria-label": device.name })),
     make("p", { className: "small", textContent: t("control.picture") }), rows, problem);
   let isBusy = false;

@@ -48,7 +48,7 @@ function create(device) {
   });
   return make("li", { className: "panel stack" }, handle, make("p", { className: "small muted kind" }), make("p", { className: "why" }),
     make("div", { className: "field" }, make("span", { className: "small muted", textContent: t("devices.role.label") }), choice),
-    device.node && controlsOf(device, showPictures));
+    device.node && controlsOf(device, showPicture));
 }
 
 function update(card, device) {
@@ -89,15 +89,14 @@ const load = async () => show(await ask("GET", "/devices"));
 
 let sessions = [];
 
-/** Show what the cameras see whose controls are open: it is known while a session has them. */
-function showPictures() {
-  const open = [...document.querySelectorAll("#devices li:has(> details[open])")];
-  const of = ({ status }, card) => status?.sources.find(({ id }) => id === card.dataset.key);
-  const session = sessions.find((one) => open.some((card) => of(one, card)));
-  const cards = session ? open.filter((card) => of(session, card)) : [];
-  for (const card of open) card.querySelector(".picture").hidden = !cards.includes(card);
-  watch(session, cards.map((card) => ({ source: of(session, card).role ?? of(session, card).name, fps: 5, width: 480,
-    canvas: () => card.querySelector("canvas") })), false);
+/** Show what the camera sees whose controls are open: it is known while a session has it. */
+function showPicture() {
+  const card = document.querySelector("#devices > :has(> [open])");
+  const sourceOf = ({ status }) => status?.sources.find(({ id }) => id === card?.dataset.key);
+  const session = sessions.find(sourceOf);
+  if (card) card.querySelector(".picture").hidden = !session;
+  const source = session && (sourceOf(session).role ?? sourceOf(session).name);
+  watch(session, session ? [{ source, fps: 5, width: 480, canvas: () => card.querySelector("canvas") }] : [], false);
 }
 let seen; // the number of what is shown, or is being asked for
 let told;
@@ -119,7 +118,7 @@ async function follow() {
 
 live.addEventListener("state", ({ detail }) => {
   ({ sessions, devices: told } = detail);
-  showPictures();
+  showPicture();
   if (told !== seen) follow();
 });
 document.addEventListener("visibilitychange", follow);

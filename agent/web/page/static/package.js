@@ -19,11 +19,8 @@ function facts(found) {
   const all = [["archive.when", moment(found.started_at)], ["archive.length", found.duration_s && clock(found.duration_s)],
     ["archive.size", size(found.bytes)], ["package.room", recording?.room], ["package.event", request?.event],
     ["package.applicant", request?.applicant], ["package.letter", request?.letter_number]];
-  const names = { "archive.when": t("archive.when"), "archive.length": t("archive.length"), "archive.size": t("archive.size"),
-    "package.room": t("package.room"), "package.event": t("package.event"), "package.applicant": t("package.applicant"),
-    "package.letter": t("package.letter") };
   el("facts").replaceChildren(...all.filter(([, value]) => value).map(([key, value]) =>
-    make("div", {}, make("dt", { textContent: names[key] }), make("dd", { textContent: value }))));
+    make("div", {}, make("dt", { textContent: t(key) }), make("dd", { textContent: value }))));
 }
 
 function chapters(found) {
