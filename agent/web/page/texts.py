@@ -1,6 +1,6 @@
 """The sentences of the page, in the languages of `[general] language`: texts/id.json and texts/en.json.
 
-The templates read them here, the browser loads the same files.
+The templates read them here; a browser loads those that its scripts may say.
 """
 
 import functools
@@ -11,10 +11,14 @@ from pathlib import Path
 from config.messages import LANGUAGES
 
 FOLDER = Path(__file__).parent / "texts"
+SCRIPTS = Path(__file__).parent / "static"
 NAMES = {"id": "Bahasa Indonesia", "en": "English"}
 """What each language calls itself."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
+_NAMED = re.compile(r'"([a-z]+(?:\.[a-z0-9-]+)+)"')
+_BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
+"""How a script names a sentence: whole, or up to the word that it puts in."""
 
 
 @functools.cache
@@ -22,6 +26,15 @@ def texts(language: str) -> dict[str, str]:
     """Return all sentences of a language, by their keys."""
     found: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
     return found
+
+
+@functools.cache
+def for_scripts(language: str) -> bytes:
+    """Return the sentences that scripts name, as JSON: a third of all stands in templates only."""
+    code = "\n".join(script.read_text(encoding="utf-8") for script in sorted(SCRIPTS.glob("*.js")))
+    whole, begun = set(_NAMED.findall(code)), tuple(set(_BEGUN.findall(code)))
+    found = {key: text for key, text in texts(language).items() if key in whole or key.startswith(begun)}
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def text(language: str, key: str, **facts: object) -> str:

@@ -4,6 +4,7 @@ A page is made of words and empty places; the scripts in static/ fill these from
 kept in two cookies of their own, so that a page comes in them at once.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -87,7 +88,11 @@ def _texts(request: Request) -> Response:
     language = request.path_params["language"]
     if language not in LANGUAGES:
         raise HTTPException(404)
-    return FileResponse(texts.FOLDER / f"{language}.json", headers=FRESH)
+    content = texts.for_scripts(language)
+    headers = {**FRESH, "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type="application/json")
 
 
 def _settings(request: Request) -> Settings:

@@ -1,5 +1,6 @@
 """Every sentence of the page is there, in both languages, and is needed."""
 
+import json
 import re
 from pathlib import Path
 
@@ -57,6 +58,17 @@ def test_no_sentence_is_left_over() -> None:
     assert {key for key in _keys() - _named() if not key.startswith(families)} == set()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_browser_gets_what_its_scripts_may_say_and_not_what_stands_in_templates(language: str) -> None:
+    got, every = json.loads(texts.for_scripts(language)), texts.texts(language)
+    code = "\n".join(source.read_text() for source in SOURCES if source.suffix == ".js")
+    for key in every:
+        parts = key.split(".")
+        begun = any(f"`{'.'.join(parts[:most])}.${{" in code for most in range(1, len(parts)))
+        assert (got.get(key) == every[key]) == (begun or f'"{key}"' in code), key
+    assert "nav.skip" not in got
+
+
 def test_every_kind_of_event_has_a_sentence() -> None:
     kinds = set(rows(section(CLI, "### Events")))
     assert {key.removeprefix("event.") for key in _keys() if key.startswith("event.")} == kinds
@@ -82,7 +94,7 @@ def test_a_place_is_filled_and_a_sentence_that_is_none_is_an_error() -> None:
 def test_all_that_a_browser_loads_is_small() -> None:
     static = [file for file in (PAGE / "static").rglob("*") if file.is_file()]
     assert len(static) > len(views.PAGES)
-    words = max(file.stat().st_size for file in (PAGE / "texts").iterdir())  # a page has one language
+    words = max(len(texts.for_scripts(language)) for language in LANGUAGES)  # a page has one
     assert sum(file.stat().st_size for file in static) + words < MOST_BYTES
 
 
