@@ -62,7 +62,9 @@ def test_its_references_are_all_there() -> None:
     assert references <= set(found["components"]["schemas"])
 
 
-@pytest.mark.parametrize("name", ["state", "archive", "health", "health/timeline", "requests", "checks", "checks/history", "roles"])
+@pytest.mark.parametrize(
+    "name", ["state", "archive", "health", "health/timeline", "requests", "checks", "checks/history", "roles"]
+)
 def test_answers_are_as_it_says(page: Page, name: str) -> None:
     path = f"/api/v1/{name}"
     found = page.get("/openapi.json").json

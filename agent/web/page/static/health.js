@@ -1,10 +1,13 @@
-// What devices and the PC did, for IT: filtered, the newest first.
+// What devices and the PC did, for IT: as plots, and line by line, the newest first.
 
 import { ask, complain } from "./api.js";
 import { el, make, say } from "./dom.js";
-import { exactMoment, t } from "./texts.js";
+import { draw } from "./plot.js";
+import { exactMoment, moment, number, t } from "./texts.js";
 
 const MOST = 500;
+const MOST_EXPORTED = 5000;
+const APART = 2; // steps without a sample, where a device was open all the same
 const BADGES = { error: "bad", warn: "warn", info: "", debug: "" };
 
 const row = (line) => make("tr", {}, make("td", { className: "number", textContent: exactMoment(line.at) }),
@@ -12,16 +15,53 @@ const row = (line) => make("tr", {}, make("td", { className: "number", textConte
   make("td", {}, make("span", { className: `badge ${BADGES[line.level]}`, textContent: line.detail?.fault ? `${line.kind}: ${line.detail.fault}` : line.kind })),
   make("td", { textContent: line.reason }));
 
+/** Return the lines of a rate: it ends where the device was closed. */
+function linesOf(rates) {
+  const lines = [];
+  let before = -Infinity;
+  rates.forEach((rate, step) => {
+    if (rate === null) return;
+    if (step - before > APART) lines.push({ name: "rate", points: [[step, rate]] });
+    lines.at(-1).points.push([step, rate]); // the first one twice: it is seen alone too
+    before = step;
+  });
+  return lines;
+}
+
+function plotOf({ name, device, fps, lost, faults }, since, until) {
+  const rates = fps.filter((rate) => rate !== null);
+  const sum = (counts) => counts.reduce((all, count) => all + count, 0);
+  const [top, most] = [Math.max(1, ...rates), Math.max(...lost)];
+  const bars = (kind, counts, high) => counts.flatMap((count, step) => (count ? [{ name: kind, points: [[step, 0], [step, high(count)]] }] : []));
+  const facts = [["lost", "log.plot.lost", { count: number(sum(lost)) }], ["fault", "log.plot.faults", { count: number(sum(faults)) }]];
+  if (rates.length) facts.unshift(["rate", "log.plot.rate", { least: number(Math.min(...rates), 1), most: number(top, 1) }]);
+  const words = facts.map(([kind, key, fact]) => make("span", { className: `key ${kind}`, textContent: t(key, fact) }));
+  const plot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [key, value] of [["class", "plot"], ["role", "img"], ["aria-label", name || device]]) plot.setAttribute(key, value);
+  draw(plot, [...linesOf(fps), ...bars("lost", lost, (count) => (count / most) * top), ...bars("fault", faults, () => top)], [0, fps.length - 1]);
+  return make("li", { className: "panel stack" }, make("h2", { textContent: name || device }), plot,
+    make("p", { className: "spread small muted" }, ...[since, until].map((at) => make("span", { textContent: moment(at) }))),
+    make("p", { className: "row small" }, ...words));
+}
+
+async function showPlots(query) {
+  const { since, until, devices } = await ask("GET", `/health/timeline?${query}`);
+  el("plots").replaceChildren(...devices.map((device) => plotOf(device, since, until)));
+}
+
 async function load() {
-  const query = new URLSearchParams({ since: el("since").value, level: el("level").value });
+  const query = new URLSearchParams({ since: el("since").value });
   if (el("device").value) query.set("device", el("device").value);
-  el("export").href = `/api/v1/health.csv?${query}`;
+  showPlots(`${query}`).catch(complain);
+  query.set("level", el("level").value);
+  for (const kind of ["csv", "json"]) el(kind).href = `/api/v1/health${kind === "csv" ? ".csv" : ""}?${query}&limit=${MOST_EXPORTED}`;
   query.set("limit", MOST);
   try {
-    const lines = (await ask("GET", `/health?${query}`)).lines.reverse();
+    const { lines, more } = await ask("GET", `/health?${query}`);
+    lines.reverse();
     el("lines").replaceChildren(...lines.map(row));
     el("lines-box").hidden = !lines.length;
-    say(el("nothing"), lines.length ? "" : t("log.none"));
+    say(el("nothing"), lines.length ? (more ? t("log.more", { count: MOST }) : "") : t("log.none"));
     const known = new Set([...el("device").options].map((option) => option.value));
     for (const line of lines) {
       if (known.has(line.device)) continue;

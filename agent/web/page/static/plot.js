@@ -1,4 +1,4 @@
-// A line over time, as SVG: enough for the uplink of a room.
+// Lines over time, as SVG: enough for the uplink of a room, and the devices in it.
 
 const WIDTH = 600;
 const HEIGHT = 160;
@@ -9,10 +9,10 @@ function shape(name, attributes) {
   return made;
 }
 
-/** Draw `lines`, each { name, points: [[x, y]] }, from zero up, into the SVG `plot`. */
-export function draw(plot, lines) {
+/** Draw `lines`, each { name, points: [[x, y]] }, from zero up, into the SVG `plot`; `span` is from which x to which. */
+export function draw(plot, lines, span) {
   const all = lines.flatMap(({ points }) => points);
-  const [first, last] = [Math.min(...all.map(([x]) => x)), Math.max(...all.map(([x]) => x))];
+  const [first, last] = span ?? [Math.min(...all.map(([x]) => x)), Math.max(...all.map(([x]) => x))];
   const top = Math.max(...all.map(([, y]) => y)) * 1.1 || 1;
   const place = ([x, y]) => `${((x - first) / (last - first || 1)) * WIDTH},${HEIGHT * (1 - y / top)}`;
   plot.setAttribute("viewBox", `0 -4 ${WIDTH} ${HEIGHT + 8}`);

@@ -1,13 +1,14 @@
 """What the tests of the page share: a browser, and a daemon with a session that is armed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from tests.support import browser as browsers
-from tests.support import recorders
+from tests.support import recorders, web
 from tests.support.browser import ROOM, Served
 from tests.support.room import Room
 
@@ -35,3 +36,23 @@ def served(tmp_path: Path, runtime: Path) -> Iterator[Served]:
     room.configure(ROOM, 'kampus = "abcd-1234"\n')
     with browsers.served(room, runtime) as served:
         yield served
+
+
+@dataclass
+class Here:
+    """A page whose daemon runs in the test's own process, and what its console complained of."""
+
+    page: Page
+    origin: str
+    complaints: list[str]
+
+    def open(self, path: str) -> Page:
+        self.page.goto(f"{self.origin}{path}")
+        return self.page
+
+
+@pytest.fixture
+def here(chromium: Browser, room: Room) -> Iterator[Here]:
+    with web.serving(config_file=room.settings, folder=room.archive) as served:
+        with browsers.browsing(chromium, served.post("/api/v1/tickets", {}).json["url"]) as (page, complaints):
+            yield Here(page, served.origin, complaints)

@@ -4,7 +4,6 @@ The daemon runs in this process, so that a test can plug a camera in (tests/supp
 """
 
 import json
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -14,12 +13,12 @@ from agent.web.page import texts
 from devices.controls import presets
 from devices.model import Device, DeviceKind
 from devices.roles.roles import roles_store
+from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
-from tests.support import plugged, web
+from tests.support import plugged
 from tests.support.browser import Served, arm
 from tests.support.fake_camera import FakeCamera
 from tests.support.plugged import CAMERA
-from tests.support.room import Room
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -38,12 +37,10 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> FakeCamera:
 
 
 @pytest.fixture
-def looked(chromium: Browser, room: Room, camera: FakeCamera) -> Iterator[tuple[Page, list[str]]]:
-    with web.serving(config_file=room.settings, folder=room.archive) as served:
-        ticket = served.post("/api/v1/tickets", {}).json["url"]
-        with browsers.browsing(chromium, ticket) as (page, complaints):
-            page.goto(f"{served.origin}/devices")
-            yield page, complaints
+def looked(here: Here, camera: FakeCamera) -> Here:
+    assert camera.values
+    here.open("/devices")
+    return here
 
 
 def card(page: Page, name: str = CAMERA.name) -> Locator:
@@ -69,9 +66,9 @@ def kept() -> dict[str, object]:
 
 
 def test_a_slider_sets_the_camera_while_it_moves_and_keeps_it_when_it_is_let_go(
-    looked: tuple[Page, list[str]], camera: FakeCamera
+    looked: Here, camera: FakeCamera
 ) -> None:
-    page, _ = looked
+    page = looked.page
     brightness = row(opened(page), "brightness")
     slider = brightness.get_by_role("slider")
     expect(brightness.locator(".number")).to_have_text("128")
@@ -90,10 +87,8 @@ def test_a_slider_sets_the_camera_while_it_moves_and_keeps_it_when_it_is_let_go(
     assert 2 < camera.set_so_far.count("brightness") < 20, "live, and not each of the pixels"
 
 
-def test_controls_by_keyboard_automatic_modes_and_the_way_back(
-    looked: tuple[Page, list[str]], camera: FakeCamera
-) -> None:
-    page, _ = looked
+def test_controls_by_keyboard_automatic_modes_and_the_way_back(looked: Here, camera: FakeCamera) -> None:
+    page = looked.page
     box = opened(page)
     focus = row(box, "focus-absolute")
     expect(focus.get_by_role("slider")).to_be_disabled()
@@ -115,8 +110,8 @@ def test_controls_by_keyboard_automatic_modes_and_the_way_back(
     assert "focus_absolute" not in kept()
 
 
-def test_a_card_is_dragged_onto_a_role_and_onto_another(looked: tuple[Page, list[str]]) -> None:
-    page, _ = looked
+def test_a_card_is_dragged_onto_a_role_and_onto_another(looked: Here) -> None:
+    page = looked.page
     podium, room = (page.locator("#roles li").filter(has_text=say(f"role.{role}")) for role in ("podium", "room"))
     expect(podium).to_contain_text(say("devices.role.nobody"), timeout=SOON_MS)
     card(page).get_by_role("heading").drag_to(podium)
@@ -129,8 +124,8 @@ def test_a_card_is_dragged_onto_a_role_and_onto_another(looked: tuple[Page, list
     expect(card(page).get_by_role("combobox")).to_have_value("room")
 
 
-def test_a_role_that_does_not_suit_takes_no_card_and_the_menu_gives_roles_too(looked: tuple[Page, list[str]]) -> None:
-    page, _ = looked
+def test_a_role_that_does_not_suit_takes_no_card_and_the_menu_gives_roles_too(looked: Here) -> None:
+    page = looked.page
     podium = page.locator("#roles li").filter(has_text=say("role.podium"))
     card(page, MICROPHONE.name).get_by_role("heading").drag_to(podium)
     menu = card(page, "Webcam C920").get_by_role("combobox")
@@ -146,10 +141,8 @@ def given() -> dict[str, str]:
     return {role: binding.id for role, binding in roles_store().read().items()}
 
 
-def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(
-    looked: tuple[Page, list[str]], camera: FakeCamera
-) -> None:
-    page, complaints = looked
+def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(looked: Here, camera: FakeCamera) -> None:
+    page = looked.page
     zoom = row(opened(page), "zoom-absolute")
     camera.refused = "zoom_absolute"
     zoom.get_by_role("slider").press("End")
@@ -159,7 +152,8 @@ def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(
     camera.gone = True
     row(card(page).locator("details"), "brightness").get_by_role("slider").press("End")
     expect(card(page).get_by_role("alert")).to_contain_text("is not there any more", timeout=SOON_MS)
-    complaints.clear()  # a browser complains of each answer that is none
+    page.goto("about:blank")
+    looked.complaints.clear()  # a browser complains of each answer that is none
 
 
 def test_what_a_camera_sees_is_beside_its_controls_while_a_session_has_it(chromium: Browser, served: Served) -> None:
