@@ -15,8 +15,8 @@ def line(minutes: float, kind: Kind, device: str = "A", name: str = "", **detail
 
 def test_a_step_has_the_lowest_rate_and_all_that_was_lost_in_it() -> None:
     told = [
-        line(0, Kind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
-        line(1, Kind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
+        line(0, Kind.SAMPLE, name="Webcam", fps=12.5, missing=2, damaged=3),
+        line(1, Kind.SAMPLE, name="Webcam", fps=30.0, missing=1, damaged=0),
         line(1, Kind.DEGRADED, fault="slow"),
         line(2, Kind.SAMPLE, fps=29, missing=0),
         line(240, Kind.FLAPPING),

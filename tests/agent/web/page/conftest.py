@@ -53,6 +53,8 @@ class Here:
 
 @pytest.fixture
 def here(chromium: Browser, room: Room) -> Iterator[Here]:
-    with web.serving(config_file=room.settings, folder=room.archive) as served:
-        with browsers.browsing(chromium, served.post("/api/v1/tickets", {}).json["url"]) as (page, complaints):
-            yield Here(page, served.origin, complaints)
+    with (
+        web.serving(config_file=room.settings, folder=room.archive) as served,
+        browsers.browsing(chromium, served.post("/api/v1/tickets", {}).json["url"]) as (page, complaints),
+    ):
+        yield Here(page, served.origin, complaints)

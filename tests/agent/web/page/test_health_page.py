@@ -32,7 +32,7 @@ def line(minutes_ago: float, kind: Kind, device: str, level: Level = Level.DEBUG
 
 
 def day() -> Iterator[HealthLine]:
-    """Yield a recording of two hours with a bad quarter, ten hours ago; one of ten minutes now; a disk that fills up."""
+    """Yield a recording of two hours with a bad quarter, ten hours ago; one of ten minutes now; a full disk."""
     for minute in range(600, 480, -1):
         bad = 540 > minute > 525
         yield line(minute, Kind.SAMPLE, CAMERA, fps=12.5 if bad else 30.0, missing=17 if bad else 0, damaged=0)
