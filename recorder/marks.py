@@ -8,6 +8,10 @@ from config.errors import UsageError
 from config.events import Emit
 from devices.clock import Clock
 from recorder.archive.model import Mark
+from recorder.status import MarkLine
+
+MOST_TOLD = 8
+"""Marks that the status tells of: so many fit on a page."""
 
 
 class Marks:
@@ -37,3 +41,9 @@ class Marks:
         """Every mark so far."""
         with self._lock:
             return tuple(self._marks)
+
+    def lines(self) -> list[MarkLine]:
+        """Return the newest few for the status, in the session's time."""
+        with self._lock:
+            newest = self._marks[-MOST_TOLD:]
+        return [MarkLine(media_s=round(mark.media_s + self.offset_s, 3), text=mark.text) for mark in newest]

@@ -181,6 +181,7 @@ class Session:
             loudness=program.loudness if program else Loudness(),
             conference=program.conference if program else None,
             stream=self._live.line() if self._live else None,
+            marks=self._marks.lines(),
         )
 
     @property

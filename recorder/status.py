@@ -110,11 +110,18 @@ class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
 
 
+class MarkLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment that somebody marked: when, in media time, and what they wrote."""
+
+    media_s: float
+    text: str
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="status"):
     """One status line. `media_time_s` and `bytes` are what was found on disk; levels are dBFS per channel.
 
     `pre_roll_s` is how far back a start could reach while it is armed; `troubles` is what is wrong now, each as
-    `KIND: SUBJECT`.
+    `KIND: SUBJECT`; `marks` are the newest few.
     """
 
     state: SessionState
@@ -137,6 +144,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     loudness: Loudness = Loudness()
     conference: ConferenceLine | None = None
     stream: StreamLine | None = None
+    marks: list[MarkLine] = []
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -72,7 +72,7 @@ from recorder.dossier.model import (
 )
 from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
-from recorder.status import DestinationLine, SessionResult, SessionStatus, SoundLine, SourceLine
+from recorder.status import DestinationLine, MarkLine, SessionResult, SessionStatus, SoundLine, SourceLine
 from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
@@ -249,7 +249,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
         ("## liput schedule", [PlanDocument, Plan, Source, Done, FeedLine, FeedState]),
-        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine]),
+        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine]),
     ],
 )
 def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:

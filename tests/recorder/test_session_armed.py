@@ -182,17 +182,22 @@ def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> Non
             armed.session.mark("  ")
         armed.wait(first.media_s + 1)
         second = armed.session.mark("Tanya\njawab")
+        told = [(mark.media_s, mark.text) for mark in armed.session.status().marks]
+        assert told == [(first.media_s, "Pembukaan"), (second.media_s, "Tanya jawab")]
+        for number in range(9):
+            armed.session.mark(f"{number}")
+        assert [mark.text for mark in armed.session.status().marks] == list("12345678")
         result = armed.end()
     assert second.text == "Tanya jawab"
     assert second.media_s - first.media_s >= 1
     (package,) = armed.archive.list()
     assert package.recording
-    assert [mark.text for mark in package.recording.marks] == ["Pembukaan", "Tanya jawab"]
-    assert [mark.media_s for mark in package.recording.marks] == [first.media_s, second.media_s]
+    assert [mark.text for mark in package.recording.marks] == ["Pembukaan", "Tanya jawab", *"012345678"]
+    assert [mark.media_s for mark in package.recording.marks[:2]] == [first.media_s, second.media_s]
     assert result.degraded == []
-    told = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
-    chapters = [line for line in told.splitlines() if line.startswith("chapter")]
-    assert len(chapters) == 3
+    probed = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
+    chapters = [line for line in probed.splitlines() if line.startswith("chapter")]
+    assert len(chapters) >= 3, "those at the same moment are one"
     assert "Pembukaan" in chapters[1]
     assert "Tanya jawab" in chapters[2]
     assert f"start_time={first.media_s:.6f}" in chapters[1]

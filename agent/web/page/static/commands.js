@@ -1,7 +1,7 @@
 // What the operator does to a session: start, stop, layouts, marks, mute.
 
 import { ask, complain, doing } from "./api.js";
-import { el, make, say } from "./dom.js";
+import { el, keep, make, say } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
@@ -91,10 +91,7 @@ for (const button of document.querySelectorAll("#layouts button")) {
 el("mark").addEventListener("submit", async (event) => {
   event.preventDefault();
   const note = el("mark-note");
-  const made = await doing(event.submitter, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }));
-  if (!made) return;
-  note.value = "";
-  el("marks").prepend(make("li", { className: "small", textContent: t("mark.done", { time: clock(made.media_s ?? 0), text: made.text }) }));
+  if (await doing(event.submitter, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }))) note.value = "";
 });
 
 export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
@@ -112,6 +109,8 @@ export function showCommands(now) {
   el("stop").hidden = !records;
   el("live-tools").hidden = el("side-tools").hidden = !(records || isArmed);
   if (!records && el("stop-dialog").open) el("stop-dialog").close();
+  keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
+    (mark) => make("li", { className: "small", textContent: t("mark.done", { time: clock(mark.media_s), text: mark.text }) }));
   const kept = Math.floor(now?.status?.pre_roll_s ?? 0);
   el("pre-roll-box").hidden = !isArmed || kept < 5;
   el("pre-roll").value = Math.min(15, kept);
