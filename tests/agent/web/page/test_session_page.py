@@ -1,7 +1,6 @@
 """The session screen in a real browser, on a real daemon, with a synthetic session that a recorder really records."""
 
 import json
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +8,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from agent.web.page import texts
 from tests.support import browser as browsers
-from tests.support import command
 from tests.support.browser import Served, Visit, arm
 from tests.support.waiting import wait_for
 
@@ -127,29 +125,6 @@ def _tab_to(page: Page, name: str) -> None:
         if page.evaluate("document.activeElement.textContent.trim()") == name:
             return
     pytest.fail(f"{name} is not reached by Tab")
-
-
-def test_a_daemon_that_is_killed_and_begun_anew_is_said_and_costs_the_session_nothing(looked: Visit) -> None:
-    served = looked.served
-    session = arm(served)
-    page = looked.open()
-    press(page, "start.record")
-    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
-    port = served.url.rpartition(":")[2]
-    served.room.settings.write_text(served.room.settings.read_text().replace("port = 0", f"port = {port}"))
-    served.daemon.signal(signal.SIGKILL)
-    expect(page.locator("#connection")).to_have_text(say("live.lost"), timeout=SOON_MS)
-    expect(light(page)).to_have_text(say("light.unknown"))
-    with browsers.served(served.room, served.runtime):
-        expect(page.locator("#connection")).to_have_text(say("live.back"), timeout=SOON_MS)
-        expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
-        page.reload()
-        expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
-        done = command.liput(served.room.home, "stop", "--session", session, "--json")
-        page.close()
-        looked.complaints.clear()  # a browser complains of a server that is away
-    assert done.returncode == 0, done.stderr
-    served.room.only_package()
 
 
 def test_a_destination_that_is_not_there_is_said_in_words(looked: Visit) -> None:
