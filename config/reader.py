@@ -67,7 +67,8 @@ _WITH_PROBLEMS = (
 _ADDRESSES = ("url", "webhook", "mail_server")
 """Settings that are not repeated where they are wrong: somebody may have written a secret there."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""What a table such as [destinations.NAME] may be called."""
 _KEYS_OF_SECRETS = (
     "key",
     "keys",
@@ -187,7 +188,7 @@ class _Reader:
             path = (section, name)
             if section == "destinations" and name in _KEYS_OF_SECRETS and not isinstance(table, dict):
                 self._say(path, _WHERE_KEYS_BELONG)
-            elif not _NAME.fullmatch(name):
+            elif not NAME.fullmatch(name):
                 self._say(path, f"a name in [{section}] consists of letters, digits, - and _, not {_quoted(name)}")
             elif (value := self._struct(path, table, struct, bases.get(name))) is not None:
                 found[name] = value

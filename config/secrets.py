@@ -158,6 +158,23 @@ def key_problem(destination: Destination, key: Secret | None) -> str:
     return ""
 
 
+def key_states(settings: Settings) -> dict[str, str]:
+    """Return `set`, `missing`, `unreadable` or `not needed` for the key of each destination."""
+    try:
+        keys = read_keys(settings)
+    except SecretError:
+        return dict.fromkeys(settings.destinations, "unreadable")
+    return {
+        name: "set" if name in keys else "missing" if destination.needs_key else "not needed"
+        for name, destination in settings.destinations.items()
+    }
+
+
+def read_key(name: str, value: object, path: Path) -> Secret:
+    """Return the key `name` as it stands, or is to stand, in the file `path`. Raises SecretError."""
+    return _key(name, value, path)
+
+
 def _whole_address(destination: Destination, key: Secret | None) -> Secret:
     url = destination.url
     if destination.scheme == "srt":

@@ -14,7 +14,7 @@ from config.alarm_keys import alarm_keys
 from config.errors import LiputError, SecretError, SettingsError
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schema import Settings
-from config.secrets import key_problem, keys_path, read_keys
+from config.secrets import key_problem, key_states, keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
 from config.standard_time import StandardTime, format_standard
 from recorder.live import libsrt
@@ -109,18 +109,6 @@ def _one_line(error: LiputError) -> str:
     return f"{error.message}: {error.hint}" if error.hint else error.message
 
 
-def _key_states(settings: Settings) -> dict[str, str]:
-    """Return `set`, `missing`, `unreadable` or `not needed` for the key of each destination."""
-    try:
-        keys = read_keys(settings)
-    except SecretError:
-        return dict.fromkeys(settings.destinations, "unreadable")
-    return {
-        name: "set" if name in keys else "missing" if destination.needs_key else "not needed"
-        for name, destination in settings.destinations.items()
-    }
-
-
 def _tables(settings: Settings) -> Iterator[tuple[tuple[str, ...], msgspec.Struct]]:
     yield (), settings
     for section in SECTIONS:
@@ -133,7 +121,7 @@ def _tables(settings: Settings) -> Iterator[tuple[tuple[str, ...], msgspec.Struc
 def _listing(settings: Settings) -> Iterator[str]:
     """Give the lines of a settings file, each with where its value comes from."""
     yield f"# {settings.file or 'no settings file: the defaults hold'}"
-    states = _key_states(settings)
+    states = key_states(settings)
     for place, table in _tables(settings):
         rows = []
         for name, kind in kinds_of(type(table)).items():
@@ -162,7 +150,7 @@ def _document(settings: Settings) -> dict[str, object]:
         "file": _plain(settings.file),
         "settings": values,
         "lines": {".".join(place): line for place, line in settings.lines.items()},
-        "keys": _key_states(settings),
+        "keys": key_states(settings),
     }
 
 

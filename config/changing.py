@@ -1,0 +1,175 @@
+"""Writing settings and keys for whoever has no editor at hand: into their files, in one step, or not at all.
+
+What is written was read before by what loads settings, so that no file is ever left that is refused afterwards.
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+import threading
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+from config.edit import CannotEdit, Changes, Value, edited
+from config.errors import SecretError, SettingsError, UsageError
+from config.reader import read_settings
+from config.schema import Settings
+from config.secrets import key_problem, keys_path, read_key, read_private
+
+_BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
+_FIRST = "# Liput's settings. `liput config default` prints all that can be set here, with what it means.\n"
+_FIRST_KEYS = "# Stream keys, by the names of their destinations. For the eyes of their owner alone: chmod 600.\n"
+_ALONE = threading.Lock()
+
+
+def hindrance(file: Path) -> str:
+    """Say why `file` cannot be written by this user, "" where it can."""
+    file = Path(os.path.realpath(file))
+    try:
+        if file.exists():
+            if os.geteuid() not in (0, file.stat().st_uid):
+                return f"{file} belongs to another user"
+            if not os.access(file, os.W_OK, effective_ids=True):
+                return f"{file} cannot be written"
+        folder = next(above for above in file.parents if above.is_dir())
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return f"{file} cannot be written: {error.strerror}"
+
+
+def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
+    """Write `changes` into the settings file, which need not be there, and return what is set then.
+
+    `key` is the name of a destination and what is secret of it, for the file of keys, which is made if there is none.
+    Raises UsageError for a value that settings cannot have, SecretError for a key that cannot be one (which is never
+    repeated); SettingsError where a file is wrong already, is written in a way that cannot be changed from here, or
+    cannot be written.
+    """
+    with _ALONE:
+        before = _text(file, _exactly)
+        bare = (before or _FIRST).removeprefix(_BOM)
+        read_settings(bare, file)
+        after = _edited(file, bare, changes)
+        try:
+            settings = read_settings(after, file)
+        except SettingsError as error:
+            # On which line it would have stood helps nobody.
+            said = [line.partition(": ")[2] or line for line in error.message.splitlines()]
+            raise UsageError("; ".join(said), hint="nothing was changed") from None
+        if changes:
+            _refuse_hindered(file)
+        if key is not None:
+            _change_key(settings, *key)  # first: a key without a destination does no harm
+        if changes:
+            _replace(file, before, (_BOM if (before or "").startswith(_BOM) else "") + after, 0o644)
+        return settings
+
+
+def _change_key(settings: Settings, name: str, value: Value) -> None:
+    """Write the key of destination `name` into the file of keys."""
+    file = keys_path(settings)
+    if file is None:
+        raise SecretError("there is no settings file that keys could stand beside")
+    if problem := key_problem(settings.destinations[name], read_key(name, value, file)):
+        raise SecretError(f'{problem} for the destination "{name}"')
+    before = _text(file, _private)
+    text = before or _FIRST_KEYS
+    path = ("keys", name) if _stands_in_keys(text, name) else (name,)
+    _replace(file, before, _edited(file, text, {path: value}), 0o600)
+
+
+def _stands_in_keys(text: str, name: str) -> bool:
+    try:
+        table = tomllib.loads(text).get("keys")
+    except tomllib.TOMLDecodeError:
+        return False
+    return isinstance(table, dict) and name in table
+
+
+def _text(file: Path, read: Callable[[Path], str]) -> str | None:
+    """Return what `file` holds, None where there is none. Raises SettingsError, SecretError."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file} is not UTF-8 text", hint="save it again as UTF-8") from None
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from None
+
+
+def _edited(file: Path, text: str, changes: Changes) -> str:
+    try:
+        return edited(text, changes)
+    except CannotEdit:
+        raise SettingsError(
+            f"{file} is written in a way that cannot be changed from here", hint=f"edit {file}"
+        ) from None
+
+
+def _replace(file: Path, before: str | None, after: str, mode: int) -> None:
+    """Put `after` in the place of `file`, which holds `before`; its mode and owner stay. Raises SettingsError."""
+    file = Path(os.path.realpath(file))  # where it is a link, what it leads to is replaced
+    _refuse_hindered(file)
+    aside = file.with_name(f".{file.name}.new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - private from the first moment
+            _be_like(descriptor, file, mode)
+            written.write(after)
+            written.flush()
+            os.fsync(descriptor)
+        if _now(file) != before:
+            raise SettingsError(f"{file} has been changed meanwhile", hint="look again, and save once more")
+        aside.replace(file)
+        _sync(file.parent)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _refuse_hindered(file: Path) -> None:
+    if why := hindrance(file):
+        raise SettingsError(why, hint="it is IT's to change: with an editor, or by giving this user the right to")
+
+
+def _be_like(descriptor: int, file: Path, mode: int) -> None:
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, mode)
+        return
+    with contextlib.suppress(OSError):  # a group that is not ours
+        os.fchown(descriptor, status.st_uid, status.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+
+
+def _exactly(file: Path) -> str:
+    """Return the text with the ends of lines that it has."""
+    return file.read_bytes().decode()
+
+
+def _private(file: Path) -> str:
+    read_private(file)  # which looks whose it is, and who may read it
+    return _exactly(file)
+
+
+def _now(file: Path) -> str | None:
+    try:
+        return _exactly(file)
+    except FileNotFoundError:
+        return None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
