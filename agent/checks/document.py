@@ -14,11 +14,12 @@ def document(checked: Checked, language: str, kind: str = "check") -> dict[str, 
         "title": checked.title,
         "quick": checked.quick,
         "ready": checked.ready,
-        "checks": [_line(result, language) for result in checked.results],
+        "checks": [result_line(result, language) for result in checked.results],
     }
 
 
-def _line(result: Result, language: str) -> dict[str, object]:
+def result_line(result: Result, language: str) -> dict[str, object]:
+    """Return one of them."""
     return {
         "name": result.name,
         "verdict": str(result.verdict),

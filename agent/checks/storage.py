@@ -15,6 +15,8 @@ from agent.checks.side_by_side import side_by_side
 from agent.checks.storage_codes import CODES
 from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageVanished
 from config.quantities import brief_duration, brief_rate, brief_size
+from config.schema import Settings
+from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.place import nearest_existing
 from recorder.status import SessionState
@@ -87,6 +89,15 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     usable = [place for place in places if place.trouble is None]
     if usable:
         yield from _room(usable, need, reserve, situation)
+
+
+def folder_state(root: Path, settings: Settings, clock: Clock) -> tuple[int, Result]:
+    """Return how many bytes are free in a folder, and whether a session could be kept there; nothing is measured."""
+    memory = MountMemory() if settings.storage.must_be_mounted else None
+    place = _state(Archive(root, clock, settings.archive.reserve), memory)
+    profile = settings.profile()
+    need = (profile.video_bitrate + profile.audio_bitrate) / 8 + INDEX_BYTES_PER_S
+    return place.free, next(_judge(place, need, settings.archive.reserve, None))
 
 
 def _who_records(situation: Situation) -> str | None:

@@ -108,6 +108,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
                 tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
                 parts=[part.name for part in parts.parts], alarms=alarms.present,
                 notices=notices.present, devices=devices,
+                learn=lambda changed: log.know(redactor_for(changed)[0]),
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []

@@ -9,7 +9,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
-from agent.web import archive, checks, devices, history, requests, sessions, state, tickets
+from agent.web import (
+    archive,
+    checks,
+    devices,
+    history,
+    rehearsals,
+    requests,
+    sessions,
+    settings,
+    state,
+    tickets,
+)  # fmt: skip
 from agent.web.answers import Refused, error_answer
 from agent.web.door import OPEN, open_door
 from agent.web.endpoint import JSON, Endpoint
@@ -28,8 +39,8 @@ from config.errors import LiputError
 from devices.clock import NANOSECONDS
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *requests.ENDPOINTS,
-    *archive.ENDPOINTS, *history.ENDPOINTS, *tickets.ENDPOINTS,
+    *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *rehearsals.ENDPOINTS,
+    *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS, *tickets.ENDPOINTS,
 )  # fmt: skip
 """All that the API has, in the order of its document."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.web.lanes import Lane
-from agent.web.runs import Runs
+from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
 from config.schema import Settings
 from config.settings import find_file, load_settings
@@ -73,6 +73,8 @@ class House:
     parts: Sequence[str] = ()
     """The names of all of them."""
     tell: Tell = lambda _text: None
+    learn: Callable[[Settings], None] = lambda _settings: None
+    """Told the settings whose keys have changed: from then on they stand in no log."""
     folder: Path | None = None
     """The archive that the daemon was told to take, None for that of the settings."""
     url: str = ""
@@ -87,6 +89,7 @@ class House:
     recorders: list[Spawned] = field(default_factory=list)
     """Those that were started here: processes of ours to wait for."""
     runs: Runs = field(default_factory=Runs)
+    rehearsals: Rehearsals = field(default_factory=Rehearsals)
     light: Lane = field(default_factory=lambda: Lane("light", 8, 128))
     """For what takes milliseconds."""
     slow: Lane = field(default_factory=lambda: Lane("slow", 8))

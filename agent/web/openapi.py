@@ -15,7 +15,7 @@ PATH = "/openapi.json"
 _REF = "#/components/schemas/{name}"
 _ALWAYS = (400, 401, 403, 405, 413, 415, 421, 429, 431, 503)
 _SAID = {
-    400: "not understood", 401: "no token", 403: "asked by another site", 404: "there is none",
+    400: "not understood", 401: "no token", 403: "asked by another site, or from another PC", 404: "there is none",
     405: "not with this method", 409: "not now", 413: "too long", 415: "not JSON", 416: "no such range",
     421: "not by that name", 429: "too often", 431: "too long", 503: "too much at once",
 }  # fmt: skip

@@ -1,7 +1,8 @@
-"""Runs of the check that somebody asks for on the page.
+"""Runs of the check, and of rehearsals, that somebody asks for on the page.
 
-A run is a process of its own, `liput check --json`: the libraries that look at pictures and sound, and what hangs in a
-driver, are none of the daemon's. One runs at a time; who asks for another meanwhile is told of that one.
+A run is a process of its own, `liput check --json` or `liput rehearse --json`: the libraries that look at pictures and
+sound, and what hangs in a driver, are none of the daemon's. One of each runs at a time; who asks for another meanwhile
+is told of that one.
 """
 
 import os
@@ -11,6 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from config.settings import VARIABLE
 from recorder.control.protocol import one_line
@@ -19,11 +23,11 @@ LONGEST_S = 300.0
 HOME = Path(__file__).resolve().parents[2]
 
 type Work = Callable[[Sequence[str], Path | None], str | None]
-"""Checks what the words say, with a settings file; returns what went wrong, if something did."""
+"""Does what the words say, with a settings file; returns what went wrong, if something did."""
 
 
 class Runs:
-    """Runs one check at a time."""
+    """Runs one at a time."""
 
     def __init__(self, work: Work | None = None) -> None:
         self._work = work or run_check
@@ -49,23 +53,45 @@ class Runs:
         try:
             problem = self._work(words, config_file)
         except (OSError, subprocess.SubprocessError) as error:
-            problem = f"the check did not end: {error}"
+            problem = f"it did not end: {error}"
         finally:
             with self._lock:
                 self._began_s, self._problem = None, problem
             done()
 
 
+class Rehearsals(Runs):
+    """Runs one rehearsal at a time, and knows what the last one found: nothing of it is kept anywhere else."""
+
+    def __init__(self) -> None:
+        super().__init__(self._rehearse)
+        self.last: dict[str, Any] | None = None
+        """What `liput rehearse --json` has printed."""
+
+    def _rehearse(self, words: Sequence[str], config_file: Path | None) -> str | None:
+        found, problem = run_command("rehearse", "rehearsal", words, config_file)
+        self.last = None if found is None else msgspec.json.decode(found)
+        return problem
+
+
 def run_check(words: Sequence[str], config_file: Path | None) -> str | None:
     """Run `liput check`, which keeps what it finds; return what went wrong, if something did."""
+    return run_command("check", "check", words, config_file)[1]
+
+
+def run_command(
+    name: str, kind: str, words: Sequence[str], config_file: Path | None
+) -> tuple[bytes | None, str | None]:
+    """Run `liput NAME --json`; return its document, which is of that `kind`, or what went wrong."""
     path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
     settings = {} if config_file is None else {VARIABLE: str(config_file.absolute())}
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "agent.cli", "check", "--json", *words],
+        [sys.executable, "-P", "-m", "agent.cli", name, "--json", *words],
         env=os.environ | {"PYTHONPATH": path} | settings, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
         timeout=LONGEST_S, check=False,
     )  # fmt: skip
-    if ran.returncode in {0, 1} and b'"type":"check"' in ran.stdout:
-        return None
+    if ran.returncode in {0, 1} and f'"type":"{kind}"'.encode() in ran.stdout:
+        return ran.stdout.strip().splitlines()[-1], None
     said = ran.stderr.decode(errors="replace").strip().splitlines()
-    return one_line(said[0].removeprefix("liput: ")) if said else f"the check has ended with status {ran.returncode}"
+    why = one_line(said[0].removeprefix("liput: ")) if said else f"it has ended with status {ran.returncode}"
+    return None, why

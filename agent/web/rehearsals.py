@@ -1,0 +1,66 @@
+"""Rehearsals by the API: a short session whose recording is watched and thrown away (agent/web/runs.py)."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from agent.web.checks import Word
+from agent.web.endpoint import Call, Endpoint
+
+LONGEST_S = 60.0
+
+
+class RehearsalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is rehearsed: for how long, with which destinations; with `practice` of pictures and sound that are made."""
+
+    for_s: Annotated[float, msgspec.Meta(ge=3, le=LONGEST_S)] = 10.0
+    streams: Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)] = ()
+    practice: bool = False
+
+    def words(self) -> list[str]:
+        """Return the options of the command."""
+        made = ["--video=synthetic"] if self.practice else []
+        return [f"--for={self.for_s:g}s", *made, *(f"--stream={name}" for name in self.streams)]
+
+
+class RehearsalRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="rehearsal-run"):
+    """Whether one runs, for how long, and what the last one found (as `liput rehearse --json`); null: none yet.
+
+    `problem` is why the last one has found nothing.
+    """
+
+    running: bool
+    since_s: float | None = None
+    last: dict[str, Any] | None = None
+    problem: str | None = None
+
+
+def rehearsal(call: Call) -> RehearsalRun:
+    """Return what the last rehearsal found, and whether one runs."""
+    runs = call.house.rehearsals
+    since_s, problem = runs.now()
+    return RehearsalRun(running=since_s is not None, since_s=since_s, last=runs.last, problem=problem)
+
+
+def rehearse(call: Call) -> RehearsalRun:
+    """Begin one; the page is told by its WebSocket when it has ended."""
+    hub, loop = call.request.app.state.hub, call.house.loop
+
+    def done() -> None:
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(lambda: hub.tell(rehearsal(call)))
+
+    call.house.rehearsals.start(call.body.words(), call.house.settings.file, done)
+    return rehearsal(call)
+
+
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path="/api/v1/rehearsals", does=rehearsal, answers=RehearsalRun, errors=(409,),
+        summary="What the last rehearsal found, and whether one runs",
+    ),
+    Endpoint(
+        method="POST", path="/api/v1/rehearsals", does=rehearse, body=RehearsalBody, answers=RehearsalRun, status=202,
+        errors=(409,), summary="Begin a rehearsal; one runs at a time",
+    ),
+]  # fmt: skip

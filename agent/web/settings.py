@@ -1,0 +1,238 @@
+"""The few settings that somebody without an editor needs for a first session, by the API; everything else is IT's.
+
+They are written into the settings file (config/changing.py) and hold from the next session, check and rehearsal on.
+They can be changed from this PC only: whoever may say where recordings and streams go may take them away.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from agent.checks.document import result_line
+from agent.checks.result import Verdict
+from agent.checks.storage import folder_state
+from agent.web.answers import Refused
+from agent.web.endpoint import Call, Endpoint
+from agent.web.house import House
+from agent.web.lanes import Lane
+from config.addresses import scheme_of
+from config.changing import change_settings, hindrance
+from config.edit import Changes, Value
+from config.errors import StorageUnwritable, UsageError
+from config.reader import NAME
+from config.schema import Settings
+from config.secrets import key_states
+from config.settings import SYSTEM_FILE, find_file, user_file
+from recorder.control.operators import VARIABLE as OPERATORS
+
+type Short = Annotated[str, msgspec.Meta(max_length=120)]
+type Long = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+type Key = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+type Locked = Literal["file", "elsewhere"]
+
+ELSEWHERE = "settings are changed on the PC itself, not from another one"
+_LONGEST_NAME = 40
+_TAKEN = ("keys", "copies", "alarms", "feeds")
+"""Other tables of the file of keys."""
+
+
+class ArchiveFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """Where recordings go, and whether they can: `state` is what the check says of it. `fixed`: by `--archive`."""
+
+    path: str
+    fixed: bool
+    free_bytes: int
+    state: dict[str, Any]
+
+
+class KnownDestination(msgspec.Struct, frozen=True, kw_only=True):
+    """A destination; `key` is `set`, `missing`, `unreadable` or `not needed`, and never the key itself."""
+
+    name: str
+    url: str
+    key: str
+    test: bool
+
+
+class SettingsDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="settings"):
+    """What is set. `locked`: nothing can be changed, for the `file` is not ours, or who asks is `elsewhere`."""
+
+    file: str
+    is_new: bool
+    locked: Locked | None
+    problem: str
+    language: str
+    room: str
+    archive: ArchiveFolder
+    destinations: list[KnownDestination]
+
+
+class SettingsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be different; what is left out, or null, stays."""
+
+    language: Short | None = None
+    room: Short | None = None
+    archive: Long | None = None
+
+
+class DestinationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where to stream to. What is secret is kept in the file of keys; what is left out of it stays as it is there.
+
+    `key`: of rtmp:// and rtmps://; `passphrase` and `stream_id`: of srt://. `test`: nobody watches it.
+    """
+
+    url: Long
+    key: Key | None = None
+    passphrase: Key | None = None
+    stream_id: Key | None = None
+    test: bool = False
+
+    def secret(self) -> Value | None:
+        """Return what belongs into the file of keys; None where nothing is given. Raises UsageError."""
+        of_srt = {"passphrase": self.passphrase, "stream_id": self.stream_id}
+        given = {name: value for name, value in of_srt.items() if value}
+        if self.key and given:
+            raise UsageError("a key goes with rtmp:// or rtmps://, a passphrase and a stream_id with srt://")
+        return self.key or given or None
+
+
+def settings_now(call: Call) -> SettingsDocument:
+    """Return what is set."""
+    return _document(call, call.house.settings.read())
+
+
+def change(call: Call) -> SettingsDocument:
+    """Change language, room or archive, all that is asked for or nothing."""
+    body: SettingsBody = call.body
+    changes: dict[tuple[str, ...], Value] = {}
+    if body.language is not None:
+        changes["general", "language"] = body.language
+    if body.room is not None:
+        changes["general", "room"] = _printable("room", body.room.strip())
+    if body.archive is not None:
+        changes["archive", "path"] = str(_archive(call.house, body.archive))
+    return _changed(call, changes) if changes else settings_now(call)
+
+
+def set_destination(call: Call) -> SettingsDocument:
+    """Add a destination, or change it, with its key."""
+    body: DestinationBody = call.body
+    name, url, secret = call.path["name"], _printable("url", body.url.strip()), body.secret()
+    _only_here(call)
+    if len(name) > _LONGEST_NAME or not NAME.fullmatch(name) or name in _TAKEN:
+        raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
+    if scheme_of(url) == "file":
+        raise UsageError("a folder as a destination is set by IT, in the settings file", hint="docs/live.md")
+    before = call.house.settings.read()
+    known = before.destinations.get(name)
+    if known is not None and secret is None:
+        _keep_key_from_strangers(before, name, moves=known.url != url.rstrip("/"))
+    changes: dict[tuple[str, ...], Value] = {("destinations", name, "url"): url}
+    if body.test or (known is not None and known.test):
+        changes["destinations", name, "test"] = body.test
+    settings = change_settings(_file(call.house), changes, None if secret is None else (name, secret))
+    call.house.learn(settings)
+    return settings_now(call)
+
+
+def _keep_key_from_strangers(before: Settings, name: str, *, moves: bool) -> None:
+    """Refuse to send a key that is kept to another address than it was kept for. Raises UsageError."""
+    if moves and key_states(before)[name] in {"set", "unreadable"}:
+        raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
+
+
+def _changed(call: Call, changes: Changes) -> SettingsDocument:
+    _only_here(call)
+    change_settings(_file(call.house), changes)
+    return settings_now(call)
+
+
+def _document(call: Call, settings: Settings) -> SettingsDocument:
+    house, file = call.house, _file(call.house)
+    why = "" if _is_here(call) else ELSEWHERE
+    locked: Locked | None = "elsewhere" if why else None
+    if not locked and (why := hindrance(file)):
+        locked = "file"
+    root = house.folder or settings.archive.path
+    free, state = folder_state(root, settings, house.clock)
+    keys = key_states(settings)
+    return SettingsDocument(
+        file=str(file), is_new=is_new(settings), locked=locked, problem=why, language=settings.general.language,
+        room=settings.general.room,
+        archive=ArchiveFolder(
+            path=str(root), fixed=house.folder is not None, free_bytes=free,
+            state=result_line(state, settings.general.language),
+        ),
+        destinations=[
+            KnownDestination(name=name, url=one.url, key=keys[name], test=one.test)
+            for name, one in settings.destinations.items()
+        ],
+    )  # fmt: skip
+
+
+def is_new(settings: Settings) -> bool:
+    """Return whether nobody has set this PC up yet: it has no settings, or its room has no name."""
+    return settings.file is None or not settings.general.room
+
+
+def _file(house: House) -> Path:
+    """Return the file that is in force, or that would be: a service of the system has its settings in /etc."""
+    found = find_file(house.settings.file)
+    return found or (SYSTEM_FILE if os.environ.get(OPERATORS) else user_file())
+
+
+def _archive(house: House, asked: str) -> Path:
+    """Return the folder that is asked for, which a session could be kept in. Raises UsageError, StorageUnwritable."""
+    if house.folder is not None:
+        raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
+    text = _printable("archive", asked.strip())
+    path = Path(text).expanduser() if text.startswith("~/") else Path(text)
+    if not path.is_absolute() or ".." in path.parts:
+        raise UsageError("a folder is named from the root, as /srv/arsip, or from your home, as ~/Arsip")
+    _free, state = folder_state(path, house.settings.read(), house.clock)
+    if state.verdict is Verdict.FAILURE:
+        raise StorageUnwritable(state.reason.english, hint=state.advice.english)
+    return path
+
+
+def _printable(what: str, text: str) -> str:
+    if not text.isprintable():
+        raise UsageError(f"{what} holds letters that cannot be shown")
+    return text
+
+
+def _is_here(call: Call) -> bool:
+    client = call.request.client
+    try:
+        return client is not None and ipaddress.ip_address(client.host).is_loopback
+    except ValueError:
+        return False
+
+
+def _only_here(call: Call) -> None:
+    if not _is_here(call):
+        raise Refused(403, ELSEWHERE, hint="open the page there; `liput` prints its address")
+
+
+def _disk(house: House) -> Lane:
+    return house.disk
+
+
+_AT = "/api/v1/settings"
+ENDPOINTS = [
+    Endpoint(
+        method="GET", path=_AT, does=settings_now, answers=SettingsDocument, lane=_disk, errors=(409,),
+        summary="What is set, as far as the page can set it",
+    ),
+    Endpoint(
+        method="PATCH", path=_AT, does=change, body=SettingsBody, answers=SettingsDocument, lane=_disk, errors=(409,),
+        summary="Set language, room or archive",
+    ),
+    Endpoint(
+        method="PUT", path=f"{_AT}/destinations/{{name}}", does=set_destination, body=DestinationBody,
+        answers=SettingsDocument, lane=_disk, errors=(409,), summary="Set a destination, and its key",
+    ),
+]  # fmt: skip
