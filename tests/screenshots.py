@@ -21,6 +21,7 @@ from tests.support import browser as browsers
 from tests.support import command, recorders
 from tests.support.browser import ROOM, Served, arm
 from tests.support.room import Room
+from tests.support.waiting import wait_for
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -72,13 +73,16 @@ def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, b
 
     def take(name: str, path: str, ready: Callable[[Page], None], viewport: ViewportSize = SIZE) -> None:
         with browsers.visit(browser, served, viewport=viewport) as looked:
-            page = looked.open(f"{path}?lang={language}")
+            address, _, step = path.partition("#")
+            page = looked.open(f"{address}?lang={language}#{step}")
             for theme in THEMES:
                 page.emulate_media(color_scheme=theme)
                 ready(page)
                 found[f"{name}-{language}-{theme}"] = _small(page.screenshot())
 
     take("session-new", "/", _has("#new"))
+    _rehearsed(served)
+    take("setup", "/setup#rehearsal", _has("#found li"))
     session = arm(served, TITLE[language], "--stream", "kampus", "--profile", "480p15")
     take("session-armed", "/", _sees_picture)
     _run(served, "start", "--session", session)
@@ -113,6 +117,11 @@ def _sees_picture(page: Page) -> None:
     page.locator("#program + p").wait_for(state="detached", timeout=SOON_MS)
     page.get_by_role("meter").first.wait_for(timeout=SOON_MS)
     page.wait_for_function("document.querySelector('.meter .rest').style.transform !== ''", timeout=SOON_MS)
+
+
+def _rehearsed(served: Served) -> None:
+    served.ask("POST", "/rehearsals", {"practice": True, "for_s": 5})
+    wait_for(lambda: not served.ask("GET", "/rehearsals")["running"], 120.0, "a rehearsal")
 
 
 def _run(served: Served, *words: str) -> dict[str, object]:

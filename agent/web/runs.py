@@ -25,6 +25,9 @@ HOME = Path(__file__).resolve().parents[2]
 type Work = Callable[[Sequence[str], Path | None], str | None]
 """Does what the words say, with a settings file; returns what went wrong, if something did."""
 
+type Rehearse = Callable[[Sequence[str], Path | None], tuple[bytes | None, str | None]]
+"""The same for a rehearsal; returns its document besides."""
+
 
 class Runs:
     """Runs one at a time."""
@@ -63,13 +66,14 @@ class Runs:
 class Rehearsals(Runs):
     """Runs one rehearsal at a time, and knows what the last one found: nothing of it is kept anywhere else."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Rehearse | None = None) -> None:
         super().__init__(self._rehearse)
+        self._way = work or run_rehearsal
         self.last: dict[str, Any] | None = None
         """What `liput rehearse --json` has printed."""
 
     def _rehearse(self, words: Sequence[str], config_file: Path | None) -> str | None:
-        found, problem = run_command("rehearse", "rehearsal", words, config_file)
+        found, problem = self._way(words, config_file)
         self.last = None if found is None else msgspec.json.decode(found)
         return problem
 
@@ -77,6 +81,11 @@ class Rehearsals(Runs):
 def run_check(words: Sequence[str], config_file: Path | None) -> str | None:
     """Run `liput check`, which keeps what it finds; return what went wrong, if something did."""
     return run_command("check", "check", words, config_file)[1]
+
+
+def run_rehearsal(words: Sequence[str], config_file: Path | None) -> tuple[bytes | None, str | None]:
+    """Run `liput rehearse`; return its document, or what went wrong."""
+    return run_command("rehearse", "rehearsal", words, config_file)
 
 
 def run_command(

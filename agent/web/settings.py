@@ -192,9 +192,11 @@ def _archive(house: House, asked: str) -> Path:
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not path.is_absolute() or ".." in path.parts:
         raise UsageError("a folder is named from the root, as /srv/arsip, or from your home, as ~/Arsip")
-    _free, state = folder_state(path, house.settings.read(), house.clock)
+    settings = house.settings.read()
+    language = settings.general.language
+    _free, state = folder_state(path, settings, house.clock)
     if state.verdict is Verdict.FAILURE:
-        raise StorageUnwritable(state.reason.english, hint=state.advice.english)
+        raise StorageUnwritable(state.reason.of(language), hint=state.advice.of(language))
     return path
 
 

@@ -22,7 +22,7 @@ from schemathesis.generation import GenerationMode
 
 from agent.web.app import ENDPOINTS
 from agent.web.openapi import described
-from agent.web.runs import Runs
+from agent.web.runs import Rehearsals, Runs
 from config.errors import DeviceNotFound
 from config.state import VARIABLE as STATE
 from recorder.control.directory import VARIABLE as RUNTIME
@@ -52,9 +52,10 @@ def run(cases: int, seed: int) -> Mapping[str, object]:
         patch.setenv(RUNTIME, str(runtime))
         patch.setenv(STATE, str(Path(name) / "state"))
         patch.setattr("agent.web.limits.Rates.wait_s", lambda *_: 0.0)
-        runs = Runs(lambda *_: None)
+        runs, rehearsals = Runs(lambda *_: None), Rehearsals(lambda *_: (None, None))
         try:
-            with web.serving(config_file=room.settings, folder=room.archive, runs=runs, spawn=_First()) as page:
+            given: dict[str, Any] = {"runs": runs, "rehearsals": rehearsals, "spawn": _First()}
+            with web.serving(config_file=room.settings, folder=room.archive, **given) as page:
                 return _beside_a_session(page, cases, seed)
         finally:
             if runtime.exists():

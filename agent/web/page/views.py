@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from agent.web.house import House
 from agent.web.page import texts
+from agent.web.settings import is_new
 from config.errors import LiputError
 from config.messages import LANGUAGES, Card
 from config.schema import Settings
+from recorder.control import directory
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PAGES = (
     ("/", "nav.session"), ("/check", "nav.check"), ("/devices", "nav.devices"), ("/archive", "nav.archive"),
-    ("/requests", "nav.requests"), ("/health", "nav.health"),
+    ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
 )  # fmt: skip
 """Those of the menu, with the keys of their names."""
+STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")
+"""Those of the first run."""
 THEMES = ("auto", "light", "dark")
-LANGUAGE_COOKIE, THEME_COOKIE = "liput_language", "liput_theme"
+LANGUAGE_COOKIE, THEME_COOKIE, SETUP_COOKIE = "liput_language", "liput_theme", "liput_setup"
 YEAR_S = 365 * 86_400
 FRESH = {"Cache-Control": "no-cache"}
 """Asked for again each time, and sent only where it has changed: an upgrade is seen at once."""
@@ -60,19 +64,29 @@ def routes() -> list[BaseRoute]:
         Route("/requests", _plain("requests")),
         Route("/requests/{id}", _plain("request")),
         Route("/health", _plain("health")),
+        Route("/setup", _setup),
         Route("/texts/{language}.json", _texts),
         Mount("/static", _Files(directory=HERE / "static")),
     ]
 
 
 def _session(request: Request) -> Response:
+    """Show the session; on a PC that nobody has set up, a browser's first visit is led to where that is done."""
     settings = _settings(request)
+    if _is_new(request) and SETUP_COOKIE not in request.cookies and not any(directory.alive()):
+        return RedirectResponse("/setup", 303)
     return _page(request, "session.html.j2", settings, {
         "layouts": list(settings.layouts),
         "cards": list(map(str, Card)),
         "first_layout": settings.program.layout,
         "destinations": list(settings.destinations),
+        "is_new": _is_new(request),
     })  # fmt: skip
+
+
+def _setup(request: Request) -> Response:
+    """Show the first run."""
+    return _page(request, "setup.html.j2", _settings(request), {"steps": STEPS})
 
 
 def _plain(name: str) -> Callable[[Request], Response]:
@@ -102,6 +116,15 @@ def _settings(request: Request) -> Settings:
         return house.settings.read()
     except LiputError:
         return Settings()
+
+
+def _is_new(request: Request) -> bool:
+    """Return whether nobody has set this PC up; where the settings are wrong somebody has."""
+    house: House = request.app.state.house
+    try:
+        return is_new(house.settings.read())
+    except LiputError:
+        return False
 
 
 def _page(request: Request, template: str, settings: Settings, facts: Mapping[str, object] | None = None) -> Response:

@@ -1,6 +1,7 @@
 """The wizard's settings by the API: what may be set, by whom, and that keys go in and never come out."""
 
 import asyncio
+import grp
 import os
 import stat
 from pathlib import Path
@@ -15,9 +16,10 @@ from agent.web.app import make_app
 from agent.web.guard import Names
 from agent.web.token import read_token
 from config.secrets import read_keys
-from config.settings import load_settings
+from config.settings import SYSTEM_FILE, load_settings
 from devices.clock import SystemClock
 from recorder.control.find import running
+from recorder.control.operators import VARIABLE as OPERATORS
 from tests.agent.web.test_live import is_kind, opened, until
 from tests.support import web
 from tests.support.confined import be_powerless_root, confined
@@ -114,6 +116,12 @@ def test_an_archive_that_was_named_at_the_start_stays(page: Page, room: Room) ->
     assert page.get(AT).json["archive"]["fixed"] is True
     assert page.get(AT).json["archive"]["path"] == str(room.archive)
     assert page.ask("PATCH", AT, {"archive": "/srv/arsip"}).status == 400
+
+
+def test_a_service_of_the_system_has_its_settings_in_etc(new: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert new.get(AT).json["file"] != str(SYSTEM_FILE)
+    monkeypatch.setenv(OPERATORS, grp.getgrgid(os.getegid()).gr_name)
+    assert new.get(AT).json["file"] == str(SYSTEM_FILE)
 
 
 # Destinations

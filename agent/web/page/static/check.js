@@ -2,37 +2,25 @@
 
 import { ask, complain, doing, Refused } from "./api.js";
 import { el, keep, make, say } from "./dom.js";
+import { byGravity, rowOf } from "./findings.js";
 import { live } from "./live.js";
 import { draw } from "./plot.js";
 import { moment, number, t } from "./texts.js";
-import { checkName } from "./words.js";
 
-const BADGES = { ok: "ok", unchecked: "", warning: "warn", failure: "bad" };
-const GRAVITY = ["failure", "warning", "unchecked", "ok"];
 const BY_HAND = "by-hand: ";
 const MOST = 20;
-const language = document.documentElement.lang;
 
+/** What only people can see is ticked off here, and counts with the next check. */
 function create(found) {
-  const words = found[language] ?? found;
-  return make("li", {},
-    make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
-      make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),
-    words.reason && make("p", { textContent: words.reason }), whatToDo(found, words.advice));
-}
-
-/** What is to be done: what only people can see is ticked off here, and counts with the next check. */
-function whatToDo(found, advice) {
   if (found.name.startsWith(BY_HAND) && found.verdict !== "ok") {
-    return make("label", { className: "tick" }, make("input", { type: "checkbox", name: "have", value: found.name.slice(BY_HAND.length) }),
-      t("check.seen"));
+    return rowOf(found, make("label", { className: "tick" },
+      make("input", { type: "checkbox", name: "have", value: found.name.slice(BY_HAND.length) }), t("check.seen")));
   }
-  if (found.code === "left-out") return make("p", { textContent: t("check.not-quick") });
-  return advice && make("p", { textContent: advice });
+  return found.code === "left-out" ? rowOf(found, t("check.not-quick")) : rowOf(found);
 }
 
 function show(found) {
-  const checks = [...(found?.checks ?? [])].sort((one, other) => GRAVITY.indexOf(one.verdict) - GRAVITY.indexOf(other.verdict));
+  const checks = byGravity(found?.checks ?? []);
   const [fine, problems] = [checks.filter(({ verdict }) => verdict === "ok"), checks.filter(({ verdict }) => verdict !== "ok")];
   const key = (one) => `${found.at} ${one.name} ${one.code}`;
   el("verdict").hidden = !found;

@@ -1,0 +1,23 @@
+// What a check or a rehearsal found, each thing in a row: its verdict, the reason, what to do.
+
+import { make } from "./dom.js";
+import { t } from "./texts.js";
+import { checkName } from "./words.js";
+
+const BADGES = { ok: "ok", unchecked: "", warning: "warn", failure: "bad" };
+const GRAVITY = ["failure", "warning", "unchecked", "ok"];
+
+/** The worst comes first. */
+export const byGravity = (checks) => [...checks].sort((one, other) => GRAVITY.indexOf(one.verdict) - GRAVITY.indexOf(other.verdict));
+
+/** The words of the page's language. */
+export const wordsOf = (found) => found[document.documentElement.lang] ?? found;
+
+/** Make a row; `advice` takes the place of what is said to be done. */
+export function rowOf(found, advice = wordsOf(found).advice) {
+  const { reason } = wordsOf(found);
+  return make("li", {},
+    make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
+      make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),
+    reason && make("p", { textContent: reason }), advice && (advice.nodeType ? advice : make("p", { textContent: advice })));
+}

@@ -1,0 +1,101 @@
+// The first run: steps, each of which may be left out and come back to.
+
+import { ask, complain, doing, Refused } from "./api.js";
+import { el, keep, make, say } from "./dom.js";
+import { byGravity, rowOf, wordsOf } from "./findings.js";
+import { live } from "./live.js";
+import { t } from "./texts.js";
+
+const language = document.documentElement.lang;
+const steps = [...document.querySelectorAll("[data-step]")];
+let set = { locked: "file", destinations: [] }; // as GET /settings has it
+let step = null;
+
+/** Show the step that the address names; the focus goes to its heading. */
+function show(moves = true) {
+  const before = step;
+  step = steps.find(({ dataset }) => `#${dataset.step}` === location.hash) ?? before ?? steps[0];
+  for (const one of steps) one.hidden = one !== step;
+  [...el("steps").children].forEach(({ firstElementChild: link }, place) => {
+    link.ariaCurrent = steps[place] === step ? "step" : null;
+  });
+  if (moves && step !== before) step.querySelector("h2").focus();
+  if (step.dataset.step === "roles") import("./devices.js");
+}
+addEventListener("hashchange", show);
+
+const next = () => {
+  location.hash = steps[steps.indexOf(step) + 1].dataset.step;
+};
+
+function take(found) {
+  set = found;
+  const { locked, file, archive, destinations } = set;
+  el("locked").hidden = !locked;
+  if (locked) say(el("locked-text"), t(`setup.locked.${locked}`, { file }));
+  for (const fields of document.querySelectorAll("fieldset")) fields.disabled = locked || (archive.fixed && fields.contains(el("archive")));
+  document.querySelector(`[value=${set.language}]`).checked = true;
+  el("room").value = set.room;
+  el("archive").value = archive.path;
+  const { reason, advice } = wordsOf(archive.state);
+  el("folder").className = `alarm ${archive.state.verdict === "failure" ? "bad" : "ok"}`;
+  say(el("folder-text"), `${reason}. ${advice}`);
+  keep(el("destinations"), destinations, ({ name, key }) => name + key,
+    ({ name, key }) => make("li", {}, `${name}: ${t(`setup.key.${key.replace(" ", "-")}`)}`));
+}
+
+const change = async (name, value) => take(await ask("PATCH", "/settings", { [name]: value }));
+
+const SAVES = {
+  async language() {
+    const { value } = document.querySelector("[name=language]:checked");
+    if (!set.locked) await change("language", value);
+    if (value === language) next();
+    else location.assign(`?lang=${value}#room`);
+  },
+  async room() {
+    await change("room", el("room").value);
+    next();
+  },
+  async archive() {
+    if (el("archive").value !== set.archive.path) await change("archive", el("archive").value);
+    next();
+  },
+  async destination() {
+    const [name, url, key] = ["name", "url", "key"].map((id) => el(id).value.trim());
+    if (name + url + key) {
+      const secret = key && { [url.startsWith("srt:") ? "passphrase" : "key"]: key };
+      take(await ask("PUT", `/settings/destinations/${encodeURIComponent(name || "-")}`, { url, test: el("test").checked, ...secret }));
+      step.reset();
+    }
+    next();
+  },
+  rehearsal() {
+    const streams = set.destinations.filter(({ test }) => test).map(({ name }) => name);
+    return ask("POST", "/rehearsals", { practice: el("practice").checked, streams });
+  },
+};
+for (const form of steps) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const run = await doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]);
+    if (run) showRehearsal(run);
+  });
+}
+
+function showRehearsal({ running, last, problem }) {
+  el("rehearse").disabled = running;
+  say(el("rehearsing"), running ? t("check.running") : "");
+  const found = running ? null : last;
+  el("verdict").hidden = !found;
+  el("verdict").className = `alarm ${found?.ready ? "ok" : "bad"}`;
+  say(el("verdict-text"), found ? t(found.ready ? "check.ready" : "check.not-ready") : "");
+  el("found").replaceChildren(...byGravity(found?.checks ?? []).map((one) => rowOf(one)));
+  if (problem && !running) complain(new Refused(0, problem));
+}
+live.addEventListener("rehearsal-run", ({ detail }) => showRehearsal(detail));
+
+document.cookie = "liput_setup=seen; Path=/; Max-Age=31536000; SameSite=Strict"; // nobody is led here twice
+show(location.hash !== "");
+ask("GET", "/settings").then(take, complain);
+ask("GET", "/rehearsals").then(showRehearsal, complain);
