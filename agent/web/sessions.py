@@ -18,7 +18,7 @@ from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
 from recorder.control.client import ask
-from recorder.control.find import RECORDS, Running, running, session
+from recorder.control.find import RECORDS, Running, running
 from recorder.control.looking_on import Looker
 from recorder.control.protocol import (
     AnyRequest,
@@ -117,7 +117,15 @@ class DestinationChange(msgspec.Struct, frozen=True, kw_only=True, tag_field="ty
 
 
 def _session(call: Call) -> Running:
-    return session(_id(call), ())
+    return _called(_id(call))
+
+
+def _called(key: str) -> Running:
+    """Return the session of this very id: programs have no use for its beginning, and a slip would end another one."""
+    for one in running():
+        if one.info.id == key:
+            return one
+    raise NoSession(f"no session that runs is called {key}", hint="GET /api/v1/state lists those that run")
 
 
 def _id(call: Call) -> str:
@@ -190,7 +198,7 @@ def _end_of(key: str) -> SessionResult | None:
 
 def _is_ending(key: str) -> bool:
     try:
-        return session(key, ()).state not in RECORDS
+        return _called(key).state not in RECORDS
     except NoSession:
         return False
 

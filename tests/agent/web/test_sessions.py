@@ -69,6 +69,7 @@ def test_of_one_that_does_not_answer_any_more_because_it_ends_is_told_how_it_end
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
     session = begun(page, arm_only=True)
     assert the_state(page)["sessions"][0]["state"] == "armed"
+    assert page.post(f"{SESSIONS}/{session[:1]}/disarm").status == 404, "only its whole id means it"
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["pre_roll_s"] > 1)
     assert page.post(f"{SESSIONS}/{session}/start", {"pre_roll_s": 1}).json["state"] in {"live", "degraded"}
     assert page.post(f"{SESSIONS}/{session}/start").json["id"] == session, "once more does no harm"
