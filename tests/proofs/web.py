@@ -26,6 +26,7 @@ from agent.web.runs import Rehearsals, Runs
 from config.errors import DeviceNotFound
 from config.state import VARIABLE as STATE
 from recorder.control.directory import VARIABLE as RUNTIME
+from recorder.control.directory import ended_folder
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 from tests.support import recorders, web
@@ -33,6 +34,7 @@ from tests.support.room import Room
 from tests.support.web import Page
 
 CASES = 5000
+LINES_SHOWN = 20
 ENDING = ("stop", "disarm", "recording")
 """What would end the session that is recorded is asked of others only."""
 
@@ -85,7 +87,8 @@ def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]
     began_s = time.monotonic()
     statuses = _send(page, session, cases, seed)
     took_s = time.monotonic() - began_s
-    status = _status(page)
+    running = page.get("/api/v1/state").json["sessions"]
+    log = _last_lines(session)
     result = page.post(f"/api/v1/sessions/{session}/stop", {"wait": True}).json
     broken = {key: count for key, count in statuses.items() if key.rpartition(" ")[2].startswith("5")}
     return {
@@ -94,10 +97,10 @@ def _beside_a_session(page: Page, cases: int, seed: int) -> Mapping[str, object]
         "operations": len({key.rpartition(" ")[0] for key in statuses}),
         "by_status": dict(sorted(Counter(_by_status(statuses)).items())),
         "server_errors": broken,
-        "recording_state": result["state"],
-        "recording_dropped": status["dropped"],
-        "holds": not broken and result["state"] == "sealed" and status["dropped"] == 0,
-    }
+        "recording_state": result.get("state"),
+        "recording_dropped": (running[0]["status"] or {}).get("dropped") if running else None,
+        "holds": not broken and result.get("state") == "sealed" and not result["degraded"],
+    } | ({} if running else {"recording_ended_early": result, "log": log})
 
 
 def _by_status(statuses: Counter[str]) -> Mapping[str, int]:
@@ -107,8 +110,10 @@ def _by_status(statuses: Counter[str]) -> Mapping[str, int]:
     return found
 
 
-def _status(page: Page) -> Any:
-    return page.get("/api/v1/state").json["sessions"][0]["status"]
+def _last_lines(session: str) -> list[str]:
+    """Return what the recorder's libraries printed last; a recorder that was killed leaves that."""
+    log = ended_folder(session).log
+    return log.read_text(errors="replace").splitlines()[-LINES_SHOWN:] if log.exists() else []
 
 
 def _send(page: Page, session: str, cases: int, seed: int) -> Counter[str]:
