@@ -83,7 +83,7 @@ def test_who_says_it_is_known_by_the_thread(log: Log, written: Written, thread: 
 
 def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> None:
     log.take_over()
-    library = logging.getLogger("uvicorn.error")
+    library = logging.getLogger("a.library")
     library.debug("nothing")
     library.warning("port %d, passphrase=%s", 8642, KEY)
     library.warning("%d", "no number")
@@ -95,7 +95,7 @@ def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> Non
         warnings.simplefilter("always")
         warnings.warn("old ways", DeprecationWarning, stacklevel=1)
     first, second, third, fourth = lines(written)
-    assert first == {"level": "warning", "part": "uvicorn.error", "message": "port 8642, passphrase=(hidden)"}
+    assert first == {"level": "warning", "part": "a.library", "message": "port 8642, passphrase=(hidden)"}
     assert second["message"] == "%d"
     assert (third["level"], third["message"]) == ("error", "it failed")
     assert "ValueError: invalid literal for int() with base 10: 'wrong: (hidden)'" in third["traceback"]

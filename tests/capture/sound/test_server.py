@@ -108,10 +108,10 @@ def test_the_source_that_was_named_is_opened_and_kept_whichever_is_the_default(s
     server.control("set-default-source", "hall.monitor")
     with closing(SoundSource(find_sound_input([], MICROPHONE))) as source, server.speak(tones(440, 880, 30)):
         source.open()
-        assert loudest(blocks_of(source, 2)) == [440, 880]
+        assert loudest(blocks_of(source, 2)) == pytest.approx([440, 880], abs=2)
         server.control("set-default-source", "podium")
         server.control("set-default-source", "hall.monitor")
-        assert loudest(blocks_of(source, 2)) == [440, 880]
+        assert loudest(blocks_of(source, 2)) == pytest.approx([440, 880], abs=2)
         assert (source.channels, source.rate, source.overflows) == (2, SAMPLE_RATE, 0)
 
 
