@@ -130,7 +130,7 @@ def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -
         down = _measured(down_words, left, stop, _told(tell, "down", _UP, 1.0))
     again = sum(each.retransmits or 0 for interval in up.intervals for each in interval.streams)
     return Uplink(
-        up=_rate(up),
+        up=_arrived(up),
         down=_rate(down) if down else None,
         idle=idle,
         loaded=_latency([each.rtt for interval in _steady(up) for each in interval.streams]),
@@ -260,11 +260,16 @@ def _steady(report: _Report) -> Sequence[_Interval]:
 
 
 def _rate(report: _Report) -> Rate:
-    """Return the rate; on average as it arrived, where the other side could say that.
+    """Return the rate at which this side got or gave away bytes."""
+    return Rate.of([interval.sum.bits_per_second for interval in _steady(report)])
+
+
+def _arrived(report: _Report) -> Rate:
+    """Return the rate at which the other side got bytes, on average, where it could say that.
 
     What this side counts went into its buffers, in bursts.
     """
-    rate = Rate.of([interval.sum.bits_per_second for interval in _steady(report)])
+    rate = _rate(report)
     arrived = report.end.sum_received
     if arrived is None or report.error or not rate.mean_bps:  # one that was told to end has heard nothing of it
         return rate

@@ -1,7 +1,7 @@
 """How a room's uplink is, what measuring it may cost, and how far a measurement is."""
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import mean, median, quantiles
 
 import msgspec
@@ -14,7 +14,10 @@ it for a round trip or two, and a live stream waits for longer than that."""
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """Bits a second that a link carries for long: in the middle of all windows, in the worst tenth, on average."""
+    """Bits a second that a link carries for long: in the middle of all windows, in the worst tenth, on average.
+
+    The average is not that of the windows: see `_average`.
+    """
 
     median_bps: float
     p10_bps: float
@@ -30,7 +33,33 @@ class Rate(msgspec.Struct, frozen=True):
         """Return what the rates of steps that follow on each other come to; there must be one at least."""
         windows = [mean(steps[at : at + TOGETHER]) for at in range(max(1, len(steps) - TOGETHER + 1))]
         worst = quantiles(windows, n=10, method="inclusive")[0] if len(windows) > 1 else windows[0]
-        return cls(median(windows), worst, mean(steps))
+        return cls(median(windows), worst, _average(steps))
+
+
+def _average(steps: Sequence[float]) -> float:
+    """Return the average rate of steps that follow on each other, whatever was held up at their beginning and end.
+
+    What was lost holds up what came after it, and then all of that counts at once: at the beginning of a few seconds
+    it comes from before them, at their end it is missing. So what has come is looked at from above, as if nothing had
+    been held up (the upper convex hull of its sum), over the middle half.
+    """
+    hull: list[tuple[int, float]] = []
+    for point in enumerate(accumulate(steps, initial=0.0)):
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) <= _slope(hull[-2], point):
+            hull.pop()
+        hull.append(point)
+    count = len(steps)
+    return (_height(hull, count * 0.75) - _height(hull, count * 0.25)) / (count * 0.5)
+
+
+def _slope(before: tuple[float, float], after: tuple[float, float]) -> float:
+    return (after[1] - before[1]) / (after[0] - before[0])
+
+
+def _height(points: Sequence[tuple[float, float]], at: float) -> float:
+    """Return where a line through points is at `at`, between the first and the last of them."""
+    before, after = next(pair for pair in pairwise(points) if at <= pair[1][0])
+    return before[1] + _slope(before, after) * (at - before[0])
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -13,6 +13,13 @@ def test_a_rate_is_the_middle_the_worst_tenth_and_the_average_of_its_windows() -
     assert Rate.of([5.0]) == Rate(5, 5, 5)
 
 
+def test_what_is_held_up_at_the_beginning_and_the_end_is_not_in_the_average() -> None:
+    assert Rate.of([3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 0.5]).mean_bps == 2
+    assert Rate.of([2.0, 0.0, 4.0, 2.0, 2.0, 0.0, 0.0, 6.0]).mean_bps == 2, "nor is what is only late"
+    assert Rate.of([4.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0, 2.0]).mean_bps == 3, "a link that becomes slower is"
+    assert Rate.of([0.0, 0.0]).mean_bps == 0
+
+
 def test_what_a_link_does_not_carry_on_average_is_not_counted_on() -> None:
     assert Rate(median_bps=52.0, p10_bps=40.0, mean_bps=46.0).sustained_bps == 46
     assert Rate(median_bps=46.0, p10_bps=40.0, mean_bps=52.0).sustained_bps == 46
