@@ -15,6 +15,8 @@ NORMAL, CRITICAL = 1, 2
 NEVER, AS_USUAL = 0, -1
 """Urgencies, and after how many milliseconds it goes by itself."""
 CALENDAR = "x-office-calendar"
+MOST_PLANS = 20
+"""Whose last notification is replaced by the next one."""
 PATH, NAME = "/org/freedesktop/Notifications", "org.freedesktop.Notifications"
 
 
@@ -32,7 +34,7 @@ class Desktop:
         self._room = room
         self._language = language
         self._shown = 0
-        self._noticed = 0
+        self._noticed: dict[str, int] = {}
         self.to = "this PC's desktop"
 
     def send(self, message: Message) -> None:
@@ -54,14 +56,20 @@ class Desktop:
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
 
     def _notice(self, message: Message) -> None:
-        """Show notices in a notification of their own, which goes by itself where nobody has to do anything."""
-        is_urgent = any(notice.urgent for notice in message.notices)
-        body = "\n".join(one_line(notice.text.of(self._language)) for notice in message.notices)
-        shown: tuple[object, ...] = (
-            APP, self._noticed, CALENDAR, subject(message, self._room, self._language), escape(body, quote=False), [],
-            {"urgency": ("y", CRITICAL if is_urgent else NORMAL)}, NEVER if is_urgent else AS_USUAL,
-        )  # fmt: skip
-        (self._noticed,) = self._call("Notify", "susssasa{sv}i", shown)
+        """Show the newest notice of each plan in a notification of the plan's own.
+
+        It goes by itself where nobody has to do anything.
+        """
+        for notice in {notice.plan: notice for notice in message.notices}.values():
+            summary = f"{APP} ({self._room})" if self._room else APP
+            body = escape(one_line(notice.text.of(self._language)), quote=False)
+            shown: tuple[object, ...] = (
+                APP, self._noticed.pop(notice.plan, 0), CALENDAR, summary, body, [],
+                {"urgency": ("y", CRITICAL if notice.urgent else NORMAL)}, NEVER if notice.urgent else AS_USUAL,
+            )  # fmt: skip
+            (self._noticed[notice.plan],) = self._call("Notify", "susssasa{sv}i", shown)
+            if len(self._noticed) > MOST_PLANS:
+                del self._noticed[next(iter(self._noticed))]
 
     def close(self) -> None:
         """Take away what is shown."""

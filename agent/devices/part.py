@@ -52,7 +52,8 @@ class DevicesPart:
     _inputs: KnownInputs = field(init=False)
 
     def __post_init__(self) -> None:
-        """Ask the sound servers where somebody wants to know."""
+        """Ask the sound servers where somebody wants to know; number from now, not as a daemon before this one did."""
+        self._number = round(self.clock.now().timestamp() * 1000)
         self._inputs = KnownInputs(self.clock, self._move)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:

@@ -89,11 +89,14 @@ class FixityLog:
     def damaged(self, since: datetime) -> list[Entry]:
         """Return the last line of each package that was found damaged since then, and neither repaired nor whole."""
         settled = (Outcome.WHOLE, Outcome.DAMAGED, Outcome.REPAIRED)
-        last: dict[str, Entry] = {}
-        for entry in self.entries():
-            if entry.outcome in settled:
-                last[entry.package] = entry
-        return [entry for entry in last.values() if entry.outcome is Outcome.DAMAGED and entry.at >= since]
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT * FROM checks WHERE rowid IN "
+                "(SELECT max(rowid) FROM checks WHERE outcome IN (?, ?, ?) GROUP BY package) "
+                "AND outcome = ? AND julianday(at) >= julianday(?) ORDER BY rowid",
+                (*settled, Outcome.DAMAGED, since.isoformat()),
+            ).fetchall()
+        return [_entry(*row) for row in found]
 
     def entries(self, package: str | None = None) -> list[Entry]:
         """Return the lines of one package, or all, the oldest first."""
@@ -101,18 +104,7 @@ class FixityLog:
             found = connection.execute(
                 "SELECT * FROM checks WHERE ? IS NULL OR package = ? ORDER BY rowid", (package, package)
             ).fetchall()
-        return [
-            Entry(
-                at=datetime.fromisoformat(at),
-                package=name,
-                bytes=size,
-                outcome=Outcome(outcome),
-                found=count,
-                problems=msgspec.json.decode(problems, type=tuple[Problem, ...]),
-                note=note,
-            )
-            for at, name, size, outcome, count, problems, note in found
-        ]
+        return [_entry(*row) for row in found]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -127,3 +119,11 @@ class FixityLog:
                 f"{self._path} cannot be used: {error}",
                 hint="Free space on its disk; if it is damaged move it away: packages are then read anew.",
             ) from None
+
+
+def _entry(at: str, package: str, size: int, outcome: str, found: int, problems: str, note: str) -> Entry:
+    """Return a line of the table."""
+    return Entry(
+        at=datetime.fromisoformat(at), package=package, bytes=size, outcome=Outcome(outcome), found=found,
+        problems=msgspec.json.decode(problems, type=tuple[Problem, ...]), note=note,
+    )  # fmt: skip

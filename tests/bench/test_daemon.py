@@ -6,12 +6,14 @@ import psutil
 import pytest
 
 from tests.bench import daemon
+from tests.support.children import children
 from tests.support.pace import slowness
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
 READY_CPU_S = 1.0
 MOST_BYTES = 80_000_000
+RESERVE = "recorder.control.process"
 
 
 @pytest.mark.server
@@ -22,7 +24,7 @@ def test_a_daemon_that_nothing_is_asked_of_is_light(tmp_path: Path) -> None:
     room.archive.mkdir()
     with daemon.started(room) as (pid, start):
         assert start.cpu_s < READY_CPU_S * slowness()
-        (spare,) = wait_for(lambda: psutil.Process(pid).children(), 30.0, "a recorder in reserve")
+        (spare,) = wait_for(lambda: children(RESERVE, of=psutil.Process(pid)), 30.0, "a recorder in reserve")
         wait_for(lambda: daemon.mapped(spare.pid), 30.0, "its media libraries")  # what they would look like
         assert daemon.mapped(pid) == set()
         assert daemon.memory(pid)["Rss"] < MOST_BYTES

@@ -61,6 +61,8 @@ def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_t
         assert trouble.body.startswith("podium terlepas")
         desktop.send(over())
         assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai"]
+        desktop.send(Message(at=AT, notices=(notice(plan="wisuda", text="Wisuda dimulai 10 min lagi"),)))
+        assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai", "Wisuda dimulai 10 min lagi"]
 
 
 def test_letters_that_would_be_markup_are_shown_as_they_are(bus: Bus, desktop: Desktop) -> None:
