@@ -6,6 +6,8 @@ import msgspec
 
 from agent.web.checks import Word
 from agent.web.endpoint import Call, Endpoint
+from config.errors import SessionError
+from recorder.control import directory
 
 LONGEST_S = 60.0
 
@@ -44,6 +46,8 @@ def rehearsal(call: Call) -> RehearsalRun:
 
 def rehearse(call: Call) -> RehearsalRun:
     """Begin one; the page is told by its WebSocket when it has ended."""
+    if any(directory.alive()):
+        raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
     hub, loop = call.request.app.state.hub, call.house.loop
 
     def done() -> None:

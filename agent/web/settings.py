@@ -21,11 +21,12 @@ from agent.web.lanes import Lane
 from config.addresses import scheme_of
 from config.changing import change_settings, hindrance
 from config.edit import Changes, Value
-from config.errors import StorageUnwritable, UsageError
+from config.errors import SessionError, StorageUnwritable, UsageError
 from config.reader import NAME
 from config.schema import Settings
-from config.secrets import key_states
+from config.secrets import key_states, read_keys
 from config.settings import SYSTEM_FILE, find_file, user_file
+from recorder.control import directory
 from recorder.control.operators import VARIABLE as OPERATORS
 
 type Short = Annotated[str, msgspec.Meta(max_length=120)]
@@ -126,22 +127,17 @@ def set_destination(call: Call) -> SettingsDocument:
         raise UsageError(f"a destination's name is of letters, digits, - and _, {_LONGEST_NAME} at most")
     if scheme_of(url) == "file":
         raise UsageError("a folder as a destination is set by IT, in the settings file", hint="docs/live.md")
-    before = call.house.settings.read()
+    file, before = _file(call.house), call.house.settings.read()
     known = before.destinations.get(name)
-    if known is not None and secret is None:
-        _keep_key_from_strangers(before, name, moves=known.url != url.rstrip("/"))
+    is_same = known is not None and known.url == url.rstrip("/")
+    if secret is None and not is_same and name in read_keys(msgspec.structs.replace(before, file=file)):
+        raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
     changes: dict[tuple[str, ...], Value] = {("destinations", name, "url"): url}
     if body.test or (known is not None and known.test):
         changes["destinations", name, "test"] = body.test
-    settings = change_settings(_file(call.house), changes, None if secret is None else (name, secret))
+    settings = change_settings(file, changes, None if secret is None else (name, secret))
     call.house.learn(settings)
     return settings_now(call)
-
-
-def _keep_key_from_strangers(before: Settings, name: str, *, moves: bool) -> None:
-    """Refuse to send a key that is kept to another address than it was kept for. Raises UsageError."""
-    if moves and key_states(before)[name] in {"set", "unreadable"}:
-        raise UsageError(f"the key of {name} was given for another address", hint="give the key as well")
 
 
 def _changed(call: Call, changes: Changes) -> SettingsDocument:
@@ -185,9 +181,14 @@ def _file(house: House) -> Path:
 
 
 def _archive(house: House, asked: str) -> Path:
-    """Return the folder that is asked for, which a session could be kept in. Raises UsageError, StorageUnwritable."""
+    """Return the folder that is asked for, which a session could be kept in.
+
+    Raises UsageError, SessionError, StorageUnwritable.
+    """
     if house.folder is not None:
         raise UsageError("the archive was named when Liput was started (--archive)", hint="start it without that")
+    if any(directory.alive()):
+        raise SessionError("a session runs, and its archive is in use", hint="change the folder when it has ended")
     text = _printable("archive", asked.strip())
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if not path.is_absolute() or ".." in path.parts:

@@ -73,7 +73,7 @@ def routes() -> list[BaseRoute]:
 def _session(request: Request) -> Response:
     """Show the session; on a PC that nobody has set up, a browser's first visit is led to where that is done."""
     settings = _settings(request)
-    if _is_new(request) and SETUP_COOKIE not in request.cookies and not any(directory.alive()):
+    if _is_new(request) and SETUP_COOKIE not in request.cookies and not _is_busy():
         return RedirectResponse("/setup", 303)
     return _page(request, "session.html.j2", settings, {
         "layouts": list(settings.layouts),
@@ -82,6 +82,14 @@ def _session(request: Request) -> Response:
         "destinations": list(settings.destinations),
         "is_new": _is_new(request),
     })  # fmt: skip
+
+
+def _is_busy() -> bool:
+    """Return whether a session runs, or may: whoever comes then wants to see it."""
+    try:
+        return any(directory.alive())
+    except LiputError:
+        return True
 
 
 def _setup(request: Request) -> Response:

@@ -67,6 +67,9 @@ def test_the_next_session_goes_where_it_was_set(new: Page, tmp_path: Path) -> No
     assert began.status == 200, began.body
     (one,) = running()
     assert one.info.archive == str(tmp_path / "arsip")
+    assert new.ask("PATCH", AT, {"archive": str(tmp_path / "lain")}).status == 409, "it is in use"
+    assert new.ask("PATCH", AT, {"room": "Aula 2"}).status == 200
+    assert new.post("/api/v1/rehearsals", {"practice": True}).status == 409, "the PC is the session's"
     new.post(f"/api/v1/sessions/{began.json['id']}/stop", {"wait": True})
 
 
@@ -158,6 +161,10 @@ def test_a_key_is_not_sent_to_another_address_than_it_was_given_for(page: Page, 
     stolen = page.ask("PUT", KAMPUS, {"url": "rtmps://evil.example/live"})
     assert stolen.status == 400
     assert load_settings(room.settings).destinations["kampus"].url == URL
+    written = room.settings.read_text()
+    room.settings.write_text(written[: written.index("[destinations.kampus]")])
+    assert page.ask("PUT", KAMPUS, {"url": "rtmps://evil.example/live"}).status == 400, "also where it was taken out"
+    room.settings.write_text(written)
     assert page.ask("PUT", KAMPUS, {"url": f"{URL}/", "test": True}).json["destinations"][-1]["test"] is True
     assert page.ask("PUT", KAMPUS, {"url": "rtmps://new.example/live", "key": "another"}).status == 200
     assert read_keys(load_settings(room.settings))["kampus"].reveal() == "another"

@@ -18,7 +18,7 @@ from config.secrets import read_keys
 from config.settings import load_settings
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import Served, Visit
+from tests.support.browser import Served, Visit, arm
 from tests.support.pulse import PulseMicrophone
 from tests.support.room import Room
 from tests.support.waiting import wait_for
@@ -222,6 +222,14 @@ def test_each_step_may_be_skipped_and_come_back_to(chromium: Browser, new: Serve
         expect(page).to_have_url(f"{new.url}/")  # nobody is led there twice
         page.get_by_role("link", name=say("setup.title")).click()
         expect(page).to_have_url(f"{new.url}/setup")
+
+
+def test_while_a_session_runs_nobody_is_led_away_from_it(looked: Visit) -> None:
+    arm(looked.served)
+    page = looked.open()
+    expect(page).to_have_url(f"{looked.served.url}/")
+    expect(page.locator("#light")).to_have_text(say("light.armed"), timeout=SOON_MS)
+    expect(page.get_by_role("link", name=say("setup.title"))).to_be_visible()
 
 
 def test_a_folder_that_cannot_be_used_is_said_and_the_one_before_stays(looked: Visit) -> None:
