@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from devices.model import Device, Health
 from devices.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
+from tests.support import command, web
 from tests.support.control_contract import CONTRACT, Bench
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
@@ -212,6 +214,35 @@ def test_the_command_sets_a_camera_that_another_process_streams_from(camera: Rig
     assert [line["reason"] for line in lines if line["kind"] == "control-changed"] == [
         "power_line_frequency=50 Hz (was 60 Hz)", "brightness=77 (was 128)",
     ]  # fmt: skip
+
+
+def test_the_page_tries_keeps_and_resets_a_control_of_a_camera_that_is_being_recorded(
+    camera: RigDevice, tmp_path: Path
+) -> None:
+    camera.plug(0)
+    device = device_of(camera)
+    at = f"/api/v1/devices/{device.id}/controls"
+    words = ["record", "--title", "Rig", "--video", device.id, "--profile", "240p15", "--archive", f"{tmp_path}/arsip"]
+    settings = tmp_path / ".config/liput/liput.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[archive]\nreserve = "50 MB"\n')
+    with web.serving(config_file=settings) as page, command.running(tmp_path, *words, "--json") as session:
+        session.until("event", kind="session-live")
+        for value, keep, kept in (("200", False, {}), ("210", True, {"brightness": 210})):
+            answer = page.ask("PATCH", at, {"values": {"brightness": value}, "keep": keep})
+            assert (answer.status, answer.json["changes"][0]["after"]) == (200, int(value))
+            assert camera.get("controls.brightness") == value
+            found = presets.preset_store().read().get(device.id)
+            assert (found.controls if found else {}) == kept
+        assert page.ask("DELETE", f"{at}/brightness").json["changes"][0]["after"] == 128
+        assert (camera.get("controls.brightness"), presets.preset_store().read()) == ("128", {})
+        camera.set("controls.stalls", "brightness")
+        refused = page.ask("PATCH", at, {"values": {"brightness": "9"}})
+        assert (refused.status, "refuses brightness=9" in refused.json["message"]) == (409, True)
+        sent = int(camera.get("video.frames_sent"))
+        wait_for(lambda: int(camera.get("video.frames_sent")) > sent + 15, 20.0, "the recording to go on")
+        session.signal(signal.SIGINT)
+        assert session.until("result")["state"] == "sealed"
 
 
 # Kinds that uvcvideo does not have
