@@ -5,7 +5,7 @@ import { controlsOf } from "./controls.js";
 import { el, keep, make, say } from "./dom.js";
 import { live } from "./live.js";
 import { watch } from "./preview.js";
-import { moment, t } from "./texts.js";
+import { has, moment, t } from "./texts.js";
 import { faultText } from "./words.js";
 
 const SELDOM_MS = 10_000; // beside what the daemon tells, for whoever has taken a device without a word
@@ -69,10 +69,7 @@ function update(card, device) {
     ...roles.map((name) => new Option(roleName(name), name, false, name === role)));
 }
 
-function roleName(name) {
-  const known = { slides: "role.slides", podium: "role.podium", room: "role.room", microphone: "role.microphone" };
-  return known[name] ? t(known[name]) : name;
-}
+const roleName = (name) => (has(`role.${name}`) ? t(`role.${name}`) : name);
 
 function show(now) {
   devices = now;
@@ -98,6 +95,7 @@ function showPicture() {
   const source = session && (sourceOf(session).role ?? sourceOf(session).name);
   watch(session, session ? [{ source, fps: 5, width: 480, canvas: () => card.querySelector("canvas") }] : [], false);
 }
+
 let seen; // the number of what is shown, or is being asked for
 let told;
 let timer;

@@ -1,4 +1,4 @@
-// Pictures of the program and of each source, drawn as they come; none are asked for while nobody sees the page.
+// Pictures of the program and of each source, as they come; none while nobody sees the page.
 
 import { el, keep, make, say } from "./dom.js";
 import { live } from "./live.js";
