@@ -1,4 +1,4 @@
-// What is wrong, over the picture, where the operator looks; and for a moment, that it is right again.
+// What is wrong, over the picture; and for a moment, that it is right again.
 
 import { el, keep, make, say } from "./dom.js";
 import { t } from "./texts.js";

@@ -1,4 +1,4 @@
-// What a camera can be set to, on its card: tried while a slider moves, kept when it is let go.
+// A camera's controls on its card: tried while a slider moves, kept when it is let go.
 
 import { ask } from "./api.js";
 import { keep, make, say } from "./dom.js";

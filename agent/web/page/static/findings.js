@@ -1,4 +1,4 @@
-// What a check or a rehearsal found, each thing in a row: its verdict, the reason, what to do.
+// What a check or a rehearsal found, a row each: verdict, reason, what to do.
 
 import { make } from "./dom.js";
 import { t } from "./texts.js";

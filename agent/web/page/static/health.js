@@ -44,20 +44,24 @@ function plotOf({ name, device, fps, lost, faults }, since, until) {
     make("p", { className: "row small" }, ...words));
 }
 
-async function showPlots(query) {
+let asked = 0; // the answer to an earlier choice may come later
+
+async function showPlots(query, mine) {
   const { since, until, devices } = await ask("GET", `/health/timeline?${query}`);
-  el("plots").replaceChildren(...devices.map((device) => plotOf(device, since, until)));
+  if (mine === asked) el("plots").replaceChildren(...devices.map((device) => plotOf(device, since, until)));
 }
 
 async function load() {
+  const mine = ++asked;
   const query = new URLSearchParams({ since: el("since").value });
   if (el("device").value) query.set("device", el("device").value);
-  showPlots(`${query}`).catch(complain);
+  showPlots(`${query}`, mine).catch(complain);
   query.set("level", el("level").value);
   for (const kind of ["csv", "json"]) el(kind).href = `/api/v1/health${kind === "csv" ? ".csv" : ""}?${query}&limit=${MOST_EXPORTED}`;
   query.set("limit", MOST);
   try {
     const { lines, more } = await ask("GET", `/health?${query}`);
+    if (mine !== asked) return;
     lines.reverse();
     el("lines").replaceChildren(...lines.map(row));
     el("lines-box").hidden = !lines.length;

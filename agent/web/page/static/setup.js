@@ -1,4 +1,4 @@
-// The first run: steps, each of which may be left out and come back to.
+// The first run: steps that may be left out and come back to.
 
 import { ask, complain, doing, Refused } from "./api.js";
 import { el, keep, make, say } from "./dom.js";
@@ -34,9 +34,8 @@ function take(found) {
   el("locked").hidden = !locked;
   if (locked) say(el("locked-text"), t(`setup.locked.${locked}`, { file }));
   for (const fields of document.querySelectorAll("fieldset")) fields.disabled = locked || (archive.fixed && fields.contains(el("archive")));
-  document.querySelector(`[value=${set.language}]`).checked = true;
-  el("room").value = set.room;
-  el("archive").value = archive.path;
+  el("room").defaultValue = set.room; // what somebody has typed meanwhile stays
+  el("archive").defaultValue = archive.path;
   const { reason, advice } = wordsOf(archive.state);
   el("folder").className = `alarm ${archive.state.verdict === "failure" ? "bad" : "ok"}`;
   say(el("folder-text"), `${reason}. ${advice}`);

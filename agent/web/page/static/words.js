@@ -1,4 +1,4 @@
-// What an operator calls things: sources by their role, troubles by what is to be done about them.
+// What an operator calls things: sources by role, troubles by what is to be done.
 
 import { has, t } from "./texts.js";
 
