@@ -6,6 +6,7 @@ It holds nothing that a session needs: killing it costs nothing, and the next on
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -237,13 +238,23 @@ class Daemon:
             self.tell(error.message)
             return
         for session in sessions:
-            if session.name not in awaited(time.time()):
+            if session.name not in _looked_after():
                 self._recover_one(self.archives, session)
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
         from recorder.recovery.recover import Recovery
 
         self.recovered(Recovery(archives, clock=self.clock).recover(session))
+
+
+def _looked_after() -> set[str | None]:
+    """Return the sessions that are recorded, and those that are gone on with.
+
+    One that is recorded now is not tried either: its recorder might be killed before that has begun.
+    """
+    with suppress(LiputError, OSError):
+        return {*(info.session for _, info in directory.alive()), *awaited(time.time())}
+    return set()
 
 
 def _prepare() -> None:

@@ -209,6 +209,24 @@ def test_what_was_left_before_it_is_recovered_at_its_start(tmp_path: Path, archi
     assert package.state is PackageState.SEALED
 
 
+def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_killed_just_then(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    program = archives.make_program(tmp_path / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])  # nobody holds it, as after a kill
+    info = msgspec.structs.replace(
+        directory.new_info("Rapat", archive.root, SystemClock().now()), work=str(work)
+    )  # who is alive when it is looked
+    recorder = directory.make_folder(info, b"{}")
+    outcomes: list[object] = []
+    daemon = serve.Daemon([archive], SystemClock(), print, outcomes.append)
+    daemon._recover_all()
+    assert not outcomes, "it is gone on with"
+    recorder.remove()
+    daemon._recover_all()
+    assert len(outcomes) == 1
+
+
 def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
     assert not serving.is_serving()
     with serving.only_one():
