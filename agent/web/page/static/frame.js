@@ -1,4 +1,4 @@
-// What every page has: the connection and what is said of it, the light in the title, the appearance.
+// What every page has: the connection and what is said of it.
 
 import { el, say } from "./dom.js";
 import { live } from "./live.js";
@@ -29,10 +29,4 @@ live.addEventListener("state", () => {
   setTimeout(() => wasLost || tell(""), BACK_MS);
 });
 
-const theme = el("theme");
-theme.addEventListener("change", () => {
-  if (theme.value === "auto") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme.value;
-  document.cookie = `liput_theme=${theme.value}; Path=/; Max-Age=31536000; SameSite=Strict`;
-});
 live.start();
