@@ -155,6 +155,7 @@ def _serve_files(cleanup: contextlib.ExitStack, socket_path: Path, directory: Pa
         [find_program("virtiofsd") or "virtiofsd", f"--socket-path={socket_path}", f"--shared-dir={directory}",
          "--sandbox=none", "--no-announce-submounts", "--log-level=error", *options],
         stdin=subprocess.DEVNULL,
+        start_new_session=True,  # not as patient as the guest may be: its clock goes on while it waits for a file
     )  # fmt: skip
     cleanup.callback(server.wait)
     cleanup.callback(server.terminate)
