@@ -64,7 +64,7 @@ def test_rates_losses_and_faults_are_plotted_for_each_device(page: Page) -> None
     xs, ys = zip(*(map(float, pair.split(",")) for pair in before.split()), strict=True)
     assert (round(min(xs) / 600, 1), round(max(xs) / 600, 1)) == (0.6, 0.7), "from 14 to 16 hours after the plot begins"
     assert (min(ys), max(ys)) == (pytest.approx(160 * (1 - 1 / 1.1)), pytest.approx(160 * (1 - 12.5 / 33)))
-    assert now.split()[-1].split(",")[0] == "600", "up to now"
+    assert float(now.split()[-1].split(",")[0]) > 594, "up to now, or the step before"
     assert 1 <= camera.locator("polyline.lost").count() <= 3
     assert camera.locator("polyline.fault").count() == 1
     assert page.locator("#plots > li").nth(2).locator("polyline.rate").count() == 0
