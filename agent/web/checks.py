@@ -7,6 +7,7 @@ import msgspec
 from agent.checks.document import document
 from agent.checks.history import History
 from agent.checks.trend import Measurement, measurements
+from agent.web.beginning_runs import begin
 from agent.web.endpoint import Call, Endpoint
 
 type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
@@ -50,14 +51,7 @@ def checks(call: Call) -> CheckRun:
 
 def run_check(call: Call) -> CheckRun:
     """Begin a run; the page is told by its WebSocket when it has ended."""
-    hub, loop = call.request.app.state.hub, call.house.loop
-
-    def done() -> None:
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: hub.tell(checks(call)))
-
-    call.house.runs.start(call.body.words(), call.house.settings.file, done)
-    return checks(call)
+    return begin(call, call.house.runs, checks)
 
 
 def history(_call: Call) -> list[Measurement]:

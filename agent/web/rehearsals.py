@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from agent.web.beginning_runs import begin
 from agent.web.checks import Word
 from agent.web.endpoint import Call, Endpoint
 from config.errors import SessionError
@@ -48,14 +49,7 @@ def rehearse(call: Call) -> RehearsalRun:
     """Begin one; the page is told by its WebSocket when it has ended."""
     if any(directory.alive()):
         raise SessionError("a session runs, and needs this PC for itself", hint="rehearse before it, or after it")
-    hub, loop = call.request.app.state.hub, call.house.loop
-
-    def done() -> None:
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: hub.tell(rehearsal(call)))
-
-    call.house.rehearsals.start(call.body.words(), call.house.settings.file, done)
-    return rehearsal(call)
+    return begin(call, call.house.rehearsals, rehearsal)
 
 
 ENDPOINTS = [
