@@ -5,13 +5,12 @@ import os
 import shutil
 import ssl
 import subprocess
-import sys
 import time
 import urllib.request
-from pathlib import Path
 
 import click
 
+from agent.own_command import command_line, environment
 from agent.serving import is_serving
 from agent.web.server import HINDERED, Place, read_place
 from agent.web.token import read_token
@@ -25,7 +24,6 @@ READY_S = 30.0
 LOOK_S = 0.05
 ANSWER_S = 10.0
 LOG_FILE = "serve.log"
-HOME = Path(__file__).resolve().parents[1]
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -63,13 +61,12 @@ def _place() -> Place:
 
 def _start() -> "subprocess.Popen[bytes]":
     """Start the daemon, which goes on when we and our terminal are gone."""
-    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
     log = runtime_folder(make=True) / LOG_FILE
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "agent.cli", "serve"],
-            env=os.environ | {"PYTHONPATH": path},
+            command_line("serve"),
+            env=environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=descriptor,

@@ -1,4 +1,4 @@
-"""Commands of Liput that the daemon starts as processes of their own: what they load and wait for is not its own."""
+"""Liput's own code as processes of their own: what they load and wait for is nobody else's."""
 
 import os
 import subprocess
@@ -16,17 +16,27 @@ PATIENCE_S = 5.0
 _HOME = Path(__file__).resolve().parents[1]
 
 
+def command_line(*words: str) -> list[str]:
+    """Return the command `liput WORDS`."""
+    return [sys.executable, "-P", "-m", "agent.cli", *words]
+
+
+def environment(config_file: Path | None = None) -> dict[str, str]:
+    """Return that in which such a process finds this very code, and these settings (None: those that are found)."""
+    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
+    settings = {VARIABLE: str(config_file.absolute())} if config_file else {}
+    return os.environ | {"PYTHONPATH": path} | settings
+
+
 def start_command(
     words: Sequence[str], config_file: Path | None, output: "int | IO[bytes]" = subprocess.DEVNULL
 ) -> "subprocess.Popen[bytes]":
     """Start `liput WORDS` with these settings (None: those that are found); raises OSError."""
-    path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
-    settings = {VARIABLE: str(config_file)} if config_file else {}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "agent.cli", *words],
+        command_line(*words),
         stdin=subprocess.DEVNULL, stdout=output,
         stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,  # the journal keeps what it says
-        env=os.environ | {"PYTHONPATH": path} | settings,
+        env=environment(config_file),
     )  # fmt: skip
 
 

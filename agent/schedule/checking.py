@@ -1,8 +1,6 @@
 """The check before a planned session: `liput check --quick`, as a process that the daemon does not wait for."""
 
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +9,12 @@ from typing import IO, Any
 import msgspec
 
 from agent.checks.result import Verdict
+from agent.own_command import command_line, end_command, environment
 from agent.schedule.plan import Plan
-from config.settings import VARIABLE
 from devices.clock import NANOSECONDS, Clock
 from devices.tied import tied
 
 LONGEST_S = 90.0
-_HOME = Path(__file__).resolve().parents[2]
 
 
 class Checking:
@@ -28,12 +25,10 @@ class Checking:
         self._clock = clock
         self._until_ns = clock.now_ns() + int(LONGEST_S * NANOSECONDS)
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
-        path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
-        settings = {VARIABLE: str(config_file.absolute())} if config_file else {}
         self._child = subprocess.Popen(
-            tied([sys.executable, "-P", "-m", "agent.cli", *words_of(plan)]),
+            tied(command_line(*words_of(plan))),
             stdin=subprocess.DEVNULL, stdout=self._out, stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": path} | settings,
+            env=environment(config_file),
         )  # fmt: skip
 
     def outcome(self) -> list[str] | None:
@@ -54,12 +49,7 @@ class Checking:
     def close(self) -> None:
         """End it."""
         if self._child.poll() is None:
-            self._child.terminate()
-            try:
-                self._child.wait(5.0)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
+            end_command(self._child)
         self._out.close()
 
 

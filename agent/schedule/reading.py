@@ -1,15 +1,14 @@
 """A calendar that is being read, by a process of its own; nothing here waits for it."""
 
-import os
 import subprocess
 import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from agent.own_command import environment
 from agent.schedule.event import Answer, Wanted
 from config.errors import LiputError, StateError
 from devices.clock import NANOSECONDS, Clock
@@ -17,7 +16,6 @@ from devices.clock import NANOSECONDS, Clock
 LONGEST_S = 60.0
 """How long a calendar may take, from its address to the last event."""
 _LOOK_S = 0.05
-_HOME = Path(__file__).resolve().parents[2]
 _CHILD = (sys.executable, "-P", "-m", "agent.schedule.child")
 
 
@@ -29,14 +27,13 @@ class Reading:
         self._until_ns = clock.now_ns() + int(longest_s * NANOSECONDS)
         # Files without a name, not pipes: nobody waits for the other.
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it is read
-        path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))
         try:
             with tempfile.TemporaryFile() as asked:
                 asked.write(msgspec.json.encode(wanted))
                 asked.seek(0)
                 self._child = subprocess.Popen(
                     _CHILD, stdin=asked, stdout=self._out, stderr=subprocess.DEVNULL,
-                    env=os.environ | {"PYTHONPATH": path},
+                    env=environment(),
                 )  # fmt: skip
         except OSError as error:
             self._out.close()

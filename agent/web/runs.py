@@ -5,9 +5,7 @@ sound, and what hangs in a driver, are none of the daemon's. One of each runs at
 is told of that one.
 """
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,11 +14,10 @@ from typing import Any
 
 import msgspec
 
-from config.settings import VARIABLE
+from agent.own_command import command_line, environment
 from recorder.control.protocol import one_line
 
 LONGEST_S = 300.0
-HOME = Path(__file__).resolve().parents[2]
 
 type Work = Callable[[Sequence[str], Path | None], str | None]
 """Does what the words say, with a settings file; returns what went wrong, if something did."""
@@ -92,11 +89,9 @@ def run_command(
     name: str, kind: str, words: Sequence[str], config_file: Path | None
 ) -> tuple[bytes | None, str | None]:
     """Run `liput NAME --json`; return its document, which is of that `kind`, or what went wrong."""
-    path = os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))
-    settings = {} if config_file is None else {VARIABLE: str(config_file.absolute())}
     ran = subprocess.run(
-        [sys.executable, "-P", "-m", "agent.cli", name, "--json", *words],
-        env=os.environ | {"PYTHONPATH": path} | settings, cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+        command_line(name, "--json", *words),
+        env=environment(config_file), cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
         timeout=LONGEST_S, check=False,
     )  # fmt: skip
     if ran.returncode in {0, 1} and f'"type":"{kind}"'.encode() in ran.stdout:
