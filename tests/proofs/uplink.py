@@ -30,7 +30,8 @@ SHORT = Budget(most_bytes=10**10, up_s=4.0, down_s=2.0, warm_up_s=1.0, idle_s=0.
 LONGEST_S, SOON_S = 21.5, 10.0
 """A measurement, and the start of Python before it; until a fault is told."""
 MOST_OPINIONS = 4
-"""Where iperf3's are off each other by more than what is measured may be off them, they say little of the link."""
+"""Where iperf3's are off each other by more than what is measured may be off them, they say little of the link. Of all
+that was measured and all that iperf3 said the averages count: nothing is left out."""
 SETTLE_S = 0.5
 """After the warm-up, and before the end: what other packets take then does not count."""
 SHORT_S = 0.1
@@ -77,7 +78,7 @@ def run(
     """Return the figures; `slack` multiplies how far a machine that does other things may be off.
 
     Where packets are lost, or the way is long, iperf3 gives so many `opinions`, before and after: they differ. Where
-    both is so, what is measured differs as much, and is the average of as many too.
+    the way is long, what is measured differs as much, and is the average of as many too.
     """
 
     def measure_all(cell: Cell) -> list[dict[str, object]]:
@@ -116,15 +117,15 @@ def _cell(
             addresses["nginx"] = stack.enter_context(SpeedNginx(folder / "nginx", lab.server)).address
         stack.enter_context(echoing(lab))
         opinions = [_opinions(lab, port, budget)]
-        is_hard = cell.loss > 0 and cell.rtt_s > SHORT_S
+        is_long = cell.rtt_s > SHORT_S
         found = [
-            [_measured(lab, addresses[server], budget) for _ in range(count if is_hard else 1)] for server in servers
+            [_measured(lab, addresses[server], budget) for _ in range(count if is_long else 1)] for server in servers
         ]
-        opinions += [_opinions(lab, port, budget) for _ in range(count - 1) if cell.loss or cell.rtt_s > SHORT_S]
-        while 1 < len(opinions) < MOST_OPINIONS and _spread(opinions) > (RATE_LOSSY if cell.loss else RATE):
+        opinions += [_opinions(lab, port, budget) for _ in range(count - 1) if cell.loss or is_long]
+        while 1 < len(opinions) < MOST_OPINIONS and _is_unsure(cell, found, opinions, slack):
             opinions.append(_opinions(lab, port, budget))
             for server, tries in zip(servers, found, strict=True):
-                tries += [_measured(lab, addresses[server], budget)] if is_hard else []
+                tries.append(_measured(lab, addresses[server], budget))
         for server, tries in zip(servers, found, strict=True):
             took_s = max(one.took_s for one in tries)
             compared = _compared(cell, tries, opinions, slack)
@@ -164,10 +165,12 @@ def _opinions(lab: Lab, port: int, budget: Budget) -> _Opinions:
     return _Opinions(up, opinion(lab, port, budget.streams, budget.down_s, budget.warm_up_s, down=True), loaded_s)
 
 
-def _spread(opinions: Sequence[_Opinions]) -> float:
-    """Return how far iperf3's opinions of a link are off each other, one way or the other."""
+def _is_unsure(cell: Cell, found: Sequence[Sequence[_Measured]], opinions: Sequence[_Opinions], slack: float) -> bool:
+    """Return whether iperf3's opinions are off each other, or what was measured is off them: then both ask again."""
     ways = [each.up.rate_bps for each in opinions], [each.down.rate_bps for each in opinions]
-    return max(max(rates) / max(1.0, min(rates)) - 1 for rates in ways)
+    spread = max(max(rates) / max(1.0, min(rates)) - 1 for rates in ways)
+    most = RATE_LOSSY if cell.loss else RATE
+    return spread > most or not all(_compared(cell, tries, opinions, slack)["holds"] for tries in found)
 
 
 def _compared(cell: Cell, tries: Sequence[_Measured], opinions: Sequence[_Opinions], slack: float) -> dict[str, object]:
