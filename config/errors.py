@@ -3,7 +3,8 @@
     LiputError                    exit status 1
     ├── UsageError                exit status 2: arguments or settings
     │   ├── SettingsError         a settings file, with its line
-    │   └── SecretError           a key that is missing, or that others can read
+    │   ├── SecretError           a key that is missing, or that others can read
+    │   └── PlanNotFound          no planned session answers to the id given
     ├── DeviceError
     │   ├── DeviceNotFound        nothing plugged in answers to that name
     │   ├── DeviceBusy            another program holds it
@@ -53,6 +54,10 @@ class UsageError(LiputError):
     """The arguments or the settings cannot be carried out as they stand."""
 
     exit_status = 2
+
+
+class PlanNotFound(UsageError):
+    """No planned session answers to the id given."""
 
 
 class SettingsError(UsageError):

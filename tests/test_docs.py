@@ -39,6 +39,7 @@ from agent.devices.page import DevicePage, ModeRow, UsbPlace
 from agent.rehearsal import codes as rehearsal_codes
 from agent.requests.answer import RequestDocument, RequestLine
 from agent.schedule.answer import PlanDocument
+from agent.schedule.coming import Coming
 from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
@@ -248,7 +249,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput arm", [SessionLine]),
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
-        ("## liput schedule", [PlanDocument, Plan, Source, Done, FeedLine, FeedState]),
+        ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedLine, FeedState]),
         ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine]),
     ],
 )

@@ -72,7 +72,7 @@ def import_command(
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:
         ledger = DoneFile().read()
-        click.echo(msgspec.json.encode([document(plan, ledger, desk.now) for plan in plans]))
+        click.echo(msgspec.json.encode([document(plan, ledger, desk) for plan in plans]))
         return
     for plan in plans:
         click.echo(f"{when_text(plan, desk.zone)}  {one_line(plan.title)}")

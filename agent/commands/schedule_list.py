@@ -1,15 +1,13 @@
 """`liput schedule list` and `show`."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import click
 import msgspec
 
 from agent.requests.columns import Column, fitted
-from agent.schedule.answer import PlanDocument, document, text_lines, when_text
+from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
 from agent.schedule.done import DoneFile
-from agent.schedule.plan import PlanState
 from agent.schedule.planner import Planner, config_option, id_argument, json_option, planner
 from recorder.archive.names import one_line
 
@@ -38,12 +36,7 @@ Examples:
 def list_command(*, every: bool, days: int | None, config_file: Path | None, as_json: bool) -> None:
     """List the planned sessions, the earliest first; times are of the office's zone."""
     desk = planner(config_file)
-    ledger = DoneFile().read()
-    found = [document(plan, ledger, desk.now) for plan in desk.plans.read()]
-    if not every:
-        found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]
-    if days is not None:
-        found = [each for each in found if each.plan.starts_at < desk.now + timedelta(days=days)]
+    found = listed(desk, DoneFile().read(), every=every, days=days)
     if as_json:
         click.echo(msgspec.json.encode(found))
     elif not found:
@@ -73,7 +66,7 @@ def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
 def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     """Show a planned session: when, where, how, where it comes from, and what became of it."""
     desk = planner(config_file)
-    found = document(desk.plans.find(key), DoneFile().read(), desk.now)
+    found = document(desk.plans.find(key), DoneFile().read(), desk)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

@@ -1,13 +1,15 @@
-"""What the commands of `liput schedule` answer: a plan as JSON, as lines for people, and as a row."""
+"""What those are answered who ask for plans: a plan as JSON, as lines for people, and as a row."""
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 import click
 import msgspec
 
-from agent.schedule.done import Done, Ledger
+from agent.schedule.coming import Coming, coming
+from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Plan, PlanState, by_hand
+from agent.schedule.planner import Planner
 from config.quantities import brief_duration
 from recorder.archive.names import one_line
 from recorder.control.directory import boot_id
@@ -19,27 +21,47 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A plan as `--json` prints it.
 
     `status` is planned, running, ended, over (its time has passed), cancelled or removed; `changed` names the fields of
-    a calendar's plan that were changed by hand; `done` what was done for it.
+    a calendar's plan that were changed by hand; `done` what was done for it, `coming` what is still to be.
     """
 
     plan: Plan
     status: str
     changed: tuple[str, ...] = ()
     done: Done | None = None
+    coming: tuple[Coming, ...] = ()
 
 
-def document(plan: Plan, ledger: Ledger, now: datetime) -> PlanDocument:
-    """Return a plan with what became of it."""
-    done = ledger.get(plan.id)
-    return PlanDocument(plan=plan, status=_status(plan, done, now), changed=by_hand(plan), done=done)
+def document(plan: Plan, ledger: Ledger, desk: Planner) -> PlanDocument:
+    """Return a plan with what became of it, and what will."""
+    done = done_for(plan, ledger)
+    return PlanDocument(
+        plan=plan,
+        status=_status(plan, done, desk.now),
+        changed=by_hand(plan),
+        done=ledger.get(plan.id),
+        coming=coming(plan, done, desk.rules, desk.now),
+    )
 
 
-def _status(plan: Plan, done: Done | None, now: datetime) -> str:
+def listed(desk: Planner, ledger: Ledger, *, every: bool, days: int | None) -> list[PlanDocument]:
+    """Return what is to come and what runs, the earliest first; `every`: also what is over, cancelled or removed.
+
+    With `days` only what begins in so many.
+    """
+    found = [document(plan, ledger, desk) for plan in desk.plans.read()]
+    if not every:
+        found = [each for each in found if each.plan.state is PlanState.PLANNED and each.plan.ends_at > desk.now]
+    if days is not None:
+        found = [each for each in found if each.plan.starts_at < desk.now + timedelta(days=days)]
+    return found
+
+
+def _status(plan: Plan, done: Done, now: datetime) -> str:
     if plan.state is not PlanState.PLANNED:
         return str(plan.state)
-    if done is not None and done.ended_at is not None:
+    if done.ended_at is not None:
         return "ended"
-    if done is not None and done.recorder is not None and done.boot_id == boot_id():
+    if done.recorder is not None and done.boot_id == boot_id():
         return "running"
     return "over" if now >= plan.ends_at else "planned"
 
@@ -72,10 +94,17 @@ def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
         "profile": plan.profile or "",
         "calendar": one_line(plan.source.feed) if plan.source else "",
         "by hand": ", ".join(found.changed),
+        "next": ", ".join(f"{step.what} {_time_text(step.at, plan, zone)}" for step in found.coming),
     }
     for label, text in rows.items():
         if text:
             yield f"{label:<{LABEL}}{text}"
+
+
+def _time_text(at: datetime, plan: Plan, zone: tzinfo) -> str:
+    """Return when something is done for a plan, with the day where it is another one than that of its beginning."""
+    at, starts = at.astimezone(zone), plan.starts_at.astimezone(zone)
+    return f"{at:%H:%M}" if at.date() == starts.date() else f"{at:%Y-%m-%d %H:%M}"
 
 
 def answer(found: PlanDocument, sentence: str, *, as_json: bool) -> None:

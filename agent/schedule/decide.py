@@ -13,6 +13,7 @@ import msgspec
 
 from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Mode, Plan
+from config.schedule import ScheduleSettings
 from recorder.control.find import AFTER, BEFORE, RECORDS
 from recorder.status import SessionState
 
@@ -71,6 +72,11 @@ class Rules:
     check_before_s: float = 1200.0
     arm_ahead_s: float = 300.0
     boot_id: str = ""
+
+    @classmethod
+    def of(cls, settings: ScheduleSettings, boot_id: str) -> "Rules":
+        """Return those of the settings."""
+        return cls(settings.remind, settings.check_before_s, settings.arm_ahead_s, boot_id)
 
     def times_of(self, plan: Plan) -> tuple[float, float]:
         """Return from when to when something may be to be done for a plan that has not begun, as time.time() counts."""

@@ -71,10 +71,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         """Take the rules from the settings."""
-        own = self.settings.schedule
-        self._rules = Rules(
-            remind=own.remind, check_before_s=own.check_before_s, arm_ahead_s=own.arm_ahead_s, boot_id=boot_id()
-        )
+        self._rules = Rules.of(self.settings.schedule, boot_id())
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set; sessions that were begun go on."""

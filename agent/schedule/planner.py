@@ -1,4 +1,4 @@
-"""What the commands of `liput schedule` work with, and how they read what they are given."""
+"""What those work with who plan sessions, by commands or by the API, and how they read what they are given."""
 
 import re
 from collections.abc import Callable
@@ -10,15 +10,18 @@ import click
 
 from agent.moments import parse_when
 from agent.requests.options import text_of
+from agent.schedule.decide import Rules
 from agent.schedule.plan import Plan
 from agent.schedule.store import Plans
+from agent.schedule.zones import zone_named
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from config.office import zone_of
+from config.office import zone_name, zone_of
 from config.quantities import NotAllowed
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
+from recorder.control.directory import boot_id
 
 LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")
@@ -33,41 +36,65 @@ id_argument = click.argument("key", metavar="ID")
 
 @dataclass(frozen=True)
 class Planner:
-    """The settings, the plans, and what the time is in the zone of the office."""
+    """The settings, the plans, and what the time is in the zone of the office.
+
+    `by_options`: what is asked for is given by options of a command, and is called so in messages.
+    """
 
     settings: Settings
     plans: Plans
     now: datetime
+    rules: Rules
+    """When what is done for a plan."""
+    by_options: bool = True
 
     @property
     def zone(self) -> tzinfo:
         """The zone in which times are given and shown."""
         return zone_of(self.settings.office.time_zone)
 
-    def when(self, option: str, text: str, day: datetime | None = None) -> datetime:
-        """Return the moment that was given with `option`; a time alone is of `day`, or today. Raises UsageError."""
+    @property
+    def zone_key(self) -> str:
+        """What the IANA database calls that zone; "" where that is not known."""
+        return str(zone_named(zone_name(self.settings.office.time_zone)) or "")
+
+    def named(self, field: str) -> str:
+        """Return what people call a field of what they ask for."""
+        return f"--{field.removesuffix('_s')}" if self.by_options else field
+
+    def when(self, field: str, text: str, day: datetime | None = None) -> datetime:
+        """Return the moment that was given as `field`; a time alone is of `day`, or today. Raises UsageError."""
         is_time_alone = _TIME_ALONE.fullmatch(text) is not None
         try:
             return parse_when(text, day if day and is_time_alone else self.now, self.zone).replace(microsecond=0)
         except NotAllowed as error:
-            raise UsageError(f"{option} {text!r} {error}") from None
+            raise UsageError(f"{self.named(field)} {text!r} {error}") from None
 
 
 def planner(config_file: Path | None) -> Planner:
     """Return what a command works with; raises SettingsError."""
-    settings = load_settings(config_file)
-    return Planner(settings, Plans(), SystemClock().now().astimezone(zone_of(settings.office.time_zone)))
+    return planner_of(load_settings(config_file))
 
 
-def check_plan(plan: Plan, settings: Settings) -> Plan:
+def planner_of(settings: Settings, *, by_options: bool = True) -> Planner:
+    """Return what is worked with now."""
+    now = SystemClock().now().astimezone(zone_of(settings.office.time_zone))
+    return Planner(settings, Plans(), now, Rules.of(settings.schedule, boot_id()), by_options)
+
+
+def check_plan(plan: Plan, desk: Planner) -> Plan:
     """Return a plan that can be carried out as far as is known now; raises UsageError for one that cannot."""
+    settings, named = desk.settings, desk.named
     if not text_of("title", plan.title):
-        raise UsageError("there is no title", hint='say what the session is: --title "Rapat senat", or --request ID')
+        hint = f"say what the session is ({named('title')}), or for which request it is ({named('request')})"
+        raise UsageError("there is no title", hint=hint)
     length = plan.ends_at - plan.starts_at
     if length <= timedelta(0):
-        raise UsageError("the session ends before it begins", hint="check --starts and --ends, or say --for 2h")
+        hint = f"check {named('starts')} and {named('ends')}, or say how long it is ({named('for_s')})"
+        raise UsageError("the session ends before it begins", hint=hint)
     if length > LONGEST:
-        raise UsageError(f"the session is {length.days} days long; {LONGEST.days} at most", hint="check --ends")
+        hint = f"check {named('ends')}"
+        raise UsageError(f"the session is {length.days} days long; {LONGEST.days} at most", hint=hint)
     settings.profile(plan.profile)
     settings.layout(plan.layout)
     for name in plan.streams:

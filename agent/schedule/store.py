@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 
 from agent.schedule.plan import Plan, PlanState, Source, from_calendar, said_again
-from config.errors import UsageError
+from config.errors import PlanNotFound, UsageError
 from config.state import state_folder
 from devices.store import Store
 from recorder.archive.names import slug
@@ -45,7 +45,7 @@ class Plans:
         self._change(lambda plans: [*plans, plan])
 
     def replace(self, plan_id: str, change: Callable[[Plan], Plan]) -> Plan:
-        """Change one and return it; raises StateError, UsageError where there is none of that id."""
+        """Change one and return it; raises StateError, PlanNotFound where there is none of that id."""
         found: list[Plan] = []
 
         def changed(plans: list[Plan]) -> list[Plan]:
@@ -55,17 +55,18 @@ class Plans:
 
         self._change(changed)
         if not found:
-            raise UsageError(f"there is no plan {plan_id}", hint="liput schedule list --all shows them")
+            raise PlanNotFound(f"there is no plan {plan_id}", hint="liput schedule list --all shows them")
         return found[0]
 
-    def remove(self, plan_id: str) -> None:
+    def remove(self, plan_id: str, *, forgets: bool = True) -> None:
         """Keep one as removed: its recorder is let go, no calendar brings it back. Raises StateError.
 
-        One that was made by hand, and is removed already, is forgotten.
+        With `forgets` one that was made by hand, and is removed already, is forgotten.
         """
 
         def is_kept(plan: Plan) -> bool:
-            return plan.id != plan_id or plan.source is not None or plan.state is not PlanState.REMOVED
+            is_again = plan.source is None and plan.state is PlanState.REMOVED
+            return plan.id != plan_id or not (forgets and is_again)
 
         def without(plans: list[Plan]) -> list[Plan]:
             return [
@@ -96,7 +97,7 @@ class Plans:
     def find(self, key: str) -> Plan:
         """Return the plan that `key` means: its id, the beginning of it, or the beginning of the 8 digits at its end.
 
-        Raises StateError, UsageError where none or several are meant.
+        Raises StateError, PlanNotFound where none is meant, UsageError where several are.
         """
         plans = self.read()
         exact = [plan for plan in plans if plan.id == key]
@@ -106,7 +107,7 @@ class Plans:
         if found:
             named = ", ".join(plan.id for plan in found[:3]) + (" ..." if len(found) > 3 else "")
             raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
-        raise UsageError(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
+        raise PlanNotFound(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> None:
         def sorted_plans(plans: list[Plan]) -> list[Plan]:

@@ -11,6 +11,7 @@ from config.errors import (
     LiputError,
     NoSession,
     PackageNotFound,
+    PlanNotFound,
     RequestNotFound,
     SettingsError,
     UsageError,
@@ -20,7 +21,7 @@ from recorder.control.protocol import RecorderRefused
 
 BAD_REQUEST, NOT_FOUND, CONFLICT, BUSY, BROKEN = 400, 404, 409, 503, 500
 NOT_STORED = {"cache-control": "no-store"}
-_MISSING = (NoSession, DeviceNotFound, PackageNotFound, RequestNotFound)
+_MISSING = (NoSession, DeviceNotFound, PackageNotFound, PlanNotFound, RequestNotFound)
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):

@@ -1,0 +1,57 @@
+"""What is said to come for a plan is what is decided for it, when it is time."""
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.schedule.coming import ComingKind, coming
+from agent.schedule.decide import Kind, Rules
+from agent.schedule.done import Done, done_for
+from agent.schedule.plan import Mode, PlanState
+from tests.agent.schedule.test_decide import World
+from tests.support.calendars import NINE, plan
+
+SECOND = timedelta(seconds=1)
+DOES = {
+    Kind.REMIND: ComingKind.REMIND, Kind.TELL: ComingKind.REMIND, Kind.CHECK: ComingKind.CHECK,
+    Kind.ARM: ComingKind.ARM, Kind.RECORD: ComingKind.START, Kind.START: ComingKind.START, Kind.STOP: ComingKind.STOP,
+}  # fmt: skip
+"""What an act is called; that one begins, or waits to be started, is told as a reminder is."""
+RULES = st.builds(
+    Rules,
+    remind=st.lists(st.sampled_from([3600.0, 1800.0, 600.0, 60.0]), unique=True, max_size=3).map(tuple),
+    check_before_s=st.sampled_from([0.0, 1200.0, 900.0]),
+    arm_ahead_s=st.sampled_from([0.0, 300.0]),
+    boot_id=st.just("boot-1"),
+)
+
+
+@given(RULES, st.sampled_from(Mode))
+def test_all_that_is_said_to_come_is_done_at_its_time_and_nothing_else(rules: Rules, mode: Mode) -> None:
+    one = plan(mode=mode)
+    world = World([one], now=NINE - timedelta(hours=2), rules=rules)
+    said = [(step.what, step.at) for step in coming(one, done_for(one, {}), rules, world.now)]
+    did = []
+    for at in sorted({at for _, at in said} | {one.starts_at, one.ends_at - SECOND}):
+        world.now = at
+        did += [(DOES[act.kind], at) for act in (*world.look(), *world.look()) if act.kind in DOES]
+        left = [(step.what, step.at) for step in coming(one, done_for(one, world.ledger), rules, at)]
+        assert left == [each for each in said if each[1] > at]
+    world.now = one.ends_at
+    did += [(DOES[act.kind], world.now) for act in world.look() if act.kind is Kind.STOP]
+    assert sorted(did, key=lambda each: (each[1], each[0])) == sorted(said, key=lambda each: (each[1], each[0]))
+
+
+@pytest.mark.parametrize("change", [{"state": PlanState.CANCELLED}, {"state": PlanState.REMOVED}, {"all_day": True}])
+def test_nothing_comes_for_one_that_does_not_hold(change: dict[str, object]) -> None:
+    one = msgspec.structs.replace(plan(), **change)
+    assert coming(one, done_for(one, {}), Rules(), NINE - timedelta(hours=2)) == ()
+
+
+def test_nothing_comes_for_one_that_people_have_ended() -> None:
+    one = plan()
+    ended = Done(starts_at=one.starts_at, ends_at=one.ends_at, recorder="a1", ended_at=NINE)
+    assert coming(one, ended, Rules(), NINE) == ()
