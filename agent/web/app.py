@@ -16,6 +16,7 @@ from agent.web import (
     history,
     rehearsals,
     requests,
+    schedule,
     sessions,
     settings,
     state,
@@ -40,7 +41,8 @@ from devices.clock import NANOSECONDS
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *state.ENDPOINTS, *sessions.ENDPOINTS, *devices.ENDPOINTS, *checks.ENDPOINTS, *rehearsals.ENDPOINTS,
-    *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS, *tickets.ENDPOINTS,
+    *schedule.ENDPOINTS, *settings.ENDPOINTS, *requests.ENDPOINTS, *archive.ENDPOINTS, *history.ENDPOINTS,
+    *tickets.ENDPOINTS,
 )  # fmt: skip
 """All that the API has, in the order of its document."""
 

@@ -118,7 +118,7 @@ def _asked(house: House, new: NewSession) -> Asked:
     if not new.title.strip() and new.request is None:
         raise UsageError("there is no title", hint="say what the session is, or for which request")
     for word in (*new.streams, *new.videos, *new.audios):
-        _refuse_files(word)
+        refuse_files(word)
     is_said = new.consent != "not-asked" or bool(new.consent_note)
     asked = Asked(
         title=new.title.strip(), videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,
@@ -132,7 +132,7 @@ def _asked(house: House, new: NewSession) -> Asked:
     return with_request(asked, new.request, settings)
 
 
-def _refuse_files(word: str) -> None:
+def refuse_files(word: str) -> None:
     """Refuse names of files: who may use the page may not read what else this user has."""
     is_node = word.startswith("/dev/") and ".." not in word
     if word.startswith(("@", "-")) or "\0" in word or ("/" in word and not is_node) or "://" in word:

@@ -39,12 +39,17 @@ def requests(call: Call) -> RequestsDocument:
 
 def request(call: Call) -> RequestDocument:
     """Show one, as `liput request show --json`."""
-    key = call.path["id"]
-    if "/" in key or "\0" in key or len(key) > 255:
-        raise RequestNotFound("no request is called so", hint="GET /api/v1/requests lists them")
+    key = request_key(call.path["id"])
     desk = desk_of(call.house.settings.read())
     dossier = desk.dossiers.find(key)
     return document(dossier, dossier.read(), desk)
+
+
+def request_key(key: str) -> str:
+    """Return the id of a request that was asked for, which names no file; raises RequestNotFound."""
+    if "/" in key or "\0" in key or len(key) > 255:
+        raise RequestNotFound("no request is called so", hint="GET /api/v1/requests lists them")
+    return key
 
 
 def _disk(house: House) -> Lane:

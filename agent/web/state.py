@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
+from agent.schedule import changes
 from agent.steering import SessionLine, line_of
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
@@ -32,6 +33,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     standing: list[str] = []
     problem: str | None = None
     devices: int | None = None
+    schedule: int = 0
+    """Another number when `GET /api/v1/schedule` may answer otherwise."""
 
 
 @cache
@@ -54,6 +57,7 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         room=general.room, language=general.language, version=version_of_liput(), at=house.clock.now(),
         sessions=[line_of(one) for one in found], alarms=house.alarms(), notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
+        schedule=changes.number(),
     )  # fmt: skip
 
 

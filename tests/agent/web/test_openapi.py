@@ -63,7 +63,8 @@ def test_its_references_are_all_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["state", "archive", "health", "health/timeline", "requests", "checks", "checks/history", "roles"]
+    "name",
+    ["state", "archive", "health", "health/timeline", "requests", "checks", "checks/history", "roles", "schedule"],
 )
 def test_answers_are_as_it_says(page: Page, name: str) -> None:
     path = f"/api/v1/{name}"
