@@ -1,6 +1,6 @@
 // The REST side: one function, and what is said where something is refused.
 
-import { el, make } from "./dom.js";
+import { el, make, message, press } from "./dom.js";
 import { t } from "./texts.js";
 
 export class Refused extends Error {
@@ -30,6 +30,9 @@ export async function ask(method, path, body, headers = {}) {
   return answer;
 }
 
+/** A word of its own for each press, so that a request that is sent twice does one thing. */
+export const once = () => ({ "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
+
 /** Do something that a button asked for: the button rests meanwhile, and what is refused is said. */
 export async function doing(button, action) {
   button.disabled = true;
@@ -47,10 +50,8 @@ export async function doing(button, action) {
 /** Say what was refused, with further buttons; what is a mistake of the page goes on to the console. */
 export function complain(error, ...buttons) {
   if (!(error instanceof Refused)) throw error;
-  const close = make("button", { type: "button", className: "compact", textContent: t("error.close") });
-  const words = [`${t("error.title")}: ${error.message}`, error.hint].filter(Boolean);
-  const box = make("div", { className: "alarm", role: "alert" }, make("span", { className: "sign", "aria-hidden": "true" }),
-    make("div", {}, ...words.map((text) => make("p", { textContent: text }))), ...buttons, close);
-  close.addEventListener("click", () => box.remove());
+  const box = message("", make("p", `${t("error.title")}: ${error.message}`), make("p", error.hint));
+  box.role = "alert";
+  box.append(...buttons, press(t("error.close"), () => box.remove()));
   el("errors").replaceChildren(box);
 }

@@ -10,7 +10,7 @@ const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: ""
 /** Where the words were found: those in brackets are marked. */
 function snippet(text) {
   const parts = text.split(/\[([^\]]*)\]/);
-  return make("p", { className: "small muted" }, ...parts.map((part, place) => (place % 2 ? make("mark", { textContent: part }) : part)));
+  return make("p small muted", ...parts.map((part, place) => (place % 2 ? make("mark", part) : part)));
 }
 
 /** Whether the words stand somewhere else than in the title. */
@@ -18,11 +18,11 @@ const elsewhere = ({ snippet: text, title }) => text.includes("[") && text.repla
 
 function row(found) {
   const cells = [moment(found.started_at), found.duration_s === null ? "" : clock(found.duration_s), size(found.bytes)];
-  return make("tr", {},
-    make("th", { scope: "row" }, make("a", { href: `/archive/${encodeURIComponent(found.id)}`, textContent: found.title || found.id }),
+  return make("tr",
+    make("th", { scope: "row" }, make("a", { href: `/archive/${encodeURIComponent(found.id)}` }, found.title || found.id),
       elsewhere(found) ? snippet(found.snippet) : null),
-    ...cells.map((text) => make("td", { className: "number", textContent: text })),
-    make("td", {}, make("span", { className: `badge ${BADGES[found.state]}`, textContent: t(`archive.state.${found.state}`) })));
+    ...cells.map((text) => make("td number", text)),
+    make("td", make(`span badge ${BADGES[found.state]}`, t(`archive.state.${found.state}`))));
 }
 
 async function load(offset) {

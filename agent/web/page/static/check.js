@@ -1,7 +1,7 @@
 // The check before a session: what is not right comes first, with what to do about it.
 
 import { ask, complain, doing, Refused } from "./api.js";
-import { el, keep, make, say } from "./dom.js";
+import { el, keep, make, onSubmit, say } from "./dom.js";
 import { byGravity, rowOf } from "./findings.js";
 import { live } from "./live.js";
 import { draw } from "./plot.js";
@@ -13,7 +13,7 @@ const MOST = 20;
 /** What only people can see is ticked off here, and counts with the next check. */
 function create(found) {
   if (found.name.startsWith(BY_HAND) && found.verdict !== "ok") {
-    return rowOf(found, make("label", { className: "tick" },
+    return rowOf(found, make("label tick",
       make("input", { type: "checkbox", name: "have", value: found.name.slice(BY_HAND.length) }), t("check.seen")));
   }
   return found.code === "left-out" ? rowOf(found, t("check.not-quick")) : rowOf(found);
@@ -47,8 +47,7 @@ function take({ running, last, problem }) {
 const wish = () => ({ quick: el("quick").checked,
   have: [...document.querySelectorAll("input[name=have]:checked")].map((box) => box.value) });
 
-el("check").addEventListener("submit", async (event) => {
-  event.preventDefault();
+onSubmit(el("check"), async () => {
   const begun = await doing(el("run"), () => ask("POST", "/checks", wish()));
   if (begun) take(begun);
 });
@@ -70,8 +69,8 @@ function showHistory(all) {
   if (measured.length < 2) return;
   const line = (name, value) => ({ name, points: measured.filter((one) => value(one)).map((one) => [Date.parse(one.at), value(one)]).reverse() });
   draw(el("plot"), [line("up", (one) => one.up_bps), line("need", (one) => one.need_bps)]);
-  el("measured").replaceChildren(...measured.slice(0, MOST).map((one) => make("tr", {}, make("th", { scope: "row", textContent: moment(one.at) }),
-    ...[one.up_bps, one.need_bps].map((rate) => make("td", { className: "number", textContent: rate ? t("unit.mbps", { value: number(rate / 1e6, 1) }) : "" })))));
+  el("measured").replaceChildren(...measured.slice(0, MOST).map((one) => make("tr", make("th", { scope: "row" }, moment(one.at)),
+    ...[one.up_bps, one.need_bps].map((rate) => make("td number", rate ? t("unit.mbps", { value: number(rate / 1e6, 1) }) : "")))));
 }
 
 async function load() {

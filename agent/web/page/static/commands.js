@@ -1,18 +1,15 @@
 // What the operator does to a session: start, stop, layouts, marks, mute.
 
-import { ask, complain, doing } from "./api.js";
-import { el, keep, make, say } from "./dom.js";
+import { ask, complain, doing, once } from "./api.js";
+import { el, keep, make, onSubmit, press, say, sure } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
 const path = (rest) => `/sessions/${session.id}/${rest}`;
 
-/** A word of its own for each press, so that a request that is sent twice begins one session. */
-const once = () => ({ "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
-
 function wish(armOnly) {
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
-    streams: [...document.querySelectorAll("#new input[name=stream]:checked")].map((box) => box.value) };
+    streams: new FormData(el("new")).getAll("stream") };
   if (el("new-practice").checked) asked.videos = ["synthetic"];
   if (el("new-request").value) asked.request = el("new-request").value;
   return asked;
@@ -34,16 +31,11 @@ async function begin(button, asked) {
 }
 
 /** Return a button that begins the session all the same: what is missing is a slate until it comes. */
-function without(button, asked) {
-  const go = make("button", { type: "button", className: "compact", textContent: t("start.without") });
-  go.addEventListener("click", () => begin(button, { ...asked, allow_missing: true }));
-  return go;
-}
+const without = (button, asked) => press(t("start.without"), () => begin(button, { ...asked, allow_missing: true }));
 
-el("new").addEventListener("submit", (event) => {
-  event.preventDefault();
+onSubmit(el("new"), (button) => {
   if (el("new-title").value.trim()) {
-    begin(event.submitter ?? el("record"), wish(event.submitter === el("arm")));
+    begin(button ?? el("record"), wish(button === el("arm")));
   } else {
     el("new-title").setCustomValidity(t("start.title.missing"));
     el("new-title").reportValidity();
@@ -73,25 +65,18 @@ el("start").addEventListener("click", () => {
 });
 el("disarm").addEventListener("click", () => doing(el("disarm"), () => ask("POST", path("disarm"), {})));
 
-el("stop").addEventListener("click", () => {
-  say(el("stop-text"), t("stop.body", { title: session.title }));
-  el("stop-dialog").returnValue = "";
-  el("stop-dialog").showModal();
-});
-el("stop-dialog").addEventListener("close", () => {
-  if (el("stop-dialog").returnValue !== "stop") return;
+el("stop").addEventListener("click", () => sure(el("stop-dialog"), t("stop.body", { title: session.title }), () => {
   say(el("busy"), t("stop.busy"));
   doing(el("stop"), () => ask("POST", path("stop"), {})).finally(() => say(el("busy"), ""));
-});
+}));
 
 for (const button of document.querySelectorAll("#layouts button")) {
   button.addEventListener("click", () => doing(button, () => ask("POST", path("layout"), { name: button.value })));
 }
 
-el("mark").addEventListener("submit", async (event) => {
-  event.preventDefault();
+onSubmit(el("mark"), async (button) => {
   const note = el("mark-note");
-  if (await doing(event.submitter, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }))) note.value = "";
+  if (await doing(button, () => ask("POST", path("mark"), { text: note.value.trim() || t("mark.default") }))) note.value = "";
 });
 
 export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
@@ -110,7 +95,7 @@ export function showCommands(now) {
   el("live-tools").hidden = el("side-tools").hidden = !(records || isArmed);
   if (!records && el("stop-dialog").open) el("stop-dialog").close();
   keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
-    (mark) => make("li", { className: "small", textContent: t("mark.done", { time: clock(mark.media_s), text: mark.text }) }));
+    (mark) => make("li small", t("mark.done", { time: clock(mark.media_s), text: mark.text })));
   const kept = Math.floor(now?.status?.pre_roll_s ?? 0);
   el("pre-roll-box").hidden = !isArmed || kept < 5;
   el("pre-roll").value = Math.min(15, kept);

@@ -1,7 +1,7 @@
 // A camera's controls on its card: tried while a slider moves, kept when it is let go.
 
 import { ask } from "./api.js";
-import { keep, make, say } from "./dom.js";
+import { keep, make, press, say } from "./dom.js";
 import { has, number, t } from "./texts.js";
 
 const PAUSE_MS = 120; // a slider gives sixty values a second
@@ -15,18 +15,18 @@ function nameOf({ name, title }) {
 function inputOf({ kind, entries, min, max, step }) {
   if (kind === "boolean") return make("input", { type: "checkbox" });
   if (kind === "integer") return make("input", { type: "range", min, max, step });
-  return make("select", {}, ...Object.entries(entries).map(([value, text]) => new Option(text, value)));
+  return make("select", ...Object.entries(entries).map(([value, text]) => new Option(text, value)));
 }
 
 /** Return what opens on the card of a camera; `seen` is called when it opens or closes. */
 export function controlsOf(device, seen) {
   const path = `/devices/${encodeURIComponent(device.id)}/controls`;
   const waiting = new Map(); // what is to be asked, of each control the newest
-  const rows = make("ul", { className: "rows" });
-  const problem = make("p", { className: "problem", role: "alert" });
-  const box = make("details", { name: "controls", "aria-live": "off" }, make("summary", { textContent: t("control.heading") }),
-    make("div", { className: "picture", hidden: true }, make("canvas", { role: "img", "aria-label": device.name })),
-    make("p", { className: "small", textContent: t("control.picture") }), rows, problem);
+  const rows = make("ul rows");
+  const problem = make("p problem", { role: "alert" });
+  const box = make("details", { name: "controls", "aria-live": "off" }, make("summary", t("control.heading")),
+    make("div picture", { hidden: true }, make("canvas", { role: "img", "aria-label": device.name })),
+    make("p small", t("control.picture")), rows, problem);
   let isBusy = false;
 
   async function want(about, ...asked) {
@@ -51,9 +51,8 @@ export function controlsOf(device, seen) {
   function create(control) {
     const { name, entries } = control;
     const input = inputOf(control);
-    const shown = make("span", { className: "number" });
-    const back = make("button", { type: "button", className: "compact", textContent: t("control.default"),
-      "aria-label": t("control.default.of", { name: nameOf(control) }) });
+    const shown = make("span number");
+    const back = press(t("control.default"), () => want(name, "DELETE", `/${name}`), { "aria-label": t("control.default.of", { name: nameOf(control) }) });
     const set = (isKept) => {
       const value = input.type === "checkbox" ? String(input.checked) : entries[input.value] ?? input.value;
       want(name, "PATCH", "", { values: { [name]: value }, keep: isKept });
@@ -64,9 +63,7 @@ export function controlsOf(device, seen) {
       set(false);
     });
     input.addEventListener("change", () => set(true));
-    back.addEventListener("click", () => want(name, "DELETE", `/${name}`));
-    return make("li", { className: "control" }, make("label", {}, make("span", { textContent: nameOf(control) }), input), shown, back,
-      make("p", { className: "small muted" }));
+    return make("li control", make("label", make("span", nameOf(control)), input), shown, back, make("p small muted"));
   }
 
   function show(controls) {

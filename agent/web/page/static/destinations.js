@@ -1,7 +1,7 @@
 // Where the session is streamed to: how each is, why, and what can be done about it.
 
 import { ask, doing } from "./api.js";
-import { el, keep, make, say } from "./dom.js";
+import { el, keep, make, onSubmit, press, say } from "./dom.js";
 import { has, number, t } from "./texts.js";
 
 const BADGES = { live: "ok", connecting: "", listening: "", armed: "", waiting: "bad", stopped: "", removed: "" };
@@ -9,18 +9,12 @@ let current = null;
 
 const path = (rest = "") => `/sessions/${current.id}/destinations${rest}`;
 
-function button(key, short, name, action) {
-  const made = make("button", { type: "button", className: "compact", textContent: t(short), "aria-label": t(key, { name }) });
-  made.addEventListener("click", () => doing(made, action));
-  return made;
-}
+const button = (key, short, name, action) => press(t(short), (made) => doing(made, action), { "aria-label": t(key, { name }) });
 
 function create({ name }) {
   const at = encodeURIComponent(name);
-  return make("li", {},
-    make("div", { className: "spread" }, make("span", { className: "name", textContent: name }), make("span", { className: "badge" })),
-    make("p", { className: "small why" }), make("p", { className: "small muted dropped" }),
-    make("div", { className: "row" },
+  return make("li", make("div spread", make("span name", name), make("span badge")), make("p small why"), make("p small muted dropped"),
+    make("div row",
       button("dest.restart", "dest.restart.short", name, () => ask("POST", path(`/${at}/restart`), {})),
       button("dest.remove", "dest.remove.short", name, () => ask("DELETE", path(`/${at}`)))));
 }
@@ -50,8 +44,4 @@ export function showDestinations(session) {
   el("add-destination").hidden = !first;
 }
 
-el("add-destination").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const name = el("add-name").value;
-  doing(event.submitter, () => ask("POST", path(), { name }));
-});
+onSubmit(el("add-destination"), (button) => doing(button, () => ask("POST", path(), { name: el("add-name").value })));

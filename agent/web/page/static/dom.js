@@ -1,17 +1,50 @@
 // Small helpers for elements. Text is always set as text, never as HTML.
 
+import { t } from "./texts.js";
+
 export const el = (id) => document.getElementById(id);
 
-/** Make an element: properties by name, attributes where the name has a dash or is "role"; then its children. */
-export function make(tag, properties = {}, ...children) {
+/** Make an element, "tag class class", of its children and texts; a plain object has properties, and attributes (role, those with a dash). */
+export function make(what, ...parts) {
+  const [tag, ...classes] = what.split(" ");
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (value === undefined || value === null || value === false) continue;
-    if (name === "role" || name.includes("-")) element.setAttribute(name, value);
-    else element[name] = value;
+  element.className = classes.join(" ");
+  for (const part of parts) {
+    if (part?.constructor !== Object) element.append(part ?? "");
+    else for (const [name, value] of Object.entries(part)) {
+      if ((value ?? false) === false) continue;
+      if (name === "role" || name.includes("-")) element.setAttribute(name, value);
+      else element[name] = value;
+    }
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
+}
+
+/** Make a button that does `action` when it is pressed. */
+export function press(text, action, properties = {}) {
+  const button = make("button compact", { type: "button", ...properties }, text);
+  button.addEventListener("click", () => action(button));
+  return button;
+}
+
+/** Make a row of a list of facts, where there is a value. */
+export const fact = (key, value) => value && make("div", make("dt", t(key)), make("dd", value));
+
+/** Make a message with its sign; `kind` is "ok", "bad", "note" or "". */
+export const message = (kind, ...lines) => make(`div alarm ${kind}`, make("span sign", { "aria-hidden": "true" }), make("div", ...lines));
+
+/** Do `action` with what presses a form's button. */
+export const onSubmit = (form, action) => form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  action(event.submitter);
+});
+
+/** Ask in a dialog whether to do `action`. */
+export function sure(dialog, text, action) {
+  say(dialog.querySelector("p"), text);
+  dialog.returnValue = "";
+  dialog.onclose = () => dialog.returnValue && action();
+  dialog.showModal();
 }
 
 /** Set a text only where it differs, so that nothing is read aloud twice. */

@@ -1,8 +1,8 @@
 // What devices and the PC did, for IT: as plots, and line by line, the newest first.
 
 import { ask, complain } from "./api.js";
-import { el, make, say } from "./dom.js";
-import { draw } from "./plot.js";
+import { el, make, onSubmit, say } from "./dom.js";
+import { draw, shape } from "./plot.js";
 import { exactMoment, moment, number, t } from "./texts.js";
 
 const MOST = 500;
@@ -10,10 +10,9 @@ const MOST_EXPORTED = 5000;
 const APART = 2; // steps without a sample, where a device was open all the same
 const BADGES = { error: "bad", warn: "warn", info: "", debug: "" };
 
-const row = (line) => make("tr", {}, make("td", { className: "number", textContent: exactMoment(line.at) }),
-  make("th", { scope: "row", textContent: line.name || line.device }),
-  make("td", {}, make("span", { className: `badge ${BADGES[line.level]}`, textContent: line.detail?.fault ? `${line.kind}: ${line.detail.fault}` : line.kind })),
-  make("td", { textContent: line.reason }));
+const row = (line) => make("tr", make("td number", exactMoment(line.at)), make("th", { scope: "row" }, line.name || line.device),
+  make("td", make(`span badge ${BADGES[line.level]}`, line.detail?.fault ? `${line.kind}: ${line.detail.fault}` : line.kind)),
+  make("td", line.reason));
 
 /** Return the lines of a rate: it ends where the device was closed. */
 function linesOf(rates) {
@@ -35,13 +34,11 @@ function plotOf({ name, device, fps, lost, faults }, since, until) {
   const bars = (kind, counts, high) => counts.flatMap((count, step) => (count ? [{ name: kind, points: [[step, 0], [step, high(count)]] }] : []));
   const facts = [["lost", "log.plot.lost", { count: number(sum(lost)) }], ["fault", "log.plot.faults", { count: number(sum(faults)) }]];
   if (rates.length) facts.unshift(["rate", "log.plot.rate", { least: number(Math.min(...rates), 1), most: number(top, 1) }]);
-  const words = facts.map(([kind, key, fact]) => make("span", { className: `key ${kind}`, textContent: t(key, fact) }));
-  const plot = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  for (const [key, value] of [["class", "plot"], ["role", "img"], ["aria-label", name || device]]) plot.setAttribute(key, value);
+  const words = facts.map(([kind, key, fact]) => make(`span key ${kind}`, t(key, fact)));
+  const plot = shape("svg", { class: "plot", role: "img", "aria-label": name || device });
   draw(plot, [...linesOf(fps), ...bars("lost", lost, (count) => (count / most) * top), ...bars("fault", faults, () => top)], [0, fps.length - 1]);
-  return make("li", { className: "panel stack" }, make("h2", { textContent: name || device }), plot,
-    make("p", { className: "spread small muted" }, ...[since, until].map((at) => make("span", { textContent: moment(at) }))),
-    make("p", { className: "row small" }, ...words));
+  return make("li panel stack", make("h2", name || device), plot,
+    make("p spread small muted", ...[since, until].map((at) => make("span", moment(at)))), make("p row small", ...words));
 }
 
 let asked = 0; // the answer to an earlier choice may come later
@@ -78,5 +75,5 @@ async function load() {
 }
 
 el("filter").addEventListener("change", load);
-el("filter").addEventListener("submit", (event) => event.preventDefault());
+onSubmit(el("filter"), load);
 load();

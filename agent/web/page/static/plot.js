@@ -3,7 +3,8 @@
 const WIDTH = 600;
 const HEIGHT = 160;
 
-function shape(name, attributes) {
+/** Make an element of SVG. */
+export function shape(name, attributes) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   return made;

@@ -4,7 +4,7 @@ import { showAlarms } from "./alarms.js";
 import { ask } from "./api.js";
 import { showCommands } from "./commands.js";
 import { showDestinations } from "./destinations.js";
-import { el, make, say } from "./dom.js";
+import { el, make, message, say } from "./dom.js";
 import { Light } from "./light.js";
 import { live } from "./live.js";
 import { showPictures } from "./preview.js";
@@ -46,10 +46,8 @@ async function noticeEnds(sessions) {
     sealing.delete(id);
     const found = await ask("GET", `/archive/${encodeURIComponent(name)}`).catch(() => null);
     const isThere = found?.state === "sealed";
-    const words = make("div", {}, make("p", { textContent: t(isThere ? "sealed.done" : "sealed.failed", { title }) }));
-    if (isThere) words.append(make("p", {}, make("a", { href: `/archive/${encodeURIComponent(name)}`, textContent: t("sealed.open") })));
-    el("ended").replaceChildren(make("div", { className: `alarm ${isThere ? "ok" : "bad"}` },
-      make("span", { className: "sign", "aria-hidden": "true" }), words));
+    el("ended").replaceChildren(message(isThere ? "ok" : "bad", make("p", t(isThere ? "sealed.done" : "sealed.failed", { title })),
+      isThere ? make("p", make("a", { href: `/archive/${encodeURIComponent(name)}` }, t("sealed.open"))) : null));
   }
   for (const session of sessions) {
     if (session.work && session.state !== "armed") sealing.set(session.id, { title: session.title, name: session.work.split("/").pop() });

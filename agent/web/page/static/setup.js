@@ -1,7 +1,7 @@
 // The first run: steps that may be left out and come back to.
 
 import { ask, complain, doing, Refused } from "./api.js";
-import { el, keep, make, say } from "./dom.js";
+import { el, keep, make, onSubmit, say } from "./dom.js";
 import { byGravity, rowOf, wordsOf } from "./findings.js";
 import { live } from "./live.js";
 import { t } from "./texts.js";
@@ -75,8 +75,7 @@ const SAVES = {
   },
 };
 for (const form of steps) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  onSubmit(form, async () => {
     const run = await doing(form.querySelector(".primary"), form.querySelector("fieldset:disabled") ? next : SAVES[form.dataset.step]);
     if (run) showRehearsal(run);
   });

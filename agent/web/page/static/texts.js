@@ -1,7 +1,7 @@
 // Sentences, numbers and times in the language of the page.
 
-const language = document.documentElement.lang;
-const locale = language === "id" ? "id-ID" : "en-GB";
+export const language = document.documentElement.lang;
+export const locale = language === "id" ? "id-ID" : "en-GB";
 const texts = await (await fetch(`/texts/${language}.json`)).json();
 
 export const has = (key) => key in texts;

@@ -22,8 +22,8 @@ def _keys() -> set[str]:
 
 
 def _asked_for() -> set[str]:
-    """Return every key that stands in a call of t()."""
-    calls = (call for source in SOURCES for call in re.findall(r"\bt\(([^()]*)", source.read_text()))
+    """Return every key that stands in a call of t(), or of fact()."""
+    calls = (call for source in SOURCES for call in re.findall(r"\b(?:t|fact)\(([^()]*)", source.read_text()))
     return {key for call in calls for key in re.findall(rf"[\"']({KEY})[\"']", call)}
 
 
