@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize
@@ -34,6 +34,15 @@ REQUEST = (
     "--event", "Seminar Nasional", "--letter-number", "123/UN1/2026", "--applicant", "Dr. Siti Aminah",
     "--unit", "Fakultas Teknik", "--starts", "besok 09:00", "--received", "kemarin 08:10", "--force",
 )  # fmt: skip
+_TIMES = (
+    ("--starts", "besok 09:00", "--for", "2h", "--mode", "record", "--stream", "kampus"),
+    ("--starts", "besok 13:30", "--for", "90m", "--mode", "arm"),
+    ("--starts", "besok 16:00", "--for", "1h", "--mode", "remind"),
+)
+PLANS = {
+    "id": dict(zip(("Rapat Senat", "Kuliah Umum", "Rapat Rektorat"), _TIMES, strict=True)),
+    "en": dict(zip(("Senate meeting", "Public lecture", "Rectorate meeting"), _TIMES, strict=True)),
+}
 SOON_MS = 30_000
 
 
@@ -92,6 +101,11 @@ def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, b
     package = Path(str(_run(served, "stop", "--session", session)["package"])).name
     request = _run(served, "request", "new", *REQUEST)["id"]
     command.liput(served.room.home, "check", "--quick", "--video", "synthetic")
+    plans = [_run(served, "schedule", "add", "--title", title, *words) for title, words in PLANS[language].items()]
+    take("schedule", "/schedule", _has("#days li"))
+    take("schedule-phone", "/schedule", _has("#days li"), PHONE)
+    for made in plans:
+        _run(served, "schedule", "remove", made["plan"]["id"])
     take("check", "/check", _has("#problems li"))
     take("devices", "/devices", _has("#intro"))
     take("archive", "/archive", _has("#found tr"))
@@ -124,10 +138,10 @@ def _rehearsed(served: Served) -> None:
     wait_for(lambda: not served.ask("GET", "/rehearsals")["running"], 120.0, "a rehearsal")
 
 
-def _run(served: Served, *words: str) -> dict[str, object]:
+def _run(served: Served, *words: str) -> dict[str, Any]:
     done = command.liput(served.room.home, *words, "--json")
     assert done.returncode in {0, 3}, done.stderr
-    answer: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
 

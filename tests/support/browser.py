@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support import command
 from tests.support.room import Room
@@ -166,3 +166,13 @@ def browsing(browser: Browser, ticket: str, **options: Any) -> Iterator[tuple[Pa
 def sees_a_picture(canvas: Locator) -> None:
     """Wait until something is drawn on a canvas that is not dark."""
     wait_for(lambda: canvas.evaluate(_BRIGHT) > 300, 20.0, "a picture")
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Press Tab until it has the focus."""
+    expect(wanted).to_be_visible(timeout=20_000)
+    for _ in range(90):
+        if wanted.evaluate("found => found === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} is not reached by Tab")

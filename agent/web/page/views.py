@@ -21,6 +21,7 @@ from agent.web.page import texts
 from agent.web.settings import is_new
 from config.errors import LiputError
 from config.messages import LANGUAGES, Card
+from config.schedule import MODES
 from config.schema import Settings
 from recorder.control import directory
 
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 PAGES = (
-    ("/", "nav.session"), ("/check", "nav.check"), ("/devices", "nav.devices"), ("/archive", "nav.archive"),
-    ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
+    ("/", "nav.session"), ("/schedule", "nav.schedule"), ("/check", "nav.check"), ("/devices", "nav.devices"),
+    ("/archive", "nav.archive"), ("/requests", "nav.requests"), ("/health", "nav.health"), ("/setup", "nav.setup"),
 )  # fmt: skip
 """Those of the menu, with the keys of their names."""
 STEPS = ("language", "room", "roles", "archive", "destination", "rehearsal")
@@ -57,6 +58,7 @@ def routes() -> list[BaseRoute]:
     """Return the routes of all pages, for `agent.web.app.make_app`."""
     return [
         Route("/", _session),
+        Route("/schedule", _schedule),
         Route("/check", _plain("check")),
         Route("/devices", _plain("devices")),
         Route("/archive", _plain("archive")),
@@ -82,6 +84,13 @@ def _session(request: Request) -> Response:
         "destinations": list(settings.destinations),
         "is_new": _is_new(request),
     })  # fmt: skip
+
+
+def _schedule(request: Request) -> Response:
+    """Show what is planned, with a form for one more."""
+    settings = _settings(request)
+    facts = {"modes": MODES, "mode": settings.schedule.mode, "destinations": list(settings.destinations)}
+    return _page(request, "schedule.html.j2", settings, facts)
 
 
 def _is_busy() -> bool:

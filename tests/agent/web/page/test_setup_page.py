@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from agent.web.page import texts, views
 from config.messages import LANGUAGES
@@ -18,7 +18,7 @@ from config.secrets import read_keys
 from config.settings import load_settings
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import Served, Visit, arm
+from tests.support.browser import Served, Visit, arm, tab_to
 from tests.support.pulse import PulseMicrophone
 from tests.support.room import Room
 from tests.support.waiting import wait_for
@@ -131,7 +131,7 @@ def _is_as_it_was_set(served: Served, language: str) -> None:
 def test_the_same_with_the_keyboard_only(looked: Visit) -> None:
     served, page = looked.served, looked.open()
     expect(page).to_have_url(f"{served.url}/setup")
-    _tab_to(page, page.get_by_role("radio", name="Bahasa Indonesia"))
+    tab_to(page, page.get_by_role("radio", name="Bahasa Indonesia"))
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=say("setup.title", "en"))).to_be_visible(timeout=SOON_MS)
@@ -139,26 +139,26 @@ def test_the_same_with_the_keyboard_only(looked: Visit) -> None:
     page.keyboard.press("Enter")
     choice = page.locator("#devices select").first
     expect(choice).to_be_visible(timeout=SOON_MS)
-    _tab_to(page, choice)
+    tab_to(page, choice)
     page.keyboard.press("ArrowDown")
     expect(choice).to_have_value("microphone")
     expect(choice).to_be_enabled(timeout=SOON_MS)
-    _tab_to(page, page.get_by_role("link", name=say("setup.next", "en"), exact=True))
+    tab_to(page, page.get_by_role("link", name=say("setup.next", "en"), exact=True))
     page.keyboard.press("Enter")
     _fill(page, "setup.step.archive", str(served.room.archive))
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name=say("setup.step.destination", "en"))).to_be_focused(timeout=SOON_MS)
-    _tab_to(page, page.get_by_role("link", name=say("setup.skip", "en"), exact=True))
+    tab_to(page, page.get_by_role("link", name=say("setup.skip", "en"), exact=True))
     page.keyboard.press("Enter")
-    _tab_to(page, page.locator("#practice"))
+    tab_to(page, page.locator("#practice"))
     page.keyboard.press("Space")
-    _tab_to(page, page.get_by_role("button", name=say("setup.rehearsal.run", "en")))
+    tab_to(page, page.get_by_role("button", name=say("setup.rehearsal.run", "en")))
     page.keyboard.press("Space")
     _is_rehearsed(page, "en")
-    _tab_to(page, page.get_by_role("link", name=say("setup.session", "en")))
+    tab_to(page, page.get_by_role("link", name=say("setup.session", "en")))
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{served.url}/")
-    _tab_to(page, page.get_by_label(say("start.practice", "en")))
+    tab_to(page, page.get_by_label(say("start.practice", "en")))
     page.keyboard.press("Space")
     _fill(page, "start.title", "Rapat Senat")
     page.keyboard.press("Enter")
@@ -166,34 +166,24 @@ def test_the_same_with_the_keyboard_only(looked: Visit) -> None:
     _fill(page, "mark.note", "Questions")
     page.keyboard.press("Enter")
     expect(page.locator("#marks li")).to_contain_text("Questions", timeout=SOON_MS)
-    _tab_to(page, page.get_by_role("button", name=say("stop.button", "en"), exact=True))
+    tab_to(page, page.get_by_role("button", name=say("stop.button", "en"), exact=True))
     page.keyboard.press("Space")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     done = say("sealed.done", "en", title="Rapat Senat")
     expect(page.locator("#ended")).to_contain_text(done, timeout=REHEARSED_MS)
-    _tab_to(page, page.get_by_role("link", name=say("nav.archive", "en"), exact=True))
+    tab_to(page, page.get_by_role("link", name=say("nav.archive", "en"), exact=True))
     page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="Rapat Senat")).to_be_visible(timeout=SOON_MS)
-    _tab_to(page, page.get_by_role("link", name="Rapat Senat"))
+    tab_to(page, page.get_by_role("link", name="Rapat Senat"))
     page.keyboard.press("Enter")
     expect(page.locator("#chapters")).to_contain_text("Questions", timeout=SOON_MS)
     _is_as_it_was_set(served, "en")
 
 
-def _tab_to(page: Page, wanted: Locator) -> None:
-    """Press Tab until it has the focus."""
-    expect(wanted).to_be_visible(timeout=SOON_MS)
-    for _ in range(90):
-        if wanted.evaluate("found => found === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    pytest.fail(f"{wanted} is not reached by Tab")
-
-
 def _fill(page: Page, key: str, text: str) -> None:
     """Go into a field, all of which is then chosen, and write."""
-    _tab_to(page, page.get_by_label(say(key, "en"), exact=True))
+    tab_to(page, page.get_by_label(say(key, "en"), exact=True))
     page.keyboard.press("Control+a")
     page.keyboard.type(text)
 
