@@ -176,15 +176,15 @@ def _is_unsure(cell: Cell, found: Sequence[Sequence[_Measured]], opinions: Seque
 def _compared(cell: Cell, tries: Sequence[_Measured], opinions: Sequence[_Opinions], slack: float) -> dict[str, object]:
     """Return how far what was measured is off what iperf3 said before and after it; averages, as it says those.
 
-    Latencies are compared with what other packets took meanwhile: from one load to the next TCP fills a long queue, or
-    does not.
+    Each verdict has to be right by itself. Latencies are compared with what other packets took meanwhile: from one load
+    to the next TCP fills a long queue, or does not.
     """
     up_bps = mean(each.up.rate_bps for each in opinions)
     down_bps = mean(each.down.rate_bps for each in opinions)
     up_off = mean(each.uplink.up.mean_bps for each in tries) / up_bps - 1
     downs = [each.uplink.down.mean_bps for each in tries if each.uplink.down]
     down_off = mean(downs) / down_bps - 1 if downs else 0.0
-    loaded_off = max((_loaded_off(each) for each in tries), key=abs)
+    loaded_off = _loaded_off(tries)
     uplink = tries[0].uplink
     verdicts = [{str(part): _verdict(each.uplink, part * up_bps) for part, _ in _NEEDS} for each in tries]
     expected = {str(part): verdict for part, verdict in (_NEEDS_LOSSY if cell.loss else _NEEDS)}
@@ -212,11 +212,13 @@ def _compared(cell: Cell, tries: Sequence[_Measured], opinions: Sequence[_Opinio
     }
 
 
-def _loaded_off(one: _Measured) -> float:
-    loaded = one.uplink.loaded
-    if loaded is None or abs(loaded.rtt_s - one.loaded_s) <= _LEAST_S:
-        return 0.0
-    return loaded.rtt_s / one.loaded_s - 1
+def _loaded_off(tries: Sequence[_Measured]) -> float:
+    """Return how far the average latency on the full link is off what other packets took; -1 without one."""
+    both = [(each.uplink.loaded.rtt_s, each.loaded_s) for each in tries if each.uplink.loaded]
+    if len(both) < len(tries):
+        return -1.0
+    loaded, other = (mean(each) for each in zip(*both, strict=True))
+    return 0.0 if abs(loaded - other) <= _LEAST_S else loaded / other - 1
 
 
 def _verdict(uplink: Uplink, need_bps: float) -> Verdict:
