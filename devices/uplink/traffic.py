@@ -1,6 +1,7 @@
 """As much as goes over several connections at once, one way, and how much that is.
 
-What is sent counts once the other side's kernel has acknowledged it: whatever waits in this PC's buffers is not sent.
+What is sent counts once it is in the other side's kernel, whether or not it waits there for a lost packet: the link has
+carried it. What waits in this PC's buffers is not sent.
 """
 
 import contextlib
@@ -61,7 +62,7 @@ class Stream(ABC, threading.Thread):
     """
 
     sends = False
-    """Whether what counts is what was acknowledged; else what `received` is told."""
+    """Whether what counts is what has arrived at the other side; else what `received` is told."""
 
     def __init__(self, open_channel: Open, over: threading.Event, allowance: Allowance) -> None:
         super().__init__(name="uplink-stream", daemon=True)
@@ -118,7 +119,7 @@ class Stream(ABC, threading.Thread):
     def moved(self) -> int:
         """How many bytes have arrived so far; from any thread."""
         with self._lock:
-            return self._moved + self._acknowledged()
+            return self._moved + self._arrived()
 
     def _begin(self, channel: Channel) -> None:
         with self._lock:
@@ -126,7 +127,7 @@ class Stream(ABC, threading.Thread):
 
     def _end(self) -> None:
         with self._lock:
-            self._moved += self._acknowledged()
+            self._moved += self._arrived()
             if self._channel:
                 with contextlib.suppress(OSError):
                     info = self._channel.info()
@@ -134,11 +135,11 @@ class Stream(ABC, threading.Thread):
                     self._again += info.again_bytes or 0
             self._channel = None
 
-    def _acknowledged(self) -> int:
-        """Return what was acknowledged over the connection that is open."""
+    def _arrived(self) -> int:
+        """Return what has arrived at the other side over the connection that is open, within a segment."""
         if self.sends and self._channel:
             with contextlib.suppress(OSError):
-                return self._channel.info().acknowledged_bytes or 0
+                return self._channel.info().delivered_bytes or 0
         return 0
 
     @property

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from devices.uplink.model import Budget
 from tests.net.lab import Lab
-from tests.net.looked import look
+from tests.net.looked import look, measured
 from tests.net.speed_server import How, serving
 from tests.support.nginx_rtmp import NginxRtmp
 
@@ -43,6 +44,15 @@ def test_a_narrow_link_with_a_long_queue_is_told_with_the_profile_that_fits(lab:
     assert latency["code"] == "bufferbloat", latency
     assert 0.018 < latency["measured"]["idle_s"] < 0.04
     assert took_s < 18
+
+
+def test_what_waits_behind_a_lost_packet_has_been_carried(lab: Lab, tmp_path: Path) -> None:
+    """A long way whose queue runs over now and then: what is acknowledged in one piece comes in jumps."""
+    lab.both(rate=2e6, delay_s=0.075)
+    with serving(tmp_path / "speed", How.WELL, lab.server) as server:
+        found, _ = measured(lab, server.address, Budget(most_bytes=10**10, idle_s=0.5, down_s=1.0))
+    assert 1.8e6 < found.uplink.up.p10_bps <= found.uplink.up.median_bps < 2e6
+    assert 1.85e6 < found.uplink.up.mean_bps < 2e6
 
 
 def test_a_test_stream_that_does_not_get_through_is_told(lab: Lab, tmp_path: Path) -> None:
