@@ -75,7 +75,7 @@ def edit_command(*, key: str, config_file: Path | None, as_json: bool, **given: 
     --video, --audio and --stream replace all that were there. One that was removed is planned again.
     """
     desk = planner(config_file)
-    plan = edit(desk, key, _asked(given))
+    plan = edit(desk, desk.plans.find(key), _asked(given))
     _answer(desk, plan, "changed", as_json=as_json)
 
 

@@ -74,8 +74,8 @@ def add(desk: Planner, asked: PlanAsked) -> Plan:
     return plan
 
 
-def edit(desk: Planner, key: str, asked: PlanAsked) -> Plan:
-    """Change the plan that `key` means (`Plans.find`), and return it; one that was removed is planned again.
+def edit(desk: Planner, plan: Plan, asked: PlanAsked) -> Plan:
+    """Change a plan, and return it as it is then; one that was removed is planned again.
 
     Raises UsageError, DossierError, StateError.
     """
@@ -94,7 +94,7 @@ def edit(desk: Planner, key: str, asked: PlanAsked) -> Plan:
             fields["state"] = PlanState.PLANNED
         return check_plan(msgspec.structs.replace(plan, **fields), desk)
 
-    return desk.plans.replace(desk.plans.find(key).id, change)
+    return desk.plans.replace(plan.id, change)
 
 
 def _request(desk: Planner, key: str | None) -> Request | None:

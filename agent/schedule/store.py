@@ -109,6 +109,13 @@ class Plans:
             raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
         raise PlanNotFound(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
 
+    def whole(self, plan_id: str) -> Plan:
+        """Return the plan with just this id: programs say all of it. Raises StateError, PlanNotFound."""
+        for plan in self.read():
+            if plan.id == plan_id:
+                return plan
+        raise PlanNotFound(f"there is no plan {plan_id!r}", hint="liput schedule list --all shows them")
+
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> None:
         def sorted_plans(plans: list[Plan]) -> list[Plan]:
             after = sorted(change(plans), key=_order)

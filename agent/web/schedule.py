@@ -44,7 +44,7 @@ def schedule(call: Call) -> ScheduleDocument:
 def plan(call: Call) -> PlanDocument:
     """Show one, as `liput schedule show --json`."""
     desk = _desk(call)
-    return _document(desk.plans.find(call.path["id"]), desk)
+    return _document(desk.plans.whole(call.path["id"]), desk)
 
 
 def plan_one(call: Call) -> PlanDocument:
@@ -56,15 +56,15 @@ def plan_one(call: Call) -> PlanDocument:
 def change(call: Call) -> PlanDocument:
     """Change one, as `liput schedule edit --json`."""
     desk = _desk(call)
-    return _document(edit(desk, call.path["id"], _asked(call)), desk)
+    return _document(edit(desk, desk.plans.whole(call.path["id"]), _asked(call)), desk)
 
 
 def remove(call: Call) -> PlanDocument:
     """Remove one, as `liput schedule remove --json`; one that is removed stays so, and is not forgotten."""
     desk = _desk(call)
-    key = desk.plans.find(call.path["id"]).id
+    key = desk.plans.whole(call.path["id"]).id
     desk.plans.remove(key, forgets=False)
-    return _document(desk.plans.find(key), desk)
+    return _document(desk.plans.whole(key), desk)
 
 
 def _desk(call: Call) -> Planner:

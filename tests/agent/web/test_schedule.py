@@ -63,7 +63,9 @@ def test_what_is_planned_by_the_api_is_what_the_command_shows(page: Page, room: 
     assert cli(room, "list") == [one]
     assert cli(room, "show", plan["id"]) == one
     assert page.get(f"{AT}/{plan['id']}").json == one
-    assert page.get(f"{AT}/{plan['id'][-8:-4]}").json == one, "the id's beginning, as of the command"
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {"mode": "arm"} if method == "PATCH" else None
+        assert page.ask(method, f"{AT}/{plan['id'][:-4]}", body).status == 404, "programs say the whole id"
     assert page.get(AT).json == {"type": "schedule", "zone": "Asia/Makassar", "mode": "remind", "plans": [one]}
 
 
