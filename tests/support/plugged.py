@@ -5,12 +5,12 @@ from types import TracebackType
 import msgspec
 import pytest
 
-from devices.model import Device, DeviceKind
+from devices.model import Device, DeviceKind, Mode
 from tests.support.fake_camera import FakeCamera
 
 CAMERA = Device(
     id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam C270", vid="046d", pid="0825", serial="CAM1", port="1-1",
-    node="/dev/video9",
+    node="/dev/video9", modes=(Mode("MJPG", 1280, 720, (30.0,)),),
 )  # fmt: skip
 
 

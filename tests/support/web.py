@@ -73,6 +73,10 @@ class Page:
     def post(self, path: str, body: object = None, **headers: Any) -> Answer:
         return self.ask("POST", path, body, **headers)
 
+    def ticket(self) -> str:
+        """Return an address that lets a browser in."""
+        return str(self.post("/api/v1/tickets", {}).json["url"])
+
     def raw(self, sent: bytes, timeout_s: float = 20.0) -> bytes:
         """Send bytes as they are; return all that comes until the server hangs up or is silent."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:

@@ -14,7 +14,6 @@ const ROLES = { camera: ["podium", "room", "slides"], "capture-card": ["slides",
 const BADGES = { ok: "ok", degraded: "warn", busy: "warn", silent: "bad", frozen: "bad", lost: "bad" };
 
 let devices = [];
-let dragged = null;
 
 /** Use a device as `role`, null: as nothing. It has one at a time. */
 const give = ({ id }, role, place) => doing(place, async () => {
@@ -24,45 +23,60 @@ const give = ({ id }, role, place) => doing(place, async () => {
   await load();
 });
 
-/** Return where the card of a device that suits is dropped, to be used as `role`. */
-function place(role) {
-  const box = make("li", { className: "panel" }, make("p", { className: "name", textContent: roleName(role) }), make("p", { className: "small muted" }));
-  const suits = () => dragged && ROLES[dragged.kind].includes(role.replace(/\d+$/, ""));
-  box.addEventListener("dragover", (event) => {
-    if (suits()) event.preventDefault();
-    box.classList.toggle("over", suits());
-  });
-  for (const end of ["dragleave", "drop"]) box.addEventListener(end, () => box.classList.remove("over"));
-  box.addEventListener("drop", () => give(dragged, role, box));
-  return box;
+const suits = ({ kind }, role) => ROLES[kind].includes(role.replace(/\d+$/, ""));
+
+/** Let a device be dragged by the name on its card, with the mouse or a finger, onto a role that suits. */
+function dragging(handle, device) {
+  const card = handle.closest("li");
+  let from;
+  let over;
+  const hold = (place) => {
+    over = place;
+    for (const one of el("roles").children) one.classList.toggle("over", one === over);
+  };
+  handle.onpointerdown = (event) => {
+    if (event.button) return;
+    from = event;
+    handle.setPointerCapture(event.pointerId);
+  };
+  handle.onpointermove = ({ clientX: x, clientY: y }) => {
+    if (!from) return;
+    el("roles").scrollIntoView({ block: "nearest" });
+    card.style.translate = `${x + scrollX - from.pageX}px ${y + scrollY - from.pageY}px`;
+    hold(document.elementsFromPoint(x, y).find((one) => one.matches("#roles > li") && suits(device, one.dataset.key)));
+  };
+  handle.onpointerup = () => over && give(device, over.dataset.key, over);
+  handle.onlostpointercapture = () => {
+    hold();
+    from = null;
+    card.style.translate = "";
+  };
 }
 
 function create(device) {
   const choice = make("select", { "aria-label": t("devices.role", { name: device.name }) });
   choice.addEventListener("change", () => give(device, choice.value || null, choice));
-  const handle = make("div", { className: "spread handle", draggable: true }, make("h2", { textContent: device.name }), make("span", { className: "badge state" }));
-  handle.addEventListener("dragstart", ({ dataTransfer }) => {
-    dragged = device;
-    dataTransfer.setData("text/plain", device.name); // else Firefox does not begin
-    dataTransfer.setDragImage(handle.parentElement, 0, 0);
-  });
-  return make("li", { className: "panel stack" }, handle, make("p", { className: "small muted kind" }), make("p", { className: "why" }),
+  const handle = make("h2", { className: "handle", textContent: device.name });
+  const card = make("li", { className: "panel stack" },
+    make("div", { className: "spread" }, handle, make("span", { className: "badge state" })), make("p", { className: "small muted kind" }),
+    make("p", { className: "why" }),
     make("div", { className: "field" }, make("span", { className: "small muted", textContent: t("devices.role.label") }), choice),
     device.node && controlsOf(device, showPicture));
+  dragging(handle, device);
+  return card;
 }
 
 function update(card, device) {
   const { health, modes, role } = device;
-  const state = card.querySelector(".state");
+  const [state, kind, why, choice] = [".state", ".kind", ".why", "select"].map((place) => card.querySelector(place));
   state.className = `badge state ${BADGES[health.state] ?? ""}`;
   say(state, t(`health.${health.state}`));
   const best = modes.reduce((most, mode) => (mode.width * mode.height > (most?.width ?? 0) * (most?.height ?? 0) ? mode : most), null);
   const facts = [t(`devices.kind.${device.kind}`), device.port && t("devices.port", { port: device.port }),
     best && t("devices.best", { width: best.width, height: best.height })];
-  say(card.querySelector(".kind"), facts.filter(Boolean).join(" · "));
+  say(kind, facts.filter(Boolean).join(" · "));
   const since = health.since ? ` (${t("devices.since", { time: moment(health.since) })})` : "";
-  say(card.querySelector(".why"), health.state === "ok" ? "" : faultText(health.fault, role ?? device.name, health.reason) + since);
-  const choice = card.querySelector("select");
+  say(why, health.state === "ok" ? "" : faultText(health.fault, role ?? device.name, health.reason) + since);
   if (choice === document.activeElement) return;
   const roles = [...new Set([...ROLES[device.kind], ...(role ? [role] : [])])];
   choice.replaceChildren(new Option(t("role.none"), "", false, !role),
@@ -78,7 +92,8 @@ function show(now) {
   const roles = new Set([...ROLES.camera, ...ROLES.microphone, ...devices.map(({ role }) => role)]);
   roles.delete(null);
   el("roles").hidden = !devices.length;
-  keep(el("roles"), roles, (role) => role, place,
+  keep(el("roles"), roles, (role) => role,
+    (role) => make("li", { className: "panel" }, make("p", { className: "name", textContent: roleName(role) }), make("p", { className: "small muted" })),
     (box, role) => say(box.lastChild, devices.find((device) => device.role === role)?.name ?? t("devices.role.nobody")));
 }
 

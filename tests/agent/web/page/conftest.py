@@ -55,6 +55,6 @@ class Here:
 def here(chromium: Browser, room: Room) -> Iterator[Here]:
     with (
         web.serving(config_file=room.settings, folder=room.archive) as served,
-        browsers.browsing(chromium, served.post("/api/v1/tickets", {}).json["url"]) as (page, complaints),
+        browsers.browsing(chromium, served.ticket()) as (page, complaints),
     ):
         yield Here(page, served.origin, complaints)

@@ -4,6 +4,9 @@ The daemon runs in this process, so that a test can plug a camera in (tests/supp
 """
 
 import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,16 +18,67 @@ from devices.model import Device, DeviceKind
 from devices.roles.roles import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
-from tests.support import plugged
+from tests.support import plugged, web
 from tests.support.browser import Served, arm
 from tests.support.fake_camera import FakeCamera
 from tests.support.plugged import CAMERA
+from tests.support.room import Room
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
 
 SOON_MS = 20_000
 MICROPHONE = Device(id="0d8c:0014:1-3", kind=DeviceKind.MICROPHONE, name="Mik meja", vid="0d8c", pid="0014", port="1-3")
+
+
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 480}, "has_touch": True, "is_mobile": True}
+
+
+class Finger:
+    """Touches a page as the operating system says that a finger does: what the page does with it is the browser's."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self._session = page.context.new_cdp_session(page)
+
+    def down(self, place: Locator) -> None:
+        """Put it on the middle of an element, and move it a little."""
+        place.scroll_into_view_if_needed()
+        x, y = middle(place)
+        self._put("touchStart", (x, y))
+        self._put("touchMove", (x, y - 40))
+
+    def to(self, place: Locator) -> None:
+        """Move it there, once that can be seen."""
+        expect(place).to_be_in_viewport(ratio=0.9)
+        self._put("touchMove", middle(place))
+
+    def up(self) -> None:
+        self._put("touchEnd")
+
+    def cancel(self) -> None:
+        """Let something else have it, as a call that comes in does."""
+        self._put("touchCancel")
+
+    def _put(self, kind: str, *points: tuple[float, float]) -> None:
+        touched = [{"x": x, "y": y} for x, y in points]
+        self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+
+
+def middle(place: Locator) -> tuple[float, float]:
+    box = place.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def is_at(one: Locator, other: Locator) -> bool:
+    return max(abs(a - b) for a, b in zip(middle(one), middle(other), strict=True)) < 5
+
+
+def bottom(place: Locator) -> float:
+    box = place.bounding_box()
+    assert box
+    return box["y"] + box["height"]
 
 
 def say(key: str, **facts: object) -> str:
@@ -139,6 +193,54 @@ def test_a_role_that_does_not_suit_takes_no_card_and_the_menu_gives_roles_too(lo
 
 def given() -> dict[str, str]:
     return {role: binding.id for role, binding in roles_store().read().items()}
+
+
+@pytest.fixture
+def finger(chromium: Browser, room: Room, camera: FakeCamera) -> Iterator[Finger]:
+    assert camera.values
+    with (
+        web.serving(config_file=room.settings, folder=room.archive) as served,
+        browsers.browsing(chromium, served.ticket(), **PHONE) as (page, _),
+    ):
+        page.goto(f"{served.origin}/devices")
+        expect(card(page)).to_be_visible(timeout=SOON_MS)
+        yield Finger(page)
+
+
+def test_a_finger_drags_a_card_onto_a_role(finger: Finger) -> None:
+    """The last card: its roles are out of sight when it is taken."""
+    page = finger.page
+    name, podium = "Webcam C920", page.locator("#roles li").filter(has_text=say("role.podium"))
+    heading = card(page, name).get_by_role("heading")
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    wait_for(lambda: bottom(podium) < 0, 10.0, "the roles to be out of sight")
+    finger.down(heading)
+    finger.to(podium)
+    expect(podium).to_have_class("panel over")
+    wait_for(partial(is_at, heading, podium), 10.0, "the card under the finger")
+    finger.up()
+    expect(podium).to_contain_text(name, timeout=SOON_MS)
+    assert given() == {"podium": "046d:0825:CAM2"}
+    assert not heading.evaluate("one => one.closest('li').style.translate")
+
+
+def test_what_a_finger_lets_go_elsewhere_or_breaks_off_changes_nothing(finger: Finger) -> None:
+    page = finger.page
+    podium, microphone = (
+        page.locator("#roles li").filter(has_text=say(f"role.{role}")) for role in ("podium", "microphone")
+    )
+    heading = card(page).get_by_role("heading")
+    for place, end in ((microphone, finger.up), (podium, finger.cancel)):
+        finger.down(heading)
+        finger.to(place)
+        wait_for(partial(is_at, heading, place), 10.0, "the card under the finger")
+        expect(place).to_have_class("panel over" if place is podium else "panel")
+        end()
+        expect(place).to_have_class("panel")
+    assert given() == {}
+    heading.tap()
+    card(page).get_by_role("combobox").tap()
+    assert given() == {}
 
 
 def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(looked: Here, camera: FakeCamera) -> None:

@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -15,7 +13,6 @@ from config.schema import Settings
 from devices.clock import SystemClock
 from tests.support import browser as browsers
 from tests.support import web
-from tests.support.browser import Served
 from tests.support.looks import WEBCAM
 from tests.support.watched import Ports
 
@@ -23,20 +20,6 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SOON_MS = 20_000
 BAR_S = 2.0
-
-
-@dataclass
-class Here:
-    """A page that is served by this process, for tests.support.browser.visit."""
-
-    page: web.Page
-
-    @property
-    def url(self) -> str:
-        return self.page.origin
-
-    def ticket(self) -> str:
-        return str(self.page.post("/api/v1/tickets", {}).json["url"])
 
 
 @pytest.fixture
@@ -53,9 +36,9 @@ def test_cards_come_and_go_within_two_seconds(
     part = DevicesPart(Settings(), SystemClock(), print, monitor=ports.monitor)
     with (
         web.serving(beside=[part], devices=part) as page,
-        browsers.visit(chromium, cast("Served", cast("Any", Here(page)))) as visit,
+        browsers.browsing(chromium, page.ticket()) as (looked, _),
     ):
-        looked = visit.open("/devices")
+        looked.goto(f"{page.origin}/devices")
         expect(looked.get_by_text(texts.text("id", "devices.none"))).to_be_visible(timeout=SOON_MS)
         looked.wait_for_timeout(2500)  # it is not the page's own asking that finds it
         asked: list[str] = []
