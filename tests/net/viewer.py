@@ -127,8 +127,8 @@ class Viewer:
 def numbers(path: Path) -> list[int | None]:
     """Return the number in each picture of a file, in the order they are shown; None where it cannot be read."""
     width, height = SIZE
-    pictures = np.frombuffer(media.luma(path, width, height), np.uint8).reshape(-1, height, width)
-    return [frame_number(picture) for picture in pictures]
+    planes = media.lumas(path, width, height)
+    return [frame_number(np.frombuffer(plane, np.uint8).reshape(height, width)) for plane in planes]
 
 
 def missing(whole: Sequence[int | None], part: Sequence[Seen]) -> int:

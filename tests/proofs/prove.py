@@ -23,6 +23,7 @@ from tests.proofs import (
     latency,
     live,
     minute,
+    page,
     power,
     sealing,
     service,
@@ -50,6 +51,10 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "live": (live.prove, "live streams through networks that fail in each way: what viewers miss, when they are back"),
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
+    "page": (
+        page.prove,
+        "what an open page costs a session of 1080p30; twenty viewers of it, and every picture is there",
+    ),
     "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
     "sealing": (sealing.prove, "four hours (10 GB) sealed: time, processor, memory; the time left is shown"),
     "service": (

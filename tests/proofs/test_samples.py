@@ -15,6 +15,7 @@ from tests.proofs import (
     latency,
     live,
     minute,
+    page,
     sealing,
     service,
     sync,
@@ -115,6 +116,16 @@ def test_a_kill_at_any_moment_of_what_changes_an_archive_costs_only_time() -> No
 @pytest.mark.slow
 def test_sealing_takes_little_and_says_what_it_takes() -> None:
     figures = sealing.run(600, "300k", "320x180")
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_page_costs_little_and_twenty_cost_no_picture() -> None:
+    figures = page.run(
+        SEED, "240p15", pairs=(3, 4.0), crowd=(1, 5.0), slack=2
+    )  # of a machine that does other things too
     assert figures["holds"], figures
 
 

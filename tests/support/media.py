@@ -2,8 +2,11 @@
 
 import json
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,25 @@ def decoded(path: Path, kind: str) -> Decoded:
     return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]])
 
 
+def duration_s(path: Path, kind: str) -> float:
+    """Return how long the first stream of `kind` is, as the file says."""
+    stream = f"{kind}:0"
+    return float(
+        run(
+            "ffprobe",
+            "-v",
+            "quiet",
+            "-select_streams",
+            stream,
+            "-show_entries",
+            "stream=duration",
+            "-of",
+            "csv=p=0",
+            path,
+        )
+    )
+
+
 def shown(path: Path, kind: str) -> list[float]:
     """Return when each frame of the first stream of `kind` is shown, in order, as ffprobe decodes it."""
     listing = run(
@@ -63,10 +85,25 @@ def shown(path: Path, kind: str) -> list[float]:
 
 def luma(path: Path, width: int, height: int) -> bytes:
     """Return every picture's luma plane, one behind the other, as ffmpeg decodes them."""
-    done = subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
-         "-vf", f"scale={width}:{height}:flags=area,format=gray", "-f", "rawvideo", "-"],
-        capture_output=True, timeout=600, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr.decode()[-2000:]
-    return done.stdout
+    return b"".join(lumas(path, width, height))
+
+
+def lumas(path: Path, width: int, height: int) -> Iterator[bytes]:
+    """Yield every picture's luma plane, one at a time: those of a long film would fill the memory."""
+    words = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", f"scale={width}:{height}:flags=area,format=gray"]
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            ["ffmpeg", "-nostdin", "-v", "error", "-i", str(path), *words, "-f", "rawvideo", "-"],
+            stdout=subprocess.PIPE, stderr=said,
+        ) as ffmpeg,
+    ):  # fmt: skip
+        assert ffmpeg.stdout
+        while plane := ffmpeg.stdout.read(width * height):
+            yield plane
+        assert ffmpeg.wait() == 0, _tail(said)
+
+
+def _tail(said: IO[bytes]) -> str:
+    said.seek(0)
+    return said.read().decode()[-2000:]

@@ -1,0 +1,223 @@
+"""What a page that is open costs a session of 1080p30 in real time, and that twenty cost it no picture.
+
+CPU is that of all processes of ours, in windows with the page closed and open in turn; the browser is not ours. Of
+twenty viewers two are Chromium, the others ask for what it asks for. All must really get it.
+"""
+
+import argparse
+import contextlib
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser
+
+from config.schema import BUILT_IN_PROFILES
+from recorder.control.directory import VARIABLE as RUNTIME
+from tests.net.session import LiveSession
+from tests.net.viewer import numbers
+from tests.proofs.page_viewers import looking
+from tests.support import browser as browsers
+from tests.support import media, recorders, room
+from tests.support.browser import Served
+from tests.support.room import Room
+
+BAR = 0.08
+"""Of a core, added by one page."""
+PAIRS, WINDOW_S = 12, 10.0
+CROWD_PAIRS, CROWD_WINDOW_S = 3, 20.0
+SETTLE_S = 3.0
+"""From the moment everybody looks, or nobody does, to the beginning of a window."""
+IN_CHROMIUM, LEAN = 2, 18
+LEAST = 0.8
+"""Of what each viewer asks for: so much must come."""
+LATE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """Shares of a core that were used for some seconds, and what each viewer got."""
+
+    daemon: float
+    recorder: float
+    got: Sequence[Mapping[str, object]] = ()
+    least: float = 1.0
+    """Of what a viewer asked for: the share that came, of the one that got least."""
+
+    @property
+    def all(self) -> float:
+        return self.daemon + self.recorder
+
+
+type Pair = tuple[Window, Window]
+"""With the page closed, and open."""
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Measure one viewer and twenty."""
+    return run(arguments.seed, arguments.profile or "1080p30")
+
+
+def run(
+    seed: int, profile: str, *, pairs: tuple[int, float] = (PAIRS, WINDOW_S),
+    crowd: tuple[int, float] = (CROWD_PAIRS, CROWD_WINDOW_S), slack: float = 1.0,
+) -> Mapping[str, object]:  # fmt: skip
+    """Measure; `pairs` and `crowd` are how many pairs of windows, and how long; `seed` says which of two comes first.
+
+    A machine that does other things too gets `slack`.
+    """
+    with tempfile.TemporaryDirectory(prefix="liput-page-") as name, pytest.MonkeyPatch.context() as patch:
+        home = Room(Path(name) / "home")
+        home.home.mkdir()
+        home.configure(browsers.ROOM, 'kampus = "abcd-1234"\n')
+        runtime = Path(name) / "runtime"
+        patch.setenv(RUNTIME, str(runtime))
+        try:
+            with browsers.served(home, runtime) as served, browsers.chromium() as browser:
+                session = Session(served, browser, profile, random.Random(seed))
+                ones, crowds = session.pairs(*pairs, 1, 0), session.pairs(*crowd, IN_CHROMIUM, LEAN)
+                film = session.end()
+        finally:
+            recorders.kill_recorders(runtime)
+    figures = {
+        "profile": profile,
+        "closed": round(statistics.median(closed.all for closed, _ in ones), 4),
+        "one": added(ones),
+        "bar": BAR,
+        "twenty": added(crowds, IN_CHROMIUM + LEAN),
+        **film,
+    }
+    return {
+        **figures,
+        "holds": holds(figures, slack),
+        "runs": [{"closed": asdict(closed), "open": asdict(opened)} for closed, opened in (*ones, *crowds)],
+    }
+
+
+def added(pairs: Sequence[Pair], viewers: int = 1) -> dict[str, object]:
+    """Return what viewers add, of a core: the median of the pairs, its parts and the spread; and what they got."""
+
+    def more(of: Callable[[Window], float]) -> list[float]:
+        return [of(opened) - of(closed) for closed, opened in pairs]
+
+    whole = more(lambda window: window.all)
+    return {
+        "added": round(statistics.median(whole), 4),
+        "each": round(statistics.median(whole) / viewers, 4),
+        "least_added": round(min(whole), 4),
+        "most_added": round(max(whole), 4),
+        "by_daemon": round(statistics.median(more(lambda window: window.daemon)), 4),
+        "by_recorder": round(statistics.median(more(lambda window: window.recorder)), 4),
+        "pairs": len(pairs),
+        "viewers": viewers,
+        "least_got": round(min(opened.least for _, opened in pairs), 3),
+    }
+
+
+def holds(figures: Mapping[str, object], slack: float = 1.0) -> bool:
+    """Return whether one page costs less than the bar, everybody got what they asked for, and no picture is missing."""
+    one, twenty = figures["one"], figures["twenty"]
+    assert isinstance(one, dict)
+    assert isinstance(twenty, dict)
+    is_whole = figures["state"] == "sealed" and not figures["degraded"] and figures["dropped"] == 0
+    has_all = not figures["not_next"] and figures["frames_in_mp4"] == figures["frames_expected"]
+    is_served = min(one["least_got"], twenty["least_got"]) >= LEAST / slack
+    return bool(one["added"] < BAR * slack and is_served and is_whole and has_all and figures["is_long_enough"])
+
+
+class Session:
+    """A session that is recorded by a daemon, and looked at from time to time."""
+
+    def __init__(self, served: Served, browser: Browser, profile: str, chance: random.Random) -> None:
+        """Begin it."""
+        self._served, self._browser, self._chance = served, browser, chance
+        self._rate = float(BUILT_IN_PROFILES[profile].fps)
+        asked = {"title": "Rapat Senat", "videos": ["synthetic"], "audios": ["synthetic"], "profile": profile}
+        begun = served.ask("POST", "/sessions", asked)
+        self._began_s = time.monotonic()
+        self._id, self._recorder, self._daemon = begun["id"], begun["pid"], served.daemon.pid
+        time.sleep(SETTLE_S)  # and the daemon's next spare is started
+
+    def pairs(self, count: int, seconds: float, real: int, lean: int) -> list[Pair]:
+        """Return so many pairs of windows, without viewers and with so many; which comes first is chance."""
+
+        def closed() -> Window:
+            time.sleep(SETTLE_S)
+            return self._used(lambda: time.sleep(seconds))
+
+        def opened() -> Window:
+            return self._looked_at(seconds, real, lean)
+
+        found = []
+        for _ in range(count):
+            if self._chance.random() < 0.5:
+                found.append((closed(), opened()))
+            else:
+                first = opened()
+                found.append((closed(), first))
+        return found
+
+    def _looked_at(self, seconds: float, real: int, lean: int) -> Window:
+        with looking(self._browser, self._served, real, lean) as found:
+            found.stay(SETTLE_S)
+            before = [viewer.got.copy() for viewer in found.viewers]
+            began_s = time.monotonic()
+            used = self._used(lambda: found.stay(seconds))
+            took_s = time.monotonic() - began_s
+            got = [viewer.got - counted for viewer, counted in zip(found.viewers, before, strict=True)]
+        shares = [viewer.share(counts, took_s) for viewer, counts in zip(found.viewers, got, strict=True)]
+        lines = [{"kind": viewer.kind, **counts} for viewer, counts in zip(found.viewers, got, strict=True)]
+        return Window(used.daemon, used.recorder, lines, round(min(shares), 3))
+
+    def _used(self, stay: Callable[[], None]) -> Window:
+        before, began_s = self._cpu_s(), time.monotonic()
+        stay()
+        after, took_s = self._cpu_s(), time.monotonic() - began_s
+        daemon, recorder = (round((now - then) / took_s, 4) for now, then in zip(after, before, strict=True))
+        return Window(daemon, recorder)
+
+    def _cpu_s(self) -> tuple[float, float]:
+        """Return the CPU seconds so far of the daemon and of the recorder, each with all that it has started."""
+        recorder = family(self._recorder)
+        return _cpu_s(family(self._daemon) - recorder), _cpu_s(recorder)
+
+    def end(self) -> dict[str, object]:
+        """End it, and return what became of it: the recorder's own counts, and what ffmpeg makes of the file."""
+        (line,) = self._served.ask("GET", "/state")["sessions"]
+        wall_s = time.monotonic() - self._began_s
+        result = self._served.ask("POST", f"/sessions/{self._id}/stop", {"wait": True})
+        film = room.program(Path(result["package"]))
+        media.decodes_cleanly(film)
+        shown, long_s = numbers(film), media.duration_s(film, "v")
+        return {
+            "recorded_s": round(long_s, 3),
+            "is_long_enough": long_s >= wall_s - LATE_S,
+            "state": result["state"],
+            "degraded": result["degraded"],
+            "dropped": line["status"]["dropped"],
+            "repeated": line["status"]["repeated"],
+            "frames_expected": round(long_s * self._rate),
+            "frames_in_mp4": len(shown),
+            "not_next": LiveSession.not_next(shown)[:10],
+        }
+
+
+def family(pid: int) -> set[psutil.Process]:
+    """Return a process and all that it has started, and those in turn."""
+    process = psutil.Process(pid)
+    return {process, *process.children(recursive=True)}
+
+
+def _cpu_s(processes: set[psutil.Process]) -> float:
+    """Return the CPU seconds of processes so far, with those of children that have ended."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:4])
+    return total
