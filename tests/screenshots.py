@@ -1,6 +1,7 @@
 """Pictures of every page, in both languages and appearances, for the guides: `python -m tests.screenshots [FOLDER]`.
 
-The pages are those of a real daemon with synthetic sessions, in a home of its own; nothing of this PC is shown.
+The pages are those of a real daemon with synthetic sessions, in a home of its own; nothing of this PC is shown. The
+devices are those of tests/support/hall.py.
 """
 
 import io
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +20,7 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from config.messages import LANGUAGES
 from tests.support import browser as browsers
-from tests.support import command, recorders
+from tests.support import command, hall, recorders
 from tests.support.browser import ROOM, Served, arm
 from tests.support.room import Room
 from tests.support.waiting import wait_for
@@ -44,6 +46,14 @@ PLANS = {
     "en": dict(zip(("Senate meeting", "Public lecture", "Rectorate meeting"), _TIMES, strict=True)),
 }
 SOON_MS = 30_000
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a page is, and how a browser is let in."""
+
+    origin: str
+    ticket: Callable[[], str]
 
 
 def main() -> int:
@@ -79,11 +89,15 @@ def _served(home: Path) -> Iterator[Served]:
 def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, bytes]:
     """Return the pictures of one language by their names."""
     found: dict[str, bytes] = {}
+    door = Door(served.url, served.ticket)
 
-    def take(name: str, path: str, ready: Callable[[Page], None], viewport: ViewportSize = SIZE) -> None:
-        with browsers.visit(browser, served, viewport=viewport) as looked:
+    def take(
+        name: str, path: str, ready: Callable[[Page], None], viewport: ViewportSize = SIZE, door: Door = door
+    ) -> None:
+        is_phone = viewport is PHONE  # its scroll bars take no room
+        with browsers.browsing(browser, door.ticket(), viewport=viewport, is_mobile=is_phone) as (page, _):
             address, _, step = path.partition("#")
-            page = looked.open(f"{address}?lang={language}#{step}")
+            page.goto(f"{door.origin}{address}?lang={language}#{step}")
             for theme in THEMES:
                 page.emulate_media(color_scheme=theme)
                 ready(page)
@@ -107,7 +121,10 @@ def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, b
     for made in plans:
         _run(served, "schedule", "remove", made["plan"]["id"])
     take("check", "/check", _has("#problems li"))
-    take("devices", "/devices", _has("#intro"))
+    with hall.equipped(served.room.home.parent / f"hall-{language}", served.room.settings) as equipped:
+        devices = Door(equipped.origin, equipped.ticket)
+        take("devices", "/devices", _has_sliders, door=devices)
+        take("devices-phone", "/devices", _has_sliders, PHONE, devices)
     take("archive", "/archive", _has("#found tr"))
     take("package", f"/archive/{package}", _has("#chapters li"))
     take("requests", "/requests", _has("#requests li"))
@@ -125,6 +142,12 @@ def _has(place: str) -> Callable[[Page], None]:
         page.wait_for_load_state("networkidle")
 
     return wait
+
+
+def _has_sliders(page: Page) -> None:
+    """Open the controls of the camera that has a role, and wait until they are there."""
+    page.locator("#devices details").first.evaluate("box => { box.open = true; }")
+    _has("#devices input[type=range]")(page)
 
 
 def _sees_picture(page: Page) -> None:
