@@ -6,7 +6,8 @@ The daemon runs in this process, so that a test can plug a camera in (tests/supp
 import json
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from devices.model import Device, DeviceKind
 from devices.roles.roles import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
-from tests.support import plugged, web
+from tests.support import hall, plugged, web
 from tests.support.browser import Served, arm
 from tests.support.fake_camera import FakeCamera
 from tests.support.plugged import CAMERA
@@ -241,6 +242,27 @@ def test_what_a_finger_lets_go_elsewhere_or_breaks_off_changes_nothing(finger: F
     heading.tap()
     card(page).get_by_role("combobox").tap()
     assert given() == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_hall_on_a_phone_says_who_has_which_role_and_what_is_wrong(
+    chromium: Browser, room: Room, tmp_path: Path, theme: Literal["light", "dark"]
+) -> None:
+    with (
+        hall.equipped(tmp_path / "hall", room.settings) as served,
+        browsers.browsing(chromium, served.ticket(), color_scheme=theme, **PHONE) as (page, _),
+    ):
+        page.goto(f"{served.origin}/devices")
+        capture = card(page, hall.CARD.name)
+        expect(capture).to_contain_text(say("health.silent"), timeout=SOON_MS)
+        expect(capture).to_contain_text(say("event.source-no-signal", subject=say("role.slides")))
+        for device in (CAMERA, hall.CARD, hall.MICROPHONE):
+            role = hall.ROLES[device.id]
+            expect(page.locator("#roles li").filter(has_text=say(f"role.{role}"))).to_contain_text(device.name)
+            expect(card(page, device.name).get_by_role("combobox")).to_have_value(role)
+        opened(page)
+        browsers.has_no_violation(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off"
 
 
 def test_what_the_camera_refuses_is_said_on_its_card_and_the_slider_goes_back(looked: Here, camera: FakeCamera) -> None:
