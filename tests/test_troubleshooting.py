@@ -9,7 +9,6 @@ import click
 import pytest
 
 from agent.alarms.words import KILLED, SENTENCES, SILENT
-from agent.checks.result import Words
 from agent.cli import liput
 from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error
@@ -48,10 +47,10 @@ def printed(word: str, language: str) -> str:
     elif code:
         check, _, rest = code.partition(": ")
         text = CHECK_CODES[f"rehearsal: `{check}`" if rest else f"`{kind}`"][rest or code].reason.of(language)
-    elif word in {KILLED, SILENT}:
-        text = Words(*SENTENCES[word]).of(language)
+    elif word in SENTENCES:
+        text = SENTENCES[word].of(language)
     else:
-        text = told.get(f"event.{word}") or told[word]
+        text = told[word]
     return re.sub(r"\{[^{}]*\}", "…", text)
 
 

@@ -1,203 +1,200 @@
 """What each trouble of a session means to those who sit beside it, and what to do: in both languages.
 
-Every kind of event that degrades a session is here (tests/agent/alarms/test_words.py), some once for each reason:
-`KIND:REASON` comes before `KIND`. `{subject}` is what it happened to: an input, a destination, a folder.
+The page, the desktop, mails and webhooks say these sentences. Every kind of event that degrades a session is here, and
+every fault of a device (tests/agent/alarms/test_words.py), some once for each reason: `KIND:REASON` comes before
+`KIND`. `{subject}` is what it happened to, by the name that people have for it (agent/alarms/subjects.py).
 """
 
+import re
 from collections.abc import Mapping
 
+from agent.alarms.subjects import named
 from agent.checks.result import Words
+from devices.health.faults import Fault
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
 """Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
 DAMAGED = "package-damaged"
 """The trouble of a package of the archive."""
 
+_BUSY = Words(
+    "{subject} sedang dipakai program lain: tutup program itu (Zoom, peramban). Rekaman tetap berjalan tanpanya.",
+    "{subject} is used by another program: close that program (Zoom, a browser). The recording goes on without it.",
+)
+_DENIED = Words(
+    "{subject} tidak boleh dibuka: hubungi IT. Rekaman tetap berjalan tanpanya.",
+    "{subject} may not be opened: call IT. The recording goes on without it.",
+)
+_BUS_FULL = Words(
+    "{subject} tidak mendapat tempat di jalur USB: pindahkan ke port USB lain. Rekaman tetap berjalan tanpanya.",
+    "{subject} has no room on its USB bus: move it to another USB port. The recording goes on without it.",
+)
+_SENDS_NOTHING = Words(
+    "{subject} tidak mengirim apa-apa: periksa kabel dan daya, lalu cabut dan colokkan lagi. Rekaman tetap berjalan.",
+    "{subject} sends nothing: check its cable and power, then unplug it and plug it in again. The recording goes on.",
+)
+
 _SOURCES = {
     "source-lost": Words(
         "{subject} terlepas: colokkan kembali. Rekaman tetap berjalan.",
-        "{subject} is unplugged: plug it in again. The recording goes on.",
+        "{subject} was unplugged: plug it in again. The recording goes on.",
     ),
     "source-missing": Words(
         "{subject} tidak ada: periksa kabelnya dan colokkan. Rekaman tetap berjalan tanpanya.",
         "{subject} is missing: check its cable and plug it in. The recording goes on without it.",
     ),
-    "source-missing:busy": Words(
-        "{subject} dipakai program lain: tutup program itu. Rekaman tetap berjalan tanpanya.",
-        "{subject} is used by another program: close that. The recording goes on without it.",
-    ),
-    "source-missing:denied": Words(
-        "{subject} tidak boleh dibuka oleh Liput: hubungi IT. Rekaman tetap berjalan tanpanya.",
-        "Liput may not open {subject}: call IT. The recording goes on without it.",
-    ),
-    "source-missing:bus-full": Words(
-        "Jalur USB {subject} penuh: pindahkan ke port USB lain. Rekaman tetap berjalan tanpanya.",
-        "The USB bus of {subject} is full: move it to another port. The recording goes on without it.",
-    ),
-    "source-missing:silent": Words(
-        "{subject} tidak mengirim apa-apa: periksa kabelnya, lalu cabut dan colokkan kembali. Rekaman tetap berjalan.",
-        "{subject} gives nothing: check its cable, then unplug it and plug it in again. The recording goes on.",
-    ),
-    "source-silent": Words(
-        "{subject} berhenti mengirim: periksa kabelnya, lalu cabut dan colokkan kembali. Rekaman tetap berjalan.",
-        "{subject} has stopped sending: check its cable, then unplug it and plug it in again. The recording goes on.",
-    ),
+    "source-missing:busy": _BUSY,
+    "source-missing:denied": _DENIED,
+    "source-missing:bus-full": _BUS_FULL,
+    "source-missing:silent": _SENDS_NOTHING,
+    "source-silent": _SENDS_NOTHING,
     "source-hung": Words(
-        "{subject} macet: cabut, tunggu lima detik, colokkan kembali. Rekaman tetap berjalan.",
-        "{subject} hangs: unplug it, wait five seconds, plug it in again. The recording goes on.",
+        "{subject} macet: cabut, tunggu dua detik, colokkan kembali. Rekaman tetap berjalan.",
+        "{subject} hangs: unplug it, wait two seconds, plug it in again. The recording goes on.",
     ),
-    "source-busy": Words(
-        "{subject} dipakai program lain: tutup program itu. Rekaman tetap berjalan tanpanya.",
-        "{subject} is used by another program: close that. The recording goes on without it.",
-    ),
-    "source-denied": Words(
-        "{subject} tidak boleh dibuka oleh Liput: hubungi IT. Rekaman tetap berjalan tanpanya.",
-        "Liput may not open {subject}: call IT. The recording goes on without it.",
-    ),
-    "source-bus-full": Words(
-        "Jalur USB {subject} penuh: pindahkan ke port USB lain. Rekaman tetap berjalan tanpanya.",
-        "The USB bus of {subject} is full: move it to another port. The recording goes on without it.",
-    ),
+    "source-busy": _BUSY,
+    "source-denied": _DENIED,
+    "source-bus-full": _BUS_FULL,
 }
 
 _PICTURE_AND_SOUND = {
     "source-no-signal": Words(
-        "{subject} tanpa sinyal: periksa kabel HDMI dan nyalakan perangkat di ujungnya. Rekaman tetap berjalan.",
-        "{subject} has no signal: check the HDMI cable, and turn on what is at its other end. The recording goes on.",
+        "{subject} tidak menerima sinyal: periksa kabel HDMI di kedua ujung dan layar laptop. Rekaman tetap berjalan.",
+        "{subject} gets no signal: check the HDMI cable at both ends and the laptop's display. The recording goes on.",
     ),
     "source-frozen": Words(
-        "Gambar {subject} membeku: matikan lalu nyalakan kameranya, atau cabut dan colokkan kembali.",
-        "The picture of {subject} stands still: turn the camera off and on, or unplug it and plug it in again.",
+        "{subject} membeku: cabut, tunggu dua detik, colokkan kembali. Rekaman tetap berjalan.",
+        "{subject} is frozen: unplug it, wait two seconds, plug it in again. The recording goes on.",
     ),
     "source-black": Words(
-        "Gambar {subject} hitam: buka tutup lensanya dan periksa lampu ruangan.",
-        "The picture of {subject} is black: take off the lens cap, and look at the lights of the room.",
+        "{subject} hitam: buka tutup lensanya atau nyalakan lampu. Rekaman tetap berjalan.",
+        "{subject} is black: take off the lens cap or switch on the light. The recording goes on.",
     ),
     "source-silence": Words(
-        "{subject} tidak bersuara: nyalakan mikrofonnya, periksa baterai dan tombol bisu.",
-        "There is no sound from {subject}: turn the microphone on, check its battery and its mute switch.",
+        "{subject} tidak terdengar: nyalakan, lalu periksa tombol bisu, baterai, dan kabelnya. Rekaman tetap berjalan.",
+        "{subject} is not heard: turn it on, then check its mute switch, battery and cable. The recording goes on.",
     ),
     "source-dead-channel": Words(
-        "Satu saluran suara {subject} mati: periksa kabel dan colokannya.",
-        "One channel of the sound of {subject} is dead: check its cable and plugs.",
+        "{subject} kehilangan satu kanal: periksa kabel dan colokannya. Rekaman tetap berjalan.",
+        "{subject} has lost one channel: check its cable and plugs. The recording goes on.",
     ),
     "source-damaged": Words(
-        "Gambar {subject} rusak: ganti kabel USB-nya, atau pindahkan ke port lain.",
-        "The picture of {subject} is damaged: change its USB cable, or move it to another port.",
+        "{subject} mengirim gambar rusak: pakai kabel atau port USB lain. Rekaman tetap berjalan.",
+        "{subject} sends damaged pictures: use another cable or USB port. The recording goes on.",
     ),
     "source-slow": Words(
-        "Gambar {subject} terlalu lambat: nyalakan lampu, atau pindahkan ke port USB yang lebih cepat.",
-        "{subject} sends too few pictures: turn on more light, or move it to a faster USB port.",
+        "{subject} mengirim terlalu sedikit gambar: tambah cahaya, atau pindahkan ke port USB lain.",
+        "{subject} sends too few pictures: give it more light, or move it to another USB port.",
     ),
     "picture-damaged": Words(
-        "Ada gambar {subject} yang rusak: bila berulang, ganti kabel USB-nya.",
-        "Some pictures of {subject} are damaged: if it goes on, change its USB cable.",
+        "{subject} mengirim beberapa gambar rusak: bila berulang, pakai kabel atau port USB lain.",
+        "{subject} sent some damaged pictures: if that goes on, use another cable or USB port.",
     ),
     "frames-dropped": Words(
-        "Sebagian gambar {subject} tidak terekam: tutup program lain di PC ini.",
-        "Some pictures of {subject} were not recorded: close other programs on this PC.",
+        "PC ini tidak sempat mengolah semua gambar: tutup program lain. Rekaman tetap berjalan.",
+        "This PC cannot keep up with all pictures: close other programs. The recording goes on.",
     ),
     "sound-gap": Words(
-        "Suara {subject} sempat terputus: periksa kabelnya.",
-        "The sound of {subject} was interrupted: check its cable.",
+        "{subject} terputus sejenak: bila berulang, ganti kabelnya. Rekaman tetap berjalan.",
+        "{subject} was cut off for a moment: if that happens again, change its cable. The recording goes on.",
     ),
     "sound-lost": Words(
-        "Sebagian suara {subject} hilang: tutup program lain di PC ini.",
-        "Some sound of {subject} was lost: close other programs on this PC.",
+        "{subject} kehilangan potongan suara karena PC terlalu sibuk: tutup program lain. Rekaman tetap berjalan.",
+        "{subject} lost bits of sound because the PC is too busy: close other programs. The recording goes on.",
     ),
     "isolated-failed": Words(
-        "{subject} tidak lagi direkam terpisah: hubungi IT. Rekaman utama tetap berjalan.",
+        "{subject} tidak direkam terpisah lagi: hubungi IT. Rekaman utama tetap berjalan.",
         "{subject} is not recorded apart any more: call IT. The main recording goes on.",
     ),
     "isolated-dropped": Words(
-        "Sebagian gambar rekaman terpisah {subject} hilang: tutup program lain. Rekaman utama tidak terganggu.",
-        "Pictures are missing in the recording of {subject} alone: close other programs. The main recording is whole.",
+        "{subject} kehilangan gambar di rekaman terpisahnya: tutup program lain. Rekaman utama tidak terganggu.",
+        "{subject} has lost pictures in its own file: close other programs. The main recording is not affected.",
     ),
 }
 
 _DISKS = {
     "recording-stalled": Words(
-        "Disk {subject} tidak menulis rekaman: jangan matikan PC, hubungi IT sekarang.",
-        "The disk of {subject} does not write the recording: leave the PC on, and call IT now.",
+        "Rekaman tidak bertambah di disk: jangan matikan PC, hubungi IT, dan siapkan perekam cadangan.",
+        "The recording does not grow on the disk: leave the PC on, call IT, and get a second recorder ready.",
     ),
     "recording-failed": Words(
-        "Rekaman BERHENTI karena disknya tidak menerima: hubungi IT, lalu mulai sesi baru.",
-        "The recording has STOPPED because its disk takes no more: call IT, then begin a new session.",
+        "Rekaman BERHENTI karena disknya tidak menerima: mulai rekaman baru ke disk lain dan hubungi IT.",
+        "The recording has STOPPED because its disk takes no more: start a new one to another disk and call IT.",
     ),
     "recording-gap": Words(
-        "Ada bagian rekaman yang hilang saat pindah disk ({subject}): catat, dan beri tahu IT sesudah acara.",
-        "A part of the recording is missing from the change of disks ({subject}): note it, and tell IT afterwards.",
+        "Sebagian kecil rekaman hilang waktu pindah disk: catat waktunya, laporkan ke IT. Rekaman tetap berjalan.",
+        "A small part of the recording was lost when the disk changed: note the time, tell IT. The recording goes on.",
     ),
     "disk-critical": Words(
-        "Disk {subject} hampir penuh, tinggal beberapa menit: kosongkan ruang atau pasang disk lain sekarang.",
-        "The disk of {subject} is nearly full, minutes are left: free space or plug in another disk now.",
+        "Disk {subject} hampir penuh: tinggal beberapa menit. Pasang disk cadangan sekarang, atau akhiri sesi.",
+        "The disk of {subject} is nearly full: minutes are left. Plug in a spare disk now, or end the session.",
     ),
     "storage-full": Words(
-        "Disk {subject} penuh: pasang atau kosongkan disk, dan periksa bahwa rekaman masih berjalan.",
-        "The disk of {subject} is full: plug in or empty one, and see that the recording still goes on.",
+        "Disk {subject} penuh: rekaman pindah ke disk cadangan bila ada; bila tidak, pasang disk dan mulai lagi.",
+        "The disk of {subject} is full: the recording moves to a spare disk; without one, plug one in and begin anew.",
     ),
     "storage-read-only": Words(
-        "Disk {subject} hanya bisa dibaca: hubungi IT, dan periksa bahwa rekaman masih berjalan.",
-        "The disk of {subject} can only be read: call IT, and see that the recording still goes on.",
+        "Disk {subject} tidak bisa ditulisi lagi: hubungi IT, dan periksa bahwa rekaman masih berjalan.",
+        "The disk of {subject} cannot be written to any more: call IT, and see that the recording still goes on.",
     ),
     "storage-failed": Words(
         "Disk {subject} rusak: hubungi IT, dan periksa bahwa rekaman masih berjalan.",
         "The disk of {subject} fails: call IT, and see that the recording still goes on.",
     ),
     "storage-vanished": Words(
-        "Disk {subject} tercabut: pasang kembali, dan periksa bahwa rekaman masih berjalan.",
-        "The disk of {subject} is gone: plug it in again, and see that the recording still goes on.",
+        "Disk {subject} terlepas: pasang kembali, dan periksa bahwa rekaman masih berjalan.",
+        "The disk of {subject} was unplugged: plug it in again, and see that the recording still goes on.",
     ),
     "storage-stalled": Words(
-        "Disk {subject} macet: jangan cabut, hubungi IT, dan periksa bahwa rekaman masih berjalan.",
-        "The disk of {subject} hangs: do not pull it out, call IT, and see that the recording still goes on.",
+        "Disk {subject} tidak menjawab: jangan cabut, hubungi IT, dan periksa bahwa rekaman masih berjalan.",
+        "The disk of {subject} does not answer: do not pull it out, call IT, and see that the recording still goes on.",
     ),
     "storage-refused": Words(
-        "Tidak bisa merekam ke {subject}: pasang disknya, atau hubungi IT.",
-        "Nothing can be recorded to {subject}: plug in its disk, or call IT.",
+        "Tidak bisa merekam ke disk cadangan {subject}: pasang disknya atau hubungi IT.",
+        "Nothing can be recorded to the spare disk {subject}: plug it in or call IT.",
     ),
     "guard-failed": Words(
-        "Disk tidak lagi diawasi: hubungi IT. Rekaman tetap berjalan.",
-        "The disks are not watched any more: call IT. The recording goes on.",
+        "Disk tidak diawasi lagi: perhatikan sisa tempat sendiri dan laporkan ke IT. Rekaman tetap berjalan.",
+        "The disks are watched no more: keep an eye on the space left and tell IT. The recording goes on.",
     ),
     "parts-apart": Words(
-        "Rekaman tersimpan dalam beberapa bagian: semuanya ada, IT dapat menyambungnya.",
-        "The recording is in several parts: all of it is there, and IT can join them.",
+        "Rekaman tersimpan dalam beberapa bagian yang belum tersambung: laporkan ke IT. Semuanya ada.",
+        "The recording is in several parts that are not joined yet: tell IT. All of it is there.",
     ),
     "part-left": Words(
-        "Sebagian rekaman masih di {subject}: jangan hapus, hubungi IT.",
-        "A part of the recording is still in {subject}: delete nothing, and call IT.",
+        "Satu bagian rekaman masih di {subject}: biarkan disknya terpasang, jangan hapus, laporkan ke IT.",
+        "One part of the recording is still in {subject}: leave its disk plugged in, delete nothing, tell IT.",
     ),
 }
 
 _SESSION = {
     "start-failed": Words(
-        "Rekaman {subject} TIDAK dimulai: periksa disk dan ruang kosongnya, lalu tekan mulai lagi.",
-        "The recording of {subject} has NOT begun: check the disk and its free space, then press start again.",
+        "Rekaman TIDAK dimulai: periksa disk arsip dan sisa tempatnya, lalu tekan lagi “Mulai merekam”.",
+        "The recording has NOT begun: look at the archive's disk and its space, then press “Start recording” again.",
     ),
     "session-failed": Words(
-        "Sesi GAGAL: yang sudah terekam tersimpan. Mulai sesi baru, lalu hubungi IT.",
-        "The session has FAILED: what was recorded is kept. Begin a new session, then call IT.",
+        "Sesi GAGAL: mulai rekaman baru sekarang, lalu hubungi IT. Yang sudah direkam tetap ada.",
+        "The session has FAILED: start a new recording now, then call IT. What was recorded is kept.",
     ),
     "sealing-failed": Words(
-        "Rekaman {subject} belum masuk arsip: rekamannya utuh, hubungi IT.",
-        "The recording of {subject} is not in the archive yet: it is whole, call IT.",
+        "Rekaman {subject} belum masuk ke arsip, tetapi tetap ada di disk: hubungi IT (liput recover).",
+        "The recording {subject} is not in the archive yet, but it is on the disk: call IT (liput recover).",
     ),
     "sink-failed": Words(
-        "Keluaran {subject} berhenti: tambahkan kembali bila diperlukan. Rekaman tetap berjalan.",
-        "The output {subject} has stopped: add it again if it is needed. The recording goes on.",
+        "Keluaran {subject} berhenti: tambahkan kembali bila perlu, laporkan ke IT. Rekaman tetap berjalan.",
+        "The output {subject} has stopped: add it again if it is needed, tell IT. The recording goes on.",
     ),
     "conference-lost": Words(
-        "Konferensi tidak menerima {subject} dari Liput: pilih ulang perangkat Liput di Zoom atau Meet.",
-        "The conference gets no {subject} from Liput: choose Liput again in Zoom or Meet.",
+        "Konferensi tidak menerima {subject}: pilih lagi “Liput” di Zoom atau Meet. Rekaman tetap berjalan.",
+        "The conference gets no {subject}: choose “Liput” again in Zoom or Meet. The recording goes on.",
     ),
     "stream-encode-late": Words(
-        "PC ini kewalahan, siaran patah-patah: tutup program lain. Rekaman tidak terganggu.",
-        "This PC does not keep up, the stream stutters: close other programs. The recording is not affected.",
+        "PC ini terlalu sibuk untuk siaran: tutup program lain. Rekaman tetap lengkap.",
+        "This PC is too busy for the stream: close other programs. The recording is whole.",
     ),
     "stream-encode-failed": Words(
-        "Pengodean siaran sempat gagal: lihat hasilnya di layar penonton. Rekaman tidak terganggu.",
-        "The stream's own encode has failed once: look at what viewers see. The recording is not affected.",
+        "Pengolah siaran gagal dan diganti: lihat hasilnya di layar penonton. Rekaman tidak terganggu.",
+        "The stream's encoder failed and was replaced: look at what viewers see. The recording is not affected.",
     ),
     KILLED: Words(
         "Perekam {subject} berhenti mendadak: Liput melanjutkannya sendiri. Tunggu lampu rekam menyala.",
@@ -209,10 +206,6 @@ _SESSION = {
     ),
 }
 
-_NETWORK = Words(
-    "Siaran ke {subject} terputus: periksa kabel jaringan dan internet. Rekaman tetap berjalan.",
-    "The stream to {subject} is interrupted: check the network cable and the internet. The recording goes on.",
-)
 _SERVER = Words(
     "Server siaran {subject} tidak menerima: periksa halaman siarannya, atau hubungi IT. Rekaman tetap berjalan.",
     "The server of {subject} does not take the stream: look at its page, or call IT. The recording goes on.",
@@ -223,7 +216,10 @@ _FOLDER = Words(
 )
 
 _DESTINATIONS = {
-    "destination-lost": _NETWORK,
+    "destination-lost": Words(
+        "Siaran ke {subject} terputus: Liput terus mencoba, periksa jaringan dan internet. Rekaman tetap berjalan.",
+        "The stream to {subject} was cut off: Liput goes on trying, check network and internet. The recording goes on.",
+    ),
     "destination-lost:refused": _SERVER,
     "destination-lost:certificate": Words(
         "Sertifikat server {subject} tidak dipercaya: periksa tanggal PC ini, lalu hubungi IT. Rekaman tetap berjalan.",
@@ -254,16 +250,16 @@ _DESTINATIONS = {
         "Streaming to {subject} fails on this PC: connect it again, or call IT. The recording goes on.",
     ),
     "destination-slow": Words(
-        "Internet terlalu lambat untuk siaran {subject}: hentikan unduhan lain. Rekaman tetap berjalan.",
-        "The internet is too slow for the stream to {subject}: stop other downloads. The recording goes on.",
+        "Siaran ke {subject} tertinggal, internet lambat: hentikan unduhan lain. Rekaman tetap lengkap.",
+        "The stream to {subject} falls behind, the internet is slow: stop other downloads. The recording is whole.",
     ),
     "destination-dropped": Words(
-        "Sebagian gambar siaran {subject} terbuang: periksa internet. Rekaman tidak terganggu.",
-        "Pictures of the stream to {subject} were dropped: check the internet. The recording is not affected.",
+        "Siaran ke {subject} melewatkan gambar, internet lambat: hentikan unduhan lain. Rekaman tetap lengkap.",
+        "The stream to {subject} skipped pictures, the internet is slow: stop other downloads. The recording is whole.",
     ),
     "destination-forgotten": Words(
-        "Alamat siaran {subject} hilang setelah perekam dimulai ulang: tambahkan lagi. Rekaman tetap berjalan.",
-        "The address of {subject} was lost when the recorder began anew: add it again. The recording goes on.",
+        "Alamat siaran {subject} tidak diketahui lagi: tambahkan kembali. Rekaman tetap berjalan.",
+        "The address of {subject} is not known any more: add it again. The recording goes on.",
     ),
 }
 
@@ -274,8 +270,36 @@ _ARCHIVE = {
     ),
 }
 
+_WARNINGS = {
+    "source-jitter": Words(
+        "{subject} tersendat: pindahkan ke port USB lain bila bisa.",
+        "{subject} stutters: move it to another USB port if you can.",
+    ),
+    "source-clipping": Words(
+        "{subject} terlalu keras: kecilkan di mikser atau mikrofon.",
+        "{subject} is too loud: turn it down at the mixer or microphone.",
+    ),
+    "source-hum": Words(
+        "{subject} berdengung: periksa kabel dan adaptor listriknya.",
+        "{subject} hums: check its cable and power supply.",
+    ),
+    "source-flapping": Words(
+        "{subject} putus-sambung: ganti kabel atau port USB.",
+        "{subject} comes and goes: change its cable or USB port.",
+    ),
+    "source-swapped": Words(
+        "{subject} mungkin tertukar dengan kembarannya: lihat gambarnya.",
+        "{subject} may have changed places with its twin: look at the picture.",
+    ),
+    "source-slow-port": Words(
+        "{subject} ada di port USB lambat: pindahkan ke port biru (USB 3).",
+        "{subject} is in a slow USB port: move it to a blue one (USB 3).",
+    ),
+}
+"""Faults by which a recording loses nothing."""
+
 SENTENCES: Mapping[str, Words] = {
-    **_SOURCES, **_PICTURE_AND_SOUND, **_DISKS, **_SESSION, **_DESTINATIONS, **_ARCHIVE,
+    **_SOURCES, **_PICTURE_AND_SOUND, **_DISKS, **_SESSION, **_DESTINATIONS, **_ARCHIVE, **_WARNINGS,
 }  # fmt: skip
 """By kind, or kind and reason."""
 
@@ -285,8 +309,49 @@ UNKNOWN = Words(
 )
 """Of a recorder that is newer than this program."""
 
+_BACK = Words("{subject} kembali.", "{subject} is back.")
+_WELL = Words("{subject} pulih.", "{subject} has recovered.")
+OVER: Mapping[str, Words] = {
+    "source-lost": _BACK,
+    "source-silent": _BACK,
+    "source-missing": _BACK,
+    "recording-stalled": Words("Rekaman bertambah lagi.", "The recording grows again."),
+    "destination-slow": Words("Siaran ke {subject} lancar lagi.", "The stream to {subject} keeps up again."),
+    **{f"source-{fault}": _WELL for fault in Fault if fault is not Fault.LOST},
+}
+"""What is worth saying when a trouble has ended."""
+
+_FAULTS = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
+_OF_THE_RECORDING = re.compile(r"recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part")
+
 
 def sentence(kind: str, subject: str, reason: object = None) -> Words:
     """Return what to tell people of a trouble, and what to do about it."""
-    words = SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind) or UNKNOWN
-    return words.filled({"subject": subject})
+    return _filled(SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind) or UNKNOWN, kind, subject)
+
+
+def what_happened(kind: str, subject: str) -> Words | None:
+    """Return what a trouble was, when nothing can be done about it any more; None for a kind that is not known."""
+    if (words := SENTENCES.get(kind)) is None:
+        return None
+    return _filled(Words(*(f"{text.partition(': ')[0]}." for text in words)), kind, subject)
+
+
+def when_over(kind: str, subject: str) -> Words | None:
+    """Return what to say when a trouble has ended; None where that is not worth a word."""
+    return _filled(OVER[kind], kind, subject) if kind in OVER else None
+
+
+def of_fault(fault: str) -> str:
+    """Return which kind of trouble a fault of a device is (devices/health/faults.py)."""
+    return _FAULTS.get(Fault(fault), f"source-{fault}") if fault in set(Fault) else f"source-{fault}"
+
+
+def is_grave(kind: str) -> bool:
+    """Return whether the recording itself is in danger; everything else is less urgent."""
+    return _OF_THE_RECORDING.match(kind) is not None
+
+
+def _filled(words: Words, kind: str, subject: str) -> Words:
+    names = named(kind, subject)
+    return Words(*(text.format(subject=name) for text, name in zip(words, names, strict=True)))

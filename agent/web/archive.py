@@ -13,6 +13,7 @@ from agent.web.endpoint import Call, Endpoint
 from agent.web.files import FileAnswer, open_file
 from agent.web.house import House
 from agent.web.lanes import Lane
+from agent.web.troubles import PackageShown, package_shown
 from config.errors import PackageNotFound, UsageError
 from config.quantities import NotAllowed
 from recorder.archive.archive import Archive
@@ -91,9 +92,9 @@ def moment(text: str, now: datetime, *, end: bool = False) -> datetime | None:
         raise UsageError(f"a time {error}") from None
 
 
-def package(call: Call) -> Package:
-    """Return one package, as `liput archive show --json`."""
-    return _package(call)[1]
+def package(call: Call) -> PackageShown:
+    """Return one package, as `liput archive show --json`, with words for what its recording lacks."""
+    return package_shown(_package(call)[1])
 
 
 def _package(call: Call) -> tuple[Archive, Package]:
@@ -128,7 +129,7 @@ ENDPOINTS = [
         summary="Search the archive", errors=(409,),
     ),
     Endpoint(
-        method="GET", path=_AT, does=package, answers=Package, lane=_disk, summary="One package", errors=(404, 409)
+        method="GET", path=_AT, does=package, answers=PackageShown, lane=_disk, summary="One package", errors=(404, 409)
     ),
     Endpoint(
         method="GET", path=f"{_AT}/files/{{path:path}}", does=file, query=FileQuery, answers=None, lane=_disk,

@@ -12,6 +12,7 @@ from agent.devices.giving import RoleState, everything, give, role_states, take_
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
 from agent.web.lanes import Lane
+from agent.web.troubles import DeviceShown, device_shown
 from config.errors import UsageError
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
@@ -73,11 +74,15 @@ class ControlsDocument(msgspec.Struct, frozen=True, kw_only=True):
     controls: list[dict[str, Any]]
 
 
-def devices(call: Call) -> list[Device]:
-    """Return what is plugged in, as `liput devices --json`; where the daemon watches it, nothing is opened for that."""
+def devices(call: Call) -> list[DeviceShown]:
+    """Return what is plugged in, as `liput devices --json`, with words for what is wrong with it.
+
+    Where the daemon watches it, nothing is opened for that.
+    """
     from agent.devices.gather import known
 
-    return known(roles_given(), call.house.devices.there() if call.house.devices else None)
+    there = known(roles_given(), call.house.devices.there() if call.house.devices else None)
+    return [device_shown(device) for device in there]
 
 
 def roles_now(_call: Call) -> RolesDocument:
@@ -164,7 +169,7 @@ def _slow(house: House) -> Lane:
 _AT = "/api/v1/devices/{id:path}"
 ENDPOINTS = [
     Endpoint(
-        method="GET", path="/api/v1/devices", does=devices, answers=list[Device], lane=_slow,
+        method="GET", path="/api/v1/devices", does=devices, answers=list[DeviceShown], lane=_slow,
         summary="What is plugged in",
     ),
     Endpoint(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from agent.alarms.alarm import Alarm
 from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
@@ -78,7 +79,7 @@ class House:
     folder: Path | None = None
     """The archive that the daemon was told to take, None for that of the settings."""
     url: str = ""
-    alarms: Callable[[], Sequence[object]] = tuple
+    alarms: Callable[[], Sequence[Alarm]] = tuple
     """What people are to be told now."""
     notices: Callable[[], Sequence[object]] = tuple
     """What people are to hear of planned sessions now."""

@@ -7,10 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
+from agent.alarms.alarm import Alarm
 from agent.schedule import changes
 from agent.steering import SessionLine, line_of
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
+from agent.web.troubles import Trouble, troubles_of
 from config.errors import LiputError
 from config.schema import General
 from recorder.control.find import Running, running
@@ -19,8 +21,9 @@ from recorder.control.find import Running, running
 class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="state"):
     """How it is now. `standing` are parts of the daemon that hang; `problem` is what is wrong with the settings.
 
-    `alarms` tell what is wrong, `notices` of planned sessions. `devices` is another number when `GET /api/v1/devices`
-    may answer otherwise; null where they are not watched.
+    `troubles` are what is wrong, as the page shows it, `alarms` what people are told of that, `notices` what they are
+    told of planned sessions. `devices` is another number when `GET /api/v1/devices` may answer otherwise; null where
+    they are not watched.
     """
 
     room: str
@@ -28,7 +31,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     version: str
     at: datetime
     sessions: list[SessionLine]
-    alarms: Sequence[object] = ()
+    troubles: Sequence[Trouble] = ()
+    alarms: Sequence[Alarm] = ()
     notices: Sequence[object] = ()
     standing: list[str] = []
     problem: str | None = None
@@ -53,9 +57,10 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         general = house.settings.read().general
     except LiputError as error:
         problem = error.message
+    sessions, alarms = [line_of(one) for one in found], house.alarms()
     return State(
         room=general.room, language=general.language, version=version_of_liput(), at=house.clock.now(),
-        sessions=[line_of(one) for one in found], alarms=house.alarms(), notices=house.notices(),
+        sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
         schedule=changes.number(),
     )  # fmt: skip

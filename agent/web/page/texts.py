@@ -1,6 +1,7 @@
 """The sentences of the page, in the languages of `[general] language`: texts/id.json and texts/en.json.
 
-The templates read them here; a browser loads those that its scripts may say.
+The templates read them here; a browser loads those that its scripts may say. What sources are called is said elsewhere
+too: agent/alarms/subjects.py has those words.
 """
 
 import functools
@@ -8,6 +9,7 @@ import json
 import re
 from pathlib import Path
 
+from agent.alarms.subjects import ROLES, SYNTHETIC
 from config.messages import LANGUAGES
 
 FOLDER = Path(__file__).parent / "texts"
@@ -25,7 +27,8 @@ _BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
 def texts(language: str) -> dict[str, str]:
     """Return all sentences of a language, by their keys."""
     found: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
-    return found
+    names = {f"role.{role}": words for role, words in ROLES.items()} | {"subject.synthetic": SYNTHETIC}
+    return found | {key: words.of(language) for key, words in names.items()}
 
 
 @functools.cache

@@ -34,8 +34,8 @@ def test_one_notification_is_replaced_and_goes_with_the_trouble(bus: Bus, deskto
     with Notifications(bus.address) as screen:
         desktop.send(message(alarm()))
         ((number, shown),) = screen.shown.items()
-        assert shown.summary.startswith("Liput (Aula): podium terlepas: colokkan kembali.")
-        assert shown.body == "podium terlepas: colokkan kembali. Rekaman tetap berjalan."
+        assert shown.summary.startswith("Liput (Aula): Kamera podium terlepas: colokkan kembali.")
+        assert shown.body == "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
         assert (shown.urgency, shown.expires_ms) == (2, 0)
         desktop.send(message(alarm(), alarm("destination-lost", "youtube")))
         assert list(screen.shown) == [number]
@@ -58,7 +58,7 @@ def test_a_notice_of_the_schedule_has_a_notification_of_its_own_and_leaves_the_t
         desktop.send(Message(at=AT, notices=(notice("waits", text="Rapat: tekan mulai"),)))
         trouble, said = screen.shown.values()
         assert (said.body, said.urgency, said.expires_ms) == ("Rapat: tekan mulai", 2, 0)
-        assert trouble.body.startswith("podium terlepas")
+        assert trouble.body.startswith("Kamera podium terlepas")
         desktop.send(over())
         assert [one.body for one in screen.shown.values()] == ["Rapat: tekan mulai"]
         desktop.send(Message(at=AT, notices=(notice(plan="wisuda", text="Wisuda dimulai 10 min lagi"),)))

@@ -35,11 +35,15 @@ def test_a_letter_in_both_languages_arrives_behind_tls(tmp_path: Path, at_once: 
     with SmtpServer(tmp_path / "smtp", tls_at_once=at_once, password=PASSWORD) as server:
         mail(server).send(message(alarm(), alarm("destination-lost", "youtube")))
     (letter,) = server.letters
-    assert letter["Subject"] == ("Liput (Aula): podium terlepas: colokkan kembali. Rekaman tetap berjalan. dan 1 lagi")
+    assert letter["Subject"] == (
+        "Liput (Aula): Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan. dan 1 lagi"
+    )
     assert (letter["From"], letter["To"]) == ("liput@kampus.example", "humas@kampus.example, it@kampus.example")
     assert letter["Auto-Submitted"] == "auto-generated"
     text = letter.get_content()
-    assert text.index("podium terlepas: colokkan kembali.") < text.index("podium is unplugged: plug it in again.")
+    assert text.index("Kamera podium terlepas: colokkan kembali.") < text.index(
+        "Podium camera was unplugged: plug it in again."
+    )
     assert "09:00:00 Rapat" in text
     assert "internet" in text
     assert [word for word in server.commands if word.startswith("RCPT")] == [
@@ -56,7 +60,7 @@ def test_what_is_over_and_a_test_are_said_so(tmp_path: Path) -> None:
     with SmtpServer(tmp_path / "smtp") as server:
         mail(server).send(over())
         mail(server).send(Message(at=AT, is_test=True))
-    assert server.letters[0]["Subject"].startswith("Liput (Aula): Sudah berlalu: podium terlepas")
+    assert server.letters[0]["Subject"].startswith("Liput (Aula): Sudah berlalu: Kamera podium terlepas")
     assert "Over:" in server.letters[0].get_content()
     assert "pesan uji" in server.letters[1]["Subject"]
     assert not any(word.startswith("AUTH") for word in server.commands)

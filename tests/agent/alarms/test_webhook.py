@@ -40,13 +40,13 @@ def test_what_is_posted_says_it_all(tmp_path: Path, tls: bool) -> None:
         "type": "alarm", "session": "a1b2c3", "title": "Rapat", "kind": "source-lost", "subject": "podium",
         "since": "2026-11-24T09:00:00Z", "message": "podium: source-lost",
         "text": {
-            "id": "podium terlepas: colokkan kembali. Rekaman tetap berjalan.",
-            "en": "podium is unplugged: plug it in again. The recording goes on.",
+            "id": "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan.",
+            "en": "Podium camera was unplugged: plug it in again. The recording goes on.",
         },
     }  # fmt: skip
     assert len(body["present"]) == 2
     assert body["lasting"] == body["over"] == []
-    assert "podium terlepas" in body["text"]
+    assert "Kamera podium terlepas" in body["text"]
 
 
 def test_notices_of_planned_sessions_are_posted_apart_from_what_is_wrong(tmp_path: Path) -> None:

@@ -1,26 +1,45 @@
-"""Every trouble of a session is said in both languages, with what to do."""
+"""Every trouble of a session, and every fault of a device, is said in both languages, with what to do."""
 
 import re
 
 import pytest
 
-from agent.alarms.words import DAMAGED, KILLED, SENTENCES, SILENT, UNKNOWN, sentence
+from agent.alarms.subjects import ROLES, named
+from agent.alarms.words import (
+    DAMAGED,
+    KILLED,
+    OVER,
+    SENTENCES,
+    SILENT,
+    UNKNOWN,
+    is_grave,
+    of_fault,
+    sentence,
+    what_happened,
+    when_over,
+)
+from agent.checks.result import Words
+from devices.health.faults import Fault
+from devices.roles.roles import MICROPHONE, VIDEO_ROLES
+from recorder.faults import RECOVERED, WARNINGS
 from recorder.live.reason import Reason
-from recorder.troubles import HARMLESS
+from recorder.troubles import ENDED_BY, HARMLESS
 from tests.test_docs import emitted
 
 DEGRADING = sorted(emitted() - HARMLESS)
+OWN = (KILLED, SILENT, DAMAGED)
 
 
-@pytest.mark.parametrize("kind", [*DEGRADING, KILLED, SILENT, DAMAGED])
-def test_every_kind_that_degrades_a_session_has_a_sentence_in_both_languages(kind: str) -> None:
+@pytest.mark.parametrize("kind", [*DEGRADING, *OWN, *map(of_fault, Fault)])
+def test_every_trouble_has_a_sentence_in_both_languages(kind: str) -> None:
     words = sentence(kind, "podium")
-    assert words != UNKNOWN.filled({"subject": "podium"}), f"{kind} has no sentence in agent/alarms/words.py"
+    assert words != UNKNOWN.filled({"subject": named(kind, "podium").indonesian}), f"{kind} has no sentence"
+    assert kind in SENTENCES
     assert words.indonesian != words.english
 
 
 def test_nothing_is_said_that_nobody_tells() -> None:
-    assert {key.partition(":")[0] for key in SENTENCES} - {KILLED, SILENT, DAMAGED} == set(DEGRADING)
+    assert {key.partition(":")[0] for key in SENTENCES} == {*DEGRADING, *OWN, *WARNINGS}
     reasons = {key.partition(":")[2] for key in SENTENCES if key.startswith("destination-lost:")}
     assert reasons <= set(Reason)
 
@@ -29,8 +48,35 @@ def test_nothing_is_said_that_nobody_tells() -> None:
 def test_a_sentence_is_whole_and_says_what_to_do(key: str) -> None:
     for text in SENTENCES[key]:
         assert re.fullmatch(r"[^{}]*(\{subject\}[^{}]*)*[.]", text), text
-        assert ":" in text, "what happened, a colon, what to do"
+        assert ": " in text, "what happened, a colon, what to do"
         assert len(text) <= 140
+    assert len({"{subject}" in text for text in SENTENCES[key]}) == 1, "both name it, or neither"
+
+
+@pytest.mark.parametrize("words", [*OVER.values(), *ROLES.values()])
+def test_what_is_over_and_what_things_are_called_is_said_in_both_languages(words: Words) -> None:
+    assert all(text.strip() for text in words)
+    assert words.indonesian != words.english
+
+
+def test_a_trouble_that_another_event_ends_may_be_said_to_be_over() -> None:
+    ended = {f"source-{fault}" for fault in Fault} | set(ENDED_BY)
+    assert OVER.keys() <= ended
+    assert when_over("source-lost", "podium") == Words("Kamera podium kembali.", "Podium camera is back.")
+    assert when_over("source-frozen", "podium") == Words("Kamera podium pulih.", "Podium camera has recovered.")
+    assert when_over("session-failed", "Rapat") is None
+    assert RECOVERED not in SENTENCES
+
+
+def test_every_role_has_a_name_and_other_things_their_own() -> None:
+    assert set(ROLES) == {*VIDEO_ROLES, MICROPHONE}
+    assert sentence("source-lost", "podium").indonesian == (
+        "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
+    )
+    assert sentence("source-lost", "Rig Webcam").english.startswith("Rig Webcam was unplugged")
+    assert sentence("source-frozen", "synthetic 2").english.startswith("Test source is frozen")
+    assert "no picture:" in sentence("conference-lost", "camera").english
+    assert "podium" in sentence("destination-lost", "podium").english, "a destination of that name is no camera"
 
 
 def test_what_it_happened_to_is_named_whatever_it_is_called() -> None:
@@ -38,3 +84,17 @@ def test_what_it_happened_to_is_named_whatever_it_is_called() -> None:
     assert "kunci siarannya salah" in sentence("destination-lost", "youtube", "rejected").indonesian
     assert "internet" in sentence("destination-lost", "youtube", "unheard-of").english
     assert "Liput" in sentence("of-a-newer-recorder", "podium").english
+
+
+def test_of_what_is_over_is_told_what_happened_and_no_advice() -> None:
+    assert what_happened("source-lost", "podium") == Words("Kamera podium terlepas.", "Podium camera was unplugged.")
+    assert what_happened("storage-full", "/mnt/a: b") == Words(
+        "Disk /mnt/a: b penuh.", "The disk of /mnt/a: b is full."
+    )
+    assert what_happened("interrupted", "") is None
+
+
+def test_what_endangers_the_recording_is_told_from_what_does_not() -> None:
+    grave = {kind for kind in DEGRADING if is_grave(kind)}
+    assert {"session-failed", "start-failed", "disk-critical", "storage-full", "part-left", "parts-apart"} <= grave
+    assert not [kind for kind in grave if kind.startswith(("source-", "destination-", "sound-"))]

@@ -1,54 +1,30 @@
 // What is wrong, over the picture; and for a moment, that it is right again.
 
 import { el, keep, make, say } from "./dom.js";
-import { t } from "./texts.js";
-import { isGrave, troubleText } from "./words.js";
+import { inWords, t } from "./texts.js";
 
 const GOOD_NEWS_MS = 8000;
-const ENDED = [
-  [/^source-(lost|silent|missing)$/, "source-returned"],
-  [/^source-/, "source-recovered"],
-  [/^recording-stalled$/, "recording-resumed"],
-  [/^destination-slow$/, "destination-keeps-up"],
-];
 let before = new Map();
 let good = [];
 
-/** Return what is wrong now, each thing once: `key`, `kind`, `text`, `isBad`. */
+/** Return what is wrong now, each thing once: `key`, `text`, `isBad`, and `over`, what is said when it has ended. */
 function troubles(state, session, isStalled) {
   const found = new Map();
-  const add = (kind, subject, fallback) => {
-    const key = `${kind}: ${subject}`;
-    if (!found.has(key)) found.set(key, { key, kind, subject, text: troubleText(kind, subject, session, fallback), isBad: isGrave(kind) });
-  };
-  if (session && !session.state) found.set("silent", { key: "silent", kind: "", text: t("alarm.silent-recorder"), isBad: true });
-  if (isStalled) found.set("stalled", { key: "stalled", kind: "", text: t("alarm.stalled"), isBad: true });
-  for (const trouble of session?.status?.troubles ?? []) {
-    const [kind, ...subject] = trouble.split(": ");
-    if (!(isStalled && kind === "recording-stalled")) add(kind, subject.join(": "));
+  const add = (key, text, more = {}) => found.set(key, { key, text, ...more });
+  if (session && !session.state) add("silent", t("alarm.silent-recorder"), { isBad: true });
+  if (isStalled) add("stalled", t("alarm.stalled"), { isBad: true });
+  for (const { kind, subject, text, over, is_grave: isBad } of state.troubles) {
+    if (!(isStalled && kind === "recording-stalled")) add(`${kind}: ${subject}`, inWords(text), { isBad, over });
   }
-  for (const source of session?.status?.sources ?? []) {
-    const fault = source.health.fault;
-    if (fault && fault !== "lost" && fault !== "no-data") add(`source-${fault}`, source.role ?? source.name, source.health.reason);
-  }
-  for (const { kind, subject, text, message } of state.alarms) add(kind, subject, text?.[document.documentElement.lang] ?? message);
-  for (const { plan, text, urgent } of state.notices ?? []) {
-    const key = `notice ${plan}`;
-    found.set(key, { key, kind: "", text: text[document.documentElement.lang], isBad: false, isNote: !urgent });
-  }
-  if (state.problem) {
-    found.set("problem", { key: "problem", kind: "", text: t("live.settings", { problem: state.problem }), isBad: false });
-  }
-  if (state.standing.length) {
-    found.set("standing", { key: "standing", kind: "", text: t("live.standing", { names: state.standing.join(", ") }), isBad: false });
-  }
+  for (const { plan, text, urgent } of state.notices ?? []) add(`notice ${plan}`, inWords(text), { isNote: !urgent });
+  if (state.problem) add("problem", t("live.settings", { problem: state.problem }));
+  if (state.standing.length) add("standing", t("live.standing", { names: state.standing.join(", ") }));
   return found;
 }
 
 function noticeEnds(now, session) {
-  for (const [key, { kind, subject }] of before) {
-    const end = !now.has(key) && session && ENDED.find(([pattern]) => pattern.test(kind));
-    if (end) good.push({ key: `good ${key}`, text: troubleText(end[1], subject, session), until: performance.now() + GOOD_NEWS_MS, isGood: true });
+  for (const [key, { over }] of before) {
+    if (over && session && !now.has(key)) good.push({ key: `good ${key}`, text: inWords(over), until: performance.now() + GOOD_NEWS_MS, isGood: true });
   }
   good = good.filter((news) => news.until > performance.now() && !now.has(news.key.slice(5)));
 }
@@ -57,7 +33,7 @@ export function showAlarms(state, session, isStalled) {
   const now = troubles(state, session, isStalled);
   noticeEnds(now, session);
   before = now;
-  const shown = [...now.values()].sort((one, other) => other.isBad - one.isBad).concat(good);
+  const shown = [...now.values()].sort((one, other) => Boolean(other.isBad) - Boolean(one.isBad)).concat(good);
   keep(el("alarms"), shown, (alarm) => alarm.key,
     () => make("li", {}, make("span", { className: "sign", "aria-hidden": "true" }), make("div", {}, make("p"))),
     (row, alarm) => {

@@ -5,8 +5,7 @@ import { controlsOf } from "./controls.js";
 import { el, keep, make, say } from "./dom.js";
 import { live } from "./live.js";
 import { watch } from "./preview.js";
-import { has, moment, t } from "./texts.js";
-import { faultText } from "./words.js";
+import { has, inWords, moment, t } from "./texts.js";
 
 const SELDOM_MS = 10_000; // beside what the daemon tells, for whoever has taken a device without a word
 const OFTEN_MS = 1500; // where nobody watches
@@ -76,7 +75,7 @@ function update(card, device) {
     best && t("devices.best", { width: best.width, height: best.height })];
   say(kind, facts.filter(Boolean).join(" · "));
   const since = health.since ? ` (${t("devices.since", { time: moment(health.since) })})` : "";
-  say(why, health.state === "ok" ? "" : faultText(health.fault, role ?? device.name, health.reason) + since);
+  say(why, health.state === "ok" ? "" : inWords(device.text ?? health.reason ?? "") + since);
   if (choice === document.activeElement) return;
   const roles = [...new Set([...ROLES[device.kind], ...(role ? [role] : [])])];
   choice.replaceChildren(new Option(t("role.none"), "", false, !role),

@@ -1,7 +1,7 @@
 // What a check or a rehearsal found, a row each: verdict, reason, what to do.
 
 import { make } from "./dom.js";
-import { t } from "./texts.js";
+import { inWords, t } from "./texts.js";
 import { checkName } from "./words.js";
 
 const BADGES = { ok: "ok", unchecked: "", warning: "warn", failure: "bad" };
@@ -10,12 +10,9 @@ const GRAVITY = ["failure", "warning", "unchecked", "ok"];
 /** The worst comes first. */
 export const byGravity = (checks) => [...checks].sort((one, other) => GRAVITY.indexOf(one.verdict) - GRAVITY.indexOf(other.verdict));
 
-/** The words of the page's language. */
-export const wordsOf = (found) => found[document.documentElement.lang] ?? found;
-
 /** Make a row; `advice` takes the place of what is said to be done. */
-export function rowOf(found, advice = wordsOf(found).advice) {
-  const { reason } = wordsOf(found);
+export function rowOf(found, advice = inWords(found).advice) {
+  const { reason } = inWords(found);
   return make("li", {},
     make("div", { className: "spread" }, make("span", { className: "name", textContent: checkName(found.name) }),
       make("span", { className: `badge ${BADGES[found.verdict]}`, textContent: t(`verdict.${found.verdict}`) })),

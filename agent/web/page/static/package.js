@@ -2,16 +2,12 @@
 
 import { ask, complain, doing } from "./api.js";
 import { el, make, say } from "./dom.js";
-import { clock, moment, size, t } from "./texts.js";
-import { troubleText } from "./words.js";
+import { clock, inWords, moment, size, t } from "./texts.js";
 
 const BADGES = { sealed: "ok", unfinished: "warn", damaged: "bad", elsewhere: "" };
 const id = el("package").dataset.id;
 const base = `/archive/${encodeURIComponent(id)}`;
 const fileAddress = (path) => `/api/v1${base}/files/${path.split("/").map(encodeURIComponent).join("/")}`;
-
-/** Return the beginning of a sentence: what has happened; what to do about it is over. */
-const whatHappened = (sentence) => sentence.split(/[.:;] /)[0].replace(/\.$/, "");
 
 function facts(found) {
   const { recording } = found;
@@ -43,12 +39,8 @@ function show(found) {
   say(el("state"), t(`archive.state.${found.state}`));
   facts(found);
   chapters(found);
-  const degraded = found.recording?.degraded ?? [];
-  el("degraded-box").hidden = !degraded.length;
-  el("degraded").replaceChildren(...degraded.map((reason) => {
-    const [kind, ...subject] = reason.split(": ");
-    return make("li", { textContent: whatHappened(troubleText(kind, subject.join(": "), null, reason)) });
-  }));
+  el("degraded-box").hidden = !found.lacks.length;
+  el("degraded").replaceChildren(...found.lacks.map((lack) => make("li", { textContent: inWords(lack) })));
   const media = found.recording?.media?.[0]?.file;
   if (found.state !== "sealed" || !media) return;
   el("video").src = fileAddress(media);

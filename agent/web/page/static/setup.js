@@ -2,9 +2,9 @@
 
 import { ask, complain, doing, Refused } from "./api.js";
 import { el, keep, make, onSubmit, say } from "./dom.js";
-import { byGravity, rowOf, wordsOf } from "./findings.js";
+import { byGravity, rowOf } from "./findings.js";
 import { live } from "./live.js";
-import { t } from "./texts.js";
+import { inWords, t } from "./texts.js";
 
 const language = document.documentElement.lang;
 const steps = [...document.querySelectorAll("[data-step]")];
@@ -36,7 +36,7 @@ function take(found) {
   for (const fields of document.querySelectorAll("fieldset")) fields.disabled = locked || (archive.fixed && fields.contains(el("archive")));
   el("room").defaultValue = set.room; // what somebody has typed meanwhile stays
   el("archive").defaultValue = archive.path;
-  const { reason, advice } = wordsOf(archive.state);
+  const { reason, advice } = inWords(archive.state);
   el("folder").className = `alarm ${archive.state.verdict === "failure" ? "bad" : "ok"}`;
   say(el("folder-text"), `${reason}. ${advice}`);
   keep(el("destinations"), destinations, ({ name, key }) => name + key,

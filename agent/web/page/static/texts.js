@@ -12,6 +12,9 @@ export function t(key, facts = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in facts ? facts[name] : whole));
 }
 
+/** Choose what the daemon says in both languages. */
+export const inWords = (said) => said[language] ?? said;
+
 const formats = new Map();
 export function number(value, digits = 0) {
   if (!formats.has(digits)) {

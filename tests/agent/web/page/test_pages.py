@@ -123,8 +123,8 @@ def test_a_card_for_each_device_that_comes_and_goes(looked: Visit) -> None:
     card = page.locator("#devices li")
     expect(card).to_contain_text(say("devices.best", width=1920, height=1080), timeout=SOON_MS)
     health = {"state": "frozen", "reason": "...", "since": None, "fault": "frozen"}
-    there[0] = PODIUM | {"role": "podium", "health": health}
-    expect(card).to_contain_text(say("event.source-frozen", subject=say("role.podium")), timeout=SOON_MS)
+    there[0] = PODIUM | {"role": "podium", "health": health, "text": {"id": "Kamera podium membeku.", "en": "..."}}
+    expect(card).to_contain_text("Kamera podium membeku.", timeout=SOON_MS)
     expect(card.get_by_role("combobox")).to_have_value("podium")
     asked: list[object] = []
 
@@ -136,6 +136,9 @@ def test_a_card_for_each_device_that_comes_and_goes(looked: Visit) -> None:
     card.get_by_role("combobox").select_option("")
     expect(card.get_by_role("combobox")).to_be_enabled(timeout=SOON_MS)
     assert asked == [{"role": None}]
+    card.get_by_role("combobox").select_option("room")
+    expect(card.get_by_role("combobox")).to_be_enabled(timeout=SOON_MS)
+    assert asked[1:] == [{"role": "room"}], "a device moves in one step"
     there.clear()
     expect(card).to_have_count(0, timeout=SOON_MS)
 

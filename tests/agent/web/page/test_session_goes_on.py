@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from agent.alarms.words import sentence
 from tests.agent.web.page.test_session_page import SOON_MS, light, press, say
 from tests.support import browser as browsers
 from tests.support import command
@@ -155,7 +156,7 @@ def test_a_screen_that_is_lost_is_worded_over_the_picture_and_the_recording_goes
         page = looked.open()
         press(page, "start.record")
         expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
-    lost = say("event.source-lost", subject=say("subject.picture", name=f"Screen {screen.display}"))
+    lost = sentence("source-lost", f"Screen {screen.display}").indonesian
     alarm = page.locator("#alarms li").filter(has_text=lost)
     expect(alarm).to_be_visible(timeout=SOON_MS)
     place, picture = alarm.bounding_box(), page.locator("#program").bounding_box()

@@ -3,10 +3,14 @@
 import json
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from agent.alarms.words import sentence
+from agent.steering import SessionLine
 from agent.web.page import texts
+from agent.web.troubles import troubles_of
 from tests.support import browser as browsers
 from tests.support.browser import Served, Visit, arm
 from tests.support.waiting import wait_for
@@ -133,7 +137,8 @@ def test_a_destination_that_is_not_there_is_said_in_words(looked: Visit) -> None
     expect(page.locator("#destinations")).to_contain_text(say("dest.state.armed"), timeout=SOON_MS)
     press(page, "start.record")
     expect(page.locator("#destinations")).to_contain_text(say("reason.refused"), timeout=SOON_MS)
-    expect(page.locator("#alarms")).to_contain_text(say("event.destination-lost", subject="kampus"), timeout=SOON_MS)
+    lost = sentence("destination-lost", "kampus", "refused").indonesian
+    expect(page.locator("#alarms")).to_contain_text(lost, timeout=SOON_MS)
     page.get_by_role("button", name=say("dest.remove", name="kampus")).click()
     expect(page.locator("#destinations")).to_contain_text(say("dest.state.removed"), timeout=SOON_MS)
     expect(page.locator("#alarms")).not_to_contain_text("kampus", timeout=SOON_MS)
@@ -156,20 +161,21 @@ def _made_up(**status: object) -> dict[str, object]:
         "type": "session", "id": "aaaaaa", "title": "Rapat", "state": found["state"], "archive": "/srv", "work": None,
         "started_at": "2026-11-26T09:00:00+07:00", "pid": 1, "folder": "/run", "status": found,
     }  # fmt: skip
+    told = msgspec.to_builtins(troubles_of([msgspec.convert(session, SessionLine)], []))
     return {"type": "state", "room": "Aula", "language": "id", "version": "0", "at": "2026-11-26T09:01:05+07:00",
-            "sessions": [session], "alarms": [], "standing": []}  # fmt: skip
+            "sessions": [session], "troubles": told, "standing": []}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
 def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(looked: Visit, language: str) -> None:
     page = _with_states_of_ours(looked, f"/?lang={language}")
     page.evaluate(TELL, _made_up(state="degraded", troubles=["source-lost: podium"]))
-    camera = say("role.podium", language)
-    expect(page.locator("#alarms li")).to_have_text(say("event.source-lost", language, subject=camera))
+    expect(page.locator("#alarms li")).to_have_text(sentence("source-lost", "podium").of(language))
     assert page.locator("#alarms li").bounding_box()["y"] < page.locator("#program").bounding_box()["y"]  # type: ignore[index]
     expect(light(page)).to_have_text(say("light.degraded", language))
     page.evaluate(TELL, _made_up())
-    expect(page.locator("#alarms li")).to_have_text(say("event.source-returned", language, subject=camera))
+    back = "Kamera podium kembali." if language == "id" else "Podium camera is back."
+    expect(page.locator("#alarms li")).to_have_text(back)
 
 
 @pytest.mark.parametrize("language", ["id", "en"])

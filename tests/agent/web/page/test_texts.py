@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.alarms.words import OVER, SENTENCES
 from agent.web.page import texts, views
 from config.messages import LANGUAGES
 from config.program import BUILT_IN_LAYOUTS
@@ -33,7 +34,7 @@ def _named() -> set[str]:
 
 
 def _families() -> set[str]:
-    """Return the beginnings of keys whose last word is known only when the page is used, as `event.`."""
+    """Return the beginnings of keys whose last word is known only when the page is used, as `light.`."""
     every = "\n".join(source.read_text() for source in SOURCES)
     return set(re.findall(r"[`\"]([a-z]+(?:\.[a-z-]+)*\.)(?:\$?\{|\" ~)", every))
 
@@ -54,7 +55,7 @@ def test_no_sentence_is_missing() -> None:
 
 def test_no_sentence_is_left_over() -> None:
     families = tuple(_families())
-    assert "event." in families, "or this test finds nothing"
+    assert "light." in families, "or this test finds nothing"
     assert {key for key in _keys() - _named() if not key.startswith(families)} == set()
 
 
@@ -69,9 +70,11 @@ def test_a_browser_gets_what_its_scripts_may_say_and_not_what_stands_in_template
     assert "nav.skip" not in got
 
 
-def test_every_kind_of_event_has_a_sentence() -> None:
-    kinds = set(rows(section(CLI, "### Events")))
-    assert {key.removeprefix("event.") for key in _keys() if key.startswith("event.")} == kinds
+def test_no_sentence_of_the_page_tells_what_alarms_tell() -> None:
+    told = {text for words in (*SENTENCES.values(), *OVER.values()) for text in words}
+    for language in LANGUAGES:
+        assert set(texts.texts(language).values()) & told == set()
+    assert not [key for key in _keys() if key.startswith("event.")]
 
 
 def test_every_reason_of_a_destination_has_a_sentence() -> None:

@@ -1,0 +1,27 @@
+"""What people call that which something happens to: a source by its role, what a conference gets by what it is."""
+
+import re
+from collections.abc import Mapping
+
+from agent.checks.result import Words
+from devices.roles.roles import MICROPHONE, PODIUM, ROOM, SLIDES
+
+ROLES: Mapping[str, Words] = {
+    SLIDES: Words("Slide", "Slide input"),
+    PODIUM: Words("Kamera podium", "Podium camera"),
+    ROOM: Words("Kamera ruangan", "Room camera"),
+    MICROPHONE: Words("Mikrofon", "Microphone"),
+}
+SYNTHETIC = Words("Sumber contoh", "Test source")
+_CONFERENCE: Mapping[str, Words] = {"camera": Words("gambar", "picture"), "microphone": Words("suara", "sound")}
+_OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
+
+
+def named(kind: str, subject: str) -> Words:
+    """Return what people call the `subject` of an event of `kind`; itself where they have no other word for it."""
+    as_it_is = Words(subject, subject)
+    if kind.startswith("conference-"):
+        return _CONFERENCE.get(subject, as_it_is)
+    if not _OF_A_SOURCE.match(kind):
+        return as_it_is
+    return SYNTHETIC if subject.startswith("synthetic") else ROLES.get(subject, as_it_is)

@@ -1,0 +1,105 @@
+"""What is wrong with the sessions that run, each thing once, in the words in which alarms tell it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from agent.alarms.alarm import Alarm, Said
+from agent.alarms.words import is_grave, of_fault, sentence, what_happened, when_over
+from agent.checks.result import Words
+from agent.steering import SessionLine
+from devices.health.faults import Fault
+from devices.model import Device
+from recorder.archive.model import Package
+
+_TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
+"""Faults of a source that are among a session's own troubles."""
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):
+    """What is wrong now; `kind` and `subject` are those of the event that began it, `text` says what to do.
+
+    `session` is "" where it is of none. `is_grave`: the recording itself is in danger. `over` is what to say once it
+    has ended, null where that is not worth a word.
+    """
+
+    session: str
+    kind: str
+    subject: str
+    is_grave: bool
+    text: Said
+    over: Said | None
+
+
+class DeviceShown(Device, frozen=True, kw_only=True):
+    """A device, and what to do about the fault that it has; null where it has none that is known."""
+
+    text: Said | None = None
+
+
+class PackageShown(Package, frozen=True, kw_only=True):
+    """A package, and what its recording lacks, in words."""
+
+    lacks: tuple[Said, ...] = ()
+
+
+def troubles_of(sessions: Iterable[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
+    """Return what is wrong, of two that are the same the first; an alarm knows the reason, a session what is newest."""
+    worded = {alarm.key: alarm.text for alarm in alarms}
+    found: dict[tuple[str, str], Trouble] = {}
+
+    def add(session: str, kind: str, subject: str) -> None:
+        text = worded.get((session, kind, subject)) or _said(sentence(kind, subject))
+        over = when_over(kind, subject)
+        trouble = Trouble(
+            session=session, kind=kind, subject=subject, is_grave=is_grave(kind), text=text,
+            over=None if over is None else _said(over),
+        )  # fmt: skip
+        found.setdefault((kind, subject), trouble)
+
+    for line in sessions:
+        for kind, subject in _of_session(line):
+            add(line.id, kind, subject)
+    for alarm in alarms:
+        add(*alarm.key)
+    return list(found.values())
+
+
+def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
+    if line.status is None:
+        return
+    for trouble in line.status.troubles:
+        kind, _, subject = trouble.partition(": ")
+        yield kind, subject
+    for source in line.status.sources:
+        if (fault := source.health.fault) and fault not in _TOLD_BY_TRACKS:
+            yield of_fault(fault), source.role or source.name
+
+
+def device_shown(device: Device) -> DeviceShown:
+    """Return a device with the words for its fault."""
+    fault = device.health.fault
+    text = _said(sentence(of_fault(fault), device.role or device.name)) if fault in set(Fault) and fault else None
+    return DeviceShown(**_fields(device), text=text)
+
+
+def package_shown(package: Package) -> PackageShown:
+    """Return a package with words for what its recording lacks."""
+    recording = package.recording
+    degraded = () if recording is msgspec.UNSET else recording.degraded
+    return PackageShown(**_fields(package), lacks=tuple(map(_lack, degraded)))
+
+
+def _lack(reason: str) -> Said:
+    kind, _, subject = reason.partition(": ")
+    words = what_happened(kind, subject)
+    return Said(reason, reason) if words is None else _said(words)
+
+
+def _said(words: Words) -> Said:
+    return Said(words.indonesian, words.english)
+
+
+def _fields(struct: msgspec.Struct) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
