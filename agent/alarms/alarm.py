@@ -4,11 +4,12 @@ from datetime import datetime
 
 import msgspec
 
+from agent.alarms.sources import trouble_of
 from agent.alarms.words import sentence
 from config.messages import in_language
 
 type Key = tuple[str, str, str]
-"""Of which session, which kind, of what."""
+"""Of which session, which trouble (agent/alarms/sources.py), of what."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="alarm"):
-    """A trouble that is present: `kind` and `subject` are those of the event that began it, at `since`.
+    """A trouble that is present since `since`: `kind` and `subject` are those of the event that says most of it.
 
     `session` is the id of the session's recorder, `message` what that said, `text` what to do about it.
     """
@@ -39,7 +40,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
     @property
     def key(self) -> Key:
         """What makes two alarms the same trouble."""
-        return self.session, self.kind, self.subject
+        return self.session, trouble_of(self.kind), self.subject
 
 
 def new_alarm(

@@ -5,18 +5,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.alarms.alarm import Alarm, new_alarm
+from agent.alarms.alarm import Alarm, Key, new_alarm
+from agent.alarms.sources import rank, tells_less
 from config.events import Event
 from devices.clock import Clock
 from recorder.control.protocol import Failure, Told
 from recorder.status import SessionResult
 from recorder.troubles import HARMLESS, HOLD_S, ends, lasts
-
-_SAID_BY = {
-    "source-silent": ("source-lost", "source-missing", "source-hung"),
-    "source-missing": ("source-lost", "source-busy", "source-denied", "source-bus-full"),
-}
-"""What need not be shown while another trouble of the same source says more: one pulled cable is one alarm."""
 
 
 @dataclass(eq=False)
@@ -30,6 +25,7 @@ class Hearing:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: dict[tuple[str, str], Alarm] = field(default_factory=dict)
     _passing: dict[tuple[str, str], tuple[Alarm, float]] = field(default_factory=dict)
+    _shown: dict[Key, Alarm] = field(default_factory=dict)
     _begun: list[Alarm] = field(default_factory=list)
 
     def take(self, told: Told) -> None:
@@ -37,10 +33,12 @@ class Hearing:
         with self._lock:
             if isinstance(told, Event):
                 self._take(told)
+                self._settle()
             elif isinstance(told, SessionResult | Failure):
                 self.is_over = True
 
     def _take(self, event: Event) -> None:
+        self._settle()  # what has gone by meanwhile is over
         for key in [key for key in self._open if ends(event, *key)]:
             del self._open[key]
         if event.kind in HARMLESS:
@@ -50,22 +48,27 @@ class Hearing:
             self.session, self.title, *key, event.at, event.message, event.detail.get("reason")
         )  # fmt: skip
         if lasts(event):
-            self._begin(alarm, self._open.get(key))
-        elif (left_s := HOLD_S - (self.clock.now() - event.at).total_seconds()) > 0:  # else told long ago
-            before = self._passing.get(key)
-            self._begin(alarm, before[0] if before and before[1] > self._now_s() else None, self._now_s() + left_s)
-
-    def _begin(self, alarm: Alarm, before: Alarm | None, until_s: float | None = None) -> None:
-        """Keep an alarm; of one that is there already, since when is kept."""
-        key = alarm.kind, alarm.subject
-        if before is not None:
-            alarm = msgspec.structs.replace(alarm, since=before.since)
-        else:
-            self._begun.append(alarm)
-        if until_s is None:
             self._open[key] = alarm
-        else:
-            self._passing[key] = alarm, until_s
+        elif (left_s := HOLD_S - (self.clock.now() - event.at).total_seconds()) > 0:  # else told long ago
+            self._passing[key] = alarm, self._now_s() + left_s
+
+    def _settle(self) -> None:
+        """See which troubles there are now; each begins and ends once, whatever else is heard of it meanwhile."""
+        self._passing = {key: held for key, held in self._passing.items() if held[1] > self._now_s()}
+        there: dict[Key, Alarm] = {}
+        for alarm in (*self._open.values(), *(alarm for alarm, _ in self._passing.values())):
+            other = there.get(alarm.key)
+            if other is None or rank(alarm.kind) < rank(other.kind):
+                there[alarm.key] = alarm
+        for key, alarm in there.items():
+            before = self._shown.get(key)
+            if before is None:
+                self._begun.append(alarm)
+            elif tells_less(alarm.kind, before.kind):
+                there[key] = before
+            else:
+                there[key] = msgspec.structs.replace(alarm, since=before.since)
+        self._shown = there
 
     def _now_s(self) -> float:
         return self.clock.now_ns() / 1e9
@@ -81,11 +84,5 @@ class Hearing:
         with self._lock:
             if self.is_over:
                 return []
-            self._passing = {key: held for key, held in self._passing.items() if held[1] > self._now_s()}
-            there = self._open | {key: alarm for key, (alarm, _) in self._passing.items()}
-            shown = [
-                alarm
-                for (kind, subject), alarm in there.items()
-                if not any((other, subject) in there for other in _SAID_BY.get(kind, ()))
-            ]
-            return sorted(shown, key=lambda alarm: alarm.since)
+            self._settle()
+            return sorted(self._shown.values(), key=lambda alarm: alarm.since)

@@ -85,7 +85,9 @@ class Herald:
     def _await(self, now_s: float, alarms: list[Alarm]) -> None:
         """Keep what is to be told once it has been waited for more: what was not told, or long ago."""
         for alarm in alarms:
-            if alarm.key not in self._told_s and alarm.key not in self._pending:
+            if alarm.key in self._pending:
+                self._pending[alarm.key] = alarm  # as much as is known of it by now
+            elif alarm.key not in self._told_s:
                 if not self._pending:
                     self._pending_s = now_s
                 self._pending[alarm.key] = alarm
@@ -93,6 +95,7 @@ class Herald:
     def _notice_ends(self, now_s: float, there: dict[Key, Alarm]) -> None:
         for key in [key for key in self._ended if key in there]:
             self._standing[key] = self._ended.pop(key)
+        self._standing |= {key: there[key] for key in self._standing if key in there}
         for key in [key for key in self._standing if key not in there]:
             alarm = self._standing.pop(key)
             if alarm.kind not in STAYS:

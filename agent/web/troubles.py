@@ -6,24 +6,29 @@ from typing import Any
 import msgspec
 
 from agent.alarms.alarm import Alarm, Said
+from agent.alarms.sources import rank, trouble_of
 from agent.alarms.words import is_grave, of_fault, sentence, what_happened, when_over
 from agent.checks.result import Words
 from agent.steering import SessionLine
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import Package
+from recorder.report.words import INCIDENTS, PAGE
 
 _TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
 """Faults of a source that are among a session's own troubles."""
+INTERRUPTED = "interrupted"
+"""What recorder/archive/sealing.py notes of a recording whose recorder did not end it; that loads PyAV."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):
-    """What is wrong now; `kind` and `subject` are those of the event that began it, `text` says what to do.
+    """What is wrong now; `kind` and `subject` are those of the event that says most of it, `text` says what to do.
 
-    `session` is "" where it is of none. `is_grave`: the recording itself is in danger. `over` is what to say once it
-    has ended, null where that is not worth a word.
+    `id` stays as long as it lasts, whatever else is heard of it. `session` is "" where it is of none. `is_grave`: the
+    recording itself is in danger. `over` is what to say once it has ended, null where that is not worth a word.
     """
 
+    id: str
     session: str
     kind: str
     subject: str
@@ -45,25 +50,23 @@ class PackageShown(Package, frozen=True, kw_only=True):
 
 
 def troubles_of(sessions: Iterable[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
-    """Return what is wrong, of two that are the same the first; an alarm knows the reason, a session what is newest."""
-    worded = {alarm.key: alarm.text for alarm in alarms}
-    found: dict[tuple[str, str], Trouble] = {}
-
-    def add(session: str, kind: str, subject: str) -> None:
-        text = worded.get((session, kind, subject)) or _said(sentence(kind, subject))
-        over = when_over(kind, subject)
-        trouble = Trouble(
-            session=session, kind=kind, subject=subject, is_grave=is_grave(kind), text=text,
-            over=None if over is None else _said(over),
-        )  # fmt: skip
-        found.setdefault((kind, subject), trouble)
-
-    for line in sessions:
-        for kind, subject in _of_session(line):
-            add(line.id, kind, subject)
-    for alarm in alarms:
-        add(*alarm.key)
+    """Return what is wrong: of the same trouble what says most. An alarm knows the reason, a session what is newest."""
+    found: dict[str, Trouble] = {}
+    told = [(alarm.session, alarm.kind, alarm.subject, alarm.text) for alarm in alarms]
+    seen = [(line.id, kind, subject, None) for line in sessions for kind, subject in _of_session(line)]
+    for session, kind, subject, text in (*told, *seen):
+        trouble = _trouble(session, kind, subject, text)
+        if (other := found.get(trouble.id)) is None or rank(kind) < rank(other.kind):
+            found[trouble.id] = trouble
     return list(found.values())
+
+
+def _trouble(session: str, kind: str, subject: str, text: Said | None) -> Trouble:
+    over = when_over(kind, subject)
+    return Trouble(
+        id=f"{trouble_of(kind)}: {subject}", session=session, kind=kind, subject=subject, is_grave=is_grave(kind),
+        text=text or _said(sentence(kind, subject)), over=None if over is None else _said(over),
+    )  # fmt: skip
 
 
 def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
@@ -93,8 +96,12 @@ def package_shown(package: Package) -> PackageShown:
 
 def _lack(reason: str) -> Said:
     kind, _, subject = reason.partition(": ")
-    words = what_happened(kind, subject)
-    return Said(reason, reason) if words is None else _said(words)
+    if (words := what_happened(kind, subject)) is not None:
+        return _said(words)
+    if reason == INTERRUPTED:
+        return Said(*PAGE[INTERRUPTED])
+    behind = f": {subject}." if subject else "."
+    return Said(*(f"{text}{behind}" for text in INCIDENTS.get(kind, (kind, kind))))
 
 
 def _said(words: Words) -> Said:

@@ -58,16 +58,53 @@ def test_a_fault_ends_with_its_own_recovery(hearing: Hearing) -> None:
     assert kinds(hearing) == ["source-black"]
 
 
-def test_one_pulled_cable_is_one_alarm(hearing: Hearing) -> None:
+def test_one_pulled_cable_is_one_alarm_that_begins_and_ends_once(hearing: Hearing, clock: SimulatedClock) -> None:
     tell(hearing, "source-silent")
-    assert kinds(hearing) == ["source-silent"]
+    (first,) = hearing.present()
+    clock.advance_to(clock.now_ns() + NANOSECONDS)
     tell(hearing, "source-lost")
     tell(hearing, "source-missing", reason="lost")
-    assert kinds(hearing) == ["source-lost"]
+    (alarm,) = hearing.present()
+    assert (alarm.kind, alarm.since, alarm.key) == ("source-lost", first.since, first.key)
     tell(hearing, "source-found")
-    assert kinds(hearing) == ["source-missing"]
+    assert kinds(hearing) == ["source-lost"], "it gives no picture yet: that is no other trouble"
     tell(hearing, "source-returned")
     assert kinds(hearing) == []
+    assert [alarm.kind for alarm in hearing.begun()] == ["source-silent"]
+
+
+def test_a_trouble_of_a_source_gets_the_newest_reason(hearing: Hearing) -> None:
+    tell(hearing, "source-lost")
+    tell(hearing, "source-missing", reason="lost")
+    tell(hearing, "source-found")
+    tell(hearing, "source-busy", fault="busy")
+    assert kinds(hearing) == ["source-busy"], "it is there again, and taken"
+    tell(hearing, "source-recovered", fault="busy")
+    assert kinds(hearing) == ["source-busy"]
+    tell(hearing, "source-missing", reason="bus-full")
+    tell(hearing, "source-returned")
+    assert kinds(hearing) == []
+    assert len(hearing.begun()) == 1
+
+
+def test_another_trouble_of_the_same_source_and_another_source_are_their_own(hearing: Hearing) -> None:
+    tell(hearing, "source-lost")
+    tell(hearing, "source-frozen", fault="frozen")
+    tell(hearing, "source-lost", "slides")
+    assert sorted(alarm.key[1:] for alarm in hearing.present()) == [
+        ("source-away", "podium"), ("source-away", "slides"), ("source-frozen", "podium"),
+    ]  # fmt: skip
+    tell(hearing, "source-returned")
+    assert len(hearing.begun()) == 3
+    tell(hearing, "source-lost")
+    assert [alarm.kind for alarm in hearing.begun()] == ["source-lost"], "pulled out once more, it begins once more"
+
+
+def test_what_has_gone_by_unseen_begins_anew(hearing: Hearing, clock: SimulatedClock) -> None:
+    tell(hearing, "frames-dropped")
+    clock.advance_to(clock.now_ns() + round((HOLD_S + 1) * NANOSECONDS))
+    tell(hearing, "frames-dropped")
+    assert len(hearing.begun()) == 2
 
 
 def test_what_is_over_already_is_there_for_a_while(hearing: Hearing, clock: SimulatedClock) -> None:

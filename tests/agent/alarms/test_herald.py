@@ -64,6 +64,16 @@ def test_several_at_once_are_one_message(watched: Watched) -> None:
     assert set(again.lasting) == {PODIUM, SLIDES, STREAM}
 
 
+def test_a_trouble_whose_reason_becomes_known_is_told_once_with_that_reason(watched: Watched) -> None:
+    silent, lost, busy = alarm("source-silent"), alarm("source-lost"), alarm("source-busy")
+    watched.go(GATHER_S - 1, silent)
+    (message,) = watched.go(60, lost)
+    assert (message.began, message.present) == ((lost,), (lost,))
+    assert watched.go(60, busy) == []
+    (over,) = watched.go(60)
+    assert over.over == (busy,), "its end has its newest words"
+
+
 def test_what_is_over_soon_is_not_told(watched: Watched) -> None:
     watched.go(GATHER_S - 1, PODIUM)
     watched.go(60)

@@ -9,9 +9,10 @@ import pytest
 from agent.alarms.alarm import Alarm, Said, new_alarm
 from agent.alarms.words import SENTENCES, of_fault
 from agent.steering import SessionLine
-from agent.web.troubles import Trouble, device_shown, package_shown, troubles_of
+from agent.web.troubles import INTERRUPTED, Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
+from recorder.archive import sealing
 from recorder.archive.model import Package, PackageState
 from recorder.status import SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
@@ -62,7 +63,7 @@ def test_what_no_session_tells_is_there_too_and_what_has_a_colon_in_its_name() -
     session = line("storage-full: /mnt/arsip: dua", faults=("hum", "lost"))
     told = of(troubles_of([session], [alarm("package-damaged", "2026_rapat", session="")]))
     assert [*told] == [
-        ("storage-full", "/mnt/arsip: dua"), ("source-hum", "podium"), ("package-damaged", "2026_rapat"),
+        ("package-damaged", "2026_rapat"), ("storage-full", "/mnt/arsip: dua"), ("source-hum", "podium"),
     ]  # fmt: skip
     assert "Disk /mnt/arsip: dua penuh" in told["storage-full", "/mnt/arsip: dua"]
     assert troubles_of([msgspec.structs.replace(session, status=None)], []) == []
@@ -76,6 +77,19 @@ def test_a_device_with_a_fault_has_words_for_it(fault: Fault) -> None:
     assert shown.text == Said(indonesian.format(subject="Mikrofon"), english.format(subject="Microphone"))
 
 
+def test_one_pulled_cable_is_one_trouble_whoever_has_heard_more_of_it() -> None:
+    session = line("source-silent: podium", "source-missing: podium")
+    (before,) = troubles_of([line("source-silent: podium")], [alarm("source-silent", "podium")])
+    (after,) = troubles_of([session], [alarm("source-lost", "podium")])
+    assert (after.kind, after.text.id.partition(":")[0]) == ("source-lost", "Kamera podium terlepas")
+    assert before.id == after.id, "or the page would say that it is over"
+    (newer,) = troubles_of([line("source-lost: podium", "source-silent: podium")], [alarm("source-silent", "podium")])
+    assert newer.kind == "source-lost"
+    (why,) = troubles_of([session], [alarm("source-missing", "podium", "busy")])
+    assert "program lain" in why.text.id
+    assert len(troubles_of([line("source-lost: podium", "source-lost: slides")], [])) == 2
+
+
 def test_a_device_that_is_well_or_newer_than_this_program_has_none() -> None:
     device = Device(id="a", kind=DeviceKind.CAMERA, name="Rig Webcam", port="1-1")
     assert device_shown(device).text is None
@@ -86,7 +100,8 @@ def test_a_device_that_is_well_or_newer_than_this_program_has_none() -> None:
 
 
 def test_a_package_says_in_words_what_its_recording_lacks() -> None:
-    degraded = ("source-lost: podium", "interrupted", "frames-dropped: podium")
+    assert INTERRUPTED == sealing.INTERRUPTED
+    degraded = ("source-lost: podium", INTERRUPTED, "frames-dropped: podium", "letter-missing: surat.pdf", "odd: x")
     package = Package(
         id="p", uuid="u", title="Rapat", started_at=AT, duration_s=1.0, bytes=1, path="/srv/p",
         state=PackageState.SEALED,
@@ -94,5 +109,7 @@ def test_a_package_says_in_words_what_its_recording_lacks() -> None:
     assert package_shown(package).lacks == ()
     full = msgspec.structs.replace(package, recording=msgspec.structs.replace(material().recording, degraded=degraded))
     assert [lack.id for lack in package_shown(full).lacks] == [
-        "Kamera podium terlepas.", "interrupted", "PC ini tidak sempat mengolah semua gambar.",
+        "Kamera podium terlepas.",
+        "Perekam terhenti sebelum acara selesai: sebagian rekaman atau keterangannya mungkin tidak ada.",
+        "PC ini tidak sempat mengolah semua gambar.", "Surat tidak ikut diarsipkan: surat.pdf.", "odd: x.",
     ]  # fmt: skip

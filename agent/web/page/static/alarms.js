@@ -10,11 +10,11 @@ let good = [];
 /** Return what is wrong now, each thing once: `key`, `text`, `isBad`, and `over`, what is said when it has ended. */
 function troubles(state, session, isStalled) {
   const found = new Map();
-  const add = (key, text, more = {}) => found.set(key, { key, text, ...more });
+  const add = (key, text, more = {}) => found.set(key, { key, text, isBad: false, ...more });
   if (session && !session.state) add("silent", t("alarm.silent-recorder"), { isBad: true });
   if (isStalled) add("stalled", t("alarm.stalled"), { isBad: true });
-  for (const { kind, subject, text, over, is_grave: isBad } of state.troubles) {
-    if (!(isStalled && kind === "recording-stalled")) add(`${kind}: ${subject}`, inWords(text), { isBad, over });
+  for (const { id, kind, text, over, is_grave: isBad } of state.troubles) {
+    if (!(isStalled && kind === "recording-stalled")) add(id, inWords(text), { isBad, over });
   }
   for (const { plan, text, urgent } of state.notices ?? []) add(`notice ${plan}`, inWords(text), { isNote: !urgent });
   if (state.problem) add("problem", t("live.settings", { problem: state.problem }));
@@ -33,7 +33,7 @@ export function showAlarms(state, session, isStalled) {
   const now = troubles(state, session, isStalled);
   noticeEnds(now, session);
   before = now;
-  const shown = [...now.values()].sort((one, other) => Boolean(other.isBad) - Boolean(one.isBad)).concat(good);
+  const shown = [...now.values()].sort((one, other) => other.isBad - one.isBad).concat(good);
   keep(el("alarms"), shown, (alarm) => alarm.key,
     () => make("li", {}, make("span", { className: "sign", "aria-hidden": "true" }), make("div", {}, make("p"))),
     (row, alarm) => {

@@ -1,0 +1,91 @@
+"""From what a recorder tells of a source that is gone to what people read: one message, and one when it is over."""
+
+import pytest
+
+from agent.alarms.hearing import Hearing
+from agent.alarms.herald import Herald
+from agent.alarms.telling import text
+from config.events import Event
+from devices.clock import NANOSECONDS
+from tests.support.simulated import SimulatedClock
+
+type Happened = tuple[float, str, dict[str, object]]
+
+PULLED: list[Happened] = [
+    (0.0, "source-silent", {"since_s": 10.0}),
+    (0.6, "source-lost", {"hint": ""}),
+    (0.7, "source-missing", {"reason": "lost", "since_s": 10.7}),
+    (20.0, "source-found", {"port": "1-2"}),
+    (29.0, "source-returned", {"at_s": 39.0}),
+]
+SOUND_PULLED: list[Happened] = [
+    (0.0, "source-lost", {"hint": ""}),
+    (0.3, "source-missing", {"reason": "lost", "since_s": 10.0}),
+    (15.0, "source-found", {"port": "1-2"}),
+    (24.0, "source-returned", {"at_s": 34.0}),
+]
+TAKEN: list[Happened] = [
+    (0.0, "source-missing", {"reason": "busy", "since_s": 0.0}),
+    (0.2, "source-busy", {"fault": "busy"}),
+    (20.0, "source-recovered", {"fault": "busy"}),
+    (28.0, "source-returned", {"at_s": 28.0}),
+]
+STAYS_SILENT: list[Happened] = [
+    (0.0, "source-silent", {"since_s": 10.0}),
+    (3.0, "source-missing", {"reason": "silent", "since_s": 13.0}),
+    (8.0, "source-hung", {"count": 1}),
+    (30.0, "source-lost", {"hint": ""}),
+    (40.0, "source-found", {"port": "1-2"}),
+    (41.0, "source-returned", {"at_s": 51.0}),
+]
+
+
+def read(happened: list[Happened], until_s: float = 60.0) -> list[str]:
+    """Return what people read, in English, of what a recorder tells at these times (seconds)."""
+    clock = SimulatedClock()
+    hearing, herald = Hearing("a1b2c3", "Rapat", clock), Herald(clock, 900.0, 12)
+    left, told, begin_ns = list(happened), [], clock.now_ns()
+    while (now_s := (clock.now_ns() - begin_ns) / NANOSECONDS) < until_s:
+        while left and left[0][0] <= now_s:
+            _, kind, detail = left.pop(0)
+            hearing.take(Event(clock.now(), kind, "podium", detail, kind))
+        if (message := herald.look(hearing.begun(), hearing.present())) and not message.closes:
+            told.append(text(message, "", "en"))
+        clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("happened", "said"),
+    [
+        (PULLED, "was unplugged"), (SOUND_PULLED, "was unplugged"), (TAKEN, "is used by another program"),
+        (STAYS_SILENT, "sends nothing"),
+    ],
+    ids=["pulled", "sound pulled", "taken by another program", "silent, and then pulled"],
+)  # fmt: skip
+def test_one_trouble_of_a_source_is_told_once_and_over_once(happened: list[Happened], said: str) -> None:
+    began, over = read(happened)
+    assert began.startswith("Trouble:\n")
+    assert began.count("Podium camera") == 1
+    assert f"Podium camera {said}" in began
+    assert over.startswith("Over:\n")
+    assert over.count("Podium camera") == 1
+
+
+def test_its_end_is_told_by_what_was_known_last() -> None:
+    began, over = read(STAYS_SILENT)
+    assert "sends nothing" in began
+    assert "was unplugged" in over
+
+
+def test_a_cable_that_is_back_before_anybody_was_told_is_not_told() -> None:
+    assert (
+        read([(0.0, "source-lost", {}), (0.1, "source-missing", {"reason": "lost"}), (2.0, "source-returned", {})])
+        == []
+    )
+
+
+def test_a_cable_that_is_pulled_twice_is_two_troubles() -> None:
+    again = [(at_s + 1000, kind, detail) for at_s, kind, detail in PULLED]
+    told = read([*PULLED, *again], 1060.0)
+    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over", "Trouble", "Over"]
