@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from agent.devices.inputs import KnownInputs
 from config.errors import LiputError
 from config.schema import Settings
+from config.stamp import stamp
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
 
@@ -141,13 +142,5 @@ def _files() -> object:
 
     with suppress(OSError, LiputError):
         paths = [file.path for file in log_files(log_folder())[-1:]] + [roles_store().path, known_store().path]
-        return [_stamp(path) for path in paths]
+        return [stamp(path) for path in paths]
     return None
-
-
-def _stamp(path: Path) -> object:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return str(path), found.st_size, found.st_mtime_ns, found.st_ino

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import StateError
+from config.stamp import stamp
 from config.state import state_folder
 from recorder.archive.model import Problem
 
@@ -80,11 +81,7 @@ class FixityLog:
 
     def stamp(self) -> object:
         """Return what differs once a line was added; None where there is none yet."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return stamp(self._path)
 
     def damaged(self, since: datetime) -> list[Entry]:
         """Return the last line of each package that was found damaged since then, and neither repaired nor whole."""
