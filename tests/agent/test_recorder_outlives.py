@@ -28,11 +28,6 @@ from tests.support.waiting import wait_for
 SMALL = (120, 160, 3)
 
 
-@pytest.fixture
-def runtime() -> Path:
-    return Path(os.environ[directory.VARIABLE])
-
-
 def the_recorder(runtime: Path) -> tuple[RecorderFolder, RecorderInfo]:
     (info,) = recorders(runtime)
     return RecorderFolder(runtime / info.id), info

@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -39,15 +38,6 @@ pytestmark = pytest.mark.timeout(300)
 def archive(tmp_path: Path) -> Archive:
     (tmp_path / "arsip").mkdir()
     return Archive(tmp_path / "arsip", SystemClock(), 1)
-
-
-@pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "runtime"
-    monkeypatch.setenv("LIPUT_RUNTIME", str(folder))
-    yield folder
-    if folder.exists():
-        recorders.kill_recorders(folder)
 
 
 def one_recorder(runtime: Path, other_than: int = 0) -> RecorderInfo:

@@ -13,7 +13,6 @@ import pytest
 
 from agent.destination_text import destination_text
 from agent.receiver import HOST, free_port
-from recorder.control import directory
 from recorder.status import DestinationLine
 from tests.agent.commands.test_sessions import answer, liput, refused, until
 from tests.support import command
@@ -28,11 +27,6 @@ from tests.support.waiting import wait_for
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 SECRET = "gUARDED-w0rd"
-
-
-@pytest.fixture
-def runtime() -> Path:
-    return Path(os.environ[directory.VARIABLE])
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ from tests.support.terminal import Terminal
 from tests.support.waiting import wait_for
 
 
-@pytest.fixture
-def runtime() -> Path:
-    return Path(os.environ[directory.VARIABLE])
-
-
 def liput(room: Room, *words: str | Path) -> "subprocess.CompletedProcess[str]":
     return command.liput(room.home, *words)
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.support import browser as browsers
-from tests.support import recorders, web
+from tests.support import web
 from tests.support.browser import ROOM, Served
 from tests.support.room import Room
 
@@ -18,15 +18,6 @@ def chromium() -> Iterator[Browser]:
     assert browsers.CHROMIUM.exists(), "./run test installs it"
     with browsers.chromium() as browser:
         yield browser
-
-
-@pytest.fixture
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = tmp_path / "runtime"
-    monkeypatch.setenv("LIPUT_RUNTIME", str(folder))
-    yield folder
-    if folder.exists():
-        recorders.kill_recorders(folder)
 
 
 @pytest.fixture
