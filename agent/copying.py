@@ -25,6 +25,8 @@ class Copying:
     archive: Path | None = None
     config_file: Path | None = None
     every_s: float = EVERY_S
+    is_wanted: Callable[[], bool] = lambda: True
+    """Whether the settings name a place for copies."""
     is_busy: Callable[[], bool] = session_runs
     _child: "subprocess.Popen[bytes] | None" = None
     _next_ns: int = 0
@@ -36,7 +38,7 @@ class Copying:
         if self._child is not None and self._child.poll() is not None:
             self._child = None
             self._next_ns = now_ns + int(self.every_s * NANOSECONDS)
-        if self._child is None and now_ns < self._next_ns:
+        if self._child is None and (now_ns < self._next_ns or not self.is_wanted()):
             return
         if not self.is_busy():
             self._beside_since_ns = None

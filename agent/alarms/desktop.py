@@ -31,11 +31,15 @@ class Desktop:
     deadline_s = 3.0
 
     def __init__(self, room: str, language: str) -> None:
-        self._room = room
-        self._language = language
+        self.room = room
+        self.language = language
         self._shown = 0
         self._noticed: dict[str, int] = {}
         self.to = "this PC's desktop"
+
+    def be_like(self, other: "Desktop") -> None:
+        """Say the same room from now on, in the same language; what is shown is still this one's to take away."""
+        self.room, self.language = other.room, other.language
 
     def send(self, message: Message) -> None:
         """Show what is wrong now, or nothing any more; or what is said of planned sessions. Raises NoDesktop."""
@@ -48,9 +52,9 @@ class Desktop:
         if message.closes and not self._shown:
             return
         alarms = message.present or message.began
-        body = "\n".join(one_line(alarm.text.of(self._language)) for alarm in alarms)
+        body = "\n".join(one_line(alarm.text.of(self.language)) for alarm in alarms)
         shown: tuple[object, ...] = (
-            APP, self._shown, ICON, subject(message, self._room, self._language), escape(body, quote=False), [],
+            APP, self._shown, ICON, subject(message, self.room, self.language), escape(body, quote=False), [],
             {"urgency": ("y", CRITICAL), "category": ("s", "device.error")}, NEVER,
         )  # fmt: skip
         (self._shown,) = self._call("Notify", "susssasa{sv}i", shown)
@@ -61,8 +65,8 @@ class Desktop:
         It goes by itself where nobody has to do anything.
         """
         for notice in {notice.plan: notice for notice in message.notices}.values():
-            summary = f"{APP} ({self._room})" if self._room else APP
-            body = escape(one_line(notice.text.of(self._language)), quote=False)
+            summary = f"{APP} ({self.room})" if self.room else APP
+            body = escape(one_line(notice.text.of(self.language)), quote=False)
             shown: tuple[object, ...] = (
                 APP, self._noticed.pop(notice.plan, 0), CALENDAR, summary, body, [],
                 {"urgency": ("y", CRITICAL if notice.urgent else NORMAL)}, NEVER if notice.urgent else AS_USUAL,

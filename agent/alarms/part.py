@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.alarms.alarm import Alarm
@@ -36,25 +37,61 @@ class Alarms:
     _present: tuple[Alarm, ...] = ()
     _senders: list[Sender] = field(default_factory=list)
     _trouble: str = ""
+    _newest: Settings | None = None
+    _taken: Settings | None = None
 
     def present(self) -> tuple[Alarm, ...]:
         """Return what is wrong now with the sessions that run, the oldest of each first, and what else is wrong."""
         return self._present
 
+    def take(self, settings: Settings) -> None:
+        """Tell people as these settings have it, from the next look on; for any thread."""
+        self._newest = settings
+
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Watch and tell until `stop` is set."""
-        self._senders = [Sender(way, self.clock, self.tell) for way in self.ways]
+        self._use(self.ways)
         ears = Ears(self.clock)
         try:
-            for sender in self._senders:
-                sender.start()
             while not stop.is_set():
                 beat()
+                self._take_newest()
                 self._look(ears)
                 self.clock.wait(stop, LOOK_S)
         finally:
             ears.close()
-            self._end()
+            for sender in self._senders:
+                _end(sender)
+            self._senders.clear()
+
+    def _take_newest(self) -> None:
+        """Take settings that are new; where the keys are wrong, the ways stay as they are."""
+        settings = self._newest
+        if settings is None or settings is self._taken:
+            return
+        self._taken = settings
+        self.herald.repeat_s, self.herald.most_per_hour = settings.alarms.repeat_s, settings.alarms.most_per_hour
+        if self.notices is not None:
+            self.notices.most_per_hour = settings.alarms.most_per_hour
+        try:
+            self._use(ways_of(settings))
+        except SecretError as error:
+            self.tell(f"alarms go where they went before: {error.message}")
+
+    def _use(self, ways: Sequence[Way]) -> None:
+        """Tell people these ways from now on; what waits to be sent a way that stays is sent as that is now."""
+        names = {way.name for way in ways}
+        for sender in [sender for sender in self._senders if sender.way.name not in names]:
+            self._senders.remove(sender)
+            _end(sender)
+        there = {sender.way.name: sender for sender in self._senders}
+        for way in ways:
+            if way.name in there:
+                there[way.name].turn_to(way)
+            else:
+                self._senders.append(Sender(way, self.clock, self.tell))
+                self._senders[-1].start()
+        self.ways = [sender.way for sender in self._senders]
 
     def _look(self, ears: Ears) -> None:
         try:
@@ -81,15 +118,13 @@ class Alarms:
             self.tell(trouble)
         self._trouble = trouble
 
-    def _end(self) -> None:
-        """End with what is shown: nobody would take it away any more."""
-        for sender in self._senders:
-            sender.stop(END_S)
-            if isinstance(sender.way, Desktop):
-                try:
-                    sender.way.close()
-                except NoDesktop:
-                    continue
+
+def _end(sender: Sender) -> None:
+    """End a way, and with it what it shows: nobody would take that away any more."""
+    sender.stop(END_S)
+    if isinstance(sender.way, Desktop):
+        with suppress(NoDesktop):
+            sender.way.close()
 
 
 def alarms_of(

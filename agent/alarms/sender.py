@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from agent.alarms.desktop import NoDesktop
+from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.herald import Message
 from config.errors import LiputError
 from devices.clock import Clock
@@ -62,6 +62,13 @@ class Sender:
                 self._queue.popleft()
                 self.tell(f"{self.way.name}: an alarm was not sent: too many wait")
             self._changed.notify()
+
+    def turn_to(self, way: Way) -> None:
+        """Send another such way from the next attempt on, also what waits; a desktop keeps what it shows."""
+        if isinstance(self.way, Desktop) and isinstance(way, Desktop):
+            self.way.be_like(way)
+        else:
+            self.way = way
 
     def stop(self, timeout_s: float) -> None:
         """Send no more; what hangs is left to itself."""

@@ -16,6 +16,7 @@ from agent.archives import archives_of
 from agent.copying import Copying
 from agent.daemon.log import Form, Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
+from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
 from agent.fixity.part import FixityPart
 from agent.redact import redactor_for
@@ -26,7 +27,7 @@ from agent.service.pulse import Pulse
 from agent.serving import only_one
 from agent.signals import hearing
 from agent.web.server import WebPart
-from config.settings import load_settings
+from config.in_force import SettingsInForce
 from devices.clock import NANOSECONDS, SystemClock
 
 if TYPE_CHECKING:
@@ -68,19 +69,19 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     with complaints(log), only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
-        copying = Copying(clock, folder, config_file)
-        settings = load_settings(config_file or ctx.find_object(Path))
+        in_force = SettingsInForce(config_file or ctx.find_object(Path))
+        settings = in_force.read()
         log.know(redactor_for(settings)[0])
         log.take_over()
-        wanted = bool(settings.copies)
+        watched = SettingsPart(in_force, settings, clock, log.of("settings"))
+        copying = Copying(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
 
         first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
 
         def when_idle() -> None:
             if clock.now_ns() >= first_spare_ns:
                 spares.keep()
-            if wanted:
-                copying.look()
+            copying.look()
 
         sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
         notices = Notices(clock, settings.alarms.most_per_hour)
@@ -97,14 +98,17 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             archive=folder,
         )
 
+        watched.takers = [
+            lambda changed: log.know(redactor_for(changed)[0]), alarms.take, schedule.take, fixity.take,
+        ]  # fmt: skip
         devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
 
         def house() -> "House":
-            from agent.web.house import House, SettingsInForce
+            from agent.web.house import House
             from agent.web.token import Gate, read_token
 
             return House(
-                gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file),
+                gate=Gate(read_token(), clock), clock=clock, settings=in_force,
                 tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
                 parts=[part.name for part in parts.parts], alarms=alarms.present,
                 notices=notices.present, devices=devices,
@@ -112,7 +116,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             )  # fmt: skip
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-        parts = Parts([*page, sessions, alarms, schedule, devices, fixity], clock, log.of(level=Level.WARNING))
+        parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level=Level.WARNING))
         pulse = Pulse(notifier, clock, log.of(level=Level.WARNING))
         try:
             parts.start()

@@ -81,6 +81,10 @@ class FixityPart:
         finally:
             self._end()
 
+    def take(self, settings: Settings) -> None:
+        """Read as these settings have it from the next round on; for any thread."""
+        self.settings = settings
+
     def damaged(self) -> tuple[Alarm, ...]:
         """Return an alarm for each package that was found damaged, until it is repaired; for any thread."""
         return self._damaged

@@ -107,6 +107,16 @@ class Feeds:
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
+    def take(self, settings: Settings) -> None:
+        """Read the calendars of these settings from now on: one that is new, or another, at once."""
+        before, self.keeper.settings = self.keeper.settings, settings
+        is_read_otherwise = (before.schedule, before.office) != (settings.schedule, settings.office)
+        for name in before.feeds:
+            if is_read_otherwise or before.feeds[name] != settings.feeds.get(name):
+                self._next_ns.pop(name, None)
+        if self._reading is not None and self._reading[0] not in self._next_ns:
+            self.close()
+
     def look(self) -> None:
         """Begin to read one that is due, or take in what was read."""
         if self._reading is None:

@@ -68,10 +68,26 @@ class Schedule:
     _failures: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
+    _newest: Settings = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the rules from the settings."""
+        self._newest = self.settings
         self._rules = Rules.of(self.settings.schedule, boot_id())
+
+    def take(self, settings: Settings) -> None:
+        """Do as these settings have it, from the next look on; for any thread."""
+        self._newest = settings
+
+    def _take_newest(self) -> None:
+        """Take settings that are new: what is armed, being begun or checked goes on."""
+        if self._newest is self.settings:
+            return
+        self.settings = self._newest
+        self._rules = Rules.of(self.settings.schedule, boot_id())
+        self._times = [self._rules.times_of(plan) for plan in self._known]
+        if self.feeds is not None:
+            self.feeds.take(self.settings)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set; sessions that were begun go on."""
@@ -89,6 +105,7 @@ class Schedule:
 
     def look(self) -> None:
         """Do what is to be done now."""
+        self._take_newest()
         self._children = [child for child in self._children if not child.wait(0.0)]
         if self.feeds is not None:
             try:
@@ -294,3 +311,8 @@ class Schedule:
         if sentence and self._said.get(key) != sentence:
             self.tell(sentence)
         self._said[key] = sentence
+
+
+def _rules_of(settings: Settings) -> Rules:
+    own = settings.schedule
+    return Rules(remind=own.remind, check_before_s=own.check_before_s, arm_ahead_s=own.arm_ahead_s, boot_id=boot_id())

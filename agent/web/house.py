@@ -1,7 +1,6 @@
 """What the API works with: the settings in force, who starts recorders, whom to let in, what the time is."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +10,8 @@ from agent.alarms.alarm import Alarm
 from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
+from config.in_force import SettingsInForce
 from config.schema import Settings
-from config.settings import find_file, load_settings
 from devices.clock import Clock
 from devices.model import Device
 from recorder.archive.archive import Archive
@@ -30,34 +29,6 @@ class Watched(Protocol):
 
     def there(self) -> Sequence[Device] | None:
         """Return what is plugged in, without roles; None where nobody watches."""
-
-
-class SettingsInForce:
-    """The settings, read again when their file has changed; for any thread."""
-
-    def __init__(self, file: Path | None) -> None:
-        """`file`: the one that the daemon was told to take, None for that which is found."""
-        self.file = file
-        self._lock = threading.Lock()
-        self._seen: object = None
-        self._settings = Settings()
-
-    def read(self) -> Settings:
-        """Return the settings; raises SettingsError."""
-        with self._lock:
-            seen = self._stamp()
-            if seen != self._seen or seen is None:
-                self._settings = load_settings(self.file)
-                self._seen = seen
-            return self._settings
-
-    def _stamp(self) -> object:
-        file = find_file(self.file)
-        try:
-            found = None if file is None else file.stat()
-        except OSError:
-            found = None
-        return None if found is None else (file, found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 @dataclass(eq=False)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.daemon.parts import Part, Parts
-from agent.web.house import House, SettingsInForce
+from agent.web.house import House
 from agent.web.server import WebPart, read_place
 from agent.web.token import Gate, read_token
+from config.in_force import SettingsInForce
 from config.web import WebSettings
 from devices.clock import SystemClock
 from recorder.control.directory import runtime_folder

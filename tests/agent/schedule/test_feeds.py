@@ -242,6 +242,34 @@ def test_a_calendar_is_asked_no_more_often_than_is_set(server: Server, tmp_path:
     assert server.asked == ["/a.ics"]
 
 
+def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_gone_is_let_go(
+    server: Server, tmp_path: Path
+) -> None:
+    def silent(_handler: BaseHTTPRequestHandler) -> None:
+        server.over.wait(30)
+
+    server.pages["/silent"] = silent
+    own = kept(tmp_path, server.url("/silent"))
+    own.feeds.look()
+    wait_for(lambda: server.asked, 30.0)
+    text = own.feeds.keeper.settings
+    url = server.serve("/b.ics", calendar(RAPAT))
+    feed = msgspec.structs.replace(text.feeds["aula"], url=url)
+    own.feeds.take(msgspec.structs.replace(text, feeds={"hall": feed}))
+
+    def is_read() -> bool:
+        own.feeds.look()
+        return bool(own.plans.read())
+
+    wait_for(is_read, 60.0, "a reading of the new calendar")
+    assert own.states.read().keys() == {"hall"}
+    before = list(server.asked)
+    own.feeds.take(msgspec.structs.replace(own.feeds.keeper.settings, feeds={"hall": feed}))
+    for _ in range(5):
+        own.feeds.look()
+    assert server.asked == before, "what is as it was is not read again"
+
+
 def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
     def silent(_handler: BaseHTTPRequestHandler) -> None:
         server.over.wait(30)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -301,3 +302,46 @@ def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPat
     assert any("tidak-ada" in each for each in problems or []), problems
     wrong = Checking(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
     assert wait_for(wrong.outcome, 100.0) == ['there is no profile "tidak-ada"']
+
+
+# Settings that change while it runs
+
+
+def with_schedule(**own: Any) -> Settings:
+    return Settings(schedule=ScheduleSettings(mode="record", **own))
+
+
+def test_settings_that_are_new_hold_from_the_next_look_on(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(30))
+    schedule = bench.schedule()
+    bench.at(60)
+    schedule.look()
+    assert (bench.specs, bench.kinds()) == ([], ["reminder"])
+    schedule.take(with_schedule(arm_ahead_s=1800.0, check_before_s=0.0))
+    schedule.look()
+    (spec,) = bench.specs
+    assert (spec.plan, spec.arm_only) == (plan_in(30).id, True)
+
+
+def test_what_is_armed_or_being_begun_goes_on_when_settings_change(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(4))
+    schedule = bench.schedule()
+    schedule.look()
+    assert len(bench.specs) == 1
+    schedule.take(with_schedule(arm_ahead_s=0.0, check_before_s=0.0, remind=()))
+    for _ in range(3):
+        schedule.look()
+    bench.ready(schedule)
+    schedule.look()
+    assert (len(bench.specs), bench.kinds()) == (1, ["reminder", "armed"])
+    assert DoneFile(bench.folder).read()[plan_in(4).id].recorder == "r1"
+
+
+def test_what_is_far_is_looked_at_by_the_new_times(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(55))
+    schedule = bench.schedule()
+    schedule.look()
+    assert bench.kinds() == []
+    schedule.take(with_schedule(remind=(3600.0,)))
+    schedule.look()
+    assert bench.kinds() == ["reminder"]

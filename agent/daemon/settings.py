@@ -1,0 +1,95 @@
+"""The daemon's part `settings`: sees that the settings or the keys have changed, and has the other parts take them.
+
+A change counts when the files have stayed as they are for a look: whoever writes them may not be through. What is wrong
+is told once, and what was set before holds.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from config.errors import LiputError
+from config.in_force import SettingsInForce
+from config.schema import Settings
+from config.secrets import keys_path
+from config.stamp import stamp
+from devices.clock import Clock
+
+LOOK_S = 1.0
+CHANGED = "the settings have changed, and hold from now on"
+RESTART = (
+    "[web] of the settings has changed: it holds once liput serve is restarted, which no session that runs notices"
+)
+
+type Take = Callable[[Settings], None]
+"""Called with settings that hold from now on, from the part's thread; returns at once."""
+
+
+@dataclass(eq=False)
+class SettingsPart:
+    """Looks until it is told to stop. `began` is what the daemon has begun with."""
+
+    in_force: SettingsInForce
+    began: Settings
+    clock: Clock
+    tell: Callable[[str], None]
+    takers: Sequence[Take] = ()
+    name: str = "settings"
+
+    def __post_init__(self) -> None:
+        """Take what the daemon has begun with as known."""
+        self.now = self.began
+        self._seen: object = None
+        self._keys = stamp(keys_path(self.began))
+        self._web = self.began.web
+        self._is_due = False
+        self._told = ""
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Look again and again until `stop` is set."""
+        while not stop.is_set():
+            beat()
+            self.look()
+            self.clock.wait(stop, LOOK_S)
+
+    def look(self) -> None:
+        """Take the settings where they have changed since the last look but one, and not since the last."""
+        seen = self.in_force.stamp(), stamp(keys_path(self.now))
+        if seen != self._seen:
+            self._seen, self._is_due = seen, True
+        elif self._is_due:
+            self._is_due = False
+            self._take()
+
+    def _take(self) -> None:
+        try:
+            settings = self.in_force.read()
+        except LiputError as error:
+            self._hold("; ".join(error.message.splitlines()))
+            return
+        if settings.file is None and self.now.file is not None:
+            self._hold(f"there is no settings file {self.now.file} any more")
+            return
+        self._told = ""
+        keys = stamp(keys_path(settings))
+        if _without_lines(settings) == _without_lines(self.now) and keys == self._keys:
+            return
+        self.now, self._keys = settings, keys
+        for take in self.takers:
+            take(settings)
+        self.tell(CHANGED)
+        if settings.web not in (self._web, self.began.web):
+            self.tell(RESTART)
+        self._web = settings.web
+
+    def _hold(self, why: str) -> None:
+        if why != self._told:
+            self.tell(f"{why}; what was set before holds")
+        self._told = why
+
+
+def _without_lines(settings: Settings) -> Settings:
+    """Return the settings without where in their file they stand."""
+    return msgspec.structs.replace(settings, lines={})
