@@ -5,11 +5,11 @@ it costs nothing. It ends by itself when a session begins, within a second; the 
 """
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.own_command import PATIENCE_S, end_command, start_command
+from agent.own_command import PATIENCE_S, end_command, of_archive, start_command
 from devices.clock import NANOSECONDS, Clock
 from recorder.control.directory import session_runs
 
@@ -50,10 +50,8 @@ class Copying:
                 self._child.kill()
 
     def _start(self) -> None:
-        self._child = start_command(self._words(), self.config_file)
-
-    def _words(self) -> Sequence[str]:
-        return ("archive", "copy", "--pending", *(("--archive", str(self.archive)) if self.archive else ()))
+        words = ["archive", "copy", "--pending", *of_archive(self.archive)]
+        self._child = start_command(words, self.config_file)
 
     def close(self) -> None:
         """End it: what it was copying is gone on with by the next one."""

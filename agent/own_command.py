@@ -21,6 +21,11 @@ def command_line(*words: str) -> list[str]:
     return [sys.executable, "-P", "-m", "agent.cli", *words]
 
 
+def of_archive(folder: Path | None) -> list[str]:
+    """Return the words that name an archive; none for that of the settings."""
+    return [] if folder is None else ["--archive", str(folder)]
+
+
 def environment(config_file: Path | None = None) -> dict[str, str]:
     """Return that in which such a process finds this very code, and these settings (None: those that are found)."""
     path = os.pathsep.join(filter(None, (str(_HOME), os.environ.get("PYTHONPATH"))))

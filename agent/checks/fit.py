@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from agent.checks.result import Result, Verdict, Words
+from agent.own_command import of_archive
 from config.schema import Settings
 from recorder.asked import Asked
 
@@ -87,8 +88,7 @@ def _command(asked: Asked) -> str:
     if asked.conference is not None:
         words.append("--conference" if asked.conference else "--no-conference")
     words += ["--for", f"{asked.duration_s:g}s"] if asked.duration_s is not None else []
-    words += ["--archive", str(asked.archive)] if asked.archive is not None else []
-    return shlex.join([*words, "--profile", asked.profile or ""])
+    return shlex.join([*words, *of_archive(asked.archive), "--profile", asked.profile or ""])
 
 
 def _line_of(plan: Path) -> int | None:

@@ -19,7 +19,7 @@ import msgspec
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.words import DAMAGED
 from agent.fixity.night import Night, night_store, passed
-from agent.own_command import end_command, start_command
+from agent.own_command import end_command, of_archive, start_command
 from config.errors import LiputError
 from config.office import zone_of
 from config.schema import Settings
@@ -109,11 +109,9 @@ class FixityPart:
             self.night.change(lambda _: Night(done=due))
         elif night.done < due:
             left = max(LEAST_BYTES, self.settings.fixity.budget - night.read)
-            words = ["archive", "fixity", "--json", "--budget", str(left)]
+            words = ["archive", "fixity", "--json", "--budget", str(left), *of_archive(self.archive)]
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a line a package: a pipe would fill up
-            self._child = self.start(
-                [*words, *(("--archive", str(self.archive)) if self.archive else ())], self.config_file, self._said
-            )
+            self._child = self.start(words, self.config_file, self._said)
 
     def _take_round(self, status: int) -> None:
         """Hear what a round has found; one that a session has ended goes on later."""

@@ -1,13 +1,13 @@
 """Checks by the API: the last result, how it has been, and another run (agent/web/runs.py)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from agent.checks.document import document
 from agent.checks.history import History
 from agent.checks.trend import Measurement, measurements
-from agent.web.beginning_runs import begin
+from agent.web.beginning_runs import RunState, begin
 from agent.web.endpoint import Call, Endpoint
 
 type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
@@ -28,25 +28,15 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return [*switches, *request, *(f"--have={thing}" for thing in self.have)]
 
 
-class CheckRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="check-run"):
-    """Whether a check runs, for how long, and what the last one found (as `liput check --json`); null: none was kept.
-
-    `problem` is why the last run has found nothing.
-    """
-
-    running: bool
-    since_s: float | None = None
-    last: dict[str, Any] | None = None
-    problem: str | None = None
+class CheckRun(RunState, frozen=True, kw_only=True, tag_field="type", tag="check-run"):
+    """A run of `liput check`; of what it found the last that was kept."""
 
 
 def checks(call: Call) -> CheckRun:
     """Return the last result, and whether a check runs."""
-    since_s, problem = call.house.runs.now()
     kept = History().read()
     language = call.house.settings.read().general.language
-    last = document(kept[-1], language) if kept else None
-    return CheckRun(running=since_s is not None, since_s=since_s, last=last, problem=problem)
+    return CheckRun.of(call.house.runs, document(kept[-1], language) if kept else None)
 
 
 def run_check(call: Call) -> CheckRun:

@@ -1,10 +1,10 @@
 """Rehearsals by the API: a short session whose recording is watched and thrown away (agent/web/runs.py)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from agent.web.beginning_runs import begin
+from agent.web.beginning_runs import RunState, begin
 from agent.web.checks import Word
 from agent.web.endpoint import Call, Endpoint
 from config.errors import SessionError
@@ -26,23 +26,14 @@ class RehearsalBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         return [f"--for={self.for_s:g}s", *made, *(f"--stream={name}" for name in self.streams)]
 
 
-class RehearsalRun(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="rehearsal-run"):
-    """Whether one runs, for how long, and what the last one found (as `liput rehearse --json`); null: none yet.
-
-    `problem` is why the last one has found nothing.
-    """
-
-    running: bool
-    since_s: float | None = None
-    last: dict[str, Any] | None = None
-    problem: str | None = None
+class RehearsalRun(RunState, frozen=True, kw_only=True, tag_field="type", tag="rehearsal-run"):
+    """A run of `liput rehearse`."""
 
 
 def rehearsal(call: Call) -> RehearsalRun:
     """Return what the last rehearsal found, and whether one runs."""
     runs = call.house.rehearsals
-    since_s, problem = runs.now()
-    return RehearsalRun(running=since_s is not None, since_s=since_s, last=runs.last, problem=problem)
+    return RehearsalRun.of(runs, runs.last)
 
 
 def rehearse(call: Call) -> RehearsalRun:
