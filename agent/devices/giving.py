@@ -40,8 +40,10 @@ class RoleState(msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: tuple[str, ...] = ()
 
 
-def give(settings: Settings, role: str, name: str) -> tuple[str, Device, Binding | None, list[Device]]:
-    """Give `role` to the device that `name` means.
+def give(
+    settings: Settings, role: str, name: str, *, moves: bool = False
+) -> tuple[str, Device, Binding | None, list[Device]]:
+    """Give `role` to the device that `name` means; one that `moves` gives up the role that it has.
 
     Return the role, the device, who had it before, and all devices. Raises DeviceError, StateError, UsageError.
     """
@@ -50,7 +52,7 @@ def give(settings: Settings, role: str, name: str) -> tuple[str, Device, Binding
     devices = everything(store.read(), name)
     device = find(devices, role, name)
     with recording(settings) as record:
-        before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record)
+        before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record, moves=moves)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         confirm_devices(record, model)
     return role, device, before, devices

@@ -27,7 +27,7 @@ type Act = Callable[[ControlPanel, Device, Record], list[ControlChange]]
 
 
 class RoleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the device is for; null takes its role away."""
+    """What the device is for from now on, whatever it was for; null takes its role away."""
 
     role: RoleName | None
 
@@ -97,10 +97,10 @@ def roles_now(_call: Call) -> RolesDocument:
 
 
 def set_role(call: Call) -> RoleChange:
-    """Give a role to a device, or take the one away that it has."""
+    """Give a role to a device, in place of that which it has, or take that away."""
     settings, name, role = call.house.settings.read(), call.path["id"], call.body.role
     if role is not None:
-        role, device, before, _ = give(settings, role, name)
+        role, device, before, _ = give(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
     has = [role for role, binding in roles.roles_store().read().items() if binding.id == name]
     if not has:

@@ -99,28 +99,38 @@ def assign(
     *,
     now: datetime,
     record: Record,
+    moves: bool = False,
 ) -> Binding | None:
     """Give `role` to `device`, one of `devices`; return what had it before, if that was another one.
 
-    Raises UsageError for a name that cannot be a role, and for a device that has another role; StateError.
+    A device that has another role gives that up if it `moves`, in the same step; else that is a UsageError. Raises
+    UsageError for a name that cannot be a role, too, and StateError: every role is then as it was.
     """
     role = role_name(role)
     before: Binding | None = None
     was_missing = False
+    left: list[str] = []
 
     def change(roles: dict[str, Binding]) -> dict[str, Binding]:
-        nonlocal before, was_missing
-        for other, found in resolve_all(roles, devices).items():
-            if other != role and isinstance(found, Present) and found.device.id == device.id:
-                raise UsageError(
-                    f"{device.name} ({device.id}) is {other} already: a device has one role",
-                    hint=f"take that away first: liput devices unassign {other}",
-                )
+        nonlocal before, was_missing, left
+        left = [
+            other
+            for other, found in resolve_all(roles, devices).items()
+            if other != role and isinstance(found, Present) and found.device.id == device.id
+        ]
+        if left and not moves:
+            raise UsageError(
+                f"{device.name} ({device.id}) is {left[0]} already: a device has one role",
+                hint=f"take that away first: liput devices unassign {left[0]}",
+            )
         before = roles.get(role)
         was_missing = before is not None and isinstance(resolve(before, devices), Missing)
-        return {**roles, role: binding_of(device, now)}
+        kept = {other: binding for other, binding in roles.items() if other not in left}
+        return {**kept, role: binding_of(device, now)}
 
     store.change(change)
+    for other in left:
+        record(device.id, Kind.ROLE_UNASSIGNED, f"is {other} no more", name=device.name, role=other)
     _tell_assigned(record, role, device, before, was_missing=was_missing)
     return before if before and before.id != device.id else None
 

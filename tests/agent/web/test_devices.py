@@ -42,6 +42,11 @@ def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPa
     assert list(roles.roles_store().read()) == ["podium"]
     (state,) = page.get("/api/v1/roles").json["roles"]
     assert (state["role"], state["state"]) == ("podium", "present")
+    assert page.post(at, {"role": "room"}).json["device"] == CAMERA.id, "it moves in one step"
+    assert list(roles.roles_store().read()) == ["room"]
+    assert page.post(at, {"role": "synthetic"}).status == 400
+    assert list(roles.roles_store().read()) == ["room"], "where that is refused, it has what it had"
+    assert page.post(at, {"role": "podium"}).status == 200
     assert page.post(at, {"role": None}).json == {"type": "role", "role": "podium", "device": None, "before": CAMERA.id}
     assert page.post(at, {"role": None}).status == 400
     assert page.post(at, {}).status == 400

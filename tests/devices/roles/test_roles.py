@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import DeviceNotFound, UsageError
+from config.errors import DeviceNotFound, StateError, UsageError
 from devices.health.line import Kind
 from devices.identity import find_video
 from devices.model import Device, DeviceKind, Mode
@@ -29,10 +29,10 @@ class Office:
         self.record = Recorded(SimulatedClock())
         self.store: Store[dict[str, Binding]] = roles.roles_store(folder / "roles.json")
 
-    def assign(self, role: str, port: str) -> Binding | None:
+    def assign(self, role: str, port: str, *, moves: bool = False) -> Binding | None:
         devices = self.room.devices()
         device = next(device for device in devices if device.port == port)
-        return roles.assign(self.store, role, device, devices, now=NOW, record=self.record)
+        return roles.assign(self.store, role, device, devices, now=NOW, record=self.record, moves=moves)
 
     def listed(self) -> dict[str, str | None]:
         return {device.id: device.role for device in roles.with_roles(self.room.devices(), self.store.read())}
@@ -62,6 +62,34 @@ def test_a_device_has_one_role(office: Office) -> None:
     assert office.store.read().keys() == {"podium"}
     office.assign("podium", "1-1")
     assert office.record.lines[-1].reason == "is podium from now on"
+
+
+def test_a_device_that_moves_gives_up_the_role_that_it_has_in_one_step(office: Office) -> None:
+    office.assign("podium", "1-1")
+    office.assign("room", "1-2")
+    before = office.assign("room", "1-1", moves=True)
+    assert before is not None
+    assert before.id == "534d:2109@1-2"
+    assert {role: binding.id for role, binding in office.store.read().items()} == {"room": "046d:0825:A1"}
+    assert [(line.kind, line.detail["role"]) for line in office.record.lines[-2:]] == [
+        (Kind.ROLE_UNASSIGNED, "podium"), (Kind.ROLE_ASSIGNED, "room"),
+    ]  # fmt: skip
+
+
+def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    office.assign("podium", "1-1")
+    lines = len(office.record.lines)
+    with pytest.raises(UsageError):
+        office.assign("synthetic", "1-1", moves=True)
+
+    def full(_store: object, _data: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Store, "_write", full)
+    with pytest.raises(StateError):
+        office.assign("room", "1-1", moves=True)
+    assert office.store.read().keys() == {"podium"}
+    assert len(office.record.lines) == lines
 
 
 def test_a_role_goes_to_another_device_when_it_is_given_to_it(office: Office) -> None:

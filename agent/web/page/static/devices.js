@@ -16,9 +16,7 @@ let devices = [];
 
 /** Use a device as `role`, null: as nothing. It has one at a time. */
 const give = ({ id }, role, place) => doing(place, async () => {
-  const path = `/devices/${encodeURIComponent(id)}/role`;
-  if (role && devices.find((device) => device.id === id)?.role) await ask("POST", path, { role: null });
-  await ask("POST", path, { role });
+  await ask("POST", `/devices/${encodeURIComponent(id)}/role`, { role });
   await load();
 });
 
