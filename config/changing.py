@@ -9,8 +9,9 @@ import stat
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from config.edit import CannotEdit, Changes, Value, edited
 from config.errors import SecretError, SettingsError, UsageError
@@ -43,7 +44,8 @@ def hindrance(file: Path) -> str:
 def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None = None) -> Settings:
     """Write `changes` into the settings file, which need not be there, and return what is set then.
 
-    `key` is the name of a destination and what is secret of it, for the file of keys, which is made if there is none.
+    `key` is the name of a destination and what is secret of it, for the file of keys, which is made if there is none:
+    both files are written, or neither.
     Raises UsageError for a value that settings cannot have, SecretError for a key that cannot be one (which is never
     repeated); SettingsError where a file is wrong already, is written in a way that cannot be changed from here, or
     cannot be written.
@@ -59,17 +61,16 @@ def change_settings(file: Path, changes: Changes, key: tuple[str, Value] | None 
             # On which line it would have stood helps nobody.
             said = [line.partition(": ")[2] or line for line in error.message.splitlines()]
             raise UsageError("; ".join(said), hint="nothing was changed") from None
+        wanted = [] if key is None else [_change_of_key(settings, *key)]  # first: alone it would do no harm
         if changes:
-            _refuse_hindered(file)
-        if key is not None:
-            _change_key(settings, *key)  # first: a key without a destination does no harm
-        if changes:
-            _replace(file, before, (_BOM if (before or "").startswith(_BOM) else "") + after, 0o644)
+            mark = _BOM if (before or "").startswith(_BOM) else ""
+            wanted.append(_Change(file, before, mark + after, 0o644))
+        _replace(*wanted)
         return settings
 
 
-def _change_key(settings: Settings, name: str, value: Value) -> None:
-    """Write the key of destination `name` into the file of keys."""
+def _change_of_key(settings: Settings, name: str, value: Value) -> "_Change":
+    """Return how the file of keys changes by the key of destination `name`."""
     file = keys_path(settings)
     if file is None:
         raise SecretError("there is no settings file that keys could stand beside")
@@ -78,7 +79,7 @@ def _change_key(settings: Settings, name: str, value: Value) -> None:
     before = _text(file, _private)
     text = before or _FIRST_KEYS
     path = ("keys", name) if _stands_in_keys(text, name) else (name,)
-    _replace(file, before, _edited(file, text, {path: value}), 0o600)
+    return _Change(file, before, _edited(file, text, {path: value}), 0o600)
 
 
 def _stands_in_keys(text: str, name: str) -> bool:
@@ -110,28 +111,71 @@ def _edited(file: Path, text: str, changes: Changes) -> str:
         ) from None
 
 
-def _replace(file: Path, before: str | None, after: str, mode: int) -> None:
-    """Put `after` in the place of `file`, which holds `before`; its mode and owner stay. Raises SettingsError."""
-    file = Path(os.path.realpath(file))  # where it is a link, what it leads to is replaced
-    _refuse_hindered(file)
-    aside = file.with_name(f".{file.name}.new")
+class _Change(NamedTuple):
+    """A file that holds `before` (None: there is none) and is to hold `after`; `mode` is that of a new one."""
+
+    file: Path
+    before: str | None
+    after: str
+    mode: int
+
+
+def _replace(*changes: _Change) -> None:
+    """Put what is new in the place of each file, in this order, all or none; modes and owners stay.
+
+    Raises SettingsError. What may fail for want of space or of a right is done before the first file is replaced.
+    """
+    changes = tuple(change._replace(file=Path(os.path.realpath(change.file))) for change in changes)
+    for change in changes:  # where it is a link, what it leads to is replaced
+        _refuse_hindered(change.file)
+    with contextlib.ExitStack() as aside, contextlib.ExitStack() as undoing:
+        new = [aside.enter_context(_written(one.file, "new", one.after, one.mode)) for one in changes]
+        old = [aside.enter_context(_written(one.file, "old", one.before, one.mode)) for one in changes[:-1]]
+        for change in changes:
+            if _now(change.file) != change.before:
+                raise SettingsError(f"{change.file} has been changed meanwhile", hint="look again, and save once more")
+        for number, change in enumerate(changes):
+            with _told(change.file):
+                new[number].replace(change.file)
+                if number < len(old):
+                    undoing.callback(_put_back, change, old[number])
+                _sync(change.file.parent)
+        undoing.pop_all()
+
+
+@contextlib.contextmanager
+def _written(file: Path, word: str, text: str | None, mode: int) -> Iterator[Path]:
+    """Provide a file beside `file` that holds `text`, for None an empty one, and is gone afterwards."""
+    aside = file.with_name(f".{file.name}.{word}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - private from the first moment
-            _be_like(descriptor, file, mode)
-            written.write(after)
-            written.flush()
-            os.fsync(descriptor)
-        if _now(file) != before:
-            raise SettingsError(f"{file} has been changed meanwhile", hint="look again, and save once more")
-        aside.replace(file)
-        _sync(file.parent)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
+        with _told(file):
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with open(descriptor, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - private from the first moment
+                _be_like(descriptor, file, mode)
+                written.write(text or "")
+                written.flush()
+                os.fsync(descriptor)
+        yield aside
     finally:
         with contextlib.suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def _put_back(change: _Change, old: Path) -> None:
+    with contextlib.suppress(OSError):
+        if change.before is None:
+            change.file.unlink()
+        else:
+            old.replace(change.file)
+
+
+@contextlib.contextmanager
+def _told(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error.strerror}") from None
 
 
 def _refuse_hindered(file: Path) -> None:

@@ -1,5 +1,6 @@
 """Settings and keys are written whole, or not at all, and never what would be refused afterwards."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -180,3 +181,41 @@ def test_a_file_of_keys_that_others_can_read_is_not_written_into(file: Path) -> 
     file.with_name("keys.toml").chmod(0o644)
     with pytest.raises(SecretError, match="owner alone"):
         change_key(settings, "kampus", "abcd-1234")
+
+
+@pytest.mark.parametrize("had", [None, "kampus = 'old' # of 2025\n"])
+def test_a_key_goes_with_its_destination_or_neither_is_written(
+    file: Path, had: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = destinations(file).read_text()
+    keys = file.with_name("keys.toml")
+    if had is not None:
+        keys.touch(0o600)
+        keys.write_text(had)
+    replace = Path.replace
+
+    def full(aside: Path, target: Path) -> Path:
+        if target.name == file.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(aside, target)
+
+    url: dict[tuple[str, ...], Value] = {URL: "rtmps://other.example/live"}
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", full)
+        with pytest.raises(SettingsError, match="No space left"):
+            change_settings(file, url, key=("kampus", "new"))
+    assert file.read_text() == before
+    assert (keys.read_text() if keys.exists() else None) == had, "the new key is not for the old address"
+    assert had is None or stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert sorted(path.name for path in file.parent.iterdir()) == [*(["keys.toml"] if had else []), "liput.toml"]
+    change_settings(file, url, key=("kampus", "new"))
+    assert read_keys(load_settings(file))["kampus"].reveal() == "new"
+    assert sorted(path.name for path in file.parent.iterdir()) == ["keys.toml", "liput.toml"]
+
+
+def test_a_key_that_cannot_be_written_leaves_the_settings(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = destinations(file).read_text()
+    monkeypatch.setattr(changing, "hindrance", lambda path: f"{path} cannot be written" if "keys" in path.name else "")
+    with pytest.raises(SettingsError, match=r"keys\.toml cannot be written"):
+        change_settings(file, {URL: "rtmps://other.example/live"}, key=("kampus", "new"))
+    assert file.read_text() == before
