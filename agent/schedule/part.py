@@ -311,8 +311,3 @@ class Schedule:
         if sentence and self._said.get(key) != sentence:
             self.tell(sentence)
         self._said[key] = sentence
-
-
-def _rules_of(settings: Settings) -> Rules:
-    own = settings.schedule
-    return Rules(remind=own.remind, check_before_s=own.check_before_s, arm_ahead_s=own.arm_ahead_s, boot_id=boot_id())
