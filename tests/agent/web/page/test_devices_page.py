@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
+from agent.alarms.words import sentence
 from agent.web.page import texts
 from devices.controls import presets
 from devices.model import Device, DeviceKind
@@ -255,7 +256,7 @@ def test_a_hall_on_a_phone_says_who_has_which_role_and_what_is_wrong(
         page.goto(f"{served.origin}/devices")
         capture = card(page, hall.CARD.name)
         expect(capture).to_contain_text(say("health.silent"), timeout=SOON_MS)
-        expect(capture).to_contain_text(say("event.source-no-signal", subject=say("role.slides")))
+        expect(capture).to_contain_text(sentence("source-no-signal", "slides").indonesian)
         for device in (CAMERA, hall.CARD, hall.MICROPHONE):
             role = hall.ROLES[device.id]
             expect(page.locator("#roles li").filter(has_text=say(f"role.{role}"))).to_contain_text(device.name)
