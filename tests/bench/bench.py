@@ -1,165 +1,108 @@
-"""Compare Liput with the ffmpeg command: CPU seconds of the same job, in interleaved pairs.
+"""`./run bench`: what Liput takes, beside other programs doing the same job and beside what is promised.
 
-    python -m tests.bench.bench [--json] [--pairs 3] [--clips mix,slides,camera,watches] [--cache FOLDER]
+    python -m tests.bench.bench [--json] [--rows ffmpeg,start] [--pairs 3] [--clips mix,slides] [--cache FOLDER]
 
-Each clip is decoded, encoded once (x264 veryfast, AAC) and written twice (MP4, FLV) by either side in turn. The
-figure is Liput's CPU time by ffmpeg's, so less than 1 is less work. A pair whose outputs do not hold
-the same number of pictures, or were not encoded with the same settings, is no comparison, and ends the run.
-
-`watches` compares nothing with ffmpeg: it is what watching a source takes (tests/bench/watches.py).
+Every row (tests/bench/rows.py) gives figures with a bar each. CPU is compared within one run, by turns, and the median
+of the ratios counts; less than 1 is less work than the peer's. Sides that did not do the same, or wrote what does not
+play, are no comparison: the row says so, and the exit status is 1, as where a bar is missed.
 """
 
 import argparse
 import json
-import statistics
+import os
 import sys
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import platformdirs
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import watches
-from tests.bench.clips import FRAMES, NAMES, clips
-from tests.bench.peers import Job, JobFailed, cpu_seconds, ffmpeg_job, liput_job, output, picture_count, x264_options
+from tests.bench.clips import NAMES
+from tests.bench.line import Bench, Line
+from tests.bench.peers import JobFailed
+from tests.bench.rows import ROWS
 
-BARS = {"mix": 0.90, "slides": 0.65, "camera": 0.95}
-WATCHES = "watches"
-
-
-@dataclass(frozen=True)
-class Pair:
-    """CPU seconds of both sides over the same clip, one after the other."""
-
-    liput_s: float
-    ffmpeg_s: float
-
-    @property
-    def ratio(self) -> float:
-        """Liput's share of what ffmpeg takes."""
-        return self.liput_s / self.ffmpeg_s
+PEERS = ("ffmpeg", "gstreamer")
+"""The rows that scripts find by clip."""
 
 
-def measure(clip: Path, *, liput_first: bool) -> Pair:
-    """Run both sides once and check that they did the same."""
-    jobs = (liput_job, ffmpeg_job) if liput_first else (ffmpeg_job, liput_job)
-    seconds: dict[str, float] = {}
-    options: dict[str, dict[str, str]] = {}
-    for make in jobs:
-        with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
-            folder = Path(name)
-            job = make(clip, folder)
-            seconds[job.name] = cpu_seconds(job, folder)
-            _check_pictures(job, folder)
-            options[job.name] = x264_options(output(folder, job.outputs[0]))
-    different = {name for name in options["ffmpeg"] if options["ffmpeg"][name] != options["liput"].get(name)}
-    if different:
-        raise JobFailed(f"x264 was set differently in {', '.join(sorted(different))}")
-    return Pair(seconds["liput"], seconds["ffmpeg"])
+def run(names: Sequence[str], bench: Bench) -> tuple[list[Line], dict[str, str]]:
+    """Measure the rows; return their lines, and why there is no comparison, by the row's name."""
+    lines: list[Line] = []
+    failures: dict[str, str] = {}
+    for name in names:
+        try:
+            for line in ROWS[name][0](bench):
+                lines.append(line)
+                bench.say(f"{line.row}, {line.what}: {line.median:.3f}, bar {line.bar}")
+        except (JobFailed, AssertionError) as error:
+            failures[name] = str(error)
+    return lines, failures
 
 
-def _check_pictures(job: Job, folder: Path) -> None:
-    for pattern in job.outputs:
-        count = picture_count(output(folder, pattern))
-        if count != FRAMES:
-            raise JobFailed(f"{job.name} wrote {count} pictures instead of {FRAMES} to {pattern}")
+def document(lines: Sequence[Line], failures: Mapping[str, str]) -> dict[str, object]:
+    """Return all of it for scripts."""
+    rows: dict[str, dict[str, object]] = {}
+    by_clip: dict[str, dict[str, object]] = {}
+    for line in lines:
+        rows.setdefault(line.row, {})[line.what] = line.summary()
+        if line.row in PEERS:
+            by_clip.setdefault(line.what, {})[line.row] = line.summary()
+    return {"clips": by_clip, "rows": rows, "no_comparison": dict(failures), "load": round(os.getloadavg()[0], 1)}
 
 
-def summary(pairs: Sequence[Pair]) -> dict[str, float | int]:
-    """Return the ratios as the command line's contract has them, and the seconds behind them."""
-    ratios = [pair.ratio for pair in pairs]
-    return {
-        "median": round(statistics.median(ratios), 3),
-        "min": round(min(ratios), 3),
-        "max": round(max(ratios), 3),
-        "pairs": len(pairs),
-        "liput_cpu_s": round(statistics.median(pair.liput_s for pair in pairs), 2),
-        "peer_cpu_s": round(statistics.median(pair.ffmpeg_s for pair in pairs), 2),
-    }
+def table(lines: Sequence[Line]) -> Table:
+    """Return the lines for people."""
+    shown = Table("row", "", "Liput", "peer", "median", "spread", "", "bar", "")
+    for line in lines:
+        ours, peers = (_behind(line, side) for side in ("liput_", "peer_"))
+        spread = f"{min(line.values):.3f}-{max(line.values):.3f}"
+        verdict = "holds" if line.holds else "missed"
+        shown.add_row(line.row, line.what, ours, peers, f"{line.median:.3f}", spread, line.unit, f"{line.bar}", verdict)
+    return shown
 
 
-def _table(results: dict[str, dict[str, float | int]]) -> Table:
-    table = Table("clip", "Liput CPU s", "ffmpeg CPU s", "ratio", "spread", "bar", "")
-    for name, result in results.items():
-        table.add_row(
-            name,
-            f"{result['liput_cpu_s']:.2f}",
-            f"{result['peer_cpu_s']:.2f}",
-            f"{result['median']:.3f}",
-            f"{result['min']:.3f}-{result['max']:.3f}",
-            f"<= {BARS[name]:.2f}",
-            "holds" if result["median"] <= BARS[name] else "missed",
-        )
-    return table
-
-
-def _watches_table(costs: dict[str, watches.Cost]) -> Table:
-    table = Table("watched source, 1080p30", "% of a core", "decoding it, %", "bar", "")
-    for name, cost in costs.items():
-        verdict = "holds" if cost.percent <= watches.BAR_PERCENT else "missed"
-        decoding = f"{cost.decode_percent:.2f}"
-        table.add_row(name, f"{cost.percent:.3f}", decoding, f"<= {watches.BAR_PERCENT:.2f}", verdict)
-    return table
+def _behind(line: Line, side: str) -> str:
+    """Return the first figure of a side, with what it counts."""
+    found = next(((name, value) for name, value in line.behind.items() if name.startswith(side)), None)
+    return f"{found[1]:.2f} {found[0].removeprefix(side)}" if found else ""
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./run bench", description="CPU seconds against the ffmpeg command.")
+    rows = "\n".join(f"  {name:12} {text}" for name, (_, text) in ROWS.items())
+    parser = argparse.ArgumentParser(
+        prog="./run bench", description=f"Rows:\n{rows}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
-    parser.add_argument("--pairs", type=int, default=3, help="runs of each side per clip (default 3)")
-    names = (*NAMES, WATCHES)
-    parser.add_argument("--clips", default=",".join(names), help="which clips, and watches, separated by commas")
+    parser.add_argument("--rows", default=",".join(ROWS), help="which, separated by commas (default: all)")
+    parser.add_argument("--pairs", type=int, default=3, help="runs of each side (default 3)")
+    parser.add_argument("--clips", default=",".join(NAMES), help="which clips for ffmpeg and gstreamer")
     parser.add_argument("--cache", type=Path, default=platformdirs.user_cache_path("liput") / "bench")
     arguments = parser.parse_args()
-    arguments.clips = arguments.clips.split(",")
-    if unknown := set(arguments.clips) - set(names):
-        parser.error(f"no clip named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
-    arguments.watches = WATCHES in arguments.clips
-    arguments.clips = [name for name in arguments.clips if name != WATCHES]
+    for name, known in (("rows", tuple(ROWS)), ("clips", NAMES)):
+        chosen = getattr(arguments, name).split(",")
+        if unknown := set(chosen) - set(known):
+            parser.error(f"no {name} named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+        setattr(arguments, name, tuple(chosen))
     if arguments.pairs < 1:
         parser.error("--pairs must be 1 or more")
     return arguments
 
 
-def _compare(arguments: argparse.Namespace, progress: Console) -> dict[str, dict[str, float | int]]:
-    """Run both sides over the clips in turn; raises JobFailed."""
-    if not arguments.clips:
-        return {}
-    progress.print("making the clips, unless they are there already")
-    paths = clips(arguments.cache)
-    pairs: dict[str, list[Pair]] = {name: [] for name in arguments.clips}
-    for turn in range(arguments.pairs):
-        for name in arguments.clips:
-            pair = measure(paths[name], liput_first=turn % 2 == 0)
-            pairs[name].append(pair)
-            progress.print(f"{name}: {pair.liput_s:.2f} s, ffmpeg {pair.ffmpeg_s:.2f} s: {pair.ratio:.3f}")
-    return {name: summary(measured) for name, measured in pairs.items()}
-
-
 def main() -> int:
-    """Measure, print, and return 0 when every bar holds."""
+    """Measure, print, and return 0 when everything was compared and every bar holds."""
     arguments = _arguments()
     progress = Console(stderr=True)
-    try:
-        results = _compare(arguments, progress)
-    except JobFailed as error:
-        progress.print(f"[red]no comparison:[/red] {error}")
-        return 1
-    costs = {name: watches.measure(name) for name in watches.NAMES} if arguments.watches else {}
+    bench = Bench(arguments.cache, arguments.pairs, arguments.clips, lambda text: progress.print(text, markup=False))
+    lines, failures = run(arguments.rows, bench)
     if arguments.json:
-        document = {
-            "clips": {name: {"ffmpeg": result} for name, result in results.items()},
-            "bars": BARS,
-            "watches": {name: cost.summary() for name, cost in costs.items()},
-        }
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    else:
-        for table in [_table(results)] * bool(results) + [_watches_table(costs)] * bool(costs):
-            Console().print(table)
-    holds = all(result["median"] <= BARS[name] for name, result in results.items())
-    return 0 if holds and all(cost.percent <= watches.BAR_PERCENT for cost in costs.values()) else 1
+        sys.stdout.write(json.dumps(document(lines, failures), indent=2) + "\n")
+    elif lines:
+        Console().print(table(lines))
+    for name, why in failures.items():
+        progress.print(f"{name}: no comparison: {why}", style="red", markup=False)
+    return 0 if not failures and all(line.holds for line in lines) else 1
 
 
 if __name__ == "__main__":

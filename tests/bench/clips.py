@@ -7,17 +7,17 @@ same clips come out on every machine (up to the rounding of its libraries), and 
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
+
+from tests.bench.material import Clip, write
 
 type Image = NDArray[np.uint8]
 
@@ -25,15 +25,15 @@ VERSION = 1
 WIDTH, HEIGHT, RATE, SECONDS = 1920, 1080, 30, 24
 FRAMES = RATE * SECONDS
 NAMES = ("mix", "slides", "camera")
+BIT_RATE = 4_500_000
 _SCENE = 3 * RATE
-_SAMPLE_RATE = 48_000
 _SLIDE_QUALITY, _CAMERA_QUALITY = 86, 88
 
 
-def clips(folder: Path) -> dict[str, Path]:
-    """Return the clips' paths by name, made first where they are missing."""
-    paths = {name: folder / f"{name}-v{VERSION}.mkv" for name in NAMES}
-    if not all(path.exists() for path in paths.values()):
+def clips(folder: Path) -> dict[str, Clip]:
+    """Return the clips by name, made first where they are missing."""
+    known = {name: Clip(folder / f"{name}-v{VERSION}.mkv", WIDTH, HEIGHT, RATE, FRAMES, BIT_RATE) for name in NAMES}
+    if not all(clip.path.exists() for clip in known.values()):
         folder.mkdir(parents=True, exist_ok=True)
         slides = [slide_jpeg(number) for number in range(FRAMES // _SCENE)]
         # Not forked: OpenCV's threads, which have drawn the slides, would be missing in the copy.
@@ -45,43 +45,9 @@ def clips(folder: Path) -> dict[str, Path]:
             "camera": lambda frame: camera[frame],
             "mix": lambda frame: camera[frame] if frame // _SCENE % 2 else slides[frame // _SCENE],
         }
-        for name, path in paths.items():
-            _write(path, (pictures[name](frame) for frame in range(FRAMES)))
-    return paths
-
-
-def _write(path: Path, jpegs: Iterator[bytes]) -> None:
-    """Mux JPEGs and speech-like sound; the file appears whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with av.open(str(partial), "w", format="matroska") as container:
-        video = container.add_stream("mjpeg", RATE)
-        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuvj422p"
-        audio = container.add_stream("pcm_s16le", _SAMPLE_RATE, layout="stereo")
-        sound = _speech()
-        samples = _SAMPLE_RATE // RATE
-        for frame, jpeg in enumerate(jpegs):
-            packet = av.Packet(jpeg)
-            packet.stream, packet.time_base = video, Fraction(1, RATE)
-            packet.pts = packet.dts = frame
-            packet.duration, packet.is_keyframe = 1, True
-            container.mux(packet)
-            packet = av.Packet(sound[frame * samples : (frame + 1) * samples].tobytes())
-            packet.stream, packet.time_base = audio, Fraction(1, _SAMPLE_RATE)
-            packet.pts = packet.dts = frame * samples
-            packet.duration, packet.is_keyframe = samples, True
-            container.mux(packet)
-    partial.rename(path)
-
-
-def _speech() -> NDArray[np.int16]:
-    """Return stereo noise in the rhythm and the colour of speech, shape (samples, 2)."""
-    random = np.random.default_rng(7)
-    count = SECONDS * _SAMPLE_RATE
-    time = np.arange(count) / _SAMPLE_RATE
-    tones = sum(np.sin(2 * np.pi * 130 * harmonic * time) / harmonic for harmonic in range(1, 12))
-    syllables = np.clip(np.sin(2 * np.pi * 2.1 * time) + 0.4 * np.sin(2 * np.pi * 0.37 * time), 0, 1)
-    voice = 5000 * syllables * tones + random.normal(0, 120, count)
-    return np.repeat(voice.clip(-32768, 32767).astype(np.int16)[:, None], 2, axis=1)
+        for name, clip in known.items():
+            write(clip, (pictures[name](frame) for frame in range(FRAMES)))
+    return known
 
 
 def slide_jpeg(number: int) -> bytes:

@@ -1,16 +1,12 @@
-"""What one more RTMP destination costs, as part of a core: our threads, and the process of its own connection.
-
-python -m tests.bench.destinations
-"""
+"""Row `destination`: one more RTMP destination, as part of a core: our threads, and the process of its connection."""
 
 import dataclasses
-import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from statistics import median
 
 import av
 import numpy as np
@@ -21,6 +17,7 @@ from devices.clock import SystemClock
 from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder, VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.packet import EncodedPacket, Track
+from tests.bench.line import Bench, Line
 from tests.support.children import children
 from tests.support.live import Events
 from tests.support.nginx_rtmp import NginxRtmp
@@ -30,6 +27,7 @@ RATE, BIT_RATE = 30, 4_500_000
 LOOP_S = 4
 """Of media that is encoded beforehand and then repeated: what is measured is not the encoder."""
 SETTLE_S, MEASURE_S = 3.0, 30.0
+ROW = "destination"
 BAR = 0.03
 SIZE = 640, 360
 
@@ -103,20 +101,19 @@ def _family() -> float:
     return sum(times.user + times.system for times in (process.cpu_times() for process in (us, *connections)))
 
 
-def main() -> int:
-    """Print the figures; return 0 when they hold."""
-    with tempfile.TemporaryDirectory(prefix="liput-bench-") as folder:
-        nginx = NginxRtmp(Path(folder))
-        nginx.start()
-        (one, bit_rate), (four, _) = cpu_s(1, nginx), cpu_s(4, nginx)
-        nginx.stop()
-    more = (four - one) / 3 / MEASURE_S
-    print(json.dumps({
-        "bits_per_s": round(bit_rate), "one": round(one / MEASURE_S, 4), "four": round(four / MEASURE_S, 4),
-        "one_more": round(more, 4), "bar": BAR, "holds": more < BAR,
-    }, indent=2))  # fmt: skip
-    return 0 if more < BAR else 1
+def destination(bench: Bench) -> Iterator[Line]:
+    """Compare one destination with four; `bench.pairs` times."""
+    more, ones, fours = [], [], []
+    for _ in range(bench.pairs):
+        one, four = measured((1, 4))
+        ones.append(one)
+        fours.append(four)
+        more.append((four - one) / 3)
+        bench.say(f"{ROW}: one {one:.4f}, four {four:.4f} of a core")
+    yield Line(ROW, "one more", BAR, tuple(more), "of a core", {"one": median(ones), "four": median(fours)})
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def measured(counts: Sequence[int]) -> list[float]:
+    """Return what so many destinations take of a core, each of `counts`; of a server of our own."""
+    with tempfile.TemporaryDirectory(prefix="liput-bench-") as folder, NginxRtmp(Path(folder)) as nginx:
+        return [cpu_s(count, nginx)[0] / MEASURE_S for count in counts]

@@ -1,22 +1,28 @@
-"""One side of the comparison: a whole session of Liput over a clip, as fast as it goes, into MP4 and FLV.
+"""One side of the comparison: a whole session of Liput over clips, as fast as it goes, into MP4 and FLV.
 
-    python -m tests.bench.liput_job CLIP FOLDER
+    python -m tests.bench.liput_job [OPTION...] FOLDER CLIP [CLIP...]
 
-The sealed package is in FOLDER/archive, the FLV beside it. Nothing of a session is left out: the event log, the
-fdatasyncs, the poster, the hashes are in the figure. The encoder's settings are x264's own for the preset, those of
-the ffmpeg command in tests/bench/peers.py, not the ones that a kill's price asks for.
+The sealed package is in FOLDER/archive, the FLV beside it. The event log, the fdatasyncs, the poster, the hashes are in
+the figure; the report is not, which no peer makes and whose cost does not grow (tests/bench/deriving.py). With
+--as-peers the encoder's settings are x264's own for the preset, those of the ffmpeg command in tests/bench/peers.py,
+not the ones that Liput chooses.
 """
 
+import argparse
 import dataclasses
 import sys
 import threading
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
 
+from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
+from config.program import SINGLE
+from config.report import ReportSettings
 from config.schema import Profile, Settings
 from devices.clock import SystemClock
 from recorder.asked import Asked
@@ -24,8 +30,6 @@ from recorder.outputs import Templates
 from recorder.packet import EncodedPacket
 from recorder.planning import plan_session
 from recorder.session import Session
-
-PROFILE = Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000, audio_bitrate=128_000)
 
 
 class FlvFile:
@@ -54,26 +58,108 @@ class FlvFile:
         self._container.close()
 
 
+class Counted:
+    """A clip that counts how many of its pictures were decoded. As a camera, its JPEGs can be stored as they are."""
+
+    def __init__(self, source: VideoSource, clip: str, *, as_camera: bool) -> None:
+        self.name = source.name
+        self.decoded = 0
+        self.coded: Coded | None = None
+        self._source = source
+        self._clip = clip
+        self._as_camera = as_camera
+
+    def open(self) -> VideoFormat:
+        if self._as_camera:
+            with av.open(self._clip) as container:
+                stream = container.streams.video[0]
+                self.coded = Coded("mjpeg", stream.width, stream.height)
+        return self._source.open()
+
+    def read(self, timeout_s: float) -> Frame | None:
+        return self._source.read(timeout_s)
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        self.decoded += 1
+        return self._source.decode(frame, within)
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def tell(event: Event) -> None:
     """Put what happened into the log, for the case that the job fails."""
     print(event, file=sys.stderr)
 
 
+def _lost(degraded: Sequence[str], *, live: bool) -> bool:
+    """Return whether something was lost that the pictures, which are counted afterwards, do not show.
+
+    A busy machine gives late sound as silence in a session that runs as time passes, and its disk takes nothing for
+    seconds.
+    """
+    return not live and any(not one.startswith("recording-stalled") for one in degraded)
+
+
+def words() -> argparse.Namespace:
+    """Return what is to be done."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("clips", nargs="+", help="files, or the word synthetic")
+    parser.add_argument("--size", default="1920x1080")
+    parser.add_argument("--rate", type=Fraction, default=Fraction(30))
+    parser.add_argument("--bit-rate", type=int, default=4_500_000)
+    parser.add_argument("--as-peers", action="store_true", help="x264's own settings for the preset")
+    parser.add_argument("--preset", default="veryfast")
+    parser.add_argument("--x264", help="x264's parameters in place of those that Liput chooses")
+    parser.add_argument("--layout", default=SINGLE)
+    parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")
+    parser.add_argument("--live", action="store_true", help="as time passes")
+    parser.add_argument("--for", type=float, dest="seconds", help="seconds of a synthetic source")
+    return parser.parse_args()
+
+
 def main() -> int:
     """Run the session and return 0 when it was sealed with nothing lost."""
-    clip, folder = sys.argv[1], Path(sys.argv[2])
+    told = words()
+    width, height = map(int, told.size.split("x"))
+    profile = Profile(
+        width=width,
+        height=height,
+        fps=told.rate,
+        video_bitrate=told.bit_rate,
+        preset=told.preset,
+        audio_bitrate=128_000,
+    )
+    settings = Settings(profiles={"1080p30": profile}, report=ReportSettings(made=False))
     clock = SystemClock()
-    settings = Settings(profiles={"1080p30": PROFILE})
-    asked = Asked(title="Bench", videos=(clip,), audios=(clip,), live=False, archive=folder / "archive")
+    asked = Asked(
+        title="Bench", videos=tuple(told.clips), audios=(told.clips[0],), live=told.live, layout=told.layout,
+        isolate=told.isolate, duration_s=told.seconds, archive=told.folder / "archive",
+    )  # fmt: skip
     planned = plan_session(asked, settings, clock)
+    counted = [
+        Counted(picture.source, clip, as_camera=told.isolate)
+        for picture, clip in zip(planned.plan.pictures, told.clips, strict=True)
+    ]
     plan = dataclasses.replace(
-        planned.plan, sinks=[lambda templates: FlvFile(folder / "out.flv", templates)], x264_params=""
+        planned.plan,
+        sinks=[lambda templates: FlvFile(told.folder / "out.flv", templates)],
+        x264_params="" if told.as_peers else told.x264,
+        pictures=[
+            dataclasses.replace(picture, source=source)
+            for picture, source in zip(planned.plan.pictures, counted, strict=True)
+        ],
     )
     session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=tell)
     session.start()
     result = session.run()
-    if result.state != "sealed" or result.degraded:
+    if result.state != "sealed" or _lost(result.degraded, live=told.live):
         print(result, file=sys.stderr)
+        return 1
+    # Several clips that are shown: each has as many pictures as the program.
+    if told.layout != SINGLE and (decoded := [source.decoded for source in counted]) != [result.frames] * len(counted):
+        print(f"decoded {decoded} pictures for {result.frames} of the program", file=sys.stderr)
         return 1
     return 0
 

@@ -1,0 +1,59 @@
+"""Row `default`: what Liput does unless it is told otherwise, beside ffmpeg's veryfast: CPU, memory, and VMAF.
+
+CPU and memory on the mix; VMAF on it and on two films that are not of our making, on all of which it may be no lower.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.bench.clips import clips
+from tests.bench.footage import footage
+from tests.bench.line import Bench, Line
+from tests.bench.material import Clip
+from tests.bench.pairs import Match, Pair, cpu_line, interleaved
+from tests.bench.peers import Job, check_pictures, ffmpeg_job, liput_job, output, usage
+from tests.bench.quality import vmaf
+
+ROW = "default"
+CPU_BAR, MEMORY_BAR = 0.68, 0.92
+LOST_BAR = 0.0
+
+
+def default_profile(bench: Bench) -> Iterator[Line]:
+    """Measure CPU and memory by turns, then judge the pictures."""
+    ours = clips(bench.cache)
+    mix = ours["mix"]
+    match = Match(partial(liput_job, mix), partial(ffmpeg_job, mix), mix.pictures, same_settings=False)
+    pairs = interleaved(bench, ROW, match)
+    yield cpu_line(ROW, "mix", CPU_BAR, pairs)
+    yield memory_line(pairs)
+    for name, clip in {**footage(bench.cache), **ours}.items():
+        line = vmaf_line(name, *(judged(make, clip) for make in (liput_job, ffmpeg_job)))
+        bench.say(f"{name}: VMAF {line.behind['liput_vmaf']:.2f}, ffmpeg's {line.behind['peer_vmaf']:.2f}")
+        yield line
+
+
+def memory_line(pairs: list[Pair]) -> Line:
+    """Return the line of what was resident at most."""
+    behind = {
+        "liput_mb": max(pair.ours.peak_mb for pair in pairs),
+        "peer_mb": max(pair.peers.peak_mb for pair in pairs),
+    }
+    return Line(ROW, "memory", MEMORY_BAR, tuple(pair.memory for pair in pairs), "of ffmpeg's peak", behind)
+
+
+def vmaf_line(name: str, ours: float, peers: float) -> Line:
+    """Return the line of how much lower our VMAF is; below 0 where it is higher."""
+    return Line(ROW, f"VMAF, {name}", LOST_BAR, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
+
+
+def judged(make: Callable[[Clip, Path], Job], clip: Clip) -> float:
+    """Return the VMAF of what a job makes of the clip."""
+    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
+        folder = Path(name)
+        job = make(clip, folder)
+        usage(job, folder)
+        check_pictures(job, folder, clip.pictures)
+        return vmaf(output(folder, job.outputs[0]), clip.path)

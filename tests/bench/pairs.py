@@ -1,0 +1,97 @@
+"""Two sides over the same material, by turns, with what came out looked at before a figure counts."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tests.bench.line import Bench, Line
+from tests.bench.peers import Job, JobFailed, Usage, check_pictures, output, usage, x264_options
+from tests.bench.quality import check_plays
+
+type Make = Callable[[Path], Job]
+"""Returns a job that writes into a folder."""
+type Inspect = Callable[[Path, Path], None]
+"""Looks at the MP4s of both sides, ours first; raises JobFailed for what is no comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What both sides took for the same, one after the other."""
+
+    ours: Usage
+    peers: Usage
+
+    @property
+    def cpu(self) -> float:
+        """Our share of the peer's CPU seconds."""
+        return self.ours.cpu_s / self.peers.cpu_s
+
+    @property
+    def memory(self) -> float:
+        """Our share of the peer's memory."""
+        return self.ours.peak_mb / self.peers.peak_mb
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Two jobs that are to be compared, and how many pictures each must give."""
+
+    ours: Make
+    peers: Make
+    pictures: int
+    same_settings: bool = True
+    """Whether x264 must have been told the same by both."""
+    inspect: Inspect = lambda ours, peers: None
+    """Looks at what the first pair wrote, which must also play without a complaint."""
+
+
+def measure(match: Match, *, ours_first: bool, look_closely: bool = False) -> Pair:
+    """Run both sides once and check that they did the same."""
+    took: dict[str, Usage] = {}
+    with ExitStack() as stack:
+        made = [("ours", match.ours), ("peers", match.peers)]
+        folders: dict[str, tuple[Job, Path]] = {}
+        for side, make in made if ours_first else reversed(made):
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-bench-")))
+            job = make(folder)
+            folders[side] = job, folder
+            took[side] = usage(job, folder)
+            check_pictures(job, folder, match.pictures)
+        ours, peers = (output(folders[side][1], folders[side][0].outputs[0]) for side, _ in made)
+        if match.same_settings:
+            _check_settings(ours, peers)
+        if look_closely:
+            for job, folder in folders.values():
+                for pattern in job.outputs:
+                    check_plays(output(folder, pattern))
+            match.inspect(ours, peers)
+    return Pair(took["ours"], took["peers"])
+
+
+def _check_settings(ours: Path, peers: Path) -> None:
+    told, wanted = x264_options(ours), x264_options(peers)
+    if different := {name for name in wanted if wanted[name] != told.get(name)}:
+        words = ", ".join(f"{name} ({told.get(name)}, not {wanted[name]})" for name in sorted(different))
+        raise JobFailed(f"x264 was set differently in {words}")
+
+
+def interleaved(bench: Bench, what: str, match: Match) -> list[Pair]:
+    """Measure `bench.pairs` pairs, each beginning with the other side."""
+    pairs = []
+    for turn in range(bench.pairs):
+        pair = measure(match, ours_first=turn % 2 == 0, look_closely=turn == 0)
+        pairs.append(pair)
+        bench.say(f"{what}: {pair.ours.cpu_s:.2f} s, the peer {pair.peers.cpu_s:.2f} s: {pair.cpu:.3f}")
+    return pairs
+
+
+def cpu_line(row: str, what: str, bar: float, pairs: Sequence[Pair], peer: str = "ffmpeg") -> Line:
+    """Return the line of the ratios of CPU seconds: the median of the ratios, not the ratio of the medians."""
+    behind = {
+        "liput_cpu_s": median(pair.ours.cpu_s for pair in pairs),
+        "peer_cpu_s": median(pair.peers.cpu_s for pair in pairs),
+    }
+    return Line(row, what, bar, tuple(pair.cpu for pair in pairs), f"of {peer}'s CPU", behind)

@@ -1,0 +1,43 @@
+"""Series of points beside each other as SVG, each with the straight line that fits it best."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+WIDTH, HEIGHT, GAP = 240, 160, 40
+_LETTERS = 'font-size="10" fill="#444" font-family="sans-serif"'
+
+type Series = Mapping[int, float]
+
+
+def plot(series: Mapping[str, Series]) -> str:
+    """Return an `<svg>` with a panel for each series: its name below, its values from 0 up."""
+    panels = [
+        _panel(number * (WIDTH + GAP) + GAP, name, points) for number, (name, points) in enumerate(series.items())
+    ]
+    across, down = len(panels) * (WIDTH + GAP) + GAP, HEIGHT + 2 * GAP
+    parts = "\n".join(panels)
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across} {down}" width="{across}" height="{down}">'
+    return f'{head}\n<rect width="100%" height="100%" fill="#fff"/>\n{parts}\n</svg>\n'
+
+
+def _panel(left: int, name: str, points: Series) -> str:
+    numbers, values = np.array(list(points), float), np.array(list(points.values()), float)
+    slope, at_zero = np.polyfit(numbers, values, 1)
+    most, highest = numbers.max(), max(values.max(), at_zero + slope * numbers.max())
+
+    def place(number: float, value: float) -> tuple[float, float]:
+        return left + number / most * (WIDTH - GAP), GAP + HEIGHT * (1 - value / highest)
+
+    (x0, y0), (x1, y1) = place(0, at_zero), place(most, at_zero + slope * most)
+    parts = [
+        f'<path d="M{left} {GAP} V{GAP + HEIGHT} H{left + WIDTH - GAP}" fill="none" stroke="#999"/>',
+        f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="#9bb8cc"/>',
+        f'<text x="{left}" y="{HEIGHT + 2 * GAP - 8}" {_LETTERS}>{name}</text>',
+        f'<text x="{left}" y="{GAP - 6}" {_LETTERS}>{values.max():.3g}</text>',
+    ]
+    for number, value in points.items():
+        x, y = place(number, value)
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1f5b83"/>')
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT + GAP + 12}" text-anchor="middle" {_LETTERS}>{number}</text>')
+    return "\n".join(parts)

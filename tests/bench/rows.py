@@ -1,0 +1,35 @@
+"""The rows of the benchmark, by name: what each shows, and who measures it."""
+
+from collections.abc import Iterator, Mapping
+
+from tests.bench import watches
+from tests.bench.default_profile import default_profile
+from tests.bench.destinations import destination
+from tests.bench.inset import inset
+from tests.bench.isolating import isolated
+from tests.bench.line import Bench, Line, Row
+from tests.bench.playable import playable
+from tests.bench.same_settings import against_ffmpeg, against_gstreamer
+from tests.bench.scaling import scale
+from tests.bench.starting import start
+
+
+def watched(bench: Bench) -> Iterator[Line]:
+    """Measure what watching each kind of source takes; tests/bench/watches.py repeats by itself."""
+    for name in watches.NAMES:
+        cost = watches.measure(name)
+        yield Line("watches", name, watches.BAR_PERCENT, (cost.percent,), "% of a core", cost.summary())
+
+
+ROWS: Mapping[str, tuple[Row, str]] = {
+    "ffmpeg": (against_ffmpeg, "the same job as the ffmpeg command, with the same settings"),
+    "gstreamer": (against_gstreamer, "the same beside GStreamer"),
+    "default": (default_profile, "the default profile beside ffmpeg's veryfast: CPU, memory, VMAF"),
+    "inset": (inset, "slides with a camera in a corner, beside ffmpeg's overlay: the whole job, compositing"),
+    "isolated": (isolated, "two cameras recorded apart by stream copy"),
+    "destination": (destination, "one more RTMP destination"),
+    "playable": (playable, "from the camera to playable on the RTMP server, beside ffmpeg"),
+    "start": (start, "from `liput record`, or from a start of what is armed, to the first picture on disk"),
+    "scale": (scale, "along a line: sources, destinations, length"),
+    "watches": (watched, "what watching a source takes"),
+}

@@ -1,0 +1,71 @@
+"""Row `scale`: how CPU grows with sources, destinations and length, as a table and a plot; the bar: along a line.
+
+Sources: slides and cameras of 1080p30, all of them shown side by side, as CPU for a second of media. Destinations: as
+row `destination`. Length: 320x180 at 25 pictures a second, as fast as it goes, CPU for all of it.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tests.bench.clips import clips
+from tests.bench.destinations import measured
+from tests.bench.line import Bench, Line
+from tests.bench.material import Clip
+from tests.bench.peers import check_pictures, liput_job, usage
+from tests.bench.plot import plot
+
+ROW = "scale"
+BAR = 0.10
+"""So far from the straight line that fits best each point may be, as a part of the largest."""
+SOURCES, DESTINATIONS, MINUTES = (1, 2, 3, 4), (1, 2, 4, 8), (10, 20, 40)
+PLOT = "scale.svg"
+
+
+def scale(bench: Bench) -> Iterator[Line]:
+    """Measure each series once; `bench.pairs` does not count here. Leaves the plot in the benchmark's folder."""
+    series = {
+        "sources": dict(zip(SOURCES, map(_sources(bench), SOURCES), strict=True)),
+        "destinations": dict(zip(DESTINATIONS, measured(DESTINATIONS), strict=True)),
+        "minutes": dict(zip(MINUTES, map(_length, MINUTES), strict=True)),
+    }
+    for name, points in series.items():
+        yield line_of(name, points)
+    (bench.cache / PLOT).write_text(plot(series))
+    bench.say(f"{ROW}: the plot is {bench.cache / PLOT}")
+
+
+def line_of(name: str, points: Mapping[int, float]) -> Line:
+    """Return how far the points are off the line that fits them best, and the points."""
+    numbers, costs = np.array(list(points)), np.array(list(points.values()))
+    slope, at_zero = np.polyfit(numbers, costs, 1)
+    off = np.abs(costs - (at_zero + slope * numbers)) / costs.max()
+    behind = {f"{name}_{number}": cost for number, cost in points.items()} | {"each": float(slope)}
+    return Line(ROW, name, BAR, (float(off.max()),), "off the line", behind)
+
+
+def _sources(bench: Bench) -> Callable[[int], float]:
+    camera = clips(bench.cache)["camera"]
+
+    def cost(count: int) -> float:
+        with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
+            folder = Path(name)
+            job = liput_job(camera, folder, "--layout", "side-by-side", further=(camera,) * (count - 1))
+            took = usage(job, folder)
+            check_pictures(job, folder, camera.pictures)
+        bench.say(f"{ROW}: {count} sources, {took.cpu_s:.2f} s")
+        return took.cpu_s / camera.seconds
+
+    return cost
+
+
+def _length(minutes: int) -> float:
+    form = Clip(Path("synthetic"), 320, 180, 25, minutes * 60 * 25, 200_000)
+    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
+        folder = Path(name)
+        job = liput_job(form, folder, "--for", str(minutes * 60))
+        took = usage(job, folder)
+        check_pictures(job, folder, form.pictures)
+    return took.cpu_s

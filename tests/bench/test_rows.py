@@ -1,0 +1,138 @@
+"""Each row judges rightly, by figures that are made up; those that are cheap also run once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench import default_profile, destinations, footage, inset, isolating, playable, scaling, starting
+from tests.bench.camera_feed import RATE
+from tests.bench.line import Bench
+from tests.bench.material import Clip
+from tests.bench.pairs import Pair
+from tests.bench.peers import JobFailed, Usage
+from tests.bench.plot import plot
+from tests.net.viewer import Seen
+from tests.proofs import latency
+from tests.support.room import Room
+
+TWICE = Bench(Path(), pairs=2)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, module: object, name: str, *figures: object) -> None:
+    """Let a measurement of a module give these figures, one after the other."""
+    left: Iterator[object] = iter(figures)
+    monkeypatch.setattr(module, name, lambda *_, **__: next(left))
+
+
+def test_memory_is_a_ratio_of_peaks() -> None:
+    pairs = [Pair(Usage(1, ours), Usage(1, 100)) for ours in (90, 93, 91)]
+    line = default_profile.memory_line(pairs)
+    assert (line.median, line.holds) == (0.91, True)
+    assert line.behind == {"liput_mb": 93, "peer_mb": 100}
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(85.0, True), (84.99, False), (85.5, True)])
+def test_vmaf_may_be_no_lower(ours: float, holds: bool) -> None:
+    line = default_profile.vmaf_line("camera", ours, 85.0)
+    assert line.holds is holds
+    assert line.behind == {"liput_vmaf": ours, "peer_vmaf": 85.0}
+
+
+def test_a_film_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(JobFailed, match=r"bigbuckbunny\.mp4 is not there; \./run bench fetches it"):
+        footage.footage(tmp_path)
+
+
+def test_each_side_must_have_composed_every_picture() -> None:
+    inset.check_count("ffmpeg", "frame=12\nfps=3\nframe=720\nprogress=end\n", 720)
+    with pytest.raises(JobFailed, match="liput composed 719 pictures instead of 720"):
+        inset.check_count("liput", "frame=719\n", 720)
+    with pytest.raises(JobFailed, match="composed no pictures"):
+        inset.check_count("liput", "", 720)
+
+
+def test_the_inset_is_where_the_layout_has_it(tmp_path: Path) -> None:
+    clip = Clip(tmp_path / "x.mkv", 1920, 1080, 30, 720, 4_500_000)
+    words = " ".join(inset.overlaid(clip, clip, ()).command)
+    assert "scale=480:270" in words
+    assert "overlay=1408:778" in words
+
+
+def test_what_is_recorded_apart_is_told_per_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, isolating, "clips", dict.fromkeys(("camera", "mix"), Clip(Path(), 1, 1, 30, 720, 1)))
+    given(monkeypatch, isolating, "cpu_s", 2.0, 2.48, 2.24, 2.0)  # of 24 s: 2 % and 1 % more
+    (line,) = isolating.isolated(TWICE)
+    assert list(line.values) == pytest.approx([0.02, 0.01])
+    assert line.holds
+
+
+def test_files_apart_must_have_every_picture(tmp_path: Path) -> None:
+    clip = Clip(tmp_path / "x.mkv", 1, 1, 30, 720, 1)
+    isolating.check_files(tmp_path, ())
+    with pytest.raises(JobFailed, match=r"of 2 cameras there are files with \[\] pictures"):
+        isolating.check_files(tmp_path, (clip, clip))
+
+
+def test_one_more_destination_is_a_third_of_three_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, destinations, "measured", [0.02, 0.08], [0.02, 0.14])
+    (line,) = destinations.destination(TWICE)
+    assert list(line.values) == pytest.approx([0.02, 0.04])
+    assert line.behind["four"] == pytest.approx(0.11)
+
+
+def test_delay_is_compared_by_its_median(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "numbered-v1.mkv").touch()
+    given(monkeypatch, playable, "streamed", [0.3, 0.4, 0.5], [0.8] * 3, [0.7] * 3, [0.5] * 3)
+    (line,) = playable.playable(Bench(tmp_path, pairs=2))
+    assert list(line.values) == pytest.approx([0.5 / 1, 0.5 / 0.7])
+    assert line.behind == {"liput_s": pytest.approx(0.45), "peer_s": pytest.approx(0.75)}
+
+
+def test_how_old_a_picture_was_counts_from_its_capture() -> None:
+    first = round(playable.SETTLE_S * RATE)
+    last = round(playable.SECONDS * RATE)
+    seen = [Seen(number, 100 + number / RATE + 0.4) for number in range(last)]
+    old = playable.ages(seen, 100.0)
+    assert len(old) == last - first
+    assert old == pytest.approx([0.4] * len(old))
+    with pytest.raises(JobFailed, match="of 360 pictures came"):
+        playable.ages(seen[: last // 2], 100.0)
+
+
+def test_starts_have_a_bar_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, starting, "cold", 0.9, 1.3)
+    given(monkeypatch, latency, "start", 0.03, 0.05)
+    cold, armed = starting.start(TWICE)
+    assert cold.median == pytest.approx(1.1)
+    assert not cold.holds
+    assert armed.median == pytest.approx(0.04)
+    assert armed.holds
+
+
+def test_what_is_no_recording_has_no_fragments(tmp_path: Path) -> None:
+    empty = tmp_path / "program.mp4"
+    empty.touch()
+    assert starting.fragments(empty) == 0
+
+
+@pytest.mark.slow
+def test_a_recording_begins_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "PROFILE", "240p15")
+    monkeypatch.setattr(starting, "SECONDS", "2s")
+    assert 0.2 < starting.cold(Room(tmp_path / "room")) < starting.GIVE_UP_S
+
+
+@pytest.mark.parametrize(("points", "off"), [({1: 1.0, 2: 2.0, 4: 4.0}, 0.0), ({1: 1.0, 2: 4.0, 3: 1.0}, 0.5)])
+def test_points_are_held_against_a_straight_line(points: dict[int, float], off: float) -> None:
+    line = scaling.line_of("sources", points)
+    assert line.median == pytest.approx(off)
+    assert line.holds is (off < scaling.BAR)
+    assert line.behind["sources_2"] == points[2]
+
+
+def test_the_plot_has_each_point_with_its_number() -> None:
+    drawn = plot({"sources": {1: 1.0, 2: 2.0}, "minutes": {10: 5.0, 20: 10.0, 40: 20.0}})
+    assert drawn.count("<circle") == 5
+    assert ">40</text>" in drawn
+    assert drawn.endswith("</svg>\n")

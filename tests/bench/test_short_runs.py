@@ -1,0 +1,49 @@
+"""The rows that take a while, with something small to work on: every part of them runs, whatever the figures are."""
+
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.bench import camera_feed, default_profile, inset, isolating, playable, scaling
+from tests.bench.line import Bench
+from tests.bench.material import Clip
+from tests.bench.pairs import interleaved
+from tests.bench.peers import ffmpeg_job, liput_job
+
+pytestmark = pytest.mark.slow
+ONCE = Bench(Path(), pairs=1)
+
+
+def test_both_sides_put_one_clip_into_the_corner_of_another(clip: Clip) -> None:
+    (whole,) = interleaved(ONCE, "inset", inset.match_of(clip, clip))
+    stage = inset.stage(clip, clip, ours_first=True)
+    assert 0 < stage.ours.cpu_s < whole.ours.cpu_s
+    assert 0 < stage.peers.cpu_s < whole.peers.cpu_s
+
+
+def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
+    assert isolating.cpu_s((clip, clip), apart=True) > 0
+    assert isolating.cpu_s((clip, clip), apart=False) > 0
+
+
+def test_what_each_side_makes_of_a_clip_is_judged(clip: Clip) -> None:
+    for make in (liput_job, ffmpeg_job):
+        assert 20 < default_profile.judged(make, clip) <= 100
+
+
+def test_sources_and_minutes_are_counted(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "clips", lambda folder: {"camera": clip})
+    assert scaling._sources(ONCE)(3) > 0
+    assert scaling._length(1) > 0
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("words", [playable.liput_words, playable.ffmpeg_words])
+def test_pictures_reach_the_server_from_the_same_camera(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: playable.Words
+) -> None:
+    monkeypatch.setattr(playable, "SECONDS", 8.0)
+    film = tmp_path / "film.mkv"
+    camera_feed.film(film, playable.SECONDS)
+    assert 0.05 < median(playable.streamed(film, words)) < playable.SECONDS
