@@ -9,7 +9,7 @@ left to defaults that grow with the number of cores: `x264_settings` keeps it un
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
-from recorder.steps import DecodingSteps
+from recorder.picture_stream import PictureStream
 from recorder.titles import set_title
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
@@ -58,6 +58,8 @@ class VideoSettings:
     """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
     x264_params: str | None = None
     """Overrides the delay settings; for comparisons with other encoders' defaults only."""
+    more_params: str = ""
+    """x264 parameters behind all others (`NAME=VALUE:...`), which change none of the parameter sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,11 @@ class Encoder:
         """Open the program's encoders, and one for each input of sound that has a track of its own, by its name."""
         self._master = av.open(os.devnull, "w", format="null")
         self._video = self._add_video(video) if video else None
+        self._pictures = (
+            PictureStream(self._video.codec_context, VIDEO_TIME_BASE, _interval(video))
+            if self._video and video
+            else None
+        )
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
@@ -112,10 +119,7 @@ class Encoder:
             self._sounds[sound_track(name)] = self._add_audio(settings, name)
         self._buffer_s = video.buffer_s if video else 0.0
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
-        self._interval = round(1 / video.rate / VIDEO_TIME_BASE) if video else 0
         self._next_keyframe = 0
-        self._steps = DecodingSteps()
-        self._end = 0  # of the picture that is shown last, of those encoded
         try:
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
@@ -125,29 +129,8 @@ class Encoder:
             ) from error
 
     def _add_video(self, settings: VideoSettings) -> VideoStream:
-        tuned = x264_settings(settings.rate, delay_s=settings.delay_s)
-        options = {
-            "preset": settings.preset,
-            "profile": "high",
-            "maxrate": str(settings.max_rate),
-            "bufsize": str(round(settings.max_rate * settings.buffer_s)),
-            "forced-idr": "1",
-        }
-        params = tuned.params if settings.x264_params is None else settings.x264_params
-        if params:
-            options["x264-params"] = params
-        stream = self._master.add_stream("libx264", rate=settings.rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = settings.width, settings.height, "yuv420p"
-        context = stream.codec_context
-        context.time_base = VIDEO_TIME_BASE
-        context.framerate = settings.rate
-        context.bit_rate = settings.bit_rate
-        context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
-        context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
-        context.flags |= Flags.global_header
-        # SLICE, PyAV's default, would make x264 cut each picture into slices: 5 % more bits.
-        context.thread_type = "FRAME"
-        context.thread_count = tuned.threads
+        stream = self._master.add_stream("libx264", rate=settings.rate, options=_options(settings))
+        _configure(stream.codec_context, settings)
         return stream
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
@@ -173,28 +156,56 @@ class Encoder:
         Where the encoder began with a `max_rate` equal to its `bit_rate` (x264 keeps such a stream at a constant rate),
         the most at any moment, and the buffer that bursts come from, follow.
         """
-        if self._video is None:
-            raise EncoderError("this session has no picture to encode")
-        context = self._video.codec_context
+        context = self._picture_stream.context
         context.bit_rate = context.max_bit_rate = bit_rate
         context.rc_buffer_size = round(bit_rate * self._buffer_s)
+
+    def change_video(self, settings: VideoSettings) -> None:
+        """Encode with `settings` from the next picture on, which is a keyframe; from the thread that encodes it.
+
+        Nobody who decodes the stream has to know. Raises EncoderError where they would have to (the parameter sets
+        would be others), or x264 refuses; then everything stays as it is.
+        """
+        pictures, now = self._picture_stream, self._parameter_sets
+        context = av.CodecContext.create("libx264", "w")
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        # x264 would find the level by the rate.
+        context.options = _options(settings, f"level={_level(now)}")
+        _configure(context, settings)
+        try:
+            context.open(strict=False)
+        except (FFmpegError, ValueError) as error:
+            raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
+        if context.extradata != now:
+            raise EncoderError(f"the encoder would make another stream of {settings}")
+        pictures.change(context, _interval(settings))
+
+    @property
+    def _picture_stream(self) -> PictureStream:
+        if self._pictures is None:
+            raise EncoderError("this session has no picture to encode")
+        return self._pictures
+
+    @property
+    def _parameter_sets(self) -> bytes:
+        return (self._video.codec_context.extradata if self._video else None) or b""
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
 
         A keyframe is asked for by time, not by count, so that it comes when it should whatever the camera's rate.
         """
-        if self._video is None:
-            raise EncoderError("this session has no picture to encode")
+        pictures = self._picture_stream
         picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
         picture.pict_type = PictureType.NONE
+        if pictures.is_changing:
+            self._next_keyframe = pts
         if pts >= self._next_keyframe:
             picture.pict_type = PictureType.I
             self._next_keyframe += self._keyframe_every * max(
                 1, 1 + (pts - self._next_keyframe) // self._keyframe_every
             )
-        self._steps.given(pts)
-        return self._encode(Track.VIDEO, self._video, picture)
+        return pictures.encode(picture, pts)
 
     def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
         """Encode (n, channels) int16 samples of a track of sound that start `pts` samples into the session."""
@@ -209,46 +220,76 @@ class Encoder:
 
     def flush(self, track: TrackId) -> list[EncodedPacket]:
         """Return what the encoder of `track` still holds; it takes nothing after this."""
-        stream = self._video if track == Track.VIDEO else self._sounds.get(track)
-        packets = [] if stream is None else self._encode(track, stream, None)
-        if track == Track.VIDEO and packets:
-            # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
-            # shown before others. Without this the picture that is shown last is cut off.
-            last = packets[-1]
-            packets[-1] = replace(last, duration=max(last.duration, self._end - last.pts))
-        return packets
+        if track == Track.VIDEO:
+            return self._pictures.flush() if self._pictures else []
+        stream = self._sounds.get(track)
+        return [] if stream is None else self._encode(track, stream, None)
 
-    def _encode(
-        self, track: TrackId, stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None
-    ) -> list[EncodedPacket]:
+    def _encode(self, track: TrackId, stream: AudioStream, frame: av.AudioFrame | None) -> list[EncodedPacket]:
         try:
-            packets = stream.encode(frame)  # type: ignore[arg-type] # the union of two matching pairs
+            packets = stream.encode(frame)
         except (FFmpegError, ValueError) as error:
             raise EncoderError(
                 f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
             ) from error
-        is_video = track == Track.VIDEO
-        made = [
+        return [
             EncodedPacket(
                 track=track,
                 data=bytes(packet),
                 pts=int(packet.pts or 0),
                 dts=int(packet.dts or 0),
-                duration=self._step(int(packet.dts or 0)) if is_video else int(packet.duration or AAC_FRAME),
-                time_base=VIDEO_TIME_BASE if is_video else AUDIO_TIME_BASE,
+                duration=int(packet.duration or AAC_FRAME),
+                time_base=AUDIO_TIME_BASE,
                 is_keyframe=packet.is_keyframe,
             )
             for packet in packets
         ]
-        if is_video:
-            self._end = max([self._end, *(packet.pts + self._interval for packet in made)])
-        return made
-
-    def _step(self, dts: int) -> int:
-        """Return how long a picture lasts in decoding order: x264 does not say."""
-        step = self._steps.after(dts)
-        return self._interval if step is None else step
 
     def close(self) -> None:
         """Free the codecs; sinks that copied the templates must be closed before."""
+        if self._pictures:
+            self._pictures.close()
         self._master.close()
+
+
+def _options(settings: VideoSettings, *more: str) -> dict[str, str]:
+    """Return what x264 is asked for beyond what FFmpeg's contexts have fields for; `more` are parameters of its own."""
+    options = {
+        "preset": settings.preset,
+        "profile": "high",
+        "maxrate": str(settings.max_rate),
+        "bufsize": str(round(settings.max_rate * settings.buffer_s)),
+        "forced-idr": "1",
+    }
+    params = _tuned(settings).params if settings.x264_params is None else settings.x264_params
+    if joined := ":".join(part for part in (params, settings.more_params, *more) if part):
+        options["x264-params"] = joined
+    return options
+
+
+def _configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
+    """Ask for `settings`, before it is opened."""
+    context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
+    context.time_base = VIDEO_TIME_BASE
+    context.framerate = settings.rate
+    context.bit_rate = settings.bit_rate
+    context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
+    context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
+    context.flags |= Flags.global_header
+    # SLICE, PyAV's default, would make x264 cut each picture into slices: 5 % more bits.
+    context.thread_type = "FRAME"
+    context.thread_count = _tuned(settings).threads
+
+
+def _tuned(settings: VideoSettings) -> X264Settings:
+    return x264_settings(settings.rate, delay_s=settings.delay_s)
+
+
+def _interval(settings: VideoSettings) -> int:
+    return round(1 / settings.rate / VIDEO_TIME_BASE)
+
+
+def _level(parameter_sets: bytes) -> int:
+    """Return the level that a sequence parameter set states (`level_idc`), ten times what people call it."""
+    # Behind a start code and the head of the unit: profile, constraints, level. ISO/IEC 14496-10, 7.3.2.1.1.
+    return parameter_sets[parameter_sets.index(b"\x00\x00\x01\x67") + 6]

@@ -1,0 +1,194 @@
+"""One stream of H.264, made by one encoder after the other: whoever decodes it sees no more than a keyframe between.
+
+An encoder holds pictures back. Those that a former one still has are encoded on a thread of its own, while the next one
+takes pictures already, and holds back as many: whoever gives them waits for neither. Packets leave in their order.
+"""
+
+import ctypes
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+from av.error import FFmpegError
+from av.stream import Stream
+
+from config.errors import EncoderError
+from recorder.packet import EncodedPacket, Track
+from recorder.steps import DecodingSteps
+
+
+class PictureStream:
+    """Encodes the pictures of a session; used by one thread. All times are in units of `time_base`."""
+
+    def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
+        """Begin with one encoder, opened or not; pictures nominally come every `interval`."""
+        self._time_base = time_base
+        # The last one gets the pictures; those before it still have some.
+        self._encoders = deque([_Encoder(context, _Times(time_base, interval))])
+        self._next: _Encoder | None = None
+
+    @property
+    def context(self) -> av.VideoCodecContext:
+        """The encoder that gets the next picture."""
+        return (self._next or self._encoders[-1]).context
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether another encoder begins with the next picture."""
+        return self._next is not None
+
+    def change(self, context: av.VideoCodecContext, interval: int) -> None:
+        """Go on with another open encoder, of the same parameter sets, from the next picture on."""
+        self._next = _Encoder(context, _Times(self._time_base, interval))
+
+    def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        """Encode a picture shown from `pts` on, which grows. Raises EncoderError."""
+        if self._next is not None:
+            former = self._encoders[-1]
+            former.times.given(pts)  # what follows the last packet of that one
+            former.finish()
+            self._encoders.append(self._next)
+            self._next = None
+        self._encoders[-1].times.given(pts)
+        self._encoders[-1].encode(picture)
+        return self._packets(waits=False)
+
+    def flush(self) -> list[EncodedPacket]:
+        """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
+        last = self._encoders[-1]
+        last.encode(None)
+        packets = self._packets(waits=True)
+        if packets:
+            # The MP4 muxer takes the end of the last packet for the end of the track; that packet may be a B-frame,
+            # shown before others. Without this the picture that is shown last is cut off.
+            end = packets[-1]
+            packets[-1] = replace(end, duration=max(end.duration, last.times.shown_until - end.pts))
+        return packets
+
+    def close(self) -> None:
+        """Wait until nothing is encoded any more."""
+        for encoder in self._encoders:
+            encoder.wait()
+
+    def _packets(self, *, waits: bool) -> list[EncodedPacket]:
+        """Return the packets that come next in the stream and are there, or with `waits` all. Raises EncoderError."""
+        packets = []
+        while len(self._encoders) > 1 and (waits or not self._encoders[0].is_finishing):
+            former = self._encoders.popleft()
+            packets += former.take()
+            self._encoders[0].times.follow(former.times)
+        if len(self._encoders) == 1:
+            packets += self._encoders[0].take()
+        return packets
+
+
+class _Times:
+    """When each packet of one encoder is decoded, and how long it lasts in that order."""
+
+    def __init__(self, time_base: Fraction, interval: int) -> None:
+        self._time_base = time_base
+        self._interval = interval
+        self._steps = DecodingSteps()
+        self._follows = False
+        self.least: int | None = None
+        """The earliest that the next packet may be decoded; None before the first."""
+        self.shown_until = 0
+        """When the picture that is shown last, of those that are out, ends."""
+
+    def given(self, pts: int) -> None:
+        """Take note of a picture that goes in."""
+        self._steps.given(pts)
+
+    def follow(self, former: "_Times") -> None:
+        """Begin where the packets of `former` end."""
+        self.least, self._follows = former.least, True
+
+    def packet(self, raw: "av.Packet[Stream]") -> EncodedPacket:
+        """Return a packet that has come out, the next in decoding order.
+
+        The first ones of an encoder are to be decoded as long before they are shown as its B-frames take. Behind those
+        of another one the first begins where they end; where that is later, the next ones come right after it, still
+        before they are shown.
+        """
+        pts, wanted = int(raw.pts or 0), int(raw.dts or 0)
+        dts = wanted
+        if self.least is not None:
+            dts = self.least if self._follows else max(wanted, self.least)
+        self._follows = False
+        step = self._steps.after(wanted)  # x264 does not say
+        self.least = dts + 1 if step is None else max(dts + 1, wanted + step)
+        self.shown_until = max(self.shown_until, pts + self._interval)
+        return EncodedPacket(
+            track=Track.VIDEO,
+            data=bytes(raw),
+            pts=pts,
+            dts=dts,
+            duration=self._interval if step is None else self.least - dts,
+            time_base=self._time_base,
+            is_keyframe=raw.is_keyframe,
+        )
+
+
+class _Encoder:
+    """One encoder and the packets of it that have not left yet."""
+
+    def __init__(self, context: av.VideoCodecContext, times: _Times) -> None:
+        self._context: av.VideoCodecContext | None = context
+        self.times = times
+        self._packets: list[av.Packet[Stream]] = []
+        self._error: EncoderError | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def context(self) -> av.VideoCodecContext:
+        """The encoder itself, until it gets no more."""
+        assert self._context is not None  # noqa: S101 - it is asked of the last one only
+        return self._context
+
+    def encode(self, picture: av.VideoFrame | None) -> None:
+        """Encode a picture, or with None all that it has. Raises EncoderError."""
+        try:
+            self._packets += self.context.encode(picture)
+        except (FFmpegError, ValueError) as error:
+            raise EncoderError(
+                f"the {Track.VIDEO} encoder failed: {error}", hint="the recording up to here is kept"
+            ) from error
+
+    def finish(self) -> None:
+        """Begin to encode what it has: it gets no more."""
+        self._thread = threading.Thread(target=self._finish, name="former-encoder", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # there are too many threads
+            self._thread = None
+            self._finish()
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether it still encodes what it had when it got no more."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Wait until it is through with that."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def take(self) -> list[EncodedPacket]:
+        """Return its packets that have not been returned before, once it is through. Raises EncoderError."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+        packets, self._packets = self._packets, []
+        return [self.times.packet(packet) for packet in packets]
+
+    def _finish(self) -> None:
+        try:
+            self.encode(None)
+        except EncoderError as error:
+            self._error = error
+        self._context = None
+        with suppress(AttributeError):  # where libc is not glibc, which keeps hundreds of megabytes for who asks next
+            ctypes.CDLL(None).malloc_trim(0)
