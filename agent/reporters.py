@@ -228,6 +228,8 @@ def status_text(status: SessionStatus) -> str:
         f"dropped {status.dropped}",
         f"repeated {status.repeated}",
     ]
+    if status.load and status.load.steps:
+        parts.append(f"PC TOO SLOW ({', '.join(status.load.steps)})")
     if status.levels_dbfs:
         parts.append("sound " + " ".join(f"{level:.0f}" for level in status.levels_dbfs) + " dBFS")
     if (loudness := status.loudness.short_term_lufs) is not None:

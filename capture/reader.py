@@ -65,6 +65,11 @@ class Reader[T]:
         with self._changed:
             return bool(self._items)
 
+    @property
+    def filled(self) -> float:
+        """Which part of the queue is full, 0 to 1; asked for without waiting for anybody."""
+        return len(self._items) / self.bound
+
     def get(self, timeout_s: float) -> T | None:
         """Return the oldest item, or None when none is there within `timeout_s` seconds."""
         with self._changed:

@@ -121,13 +121,15 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
 
     With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
     `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
-    recorded. "auto" takes two encodes where this PC has the headroom.
+    recorded. "auto" takes two encodes where this PC has the headroom. With `step_down` a session needs less of a PC
+    that does not keep up.
     """
 
     profile: Annotated[str, Text()] = "1080p30"
     stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
+    step_down: Annotated[bool, Switch()] = True
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
         """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""

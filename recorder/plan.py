@@ -74,6 +74,8 @@ class SessionPlan:
     """What a two-way conference gets, if there is one."""
     resume: Resumption | None = None
     """The session that is gone on with, if its recorder was killed; its parts are locked."""
+    steps_down: bool = False
+    """Whether it needs less of a PC that does not keep up (recorder/overload)."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 

@@ -116,6 +116,7 @@ def plan_session(
         duration_s=asked.duration_s,
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
+        steps_down=asked.live and settings.video.step_down,
         storage=settings.storage,
         further=further,
         conference=conference,

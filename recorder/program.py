@@ -15,12 +15,14 @@ from recorder.conference.conference import Conference
 from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
+from recorder.overload.relief import Relief
+from recorder.overload.viewers import Viewers
 from recorder.packet import Track
-from recorder.plan import SessionPlan
+from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
 from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
-from recorder.status import ConferenceLine, Loudness, RateMeter, SoundLine
+from recorder.status import ConferenceLine, LoadLine, Loudness, RateMeter, SoundLine
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -33,15 +35,24 @@ type OnFailure = Callable[[LiputError], None]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment."""
+    """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment.
+
+    `left_out` are those that were not encoded so that others could be (recorder/overload).
+    """
 
     frames: int = 0
     dropped: int = 0
     repeated: int = 0
+    left_out: int = 0
 
     def since(self, before: "Counts") -> "Counts":
         """Return what has come up since `before`."""
-        return Counts(self.frames - before.frames, self.dropped - before.dropped, self.repeated - before.repeated)
+        return Counts(
+            self.frames - before.frames,
+            self.dropped - before.dropped,
+            self.repeated - before.repeated,
+            self.left_out - before.left_out,
+        )
 
 
 class Program:
@@ -59,9 +70,10 @@ class Program:
         emit: Emit,
         on_failure: OnFailure,
         offer: Offer | None = None,
-        also: Callable[[av.VideoFrame, int], None] | None = None,
+        also: Callable[[av.VideoFrame, int], object] | None = None,
     ) -> None:
         """`offer` takes pictures for previews, `also` the program's for a second encode."""
+        viewers = Viewers(offer, also, clock)
         self._plan = plan
         self._inputs = inputs
         self._clock = clock
@@ -85,14 +97,27 @@ class Program:
                 program_rate=rate,
                 clock=clock,
                 emit=emit,
-                offer=offer,
+                offer=viewers.offer,
                 is_late=picture.name in inputs.late,
             )
             for picture, form, reader in inputs.pictures
         ]
         look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
-        self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=offer)
-        self._video = VideoTrack(self.scene, encoder, timeline, program_rate=rate, put=gate.put, also=also)
+        self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=viewers.offer)
+        self._relief = (
+            Relief(encoder_settings(plan, inputs.form)[0], encoder, viewers, clock=clock, emit=emit)
+            if plan.steps_down and plan.x264_params is None
+            else None
+        )
+        self._video = VideoTrack(
+            self.scene,
+            encoder,
+            timeline,
+            program_rate=rate,
+            put=gate.put,
+            also=viewers.also,
+            relief=self._relief,
+        )
         self._conference = self._made_conference()
         self.sound: ProgramSound | None = None
         if inputs.sounds:
@@ -203,7 +228,7 @@ class Program:
     def begin(self, skipped: int = 0) -> None:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
-        self._before = Counts(skipped, counts.dropped, counts.repeated)
+        self._before = Counts(skipped, counts.dropped, counts.repeated, counts.left_out)
         self._pictures_lost.begin(counts.dropped)
         self._sound_ns = self._clock.now_ns()
         if self.sound:
@@ -237,6 +262,19 @@ class Program:
         return self._rate.per_second
 
     @property
+    def load(self) -> LoadLine | None:
+        """How this PC gets on, where that is looked at."""
+        relief = self._relief
+        if relief is None:
+            return None
+        return LoadLine(
+            steps=[step.value for step in relief.taken],
+            behind_s=round(relief.load.behind_s, 2),
+            busy=round(relief.load.busy, 2),
+            left_out=self.counts.left_out,
+        )
+
+    @property
     def levels_dbfs(self) -> list[float]:
         """The sound's peak level of each channel."""
         return list(self.sound.levels_dbfs) if self.sound else []
@@ -260,7 +298,7 @@ class Program:
 
     def _counts(self) -> Counts:
         counts = self._video.counts
-        return Counts(counts.frames, counts.late + self._inputs.dropped, counts.repeated)
+        return Counts(counts.frames, counts.late + self._inputs.dropped, counts.repeated, counts.left_out)
 
     def report_losses(self, *, final: bool = False) -> None:
         """Tell of what was lost between the sources and the encoder since the last time."""

@@ -29,8 +29,8 @@ _REASONS = {
     AbsenceKind.BUS_FULL: Reason.BUS_FULL,
 }
 
-type Offer = Callable[[str, av.VideoFrame], None]
-"""Takes a picture for previews, by the name of its input, or PROGRAM; returns at once."""
+type Offer = Callable[[str, av.VideoFrame], object]
+"""Takes a picture for previews, by the name of its input, or PROGRAM; returns at once, True if it was wanted."""
 
 PROGRAM = "program"
 

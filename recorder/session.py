@@ -182,6 +182,7 @@ class Session:
             conference=program.conference if program else None,
             stream=self._live.line() if self._live else None,
             marks=self._marks.lines(),
+            load=program.load if program else None,
         )
 
     @property

@@ -110,6 +110,19 @@ class StreamLine(msgspec.Struct, frozen=True, kw_only=True):
     late: int = 0
 
 
+class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How this PC gets on with the picture (recorder/overload).
+
+    `steps` are what is done to need less of it, in order, none where it keeps up; `behind_s` of pictures wait, `busy`
+    is which part of the time their thread works, `left_out` how many were not encoded so that others could be.
+    """
+
+    steps: list[str] = []
+    behind_s: float = 0.0
+    busy: float = 0.0
+    left_out: int = 0
+
+
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True):
     """A moment that somebody marked: when, in media time, and what they wrote."""
 
@@ -145,6 +158,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     conference: ConferenceLine | None = None
     stream: StreamLine | None = None
     marks: list[MarkLine] = []
+    load: LoadLine | None = None
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

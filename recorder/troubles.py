@@ -14,7 +14,7 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
-    "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed",
+    "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up", "keeps-up",
     "conference-live", "destination-added", "destination-removed", "destination-restarted", "destination-keeps-up",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
@@ -37,6 +37,7 @@ ENDED_BY = {
         "destination-restarted",
     },
     "recording-stalled": {"recording-resumed"},
+    "stepped-down": {"keeps-up"},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""
 

@@ -93,7 +93,7 @@ class VideoInput:
         program_rate: Fraction,
         clock: Clock,
         emit: Emit,
-        offer: Callable[[str, av.VideoFrame], None] | None = None,
+        offer: Callable[[str, av.VideoFrame], object] | None = None,
         is_late: bool = False,
     ) -> None:
         """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.

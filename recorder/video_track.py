@@ -15,10 +15,11 @@ import av
 from capture.source import Frame
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
+from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
 from recorder.timeline import Timeline
-from recorder.video_input import VideoInput
+from recorder.video_input import Thinning, VideoInput
 
 PATIENCE_S = 0.3
 """How long a live source may give nothing before its last picture is repeated; part of what a kill may cost."""
@@ -35,11 +36,12 @@ IDLE_S = 0.05
 
 @dataclass(slots=True)
 class VideoCounts:
-    """How many pictures were encoded, of these repeated; lost as late."""
+    """How many pictures were encoded, of these repeated; lost as late; left out because this PC does not keep up."""
 
     frames: int = 0
     repeated: int = 0
     late: int = 0
+    left_out: int = 0
 
 
 class VideoTrack:
@@ -53,16 +55,23 @@ class VideoTrack:
         *,
         program_rate: Fraction,
         put: Callable[[EncodedPacket], None],
-        also: Callable[[av.VideoFrame, int], None] | None = None,
+        also: Callable[[av.VideoFrame, int], object] | None = None,
+        relief: Relief | None = None,
     ) -> None:
-        """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once."""
+        """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
+
+        `relief` looks whether this PC keeps up, and decides how many pictures are encoded.
+        """
         self.counts = VideoCounts()
         self._scene = scene
         self._encoder = encoder
         self._timeline = timeline
         self._put = put
         self._also = also
-        self._interval_ns = round(NANOSECONDS / program_rate)
+        self._relief = relief
+        self._spacing = 1
+        self._thinning: Thinning | None = None
+        self._nominal_ns = self._interval_ns = round(NANOSECONDS / program_rate)
         self._patience_ns = max(int(PATIENCE_S * NANOSECONDS), PATIENCE_FRAMES * self._interval_ns)
         self._driver = scene.driver
         self._has_picture = False
@@ -80,13 +89,32 @@ class VideoTrack:
             self._take(frame)
         while not self._has_reached_end():
             self._follow()
-            came = self._driver.reader.get(self._wait_s())
+            came = self._next()
             self._excuse()
             if came is not None:
                 self._take(came)
             else:
                 self._go_without()
         self._hand_on(self._encoder.flush(Track.VIDEO))
+
+    def _next(self) -> Frame | None:
+        """Return the driver's next picture, None if none comes in time."""
+        reader, relief = self._driver.reader, self._relief
+        if relief is None:
+            return reader.get(self._wait_s())
+        before_ns = self._timeline.now_ns()
+        came = reader.get(self._wait_s())
+        relief.look(self._timeline.now_ns() - before_ns, reader.filled)
+        if relief.spacing != self._spacing:
+            self._space(relief.spacing)
+        return came
+
+    def _space(self, spacing: int) -> None:
+        """Encode one picture of `spacing` from now on."""
+        interval_ns = self._nominal_ns * spacing
+        self._position_ns += interval_ns - self._interval_ns
+        self._spacing, self._interval_ns = spacing, interval_ns
+        self._thinning = Thinning(interval_ns) if spacing > 1 else None
 
     def _excuse(self) -> None:
         """Hold no source to be silent for as long as this PC stood still, or was busy with what it had missed."""
@@ -134,6 +162,9 @@ class VideoTrack:
             return
         driver = self._driver
         if not driver.wants(at_ns):
+            return
+        if self._thinning and not self._thinning.wants(at_ns):
+            self.counts.left_out += 1
             return
         if self._has_picture and at_ns < self._position_ns - self._interval_ns + LEAST_STEP_NS:
             # Those that a new driver has had on their way are not missing: their moments have been shown.

@@ -73,7 +73,7 @@ from recorder.dossier.model import (
 )
 from recorder.faults import FaultReporter
 from recorder.states import TRANSITIONS
-from recorder.status import DestinationLine, MarkLine, SessionResult, SessionStatus, SoundLine, SourceLine
+from recorder.status import DestinationLine, LoadLine, MarkLine, SessionResult, SessionStatus, SoundLine, SourceLine
 from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
@@ -250,7 +250,7 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
         ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedLine, FeedState]),
-        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine]),
+        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine]),
     ],
 )
 def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:

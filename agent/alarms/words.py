@@ -94,6 +94,10 @@ _PICTURE_AND_SOUND = {
         "PC ini tidak sempat mengolah semua gambar: tutup program lain. Rekaman tetap berjalan.",
         "This PC cannot keep up with all pictures: close other programs. The recording goes on.",
     ),
+    "stepped-down": Words(
+        "PC ini kewalahan, gambar direkam lebih sederhana: tutup program lain. Suara tetap lengkap.",
+        "This PC does not keep up, the picture is recorded more simply: close other programs. The sound is whole.",
+    ),
     "sound-gap": Words(
         "{subject} terputus sejenak: bila berulang, ganti kabelnya. Rekaman tetap berjalan.",
         "{subject} was cut off for a moment: if that happens again, change its cable. The recording goes on.",
@@ -316,6 +320,7 @@ OVER: Mapping[str, Words] = {
     "source-silent": _BACK,
     "source-missing": _BACK,
     "recording-stalled": Words("Rekaman bertambah lagi.", "The recording grows again."),
+    "stepped-down": Words("PC ini sanggup lagi.", "This PC keeps up again."),
     "destination-slow": Words("Siaran ke {subject} lancar lagi.", "The stream to {subject} keeps up again."),
     **{f"source-{fault}": _WELL for fault in Fault if fault is not Fault.LOST},
 }

@@ -40,26 +40,27 @@ class Previews:
         self._number = 0
         self._on_picture: Callable[[], None] | None = None
 
-    def offer(self, name: str, picture: av.VideoFrame) -> None:
-        """Take a copy of `picture` if somebody looks and it is time; returns at once, and never raises."""
+    def offer(self, name: str, picture: av.VideoFrame) -> bool:
+        """Take a copy of `picture` if somebody looks and it is time, and return whether; never waits, never raises."""
         wish = self._wishes.get(name)
         if wish is None:
-            return
+            return False
         now_ns, due_ns = self._clock.now_ns(), self._due_ns.get(name, 0)
         if now_ns < due_ns:
-            return
+            return False
         # From when it was due, not from when it came: else each would be late by a picture's time.
         self._due_ns[name] = max(due_ns + round(wish.every_s * NANOSECONDS), now_ns)
         try:
             small = self._shrinkers.setdefault(name, Shrinker()).shrink(picture, wish.width)
         except Exception:
             traceback.print_exc()  # a preview is worth no recording
-            return
+            return False
         with self._lock:
             self._number += 1
             self._newest[name] = Small(self._number, small)
         if self._on_picture:
             self._on_picture()
+        return True
 
     # For whoever shows them
 

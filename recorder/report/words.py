@@ -107,6 +107,7 @@ INCIDENTS: Texts = {
     "sound-lost": ("Potongan suara hilang", "Blocks of sound lost"),
     "picture-damaged": ("Gambar rusak", "Pictures damaged"),
     "frames-dropped": ("Gambar hilang", "Pictures dropped"),
+    "stepped-down": ("PC kewalahan, gambar disederhanakan", "PC too slow, the picture was simpler"),
     "isolated-dropped": ("Gambar hilang pada rekaman terpisah", "Pictures missing in its own file"),
     "isolated-failed": ("Rekaman terpisah gagal", "Its own file failed"),
     "destination-lost": ("Siaran terputus", "Stream interrupted"),

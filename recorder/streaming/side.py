@@ -129,10 +129,12 @@ class LiveSide:
         """Encode from the next picture on, while there is any destination; packets go to `outputs` in media time."""
         self._put = lambda packet: outputs.put_live(in_media_time(packet))
 
-    def offer(self, picture: av.VideoFrame, pts: int) -> None:
-        """Take a picture of the program; returns at once, and never raises."""
-        if self._put is not None and self._encode is not None and self._destinations.streaming:
-            self._encode.offer(picture, pts)
+    def offer(self, picture: av.VideoFrame, pts: int) -> bool:
+        """Take a picture of the program, and return whether it is wanted; never waits, and never raises."""
+        if self._put is None or self._encode is None or not self._destinations.streaming:
+            return False
+        self._encode.offer(picture, pts)
+        return True
 
     def end(self) -> None:
         """Take no more pictures; returns at once."""

@@ -1,8 +1,18 @@
 """How a session is shown in words."""
 
+import pytest
+
 from agent.reporters import status_text
 from devices.model import Health, HealthState
-from recorder.status import ConferenceLine, ConferenceOutput, Loudness, SessionState, SessionStatus, SourceLine
+from recorder.status import (
+    ConferenceLine,
+    ConferenceOutput,
+    LoadLine,
+    Loudness,
+    SessionState,
+    SessionStatus,
+    SourceLine,
+)
 
 
 def test_a_source_that_is_not_well_stands_in_the_status_line_by_its_role() -> None:
@@ -25,6 +35,22 @@ def test_how_loud_it_is_to_people_stands_behind_the_peaks() -> None:
         levels_dbfs=[-8.3, -9.7], disk_left_s=None, destinations=[], loudness=Loudness(short_term_lufs=-22.6),
     )  # fmt: skip
     assert "sound -8 -10 dBFS  -23 LUFS" in status_text(status)
+
+
+@pytest.mark.parametrize(
+    ("load", "shown"),
+    [
+        (LoadLine(steps=["encoder", "frame rate"], left_out=30), "  PC TOO SLOW (encoder, frame rate)  "),
+        (LoadLine(behind_s=0.1, busy=0.7), ""),
+    ],
+)
+def test_a_pc_that_does_not_keep_up_stands_in_the_status_line(load: LoadLine, shown: str) -> None:
+    status = SessionStatus(
+        state=SessionState.LIVE, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=15,
+        levels_dbfs=[-8.3], disk_left_s=None, destinations=[], load=load,
+    )  # fmt: skip
+    assert shown in status_text(status)
+    assert ("TOO SLOW" in status_text(status)) == bool(shown)
 
 
 def test_how_the_conference_is_stands_in_the_status_line_with_the_reason() -> None:

@@ -22,6 +22,7 @@ from tests.proofs import (
     kill,
     latency,
     live,
+    load,
     minute,
     page,
     power,
@@ -49,6 +50,10 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "endurance": (endurance.prove, "eight hours of media as fast as it goes: memory, descriptors and threads stay"),
     "latency": (latency.prove, "start to disk, loss to slate, plug to picture, layout to picture"),
     "live": (live.prove, "live streams through networks that fail in each way: what viewers miss, when they are back"),
+    "load": (
+        load.prove,
+        "a quota of the processor, and programs that want all of it: stepped down, not dropped; sound is whole",
+    ),
     "kill": (kill.prove, "kill -9 at random moments in every state: what is recovered, and how much is missing"),
     "minute": (minute.prove, "a minute of 1080p30 in real time with a live destination: every picture is there"),
     "page": (

@@ -14,6 +14,7 @@ from tests.proofs import (
     kill,
     latency,
     live,
+    load,
     minute,
     page,
     sealing,
@@ -22,6 +23,7 @@ from tests.proofs import (
     uplink,
     watches,
 )
+from tests.support.quota import is_allowed
 
 SEED = 20261125
 
@@ -45,6 +47,15 @@ def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
 def test_sound_and_picture_stay_together() -> None:
     figures = sync.run(60, "240p15")
     assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not is_allowed(), reason="control groups cannot be made here")
+@pytest.mark.timeout(300)
+def test_a_pc_that_cannot_keep_up_costs_pictures_and_no_sound() -> None:
+    figures = load.run({"squeezed": load.Case([(None, 3), (0.05, 12)])}, "480p15", busy=True)
+    assert figures["holds"], figures
+    assert "stepped-down" in str(figures["cases"]), figures
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 from config.errors import StorageFull
 from config.program import Program
 from config.report import ReportSettings
-from config.schema import General, Recording, Settings
+from config.schema import General, Recording, Settings, Video
 from config.slides import SlideSettings
 from devices.clock import SystemClock
 from recorder.archive.wishes import Area, ReportWishes, SlidesView
@@ -44,6 +44,17 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
     assert (plan.pre_roll_s, plan.recording.sync_s, plan.language) == (12.0, 0.25, "en")
     assert (plan.layout, plan.program.title_line, plan.isolate, plan.allow_missing) == ("pip", True, True, True)
     assert [picture.name for picture in plan.pictures] == ["synthetic picture", "synthetic picture 2"]
+
+
+@pytest.mark.parametrize(
+    ("video", "live", "steps_down"),
+    [(Video(), True, True), (Video(), False, False), (Video(step_down=False), True, False)],
+)
+def test_a_session_that_has_time_to_keep_steps_down_unless_that_is_switched_off(
+    video: Video, live: bool, steps_down: bool, tmp_path: Path
+) -> None:
+    asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)
+    assert plan_session(asked, Settings(video=video), SystemClock()).plan.steps_down is steps_down
 
 
 def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path) -> None:

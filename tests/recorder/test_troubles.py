@@ -43,6 +43,7 @@ def test_reasons_for_being_degraded_are_kept_once_and_in_order(tell: Told) -> No
         ("source-missing", "source-returned"),
         ("destination-lost", "destination-live"),
         ("recording-stalled", "recording-resumed"),
+        ("stepped-down", "keeps-up"),
     ],
 )
 def test_a_trouble_lasts_until_the_same_subject_is_well_again(tell: Told, begun: str, ended: str) -> None:
@@ -53,6 +54,16 @@ def test_a_trouble_lasts_until_the_same_subject_is_well_again(tell: Told, begun:
     tell(ended, "podium")
     assert tell.troubles.now == []
     assert tell.troubles.all == [f"{begun}: podium"]
+
+
+def test_a_pc_that_is_too_slow_is_one_trouble_until_the_last_step_is_taken_back(tell: Told) -> None:
+    for kind in ("stepped-down", "stepped-down", "stepped-up"):
+        tell(kind, "PC", step="encoder")
+        tell.wait(3600)
+        assert tell.troubles.now == ["stepped-down: PC"]
+    tell("keeps-up", "PC", step="encoder")
+    assert tell.troubles.now == []
+    assert tell.troubles.all == ["stepped-down: PC"]
 
 
 def test_a_fault_lasts_until_that_fault_is_over(tell: Told) -> None:

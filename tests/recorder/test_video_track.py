@@ -8,6 +8,7 @@ import pytest
 
 from capture.source import Frame, Matrix, VideoFormat
 from devices.clock import NANOSECONDS
+from recorder.overload.relief import Relief
 from recorder.packet import Track
 from recorder.video_input import SILENT_S
 from recorder.video_track import PATIENCE_S
@@ -432,3 +433,64 @@ def test_a_layout_of_a_source_that_never_gave_a_picture_is_a_slate_at_once() -> 
     assert set(rig.encoder.numbers[:60]) == set(range(60))
     assert set(rig.encoder.numbers[62:]) == {SLATE}
     assert rig.encoder.times_s == pytest.approx(nominal(120), abs=1 / 30)
+
+
+class Halving(Relief):
+    """Lowers the rate in a span of media time; takes note of what it is told."""
+
+    def __init__(self, rig: Rig, from_s: float, to_s: float) -> None:
+        self.told: list[tuple[int, float]] = []
+        self._rig = rig
+        self._span = rig.at(from_s), rig.at(to_s)
+
+    @property
+    def spacing(self) -> int:
+        return 2 if self._span[0] <= self._rig.clock.now_ns() < self._span[1] else 1
+
+    def look(self, waited_ns: int, filled: float) -> None:
+        self.told.append((waited_ns, filled))
+
+
+def test_a_lower_rate_leaves_every_second_picture_out_and_moves_none() -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    (_, first), *rest = camera(rig, 0, 6.1)
+    shown = rig.video(rest, rate=THIRTY)
+    track = rig.track(shown, rate=THIRTY, relief=Halving(rig, 2, 4))
+    in_time(lambda: track.run((shown, first)))
+    numbers = rig.encoder.numbers
+    assert rig.encoder.times_s == pytest.approx([number / 30 for number in numbers], abs=GRID)
+    assert numbers[:60] == list(range(60))
+    halved = [number for number in numbers if 64 <= number < 118]
+    assert {after - before for before, after in pairwise(halved)} == {2}
+    assert numbers[-60:] == list(range(120, 180))
+    counts = track.counts
+    assert (counts.frames, counts.repeated, counts.late) == (len(numbers), 0, 0)
+    assert counts.frames + counts.left_out == 180
+    assert rig.events == []
+
+
+def test_a_source_that_falls_silent_is_repeated_at_the_lower_rate() -> None:
+    rig = Rig()
+    rig.timeline.end_at(6 * NANOSECONDS)
+    (_, first), *rest = camera(rig, 0, 3)
+    shown = rig.video(rest, rate=THIRTY)
+    track = rig.track(shown, rate=THIRTY, relief=Halving(rig, 1, 9))
+    in_time(lambda: track.run((shown, first)))
+    assert track.counts.repeated == pytest.approx(45, abs=2)
+    assert max(after - before for before, after in pairwise(rig.encoder.times_s)) < 0.1
+
+
+def test_it_is_looked_at_how_long_pictures_are_waited_for_and_how_many_wait() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    (_, first), *rest = camera(rig, 0, 3)
+    held_up = [(max(arrives_ns, rig.at(2.0)) if frame.timestamp_ns >= rig.at(1.5) else arrives_ns, frame)
+               for arrives_ns, frame in rest]  # fmt: skip
+    shown = rig.video(held_up, rate=THIRTY)
+    relief = Halving(rig, 9, 9)
+    track = rig.track(shown, rate=THIRTY, relief=relief)
+    in_time(lambda: track.run((shown, first)))
+    assert {filled for _, filled in relief.told[:40]} == {0.0}
+    assert sum(waited_ns for waited_ns, _ in relief.told[:45]) == pytest.approx(1.5 * NANOSECONDS, rel=0.1)
+    assert max(filled for _, filled in relief.told) == pytest.approx(0.5, abs=0.1)

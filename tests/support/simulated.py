@@ -57,6 +57,10 @@ class ScriptedReader[T]:
         return (self._ends or self._lost) and not self._items
 
     @property
+    def filled(self) -> float:
+        return min(1.0, sum(arrives_ns <= self._clock.now_ns() for arrives_ns, _ in self._items) / 30)
+
+    @property
     def has_items(self) -> bool:
         return bool(self._items) and self._items[0][0] <= self._clock.now_ns()
 

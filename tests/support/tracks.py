@@ -17,7 +17,8 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, 
 from config.errors import MediaError
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS
-from recorder.encoder import VIDEO_TIME_BASE, Encoder
+from recorder.encoder import VIDEO_TIME_BASE, Encoder, VideoSettings
+from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Look, Scene, Slates
 from recorder.sound.inputs import SoundInput
@@ -98,6 +99,11 @@ class NotingEncoder(Encoder):
         self.own: dict[str, list[tuple[int, Samples]]] = {}
         """(first sample, samples) of each track that an input has of its own."""
         self.flushed: list[str] = []
+        self.asked: list[VideoSettings] = []
+        """What it was to encode with from some picture on."""
+
+    def change_video(self, settings: VideoSettings) -> None:
+        self.asked.append(settings)
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         number = picture.opaque if picture.opaque is not None else self.unnumbered
@@ -191,14 +197,14 @@ class Rig:
             emit=self.events,
         )
 
-    def track(self, *inputs: VideoInput, rate: Fraction) -> VideoTrack:
+    def track(self, *inputs: VideoInput, rate: Fraction, relief: Relief | None = None) -> VideoTrack:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
         look = Look(form, layouts, Program(), title="Rapat", language="id")
         look.slates = NumberedSlates()
         self.scene = Scene(inputs, look, SINGLE, zero_ns=lambda: self.zero_ns)
-        return VideoTrack(self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore)
+        return VideoTrack(self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore, relief=relief)
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""

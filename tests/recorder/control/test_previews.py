@@ -222,13 +222,16 @@ def test_pictures_are_taken_no_faster_than_anybody_wants_them() -> None:
     previews = Previews(clock)
     previews.wish({"program": Wish(every_s=0.5, width=64)})
     taken = []
+    wanted = 0
+    assert not previews.offer("podium", picture(50)), "nobody looks at that"
     for _ in range(300):  # 10 s at 30 pictures a second
-        previews.offer("program", picture(50))
+        wanted += previews.offer("program", picture(50))
         newest = previews.newest("program")
         assert newest is not None
         taken.append(newest.number)
         clock.wait(threading.Event(), 1 / 30)
     assert 20 <= len(set(taken)) <= 22
+    assert wanted == len(set(taken))
     assert clock.now_ns() > 9 * NANOSECONDS
 
 

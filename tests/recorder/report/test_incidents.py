@@ -51,6 +51,18 @@ def test_a_fault_ends_with_its_own_recovery() -> None:
     assert found == {"source-frozen": pytest.approx(30), "source-black": pytest.approx(3)}
 
 
+def test_a_pc_that_was_too_slow_was_so_from_the_first_step_to_the_last_one_that_was_taken_back() -> None:
+    log = [
+        event(10, "stepped-down", "PC", step="encoder"),
+        event(12, "stepped-down", "PC", step="frame rate"),
+        event(50, "stepped-up", "PC", step="frame rate"),
+        event(90, "keeps-up", "PC", step="encoder"),
+    ]
+    one = only(incidents(log))
+    assert (one.kind, one.times) == ("stepped-down", 1)
+    assert one.seconds == pytest.approx(80)
+
+
 def test_what_has_not_ended_lasts_to_the_end() -> None:
     one = only(incidents([event(100, "destination-lost", "youtube"), event(160, "session-ended", "Rapat")]))
     assert one.is_open

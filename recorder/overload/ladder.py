@@ -1,0 +1,155 @@
+"""When a PC that does not keep up is relieved, by which step, and when a step is taken back.
+
+Down soon: before the pictures that wait are too many. What only had to wait for a moment is worked off by itself, so a
+step is taken when they have been many for a while and do not become fewer. Up slowly: when there has been room for
+long, and longer each time that going up has not lasted. Pure: it knows no clock, and does nothing.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+BEHIND_S = 0.3
+"""So much is waiting when this PC does not keep up; a queue of a live source holds a second."""
+HOLD_S = 0.3
+"""How long it has to have been so much, and not become less..."""
+URGENT_S = 0.5
+URGENT_HOLD_S = 0.2
+"""...and how long where it is more than URGENT_S."""
+EMPTYING = 0.1
+"""Seconds a second: where what waits becomes less as fast as this, it is worked off."""
+SETTLES_S = 0.7
+HURRIES_S = 0.25
+"""How long a step has to take effect before the next one is taken; and where more than URGENT_S is waiting."""
+CALM_S = 0.15
+"""No more than this is waiting while there is room."""
+PATIENCE_S = 30.0
+MOST_PATIENCE_S = 600.0
+SMOOTH_S = 3.0
+"""Over how long it is averaged how busy the picture's thread is."""
+
+
+class Step(StrEnum):
+    """What a session does to need less of its PC, in the order in which it is done."""
+
+    ENCODER = "encoder"
+    """x264 looks for less."""
+    VIEWERS = "viewers"
+    """Previews come once a second; the live side's own encode gets every second picture."""
+    RATE = "frame rate"
+    """Every second picture of the program is left out."""
+    DETAIL = "detail"
+    """x264 looks for next to nothing."""
+
+
+ROOM = {Step.ENCODER: 0.6, Step.VIEWERS: 0.75, Step.RATE: 0.45, Step.DETAIL: 0.6}
+"""How busy the picture's thread may be when a step is taken back: without it, it is busier by what the step saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How it is now: `behind_s` of pictures wait; `busy` is the part of the time in which none was waited for."""
+
+    behind_s: float
+    busy: float
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step that is to be taken, or taken back."""
+
+    step: Step
+    is_down: bool
+
+
+class Ladder:
+    """Give it the load some ten times a second; times are seconds of any clock that never goes back."""
+
+    def __init__(self, is_useful: Callable[[Step], bool] = lambda _: True) -> None:
+        """`is_useful` says whether a step would change anything now; others are passed over."""
+        self._is_useful = is_useful
+        self._taken: list[Step] = []
+        self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
+        self._stepped_s = -math.inf
+        self._busy = 1.0  # averaged
+        self._at_s: float | None = None
+        self._room_since_s: float | None = None
+        self._raised_s: float | None = None
+        self.patience_s = PATIENCE_S
+        """How long there must have been room before a step is taken back."""
+
+    @property
+    def taken(self) -> Sequence[Step]:
+        """The steps in force, in the order in which they were taken."""
+        return self._taken
+
+    def update(self, at_s: float, load: Load) -> Move | None:
+        """Take the load at `at_s`; return the step that is in force, or not any more, from now on."""
+        self._note(at_s, load)
+        if self._is_overloaded(at_s, load):
+            return self._down(at_s, load)
+        if not self._has_room(load):
+            self._room_since_s = None
+        elif self._room_since_s is None:
+            self._room_since_s = at_s
+        elif at_s - self._room_since_s >= self.patience_s:
+            return self._up(at_s)
+        return None
+
+    def undo(self, move: Move) -> None:
+        """Take note that the last move could not be made."""
+        if move.is_down:
+            self._taken.remove(move.step)
+        else:
+            self._taken.append(move.step)
+
+    def _note(self, at_s: float, load: Load) -> None:
+        passed_s = 0.0 if self._at_s is None else at_s - self._at_s
+        self._at_s = at_s
+        self._busy += (load.busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
+        self._recent.append((at_s, load.behind_s))
+        while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
+            self._recent.popleft()
+
+    def _is_overloaded(self, at_s: float, load: Load) -> bool:
+        """Return whether too much has waited for a while, and does not become less."""
+        hold_s = URGENT_HOLD_S if load.behind_s >= URGENT_S else HOLD_S
+        lately = [(since_s, behind_s) for since_s, behind_s in self._recent if since_s > at_s - hold_s]
+        before = [reading for reading in self._recent if reading[0] <= at_s - hold_s]
+        if not before:
+            return False
+        since_s, before_s = before[-1]
+        is_far = before_s >= BEHIND_S and all(behind_s >= BEHIND_S for _, behind_s in lately)
+        return is_far and load.behind_s > before_s - EMPTYING * (at_s - since_s)
+
+    def _has_room(self, load: Load) -> bool:
+        return bool(self._taken) and load.behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]
+
+    def _down(self, at_s: float, load: Load) -> Move | None:
+        self._room_since_s = None
+        if at_s - self._stepped_s < (HURRIES_S if load.behind_s >= URGENT_S else SETTLES_S):
+            return None
+        last = self._taken[-1] if self._taken else None
+        order = list(Step)
+        left = order[order.index(last) + 1 :] if last else order
+        step = next((step for step in left if self._is_useful(step)), None)
+        if step is None:
+            return None
+        self._taken.append(step)
+        self._stepped_s = at_s
+        self._learn(at_s)
+        return Move(step, is_down=True)
+
+    def _learn(self, at_s: float) -> None:
+        """Have more patience if the step that was taken back last was missed soon, and less if it was not."""
+        if self._raised_s is None:
+            return
+        lasted_s, self._raised_s = at_s - self._raised_s, None
+        change = 2.0 if lasted_s < self.patience_s else 0.5
+        self.patience_s = min(MOST_PATIENCE_S, max(PATIENCE_S, self.patience_s * change))
+
+    def _up(self, at_s: float) -> Move:
+        self._room_since_s, self._raised_s = None, at_s
+        return Move(self._taken.pop(), is_down=False)

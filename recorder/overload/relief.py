@@ -1,0 +1,149 @@
+"""Takes the steps of the ladder and takes them back, on the picture's own thread; sound is none of its business."""
+
+import traceback
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from config.errors import EncoderError
+from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
+from recorder.encoder import Encoder, VideoSettings
+from recorder.inputs import LIVE_QUEUE_S
+from recorder.overload.ladder import Ladder, Load, Move, Step
+from recorder.overload.viewers import Viewers
+
+LOOK_S = 0.1
+CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
+"""What the preset superfast looks for, and nothing that a decoder would have to know beforehand."""
+CHEAPEST = "me=dia:subme=0:trellis=0:mixed-refs=0:partitions=none:b-adapt=0:mbtree=0:aq-mode=0"
+"""The least that x264 can look for in the same stream; flat parts and what moves get coarse."""
+CHEAP_PRESETS = frozenset({"ultrafast", "superfast"})
+"""Those that look for no more than that."""
+PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
+"""Those that look so closely (`subme` of 6 and more) that x264 takes two steps of quality from what chroma has."""
+SPACING = 2
+"""Of so many pictures one is left when the rate is lowered."""
+LEAST_RATE = Fraction(10)
+"""Pictures a second below which it is not: what would be left is too few to follow anything."""
+
+SUBJECT = "PC"
+
+_DOWN = {
+    Step.ENCODER: "the picture is encoded more simply",
+    Step.VIEWERS: "previews and the live stream's own encode get fewer pictures",
+    Step.RATE: "every second picture is left out",
+    Step.DETAIL: "the picture is encoded as simply as can be",
+}
+_UP = {
+    Step.ENCODER: "the picture is encoded as before",
+    Step.VIEWERS: "previews and the live stream's own encode get all pictures",
+    Step.RATE: "all pictures are recorded",
+    Step.DETAIL: "the picture is encoded with more detail",
+}
+
+
+def cheap_params(preset: str, taken: Collection[Step]) -> str:
+    """Return what makes x264 look for less than `preset` does, and make the same stream."""
+    if Step.DETAIL in taken:
+        params = CHEAPEST
+    elif Step.ENCODER in taken:
+        params = CHEAP
+    else:
+        return ""
+    return f"{params}:chroma-qp-offset=-2" if preset in PSYCHOVISUAL_PRESETS else params
+
+
+class Relief:
+    """Looks at how the picture's thread gets on, and changes what it has to do; `load` may be read by any thread."""
+
+    def __init__(
+        self, settings: VideoSettings, encoder: Encoder, viewers: Viewers, *, clock: Clock, emit: Emit
+    ) -> None:
+        """Begin with nothing done; `settings` are what `encoder` was opened with."""
+        self.load = Load(0.0, 0.0)
+        """How it was when it was looked at last."""
+        self._settings = self._in_force = settings
+        self._encoder = encoder
+        self._viewers = viewers
+        self._clock = clock
+        self._emit = emit
+        self._ladder = Ladder(self._is_useful)
+        self._refused: set[Step] = set()
+        self._looked_ns = clock.now_ns()
+        self._waited_ns = 0
+
+    @property
+    def taken(self) -> Sequence[Step]:
+        """The steps in force."""
+        return self._ladder.taken
+
+    @property
+    def spacing(self) -> int:
+        """Of how many pictures the program takes one."""
+        return SPACING if Step.RATE in self.taken else 1
+
+    def look(self, waited_ns: int, filled: float) -> None:
+        """Take note that the next picture was waited for so long, and how full the queue is that it came from, 0 to 1.
+
+        Some ten times a second that is judged, and what has to be done is done: from the next picture on.
+        """
+        self._waited_ns += waited_ns
+        now_ns = self._clock.now_ns()
+        passed_ns = now_ns - self._looked_ns
+        if passed_ns < LOOK_S * NANOSECONDS:
+            return
+        self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
+        self._looked_ns, self._waited_ns = now_ns, 0
+        move = self._ladder.update(now_ns / NANOSECONDS, self.load)
+        if move is not None:
+            self._make(move)
+
+    def _is_useful(self, step: Step) -> bool:
+        useful = {
+            Step.ENCODER: self._settings.preset not in CHEAP_PRESETS,
+            Step.VIEWERS: self._viewers.are_there,
+            Step.RATE: self._settings.rate >= LEAST_RATE,
+            Step.DETAIL: self._settings.preset not in CHEAP_PRESETS,
+        }
+        return useful[step] and step not in self._refused
+
+    def _make(self, move: Move) -> None:
+        try:
+            self._apply()
+        except EncoderError:
+            traceback.print_exc()  # nothing is lost by it
+            self._ladder.undo(move)
+            if move.is_down:
+                self._refused.add(move.step)
+            return
+        self._tell(move)
+
+    def _tell(self, move: Move) -> None:
+        load, taken = self.load, [step.value for step in self.taken]
+        facts = {
+            "step": move.step.value,
+            "steps": taken,
+            "behind_s": round(load.behind_s, 2),
+            "busy": round(load.busy, 2),
+        }
+        if move.is_down:
+            message = f"This PC does not keep up ({load.behind_s:.1f} s behind): {_DOWN[move.step]}"
+            self._emit("stepped-down", SUBJECT, message, **facts)
+        elif taken:
+            self._emit("stepped-up", SUBJECT, f"This PC has room again: {_UP[move.step]}", **facts)
+        else:
+            self._emit("keeps-up", SUBJECT, f"This PC keeps up again: {_UP[move.step]}", **facts)
+
+    def _apply(self) -> None:
+        """Let everything be as the steps in force have it; raises EncoderError where the encoder does not."""
+        settings = replace(
+            self._settings,
+            rate=self._settings.rate / self.spacing,
+            more_params=cheap_params(self._settings.preset, self.taken),
+        )
+        if settings != self._in_force:
+            self._encoder.change_video(settings)
+            self._in_force = settings
+        self._viewers.thins_previews = Step.VIEWERS in self.taken
+        self._viewers.thins_encode = Step.VIEWERS in self.taken and self.spacing == 1

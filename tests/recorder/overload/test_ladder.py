@@ -1,0 +1,222 @@
+"""When steps are taken and taken back, of a PC that is simulated: what it can do, and what a session needs of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from recorder.overload.ladder import (
+    BEHIND_S,
+    HOLD_S,
+    MOST_PATIENCE_S,
+    PATIENCE_S,
+    Ladder,
+    Load,
+    Move,
+    Step,
+)
+
+TICK_S = 0.1
+QUEUE_S = 1.0
+LEFT = {Step.ENCODER: 0.6, Step.VIEWERS: 0.95, Step.RATE: 0.5, Step.DETAIL: 0.7}
+"""Which part of its work each step leaves."""
+ALL = list(Step)
+
+
+@dataclass
+class Pc:
+    """Runs a session that would take `need` times what there is of the PC; may be changed as it runs.
+
+    `busy` stands for what the picture's thread measures, where that is not how it is.
+    """
+
+    ladder: Ladder = field(default_factory=Ladder)
+    need: float = 0.5
+    busy: float | None = None
+    at_s: float = 100.0
+    behind_s: float = 0.0
+    dropped_s: float = 0.0
+    moves: list[tuple[float, Move]] = field(default_factory=list)
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds / TICK_S)):
+            self.at_s += TICK_S
+            work = self.need
+            for step in self.ladder.taken:
+                work *= LEFT[step]
+            self.behind_s += TICK_S * (1 - 1 / work) if work > 1 or self.behind_s > 0 else 0.0
+            self.dropped_s += max(0.0, self.behind_s - QUEUE_S)
+            self.behind_s = min(QUEUE_S, max(0.0, self.behind_s))
+            busy = min(1.0, work) if self.behind_s == 0 else 1.0
+            move = self.ladder.update(self.at_s, Load(self.behind_s, busy if self.busy is None else self.busy))
+            if move:
+                self.moves.append((self.at_s, move))
+
+    def stall(self, seconds: float) -> None:
+        """Do nothing for so long; nor is anybody asked."""
+        self.at_s += seconds
+        self.behind_s = min(QUEUE_S, self.behind_s + seconds)
+
+    @property
+    def downs(self) -> list[float]:
+        return [at_s for at_s, move in self.moves if move.is_down]
+
+    @property
+    def ups(self) -> list[float]:
+        return [at_s for at_s, move in self.moves if not move.is_down]
+
+
+@pytest.mark.parametrize("need", [0.1, 0.8, 0.99])
+def test_a_pc_that_keeps_up_is_left_alone_however_busy_it_is(need: float) -> None:
+    pc = Pc(need=need)
+    pc.run(3600)
+    assert pc.moves == []
+
+
+@pytest.mark.parametrize("stood_s", [0.2, 0.5, 0.9, 5.0])
+@pytest.mark.parametrize("need", [0.3, 0.6, 0.85])
+def test_what_only_had_to_wait_for_a_moment_is_worked_off(stood_s: float, need: float) -> None:
+    pc = Pc(need=need)
+    for _ in range(20):
+        pc.run(30)
+        pc.stall(stood_s)
+    pc.run(30)
+    assert pc.moves == []
+
+
+@pytest.mark.parametrize("need", [1.02, 1.2, 1.5, 2.0, 3.0])
+def test_whatever_is_too_much_is_met_before_a_picture_is_lost(need: float) -> None:
+    pc = Pc(need=0.5)
+    pc.run(60)
+    pc.need = need
+    pc.run(60)
+    assert pc.dropped_s == 0
+    assert pc.behind_s == 0
+    began_s = 160 + BEHIND_S / (1 - 1 / need)
+    assert pc.downs[0] - began_s <= HOLD_S + 3 * TICK_S
+    if need > 1.4:
+        assert pc.downs[0] - 160 <= 1.5
+
+
+def test_no_more_is_done_than_is_needed() -> None:
+    pc = Pc(need=1.5)
+    pc.run(10)
+    assert list(pc.ladder.taken) == [Step.ENCODER]
+
+
+def test_the_steps_have_an_order_and_time_to_take_effect() -> None:
+    pc = Pc(need=4.5)
+    pc.run(20)
+    assert [move for _, move in pc.moves] == [Move(step, is_down=True) for step in ALL]
+    assert all(after - before >= 0.24 for before, after in zip(pc.downs, pc.downs[1:], strict=False))
+
+
+def test_a_step_that_would_change_nothing_is_passed_over() -> None:
+    pc = Pc(Ladder(lambda step: step is not Step.VIEWERS), need=2.5)
+    pc.run(20)
+    assert list(pc.ladder.taken) == [Step.ENCODER, Step.RATE]
+    assert pc.dropped_s == 0
+
+
+def test_where_nothing_is_left_to_be_done_nothing_is_done() -> None:
+    pc = Pc(need=10)
+    pc.run(60)
+    assert list(pc.ladder.taken) == ALL
+    assert len(pc.moves) == len(ALL)
+    pc = Pc(Ladder(lambda _: False), need=10)
+    pc.run(60)
+    assert pc.moves == []
+
+
+def test_a_load_that_is_over_is_forgotten_slowly_the_last_step_first() -> None:
+    pc = Pc(need=4.5)
+    pc.run(20)
+    over_s = pc.at_s
+    pc.need = 0.4
+    pc.run(4 * PATIENCE_S - 5)
+    assert list(pc.ladder.taken) == [Step.ENCODER]
+    pc.run(30)
+    assert [move.step for _, move in pc.moves if not move.is_down] == ALL[::-1]
+    waited = [after - before for before, after in zip([over_s, *pc.ups], pc.ups, strict=False)]
+    assert min(waited) >= PATIENCE_S
+    pc.run(3600)
+    assert len(pc.moves) == 2 * len(ALL)
+
+
+def test_it_is_not_taken_for_room_that_a_step_fits_just_so() -> None:
+    pc = Pc(need=1.5)  # 0.9 with the first step
+    pc.run(3600)
+    assert len(pc.moves) == 1
+
+
+def test_a_pause_in_a_load_that_is_shorter_than_our_patience_changes_nothing() -> None:
+    pc = Pc(need=1.5)
+    pc.run(10)
+    for _ in range(50):
+        pc.need = 0.3
+        pc.run(PATIENCE_S - 8)
+        pc.need = 1.5
+        pc.run(10)
+    assert len(pc.moves) == 1
+
+
+def test_going_up_in_vain_is_tried_less_and_less_often() -> None:
+    pc = Pc(need=1.3)
+    pc.busy = 0.5  # and so it looks as if there were room
+    pc.run(4 * 3600)
+    assert pc.dropped_s == 0
+    waited = [up - down for down, up in zip(pc.downs, pc.ups, strict=False)]
+    assert waited[:4] == pytest.approx([30, 60, 120, 240], abs=4)
+    assert max(waited) == pytest.approx(MOST_PATIENCE_S, abs=4)
+    assert len(pc.ups) <= 5 + 4 * 3600 / MOST_PATIENCE_S
+
+
+def test_who_went_up_and_stayed_there_is_patient_no_more() -> None:
+    pc = Pc(need=1.3)
+    pc.busy = 0.5
+    pc.run(400)
+    assert pc.ladder.patience_s >= 240
+    pc.need, pc.busy = 0.4, None
+    for _ in range(6):
+        pc.run(3600)
+        pc.need = 1.5
+        pc.run(5)
+        pc.need = 0.4
+    assert pc.ladder.patience_s == PATIENCE_S
+
+
+def test_a_load_that_comes_and_goes_is_not_followed_each_time() -> None:
+    pc = Pc()
+    for _ in range(60):
+        pc.need = 1.5
+        pc.run(20)
+        pc.need = 0.4
+        pc.run(45)
+    assert pc.dropped_s == 0
+    assert len(pc.ups) <= 8
+    assert pc.ladder.patience_s > 45
+
+
+def test_a_move_that_could_not_be_made_has_not_been_made() -> None:
+    pc = Pc(need=1.5)
+    pc.run(5)
+    (_, down) = pc.moves[0]
+    pc.ladder.undo(down)
+    assert list(pc.ladder.taken) == []
+    pc.ladder.undo(Move(Step.ENCODER, is_down=False))
+    assert list(pc.ladder.taken) == [Step.ENCODER]
+
+
+@pytest.mark.parametrize("every_s", [0.05, 0.2, 0.35])
+def test_it_may_be_asked_at_any_rate(every_s: float) -> None:
+    def first_s(behind: Callable[[float], float]) -> float | None:
+        ladder, at_s = Ladder(), 0.0
+        while at_s < 60:
+            if ladder.update(at_s, Load(behind(at_s), 1.0)):
+                return at_s
+            at_s += every_s
+        return None
+
+    assert first_s(lambda at_s: min(0.9, 0.5 * at_s)) == pytest.approx(0.9, abs=3 * every_s)
+    assert first_s(lambda at_s: 0.25) is None
+    assert first_s(lambda at_s: max(0.0, 0.9 - 0.2 * at_s)) is None

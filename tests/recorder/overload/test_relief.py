@@ -1,0 +1,142 @@
+"""The steps as they are taken: what the encoder is asked for, what is handed on, what is told."""
+
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+import av
+import pytest
+
+from capture.source import Matrix
+from config.errors import EncoderError
+from devices.clock import NANOSECONDS
+from recorder.encoder import VideoSettings
+from recorder.overload.ladder import PATIENCE_S, Step
+from recorder.overload.relief import CHEAP, CHEAPEST, SUBJECT, Relief
+from recorder.overload.viewers import Viewers
+from tests.support.simulated import SimulatedClock
+from tests.support.tracks import NotingEncoder
+
+SETTINGS = VideoSettings(320, 180, Fraction(30), Matrix.BT601, 400_000, 400_000)
+PICTURE = av.VideoFrame(16, 16, "yuv420p")
+
+
+@dataclass
+class Told:
+    """An Emit that keeps everything."""
+
+    events: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
+
+    def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        assert message
+        self.events.append((kind, subject, detail))
+
+    @property
+    def steps(self) -> list[tuple[str, object]]:
+        """The kind of each event, and the step that it is about."""
+        assert {subject for _, subject, _ in self.events} <= {SUBJECT}
+        return [(kind, detail["step"]) for kind, _, detail in self.events]
+
+
+class Refusing(NotingEncoder):
+    """An encoder that cannot be changed."""
+
+    def change_video(self, settings: VideoSettings) -> None:
+        super().change_video(settings)
+        raise EncoderError("no memory")
+
+
+class Rig:
+    def __init__(
+        self, settings: VideoSettings = SETTINGS, encoder: NotingEncoder | None = None, *, looks: bool = True
+    ) -> None:
+        self.clock = SimulatedClock()
+        self.encoder = encoder or NotingEncoder()
+        self.told = Told()
+        self.viewers = Viewers(lambda *_: looks, lambda *_: looks, self.clock)
+        self.relief = Relief(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
+
+    def run(self, seconds: float, *, filled: float, busy: float = 1.0) -> None:
+        """Take a picture thirty times a second."""
+        for _ in range(round(seconds * 30)):
+            self.clock.advance_to(self.clock.now_ns() + NANOSECONDS // 30)
+            self.viewers.offer("podium", PICTURE)
+            self.relief.look(round((1 - busy) * NANOSECONDS / 30), filled)
+
+
+def test_a_pc_that_keeps_up_is_looked_at_and_nothing_else() -> None:
+    rig = Rig()
+    rig.run(60, filled=0.1, busy=0.8)
+    assert rig.told.events == []
+    assert rig.encoder.asked == []
+    assert rig.relief.load.behind_s == pytest.approx(0.1)
+    assert rig.relief.load.busy == pytest.approx(0.8, abs=0.01)
+    assert rig.relief.spacing == 1
+
+
+def test_each_step_is_taken_in_its_order_and_told_with_what_was_measured() -> None:
+    rig = Rig()
+    rig.run(5, filled=0.5)
+    names = [step.value for step in Step]
+    assert rig.told.steps == [("stepped-down", name) for name in names]
+    assert [detail for _, _, detail in rig.told.events] == [
+        {"step": name, "steps": names[: index + 1], "behind_s": 0.5, "busy": 1.0} for index, name in enumerate(names)
+    ]
+    cheap = replace(SETTINGS, more_params=CHEAP)
+    halved = replace(cheap, rate=Fraction(15))
+    assert rig.encoder.asked == [cheap, halved, replace(halved, more_params=CHEAPEST)]
+    assert rig.relief.spacing == 2
+    assert rig.viewers.thins_previews
+    assert not rig.viewers.thins_encode, "it gets half of the program's pictures now"
+
+
+def test_the_second_encode_gets_fewer_pictures_before_the_recording_does() -> None:
+    rig = Rig()
+    rig.run(1.5, filled=0.45)
+    assert rig.told.steps[-1] == ("stepped-down", "viewers")
+    assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (True, True, 1)
+
+
+def test_all_is_taken_back_in_the_end() -> None:
+    rig = Rig()
+    rig.run(5, filled=0.5)
+    rig.run(4 * PATIENCE_S + 15, filled=0.0, busy=0.2)
+    assert rig.told.steps[4:] == [
+        ("stepped-up", "detail"), ("stepped-up", "frame rate"), ("stepped-up", "viewers"), ("keeps-up", "encoder"),
+    ]  # fmt: skip
+    assert [detail["steps"] for _, _, detail in rig.told.events[5:]] == [["encoder", "viewers"], ["encoder"], []]
+    cheap = replace(SETTINGS, more_params=CHEAP)
+    assert rig.encoder.asked[3:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
+    assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (False, False, 1)
+
+
+def test_nobody_who_does_not_look_is_shown_less() -> None:
+    rig = Rig(looks=False)
+    rig.run(5, filled=0.5)
+    assert rig.told.steps == [
+        ("stepped-down", "encoder"), ("stepped-down", "frame rate"), ("stepped-down", "detail"),
+    ]  # fmt: skip
+    assert rig.told.events[-1][2]["behind_s"] == 0.5
+
+
+@pytest.mark.parametrize("preset", ["ultrafast", "superfast"])
+def test_an_encoder_that_looks_for_little_already_is_left_as_it_is(preset: str) -> None:
+    rig = Rig(replace(SETTINGS, preset=preset))
+    rig.run(5, filled=0.5)
+    assert [step for _, step in rig.told.steps] == ["viewers", "frame rate"]
+    assert rig.encoder.asked == [replace(SETTINGS, preset=preset, rate=Fraction(15))]
+
+
+def test_few_pictures_are_not_made_fewer() -> None:
+    rig = Rig(replace(SETTINGS, rate=Fraction(8)))
+    rig.run(5, filled=0.5)
+    assert [step for _, step in rig.told.steps] == ["encoder", "viewers", "detail"]
+    assert rig.relief.spacing == 1
+
+
+def test_what_the_encoder_refuses_is_not_asked_for_again_and_not_told(capsys: pytest.CaptureFixture[str]) -> None:
+    rig = Rig(encoder=Refusing())
+    rig.run(20, filled=0.5)
+    assert rig.told.steps == [("stepped-down", "viewers")]
+    assert [settings.rate for settings in rig.encoder.asked] == [30, 15, 30]
+    assert rig.relief.spacing == 1
+    assert "no memory" in capsys.readouterr().err
