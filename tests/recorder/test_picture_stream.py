@@ -1,6 +1,7 @@
 """An encoder that takes over from another in the middle of a stream: nobody who reads or plays it has to know."""
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -19,6 +20,7 @@ from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
+from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180
 SETTINGS = VideoSettings(WIDTH, HEIGHT, Fraction(30), Matrix.BT601, 600_000, 600_000)
@@ -126,6 +128,20 @@ def test_whoever_gives_pictures_does_not_wait_for_what_the_former_encoder_holds(
     assert len(given) + len(packets) < 30, "some are still in the former encoder, or were given too soon"
     rest = encoder.flush(Track.VIDEO)
     assert sorted(packet.pts for packet in [*given, *packets, *rest]) == shown[:31]
+
+
+def test_a_former_encoder_is_let_go_of_long_before_the_end(encoder: Encoder) -> None:
+    shown = times((), random.Random(1), 80)
+    stream = encoder._picture_stream
+    encoder.change_video(CHEAPER)
+    for number in range(30):
+        encoder.encode_video(draw(number), shown[number])
+    context = stream.context
+    held = sys.getrefcount(context)
+    encoder.change_video(SETTINGS)
+    for number in range(30, 80):
+        encoder.encode_video(draw(number), shown[number])
+    wait_for(lambda: sys.getrefcount(context) < held)
 
 
 @pytest.mark.parametrize("preset", ["veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])

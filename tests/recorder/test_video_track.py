@@ -451,19 +451,20 @@ class Halving(Relief):
         self.told.append((waited_ns, filled))
 
 
-def test_a_lower_rate_leaves_every_second_picture_out_and_moves_none() -> None:
+@pytest.mark.parametrize("back_at", [120, 121])
+def test_a_lower_rate_leaves_every_second_picture_out_and_moves_none(back_at: int) -> None:
     rig = Rig()
     rig.timeline.end_at(6 * NANOSECONDS)
     (_, first), *rest = camera(rig, 0, 6.1)
     shown = rig.video(rest, rate=THIRTY)
-    track = rig.track(shown, rate=THIRTY, relief=Halving(rig, 2, 4))
+    track = rig.track(shown, rate=THIRTY, relief=Halving(rig, 2, back_at / 30))
     in_time(lambda: track.run((shown, first)))
     numbers = rig.encoder.numbers
     assert rig.encoder.times_s == pytest.approx([number / 30 for number in numbers], abs=GRID)
     assert numbers[:60] == list(range(60))
     halved = [number for number in numbers if 64 <= number < 118]
     assert {after - before for before, after in pairwise(halved)} == {2}
-    assert numbers[-60:] == list(range(120, 180))
+    assert numbers[back_at - 180 :] == list(range(back_at, 180))
     counts = track.counts
     assert (counts.frames, counts.repeated, counts.late) == (len(numbers), 0, 0)
     assert counts.frames + counts.left_out == 180
