@@ -104,7 +104,10 @@ class VideoTrack:
             return reader.get(self._wait_s())
         before_ns = self._timeline.now_ns()
         came = reader.get(self._wait_s())
-        relief.look(self._timeline.now_ns() - before_ns, reader.filled)
+        end_ns, now_ns = self._timeline.end_ns, self._timeline.now_ns()
+        if end_ns is not None and now_ns >= end_ns:  # what is left has all the time it takes
+            return came
+        relief.look(now_ns - before_ns, reader.filled)
         if relief.spacing != self._spacing:
             self._space(relief.spacing)
         return came

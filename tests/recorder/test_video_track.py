@@ -440,6 +440,7 @@ class Halving(Relief):
 
     def __init__(self, rig: Rig, from_s: float, to_s: float) -> None:
         self.told: list[tuple[int, float]] = []
+        self.looked_ns = 0
         self._rig = rig
         self._span = rig.at(from_s), rig.at(to_s)
 
@@ -449,6 +450,7 @@ class Halving(Relief):
 
     def look(self, waited_ns: int, filled: float) -> None:
         self.told.append((waited_ns, filled))
+        self.looked_ns = self._rig.clock.now_ns()
 
 
 @pytest.mark.parametrize("back_at", [120, 121])
@@ -480,6 +482,20 @@ def test_a_source_that_falls_silent_is_repeated_at_the_lower_rate() -> None:
     in_time(lambda: track.run((shown, first)))
     assert track.counts.repeated == pytest.approx(45, abs=2)
     assert max(after - before for before, after in pairwise(rig.encoder.times_s)) < 0.1
+
+
+def test_what_is_left_when_the_session_is_over_is_no_load() -> None:
+    rig = Rig()
+    rig.timeline.end_at(1 * NANOSECONDS)
+    (_, first), *rest = camera(rig, 0, 2)
+    held_up = [(max(arrives_ns, rig.at(2.0)) if frame.timestamp_ns >= rig.at(0.9) else arrives_ns, frame)
+               for arrives_ns, frame in rest]  # fmt: skip
+    shown = rig.video(held_up, rate=THIRTY)
+    relief = Halving(rig, 9, 9)
+    track = rig.track(shown, rate=THIRTY, relief=relief)
+    in_time(lambda: track.run((shown, first)))
+    assert rig.at(0.85) < relief.looked_ns < rig.at(1.0)
+    assert rig.clock.now_ns() > rig.at(1.0)
 
 
 def test_it_is_looked_at_how_long_pictures_are_waited_for_and_how_many_wait() -> None:
