@@ -29,6 +29,8 @@ TOGETHER_S = 0.040
 DELAY_S = 2.0
 SETTLED_S = 3.0
 """How much of a session's beginning does not count for the delay: its first fragment is still to come."""
+FAR_BEHIND_S = 0.6
+"""Nobody is so far behind for as long as a status line needs to show it, and does nothing about it."""
 DEGRADED = 3
 """The exit status of a session in which something was less than it should be: that it was stepped down is told."""
 FRAME_S = 1024 / SAMPLE_RATE
@@ -168,10 +170,12 @@ def _judged(told: Watched, seconds: float, rate: Fraction, code: int, *, busy: b
         "behind_s": max(_number(line["load"], "behind_s") for line in told.statuses if isinstance(line["load"], dict)),
         "exit_status": code,
     }
+    has_stepped = bool(figures["steps"]) or _number(figures, "behind_s") < FAR_BEHIND_S
     is_sound_whole = gaps == 0 and not told_of_sound and abs(sound_s - seconds) < 0.1 and bool(apart)
     return {
         **figures,
         "holds": is_sound_whole
+        and has_stepped
         and max(map(abs, apart)) <= TOGETHER_S
         and (busy or (max(settled) <= DELAY_S and last["dropped"] == 0))
         and code in {0, DEGRADED},
@@ -181,16 +185,18 @@ def _judged(told: Watched, seconds: float, rate: Fraction, code: int, *, busy: b
 def _offsets(program: Path, from_s: float, rate: Fraction) -> list[float]:
     """Return how much later than the picture's second the beep of that second begins, for each picture of a window.
 
-    By the numbers of the pictures: that the first picture of a flash was left out moves nothing.
+    By the numbers of the pictures: that the first picture of a flash was left out moves nothing. One that is repeated
+    stands for another that is missing, which is counted elsewhere.
     """
-    beeps, found = sound_times(program, from_s), []
+    beeps, found, before = sound_times(program, from_s), [], None
     with av.open(str(program)) as container:
         container.seek(int(from_s * av.time_base))
         for picture in container.decode(video=0):
             if picture.time is not None and picture.time > from_s + WINDOW_S:
                 break
             number = frame_number(np.asarray(picture.to_ndarray(format="gray"), np.uint8))
-            if picture.time is None or picture.time < from_s or number is None:
+            is_new, before = number != before, number
+            if picture.time is None or picture.time < from_s or number is None or not is_new:
                 continue
             begin_s = picture.time - float(number / rate) % 1.0
             nearest = min((beep - begin_s for beep in beeps), key=abs, default=1.0)
