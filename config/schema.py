@@ -129,7 +129,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
-    step_down: Annotated[bool, Switch()] = True
+    step_down: Annotated[bool, Switch()] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
         """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""
