@@ -90,6 +90,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
     parser.add_argument("--profile", help="of the sessions, where the proof takes one")
     parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
+    parser.add_argument("--only", help="a part of it, whose figures go beside the whole's; uplink: 200/150/3 (a link)")
     parser.add_argument("--minutes", type=float, help="the same, where it is long")
     arguments = parser.parse_args()
     began = datetime.now().astimezone()
@@ -104,7 +105,8 @@ def main() -> int:
         **figures,
     }
     FOLDER.mkdir(parents=True, exist_ok=True)
-    path = FOLDER / f"{began:%Y-%m-%d}-{arguments.area}.json"
+    part = f"-{arguments.only.replace('/', '-')}" if arguments.only else ""
+    path = FOLDER / f"{began:%Y-%m-%d}-{arguments.area}{part}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps({key: value for key, value in result.items() if key != "runs"}, indent=2))
     print(f"{'holds' if result['holds'] else 'DOES NOT HOLD'}; figures in {path.relative_to(ROOT)}")
