@@ -80,14 +80,19 @@ class Scenario:
         """Have systemd judge the units that run: nothing to `verify`, little exposed."""
         again = self.service.install("service", "install", "--system")
         assert "wrote" not in again, again
-        status = json.loads(self.service.install("service", "status", "--system", "--json"))
+        status = self._status()
         assert (status["installed"], status["enabled"], status["active"]) == (True, "enabled", "active"), status
         said = run("systemd-analyze", "verify", "--man=no", DAEMON, "liput-recorder.socket", "liput-recorder@7.service")
         assert not said, said
-        units = (DAEMON, next(unit for unit in status["recorders"]))
+        wait_for(lambda: self._status()["recorders"], "a recorder in reserve")
+        units = (DAEMON, self._status()["recorders"][0])
         exposures = {re.sub(r"@.*\.", "@.", unit): _exposure(unit) for unit in units}
         assert max(exposures.values()) <= MOST_EXPOSED, exposures
         return {"verify": "nothing", "exposure": exposures}
+
+    def _status(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self.service.install("service", "status", "--system", "--json"))
+        return found
 
     def session(self) -> Shown:
         """Begin a session, in a unit of its own, and kill whoever began it."""
