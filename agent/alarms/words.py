@@ -326,7 +326,7 @@ OVER: Mapping[str, Words] = {
 }
 """What is worth saying when a trouble has ended."""
 
-_FAULTS = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
+_FAULTS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
 _OF_THE_RECORDING = re.compile(r"recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part")
 
 
@@ -349,7 +349,7 @@ def when_over(kind: str, subject: str) -> Words | None:
 
 def of_fault(fault: str) -> str:
     """Return which kind of trouble a fault of a device is (devices/health/faults.py)."""
-    return _FAULTS.get(Fault(fault), f"source-{fault}") if fault in set(Fault) else f"source-{fault}"
+    return _FAULTS.get(fault, f"source-{fault}")
 
 
 def is_grave(kind: str) -> bool:

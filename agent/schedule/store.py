@@ -55,7 +55,7 @@ class Plans:
 
         self._change(changed)
         if not found:
-            raise PlanNotFound(f"there is no plan {plan_id}", hint="liput schedule list --all shows them")
+            raise _not_there(plan_id)
         return found[0]
 
     def remove(self, plan_id: str, *, forgets: bool = True) -> None:
@@ -107,14 +107,14 @@ class Plans:
         if found:
             named = ", ".join(plan.id for plan in found[:3]) + (" ..." if len(found) > 3 else "")
             raise UsageError(f"{len(found)} plans could be meant by {key!r}: {named}", hint="say more of its id")
-        raise PlanNotFound(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
+        raise _not_there(key)
 
     def whole(self, plan_id: str) -> Plan:
         """Return the plan with just this id: programs say all of it. Raises StateError, PlanNotFound."""
         for plan in self.read():
             if plan.id == plan_id:
                 return plan
-        raise PlanNotFound(f"there is no plan {plan_id!r}", hint="liput schedule list --all shows them")
+        raise _not_there(plan_id)
 
     def _change(self, change: Callable[[list[Plan]], list[Plan]]) -> None:
         def sorted_plans(plans: list[Plan]) -> list[Plan]:
@@ -127,6 +127,10 @@ class Plans:
             return after
 
         self._store.change(sorted_plans)
+
+
+def _not_there(key: str) -> PlanNotFound:
+    return PlanNotFound(f"there is no plan {key!r}", hint="liput schedule list --all shows them")
 
 
 def is_meant(plan: Plan, key: str) -> bool:

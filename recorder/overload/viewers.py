@@ -5,15 +5,14 @@ from collections.abc import Callable
 import av
 
 from devices.clock import NANOSECONDS, Clock
+from recorder.scene import Offer
 
 PREVIEW_EVERY_S = 1.0
 LOOKED_S = 2.0
 """So long after a picture was wanted somebody looks."""
 
-type Offer = Callable[[str, av.VideoFrame], object]
-"""Takes a picture for previews, by the name of its input, or `program`; returns at once, True if it was wanted."""
 type Also = Callable[[av.VideoFrame, int], object]
-"""Takes the program's picture and its time for a second encode; the same."""
+"""Takes the program's picture and its time for a second encode; returns at once, True if it was wanted."""
 
 
 class Viewers:
