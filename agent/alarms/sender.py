@@ -47,6 +47,8 @@ class Sender:
     _queue: deque[Message] = field(default_factory=deque)
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
+    _pause_ends: threading.Event = field(default_factory=threading.Event)
+    """Set by what makes a wait for the next attempt vain: another such way, or the end."""
     _thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -64,15 +66,17 @@ class Sender:
             self._changed.notify()
 
     def turn_to(self, way: Way) -> None:
-        """Send another such way from the next attempt on, also what waits; a desktop keeps what it shows."""
+        """Send another such way from now on, also what waits for its next attempt; a desktop keeps what it shows."""
         if isinstance(self.way, Desktop) and isinstance(way, Desktop):
             self.way.be_like(way)
         else:
             self.way = way
+        self._pause_ends.set()
 
     def stop(self, timeout_s: float) -> None:
         """Send no more; what hangs is left to itself."""
         self._stop.set()
+        self._pause_ends.set()
         with self._changed:
             self._changed.notify()
         if self._thread is not None:
@@ -88,8 +92,11 @@ class Sender:
             return None if self._stop.is_set() else self._queue.popleft()
 
     def _send(self, message: Message) -> None:
-        """Try until it is sent, or all attempts are used up."""
+        """Try until it is sent, or all attempts are used up; another such way is tried at once."""
         for pause_s in (*PAUSES_S, None):
+            self._pause_ends.clear()
+            if self._stop.is_set():
+                return
             try:
                 self.way.send(message)
             except NoDesktop:
@@ -98,7 +105,7 @@ class Sender:
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
                 if pause_s is None:
                     self.tell(f"{self.way.name}: an alarm of {message.at:%H:%M} could not be sent: {said}")
-                elif self.clock.wait(self._stop, pause_s):
-                    return
+                else:
+                    self.clock.wait(self._pause_ends, pause_s)
             else:
                 return

@@ -33,14 +33,14 @@ def test_what_is_sealed_is_copied_by_the_daemon_and_not_beside_a_session(
     options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--json")
     with command.running(tmp_path, "serve", "--json", more=more) as daemon:
         daemon.until("note", text="ready")
-        wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), 30.0, "a copy that has begun")
+        wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
         with command.running(tmp_path, "record", *options, more=more) as session:
             session.until("status", state="live")
             wait_for(lambda: not copying(daemon.pid), 10.0, "the end of the copy")
             assert not there.exists()
             session.signal(signal.SIGINT)
             session.wait()
-        wait_for(lambda: not recorders.recorders(daemon.runtime), 30.0, "the end of the session")
+        wait_for(lambda: not recorders.recorders(daemon.runtime), what="the end of the session")
         daemon.signal(signal.SIGTERM)
         daemon.wait()
     settings.write_text(settings.read_text().replace('max_rate = "16 Mbit/s"', ""))
@@ -75,7 +75,7 @@ def test_a_copy_that_does_not_end_beside_a_session_is_killed_and_one_that_runs_e
     daemon = Copying(SystemClock(), config_file=settings, every_s=0.0, is_busy=lambda: bool(busy))
     monkeypatch.setattr("agent.copying.PATIENCE_S", 0.5)
     daemon.look()
-    wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), 30.0, "a copy that has begun")
+    wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
     (child,) = copying(os.getpid())
     busy.append(True)
 

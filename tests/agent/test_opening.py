@@ -22,7 +22,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
     yield room
     if (place := read_place()) is not None:
         os.kill(place.pid, signal.SIGTERM)
-        wait_for(lambda: read_place() is None, 20.0)
+        wait_for(lambda: read_place() is None)
 
 
 def variables(room: Room) -> dict[str, str]:
@@ -78,7 +78,7 @@ def test_a_port_that_is_taken_is_said_and_the_daemon_waits_for_it(room: Room) ->
         done = command.liput(room.home, "--no-browser", more=variables(room))
         assert done.returncode == 1
         assert "Address already in use" in done.stderr
-    assert wait_for(read_place, 30.0)
+    assert wait_for(read_place)
 
 
 def test_words_before_a_command_do_nothing(room: Room) -> None:

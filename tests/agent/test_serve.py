@@ -53,7 +53,7 @@ def one_recorder(runtime: Path, other_than: int = 0) -> RecorderInfo:
 
 def end(runtime: Path, info: RecorderInfo) -> None:
     ask(RecorderFolder(runtime / info.id), Stop())
-    wait_for(lambda: not recorders.recorders(runtime), 60.0)
+    wait_for(lambda: not recorders.recorders(runtime))
 
 
 @pytest.mark.slow
@@ -328,7 +328,7 @@ def served(archive: Archive, spawn: Recorders, enough: "object") -> list[str]:
     thread = threading.Thread(target=daemon.run, args=(stop,))
     thread.start()
     try:
-        wait_for(lambda: enough(told), 20.0)  # type: ignore[operator]
+        wait_for(lambda: enough(told))  # type: ignore[operator]
     finally:
         stop.set()
         thread.join()

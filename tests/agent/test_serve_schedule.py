@@ -81,8 +81,8 @@ def test_a_session_is_armed_recorded_and_sealed_by_time(office: Room, runtime: P
         daemon.until("note", text="ready")
         for text in ('"Rapat1" is armed', '"Rapat1" is recorded', '"Rapat1" is stopped as planned'):
             heard(daemon, text)
-        wait_for(lambda: not recorders.recorders(runtime), 60.0)
-        wait_for(lambda: DoneFile().read()[plan.id].ended_at, 20.0)
+        wait_for(lambda: not recorders.recorders(runtime))
+        wait_for(lambda: DoneFile().read()[plan.id].ended_at)
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     finally:
@@ -118,7 +118,7 @@ def test_a_daemon_that_is_killed_in_between_costs_nothing_and_begins_nothing_twi
         try:
             other.until("note", text="ready")
             wait_for(lambda: not recorders.recorders(runtime), 90.0, "the end of the session")
-            wait_for(lambda: DoneFile().read()[plan.id].ended_at, 20.0)
+            wait_for(lambda: DoneFile().read()[plan.id].ended_at)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0
         finally:
@@ -145,12 +145,12 @@ def test_a_daemon_that_is_killed_before_it_noted_its_recorder_finds_it(
         other = serving(office, state)
         try:
             other.until("note", text="ready")
-            done = wait_for(lambda: DoneFile().read().get(plan.id), 20.0)
+            done = wait_for(lambda: DoneFile().read().get(plan.id))
             assert done
             assert done.recorder == first.id
             assert recorders.recorders(runtime) == [first]
             ask(RecorderFolder(runtime / first.id), Stop())
-            wait_for(lambda: DoneFile().read()[plan.id].ended_at, 60.0)
+            wait_for(lambda: DoneFile().read()[plan.id].ended_at)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0, "stopped by hand: it has begun no other"
         finally:
@@ -176,7 +176,7 @@ def test_one_that_people_start_is_armed_for_them_and_stays_theirs(
         heard(daemon, "is still recorded")
         assert recorders.recorders(runtime) == [again]
         ask(RecorderFolder(runtime / info.id), Stop())
-        wait_for(lambda: not recorders.recorders(runtime), 60.0)
+        wait_for(lambda: not recorders.recorders(runtime))
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     finally:
@@ -199,7 +199,7 @@ def test_a_session_of_a_calendar_that_is_under_way_is_joined_and_ends_when_it_sa
         Plans().replace(plan.id, lambda one: msgspec.structs.replace(one, **change))
         heard(daemon, '"Rapat5" is recorded, ')
         heard(daemon, '"Rapat5" is stopped as planned')
-        wait_for(lambda: not recorders.recorders(runtime), 60.0)
+        wait_for(lambda: not recorders.recorders(runtime))
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     finally:
@@ -229,10 +229,10 @@ def test_notices_reach_the_desktop_the_webhook_and_the_page(
             heard(daemon, '"Rapat6" begins in')
             shown = asked(url, state)["notices"]
             assert [(one["kind"], one["title"], one["urgent"]) for one in shown] == [("reminder", "Rapat6", False)]
-            wait_for(lambda: web.posted and screen.shown, 20.0)
+            wait_for(lambda: web.posted and screen.shown)
             assert [one["kind"] for one in json.loads(web.posted[0].body)["notices"]] == ["reminder"]
             heard(daemon, '"Rapat6" begins now')
-            wait_for(lambda: [one for one in screen.shown.values() if "dimulai sekarang" in one.body], 20.0)
+            wait_for(lambda: [one for one in screen.shown.values() if "dimulai sekarang" in one.body])
             assert [one["kind"] for one in asked(url, state)["notices"]] == ["begins"]
             assert len(web.posted) == 1, "what goes as planned is shown at this PC alone"
             daemon.signal(signal.SIGTERM)

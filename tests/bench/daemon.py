@@ -89,7 +89,7 @@ def started(room: Room) -> Iterator[tuple[int, Started]]:
                 pass
             ready_s = time.monotonic() - began_s
             url = browser.place(runtime, daemon.pid)
-            wait_for(lambda: answers(url), 30.0, "the page")
+            wait_for(lambda: answers(url), what="the page")
             yield daemon.pid, Started(ready_s, time.monotonic() - began_s, cpu_s(daemon.pid))
 
 

@@ -24,7 +24,7 @@ def test_a_daemon_that_nothing_is_asked_of_is_light(tmp_path: Path) -> None:
     room.archive.mkdir()
     with daemon.started(room) as (pid, start):
         assert start.cpu_s < READY_CPU_S * slowness()
-        (spare,) = wait_for(lambda: children(RESERVE, of=psutil.Process(pid)), 30.0, "a recorder in reserve")
-        wait_for(lambda: daemon.mapped(spare.pid), 30.0, "its media libraries")  # what they would look like
+        (spare,) = wait_for(lambda: children(RESERVE, of=psutil.Process(pid)), what="a recorder in reserve")
+        wait_for(lambda: daemon.mapped(spare.pid), what="its media libraries")  # what they would look like
         assert daemon.mapped(pid) == set()
         assert daemon.memory(pid)["Rss"] < MOST_BYTES

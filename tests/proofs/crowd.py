@@ -79,7 +79,7 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
             memory, healthy = _watch(recorder, seconds)
             family = [recorder, *recorder.children(recursive=True)]
             stop_s = session.stop()
-            wait_for(lambda: not any(map(_runs, family)), 30)
+            wait_for(lambda: not any(map(_runs, family)))
         recorded = numbers(session.program)
         seen = viewer.seen()
     finally:
@@ -149,10 +149,10 @@ def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
         session.told.wait_for(_is_live("healthy"), 30)
         recorder = psutil.Process(session.recorder)
         # The refused one is between two attempts most of the time.
-        wait_for(lambda: len(children(of=recorder)) >= 3, 60)
+        wait_for(lambda: len(children(of=recorder)) >= 3)
         family = recorder.children(recursive=True)
         recorder.kill()
-        wait_for(lambda: not any(map(_runs, family)), 30)
+        wait_for(lambda: not any(map(_runs, family)))
     finally:
         session.close()
     return {"children_at_the_kill": len(family), "children_left": sum(map(_runs, family))}

@@ -143,7 +143,7 @@ def start(folder: Path, shown: Shown, profile: str, pre_roll_s: float) -> float:
     Without a pre-roll: until anything does.
     """
     with armed(folder, shown, profile) as (session, _):
-        wait_for(lambda: session.status().pre_roll_s > pre_roll_s + BUILT_IN_PROFILES[profile].keyframe_s, 60)
+        wait_for(lambda: session.status().pre_roll_s > pre_roll_s + BUILT_IN_PROFILES[profile].keyframe_s)
         began_s = time.monotonic()
         session.start(pre_roll_s)
         while session.status().media_time_s <= max(0.0, pre_roll_s - WRITTEN_EVERY_S):

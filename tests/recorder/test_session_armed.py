@@ -129,7 +129,7 @@ def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:
 
 def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: Path) -> None:
     with Armed(tmp_path) as armed:
-        wait_for(lambda: armed.session.status().pre_roll_s > 5, timeout_s=30)
+        wait_for(lambda: armed.session.status().pre_roll_s > 5)
         armed.session.start(pre_roll_s=2.5)
         armed.until(SessionState.LIVE)
         reached = armed.session.status().elapsed_s

@@ -81,7 +81,7 @@ def place(runtime: Path, pid: int) -> str:
             return str(said["url"]).rstrip("/") if said["pid"] == pid else None
         return None
 
-    url = wait_for(found, 30.0, "the page")
+    url = wait_for(found, what="the page")
     assert url
     return url
 
@@ -165,7 +165,7 @@ def browsing(browser: Browser, ticket: str, **options: Any) -> Iterator[tuple[Pa
 
 def sees_a_picture(canvas: Locator) -> None:
     """Wait until something is drawn on a canvas that is not dark."""
-    wait_for(lambda: canvas.evaluate(_BRIGHT) > 300, 20.0, "a picture")
+    wait_for(lambda: canvas.evaluate(_BRIGHT) > 300, what="a picture")
 
 
 def tab_to(page: Page, wanted: Locator) -> None:

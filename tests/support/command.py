@@ -132,10 +132,10 @@ class Running:
         assert self._process.stdout
         pipe = self._process.stdout.fileno()
         room = fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
-        wait_for(lambda: unread(pipe) > room - 2000, 60.0)
+        wait_for(lambda: unread(pipe) > room - 2000)
         before = unread(pipe)
         status = Path(f"/proc/{self.pid}/wchan")
-        wait_for(lambda: "pipe" in status.read_text() or unread(pipe) >= room, 30.0)
+        wait_for(lambda: "pipe" in status.read_text() or unread(pipe) >= room)
         assert unread(pipe) >= before
 
     def wait_for_exit(self, timeout: float = 60) -> int:

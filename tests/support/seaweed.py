@@ -65,7 +65,7 @@ class Seaweed:
             if not wait_until_listening(port, self._server):
                 raise AssertionError((self.folder / "output").read_text())
         try:
-            wait_for(self._answers, 30.0, "an answer of the store")
+            wait_for(self._answers, what="an answer of the store")
         except AssertionError:
             self.stop()
             raise
@@ -82,7 +82,7 @@ class Seaweed:
     def make_bucket(self, name: str) -> None:
         """Make a bucket, to SeaweedFS a folder; its first file takes seconds, which no test shall wait for."""
         for path, method, content in ((f"{name}/", "POST", None), (f"{name}/first", "PUT", b"-")):
-            wait_for(partial(self._asked, path, method, content), 30.0, "a bucket")
+            wait_for(partial(self._asked, path, method, content), what="a bucket")
         self._asked(f"{name}/first", "DELETE", None)
 
     def _asked(self, path: str, method: str, content: bytes | None) -> bool:

@@ -122,7 +122,7 @@ def serving(
 
 def found(told: list[str] | None = None) -> Page:
     """Wait for the page of a daemon that runs."""
-    place = wait_for(read_place, 30.0, "a page")
+    place = wait_for(read_place, what="a page")
     assert place
     return Page(int(place.url.rstrip("/").rpartition(":")[2]), read_token(), [] if told is None else told)
 

@@ -1,6 +1,7 @@
 """Sending: tried again for a while, told in the log at last, and nobody waits for anybody."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +118,19 @@ def test_what_waits_for_its_next_attempt_ends_at_once() -> None:
     sender.stop(10)
     assert sender._thread
     assert not sender._thread.is_alive()
+
+
+def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None:
+    wrong, right = Scripted([NetworkError("away")] * 10), Scripted()
+    sender = Sender(wrong, SystemClock(), lambda _: None)
+    sender.start()
+    began_s = time.monotonic()
+    sender.give(message())
+    wait_for(lambda: wrong.tried)
+    sender.turn_to(right)
+    wait_for(lambda: right.sent)
+    assert time.monotonic() - began_s < PAUSES_S[0]
+    sender.stop(10)
 
 
 @pytest.mark.server

@@ -49,12 +49,12 @@ def test_ctrl_c_ends_it_and_leaves_nothing(room: Room, lines: int) -> None:
         start_new_session=True,
     ) as check:
         assert check.stdout
-        wait_for(lambda: catches_interrupts(check.pid), 60)
+        wait_for(lambda: catches_interrupts(check.pid))
         for _ in range(lines):
             assert check.stdout.readline()
         os.killpg(check.pid, signal.SIGINT)
         said, errors = check.communicate(timeout=30)
     assert (check.returncode, errors) == (1, "")
     assert "Dibatalkan" in said
-    wait_for(lambda: not of_group(check.pid), 20)
+    wait_for(lambda: not of_group(check.pid))
     assert not room.archive.exists()

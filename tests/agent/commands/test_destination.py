@@ -62,14 +62,14 @@ def test_they_are_added_restarted_and_removed_while_it_records(room: Room, serve
         assert answer(room, "destination", "add", "kampus") == {
             "type": "destination", "name": "kampus", "change": "added", "note": "",
         }  # fmt: skip
-        wait_for(lambda: destinations(room)["kampus"]["reason"] == "rejected", 30.0)
+        wait_for(lambda: destinations(room)["kampus"]["reason"] == "rejected")
         assert "NOT LIVE since" in liput(room, "destination", "status").stdout
         room.settings.with_name("keys.toml").write_text(f'kampus = "good-{SECRET}"\n')
         answer(room, "destination", "restart", "kampus")
-        wait_for(lambda: is_live(room, "kampus"), 30.0)
+        wait_for(lambda: is_live(room, "kampus"))
         address_file(room, "lain.txt", server.url(f"good2-{SECRET}"))
         answer(room, "destination", "add", "@lain.txt")
-        wait_for(lambda: is_live(room, "lain"), 30.0)
+        wait_for(lambda: is_live(room, "lain"))
         refused(liput(room, "destination", "add", "kampus"), 2, '"kampus" is a destination of this session already')
         refused(liput(room, "destination", "add", "tidak-ada"), 2, 'there is no destination "tidak-ada"')
         refused(liput(room, "destination", "add", "aula"), 2, "key")
@@ -115,18 +115,18 @@ def test_what_was_added_goes_on_after_a_kill_and_what_was_removed_does_not(
             for words in (("add", "kampus"), ("add", "@berkas.txt"), ("add", "web"), ("remove", "lama")):
                 answer(room, "destination", *words)
             streams = {"kampus", "berkas", "web"}
-            wait_for(lambda: all(is_live(room, name) for name in streams), 30.0)
+            wait_for(lambda: all(is_live(room, name) for name in streams))
             playlist = folder / "live.m3u8"
-            wait_for(playlist.exists, 30.0)
+            wait_for(playlist.exists)
             [first] = recorders(runtime)
             spec = (runtime / first.id / "spec.json").read_text()
             assert "good" not in spec
             killed = datetime.now(UTC)
             kill(first.pid)
-            wait_for(lambda: any(one.pid != first.pid and one.work for one in recorders(runtime)), 60.0)
-            wait_for(lambda: set(destinations(room)) == streams, 30.0)
-            wait_for(lambda: all(is_live(room, name) for name in streams), 30.0)
-            wait_for(lambda: "#EXT-X-DISCONTINUITY\n" in playlist.read_text(), 30.0)
+            wait_for(lambda: any(one.pid != first.pid and one.work for one in recorders(runtime)))
+            wait_for(lambda: set(destinations(room)) == streams)
+            wait_for(lambda: all(is_live(room, name) for name in streams))
+            wait_for(lambda: "#EXT-X-DISCONTINUITY\n" in playlist.read_text())
             assert liput(room, "stop").returncode == 3  # what was not live is said
             recording.wait()
     told = json.loads((room.only_package() / "metadata/recording.json").read_text())
@@ -166,8 +166,8 @@ STREAMS = ("--stream", "sehat", "--stream", "macet", "--stream", "diam", "--stre
 
 def failing(room: Room, hung: NginxRtmp) -> None:
     """Wait until all four are as they shall be: one live, one live at a server that hangs, and two that are not."""
-    wait_for(lambda: is_live(room, "sehat") and is_live(room, "macet"), 40.0)
-    wait_for(lambda: {destinations(room)[name]["reason"] for name in ("diam", "tutup")} == {"timeout", "refused"}, 40.0)
+    wait_for(lambda: is_live(room, "sehat") and is_live(room, "macet"))
+    wait_for(lambda: {destinations(room)[name]["reason"] for name in ("diam", "tutup")} == {"timeout", "refused"})
     hung.freeze()
 
 
@@ -187,12 +187,12 @@ def test_a_killed_recorder_leaves_no_child_behind(room: Room, four: NginxRtmp, r
         failing(room, four)
         [info] = recorders(runtime)
         recorder = psutil.Process(info.pid)
-        wait_for(lambda: len(working(recorder)) >= 2, 30.0)
+        wait_for(lambda: len(working(recorder)) >= 2)
         before = working(recorder)
         for child in before:
             child.suspend()  # so that it is not ended by anything it could notice itself
         os.kill(info.pid, 9)
-        wait_for(lambda: not any(is_alive(child) for child in before), 30.0, "the end of every child")
+        wait_for(lambda: not any(is_alive(child) for child in before), what="the end of every child")
 
 
 def is_alive(process: psutil.Process) -> bool:

@@ -64,7 +64,7 @@ def status(room: Room) -> Line:
 
 
 def until(room: Room, field: str, at_least: float) -> None:
-    wait_for(lambda: float(str(status(room)[field])) >= at_least, 30.0, f"{field} of {at_least}")
+    wait_for(lambda: float(str(status(room)[field])) >= at_least, what=f"{field} of {at_least}")
 
 
 def refused(done: "subprocess.CompletedProcess[str]", exit_status: int, message: str) -> None:

@@ -251,7 +251,7 @@ def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_g
     server.pages["/silent"] = silent
     own = kept(tmp_path, server.url("/silent"))
     own.feeds.look()
-    wait_for(lambda: server.asked, 30.0)
+    wait_for(lambda: server.asked)
     text = own.feeds.keeper.settings
     url = server.serve("/b.ics", calendar(RAPAT))
     feed = msgspec.structs.replace(text.feeds["aula"], url=url)
@@ -276,7 +276,7 @@ def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:
 
     server.pages["/silent"] = silent
     reading = Reading(wanted(server.url("/silent")), SystemClock())
-    wait_for(lambda: server.asked, 30.0)
+    wait_for(lambda: server.asked)
     reading.close()
     assert reading._child.returncode is not None
 
@@ -304,7 +304,7 @@ def test_what_is_being_read_ends_with_a_daemon_that_is_killed(server: Server) ->
     ) as parent:
         assert parent.stdout
         pid = int(parent.stdout.readline())
-        wait_for(lambda: server.asked, 30.0)
+        wait_for(lambda: server.asked)
         assert process_started(pid) is not None
         parent.kill()
         parent.wait()

@@ -100,7 +100,7 @@ def test_a_certificate_that_is_none_is_one_line(tmp_path: Path) -> None:
     thread = threading.Thread(target=part.run, args=(stop, lambda: None))
     thread.start()
     try:
-        wait_for(lambda: told, 20.0)
+        wait_for(lambda: told)
     finally:
         stop.set()
         thread.join(20)

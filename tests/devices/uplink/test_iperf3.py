@@ -139,7 +139,7 @@ def test_the_program_ends_with_a_check_that_is_killed(port: int) -> None:
         programs[:] = [child for child in killed.children() if "--time" in child.cmdline()]
         return bool(programs)
 
-    wait_for(measures, 20)
+    wait_for(measures)
     killed.kill()
     killed.wait()
     gone, alive = psutil.wait_procs(programs, 5)

@@ -57,7 +57,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
             stderr=subprocess.DEVNULL,
         )  # fmt: skip
         managers.append(process)
-        wait_for(address.exists, 30.0)
+        wait_for(address.exists)
         monkeypatch.setenv(launched.VARIABLE, str(address))
         return Manager(address, process)
 
@@ -80,7 +80,7 @@ def asked(tmp_path: Path, **more: object) -> Spec:
 
 def ended(folder: directory.RecorderFolder) -> SessionResult:
     """End a session once it has recorded something, and return what came of it."""
-    wait_for(lambda: (status := ask(folder, Status()).status) and status.media_time_s > 0.5, 60.0)
+    wait_for(lambda: (status := ask(folder, Status()).status) and status.media_time_s > 0.5)
     with Connection(folder) as connection:
         connection.request(Watch(every_s=10))
         connection.request(Stop())
@@ -92,7 +92,7 @@ def test_a_session_is_recorded_by_a_process_that_is_not_ours(tmp_path: Path, sta
     manager = start()
     spawned = Spawned(None if is_spare else asked(tmp_path))
     if is_spare:
-        wait_for(lambda: spawned.pid, 60.0)
+        wait_for(lambda: spawned.pid)
         assert not spawned.wait(0.0)
         spawned.give(asked(tmp_path))
     folder = spawned.ready()
@@ -130,7 +130,7 @@ def test_what_cannot_be_planned_is_raised(tmp_path: Path, start: Start) -> None:
 def test_a_spare_ends_when_it_is_let_go(start: Start) -> None:
     start()
     spawned = Spawned(None)
-    pid = wait_for(lambda: spawned.pid, 60.0)
+    pid = wait_for(lambda: spawned.pid)
     spawned.discard()
     assert directory.process_started(pid) is None
 
@@ -167,7 +167,7 @@ def test_one_that_is_never_ready_is_killed(tmp_path: Path, start: Start, monkeyp
     start("/bin/sh", "-c", "echo $$; exec sleep 60")
     monkeypatch.setattr("recorder.control.spawn.READY_S", 0.5)
     spawned = Spawned(asked(tmp_path))
-    pid = wait_for(lambda: spawned.pid, 30.0)
+    pid = wait_for(lambda: spawned.pid)
     with pytest.raises(SessionError, match="has not been ready within"):
         spawned.ready()
     assert spawned.wait(10.0)
@@ -193,7 +193,7 @@ def test_the_daemon_goes_on_with_a_killed_one_in_a_unit_too(tmp_path: Path, star
     folder = Spawned(asked(tmp_path)).ready()
     first = folder.info()
     assert first
-    wait_for(lambda: (status := ask(folder, Status()).status) and status.media_time_s > 1.0, 60.0)
+    wait_for(lambda: (status := ask(folder, Status()).status) and status.media_time_s > 1.0)
     variables = {launched.VARIABLE: str(manager.address)}
     with command.running(tmp_path, "serve", "--archive", tmp_path / "arsip", "--json", more=variables) as daemon:
         daemon.until("note", text="ready")
@@ -203,7 +203,7 @@ def test_the_daemon_goes_on_with_a_killed_one_in_a_unit_too(tmp_path: Path, star
             alive = recorders.recorders(Path(os.environ[directory.VARIABLE]))
             return next((info for info in alive if info.work and info.pid != first.pid), None)
 
-        again = wait_for(found, 60.0)
+        again = wait_for(found)
         assert again
         assert again.replaces == first.id
         assert manager.is_parent_of(again.pid)
@@ -232,7 +232,7 @@ def test_a_client_that_goes_away_ends_no_recorder(tmp_path: Path, start: Start) 
 def test_the_number_of_a_process_is_the_first_line_and_no_other(start: Start) -> None:
     start("/bin/sh", "-c", "echo $$; echo 12; cat >/dev/null")
     unit = Unit(Path(os.environ[launched.VARIABLE]))
-    pid = wait_for(lambda: unit.pid, 30.0)
+    pid = wait_for(lambda: unit.pid)
     assert unit.line(10.0) == b"12\n"
     assert unit.pid == pid
     unit.give(b"")

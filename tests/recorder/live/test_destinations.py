@@ -187,7 +187,7 @@ def test_one_that_cannot_be_begun_costs_the_others_nothing_and_can_be_started_ag
         destinations.begin(encoder.templates)
     now = lines(destinations)
     destinations.restart("kampus")
-    wait_for(lambda: lines(destinations)["kampus"].state != "armed", 30.0, "an attempt")
+    wait_for(lambda: lines(destinations)["kampus"].state != "armed", what="an attempt")
     destinations.close()
 
     assert (now["kampus"].state, now["arsip"].state != "armed") == ("armed", True)

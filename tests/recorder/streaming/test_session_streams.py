@@ -98,7 +98,7 @@ class Streamed:
         return wait_for(seen, timeout_s, kind)[0]
 
     def until_frames(self, count: int) -> None:
-        wait_for(lambda: self.session.status().frames >= count, 60.0)
+        wait_for(lambda: self.session.status().frames >= count)
 
     def end(self) -> SessionResult:
         self.session.stop()
@@ -155,7 +155,7 @@ def test_its_pictures_have_the_recordings_times_also_after_a_pre_roll(tmp_path: 
 
     streamed.session.destinations.put = spy  # type: ignore[method-assign] # to see what goes there
     streamed.start(at_once=False)
-    wait_for(lambda: streamed.session.status().pre_roll_s > 5, 60.0)
+    wait_for(lambda: streamed.session.status().pre_roll_s > 5)
     streamed.session.start(pre_roll_s=1.0)
     streamed.until("session-live")
     streamed.until_frames(6 * 15)

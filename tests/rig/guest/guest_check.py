@@ -83,13 +83,13 @@ def checked(*videos: str, audios: tuple[str, ...] = ("none",), profile: str = "2
 def using(node: str, *words: str) -> Iterator[int]:
     """Let a program that this one has not started have `node` open until the block ends; yield its number."""
     subprocess.run(["setsid", "--fork", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    wait_for(lambda: node in in_use(list_plugged(), open_elsewhere(list_plugged())), 20)
+    wait_for(lambda: node in in_use(list_plugged(), open_elsewhere(list_plugged())))
     (user,) = holders(node)
     try:
         yield user.pid
     finally:
         os.kill(user.pid, signal.SIGKILL)
-        wait_for(lambda: not holders(node), 20)
+        wait_for(lambda: not holders(node))
 
 
 # Right
@@ -119,7 +119,7 @@ def test_what_is_missing_or_another_one_is_told(camera: RigDevice) -> None:
     camera.plug(0)
     give("podium", CAMERA)
     camera.unplug()
-    wait_for(lambda: not list_devices(), 20)
+    wait_for(lambda: not list_devices())
     assert checked("podium")["podium"].code == "missing"
     with RigDevice("webcam", serial="CAM0002") as other:
         other.plug(0)
@@ -133,7 +133,7 @@ def test_a_stick_in_another_port_is_told_with_both_ports(stick: RigDevice) -> No
     stick.plug(1)
     give("slides", STICK)
     stick.unplug()
-    wait_for(lambda: not list_devices(), 20)
+    wait_for(lambda: not list_devices())
     stick.plug(4)
     listed("534d:2109@1-5")
     moved = checked("slides")["slides"]
@@ -182,7 +182,7 @@ def test_busy_devices_name_who_has_them(camera: RigDevice, stick: RigDevice) -> 
     ):
         found = checked(CAMERA, audios=(STICK,))
         sent = int(camera.get("video.frames_sent"))
-        wait_for(lambda: int(camera.get("video.frames_sent")) > sent, 20)
+        wait_for(lambda: int(camera.get("video.frames_sent")) > sent)
     assert {name: (result.code, result.reason.english) for name, result in found.items()} == {
         "Rig Webcam": ("busy", f"Rig Webcam is in use by v4l2-ctl (pid {films})"),
         "MS2109 HDMI capture stick (sound)": (
@@ -239,7 +239,7 @@ def test_what_an_armed_session_holds_is_asked_of_it(camera: RigDevice, home: Pat
     assert found["en"]["reason"] == 'In use by the session "Wisuda", and well'
     assert camera.get("controls.times_set") == set_before
     command.liput(home, "disarm")
-    wait_for(lambda: not holders(camera.wait_for_video()), 20)
+    wait_for(lambda: not holders(camera.wait_for_video()))
     assert checked(CAMERA)["Rig Webcam"].code == "ok"
     assert list(home.glob("arsip/*")) == []
 
@@ -250,10 +250,10 @@ def test_ctrl_c_lets_go_of_a_camera_that_hangs(camera: RigDevice, home: Path) ->
     listed(CAMERA)
     camera.set("device.silent", "true")
     with command.running(home, "check", "--quick", "--video", CAMERA, "--audio", "none") as check:
-        wait_for(lambda: check.pid in {holder.pid for holder in holders(node)}, 60)
+        wait_for(lambda: check.pid in {holder.pid for holder in holders(node)})
         check.signal(signal.SIGINT)
         assert check.wait_for_exit(20) == 1
-        wait_for(lambda: not holders(node), 20)
+        wait_for(lambda: not holders(node))
     camera.set("device.silent", "false")
     assert checked(CAMERA)["Rig Webcam"].code == "ok"
 
@@ -292,7 +292,7 @@ def test_a_disk_that_hangs_is_told_within_ten_seconds_and_hides_no_other(disk: M
     disk.go_on()
     assert (first.code, second.code) == ("hangs", "ok")
     assert took_s < 10
-    wait_for(lambda: os.listdir(disk.mount_point) == ["lost+found"], 20)  # noqa: PTH208 - names are enough
+    wait_for(lambda: os.listdir(disk.mount_point) == ["lost+found"])  # noqa: PTH208 - names are enough
 
 
 def test_a_disk_that_is_slow_for_a_profile_is_told(disk: MappedDisk) -> None:

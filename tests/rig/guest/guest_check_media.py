@@ -64,7 +64,7 @@ def home(tmp_path: Path) -> Path:
 
 def device(device_id: str) -> Device:
     """Return a device once it is plugged in."""
-    wait_for(lambda: device_id in {one.id for one in list_devices()}, 30, device_id)
+    wait_for(lambda: device_id in {one.id for one in list_devices()}, what=device_id)
     return next(one for one in list_devices() if one.id == device_id)
 
 
@@ -143,7 +143,7 @@ def test_a_camera_that_is_pulled_out_meanwhile_is_lost(camera: RigDevice) -> Non
     device(CAMERA)
 
     def pull() -> None:
-        wait_for(lambda: int(camera.get("video.frames_sent")) > FEW, 30)
+        wait_for(lambda: int(camera.get("video.frames_sent")) > FEW)
         camera.unplug()
 
     thread = threading.Thread(target=pull)

@@ -240,7 +240,7 @@ def test_the_page_tries_keeps_and_resets_a_control_of_a_camera_that_is_being_rec
         refused = page.ask("PATCH", at, {"values": {"brightness": "9"}})
         assert (refused.status, "refuses brightness=9" in refused.json["message"]) == (409, True)
         sent = int(camera.get("video.frames_sent"))
-        wait_for(lambda: int(camera.get("video.frames_sent")) > sent + 15, 20.0, "the recording to go on")
+        wait_for(lambda: int(camera.get("video.frames_sent")) > sent + 15, what="the recording to go on")
         session.signal(signal.SIGINT)
         assert session.until("result")["state"] == "sealed"
 
@@ -253,7 +253,7 @@ def vivid() -> Iterator[NodeControls]:
     words = ["modprobe", "vivid", "n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0"]
     subprocess.run(words, check=True)
     try:
-        found = wait_for(lambda: [d for d in list_devices() if d.id == "platform-vivid.0" and d.modes], 20)
+        found = wait_for(lambda: [d for d in list_devices() if d.id == "platform-vivid.0" and d.modes])
         with NodeControls(found[0].node or "", "vivid", to_set=True) as panel:
             yield panel
     finally:

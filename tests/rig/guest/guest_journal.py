@@ -32,7 +32,7 @@ def journald() -> Iterator["subprocess.Popen[bytes]"]:
         Path(folder).mkdir(parents=True, exist_ok=True)
     SOCKET.unlink(missing_ok=True)
     with subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL) as process:
-        wait_for(SOCKET.exists, 30, "journald's socket")
+        wait_for(SOCKET.exists, what="journald's socket")
         yield process
         process.terminate()
 
@@ -68,7 +68,7 @@ def test_journald_has_the_lines_with_their_fields_and_does_without_samples(
         assert health_log.flush(30)
         SOCKET.unlink(missing_ok=True)
         with subprocess.Popen([JOURNALD], stderr=subprocess.DEVNULL) as again:
-            wait_for(SOCKET.exists, 30, "journald's socket")
+            wait_for(SOCKET.exists, what="journald's socket")
             health_log(CAMERA, Kind.UNPLUGGED, "heard")
             assert health_log.flush(30)
             assert [entry["LIPUT_KIND"] for entry in entries()] == ["degraded", "kernel", "unplugged"]

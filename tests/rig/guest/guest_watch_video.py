@@ -77,7 +77,7 @@ class Running:
     def give(self, count: int) -> None:
         """Wait until so many more pictures have come."""
         wanted = self.frames + count
-        wait_for(lambda: self.frames >= wanted, 20, f"{count} pictures")
+        wait_for(lambda: self.frames >= wanted, what=f"{count} pictures")
 
     def found(self, fault: Fault, *, begun: bool = True) -> float:
         """Wait until a fault is found (or over), and return when."""
@@ -254,7 +254,7 @@ def test_an_hdmi_input_that_says_no_signal_is_believed() -> None:
                 return current("platform-vivid.0")
             return None
 
-        device = wait_for(listed, 20)
+        device = wait_for(listed)
         assert device is not None
         assert device.kind == DeviceKind.CAPTURE_CARD
         with running(device, (320, 180)) as session:

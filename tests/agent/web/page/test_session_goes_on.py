@@ -83,7 +83,7 @@ def test_a_page_that_is_loaded_again_has_everything_it_had(looked: Visit) -> Non
     mark(page, "Pembukaan")
     sees_marks(page, "Pembukaan")
     page.locator("#sounds button").first.click()
-    wait_for(lambda: seconds(page) >= 3, 30.0, "three seconds")
+    wait_for(lambda: seconds(page) >= 3, what="three seconds")
     before = seconds(page)
     page.reload()
     expect(light(page)).to_contain_text(say("light.recording"), timeout=SOON_MS)
@@ -117,7 +117,7 @@ def test_a_daemon_that_is_killed_and_begun_anew_is_said_and_costs_the_session_no
     expect(page.locator("#connection")).to_have_text(say("live.lost"), timeout=SOON_MS)
     expect(light(page)).to_have_text(say("light.unknown"))
     killed_s = elapsed_s(served)
-    wait_for(lambda: elapsed_s(served) > killed_s + 1, 20.0, "the recording to go on without the daemon")
+    wait_for(lambda: elapsed_s(served) > killed_s + 1, what="the recording to go on without the daemon")
     with browsers.served(served.room, served.runtime) as again:
         expect(page.locator("#connection")).to_have_text(say("live.back"), timeout=SOON_MS)
         expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
@@ -165,7 +165,7 @@ def test_a_screen_that_is_lost_is_worded_over_the_picture_and_the_recording_goes
     assert place["y"] < picture["y"], "over the picture"
     expect(light(page)).to_have_text(say("light.degraded"), timeout=SOON_MS)
     before = seconds(page)
-    wait_for(lambda: seconds(page) > before + 1, 20.0, "the recording to go on")
+    wait_for(lambda: seconds(page) > before + 1, what="the recording to go on")
     with Xvfb(tmp_path, 320, 200, display=screen.display):
         expect(alarm).to_have_count(0, timeout=SOON_MS)
         expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)

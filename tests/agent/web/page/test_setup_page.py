@@ -263,7 +263,7 @@ def test_settings_of_it_are_said_to_be_so_and_the_rest_goes_on(known: Visit) -> 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_in_any_step(chromium: Browser, served: Served, theme: str) -> None:
     served.ask("POST", "/rehearsals", {"practice": True, "for_s": 3})
-    wait_for(lambda: served.ask("GET", "/rehearsals")["last"], 60.0)
+    wait_for(lambda: served.ask("GET", "/rehearsals")["last"])
     with browsers.visit(chromium, served, color_scheme=theme) as looked:
         for language in LANGUAGES:
             for step in views.STEPS:
