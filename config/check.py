@@ -25,7 +25,7 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
     uplink: Annotated[str, Choice((*SCHEMES, "ingest", "none"))] = "librespeed"
     server: Annotated[str, Text()] = ""
     public: Annotated[bool, Switch()] = False
-    streams: Annotated[int, Whole(1, 8)] = 3
+    streams: Annotated[int, Whole(1, 8)] = 6
     most_data: Annotated[int, Size(1_000_000, 10**11)] = 100_000_000
     conference_up: Annotated[int, Rate(0, 200_000_000)] = 3_800_000
     conference_down: Annotated[int, Rate(0, 200_000_000)] = 3_000_000

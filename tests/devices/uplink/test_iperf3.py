@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 pytestmark = pytest.mark.server
 
 SHORT = Budget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5)
-LITTLE = Budget(most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5)
+LITTLE = Budget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5)
 """Less than what loopback moves in a second or two."""
 
 
