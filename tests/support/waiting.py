@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-
 PATIENCE_S = 60.0
 """Long enough for a slow machine that does many other things; what must come sooner, a test measures itself."""
 
