@@ -145,7 +145,10 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """What the encoders are asked for: pixels, frames per second, bits per second."""
+    """What the encoders are asked for: pixels, frames per second, bits per second.
+
+    With `low_latency` no picture waits in the encoder for others.
+    """
 
     width: Annotated[int, Whole(64, 7680, even=True)]
     height: Annotated[int, Whole(64, 4320, even=True)]
@@ -154,6 +157,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     maxrate: Annotated[int | None, _BIT_RATE] = None
     preset: Annotated[str, Choice(PRESETS)] = "veryfast"
     keyframe_s: Annotated[float, Seconds(0.25, 20)] = 2.0
+    low_latency: Annotated[bool, Switch()] = False
     audio_bitrate: Annotated[int, Rate(16_000, 512_000)] = 128_000
     audio_channels: Annotated[int, Whole(1, 2)] = 2
 
@@ -251,6 +255,9 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 BUILT_IN_PROFILES: Mapping[str, Profile] = {
     "1080p60": Profile(width=1920, height=1080, fps=Fraction(60), video_bitrate=7_000_000),
     "1080p30": Profile(width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000),
+    "1080p30-low-latency": Profile(
+        width=1920, height=1080, fps=Fraction(30), video_bitrate=4_500_000, low_latency=True
+    ),
     "1080p25": Profile(width=1920, height=1080, fps=Fraction(25), video_bitrate=4_500_000),
     "720p30": Profile(width=1280, height=720, fps=Fraction(30), video_bitrate=2_500_000),
     "480p15": Profile(width=854, height=480, fps=Fraction(15), video_bitrate=800_000, audio_bitrate=96_000),

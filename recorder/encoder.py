@@ -54,6 +54,8 @@ class VideoSettings:
     keyframe_s: float = 2.0
     delay_s: float = DELAY_S
     """The most that pictures may wait in the encoder."""
+    low_latency: bool = False
+    """Whether none waits: each picture is a packet before the next one goes in."""
     buffer_s: float = 1.0
     """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
     x264_params: str | None = None
@@ -72,26 +74,39 @@ class AudioSettings:
 
 @dataclass(frozen=True, slots=True)
 class X264Settings:
-    """The settings that decide x264's delay; `delay_frames` is what they add up to."""
+    """The settings that decide x264's delay; `delay_frames` is what they add up to.
+
+    Threads take a picture each, or with `slices` a part of the same picture, which none has to wait for.
+    """
 
     threads: int
     lookahead: int
     b_frames: int
+    slices: bool = False
 
     @property
     def delay_frames(self) -> int:
         """Frames that go in before the first packet comes out (x264: encoder.c, i_delay; one more for VFR input)."""
+        if self.slices:  # what is tuned so is no VFR input
+            return 0
         return max(self.lookahead, self.b_frames) + self.threads - 1 + 1
 
     @property
-    def params(self) -> str:
-        """The settings as x264's own parameter string."""
-        return f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"
+    def options(self) -> dict[str, str]:
+        """The settings as FFmpeg's options: with `slices` x264's own tuning, else the parameters one by one."""
+        if self.slices:
+            return {"tune": "zerolatency"}
+        return {"x264-params": f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"}
 
 
-def x264_settings(rate: Fraction, cores: int | None = None, delay_s: float = DELAY_S) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`."""
-    threads = min(MOST_THREADS, (cores or os.cpu_count() or 2) * 3 // 2)
+def x264_settings(
+    rate: Fraction, cores: int | None = None, delay_s: float = DELAY_S, *, low_latency: bool = False
+) -> X264Settings:
+    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`, or at none."""
+    cores = cores or os.cpu_count() or 2
+    if low_latency:
+        return X264Settings(min(MOST_THREADS, cores), 0, 0, slices=True)
+    threads = min(MOST_THREADS, cores * 3 // 2)
     budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))
     lookahead = max(0, min(10, budget - (threads - 1)))
@@ -261,7 +276,11 @@ def _options(settings: VideoSettings, *more: str) -> dict[str, str]:
         "bufsize": str(round(settings.max_rate * settings.buffer_s)),
         "forced-idr": "1",
     }
-    params = _tuned(settings).params if settings.x264_params is None else settings.x264_params
+    if settings.x264_params is None:
+        options |= _tuned(settings).options
+    else:
+        options["x264-params"] = settings.x264_params
+    params = options.pop("x264-params", "")
     if joined := ":".join(part for part in (params, settings.more_params, *more) if part):
         options["x264-params"] = joined
     return options
@@ -276,13 +295,14 @@ def _configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
     context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
     context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
     context.flags |= Flags.global_header
-    # SLICE, PyAV's default, would make x264 cut each picture into slices: 5 % more bits.
-    context.thread_type = "FRAME"
-    context.thread_count = _tuned(settings).threads
+    tuned = _tuned(settings)
+    # SLICE, PyAV's default, makes x264 cut each picture into slices: 5 % more bits.
+    context.thread_type = "SLICE" if tuned.slices else "FRAME"
+    context.thread_count = tuned.threads
 
 
 def _tuned(settings: VideoSettings) -> X264Settings:
-    return x264_settings(settings.rate, delay_s=settings.delay_s)
+    return x264_settings(settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency)
 
 
 def _interval(settings: VideoSettings) -> int:

@@ -99,6 +99,7 @@ def encoder_settings(
             max_rate=profile.max_bitrate,
             preset=profile.preset,
             keyframe_s=profile.keyframe_s,
+            low_latency=profile.low_latency,
             x264_params=plan.x264_params,
         ),
         sound if plan.sounds else None,

@@ -44,6 +44,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     most: int
     videos: tuple[str, ...] | None = None
     settings: str | None = None
+    low_latency: bool = False
 
 
 def question(profile: Profile, most: int) -> Question:
@@ -59,6 +60,7 @@ def question(profile: Profile, most: int) -> Question:
         audio_bitrate=profile.audio_bitrate,
         audio_channels=profile.audio_channels,
         most=most,
+        low_latency=profile.low_latency,
     )
 
 
@@ -107,6 +109,7 @@ def _measured(asked: Question, given: "Given | None") -> "Headroom":
         max_rate=asked.max_bitrate,
         preset=asked.preset,
         keyframe_s=asked.keyframe_s,
+        low_latency=asked.low_latency,
     )
     sound = AudioSettings(asked.audio_channels, asked.audio_bitrate)
     found = measure_headroom(recorded, sound, asked.most, given.pictures if given else None)

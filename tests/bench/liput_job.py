@@ -30,6 +30,7 @@ from recorder.outputs import Templates
 from recorder.packet import EncodedPacket
 from recorder.planning import plan_session
 from recorder.session import Session
+from tests.bench.delays import Delays
 
 
 class FlvFile:
@@ -61,8 +62,9 @@ class FlvFile:
 class Counted:
     """A clip that counts how many of its pictures were decoded. As a camera, its JPEGs can be stored as they are."""
 
-    def __init__(self, source: VideoSource, clip: str, *, as_camera: bool) -> None:
+    def __init__(self, source: VideoSource, clip: str, *, as_camera: bool, delays: Delays | None = None) -> None:
         self.name = source.name
+        self._delays = delays
         self.decoded = 0
         self.coded: Coded | None = None
         self._source = source
@@ -81,7 +83,10 @@ class Counted:
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
         self.decoded += 1
-        return self._source.decode(frame, within)
+        picture = self._source.decode(frame, within)
+        if self._delays:
+            self._delays.decoded(frame)
+        return picture
 
     def close(self) -> None:
         self._source.close()
@@ -115,6 +120,8 @@ def words() -> argparse.Namespace:
     parser.add_argument("--layout", default=SINGLE)
     parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")
     parser.add_argument("--live", action="store_true", help="as time passes")
+    parser.add_argument("--low-latency", action="store_true", help="as the low-latency profile has it")
+    parser.add_argument("--delays", action="store_true", help="write how long each picture took to FOLDER/delays.json")
     parser.add_argument("--for", type=float, dest="seconds", help="seconds of a synthetic source")
     return parser.parse_args()
 
@@ -129,6 +136,7 @@ def main() -> int:
         fps=told.rate,
         video_bitrate=told.bit_rate,
         preset=told.preset,
+        low_latency=told.low_latency,
         audio_bitrate=128_000,
     )
     settings = Settings(profiles={"1080p30": profile}, report=ReportSettings(made=False))
@@ -138,13 +146,17 @@ def main() -> int:
         isolate=told.isolate, duration_s=told.seconds, archive=told.folder / "archive",
     )  # fmt: skip
     planned = plan_session(asked, settings, clock)
+    delays = Delays(told.folder / "delays.json") if told.delays else None
     counted = [
-        Counted(picture.source, clip, as_camera=told.isolate)
+        Counted(picture.source, clip, as_camera=told.isolate, delays=delays)
         for picture, clip in zip(planned.plan.pictures, told.clips, strict=True)
     ]
     plan = dataclasses.replace(
         planned.plan,
-        sinks=[lambda templates: FlvFile(told.folder / "out.flv", templates)],
+        sinks=[
+            lambda templates: FlvFile(told.folder / "out.flv", templates),
+            *([lambda _: delays] if delays else []),
+        ],
         x264_params="" if told.as_peers else told.x264,
         pictures=[
             dataclasses.replace(picture, source=source)

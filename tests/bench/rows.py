@@ -8,6 +8,7 @@ from tests.bench.destinations import destination
 from tests.bench.inset import inset
 from tests.bench.isolating import isolated
 from tests.bench.line import Bench, Line, Row
+from tests.bench.low_latency import latency, memory
 from tests.bench.playable import playable
 from tests.bench.same_settings import against_ffmpeg, against_gstreamer
 from tests.bench.scaling import scale
@@ -25,6 +26,8 @@ ROWS: Mapping[str, tuple[Row, str]] = {
     "ffmpeg": (against_ffmpeg, "the same job as the ffmpeg command, with the same settings"),
     "gstreamer": (against_gstreamer, "the same beside GStreamer"),
     "default": (default_profile, "the default profile beside ffmpeg's veryfast: CPU, memory, VMAF"),
+    "latency": (latency, "the low-latency profile: how long a picture is in the encode stage"),
+    "low-latency": (memory, "the low-latency profile: the memory of a session"),
     "inset": (inset, "slides with a camera in a corner, beside ffmpeg's overlay: the whole job, compositing"),
     "isolated": (isolated, "two cameras recorded apart by stream copy"),
     "destination": (destination, "one more RTMP destination"),

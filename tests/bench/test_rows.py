@@ -1,11 +1,26 @@
 """Each row judges rightly, by figures that are made up; those that are cheap also run once."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.bench import default_profile, destinations, footage, inset, isolating, playable, scaling, starting
+from capture.source import Frame
+from recorder.encoder import AUDIO_TIME_BASE, VIDEO_TIME_BASE
+from recorder.packet import EncodedPacket, Track
+from tests.bench import (
+    default_profile,
+    delays,
+    destinations,
+    footage,
+    inset,
+    isolating,
+    low_latency,
+    playable,
+    scaling,
+    starting,
+)
 from tests.bench.camera_feed import RATE
 from tests.bench.line import Bench
 from tests.bench.material import Clip
@@ -136,3 +151,28 @@ def test_the_plot_has_each_point_with_its_number() -> None:
     assert drawn.count("<circle") == 5
     assert ">40</text>" in drawn
     assert drawn.endswith("</svg>\n")
+
+
+def test_the_delay_of_a_picture_is_from_decoded_to_packet(tmp_path: Path) -> None:
+    moments = iter([10.0, 10.5, 10.52, 10.53, 11.0])  # two decoded, two packets; one more that is no packet yet
+    measured = delays.Delays(tmp_path / "delays.json", lambda: next(moments))
+    for at_ns in (7_000_000_000, 7_033_333_333):
+        measured.decoded(Frame(at_ns, b""))
+    for pts in (0, 3000):
+        measured.put(EncodedPacket(Track.VIDEO, b"", pts, pts, 3000, VIDEO_TIME_BASE, is_keyframe=False))
+    measured.put(EncodedPacket(Track.AUDIO, b"", 0, 0, 1024, AUDIO_TIME_BASE, is_keyframe=True))
+    measured.decoded(Frame(7_066_666_667, b""))
+    measured.close()
+    assert json.loads((tmp_path / "delays.json").read_text()) == pytest.approx([0.52, 0.03])
+
+
+def test_the_low_latency_profile_has_three_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, low_latency, "clips", *[{"camera": Clip(Path(), 1, 1, 30, 720, 1)}] * 4)
+    slow = [12.0] * 90 + [60.0] * 10
+    given(monkeypatch, low_latency, "once", ([12.0] * 100, 190.0), (slow, 190.0), ([], 190.0), ([], 212.0))
+    middle, late = low_latency.latency(TWICE)
+    assert (middle.median, middle.holds) == (12.0, True)
+    assert list(late.values) == [12.0, 60.0]
+    assert late.holds
+    (memory,) = low_latency.memory(TWICE)
+    assert (memory.median, memory.holds) == (201.0, False)

@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from tests.bench import camera_feed, default_profile, inset, isolating, playable, scaling
+from tests.bench import camera_feed, default_profile, inset, isolating, low_latency, playable, scaling
 from tests.bench.line import Bench
 from tests.bench.material import Clip
 from tests.bench.pairs import interleaved
@@ -30,6 +30,15 @@ def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
 def test_what_each_side_makes_of_a_clip_is_judged(clip: Clip) -> None:
     for make in (liput_job, ffmpeg_job):
         assert 20 < default_profile.judged(make, clip) <= 100
+
+
+def test_each_picture_of_a_session_has_a_delay(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(low_latency, "LEAST", 0.5)  # a busy machine loses pictures
+    monkeypatch.setattr(low_latency, "SETTLE_S", 0.5)
+    delays_ms, peak_mb = low_latency.once(clip)
+    assert clip.pictures / 2 - 15 <= len(delays_ms) <= clip.pictures - 15
+    assert all(delay > 0 for delay in delays_ms)
+    assert 50 < peak_mb < 400
 
 
 def test_sources_and_minutes_are_counted(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:

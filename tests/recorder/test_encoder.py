@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -11,6 +12,8 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError
 from recorder.encoder import DELAY_S, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings, x264_settings
+from recorder.overload.ladder import Step
+from recorder.overload.relief import cheap_params
 from recorder.packet import EncodedPacket, Track
 
 RATE = Fraction(30)
@@ -55,6 +58,34 @@ def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction) -> None:
     )
     encoder.close()
     assert first == x264_settings(rate).delay_frames
+
+
+def test_at_a_low_latency_each_picture_is_a_packet_at_once() -> None:
+    encoder = Encoder(replace(settings(), low_latency=True), None)
+    times = [0, 3400, 5900, 9000, 27_000, 29_900]  # cameras jitter, and stop for a while
+    packets = [encoder.encode_video(picture(number), pts) for number, pts in enumerate(times)]
+    assert [[(packet.pts, packet.dts) for packet in at_once] for at_once in packets] == [[(pts, pts)] for pts in times]
+    assert encoder.flush(Track.VIDEO) == []
+    encoder.close()
+
+
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_at_a_low_latency_the_cores_share_each_picture(cores: int) -> None:
+    tuned = x264_settings(RATE, cores, low_latency=True)
+    assert (tuned.threads, tuned.slices, tuned.delay_frames) == (min(4, cores), True, 0)
+
+
+def test_a_cheaper_encode_at_a_low_latency_makes_the_same_stream() -> None:
+    asked = replace(settings(), low_latency=True)
+    encoder = Encoder(asked, None)
+    first = [encoder.encode_video(picture(number), number * 3000) for number in range(3)]
+    encoder.change_video(replace(asked, more_params=cheap_params(asked.preset, [Step.ENCODER])))
+    after = [encoder.encode_video(picture(number), number * 3000) for number in range(3, 8)]
+    encoder.close()
+    # What the former encoder has is nothing, so nobody waits for it.
+    packets = [packet for at_once in first + after for packet in at_once]
+    assert [packet.pts for packet in packets] == [number * 3000 for number in range(8)]
+    assert [packet.pts for packet in packets if packet.is_keyframe] == [0, 9000]
 
 
 def test_every_picture_becomes_one_packet_in_decoding_order(encoder: Encoder) -> None:
