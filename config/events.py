@@ -17,6 +17,14 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     message: str
 
 
+def encoded(event: Event) -> bytes:
+    """Return an event as a line of JSON; one whose detail is no JSON is kept without it."""
+    try:
+        return msgspec.json.encode(event) + b"\n"
+    except (TypeError, ValueError, OverflowError):
+        return msgspec.json.encode(msgspec.structs.replace(event, detail={})) + b"\n"
+
+
 class Emit(Protocol):
     """Takes an event into the session's log; callable from any thread, never blocks on a disk or a network."""
 

@@ -2,23 +2,29 @@
 
 Events come from any thread and are never made to wait for the disk: a thread for each file appends them, one JSON
 object a line, and makes them safe with fdatasync. Each file gets every event, also those from before it was opened: the
-log outlives the disk that it began on. For that they are kept in memory, some 300 bytes each.
+log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound
+(recorder/kept_lines.py). What comes too often is thinned before (recorder/repeats.py). What is left out is told.
 """
 
 import os
-import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import msgspec
-
-from config.events import Event
-from devices.clock import Clock
+from config.events import Event, encoded
+from devices.clock import NANOSECONDS, Clock
 from recorder.archive.names import storable
+from recorder.kept_lines import KeptLines
+from recorder.repeats import EVENTS_LEFT_OUT, Repeats
 
 CLOSE_S = 5.0
 """How long a disk may take to the last events, before its file is left to itself."""
+LOOK_S = 1.0
+"""How often a disk that refused is tried again, and is looked whether what was kept back may be logged."""
+BATCH = 64 * 1024
+MOST_REFUSALS = 2
+"""So often a disk may refuse the last events before they are given up."""
+SUBJECT = "event log"
 
 type Listener = Callable[[Event], None]
 
@@ -29,28 +35,24 @@ class EventLog:
     def __init__(self, clock: Clock, listener: Listener | None = None) -> None:
         self._clock = clock
         self._listener = listener
-        self._lock = threading.Lock()
-        self._lines: list[bytes] = []
+        self._changed = threading.Condition()
+        self._lines = KeptLines()
+        self._repeats = Repeats()
         self._files: list[_File] = []
 
     def __call__(self, kind: str, subject: str, message: str, **detail: object) -> None:
         """Log an event; see config.events.Emit."""
         detail = {name: _storable_value(value) for name, value in detail.items()}
         event = Event(self._clock.now(), kind, storable(subject), detail, storable(message))
-        line = _encoded(event)
-        with self._lock:
-            self._lines.append(line)
-            for file in self._files:
-                file.put(line)
+        with self._changed:
+            self._keep(self._repeats.take(event, self._now_s()))
         if self._listener:
             self._listener(event)
 
     def open(self, path: Path) -> None:
         """Write to `path` too from now on, starting with the events that have come already; raises OSErrors."""
-        file = _File(path)
-        with self._lock:
-            for line in self._lines:
-                file.put(line)
+        file = _File(path, self)
+        with self._changed:
             self._files.append(file)
 
     def close(self) -> int:
@@ -58,50 +60,98 @@ class EventLog:
 
         Returns how many files were left to themselves because their disk does not answer.
         """
-        with self._lock:
+        with self._changed:
+            self._keep(self._repeats.rest())
             files, self._files = self._files, []
-        for file in files:
-            file.put(None)
+            for file in files:
+                file.end_at(self._lines.end)
+            self._changed.notify_all()
         return sum(not file.ended() for file in files)
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._lines.add(encoded(event))
+            self._changed.notify_all()
+
+    def _now_s(self) -> float:
+        return self._clock.now_ns() / NANOSECONDS
+
+    # For the files, each on a thread of its own
+
+    def wait(self) -> None:
+        """Wait until something has happened, at most LOOK_S."""
+        with self._changed:
+            self._wait()
+
+    def _wait(self) -> None:
+        self._changed.wait(LOOK_S)
+        self._keep(self._repeats.due(self._now_s()))
+
+    def lines(self, number: int, file: "_File") -> tuple[bytes, int]:
+        """Wait for lines from `number` on that `file` is to have; return some, and the number of the one after them.
+
+        None of them where it has them all and is to end.
+        """
+        with self._changed:
+            while number >= (end := self._lines.end if file.last is None else file.last):
+                if file.last is not None:
+                    return b"", number
+                self._wait()
+            lines, after, missing = self._lines.batch(number, end, BATCH)
+        return (encoded(self._left_out(missing)) if missing else b"") + lines, after
+
+    def _left_out(self, count: int) -> Event:
+        message = f"{count} events are missing here: there were more than this PC keeps for a disk that takes none"
+        return Event(self._clock.now(), EVENTS_LEFT_OUT, SUBJECT, {"what": None, "count": count}, message)
 
 
 class _File:
     """One file of the log, on a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, log: EventLog) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self.put = self._queue.put
-        self._thread = threading.Thread(target=self._write, name="event-log", daemon=True)
+        self._log = log
+        self.last: int | None = None
+        """The number of the first line that it is not to have, once it is to end."""
+        self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
+
+    def end_at(self, number: int) -> None:
+        """Take no line from `number` on."""
+        self.last = number
 
     def ended(self) -> bool:
         """Wait for the end, at most CLOSE_S; return whether it has come."""
         self._thread.join(CLOSE_S)
         return not self._thread.is_alive()
 
-    def _write(self) -> None:
-        unwritten = b""
+    def _run(self) -> None:
+        number = 0
         try:
-            while (line := self._queue.get()) is not None:
-                unwritten += line
-                try:
-                    # A disk that is almost full takes a part; the rest goes before the next event.
-                    unwritten = unwritten[os.write(self._descriptor, unwritten) :]
-                    os.fdatasync(self._descriptor)
-                except OSError:
-                    # The recording's own writer meets the same disk and reports it; events go on to the listener.
-                    continue
+            while True:
+                lines, number = self._log.lines(number, self)
+                if not lines or not self._write(lines):
+                    return
         finally:
             os.close(self._descriptor)
 
-
-def _encoded(event: Event) -> bytes:
-    """Return an event as a line; one whose detail is no JSON is kept without it."""
-    try:
-        return msgspec.json.encode(event) + b"\n"
-    except (TypeError, ValueError, OverflowError):
-        return msgspec.json.encode(msgspec.structs.replace(event, detail={})) + b"\n"
+    def _write(self, lines: bytes) -> bool:
+        """Write all of some lines, however long the disk refuses; False where it does so at the end."""
+        refused = 0
+        while lines:
+            try:
+                # A disk that is almost full takes a part; the rest goes next. Meanwhile nothing more is taken in.
+                lines = lines[os.write(self._descriptor, lines) :]
+                os.fdatasync(self._descriptor)
+                refused = 0
+            except OSError:
+                # The recording's own writer meets the same disk and reports it; events go on to the listener.
+                refused = refused + 1 if self.last is not None else 0
+                if refused >= MOST_REFUSALS:
+                    return False
+                if lines and self.last is None:
+                    self._log.wait()
+        return True
 
 
 def _storable_value(value: object) -> object:

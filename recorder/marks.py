@@ -10,6 +10,8 @@ from devices.clock import Clock
 from recorder.archive.model import Mark
 from recorder.status import MarkLine
 
+MOST = 2000
+"""Marks of one session: more than anybody means, and what a program that marks without end may cost."""
 MOST_TOLD = 8
 """Marks that the status tells of: so many fit on a page."""
 
@@ -26,11 +28,16 @@ class Marks:
         """Where in the session's media time that of this recorder begins."""
 
     def add(self, text: str, media_s: float) -> Mark:
-        """Mark `media_s` and tell of it; return it in the session's time. Raises UsageError for an empty text."""
+        """Mark `media_s` and tell of it; return it in the session's time.
+
+        Raises UsageError for an empty text, and where there are MOST already.
+        """
         if not text.strip():
             raise UsageError("the mark has no text", hint='say what begins here: liput mark "Pertanyaan"')
         mark = Mark(at=self._clock.now(), media_s=media_s, text=" ".join(text.split()))
         with self._lock:
+            if len(self._marks) >= MOST:
+                raise UsageError(f"this session has {MOST} marks already", hint="it goes on without more of them")
             self._marks.append(mark)
             number = len(self._marks)
         self._emit("mark", mark.text, f"Marked: {mark.text}", media_s=media_s, number=number)

@@ -16,6 +16,7 @@ HARMLESS = WARNINGS | {
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
     "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up", "keeps-up",
     "conference-live", "destination-added", "destination-removed", "destination-restarted", "destination-keeps-up",
+    "events-left-out",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 

@@ -16,14 +16,15 @@ class Ask(Enum):
 
 
 type Inbox = queue.SimpleQueue[Ask]
-"""May be put into from a signal handler."""
+"""May be put into from a signal handler, which puts nothing into one that is not empty."""
 
 
 def hear(inbox: Inbox) -> None:
     """Take SIGTERM for a wish to end in order, and no notice of what terminals send."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(Ask.END)
+        if inbox.empty():  # what is in it ends the session, too
+            inbox.put(Ask.END)
 
     def ignore(_number: int, _frame: FrameType | None) -> None:
         """Do nothing. Not SIG_IGN, which children would inherit."""

@@ -1,12 +1,14 @@
-"""What a session has told so far: kept once, as lines, for all who watch it, each at a pace of its own."""
+"""What a session has told so far: kept once, as lines, for all who want them, each at a pace of its own."""
 
 from collections import deque
+
+MOST_BYTES = 8 << 20
 
 
 class History:
     """Events and notes in their order, numbered from 0; the oldest go when they need more than `most_bytes`."""
 
-    def __init__(self, most_bytes: int = 8 << 20) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._lines: deque[bytes] = deque()
         self._most_bytes = most_bytes
         self._bytes = 0
@@ -26,11 +28,22 @@ class History:
             self._bytes -= len(self._lines.popleft())
             self.first += 1
 
+    def pass_over(self, count: int) -> None:
+        """Take note of so many lines that come next and could not be kept; none before them is kept any more."""
+        if count:
+            self.first = self.end + count
+            self._lines.clear()
+            self._bytes = 0
+
+    def line(self, number: int) -> bytes:
+        """Return the line of a number that is kept."""
+        return self._lines[number - self.first]
+
     def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
         """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them."""
         lines, size = [], 0
         while number < self.end and size < most_bytes:
-            line = self._lines[number - self.first]
+            line = self.line(number)
             lines.append(line)
             size += len(line)
             number += 1

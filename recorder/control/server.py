@@ -36,6 +36,7 @@ from recorder.control.protocol import (
     encode,
     refusal,
 )
+from recorder.control.tellings import Tellings
 from recorder.status import SessionResult, SessionStatus
 
 MOST_CLIENTS = 32
@@ -57,9 +58,6 @@ class _Answer:
     line: bytes
 
 
-type Happening = Event | Note | Sealing | SessionResult | Failure | _Answer
-
-
 def _too_many_changes() -> LiputError:
     return LiputError(
         "the changes that were asked for before have not been carried out yet",
@@ -74,7 +72,8 @@ class ControlServer(SocketLoop[Peer]):
         """Listen; raises OSError."""
         super().__init__(path, clock, name="control")
         self._most_clients = most_clients
-        self._inbox: queue.SimpleQueue[Happening] = queue.SimpleQueue()
+        self._tellings = Tellings()
+        self._answers: queue.SimpleQueue[_Answer] = queue.SimpleQueue()  # MOST_CHANGES and one at most
         self._history = History()
         self._end: bytes | None = None
         self._everybody_knows = threading.Event()
@@ -101,19 +100,17 @@ class ControlServer(SocketLoop[Peer]):
 
     def tell(self, what: Event | Note | Sealing) -> None:
         """Tell all who watch; returns at once, from any thread."""
-        self._put(what)
+        self._tellings.put(what)
+        self._ring()
 
     def finish(self, end: SessionResult | Failure) -> None:
         """Tell how it ended; nothing comes after it."""
-        self._put(end)
+        self._tellings.put(end)
+        self._ring()
 
     def wait_told(self, timeout_s: float) -> bool:
         """Wait until somebody has been told how it ended, and all who watch; at most `timeout_s` seconds."""
         return self._clock.wait(self._everybody_knows, timeout_s)
-
-    def _put(self, what: Happening) -> None:
-        self._inbox.put(what)
-        self._ring()
 
     # The thread
 
@@ -149,24 +146,23 @@ class ControlServer(SocketLoop[Peer]):
         return max(0.0, wait_s)
 
     def _take_in(self) -> None:
-        """Take in what the session has told."""
+        """Take in what the session has told, and what has been carried out."""
         self._rung()
-        while True:
-            try:
-                what = self._inbox.get_nowait()
-            except queue.Empty:
-                return
+        if taken := self._tellings.take():
             self._status = None  # it may be another now
-            if isinstance(what, _Answer):
-                what.peer.awaits_reply = False
-                what.peer.reply(what.line)
-            elif isinstance(what, SessionResult | Failure):
-                self._end = encode(what)
-            elif isinstance(what, Sealing):
-                for peer in self._clients:
-                    peer.put_newest("sealing", encode(what))
-            else:
-                self._history.add(encode(what))
+        self._history.pass_over(taken.missing)
+        for line in taken.happened:
+            self._history.add(line)
+        if taken.sealing is not None:
+            for peer in self._clients:
+                peer.put_newest("sealing", taken.sealing)
+        self._end = taken.end or self._end
+        with contextlib.suppress(queue.Empty):
+            while True:
+                answer = self._answers.get_nowait()
+                self._status = None
+                answer.peer.awaits_reply = False
+                answer.peer.reply(answer.line)
 
     def _accept(self) -> None:
         connection = self._connection()
@@ -248,7 +244,8 @@ class ControlServer(SocketLoop[Peer]):
         """Answer what may wait for a disk, one after the other."""
         while (item := self._later.get()) is not None:
             peer, request = item
-            self._put(_Answer(peer, self._answer_to(request)))
+            self._answers.put(_Answer(peer, self._answer_to(request)))
+            self._ring()
 
     def _watch(self, peer: Peer, request: Watch) -> None:
         first, end = self._history.first, self._history.end

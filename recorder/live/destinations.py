@@ -20,6 +20,8 @@ from recorder.live.url import parse_live_url
 from recorder.packet import EncodedPacket, TrackId
 from recorder.status import DestinationLine
 
+MOST = 100
+"""Names that a session keeps count of: those streamed to so far, too."""
 STOP_S = 4.0
 """After the wish to end, all have stopped within this time, whatever hangs."""
 LEAST_S = 1.0
@@ -43,7 +45,7 @@ class Destinations:
         self._stopped_by_ns: int | None = None
         self._templates: Templates | None = None
         self._is_over = False
-        self._streamed: list[str] = []
+        self._streamed: dict[str, None] = {}
         self._taking: tuple[LiveDestination, ...] = ()
 
     @property
@@ -63,11 +65,17 @@ class Destinations:
     def add(self, target: StreamTarget) -> None:
         """Stream to one more from its next keyframe on, or from the start on.
 
-        Raises UsageError for a name that is there and an address that cannot be one, SessionError at the end.
+        Raises UsageError for a name that is there, for more than MOST names and for an address that cannot be one,
+        SessionError at the end.
         """
         parse_live_url(target.url.reveal())
         with self._lock:
             self._refuse_after_the_end()
+            if len({*self._streamed, *self._targets, target.name}) > MOST:
+                raise UsageError(
+                    f"this session has had {MOST} destinations; more are not taken",
+                    hint="add one of them again, under its name",
+                )
             if target.name in self._targets:
                 raise UsageError(
                     f'"{target.name}" is a destination of this session already',
@@ -178,7 +186,7 @@ class Destinations:
             ca_file=target.ca_file,
             earlier=before.counted if before else None,
         )
-        self._streamed.append(target.name)
+        self._streamed[target.name] = None
         # A server that still has the stream of the one before would take the next for somebody else's.
         destination.start(after=self._leaving.get(target.name))
         self._streaming[target.name] = destination

@@ -10,6 +10,8 @@ import pytest
 
 from config.events import Event
 from recorder.eventlog import EventLog
+from recorder.kept_lines import KeptLines
+from recorder.repeats import AT_ONCE
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -181,3 +183,79 @@ def test_events_come_from_any_thread(log: EventLog, tmp_path: Path) -> None:
         assert isinstance(line["detail"], dict)
         numbers.setdefault(line["subject"], []).append(line["detail"]["n"])
     assert set(map(tuple, numbers.values())) == {tuple(range(50))}
+
+
+def test_a_flood_of_one_fault_does_not_fill_the_log_and_hides_nothing_else(log: EventLog, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    for number in range(50_000):
+        log("source-damaged", "podium", "a picture is damaged", number=number)
+    log("source-lost", "slides", "slides was unplugged")
+    log("session-ended", "x", "The recording has ended.")
+    log.close()
+    lines = read(path)
+    others = [line["kind"] for line in lines if line["kind"] != "source-damaged"]
+    assert others == ["session-live", "source-lost", "session-ended", "events-left-out"]
+    damaged = [line["detail"]["number"] for line in lines if line["kind"] == "source-damaged"]  # type: ignore[index]
+    assert (len(damaged), damaged[-1]) == (AT_ONCE + 1, 49_999)
+    (left_out,) = [line for line in lines if line["kind"] == "events-left-out"]
+    assert left_out["detail"] == {"what": "source-damaged", "count": 50_000 - len(damaged)}
+
+
+def test_a_disk_that_hangs_costs_a_bounded_memory_and_no_time_and_it_is_told_what_is_missing(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_lines", KeptLines(head_bytes=1000, tail_bytes=2000))
+    lets_go, hung, sync = threading.Event(), threading.Event(), os.fdatasync
+
+    def fdatasync(descriptor: int) -> None:
+        hung.set()
+        lets_go.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr("recorder.eventlog.os.fdatasync", fdatasync)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    assert hung.wait(60)
+    for number in range(100):  # each of a subject of its own
+        log("mark", str(number), "Marked")
+    lets_go.set()
+    log.close()
+    lines = read(path)
+    (place,) = [place for place, line in enumerate(lines) if line["kind"] == "events-left-out"]
+    before, after = lines[1:place], lines[place + 1 :]
+    assert lines[0]["kind"] == "session-live"
+    assert [line["subject"] for line in before] == [str(number) for number in range(len(before))]
+    assert [line["subject"] for line in after] == [str(number) for number in range(100 - len(after), 100)]
+    assert lines[place]["detail"] == {"what": None, "count": 100 - len(before) - len(after)}
+    assert sum(len(json.dumps(line)) for line in lines) < 5000
+
+
+def test_a_disk_that_refuses_for_long_gets_everything_when_it_takes_again(
+    log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, refuses = os.write, threading.Event()
+    refuses.set()
+    tried = []
+
+    def write(descriptor: int, data: bytes) -> int:
+        tried.append(len(data))
+        if refuses.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return whole(descriptor, data)
+
+    monkeypatch.setattr("recorder.eventlog.os.write", write)
+    path = tmp_path / "events.jsonl"
+    log.open(path)
+    log("session-live", "x", "Recording.")
+    wait_for(lambda: len(tried) >= 1)
+    for number in range(50):
+        log("mark", str(number), "Marked")
+    wait_for(lambda: len(tried) >= 2)
+    assert len(set(tried)) == 1  # what is to be written does not grow
+    refuses.clear()
+    wait_for(lambda: len(path.read_text().splitlines()) == 51)  # with no further event
+    log.close()
+    assert [line["subject"] for line in read(path)] == ["x", *map(str, range(50))]

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -23,6 +24,7 @@ from recorder.control.directory import RecorderFolder
 from recorder.control.history import History
 from recorder.control.peer import COMMANDS_AT_ONCE
 from recorder.control.server import ControlServer
+from recorder.control.tellings import Tellings
 from recorder.status import SessionState, SessionStatus
 from tests.support.scripted_session import RESULT, ScriptedSession
 from tests.support.waiting import wait_for
@@ -290,6 +292,33 @@ def test_one_that_falls_too_far_behind_is_let_go_and_the_others_have_everything(
     assert got == list(range(len(got)))
     assert len(got) < 4000
     assert capfd.readouterr().err == ""  # which is no mistake of ours
+
+
+def test_a_server_that_hangs_keeps_what_there_is_room_for_and_goes_on_with_who_comes_anew(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, goes_on, status = threading.Event(), threading.Event(), served.session.status
+
+    def hung() -> SessionStatus:
+        hangs.set()
+        assert goes_on.wait(60)
+        return status()
+
+    served.server._tellings = Tellings(most_bytes=100_000)
+    behind, asks = served.watching(events_from=0), served.raw()
+    served.tell(10)
+    assert subjects(behind, 10) == list(range(10))
+    monkeypatch.setattr(served.session, "status", hung)
+    asks.sendall(b'{"command": "status"}\n')
+    assert hangs.wait(60)
+    served.tell(4000, size=1000)  # returns, though nobody takes it
+    goes_on.set()
+    with pytest.raises(Lost):
+        subjects(behind, 4010)
+    anew = served.watching(events_from=0)
+    kept = subjects(anew, 1)[0]
+    assert 3900 < kept < 4010
+    assert subjects(anew, 4009 - kept) == list(range(kept + 1, 4010))
 
 
 def test_a_flood_of_commands_is_answered_at_our_pace(served: Served) -> None:

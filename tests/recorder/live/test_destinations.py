@@ -14,7 +14,7 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.live.attempt import Ending, Outcome
 from recorder.live.destination import LiveDestination
-from recorder.live.destinations import Destinations
+from recorder.live.destinations import MOST, Destinations
 from recorder.live.reason import Reason
 from recorder.status import DestinationLine
 from tests.support.children import children
@@ -91,6 +91,16 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(encoder: SmallEncode
 
 
 @pytest.mark.server
+def test_a_session_has_so_many_destinations_and_not_more(encoder: SmallEncoder) -> None:
+    destinations = Destinations([target(str(number)) for number in range(MOST)], clock=SystemClock(), emit=EventList())
+    with pytest.raises(UsageError, match=f"has had {MOST} destinations"):
+        destinations.add(target("one more"))
+    destinations.remove("0")  # it was never streamed to
+    destinations.add(target("one more"))
+    assert destinations.names == (*map(str, range(1, MOST)), "one more")
+    destinations.close()
+
+
 def test_one_that_is_added_streams_and_one_that_is_removed_ends_in_order(
     server: NginxRtmp, encoder: SmallEncoder, events: Events
 ) -> None:

@@ -1,0 +1,45 @@
+"""The lines of a log, kept in memory: the first ones for ever, and of the others as many as there is room for."""
+
+from recorder.control.history import History
+
+HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
+"""Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
+
+
+class KeptLines:
+    """Lines in their order, numbered from 0; used under a lock."""
+
+    def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
+        self._head: list[bytes] = []
+        self._room = head_bytes
+        self._tail = History(tail_bytes)
+
+    @property
+    def end(self) -> int:
+        """The number that the next line will have."""
+        return len(self._head) + self._tail.end
+
+    def add(self, line: bytes) -> None:
+        """Keep a line."""
+        if self._tail.end == 0 and len(line) <= self._room:
+            self._head.append(line)
+            self._room -= len(line)
+        else:
+            self._tail.add(line)
+
+    def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
+        """Return lines from `number` on and before `end`: about `most_bytes` of them or one.
+
+        With them the number of the line behind them, and how many before them are not kept any more.
+        """
+        lines, size, first = [], 0, len(self._head)
+        missing = max(0, min(end, first + self._tail.first) - number) if number >= first else 0
+        number += missing
+        while number < min(end, self.end) and size < most_bytes:
+            if number == first and self._tail.first:
+                break  # what is missing comes between
+            line = self._head[number] if number < first else self._tail.line(number - first)
+            lines.append(line)
+            size += len(line)
+            number += 1
+        return b"".join(lines), number, missing
