@@ -1,7 +1,7 @@
 """Encode once: H.264 by x264 and AAC, through PyAV, into packets that every sink shares.
 
-The codec contexts live in a master container whose muxer writes nothing; sinks build their own streams from
-its streams (`templates`), so a packet is encoded once however many sinks take it.
+Sinks build their own streams from those of a master container whose muxer writes nothing (`templates`), so a packet is
+encoded once however many sinks take it.
 
 What a `kill -9` costs is the encoder's delay plus one fragment of the recording, so the delay is chosen, not
 left to defaults that grow with the number of cores: `x264_settings` keeps it under DELAY_S at every frame rate.
@@ -121,12 +121,8 @@ class Encoder:
     ) -> None:
         """Open the program's encoders, and one for each input of sound that has a track of its own, by its name."""
         self._master = av.open(os.devnull, "w", format="null")
-        self._video = self._add_video(video) if video else None
-        self._pictures = (
-            PictureStream(self._video.codec_context, VIDEO_TIME_BASE, _interval(video))
-            if self._video and video
-            else None
-        )
+        self._video: VideoStream | None = None
+        self._pictures: PictureStream | None = None
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
@@ -136,6 +132,8 @@ class Encoder:
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._next_keyframe = 0
         try:
+            if video:
+                self._video, self._pictures = self._open_video(video)
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
             raise EncoderError(
@@ -143,10 +141,18 @@ class Encoder:
                 hint="choose another profile or preset in the settings (liput config show)",
             ) from error
 
-    def _add_video(self, settings: VideoSettings) -> VideoStream:
-        stream = self._master.add_stream("libx264", rate=settings.rate, options=_options(settings))
-        _configure(stream.codec_context, settings)
-        return stream
+    def _open_video(self, settings: VideoSettings) -> tuple[VideoStream, PictureStream]:
+        """Open x264; return a stream that says what it makes, and what encodes.
+
+        The stream is a copy without an encoder of its own: it stays to the end, whichever encoders follow the first.
+        """
+        with av.open(os.devnull, "w", format="null") as opened:
+            stream = opened.add_stream("libx264", rate=settings.rate, options=_options(settings))
+            context = stream.codec_context
+            _configure(context, settings)
+            opened.start_encoding()
+            template = self._master.add_stream_from_template(stream, opaque=True)
+        return template, PictureStream(context, VIDEO_TIME_BASE, _interval(settings))
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"

@@ -4,8 +4,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import av
-
 from capture.source import Frame
 from config.errors import LiputError, UsageError
 from config.events import Emit
@@ -16,7 +14,7 @@ from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
 from recorder.overload.relief import Relief
-from recorder.overload.viewers import Viewers
+from recorder.overload.viewers import Also, Simplify, Viewers
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings
 from recorder.preroll import PreRoll
@@ -70,10 +68,11 @@ class Program:
         emit: Emit,
         on_failure: OnFailure,
         offer: Offer | None = None,
-        also: Callable[[av.VideoFrame, int], object] | None = None,
+        also: Also | None = None,
+        simplify: Simplify = lambda *_: None,
     ) -> None:
-        """`offer` takes pictures for previews, `also` the program's for a second encode."""
-        viewers = Viewers(offer, also, clock)
+        """`offer` takes pictures for previews, `also` those of a second encode, which `simplify` makes cheaper."""
+        viewers = Viewers(offer, also, clock, simplify)
         self._plan = plan
         self._inputs = inputs
         self._clock = clock

@@ -246,6 +246,7 @@ class Session:
             on_failure=self._fail,
             offer=self._offer,
             also=live.offer,
+            simplify=live.simplify,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()

@@ -38,6 +38,12 @@ METRICS: Mapping[str, Metric] = {
     "liput_recording_repeated_frames_total": _counter("Pictures put in because the source gave none", _SESSION),
     "liput_recording_fps": Metric("Pictures encoded in a second, over the last seconds", _SESSION),
     "liput_recording_left_seconds": Metric("How long the disk lasts at this rate", _SESSION),
+    "liput_recording_left_out_frames_total": _counter("Pictures left out because this PC does not keep up", _SESSION),
+    "liput_overload_step": Metric(
+        "1 for each step that is in force because this PC does not keep up, 0 for the others", (*_SESSION, "step")
+    ),
+    "liput_overload_behind_seconds": Metric("How many seconds of pictures wait to be encoded", _SESSION),
+    "liput_overload_busy_ratio": Metric("Which part of the time the picture's thread works", _SESSION),
     "liput_sound_level_dbfs": Metric("Peak level of the program's sound", (*_SESSION, "channel")),
     "liput_sound_input_level_dbfs": Metric("Peak level of one input of sound", (*_SESSION, "input", "channel")),
     "liput_sound_input_muted": Metric("Whether an input of sound is muted", (*_SESSION, "input")),

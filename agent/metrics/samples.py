@@ -7,7 +7,8 @@ from typing import NamedTuple
 from agent.metrics.readings import LastCheck, Readings
 from devices.model import HealthState
 from recorder.control.directory import RecorderInfo
-from recorder.status import DestinationLine, SessionState, SessionStatus
+from recorder.overload.ladder import Step
+from recorder.status import DestinationLine, LoadLine, SessionState, SessionStatus
 
 
 class Sample(NamedTuple):
@@ -53,6 +54,8 @@ def _session(info: RecorderInfo, status: SessionStatus | None) -> Iterator[Sampl
     for kind, count in kinds.items():
         yield Sample("liput_session_troubles", count, {**whose, "kind": kind})
     yield from _recording(status, whose)
+    if status.load is not None:
+        yield from _load(status.load, whose)
     yield from _sound(status, whose)
     for line in status.destinations:
         yield from _destination(line, whose)
@@ -75,6 +78,14 @@ def _recording(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Samp
     yield Sample("liput_recording_fps", status.fps, whose)
     if status.disk_left_s is not None:
         yield Sample("liput_recording_left_seconds", status.disk_left_s, whose)
+
+
+def _load(load: LoadLine, whose: Mapping[str, str]) -> Iterator[Sample]:
+    yield Sample("liput_recording_left_out_frames_total", load.left_out, whose)
+    for step in Step:
+        yield Sample("liput_overload_step", step.value in load.steps, {**whose, "step": step.value})
+    yield Sample("liput_overload_behind_seconds", load.behind_s, whose)
+    yield Sample("liput_overload_busy_ratio", load.busy, whose)
 
 
 def _sound(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Sample]:

@@ -137,13 +137,11 @@ class Relief:
 
     def _apply(self) -> None:
         """Let everything be as the steps in force have it; raises EncoderError where the encoder does not."""
-        settings = replace(
-            self._settings,
-            rate=self._settings.rate / self.spacing,
-            more_params=cheap_params(self._settings.preset, self.taken),
-        )
+        params = cheap_params(self._settings.preset, self.taken)
+        settings = replace(self._settings, rate=self._settings.rate / self.spacing, more_params=params)
         if settings != self._in_force:
             self._encoder.change_video(settings)
             self._in_force = settings
         self._viewers.thins_previews = Step.VIEWERS in self.taken
         self._viewers.thins_encode = Step.VIEWERS in self.taken and self.spacing == 1
+        self._viewers.simplify(params, SPACING if self._viewers.thins_encode else self.spacing)

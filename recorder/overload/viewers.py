@@ -13,18 +13,23 @@ LOOKED_S = 2.0
 
 type Also = Callable[[av.VideoFrame, int], object]
 """Takes the program's picture and its time for a second encode; returns at once, True if it was wanted."""
+type Simplify = Callable[[str, int], object]
+"""Has the second encode look for less: x264 parameters, and of how many pictures of the session it is given one."""
 
 
 class Viewers:
     """Hands pictures on; used by the picture's thread."""
 
-    def __init__(self, offer: Offer | None, also: Also | None, clock: Clock) -> None:
+    def __init__(
+        self, offer: Offer | None, also: Also | None, clock: Clock, simplify: Simplify = lambda *_: None
+    ) -> None:
         self.thins_previews = False
         """Whether each preview gets at most one picture in PREVIEW_EVERY_S."""
         self.thins_encode = False
         """Whether the second encode gets every second picture only."""
         self._offer = offer
         self._also = also
+        self.simplify = simplify
         self._clock = clock
         self._due_ns: dict[str, int] = {}
         self._is_next_out = False

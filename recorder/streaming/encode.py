@@ -10,6 +10,7 @@ longer than about BUFFER_S of the link.
 
 import queue
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -82,7 +83,7 @@ class StreamEncode:
 
         All three from the thread that encodes.
         """
-        self._settings = settings
+        self._settings = self._wanted = self._asked = settings
         self._put = put
         self._clock = clock
         self._emit = emit
@@ -94,7 +95,7 @@ class StreamEncode:
         self._ending = False
         self._opened = threading.Event()
         self._encoder: Encoder | None = None
-        self._kept: list[Encoder] = []  # those before it: destinations copy from the first one's streams
+        self._first: Encoder | None = None  # destinations copy from its streams, also when it is not used any more
         self._problem: Exception | None = None
         self._bit_rate = self._in_force = settings.bit_rate
         self._last_dts: int | None = None
@@ -116,8 +117,7 @@ class StreamEncode:
     @property
     def templates(self) -> Mapping[TrackId, Stream]:
         """The stream that destinations copy their codec parameters from; valid until `free`."""
-        first = [*self._kept, self._encoder][0]
-        return {} if first is None else first.templates
+        return {} if self._first is None else self._first.templates
 
     @property
     def bit_rate(self) -> int:
@@ -127,6 +127,13 @@ class StreamEncode:
     @bit_rate.setter
     def bit_rate(self, bit_rate: int) -> None:
         self._bit_rate = bit_rate
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        """Have x264 look for less from the next picture on, or for as much as at first: `more_params` say for what.
+
+        Of `spacing` pictures one is offered from now on.
+        """
+        self._wanted = replace(self._settings, rate=self._settings.rate / spacing, more_params=more_params)
 
     def offer(self, picture: av.VideoFrame, pts: int) -> None:
         """Take a copy of a picture shown from `pts` on; returns at once, and never raises. From one thread.
@@ -156,10 +163,10 @@ class StreamEncode:
     def free(self) -> None:
         """Free the codecs; whoever copies the templates must have ended. What hangs is not freed."""
         if not self._thread.is_alive():
-            for encoder in [*self._kept, self._encoder]:
+            for encoder in {self._first, self._encoder}:
                 if encoder is not None:
                     encoder.close()
-            self._kept, self._encoder = [], None
+            self._first = self._encoder = None
 
     def _end(self) -> None:
         self._ending = True
@@ -170,7 +177,7 @@ class StreamEncode:
     def _run(self) -> None:
         be_nicer(NICE)
         try:
-            self._encoder = self._make(self._settings, None)
+            self._first = self._encoder = self._make(self._settings, None)
         except Exception as error:
             self._problem = error
             return
@@ -204,10 +211,22 @@ class StreamEncode:
     def _encode(self, slot: Slot) -> None:
         if self._encoder is None:
             return
+        if self._wanted != self._asked:
+            self._change(self._encoder)
         if self._bit_rate != self._in_force:
             self._in_force = self._bit_rate
             self._encoder.set_bit_rate(self._in_force)
         self._hand_on(self._encoder.encode_video(slot.picture, slot.pts))
+
+    def _change(self, encoder: Encoder) -> None:
+        """Encode with what is wanted, where that makes the same stream; else go on as it was."""
+        self._asked = wanted = self._wanted
+        try:
+            encoder.change_video(wanted)
+        except EncoderError:
+            traceback.print_exc()  # nothing is lost by it
+        else:
+            self._in_force = wanted.bit_rate
 
     def _hand_on(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:
@@ -222,11 +241,11 @@ class StreamEncode:
         if self._failed_ns is not None and now_ns - self._failed_ns < AGAIN_S * NANOSECONDS:
             raise error
         self._failed_ns = now_ns
-        encoder = self._make(self._settings, None)
-        if self._encoder is not None:
-            self._kept.append(self._encoder)
-        self._encoder, self._in_force = encoder, self._settings.bit_rate
-        if _parameters(self._kept[0]) != _parameters(encoder):
+        encoder, former = self._make(self._settings, None), self._encoder
+        self._encoder, self._in_force, self._asked = encoder, self._settings.bit_rate, self._settings
+        if former is not None and former is not self._first:
+            former.close()
+        if self._first is None or _parameters(self._first) != _parameters(encoder):
             raise error  # those who watch could not decode what follows
         self._emit(
             "stream-encode-failed",

@@ -68,6 +68,7 @@ class LiveSide:
         self._opener: threading.Thread | None = None
         self._encode: StreamEncode | None = None
         self._opened: StreamEncode | None = None
+        self._simplified = ("", 1)
         self._rate = RateControl(least=plan.least, most=plan.most, beside=plan.sound)
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
@@ -117,6 +118,7 @@ class LiveSide:
             outputs.connect()
         else:
             self._encode = encode
+            encode.simplify(*self._simplified)
             outputs.connect(encode.templates)
 
     def _do_without(self, error: Exception) -> None:
@@ -135,6 +137,12 @@ class LiveSide:
             return False
         self._encode.offer(picture, pts)
         return True
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        """Have an encode of its own look for less, as the recording's does; see StreamEncode. Returns at once."""
+        self._simplified = (more_params, spacing)
+        if self._encode is not None:  # else it begins with that
+            self._encode.simplify(more_params, spacing)
 
     def end(self) -> None:
         """Take no more pictures; returns at once."""

@@ -21,7 +21,7 @@ from config.schema import General, Settings
 from devices.model import Health, HealthState
 from recorder.control import sockets
 from recorder.copies.ledger import CopyState, Ledger, Row, Trouble
-from recorder.status import DestinationLine, SessionStatus, SoundLine, SourceLine, StreamLine
+from recorder.status import DestinationLine, LoadLine, SessionStatus, SoundLine, SourceLine, StreamLine
 from tests.support import archives, command
 from tests.support.served import ServedRecorder
 
@@ -72,6 +72,7 @@ def everything(status: SessionStatus) -> SessionStatus:
         ],
         sounds=[SoundLine(name="mik", muted=True, levels_dbfs=[-60.0], ppm=None)],
         stream=StreamLine(encode="separate", why="headroom", bitrate=2_000_000),
+        load=LoadLine(steps=["encoder", "frame rate"], behind_s=0.42, busy=0.97, left_out=12),
     )  # fmt: skip
 
 
@@ -90,6 +91,11 @@ def test_all_that_a_recorder_says(tmp_path: Path) -> None:
         "recording_fps": 29.9, "recording_left_seconds": 3600,
     }.items():  # fmt: skip
         assert of(f"liput_{name}") == {(me,): value}, name
+    steps = {"encoder": 1, "viewers": 0, "frame rate": 1, "detail": 0}
+    assert of("liput_overload_step") == {(me, step): value for step, value in steps.items()}
+    assert of("liput_overload_behind_seconds") == {(me,): 0.42}
+    assert of("liput_overload_busy_ratio") == {(me,): 0.97}
+    assert of("liput_recording_left_out_frames_total") == {(me,): 12}
     assert of("liput_sound_level_dbfs") == {(me, "1"): -18.5, (me, "2"): -19.0}
     assert of("liput_sound_input_level_dbfs") == {(me, "mik", "1"): -60.0}
     assert of("liput_sound_input_muted") == {(me, "mik"): 1}

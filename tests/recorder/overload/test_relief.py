@@ -52,8 +52,14 @@ class Rig:
         self.clock = SimulatedClock()
         self.encoder = encoder or NotingEncoder()
         self.told = Told()
-        self.viewers = Viewers(lambda *_: looks, lambda *_: looks, self.clock)
+        self.live: list[tuple[str, int]] = []
+        """What the second encode was asked for, once for each change."""
+        self.viewers = Viewers(lambda *_: looks, lambda *_: looks, self.clock, self.simplify)
         self.relief = Relief(settings, self.encoder, self.viewers, clock=self.clock, emit=self.told)
+
+    def simplify(self, more_params: str, spacing: int) -> None:
+        if self.live[-1:] != [(more_params, spacing)]:
+            self.live.append((more_params, spacing))
 
     def run(self, seconds: float, *, filled: float, busy: float = 1.0) -> None:
         """Take a picture thirty times a second."""
@@ -94,6 +100,7 @@ def test_the_second_encode_gets_fewer_pictures_before_the_recording_does() -> No
     rig.run(1.5, filled=0.45)
     assert rig.told.steps[-1] == ("stepped-down", "viewers")
     assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (True, True, 1)
+    assert rig.live[-1] == (CHEAP, 2)
 
 
 def test_all_is_taken_back_in_the_end() -> None:
@@ -107,6 +114,15 @@ def test_all_is_taken_back_in_the_end() -> None:
     cheap = replace(SETTINGS, more_params=CHEAP)
     assert rig.encoder.asked[3:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
     assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (False, False, 1)
+
+
+def test_the_second_encode_is_simplified_with_the_recording_and_told_how_many_pictures_it_gets() -> None:
+    rig = Rig()
+    rig.run(5, filled=0.5)
+    down = [(CHEAP, 1), (CHEAP, 2), (CHEAPEST, 2)]
+    assert rig.live == down, "half of the program's are as many as every second one of them was"
+    rig.run(4 * PATIENCE_S + 15, filled=0.0, busy=0.2)
+    assert rig.live == [*down, (CHEAP, 2), (CHEAP, 1), ("", 1)]
 
 
 def test_nobody_who_does_not_look_is_shown_less() -> None:

@@ -4,9 +4,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import pytest
@@ -15,6 +17,7 @@ from capture.source import Matrix
 from config.errors import EncoderError
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder, VideoSettings
+from recorder.overload.relief import CHEAP
 from recorder.packet import EncodedPacket, Track
 from recorder.streaming.encode import LATE_EVERY_S, NICE, QUEUE, StreamEncode, stream_settings
 from tests.support.moving import Moving
@@ -190,6 +193,53 @@ def test_one_failure_is_gone_on_from_with_the_same_stream() -> None:
         assert it.encode.templates[Track.VIDEO].codec_context.extradata == parameters
         assert len(decode(it.encode, it.packets)) == len(it.packets)
         assert bits_a_second(it.packets, 2.5, 4) < 600_000, "with the rate it had"
+
+
+class Noting(Encoder):
+    """Takes note of what it was changed to; told not to, it cannot."""
+
+    asked: ClassVar[list[VideoSettings]] = []
+    refuses = False
+
+    def change_video(self, settings: VideoSettings) -> None:
+        Noting.asked.append(settings)
+        if Noting.refuses:
+            raise EncoderError("the test refused it")
+        super().change_video(settings)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_simpler_encode_is_the_same_stream_at_the_rate_it_had(
+    refuses: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Noting.asked, Noting.refuses = [], refuses
+    asked = settings(800_000, 320, 180)
+    with running(asked, Noting) as it:
+        for number in range(240):
+            if number == 30:
+                it.encode.bit_rate = 400_000
+            if number == 60:
+                it.encode.simplify(CHEAP, 2)
+            if number < 60 or number >= 150 or number % 2 == 0:
+                it.offer(number)
+            if number == 149:
+                it.encode.simplify("", 1)
+        it.encode.close(10.0)
+
+        cheap = replace(asked, rate=asked.rate / 2, more_params=CHEAP)
+        assert Noting.asked == [cheap, asked], "each once, whether it could be or not"
+        assert ("the test refused it" in capfd.readouterr().err) is refuses
+        assert [packet.pts // STEP for packet in sorted(it.packets, key=lambda packet: packet.pts)] == [
+            *range(60), *range(60, 150, 2), *range(150, 240),
+        ]  # fmt: skip
+        keys = {packet.pts // STEP for packet in it.packets if packet.is_keyframe}
+        begun = [keys & set(range(at - 2 * QUEUE, at + 1)) for at in (60, 150)]  # of those that waited, or the next
+        assert all(begun) or refuses
+        assert all(earlier.dts < later.dts <= later.pts for earlier, later in pairwise(it.packets))
+        assert len(decode(it.encode, it.packets)) == len(it.packets)
+        assert bits_a_second(it.packets, 2.5, 5) < 600_000
+        assert bits_a_second(it.packets, 5.5, 8) < 600_000
+        assert it.events == []
 
 
 def test_two_failures_are_the_end_of_it_and_cost_nobody_else_anything() -> None:

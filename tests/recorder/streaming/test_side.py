@@ -139,6 +139,24 @@ def test_nobody_is_named_who_was_removed(place: Place, monkeypatch: pytest.Monke
     assert place.pass_s(2) == MOST
 
 
+def test_an_encode_that_is_opened_after_a_step_begins_with_it_and_follows_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(StreamEncode, "start", lambda _: None)
+    monkeypatch.setattr(StreamEncode, "templates", {})
+    monkeypatch.setattr(StreamEncode, "simplify", lambda _, params, spacing: asked.append((params, spacing)))
+    clock = SimulatedClock()
+    destinations = Destinations([], clock=clock, emit=EventList())
+    side = LiveSide(StreamPlan("separate", LEAST, MOST), destinations, clock=clock, emit=Events())
+    side.simplify("subme=1", 2)
+    assert asked == []
+    side.open(outputs_to(destinations), VideoSettings(320, 180, Fraction(30), Matrix.BT601, MOST, MOST))
+    wait_for(lambda: asked)
+    side.simplify("", 1)
+    assert asked == [("subme=1", 2), ("", 1)]
+
+
 class Unthreaded(threading.Thread):
     """Cannot be started."""
 
