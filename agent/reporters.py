@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from agent.stages_text import stages_text
 from config.events import Event
 from config.quantities import brief_rate, brief_size
 from devices.model import HealthState
@@ -103,8 +104,10 @@ class PlainReporter(JsonReporter):
         self.note(status_text(status))
 
     def event(self, event: Event) -> None:
-        """Write the event with its time."""
+        """Write the event with its time, and the table that it may hold."""
         self.note(event_text(event))
+        if table := stages_text(event):
+            self.note(table)
 
     def result(self, result: SessionResult) -> None:
         """Write how it ended."""

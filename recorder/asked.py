@@ -48,5 +48,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What records management says of this session alone: fields of recorder.archive.model.Records."""
     consent: Consent = Consent()
     """Whether the speakers agreed to being recorded."""
+    profile_stages: bool = False
+    """Whether it is told what the processor's time went into (recorder/stages)."""
     known: tuple[Device, ...] = ()
     """Devices among the sources, as its recorder knew them: they are known again when they are not there now."""

@@ -24,6 +24,7 @@ from capture.source import SAMPLE_RATE, Matrix, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.picture_stream import PictureStream
+from recorder.stages.clocks import called
 from recorder.titles import set_title
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
@@ -62,6 +63,8 @@ class VideoSettings:
     """Overrides the delay settings; for comparisons with other encoders' defaults only."""
     more_params: str = ""
     """x264 parameters behind all others (`NAME=VALUE:...`), which change none of the parameter sets."""
+    thread_name: str = "x264"
+    """What its threads are called: it is told which encoder takes what of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +135,10 @@ class Encoder:
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._next_keyframe = 0
         try:
-            if video:
-                self._video, self._pictures = self._open_video(video)
-            self._master.start_encoding()
+            with called(video.thread_name if video else ""):
+                if video:
+                    self._video, self._pictures = self._open_video(video)
+                self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
             raise EncoderError(
                 f"the encoder refused its settings: {video or audio} ({error})",
@@ -194,7 +198,8 @@ class Encoder:
         context.options = _options(settings, f"level={_level(now)}")
         _configure(context, settings)
         try:
-            context.open(strict=False)
+            with called(settings.thread_name):
+                context.open(strict=False)
         except (FFmpegError, ValueError) as error:
             raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
         if context.extradata != now:

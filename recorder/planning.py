@@ -10,6 +10,7 @@ import msgspec
 from capture.choice import NONE, Chooser, Chosen, Wanted
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace, RealPace
+from capture.timing import Timing, untimed
 from capture.watch.watcher import Watcher
 from capture.whereabouts import Listing
 from config.errors import LiputError, UsageError
@@ -60,6 +61,7 @@ def plan_session(
     listing: Listing | None = None,
     *,
     going_on: bool = False,
+    timing: Timing = untimed,
 ) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
@@ -79,7 +81,7 @@ def plan_session(
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
-    watcher = Watcher(settings, clock, record)
+    watcher = Watcher(settings, clock, record, timing=timing)
     chooser = Chooser(
         wanted,
         pace,

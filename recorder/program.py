@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from capture.source import Frame
+from capture.timing import CpuStage, Timing, untimed
 from config.errors import LiputError, UsageError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
@@ -70,9 +71,11 @@ class Program:
         offer: Offer | None = None,
         also: Also | None = None,
         simplify: Simplify = lambda *_: None,
+        timing: Timing = untimed,
     ) -> None:
         """`offer` takes pictures for previews, `also` those of a second encode, which `simplify` makes cheaper."""
         viewers = Viewers(offer, also, clock, simplify)
+        shown = timing(CpuStage.PREVIEWS, viewers.offer)
         self._plan = plan
         self._inputs = inputs
         self._clock = clock
@@ -96,13 +99,16 @@ class Program:
                 program_rate=rate,
                 clock=clock,
                 emit=emit,
-                offer=viewers.offer,
+                offer=shown,
                 is_late=picture.name in inputs.late,
+                timing=timing,
             )
             for picture, form, reader in inputs.pictures
         ]
         look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
-        self.scene = Scene(self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=viewers.offer)
+        self.scene = Scene(
+            self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=shown, timing=timing
+        )
         self._relief = (
             Relief(encoder_settings(plan, inputs.form)[0], encoder, viewers, clock=clock, emit=emit)
             if plan.steps_down and plan.x264_params is None
@@ -114,8 +120,9 @@ class Program:
             timeline,
             program_rate=rate,
             put=gate.put,
-            also=viewers.also,
+            also=timing(CpuStage.LIVE_ENCODE, viewers.also),
             relief=self._relief,
+            timing=timing,
         )
         self._conference = self._made_conference()
         self.sound: ProgramSound | None = None
@@ -129,6 +136,7 @@ class Program:
                 put=gate.put,
                 emit=emit,
                 bus=self._conference.sound if self._conference else None,
+                timing=timing,
             )
         self._pictures_lost = LossReporter(
             "frames-dropped",

@@ -14,6 +14,7 @@ from capture.compose.overlay import Overlay, logo, title_line
 from capture.compose.slate import card, slate
 from capture.kept import Absence, AbsenceKind
 from capture.source import Matrix, Size, VideoFormat
+from capture.timing import CpuStage, Timing, untimed
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from config.messages import Card, Reason, card_text
@@ -192,6 +193,7 @@ class Scene:
         *,
         zero_ns: Callable[[], int],
         offer: Offer | None = None,
+        timing: Timing = untimed,
     ) -> None:
         """`zero_ns` gives the session-clock time that is program time 0."""
         self._inputs = inputs
@@ -199,7 +201,7 @@ class Scene:
         self._look = look
         self._zero_ns = zero_ns
         self._offer = offer
-        self._stage = Stage(inputs, look)
+        self._show = timing(CpuStage.COMPOSE, Stage(inputs, look).show)
         self._view = look.view(layout, self._names)
         self._switching = threading.Lock()
         self._next: View | None = None
@@ -253,7 +255,7 @@ class Scene:
             if one is not driver:
                 one.catch_up(self._zero_ns() + at_ns, at_ns, is_shown=one.is_tapped or one.name in self._view.shown)
         self.look(at_ns, driver if is_fresh else None)
-        picture = self._stage.show(self._view)
+        picture = self._show(self._view)
         if picture is not None and self._offer:
             self._offer(PROGRAM, picture)
         return picture

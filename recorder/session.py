@@ -16,6 +16,7 @@ from datetime import timedelta
 import msgspec
 
 from capture.closing import abandoned
+from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
@@ -66,6 +67,7 @@ class Session:
         listener: Listener | None = None,
         progress: Progress | None = None,
         offer: Offer | None = None,
+        timing: Timing = untimed,
     ) -> None:
         """`stop` is the event that the plan's sources wait on; it is set when the tracks have ended.
 
@@ -77,7 +79,7 @@ class Session:
         self._stop_sources = stop
         self._progress = progress
         self._listener = listener
-        self._offer = offer
+        self._offer, self._timing = offer, timing
         self._troubles = Troubles(clock)
         self.emit = EventLog(clock, self._hear)
         plan.board.listen(FaultReporter(self.emit))
@@ -247,6 +249,7 @@ class Session:
             offer=self._offer,
             also=live.offer,
             simplify=live.simplify,
+            timing=self._timing,
         )
         self._timeline.start(first[1].timestamp_ns if first else self._clock.now_ns())
         program.begin()

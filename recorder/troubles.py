@@ -13,7 +13,7 @@ from recorder.faults import RECOVERED, WARNINGS
 HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
-    "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured",
+    "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured", "cpu-measured",
     "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up", "keeps-up",
     "conference-live", "destination-added", "destination-removed", "destination-restarted", "destination-keeps-up",
     "events-left-out",

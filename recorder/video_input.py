@@ -10,6 +10,7 @@ import av
 from capture.kept import Absence, AbsenceKind
 from capture.reader import Reader
 from capture.source import Frame, Size, VideoFormat, VideoSource
+from capture.timing import CpuStage, Timing, untimed
 from config.errors import MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
@@ -95,6 +96,7 @@ class VideoInput:
         emit: Emit,
         offer: Callable[[str, av.VideoFrame], object] | None = None,
         is_late: bool = False,
+        timing: Timing = untimed,
     ) -> None:
         """`rate` is what the source gives nominally, `program_rate` what is encoded, both in pictures a second.
 
@@ -110,7 +112,7 @@ class VideoInput:
         self.within: Size | None = None
         """The size at which it is shown; None for the program's."""
         self.tap: Tap | None = None
-        self._source = source
+        self._decode = timing(CpuStage.DECODE, source.decode)
         self._kept = source if isinstance(source, MayBeAbsent) else None
         self._timeline = timeline
         self._clock = clock
@@ -180,7 +182,7 @@ class VideoInput:
 
     def _decoded(self, frame: Frame) -> av.VideoFrame | None:
         try:
-            return self._source.decode(frame, self._size())
+            return self._decode(frame, self._size())
         except Exception as error:  # of whatever kind: a library that fails costs a picture, not the session
             self._count_damaged(error)
             return None

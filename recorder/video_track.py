@@ -13,6 +13,7 @@ from fractions import Fraction
 import av
 
 from capture.source import Frame
+from capture.timing import CpuStage, Timing, untimed
 from devices.clock import NANOSECONDS
 from recorder.encoder import VIDEO_TIME_BASE, Encoder
 from recorder.overload.relief import Relief
@@ -57,6 +58,7 @@ class VideoTrack:
         put: Callable[[EncodedPacket], None],
         also: Callable[[av.VideoFrame, int], object] | None = None,
         relief: Relief | None = None,
+        timing: Timing = untimed,
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
 
@@ -64,7 +66,8 @@ class VideoTrack:
         """
         self.counts = VideoCounts()
         self._scene = scene
-        self._encoder = encoder
+        self._encode_video = timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
+        self._flush = timing(CpuStage.ENCODE_VIDEO, encoder.flush)
         self._timeline = timeline
         self._put = put
         self._also = also
@@ -95,7 +98,7 @@ class VideoTrack:
                 self._take(came)
             else:
                 self._go_without()
-        self._hand_on(self._encoder.flush(Track.VIDEO))
+        self._hand_on(self._flush(Track.VIDEO))
 
     def _next(self) -> Frame | None:
         """Return the driver's next picture, None if none comes in time."""
@@ -213,7 +216,7 @@ class VideoTrack:
             return False
         self._has_picture = True
         pts = round(Fraction(at_ns, NANOSECONDS) / VIDEO_TIME_BASE)
-        self._hand_on(self._encoder.encode_video(picture, pts))
+        self._hand_on(self._encode_video(picture, pts))
         if self._also:
             self._also(picture, pts)
         self.counts.frames += 1

@@ -17,6 +17,7 @@ Examples:
   liput record --title "Seminar" --video slides --video podium --layout pip --isolate
   liput record --title "Uji" --video synthetic --for 10s --json
   liput record --title "Salinan" --video kuliah.mkv --pace fast
+  liput record --title "Uji" --for 1m --profile-stages    what this PC's processor is busy with
 \b
 Exit status: 0 recorded and complete; 3 recorded, but something was lost on the way (it is said what);
 1 failed; 2 wrong usage.
@@ -31,6 +32,9 @@ Exit status: 0 recorded and complete; 3 recorded, but something was lost on the 
     default="real",
     show_default=True,
     help="fast: a file or synthetic source as fast as it goes.",
+)
+@click.option(
+    "--profile-stages", is_flag=True, help="Tell at the end what took how much of the processor: stages, threads."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 def record_command(asked: Asked, config_file: Path | None, pace: str, *, as_json: bool) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from capture.sound.source import SoundSource
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Relocatable
+from capture.timing import CpuStage, Timing, untimed
 from capture.watch.audio import AudioWatch
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
@@ -37,6 +38,7 @@ class WatchedAudio:
         clock: Clock,
         on_change: OnChange | None = None,
         mains_hz: int = 50,
+        timing: Timing = untimed,
     ) -> None:
         self.name = source.name
         self.channels = source.channels
@@ -52,6 +54,7 @@ class WatchedAudio:
         self._opened_ns = self._sampled_ns = 0
         self._blocks = 0
         self._refused = ""
+        self._judge = timing(CpuStage.WATCHES, AudioWatch.feed)
 
     @property
     def health(self) -> Health:
@@ -108,7 +111,7 @@ class WatchedAudio:
                 watch.tick()
             else:
                 self._blocks += 1
-                watch.feed(block)
+                self._judge(watch, block)
             if self._clock.now_ns() - self._sampled_ns >= SAMPLE_EVERY_S * NANOSECONDS:
                 self._sampled_ns = self._clock.now_ns()
                 watch.guard("samples", self._sample, watch)

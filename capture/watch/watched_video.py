@@ -10,6 +10,7 @@ import threading
 import av
 
 from capture.source import Coded, Frame, Relocatable, Size, VideoFormat, VideoSource, abandoned_closings, coded_form
+from capture.timing import CpuStage, Timing, untimed
 from capture.watch.guard import Guard
 from capture.watch.patience import Patience
 from capture.watch.refusal import clear_refusals, find_refusal
@@ -40,6 +41,7 @@ class WatchedVideo:
         record: Record,
         clock: Clock,
         on_change: OnChange | None = None,
+        timing: Timing = untimed,
     ) -> None:
         self.name = source.name
         self.source = source
@@ -55,6 +57,8 @@ class WatchedVideo:
         self._is_open = False
         self._closing = threading.Lock()
         self._refused: str | None = None
+        self._judge_frame = timing(CpuStage.WATCHES, VideoWatches.read)
+        self._judge_picture = timing(CpuStage.WATCHES, VideoWatches.decoded)
 
     @property
     def health(self) -> Health:
@@ -129,7 +133,7 @@ class WatchedVideo:
             raise
         watch = self._watch
         if watch is not None:
-            watch.read(frame)
+            self._judge_frame(watch, frame)
         return frame
 
     def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
@@ -142,7 +146,7 @@ class WatchedVideo:
                 watch.damaged(frame, error.message)
             raise
         if watch is not None:
-            watch.decoded(picture, frame.timestamp_ns)
+            self._judge_picture(watch, picture, frame.timestamp_ns)
         return picture
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass, field
 
 from capture.source import AudioSource, VideoSource
+from capture.timing import Timing, untimed
 from capture.watch.patience import patience_for
 from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watched_video import WatchedVideo
@@ -23,6 +24,7 @@ class Watcher:
     clock: Clock
     record: Record = nowhere
     board: HealthBoard = field(default_factory=HealthBoard)
+    timing: Timing = untimed
 
     def prepare(self, device: Device) -> None:
         """Set the controls of a camera as its preset and the settings have them; never raises: what fails is logged."""
@@ -43,6 +45,7 @@ class Watcher:
             record=self.record,
             clock=self.clock,
             on_change=self.board,
+            timing=self.timing,
         )
 
     def sound(self, source: AudioSource, device: Device, plug: DeviceKind | None = None) -> AudioSource:
@@ -59,4 +62,5 @@ class Watcher:
             clock=self.clock,
             on_change=self.board,
             mains_hz=60 if self.settings.devices.power_line_frequency == "60 Hz" else 50,
+            timing=self.timing,
         )

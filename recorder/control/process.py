@@ -8,6 +8,7 @@ With `--unit` a service manager has started it, for a connection that is its sta
 number in a line before all else (recorder.control.launched).
 """
 
+import contextlib
 import faulthandler
 import os
 import queue
@@ -70,16 +71,22 @@ def _asked() -> bytes:
 
 def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> None:
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
+    from capture.timing import untimed
     from devices.snapshot import list_devices
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
+    from recorder.stages.profile import StageProfile
 
     if spec.environment is not None:
         _take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings = load_settings(spec.settings)
-    with attending(settings, clock, archive=spec.asked.archive) as (log, attendant):
+    profile = StageProfile() if spec.asked.profile_stages else None
+    with (
+        profile or contextlib.nullcontext(),
+        attending(settings, clock, archive=spec.asked.archive) as (log, attendant),
+    ):
         # What the attendant saw last costs nothing; before it has begun, and where it cannot watch, it is empty.
         planned = plan_session(
             spec.asked,
@@ -88,10 +95,11 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
             log,
             lambda: attendant.devices() or list_devices(),
             going_on=spec.replaces is not None,
+            timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
             attendant.start()
-        with Recorder(planned, spec, clock) as recorder:
+        with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox)
 
 

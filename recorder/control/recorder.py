@@ -11,6 +11,7 @@ from typing import Self
 
 import msgspec
 
+from capture.timing import untimed
 from config.errors import DeviceBusy, LiputError, SessionError, StorageUnwritable
 from config.events import Event
 from config.settings import load_settings
@@ -34,7 +35,8 @@ from recorder.control.spec import Spec, saved_spec
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
 from recorder.session import Session
-from recorder.status import SessionResult
+from recorder.stages.profile import StageProfile
+from recorder.status import SessionResult, SessionState
 
 NAME = "Liput"
 LOOK_S = 1.0
@@ -45,9 +47,13 @@ LINGER_S = 5.0
 class Recorder:
     """Runs a planned session; a context manager, whose end leaves nothing in the runtime directory."""
 
-    def __init__(self, planned: Planned, spec: Spec, clock: Clock) -> None:
-        """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable."""
+    def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: StageProfile | None = None) -> None:
+        """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable.
+
+        `profile` tells what the session takes of the processor.
+        """
         self._planned = planned
+        self._profile = profile
         self._spec = msgspec.structs.replace(spec, asked=planned.again)
         self._saying = threading.Lock()
         self._clock = clock
@@ -106,7 +112,10 @@ class Recorder:
             listener=self._on_event,
             progress=self._on_progress,
             offer=self._previews.offer,
+            timing=self._profile.timing if self._profile else untimed,
         )
+        if self._profile:
+            self._profile.tell_to(session.emit)
         lost = dict.fromkeys(self._spec.unsaved, "its address was given once, and is kept nowhere")
         for name, why in (lost | dict(self._planned.forgotten)).items():
             session.emit(
@@ -157,7 +166,10 @@ class Recorder:
 
     def _run_session(self, run: Callable[[], SessionResult]) -> None:
         try:
-            self._finish(run())
+            end = run()
+            if self._profile:
+                self._profile.tell("sealed" if end.state is SessionState.SEALED else "ended")
+            self._finish(end)
         except BaseException as error:
             self._finish(failure(error))
             if not isinstance(error, LiputError):
@@ -183,6 +195,8 @@ class Recorder:
             # Only now: as long as that one's folder is there its session can be taken up again.
             RecorderFolder(self._folder.path.with_name(self._spec.replaces)).remove()
         self._server.tell(event)
+        if self._profile:
+            self._profile.hear(event)
 
     def _live_at(self, event: Event) -> datetime:
         """Return when media time 0 was: with pre-roll, before the start."""

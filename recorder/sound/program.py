@@ -16,6 +16,7 @@ import numpy as np
 from capture.kept import KeptAudio
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.timing import CpuStage, Timing, untimed
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import AAC_FRAME, Encoder
@@ -66,6 +67,7 @@ class ProgramSound:
         put: Callable[[EncodedPacket], None],
         emit: Emit,
         bus: Bus | None = None,
+        timing: Timing = untimed,
     ) -> None:
         """`bus` hears each input too."""
         self.lanes = [
@@ -82,7 +84,8 @@ class ProgramSound:
         self.samples = 0
         """How many were encoded."""
         self._inputs = [sound_input for sound_input, _ in inputs]
-        self._encoder = encoder
+        self._encode_audio = timing(CpuStage.ENCODE_SOUND, encoder.encode_audio)
+        self._flush = timing(CpuStage.ENCODE_SOUND, encoder.flush)
         self._timeline = timeline
         self._channels = channels
         self._put = put
@@ -166,10 +169,10 @@ class ProgramSound:
         self._encode_frames(self._limiter.process(self._mix(ready), is_last=True))
         if self._waiting_samples:
             self._encode(self._take_waiting(self._waiting_samples))
-        self._hand_on(self._encoder.flush(Track.AUDIO))
+        self._hand_on(self._flush(Track.AUDIO))
         for sound_input in self._inputs:
             if sound_input.own_track:
-                self._hand_on(self._encoder.flush(sound_track(sound_input.name)))
+                self._hand_on(self._flush(sound_track(sound_input.name)))
 
     def _gather(self) -> None:
         """Take what the lanes' sources have given; wait a little for the lane that is furthest behind, if none has."""
@@ -203,7 +206,7 @@ class ProgramSound:
 
     def _encode_own(self, track: TrackId, samples: Heard, count: int) -> list[EncodedPacket]:
         whole = np.zeros((count, self._channels), np.int16) if samples is None else rounded(samples)
-        return self._encoder.encode_audio(np.ascontiguousarray(whole), self._mixed, track)
+        return self._encode_audio(np.ascontiguousarray(whole), self._mixed, track)
 
     def _encode_frames(self, samples: Samples) -> None:
         """Encode every whole AAC frame."""
@@ -223,7 +226,7 @@ class ProgramSound:
     def _encode(self, samples: Samples) -> None:
         self._meter.feed(samples)
         self._measure(samples)
-        self._hand_on(self._encoder.encode_audio(samples, self.samples))
+        self._hand_on(self._encode_audio(samples, self.samples))
         self.samples += len(samples)
         self._timeline.advance(Track.AUDIO, self.samples * NANOSECONDS // SAMPLE_RATE)
 

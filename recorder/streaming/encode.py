@@ -46,7 +46,8 @@ SUBJECT = "live picture"
 
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
-    return replace(recorded, bit_rate=most, max_rate=most, delay_s=DELAY_S, buffer_s=BUFFER_S, x264_params=None)
+    own = {"bit_rate": most, "max_rate": most, "delay_s": DELAY_S, "buffer_s": BUFFER_S}
+    return replace(recorded, **own, x264_params=None, thread_name="x264-live")
 
 
 class Slot:

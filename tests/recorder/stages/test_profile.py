@@ -1,0 +1,120 @@
+"""A profile of this very process, against its own clock; all of it ratios within one run."""
+
+import subprocess
+import sys
+import threading
+import time
+from resource import RUSAGE_CHILDREN, getrusage
+
+import msgspec
+import pytest
+
+from capture.timing import CpuStage
+from recorder.stages.figures import StageFigures
+from recorder.stages.places import Phase, of_process, of_thread
+from recorder.stages.profile import StageProfile
+from tests.recorder.stages.test_timers import burn
+from tests.support.leftovers import event
+from tests.support.waiting import wait_for
+
+MUCH_NS = 300_000_000
+BURN = "import time\nwhile time.process_time() < 0.5: pass"
+
+
+def on_a_thread(name: str, work: object) -> None:
+    thread = threading.Thread(target=work, name=name)  # type: ignore[arg-type] # a function
+    thread.start()
+    thread.join()
+
+
+def stage(figures: StageFigures, name: CpuStage) -> float:
+    return figures.stages.get(str(name), 0.0)
+
+
+def all_of_it() -> float:
+    waited_for = getrusage(RUSAGE_CHILDREN)
+    return time.process_time() + waited_for.ru_utime + waited_for.ru_stime
+
+
+def test_all_stages_together_are_what_the_process_took() -> None:
+    with StageProfile() as profile:
+        on_a_thread("track-audio", lambda: burn(MUCH_NS))
+        on_a_thread("track-video", profile.timing(CpuStage.DECODE, lambda: burn(MUCH_NS)))
+        on_a_thread("read-brief", burn)  # it may well be gone before anybody looks
+        subprocess.run([sys.executable, "-c", BURN], check=True)
+        figures = profile.figures()
+        assert figures.cpu_s == pytest.approx(all_of_it(), rel=0.02)
+    assert sum(figures.stages.values()) == pytest.approx(figures.cpu_s, rel=0.02)
+    assert figures.children_s >= 0.5
+    assert stage(figures, CpuStage.DECODE) >= 0.3
+    assert stage(figures, CpuStage.PICTURE) < 0.1, "what the timers count of it is not its thread's too"
+
+
+def test_a_thread_is_found_by_its_name_and_what_it_takes_is_its_stages() -> None:
+    over = threading.Event()
+
+    def work() -> None:
+        burn(MUCH_NS)
+        over.wait()
+
+    thread = threading.Thread(target=work, name="recording-writer")
+    with StageProfile() as profile:
+        before = stage(profile.figures(), CpuStage.WRITE)
+        thread.start()
+        wait_for(lambda: stage(profile.figures(), CpuStage.WRITE) >= before + 0.3)
+        (found,) = [one for one in profile.figures().threads if one.name == "recording-writer"]
+        assert (found.count, found.cpu_s >= 0.3) == (1, True)
+        over.set()
+        thread.join()
+
+
+def test_a_child_is_found_with_all_that_it_took() -> None:
+    command = [sys.executable, "-c", f"{BURN}\ninput()"]
+    with StageProfile() as profile:
+        before_s = profile.figures().children_s  # of tests before this one
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+            wait_for(lambda: profile.figures().children_s >= before_s + 0.4)
+            child.communicate(b"\n")
+        figures = profile.figures()
+    (found,) = figures.processes
+    assert found.cpu_s == pytest.approx(figures.children_s - before_s, abs=0.02)
+    assert stage(figures, CpuStage.START) >= found.cpu_s
+
+
+def test_what_is_none_of_anybodys_is_the_phases() -> None:
+    told: list[tuple[str, StageFigures]] = []
+
+    def emit(kind: str, subject: str, message: str, **detail: object) -> None:
+        assert (kind, subject, bool(message)) == ("cpu-measured", "recorder", True)
+        told.append((str(detail.pop("until")), msgspec.convert(detail, StageFigures)))
+
+    def hear(*kinds: str) -> None:
+        for kind in kinds:
+            profile.hear(event(0, kind))
+
+    with StageProfile() as profile:
+        profile.tell_to(emit)
+        on_a_thread("whatever", lambda: burn(MUCH_NS))
+        hear("source-lost", "session-armed")
+        on_a_thread("whatever", lambda: burn(MUCH_NS))
+        hear("session-live", "session-ended")
+        on_a_thread("whatever", lambda: burn(MUCH_NS))
+        profile.tell("sealed")
+    (first, recorded), (last, sealed) = told
+    assert (first, last) == ("recorded", "sealed")
+    assert 0.3 <= stage(recorded, CpuStage.OTHER) < 0.55
+    assert stage(recorded, CpuStage.SEALING) == 0.0
+    assert stage(sealed, CpuStage.SEALING) >= 0.3
+    assert stage(sealed, CpuStage.OTHER) == pytest.approx(stage(recorded, CpuStage.OTHER), abs=0.02)
+
+
+def test_names_have_their_stages() -> None:
+    assert [of_thread(name, Phase.RUNNING) for name in ("x264 (library)", "x264-live (library)", "live-youtube")] == [
+        CpuStage.ENCODE_VIDEO, CpuStage.LIVE_ENCODE, CpuStage.DESTINATIONS,
+    ]  # fmt: skip
+    assert [of_thread("av:h264:df0 (library)", phase) for phase in Phase] == [
+        CpuStage.DECODE, CpuStage.DECODE, CpuStage.SLIDES,
+    ]  # fmt: skip
+    assert [of_thread("session", phase) for phase in Phase] == [CpuStage.START, CpuStage.OTHER, CpuStage.SEALING]
+    assert of_process("capture.sound.child", Phase.RUNNING) is CpuStage.CAPTURE
+    assert of_process("recorder.live.child", Phase.RUNNING) is CpuStage.DESTINATIONS
