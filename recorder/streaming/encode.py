@@ -46,8 +46,10 @@ SUBJECT = "live picture"
 
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
-    own = {"bit_rate": most, "max_rate": most, "delay_s": DELAY_S, "buffer_s": BUFFER_S}
-    return replace(recorded, **own, x264_params=None, thread_name="x264-live")
+    return replace(
+        recorded, bit_rate=most, max_rate=most, delay_s=DELAY_S, buffer_s=BUFFER_S, x264_params=None,
+        thread_name="x264-live",
+    )  # fmt: skip
 
 
 class Slot:
