@@ -1,5 +1,6 @@
 """Where a session's packets go: the recording first, then every live destination; each on threads of its own."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol
@@ -9,7 +10,7 @@ from av.stream import Stream
 from config.events import Emit
 from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
-from recorder.packet import PROGRAM, EncodedPacket, TrackId
+from recorder.packet import PROGRAM, EncodedPacket, Track, TrackId
 from recorder.recording import OnDisk
 
 type Templates = Mapping[TrackId, Stream]
@@ -45,6 +46,12 @@ class TakesRecording(TakesPackets, Protocol):
 
 
 type MakeSink = Callable[[Templates], Sink]
+type TemplatesOf = Callable[[int], Templates]
+"""Returns the templates of packets of a form."""
+
+
+def _of_program(templates: Templates) -> Templates:
+    return {track: stream for track, stream in templates.items() if track in PROGRAM}
 
 
 class Outputs:
@@ -53,6 +60,8 @@ class Outputs:
     Live destinations take the program's packets, those of the recording. Where a track is encoded for them apart
     (a second encode at another rate), `connect` is given its stream: `put` gives packets of that track to the
     recording only, and destinations get what comes by `put_live`. Nothing else decides what they are sent.
+
+    Where the program's picture becomes one of another form, destinations are connected anew for it.
     """
 
     def __init__(
@@ -63,11 +72,19 @@ class Outputs:
         emit: Emit,
         live: Destinations,
         more: Sequence[MakeSink] = (),
+        form: int = 0,
+        templates_of: TemplatesOf | None = None,
     ) -> None:
-        """Take `live`, which `connect` begins; `recording` has begun already, and is closed with the others."""
+        """Take `live`, which `connect` begins; `recording` has begun already, and is closed with the others.
+
+        `templates` are of the picture's `form`, `templates_of` says those of others.
+        """
         self._recording = recording
         self._emit = emit
-        self._program = program = {track: stream for track, stream in templates.items() if track in PROGRAM}
+        self._program = program = _of_program(templates)
+        self._form = form
+        self._templates_of = templates_of
+        self._connecting = threading.Lock()
         self._more: tuple[Sink, ...] = tuple(make(program) for make in more)
         self._taking = self._more
         self._live = live
@@ -78,8 +95,9 @@ class Outputs:
 
         Before that they get nothing. `live_templates` are the streams that are encoded for them apart.
         """
-        self._apart = frozenset(live_templates or ())
-        self._live.begin({**self._program, **(live_templates or {})})
+        with self._connecting:
+            self._apart = frozenset(live_templates or ())
+            self._live.begin({**self._program, **(live_templates or {})})
 
     @property
     def on_disk(self) -> OnDisk:
@@ -98,8 +116,20 @@ class Outputs:
                 self._taking = tuple(other for other in self._taking if other is not sink)
                 name = getattr(sink, "name", type(sink).__name__)
                 self._emit("sink-failed", name, f"{name} failed and gets no more: {error!r}")
+        if packet.form != self._form and packet.track == Track.VIDEO:
+            self._change(packet.form)
         if packet.track not in self._apart:
             self._live.put(packet)
+
+    def _change(self, form: int) -> None:
+        """Go on with the picture in another form, which begins with the next packet."""
+        self._form = form
+        if self._templates_of is None:
+            return
+        with self._connecting:
+            self._program = _of_program(self._templates_of(form))
+            if Track.VIDEO not in self._apart:
+                self._live.renew(self._program)
 
     def put_live(self, packet: EncodedPacket) -> None:
         """Give a packet of a track of `live_templates` to the live destinations; never blocks, never fails."""
@@ -107,8 +137,9 @@ class Outputs:
 
     def share(self) -> None:
         """Give live destinations the recording's packets from here on: nothing is encoded apart for them any more."""
-        self._live.renew(self._program)
-        self._apart = frozenset()  # last: nobody gets packets of both
+        with self._connecting:
+            self._live.renew(self._program)
+            self._apart = frozenset()  # last: nobody gets packets of both
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Finish the recording, and meanwhile stop all destinations at once: a hung one costs the others nothing.

@@ -28,7 +28,8 @@ class EncodedPacket:
     """One H.264 access unit or AAC frame; times count `time_base` seconds from the start of the session.
 
     `dts` never goes back within a track and may be a little below 0 at the start (B-frames, AAC priming). `duration` is
-    up to the next packet of the track in decoding order; of the last one, as long as it is shown.
+    up to the next packet of the track in decoding order; of the last one, as long as it is shown. Packets of another
+    `form` than those before them begin with a keyframe, and have other parameter sets.
     """
 
     track: TrackId
@@ -38,6 +39,7 @@ class EncodedPacket:
     duration: int
     time_base: Fraction
     is_keyframe: bool
+    form: int = 0
 
     @property
     def dts_s(self) -> float:

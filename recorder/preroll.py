@@ -64,12 +64,20 @@ class PreRoll:
         with self._lock:
             hand_on = self._hand_on
             if hand_on is None:
+                if packet.track == Track.VIDEO and self._pictures and packet.form != self._pictures[-1].form:
+                    self._begin_anew()
                 (self._pictures if packet.track == Track.VIDEO else self._others).append(packet)
                 self._bytes += len(packet.data)
                 if packet.is_keyframe or self._bytes > self._most_bytes:
                     self._trim()
                 return
         hand_on(self.in_media_time(packet))
+
+    def _begin_anew(self) -> None:
+        """Keep no pictures of another form: no file could begin with them and go on with what follows."""
+        self.skipped += len(self._pictures)
+        while self._pictures:
+            self._drop(self._pictures)
 
     def _trim(self) -> None:
         """Drop whole groups of pictures from the front, as far as more than is asked for would be left."""

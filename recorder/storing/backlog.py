@@ -34,6 +34,11 @@ class Backlog:
         while self._bytes > self._most_bytes and (second := self._keyframes()[1:2]):
             self._begin_at(second[0])
 
+    def begin_anew(self) -> None:
+        """Forget the pictures: those that follow are of another form."""
+        while self._leaders:
+            self._bytes -= len(self._leaders.popleft().data)
+
     def confirm(self, safe_s: float) -> None:
         """Forget what is before the last keyframe that is safe, every track of it, up to `safe_s` seconds."""
         safe = [index for index in self._keyframes() if _time(self._leaders[index]) <= safe_s]

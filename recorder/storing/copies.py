@@ -16,6 +16,8 @@ class Copy:
     is_moving: bool = False
     """Whether it looks for another disk; `move` is who does."""
     move: Bounded[None] | None = None
+    former: Part | None = None
+    """The part before it, where that still gets what came too late for it: the sound of its last pictures."""
     ended: bool = False
     """Whether it has no disk any more."""
 
@@ -23,6 +25,12 @@ class Copy:
     def part(self) -> Part:
         """The part that takes packets."""
         return self.parts[-1]
+
+    def leave_former(self) -> None:
+        """Close the part before it: all has come that belongs into it."""
+        if self.former is not None:
+            self.former.close()
+            self.former = None
 
     @property
     def bytes(self) -> int:

@@ -50,8 +50,10 @@ class Opener:
         on_failure: Callable[[Part, LiputError], None],
         waits: bool,
         memory: MountMemory | None,
+        form: int = 0,
     ) -> None:
-        """`templates` are copied: a part may still be opened when the encoder is closed."""
+        """`templates`, of the picture's `form`, are copied: a part may still be opened when the encoder is closed."""
+        self.form = form
         self._session = session
         self._master = av.open(os.devnull, "w", format="null")
         self._templates = {
@@ -66,6 +68,21 @@ class Opener:
         self._on_failure = on_failure
         self._waits = waits
         self._memory = memory
+
+    def renewed(self, templates: Mapping[TrackId, Stream], form: int) -> "Opener":
+        """Return one of the same session whose parts are of another form."""
+        return Opener(
+            self._session,
+            templates,
+            clock=self._clock,
+            log=self._log,
+            settings=self._settings,
+            make_forecast=self._make_forecast,
+            on_failure=self._on_failure,
+            waits=self._waits,
+            memory=self._memory,
+            form=form,
+        )
 
     def open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:
         """Open part `number`, from the media time `start` on; raises LiputErrors, and leaves nothing behind then."""
@@ -92,6 +109,7 @@ class Opener:
                 forecast=self._make_forecast(),
                 on_failure=self._on_failure,
                 waits=self._waits,
+                form=self.form,
             )
             try:
                 self._log.open(work.events)

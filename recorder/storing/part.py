@@ -47,11 +47,13 @@ class Part:
         forecast: Forecast,
         on_failure: Callable[["Part", LiputError], None],
         waits: bool,
+        form: int = 0,
     ) -> None:
-        """`start` is the media time at which it begins, seconds. Raises StorageErrors."""
+        """`start` is the media time at which it begins, seconds; `form` that of its picture. Raises StorageErrors."""
         self.archive = archive
         self.work = work
         self.start = start
+        self.form = form
         self.forecast = forecast
         self.beside = Beside(work.media, float(start))
         self._closer: Bounded[None] | None = None

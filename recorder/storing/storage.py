@@ -6,11 +6,12 @@
 
 A copy has one part that takes packets. The guard, a thread that asks no disk anything, looks at what each part's own
 threads have found: whether it grows, how long the disk will last, what has failed. When a copy leaves its disk the next
-folder of the settings gets a part that begins with the backlog: at a keyframe, with nothing missing.
+folder of the settings gets a part that begins with the backlog: at a keyframe, with nothing missing. Where the picture
+becomes one of another form (its encoder has failed), each copy gets another part beside the one so far.
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fractions import Fraction
@@ -37,6 +38,7 @@ from recorder.storing.bounded import OPEN_S, Bounded
 from recorder.storing.copies import Copy, found_s
 from recorder.storing.faults import stalled
 from recorder.storing.forecast import Forecast, Level
+from recorder.storing.forms import Forms
 from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener, SessionFacts
 from recorder.storing.part import Part
@@ -106,16 +108,20 @@ class Storage:
         part: int = 1,
         offset_s: float = 0.0,
         earlier: Sequence[WorkFolder] = (),
+        form: int = 0,
+        templates_of: Callable[[int], Mapping[TrackId, Stream]] | None = None,
     ) -> WorkFolder:
         """Open the first file, or the first two, and the event log beside each; return the first work folder.
 
         A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
         there is none. A session that is gone on with has its `uuid`, the number of its next `part`, and the media time
         of the session at which that begins. `earlier` are its parts, locked: they are sealed with what comes now. The
-        event log gets each work folder's file.
+        event log gets each work folder's file. `templates` are of the picture's `form`, `templates_of` says those of
+        others, where there may be any.
         """
         self._part_number = part
         self._earlier = earlier
+        self._forms = Forms(form, templates, templates_of)
         self._opener = Opener(
             SessionFacts(title, started_at, context, uuid or uuid4(), offset_s),
             templates,
@@ -126,6 +132,7 @@ class Storage:
             on_failure=self._note,
             waits=self._waits,
             memory=self._memory if self._settings.must_be_mounted else None,
+            form=form,
         )
         self._copies.append(self._first_copy(1))
         if self._settings.must_be_mounted:
@@ -133,7 +140,7 @@ class Storage:
         if self._settings.mirror:
             with suppress(LiputError):  # told; one file is better than none
                 self._copies.append(self._first_copy(2))
-        if self._spares:
+        if self._spares or templates_of is not None:
             self._backlog = Backlog(list(templates))
         self._guard.start()
         return self._copies[0].part.work
@@ -178,12 +185,31 @@ class Storage:
         if self._waits:
             self._wait_for_room()
         with self._lock:
+            if self._forms.changes_with(packet):
+                self._change_form()
             self._given_s = max(self._given_s, float((packet.pts + packet.duration) * packet.time_base))
             if self._backlog is not None:
                 self._backlog.add(packet)
             for copy in self._copies:
-                if not copy.part.is_closing:  # left, with nowhere to go on
-                    copy.part.put(packet)
+                for part in (copy.part, copy.former):
+                    # One that is closing was left, with nowhere to go on.
+                    if part is not None and not part.is_closing and self._forms.belongs(packet, part.form):
+                        part.put(packet)
+            if self._forms.caught_up_with(packet):
+                for copy in self._copies:
+                    copy.leave_former()
+
+    def _change_form(self) -> None:
+        """Let each copy go on in another part, from the packet on that is put next: it is a keyframe."""
+        forms = self._forms
+        if forms.templates_of is None or self._backlog is None:
+            return
+        self._opener = self._opener.renewed(forms.templates_of(forms.now), forms.now)
+        self._backlog.begin_anew()
+        for copy in self._copies:
+            if not copy.ended and not copy.is_moving:  # one that moves sees to it when it has moved
+                copy.is_moving = True
+                copy.move = Bounded(partial(self._renew, copy), "storage-renew")
 
     def _wait_for_room(self) -> None:
         for copy in self._copies:
@@ -278,19 +304,48 @@ class Storage:
         copy.is_moving = True
         copy.move = Bounded(lambda: self._move(copy, error), "storage-switch")
 
+    def _renew(self, copy: Copy) -> None:
+        """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""
+        old = copy.part
+        with self._lock:
+            self._part_number += 1
+            number = self._part_number
+            start = self._backlog.start if self._backlog is not None else Fraction(0)
+        archive = Archive(old.archive.root, self._clock, self._keep_free)
+        try:
+            new = self._open(archive, copy.number, number, start)
+        except Exception as error:  # of whatever kind: another disk may take one
+            self._tell.fault(old.place, _told(error))
+            self._move(copy, _told(error))
+            return
+        with self._lock:
+            self._hand_over(copy, new)
+            copy.former = old
+            if self._forms.has_caught_up:
+                copy.leave_former()
+
+    def _hand_over(self, copy: Copy, new: Part) -> float:
+        """Let a part take packets, those of the backlog first; return where they begin, in seconds of media time."""
+        begins_s = 0.0
+        if self._backlog is not None:
+            begins_s = float(self._backlog.start)  # later than the part where it grew too large meanwhile
+            if new.form == self._forms.now:
+                for packet in self._backlog.packets:
+                    new.put(packet)
+        copy.parts.append(new)
+        copy.is_moving = False
+        return begins_s
+
     def _move(self, copy: Copy, error: LiputError) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
         begins_s = 0.0
         with self._lock:
-            if new is not None and self._backlog is not None:
-                begins_s = float(self._backlog.start)  # later than the part where it grew too large meanwhile
-                for packet in self._backlog.packets:
-                    new.put(packet)
-                copy.parts.append(new)
+            if new is not None:
+                begins_s = self._hand_over(copy, new)
             copy.ended = new is None
-            copy.is_moving = False
+            copy.is_moving = new is not None and new.form != self._forms.now
             is_last = all(each.ended for each in self._copies)
             if copy.ended and not is_last:
                 old.close()  # while nothing can be put: what follows the end of its queue is never taken out
@@ -298,6 +353,8 @@ class Storage:
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
             self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
+            if copy.is_moving:  # meanwhile the picture has become one of another form
+                self._renew(copy)
         elif is_last:
             # Whatever is left of it is closed with the session, and takes what still comes, if it can.
             self._on_failure(error)

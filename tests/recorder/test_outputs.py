@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,39 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
     outputs.close()
     made.close()
     apart.close()
+
+
+class Renewed(Heard):
+    """Destinations that take note of what they are renewed with, among what they are given."""
+
+    def renew(self, templates: Mapping[TrackId, Stream]) -> None:
+        self.templates = templates
+        self.renewed_after = len(self.heard)
+
+
+@pytest.mark.parametrize("has_own_picture", [False, True])
+def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_another_form(has_own_picture: bool) -> None:
+    made, later, live = SmallEncoder(), SmallEncoder(bit_rate=100_000), Renewed()
+    outputs = Outputs(
+        Kept(), made.templates, emit=EventList(), live=live, templates_of=lambda form: (made, later)[form].templates
+    )
+    apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
+    outputs.connect(apart)
+    before, after = made.next(), [replace(packet, form=1) for packet in later.next() if packet.track is Track.VIDEO]
+    for packet in [*before, *after]:
+        outputs.put(packet)
+    if has_own_picture:
+        assert live.templates[Track.VIDEO] is apart[Track.VIDEO], "their own encode goes on"
+        assert live.heard == [packet for packet in before if packet.track is Track.AUDIO]
+        outputs.share()
+        assert live.templates == later.templates, "what is recorded is of the new form by now"
+    else:
+        assert live.templates == later.templates
+        assert live.renewed_after == len(before), "before the first packet of that form"
+        assert live.heard == [*before, *after]
+    outputs.close()
+    made.close()
+    later.close()
 
 
 class Unclosed(Kept):

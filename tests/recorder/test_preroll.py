@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -140,6 +141,20 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(packets: list[EncodedPacke
         gate.put(packet)
         assert gate.bytes <= whole // 4 + group
     assert gate.seconds > 1
+
+
+def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[EncodedPacket]) -> None:
+    gate, handed = PreRoll(keep_s=30), list[EncodedPacket]()
+    pictures = [packet for packet in packets if packet.track == Track.VIDEO]
+    changes = next(packet.pts for packet in pictures[5 * RATE :] if packet.is_keyframe)
+    put(gate, [replace(one, form=1) if one.track == Track.VIDEO and one.pts >= changes else one for one in packets])
+    origin_ns = gate.open(handed.append, 0)
+    assert origin_ns == round(changes / 90_000 * NANOSECONDS)
+    shown = [packet for packet in handed if packet.track == Track.VIDEO]
+    assert {packet.form for packet in shown} == {1}
+    assert shown[0].is_keyframe
+    assert gate.skipped == len(pictures) - len(shown)
+    assert gate.bytes == 0
 
 
 def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
