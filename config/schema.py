@@ -73,6 +73,7 @@ from config.web import WebSettings
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 """x264's presets, the cheapest first."""
 
+ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
 STREAM_ENCODES = ("auto", "shared", "separate")
 LEAST_STREAM = 300_000
 """Bits a second below which no picture is worth much."""
@@ -117,7 +118,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Video(msgspec.Struct, frozen=True, kw_only=True):
-    """The profile that is used when the command line names none; what live destinations get.
+    """The profile that is used when the command line names none; what encodes it; what live destinations get.
 
     With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
     `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
@@ -126,6 +127,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     profile: Annotated[str, Text()] = "1080p30"
+    encoder: Annotated[str, Choice(ENCODERS)] = "x264"
     stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None

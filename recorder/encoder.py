@@ -1,4 +1,4 @@
-"""Encode once: H.264 by x264 and AAC, through PyAV, into packets that every sink shares.
+"""Encode once: H.264 by x264 (or in hardware: recorder/hardware) and AAC, into packets that every sink shares.
 
 Sinks build their own streams from those of a master container whose muxer writes nothing (`templates`), so a packet is
 encoded once however many sinks take it.
@@ -8,13 +8,15 @@ left to defaults that grow with the number of cores: `x264_settings` keeps it un
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Protocol
 
 import av
 from av.audio.stream import AudioStream
 from av.codec.context import Flags
+from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 from av.video.frame import PictureType
@@ -116,16 +118,57 @@ def x264_settings(
     return X264Settings(threads, lookahead, min(3, lookahead))
 
 
+class EncodesPictures(Protocol):
+    """What encodes a session's pictures: PictureStream, or what uses other encoders than x264."""
+
+    @property
+    def by_x264(self) -> PictureStream | None:
+        """The stream that x264 makes, once it is x264 that encodes."""
+        ...
+
+    def encode(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        """Encode a picture shown from `pts` on, which grows. Raises EncoderError."""
+        ...
+
+    def flush(self) -> list[EncodedPacket]:
+        """Return all that is held back; nothing may be encoded after this. Raises EncoderError."""
+        ...
+
+    def close(self) -> None:
+        """Free what encodes."""
+        ...
+
+
+type OpenX264 = Callable[[int], PictureStream]
+"""Opens x264 for a stream that goes on at a decoding time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Pictures that are encoded by something else than x264: its parameter sets, and how to begin with it."""
+
+    header: bytes
+    begin: Callable[[OpenX264], EncodesPictures]
+
+
 class Encoder:
     """The program's encoders; video and audio may be fed from two threads, each track from one."""
 
     def __init__(
-        self, video: VideoSettings | None, audio: AudioSettings | None, own_sounds: Mapping[str, AudioSettings] = {}
+        self,
+        video: VideoSettings | None,
+        audio: AudioSettings | None,
+        own_sounds: Mapping[str, AudioSettings] = {},
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """Open the program's encoders, and one for each input of sound that has a track of its own, by its name."""
+        """Open the program's encoders, and one for each input of sound that has a track of its own, by its name.
+
+        Pictures may be encoded `elsewhere`; x264 may have to take over from that then.
+        """
         self._master = av.open(os.devnull, "w", format="null")
+        self._settings = video
         self._video: VideoStream | None = None
-        self._pictures: PictureStream | None = None
+        self._later: list[tuple[OutputContainer, VideoStream]] = []  # of the forms after the first
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:
             self._sounds[Track.AUDIO] = self._add_audio(audio, MIX_TITLE if own_sounds else None)
@@ -135,28 +178,40 @@ class Encoder:
         self._keyframe_every = int((video.keyframe_s if video else 0) / VIDEO_TIME_BASE)
         self._next_keyframe = 0
         try:
-            with called(video.thread_name if video else ""):
-                if video:
-                    self._video, self._pictures = self._open_video(video)
-                self._master.start_encoding()
+            context = None
+            if video:
+                self._video, context = _open_video(self._master, _small(video) if elsewhere else video)
+                if elsewhere:  # its stream says what it is to those who copy from it
+                    self._video.codec_context.extradata = elsewhere.header
+            self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
             raise EncoderError(
                 f"the encoder refused its settings: {video or audio} ({error})",
                 hint="choose another profile or preset in the settings (liput config show)",
             ) from error
+        self._pictures = self._begin_pictures(context, elsewhere)
 
-    def _open_video(self, settings: VideoSettings) -> tuple[VideoStream, PictureStream]:
-        """Open x264; return a stream that says what it makes, and what encodes.
+    def _begin_pictures(
+        self, context: av.VideoCodecContext | None, elsewhere: Elsewhere | None
+    ) -> EncodesPictures | None:
+        if self._settings is None or context is None:
+            return None
+        if elsewhere is None:
+            return PictureStream(context, VIDEO_TIME_BASE, _interval(self._settings))
+        return elsewhere.begin(self._take_over)
 
-        The stream is a copy without an encoder of its own: it stays to the end, whichever encoders follow the first.
-        """
-        with av.open(os.devnull, "w", format="null") as opened:
-            stream = opened.add_stream("libx264", rate=settings.rate, options=_options(settings))
-            context = stream.codec_context
-            _configure(context, settings)
-            opened.start_encoding()
-            template = self._master.add_stream_from_template(stream, opaque=True)
-        return template, PictureStream(context, VIDEO_TIME_BASE, _interval(settings))
+    def _take_over(self, begins: int) -> PictureStream:
+        """Open x264 for the next form of the picture, which `begins` at a decoding time; raises EncoderError."""
+        settings = self._settings
+        assert settings is not None  # noqa: S101 - there are pictures
+        master = av.open(os.devnull, "w", format="null")
+        try:
+            stream, context = _open_video(master, settings)
+            master.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
+        self._later.append((master, stream))
+        return PictureStream(context, VIDEO_TIME_BASE, _interval(settings), begins)
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"
@@ -168,11 +223,20 @@ class Encoder:
         return stream
 
     @property
+    def form(self) -> int:
+        """The form of the newest packets of the picture."""
+        return len(self._later)
+
+    @property
     def templates(self) -> Mapping[TrackId, Stream]:
         """The streams that sinks copy their codec parameters and titles from; valid until `close`."""
+        return self.templates_of(self.form)
+
+    def templates_of(self, form: int) -> Mapping[TrackId, Stream]:
+        """Return those of packets of that form."""
         streams: dict[TrackId, Stream] = {}
         if self._video:
-            streams[Track.VIDEO] = self._video
+            streams[Track.VIDEO] = self._later[form - 1][1] if form else self._video
         return streams | self._sounds
 
     def set_bit_rate(self, bit_rate: int) -> None:
@@ -191,6 +255,9 @@ class Encoder:
         Nobody who decodes the stream has to know. Raises EncoderError where they would have to (the parameter sets
         would be others), or x264 refuses; then everything stays as it is.
         """
+        if self.is_elsewhere:  # nothing is to be had there; x264 begins with them if it has to take over
+            self._settings = settings
+            return
         pictures, now = self._picture_stream, self._parameter_sets
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
@@ -207,24 +274,33 @@ class Encoder:
         pictures.change(context, _interval(settings))
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is not x264 that encodes the picture."""
+        return self._pictures is not None and self._pictures.by_x264 is None
+
+    @property
     def _picture_stream(self) -> PictureStream:
-        if self._pictures is None:
-            raise EncoderError("this session has no picture to encode")
-        return self._pictures
+        pictures = self._pictures.by_x264 if self._pictures else None
+        if pictures is None:
+            raise EncoderError("this session has no picture that x264 encodes")
+        return pictures
 
     @property
     def _parameter_sets(self) -> bytes:
-        return (self._video.codec_context.extradata if self._video else None) or b""
+        stream = self.templates.get(Track.VIDEO)
+        return (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
 
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
 
         A keyframe is asked for by time, not by count, so that it comes when it should whatever the camera's rate.
         """
-        pictures = self._picture_stream
+        pictures = self._pictures
+        if pictures is None:
+            raise EncoderError("this session has no picture to encode")
         picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
         picture.pict_type = PictureType.NONE
-        if pictures.is_changing:
+        if pictures.by_x264 is not None and pictures.by_x264.is_changing:
             self._next_keyframe = pts
         if pts >= self._next_keyframe:
             picture.pict_type = PictureType.I
@@ -276,6 +352,26 @@ class Encoder:
         if self._pictures:
             self._pictures.close()
         self._master.close()
+        for master, _ in self._later:
+            master.close()
+
+
+def _open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
+    """Open x264; return a stream of `master` that says what it makes, and what encodes.
+
+    The stream is a copy without an encoder of its own: it stays to the end, whichever encoders follow the first.
+    """
+    with av.open(os.devnull, "w", format="null") as opened, called(settings.thread_name):
+        stream = opened.add_stream("libx264", rate=settings.rate, options=_options(settings))
+        _configure(stream.codec_context, settings)
+        opened.start_encoding()
+        return master.add_stream_from_template(stream, opaque=True), stream.codec_context
+
+
+def _small(settings: VideoSettings) -> VideoSettings:
+    """Return settings for an x264 that only stands for another encoder: it takes next to no memory."""
+    plain = "rc-lookahead=0:sync-lookahead=0:bframes=0:threads=1"
+    return replace(settings, preset="ultrafast", low_latency=False, x264_params=plain)
 
 
 def _options(settings: VideoSettings, *more: str) -> dict[str, str]:

@@ -23,12 +23,25 @@ from recorder.steps import DecodingSteps
 class PictureStream:
     """Encodes the pictures of a session; used by one thread. All times are in units of `time_base`."""
 
-    def __init__(self, context: av.VideoCodecContext, time_base: Fraction, interval: int) -> None:
-        """Begin with one encoder, opened or not; pictures nominally come every `interval`."""
+    def __init__(
+        self, context: av.VideoCodecContext, time_base: Fraction, interval: int, begins: int | None = None
+    ) -> None:
+        """Begin with one encoder, opened or not; pictures nominally come every `interval`.
+
+        Where the stream goes on with what somebody else has begun, it `begins` at that decoding time.
+        """
         self._time_base = time_base
+        times = _Times(time_base, interval)
+        if begins is not None:
+            times.begin(begins)
         # The last one gets the pictures; those before it still have some.
-        self._encoders = deque([_Encoder(context, _Times(time_base, interval))])
+        self._encoders = deque([_Encoder(context, times)])
         self._next: _Encoder | None = None
+
+    @property
+    def by_x264(self) -> "PictureStream":
+        """This: it is x264 that encodes."""
+        return self
 
     @property
     def context(self) -> av.VideoCodecContext:
@@ -104,7 +117,11 @@ class _Times:
 
     def follow(self, former: "_Times") -> None:
         """Begin where the packets of `former` end."""
-        self.least, self._follows = former.least, True
+        self.begin(former.least)
+
+    def begin(self, least: int | None) -> None:
+        """Begin at that decoding time."""
+        self.least, self._follows = least, True
 
     def packet(self, raw: "av.Packet[Stream]") -> EncodedPacket:
         """Return a packet that has come out, the next in decoding order.

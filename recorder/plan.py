@@ -15,6 +15,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.conference.plan import ConferencePlan
 from recorder.encoder import AudioSettings, VideoSettings
+from recorder.hardware.choice import EncoderPlan
 from recorder.outputs import MakeSink
 from recorder.packet import Track
 from recorder.recovery.resume import Resumption
@@ -76,6 +77,8 @@ class SessionPlan:
     """The session that is gone on with, if its recorder was killed; its parts are locked."""
     steps_down: bool = False
     """Whether it needs less of a PC that does not keep up (recorder/overload)."""
+    encoder: EncoderPlan = field(default_factory=EncoderPlan)
+    """What is to encode the picture."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 

@@ -23,6 +23,7 @@ from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
 from recorder.conference.plan import ConferencePlan, plan_conference
+from recorder.hardware.choice import EncoderPlan
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
@@ -119,6 +120,7 @@ def plan_session(
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
+        encoder=EncoderPlan(settings.video.encoder),
         storage=settings.storage,
         further=further,
         conference=conference,

@@ -28,6 +28,7 @@ from recorder.encoder import Encoder
 from recorder.ending import Recorded, discarded, no_package, seal
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
+from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
 from recorder.marks import Marks
@@ -96,6 +97,7 @@ class Session:
         )
         self._gate = PreRoll(keep_s=plan.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
+        self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._program: Program | None = None
         self._outputs: Outputs | None = None
         self._live: LiveSide | None = None
@@ -185,6 +187,7 @@ class Session:
             stream=self._live.line() if self._live else None,
             marks=self._marks.lines(),
             load=program.load if program else None,
+            encoder=self._picture_encoder.line(),
         )
 
     @property
@@ -232,7 +235,7 @@ class Session:
         stack.callback(live.free)
         inputs = self._inputs
         inputs.open(stack, self._stopping)
-        encoder = Encoder(*encoder_settings(self._plan, inputs.form))
+        encoder = self._picture_encoder.open(*encoder_settings(self._plan, inputs.form))
         stack.callback(encoder.close)
         inputs.start()
         stack.callback(self._stop_sources.set)  # unwound before the readers are stopped: it wakes them
@@ -264,7 +267,8 @@ class Session:
         program.start(first)
         if not at_once:
             live.arm()
-            self.emit("session-armed", self._plan.title, "Armed.", **live_facts(self._plan, inputs.form))
+            facts = live_facts(self._plan, inputs.form) | self._picture_encoder.facts()
+            self.emit("session-armed", self._plan.title, "Armed.", **facts)
         elif self._plan.live:  # what its disk takes to open is kept in memory meanwhile
             self._starting = FROM_THE_FIRST_PICTURE
             self._begin(writing, encoder, live)
@@ -308,9 +312,18 @@ class Session:
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        work = self._begin_files(storage, encoder, wanted_ns)
+        form = encoder.form  # of the newest packets; what is of another one by then begins further parts
+        work = self._begin_files(storage, encoder, wanted_ns, form)
         try:
-            outputs = Outputs(storage, encoder.templates, emit=self.emit, live=self.destinations, more=plan.sinks)
+            outputs = Outputs(
+                storage,
+                encoder.templates_of(form),
+                emit=self.emit,
+                live=self.destinations,
+                more=plan.sinks,
+                form=form,
+                templates_of=encoder.templates_of,
+            )
         except (LiputError, OSError):
             storage.close()
             self.emit.close()
@@ -335,24 +348,30 @@ class Session:
             stack.callback(Carrying(work.path, plan.context.request, self._clock).end)
         self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
+        facts |= self._picture_encoder.facts()
         self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
             self.emit("session-stopping", work.name, "Ending.")
 
-    def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float) -> WorkFolder:
+    def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float, form: int) -> WorkFolder:
         """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
         plan, resume = self._plan, self._plan.resume
         back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if plan.live else 0.0
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         context = msgspec.structs.replace(plan.context, destinations=self.destinations.names)
+        templates_of = encoder.templates_of if encoder.is_elsewhere else None
         if resume is None:
-            return storage.begin(plan.title, began, context, encoder.templates)
+            return storage.begin(
+                plan.title, began, context, encoder.templates_of(form), form=form, templates_of=templates_of
+            )
         offset_s = self._marks.offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
         work = storage.begin(
             resume.title,
             resume.started_at,
             context,
-            encoder.templates,
+            encoder.templates_of(form),
+            form=form,
+            templates_of=templates_of,
             uuid=resume.uuid,
             part=resume.part,
             offset_s=offset_s,

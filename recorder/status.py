@@ -123,6 +123,17 @@ class LoadLine(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int = 0
 
 
+class EncoderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What encodes the picture (recorder/hardware): its `name` as in the settings, why, and what is wrong with others.
+
+    `why`: `set`, `tried` (with real pictures), `refused` (what was wished for), `failed` (what was chosen).
+    """
+
+    name: str
+    why: str
+    reason: str | None = None
+
+
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True):
     """A moment that somebody marked: when, in media time, and what they wrote."""
 
@@ -159,6 +170,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     stream: StreamLine | None = None
     marks: list[MarkLine] = []
     load: LoadLine | None = None
+    encoder: EncoderLine | None = None
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -19,6 +19,7 @@ from agent.checks import (
     computer_codes,
     encoder,
     equipment_codes,
+    hardware,
     internet,
     keys,
     pictures_codes,
@@ -74,7 +75,16 @@ from recorder.dossier.model import (
 from recorder.faults import FaultReporter
 from recorder.repeats import EVENTS_LEFT_OUT
 from recorder.states import TRANSITIONS
-from recorder.status import DestinationLine, LoadLine, MarkLine, SessionResult, SessionStatus, SoundLine, SourceLine
+from recorder.status import (
+    DestinationLine,
+    EncoderLine,
+    LoadLine,
+    MarkLine,
+    SessionResult,
+    SessionStatus,
+    SoundLine,
+    SourceLine,
+)
 from recorder.troubles import HARMLESS
 from tests.proofs import live_table
 
@@ -139,6 +149,7 @@ CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
     "`picture`": pictures_codes.CODES,
     "`sound`": sounds_codes.CODES,
     "`encoder`": encoder.CODES,
+    "`hardware`": hardware.CODES,
     "`storage`": storage_codes.CODES,
     "`pc`": computer_codes.CODES,
     "`internet`": internet.CODES,
@@ -252,7 +263,10 @@ def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
         ("## liput alarm", [WayTested]),
         ("## liput request", [RequestLine, RequestDocument]),
         ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedLine, FeedState]),
-        ("## liput record", [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine]),
+        (
+            "## liput record",
+            [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine, EncoderLine],
+        ),
     ],
 )
 def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:

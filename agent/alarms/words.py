@@ -98,6 +98,10 @@ _PICTURE_AND_SOUND = {
         "PC ini kewalahan, gambar direkam lebih sederhana: tutup program lain. Suara tetap lengkap.",
         "This PC does not keep up, the picture is recorded more simply: close other programs. The sound is whole.",
     ),
+    "encoder-failed": Words(
+        "Encoder {subject} gagal, x264 menggantikannya: tidak ada gambar yang hilang. Laporkan ke IT setelah acara.",
+        "The encoder {subject} failed, x264 goes on: no picture is missing. Tell IT after the event.",
+    ),
     "sound-gap": Words(
         "{subject} terputus sejenak: bila berulang, ganti kabelnya. Rekaman tetap berjalan.",
         "{subject} was cut off for a moment: if that happens again, change its cable. The recording goes on.",

@@ -1,6 +1,18 @@
 """All checks, in the order in which they are shown."""
 
-from agent.checks import computer, encoder, equipment, internet, keys, pictures, sounds, storage, ticks, uplink
+from agent.checks import (
+    computer,
+    encoder,
+    equipment,
+    hardware,
+    internet,
+    keys,
+    pictures,
+    sounds,
+    storage,
+    ticks,
+    uplink,
+)
 from agent.checks.check import Check
 
 
@@ -11,6 +23,7 @@ def every_check() -> list[Check]:
         *pictures.CHECKS,
         *sounds.CHECKS,
         *encoder.CHECKS,
+        *hardware.CHECKS,
         *storage.CHECKS,
         *computer.CHECKS,
         *internet.CHECKS,

@@ -100,11 +100,12 @@ class Relief:
             self._make(move)
 
     def _is_useful(self, step: Step) -> bool:
+        is_x264 = not self._encoder.is_elsewhere
         useful = {
-            Step.ENCODER: self._settings.preset not in CHEAP_PRESETS,
+            Step.ENCODER: is_x264 and self._settings.preset not in CHEAP_PRESETS,
             Step.VIEWERS: self._viewers.are_there,
             Step.RATE: self._settings.rate >= LEAST_RATE,
-            Step.DETAIL: self._settings.preset not in CHEAP_PRESETS,
+            Step.DETAIL: is_x264 and self._settings.preset not in CHEAP_PRESETS,
         }
         return useful[step] and step not in self._refused
 

@@ -108,6 +108,7 @@ INCIDENTS: Texts = {
     "picture-damaged": ("Gambar rusak", "Pictures damaged"),
     "frames-dropped": ("Gambar hilang", "Pictures dropped"),
     "stepped-down": ("PC kewalahan, gambar disederhanakan", "PC too slow, the picture was simpler"),
+    "encoder-failed": ("Encoder perangkat keras gagal, diganti x264", "Hardware encoder failed, x264 went on"),
     "isolated-dropped": ("Gambar hilang pada rekaman terpisah", "Pictures missing in its own file"),
     "isolated-failed": ("Rekaman terpisah gagal", "Its own file failed"),
     "destination-lost": ("Siaran terputus", "Stream interrupted"),

@@ -87,6 +87,8 @@ class NotingEncoder(Encoder):
     picture and AAC frame.
     """
 
+    is_elsewhere = False
+
     def __init__(self) -> None:
         self.on_picture: Callable[[float], None] | None = None
         self.on_sound: Callable[[float], None] | None = None

@@ -1,0 +1,152 @@
+"""What will encode the session's picture, x264 or hardware, and why: hardware is tried with real pictures."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agent.checks.check import Check, Progress, Situation, Tell
+from agent.checks.result import Code, Result, Verdict, Words, found
+from capture.source import Matrix
+from recorder.encoder import VideoSettings
+from recorder.hardware.choice import AUTO, Choice, candidates, choose
+from recorder.hardware.failure import Reason
+from recorder.hardware.kinds import MODELS, Kind
+from recorder.hardware.memory import remember, remembered
+from recorder.hardware.probe import probe
+from recorder.hardware.verdict import Verdict as Tried
+
+NAME = "hardware"
+LONGEST_S = 70.0
+"""Of four encoders each of which hangs; one that works takes 2 s."""
+ABSENT = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE})
+"""Why an encoder is no encoder of this PC: nothing that anybody could mend."""
+
+_OTHERWISE = Words(
+    'Rekaman tetap jalan dengan x264. IT: perbaiki driver, atau tulis encoder = "x264" dalam pengaturan.',
+    'The recording goes on with x264. IT: mend the driver, or set encoder = "x264".',
+)
+
+CODES = {
+    "ok": Code(
+        Verdict.OK,
+        Words(
+            "{title}: dicoba dengan gambar sungguhan, {speed} kali secepat yang diperlukan",
+            "{title}: tried with real pictures, {speed} times as fast as it has to be",
+        ),
+    ),
+    "x264": Code(Verdict.OK, Words("x264, sesuai pengaturan", "x264, as the settings have it")),
+    "none": Code(Verdict.OK, Words("x264: {reasons}", "x264: {reasons}")),
+    "refused": Code(Verdict.WARNING, Words("x264 sebagai gantinya: {reasons}", "x264 instead: {reasons}"), _OTHERWISE),
+    "in-session": Code(
+        Verdict.UNCHECKED,
+        Words('Tidak dicoba sewaktu sesi "{session}" berjalan', 'Not tried while the session "{session}" runs'),
+    ),
+    "not-known": Code(
+        Verdict.UNCHECKED,
+        Words("Belum dicoba sejak komputer ini dinyalakan", "Not tried since this PC was started"),
+        Words("Jalankan `liput check` sekali tanpa --quick.", "Run `liput check` once without --quick."),
+    ),
+    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
+}
+
+REASONS = {
+    Reason.NOT_IN_BUILD: Words("tidak ada dalam FFmpeg yang dipakai", "this build of FFmpeg does not have it"),
+    Reason.NO_DEVICE: Words("perangkatnya tidak ada", "there is no such device"),
+    Reason.NO_DRIVER: Words("drivernya tidak ada", "its driver is missing"),
+    Reason.CANNOT_OPEN: Words("tidak bisa dibuka", "it cannot be opened"),
+    Reason.CRASHED: Words("macet dan berhenti sendiri", "it crashed"),
+    Reason.FAILED: Words("gagal", "it failed"),
+    Reason.SILENT: Words("tidak menghasilkan apa-apa", "it takes pictures and gives nothing"),
+    Reason.TOO_SLOW: Words("terlalu lambat", "it is too slow"),
+    Reason.HOLDS_BACK: Words("menahan terlalu banyak gambar", "it holds back too many pictures"),
+    Reason.WRONG_STREAM: Words("hasilnya rusak", "what it gives is damaged"),
+    Reason.WRONG_PICTURES: Words("gambarnya salah", "its pictures are wrong"),
+}
+
+
+def look(situation: Situation, tell: Tell) -> Iterable[Result]:
+    """Return what will encode the session's picture."""
+    wish, settings = situation.settings.video.encoder, video_settings(situation)
+    kinds = candidates(wish)
+    if not kinds:
+        return [found(CODES, "x264", NAME, {"encoder": "x264"})]
+    if situation.held:
+        return [found(CODES, "in-session", NAME, session=situation.held[0].title)]
+    if situation.quick:
+        known = {kind: verdict for kind in kinds if (verdict := remembered(kind, settings)) is not None}
+        try:
+            return [judge(wish, choose(wish, settings, lambda kind, _: known[kind]))]
+        except KeyError:
+            return [found(CODES, "not-known", NAME)]
+    choice = _tried(situation, wish, settings, tell)
+    return [found(CODES, "cancelled", NAME) if choice is None else judge(wish, choice)]
+
+
+def _tried(situation: Situation, wish: str, settings: VideoSettings, tell: Tell) -> Choice | None:
+    """Return what is chosen when each is tried now, and remember it; None where somebody stopped it."""
+    kinds, tried = candidates(wish), list[Kind]()
+
+    def try_now(kind: Kind, settings: VideoSettings) -> Tried:
+        if situation.stop.is_set():
+            return Tried(kind=kind, reason=Reason.FAILED)
+        doing = Words(f"mencoba {MODELS[kind].title}", f"trying {MODELS[kind].title}")
+        tell(Progress(share=len(tried) / len(kinds), doing=doing))
+        tried.append(kind)
+        verdict = probe(kind, settings)
+        remember(verdict, settings)
+        return verdict
+
+    choice = choose(wish, settings, try_now)
+    return None if situation.stop.is_set() else choice
+
+
+def video_settings(situation: Situation) -> VideoSettings:
+    """Return what the session's encoder will be asked for, where its sources are what the profile has."""
+    profile = situation.profile
+    return VideoSettings(
+        width=profile.width,
+        height=profile.height,
+        rate=profile.fps,
+        matrix=Matrix.BT601,
+        bit_rate=profile.video_bitrate,
+        max_rate=profile.max_bitrate,
+        preset=profile.preset,
+        keyframe_s=profile.keyframe_s,
+    )
+
+
+def judge(wish: str, choice: Choice) -> Result:
+    """Return what a choice means."""
+    refused = [verdict for verdict in choice.verdicts if verdict.reason is not None]
+    measured = {f"{verdict.kind.value}_reason": str(verdict.reason) for verdict in refused}
+    if choice.kind is not Kind.X264:
+        good = choice.verdicts[-1]
+        figures = {"psnr_db": good.psnr_db, "held_pictures": good.held, "speed": good.speed, "rate_bps": good.bit_rate}
+        facts = {"encoder": choice.kind.value, **measured, **figures}
+        return found(CODES, "ok", NAME, facts, title=MODELS[choice.kind].title)
+    is_mine = wish == AUTO and all(verdict.reason in ABSENT for verdict in refused)
+    result = found(CODES, "none" if is_mine else "refused", NAME, {"encoder": "x264", **measured}, reasons="{reasons}")
+    return msgspec.structs.replace(result, reason=Words(*_with_reasons(result.reason, refused)))
+
+
+def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
+    """Give the sentence of each language with what is wrong with each encoder."""
+    for place, sentence in enumerate(words):
+        told = (
+            f"{MODELS[verdict.kind].title} {REASONS[verdict.reason][place]}"
+            + (f" ({verdict.detail})" if verdict.detail else "")
+            for verdict in refused
+            if verdict.reason is not None
+        )
+        yield sentence.format(reasons="; ".join(told))
+
+
+CHECKS = [
+    Check(
+        NAME,
+        Words("Encoder perangkat keras", "Hardware encoder"),
+        look,
+        alone=True,
+        longest_s=LONGEST_S,
+    )
+]

@@ -1,0 +1,67 @@
+"""What was found of this PC's encoders, remembered until it is started anew: a session has no time to try them."""
+
+from contextlib import suppress
+from importlib import metadata
+
+from config.errors import StateError
+from config.state import state_folder
+from devices.clock import boot_id
+from devices.store import Store
+from recorder.encoder import VideoSettings
+from recorder.hardware.failure import HardwareFailed
+from recorder.hardware.kinds import Kind
+from recorder.hardware.verdict import Verdict
+
+type Verdicts = dict[str, Verdict]
+
+
+def verdicts() -> Store[Verdicts]:
+    """Return what was found, by what was asked and when."""
+    return Store(state_folder() / "encoders.json", Verdicts.__value__, {})
+
+
+def remembered(kind: Kind, settings: VideoSettings) -> Verdict | None:
+    """Return what is known of an encoder since this PC was started; None where that is nothing."""
+    try:
+        return verdicts().read().get(_place(kind, settings))
+    except StateError:
+        return None
+
+
+def remember(verdict: Verdict, settings: VideoSettings) -> None:
+    """Keep it, and forget what is from before this PC was started; where it cannot be kept, it is found again."""
+    now = _now()
+    with suppress(StateError):
+        verdicts().change(
+            lambda before: {
+                **{place: each for place, each in before.items() if place.endswith(now)},
+                _place(verdict.kind, settings): verdict,
+            }
+        )
+
+
+def remember_failure(kind: Kind, settings: VideoSettings, error: HardwareFailed) -> None:
+    """Keep that an encoder has failed in a session: it is not used again before it was looked at."""
+    remember(Verdict(kind=kind, reason=error.reason, detail=error.detail), settings)
+
+
+def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
+    """Return what is known of an encoder; where that is nothing, it is tried, which takes some seconds."""
+    known = remembered(kind, settings)
+    if known is None:
+        # Only now: what draws and compares pictures is of no use to a session that knows.
+        from recorder.hardware.probe import probe
+
+        known = probe(kind, settings)
+        remember(known, settings)
+    return known
+
+
+def _place(kind: Kind, settings: VideoSettings) -> str:
+    """Return what a verdict depends on."""
+    asked = f"{settings.width}x{settings.height} {settings.rate}/s {settings.bit_rate}-{settings.max_rate} bit/s"
+    return f"{kind.value} {asked}; {_now()}"
+
+
+def _now() -> str:
+    return f"liput {metadata.version('liput')}, boot {boot_id()}"

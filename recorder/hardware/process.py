@@ -1,0 +1,253 @@
+"""An encoder in a process of its own, seen from whoever has pictures. It may hang or crash as it likes.
+
+Pictures are put into memory that both share, and stay there until they have come out encoded and look as they should:
+so whatever happens to it, those that it has swallowed are still there, and are what `left` gives.
+"""
+
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+
+import av
+
+from capture.closing import close_within
+from capture.source import Matrix
+from devices.clock import NANOSECONDS, Clock, SystemClock
+from recorder.encoder import DELAY_S, VideoSettings
+from recorder.hardware.failure import HardwareFailed, Reason
+from recorder.hardware.kinds import Kind, Wanted
+from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
+from recorder.hardware.sanity import Sanity
+from recorder.hardware.shared import Pictures
+from recorder.hardware.units import is_keyframe
+
+WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
+OPEN_S = 5.0
+PATIENCE_S = 1.0
+"""An encoder that has given nothing for so long, while more pictures wait in it than may, is given up."""
+ROOM_S = 0.5
+"""So much more than PATIENCE_S is room for."""
+END_S = 2.0
+REAP_S = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An encoded picture; `next_pts` is when the one behind it is shown, if that was given already."""
+
+    pts: int
+    data: bytes
+    is_key: bool
+    next_pts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    pts: int
+    is_key: bool
+    slot: int
+
+
+def wanted_of(kind: Kind, settings: VideoSettings) -> Wanted:
+    """Return what an encoder of `kind` is asked for where x264 would be asked for `settings`."""
+    return Wanted(
+        kind=kind,
+        width=settings.width,
+        height=settings.height,
+        rate=str(settings.rate),
+        matrix=int(settings.matrix),
+        bit_rate=settings.bit_rate,
+        max_rate=settings.max_rate,
+        keyframe_s=settings.keyframe_s,
+        buffer_s=settings.buffer_s,
+    )
+
+
+class EncoderProcess:
+    """Used by one thread, which must outlive it: the kernel kills the process when the thread that made it ends."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        *,
+        command: Sequence[str] = WORKER,
+        clock: Clock | None = None,
+        patience_s: float = PATIENCE_S,
+        open_s: float = OPEN_S,
+    ) -> None:
+        """Start it and wait until it is open; raises HardwareFailed."""
+        self.wanted = wanted
+        self._clock = clock or SystemClock()
+        self._patience_s = patience_s
+        self._most_held = max(1, int(DELAY_S * wanted.fps))
+        self._given: deque[_Given] = deque()
+        self._since_ns = self._clock.now_ns()
+        self._came = threading.Condition()
+        self._out: deque[Coded] = deque()
+        self._header: bytes | None = None
+        self._over: HardwareFailed | None = None  # why nothing more comes
+        self._is_finished = False
+        self.error: HardwareFailed | None = None
+        """Why it is of no use any more; all that `take` has returned is good."""
+        count = self._most_held + ceil((patience_s + ROOM_S) * wanted.fps) + 1
+        descriptor = os.memfd_create("liput-pictures", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(descriptor, count * wanted.picture_bytes)
+            self._pictures = Pictures(mmap.mmap(descriptor, 0), wanted.width, wanted.height)
+            self._free = list(range(count - 1, -1, -1))  # the one used last first: most of the memory is never touched
+            self._start(command, descriptor)
+        except OSError as error:
+            raise HardwareFailed(Reason.CANNOT_OPEN, str(error)) from error
+        finally:
+            os.close(descriptor)
+        self.header = self._opened(open_s)
+        """The stream's parameter sets."""
+        self._sanity = Sanity(wanted, self.header)
+
+    def _opened(self, timeout_s: float) -> bytes:
+        """Wait until it is open, and return its parameter sets; raises HardwareFailed."""
+        self._wait(lambda: self._header is not None or self._over is not None, timeout_s)
+        if self._header is not None:
+            return self._header
+        self.error = self._over or HardwareFailed(Reason.SILENT, f"not open after {timeout_s:g} s")
+        self.close()
+        raise self.error
+
+    def _start(self, command: Sequence[str], descriptor: int) -> None:
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            pass_fds=[descriptor],
+            start_new_session=True,
+        )
+        if self._process.stdin is None or self._process.stdout is None:
+            raise BrokenPipeError("a process without pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._reader = threading.Thread(target=self._read, name="hardware-encoder", daemon=True)
+        self._reader.start()
+        self._tell(Open(self.wanted, descriptor))
+
+    @property
+    def held(self) -> int:
+        """How many pictures have not come out."""
+        return len(self._given)
+
+    def give(self, picture: av.VideoFrame, pts: int, *, is_key: bool) -> bool:
+        """Let it encode a copy of `picture`, shown from `pts` on; return False where there is no room for it now."""
+        if not self._free or self.error is not None:
+            return False
+        if not self._given:
+            self._since_ns = self._clock.now_ns()
+        slot = self._free.pop()
+        self._pictures.fill(slot, picture)
+        self._given.append(_Given(pts, is_key, slot))
+        self._sanity.given(pts, is_key=is_key)
+        self._tell(Give(slot, pts, is_key))
+        return True
+
+    def take(self) -> list[Taken]:
+        """Return what has come out since the last time; look at `error` after that."""
+        good: list[Taken] = []
+        while self.error is None and self._out:
+            coded = self._out.popleft()
+            if (problem := self._sanity.problem(coded)) is not None:
+                self.error = HardwareFailed(Reason.WRONG_STREAM, problem)
+                break
+            self._free.append(self._given.popleft().slot)
+            self._since_ns = self._clock.now_ns()
+            next_pts = self._given[0].pts if self._given else None
+            good.append(Taken(coded.pts, coded.data, is_keyframe(coded.data), next_pts))
+        self.error = self.error or self._silence()
+        return good
+
+    def _silence(self) -> HardwareFailed | None:
+        """Return why nothing more comes, if that is so."""
+        if self._over is not None and not self._out:
+            return self._over
+        waited_s = (self._clock.now_ns() - self._since_ns) / NANOSECONDS
+        if self._given and waited_s > self._patience_s and (len(self._given) > self._most_held or self._is_finished):
+            return HardwareFailed(Reason.SILENT, f"nothing for {waited_s:.1f} s")
+        return None
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is something to be taken, or it is over."""
+        self._wait(lambda: bool(self._out) or self._over is not None, timeout_s)
+
+    def finish(self) -> None:
+        """Let it encode what it holds back; `take` that until `held` is 0 or there is an `error`."""
+        self._is_finished = True
+        self._since_ns = self._clock.now_ns()
+        self._tell(Finish())
+
+    def left(self) -> Iterator[tuple[av.VideoFrame, int, bool]]:
+        """Give the pictures that it has swallowed, each with its time and whether it was to be a keyframe."""
+        for given in self._given:
+            yield self._pictures.frame(given.slot, Matrix(self.wanted.matrix)), given.pts, given.is_key
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        with suppress(OSError):
+            self._stdin.close()
+        try:
+            self._process.wait(0 if self._given or self.error else END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            close_within(self._reap, REAP_S, "hardware encoder")
+        self._reader.join(REAP_S)
+
+    def _reap(self) -> None:
+        self._process.wait()
+
+    def _tell(self, message: Open | Give | Finish) -> None:
+        with suppress(OSError):  # it has gone; the reader finds out why
+            send(self._stdin.fileno(), message)
+
+    def _wait(self, until: Callable[[], bool], timeout_s: float) -> bool:
+        with self._came:
+            return self._came.wait_for(until, timeout_s)
+
+    # The thread that reads
+
+    def _read(self) -> None:
+        inbox = told(self._stdout.fileno())
+        over = None
+        try:
+            while over is None and (message := inbox.next()) is not None:
+                with self._came:
+                    match message:
+                        case Ready(header):
+                            self._header = header
+                        case Coded():
+                            self._out.append(message)
+                        case Failed(reason, detail):
+                            over = HardwareFailed(reason, detail)
+                        case Finished():
+                            pass
+                    self._came.notify_all()
+        except (OSError, ValueError) as error:
+            over = HardwareFailed(Reason.FAILED, str(error))
+        with self._came:
+            self._over = over or self._death()
+            self._came.notify_all()
+        self._stdout.close()
+
+    def _death(self) -> HardwareFailed:
+        """Return how it has ended without a word."""
+        try:
+            status = self._process.wait(REAP_S)
+        except subprocess.TimeoutExpired:
+            return HardwareFailed(Reason.CRASHED, "it closed its end")
+        if status < 0:
+            return HardwareFailed(Reason.CRASHED, signal.Signals(-status).name)
+        return HardwareFailed(Reason.CRASHED, f"exit status {status}")

@@ -1,0 +1,157 @@
+"""An encoder in a process of its own: `python -m recorder.hardware.worker`.
+
+Drivers crash and hang; here they take nothing along. What goes in and out is described in recorder.hardware.messages.
+"""
+
+import mmap
+import os
+import resource
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import av
+import av.logging
+from av.codec.context import Flags
+from av.error import FFmpegError
+from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
+
+from capture.pictures import plane_views, tagged
+from capture.source import Matrix
+from devices.tied import end_with_parent
+from recorder.encoder import VIDEO_TIME_BASE
+from recorder.hardware.failure import HardwareFailed, Reason
+from recorder.hardware.kinds import MODELS, Wanted, reason_of
+from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send
+from recorder.hardware.shared import Pictures
+from recorder.hardware.units import parameter_sets
+
+STDIN, STDOUT, STDERR = 0, 1, 2
+LIMITED_RANGE = 1
+HEADER_PICTURES = 16
+"""After so many pictures an encoder has said what its stream is, if it ever does."""
+
+
+class Codec(Protocol):
+    """An open encoder."""
+
+    @property
+    def header(self) -> bytes:
+        """The stream's parameter sets."""
+        ...
+
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+        """Encode a picture, or with None all that is held back. Raises FFmpegError or ValueError."""
+        ...
+
+
+class LibavCodec:
+    """One of FFmpeg's encoders."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        """Open it; raises HardwareFailed."""
+        self._context, self._pixels = _opened(wanted)
+        self._reformatter = VideoReformatter()
+        self.header = parameter_sets(self._context.extradata or b"") or self._found_header(wanted)
+
+    def _found_header(self, wanted: Wanted) -> bytes:
+        """Return the parameter sets of an encoder that says them with its first picture only: of another one of it."""
+        picture = tagged(av.VideoFrame(wanted.width, wanted.height, "yuv420p"), Matrix(wanted.matrix))
+        for plane in plane_views(picture):
+            plane[:] = 128
+        found = b""
+        for number in range(HEADER_PICTURES):
+            picture.pts, picture.time_base = round(number / wanted.fps / VIDEO_TIME_BASE), VIDEO_TIME_BASE
+            found = b"".join(parameter_sets(coded.data) for coded in self.encode(picture))
+            if found:
+                break
+        else:
+            found = b"".join(parameter_sets(coded.data) for coded in self.encode(None))
+        if not found:
+            raise HardwareFailed(Reason.WRONG_STREAM, "it says no parameter sets")
+        del self._context  # some devices take one encoder at a time
+        self._context, self._pixels = _opened(wanted)
+        return found
+
+    def encode(self, picture: av.VideoFrame | None) -> list[Coded]:
+        """Encode a picture, or with None all that is held back."""
+        if picture is not None and self._pixels != "yuv420p":
+            pts, kind = picture.pts, picture.pict_type
+            picture = self._reformatter.reformat(picture, format=self._pixels)
+            picture.pts, picture.time_base, picture.pict_type = pts, VIDEO_TIME_BASE, kind
+        packets = self._context.encode(picture)
+        return [
+            Coded(int(packet.pts or 0), int(packet.dts if packet.dts is not None else packet.pts or 0), bytes(packet))
+            for packet in packets
+        ]
+
+
+def _opened(wanted: Wanted) -> tuple[av.VideoCodecContext, str]:
+    """Return the encoder, and the layout of pictures that it takes; raises HardwareFailed."""
+    model = MODELS[wanted.kind]
+    log = ""
+    for pixels in model.pixels:
+        try:
+            context = av.CodecContext.create(model.codec, "w")
+        except (FFmpegError, ValueError) as error:
+            raise HardwareFailed(Reason.NOT_IN_BUILD, model.codec) from error
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
+        context.options = dict(model.options(wanted))
+        context.width, context.height, context.pix_fmt = wanted.width, wanted.height, pixels
+        context.time_base, context.framerate = VIDEO_TIME_BASE, wanted.fps
+        context.bit_rate, context.max_bit_rate = wanted.bit_rate, wanted.max_rate
+        context.rc_buffer_size = round(wanted.max_rate * wanted.buffer_s)
+        context.gop_size = max(1, round(wanted.fps * wanted.keyframe_s))
+        context.max_b_frames = 0
+        context.color_range, context.colorspace = LIMITED_RANGE, wanted.matrix
+        context.flags |= Flags.global_header
+        with av.logging.Capture() as lines:
+            try:
+                context.open()
+            except (FFmpegError, ValueError) as error:
+                log = "; ".join(text.strip() for _, _, text in lines) or str(error)
+            else:
+                return context, pixels
+    raise HardwareFailed(reason_of(log), log)
+
+
+def run(make: Callable[[Wanted], Codec]) -> None:
+    """Encode for whoever holds the other end of standard input and output, until that is closed."""
+    end_with_parent()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
+    answers = os.dup(STDOUT)
+    os.dup2(STDERR, STDOUT)  # for drivers that say something
+    inbox = asked(STDIN)
+    try:
+        _serve(inbox, answers, make)
+    except HardwareFailed as error:
+        send(answers, Failed(error.reason, error.detail))
+    except (FFmpegError, ValueError) as error:
+        send(answers, Failed(Reason.FAILED, str(error)))
+
+
+def _serve(inbox: Inbox[Asked], answers: int, make: Callable[[Wanted], Codec]) -> None:
+    first = inbox.next()
+    if not isinstance(first, Open):
+        return
+    codec = make(first.wanted)
+    pictures = Pictures(mmap.mmap(first.descriptor, 0), first.wanted.width, first.wanted.height)
+    send(answers, Ready(codec.header))
+    while (message := inbox.next()) is not None:
+        match message:
+            case Give(slot, pts, is_key):
+                picture = pictures.frame(slot, Matrix(first.wanted.matrix))
+                picture.pts, picture.time_base = pts, VIDEO_TIME_BASE
+                picture.pict_type = PictureType.I if is_key else PictureType.NONE
+                for coded in codec.encode(picture):
+                    send(answers, coded)
+            case Finish():
+                for coded in codec.encode(None):
+                    send(answers, coded)
+                send(answers, Finished())
+
+
+if __name__ == "__main__":
+    run(LibavCodec)

@@ -1,0 +1,154 @@
+"""An encoder in hardware that there is not: x264 in its place, which goes wrong in one way.
+
+Started as `python -m tests.support.fake_hardware WAY [PICTURE]`: from the picture of that number on. It is the
+session's own child process but for that; the ways are those in which drivers go wrong.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import av
+import msgspec
+from av.error import ExternalError
+
+from recorder.hardware.failure import HardwareFailed, Reason
+from recorder.hardware.kinds import Kind, Wanted
+from recorder.hardware.messages import Coded
+from recorder.hardware.worker import Codec, LibavCodec, run
+
+WELL = "well"
+
+
+def command(way: str, at: int = 0) -> list[str]:
+    """Return the command of an encoder that goes wrong in a `way` from picture `at` on."""
+    return [sys.executable, "-m", "tests.support.fake_hardware", way, str(at)]
+
+
+class Spoilt:
+    """Encodes well up to a picture, and then in its own way."""
+
+    def __init__(self, wanted: Wanted, way: str, at: int) -> None:
+        self._codec = LibavCodec(msgspec.structs.replace(wanted, kind=Kind.X264))
+        self.header = self._codec.header
+        self._way, self._at, self._number = way, at, -1
+
+    def encode(self, picture: av.VideoFrame | None) -> Sequence[Coded]:
+        self._number += picture is not None
+        if self._way == WELL or self._number < self._at:
+            return self._codec.encode(picture)
+        return WAYS[self._way](self._codec, picture)
+
+
+def _raise(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+    raise ExternalError(1, "the GPU has fallen off the bus")
+
+
+def _hang(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+    time.sleep(600)
+    return []
+
+
+def _crash(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return []
+
+
+def _exit(_codec: Codec, _picture: av.VideoFrame | None) -> Sequence[Coded]:
+    os._exit(3)
+
+
+def _swallow(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    codec.encode(picture)
+    return []
+
+
+def _lose(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Lose every second picture."""
+    coded = codec.encode(picture)
+    return [one for one in coded if one.pts // 3000 % 2 == 0]
+
+
+def _green(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Show what an empty surface holds."""
+    if picture is not None:
+        for plane in picture.planes:
+            plane.update(bytes(plane.buffer_size))
+    return codec.encode(picture)
+
+
+def _swap(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Take one chroma plane for the other."""
+    if picture is not None:
+        u, v = bytes(picture.planes[1]), bytes(picture.planes[2])
+        picture.planes[1].update(v)
+        picture.planes[2].update(u)
+    return codec.encode(picture)
+
+
+def _noise(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Give bytes that are no pictures."""
+    return [msgspec.structs.replace(one, data=os.urandom(len(one.data))) for one in codec.encode(picture)]
+
+
+def _damage(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Give pictures that look like some, with other bytes in their middle."""
+
+    def damaged(data: bytes) -> bytes:
+        kept = len(data) * 2 // 3
+        return data[:kept] + bytes(byte ^ 0x55 for byte in data[kept:])
+
+    return [msgspec.structs.replace(one, data=damaged(one.data)) for one in codec.encode(picture)]
+
+
+def _empty(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    return [msgspec.structs.replace(one, data=b"") for one in codec.encode(picture)]
+
+
+def _huge(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Give twenty times as many bits as were asked for; a decoder passes over them."""
+    filler = b"\x00\x00\x00\x01\x0c" + b"\xff" * 25_000 + b"\x80"
+    return [msgspec.structs.replace(one, data=one.data + filler) for one in codec.encode(picture)]
+
+
+def _backwards(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    return [msgspec.structs.replace(one, dts=-one.dts) for one in codec.encode(picture)]
+
+
+def _deaf(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Make no keyframe where one is asked for."""
+    if picture is not None:
+        picture.pict_type = 0
+    return codec.encode(picture)
+
+
+def _other(codec: Codec, picture: av.VideoFrame | None) -> Sequence[Coded]:
+    """Say other parameter sets than at first."""
+    sets = b"\x00\x00\x00\x01\x68\xee\x3c\x80"
+    return [msgspec.structs.replace(one, data=sets + one.data) for one in codec.encode(picture)]
+
+
+WAYS: dict[str, Callable[[Codec, av.VideoFrame | None], Sequence[Coded]]] = {
+    "raise": _raise, "hang": _hang, "crash": _crash, "exit": _exit, "swallow": _swallow, "lose": _lose, "green": _green,
+    "swap": _swap, "noise": _noise, "damage": _damage, "empty": _empty, "huge": _huge, "backwards": _backwards,
+    "deaf": _deaf, "other": _other,
+}  # fmt: skip
+
+
+def open_(wanted: Wanted) -> Codec:
+    """Open it, unless it goes wrong while it is opened."""
+    way, at = sys.argv[1], int(sys.argv[2])
+    match way:
+        case "refuse":
+            raise HardwareFailed(Reason.CANNOT_OPEN, "OpenEncodeSessionEx failed: out of memory (10)")
+        case "hang-open":
+            time.sleep(600)
+        case "crash-open":
+            os.kill(os.getpid(), signal.SIGSEGV)
+    return Spoilt(wanted, way, at)
+
+
+if __name__ == "__main__":
+    run(open_)
