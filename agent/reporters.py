@@ -18,6 +18,8 @@ from recorder.status import SessionResult, SessionState, SessionStatus
 from recorder.troubles import HARMLESS
 
 PLAIN_EVERY_S = 10.0
+UNSHOWN = frozenset({"priority-granted"})
+"""Kinds of events that are for programs and the log: people hear of it from `liput check`."""
 
 
 class Reporter(Protocol):
@@ -105,6 +107,8 @@ class PlainReporter(JsonReporter):
 
     def event(self, event: Event) -> None:
         """Write the event with its time, and the table that it may hold."""
+        if event.kind in UNSHOWN:
+            return
         self.note(event_text(event))
         if table := stages_text(event):
             self.note(table)

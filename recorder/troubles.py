@@ -14,9 +14,9 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured", "cpu-measured",
-    "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up", "keeps-up",
-    "conference-live", "destination-added", "destination-removed", "destination-restarted", "destination-keeps-up",
-    "events-left-out",
+    "priority-granted", "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up",
+    "keeps-up", "conference-live", "destination-added", "destination-removed", "destination-restarted",
+    "destination-keeps-up", "events-left-out",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 

@@ -8,10 +8,12 @@ from agent.checks.check import Check, Situation, Tell
 from agent.checks.computer_codes import CODES
 from agent.checks.result import Measured, Result, Words, found
 from config.quantities import brief_size
+from devices import priority
 from devices.awake import Awake, Held
 from devices.clock_state import ClockState, clock_state
 from devices.computer import LOW_MEMORY, Computer, ComputerSample
 from devices.others_load import OthersLoad, others_load
+from devices.priority import NICE, REALTIME, Standing
 from devices.restart import RestartPlaces, are_drivers_gone, is_restart_asked_for
 from devices.throttling import SYS, speed_limit, throttle_count
 from recorder.control import directory
@@ -55,6 +57,7 @@ def look_at(situation: Situation, places: Places) -> Iterator[Result]:
         yield heat(sample, slowed, throttle_count(places.sys), speed_limit(places.sys))
         yield power(sample)
         yield clock(clock_state())
+        yield precedence(priority.allowed())
         yield from sleep(awake.refused(AWAKE_S))
     yield from restart(places.restart)
 
@@ -103,6 +106,14 @@ def clock(state: ClockState | None) -> Result:
         return _found("clock-unknown", "clock")
     code = "ok" if state.is_synchronised else "clock-unsynchronised"
     return _found(code, "clock", {"most_off_s": state.most_off_s}, f"± {state.most_off_s:.1g} s")
+
+
+def precedence(may: Standing) -> Result:
+    """Judge what a recorder may ask for: the processor before other programs, for its sound before everything."""
+    measured = {"nice": may.nice, "realtime": may.realtime}
+    if may.nice > NICE:
+        return _found("ok-ordinary", "priority", measured, nice=may.nice)
+    return _found("ok" if may.realtime >= REALTIME else "ok-no-realtime", "priority", measured, f"nice {may.nice}")
 
 
 def sleep(refused: frozenset[Held] | None) -> Iterator[Result]:

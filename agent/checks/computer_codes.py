@@ -6,6 +6,10 @@ from agent.checks.result import Code, Verdict, Words
 
 _PLUG_IN = Words("Colokkan catu daya PC ini.", "Plug in this PC's power supply.")
 _RESTART = Words("Nyalakan ulang PC ini sebelum acara.", "Restart this PC before the event.")
+_GRANT = Words(
+    "Tidak wajib. TI memberinya: `liput service install`, atau batas nice dan rtprio (docs/guide-it.md#priority).",
+    "Not needed. IT may grant it: `liput service install`, or limits of nice and rtprio (docs/guide-it.md#priority).",
+)
 
 CODES: Mapping[str, Code] = {
     "ok": Code(Verdict.OK, Words("Baik{figure}", "Well{figure}")),
@@ -66,6 +70,22 @@ CODES: Mapping[str, Code] = {
     ),
     "clock-unknown": Code(
         Verdict.UNCHECKED, Words("Keadaan jam tidak diketahui", "How the clock is cannot be known here")
+    ),
+    "ok-ordinary": Code(
+        Verdict.OK,
+        Words(
+            "Perekaman tidak didahulukan dari program lain (nice {nice})",
+            "Recording does not go before other programs (nice {nice})",
+        ),
+        _GRANT,
+    ),
+    "ok-no-realtime": Code(
+        Verdict.OK,
+        Words(
+            "Perekaman didahulukan dari program lain, suara tidak dari segalanya",
+            "Recording goes before other programs, its sound not before everything",
+        ),
+        _GRANT,
     ),
     "may-sleep": Code(
         Verdict.WARNING,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.service.place import STATE, USER, Place, is_closed
+from devices import priority
 from recorder.control import launched, operators
 from recorder.control.directory import VARIABLE as RUNTIME
 
@@ -29,12 +30,18 @@ type Section = Sequence[tuple[str, str]]
 KNOWN_CALLS = "@system-service"
 FORBIDDEN_CALLS = "~@privileged @resources"
 NICE_CALLS = "setpriority sched_setscheduler"
-"""Of those: to be nicer to others, which needs no right. What has no right gets an error and goes on."""
+"""Of those: to be nicer to others, and what GRANTED allows. What has no right gets an error and goes on."""
+
+GRANTED: Section = (
+    ("LimitNICE", str(priority.SOUND_NICE)),
+    ("LimitRTPRIO", str(priority.REALTIME)),
+)
+"""What a recorder asks for (devices/priority.py). The daemon has the same limits, so that its check sees what those of
+recorders are; it asks for nothing. A user's service manager gives what it has itself."""
 
 HARDENED: Section = (
     ("NoNewPrivileges", "yes"),
     ("LockPersonality", "yes"),
-    ("RestrictRealtime", "yes"),
     ("RestrictSUIDSGID", "yes"),
     ("RestrictNamespaces", "yes"),
     ("RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK"),
@@ -110,6 +117,7 @@ def _daemon(place: Place) -> Iterator[tuple[str, Section]]:
             ("KillMode", "process"),
             ("Environment", f"{launched.VARIABLE}={ADDRESS}"),
             ("CPUWeight", "50"),
+            ("RestrictRealtime", "yes"),
             *_common(place),
         ],
     )
@@ -176,6 +184,7 @@ def _common(place: Place) -> Iterator[tuple[str, str]]:
     yield "Environment", f"{RUNTIME}=%t/liput"
     if place.python_path:
         yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
+    yield from GRANTED
     yield from HARDENED
     if place.is_system:
         yield from _owned(place)

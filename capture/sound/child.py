@@ -33,6 +33,7 @@ from capture.sound.wire import (
     ServerSource,
     Sources,
 )
+from devices.priority import ask_for_sound
 
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50
@@ -177,7 +178,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
     device = sounddevice.query_devices(index)
     channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
-    problem = ""
+    problem, scheduled = "", ask_for_sound()  # PortAudio's threads are started as this one is
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:
             stream = sounddevice.RawInputStream(
@@ -193,7 +194,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
         except sounddevice.PortAudioError as error:
             problem = str(error)
             continue
-        _answer(Opened(rate, channels))
+        _answer(Opened(rate, channels, scheduled))
         if not _CARD.match(request.name):
             threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()
         return _send(blocks)

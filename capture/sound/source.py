@@ -26,7 +26,7 @@ class SoundSource:
     `device` is a device of ours with an ALSA name, a source of the sound server (its id is pulse:NAME), or the name
     that PortAudio has for an input of the user's ALSA configuration. `channels` is what is wanted, and after `open`
     what there is; `rate` is then the hardware's own. `overflows` counts the times that samples were lost between the
-    hardware and here.
+    hardware and here. `scheduled` is how the process that reads it is: `realtime`, or `nice N` (devices/priority.py).
     """
 
     def __init__(self, device: Device | str, *, channels: int = 2) -> None:
@@ -35,6 +35,7 @@ class SoundSource:
         self.channels = channels
         self.rate = SAMPLE_RATE
         self.overflows = 0
+        self.scheduled = ""
         self._lost = False
         self._child: SoundChild | None = None
         self._resampler: Resampler | None = None
@@ -65,7 +66,7 @@ class SoundSource:
             child.close()
             raise failure(self.name, self._input, answer)
         self._child = child
-        self.channels, self.rate = answer.channels, answer.rate
+        self.channels, self.rate, self.scheduled = answer.channels, answer.rate, answer.scheduled
         if answer.rate != SAMPLE_RATE:
             self._resampler = Resampler(answer.rate, answer.channels)
         deadline = time.monotonic() + _START_S

@@ -43,10 +43,11 @@ class FollowRequest(msgspec.Struct, tag="follow"):
 
 
 class Opened(msgspec.Struct, tag="opened"):
-    """The input runs, with these frames a second and channels."""
+    """The input runs, with these frames a second and channels; `scheduled` as devices.priority.ask_for_sound says."""
 
     rate: int
     channels: int
+    scheduled: str = ""
 
 
 class Failed(msgspec.Struct, tag="failed"):

@@ -141,5 +141,5 @@ class WatchedAudio:
 def _facts(source: AudioSource) -> dict[str, Any]:
     """Return what was opened: frames a second and channels of the hardware, and the process that reads it."""
     if isinstance(source, SoundSource):
-        return {"rate": source.rate, "channels": source.channels, "pid": source.pid}
+        return {"rate": source.rate, "channels": source.channels, "pid": source.pid, "scheduled": source.scheduled}
     return {"rate": SAMPLE_RATE, "channels": source.channels, "pid": os.getpid()}

@@ -18,7 +18,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.model import Chapter, Mark, Recording
 from recorder.archive.wishes import SLIDES_FOLDER, ReportWishes, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
-from recorder.niceness import be_nicer
+from recorder.niceness import be_at_least
 
 SHEET_FILE = "data/thumbnails.jpg"
 CHAPTERS_SHARE = 0.5
@@ -151,7 +151,7 @@ class Deriving:
         made: list[Made] = []
 
         def run() -> None:
-            be_nicer(_NICE)
+            be_at_least(_NICE)
             try:
                 made.append(make())
             except Exception as error:  # of whatever kind: the recording must be sealed

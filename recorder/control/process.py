@@ -26,6 +26,7 @@ from config.settings import load_settings
 from devices.attending import attending
 from devices.clock import Clock, SystemClock
 from devices.holders import OURS
+from devices.priority import Standing, ask
 from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
@@ -40,6 +41,7 @@ def main() -> int:
     inbox: Inbox = queue.SimpleQueue()
     hear(inbox)
     _call_ourselves(OURS)
+    standing = ask()  # before there are threads, which inherit it
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys are in this process's memory
     is_unit = UNIT in sys.argv[1:]
@@ -51,7 +53,7 @@ def main() -> int:
     if is_unit and not text:
         return 0  # a spare that nobody wants any more
     try:
-        _record(decode_spec(text), handshake, inbox, SystemClock())
+        _record(decode_spec(text), handshake, inbox, SystemClock(), standing)
     except Exception as error:
         if not isinstance(error, LiputError):
             traceback.print_exc()
@@ -69,7 +71,7 @@ def _asked() -> bytes:
         return b""
 
 
-def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> None:
+def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standing: Standing) -> None:
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
     from capture.timing import untimed
     from devices.snapshot import list_devices
@@ -100,7 +102,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock) -> Non
         if planned.plan.context.devices:
             attendant.start()
         with Recorder(planned, spec, clock, profile) as recorder:
-            recorder.run(handshake, inbox)
+            recorder.run(handshake, inbox, standing)
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ from config.events import Event
 from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
+from devices.priority import Standing
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -32,6 +33,7 @@ from recorder.control.previews import Previews
 from recorder.control.protocol import Failure, Note, Ready, Sealing, encode, failure
 from recorder.control.server import ControlServer
 from recorder.control.spec import Spec, saved_spec
+from recorder.control.standing import tell_standing
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
 from recorder.session import Session
@@ -101,8 +103,11 @@ class Recorder:
         self._claims.release()
         self._folder.end(self._last_line)
 
-    def run(self, handshake: Handshake, inbox: Inbox) -> None:
-        """Run the session to its end, and see to it that somebody is told of that; `inbox` may ask to end it."""
+    def run(self, handshake: Handshake, inbox: Inbox, standing: Standing | None = None) -> None:
+        """Run the session to its end, and see to it that somebody is told of that; `inbox` may ask to end it.
+
+        `standing` is what this process was granted beside others.
+        """
         self._inbox = inbox
         session = Session(
             self._planned.plan,
@@ -125,6 +130,8 @@ class Recorder:
             )  # fmt: skip
         if wrong := self._planned.no_conference:
             session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
+        if standing:
+            tell_standing(session.emit, standing)
         if not self._spec.arm_only:
             session.start()
         change = DestinationCommands(

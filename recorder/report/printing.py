@@ -3,7 +3,6 @@
 import resource
 import subprocess
 import sys
-from contextlib import suppress
 
 from config.errors import LiputError
 
@@ -39,13 +38,11 @@ def _reason(status: int, said: str) -> str:
 
 def main() -> None:
     """Print the page on standard input to standard output."""
-    import os
-
     from devices.tied import end_with_parent
+    from recorder.niceness import be_at_least
 
     end_with_parent()
-    with suppress(OSError):
-        os.nice(_NICE)
+    be_at_least(_NICE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S + 1))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))

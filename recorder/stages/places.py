@@ -2,6 +2,7 @@
 
 import re
 from enum import Enum, auto
+from functools import cache
 
 from capture.timing import CpuStage
 
@@ -54,6 +55,7 @@ _PROCESSES = (
 )
 
 
+@cache
 def of_thread(name: str, phase: Phase) -> CpuStage:
     """Return what the thread called `name` works for, beside what is counted of it (recorder/stages/timers.py)."""
     if name.startswith("av:"):
@@ -61,6 +63,7 @@ def of_thread(name: str, phase: Phase) -> CpuStage:
     return _found(_THREADS, name) or OF_PHASE[phase]
 
 
+@cache
 def of_process(name: str, phase: Phase) -> CpuStage:
     """Return what a child that runs the module or program `name` works for."""
     return _found(_PROCESSES, name) or OF_PHASE[phase]

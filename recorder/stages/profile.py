@@ -1,6 +1,6 @@
 """Where the CPU of a session goes, looked at while it runs: by stage, by thread, by child process.
 
-The thread `stages` reads the clock of every thread four times a second. What a thread took since the last look is the
+The thread `stages` reads the clock of every thread twice a second. What a thread took since the last look is the
 stage's that it works for (recorder/stages/places.py), but for what it called through the timers. So all stages together
 are what the process took: a thread that ended between two looks is the phase's.
 """
@@ -25,8 +25,8 @@ from recorder.stages.figures import NamedCpu, StageFigures
 from recorder.stages.places import OF_PHASE, Phase, of_process, of_thread
 from recorder.stages.timers import StageTimers
 
-LOOK_S = 0.25
-CHILDREN_EVERY = 4
+LOOK_S = 0.5
+CHILDREN_EVERY = 2
 """At every so many of these looks children are looked for: all processes there are have to be gone through."""
 _PHASES = {"session-armed": Phase.RUNNING, "session-live": Phase.RUNNING, "session-ended": Phase.SEALING}
 

@@ -1,6 +1,6 @@
 """From the parts of a recording to packages, on disks that may have failed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import msgspec
@@ -12,6 +12,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
+from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
 from recorder.storage import storage_error
 from recorder.storing.bounded import Bounded
@@ -22,6 +23,8 @@ from recorder.storing.telling import Teller
 SEAL_S = 120.0
 """How long sealing may stand still, before its disk is left to itself."""
 
+NICE = 0
+"""A recording goes before what else this PC does; what comes after it does not."""
 TOLD_NS = NANOSECONDS // 10
 """How often people are told how far it is: parts are joined packet by packet."""
 
@@ -79,7 +82,7 @@ class Sealer:
             archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
         finisher = Finisher(list(archives.values()), clock=self._clock, progress=self._advance)
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
-        finishing = Bounded(partial(finisher.finish, works, self._facts), "storage-seal")
+        finishing = Bounded(partial(_as_usual, finisher.finish, works, self._facts), "storage-seal")
         try:
             return finishing.get(self._clock, SEAL_S, stalled(works[-1].path, SEAL_S), lambda: self._step)
         except OSError as error:
@@ -107,3 +110,9 @@ class Sealer:
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+
+
+def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:
+    """Return what `act` returns, done with no more right to the processor than other programs have."""
+    be_at_least(NICE)
+    return act(*args, **kwargs)

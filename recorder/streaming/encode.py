@@ -34,6 +34,7 @@ NICE = 5
 holds would wait long."""
 DELAY_S = 0.2
 BUFFER_S = 0.5
+THREAD_NAME = "x264-live"
 OPEN_S = 1.0
 TURN_S = 0.1
 LATE_EVERY_S = 10.0
@@ -47,9 +48,14 @@ SUBJECT = "live picture"
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
     return replace(
-        recorded, bit_rate=most, max_rate=most, delay_s=DELAY_S, buffer_s=BUFFER_S, x264_params=None,
-        thread_name="x264-live",
-    )  # fmt: skip
+        recorded,
+        bit_rate=most,
+        max_rate=most,
+        delay_s=DELAY_S,
+        buffer_s=BUFFER_S,
+        x264_params=None,
+        thread_name=THREAD_NAME,
+    )
 
 
 class Slot:

@@ -17,6 +17,7 @@ import msgspec
 from config.errors import LiputError
 from config.schema import Profile
 from devices.tied import end_with_parent
+from recorder.niceness import NICEST, be_at_least
 
 if TYPE_CHECKING:
     from recorder.streaming.given import Given
@@ -67,8 +68,8 @@ def question(profile: Profile, most: int) -> Question:
 def main() -> None:
     """Answer the question on standard input."""
     end_with_parent()
+    be_at_least(NICEST)
     with suppress(OSError):
-        os.nice(19)
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))  # the first ends it by SIGXCPU

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from devices.priority import NICE, REALTIME
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.nginx_rtmp import NginxRtmp
@@ -91,7 +92,11 @@ def test_every_line_is_what_the_contract_says(room: Room) -> None:
     done = room.record("--for", "3s")
     check_lines(done.lines)
     assert done.status == 0
-    assert [line["kind"] for line in done.of("event")] == ["session-live", "session-ended"]
+    assert [line["kind"] for line in done.of("event")] == ["priority-granted", "session-live", "session-ended"]
+    granted = done.of("event")[0]["detail"]
+    assert isinstance(granted, dict)
+    assert granted.keys() - {"hint"} == {"nice", "group_nice", "realtime", "oom_score_adj", "asked"}
+    assert ("hint" in granted) is ((granted["nice"], granted["realtime"]) != (NICE, REALTIME))
     elapsed = [0.0, *(float(str(line["elapsed_s"])) for line in done.of("status"))]
     assert max(after - before for before, after in itertools.pairwise(elapsed)) < 1.0
     assert 3.0 - elapsed[-1] < 1.0
@@ -232,7 +237,7 @@ def test_as_fast_as_it_goes(room: Room) -> None:
     done = room.record("--for", "1m", "--pace", "fast")
     assert done.status == 0
     assert (done.result["frames"], done.result["duration_s"]) == (60 * FPS, 60.0)
-    began, ended = (datetime.fromisoformat(str(line["at"])) for line in done.of("event"))
+    _, began, ended = (datetime.fromisoformat(str(line["at"])) for line in done.of("event"))
     assert (ended - began).total_seconds() < 30
     assert frames(room.only_package()) == 60 * FPS
 

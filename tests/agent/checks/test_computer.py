@@ -8,17 +8,33 @@ import msgspec
 import pytest
 
 from agent.checks import computer
-from agent.checks.computer import NAME, Places, clock, heat, look, look_at, memory, power, processor, restart, sleep
+from agent.checks.computer import (
+    NAME,
+    Places,
+    clock,
+    heat,
+    look,
+    look_at,
+    memory,
+    power,
+    precedence,
+    processor,
+    restart,
+    sleep,
+)
 from agent.checks.result import Result, Verdict
+from devices import priority
 from devices.awake import Held
 from devices.clock_state import ClockState
 from devices.computer import Computer, ComputerSample
 from devices.others_load import OthersLoad
+from devices.priority import NICE, REALTIME, Standing
 from devices.restart import RestartPlaces
 from tests.support.buses import Bus, logind, screensaver
 from tests.support.situations import codes, situation, unheard
 
 WELL = ComputerSample(memory_available=6_000_000_000, memory_total=8_000_000_000, temperature_c=55.0)
+GRANTED = Standing(nice=NICE, group_nice=None, realtime=REALTIME, oom_score_adj=0)
 IDLE = OthersLoad(percent=12.0, busiest="firefox", busiest_percent=9.0)
 
 
@@ -42,6 +58,7 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this PC be well in all that a test cannot arrange."""
     monkeypatch.setattr(computer, "others_load", lambda *_: IDLE)
     monkeypatch.setattr(computer, "clock_state", lambda: ClockState(0.01))
+    monkeypatch.setattr(priority, "allowed", lambda: GRANTED)
     monkeypatch.setattr(Computer, "sample", lambda _: WELL)
 
 
@@ -58,7 +75,7 @@ def but(**changes: object) -> ComputerSample:
 def test_a_pc_that_is_well(bus: Bus, stack: ExitStack, tmp_path: Path) -> None:
     login, desktop = stack.enter_context(logind(bus)), stack.enter_context(screensaver(bus))
     results = list(look_at(situation(), places(tmp_path)))
-    parts = ["memory", "processor", "heat", "power", "clock", "sleep", "restart"]
+    parts = ["memory", "processor", "heat", "power", "clock", "priority", "sleep", "restart"]
     assert codes(results) == [(f"{NAME}: {part}", "ok") for part in parts]
     assert all(result.verdict is Verdict.OK for result in results)
     assert len(login.asked) == 2
@@ -180,3 +197,15 @@ def test_a_restart_that_an_update_has_asked_for_is_told(tmp_path: Path) -> None:
 def test_drivers_that_an_update_has_removed_are_told(tmp_path: Path) -> None:
     (tmp_path / "modules/6.13/kernel").mkdir(parents=True)
     assert [one(result) for result in restart(places(tmp_path).restart)] == [("drivers-gone", Verdict.FAILURE)]
+
+
+def test_what_a_recorder_may_ask_for_is_said_with_who_grants_it() -> None:
+    assert one(precedence(GRANTED)) == ("ok", Verdict.OK)
+    without = precedence(msgspec.structs.replace(GRANTED, realtime=0))
+    assert one(without) == ("ok-no-realtime", Verdict.OK)
+    ordinary = precedence(msgspec.structs.replace(GRANTED, nice=0))
+    assert one(ordinary) == ("ok-ordinary", Verdict.OK), "also where sound may be real-time"
+    assert ordinary.measured == {"nice": 0, "realtime": REALTIME}
+    assert "liput service install" in ordinary.advice.english
+    assert "liput service install" in without.advice.indonesian
+    assert "(nice 7)" in precedence(msgspec.structs.replace(GRANTED, nice=7)).reason.english

@@ -11,6 +11,7 @@ from agent.service import files, units
 from agent.service.place import KEYS, Place, folders, system_place, user_place
 from config.errors import UsageError
 from config.settings import load_settings
+from devices.priority import REALTIME, SOUND_NICE
 
 SYSTEM = Place(
     is_system=True,
@@ -90,6 +91,17 @@ def test_what_keeps_a_session_alive_is_in_them() -> None:
     assert recorder["StandardInput"] == recorder["StandardOutput"] == ["socket"]
     assert daemon["RuntimeDirectoryPreserve"] == recorder["RuntimeDirectoryPreserve"] == ["yes"]
     assert not {"Requires", "BindsTo", "PartOf"} & recorder.keys(), "nothing that becomes of another unit ends it"
+
+
+def test_recorders_may_go_before_other_programs_and_their_sound_before_everything() -> None:
+    for place in (SYSTEM, USER):
+        made = {name: settings_of(text) for name, text in units.units(place).items()}
+        daemon, recorder = made[units.DAEMON], made[units.RECORDER]
+        assert recorder["LimitNICE"] == daemon["LimitNICE"] == [str(SOUND_NICE)], "a check sees what recorders may"
+        assert recorder["LimitRTPRIO"] == daemon["LimitRTPRIO"] == [str(REALTIME)]
+        assert "RestrictRealtime" not in recorder
+        assert daemon["RestrictRealtime"] == ["yes"]
+        assert {"setpriority", "sched_setscheduler"} <= set(" ".join(recorder["SystemCallFilter"]).split())
 
 
 def test_a_system_service_writes_where_the_settings_say_and_sees_what_it_needs() -> None:

@@ -90,7 +90,9 @@ def test_a_session_without_faults_has_no_line_of_any_and_its_camera_is_set_befor
     done = command.liput(home, *words(home, "240p15", "--video", CAMERA, "--for", f"{CLEAN_S}s"), timeout=100)
     lines = command.lines(done.stdout)
     assert (done.returncode, lines[-1]["degraded"]) == (0, []), (lines, done.stderr)
-    assert [line["kind"] for line in command.of_type(lines, "event")] == ["session-live", "session-ended"]
+    assert [line["kind"] for line in command.of_type(lines, "event")] == [
+        "priority-granted", "session-live", "session-ended",
+    ]  # fmt: skip
     for status in command.of_type(lines, "status"):
         sources = status["sources"]
         assert isinstance(sources, list)

@@ -1,0 +1,167 @@
+"""How soon a process gets the processor, and whether it is killed for want of memory: what the system allows.
+
+A PC in a meeting room does other things too. What records goes before them (a negative niceness), and what reads sound,
+which takes next to nothing and must not be late, before everything else (SCHED_RR). An ordinary user may have neither:
+it takes RLIMIT_NICE and RLIMIT_RTPRIO, or CAP_SYS_NICE. Nothing of this raises, and nothing depends on it.
+
+Whoever was started nicer than is usual (`nice liput record`) was meant to be: nothing is asked for then.
+"""
+
+import os
+import re
+import resource
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+NICE = -5
+"""What records: three times the share of a core that something usual gets."""
+SOUND_NICE = -10
+"""What reads sound, where it may not be real-time."""
+REALTIME = 5
+"""Of 99; a sound server's own threads have more as a rule (PipeWire: 83 to 88)."""
+OOM_SCORE = -500
+RUNAWAY_S = (2, 3)
+"""CPU seconds without a pause after which what is real-time is ended: SIGXCPU, then SIGKILL."""
+
+_GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")
+_CAP_SYS_NICE = 23
+_USUAL = 0
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process stands beside others.
+
+    `nice` is its niceness, `group_nice` that of its session, where Linux shares processors among sessions first (None
+    where it does not), `realtime` the priority that its sound has (0: none), `oom_score_adj` as in proc(5).
+    """
+
+    nice: int
+    group_nice: int | None
+    realtime: int
+    oom_score_adj: int
+
+
+def ask() -> Standing:
+    """Ask for all that a recorder wants, before it has threads: they inherit it, and so do its children."""
+    _to_the_limits()
+    if _is_usual():
+        _be_less_nice(NICE)
+        _write(_OOM, OOM_SCORE, _oom_score())
+    realtime = _on_another_thread(_try_realtime) if _is_usual() else 0
+    return Standing(nice=_nice(), group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
+
+
+def ask_for_sound() -> str:
+    """Ask for what a thread that reads sound wants, and return what it got: `realtime`, `nice -10`, `nice 0`.
+
+    The threads that it starts after that have it too.
+    """
+    _to_the_limits()
+    if _is_usual():
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_RTTIME, _runaway())
+        if _try_realtime():
+            return "realtime"
+        _be_less_nice(SOUND_NICE)
+    return f"nice {_nice()}"
+
+
+def allowed() -> Standing:
+    """Return what `ask` would come to in a process that may as much as this one; nothing is asked for."""
+    nice, realtime = _nice(), 0
+    if nice <= _USUAL:
+        may_all = _may_all()
+        floor = -20 if may_all else 20 - _hard(resource.RLIMIT_NICE, 40)
+        nice = min(nice, max(NICE, floor))
+        realtime = REALTIME if may_all or _hard(resource.RLIMIT_RTPRIO, 99) >= REALTIME else 0
+    return Standing(nice=nice, group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
+
+
+def _is_usual() -> bool:
+    return _nice() <= _USUAL and os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+def _nice() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+def _to_the_limits() -> None:
+    """Take all that the hard limits allow: it is the soft ones that count."""
+    for limit in (resource.RLIMIT_NICE, resource.RLIMIT_RTPRIO):
+        _, hard = resource.getrlimit(limit)
+        with suppress(OSError, ValueError):
+            resource.setrlimit(limit, (hard, hard))
+
+
+def _be_less_nice(wanted: int) -> None:
+    """Be as little nice as is allowed, down to `wanted`; so is the session of processes, where it is its own."""
+    for nice in range(wanted, _nice()):
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+            break
+    if os.getsid(0) == os.getpid() and _group_nice() is not None:
+        _write(_GROUP, _nice(), _group_nice() or 0)
+
+
+def _try_realtime() -> int:
+    """Have this thread scheduled before all that is not real-time, and return the priority; 0 where that is refused."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(REALTIME))
+    except OSError:
+        return 0
+    return REALTIME
+
+
+def _runaway() -> tuple[int, int]:
+    """Return RUNAWAY_S in microseconds, within the limit that there is."""
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
+    soft_us, hard_us = (seconds * 1_000_000 for seconds in RUNAWAY_S)
+    if hard == resource.RLIM_INFINITY:
+        return soft_us, hard_us
+    return min(soft_us, hard), min(hard_us, hard)
+
+
+def _on_another_thread(act: Callable[[], int]) -> int:
+    """Return what `act` returns on a thread that is gone after it: what it was given goes with it."""
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.append(act()), name="priority")
+    thread.start()
+    thread.join()
+    return found[0] if found else 0
+
+
+def _may_all() -> bool:
+    """Return whether this process has CAP_SYS_NICE."""
+    with suppress(OSError, AttributeError, ValueError):
+        found = re.search(r"^CapEff:\s*([0-9a-f]+)", _STATUS.read_text(), re.MULTILINE)
+        return bool(found and int(found[1], 16) >> _CAP_SYS_NICE & 1)
+    return False
+
+
+def _hard(limit: int, most: int) -> int:
+    _, hard = resource.getrlimit(limit)
+    return most if hard == resource.RLIM_INFINITY else hard
+
+
+def _group_nice() -> int | None:
+    with suppress(OSError):
+        found = re.search(r"nice (-?\d+)", _GROUP.read_text())
+        return int(found[1]) if found else None
+    return None
+
+
+def _oom_score() -> int:
+    with suppress(OSError, ValueError):
+        return int(_OOM.read_text())
+    return 0
+
+
+def _write(path: Path, wanted: int, now: int) -> None:
+    """Write a figure that is to be less than it is now, where that is allowed."""
+    if now > wanted:
+        with suppress(OSError):
+            path.write_text(str(wanted))

@@ -1,0 +1,35 @@
+"""What is asked of the system, and what it says, of real processes: with the right to all of it, and with none.
+
+What limits grant to an ordinary user takes the right to raise them: tests/rig/guest/guest_priority.py.
+"""
+
+import os
+
+import pytest
+
+from devices.priority import NICE, REALTIME
+from tests.support.standing import asked, figures
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice than is usual")
+
+
+def test_what_is_allowed_is_taken_and_threads_have_it() -> None:
+    told = asked(user=None)
+    assert figures(told["may"]) == figures(told["got"]) == (NICE, REALTIME)
+    assert told["thread"] == NICE
+    assert told["policies"] == [os.SCHED_OTHER, os.SCHED_RR, os.SCHED_RR], "trying real time leaves nothing behind"
+    assert told["sound"] == "realtime"
+    assert isinstance(told["got"], dict)
+    assert told["got"]["group_nice"] in {NICE, None}
+
+
+def test_what_is_forbidden_is_done_without() -> None:
+    told = asked(nice=20)
+    assert figures(told["may"]) == figures(told["got"]) == (0, 0)
+    assert (told["sound"], told["policies"]) == ("nice 0", [os.SCHED_OTHER] * 3)
+
+
+def test_whoever_was_started_nicer_than_is_usual_stays_so() -> None:
+    told = asked(user=None, start=7)
+    assert figures(told["may"]) == figures(told["got"]) == (7, 0)
+    assert (told["sound"], told["policies"]) == ("nice 7", [os.SCHED_OTHER] * 3)
