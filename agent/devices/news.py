@@ -13,7 +13,7 @@ from capture.sound.listing import SourceWatch, list_sound_inputs
 from capture.sound.wire import Listing, ServerSource
 from config.errors import LiputError, StateError
 from devices.clock import Clock
-from devices.health.follow import follow
+from devices.health.follow import POLL_S, follow
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.present import open_faults
 from devices.health.query import Wanted
@@ -23,6 +23,8 @@ from devices.monitor.changes import DeviceChange
 _MOVES_FAULTS = {Kind.DEGRADED, Kind.RECOVERED, Kind.OPENED, Kind.CLOSED}
 _LEFT_OUT = {Kind.PLUGGED, Kind.UNPLUGGED, Kind.MOVED, Kind.DEGRADED, Kind.RECOVERED, Kind.WATCH_STARTED}
 """What is shown without the log (by the monitor, or as a device's health), and that there is a watch."""
+MOST_WAITING = 1000
+"""Messages that may wait for a terminal that takes nothing; the lines of the log wait in their files then."""
 _LOOK_AGAIN_S = 2.0
 """How often open faults are looked for anew: whoever found them may have died without a word."""
 
@@ -132,11 +134,16 @@ class LogWatch:
         try:
             for line in follow(self._folder, Wanted(level=Level.INFO), clock=self._clock, stop=self._stop):
                 if line.kind not in _LEFT_OUT:
+                    self._wait_for_room()
                     self._inbox.put(line)
                 if line.kind in _MOVES_FAULTS:
                     self._moved.set()
         except StateError:
             return
+
+    def _wait_for_room(self) -> None:
+        while self._inbox.qsize() >= MOST_WAITING and not self._stop.is_set():
+            self._clock.wait(self._stop, POLL_S)
 
     def _judge(self) -> None:
         known: Mapping[str, Health] = {}
@@ -146,6 +153,7 @@ class LogWatch:
                 faults = open_faults(self._folder, now=self._clock.now())
             except StateError:
                 return
+            self._wait_for_room()
             if faults != known:
                 self._inbox.put(Faults(faults))
             known = faults

@@ -19,6 +19,7 @@ from devices.health.line import HealthLine, Kind, Level
 from devices.health.log import HealthLog
 from devices.model import Device, DeviceKind, HealthState
 from tests.support.command import ROOT
+from tests.support.waiting import wait_for
 
 ROOM = Device(id="sound:room", kind=DeviceKind.MICROPHONE, name="room")
 RECORDER = """
@@ -145,6 +146,32 @@ def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbo
             assert found.health["cam"].state is HealthState.SILENT
             recorder.kill()
         assert inbox.get(timeout=5) == Faults({})
+
+
+class Fullest(queue.SimpleQueue[Message]):
+    """An inbox that knows how much has waited in it."""
+
+    most = 0
+
+    def put(self, item: Message, *_: object) -> None:
+        super().put(item)
+        self.most = max(self.most, self.qsize())
+
+
+def test_a_terminal_that_takes_nothing_has_so_much_waiting_and_gets_the_rest_from_the_log(
+    log: HealthLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.devices.news.MOST_WAITING", 5)
+    inbox = Fullest()
+    with LogWatch(log.folder, SystemClock(), inbox):
+        for number in range(20):
+            log("046d:0825:A", Kind.KERNEL, f"words {number}", level=Level.WARN)
+        wait_for(lambda: inbox.qsize() == 5)
+        first = inbox.get(timeout=60)
+        wait_for(lambda: inbox.qsize() == 5)  # the next has come into its place
+        lines = [first, *(inbox.get(timeout=60) for _ in range(19))]
+    assert inbox.most == 5
+    assert [line.reason for line in lines if isinstance(line, HealthLine)] == [f"words {n}" for n in range(20)]
 
 
 def test_a_log_that_cannot_be_read_is_silent(inbox: Inbox, tmp_path: Path) -> None:
