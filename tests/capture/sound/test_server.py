@@ -121,6 +121,10 @@ def test_a_source_of_one_channel_gives_one(server: PulseMicrophone) -> None:
         source.open()
         assert source.channels == 1
         assert loudest(blocks_of(source, 2)) == [440]
+        pid = source.pid
+        assert pid is not None
+        is_realtime = os.sched_getscheduler(pid) == os.SCHED_RR
+        assert source.scheduled == ("realtime" if is_realtime else f"nice {os.getpriority(os.PRIO_PROCESS, pid)}")
 
 
 def test_a_source_that_goes_is_lost_though_the_server_puts_another_in_its_place(server: PulseMicrophone) -> None:
