@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from capture.timing import CpuStage
 from recorder.stages.clocks import thread_ns
 
-type Spent = Mapping[CpuStage, int]
+type Spent = Counter[CpuStage]
 """Nanoseconds of CPU by stage."""
 
 
@@ -22,6 +22,7 @@ class StageTimers:
     def __init__(self) -> None:
         self._own = threading.local()
         self._meters: list[_Meter] = []
+        self._ended: Counter[CpuStage] = Counter()
 
     def __call__[**Given, Made](self, stage: CpuStage, call: Callable[Given, Made], /) -> Callable[Given, Made]:
         """Return what does as `call` does, and is counted."""
@@ -36,12 +37,27 @@ class StageTimers:
 
         return counted
 
+    def end(self, number: int) -> int:
+        """Take note that a thread has ended, and return what was counted of it (ns), which `spent` has no more."""
+        ended = [meter for meter in tuple(self._meters) if meter.thread == number]
+        for meter in ended:
+            self._meters.remove(meter)
+            self._ended.update(meter.spent)
+        return sum(meter.spent.total() for meter in ended)
+
+    def total(self) -> Spent:
+        """Return what was counted of all threads, in nanoseconds."""
+        total = self._ended.copy()
+        for spent in self.spent().values():
+            total.update(spent)
+        return total
+
     def spent(self) -> Mapping[int, Spent]:
-        """Return what was counted of each thread so far, by its number (of the system); ended ones included.
+        """Return what was counted of each thread so far, in nanoseconds, by its number (of the system).
 
         What a stage that is not over has taken is in it.
         """
-        found: dict[int, Counter[CpuStage]] = {}
+        found: dict[int, Spent] = {}
         for meter in tuple(self._meters):
             of_thread = found.setdefault(meter.thread, Counter())
             of_thread.update(meter.spent.copy())

@@ -1,0 +1,159 @@
+"""What this process's threads and children have taken of the processor since the last look, and for which stage."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from resource import RUSAGE_CHILDREN, getrusage
+
+from capture.timing import CpuStage
+from devices.clock import NANOSECONDS
+from recorder.stages.clocks import Children, Threads, process_ns, thread_ns
+from recorder.stages.figures import NamedCpu
+from recorder.stages.places import OF_PHASE, Phase, of_process, of_thread
+from recorder.stages.timers import StageTimers
+
+
+@dataclass(slots=True)
+class _Seen:
+    """A thread or a child: its name, what it had taken at the last look, and what of that the timers counted."""
+
+    name: str
+    taken_ns: int = 0
+    counted_ns: int = 0
+
+
+class _Ended:
+    """What those that have ended took, by their names."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.taken_ns: Counter[str] = Counter()
+
+    def add(self, one: _Seen) -> None:
+        """Take note of one more."""
+        self.counts[one.name] += 1
+        self.taken_ns[one.name] += one.taken_ns
+
+    @property
+    def all_ns(self) -> int:
+        """What they took together."""
+        return self.taken_ns.total()
+
+    def named(self, there: Iterable[_Seen]) -> tuple[NamedCpu, ...]:
+        """Return them with those that are `there`, together by names, the largest first."""
+        counts, taken = self.counts.copy(), self.taken_ns.copy()
+        for one in there:
+            counts[one.name] += 1
+            taken[one.name] += one.taken_ns
+        return tuple(
+            NamedCpu(name=name, count=counts[name], cpu_s=round(ns / NANOSECONDS, 3))
+            for name, ns in taken.most_common()
+        )
+
+
+class ThreadAccount:
+    """The threads; what ended between two looks is the phase's."""
+
+    def __init__(self, timing: StageTimers, spent: "Counter[CpuStage]") -> None:
+        """Add to `spent` what each stage takes beside what `timing` counts."""
+        self._timing = timing
+        self._spent = spent
+        self._names = Threads()
+        self._there: dict[int, _Seen] = {}
+        self._ended = _Ended()
+        self._unseen_ns = 0
+
+    @property
+    def all_ns(self) -> int:
+        """What the process took, up to the last look."""
+        return self._unseen_ns + self._ended.all_ns + sum(one.taken_ns for one in self._there.values())
+
+    def named(self) -> tuple[NamedCpu, ...]:
+        """Return what they took by their names; what nobody has seen is not in it."""
+        return self._ended.named(self._there.values())
+
+    def look(self, phase: Phase) -> None:
+        """Take what was taken since the last look."""
+        counted = {number: spent.total() for number, spent in self._timing.spent().items()}
+        names = self._names.look()
+        for number in (self._there.keys() | counted.keys()) - names.keys():
+            self._end(number)
+        for number, name in names.items():
+            taken_ns = thread_ns(number)
+            if taken_ns is not None:
+                self._take(number, name, taken_ns, counted.get(number, 0), phase)
+        unseen_ns = time.process_time_ns() - self.all_ns
+        if unseen_ns > 0:
+            self._unseen_ns += unseen_ns
+            self._spent[OF_PHASE[phase]] += unseen_ns
+
+    def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: Phase) -> None:
+        seen = self._there.setdefault(number, _Seen(name))
+        if taken_ns < seen.taken_ns:  # another thread has its number
+            self._ended.add(seen)
+            seen = self._there[number] = _Seen(name)
+        seen.name = name
+        self._spent[of_thread(name, phase)] += (taken_ns - seen.taken_ns) - (counted_ns - seen.counted_ns)
+        seen.taken_ns, seen.counted_ns = taken_ns, counted_ns
+
+    def _end(self, number: int) -> None:
+        """Take note that a thread is no more; of its end what the timers counted is known, and nothing else."""
+        seen = self._there.pop(number, None) or _Seen("ended")
+        seen.taken_ns += self._timing.end(number) - seen.counted_ns
+        self._ended.add(seen)
+
+
+class ChildAccount:
+    """The child processes."""
+
+    def __init__(self, spent: "Counter[CpuStage]") -> None:
+        self._spent = spent
+        self._programs = Children()
+        self._there: dict[int, _Seen] = {}
+        self._ended = _Ended()
+        self._unseen_ns = 0
+        self._went: list[_Seen] = []  # those of the last look: the system may tell of them a little later
+
+    @property
+    def all_ns(self) -> int:
+        """What they took, up to the last look."""
+        return self._unseen_ns + self._ended.all_ns + sum(one.taken_ns for one in self._there.values())
+
+    def named(self) -> tuple[NamedCpu, ...]:
+        """Return what they took by what they run; what nobody has seen is not in it."""
+        return self._ended.named(self._there.values())
+
+    def look(self, phase: Phase) -> None:
+        """Take what was taken since the last look; what one took before its end is its own, if it was ever seen."""
+        waited_ns = _waited_for_ns()  # first: who is waited for meanwhile must not count twice
+        names = self._programs.look()
+        for number, name in names.items():
+            taken_ns = process_ns(number)
+            if taken_ns is not None:
+                seen = self._there.setdefault(number, _Seen(name))
+                seen.name = name
+                self._add(seen, max(0, taken_ns - seen.taken_ns), phase)
+        went = [self._there.pop(number) for number in self._there.keys() - names.keys()]
+        heirs, self._went = went or self._went, went
+        left_ns = waited_ns - self._ended.all_ns - sum(one.taken_ns for one in went) - self._unseen_ns
+        if left_ns > 0 and went:
+            self._add(max(went, key=lambda one: one.taken_ns), left_ns, phase)
+        elif left_ns > 0 and heirs:
+            heir = max(heirs, key=lambda one: one.taken_ns)
+            self._ended.taken_ns[heir.name] += left_ns
+            self._spent[of_process(heir.name, phase)] += left_ns
+        elif left_ns > 0:
+            self._unseen_ns += left_ns
+            self._spent[OF_PHASE[phase]] += left_ns
+        for one in went:
+            self._ended.add(one)
+
+    def _add(self, seen: _Seen, taken_ns: int, phase: Phase) -> None:
+        seen.taken_ns += taken_ns
+        self._spent[of_process(seen.name, phase)] += taken_ns
+
+
+def _waited_for_ns() -> int:
+    taken = getrusage(RUSAGE_CHILDREN)
+    return round((taken.ru_utime + taken.ru_stime) * NANOSECONDS)
