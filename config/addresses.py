@@ -2,8 +2,9 @@
 
 import re
 import urllib.parse
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from config.kinds import Shown
 from config.quantities import NotAllowed
@@ -20,8 +21,7 @@ _FORMS = {
 _FORM = "must look like rtmps://HOST/APP, rtmp://HOST:PORT/APP, srt://HOST:PORT or file:///FOLDER"
 
 
-@dataclass(frozen=True)
-class StreamAddress:
+class StreamAddress(msgspec.Struct, frozen=True):
     """The address of a live destination, without what is secret of it."""
 
     def read(self, raw: object) -> str:

@@ -7,7 +7,6 @@ import ipaddress
 import re
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +24,7 @@ _WEB_FORM = "must look like https://HOST/PATH (http:// only to this PC: http://1
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\]+@[^\s@<>,;:\"()\[\]\\]+")
 
 
-@dataclass(frozen=True)
-class MailServer:
+class MailServer(msgspec.Struct, frozen=True):
     """A server that takes e-mail: smtp:// with STARTTLS, smtps:// with TLS from the first byte; never without."""
 
     def read(self, raw: object) -> str:
@@ -43,8 +41,7 @@ class MailServer:
         return str(value)
 
 
-@dataclass(frozen=True)
-class WebAddress:
+class WebAddress(msgspec.Struct, frozen=True):
     """Where alarms are posted to, without what is secret of it."""
 
     def read(self, raw: object) -> str:
@@ -61,8 +58,7 @@ class WebAddress:
         return str(value)
 
 
-@dataclass(frozen=True)
-class MailAddress:
+class MailAddress(msgspec.Struct, frozen=True):
     """One e-mail address."""
 
     def read(self, raw: object) -> str:
@@ -78,8 +74,7 @@ class MailAddress:
         return str(value)
 
 
-@dataclass(frozen=True)
-class MailAddresses:
+class MailAddresses(msgspec.Struct, frozen=True):
     """A list of e-mail addresses."""
 
     def read(self, raw: object) -> tuple[str, ...]:

@@ -7,7 +7,6 @@
 import re
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +21,7 @@ COPY_SCHEMES = ("file", "sftp", "s3")
 _FORM = "must look like file:///FOLDER, sftp://USER@HOST/FOLDER or s3://BUCKET/PREFIX"
 
 
-@dataclass(frozen=True)
-class CopyAddress:
+class CopyAddress(msgspec.Struct, frozen=True):
     """Where copies go: a folder, a folder on a server with SFTP, a bucket of an S3-compatible object store."""
 
     def read(self, raw: object) -> str:
@@ -93,8 +91,7 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
             yield "endpoint", 'must be the address of the object store: endpoint = "https://s3.kampus.ac.id"'
 
 
-@dataclass(frozen=True)
-class TimeOfDay:
+class TimeOfDay(msgspec.Struct, frozen=True):
     """A time of the day, in the zone of the office; "" for none."""
 
     def read(self, raw: object) -> str:

@@ -6,10 +6,11 @@ A field of a settings struct carries its kind as `Annotated[int, Size()]`; the r
 import difflib
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from config import quantities
 from config.quantities import NotAllowed
@@ -30,8 +31,7 @@ class Kind(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(msgspec.Struct, frozen=True):
     """Any text."""
 
     def read(self, raw: object) -> str:
@@ -45,8 +45,7 @@ class Text:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -62,8 +61,7 @@ class Choice:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Switch:
+class Switch(msgspec.Struct, frozen=True):
     """On or off."""
 
     def read(self, raw: object) -> bool:
@@ -77,8 +75,7 @@ class Switch:
         return bool(value)
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """A list of names; a number stands for what it counts."""
 
     def read(self, raw: object) -> tuple[str, ...]:
@@ -95,8 +92,7 @@ class Words:
         return [str(word) for word in value] if isinstance(value, tuple) else str(value)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A part of a whole, from `least` to `most`."""
 
     least: float
@@ -113,8 +109,7 @@ class Part:
         return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-@dataclass(frozen=True)
-class Decibels:
+class Decibels(msgspec.Struct, frozen=True):
     """How much louder, or below 0 softer, from `least` to `most`."""
 
     least: float
@@ -131,8 +126,7 @@ class Decibels:
         return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """An integer from `least` to `most`, even where asked (pictures with half as many chroma samples)."""
 
     least: int
@@ -151,8 +145,7 @@ class Whole:
         return value if isinstance(value, int) else str(value)
 
 
-@dataclass(frozen=True)
-class Seconds:
+class Seconds(msgspec.Struct, frozen=True):
     """A number of seconds from `least` to `most`."""
 
     least: float
@@ -175,8 +168,7 @@ class Seconds:
         return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-@dataclass(frozen=True)
-class _Quantity:
+class _Quantity(msgspec.Struct, frozen=True):
     """A number that people write with a unit, from `least` to `most` of the base unit."""
 
     least: int
@@ -191,8 +183,7 @@ class _Quantity:
         return value
 
 
-@dataclass(frozen=True)
-class Size(_Quantity):
+class Size(_Quantity, frozen=True):
     """A number of bytes."""
 
     def read(self, raw: object) -> int:
@@ -204,8 +195,7 @@ class Size(_Quantity):
         return quantities.format_size(value) if isinstance(value, int) else str(value)
 
 
-@dataclass(frozen=True)
-class Rate(_Quantity):
+class Rate(_Quantity, frozen=True):
     """A number of bits per second."""
 
     def read(self, raw: object) -> int:
@@ -217,8 +207,7 @@ class Rate(_Quantity):
         return quantities.format_rate(value) if isinstance(value, int) else str(value)
 
 
-@dataclass(frozen=True)
-class FrameRate:
+class FrameRate(msgspec.Struct, frozen=True):
     """Frames per second, exactly, at most `most`."""
 
     most: int
@@ -239,8 +228,7 @@ class FrameRate:
         return str(value)
 
 
-@dataclass(frozen=True)
-class FilePath:
+class FilePath(msgspec.Struct, frozen=True):
     """A file or folder; `~` is the user's home. A relative one counts from the settings file's folder."""
 
     def read(self, raw: object) -> Path:
@@ -257,8 +245,7 @@ class FilePath:
         return str(value)
 
 
-@dataclass(frozen=True)
-class FilePaths:
+class FilePaths(msgspec.Struct, frozen=True):
     """Several files or folders, no two of them the same; each as FilePath has it."""
 
     def read(self, raw: object) -> tuple[Path, ...]:

@@ -3,12 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -32,6 +30,8 @@ def zone_of(name: str) -> tzinfo:
     """Return the time zone called `name`: LOCAL, WIB, WITA, WIT, or one of the IANA database; raises NotAllowed."""
     if name in INDONESIAN_ZONES:
         return INDONESIAN_ZONES[name]
+    from zoneinfo import ZoneInfo  # 3 ms that only who asks for the office's hours needs
+
     try:
         if name != LOCAL:
             return ZoneInfo(name)
@@ -62,8 +62,7 @@ def _minutes(hours: str, minutes: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
-@dataclass(frozen=True)
-class Zone:
+class Zone(msgspec.Struct, frozen=True):
     """A time zone."""
 
     def read(self, raw: object) -> str:
@@ -77,8 +76,7 @@ class Zone:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Hours:
+class Hours(msgspec.Struct, frozen=True):
     """Spans of one day, in their order, none within another: `07:30-12:00`."""
 
     def read(self, raw: object) -> tuple[str, ...]:
@@ -96,8 +94,7 @@ class Hours:
         return [str(span) for span in value] if isinstance(value, tuple) else []
 
 
-@dataclass(frozen=True)
-class Dates:
+class Dates(msgspec.Struct, frozen=True):
     """Days: `2026-12-25`, or from one to another, `2026-03-18..2026-03-24`."""
 
     def read(self, raw: object) -> tuple[date, ...]:
@@ -124,8 +121,7 @@ class Dates:
         return [day.isoformat() for day in value] if isinstance(value, tuple) else []
 
 
-@dataclass(frozen=True)
-class Standard:
+class Standard(msgspec.Struct, frozen=True):
     """A standard time: working days, hours or minutes."""
 
     def read(self, raw: object) -> StandardTime:
@@ -139,8 +135,7 @@ class Standard:
         return format_standard(value) if isinstance(value, StandardTime) else str(value)
 
 
-@dataclass(frozen=True)
-class Standards:
+class Standards(msgspec.Struct, frozen=True):
     """Several standard times."""
 
     def read(self, raw: object) -> tuple[StandardTime, ...]:

@@ -6,7 +6,6 @@
 
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -43,8 +42,7 @@ def check_feed_address(raw: object) -> str:
     return raw
 
 
-@dataclass(frozen=True)
-class FeedAddress:
+class FeedAddress(msgspec.Struct, frozen=True):
     """Where a calendar is: an address that anybody may read."""
 
     def read(self, raw: object) -> str:
@@ -56,8 +54,7 @@ class FeedAddress:
         return str(value)
 
 
-@dataclass(frozen=True)
-class Spans:
+class Spans(msgspec.Struct, frozen=True):
     """Lengths of time, the longest first."""
 
     def read(self, raw: object) -> tuple[float, ...]:
