@@ -157,10 +157,13 @@ def _draw_lectern(canvas: _Canvas) -> None:
 
 def _draw_room(width: int, height: int) -> Bgr:
     """Draw the wall behind the speaker: lit from the left, a panelled dado, the edge of a screen."""
-    light = np.linspace(1.08, 0.72, width)[None, :, None] * np.linspace(1.05, 0.85, height)[:, None, None]
-    picture: Bgr = np.clip(light * np.array((168.0, 178.0, 184.0)), 0, 255).astype(np.uint8)
+    light = np.outer(np.linspace(1.05, 0.85, height), np.linspace(1.08, 0.72, width))
     dado = round(height * 0.66)
-    picture[dado:] = (picture[dado:] * np.array((0.55, 0.66, 0.78))).astype(np.uint8)
+    picture: Bgr = np.empty((height, width, 3), np.uint8)
+    for channel, (wall, panels) in enumerate(((168.0, 0.55), (178.0, 0.66), (184.0, 0.78))):
+        lit = np.clip(light * wall, 0, 255).astype(np.uint8)
+        lit[dado:] = lit[dado:] * panels
+        picture[..., channel] = lit
     cv2.line(picture, (0, dado), (width, dado), (96, 116, 134), max(1, height // 80))
     for panel in range(1, 6):
         x = width * panel // 6

@@ -83,7 +83,7 @@ def mouth_opening(seconds: float) -> float:
 def speech_loop(*, beeps: bool) -> Samples:
     """Return LOOP_SECONDS of stereo speech, read only, with a beep at the start of each second where asked.
 
-    Built once, in about a tenth of a second. The right channel hears the voice a little later and softer.
+    Built once, in some 50 ms. The right channel hears the voice a little later and softer.
     """
     random = np.random.default_rng(_SEED + 1)
     voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE)
@@ -94,7 +94,7 @@ def speech_loop(*, beeps: bool) -> Samples:
     voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(voice**2)))
     voice = np.tanh(voice / 0.7) * 0.7
     stereo = np.stack([voice, np.roll(voice, 14) * 0.85], axis=1)
-    stereo += random.normal(0, 10 ** (_AIR_DBFS / 20), stereo.shape)
+    stereo += random.standard_normal(stereo.shape, np.float32) * 10 ** (_AIR_DBFS / 20)
     if beeps:
         _add_beeps(stereo)
     samples = np.clip(np.round(stereo * 32768), -32768, 32767).astype(np.int16)
@@ -113,22 +113,30 @@ def _vowel(syllable: Syllable) -> NDArray[np.float64]:
     time = np.arange(count) / SAMPLE_RATE
     cycles = np.cumsum(syllable.pitch * (1 - 0.12 * time / syllable.length)) / SAMPLE_RATE
     pulses = np.diff(np.floor(cycles), prepend=0.0)
-    frequency = np.fft.rfftfreq(2 * count, 1 / SAMPLE_RATE)
+    padded = _fast(2 * count)
+    frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
     for centre, bandwidth in _VOWELS[syllable.vowel]:
         response = response * centre**2 / (centre**2 - frequency**2 + 1j * frequency * bandwidth)
-    sound = np.fft.irfft(np.fft.rfft(pulses, 2 * count) * response)[:count]
+    sound = np.fft.irfft(np.fft.rfft(pulses, padded) * response, padded)[:count]
     envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 0.6
     return np.asarray(sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
+
+
+def _fast(least: int) -> int:
+    """Return a length, `least` or a little more, that is transformed in a tenth of the time that others take."""
+    power = 1 << (least - 1).bit_length()
+    return min(length for length in (power, power // 4 * 3) if length >= least)
 
 
 def _consonant(syllable: Syllable, random: np.random.Generator) -> NDArray[np.float64]:
     """Return a short burst of noise, high (s, t) or lower (k, h)."""
     count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
-    spectrum = np.fft.rfft(random.normal(0, 1, count))
-    frequency = np.fft.rfftfreq(count, 1 / SAMPLE_RATE)
+    padded = _fast(count)
+    spectrum = np.fft.rfft(random.normal(0, 1, padded))
+    frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     centre = 2500 + 3500 * syllable.hiss
-    sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), count)
+    sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
     envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count)
     return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
 
