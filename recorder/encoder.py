@@ -354,6 +354,9 @@ class Encoder:
         self._master.close()
         for master, _ in self._later:
             master.close()
+        # Whoever still has this keeps no codec with it: a hundred megabytes of pictures and more.
+        del self._master
+        self._video, self._pictures, self._sounds, self._later = None, None, {}, []
 
 
 def _open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:

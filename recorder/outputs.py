@@ -152,3 +152,4 @@ class Outputs:
                 stack.callback(sink.close)
             stack.callback(self._recording.close, marks, title)
             self._live.stop()
+        self._program = {}  # with them, the encoder would be kept

@@ -31,6 +31,7 @@ def poster(path: Path) -> bytes | None:
             if not container.streams.video:
                 return None
             stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
             for part in MOMENTS:
                 found = _picture_at(container, stream, part)
                 picture = found or picture
@@ -42,12 +43,20 @@ def poster(path: Path) -> bytes | None:
 
 
 def _picture_at(container: InputContainer, stream: VideoStream, part: float) -> av.VideoFrame | None:
-    """Return the first picture that decodes from the keyframe before `part` (0 to 1) of the session on."""
+    """Return the first picture that decodes from the keyframe before `part` (0 to 1) of the session on.
+
+    Each is asked for at once: else the decoder would take, and keep, some more before it gives the first.
+    """
+    decoder = stream.codec_context
     try:
         container.seek((container.start_time or 0) + int((container.duration or 0) * part))
-        return next(container.decode(stream), None)
+        for packet in container.demux(stream):
+            if pictures := decoder.decode(packet) or decoder.decode(None):
+                return pictures[0]
+            decoder.flush_buffers()
     except av.error.FFmpegError:
-        return None
+        pass
+    return None
 
 
 def _luma(picture: av.VideoFrame) -> float:

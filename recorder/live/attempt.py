@@ -134,6 +134,7 @@ class Attempt:
         finally:
             child.end(self._deadlines.end_s if self._over else 0.0)
             self._queue.put_back()
+            self._templates = {}  # with them, an encoder would be kept
         return outcome
 
     def _request(self) -> bytes:

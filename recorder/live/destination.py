@@ -326,6 +326,7 @@ class LiveDestination:
 
     def _finish(self) -> None:
         self._queue.clear()
+        self._templates = {}
         self._state, self._since = "stopped", self._clock.now()
         self._emit(
             "destination-stopped",

@@ -238,6 +238,7 @@ class Destinations:
         least_ns = self._clock.now_ns() + round(LEAST_S * NANOSECONDS)
         for destination in (*self._streaming.values(), *self._leaving.values()):
             destination.join(max(self._left_s(), (least_ns - self._clock.now_ns()) / NANOSECONDS, 0.0))
+        self._templates = None
 
     # How they are
 
