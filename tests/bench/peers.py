@@ -13,8 +13,10 @@ from pathlib import Path
 from recorder.encoder import x264_settings
 from tests.bench.material import Clip
 
-_ENVIRONMENT = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-"""What the `liput` command sets for itself; the peers do not look at it."""
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | {
+    "OPENBLAS_NUM_THREADS": "1"
+}
+"""What the `liput` command sets for itself, and modules compiled once; the peers do not look at it."""
 _LOOKS_EVERY_S = 0.05
 KEYFRAME_S = 2
 
