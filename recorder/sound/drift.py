@@ -7,8 +7,10 @@ no drift: the line begins anew behind it.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
 
@@ -55,7 +57,7 @@ class DriftMeter:
         self._offsets.append(belongs - number)
         if number - self._cell_start < CELL:
             return False
-        cell = (self._cell_start + number) / 2, float(np.median(self._offsets))
+        cell = (self._cell_start + number) / 2, _median(self._offsets)
         self._offsets, self._cell_start = [], number
         self._keep(cell)
         self._fit()
@@ -84,8 +86,14 @@ class DriftMeter:
             return
         slope, level = np.polyfit(numbers, offsets, 1)
         distances = np.abs(offsets - level - slope * numbers)
-        near = distances <= max(OUTLIERS * float(np.median(distances)), 1.0)
+        near = distances <= max(OUTLIERS * _median(distances), 1.0)
         if not near.all() and near.sum() >= CELLS_FOR_A_SLOPE:
             slope, level = np.polyfit(numbers[near], offsets[near], 1)
         self._slope, self._level = float(slope), float(level)
         self.ppm = (self.rate - 1) * 1e6
+
+
+def _median(values: Sequence[float] | NDArray[np.float64]) -> float:
+    """Return the median, as numpy's would; that one loads masked arrays first, in every session."""
+    ordered, count = np.sort(values), len(values)
+    return float((ordered[(count - 1) // 2] + ordered[count // 2]) / 2)
