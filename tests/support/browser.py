@@ -11,9 +11,10 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
+from agent.web.page import texts
 from tests.support import command
 from tests.support.room import Room
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium")
 PLACE = "web.json"
@@ -35,7 +36,15 @@ _BRIGHT = """canvas => {
   for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i] + data[i + 1] + data[i + 2]);
   return most;
 }"""
+SOON_MS = 1000 * PATIENCE_S
+"""How long a browser may take to show what is expected, asked for or not."""
+expect.set_options(timeout=SOON_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+
+def say(key: str, language: str = "id", **facts: object) -> str:
+    """Return a sentence of the page."""
+    return texts.text(language, key, **facts)
 
 
 @dataclass
@@ -170,7 +179,7 @@ def sees_a_picture(canvas: Locator) -> None:
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until it has the focus."""
-    expect(wanted).to_be_visible(timeout=20_000)
+    expect(wanted).to_be_visible(timeout=SOON_MS)
     for _ in range(90):
         if wanted.evaluate("found => found === document.activeElement"):
             return

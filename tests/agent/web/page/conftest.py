@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.support import browser as browsers
 from tests.support import web
-from tests.support.browser import ROOM, Served
+from tests.support.browser import ROOM, Served, Visit
 from tests.support.room import Room
 
 
@@ -27,6 +27,12 @@ def served(tmp_path: Path, runtime: Path) -> Iterator[Served]:
     room.configure(ROOM, 'kampus = "abcd-1234"\n')
     with browsers.served(room, runtime) as served:
         yield served
+
+
+@pytest.fixture
+def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
+    with browsers.visit(chromium, served) as visit:
+        yield visit
 
 
 @dataclass

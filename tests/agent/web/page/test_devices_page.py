@@ -14,22 +14,20 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from agent.alarms.words import sentence
-from agent.web.page import texts
 from devices.controls import presets
 from devices.model import Device, DeviceKind
 from devices.roles.roles import roles_store
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
 from tests.support import hall, plugged, web
-from tests.support.browser import Served, arm
+from tests.support.browser import SOON_MS, Served, arm, say
 from tests.support.fake_camera import FakeCamera
 from tests.support.plugged import CAMERA
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 MICROPHONE = Device(id="0d8c:0014:1-3", kind=DeviceKind.MICROPHONE, name="Mik meja", vid="0d8c", pid="0014", port="1-3")
 
 
@@ -83,10 +81,6 @@ def bottom(place: Locator) -> float:
     return box["y"] + box["height"]
 
 
-def say(key: str, **facts: object) -> str:
-    return texts.text("id", key, **facts)
-
-
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> FakeCamera:
     return plugged.plug(monkeypatch, plugged.another("Webcam C920", "CAM2"), MICROPHONE)
@@ -134,10 +128,10 @@ def test_a_slider_sets_the_camera_while_it_moves_and_keeps_it_when_it_is_let_go(
     page.mouse.down()
     for share in (0.6, 0.7, 0.8, 0.9):
         page.mouse.move(place["x"] + place["width"] * share, place["y"] + place["height"] / 2, steps=5)
-    wait_for(lambda: int(str(camera.values["brightness"])) > 200, 10.0, "the camera to follow")
+    wait_for(lambda: int(str(camera.values["brightness"])) > 200, what="the camera to follow")
     assert kept() == {}, "it is only tried yet"
     page.mouse.up()
-    wait_for(kept, 10.0, "what was let go to be kept")
+    wait_for(kept, what="what was let go to be kept")
     assert kept() == {"brightness": int(slider.input_value())} == {"brightness": camera.values["brightness"]}
     browsers.has_no_violation(page)
     assert 2 < camera.set_so_far.count("brightness") < 20, "live, and not each of the pixels"
@@ -152,10 +146,10 @@ def test_controls_by_keyboard_automatic_modes_and_the_way_back(looked: Here, cam
     row(box, "focus-automatic-continuous").get_by_role("checkbox").press("Space")
     expect(focus.get_by_role("slider")).to_be_enabled(timeout=SOON_MS)
     focus.get_by_role("slider").press("ArrowRight")
-    wait_for(lambda: kept().get("focus_absolute") == 5, 10.0, "a step of five")
+    wait_for(lambda: kept().get("focus_absolute") == 5, what="a step of five")
     expect(focus.locator(".number")).to_have_text("5")
     row(box, "power-line-frequency").get_by_role("combobox").select_option("50 Hz")
-    wait_for(lambda: camera.values["power_line_frequency"] == 1, 10.0, "50 Hz")
+    wait_for(lambda: camera.values["power_line_frequency"] == 1, what="50 Hz")
     row(box, "auto-exposure").get_by_role("combobox", name=say("control.name.auto-exposure")).select_option(
         "Manual Mode"
     )
@@ -215,11 +209,11 @@ def test_a_finger_drags_a_card_onto_a_role(finger: Finger) -> None:
     name, podium = "Webcam C920", page.locator("#roles li").filter(has_text=say("role.podium"))
     heading = card(page, name).get_by_role("heading")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    wait_for(lambda: bottom(podium) < 0, 10.0, "the roles to be out of sight")
+    wait_for(lambda: bottom(podium) < 0, what="the roles to be out of sight")
     finger.down(heading)
     finger.to(podium)
     expect(podium).to_have_class("panel over")
-    wait_for(partial(is_at, heading, podium), 10.0, "the card under the finger")
+    wait_for(partial(is_at, heading, podium), what="the card under the finger")
     finger.up()
     expect(podium).to_contain_text(name, timeout=SOON_MS)
     assert given() == {"podium": "046d:0825:CAM2"}
@@ -235,7 +229,7 @@ def test_what_a_finger_lets_go_elsewhere_or_breaks_off_changes_nothing(finger: F
     for place, end in ((microphone, finger.up), (podium, finger.cancel)):
         finger.down(heading)
         finger.to(place)
-        wait_for(partial(is_at, heading, place), 10.0, "the card under the finger")
+        wait_for(partial(is_at, heading, place), what="the card under the finger")
         expect(place).to_have_class("panel over" if place is podium else "panel")
         end()
         expect(place).to_have_class("panel")

@@ -8,21 +8,16 @@ import msgspec
 import pytest
 from playwright.sync_api import Page, expect
 
-from agent.web.page import texts
 from devices.health.line import PC, HealthLine, Kind, Level
 from devices.health.log import log_folder
 from tests.agent.web.page.conftest import Here
 from tests.support import browser as browsers
+from tests.support.browser import SOON_MS, say
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 NOW = datetime.now().astimezone()
 CAMERA, MICROPHONE = "046d:0825:A", "0d8c:0014:1-3"
-
-
-def say(key: str, **facts: object) -> str:
-    return texts.text("id", key, **facts)
 
 
 def line(minutes_ago: float, kind: Kind, device: str, level: Level = Level.DEBUG, **detail: object) -> HealthLine:

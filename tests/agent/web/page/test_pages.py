@@ -1,20 +1,18 @@
 """The pages beside the session screen, in a real browser: check, devices, archive, requests, health."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from agent.web.page import texts, views
+from agent.web.page import views
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import Served, Visit, arm
+from tests.support.browser import SOON_MS, Served, Visit, arm, say
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 CHECKED_MS = 90_000
 PODIUM: dict[str, object] = {
     "id": "046d:0825:CAM0001", "kind": "camera", "name": "Rig Webcam", "vid": "046d", "pid": "0825",
@@ -24,16 +22,6 @@ PODIUM: dict[str, object] = {
               {"format": "MJPG", "width": 1920, "height": 1080, "fps": [30.0]}],
     "health": {"state": "ok", "reason": None, "since": None, "fault": None},
 }  # fmt: skip
-
-
-def say(key: str, language: str = "id", **facts: object) -> str:
-    return texts.text(language, key, **facts)
-
-
-@pytest.fixture
-def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
-    with browsers.visit(chromium, served) as visit:
-        yield visit
 
 
 def run(served: Served, *words: str) -> dict[str, object]:

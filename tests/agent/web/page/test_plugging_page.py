@@ -8,17 +8,16 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.devices.part import DevicesPart
-from agent.web.page import texts
 from config.schema import Settings
 from devices.clock import SystemClock
 from tests.support import browser as browsers
 from tests.support import web
+from tests.support.browser import SOON_MS, say
 from tests.support.looks import WEBCAM
 from tests.support.watched import Ports
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 BAR_S = 2.0
 
 
@@ -39,7 +38,7 @@ def test_cards_come_and_go_within_two_seconds(
         browsers.browsing(chromium, page.ticket()) as (looked, _),
     ):
         looked.goto(f"{page.origin}/devices")
-        expect(looked.get_by_text(texts.text("id", "devices.none"))).to_be_visible(timeout=SOON_MS)
+        expect(looked.get_by_text(say("devices.none"))).to_be_visible(timeout=SOON_MS)
         looked.wait_for_timeout(2500)  # it is not the page's own asking that finds it
         asked: list[str] = []
         looked.on("request", lambda request: asked.append(request.url))

@@ -1,34 +1,21 @@
 """The schedule in a real browser, on a real daemon: planned and removed with the keyboard, told to whoever looks."""
 
 import json
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from agent.web.page import texts
 from config.messages import LANGUAGES
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import ROOM, Served, Visit, tab_to
+from tests.support.browser import ROOM, SOON_MS, Served, Visit, say, tab_to
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 TOMORROW = datetime.now().astimezone().date() + timedelta(days=1)
 WIDTHS = (360, 768, 1366, 1920, 3840)
-
-
-def say(key: str, language: str = "id", **facts: object) -> str:
-    return texts.text(language, key, **facts)
-
-
-@pytest.fixture
-def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
-    with browsers.visit(chromium, served) as visit:
-        yield visit
 
 
 def cli(served: Served, *words: str) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +9,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.alarms.words import sentence
-from tests.agent.web.page.test_session_page import SOON_MS, light, press, say
+from tests.agent.web.page.test_session_page import light, press
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import Served, Visit, arm
+from tests.support.browser import SOON_MS, Served, Visit, arm, say
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 SEALED_MS = 60_000
-
-
-@pytest.fixture
-def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
-    with browsers.visit(chromium, served) as visit:
-        yield visit
 
 
 def mark(page: Page, text: str) -> None:

@@ -1,7 +1,6 @@
 """The session screen in a real browser, on a real daemon, with a synthetic session that a recorder really records."""
 
 import json
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -9,27 +8,15 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from agent.alarms.words import sentence
 from agent.steering import SessionLine
-from agent.web.page import texts
 from agent.web.troubles import troubles_of
 from tests.support import browser as browsers
-from tests.support.browser import Served, Visit, arm
+from tests.support.browser import SOON_MS, Served, Visit, arm, say
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 TELL = """state => import("/static/live.js").then(
   ({live}) => live.dispatchEvent(new CustomEvent("state", {detail: state})))"""
-
-
-def say(key: str, language: str = "id", **facts: object) -> str:
-    return texts.text(language, key, **facts)
-
-
-@pytest.fixture
-def looked(chromium: Browser, served: Served) -> Iterator[Visit]:
-    with browsers.visit(chromium, served) as visit:
-        yield visit
 
 
 def light(page: Page) -> Locator:

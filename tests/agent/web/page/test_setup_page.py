@@ -12,27 +12,22 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from agent.web.page import texts, views
+from agent.web.page import views
 from config.messages import LANGUAGES
 from config.secrets import read_keys
 from config.settings import load_settings
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import Served, Visit, arm, tab_to
+from tests.support.browser import SOON_MS, Served, Visit, arm, say, tab_to
 from tests.support.pulse import PulseMicrophone
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-SOON_MS = 20_000
 REHEARSED_MS = 120_000
 OF_IT = "# of IT\n[web]\nport = 0 # others have the usual one\n"
 KEY = "rahasia-abcd-1234"
-
-
-def say(key: str, language: str = "id", **facts: object) -> str:
-    return texts.text(language, key, **facts)
 
 
 @pytest.fixture
