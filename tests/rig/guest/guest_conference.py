@@ -34,6 +34,9 @@ SETTINGS = """
 [archive]
 reserve = "50 MB"
 
+[report]
+made = false
+
 [profiles.rig15]
 width = 320
 height = 240

@@ -17,6 +17,9 @@ SETTINGS = """
 [archive]
 reserve = "50 MB"
 
+[report]
+made = false
+
 [profiles.rig10]
 width = 320
 height = 240
