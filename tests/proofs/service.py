@@ -33,7 +33,7 @@ def prove(_: argparse.Namespace) -> Mapping[str, object]:
     return {"holds": bool(system["holds"] and user["holds"]), "system": system, "user": user}
 
 
-def run(steps: Sequence[str], longest_s: float = LONGEST_S) -> dict[str, object]:
+def run(steps: Sequence[str], longest_s: float = LONGEST_S, niceness: int = 0) -> dict[str, object]:
     """Return what each step of one machine has shown, and whether all of them held.
 
     Where one has not, the machine's journal is kept in $LIPUT_RIG_ARTIFACTS, or its end is printed.
@@ -49,6 +49,7 @@ def run(steps: Sequence[str], longest_s: float = LONGEST_S) -> dict[str, object]
             artifacts,
             machine=vm.Machine(kernel=kernel, systemd=True),
             timeout=longest_s,
+            niceness=niceness,
             directory=ROOT,
             environment={"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(bytecode)},
         )

@@ -18,10 +18,9 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from tests.rig.vm import NEVER_REPORTED, TIMED_OUT, CannotStart, fetch_loopback, usable_kernel
+from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, be_nice, fetch_loopback, usable_kernel
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -37,10 +36,10 @@ WEIGHTS = {
     "guest_check": 3,
 }
 """How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
+NOT_NEEDED = r"/(mypy|mypyc|playwright|schemathesis|graphql|werkzeug|pypdf|idlelib|ensurepip)/|/site-packages/.*/tests/"
+"""What no guest imports, of what it might: half of all."""
 LOOPBACK_FOR = "guest_conference"
 """The file whose tests need v4l2loopback, which is built for them."""
-NICENESS = "10"
-"""The host's own tests, which run meanwhile, go first: many of them record in real time."""
 POLL_SECONDS = 0.1
 LINES_SHOWN = 15
 
@@ -137,8 +136,7 @@ class GuestSession:
                 self._command(kernel, bytecode),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        with suppress(OSError):  # where Linux shares processors among sessions first, niceness counts within one only
-            Path(f"/proc/{self._machine.pid}/autogroup").write_text(NICENESS)
+        be_nice(self._machine.pid, PATIENT)
 
     def _command(self, kernel: Path, bytecode: Path) -> list[str]:
         environment = {
@@ -152,7 +150,7 @@ class GuestSession:
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [
-            "nice", "-n", NICENESS,
+            "nice", "-n", str(PATIENT),
             sys.executable, str(HERE / "vm.py"), "--kernel", str(kernel), "--modules", MODULES,
             "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
             *(f"--env={name}={value}" for name, value in environment.items()),
@@ -217,7 +215,7 @@ def compile_python(bytecode: Path) -> None:
     folders = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")]
     folders += [str(folder) for folder in ROOT.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
     subprocess.run(
-        [sys.executable, "-m", "compileall", "-qq", "-j", "0", *folders],
+        ["nice", "-n", str(PATIENT), sys.executable, "-m", "compileall", "-qq", "-j", "0", "-x", NOT_NEEDED, *folders],
         env=os.environ | {"PYTHONPYCACHEPREFIX": str(bytecode)},
         check=False,  # some packages carry files that are not meant for this Python
     )

@@ -41,6 +41,13 @@ def stick() -> Iterator[RigDevice]:
         yield device
 
 
+@pytest.fixture
+def machines(request: pytest.FixtureRequest) -> None:
+    """Have the machines of the guest tests begin, where any are chosen: they run meanwhile."""
+    if SESSIONS in request.config.stash:
+        request.config.stash[SESSIONS].start()
+
+
 # Both sides: which files these are
 
 
@@ -104,6 +111,11 @@ class HostItem(pytest.Item):
 
 class GuestFailure(Exception):
     """A test failed in the guest; the text is pytest's account of it from there."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Wait for the guests last: meanwhile others run."""
+    items.sort(key=lambda item: isinstance(item, HostItem))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
