@@ -14,6 +14,17 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 GUEST = "tests/rig/guest/"
+LONG = (
+    "tests/agent/commands/",
+    "tests/agent/test_",
+    "tests/agent/web/",
+    "tests/bench/",
+    "tests/recorder/archive/test_killed",
+    "tests/recorder/copies/",
+    "tests/recorder/recovery/",
+    "tests/recorder/streaming/test_session_streams.py",
+)
+"""Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (
     "tests/proofs/",
     "tests/net/",
@@ -30,7 +41,7 @@ ALONE = (
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: the machines first, which take longest, then files, the largest first."""
+    """Hands out groups of tests: the machines first, then what is long, then other files, the largest first."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
@@ -43,7 +54,12 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
 
 
 def _place(group: str) -> int:
-    return 0 if group == GUEST else 2 if group.startswith(ALONE) else 1
+    """Return the place of a group in the order in which they are handed out."""
+    if group == GUEST:
+        return 0
+    if group.startswith(ALONE):
+        return 3
+    return 1 if group.startswith(LONG) else 2
 
 
 def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[None]:
