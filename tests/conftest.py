@@ -12,11 +12,18 @@ from hypothesis import HealthCheck, settings
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
+from tests.support.parts import is_unit
 from tests.support.recorders import kill_recorders
 
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the unit part."""
+    if is_unit(item):
+        item.add_marker("unit")
 
 
 @pytest.hookimpl(optionalhook=True)  # there is no pytest-xdist in the rig's machines

@@ -1,0 +1,68 @@
+"""Which tests are the unit part, `./run test --unit`: those that start no program, encoder, recorder or server.
+
+Told by what a test's module, and the fixtures that it takes, have imported to start such things with.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import ModuleType
+
+import pytest
+
+STARTERS = (
+    "agent.checks.encoder",
+    "agent.checks.runner",
+    "agent.commands.headroom",
+    "agent.receiver",
+    "capture.sound.source",
+    "capture.synthetic",
+    "multiprocessing",
+    "playwright",
+    "recorder.conference.steering",
+    "recorder.encoder",
+    "recorder.recording",
+    "recorder.report.printing",
+    "recorder.session",
+    "subprocess",
+    "tests.bench",
+    *(
+        f"tests.support.{name}"
+        for name in (
+            "archives", "bars", "browser", "buses", "command", "copies", "cut_short", "damage", "disks", "dossiers",
+            "hook_server", "leftovers", "listening", "live", "measured", "media", "muxed", "nginx_rtmp", "packets",
+            "pipewire", "pulse", "quota", "raw_server", "room", "s3_proxy", "scenes", "scripted_session", "seaweed",
+            "served", "slides", "smtp_server", "srt_peer", "srt_sender", "sshd", "streamed", "terminal", "timeline",
+            "tls_front", "tracks", "web", "xvfb",
+        )
+    ),
+)  # fmt: skip
+ELSEWHERE = ("vm", "server", "slow")
+"""Marks of tests that are not of the unit part, whatever they import."""
+
+
+def is_unit(item: pytest.Item) -> bool:
+    """Return whether a test is of the unit part."""
+    if not isinstance(item, pytest.Function) or any(item.get_closest_marker(mark) for mark in ELSEWHERE):
+        return False
+    return not starts_others(vars(item.module).values()) and not any(map(_may_start, _fixtures(item)))
+
+
+def starts_others(things: Iterable[object]) -> bool:
+    """Return whether one of these is such a module, or of one."""
+    return any(_home(thing).startswith(STARTERS) for thing in things)
+
+
+def _home(thing: object) -> str:
+    return str(thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", ""))
+
+
+def _fixtures(item: pytest.Function) -> Iterable[object]:
+    found: Mapping[str, Iterable[pytest.FixtureDef[object]]] = item._fixtureinfo.name2fixturedefs
+    return (definition.func for definitions in found.values() for definition in definitions)
+
+
+def _may_start(function: object) -> bool:
+    """Return whether a fixture's function names something that starts others."""
+    used: Sequence[str] = getattr(getattr(function, "__code__", None), "co_names", ())
+    names = getattr(function, "__globals__", {})
+    imported_there = any(f"tests.support.{name}" in STARTERS for name in used)
+    return imported_there or starts_others(names[name] for name in used if name in names)
