@@ -36,7 +36,7 @@ def test_what_is_sealed_is_copied_by_the_daemon_and_not_beside_a_session(
         wait_for(lambda: list((tmp_path / "nas").rglob(".*.part")), what="a copy that has begun")
         with command.running(tmp_path, "record", *options, more=more) as session:
             session.until("status", state="live")
-            wait_for(lambda: not copying(daemon.pid), 10.0, "the end of the copy")
+            wait_for(lambda: not copying(daemon.pid), what="the end of the copy")
             assert not there.exists()
             session.signal(signal.SIGINT)
             session.wait()
@@ -83,9 +83,9 @@ def test_a_copy_that_does_not_end_beside_a_session_is_killed_and_one_that_runs_e
         daemon.look()
         return not child.is_running()
 
-    wait_for(ended, 10.0, "the end of the copy")
+    wait_for(ended, what="the end of the copy")
     busy.clear()
     daemon.look()
-    (child,) = wait_for(lambda: copying(os.getpid()), 10.0, "the next one")
+    (child,) = wait_for(lambda: copying(os.getpid()), what="the next one")
     daemon.close()
     assert not child.is_running()

@@ -12,7 +12,7 @@ from tests.support import command, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 
 @pytest.fixture

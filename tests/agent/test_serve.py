@@ -31,8 +31,6 @@ from tests.support.leftovers import live
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
@@ -242,7 +240,7 @@ def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runti
     info = one_recorder(runtime)
     assert info.pid == first
     end(runtime, info)
-    assert recorder.wait(20.0)
+    assert recorder.wait(60.0)
     spares.keep()
     assert len(wait_for(spare_pids)) == 1
     spares.close()

@@ -27,7 +27,7 @@ from tests.support.notifications import Notifications
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -245,5 +245,5 @@ def asked(url: str, state: dict[str, str]) -> Any:
     """Return the state that the page is told."""
     token = (Path(state["LIPUT_STATE"]) / "web-token").read_text().strip()
     request = urllib.request.Request(f"{url}/api/v1/state", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.loads(answer.read())

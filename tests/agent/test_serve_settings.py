@@ -17,7 +17,7 @@ from tests.support.hook_server import HookServer
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 
 def heard(daemon: command.Running, text: str) -> None:

@@ -17,7 +17,7 @@ def test_what_hangs_is_counted_until_it_ends() -> None:
     release = threading.Event()
     began = time.monotonic()
     assert not close_within(lambda: _wait(release), 0.05, "/dev/hung")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     assert (abandoned("/dev/hung"), abandoned("/dev/other"), abandoned("/dev/hun"), abandoned()) == (1, 0, 0, 1)
     release.set()
     deadline = time.monotonic() + 5

@@ -254,7 +254,7 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
         def open(self) -> VideoFormat:
             if self.opened:
                 opening.set()
-                assert go_on.wait(10)
+                assert go_on.wait(60)
             return super().open()
 
     slow = Slow(clock)
@@ -265,10 +265,10 @@ def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, cl
     slow.at = THERE
     reader = threading.Thread(target=camera.read, args=(0.5,), daemon=True)
     reader.start()
-    assert opening.wait(10)
+    assert opening.wait(60)
     camera.close()
     go_on.set()
-    reader.join(10)
+    reader.join(60)
     assert not slow.is_open
 
 

@@ -1,7 +1,6 @@
 """How fast sources without a clock of their own run."""
 
 import threading
-import time
 
 import pytest
 
@@ -33,7 +32,7 @@ def test_real_pace_wakes_on_stop() -> None:
     thread = threading.Thread(target=lambda: given.append(pace.wait("video", 3600 * NANOSECONDS, 3600)))
     thread.start()
     stop.set()
-    thread.join(5)
+    thread.join(60)
     assert given == [False]
 
 
@@ -55,7 +54,7 @@ def test_fast_pace_keeps_tracks_in_step() -> None:
     for thread in tracks:
         thread.start()
     for thread in tracks:
-        thread.join(20)
+        thread.join(60)
     assert len(order) == 769
     # Taking note comes after the pace has said yes, so a step of the other track may slip in between.
     reached = {"video": 0, "audio": 0}
@@ -75,13 +74,11 @@ def test_fast_pace_lets_nobody_beyond_a_track_that_has_ended_without_being_finis
 
 def test_finishing_a_track_wakes_those_who_wait_for_it() -> None:
     pace = FastPace(("video", "audio"))
-    began = time.monotonic()
-    thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 60))
+    thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 3600))
     thread.start()
     pace.finish("video")
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
-    assert time.monotonic() - began < 10
 
 
 def test_a_pace_of_one_track_waits_for_nobody() -> None:

@@ -167,7 +167,7 @@ def test_the_first_sample_comes_at_once_and_the_watch_ends_when_told() -> None:
     recorded = Recorded(SystemClock())
     watch = ComputerWatch([], record=recorded, clock=SystemClock())
     watch.start()
-    wait_for(lambda: recorded.of(Kind.SAMPLE), 5.0)
+    wait_for(lambda: recorded.of(Kind.SAMPLE))
     watch.stop()
     assert watch._thread is not None
     assert not watch._thread.is_alive()
@@ -183,7 +183,7 @@ def test_a_sensor_that_cannot_be_read_is_one_line_and_no_more() -> None:
     recorded = Recorded(clock)
     watch = ComputerWatch([], record=recorded, clock=clock, computer=Broken())
     watch.start()
-    wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS, 5.0)  # the simulated clock runs through an hour at once
+    wait_for(lambda: clock.now_ns() > 3600 * NANOSECONDS)  # the simulated clock runs through an hour at once
     watch.stop()
     (line,) = recorded.lines
     assert "the sensor says no" in line.reason

@@ -50,7 +50,7 @@ def test_a_holder_that_is_killed_leaves_it_and_its_children_do_not_keep_it(tmp_p
         assert not lock.take()
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        wait_for(lock.take, 5.0)
+        wait_for(lock.take)
         os.killpg(holder.pid, signal.SIGKILL)
     lock.let_go()
 

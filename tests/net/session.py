@@ -99,7 +99,7 @@ class LiveSession:
     def close(self) -> None:
         """Leave nothing behind."""
         self.command.close()
-        self._reader.join(10)
+        self._reader.join(60)
 
     @property
     def zero(self) -> float:

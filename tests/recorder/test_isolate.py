@@ -231,7 +231,7 @@ def test_what_a_disk_does_not_take_any_more_goes_to_the_next(
         disk.hold(patch)
         for frame in frames(sent[:20]):
             isolated.put(frame, MJPEG)
-        assert disk.asked.wait(10)
+        assert disk.asked.wait(60)
     now[:] = parts[1:]
     for frame in frames(sent[20:], first_s=2.0):
         isolated.put(frame, MJPEG)

@@ -92,17 +92,17 @@ def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[Encoded
         for track in Track
     )
     pictures.start()
-    assert asked.wait(10)
+    assert asked.wait(60)
     asker = threading.Thread(target=lambda: gate.seconds, daemon=True)
     asker.start()
-    asker.join(10)
+    asker.join(60)
     assert not asker.is_alive()
     asked.clear()
     sound.start()
-    assert asked.wait(10), "one track waits for the other"
+    assert asked.wait(60), "one track waits for the other"
     disk.set()
-    pictures.join(10)
-    sound.join(10)
+    pictures.join(60)
+    sound.join(60)
     assert gate.seconds == 0.0
 
 

@@ -259,7 +259,7 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
     try:
         feed(made, recording, 0, 300)
-        assert failed.wait(10)
+        assert failed.wait(60)
         feed(made, recording, 300, 30)
         recording.close()
     finally:
@@ -331,13 +331,13 @@ def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypa
     wait_for(partial(is_full, recording))
     assert feeder.is_alive()
     disk.set()
-    feeder.join(20)
+    feeder.join(60)
     recording.close()
     assert not failures
     assert media.decoded(recording.path, "v").frames > 70
     late = threading.Thread(target=feed, args=(made, recording, 90, 30), daemon=True)
     late.start()
-    late.join(20)
+    late.join(60)
     assert not late.is_alive(), "nobody waits for a writer that has ended"
     made.close()
 
@@ -459,7 +459,7 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     feed(made, recording, 0, 60)
     wait_for(lambda: recording.on_disk.media_time_s > 0.5)
     disk.hangs.set()
-    assert disk.asked.wait(10)
+    assert disk.asked.wait(60)
     safe = recording.on_disk
     feed(made, recording, 60, 60)
     wait_for(lambda: path.stat().st_size > safe.bytes)
@@ -469,7 +469,7 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     assert [type(error) for error in failures] == [StorageStalled]
     disk.lets_go.set()
     for thread in (recording._writer, recording._syncer):
-        thread.join(20)
+        thread.join(60)
     made.close()
     assert media.decoded(path, "v").frames > 90
 

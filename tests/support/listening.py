@@ -38,7 +38,7 @@ class Listening:
         self._over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         self._listener.close()
 
     def _serve(self) -> None:

@@ -56,6 +56,11 @@ class Pump(threading.Thread):
                     destination.put(packet)
                     self.put_s.append(time.monotonic() - before)
 
+    @property
+    def waited_for_nothing(self) -> bool:
+        """Whether no `put` waited: few take 5 ms, where this PC had other things to do, and none takes a second."""
+        return sorted(self.put_s)[len(self.put_s) * 9 // 10] < 0.005 and max(self.put_s) < 1
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -91,7 +96,7 @@ def running(
     finally:
         before = time.monotonic()
         destination.stop()
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < 20
     assert destination.status().state == "stopped"
     assert [event[1] for event in events.seen][-1] == "destination-stopped"
 

@@ -98,7 +98,7 @@ class Script:
             self._clock.advance_to(until_ns)
             return []
         self.over.set()
-        assert self._woken.wait(20), "nobody stopped the monitor"
+        assert self._woken.wait(60), "nobody stopped the monitor"
         return []
 
     def _next_ns(self) -> int:

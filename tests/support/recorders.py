@@ -38,4 +38,4 @@ def kill(pid: int) -> None:
     started = process_started(pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    wait_for(lambda: process_started(pid) is None or process_started(pid) != started, 10.0)
+    wait_for(lambda: process_started(pid) is None or process_started(pid) != started)

@@ -240,7 +240,7 @@ def _ignore(_packet: EncodedPacket) -> None:
     """Take a packet that nobody needs."""
 
 
-def in_time(run: Callable[[], None], timeout_s: float = 20.0) -> None:
+def in_time(run: Callable[[], None], timeout_s: float = 120.0) -> None:
     """Run something that must come to its end; fail, and leave its thread, when it does not."""
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

@@ -137,6 +137,6 @@ def upgrade(page: Page, path: str = "/api/v1/live", **headers: str) -> list[str]
 
 def wish(page: Page, path: str = "/api/v1/live", **headers: str) -> int:
     """Return the status that a wish for a WebSocket is answered with."""
-    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
         connection.sendall("\r\n".join(upgrade(page, path, **headers)).encode())
         return int(connection.recv(65_536).split(b" ", 2)[1])

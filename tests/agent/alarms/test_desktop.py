@@ -120,4 +120,4 @@ def test_a_desktop_or_a_bus_that_hangs_costs_no_more_than_the_deadline(
         monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={tmp_path / 'mute'}")
         with pytest.raises(NoDesktop, match="does not answer"):
             desktop.send(message())
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 20.0

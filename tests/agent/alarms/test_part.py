@@ -65,7 +65,7 @@ class Going:
 
     def close(self) -> None:
         self.stop.set()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
     def kinds(self) -> list[str]:
@@ -259,7 +259,7 @@ def begin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Alarms], None]]
     yield run
     stop.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -76,7 +76,7 @@ def test_a_picture_that_lives_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
         (noisy(room(0.2)), "dark", Verdict.WARNING),
         (noisy(np.where(room() > 60, 255, room()).astype(np.uint8)), "burnt-out", Verdict.WARNING),
         (noisy(np.asarray(cv2.GaussianBlur(room(), (0, 0), 4), np.uint8)), "blurred", Verdict.WARNING),
-        (damaged(noisy(room()), every=3), "damaged", Verdict.WARNING),
+        (damaged(noisy(room()), every=2), "damaged", Verdict.WARNING),
     ],
     ids=["no-signal", "black", "frozen", "no-picture", "stops", "dark", "burnt-out", "blurred", "damaged"],
 )

@@ -11,7 +11,7 @@ def test_answers_come_in_the_order_of_the_questions() -> None:
     second_is_done = threading.Event()
 
     def first() -> str:
-        assert second_is_done.wait(20)
+        assert second_is_done.wait(60)
         return "first"
 
     def second() -> str:

@@ -112,7 +112,7 @@ def test_a_measurement_that_is_stopped_returns_at_once(tmp_path: Path) -> None:
         threading.Timer(2.0, situation.stop.set).start()
         began = time.monotonic()
         assert codes(look, situation) == {}
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 12  # it would take 15 s
 
 
 def ingest(server: NginxRtmp, *, test: bool = True) -> str:

@@ -24,7 +24,7 @@ from tests.support.recorders import kill, recorders
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.server
 
 SECRET = "gUARDED-w0rd"
 

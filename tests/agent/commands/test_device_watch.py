@@ -98,7 +98,7 @@ def test_a_second_one_watches_silently_and_takes_over_when_the_first_is_killed(r
         second.until("devices")
         holder, other = sorted((first, second), key=lambda watch: watch.pid != _holder(room.home))
         os.kill(holder.pid, signal.SIGKILL)
-        wait_for(lambda: _started(room.home) == [holder.pid, other.pid], 10.0, "the other takes over")
+        wait_for(lambda: _started(room.home) == [holder.pid, other.pid], what="the other takes over")
 
 
 @pytest.mark.server

@@ -26,7 +26,7 @@ class Servers:
 
     def _ask(self) -> Sequence[Device]:
         self.asked += 1
-        assert self.may_answer.wait(20)
+        assert self.may_answer.wait(60)
         return self.offered
 
     def _change(self) -> None:

@@ -58,7 +58,7 @@ class Servers:
 
     def listing(self) -> Listing:
         self.asked.release()
-        assert self.may_answer.acquire(timeout=20)
+        assert self.may_answer.acquire(timeout=60)
         answer = self.answers.pop(0)
         if isinstance(answer, DeviceError):
             raise answer
@@ -85,13 +85,13 @@ def test_the_sound_servers_are_asked_at_first_and_when_something_changed(inbox: 
     servers.answers = [Listing([InputName("room", 1, 48_000, is_hardware=False)]), DeviceError("none"), Listing([])]
     servers.may_answer.release(3)
     with InputWatch(inbox) as watch:
-        assert inbox.get(timeout=5) == Inputs([ROOM])
+        assert inbox.get(timeout=60) == Inputs([ROOM])
         assert inbox.empty()
         watch.look()
-        assert inbox.get(timeout=5) == Inputs([])
+        assert inbox.get(timeout=60) == Inputs([])
         watch.look()
-        assert inbox.get(timeout=5) == Inputs([])
-    watch._thread.join(5)
+        assert inbox.get(timeout=60) == Inputs([])
+    watch._thread.join(60)
     assert not watch._thread.is_alive()
 
 
@@ -99,24 +99,24 @@ def test_they_are_asked_when_a_server_tells_other_sources_than_it_was_asked_for(
     servers.answers = [Listing([]), Listing([], [HALL]), Listing([])]
     servers.may_answer.release(3)
     with InputWatch(inbox):
-        assert inbox.get(timeout=5) == Inputs([])
+        assert inbox.get(timeout=60) == Inputs([])
         servers.tell([])  # as it was asked
         servers.tell([HALL])
-        assert inbox.get(timeout=5) == Inputs([IN_HALL])
+        assert inbox.get(timeout=60) == Inputs([IN_HALL])
         servers.tell([HALL])
         servers.tell([])
-        assert inbox.get(timeout=5) == Inputs([])
+        assert inbox.get(timeout=60) == Inputs([])
     assert servers.answers == []
 
 
 def test_what_is_told_while_they_are_asked_for_the_first_time_is_not_lost(inbox: Inbox, servers: Servers) -> None:
     servers.answers = [Listing([]), Listing([], [HALL])]
     with InputWatch(inbox):
-        assert servers.asked.acquire(timeout=20)
+        assert servers.asked.acquire(timeout=60)
         servers.tell([HALL])
         servers.may_answer.release(2)
-        assert inbox.get(timeout=5) == Inputs([])
-        assert inbox.get(timeout=5) == Inputs([IN_HALL])
+        assert inbox.get(timeout=60) == Inputs([])
+        assert inbox.get(timeout=60) == Inputs([IN_HALL])
 
 
 def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(inbox: Inbox, log: HealthLog) -> None:
@@ -124,7 +124,7 @@ def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(i
         log("046d:0825:A", Kind.PLUGGED)
         log("046d:0825:A", Kind.SAMPLE, level=Level.DEBUG)
         log("046d:0825:A", Kind.KERNEL, "usb 1-1: words", level=Level.WARN)
-        line = inbox.get(timeout=5)
+        line = inbox.get(timeout=60)
     assert isinstance(line, HealthLine)
     assert (line.kind, line.reason) == (Kind.KERNEL, "usb 1-1: words")
 
@@ -132,20 +132,20 @@ def test_lines_come_as_they_are_written_but_for_those_that_are_shown_otherwise(i
 def test_a_fault_is_told_when_it_begins_ends_and_when_whoever_found_it_dies(inbox: Inbox, log: HealthLog) -> None:
     with LogWatch(log.folder, SystemClock(), inbox):
         log("cam", Kind.DEGRADED, "the same picture", level=Level.ERROR, fault="frozen")
-        found = inbox.get(timeout=5)
+        found = inbox.get(timeout=60)
         assert isinstance(found, Faults)
         assert (found.health["cam"].state, found.health["cam"].reason) == (HealthState.FROZEN, "the same picture")
         log("cam", Kind.RECOVERED, fault="frozen")
-        assert inbox.get(timeout=5) == Faults({})
+        assert inbox.get(timeout=60) == Faults({})
         words = [sys.executable, "-c", RECORDER, str(log.folder)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=ROOT) as recorder:
             assert recorder.stdout is not None
             assert recorder.stdout.readline() == b"found\n"
-            found = inbox.get(timeout=5)
+            found = inbox.get(timeout=60)
             assert isinstance(found, Faults)
             assert found.health["cam"].state is HealthState.SILENT
             recorder.kill()
-        assert inbox.get(timeout=5) == Faults({})
+        assert inbox.get(timeout=60) == Faults({})
 
 
 class Fullest(queue.SimpleQueue[Message]):
@@ -179,6 +179,6 @@ def test_a_log_that_cannot_be_read_is_silent(inbox: Inbox, tmp_path: Path) -> No
     watch = LogWatch(tmp_path / "health", SystemClock(), inbox)
     with watch:
         for thread in watch._threads:
-            thread.join(5)
+            thread.join(60)
             assert not thread.is_alive()
     assert inbox.empty()

@@ -28,7 +28,7 @@ from tests.support.calendars import calendar, event
 from tests.support.command import ROOT
 from tests.support.waiting import wait_for
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.server
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 RAPAT = event(f"DTSTART:{TOMORROW:%Y%m%dT%H%M%SZ}", "DURATION:PT1H", "LOCATION:Aula 1")
@@ -308,4 +308,4 @@ def test_what_is_being_read_ends_with_a_daemon_that_is_killed(server: Server) ->
         assert process_started(pid) is not None
         parent.kill()
         parent.wait()
-        wait_for(lambda: process_started(pid) is None, 10.0, "the end of the reading")
+        wait_for(lambda: process_started(pid) is None, what="the end of the reading")

@@ -146,7 +146,6 @@ def test_words_that_would_be_options_or_files_are_refused(page: Page) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_real_check_is_run_and_what_goes_wrong_is_said(page: Page) -> None:
     assert page.post("/api/v1/checks", {"quick": True, "request": "nowhere"}).status == 202
     assert "nowhere" in str(wait_for(lambda: page.get("/api/v1/checks").json["problem"], 60.0))

@@ -194,7 +194,7 @@ def test_too_many_requests_are_told_to_wait() -> None:
 def test_a_request_that_never_ends_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, sent: str) -> None:
     monkeypatch.setattr("agent.web.patient.HEADER_S", 0.5)
     with web.serving() as page:
-        with socket.create_connection(("127.0.0.1", page.port), timeout=20) as connection:
+        with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
             began = time.monotonic()
             connection.sendall(sent.format(host=page.host, token=page.token).encode())
             assert _drips_until_it_is_hung_up_on(connection), "each byte comes in time, and the request never ends"
@@ -222,7 +222,7 @@ def _drips_until_it_is_hung_up_on(connection: socket.socket) -> bool:
 def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.web.patient.MOST_CONNECTIONS", 5)
     with web.serving() as page:
-        held = [socket.create_connection(("127.0.0.1", page.port), timeout=20) for _ in range(5)]
+        held = [socket.create_connection(("127.0.0.1", page.port), timeout=60) for _ in range(5)]
         try:
             assert _is_hung_up_on(page)
         finally:
@@ -232,7 +232,7 @@ def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def _is_hung_up_on(page: Page) -> bool:
-    with socket.create_connection(("127.0.0.1", page.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
         try:
             connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode())
             return connection.recv(100) == b""

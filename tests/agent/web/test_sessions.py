@@ -22,7 +22,7 @@ from tests.support.room import Room, program
 from tests.support.waiting import wait_for
 from tests.support.web import Answer, Page
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.server
 SESSIONS = "/api/v1/sessions"
 SYNTHETIC: dict[str, Any] = {"title": "Rapat Senat", "videos": ["synthetic"], "audios": ["synthetic"]}
 

@@ -270,7 +270,6 @@ def test_what_a_rehearsal_cannot_be_is_refused(page: Page) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_rehearsal_is_run_and_its_result_told(page: Page, room: Room) -> None:
     with opened(page) as looking:
         assert page.post("/api/v1/rehearsals", {"for_s": 3, "practice": True, "streams": ["web"]}).status == 202

@@ -209,8 +209,8 @@ def followed() -> Iterator[tuple[SourceWatch, Callable[[], list[str]]]]:
     """Provide a watch of the sources, and what returns the names that it tells next."""
     told: queue.SimpleQueue[Sequence[ServerSource]] = queue.SimpleQueue()
     with SourceWatch(told.put) as watch:
-        yield watch, lambda: [source.name for source in told.get(timeout=20)]
-    watch._thread.join(20)
+        yield watch, lambda: [source.name for source in told.get(timeout=60)]
+    watch._thread.join(60)
     assert not watch._thread.is_alive()
 
 
@@ -266,7 +266,7 @@ def test_without_libpulse_nothing_is_told_and_nobody_asks_again(monkeypatch: pyt
     children: list[object] = []
     monkeypatch.setattr(sound_listing, "SoundChild", Child)
     with SourceWatch(lambda sources: pytest.fail("there are none")) as watch:
-        watch._thread.join(20)
+        watch._thread.join(60)
         assert not watch._thread.is_alive()
     assert children == [FollowRequest()]
 

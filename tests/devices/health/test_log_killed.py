@@ -58,7 +58,6 @@ def test_processes_that_write_at_once_lose_and_mix_up_nothing(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_kill_costs_nothing_that_was_safe_and_at_most_a_torn_last_line(tmp_path: Path) -> None:
     dice = random.Random(20261125)
     folder = tmp_path / "log"

@@ -37,7 +37,7 @@ class Nodes:
     def ask(self, node: str, name: str) -> Offer:
         self.asked[name] += 1
         if name in self.hangs:
-            assert self.release.wait(20)
+            assert self.release.wait(60)
         if name in self.refuses:
             raise DeviceAccessDenied(f"may not open {node}")
         return OFFER
@@ -90,7 +90,7 @@ def test_one_that_hangs_is_waited_for_once_and_its_late_answer_is_told(nodes: No
     assert hung.node not in ask.offers([hung, well]), "it was waited for again"
     assert nodes.asked["video0"] == 1
     nodes.release.set()
-    assert nodes.late.acquire(timeout=20)
+    assert nodes.late.acquire(timeout=60)
     assert ask.offers([hung, well]) == {hung.node: OFFER, well.node: OFFER}
     assert nodes.asked["video0"] == 1
     assert not nodes.late.acquire(blocking=False)

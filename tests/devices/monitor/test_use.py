@@ -77,7 +77,7 @@ class Desk:
         self.watch.saw(self._found, held, {node: who for node, who in held.items() if node in self.streaming})
 
     def is_told(self) -> bool:
-        return self.looks.get(timeout=20)
+        return self.looks.get(timeout=60)
 
 
 @pytest.fixture
@@ -173,11 +173,11 @@ def test_the_monitor_tells_of_a_program_that_takes_a_device_and_lets_go_of_it(
         assert monitor.devices()[0].health.state == "ok"
         for _ in range(2):
             with holding(camera.node) as pid:
-                change = told.get(timeout=20)
+                change = told.get(timeout=60)
                 assert (change.kind, change.device.health.state) == (ChangeKind.CHANGED, "busy")
                 assert change.device.health.reason == f"Cam ({camera.node}) is used by pid {pid} (python)"
                 assert change.is_of_health_only
-            change = told.get(timeout=20)
+            change = told.get(timeout=60)
             assert (change.kind, change.device.health.state) == (ChangeKind.CHANGED, "ok")
     assert told.empty()
 
@@ -189,7 +189,7 @@ class Quiet:
         self._woken: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def wait(self, timeout_s: float | None) -> list[Hotplug]:
-        self._woken.get(timeout=20)
+        self._woken.get(timeout=60)
         return []
 
     def wake(self) -> None:

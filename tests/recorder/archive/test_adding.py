@@ -117,7 +117,7 @@ def test_a_transcript_has_its_place(archive: Archive, package: Package, tmp_path
     assert archive.verify(archive.find(package.id)) == []
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("what", ["folder", "link", "pipe", "device", "nothing"])
 def test_only_files_are_taken(archive: Archive, package: Package, tmp_path: Path, what: str) -> None:
     named = tmp_path / "named"
@@ -135,7 +135,7 @@ def test_only_files_are_taken(archive: Archive, package: Package, tmp_path: Path
     assert archive.verify(archive.find(package.id)) == []
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_what_becomes_a_link_while_it_is_added_is_not_followed(package: Package, tmp_path: Path) -> None:
     photo, secret = file(tmp_path, "foto.jpg"), file(tmp_path, "secret", b"secret")
 

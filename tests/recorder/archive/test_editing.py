@@ -327,7 +327,7 @@ def test_a_package_whose_media_are_elsewhere_waits_for_them(archive: Archive, pa
     assert snapshot(archive.root) == before
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
 def test_a_damaged_package_is_refused_and_left_as_it_is(
     archive: Archive, package: Package, damage: Callable[[Path], None]

@@ -252,7 +252,7 @@ def test_progress_reaches_the_total(package: Package, tmp_path: Path) -> None:
     assert calls[-1][0] == calls[-1][1]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("damage", [damage for damage, _ in CORPUS])
 def test_a_damaged_package_is_not_handed_over(package: Package, tmp_path: Path, damage: Callable[[Path], None]) -> None:
     damage(package.folder)

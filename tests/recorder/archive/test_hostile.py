@@ -29,7 +29,7 @@ def everything(folder: Path) -> dict[Path, tuple[int, int, int]]:
     return {path: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("damage", [*DAMAGE, *HOSTILE])
 def test_whoever_looks_at_it_is_told_and_touches_nothing(
     archive: Archive, package: Package, program: Path, tmp_path: Path, damage: Callable[[Path], None]

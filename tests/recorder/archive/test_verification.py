@@ -61,7 +61,7 @@ def test_damage_is_found_and_named(folder: Path, damage: Callable[[Path], None],
     assert found in kinds(verify(folder, decode=True))
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(120)
 def test_nothing_outside_the_package_is_opened(folder: Path) -> None:
     """Not the target of a link, not what a manifest or a description points to: pipes hold who opens them."""
     link_folder(folder)

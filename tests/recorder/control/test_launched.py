@@ -124,7 +124,7 @@ def test_what_cannot_be_planned_is_raised(tmp_path: Path, start: Start) -> None:
     spawned = Spawned(asked(tmp_path, profile="9000p"))
     with pytest.raises(RecorderRefused, match="9000p"):
         spawned.ready()
-    assert spawned.wait(20.0)
+    assert spawned.wait(60.0)
 
 
 def test_a_spare_ends_when_it_is_let_go(start: Start) -> None:
@@ -160,7 +160,7 @@ def test_one_that_dies_before_it_says_anything_is_told(tmp_path: Path, start: St
     spawned = Spawned(asked(tmp_path))
     with pytest.raises(SessionError, match="did not start: the journal has what it said"):
         spawned.ready()
-    assert spawned.wait(10.0)
+    assert spawned.wait(60.0)
 
 
 def test_one_that_is_never_ready_is_killed(tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +170,7 @@ def test_one_that_is_never_ready_is_killed(tmp_path: Path, start: Start, monkeyp
     pid = wait_for(lambda: spawned.pid)
     with pytest.raises(SessionError, match="has not been ready within"):
         spawned.ready()
-    assert spawned.wait(10.0)
+    assert spawned.wait(60.0)
     wait_for(lambda: directory.process_started(pid) is None)
 
 
@@ -236,5 +236,5 @@ def test_the_number_of_a_process_is_the_first_line_and_no_other(start: Start) ->
     assert unit.line(10.0) == b"12\n"
     assert unit.pid == pid
     unit.give(b"")
-    assert unit.wait(10.0)
+    assert unit.wait(60.0)
     unit.let_go()

@@ -71,7 +71,7 @@ def test_a_recorder_that_is_never_ready_is_given_up(tmp_path: Path, monkeypatch:
     spawned = Spawned(Spec(asked=asked(tmp_path)))
     with pytest.raises(SessionError, match="has not been ready within"):
         spawned.ready()
-    assert spawned.wait(10.0)
+    assert spawned.wait(60.0)
 
 
 def test_a_folder_that_has_gone_is_said(tmp_path: Path) -> None:
@@ -121,4 +121,4 @@ def test_a_destination_whose_address_is_kept_nowhere_is_told(tmp_path: Path) -> 
         connection.request(Stop())
         result = next(each for each in connection.told_within(30.0) if isinstance(each, SessionResult))
     assert "destination-forgotten: stdin" in result.degraded
-    assert spawned.wait(20.0)
+    assert spawned.wait(60.0)

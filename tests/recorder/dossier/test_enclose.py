@@ -259,7 +259,7 @@ def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
     carrying = Carrying(work.path, context.request, SystemClock())
     carrying.end()
     os.write(writing, b"x")  # now the disk answers
-    wait_for(lambda: opened, 10.0, "the letter that was waited for")
+    wait_for(lambda: opened, what="the letter that was waited for")
     assert carrying._writing.locked(), "nothing is written any more"
     assert not (work.path / "data/surat").exists()
     work.release()

@@ -46,7 +46,7 @@ def test_a_reader_that_hangs_is_ended_and_its_time_is_over(tmp_path: Path) -> No
     assert reader.can_read
     began = time.monotonic()
     assert reader.read(tmp_path / "001.jpg") == SlideText()
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     assert not reader.can_read
 
 

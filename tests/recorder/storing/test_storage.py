@@ -312,7 +312,7 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     disks.hung = session.roots[0]
     began = time.monotonic()
     session.feed_until(lambda: "recording-stalled" in session.kinds)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     session.feed_until(lambda: "storage-switched" in session.kinds)
     session.feed(2)
     session.close()
@@ -435,7 +435,7 @@ def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
     wait_for(lambda: left.close().is_over)
     feeder = threading.Thread(target=session.feed, args=(5,), daemon=True)
     feeder.start()
-    feeder.join(20)
+    feeder.join(60)
     assert not feeder.is_alive(), "it waits for a file that nobody writes any more"
     assert left.recording._queue.qsize() == 0
     session.close()

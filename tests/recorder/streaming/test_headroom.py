@@ -151,7 +151,7 @@ def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
     measuring = figures.Finding(slow, measures=True)
     wait_for(lambda: measuring._measurement._process)
     measuring.stop()
-    measuring.join(15)
+    measuring.join(60)
 
     process = measuring._measurement._process
     assert process
