@@ -168,6 +168,8 @@ class Encoder:
         self._master = av.open(os.devnull, "w", format="null")
         self._settings = video
         self._video: VideoStream | None = None
+        self.may_change_form = elsewhere is not None
+        """Whether packets of the picture may become ones of another form, or have become so."""
         self._later: list[tuple[OutputContainer, VideoStream]] = []  # of the forms after the first
         self._sounds: dict[TrackId, AudioStream] = {}
         if audio:

@@ -55,6 +55,12 @@ class PreRoll:
             return float(_time(self._pictures[-1]) - _time(self._pictures[0]))
 
     @property
+    def form(self) -> int:
+        """The form of the pictures that are kept; 0 while there are none."""
+        with self._lock:
+            return self._pictures[-1].form if self._pictures else 0
+
+    @property
     def bytes(self) -> int:
         """How much is kept in memory."""
         return self._bytes

@@ -312,7 +312,7 @@ class Session:
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        form = encoder.form  # of the newest packets; what is of another one by then begins further parts
+        form = self._gate.form  # what is of another one by then begins further parts
         work = self._begin_files(storage, encoder, wanted_ns, form)
         try:
             outputs = Outputs(
@@ -359,7 +359,7 @@ class Session:
         back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if plan.live else 0.0
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         context = msgspec.structs.replace(plan.context, destinations=self.destinations.names)
-        templates_of = encoder.templates_of if encoder.is_elsewhere else None
+        templates_of = encoder.templates_of if encoder.may_change_form else None
         if resume is None:
             return storage.begin(
                 plan.title, began, context, encoder.templates_of(form), form=form, templates_of=templates_of

@@ -133,7 +133,7 @@ def _with_reasons(words: Words, refused: Sequence[Tried]) -> Iterable[str]:
     """Give the sentence of each language with what is wrong with each encoder."""
     for place, sentence in enumerate(words):
         told = (
-            f"{MODELS[verdict.kind].title} {REASONS[verdict.reason][place]}"
+            f"{MODELS[verdict.kind].title}: {REASONS[verdict.reason][place]}"
             + (f" ({verdict.detail})" if verdict.detail else "")
             for verdict in refused
             if verdict.reason is not None

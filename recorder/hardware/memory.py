@@ -8,11 +8,15 @@ from config.state import state_folder
 from devices.clock import boot_id
 from devices.store import Store
 from recorder.encoder import VideoSettings
-from recorder.hardware.failure import HardwareFailed
+from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind
 from recorder.hardware.verdict import Verdict
 
 type Verdicts = dict[str, Verdict]
+
+PASSING = frozenset({Reason.NOT_IN_BUILD, Reason.NO_DEVICE, Reason.NO_DRIVER, Reason.CANNOT_OPEN})
+"""What may be otherwise by the next session, and takes little time to find: a module that is loaded late, another
+program that has all encoders at the moment."""
 
 
 def verdicts() -> Store[Verdicts]:
@@ -46,9 +50,9 @@ def remember_failure(kind: Kind, settings: VideoSettings, error: HardwareFailed)
 
 
 def verdict_of(kind: Kind, settings: VideoSettings) -> Verdict:
-    """Return what is known of an encoder; where that is nothing, it is tried, which takes some seconds."""
+    """Return what is known of an encoder; where that is nothing that lasts, it is tried, which takes some seconds."""
     known = remembered(kind, settings)
-    if known is None:
+    if known is None or known.reason in PASSING:
         # Only now: what draws and compares pictures is of no use to a session that knows.
         from recorder.hardware.probe import probe
 

@@ -14,7 +14,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import Mark
 from recorder.archive.work import WorkFolder
 from recorder.isolate import Beside
-from recorder.packet import EncodedPacket, TrackId
+from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.recording import Recording
 from recorder.storing.bounded import Bounded
 from recorder.storing.forecast import Forecast
@@ -54,6 +54,9 @@ class Part:
         self.work = work
         self.start = start
         self.form = form
+        self.is_void = False
+        """Whether it was left for another form before it had a picture: all of it is in the next part."""
+        self.has_pictures = False
         self.forecast = forecast
         self.beside = Beside(work.media, float(start))
         self._closer: Bounded[None] | None = None
@@ -87,6 +90,7 @@ class Part:
 
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet; returns at once."""
+        self.has_pictures = self.has_pictures or packet.track == Track.VIDEO
         self.recording.take(self._moved(packet))
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> Bounded[None]:

@@ -63,7 +63,9 @@ class Sealer:
     def _holds_media(self, part: Part) -> bool:
         """Return whether there is something to seal; a work folder with nothing in it is removed."""
         try:
-            if holds_media(part.work.program):
+            if part.is_void:
+                part.work.program.unlink(missing_ok=True)
+            elif holds_media(part.work.program):
                 return True
             part.archive.discard(part.work)
         except OSError as error:

@@ -321,6 +321,7 @@ class Storage:
         with self._lock:
             self._hand_over(copy, new)
             copy.former = old
+            old.is_void = not old.has_pictures
             if self._forms.has_caught_up:
                 copy.leave_former()
 

@@ -62,7 +62,7 @@ def test_one_that_works_is_named_with_what_it_does(probed: dict[Kind, Tried]) ->
 def test_auto_is_content_with_x264_where_there_is_no_hardware(probed: dict[Kind, Tried]) -> None:
     code, told, _, english = look("auto")
     assert (code, len(told)) == ("none", len(HARDWARE))
-    assert english.startswith("x264: NVENC there is no such device (/dev/x); Quick Sync there is")
+    assert english.startswith("x264: NVENC: there is no such device (/dev/x); Quick Sync: there is")
 
 
 @pytest.mark.parametrize(("wish", "tried"), [("nvenc", NONE), ("nvenc", DEAD), ("auto", DEAD)])
@@ -74,7 +74,7 @@ def test_what_should_work_and_does_not_is_a_warning_with_its_reason(
     assert code == "refused"
     assert hardware.CODES[code].verdict is Verdict.WARNING
     assert english.startswith(
-        "x264 instead: NVENC it crashed (SIGSEGV)" if tried is DEAD else "x264 instead: NVENC there is no such device"
+        "x264 instead: NVENC: it crashed (SIGSEGV)" if tried is DEAD else "x264 instead: NVENC: there is no such device"
     )
     assert tried.detail in indonesian
 

@@ -256,6 +256,10 @@ def test_what_was_found_is_remembered_until_the_pc_is_started_anew(monkeypatch: 
     assert remembered(Kind.QSV, other) is None
     remember_failure(Kind.QSV, SETTINGS, HardwareFailed(Reason.CRASHED, "SIGSEGV"))
     assert verdict_of(Kind.QSV, SETTINGS).reason is Reason.CRASHED
+    assert tries == [Kind.QSV]
+    remember(Verdict(kind=Kind.QSV, reason=Reason.CANNOT_OPEN, detail="out of memory (10)"), SETTINGS)
+    assert verdict_of(Kind.QSV, SETTINGS).is_good, "by now another program may have let go of it"
+    assert tries == [Kind.QSV] * 2
     monkeypatch.setattr("recorder.hardware.memory.boot_id", lambda: "another")
     assert remembered(Kind.QSV, SETTINGS) is None
     remember(Verdict(kind=Kind.QSV), SETTINGS)

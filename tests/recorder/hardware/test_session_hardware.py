@@ -2,7 +2,9 @@
 
 import dataclasses
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -11,11 +13,14 @@ from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
+from config.errors import StorageError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
 from config.schema import Storage as StorageSettings
+from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
 from recorder.encoder import VideoSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
@@ -26,8 +31,10 @@ from recorder.plan import PictureInput, SessionPlan, encoder_settings
 from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
+from recorder.streaming.wish import StreamPlan
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
+from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
@@ -41,13 +48,15 @@ def good(kind: Kind, _settings: VideoSettings) -> Verdict:
 class Room:
     """A session of PICTURES pictures."""
 
-    def __init__(self, folder: Path, way: str, at: int = 45, *, live: bool = True, mirror: bool = False) -> None:
+    def __init__(
+        self, folder: Path, way: str, at: int = 45, *, live: bool = True, mirror: bool = False, spare: bool = False
+    ) -> None:
         clock, stop = SystemClock(), threading.Event()
         pace = RealPace(clock, stop) if live else FastPace(("video", "audio"))
         picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
         sound = SyntheticAudio(pace, stop)
         self.events: list[Event] = []
-        further = [Archive(folder / "lain", clock, reserve_bytes=1)] if mirror else []
+        further = [Archive(folder / "lain", clock, reserve_bytes=1)] if mirror or spare else []
         self.plan = SessionPlan(
             title="Rapat Senat",
             profile=PROFILE,
@@ -63,6 +72,11 @@ class Room:
         archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         self.session = Session(self.plan, archive, clock=clock, stop=stop, listener=self.events.append)
 
+    def endless(self, stream: StreamPlan | None = None) -> None:
+        """Let it last until it is stopped, with another live side where one is given."""
+        plan = dataclasses.replace(self.plan, duration_s=None, stream=stream or self.plan.stream)
+        self.session._plan = plan
+
     def run(self) -> SessionResult:
         self.session.start()
         return self.session.run()
@@ -77,6 +91,13 @@ def numbers(path: Path) -> list[int]:
         found = [markers.frame_number(plane_views(picture)[0]) for picture in container.decode(video=0)]
     assert None not in found
     return [number for number in found if number is not None]
+
+
+def program(result: SessionResult) -> Path:
+    """Return the only file of a recording."""
+    folder = Path(result.package or "") / "data/media"
+    assert [path.name for path in folder.glob("program*")] == ["program.mp4"]
+    return folder / "program.mp4"
 
 
 def check(result: SessionResult, room: Room) -> None:
@@ -131,29 +152,70 @@ def test_one_that_works_makes_one_file_with_all_in_it(tmp_path: Path) -> None:
     room = Room(tmp_path, WELL)
     result = room.run()
     assert (result.state, result.degraded) == (SessionState.SEALED, [])
-    folder = Path(result.package or "") / "data/media"
-    assert [path.name for path in folder.glob("program*")] == ["program.mp4"]
-    seen = numbers(folder / "program.mp4")
+    seen = numbers(program(result))
     assert seen == list(range(seen[0], seen[0] + result.frames))
     assert room.session.status().encoder is not None
 
 
 def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> None:
     room = Room(tmp_path, "crash", 15)
-    thread = threading.Thread(target=room.session.run)
+    room.endless()
+    results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: results.append(room.session.run()))
     thread.start()
     wait_for(lambda: bool(room.told("encoder-failed")))
-    wait_for(lambda: room.session.status().pre_roll_s > 0.5)
+    wait_for(lambda: room.session._gate.form == 1 and room.session.status().pre_roll_s > 0.5)
     room.session.start(30.0)
     wait_for(lambda: bool(room.told("session-live")))
     wait_for(lambda: room.session.status().media_time_s > 1)
     room.session.stop()
     thread.join()
-    (folder,) = (tmp_path / "arsip").glob("*/*/*/data/media")
-    assert [path.name for path in folder.glob("program*")] == ["program.mp4"]
-    seen = numbers(folder / "program.mp4")
+    (result,) = results
+    seen = numbers(program(result))
     assert seen[0] >= 15
     assert seen == list(range(seen[0], seen[0] + len(seen)))
+
+
+def test_a_recording_that_begins_while_x264_is_opened_has_both_files(tmp_path: Path) -> None:
+    """What is kept is the hardware's by then, what comes is x264's."""
+    room = Room(tmp_path, "crash", 15)
+    results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: results.append(room.session.run()))
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    room.session.start(30.0)
+    thread.join()
+    (result,) = results
+    folder = Path(result.package or "") / "data/media"
+    seen = [number for path in sorted(folder.glob("program*"), reverse=True) for number in numbers(path)]
+    assert len(list((tmp_path / "arsip").glob("2*/*/*"))) == 1
+    assert seen == list(range(seen[0], seen[0] + result.frames))
+
+
+def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", 0)
+    result = room.run()
+    assert result.degraded == ["encoder-failed: NVENC"]
+    assert numbers(program(result)) == list(range(result.frames))
+
+
+def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Path) -> None:
+    """The files are opened for one form, and all packets are of the other by then."""
+    room = Room(tmp_path, "crash", 15)
+    begin_files, gate = room.session._begin_files, room.session._gate
+
+    def late(*given: Any) -> WorkFolder:
+        wait_for(lambda: [packet for packet in gate._pictures if packet.form == 1])
+        return begin_files(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room.session, "_begin_files", late)  # so that it fails in between
+        result = room.run()
+    assert result.state is SessionState.SEALED
+    seen = numbers(program(result))
+    assert seen[0] >= 15
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert len(seen) > 45
 
 
 def test_what_cannot_be_used_is_told_and_x264_records(tmp_path: Path) -> None:
@@ -167,3 +229,79 @@ def test_what_cannot_be_used_is_told_and_x264_records(tmp_path: Path) -> None:
     (begun,) = room.told("session-live")
     assert (begun.detail["encoder"], begun.detail["encoder_why"]) == ("x264", "refused")
     assert begun.detail["encoder_reason"] == "NVENC: there is no such device (/dev/nvidia[0-9]*)"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server
+
+
+@pytest.mark.server
+def test_viewers_get_the_next_keyframe_with_its_parameter_sets(tmp_path: Path, server: NginxRtmp) -> None:
+    room = Room(tmp_path, "crash", 90)
+    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
+    results: list[SessionResult] = []
+    room.endless()
+    thread = threading.Thread(target=lambda: results.append(room.run()))
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    wait_for(lambda: len(room.told("destination-live")) == 2)
+    wait_for(lambda: room.session.status().frames > 90 + 60)
+    room.session.stop()
+    thread.join()
+    server.stop()
+    first, second = server.recordings()
+    for received in (first, second):
+        media.decodes_cleanly(received)
+    before, after = numbers(first), numbers(second)
+    assert before == list(range(before[0], before[0] + len(before)))
+    assert after == list(range(after[0], after[0] + len(after)))
+    assert 90 <= after[0] < 150, "from the keyframe on with which x264 began, or the next one"
+    assert results[0].state is SessionState.SEALED
+
+
+@pytest.mark.server
+def test_an_encode_of_their_own_goes_on_for_viewers(tmp_path: Path, server: NginxRtmp) -> None:
+    room = Room(tmp_path, "crash", 60)
+    room.endless(StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate))
+    room.session.destinations.add(StreamTarget("kampus", Secret(server.url("good-key"))))
+    thread = threading.Thread(target=room.run)
+    thread.start()
+    wait_for(lambda: bool(room.told("encoder-failed")))
+    wait_for(lambda: room.session.status().frames > 60 + 45)
+    room.session.stop()
+    thread.join()
+    server.stop()
+    (received,) = server.recordings()
+    media.decodes_cleanly(received)
+    assert len(room.told("destination-live")) == 1
+    seen = numbers(received)
+    assert seen[0] < 60 < seen[-1]
+
+
+def test_a_disk_that_takes_no_further_file_is_left_for_the_next(tmp_path: Path) -> None:
+    room = Room(tmp_path, "crash", 45, spare=True)
+
+    def refuse(*_: object, **__: object) -> WorkFolder:
+        raise StorageError("Input/output error")
+
+    thread_results: list[SessionResult] = []
+    thread = threading.Thread(target=lambda: thread_results.append(room.run()))
+    begin = Archive.begin
+
+    def begin_but_not_again(archive: Archive, *given: object, **named: object) -> WorkFolder:
+        if named.get("part") == 2 and archive.root == tmp_path / "arsip":
+            return refuse()
+        return begin(archive, *given, **named)  # type: ignore[arg-type] # as it was called
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Archive, "begin", begin_but_not_again)
+        thread.start()
+        thread.join()
+    (result,) = thread_results
+    assert result.state is SessionState.SEALED
+    assert "storage-switched" in [event.kind for event in room.events]
+    folder = Path(result.package or "") / "data/media"
+    seen = [*numbers(folder / "program.mp4"), *numbers(folder / "program-2.mp4")]
+    assert seen == list(range(seen[0], seen[0] + result.frames))
