@@ -6,7 +6,6 @@ kill -9 of the recorder either.
 
 import argparse
 import contextlib
-import re
 import signal
 import tempfile
 import time
@@ -24,6 +23,7 @@ from tests.net.session import LiveSession
 from tests.net.viewer import Viewer, missing, numbers
 from tests.support.children import children
 from tests.support.command import Line
+from tests.support.held import own_mb
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.waiting import wait_for
 
@@ -114,19 +114,12 @@ def _watch(recorder: psutil.Process, seconds: float) -> tuple[list[tuple[float, 
     """Return how many MB of its own the recorder had at each moment of `seconds`, and the healthy one's connection."""
     began, sizes, of_children = time.monotonic(), [], defaultdict(list)
     while (at := time.monotonic() - began) < seconds:
-        sizes.append((at, _mb(recorder)))
+        sizes.append((at, own_mb(recorder)))
         for child in recorder.children():
             with contextlib.suppress(OSError):  # it has just ended
-                of_children[child.pid].append((at, _mb(child)))
+                of_children[child.pid].append((at, own_mb(child)))
         time.sleep(EVERY_S)
     return sizes, max(of_children.values(), key=len)
-
-
-def _mb(process: psutil.Process) -> float:
-    """Return what is its own; pages of libraries count as that too while no other process happens to have them."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    found = re.search(r"RssAnon:\s*(\d+) kB", status)
-    return int(found.group(1)) / 1e3 if found else 0.0  # a zombie has none
 
 
 def _mb_per_minute(sizes: list[tuple[float, float]]) -> float:

@@ -28,6 +28,7 @@ from tests.proofs import (
     power,
     sealing,
     service,
+    soak,
     sync,
     uplink,
     watches,
@@ -65,6 +66,10 @@ AREAS: dict[str, tuple[Proof, str]] = {
     "service": (
         service.prove,
         "systemd as PID 1: the daemon killed, out of memory, restarted, upgraded, hung, uninstalled; a session goes on",
+    ),
+    "soak": (
+        soak.prove,
+        "eight hours of media, and an hour whose devices and destination come and go: nothing grows, nothing is lost",
     ),
     "sync": (sync.prove, "flash and beep of ten minutes of media: sound and picture stay together"),
     "uplink": (

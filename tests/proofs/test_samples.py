@@ -19,6 +19,7 @@ from tests.proofs import (
     minute,
     page,
     sealing,
+    soak,
     sync,
     uplink,
     watches,
@@ -100,6 +101,14 @@ def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing(
 @pytest.mark.server
 def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
     figures = congestion.run(((6e6, 6.0), (2e6, 10.0)), busy=True)
+    assert figures["holds"], figures
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_server_that_comes_and_goes_leaves_nothing_behind_in_a_recorder() -> None:
+    figures = soak.run_here(30, 2, most_mb=8, busy=True)  # in so short a time, memory is still filled
     assert figures["holds"], figures
 
 

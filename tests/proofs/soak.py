@@ -1,0 +1,211 @@
+"""Hours of everything at once: memory, descriptors, threads and children stay as they are, and no picture is lost.
+
+Two halves. Eight hours of media as fast as it goes are tests/proofs/endurance.py. The other one is an hour in real time
+of the rig's machine: its camera and microphone are pulled and plugged in again every five minutes, and its destination
+ends, hangs and comes back (tests/rig/soak_scenario.py). CI runs half a minute of that without devices.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median_low
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tests.proofs import endurance
+from tests.rig import pictures, vm
+from tests.rig.guest_session import MODULES, compile_python
+from tests.rig.soak_scenario import FIGURES, PROGRAM
+from tests.support import media
+from tests.support.markers import frame_number
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.soaking import Sample, Soaked, soak
+
+ROOT = Path(__file__).resolve().parents[2]
+MINUTES, CYCLES = 60.0, 12
+"""The whole: a cycle of five minutes. What is shorter has as many cycles of its own length, but none below LEAST_S."""
+LEAST_S = 40.0
+MOST_MB = 1.0
+"""How much memory may grow in an hour, or in the whole run where that is shorter."""
+MOST_LOG_KB = 40.0
+"""...and the logs for each cycle: it has some twenty things to tell of."""
+WARM_UP = 0.25
+PATIENCE = 8.0
+"""How many seconds of the host one of the guest may take, on a machine that does nothing else."""
+BOOT_S = 3600.0
+"""...and its boot, where others use the processors too."""
+AROUND_S = 0.25
+"""So far from a gap that was told a picture may be missing or shown again."""
+DARK = 75
+"""A slate's mean luma is below it, a picture's of the rig above."""
+RIG_SIZE, SYNTHETIC_SIZE = (320, 240), (320, 180)
+
+type Luma = NDArray[np.uint8]
+type Number = Callable[[Luma], int | None]
+
+
+def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
+    """Run an hour, or `--minutes`, in the rig, and eight times as much media; `--only` rig or media: one of them."""
+    minutes = arguments.minutes or MINUTES
+    halves: dict[str, Callable[[], Mapping[str, object]]] = {
+        "rig": lambda: run_in_the_rig(minutes * 60),
+        "media": lambda: endurance.run(endurance.HOURS * 3600 * minutes / MINUTES),
+    }
+    chosen = [arguments.only] if arguments.only else list(halves)
+    found = {name: halves[name]() for name in chosen}
+    return {"minutes": minutes, **found, "holds": all(half["holds"] for half in found.values())}
+
+
+def run_in_the_rig(seconds: float) -> dict[str, object]:
+    """Record for so long in the rig's machine, and judge here what it has recorded."""
+    kernel = vm.usable_kernel()
+    bytecode = kernel.parent / "pycache"
+    compile_python(bytecode)
+    cycles = max(1, min(CYCLES, int(seconds / LEAST_S)))
+    with tempfile.TemporaryDirectory(prefix="liput-soak-") as folder:
+        artifacts = Path(folder)
+        status = vm.run(
+            [sys.executable, "-P", "-m", "tests.rig.soak_scenario", str(seconds), str(cycles)],
+            artifacts,
+            machine=vm.Machine(kernel=kernel, modules=MODULES, memory="3G"),
+            timeout=BOOT_S + PATIENCE * seconds,
+            directory=ROOT,
+            environment={"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(bytecode)},
+        )
+        if status:
+            raise SystemExit(f"the guest ended with {status}")
+        told = json.loads((artifacts / FIGURES).read_text())
+        return judged(told, seen(artifacts / PROGRAM, RIG_SIZE, _rig_number), pictures.NUMBERS)
+
+
+def run_here(seconds: float, cycles: int, *, most_mb: float = MOST_MB, busy: bool = False) -> dict[str, object]:
+    """Record synthetic sources for so long on this machine, with the same server that comes and goes.
+
+    A `busy` machine may cost pictures, if that is told.
+    """
+    with tempfile.TemporaryDirectory(prefix="liput-soak-") as folder, NginxRtmp(Path(folder) / "server") as server:
+        home = Path(folder)
+        sources = ("--video", "synthetic", "--audio", "synthetic")
+        run = soak(home, server, sources, "[report]\nmade = false\n", "240p15", (), seconds=seconds, cycles=cycles)
+        return judged(run.facts(), seen(run.program, SYNTHETIC_SIZE, frame_number), None, most_mb=most_mb, busy=busy)
+
+
+# What was recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A recorded picture: when it is shown and its number, None for a slate."""
+
+    at_s: float
+    number: int | None
+
+
+def seen(program: Path, size: tuple[int, int], number: Number) -> list[Seen]:
+    """Return every picture of a recording as ffmpeg decodes it, without a word of complaint."""
+    media.decodes_cleanly(program)
+    width, height = size
+    lumas = (np.frombuffer(plane, np.uint8).reshape(height, width) for plane in media.lumas(program, width, height))
+    return [Seen(at_s, number(luma)) for at_s, luma in zip(media.shown(program, "v"), lumas, strict=True)]
+
+
+def _rig_number(luma: Luma) -> int | None:
+    return None if luma.mean() < DARK else pictures.number_of(luma)
+
+
+def lost(recorded: Sequence[Seen], gaps: Sequence[tuple[float, float]], modulus: int | None) -> list[str]:
+    """Return each place where a picture does not follow on the one before, outside of the gaps that were told.
+
+    Numbers begin again after `modulus` of them; in a gap there are slates, and the last picture before it, repeated.
+    """
+    found = []
+    for before, after in pairwise(recorded):
+        if any(from_s - AROUND_S <= after.at_s and before.at_s <= to_s + AROUND_S for from_s, to_s in gaps):
+            continue
+        follows = before.number is not None and (before.number + 1) % (modulus or sys.maxsize) == after.number
+        if not follows:
+            found.append(f"{after.at_s:.2f} s: {before.number}, {after.number}")
+    return found
+
+
+# The verdict
+
+
+def judged(
+    told: Mapping[str, Any],
+    recorded: Sequence[Seen],
+    modulus: int | None,
+    *,
+    most_mb: float = MOST_MB,
+    busy: bool = False,
+) -> dict[str, object]:
+    """Return the figures of a run (Soaked.facts), and whether they hold."""
+    run = Soaked(**{name: value for name, value in told.items() if name in Soaked.__dataclass_fields__})
+    samples = [Sample(**sample) for sample in told["samples"]]
+    seconds = run.cycles * run.cycle_s
+    settled = samples[int(len(samples) * WARM_UP) :]
+    slope = _mb_per_hour(settled)
+    grown = _grown(samples)
+    of_picture = [(from_s, to_s) for name, from_s, to_s in run.gaps if not name.endswith("(sound)")]
+    missing = lost(recorded, of_picture, modulus)
+    log_kb = (samples[-1].log_bytes - samples[0].log_bytes) / 1e3 / run.cycles
+    figures = {
+        "guest_s" if modulus else "seconds": seconds,
+        "cycles": run.cycles,
+        "promise": {"mb_per_hour": most_mb, "log_kb_per_cycle": MOST_LOG_KB, "grown": 0, "lost": 0},
+        "memory_mb_per_hour": round(slope, 3),
+        "memory_mb": [settled[0].own_mb, settled[-1].own_mb, max(sample.own_mb for sample in samples)],
+        "memory_mb_of_each_cycle": _of_cycles(samples, run.cycle_s),
+        **grown,
+        "log_kb_per_cycle": round(log_kb, 1),
+        "pictures": len(recorded),
+        "lost": missing[:20],
+        "dropped": run.status["dropped"],
+        "losses": [f"{line['kind']}: {line['subject']} {line['detail']}" for line in run.losses][:20],
+        "gaps": len(run.gaps),
+        "events": run.events,
+        **{name: value for name, value in told.items() if name.startswith(("camera_", "stick_"))},
+        "samples": len(samples),
+    }
+    came_back = run.events.get("destination-live", 0) > run.cycles
+    is_whole = not missing and not run.losses and run.status["dropped"] == 0
+    is_told = bool(run.losses) and int(str(run.status["dropped"])) > 0
+    is_small = slope * min(1.0, seconds / 3600) < most_mb and log_kb < MOST_LOG_KB and max(grown.values()) <= 0
+    return {**figures, "holds": (is_whole or (busy and is_told)) and came_back and is_small}
+
+
+def _mb_per_hour(samples: Sequence[Sample]) -> float:
+    return endurance.slope_of(
+        [endurance.Sample(one.at_s / 3600, one.own_mb, one.descriptors, one.threads) for one in samples]
+    )
+
+
+def _grown(samples: Sequence[Sample]) -> dict[str, int]:
+    """Return by how much there is more of anything while all is well near the end than near the beginning.
+
+    By the median of each: a status that is a second old may still call live what has just ended.
+    """
+    calm = [sample for sample in samples if sample.is_calm]
+    part = max(1, len(calm) // 4)
+    first, last = calm[:part], calm[-part:]
+    return {
+        f"{what}_grown": median_low(getattr(one, what) for one in last)
+        - median_low(getattr(one, what) for one in first)
+        for what in ("descriptors", "threads", "children")
+    }
+
+
+def _of_cycles(samples: Sequence[Sample], cycle_s: float) -> list[float]:
+    """Return the largest memory of each cycle."""
+    most: dict[int, float] = {}
+    for sample in samples:
+        cycle = int(sample.at_s / cycle_s)
+        most[cycle] = max(most.get(cycle, 0.0), sample.own_mb)
+    return list(most.values())

@@ -1,0 +1,193 @@
+"""A session that is disturbed again and again, and what its recorder holds meanwhile; runs in the rig's guest, too."""
+
+import contextlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.net.place import LOOPBACK
+from tests.net.session import NAME, LiveSession
+from tests.support.command import Line
+from tests.support.held import held
+from tests.support.nginx_rtmp import NginxRtmp
+
+MOST_SAMPLES = 600
+LEAST_EVERY_S = 0.5
+FIRST_S = 90.0
+"""So long an emulated processor may take to the beginning of a session and its stream."""
+LAST_S = 3.0
+"""What is recorded after the last cycle."""
+LOSSES = frozenset({"frames-dropped", "frames-lost", "sound-gap", "sound-lost", "recording-gap"})
+"""Events of something that is missing in the recording, beside the gaps of sources that were pulled."""
+
+type Do = Callable[[], object]
+type Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What is done at `at`, a part of each cycle."""
+
+    at: float
+    what: str
+    do: Do
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was held `at_s` after the beginning; `is_calm`: with its sources there and its destination live."""
+
+    at_s: float
+    own_mb: float
+    descriptors: int
+    threads: int
+    children: int
+    log_bytes: int
+    is_calm: bool
+
+
+@dataclass
+class Soaked:
+    """What a run was: all of it can be JSON, but for the program, which is a path."""
+
+    cycles: int
+    cycle_s: float
+    samples: list[Sample] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    gaps: list[tuple[str, float, float]] = field(default_factory=list)
+    """From when to when (seconds of media) a source had nothing to give, as was told."""
+    events: dict[str, int] = field(default_factory=dict)
+    losses: list[Line] = field(default_factory=list)
+    status: Line = field(default_factory=dict)
+    """The last one."""
+    degraded: list[str] = field(default_factory=list)
+    program: Path = Path()
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self) | {"program": str(self.program)}
+
+
+def server_comes_and_goes(server: NginxRtmp) -> list[Disturbance]:
+    """Return what happens to the destination of each cycle: it ends and is started again; it hangs, and goes on."""
+    return [
+        Disturbance(0.25, "server ended", lambda: _end(server)),
+        Disturbance(0.40, "server started", server.start),
+        Disturbance(0.75, "server hangs", server.freeze),
+        Disturbance(0.85, "server goes on", server.thaw),
+    ]
+
+
+def _end(server: NginxRtmp) -> None:
+    server.stop()
+    for path in server.recordings():  # hours of them would fill the guest's memory
+        path.unlink()
+
+
+def soak(
+    home: Path, server: NginxRtmp, sources: tuple[str, ...], settings: str, profile: str,
+    more: Sequence[Disturbance], *, seconds: float, cycles: int, say: Say = lambda _: None,
+) -> Soaked:  # fmt: skip
+    """Record for so long, disturbed in each cycle, and end in order; `server` runs. What is done is said."""
+    destination = {NAME: (server.url("").removesuffix("/"), "good")}
+    session = LiveSession(home, LOOPBACK, destination, profile, settings, sources)
+    run = Soaked(cycles, seconds / cycles)
+    try:
+        session.told.wait_for(_is_live, FIRST_S)
+        disturbances = sorted([*server_comes_and_goes(server), *more], key=lambda one: one.at)
+        _Run(home, session, run, disturbances, say).go()
+        say("ending")
+        session.stop()
+        _take_stock(session, run)
+    finally:
+        session.close()
+    return run
+
+
+def _is_live(line: Line) -> bool:
+    return line.get("kind") == "destination-live"
+
+
+class _Run:
+    """The cycles: one thing after the other, with samples in between."""
+
+    def __init__(
+        self, home: Path, session: LiveSession, run: Soaked, disturbances: Sequence[Disturbance], say: Say
+    ) -> None:
+        self._home = home
+        self._say = say
+        self._session = session
+        self._run = run
+        self._disturbances = disturbances
+        self._process = psutil.Process(session.recorder)
+        self._began_s = time.monotonic()
+        self._every_s = max(LEAST_EVERY_S, run.cycles * run.cycle_s / MOST_SAMPLES)
+
+    def go(self) -> None:
+        for cycle in range(self._run.cycles):
+            for one in self._disturbances:
+                self._sample_until((cycle + one.at) * self._run.cycle_s)
+                one.do()
+                self._note(one.what)
+        self._sample_until(self._run.cycles * self._run.cycle_s + LAST_S)
+
+    def _note(self, what: str) -> None:
+        line = f"{time.monotonic() - self._began_s:.1f} s: {what}"
+        self._run.done.append(line)
+        self._say(f"{line}; {self._run.samples[-1].own_mb:.1f} MB" if self._run.samples else line)
+
+    def _sample_until(self, at_s: float) -> None:
+        while (now_s := time.monotonic() - self._began_s) < at_s:
+            with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):  # a child that has just ended
+                self._run.samples.append(self._sample(now_s))
+            time.sleep(max(0.0, min(self._every_s, at_s - now_s)))
+
+    def _sample(self, at_s: float) -> Sample:
+        now = held(self._process)
+        return Sample(round(at_s, 2), *now, log_bytes=log_bytes(self._home), is_calm=self._is_calm())
+
+    def _is_calm(self) -> bool:
+        status = next((line for _, line in reversed(self._session.told.lines) if line["type"] == "status"), None)
+        if status is None or status["state"] != "live":
+            return False
+        destinations = status["destinations"]
+        assert isinstance(destinations, list)
+        return all(line["state"] == "live" for line in destinations)
+
+
+def log_bytes(home: Path) -> int:
+    """Return the bytes of all that is written about sessions and devices, below a home."""
+    patterns = ("archive/**/events.jsonl", ".runtime/*/*.log", ".runtime/*/*.old", ".local/state/liput/health/*.jsonl")
+    return sum(path.stat().st_size for pattern in patterns for path in home.glob(pattern))
+
+
+def _take_stock(session: LiveSession, run: Soaked) -> None:
+    lines = [line for _, line in session.told.lines]
+    events = [line for line in lines if line["type"] == "event"]
+    (result,) = [line for line in lines if line["type"] == "result"]
+    assert result["state"] == "sealed", result
+    run.program = Path(str(result["package"])) / "data/media/program.mp4"
+    run.degraded = list(result["degraded"])  # type: ignore[call-overload] # JSON
+    run.events = dict(Counter(str(line["kind"]) for line in events))
+    run.losses = [line for line in events if line["kind"] in LOSSES]
+    run.status = [line for line in lines if line["type"] == "status"][-1]
+    run.gaps = gaps(events)
+
+
+def gaps(events: Sequence[Line]) -> list[tuple[str, float, float]]:
+    """Return the source of each gap, from when it has nothing to give to when it gives again, in seconds of media."""
+    begun: defaultdict[str, list[float]] = defaultdict(list)
+    found = []
+    for event in events:
+        subject, detail = str(event["subject"]), event["detail"]
+        assert isinstance(detail, dict)
+        if event["kind"] in {"source-silent", "source-missing"}:
+            begun[subject].append(float(detail["since_s"]))
+        elif event["kind"] == "source-returned" and subject in begun:
+            found.append((subject, min(begun.pop(subject)), float(detail["at_s"])))
+    return found
