@@ -124,13 +124,14 @@ def lost(recorded: Sequence[Seen], gaps: Sequence[tuple[float, float]], modulus:
     """Return each place where a picture does not follow on the one before, outside of the gaps that were told.
 
     Numbers begin again after `modulus` of them; in a gap there are slates, and the last picture before it, repeated.
+    One that is shown again elsewhere was put in, which the recorder counts; if it stands for another, that is missing.
     """
     found = []
     for before, after in pairwise(recorded):
         if any(from_s - AROUND_S <= after.at_s and before.at_s <= to_s + AROUND_S for from_s, to_s in gaps):
             continue
-        follows = before.number is not None and (before.number + 1) % (modulus or sys.maxsize) == after.number
-        if not follows:
+        is_next = before.number is not None and (before.number + 1) % (modulus or sys.maxsize) == after.number
+        if not is_next and (before.number is None or after.number != before.number):
             found.append(f"{after.at_s:.2f} s: {before.number}, {after.number}")
     return found
 
@@ -168,6 +169,7 @@ def judged(
         "pictures": len(recorded),
         "lost": missing[:20],
         "dropped": run.status["dropped"],
+        "repeated": run.status["repeated"],
         "losses": [f"{line['kind']}: {line['subject']} {line['detail']}" for line in run.losses][:20],
         "gaps": len(run.gaps),
         "events": run.events,

@@ -37,9 +37,10 @@ def test_a_picture_that_is_missing_elsewhere_is_lost(missing: int) -> None:
     assert place.startswith(f"{(missing + 1) / RATE:.2f} s: ")
 
 
-def test_a_picture_that_is_shown_twice_is_lost_too() -> None:
-    twice = [*PULLED[:100], Seen(PULLED[100].at_s, PULLED[99].number), *PULLED[101:]]
-    assert len(lost(twice, [GAP], MODULUS)) == 2
+def test_a_picture_that_is_shown_again_has_lost_the_one_that_it_stands_for_and_none_where_it_was_put_in() -> None:
+    again = Seen(PULLED[100].at_s, PULLED[99].number)
+    assert len(lost([*PULLED[:100], again, *PULLED[101:]], [GAP], MODULUS)) == 1
+    assert lost([*PULLED[:100], again, *PULLED[100:]], [GAP], MODULUS) == []
 
 
 def test_a_gap_is_from_the_last_picture_to_the_first_again_for_each_source() -> None:
@@ -58,7 +59,7 @@ def test_a_gap_is_from_the_last_picture_to_the_first_again_for_each_source() -> 
 def told(samples: Sequence[Sample], **more: object) -> Mapping[str, Any]:
     facts: dict[str, object] = {
         "cycles": 4, "cycle_s": 900.0, "gaps": [("cam", *GAP)], "events": {"destination-live": 5}, "losses": [],
-        "status": {"dropped": 0}, "degraded": [], "done": [], "program": "program.mp4",
+        "status": {"dropped": 0, "repeated": 0}, "degraded": [], "done": [], "program": "program.mp4",
         "samples": [
             {name: getattr(sample, name) for name in Sample.__dataclass_fields__} for sample in samples
         ],
@@ -92,7 +93,7 @@ def samples(mb_per_hour: float = 0.0, descriptors: int = 0, log_bytes: int = 0) 
         (told(samples(descriptors=2)), False),
         (told(samples(descriptors=-2)), True),
         (told(samples(log_bytes=1_000_000)), False),
-        (told(samples(), status={"dropped": 1}), False),
+        (told(samples(), status={"dropped": 1, "repeated": 0}), False),
         (told(samples(), losses=[{"kind": "sound-gap", "subject": "mik", "detail": {}}]), False),
         (told(samples(), events={"destination-live": 1}), False),
         (told(samples(), gaps=[]), False),
