@@ -54,7 +54,7 @@ class WatchedAudio:
         self._opened_ns = self._sampled_ns = 0
         self._blocks = 0
         self._refused = ""
-        self._judge = timing(CpuStage.WATCHES, AudioWatch.feed)
+        self._judge = timing(CpuStage.WATCHES, _judge)
 
     @property
     def health(self) -> Health:
@@ -143,3 +143,7 @@ def _facts(source: AudioSource) -> dict[str, Any]:
     if isinstance(source, SoundSource):
         return {"rate": source.rate, "channels": source.channels, "pid": source.pid, "scheduled": source.scheduled}
     return {"rate": SAMPLE_RATE, "channels": source.channels, "pid": os.getpid()}
+
+
+def _judge(watch: AudioWatch, block: AudioBlock) -> None:
+    watch.feed(block)

@@ -57,8 +57,8 @@ class WatchedVideo:
         self._is_open = False
         self._closing = threading.Lock()
         self._refused: str | None = None
-        self._judge_frame = timing(CpuStage.WATCHES, VideoWatches.read)
-        self._judge_picture = timing(CpuStage.WATCHES, VideoWatches.decoded)
+        self._judge_frame = timing(CpuStage.WATCHES, _judge_frame)
+        self._judge_picture = timing(CpuStage.WATCHES, _judge_picture)
 
     @property
     def health(self) -> Health:
@@ -159,3 +159,11 @@ class WatchedVideo:
         finally:
             if watch is not None:
                 self._guard("closing", watch.tell_closed)
+
+
+def _judge_frame(watch: VideoWatches, frame: Frame | None) -> None:
+    watch.read(frame)
+
+
+def _judge_picture(watch: VideoWatches, picture: av.VideoFrame, at_ns: int) -> None:
+    watch.decoded(picture, at_ns)
