@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from config.errors import LiputError, StateError
 from config.state import state_folder
 from devices.store import Store
+from recorder.archive.version import liput_version
 from recorder.streaming.headroom import Headroom, cores
 from recorder.streaming.measure import Question
 
@@ -127,7 +127,7 @@ class Finding:
 def _place(asked: Question) -> str:
     """Return what the figure depends on; the bit rates hardly matter."""
     what = f"{asked.width}x{asked.height} {asked.rate}/s {asked.preset}"
-    return f"{what}; {_cpu()}; {cores()} cores; liput {metadata.version('liput')}"
+    return f"{what}; {_cpu()}; {cores()} cores; liput {liput_version()}"
 
 
 def _cpu() -> str:

@@ -16,7 +16,8 @@ from capture.source import Matrix
 from config.schema import BUILT_IN_PROFILES, Profile
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.streaming.encode import Slot
-from recorder.streaming.headroom import Headroom, measure_headroom
+from recorder.streaming.headroom import Headroom
+from recorder.streaming.measuring import measure_headroom
 
 COPIES = 300
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
-from importlib import metadata
 from pathlib import Path
 
 import av
@@ -16,8 +15,9 @@ from config.state import state_folder
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.streaming import figures
 from recorder.streaming.choice import Choice, Encode, Why, choose
-from recorder.streaming.headroom import SPARE, Headroom, camera_pictures, cores, measure_headroom
+from recorder.streaming.headroom import SPARE, Headroom, cores
 from recorder.streaming.measure import question
+from recorder.streaming.measuring import camera_pictures, measure_headroom
 from tests.support.moving import Moving
 from tests.support.waiting import wait_for
 
@@ -118,7 +118,7 @@ def test_a_figure_of_another_processor_is_none_of_this_one(monkeypatch: pytest.M
 
 def test_a_figure_of_another_program_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     figures.remember(ASKED, PLENTY)
-    monkeypatch.setattr(metadata, "version", lambda _: "9.9")
+    monkeypatch.setattr(figures, "liput_version", lambda: "9.9")
     assert figures.remembered(ASKED) is None
 
 

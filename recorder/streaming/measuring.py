@@ -1,0 +1,124 @@
+"""Measures the headroom of this PC: a session with one encode and with two, each run for a moment.
+
+Sources, composing and encoders are the session's own kind, with the settings of its profile. What is measured is CPU
+time, not how fast it goes, so a PC that is busy with something else gives nearly the same figure.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from itertools import cycle, islice
+
+import av
+import numpy as np
+
+from capture.compose.compositor import Compositor, Piece
+from capture.compose.geometry import Rect
+from capture.jpeg import JpegDecoder
+from capture.pictures import plane_views
+from capture.source import SAMPLE_RATE
+from capture.synthetic.video import Painter
+from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.packet import Track
+from recorder.streaming.encode import Slot, stream_settings
+from recorder.streaming.headroom import Headroom, cores
+
+MEASURED_S = 3.0
+_PREPARED_S = 1.0
+_QUALITY = 6
+"""FFmpeg's scale for MJPEG, 2 to 31: about what cameras send."""
+_NOISE = 4
+"""How far, up or down, a sensor is off: it is what makes a camera's picture dear to encode."""
+_INSET = 4
+
+
+def measure_headroom(
+    recorded: VideoSettings,
+    sound: AudioSettings | None,
+    most: int,
+    pictures: Iterator[av.VideoFrame] | None = None,
+    seconds: float = MEASURED_S,
+) -> Headroom:
+    """Run `seconds` of media, one half with the recording's encode and the other with the live side's as well.
+
+    `most` is the live side's bit rate. `pictures` gives pictures of the recording's size as a source does: what it
+    takes to give one (reading, decoding) counts. By default a synthetic camera's MJPEG is decoded. The CPU time is
+    that of this whole process, so it must do nothing else meanwhile. Raises EncoderError.
+    """
+    source = pictures or camera_pictures(recorded)
+    count = max(1, round(seconds / 2 * recorded.rate))
+    one = _cpu_seconds(recorded, sound, None, source, count)
+    two = _cpu_seconds(recorded, sound, stream_settings(recorded, most), source, count)
+    media_s = float(count / recorded.rate)
+    return Headroom(one_encode=round(one / media_s, 3), two_encodes=round(two / media_s, 3), cores=cores())
+
+
+def camera_pictures(like: VideoSettings) -> Iterator[av.VideoFrame]:
+    """Give decoded MJPEG pictures of a synthetic camera, the same second again and again; each stays for two more."""
+    jpegs = _camera_jpegs(like)
+    decoder = JpegDecoder(like.width, like.height)
+    return (decoder.decode(jpeg) for jpeg in cycle(jpegs))
+
+
+def _camera_jpegs(like: VideoSettings) -> Sequence[bytes]:
+    """Return a second of a speaker's pictures with a sensor's noise."""
+    painter = Painter(like.width, like.height, like.rate)
+    random = np.random.default_rng(5)
+    noise = random.integers(0, 2 * _NOISE, (like.height + 16, like.width + 16), dtype=np.uint8)
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, "yuvj420p"
+    encoder.time_base, encoder.framerate = 1 / like.rate, like.rate
+    encoder.flags |= av.codec.context.Flags.qscale
+    encoder.global_quality = _QUALITY * 118  # FF_QP2LAMBDA
+    jpegs: list[bytes] = []
+    for number in range(max(2, round(_PREPARED_S * like.rate))):
+        picture = painter.draw(number)
+        luma = plane_views(picture)[0]
+        y, x = (int(place) for place in random.integers(0, 16, 2))
+        full = av.VideoFrame(like.width, like.height, "yuvj420p")
+        views = plane_views(full)
+        np.copyto(views[0], (luma.clip(_NOISE, 255 - _NOISE) - _NOISE) + noise[y:, x:][: like.height, : like.width])
+        for target, plane in zip(views[1:], plane_views(picture)[1:], strict=True):
+            np.copyto(target, plane)
+        full.pts = number
+        jpegs += [bytes(packet) for packet in encoder.encode(full)]
+    return jpegs
+
+
+def _cpu_seconds(
+    recorded: VideoSettings,
+    sound: AudioSettings | None,
+    streamed: VideoSettings | None,
+    source: Iterator[av.VideoFrame],
+    count: int,
+) -> float:
+    """Return what `count` pictures and their sound take from the source to packets."""
+    encoder, second = Encoder(recorded, sound), Encoder(streamed, None) if streamed else None
+    copy = Slot(recorded.width, recorded.height)
+    compositor = Compositor(recorded.width, recorded.height, recorded.matrix)
+    whole = Rect(0, 0, recorded.width, recorded.height)
+    inset = Rect(0, 0, recorded.width // _INSET & ~1, recorded.height // _INSET & ~1)
+    began = time.process_time()
+    for number, given in enumerate(islice(source, count)):
+        picture = compositor.compose([Piece(whole, given, number), Piece(inset, given, number)])
+        pts = round(number / recorded.rate / VIDEO_TIME_BASE)
+        encoder.encode_video(picture, pts)
+        if second:
+            copy.fill(picture, pts)
+            second.encode_video(copy.picture, pts)
+    if sound:
+        _encode_sound(encoder, sound, count / recorded.rate)
+    encoder.flush(Track.VIDEO)
+    if second:
+        second.flush(Track.VIDEO)
+    taken_s = time.process_time() - began
+    encoder.close()
+    if second:
+        second.close()
+    return taken_s
+
+
+def _encode_sound(encoder: Encoder, sound: AudioSettings, seconds: Fraction) -> None:
+    block = np.random.default_rng(3).integers(-3000, 3000, (AAC_FRAME, sound.channels), dtype=np.int16)
+    for at in range(0, int(seconds * SAMPLE_RATE), AAC_FRAME):
+        encoder.encode_audio(block, at)
