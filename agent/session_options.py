@@ -12,7 +12,6 @@ from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.consent import consent
 from agent.parameters import seconds
-from agent.requests.lookup import with_request
 from config.errors import UsageError
 from config.planned import CONSENTS
 from config.records import RecordsSettings
@@ -119,7 +118,11 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
 def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
     """Return a session with its title, and the request that it is for."""
     asked = Asked(title=title)
-    return asked if request is None else with_request(asked, request, load_settings(config_file))
+    if request is None:
+        return asked
+    from agent.requests.lookup import with_request  # the dossiers, which most sessions have nothing to do with
+
+    return with_request(asked, request, load_settings(config_file))
 
 
 def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled: Asked) -> Answer:

@@ -16,14 +16,13 @@ from config.errors import (
     DeviceNotFound,
     DeviceUnsupported,
 )
+from devices.own_name import OURS
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 
 _GONE = {errno.ENODEV, errno.ENOENT, errno.ENXIO}
 _UNSUPPORTED = {errno.EINVAL, errno.ENOTTY, errno.EPROTO}
 
-OURS = "liput"
-"""The command of a process of ours."""
 _OUR_CHILD = b"\0capture.sound.child\0"
 
 

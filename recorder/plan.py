@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
 from capture.source import VideoFormat, VideoSource
@@ -13,14 +14,16 @@ from config.secrets import StreamTarget
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
-from recorder.conference.plan import ConferencePlan
 from recorder.encoder import AudioSettings, VideoSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.outputs import MakeSink
 from recorder.packet import Track
-from recorder.recovery.resume import Resumption
 from recorder.sound.inputs import SoundInput
 from recorder.streaming.wish import StreamPlan
+
+if TYPE_CHECKING:
+    from recorder.conference.plan import ConferencePlan
+    from recorder.recovery.resume import Resumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,9 @@ class SessionPlan:
     layouts: Mapping[str, LayoutSettings] = field(default_factory=lambda: BUILT_IN_LAYOUTS)
     program: Program = field(default_factory=Program)
     """What lies over the picture."""
-    conference: ConferencePlan | None = None
+    conference: "ConferencePlan | None" = None
     """What a two-way conference gets, if there is one."""
-    resume: Resumption | None = None
+    resume: "Resumption | None" = None
     """The session that is gone on with, if its recorder was killed; its parts are locked."""
     steps_down: bool = False
     """Whether it needs less of a PC that does not keep up (recorder/overload)."""

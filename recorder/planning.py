@@ -4,6 +4,8 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,7 +14,6 @@ from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace, RealPace
 from capture.timing import Timing, untimed
 from capture.watch.watcher import Watcher
-from capture.whereabouts import Listing
 from config.errors import LiputError, UsageError
 from config.schema import Profile, Settings
 from config.secrets import StreamTarget, stream_name, stream_target
@@ -22,18 +23,21 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
-from recorder.conference.plan import ConferencePlan, plan_conference
 from recorder.hardware.choice import EncoderPlan
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
-from recorder.recovery.resume import take_up
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 from recorder.storing.places import check_places
 from recorder.streaming.measure import question
 from recorder.streaming.wish import SHARED, StreamPlan
 from recorder.wishing import wishes_of
+
+if TYPE_CHECKING:
+    from capture.whereabouts import Listing
+    from recorder.conference.plan import ConferencePlan
+    from recorder.recovery.resume import Resumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ def plan_session(
     settings: Settings,
     clock: Clock,
     record: Record = nowhere,
-    listing: Listing | None = None,
+    listing: "Listing | None" = None,
     *,
     going_on: bool = False,
     timing: Timing = untimed,
@@ -124,7 +128,7 @@ def plan_session(
         storage=settings.storage,
         further=further,
         conference=conference,
-        resume=take_up([archive, *further], asked.resume, clock) if asked.resume else None,
+        resume=_resumption([archive, *further], asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
         context=SessionContext(
@@ -147,17 +151,28 @@ def plan_session(
     return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept, forgotten, no_conference)
 
 
+def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":
+    """Take up the session that the work folder `folder` belongs to, whose recorder was killed."""
+    from recorder.recovery.resume import take_up  # a session that begins needs nothing of it
+
+    return take_up(archives, folder, clock)
+
+
 def _conference(
     asked: Asked, settings: Settings, chosen: Chosen, *, going_on: bool
-) -> tuple[ConferencePlan | None, UsageError | None]:
+) -> "tuple[ConferencePlan | None, UsageError | None]":
     """Return what a conference gets, if there is one; or what is wrong with one that nobody has just asked for."""
     is_wanted = settings.conference.always if asked.conference is None else asked.conference
     if is_wanted and not asked.live:
         if asked.conference is None:
             return None, None
         raise UsageError("a conference runs as time passes", hint="leave out --pace fast, or --conference")
+    if not is_wanted:
+        return None, None
+    from recorder.conference.plan import plan_conference
+
     try:
-        return plan_conference(settings.conference, settings.layouts, chosen) if is_wanted else None, None
+        return plan_conference(settings.conference, settings.layouts, chosen), None
     except UsageError as error:
         if asked.conference and not going_on:
             raise

@@ -3,14 +3,13 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from capture.source import Frame
 from capture.timing import CpuStage, Timing, untimed
 from config.errors import LiputError, UsageError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
-from recorder.conference.camera import Appearance
-from recorder.conference.conference import Conference
 from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
@@ -25,6 +24,9 @@ from recorder.status import ConferenceLine, LoadLine, Loudness, RateMeter, Sound
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
+
+if TYPE_CHECKING:
+    from recorder.conference.conference import Conference
 
 SOUND_EVERY_S = 60.0
 """How often is told how loud the program is and how its inputs drift."""
@@ -146,11 +148,14 @@ class Program:
             clock=clock,
         )
 
-    def _made_conference(self) -> Conference | None:
+    def _made_conference(self) -> "Conference | None":
         """Return the conference that the plan asks for; it is told of each input, and nothing waits for it."""
         plan = self._plan
         if plan.conference is None:
             return None
+        from recorder.conference.camera import Appearance
+        from recorder.conference.conference import Conference
+
         return Conference(
             plan.conference,
             self._videos,

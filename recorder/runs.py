@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.recovery.rebuild import RECOVERED_KIND
+from recorder.recovery.kinds import RECOVERED_KIND
 
 type Line = Mapping[str, Any]
 

@@ -10,8 +10,7 @@ import av
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.geometry import Rect
 from capture.compose.layout import Layout, Place, Shape
-from capture.compose.overlay import Overlay, logo, title_line
-from capture.compose.slate import card, slate
+from capture.compose.overlay import Overlay
 from capture.kept import Absence, AbsenceKind
 from capture.source import Matrix, Size, VideoFormat
 from capture.timing import CpuStage, Timing, untimed
@@ -46,6 +45,8 @@ class Slates:
 
     def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
         """Return the slate of the input called `name`, of `size`."""
+        from capture.compose.slate import slate  # Pillow, which nothing needs while all is well
+
         reason = _REASONS[kind]
         kept = self._drawn.get(name)
         if kept is None or kept[0] != (reason, size):
@@ -80,6 +81,10 @@ class Look:
         self.overlays = tuple(self._overlays(program))
 
     def _overlays(self, program: Program) -> Sequence[Overlay]:
+        if not program.title_line and not isinstance(program.logo, Path):
+            return ()
+        from capture.compose.drawn import logo, title_line
+
         width, height, matrix = self.form.width, self.form.height, self.form.matrix
         overlays = []
         if program.title_line:
@@ -97,6 +102,8 @@ class Look:
         return View(name, layout, frozenset(layout.shown(inputs)), None)
 
     def _card(self, which: Card) -> av.VideoFrame:
+        from capture.compose.slate import card
+
         form = self.form
         words = card_text(which, self._language)
         return card(form.width, form.height, title=words, line=self._title, matrix=form.matrix)

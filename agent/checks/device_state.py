@@ -19,9 +19,10 @@ from devices.controls import presets
 from devices.controls.control import Value
 from devices.controls.panel import NodeControls
 from devices.health.faults import FAULTS, Fault
-from devices.holders import OURS, group_of, holders, is_own
+from devices.holders import group_of, holders, is_own
 from devices.mode_choice import ENOUGH, ChosenMode, Wanted, choose_mode
 from devices.model import Device
+from devices.own_name import OURS
 from devices.quirks import quirk
 from devices.usb.claims import Stream, usable_bps
 from devices.usb.ports import slow_port

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-type Mask = NDArray[np.uint8]
-"""How much of each pixel is ink, 0 to 255, shape (rows, columns)."""
+from capture.compose.paint import Mask
 
 type Stroke = tuple[tuple[float, float], ...]
 """Points in ems: to the right of a letter's middle, and down from where its mark begins."""

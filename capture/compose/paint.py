@@ -8,13 +8,15 @@ import numpy as np
 from av.video.reformatter import ColorRange, Interpolation
 from numpy.typing import NDArray
 
-from capture.compose.letters import Mask
 from capture.compose.recolour import weights
 from capture.pictures import Plane, plane_views, tagged
 from capture.source import Matrix
 
 type Rgb = NDArray[np.uint8]
 """Shape (rows, columns, 3)."""
+
+type Mask = NDArray[np.uint8]
+"""How much of each pixel is ink, 0 to 255, shape (rows, columns)."""
 
 
 @dataclass(frozen=True, slots=True)

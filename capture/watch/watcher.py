@@ -1,16 +1,15 @@
-"""Puts a watch around each device of a session, and sets a camera's controls before it streams."""
+"""Puts a watch around each device of a session, and sets a camera's controls before it streams.
+
+What a watch takes is loaded with the first device: sessions of files, or of a synthetic picture, have none.
+"""
 
 import contextlib
 from dataclasses import dataclass, field
 
 from capture.source import AudioSource, VideoSource
 from capture.timing import Timing, untimed
-from capture.watch.patience import patience_for
-from capture.watch.watched_audio import WatchedAudio
-from capture.watch.watched_video import WatchedVideo
 from config.schema import Settings
 from devices.clock import Clock
-from devices.controls.presets import apply_to
 from devices.health.board import HealthBoard
 from devices.health.line import Kind, Level, Record, nowhere
 from devices.model import Device, DeviceKind
@@ -29,6 +28,8 @@ class Watcher:
     def prepare(self, device: Device) -> None:
         """Set the controls of a camera as its preset and the settings have them; never raises: what fails is logged."""
         try:
+            from devices.controls.presets import apply_to
+
             apply_to(device, power_line=self.settings.devices.power_line_frequency, record=self.record)
         except Exception as error:  # of whatever kind: a camera with other controls is better than none
             reason = f"its controls could not be set: {error!r}; please report this"
@@ -37,6 +38,9 @@ class Watcher:
 
     def video(self, source: VideoSource, device: Device) -> VideoSource:
         """Return `source`, which is the picture of `device`, with a watch around it."""
+        from capture.watch.patience import patience_for
+        from capture.watch.watched_video import WatchedVideo
+
         self.board.add(device)
         return WatchedVideo(
             source,
@@ -53,6 +57,9 @@ class Watcher:
 
         `plug` is the kind of what gives pictures on the same plug: a capture card's sound has that one's patience.
         """
+        from capture.watch.patience import patience_for
+        from capture.watch.watched_audio import WatchedAudio
+
         self.board.add(device)
         return WatchedAudio(
             source,

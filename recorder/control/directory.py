@@ -20,7 +20,6 @@ it records, or is armed.
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -196,7 +195,7 @@ def new_info(title: str, archive: Path, started_at: datetime) -> RecorderInfo:
     """Return who this process is as a recorder, with an id that no recorder has."""
     started = process_started(os.getpid())
     runtime = runtime_folder(make=True)
-    while (runtime / (name := secrets.token_hex(3))).exists() or (runtime / ENDED / f"{name}.json").exists():
+    while (runtime / (name := os.urandom(3).hex())).exists() or (runtime / ENDED / f"{name}.json").exists():
         pass
     return RecorderInfo(
         id=name, pid=os.getpid(), pid_started=started or 0, boot_id=boot_id(), title=storable(title),

@@ -10,29 +10,40 @@ number in a line before all else (recorder.control.launched).
 
 import contextlib
 import faulthandler
+import gc
 import os
 import queue
 import resource
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # numpy's BLAS starts a thread per core at import, which nothing here uses; it must be said before the import.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# The collector would look through all that libraries make again and again while they are loaded; _record turns it on.
+if __name__ == "__main__":
+    gc.disable()
 
 from config.errors import LiputError
 from config.settings import load_settings
-from devices.attending import attending
+from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
-from devices.holders import OURS
+from devices.own_name import OURS
 from devices.priority import Standing, ask
+from recorder import later
 from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
 from recorder.control.launched import SPARE, UNIT
 from recorder.control.protocol import Failure, failure
 from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
+
+if TYPE_CHECKING:
+    from devices.attendant import Attendant
+    from devices.model import Device
 
 
 def main() -> int:
@@ -48,7 +59,7 @@ def main() -> int:
     if is_unit:
         handshake.say_number()
     if os.environ.pop(SPARE, None) or is_unit:
-        from recorder.control import recorder  # noqa: F401 - what takes time is done when it is told what to record
+        later.load(later.IN_RESERVE)  # what takes time is done when it is told what to record
     text = _asked()
     if is_unit and not text:
         return 0  # a spare that nobody wants any more
@@ -74,35 +85,49 @@ def _asked() -> bytes:
 def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standing: Standing) -> None:
     # Only now: media libraries take half a second, and a client that waits may be told of a wrong word before.
     from capture.timing import untimed
-    from devices.snapshot import list_devices
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
     from recorder.stages.profile import StageProfile
 
+    gc.freeze()
+    gc.enable()
     if spec.environment is not None:
         _take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings = load_settings(spec.settings)
     profile = StageProfile() if spec.asked.profile_stages else None
-    with (
-        profile or contextlib.nullcontext(),
-        attending(settings, clock, archive=spec.asked.archive) as (log, attendant),
-    ):
-        # What the attendant saw last costs nothing; before it has begun, and where it cannot watch, it is empty.
+    with profile or contextlib.nullcontext(), ExitStack() as stack:
+        log, plugged = stack.enter_context(keeping(settings, clock)), _Plugged()
         planned = plan_session(
             spec.asked,
             settings,
             clock,
             log,
-            lambda: attendant.devices() or list_devices(),
+            plugged,
             going_on=spec.replaces is not None,
             timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:
-            attendant.start()
+            plugged.attendant = stack.enter_context(attended(log, settings, clock, archive=spec.asked.archive))
+            plugged.attendant.start()
         with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox, standing)
+
+
+class _Plugged:
+    """What is plugged in: what the attendant saw last, once there is one, costs nothing."""
+
+    def __init__(self) -> None:
+        self.attendant: Attendant | None = None
+
+    def __call__(self) -> "Sequence[Device]":
+        """Return the devices; before the attendant has begun, and where it cannot watch, it knows of none."""
+        if self.attendant and (seen := self.attendant.devices()):
+            return seen
+        from devices.snapshot import list_devices
+
+        return list_devices()
 
 
 def _take_environment(environment: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import Standing
+from recorder import later
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -155,8 +156,12 @@ class Recorder:
         self._server.wait_told(LINGER_S)
 
     def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
+        is_loaded = False
         while (asked := self._next(inbox)) is not Ask.OVER:
             garbage.look()
+            if asked is None and not is_loaded:
+                is_loaded = True
+                later.load()
             if asked is Ask.END:
                 session.stop()
 

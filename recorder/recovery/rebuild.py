@@ -16,10 +16,9 @@ from config.events import Event
 from devices.clock import SystemClock
 from recorder.archive.model import Gap, Mark, PartFacts, RecordingFacts
 from recorder.archive.sealing import INTERRUPTED
+from recorder.recovery.kinds import RECOVERED_KIND
 from recorder.troubles import Troubles
 
-RECOVERED_KIND = "session-recovered"
-"""The event that recovery itself adds to a log."""
 NOTICED_S = 0.1
 """A gap shorter than this is none: a frame or two, and the rounding of clocks."""
 BELIEVED_S = 3600.0

@@ -9,7 +9,8 @@ from config.events import Event
 from devices.clock import Clock
 from recorder.archive.model import Gap, RecordingFacts
 from recorder.archive.sealing import INTERRUPTED
-from recorder.recovery.rebuild import RECOVERED_KIND, read_events
+from recorder.recovery.kinds import RECOVERED_KIND
+from recorder.recovery.rebuild import read_events
 
 
 def whole_lines(log: bytes) -> bytes:

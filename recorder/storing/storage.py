@@ -43,7 +43,6 @@ from recorder.storing.mounts import MountMemory
 from recorder.storing.opening import Opener, SessionFacts
 from recorder.storing.part import Part
 from recorder.storing.progress import Progress
-from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
 
 WATCH_S = 0.25
@@ -437,6 +436,8 @@ class Storage:
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
         stays in its work folder and is told. Raises what sealing raised where nothing could be sealed.
         """
+        from recorder.storing.sealing import Sealer  # loaded while it records: recorder/later.py
+
         copies = sorted(self._copies, key=lambda copy: copy.found_s, reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
         packages = [

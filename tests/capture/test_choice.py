@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from capture import choice
+from capture import device_choice
 from capture.choice import Chooser, Chosen, Wanted
 from capture.file import FileAudioSource, FileVideoSource
 from capture.kept import KeptAudio, KeptVideo
@@ -14,13 +14,13 @@ from capture.pacing import FastPace
 from capture.source import AudioSource, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
-from capture.watch import watcher
 from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
 from capture.words import as_file
 from config.errors import DeviceNotFound, LiputError, MediaError, StateError, UsageError
 from config.schema import Patience, Settings
 from devices.clock import SystemClock
+from devices.controls import presets
 from devices.model import Device, DeviceKind, Mode
 from tests.support import media
 
@@ -135,9 +135,9 @@ def test_a_camera_is_prepared_as_the_settings_have_it_before_it_is_opened(monkey
     modes = (Mode("MJPG", 320, 240, (30,)),)
     camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/no-such-node", modes=modes)
     prepared: list[tuple[Device, object]] = []
-    monkeypatch.setattr(choice, "list_devices", lambda: [camera])
+    monkeypatch.setattr(device_choice, "list_devices", lambda: [camera])
     monkeypatch.setattr(
-        watcher, "apply_to", lambda device, *, power_line, record: prepared.append((device, power_line))
+        presets, "apply_to", lambda device, *, power_line, record: prepared.append((device, power_line))
     )
     chosen = choose(camera.id, "none", live=True)
     assert prepared == []
@@ -151,7 +151,7 @@ def test_sound_has_the_patience_of_what_is_on_its_plug(
     monkeypatch: pytest.MonkeyPatch, kind: DeviceKind, seconds: float
 ) -> None:
     sound = Device(id="x+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0", paired_with="x")
-    monkeypatch.setattr(choice, "list_devices", lambda: [Device(id="x", kind=kind, name="Stick"), sound])
+    monkeypatch.setattr(device_choice, "list_devices", lambda: [Device(id="x", kind=kind, name="Stick"), sound])
     settings = Settings(patience={"capture-card": Patience(silence_s=77)})
     watched = Watcher(settings, SystemClock())
     chooser = Chooser(
@@ -167,7 +167,7 @@ def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, mo
     modes = (Mode("MJPG", 320, 240, (30,)),)
     camera = Device(id="046d:0825:A", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0", modes=modes)
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
-    monkeypatch.setattr(choice, "list_devices", lambda: [camera])
+    monkeypatch.setattr(device_choice, "list_devices", lambda: [camera])
     (tmp_path / "roles.json").write_text("{")
     for word in (None, camera.id):
         chosen = choose(word, "none", live=True)
@@ -175,7 +175,7 @@ def test_roles_that_cannot_be_read_keep_nobody_from_recording(tmp_path: Path, mo
         assert chosen.notes[-1].startswith(f"Roles: none. {tmp_path / 'roles.json'} is not what Liput has written")
     with pytest.raises(StateError, match="is not what Liput has written"):
         choose("podium", None, live=True)
-    monkeypatch.setattr(choice, "list_devices", list)
+    monkeypatch.setattr(device_choice, "list_devices", list)
     with pytest.raises(DeviceNotFound, match="plugged in"):
         choose(None, None, live=True)
 
@@ -190,7 +190,7 @@ def test_the_same_devices_are_chosen_again_also_when_they_are_not_there(monkeypa
     sound = Device(id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick", alsa="hw:CARD=S,DEV=0")
     other = Device(id="1bcf:2b98@1-3", kind=card, name="Other", node="/dev/video2", modes=sizes, vid="1bcf", port="1-3")
     plugged = [stick, sound]
-    monkeypatch.setattr(choice, "list_devices", lambda: list(plugged))
+    monkeypatch.setattr(device_choice, "list_devices", lambda: list(plugged))
     first = choose(None, None, live=True)
     words = [one.word for one in (*first.pictures, *first.sounds)]
     assert words == [stick.id, sound.id]

@@ -12,9 +12,10 @@ from agent.checks.result import Result, Verdict
 from capture.sound.wire import ServerSource
 from config.schema import Settings
 from devices.health.faults import FAULTS, Fault
-from devices.holders import OURS, Holder
+from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.monitor.known import Known, known_store
+from devices.own_name import OURS
 from devices.roles.matching import binding_of
 from devices.roles.roles import roles_store
 from devices.usb.topology import Topology

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from capture.compose.compositor import Compositor
+from capture.compose.drawn import logo, title_line
 from capture.compose.geometry import Rect
-from capture.compose.overlay import Overlay, logo, title_line
+from capture.compose.overlay import Overlay
 from capture.pictures import plane_views
 from capture.source import Matrix
 from config.errors import MediaError

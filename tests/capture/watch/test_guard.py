@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from capture.source import Frame
-from capture.watch import audio, loudness, sound_sample, watched_audio, watched_video, watcher
+from capture.watch import audio, loudness, sound_sample, watched_audio, watched_video
 from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
 from capture.watch.hum import HumMeter
@@ -23,6 +23,7 @@ from capture.watch.video_watches import VideoWatches
 from capture.watch.watcher import Watcher
 from config.errors import DeviceBusy, DeviceLost, MediaError
 from config.schema import Settings
+from devices.controls import presets
 from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange, HealthTracker
@@ -264,7 +265,7 @@ def test_a_sum_that_is_not_told_any_more_does_not_grow(break_at: Break) -> None:
 def test_controls_that_cannot_be_set_by_a_bug_keep_no_camera_from_opening(break_at: Break) -> None:
     clock = SimulatedClock()
     log = Recorded(clock)
-    break_at(watcher, "apply_to", 1, ValueError)
+    break_at(presets, "apply_to", 1, ValueError)
     camera = Device(id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="Podium", node="/dev/video0")
     Watcher(Settings(), clock, log).prepare(camera)
     (line,) = log.lines

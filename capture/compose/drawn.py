@@ -1,0 +1,76 @@
+"""The title line and the logo: drawn, or read, once for a session. It loads Pillow, which no plain session needs."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from capture.compose.geometry import Rect, even, in_corner, letterboxed
+from capture.compose.letters import draw, fitted
+from capture.compose.overlay import Overlay
+from capture.compose.paint import Canvas, Mask, halved, ink
+from capture.source import Matrix
+from config.errors import MediaError
+
+_PAPER, _WHITE, _ACCENT = (16, 18, 24), (240, 240, 240), (80, 150, 220)
+_DARKNESS = 190
+"""Coverage of the band behind a title line, of 255."""
+_MARGIN = 0.04
+"""From a logo or a title line to the picture's edge, as a part of its height."""
+_LETTERS = 0.05
+
+
+def overlay(canvas: Canvas, coverage: Mask, x: int, y: int) -> Overlay:
+    """Return what is on `canvas` as an overlay at (x, y), covering as much as `coverage` (of its size) says."""
+    masks = coverage, halved(coverage), halved(coverage)
+    planes = tuple(
+        np.rint(plane * (mask / np.float32(255))).astype(np.uint8)
+        for plane, mask in zip(canvas.planes, masks, strict=True)
+    )
+    return Overlay(Rect(x, y, *canvas.frame_size), planes, tuple(255 - mask for mask in masks))
+
+
+def title_line(width: int, height: int, *, text: str, matrix: Matrix) -> Overlay:
+    """Draw one line of text in a dark band at the lower left of a picture of `width` x `height`."""
+    margin, size = even(_MARGIN * height), max(8, round(_LETTERS * min(height, width * 9 / 16)))
+    padding = even(size * 0.6)
+    line = fitted(text, max(2, width - 2 * margin - 3 * padding), size, lines=1, least=max(8, round(size * 0.6)))
+    mask = draw(line)
+    across = min(even(mask.shape[1] + 2.5 * padding), (width - 2 * margin) & ~1)
+    down = min(even(line.height + padding * 0.6), (height - 2 * margin) & ~1)
+    canvas = Canvas(across, down, matrix, ink(*_PAPER, matrix))
+    canvas.fill(0, 0, max(2, even(padding / 3)), down, ink(*_ACCENT, matrix))
+    canvas.print(mask, padding, (down - line.height) // 2, ink(*_WHITE, matrix))
+    coverage = np.full((down, across), _DARKNESS, np.uint8)
+    # Letters and the accent are solid; the band lets the picture through.
+    np.maximum(coverage, _solid(canvas, ink(*_PAPER, matrix).y), out=coverage)
+    return overlay(canvas, coverage, margin, height - margin - down)
+
+
+def _solid(canvas: Canvas, paper: int) -> Mask:
+    """Return how much of each pixel is drawn: what is lighter than the paper."""
+    lighter = canvas.planes[0].astype(np.float32) - paper
+    return np.clip(_DARKNESS + lighter * (255 - _DARKNESS) / 60, 0, 255).astype(np.uint8)
+
+
+def logo(path: Path, width: int, height: int, *, corner: str, size: float, matrix: Matrix) -> Overlay:
+    """Read a PNG or JPEG file and place it in `corner` of a picture of `width` x `height`.
+
+    It is `size` (a part of the picture's height) high, or as wide as three times that, whichever is less; what is
+    transparent in it lets the picture through. Raises MediaError for a file that cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGBA")
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no PNG or JPEG picture"
+        raise MediaError(f"cannot read the logo {path}: {reason}", hint="check `logo` in [program]") from error
+    margin, down = even(_MARGIN * height), max(2, even(size * height))
+    room = Rect(0, 0, min(3 * down, max(2, (width - 2 * margin) & ~1)), min(down, max(2, (height - 2 * margin) & ~1)))
+    box = letterboxed(picture.width, picture.height, room)
+    x, y = in_corner(corner, box.size, (width, height), margin)
+    # Pillow scales premultiplied: the colour of what is transparent does not bleed into the edge.
+    rgba = np.array(picture.resize(box.size, Image.Resampling.LANCZOS), np.uint8)
+    canvas = Canvas(box.width, box.height, matrix, ink(0, 0, 0, matrix))
+    canvas.show(rgba[..., :3])
+    return overlay(canvas, np.ascontiguousarray(rgba[..., 3]), x, y)

@@ -1,0 +1,172 @@
+"""From words, or none, to devices that are plugged in: cameras, capture cards, microphones, sound servers' inputs."""
+
+from collections.abc import Callable, Sequence
+
+from capture.choice import Chosen, ChosenSource, Wanted, refuse_fast
+from capture.kept import KeptAudio, KeptVideo, Whereabouts
+from capture.sound.inputs import find_sound_input, server_inputs
+from capture.sound.source import SoundSource
+from capture.source import AudioSource, VideoSource
+from capture.v4l2 import V4l2Source
+from capture.watch.watcher import Watcher
+from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
+from config.errors import DeviceNotFound, StateError
+from devices.clock import Clock
+from devices.model import Device, DeviceKind
+from devices.roles.choice import choose_sound, choose_video, named_video
+from devices.roles.matching import Present, binding_of, resolve
+from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
+from devices.snapshot import list_devices
+
+ASK_SERVERS_S = 2.0
+"""How often is looked for a sound input that was missing at the start: PortAudio is asked, in a process of its own."""
+
+
+class DeviceChooser:
+    """Finds the devices of one session; what is plugged in is asked for once, when one is wanted first."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        clock: Clock,
+        *,
+        live: bool,
+        watcher: Watcher,
+        allow_missing: bool,
+        isolate: bool,
+        listing: Listing | None,
+        known: Sequence[Device],
+    ) -> None:
+        """As capture.choice.Chooser has it."""
+        self._wanted = wanted
+        self._clock = clock
+        self._live = live
+        self._watcher = watcher
+        self._allow_missing = allow_missing
+        self._isolate = isolate
+        self._listing = listing or list_devices
+        self._known = {device.id: device for device in known}
+        self._listed: tuple[list[Device], Roles] | None = None
+        self.unread: StateError | None = None
+        """Why the roles could not be read."""
+
+    def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
+        """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
+        wanted = self._wanted
+        device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
+        refuse_fast(device, live=self._live)
+        chosen.known += self._worth_knowing(device, missing)
+        camera = V4l2Source(
+            device,
+            width=wanted.width,
+            height=wanted.height,
+            rate=float(wanted.rate),
+            clock=self._clock,
+            prepare=self._watcher.prepare,
+            coded_only=self._isolate,
+        )
+        if word is None and missing is None:
+            chosen.notes.append(f"Picture: {_called(device)}")
+        where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
+        kept = KeptVideo(self._watcher.video(camera, device), where, self._clock, missing=missing)
+        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
+
+    @staticmethod
+    def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
+        return choose_video(devices, roles) if word is None else named_video(devices, word, roles)
+
+    def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource] | None:
+        """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows."""
+        picture = chosen.pictures[0].device
+        if word is None:
+            best = choose_sound(*self._plugged(), picture, server_inputs)
+            if best is None:
+                chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
+                return None
+            device, missing = best, None
+            chosen.notes.append(f"Sound: {_called(device)}")
+        else:
+            device, missing = self._find(
+                word, DeviceKind.MICROPHONE, lambda: find_sound_input(self._plugged()[0], word, self._plugged()[1])
+            )
+        refuse_fast(device, live=self._live)
+        chosen.known += self._worth_knowing(device, missing)
+        devices = self._plugged()[0]
+        plug = next((one.kind for one in devices if one.id == device.paired_with), None)
+        where = self._whereabouts(device, missing, lambda: find_sound_input(self._now()[0], word or "", self._now()[1]))
+        source = self._watcher.sound(SoundSource(device, channels=self._wanted.channels), device, plug)
+        kept = KeptAudio(source, where, self._clock, missing=missing)
+        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
+
+    def _find(
+        self, word: str | None, kind: DeviceKind, find: Callable[[], Device]
+    ) -> tuple[Device, DeviceNotFound | None]:
+        """Return a device, or what stands for one that may be missing, and why it is."""
+        if known := self._known.get(word or ""):
+            return self._find_again(known)
+        try:
+            return find(), None
+        except DeviceNotFound as error:
+            if not self._allow_missing:
+                raise
+            return _stand_in(word, kind, self._plugged()[1]), error
+
+    def _find_again(self, known: Device) -> tuple[Device, DeviceNotFound | None]:
+        """Return a device that was chosen before: it, and why it is missing where it is not there now."""
+        if known.id.startswith(SERVER_INPUTS):
+            return known, None  # whether it is there shows when it is opened
+        found = resolve(binding_of(known, self._clock.now()), self._plugged()[0])
+        if isinstance(found, Present):
+            return found.device, None
+        error = DeviceNotFound(
+            f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
+        )
+        if not self._allow_missing:
+            raise error
+        return known, error
+
+    def _worth_knowing(self, device: Device, missing: DeviceNotFound | None) -> list[Device]:
+        return [device] if missing is None or device.id in self._known else []
+
+    def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
+        if missing is not None and device.id not in self._known:
+            every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
+            return NamedWhereabouts(named, self._listing, self._clock, every_s)
+        if device.id.startswith(SERVER_INPUTS):
+            return AlwaysThere(device)
+        return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)
+
+    def _now(self) -> tuple[Sequence[Device], Roles]:
+        """Return what is plugged in now."""
+        roles = self._plugged()[1]
+        return with_roles(self._listing(), roles), roles
+
+    def _plugged(self) -> tuple[list[Device], Roles]:
+        """Return what was plugged in when it was asked first, with its roles, and all roles that were given."""
+        if self._listed is None:
+            roles: Roles = {}
+            try:
+                roles = roles_store().read()
+            except StateError as error:
+                self.unread = error
+            self._listed = with_roles(list_devices(), roles), roles
+        return self._listed
+
+
+def _stand_in(word: str | None, kind: DeviceKind, roles: Roles) -> Device:
+    """Return what is known of a device that is not there: what its role was given to, or only what it was called."""
+    role = (word or "").strip().casefold()
+    if role not in roles:
+        return Device(id=word or str(kind), kind=kind, name=word or str(kind))
+    bound = roles[role]
+    return Device(id=bound.id, kind=bound.kind, name=bound.name, vid=bound.vid, pid=bound.pid, role=role)
+
+
+def _word_of(word: str | None, device: Device, missing: DeviceNotFound | None) -> str:
+    """Return what means this device from now on: its id, or as long as it was never there what it was called."""
+    return word or device.id if missing else device.id
+
+
+def _called(device: Device) -> str:
+    role = f"{device.role}, " if device.role else ""
+    return f"{role}{device.name} ({device.id})"

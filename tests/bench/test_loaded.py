@@ -1,0 +1,97 @@
+"""What a plain session loads before it records: none of what cameras, ports, requests, slates and packages take."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recorder.asked import Asked
+from recorder.control.client import ask
+from recorder.control.directory import RecorderFolder
+from recorder.control.protocol import HANDSHAKES, Ready, Stop
+from recorder.control.spec import Spec, encode_spec
+from tests.support import command, media
+from tests.support.room import PROFILE, Room
+from tests.support.waiting import wait_for
+
+RECORDER = (sys.executable, "-P", "-X", "importtime", "-m", "recorder.control.process")
+NEVER = (
+    "PIL", "asyncio", "click", "email", "importlib.metadata", "jinja2", "linuxpy", "prometheus_client", "psutil",
+    "pulsectl", "pyudev", "rich", "sounddevice", "ssl", "starlette", "weasyprint", "xml", "zoneinfo",
+)  # fmt: skip
+"""Packages that neither the command nor its recorder needs for a session of a file."""
+NOT_IN_RECORDER = (
+    "agent", "capture.compose.letters", "capture.device_choice", "capture.screen", "capture.sound.source",
+    "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.attendant", "devices.holders",
+    "devices.roles", "devices.snapshot", "devices.udev", "devices.usb", "numpy.random", "recorder.archive.sealing",
+    "recorder.conference", "recorder.copies", "recorder.recovery.finish", "recorder.recovery.resume",
+    "recorder.report", "recorder.slides", "recorder.storing.sealing", "recorder.streaming.measuring",
+)  # fmt: skip
+NOT_IN_COMMAND = (
+    "av", "capture", "cv2", "numpy", "recorder.dossier.store", "recorder.planning", "recorder.session",
+    "agent.requests", "agent.web", "devices.udev",
+)  # fmt: skip
+"""The media libraries are the recorder's: a client waits for half of what they take."""
+
+
+def loaded(said: str, names: tuple[str, ...]) -> set[str]:
+    """Return which of `names`, or what is in them, Python has said it imported."""
+    modules = {line.rpartition("|")[2].strip() for line in said.splitlines() if line.startswith("import time:")}
+    assert len(modules) > 100, said[-1000:]
+    return {name for name in names if any(one == name or one.startswith(f"{name}.") for one in modules)}
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    made = Room(tmp_path)
+    made.configure()
+    made.archive.mkdir()
+    media.run(
+        "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc=s=320x240:r=15:d=30", "-f", "lavfi", "-i", "sine=d=30",
+        "-c:v", "mjpeg", tmp_path / "film.mkv",
+    )  # fmt: skip
+    return made
+
+
+def test_a_recorder_of_a_film_loads_nothing_of_devices_before_it_is_ready(room: Room) -> None:
+    film = str(room.home / "film.mkv")
+    asked = Asked(title="Rapat", videos=(film,), audios=(film,), profile=PROFILE, archive=room.archive)
+    recorder = subprocess.Popen(
+        RECORDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=command.environment(room.home),
+        cwd=room.home,
+    )
+    with recorder:
+        assert recorder.stdin
+        assert recorder.stdout
+        assert recorder.stderr
+        recorder.stdin.write(encode_spec(Spec(asked=asked, folder=room.home, arm_only=True)))
+        recorder.stdin.close()
+        errors = recorder.stderr.read().decode()  # up to where it has a log of its own
+        ready = HANDSHAKES.decode(recorder.stdout.readline())
+        assert isinstance(ready, Ready), ready
+        assert loaded(errors, (*NEVER, *NOT_IN_RECORDER)) == set()
+        assert loaded(errors, ("av", "recorder.planning", "recorder.session")) == {
+            "av", "recorder.planning", "recorder.session",
+        }  # fmt: skip
+        folder = RecorderFolder(Path(ready.folder))
+        # What it needs at its end is loaded while it runs: it may be replaced, or out of reach, by then.
+        wait_for(
+            lambda: "recorder.recovery.finish" in folder.log.read_text(), what="what it needs at its end to be loaded"
+        )
+        ask(folder, Stop())
+
+
+def test_the_command_loads_no_media_library(room: Room) -> None:
+    words = room.words("--json", "--for", "1s", "--pace", "fast", video=room.home / "film.mkv")
+    done = command.run_python(
+        room.home,
+        "import subprocess, sys; sys.exit(subprocess.run([sys.executable, *sys.argv[1:]]).returncode)",
+        "-P", "-X", "importtime", "-m", "agent.cli", *map(str, words),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert loaded(done.stderr, (*NEVER[:2], *NEVER[3:], *NOT_IN_COMMAND)) == set()
