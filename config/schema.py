@@ -123,7 +123,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     With `stream_encode` "separate" they have an encode of their own, whose bit rate follows their links, from
     `stream_least_bitrate` to `stream_bitrate`; None: as the profile has it (`stream_range`). "shared" is what is
     recorded. "auto" takes two encodes where this PC has the headroom. With `step_down` a session needs less of a PC
-    that does not keep up.
+    that does not keep up, with `adaptive_rate` fewer pictures are encoded while the program stands still.
     """
 
     profile: Annotated[str, Text()] = "1080p30"
@@ -132,6 +132,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
     step_down: Annotated[bool, Switch()] = False
+    adaptive_rate: Annotated[bool, Switch()] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:
         """Return the least and the most bits a second of a live encode of its own, beside a recording of `profile`."""

@@ -59,6 +59,8 @@ class VideoSettings:
     """The most that pictures may wait in the encoder."""
     low_latency: bool = False
     """Whether none waits: each picture is a packet before the next one goes in."""
+    slowest: Fraction | None = None
+    """How few pictures a second may come for a while; None where they come at `rate`."""
     buffer_s: float = 1.0
     """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
     x264_params: str | None = None
@@ -81,36 +83,45 @@ class AudioSettings:
 class X264Settings:
     """The settings that decide x264's delay; `delay_frames` is what they add up to.
 
-    Threads take a picture each, or with `slices` a part of the same picture, which none has to wait for.
+    Threads take a picture each, or with `slices` a part of the same picture, which none has to wait for. With `at_once`
+    x264 does not wait for the next picture either, which tells it how long one lasts: all are to last the same.
     """
 
     threads: int
     lookahead: int
     b_frames: int
     slices: bool = False
+    at_once: bool = False
 
     @property
     def delay_frames(self) -> int:
         """Frames that go in before the first packet comes out (x264: encoder.c, i_delay; one more for VFR input)."""
-        if self.slices:  # what is tuned so is no VFR input
-            return 0
-        return max(self.lookahead, self.b_frames) + self.threads - 1 + 1
+        in_threads = 0 if self.slices else self.threads - 1
+        return max(self.lookahead, self.b_frames) + in_threads + (0 if self.at_once else 1)
 
     @property
     def options(self) -> dict[str, str]:
-        """The settings as FFmpeg's options: with `slices` x264's own tuning, else the parameters one by one."""
-        if self.slices:
+        """The settings as FFmpeg's options: with `at_once` x264's own tuning, else the parameters one by one."""
+        if self.at_once:
             return {"tune": "zerolatency"}
         return {"x264-params": f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"}
 
 
 def x264_settings(
-    rate: Fraction, cores: int | None = None, delay_s: float = DELAY_S, *, low_latency: bool = False
+    rate: Fraction,
+    cores: int | None = None,
+    delay_s: float = DELAY_S,
+    *,
+    low_latency: bool = False,
+    slowest: Fraction | None = None,
 ) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`, or at none."""
+    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`, or at none.
+
+    Where pictures may come at the `slowest` rate, one may wait, and no thread keeps any: delay is counted in pictures.
+    """
     cores = cores or os.cpu_count() or 2
-    if low_latency:
-        return X264Settings(min(MOST_THREADS, cores), 0, 0, slices=True)
+    if low_latency or slowest is not None:
+        return X264Settings(min(MOST_THREADS, cores), 0, 0, slices=True, at_once=low_latency)
     threads = min(MOST_THREADS, cores * 3 // 2)
     budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))
@@ -292,6 +303,10 @@ class Encoder:
         stream = self.templates.get(Track.VIDEO)
         return (stream.codec_context.extradata if isinstance(stream, VideoStream) else None) or b""
 
+    def keyframe_is_due(self, pts: int) -> bool:
+        """Return whether a picture shown from `pts` on would be a keyframe because it is time for one."""
+        return pts >= self._next_keyframe
+
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
 
@@ -414,7 +429,9 @@ def _configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
 
 
 def _tuned(settings: VideoSettings) -> X264Settings:
-    return x264_settings(settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency)
+    return x264_settings(
+        settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency, slowest=settings.slowest
+    )
 
 
 def _interval(settings: VideoSettings) -> int:

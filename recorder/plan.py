@@ -19,6 +19,7 @@ from recorder.hardware.choice import EncoderPlan
 from recorder.outputs import MakeSink
 from recorder.packet import Track
 from recorder.sound.inputs import SoundInput
+from recorder.stillness import STILL_RATE
 from recorder.streaming.wish import StreamPlan
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ class SessionPlan:
     """Whether it needs less of a PC that does not keep up (recorder/overload)."""
     encoder: EncoderPlan = field(default_factory=EncoderPlan)
     """What is to encode the picture."""
+    adaptive_rate: bool = False
+    """Whether what stands still is encoded at STILL_RATE only (recorder/stillness.py)."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 
@@ -106,6 +109,7 @@ def encoder_settings(
             preset=profile.preset,
             keyframe_s=profile.keyframe_s,
             low_latency=profile.low_latency,
+            slowest=STILL_RATE if plan.adaptive_rate else None,
             x264_params=plan.x264_params,
         ),
         sound if plan.sounds else None,
@@ -122,6 +126,7 @@ def live_facts(plan: SessionPlan, video: VideoFormat) -> dict[str, object]:
         "width": video.width,
         "height": video.height,
         "rate": float(video.rate),
+        "still_rate": float(STILL_RATE) if plan.adaptive_rate else None,
         "matrix": video.matrix.name,
         "destinations": [target.name for target in plan.targets],
         "request": plan.context.request.request.uuid if plan.context.request else None,

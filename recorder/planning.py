@@ -29,9 +29,10 @@ from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
 from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
+from recorder.stillness import STILL_RATE
 from recorder.storing.places import check_places
 from recorder.streaming.measure import question
-from recorder.streaming.wish import SHARED, StreamPlan
+from recorder.streaming.wish import SEPARATE, SHARED, StreamPlan
 from recorder.wishing import wishes_of
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def plan_session(
         pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
         encoder=EncoderPlan(settings.video.encoder),
+        adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         further=further,
         conference=conference,
@@ -148,7 +150,20 @@ def plan_session(
     kept = {
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
-    return Planned(plan, archive, stop, chosen.notes, _again(asked, chosen), kept, forgotten, no_conference)
+    notes = [*chosen.notes, *_slowed(plan)]
+    return Planned(plan, archive, stop, notes, _again(asked, chosen), kept, forgotten, no_conference)
+
+
+def _slowed(plan: SessionPlan) -> Sequence[str]:
+    """Say what an adaptive frame rate means for live destinations, where there are any."""
+    if not plan.adaptive_rate or not plan.targets:
+        return ()
+    few = f"{float(STILL_RATE):g} pictures a second while nothing changes, none of them late: x264 does not look ahead"
+    if plan.stream.encode == SEPARATE:
+        return ()
+    if plan.stream.encode == SHARED:
+        return (f"adaptive frame rate: live destinations get {few}",)
+    return (f"adaptive frame rate: live destinations get every picture, or without an encode of their own {few}",)
 
 
 def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Resumption":

@@ -21,6 +21,7 @@ from recorder.preroll import PreRoll
 from recorder.scene import Look, Offer, Scene
 from recorder.sound.program import ProgramSound
 from recorder.status import ConferenceLine, LoadLine, Loudness, RateMeter, SoundLine
+from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -38,13 +39,15 @@ type OnFailure = Callable[[LiputError], None]
 class Counts:
     """Pictures encoded, missing because they came too late or were not taken, and repeated; since some moment.
 
-    `left_out` are those that were not encoded so that others could be (recorder/overload).
+    `left_out` are those that were not encoded so that others could be (recorder/overload), `still` those that show what
+    the one before shows (recorder/stillness.py).
     """
 
     frames: int = 0
     dropped: int = 0
     repeated: int = 0
     left_out: int = 0
+    still: int = 0
 
     def since(self, before: "Counts") -> "Counts":
         """Return what has come up since `before`."""
@@ -53,6 +56,7 @@ class Counts:
             self.dropped - before.dropped,
             self.repeated - before.repeated,
             self.left_out - before.left_out,
+            self.still - before.still,
         )
 
 
@@ -125,6 +129,7 @@ class Program:
             also=timing(CpuStage.LIVE_ENCODE, viewers.also),
             relief=self._relief,
             timing=timing,
+            stillness=Stillness() if plan.adaptive_rate else None,
         )
         self._conference = self._made_conference()
         self.sound: ProgramSound | None = None
@@ -226,7 +231,8 @@ class Program:
         """Wait until a track ends or somebody calls `wake`, and take stock."""
         self._changed.wait(timeout_s)
         self._changed.clear()
-        self._rate.update(self._clock.now_ns() / NANOSECONDS, self._video.counts.frames)
+        counts = self._video.counts  # what stands still is shown all the same
+        self._rate.update(self._clock.now_ns() / NANOSECONDS, counts.frames + counts.still)
         self.report_losses()
         self._report_sound()
 
@@ -240,7 +246,7 @@ class Program:
     def begin(self, skipped: int = 0) -> None:
         """Count from here on: the recording begins, with the picture after `skipped` of those that were encoded."""
         counts = self._counts()
-        self._before = Counts(skipped, counts.dropped, counts.repeated, counts.left_out)
+        self._before = Counts(skipped, counts.dropped, counts.repeated, counts.left_out, counts.still)
         self._pictures_lost.begin(counts.dropped)
         self._sound_ns = self._clock.now_ns()
         if self.sound:
@@ -270,7 +276,7 @@ class Program:
 
     @property
     def fps(self) -> float:
-        """Pictures a second over the last seconds."""
+        """Pictures of the program a second over the last seconds, encoded or not."""
         return self._rate.per_second
 
     @property
@@ -310,7 +316,8 @@ class Program:
 
     def _counts(self) -> Counts:
         counts = self._video.counts
-        return Counts(counts.frames, counts.late + self._inputs.dropped, counts.repeated, counts.left_out)
+        dropped = counts.late + self._inputs.dropped
+        return Counts(counts.frames, dropped, counts.repeated, counts.left_out, counts.still)
 
     def report_losses(self, *, final: bool = False) -> None:
         """Tell of what was lost between the sources and the encoder since the last time."""

@@ -159,6 +159,9 @@ class Stage:
         self._look = look
         self._names = [one.name for one in inputs]
         self._compositor = Compositor(look.form.width, look.form.height, look.form.matrix)
+        self.version = 0
+        """Counts the changes of what is shown."""
+        self._shown: Sequence[Piece] = ()
 
     def show(self, view: View) -> av.VideoFrame | None:
         """Return what `view` shows now; None while there is nothing to be shown yet.
@@ -167,6 +170,7 @@ class Stage:
         """
         size = self._look.form.width, self._look.form.height
         if view.card is not None:
+            self._note([Piece(Rect(0, 0, *size), view.card)])
             return view.card
         shapes = {
             one.name: (one.picture.width, one.picture.height)
@@ -180,7 +184,14 @@ class Stage:
         for place in places:
             by_name[place.source].within = None if place.rect.size == size else place.rect.size
         pieces = [self._piece(by_name[place.source], place.rect) for place in places]
+        self._note(pieces)
         return self._compositor.compose(pieces, self._look.overlays)
+
+    def _note(self, pieces: Sequence[Piece]) -> None:
+        """Find out whether `pieces` show what was shown before: the same pictures in the same places."""
+        if pieces != self._shown:
+            self.version += 1
+            self._shown = pieces
 
     def _piece(self, one: Shown, rect: Rect) -> Piece:
         absence = one.absence  # read once: a conference's comes from another thread
@@ -208,7 +219,8 @@ class Scene:
         self._look = look
         self._zero_ns = zero_ns
         self._offer = offer
-        self._show = timing(CpuStage.COMPOSE, Stage(inputs, look).show)
+        self._stage = Stage(inputs, look)
+        self._show = timing(CpuStage.COMPOSE, self._stage.show)
         self._view = look.view(layout, self._names)
         self._switching = threading.Lock()
         self._next: View | None = None
@@ -234,6 +246,11 @@ class Scene:
                     one.within = None
         shown = [one for one in self._inputs if one.name in self._view.shown] or self._inputs
         return next((one for one in shown if one.absence is None), shown[0])
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of what `picture` returns."""
+        return self._stage.version
 
     def begin(self) -> None:
         """Have patience with the inputs from now on; those that are missing already are."""

@@ -188,6 +188,7 @@ class Session:
             marks=self._marks.lines(),
             load=program.load if program else None,
             encoder=self._picture_encoder.line(),
+            still=counts.still,
         )
 
     @property
@@ -398,6 +399,7 @@ class Session:
             "The recording has ended.",
             media_time_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3),
             frames=self._counts.frames,
+            **({"still": self._counts.still} if self._plan.adaptive_rate else {}),
             **(program.sound.summary().facts() if program.sound else {}),
         )
         self._machine.to(SessionState.SEALING)

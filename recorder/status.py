@@ -171,6 +171,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     marks: list[MarkLine] = []
     load: LoadLine | None = None
     encoder: EncoderLine | None = None
+    still: int = 0
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):

@@ -19,6 +19,7 @@ from recorder.encoder import VIDEO_TIME_BASE, Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
+from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import Thinning, VideoInput
 
@@ -37,12 +38,16 @@ IDLE_S = 0.05
 
 @dataclass(slots=True)
 class VideoCounts:
-    """How many pictures were encoded, of these repeated; lost as late; left out because this PC does not keep up."""
+    """How many pictures were encoded, of these repeated; lost as late; left out because this PC does not keep up.
+
+    `still` were not encoded because they show what the one before shows (recorder/stillness.py).
+    """
 
     frames: int = 0
     repeated: int = 0
     late: int = 0
     left_out: int = 0
+    still: int = 0
 
 
 class VideoTrack:
@@ -59,19 +64,24 @@ class VideoTrack:
         also: Callable[[av.VideoFrame, int], object] | None = None,
         relief: Relief | None = None,
         timing: Timing = untimed,
+        stillness: Stillness | None = None,
     ) -> None:
         """`also` takes each picture and its time (units of the encoder) beside the encoder; it returns at once.
 
-        `relief` looks whether this PC keeps up, and decides how many pictures are encoded.
+        `relief` looks whether this PC keeps up, and decides how many pictures are encoded; `stillness` chooses among
+        them where the program stands still. `also` gets those that it leaves out, too.
         """
         self.counts = VideoCounts()
         self._scene = scene
+        self._keyframe_is_due = encoder.keyframe_is_due
         self._encode_video = timing(CpuStage.ENCODE_VIDEO, encoder.encode_video)
         self._flush = timing(CpuStage.ENCODE_VIDEO, encoder.flush)
         self._timeline = timeline
         self._put = put
         self._also = also
         self._relief = relief
+        self._stillness = stillness
+        self._unencoded: tuple[av.VideoFrame, int] | None = None  # the last picture and its time, if it was left out
         self._spacing = 1
         self._thinning: Thinning | None = None
         self._nominal_ns = self._interval_ns = round(NANOSECONDS / program_rate)
@@ -98,6 +108,9 @@ class VideoTrack:
                 self._take(came)
             else:
                 self._go_without()
+        if self._unencoded is not None:  # the last one says how long what stands still is shown
+            self.counts.still -= 1
+            self._hand_over(*self._unencoded)
         self._hand_on(self._flush(Track.VIDEO))
 
     def _next(self) -> Frame | None:
@@ -203,26 +216,43 @@ class VideoTrack:
 
     def _repeat_until(self, until_ns: int) -> None:
         """Encode what is shown at each moment of the grid up to `until_ns`, and not past the end."""
+        before = self.counts.frames
         while self._position_ns <= until_ns and not self._has_reached_end():
             if not self._encode(self._position_ns):  # there is nothing to be shown yet
                 self._position_ns = max(self._position_ns, until_ns + self._interval_ns)
-                return
-            self.counts.repeated += 1
+                break
+        self.counts.repeated += self.counts.frames - before
 
     def _encode(self, at_ns: int, *, is_fresh: bool = False) -> bool:
-        """Encode what is shown at `at_ns`; return whether there is anything."""
+        """Encode what is shown at `at_ns`, if it has to be; return whether there is anything."""
         picture = self._scene.picture(at_ns, self._driver, is_fresh=is_fresh)
         if picture is None:
             return False
         self._has_picture = True
         pts = round(Fraction(at_ns, NANOSECONDS) / VIDEO_TIME_BASE)
-        self._hand_on(self._encode_video(picture, pts))
+        if self._is_wanted(at_ns, pts):
+            self._hand_over(picture, pts)
+        else:
+            self.counts.still += 1
+            self._unencoded = picture, pts
         if self._also:
             self._also(picture, pts)
-        self.counts.frames += 1
         self._position_ns = at_ns + self._interval_ns
         self._timeline.advance(Track.VIDEO, self._position_ns)
         return True
+
+    def _is_wanted(self, at_ns: int, pts: int) -> bool:
+        """Return whether what is shown now, at `at_ns`, has to be encoded."""
+        if self._stillness is None:
+            return True
+        is_due = self._keyframe_is_due(pts)
+        return self._stillness.wants(self._scene.version, at_ns, self._interval_ns, is_due=is_due)
+
+    def _hand_over(self, picture: av.VideoFrame, pts: int) -> None:
+        """Encode a picture that is shown from `pts` on."""
+        self._unencoded = None
+        self._hand_on(self._encode_video(picture, pts))
+        self.counts.frames += 1
 
     def _hand_on(self, packets: list[EncodedPacket]) -> None:
         for packet in packets:

@@ -36,7 +36,8 @@ METRICS: Mapping[str, Metric] = {
     "liput_recording_frames_total": _counter("Pictures that were encoded", _SESSION),
     "liput_recording_dropped_frames_total": _counter("Pictures that came and were not encoded", _SESSION),
     "liput_recording_repeated_frames_total": _counter("Pictures put in because the source gave none", _SESSION),
-    "liput_recording_fps": Metric("Pictures encoded in a second, over the last seconds", _SESSION),
+    "liput_recording_still_frames_total": _counter("Pictures not encoded because nothing had changed", _SESSION),
+    "liput_recording_fps": Metric("Pictures of the program in a second, over the last seconds", _SESSION),
     "liput_recording_left_seconds": Metric("How long the disk lasts at this rate", _SESSION),
     "liput_recording_left_out_frames_total": _counter("Pictures left out because this PC does not keep up", _SESSION),
     "liput_overload_step": Metric(

@@ -75,6 +75,7 @@ def _recording(status: SessionStatus, whose: Mapping[str, str]) -> Iterator[Samp
     yield Sample("liput_recording_frames_total", status.frames, whose)
     yield Sample("liput_recording_dropped_frames_total", status.dropped, whose)
     yield Sample("liput_recording_repeated_frames_total", status.repeated, whose)
+    yield Sample("liput_recording_still_frames_total", status.still, whose)
     yield Sample("liput_recording_fps", status.fps, whose)
     if status.disk_left_s is not None:
         yield Sample("liput_recording_left_seconds", status.disk_left_s, whose)

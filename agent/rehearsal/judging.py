@@ -78,11 +78,13 @@ def _sources(rehearsed: Rehearsed) -> list[Result]:
 
 def _rate(film: Film, status: SessionStatus | None, profile: Profile) -> list[Result]:
     dropped, repeated = (status.dropped, status.repeated) if status else (0, 0)
+    # What stood still was seen, and not encoded.
+    shown = film.rate + (status.still / film.duration_s if status and film.duration_s else 0.0)
     measured: Measured = {
-        "rate_fps": round(film.rate, 2), "wanted_fps": round(float(profile.fps), 2), "dropped": dropped,
+        "rate_fps": round(shown, 2), "wanted_fps": round(float(profile.fps), 2), "dropped": dropped,
         "repeated": repeated, "longest_gap_s": round(film.longest_gap_s, 3),
     }  # fmt: skip
-    wrong = ["slow"] if film.rate < LEAST_RATE * profile.fps else []
+    wrong = ["slow"] if shown < LEAST_RATE * profile.fps else []
     wrong += [
         code
         for code, count in (("dropped", dropped), ("repeated", repeated))

@@ -231,7 +231,7 @@ def _repeated(run: Run) -> int:
     live = next(run.of("session-live"), None)
     if live is None:
         return 0
-    picture, rate = live.detail.get("picture"), _number(live, "rate")
+    picture, rate = live.detail.get("picture"), _number(live, "still_rate") or _number(live, "rate")
     silent_s, since_s = 0.0, None
     for event in run.events:
         if event is live:

@@ -47,12 +47,14 @@ SUBJECT = "live picture"
 
 def stream_settings(recorded: VideoSettings, most: int) -> VideoSettings:
     """Return what the live side's encoder is asked for, beside a recording with `recorded`, at `most` bits a second."""
+    # It gets every picture, also those that the recording leaves out.
     return replace(
         recorded,
         bit_rate=most,
         max_rate=most,
         delay_s=DELAY_S,
         buffer_s=BUFFER_S,
+        slowest=None,
         x264_params=None,
         thread_name=THREAD_NAME,
     )

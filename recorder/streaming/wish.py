@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from recorder.streaming.measure import Question
 
-AUTO, SHARED = "auto", "shared"
+AUTO, SHARED, SEPARATE = "auto", "shared", "separate"
 
 
 @dataclass(frozen=True, slots=True)

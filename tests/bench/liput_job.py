@@ -23,7 +23,7 @@ from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
 from config.program import SINGLE
 from config.report import ReportSettings
-from config.schema import Profile, Settings
+from config.schema import Profile, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.outputs import Templates
@@ -120,6 +120,7 @@ def words() -> argparse.Namespace:
     parser.add_argument("--layout", default=SINGLE)
     parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")
     parser.add_argument("--live", action="store_true", help="as time passes")
+    parser.add_argument("--adaptive", action="store_true", help="fewer pictures while they stand still")
     parser.add_argument("--low-latency", action="store_true", help="as the low-latency profile has it")
     parser.add_argument("--delays", action="store_true", help="write how long each picture took to FOLDER/delays.json")
     parser.add_argument("--for", type=float, dest="seconds", help="seconds of a synthetic source")
@@ -139,7 +140,8 @@ def main() -> int:
         low_latency=told.low_latency,
         audio_bitrate=128_000,
     )
-    settings = Settings(profiles={"1080p30": profile}, report=ReportSettings(made=False))
+    video = Video(adaptive_rate=told.adaptive)
+    settings = Settings(profiles={"1080p30": profile}, video=video, report=ReportSettings(made=False))
     clock = SystemClock()
     asked = Asked(
         title="Bench", videos=tuple(told.clips), audios=(told.clips[0],), live=told.live, layout=told.layout,

@@ -46,6 +46,8 @@ class Match:
     """Whether x264 must have been told the same by both."""
     inspect: Inspect = lambda ours, peers: None
     """Looks at what the first pair wrote, which must also play without a complaint."""
+    check_ours: Callable[[Path], None] | None = None
+    """Looks at each file of our side instead of counting its pictures; raises JobFailed."""
 
 
 def measure(match: Match, *, ours_first: bool, look_closely: bool = False) -> Pair:
@@ -59,7 +61,11 @@ def measure(match: Match, *, ours_first: bool, look_closely: bool = False) -> Pa
             job = make(folder)
             folders[side] = job, folder
             took[side] = usage(job, folder)
-            check_pictures(job, folder, match.pictures)
+            if side == "ours" and match.check_ours:
+                for pattern in job.outputs:
+                    match.check_ours(output(folder, pattern))
+            else:
+                check_pictures(job, folder, match.pictures)
         ours, peers = (output(folders[side][1], folders[side][0].outputs[0]) for side, _ in made)
         if match.same_settings:
             _check_settings(ours, peers)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from tests.bench import watches
+from tests.bench.adaptive import adaptive
 from tests.bench.default_profile import default_profile
 from tests.bench.destinations import destination
 from tests.bench.inset import inset
@@ -26,6 +27,7 @@ ROWS: Mapping[str, tuple[Row, str]] = {
     "ffmpeg": (against_ffmpeg, "the same job as the ffmpeg command, with the same settings"),
     "gstreamer": (against_gstreamer, "the same beside GStreamer"),
     "default": (default_profile, "the default profile beside ffmpeg's veryfast: CPU, memory, VMAF"),
+    "adaptive": (adaptive, "with an adaptive frame rate beside the ffmpeg command, which encodes every picture"),
     "latency": (latency, "the low-latency profile: how long a picture is in the encode stage"),
     "low-latency": (memory, "the low-latency profile: the memory of a session"),
     "inset": (inset, "slides with a camera in a corner, beside ffmpeg's overlay: the whole job, compositing"),

@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.source import Frame
 from recorder.encoder import AUDIO_TIME_BASE, VIDEO_TIME_BASE
 from recorder.packet import EncodedPacket, Track
 from tests.bench import (
+    adaptive,
     default_profile,
     delays,
     destinations,
@@ -23,7 +26,7 @@ from tests.bench import (
 )
 from tests.bench.camera_feed import RATE
 from tests.bench.line import Bench
-from tests.bench.material import Clip
+from tests.bench.material import Clip, write
 from tests.bench.pairs import Pair
 from tests.bench.peers import JobFailed, Usage
 from tests.bench.plot import plot
@@ -176,3 +179,26 @@ def test_the_low_latency_profile_has_three_bars(monkeypatch: pytest.MonkeyPatch)
     assert late.holds
     (memory,) = low_latency.memory(TWICE)
     assert (memory.median, memory.holds) == (201.0, False)
+
+
+def test_every_new_picture_must_be_there_at_its_time() -> None:
+    clip = Clip(Path(), 1, 1, 30, 30, 1)
+    good = [0.021 + number / 30 for number in (0, 1, 6, 12, 13, 19, 25, 29, 30)]
+    adaptive.check_times(good, [0, 13, 25], clip)
+    with pytest.raises(JobFailed, match=r"1 pictures that are new .* 14 is the first"):
+        adaptive.check_times(good, [0, 14], clip)
+    with pytest.raises(JobFailed, match="13 is the first"):
+        adaptive.check_times([*good[:4], good[4] + 0.01, *good[5:]], [0, 13], clip)
+    with pytest.raises(JobFailed, match=r"nothing was encoded for 0\.400 s"):
+        adaptive.check_times([*good[:2], *good[4:]], [0, 13], clip)
+    with pytest.raises(JobFailed, match=r"the last picture is shown at 0\.833 s"):
+        adaptive.check_times([*good[:-2], good[-3] + 1 / 30], [0, 13], clip)
+    with pytest.raises(JobFailed, match=r"up to 1\.067 s"):
+        adaptive.check_times([*good[:-1], good[-1] + 2 / 30], [0, 13], clip)
+
+
+def test_what_is_new_is_known_from_the_clip(tmp_path: Path) -> None:
+    clip = Clip(tmp_path / "slides.mkv", 64, 48, 30, 6, 1)
+    grey = [bytes(simplejpeg.encode_jpeg(np.full((48, 64, 3), level, np.uint8), 85, "BGR", "422")) for level in (9, 99)]
+    write(clip, (grey[which] for which in (0, 0, 1, 1, 0, 0)))
+    assert adaptive.new_pictures(clip) == [0, 2, 4]

@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from tests.bench import camera_feed, default_profile, inset, isolating, low_latency, playable, scaling
+from tests.bench import adaptive, camera_feed, default_profile, inset, isolating, low_latency, playable, scaling
 from tests.bench.line import Bench
 from tests.bench.material import Clip
 from tests.bench.pairs import interleaved
@@ -30,6 +30,12 @@ def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
 def test_what_each_side_makes_of_a_clip_is_judged(clip: Clip) -> None:
     for make in (liput_job, ffmpeg_job):
         assert 20 < default_profile.judged(make, clip) <= 100
+
+
+def test_pictures_that_stand_still_are_left_out(slides: Clip) -> None:
+    assert adaptive.new_pictures(slides) == [0, 40, 80]
+    (pair,) = interleaved(ONCE, "adaptive", adaptive.match_of(slides))
+    assert pair.ours.cpu_s > 0.1
 
 
 def test_each_picture_of_a_session_has_a_delay(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:

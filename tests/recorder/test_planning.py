@@ -9,6 +9,7 @@ from config.errors import StorageFull
 from config.program import Program
 from config.report import ReportSettings
 from config.schema import General, Recording, Settings, Video
+from config.secrets import StreamTarget, secret_url
 from config.slides import SlideSettings
 from devices.clock import SystemClock
 from recorder.archive.wishes import Area, ReportWishes, SlidesView
@@ -55,6 +56,29 @@ def test_a_session_that_has_time_to_keep_steps_down_where_that_is_switched_on(
 ) -> None:
     asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)
     assert plan_session(asked, Settings(video=video), SystemClock()).plan.steps_down is steps_down
+
+
+@pytest.mark.parametrize(
+    ("video", "says"),
+    [
+        (Video(adaptive_rate=True), "get every picture, or without an encode of their own 5 pictures a second"),
+        (Video(adaptive_rate=True, stream_encode="shared"), "live destinations get 5 pictures a second while nothing"),
+        (Video(adaptive_rate=True, stream_encode="separate"), None),
+        (Video(stream_encode="shared"), None),
+    ],
+)
+def test_with_an_adaptive_rate_it_is_said_what_live_destinations_get(
+    video: Video, says: str | None, tmp_path: Path
+) -> None:
+    target = StreamTarget("kampus", secret_url("rtmp://media.kampus.example/live/x"))
+    asked = Asked(title="Rapat", videos=("synthetic",), targets=(target,), archive=tmp_path / "arsip", reserve=1)
+    planned = plan_session(asked, Settings(video=video), SystemClock())
+    assert planned.plan.adaptive_rate is video.adaptive_rate
+    told = [note for note in planned.notes if note.startswith("adaptive frame rate")]
+    assert len(told) == (says is not None)
+    assert all(says in note for note in told if says)
+    alone = plan_session(msgspec.structs.replace(asked, targets=()), Settings(video=video), SystemClock())
+    assert not [note for note in alone.notes if note.startswith("adaptive frame rate")]
 
 
 def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path) -> None:

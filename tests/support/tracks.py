@@ -23,6 +23,7 @@ from recorder.packet import EncodedPacket, Track
 from recorder.scene import Look, Scene, Slates
 from recorder.sound.inputs import SoundInput
 from recorder.sound.program import ProgramSound
+from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
@@ -65,6 +66,18 @@ class Camera:
         """Nothing to let go of."""
 
 
+class StillCamera(Camera):
+    """A Camera that decodes as JPEGs are: what is the picture before once more is the same object."""
+
+    def __init__(self) -> None:
+        self._last: tuple[object, av.VideoFrame] | None = None
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        if self._last is None or self._last[0] != frame.payload:
+            self._last = frame.payload, super().decode(frame, within)
+        return self._last[1]
+
+
 SLATE = 1_000_000
 """The number of the picture that stands for a missing source."""
 
@@ -74,10 +87,11 @@ class NumberedSlates(Slates):
 
     def __init__(self) -> None:
         """Draw nothing."""
+        self._slate = numbered(SLATE)
 
     def of(self, name: str, kind: AbsenceKind, size: Shape) -> av.VideoFrame:
         assert size == CAMERA_SIZE
-        return numbered(SLATE)
+        return self._slate
 
 
 class NotingEncoder(Encoder):
@@ -103,11 +117,18 @@ class NotingEncoder(Encoder):
         self.flushed: list[str] = []
         self.asked: list[VideoSettings] = []
         """What it was to encode with from some picture on."""
+        self.keyframes: list[Fraction] = []
+        """When one is due, in seconds of media; the first is left once a picture is there."""
 
     def change_video(self, settings: VideoSettings) -> None:
         self.asked.append(settings)
 
+    def keyframe_is_due(self, pts: int) -> bool:
+        return bool(self.keyframes) and pts * VIDEO_TIME_BASE >= self.keyframes[0]
+
     def encode_video(self, picture: av.VideoFrame, pts: int) -> list[EncodedPacket]:
+        while self.keyframe_is_due(pts):
+            del self.keyframes[0]
         number = picture.opaque if picture.opaque is not None else self.unnumbered
         assert isinstance(number, int)
         self.pictures.append((round(pts * VIDEO_TIME_BASE * NANOSECONDS), number))
@@ -199,14 +220,24 @@ class Rig:
             emit=self.events,
         )
 
-    def track(self, *inputs: VideoInput, rate: Fraction, relief: Relief | None = None) -> VideoTrack:
+    def track(
+        self,
+        *inputs: VideoInput,
+        rate: Fraction,
+        relief: Relief | None = None,
+        stillness: Stillness | None = None,
+        also: Callable[[av.VideoFrame, int], object] | None = None,
+    ) -> VideoTrack:
         """Return the track that shows the first of `inputs`; the layouts "1" and "2" show one of them."""
         form = VideoFormat(*CAMERA_SIZE, rate, Matrix.BT709)
         layouts = {**BUILT_IN_LAYOUTS} | {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
         look = Look(form, layouts, Program(), title="Rapat", language="id")
         look.slates = NumberedSlates()
         self.scene = Scene(inputs, look, SINGLE, zero_ns=lambda: self.zero_ns)
-        return VideoTrack(self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore, relief=relief)
+        return VideoTrack(
+            self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore, relief=relief, stillness=stillness,
+            also=also,
+        )  # fmt: skip
 
     def audio(self, blocks: Iterable[tuple[int, AudioBlock]], *, channels: int = 1, **script: bool) -> ProgramSound:
         """Return a track of sound, whose blocks are (when they arrive, block)."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 import pytest
 
 from agent.checks.result import Verdict
@@ -69,6 +70,7 @@ def test_one_that_went_well_is_well_in_every_part() -> None:
         (rehearsed(None, problem=MediaError("it does not decode")), {"recording": ["damaged"]}),
         (rehearsed(replace(FILM, duration_s=8.5, pictures=255)), {"recording": ["short"]}),
         (rehearsed(replace(FILM, pictures=150)), {"rate": ["slow"]}),
+        (rehearsed(replace(FILM, pictures=150), msgspec.structs.replace(STATUS, still=145)), {}),
         (rehearsed(replace(FILM, bytes=4_300_000)), {"size": ["large"]}),
         (rehearsed(replace(FILM, seen=replace(SEEN, is_black=True))), {"picture": ["black"]}),
         (rehearsed(replace(FILM, seen=replace(SEEN, blur=0.7))), {"picture": ["blurred"]}),

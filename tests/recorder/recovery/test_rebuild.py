@@ -83,6 +83,8 @@ def test_pictures_that_stood_still_are_counted_by_how_long() -> None:
     ]  # fmt: skip
     assert rebuild([part(events)], STARTED).repeated == round((2.5 + 1.0) * 30)
     assert rebuild([part([events[0], live()])], STARTED).repeated == 60 * 30
+    assert rebuild([part([events[0], live(still_rate=5.0)])], STARTED).repeated == 60 * 5
+    assert rebuild([part([events[0], live(still_rate=None)])], STARTED).repeated == 60 * 30
 
 
 def test_what_was_wrong_while_it_was_armed_only_does_not_count() -> None:
