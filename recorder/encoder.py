@@ -2,14 +2,11 @@
 
 Sinks build their own streams from those of a master container whose muxer writes nothing (`templates`), so a packet is
 encoded once however many sinks take it.
-
-What a `kill -9` costs is the encoder's delay plus one fragment of the recording, so the delay is chosen, not
-left to defaults that grow with the number of cores: `x264_settings` keeps it under DELAY_S at every frame rate.
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
 
@@ -22,53 +19,19 @@ from av.stream import Stream
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from capture.source import SAMPLE_RATE, Matrix, Samples
+from capture.source import SAMPLE_RATE, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
 from recorder.picture_stream import PictureStream
 from recorder.stages.clocks import called
 from recorder.titles import set_title
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
 
-VIDEO_TIME_BASE = Fraction(1, 90_000)
 AUDIO_TIME_BASE = Fraction(1, SAMPLE_RATE)
 AAC_FRAME = 1024
 """Samples per AAC frame."""
 MIX_TITLE = "Mix"
 """What players call the program's sound where it is not the only track."""
-
-DELAY_S = 0.45
-"""The most that pictures may wait in the encoder, in seconds."""
-LIMITED_RANGE = 1
-MOST_THREADS = 4
-"""More frame threads than this buy no speed at 1080p30 and cost a frame of delay each."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoSettings:
-    """What the H.264 encoder is asked for: pixels, nominal frames a second, bits a second, seconds."""
-
-    width: int
-    height: int
-    rate: Fraction
-    matrix: Matrix
-    bit_rate: int
-    max_rate: int
-    preset: str = "veryfast"
-    keyframe_s: float = 2.0
-    delay_s: float = DELAY_S
-    """The most that pictures may wait in the encoder."""
-    low_latency: bool = False
-    """Whether none waits: each picture is a packet before the next one goes in."""
-    slowest: Fraction | None = None
-    """How few pictures a second may come for a while; None where they come at `rate`."""
-    buffer_s: float = 1.0
-    """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
-    x264_params: str | None = None
-    """Overrides the delay settings; for comparisons with other encoders' defaults only."""
-    more_params: str = ""
-    """x264 parameters behind all others (`NAME=VALUE:...`), which change none of the parameter sets."""
-    thread_name: str = "x264"
-    """What its threads are called: it is told which encoder takes what of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,56 +40,6 @@ class AudioSettings:
 
     channels: int
     bit_rate: int
-
-
-@dataclass(frozen=True, slots=True)
-class X264Settings:
-    """The settings that decide x264's delay; `delay_frames` is what they add up to.
-
-    Threads take a picture each, or with `slices` a part of the same picture, which none has to wait for. With `at_once`
-    x264 does not wait for the next picture either, which tells it how long one lasts: all are to last the same.
-    """
-
-    threads: int
-    lookahead: int
-    b_frames: int
-    slices: bool = False
-    at_once: bool = False
-
-    @property
-    def delay_frames(self) -> int:
-        """Frames that go in before the first packet comes out (x264: encoder.c, i_delay; one more for VFR input)."""
-        in_threads = 0 if self.slices else self.threads - 1
-        return max(self.lookahead, self.b_frames) + in_threads + (0 if self.at_once else 1)
-
-    @property
-    def options(self) -> dict[str, str]:
-        """The settings as FFmpeg's options: with `at_once` x264's own tuning, else the parameters one by one."""
-        if self.at_once:
-            return {"tune": "zerolatency"}
-        return {"x264-params": f"rc-lookahead={self.lookahead}:sync-lookahead=0:bframes={self.b_frames}"}
-
-
-def x264_settings(
-    rate: Fraction,
-    cores: int | None = None,
-    delay_s: float = DELAY_S,
-    *,
-    low_latency: bool = False,
-    slowest: Fraction | None = None,
-) -> X264Settings:
-    """Return the settings that use this machine's cores and keep the delay within `delay_s` at `rate`, or at none.
-
-    Where pictures may come at the `slowest` rate, one may wait, and no thread keeps any: delay is counted in pictures.
-    """
-    cores = cores or os.cpu_count() or 2
-    if low_latency or slowest is not None:
-        return X264Settings(min(MOST_THREADS, cores), 0, 0, slices=True, at_once=low_latency)
-    threads = min(MOST_THREADS, cores * 3 // 2)
-    budget = int(delay_s * rate) - 1
-    threads = max(1, min(threads, budget // 2))
-    lookahead = max(0, min(10, budget - (threads - 1)))
-    return X264Settings(threads, lookahead, min(3, lookahead))
 
 
 class EncodesPictures(Protocol):
@@ -193,7 +106,7 @@ class Encoder:
         try:
             context = None
             if video:
-                self._video, context = _open_video(self._master, _small(video) if elsewhere else video)
+                self._video, context = open_video(self._master, small(video) if elsewhere else video)
                 if elsewhere:  # its stream says what it is to those who copy from it
                     self._video.codec_context.extradata = elsewhere.header
             self._master.start_encoding()
@@ -210,7 +123,7 @@ class Encoder:
         if self._settings is None or context is None:
             return None
         if elsewhere is None:
-            return PictureStream(context, VIDEO_TIME_BASE, _interval(self._settings))
+            return PictureStream(context, VIDEO_TIME_BASE, interval(self._settings))
         return elsewhere.begin(self._take_over)
 
     def _take_over(self, begins: int) -> PictureStream:
@@ -219,12 +132,12 @@ class Encoder:
         assert settings is not None  # noqa: S101 - there are pictures
         master = av.open(os.devnull, "w", format="null")
         try:
-            stream, context = _open_video(master, settings)
+            stream, context = open_video(master, settings)
             master.start_encoding()
         except (FFmpegError, ValueError) as error:
             raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
         self._later.append((master, stream))
-        return PictureStream(context, VIDEO_TIME_BASE, _interval(settings), begins)
+        return PictureStream(context, VIDEO_TIME_BASE, interval(settings), begins)
 
     def _add_audio(self, settings: AudioSettings, title: str | None) -> AudioStream:
         layout = "mono" if settings.channels == 1 else "stereo"
@@ -275,8 +188,8 @@ class Encoder:
         context = av.CodecContext.create("libx264", "w")
         assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - it is a codec of pictures
         # x264 would find the level by the rate.
-        context.options = _options(settings, f"level={_level(now)}")
-        _configure(context, settings)
+        context.options = options(settings, f"level={level(now)}")
+        configure(context, settings)
         try:
             with called(settings.thread_name):
                 context.open(strict=False)
@@ -284,7 +197,7 @@ class Encoder:
             raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
         if context.extradata != now:
             raise EncoderError(f"the encoder would make another stream of {settings}")
-        pictures.change(context, _interval(settings))
+        pictures.change(context, interval(settings))
 
     @property
     def is_elsewhere(self) -> bool:
@@ -374,71 +287,3 @@ class Encoder:
         # Whoever still has this keeps no codec with it: a hundred megabytes of pictures and more.
         del self._master
         self._video, self._pictures, self._sounds, self._later = None, None, {}, []
-
-
-def _open_video(master: OutputContainer, settings: VideoSettings) -> tuple[VideoStream, av.VideoCodecContext]:
-    """Open x264; return a stream of `master` that says what it makes, and what encodes.
-
-    The stream is a copy without an encoder of its own: it stays to the end, whichever encoders follow the first.
-    """
-    with av.open(os.devnull, "w", format="null") as opened, called(settings.thread_name):
-        stream = opened.add_stream("libx264", rate=settings.rate, options=_options(settings))
-        _configure(stream.codec_context, settings)
-        opened.start_encoding()
-        return master.add_stream_from_template(stream, opaque=True), stream.codec_context
-
-
-def _small(settings: VideoSettings) -> VideoSettings:
-    """Return settings for an x264 that only stands for another encoder: it takes next to no memory."""
-    plain = "rc-lookahead=0:sync-lookahead=0:bframes=0:threads=1"
-    return replace(settings, preset="ultrafast", low_latency=False, x264_params=plain)
-
-
-def _options(settings: VideoSettings, *more: str) -> dict[str, str]:
-    """Return what x264 is asked for beyond what FFmpeg's contexts have fields for; `more` are parameters of its own."""
-    options = {
-        "preset": settings.preset,
-        "profile": "high",
-        "maxrate": str(settings.max_rate),
-        "bufsize": str(round(settings.max_rate * settings.buffer_s)),
-        "forced-idr": "1",
-    }
-    if settings.x264_params is None:
-        options |= _tuned(settings).options
-    else:
-        options["x264-params"] = settings.x264_params
-    params = options.pop("x264-params", "")
-    if joined := ":".join(part for part in (params, settings.more_params, *more) if part):
-        options["x264-params"] = joined
-    return options
-
-
-def _configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:
-    """Ask for `settings`, before it is opened."""
-    context.width, context.height, context.pix_fmt = settings.width, settings.height, "yuv420p"
-    context.time_base = VIDEO_TIME_BASE
-    context.framerate = settings.rate
-    context.bit_rate = settings.bit_rate
-    context.gop_size = max(1, round(settings.rate * Fraction(settings.keyframe_s)))
-    context.color_range, context.colorspace = LIMITED_RANGE, settings.matrix
-    context.flags |= Flags.global_header
-    tuned = _tuned(settings)
-    # SLICE, PyAV's default, makes x264 cut each picture into slices: 5 % more bits.
-    context.thread_type = "SLICE" if tuned.slices else "FRAME"
-    context.thread_count = tuned.threads
-
-
-def _tuned(settings: VideoSettings) -> X264Settings:
-    return x264_settings(
-        settings.rate, delay_s=settings.delay_s, low_latency=settings.low_latency, slowest=settings.slowest
-    )
-
-
-def _interval(settings: VideoSettings) -> int:
-    return round(1 / settings.rate / VIDEO_TIME_BASE)
-
-
-def _level(parameter_sets: bytes) -> int:
-    """Return the level that a sequence parameter set states (`level_idc`), ten times what people call it."""
-    # Behind a start code and the head of the unit: profile, constraints, level. ISO/IEC 14496-10, 7.3.2.1.1.
-    return parameter_sets[parameter_sets.index(b"\x00\x00\x01\x67") + 6]

@@ -14,13 +14,14 @@ from config.secrets import StreamTarget
 from devices.health.board import HealthBoard
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
-from recorder.encoder import AudioSettings, VideoSettings
+from recorder.encoder import AudioSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.outputs import MakeSink
 from recorder.packet import Track
 from recorder.sound.inputs import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.streaming.wish import StreamPlan
+from recorder.x264 import VideoSettings
 
 if TYPE_CHECKING:
     from recorder.conference.plan import ConferencePlan
@@ -64,7 +65,7 @@ class SessionPlan:
     sinks: Sequence[MakeSink] = ()
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None
-    """See recorder.encoder.VideoSettings."""
+    """See recorder.x264.VideoSettings."""
     allow_missing: bool = False
     """Whether it may begin without a source that is not there: a slate, or silence, stands in its place."""
     isolate: bool = False

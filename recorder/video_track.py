@@ -15,13 +15,14 @@ import av
 from capture.source import Frame
 from capture.timing import CpuStage, Timing, untimed
 from devices.clock import NANOSECONDS
-from recorder.encoder import VIDEO_TIME_BASE, Encoder
+from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
 from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import Thinning, VideoInput
+from recorder.x264 import VIDEO_TIME_BASE
 
 PATIENCE_S = 0.3
 """How long a live source may give nothing before its last picture is repeated; part of what a kill may cost."""

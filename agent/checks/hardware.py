@@ -7,13 +7,13 @@ import msgspec
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Code, Result, Verdict, Words, found
 from capture.source import Matrix
-from recorder.encoder import VideoSettings
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import MODELS, Kind
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
 from recorder.hardware.verdict import Verdict as Tried
+from recorder.x264 import VideoSettings
 
 NAME = "hardware"
 LONGEST_S = 70.0

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from recorder.encoder import VideoSettings
 from recorder.hardware.failure import told
 from recorder.hardware.kinds import HARDWARE, MODELS, Kind
 from recorder.hardware.memory import verdict_of
 from recorder.hardware.process import WORKER
 from recorder.hardware.verdict import Verdict
+from recorder.x264 import VideoSettings
 
 AUTO = "auto"
 

@@ -7,10 +7,10 @@ from config.errors import StateError
 from config.state import state_folder
 from devices.clock import boot_id
 from devices.store import Store
-from recorder.encoder import VideoSettings
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind
 from recorder.hardware.verdict import Verdict
+from recorder.x264 import VideoSettings
 
 type Verdicts = dict[str, Verdict]
 

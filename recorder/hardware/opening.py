@@ -7,15 +7,7 @@ from dataclasses import replace
 
 from config.events import Emit
 from devices.clock import Clock
-from recorder.encoder import (
-    VIDEO_TIME_BASE,
-    AudioSettings,
-    Elsewhere,
-    Encoder,
-    EncodesPictures,
-    OpenX264,
-    VideoSettings,
-)
+from recorder.encoder import AudioSettings, Elsewhere, Encoder, EncodesPictures, OpenX264
 from recorder.hardware.choice import Choice, EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed
 from recorder.hardware.kinds import MODELS, Kind
@@ -24,6 +16,7 @@ from recorder.hardware.pictures import HardwarePictures
 from recorder.hardware.process import EncoderProcess, wanted_of
 from recorder.picture_stream import PictureStream
 from recorder.status import EncoderLine
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 
 class PictureEncoder:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from capture.pictures import plane_views
 from capture.synthetic.video import Painter
-from recorder.encoder import DELAY_S, VIDEO_TIME_BASE, VideoSettings
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, Kind, missing_node
 from recorder.hardware.process import WORKER, EncoderProcess, Taken, wanted_of
 from recorder.hardware.verdict import Verdict
+from recorder.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings
 
 LEAST_DB = 27.0
 """How alike, as peak signal-to-noise ratio, each plane must be over all pictures..."""

@@ -21,13 +21,13 @@ import av
 from capture.closing import close_within
 from capture.source import Matrix
 from devices.clock import NANOSECONDS, Clock, SystemClock
-from recorder.encoder import DELAY_S, VideoSettings
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind, Wanted
 from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
 from recorder.hardware.sanity import Sanity
 from recorder.hardware.shared import Pictures
 from recorder.hardware.units import is_keyframe
+from recorder.x264 import DELAY_S, VideoSettings
 
 WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
 OPEN_S = 5.0

@@ -2,10 +2,10 @@
 
 from collections import deque
 
-from recorder.encoder import VIDEO_TIME_BASE
 from recorder.hardware.kinds import Wanted
 from recorder.hardware.messages import Coded
 from recorder.hardware.units import IDR, SLICE, is_stream, kind_of, parameter_sets, units
+from recorder.x264 import VIDEO_TIME_BASE
 
 OVER_S = 2.0
 MOST_TIMES = 3

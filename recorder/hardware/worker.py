@@ -19,12 +19,12 @@ from av.video.reformatter import VideoReformatter
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
 from devices.tied import end_with_parent
-from recorder.encoder import VIDEO_TIME_BASE
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, Wanted, reason_of
 from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send
 from recorder.hardware.shared import Pictures
 from recorder.hardware.units import parameter_sets
+from recorder.x264 import VIDEO_TIME_BASE
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 LIMITED_RANGE = 1

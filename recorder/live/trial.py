@@ -17,9 +17,10 @@ from capture.source import SAMPLE_RATE, Matrix
 from config.schema import Settings
 from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock
-from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.live.destination import DestinationStatus, LiveDestination
 from recorder.live.url import RtmpUrl, parse_live_url
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 CONNECT_S = 8.0
 """How long it may take until the stream is live."""

@@ -8,10 +8,11 @@ from fractions import Fraction
 from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
-from recorder.encoder import Encoder, VideoSettings
+from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
 from recorder.overload.ladder import Ladder, Load, Move, Step
 from recorder.overload.viewers import Viewers
+from recorder.x264 import VideoSettings
 
 LOOK_S = 0.1
 CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"

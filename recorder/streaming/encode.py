@@ -23,9 +23,10 @@ from capture.pictures import plane_views
 from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
-from recorder.encoder import Encoder, VideoSettings
+from recorder.encoder import Encoder
 from recorder.niceness import be_nicer
 from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.x264 import VideoSettings
 
 QUEUE = 3
 """Pictures that may wait."""

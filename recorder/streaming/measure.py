@@ -96,8 +96,9 @@ def _answer(asked: Question) -> "Headroom":
 def _measured(asked: Question, given: "Given | None") -> "Headroom":
     """Measure with the pictures that are given, which are of a session's own size where there is one source only."""
     from capture.source import Matrix
-    from recorder.encoder import AudioSettings, VideoSettings
+    from recorder.encoder import AudioSettings
     from recorder.streaming.measuring import measure_headroom
+    from recorder.x264 import VideoSettings
 
     form = given.form if given and given.count == 1 else None
     rate = Fraction(asked.rate)

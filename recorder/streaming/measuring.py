@@ -18,10 +18,11 @@ from capture.jpeg import JpegDecoder
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE
 from capture.synthetic.video import Painter
-from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import Track
 from recorder.streaming.encode import Slot, stream_settings
 from recorder.streaming.headroom import Headroom, cores
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 MEASURED_S = 3.0
 _PREPARED_S = 1.0

@@ -15,7 +15,6 @@ from config.errors import LiputError
 from config.events import Emit
 from config.quantities import format_rate
 from devices.clock import NANOSECONDS, Clock
-from recorder.encoder import VideoSettings
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
@@ -28,6 +27,7 @@ from recorder.streaming.figures import Finding
 from recorder.streaming.link import Sample
 from recorder.streaming.rate import RateControl
 from recorder.streaming.wish import AUTO, StreamPlan
+from recorder.x264 import VideoSettings
 
 LATE_S = 0.25
 """A child tells of its link eight times a second; one that is later than this is held up giving what it has away."""

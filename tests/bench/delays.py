@@ -8,8 +8,8 @@ from pathlib import Path
 
 from capture.source import Frame
 from devices.clock import NANOSECONDS
-from recorder.encoder import VIDEO_TIME_BASE
 from recorder.packet import EncodedPacket, Track
+from recorder.x264 import VIDEO_TIME_BASE
 
 
 class Delays:

@@ -14,9 +14,10 @@ import psutil
 
 from capture.source import SAMPLE_RATE, Matrix
 from devices.clock import SystemClock
-from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AAC_FRAME, AUDIO_TIME_BASE, AudioSettings, Encoder
 from recorder.live.destination import LiveDestination
 from recorder.packet import EncodedPacket, Track
+from recorder.x264 import VideoSettings
 from tests.bench.line import Bench, Line
 from tests.support.children import children
 from tests.support.live import Events

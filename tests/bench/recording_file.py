@@ -12,10 +12,11 @@ from pathlib import Path
 import av
 
 from capture.source import Matrix
-from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.mp4.finish import finish
 from recorder.packet import Track
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
+from recorder.x264 import VideoSettings
 
 SECONDS = 120
 PICTURE_BYTES, SOUND_BYTES = 18_750, 340  # 4.5 Mbit/s at 30 a second, 128 kbit/s

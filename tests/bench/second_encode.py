@@ -14,10 +14,11 @@ import av
 
 from capture.source import Matrix
 from config.schema import BUILT_IN_PROFILES, Profile
-from recorder.encoder import AudioSettings, VideoSettings
+from recorder.encoder import AudioSettings
 from recorder.streaming.encode import Slot
 from recorder.streaming.headroom import Headroom
 from recorder.streaming.measuring import measure_headroom
+from recorder.x264 import VideoSettings
 
 COPIES = 300
 

@@ -9,8 +9,9 @@ import pytest
 import simplejpeg  # type: ignore[import-untyped]  # ships no types
 
 from capture.source import Frame
-from recorder.encoder import AUDIO_TIME_BASE, VIDEO_TIME_BASE
+from recorder.encoder import AUDIO_TIME_BASE
 from recorder.packet import EncodedPacket, Track
+from recorder.x264 import VIDEO_TIME_BASE
 from tests.bench import (
     adaptive,
     default_profile,

@@ -16,7 +16,7 @@ from config.events import Event
 from config.schema import Profile, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.encoder import AAC_FRAME, DELAY_S, AudioSettings, Encoder, VideoSettings, x264_settings
+from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.fragments import FragmentReader
 from recorder.overload.ladder import Step
 from recorder.overload.relief import cheap_params
@@ -27,6 +27,7 @@ from recorder.session import Session
 from recorder.stillness import STILL_RATE
 from recorder.streaming.encode import stream_settings
 from recorder.video_track import PATIENCE_S
+from recorder.x264 import DELAY_S, VideoSettings, x264_settings
 from tests.bench.liput_job import FlvFile
 from tests.bench.material import Clip, write
 from tests.bench.peers import x264_options

@@ -12,7 +12,8 @@ from dataclasses import replace
 from fractions import Fraction
 import av, psutil
 from capture.source import Matrix
-from recorder.encoder import Encoder, VideoSettings
+from recorder.encoder import Encoder
+from recorder.x264 import VideoSettings
 from recorder.overload.relief import CHEAP, CHEAPEST
 from tests.support.held import own_mb
 from tests.support.moving import Moving

@@ -8,11 +8,11 @@ import pytest
 from config.schema import BUILT_IN_PROFILES, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.encoder import VideoSettings
 from recorder.plan import encoder_settings
 from recorder.planning import plan_session
 from recorder.session import Session
 from recorder.streaming.encode import stream_settings
+from recorder.x264 import VideoSettings
 from tests.bench.peers import x264_options
 from tests.support import media
 

@@ -15,11 +15,12 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError, LiputError
 from devices.clock import SystemClock
-from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180

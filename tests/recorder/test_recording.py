@@ -32,10 +32,11 @@ from config.errors import (
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
-from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
 from recorder.storage import storage_error
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 from tests.support.waiting import wait_for
 

@@ -13,10 +13,11 @@ import pytest
 from capture.source import Matrix
 from config.errors import LiputError
 from devices.clock import SystemClock
-from recorder.encoder import AAC_FRAME, VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
 from recorder.steps import DecodingSteps
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 WIDTH, HEIGHT = 160, 120
 COUNT = 120

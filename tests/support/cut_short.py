@@ -11,9 +11,10 @@ import numpy as np
 
 from capture.source import Matrix
 from devices.clock import SystemClock
-from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.waiting import wait_for
 
 RATE = Fraction(30)

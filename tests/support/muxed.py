@@ -12,8 +12,9 @@ from av.stream import Stream
 from capture.source import Matrix
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
-from recorder.encoder import VIDEO_TIME_BASE, AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 
 FRAGMENTED = "delay_moov+skip_trailer"

@@ -17,7 +17,7 @@ from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, 
 from config.errors import MediaError
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS
-from recorder.encoder import VIDEO_TIME_BASE, Encoder, VideoSettings
+from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Look, Scene, Slates
@@ -27,6 +27,7 @@ from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import VideoInput
 from recorder.video_track import VideoTrack
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
 
 DAMAGED = b"damaged"

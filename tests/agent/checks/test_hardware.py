@@ -9,12 +9,12 @@ from agent.checks.check import Progress
 from agent.checks.result import Verdict
 from config.schema import Settings, Video
 from recorder.asked import Asked
-from recorder.encoder import VideoSettings
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import HARDWARE, Kind
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.verdict import Verdict as Tried
 from recorder.status import SessionState
+from recorder.x264 import VideoSettings
 from tests.support.situations import session
 from tests.support.situations import situation as now
 

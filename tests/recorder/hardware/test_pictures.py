@@ -10,7 +10,7 @@ import av
 import pytest
 
 from devices.clock import SystemClock
-from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.hardware.choice import EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import HARDWARE, Kind
@@ -21,6 +21,7 @@ from recorder.hardware.process import EncoderProcess, wanted_of
 from recorder.hardware.verdict import Verdict
 from recorder.overload.relief import CHEAP
 from recorder.packet import EncodedPacket, Track
+from recorder.x264 import VideoSettings
 from tests.recorder.test_picture_stream import SETTINGS, draw, number_of, times
 from tests.support.fake_hardware import WELL, command
 from tests.support.waiting import wait_for

@@ -21,7 +21,6 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
-from recorder.encoder import VideoSettings
 from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Kind
@@ -32,6 +31,7 @@ from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
 from recorder.streaming.wish import StreamPlan
+from recorder.x264 import VideoSettings
 from tests.support import markers, media
 from tests.support.fake_hardware import WELL, command
 from tests.support.nginx_rtmp import NginxRtmp

@@ -10,7 +10,7 @@ import pytest
 from av.error import ArgumentError
 
 from capture.source import Matrix
-from recorder.encoder import AudioSettings, Encoder, VideoSettings
+from recorder.encoder import AudioSettings, Encoder
 from recorder.live.feed import announcement
 from recorder.live.incoming import add_streams
 from recorder.live.protocol import Announcement, Entered, Failed, Live, Report, Request
@@ -18,6 +18,7 @@ from recorder.live.publish import Journal, _failure, _tune_socket
 from recorder.live.reason import Reason, sentence
 from recorder.live.trust import trusted_authorities
 from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
+from recorder.x264 import VideoSettings
 
 KEY = "abcd-1234-efgh"
 

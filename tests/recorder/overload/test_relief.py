@@ -9,10 +9,10 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError
 from devices.clock import NANOSECONDS
-from recorder.encoder import VideoSettings
 from recorder.overload.ladder import PATIENCE_S, Step
 from recorder.overload.relief import CHEAP, CHEAPEST, SUBJECT, Relief
 from recorder.overload.viewers import Viewers
+from recorder.x264 import VideoSettings
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import NotingEncoder
 

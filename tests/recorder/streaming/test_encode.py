@@ -16,10 +16,11 @@ import pytest
 from capture.source import Matrix
 from config.errors import EncoderError
 from devices.clock import NANOSECONDS
-from recorder.encoder import VIDEO_TIME_BASE, Encoder, VideoSettings
+from recorder.encoder import Encoder
 from recorder.overload.relief import CHEAP
 from recorder.packet import EncodedPacket, Track
 from recorder.streaming.encode import LATE_EVERY_S, NICE, QUEUE, StreamEncode, stream_settings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.moving import Moving
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.waiting import wait_for

@@ -12,12 +12,13 @@ from capture.source import Matrix
 from config.errors import LiputError
 from config.schema import BUILT_IN_PROFILES
 from config.state import state_folder
-from recorder.encoder import AudioSettings, VideoSettings
+from recorder.encoder import AudioSettings
 from recorder.streaming import figures
 from recorder.streaming.choice import Choice, Encode, Why, choose
 from recorder.streaming.headroom import SPARE, Headroom, cores
 from recorder.streaming.measure import question
 from recorder.streaming.measuring import camera_pictures, measure_headroom
+from recorder.x264 import VideoSettings
 from tests.support.moving import Moving
 from tests.support.waiting import wait_for
 

@@ -9,7 +9,6 @@ import pytest
 
 from capture.source import Matrix
 from devices.clock import NANOSECONDS
-from recorder.encoder import VideoSettings
 from recorder.live.destination import DestinationStatus
 from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
@@ -18,6 +17,7 @@ from recorder.streaming.encode import StreamEncode
 from recorder.streaming.link import Following
 from recorder.streaming.side import LiveSide
 from recorder.streaming.wish import StreamPlan
+from recorder.x264 import VideoSettings
 from tests.recorder.test_outputs import Kept
 from tests.support.live import Events
 from tests.support.simulated import BEGINNING, EventList, SimulatedClock
