@@ -24,6 +24,7 @@ from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
 from recorder.hardware.choice import EncoderPlan
+from recorder.hardware.kinds import Kind
 from recorder.live.url import parse_live_url
 from recorder.packet import Track
 from recorder.plan import PictureInput, SessionPlan
@@ -125,7 +126,8 @@ def plan_session(
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
-        encoder=EncoderPlan(settings.video.encoder),
+        # What encodes in hardware holds pictures back, as many as it likes: those that stand still would be seconds late.
+        encoder=EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         further=further,
@@ -151,6 +153,8 @@ def plan_session(
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
     notes = [*chosen.notes, *_slowed(plan)]
+    if plan.encoder.wish != settings.video.encoder:
+        notes.append(f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})")
     return Planned(plan, archive, stop, notes, _again(asked, chosen), kept, forgotten, no_conference)
 
 

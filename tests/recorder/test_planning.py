@@ -124,3 +124,14 @@ def test_without_slides_and_without_a_report_nothing_is_made() -> None:
     assert wishes_of(Settings(report=ReportSettings(made=False)), ["podium"], "single", isolate=False) is None
     off = Settings(report=ReportSettings(made=False), slides=SlideSettings(chapters=False))
     assert wishes_of(off, ["slides"], "single", isolate=False) is None
+
+
+@pytest.mark.parametrize(("is_adaptive", "wish"), [(False, "auto"), (True, "x264")])
+def test_with_an_adaptive_rate_no_hardware_encodes_and_that_is_said(
+    is_adaptive: bool, wish: str, tmp_path: Path
+) -> None:
+    asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1)
+    video = Video(encoder="auto", adaptive_rate=is_adaptive)
+    planned = plan_session(asked, Settings(video=video), SystemClock())
+    assert planned.plan.encoder.wish == wish
+    assert any("x264 encodes" in note and "(auto)" in note for note in planned.notes) is is_adaptive
