@@ -126,7 +126,7 @@ def plan_session(
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
-        # What encodes in hardware holds pictures back, as many as it likes: those that stand still would be seconds late.
+        # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
         encoder=EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
