@@ -133,7 +133,7 @@ def _consonant(syllable: Syllable, random: np.random.Generator) -> NDArray[np.fl
     """Return a short burst of noise, high (s, t) or lower (k, h)."""
     count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
     padded = _fast(count)
-    spectrum = np.fft.rfft(random.normal(0, 1, padded))
+    spectrum = np.fft.rfft(random.normal(0, 1, count), padded)
     frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     centre = 2500 + 3500 * syllable.hiss
     sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
