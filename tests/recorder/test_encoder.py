@@ -82,9 +82,9 @@ def test_a_cheaper_encode_at_a_low_latency_makes_the_same_stream() -> None:
     first = [encoder.encode_video(picture(number), number * 3000) for number in range(3)]
     encoder.change_video(replace(asked, more_params=cheap_params(asked.preset, [Step.ENCODER])))
     after = [encoder.encode_video(picture(number), number * 3000) for number in range(3, 8)]
+    # What the former encoder has is nothing, but it is asked on a thread of its own, which the next packets wait for.
+    packets = [packet for at_once in [*first, *after, encoder.flush(Track.VIDEO)] for packet in at_once]
     encoder.close()
-    # What the former encoder has is nothing, so nobody waits for it.
-    packets = [packet for at_once in first + after for packet in at_once]
     assert [packet.pts for packet in packets] == [number * 3000 for number in range(8)]
     assert [packet.pts for packet in packets if packet.is_keyframe] == [0, 9000]
 
