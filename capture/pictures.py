@@ -6,6 +6,7 @@ arithmetic on the planes of the frame itself and lets go of the GIL.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import av
@@ -112,6 +113,12 @@ def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
     frame.pict_type = 0
     frame.pts = None
     return frame
+
+
+def copy_planes(source: Iterable[Plane], into: Iterable[Plane]) -> None:
+    """Write planes into others of the same sizes."""
+    for plane, target in zip(source, into, strict=True):
+        np.copyto(target, plane)
 
 
 def store(planes: Planes, into: tuple[Plane, ...]) -> None:

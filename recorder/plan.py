@@ -1,7 +1,7 @@
 """What a session is asked to be: everything that is decided before it starts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from capture.pacing import Pace
@@ -90,26 +90,33 @@ class SessionPlan:
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
 
 
+def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
+    """Return what the encoder is asked for: the profile's rates, the size and meaning of what the source gives."""
+    return VideoSettings(
+        width=video.width,
+        height=video.height,
+        rate=min(profile.fps, video.rate),
+        matrix=video.matrix,
+        bit_rate=profile.video_bitrate,
+        max_rate=profile.max_bitrate,
+        preset=profile.preset,
+        keyframe_s=profile.keyframe_s,
+        low_latency=profile.low_latency,
+    )
+
+
 def encoder_settings(
     plan: SessionPlan, video: VideoFormat
 ) -> tuple[VideoSettings, AudioSettings | None, dict[str, AudioSettings]]:
-    """Return what the encoders are asked for: the profile's rates, the size and meaning of what the source gives.
+    """Return what the encoders of picture and sound are asked for.
 
     The third are the inputs of sound that have a track of their own, by name.
     """
     profile = plan.profile
     sound = AudioSettings(profile.audio_channels, profile.audio_bitrate)
     return (
-        VideoSettings(
-            width=video.width,
-            height=video.height,
-            rate=min(profile.fps, video.rate),
-            matrix=video.matrix,
-            bit_rate=profile.video_bitrate,
-            max_rate=profile.max_bitrate,
-            preset=profile.preset,
-            keyframe_s=profile.keyframe_s,
-            low_latency=profile.low_latency,
+        replace(
+            video_settings(profile, video),
             slowest=STILL_RATE if plan.adaptive_rate else None,
             x264_params=plan.x264_params,
         ),

@@ -6,13 +6,14 @@ import msgspec
 
 from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Code, Result, Verdict, Words, found
-from capture.source import Matrix
+from capture.source import Matrix, VideoFormat
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import MODELS, Kind
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
 from recorder.hardware.verdict import Verdict as Tried
+from recorder.plan import video_settings
 from recorder.x264 import VideoSettings
 
 NAME = "hardware"
@@ -66,7 +67,7 @@ REASONS = {
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return what will encode the session's picture."""
-    wish, settings = situation.settings.video.encoder, video_settings(situation)
+    wish, settings = situation.settings.video.encoder, settings_of(situation)
     kinds = candidates(wish)
     if not kinds:
         return [found(CODES, "x264", NAME, {"encoder": "x264"})]
@@ -100,19 +101,10 @@ def _tried(situation: Situation, wish: str, settings: VideoSettings, tell: Tell)
     return None if situation.stop.is_set() else choice
 
 
-def video_settings(situation: Situation) -> VideoSettings:
+def settings_of(situation: Situation) -> VideoSettings:
     """Return what the session's encoder will be asked for, where its sources are what the profile has."""
     profile = situation.profile
-    return VideoSettings(
-        width=profile.width,
-        height=profile.height,
-        rate=profile.fps,
-        matrix=Matrix.BT601,
-        bit_rate=profile.video_bitrate,
-        max_rate=profile.max_bitrate,
-        preset=profile.preset,
-        keyframe_s=profile.keyframe_s,
-    )
+    return video_settings(profile, VideoFormat(profile.width, profile.height, profile.fps, Matrix.BT601))
 
 
 def judge(wish: str, choice: Choice) -> Result:

@@ -5,7 +5,7 @@ import mmap
 import av
 import numpy as np
 
-from capture.pictures import Plane, plane_views, tagged
+from capture.pictures import Plane, copy_planes, plane_views, tagged
 from capture.source import Matrix
 
 
@@ -20,14 +20,12 @@ class Pictures:
 
     def fill(self, slot: int, picture: av.VideoFrame) -> None:
         """Copy a yuv420p picture into a place."""
-        for target, source in zip(self._planes(slot), plane_views(picture), strict=True):
-            np.copyto(target, source)
+        copy_planes(plane_views(picture), self._planes(slot))
 
     def frame(self, slot: int, matrix: Matrix) -> av.VideoFrame:
         """Return a copy of the picture in a place."""
         picture = av.VideoFrame(self._width, self._height, "yuv420p")
-        for target, source in zip(plane_views(picture), self._planes(slot), strict=True):
-            np.copyto(target, source)
+        copy_planes(self._planes(slot), plane_views(picture))
         return tagged(picture, matrix)
 
     def _planes(self, slot: int) -> tuple[Plane, ...]:

@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import av
-import numpy as np
 from av.stream import Stream
 
-from capture.pictures import plane_views
+from capture.pictures import copy_planes, plane_views
 from config.errors import EncoderError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
@@ -71,8 +70,7 @@ class Slot:
 
     def fill(self, picture: av.VideoFrame, pts: int) -> None:
         """Copy a picture of the same size that is shown from `pts` on."""
-        for target, source in zip(self._planes, plane_views(picture), strict=True):
-            np.copyto(target, source)
+        copy_planes(plane_views(picture), self._planes)
         self.picture.color_range, self.picture.colorspace = picture.color_range, picture.colorspace
         self.pts = pts
 

@@ -12,9 +12,10 @@ import time
 
 import av
 
-from capture.source import Matrix
+from capture.source import Matrix, VideoFormat
 from config.schema import BUILT_IN_PROFILES, Profile
 from recorder.encoder import AudioSettings
+from recorder.plan import video_settings
 from recorder.streaming.encode import Slot
 from recorder.streaming.headroom import Headroom
 from recorder.streaming.measuring import measure_headroom
@@ -44,16 +45,7 @@ def copying(profile: Profile) -> float:
 
 
 def _video(profile: Profile) -> VideoSettings:
-    return VideoSettings(
-        width=profile.width,
-        height=profile.height,
-        rate=profile.fps,
-        matrix=Matrix.BT601,
-        bit_rate=profile.video_bitrate,
-        max_rate=profile.max_bitrate,
-        preset=profile.preset,
-        keyframe_s=profile.keyframe_s,
-    )
+    return video_settings(profile, VideoFormat(profile.width, profile.height, profile.fps, Matrix.BT601))
 
 
 def main() -> None:

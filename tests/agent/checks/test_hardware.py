@@ -87,7 +87,7 @@ def test_what_was_found_counts_for_the_session_and_for_a_quick_check(probed: dic
     code, told, _, english = look("nvenc", quick=True)
     assert (code, told) == ("refused", [])
     assert "SIGSEGV" in english
-    settings = hardware.video_settings(now(ASKED))
+    settings = hardware.settings_of(now(ASKED))
     assert remembered(Kind.NVENC, settings) == DEAD
     remember(GOOD, settings)
     assert look("qsv", quick=True)[0] == "ok"
