@@ -44,6 +44,7 @@ from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 if TYPE_CHECKING:
     from devices.attendant import Attendant
     from devices.model import Device
+    from recorder.stages.profile import StageProfile
 
 
 def main() -> int:
@@ -87,7 +88,6 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
     from capture.timing import untimed
     from recorder.control.recorder import Recorder
     from recorder.planning import plan_session
-    from recorder.stages.profile import StageProfile
 
     gc.freeze()
     gc.enable()
@@ -96,7 +96,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
     if spec.folder is not None:
         os.chdir(spec.folder)
     settings = load_settings(spec.settings)
-    profile = StageProfile() if spec.asked.profile_stages else None
+    profile = _profile() if spec.asked.profile_stages else None
     with profile or contextlib.nullcontext(), ExitStack() as stack:
         log, plugged = stack.enter_context(keeping(settings, clock)), _Plugged()
         planned = plan_session(
@@ -113,6 +113,12 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
             plugged.attendant.start()
         with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox, standing)
+
+
+def _profile() -> "StageProfile":
+    from recorder.stages.profile import StageProfile  # few sessions are asked to tell what they take
+
+    return StageProfile()
 
 
 class _Plugged:

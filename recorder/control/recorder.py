@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -38,8 +38,10 @@ from recorder.control.standing import tell_standing
 from recorder.planning import Planned
 from recorder.scene import PROGRAM
 from recorder.session import Session
-from recorder.stages.profile import StageProfile
 from recorder.status import SessionResult, SessionState
+
+if TYPE_CHECKING:
+    from recorder.stages.profile import StageProfile
 
 NAME = "Liput"
 LOOK_S = 1.0
@@ -50,7 +52,7 @@ LINGER_S = 5.0
 class Recorder:
     """Runs a planned session; a context manager, whose end leaves nothing in the runtime directory."""
 
-    def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: StageProfile | None = None) -> None:
+    def __init__(self, planned: Planned, spec: Spec, clock: Clock, profile: "StageProfile | None" = None) -> None:
         """Claim the devices; raises DeviceBusy where another session has one, StorageUnwritable.
 
         `profile` tells what the session takes of the processor.

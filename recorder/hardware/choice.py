@@ -5,15 +5,20 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from recorder.hardware.failure import told
-from recorder.hardware.kinds import HARDWARE, MODELS, Kind
-from recorder.hardware.memory import verdict_of
-from recorder.hardware.process import WORKER
+from recorder.hardware.kinds import HARDWARE, MODELS, WORKER, Kind
 from recorder.hardware.verdict import Verdict
 from recorder.x264 import VideoSettings
 
 AUTO = "auto"
 
 type Judge = Callable[[Kind, VideoSettings], Verdict]
+
+
+def known(kind: Kind, settings: VideoSettings) -> Verdict:
+    """Return what is known of an encoder, or is found now where that is nothing (recorder.hardware.memory)."""
+    from recorder.hardware.memory import verdict_of  # most sessions are x264's, and ask about none
+
+    return verdict_of(kind, settings)
 
 
 class Why(StrEnum):
@@ -34,7 +39,7 @@ class EncoderPlan:
     """What is wished for: `[video] encoder`; who says what can be used, and the command that encodes in hardware."""
 
     wish: str = Kind.X264.value
-    judge: Judge = verdict_of
+    judge: Judge = known
     command: Sequence[str] = field(default=WORKER)
 
 

@@ -4,7 +4,8 @@ None of them may hold pictures back beyond what a kill may cost, so none is aske
 """
 
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -13,6 +14,9 @@ from pathlib import Path
 import msgspec
 
 from recorder.hardware.failure import Reason
+
+WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
+"""The command that encodes with them."""
 
 
 class Kind(StrEnum):

@@ -11,12 +11,15 @@ from recorder.encoder import AudioSettings, Elsewhere, Encoder, EncodesPictures,
 from recorder.hardware.choice import Choice, EncoderPlan, Why, choose
 from recorder.hardware.failure import HardwareFailed
 from recorder.hardware.kinds import MODELS, Kind
-from recorder.hardware.memory import remember_failure
-from recorder.hardware.pictures import HardwarePictures
-from recorder.hardware.process import EncoderProcess, wanted_of
 from recorder.picture_stream import PictureStream
 from recorder.status import EncoderLine
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, interval
+
+
+def _remember(kind: Kind, settings: VideoSettings, error: HardwareFailed) -> None:
+    from recorder.hardware.memory import remember_failure
+
+    remember_failure(kind, settings, error)
 
 
 class PictureEncoder:
@@ -28,7 +31,7 @@ class PictureEncoder:
         *,
         clock: Clock,
         emit: Emit,
-        remembers: Callable[[Kind, VideoSettings, HardwareFailed], None] = remember_failure,
+        remembers: Callable[[Kind, VideoSettings, HardwareFailed], None] = _remember,
     ) -> None:
         """Choose nothing yet."""
         self._plan = plan
@@ -50,6 +53,10 @@ class PictureEncoder:
         self._reason = self._choice.reason
         if self._choice.kind is Kind.X264:
             return Encoder(video, audio, own_sounds)
+        # Only now: most sessions are x264's.
+        from recorder.hardware.pictures import HardwarePictures
+        from recorder.hardware.process import EncoderProcess, wanted_of
+
         try:
             process = EncoderProcess(wanted_of(self._choice.kind, video), command=self._plan.command, clock=self._clock)
         except HardwareFailed as error:
@@ -61,8 +68,7 @@ class PictureEncoder:
                 self._fail(error, video, count)
                 return open_x264(begins)
 
-            interval = round(1 / video.rate / VIDEO_TIME_BASE)
-            return HardwarePictures(process, VIDEO_TIME_BASE, interval, take_over)
+            return HardwarePictures(process, VIDEO_TIME_BASE, interval(video), take_over)
 
         try:
             return Encoder(video, audio, own_sounds, Elsewhere(process.header, begin))

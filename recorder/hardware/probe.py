@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from capture.pictures import plane_views
 from capture.synthetic.video import Painter
 from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import MODELS, Kind, missing_node
-from recorder.hardware.process import WORKER, EncoderProcess, Taken, wanted_of
+from recorder.hardware.kinds import MODELS, WORKER, Kind, missing_node
+from recorder.hardware.process import EncoderProcess, Taken, wanted_of
 from recorder.hardware.verdict import Verdict
 from recorder.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings
 

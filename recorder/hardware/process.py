@@ -8,7 +8,6 @@ import mmap
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +21,13 @@ from capture.closing import close_within
 from capture.source import Matrix
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from recorder.hardware.failure import HardwareFailed, Reason
-from recorder.hardware.kinds import Kind, Wanted
+from recorder.hardware.kinds import WORKER, Kind, Wanted
 from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
 from recorder.hardware.sanity import Sanity
 from recorder.hardware.shared import Pictures
 from recorder.hardware.units import is_keyframe
 from recorder.x264 import DELAY_S, VideoSettings
 
-WORKER: Sequence[str] = (sys.executable, "-P", "-m", "recorder.hardware.worker")
 OPEN_S = 5.0
 PATIENCE_S = 1.0
 """An encoder that has given nothing for so long, while more pictures wait in it than may, is given up."""

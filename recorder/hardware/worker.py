@@ -24,10 +24,9 @@ from recorder.hardware.kinds import MODELS, Wanted, reason_of
 from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send
 from recorder.hardware.shared import Pictures
 from recorder.hardware.units import parameter_sets
-from recorder.x264 import VIDEO_TIME_BASE
+from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE
 
 STDIN, STDOUT, STDERR = 0, 1, 2
-LIMITED_RANGE = 1
 HEADER_PICTURES = 16
 """After so many pictures an encoder has said what its stream is, if it ever does."""
 

@@ -10,9 +10,9 @@ import pytest
 from capture.source import Matrix
 from recorder.hardware import probe as probing
 from recorder.hardware.failure import SENTENCES, Reason
-from recorder.hardware.kinds import HARDWARE, MODELS, Kind, missing_node, reason_of
+from recorder.hardware.kinds import HARDWARE, MODELS, WORKER, Kind, missing_node, reason_of
 from recorder.hardware.probe import Limits, probe, tried
-from recorder.hardware.process import WORKER, wanted_of
+from recorder.hardware.process import wanted_of
 from recorder.x264 import VideoSettings
 from tests.support.fake_hardware import command
 
