@@ -20,6 +20,21 @@ settings.register_profile("shared", deadline=None, suppress_health_check=[Health
 settings.load_profile("shared")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what tests/rig/guest/conftest.py asks for; only this file is read in time."""
+    parser.addoption(
+        "--rig-sample",
+        metavar="SEED",
+        help="of the long tests in the rig's machines, run one in three, as SEED decides",
+    )
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which sample it is, so that it can be run again."""
+    seed = config.getoption("rig_sample")
+    return f"--rig-sample {seed}: one in three of the rig's long tests; ./run prove rig has all" if seed else None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark the unit part."""
     if is_unit(item):

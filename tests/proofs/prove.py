@@ -26,6 +26,7 @@ from tests.proofs import (
     minute,
     page,
     power,
+    rig,
     sealing,
     service,
     soak,
@@ -62,6 +63,7 @@ AREAS: dict[str, tuple[Proof, str]] = {
         "what an open page costs a session of 1080p30; twenty viewers of it, and every picture is there",
     ),
     "power": (power.prove, "a power cut at each flush of a recording on ext4: at most 1.5 s are missing"),
+    "rig": (rig.prove, "every test against the kernel's own drivers, of whose long ones CI does a sample"),
     "sealing": (sealing.prove, "four hours (10 GB) sealed: time, processor, memory; the time left is shown"),
     "service": (
         service.prove,

@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.rig.sampling import weight
 from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, be_nice, fetch_loopback, usable_kernel
 
 HERE = Path(__file__).resolve().parent
@@ -28,14 +29,6 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-WEIGHTS = {
-    "guest_session_survives": 9,
-    "guest_conference": 9,
-    "guest_storage": 4,
-    "guest_check_media": 5,
-    "guest_check": 3,
-}
-"""How many times as long as others (5 s) the tests of a file take: whole sessions, disks that fail."""
 NOT_NEEDED = r"/(mypy|mypyc|playwright|schemathesis|graphql|werkzeug|pypdf|idlelib|ensurepip)/|/site-packages/.*/tests/"
 """What no guest imports, of what it might: half of all."""
 LOOPBACK_FOR = "guest_conference"
@@ -98,7 +91,7 @@ class GuestSessions:
 
 def _weight(tests: Sequence[str]) -> int:
     """Return how long tests take together, in units of an ordinary one."""
-    return sum(next((weight for name, weight in WEIGHTS.items() if name in test), 1) for test in tests)
+    return sum(map(weight, tests))
 
 
 class GuestSession:

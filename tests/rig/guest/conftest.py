@@ -4,6 +4,8 @@ They are in files called guest_*.py and are chosen and reported on the host like
 
     pytest tests/rig/guest/guest_rig.py -k unplugging
 
+With --rig-sample SEED, as `./run test` has it, only some of the long ones are (sampling.py).
+
 On the host, this boots a machine or two for all chosen tests (guest_session.py), before the first test of all, and each
 test waits there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
 is skipped in the guest, or does not get to run, has failed.
@@ -18,6 +20,7 @@ import pytest
 from tests.rig.guest_reports import GuestReports
 from tests.rig.guest_session import GuestSessions
 from tests.rig.rig import RigDevice
+from tests.rig.sampling import sampled
 
 IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
 SESSIONS: pytest.StashKey[GuestSessions] = pytest.StashKey()
@@ -113,8 +116,13 @@ class GuestFailure(Exception):
     """A test failed in the guest; the text is pytest's account of it from there."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Wait for the guests last: meanwhile others run."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not of the sample. Wait for the guests last: meanwhile others run."""
+    if seed := config.getoption("rig_sample"):
+        chosen = sampled((item.test for item in items if isinstance(item, HostItem)), seed)
+        left_out = [item for item in items if isinstance(item, HostItem) and item.test not in chosen]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     items.sort(key=lambda item: isinstance(item, HostItem))
 
 

@@ -34,7 +34,7 @@ fps = 10
 video_bitrate = "300k"
 """
 SLATE_WITHIN_S = 2.5
-"""On an emulated machine that shares two cores with other tests; `./run prove latency` holds a quiet one to less than 1 s."""
+"""On an emulated machine that shares two cores with other tests; `./run prove latency` holds a quiet one to 1 s."""
 BACK_WITHIN_S = 3.0
 DARK = 75
 """A slate's mean luma is below it, a live picture's of the rig above."""

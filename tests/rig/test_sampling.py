@@ -1,0 +1,29 @@
+"""Which of the machines' tests a run of all tests does."""
+
+from tests.rig.sampling import ONE_IN, sampled, weight
+
+SHORT = [f"tests/rig/guest/guest_rig.py::test_{number}" for number in range(7)]
+LONG = [f"tests/rig/guest/guest_storage.py::test_disk[{number}]" for number in range(16)]
+ALONE = ["tests/rig/guest/guest_session_survives.py::test_one"]
+
+
+def test_ordinary_files_run_whole_and_of_long_ones_a_third() -> None:
+    chosen = sampled([*SHORT, *LONG, *ALONE], "a")
+    assert chosen >= {*SHORT, *ALONE}
+    assert len(chosen & set(LONG)) == 6
+
+
+def test_a_seed_decides_and_its_order_does_not() -> None:
+    assert sampled(LONG, "a") == sampled(reversed(LONG), "a")
+    assert len({frozenset(sampled(LONG, str(seed))) for seed in range(20)}) > 10
+
+
+def test_every_test_has_its_turn() -> None:
+    seen = set().union(*(sampled(LONG, str(seed)) for seed in range(20 * ONE_IN)))
+    assert seen == set(LONG)
+
+
+def test_files_are_told_by_their_whole_name() -> None:
+    assert weight("tests/rig/guest/guest_check_media.py::test_x") == 5
+    assert weight("tests/rig/guest/guest_check.py::test_x") == 3
+    assert weight("tests/rig/guest/guest_devices.py::test_guest_storage") == 1
