@@ -267,10 +267,16 @@ class _Stream:
         heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
         if heard != self._heard or found.pktSndBuf == 0:
             self._heard, self._heard_s = heard, now_s
-        elif now_s - self._heard_s > SILENT_S:
-            raise _Lost(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
+        elif self._is_silent:
+            raise self._gone()
+
+    @property
+    def _is_silent(self) -> bool:
+        return time.monotonic() - self._heard_s > SILENT_S
 
     def _gone(self) -> _Lost:
+        if self._is_silent:  # on a busy PC libsrt may give it up before it is looked at again
+            return _Lost(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
         return _Lost(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
 
     def _sent(self, dts_s: float) -> Sent:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
+import psutil
 import pytest
 
 from agent.receiver import HOST
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.server
 
 WORD = "a passphrase+"
 IN_URL = "passphrase=a%20passphrase%2B"
+GIVES_UP_S = 5.5
+"""libsrt takes a peer for gone that has answered nothing for 5 s."""
 
 
 @pytest.fixture
@@ -174,6 +177,21 @@ def test_a_peer_that_is_stopped_delays_nobody(port: int, peers: Peers, encoder: 
         destination.stop(2.0)
         assert time.monotonic() - began < 20
         assert pump.waited_for_nothing
+
+
+def test_a_silent_peer_is_told_from_one_that_hung_up_by_a_pc_that_looks_too_late(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events
+) -> None:
+    peer = peers.start(port, "listener")
+    with running(f"srt://{HOST}:{port}?latency=200", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: peer.received > 20_000)
+        (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+        peer.send(SIGSTOP)
+        child.send_signal(SIGSTOP)
+        time.sleep(GIVES_UP_S)
+        child.send_signal(SIGCONT)
+        wait_for(lambda: not is_live(destination))
+        assert events.reasons() == ["stalled"]
 
 
 def test_a_caller_begins_at_a_keyframe_others_are_turned_away_and_the_next_is_served(
