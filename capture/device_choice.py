@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from capture.choice import Chosen, ChosenSource, Wanted, refuse_fast
+from capture.chosen import Chosen, ChosenSource, Wanted, refuse_fast
 from capture.kept import KeptAudio, KeptVideo, Whereabouts
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from capture.choice import NONE, Chooser, Chosen, Wanted
+from capture.choice import NONE, Chooser
+from capture.chosen import Chosen, Wanted
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace, RealPace
 from capture.timing import Timing, untimed

@@ -5,7 +5,7 @@ The desktop is found on the bus of the user's session (org.freedesktop.Notificat
 
 from html import escape
 
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from agent.alarms.telling import subject
 from config.errors import LiputError
 from recorder.archive.names import one_line

@@ -6,16 +6,12 @@ again, if it is still so then.
 
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING
 
 from agent.alarms.alarm import Alarm, Key
+from agent.alarms.message import Message
 from agent.alarms.words import DAMAGED
 from devices.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING
-
-if TYPE_CHECKING:
-    from agent.alarms.notices import Notice
 
 GATHER_S = 3.0
 """How long is waited for more troubles before one is told; what is over by then is not told at all."""
@@ -28,26 +24,6 @@ ONCE = (LASTING - {"disk-critical"}) | {DAMAGED}
 
 STAYS = frozenset({"session-failed", "recording-failed", "sealing-failed", "parts-apart", "part-left"})
 """Kinds that are still worth to be read when the session is over."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """What is told at once; `present` is all that is wrong now.
-
-    `closes`: it is for those who show what is wrong now, and is no news to anybody else. `is_last`: there are no more
-    messages within this hour. `is_test`: somebody wants to see whether it arrives. `notices` are no troubles:
-    they tell of planned sessions.
-    """
-
-    at: datetime
-    began: tuple[Alarm, ...] = ()
-    lasting: tuple[Alarm, ...] = ()
-    over: tuple[Alarm, ...] = ()
-    present: tuple[Alarm, ...] = ()
-    notices: "tuple[Notice, ...]" = ()
-    closes: bool = False
-    is_last: bool = False
-    is_test: bool = False
 
 
 @dataclass(eq=False)

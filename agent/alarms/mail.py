@@ -9,7 +9,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from agent.alarms.connecting import connected, trusting
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings

@@ -7,12 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-
-import msgspec
 
 from agent.alarms.alarm import Alarm, Said
-from agent.alarms.herald import GATHER_S, HOUR_S, Message
+from agent.alarms.herald import GATHER_S, HOUR_S
+from agent.alarms.message import Message, Notice
 from devices.clock import NANOSECONDS, Clock
 
 URGENT = frozenset({"waits", "overrun", "missed", "blocked", "failed", "without-request", "not-ready"})
@@ -25,17 +23,6 @@ AGAIN_S = 900.0
 """Between two of the same kind of one plan that are told; reminders are as many as the settings say."""
 MOST = 50
 """Notices that are kept at once."""
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="notice"):
-    """What people should hear of a plan; `kind` is one of agent/schedule/words.py."""
-
-    kind: str
-    plan: str
-    title: str
-    at: datetime
-    urgent: bool
-    text: Said
 
 
 @dataclass(eq=False)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop, NoDesktop
-from agent.alarms.herald import Herald, Message
+from agent.alarms.herald import Herald
 from agent.alarms.listening import Ears
+from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Tell, Way
 from agent.alarms.ways import ways_of

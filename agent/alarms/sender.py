@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.alarms.desktop import Desktop, NoDesktop
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from config.errors import LiputError
 from devices.clock import Clock
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from agent.alarms.alarm import Alarm
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from agent.checks.result import Words
 from config.messages import LANGUAGES
 from recorder.archive.names import one_line

@@ -8,7 +8,7 @@ from contextlib import closing
 import msgspec
 
 from agent.alarms.connecting import connected, trusting
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from agent.alarms.telling import text
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings

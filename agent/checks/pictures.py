@@ -10,7 +10,7 @@ from agent.checks.held import Held
 from agent.checks.pictures_codes import CODES
 from agent.checks.result import Measured, Result, Words, found
 from agent.checks.sources import NotGiven
-from capture.choice import ChosenSource
+from capture.chosen import ChosenSource
 from capture.kept import KeptVideo
 from capture.preview import picture_of
 from capture.source import SourceEnded, VideoSource, coded_form

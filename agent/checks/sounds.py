@@ -9,7 +9,8 @@ from agent.checks.held import Held
 from agent.checks.result import Measured, Result, Words, found
 from agent.checks.sounds_codes import CODES
 from agent.checks.sources import NotGiven
-from capture.choice import NONE, ChosenSource
+from capture.choice import NONE
+from capture.chosen import ChosenSource
 from capture.kept import KeptAudio
 from capture.source import SAMPLE_RATE, AudioSource, SourceEnded
 from capture.watch.audio import DEAD_DB, HUM_DBFS, SPEAKS_DBFS, mains_hz

@@ -8,7 +8,8 @@ from agent.checks.check import Situation
 from agent.checks.held import Held
 from agent.checks.result import Code, Measured, Result, found
 from agent.checks.side_by_side import side_by_side
-from capture.choice import Chooser, Chosen, ChosenSource, Wanted
+from capture.choice import Chooser
+from capture.chosen import Chosen, ChosenSource, Wanted
 from capture.pacing import RealPace
 from capture.source import AudioSource, VideoSource
 from capture.watch.watcher import Watcher

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent.alarms.desktop import NoDesktop
-from agent.alarms.herald import Message
+from agent.alarms.message import Message
 from agent.alarms.sender import Way
 from agent.alarms.ways import WAYS, ways_of
 from config.errors import LiputError, UsageError

@@ -15,8 +15,8 @@ from agent.serving import awaited, forget, is_serving
 from config.errors import PackageNotFound
 from config.quantities import brief_size
 from devices.clock import SystemClock
+from recorder.archive.model import INTERRUPTED
 from recorder.archive.names import one_line
-from recorder.archive.sealing import INTERRUPTED
 from recorder.recovery.find import Unfinished, find
 from recorder.recovery.recover import OnProgress, Outcome, Recovery, State, awaiting
 

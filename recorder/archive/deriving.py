@@ -13,10 +13,11 @@ import msgspec
 
 from config.json_text import json_text
 from recorder.archive import names
+from recorder.archive.derived import Derived
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Chapter, Mark, Recording
-from recorder.archive.wishes import SLIDES_FOLDER, ReportWishes, SlideWishes, Wishes
+from recorder.archive.wishes import SLIDES_FOLDER, SlideWishes, Wishes
 from recorder.archive.work import DERIVED_FILE, LEVELS_FILE, WorkFolder
 from recorder.niceness import be_at_least
 
@@ -25,19 +26,6 @@ CHAPTERS_SHARE = 0.5
 """Of a sealing's progress: slides are read meanwhile."""
 OVERVIEW_SHARE = 0.6
 _NICE = 10
-
-
-class Derived(msgspec.Struct, frozen=True, kw_only=True):
-    """`metadata/derived.json`: how many slides were found and how many read, and what could not be made, and why.
-
-    `language` and `report` are how the report looks, so that it can be made again.
-    """
-
-    slides: int = 0
-    slides_read: int = 0
-    language: str = "id"
-    report: ReportWishes | None = None
-    problems: tuple[str, ...] = ()
 
 
 def of_marks(marks: Iterable[Mark]) -> tuple[Chapter, ...]:

@@ -23,6 +23,11 @@ type Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 type Uuid = Annotated[str, Meta(pattern="^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$")]
 type Moment = Annotated[datetime, Meta(tz=True)]
 
+INTERRUPTED = "interrupted"
+"""Why a recording is degraded whose recorder did not live to describe it."""
+UNREADABLE = "media-unreadable"
+"""Why a recording is degraded of which a file is kept that cannot be read."""
+
 
 class VideoTrack(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="video"):
     """One track of pictures; sizes in pixels, `rate` as the fraction FFmpeg gives, colours by FFmpeg's names."""

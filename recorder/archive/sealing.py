@@ -21,7 +21,15 @@ from recorder.archive.dublincore import dublin_core
 from recorder.archive.fixity import Progress
 from recorder.archive.health_lines import health_lines
 from recorder.archive.media import probe
-from recorder.archive.model import MediaFile, Recording, RecordingFacts, VideoTrack, decode_recording
+from recorder.archive.model import (
+    INTERRUPTED,
+    UNREADABLE,
+    MediaFile,
+    Recording,
+    RecordingFacts,
+    VideoTrack,
+    decode_recording,
+)
 from recorder.archive.poster import poster
 from recorder.archive.readme import readme_files
 from recorder.archive.version import liput_version
@@ -40,12 +48,6 @@ from recorder.archive.work import (
     program_files,
 )
 from recorder.dossier.enclose import enclose
-
-INTERRUPTED = "interrupted"
-"""The reason given when the recorder did not live to describe its recording."""
-
-UNREADABLE = "media-unreadable"
-"""The reason given when a file of media is kept that cannot be read."""
 
 
 def fill(

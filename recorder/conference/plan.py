@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from capture.choice import Chosen, ChosenSource
+from capture.chosen import Chosen, ChosenSource
 from capture.sound.virtual import source_name
 from config.conference import Conference
 from config.errors import UsageError

@@ -15,8 +15,7 @@ from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
-from recorder.archive.model import Package, RecordingFacts, decode_recording
-from recorder.archive.sealing import UNREADABLE
+from recorder.archive.model import UNREADABLE, Package, RecordingFacts, decode_recording
 from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
 from recorder.recovery.assemble import assemble, place_for
 from recorder.recovery.evidence import Left, examine, placed

@@ -14,8 +14,7 @@ import msgspec
 
 from config.events import Event
 from devices.clock import SystemClock
-from recorder.archive.model import Gap, Mark, PartFacts, RecordingFacts
-from recorder.archive.sealing import INTERRUPTED
+from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
 from recorder.recovery.kinds import RECOVERED_KIND
 from recorder.troubles import Troubles
 

@@ -7,8 +7,7 @@ import msgspec
 
 from config.events import Event
 from devices.clock import Clock
-from recorder.archive.model import Gap, RecordingFacts
-from recorder.archive.sealing import INTERRUPTED
+from recorder.archive.model import INTERRUPTED, Gap, RecordingFacts
 from recorder.recovery.kinds import RECOVERED_KIND
 from recorder.recovery.rebuild import read_events
 

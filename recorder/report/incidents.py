@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from recorder.archive.model import Recording
-from recorder.archive.sealing import UNREADABLE
+from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
 from recorder.faults import RECOVERED
 from recorder.runs import Line, Run, moment, number, runs

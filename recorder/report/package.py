@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import LiputError
-from recorder.archive.deriving import Derived
+from recorder.archive.derived import Derived
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.wishes import ReportWishes
 from recorder.archive.work import DERIVED_FILE

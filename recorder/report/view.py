@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.standard_time import format_standard
-from recorder.archive.model import AudioTrack, Chapter, VideoTrack
-from recorder.archive.sealing import INTERRUPTED
+from recorder.archive.model import INTERRUPTED, AudioTrack, Chapter, VideoTrack
 from recorder.archive.wishes import ReportWishes
 from recorder.archive.work import EVENTS_FILE, RECORDING_FILE
 from recorder.dossier.model import Step

@@ -7,7 +7,8 @@ from threading import Event
 
 import av
 
-from capture.choice import NONE, Chooser, Wanted
+from capture.choice import NONE, Chooser
+from capture.chosen import Wanted
 from capture.pacing import RealPace
 from capture.reader import Reader
 from capture.source import Frame, Size, VideoFormat, VideoSource

@@ -80,7 +80,7 @@ def main() -> None:
 
 def _answer(asked: Question) -> "Headroom":
     # Only now: what loads the media libraries is to be as modest as what uses them.
-    from capture.choice import Wanted
+    from capture.chosen import Wanted
     from config.settings import load_settings
     from devices.clock import SystemClock
     from recorder.streaming.given import given_pictures

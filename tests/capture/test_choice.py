@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from capture import device_choice
-from capture.choice import Chooser, Chosen, Wanted
+from capture.choice import Chooser
+from capture.chosen import Chosen, Wanted
 from capture.file import FileAudioSource, FileVideoSource
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from capture.bgra import BgraConverter
-from capture.choice import Chooser, Wanted
+from capture.choice import Chooser
+from capture.chosen import Wanted
 from capture.convert import FrameConverter
 from capture.kept import AbsenceKind, KeptVideo
 from capture.pacing import FastPace

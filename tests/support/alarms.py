@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from agent.alarms.alarm import Alarm, Said, new_alarm
-from agent.alarms.herald import Message
-from agent.alarms.notices import URGENT, Notice
+from agent.alarms.message import Message, Notice
+from agent.alarms.notices import URGENT
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 

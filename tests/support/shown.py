@@ -12,7 +12,7 @@ import numpy as np
 from agent.checks import sources
 from agent.checks.check import Situation
 from agent.checks.sources import Sources
-from capture.choice import Chosen, ChosenSource
+from capture.chosen import Chosen, ChosenSource
 from capture.jpeg import JpegDecoder
 from capture.pacing import RealPace
 from capture.sizes import BySize

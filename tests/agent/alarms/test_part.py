@@ -12,7 +12,8 @@ import pytest
 from agent.alarms import listening
 from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop
-from agent.alarms.herald import Herald, Message
+from agent.alarms.herald import Herald
+from agent.alarms.message import Message
 from agent.alarms.part import Alarms, alarms_of
 from agent.alarms.sender import Sender
 from agent.receiver import HOST, free_port

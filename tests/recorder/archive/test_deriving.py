@@ -14,7 +14,8 @@ from PIL import Image
 
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
-from recorder.archive.deriving import SHEET_FILE, Derived
+from recorder.archive.derived import Derived
+from recorder.archive.deriving import SHEET_FILE
 from recorder.archive.disk import Disk
 from recorder.archive.model import Mark, Package, Recording
 from recorder.archive.wishes import ReportWishes, SlidesView, SlideWishes, Wishes

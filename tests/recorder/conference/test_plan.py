@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from capture.choice import Chosen, ChosenSource
+from capture.chosen import Chosen, ChosenSource
 from capture.source import AudioSource, VideoSource
 from config.conference import Conference
 from config.errors import UsageError

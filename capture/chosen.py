@@ -1,0 +1,57 @@
+"""The sources that were chosen for a session, and what it wants of them."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from capture.source import AudioSource, VideoSource
+from config.errors import UsageError
+from devices.model import Device
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the profile asks of the sources: at most so many pixels and frames a second; channels of sound."""
+
+    width: int
+    height: int
+    rate: Fraction
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenSource[Source]:
+    """One source, what people call it, whether it ends by itself, and the device it is, if it is one.
+
+    `word` means this very source when it is chosen again.
+    """
+
+    name: str
+    source: Source
+    word: str
+    ends: bool = False
+    device: Device | None = None
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The sources of a session, each with a name of its own, and what to tell the operator."""
+
+    pictures: list[ChosenSource[VideoSource]] = field(default_factory=list)
+    sounds: list[ChosenSource[AudioSource]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    known: list[Device] = field(default_factory=list)
+    """Its devices, but for those that were never there."""
+
+    @property
+    def devices(self) -> list[Device]:
+        """The devices among them, pictures first."""
+        chosen = [picture.device for picture in self.pictures] + [sound.device for sound in self.sounds]
+        return [device for device in chosen if device is not None]
+
+
+def refuse_fast(device: Device, *, live: bool) -> None:
+    """Raise UsageError for a device in a session that does not run as time passes."""
+    if not live:
+        raise UsageError(
+            f"{device.name} cannot run as fast as it goes", hint="--pace fast is for files and synthetic sources"
+        )
