@@ -205,7 +205,7 @@ class _Stream:
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
         self._looked_s = self._heard_s = time.monotonic()
-        self._heard = 0
+        self._heard = self._dropped = 0
 
     def write(self, data: bytes) -> int:
         """Take what the muxer makes."""
@@ -257,16 +257,18 @@ class _Stream:
         if now_s - self._looked_s < _LOOK_S:
             return
         self._looked_s = now_s
-        if self._connection.state is not State.CONNECTED:
+        found = self._connection.statistics()
+        if self._connection.state is not State.CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
-        self._statistics = found = self._connection.statistics()
+        self._statistics = found
         self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.msRTT))
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
-        if heard != self._heard or found.pktSndBuf == 0:
-            self._heard, self._heard_s = heard, now_s
+        is_all_there = found.pktSndBuf == 0 and found.pktSndDropTotal == self._dropped
+        if heard != self._heard or is_all_there:
+            self._heard, self._dropped, self._heard_s = heard, found.pktSndDropTotal, now_s
         elif self._is_silent:
             raise self._gone()
 
