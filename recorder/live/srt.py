@@ -204,8 +204,9 @@ class _Stream:
         self._allowed = 0.0
         self._held_ms = url.latency_ms + HELD_MS
         self._statistics = connection.statistics()
-        self._looked_s = self._heard_s = time.monotonic()
-        self._heard = self._dropped = 0
+        self._looked_s = self._heard_s = self._surely_s = time.monotonic()
+        """When it was looked at; when the peer was heard: at a look, or as early as after the one before."""
+        self._heard = self._left = 0
 
     def write(self, data: bytes) -> int:
         """Take what the muxer makes."""
@@ -256,7 +257,7 @@ class _Stream:
         now_s = time.monotonic()
         if now_s - self._looked_s < _LOOK_S:
             return
-        self._looked_s = now_s
+        before_s, self._looked_s = self._looked_s, now_s
         found = self._connection.statistics()
         if self._connection.state is not State.CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
@@ -266,18 +267,15 @@ class _Stream:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
         heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
-        is_all_there = found.pktSndBuf == 0 and found.pktSndDropTotal == self._dropped
-        if heard != self._heard or is_all_there:
-            self._heard, self._dropped, self._heard_s = heard, found.pktSndDropTotal, now_s
-        elif self._is_silent:
+        left = found.pktSentTotal + found.pktSndDropTotal
+        if heard != self._heard or left == self._left:  # nothing has left since then: there is nothing to acknowledge
+            self._heard, self._left = heard, left
+            self._heard_s, self._surely_s = now_s, before_s
+        elif now_s - self._heard_s > SILENT_S:
             raise self._gone()
 
-    @property
-    def _is_silent(self) -> bool:
-        return time.monotonic() - self._heard_s > SILENT_S
-
     def _gone(self) -> _Lost:
-        if self._is_silent:  # on a busy PC libsrt may give it up before it is looked at again
+        if time.monotonic() - self._surely_s > SILENT_S:  # on a busy PC libsrt may be the first to give it up
             return _Lost(Reason.STALLED, f"nothing was acknowledged for {SILENT_S:.0f} s")
         return _Lost(Reason.CALLER_LEFT if self._listens else Reason.CLOSED)
 
