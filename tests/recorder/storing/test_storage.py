@@ -179,7 +179,7 @@ def test_a_session_on_one_disk_is_one_package(show: Shows) -> None:
 def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: Shows) -> None:
     session = show(2)
     session.feed(5)
-    backlog = session.storage._backlog
+    backlog = session.storage._tee._backlog
     assert backlog
     wait_for(lambda: backlog.start > 0)
     away = session.roots[0].with_name("away")
@@ -195,7 +195,7 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     first = away / session.folders[0].relative_to(session.roots[0])
     second = session.folders[1]
     assert offset_of(second) == pytest.approx(switched.detail["offset_s"], abs=0.001)
-    assert 0 < offset_of(second) <= session.storage._copies[0].parts[0].found_s
+    assert 0 < offset_of(second) <= session.storage._tee.copies[0].parts[0].found_s
     session.folders[0] = first
     is_continuous(session.files(), RATE, session.seconds())
     media.decodes_cleanly(second / "data/media/program.mp4")
@@ -243,8 +243,8 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
     session = show(2)
     session.feed(5)
     backlog, opener, opens, go_on = (
-        session.storage._backlog,
-        session.storage._opener,
+        session.storage._tee._backlog,
+        session.storage._mover._opener,
         threading.Event(),
         threading.Event(),
     )
@@ -260,7 +260,7 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
     monkeypatch.setattr(opener, "open", slow)
     session.roots[0].rename(session.roots[0].with_name("away"))
     session.feed_until(opens.is_set)
-    safe_s, start_s = session.storage._copies[0].found_s, float(backlog.start)
+    safe_s, start_s = session.storage._tee.copies[0].found_s, float(backlog.start)
     monkeypatch.setattr(backlog, "_most_bytes", backlog._bytes)
     session.feed(8)
     assert float(backlog.start) > safe_s
@@ -284,7 +284,7 @@ def test_a_part_whose_log_cannot_be_opened_leaves_nothing_behind(show: Shows, mo
     monkeypatch.setattr(session.log, "open", refuse)
     archive = Archive(session.roots[1], SystemClock(), reserve_bytes=1)
     with pytest.raises(StorageError, match="Input/output error"):
-        session.storage._opener.open(archive, 1, 2, Fraction(0))
+        session.storage._mover._opener.open(archive, 1, 2, Fraction(0))
     assert set(threading.enumerate()) == before
     assert list(session.roots[1].iterdir()) == []
     session.close()
@@ -323,8 +323,8 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     assert "part-left" in session.kinds
     disks.let_go.set()
     second = package.folder / "data/media/program.mp4"
-    offset_s = float(session.storage._copies[0].part.start)
-    wait_for(lambda: session.storage._copies[0].parts[0].close().is_over)
+    offset_s = float(session.storage._tee.copies[0].part.start)
+    wait_for(lambda: session.storage._tee.copies[0].parts[0].close().is_over)
     is_continuous([(session.folders[0] / "data/media/program.mp4", 0.0), (second, offset_s)], RATE, session.seconds())
 
 
@@ -366,7 +366,7 @@ def test_a_file_that_cannot_be_closed_keeps_all_of_it_and_goes_nowhere_else(show
     session = show(2)
     session.feed(6)
     wait_for(lambda: session.storage.on_disk.media_time_s > 5)
-    program = session.storage._copies[0].part.work.program
+    program = session.storage._tee.copies[0].part.work.program
     content = program.read_bytes()
     with program.open("r+b") as file:  # a bit of it has become another one on the disk
         file.seek(content.index(b"tfhd", len(content) // 2) + 8)
@@ -413,7 +413,7 @@ def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
     monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 50)
     session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
     session.feed(3)
-    left = session.storage._copies[0].part
+    left = session.storage._tee.copies[0].part
     monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
     taking, take, close = threading.Event(), Recording.take, Part.close
 

@@ -73,7 +73,7 @@ class Session:
         return [event.kind for event in self.events]
 
     def offsets(self) -> list[float]:
-        return [float(part.start) for part in self.storage._copies[0].parts]
+        return [float(part.start) for part in self.storage._tee.copies[0].parts]
 
 
 NUMBERS = itertools.count()
@@ -308,7 +308,7 @@ def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
     assert package.path.startswith(str(tmp_path / "b"))
     first.go_on()
-    wait_for(lambda: session.storage._copies[0].parts[0].close().is_over)
+    wait_for(lambda: session.storage._tee.copies[0].parts[0].close().is_over)
     is_continuous([(program(session.works[0]), 0.0), (program(package.folder), session.offsets()[1])], RATE, SECONDS)
 
 
@@ -322,7 +322,7 @@ def test_the_only_disk_that_hangs_is_told_and_the_session_ends_without_it(
     with pytest.raises(LiputError):
         session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
     first.go_on()
-    wait_for(lambda: session.storage._copies[0].part.close().is_over)
+    wait_for(lambda: session.storage._tee.copies[0].part.close().is_over)
     is_continuous([(program(session.works[0]), 0.0)], RATE, session.reached)
 
 

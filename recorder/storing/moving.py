@@ -1,0 +1,176 @@
+"""Brings a copy of a recording to the next disk that takes one, or into another part on the disk it is on.
+
+The new part begins with the backlog, at a keyframe, so nothing is missing. Opening it may hang on its disk: each move
+is on a thread of its own, which is waited for within bounds.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fractions import Fraction
+from functools import partial
+
+from config.errors import LiputError, StorageError, UsageError
+from devices.clock import Clock
+from recorder.archive.archive import Archive
+from recorder.storing.bounded import OPEN_S, Bounded
+from recorder.storing.copies import Copy, found_s
+from recorder.storing.faults import stalled
+from recorder.storing.forms import Templates
+from recorder.storing.opening import Opener
+from recorder.storing.part import Part
+from recorder.storing.progress import Progress
+from recorder.storing.tee import Tee
+from recorder.storing.telling import Teller
+
+
+class Mover:
+    """Where the copies of one session go on; knows the folders that are left, and counts the parts."""
+
+    def __init__(
+        self,
+        spares: Sequence[Archive],
+        opener: Opener,
+        tee: Tee,
+        *,
+        number: int,
+        keep_free: int,
+        clock: Clock,
+        tell: Teller,
+        on_no_disk: Callable[[LiputError], None],
+    ) -> None:
+        """`spares` are the folders to record to, in order; `number` that of the first part.
+
+        `keep_free` are the bytes that a session which runs leaves on a disk. `on_no_disk` is told why the last copy
+        could not go on.
+        """
+        self._spares = list(spares)
+        self._opener = opener
+        self._tee = tee
+        self._number = number
+        self._keep_free = keep_free
+        self._clock = clock
+        self._tell = tell
+        self._on_no_disk = on_no_disk
+        self._lock = threading.Lock()
+
+    @property
+    def has_spares(self) -> bool:
+        """Whether there is a folder left to go on in."""
+        return bool(self._spares)
+
+    # Opening
+
+    def first(self, number: int) -> Copy:
+        """Return copy `number`, in the first folder that can be recorded to; those before it are told.
+
+        Raises the first one's StorageError when there is none for the first copy, and a UsageError for another one.
+        """
+        faults: list[tuple[Archive, LiputError]] = []
+        copy = None
+        while copy is None and self._spares:
+            archive = self._spares.pop(0)
+            try:
+                copy = Copy(number, [self._open(archive, number, self._number, Fraction(0))])
+            except LiputError as error:
+                faults.append((archive, error))
+        if copy is None and number == 1 and faults:
+            raise faults[0][1]  # it is told by whoever asked for a recording
+        for refused, fault in faults:
+            self._tell.fault(str(refused.root), fault)
+        if copy is None:
+            raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
+        return copy
+
+    def _open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:
+        """Open a part; raises what that raises, and a StorageError where the disk does not answer within OPEN_S."""
+        opening = Bounded(partial(self._opener.open, archive, copy, number, start), "storage-open", _undo)
+        return opening.get(self._clock, OPEN_S, stalled(archive.root, OPEN_S))
+
+    # To another disk
+
+    def leave(self, copy: Copy, error: LiputError) -> None:
+        """Tell why a copy leaves its disk, and begin to move it to another one; returns at once."""
+        self._tell.fault(copy.part.place, error)
+        copy.is_moving = True
+        copy.move = Bounded(lambda: self._move(copy, error), "storage-switch")
+
+    def _move(self, copy: Copy, error: LiputError) -> None:
+        """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
+        old = copy.part
+        new = self._next_part(copy)
+        if new is not None:
+            begins_s = self._tee.go_on(copy, new)
+            if old.progress.is_stalled:
+                self._tell.progress(old, Progress.RESUMED, 0.0)
+            self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
+            if copy.is_moving:  # meanwhile the picture has become one of another form
+                self._renew(copy)
+        elif self._tee.end(copy):
+            self._on_no_disk(error)
+            return  # it is closed with the session
+        old.close()
+
+    def _next_part(self, copy: Copy) -> Part | None:
+        start = self._tee.start
+        while True:
+            with self._lock:
+                if not self._spares:
+                    return None
+                spare = self._spares.pop(0)
+                self._number += 1
+                number = self._number
+            # Down to what must stay free, not to the reserve: a session that runs takes what there is.
+            archive = Archive(spare.root, self._clock, self._keep_free)
+            try:
+                return self._open(archive, copy.number, number, start)
+            except Exception as error:  # of whatever kind: the next one is tried
+                self._tell.fault(str(archive.root), _told(error))
+
+    # Into another form
+
+    def change_form(self, templates: Templates, form: int) -> None:
+        """Begin to let each copy go on in a part of the picture's new form; returns at once."""
+        self._opener = self._opener.renewed(templates, form)
+        for copy in self._tee.copies:
+            if not copy.ended and not copy.is_moving:  # one that moves sees to it when it has moved
+                copy.is_moving = True
+                copy.move = Bounded(partial(self._renew, copy), "storage-renew")
+
+    def _renew(self, copy: Copy) -> None:
+        """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""
+        old = copy.part
+        start = self._tee.start
+        with self._lock:
+            self._number += 1
+            number = self._number
+        archive = Archive(old.archive.root, self._clock, self._keep_free)
+        try:
+            new = self._open(archive, copy.number, number, start)
+        except Exception as error:  # of whatever kind: another disk may take one
+            self._tell.fault(old.place, _told(error))
+            self._move(copy, _told(error))
+            return
+        self._tee.go_on_beside(copy, new)
+
+    # The end
+
+    def wait(self) -> bool:
+        """Let every copy that moves come to rest, or end; return whether there was one."""
+        moves = [(copy, copy.move) for copy in self._tee.copies if copy.move is not None]
+        for copy, move in moves:
+            copy.move = None
+            if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)):
+                copy.ended, copy.is_moving = True, False
+        return bool(moves)
+
+
+def _told(error: Exception) -> LiputError:
+    return error if isinstance(error, LiputError) else StorageError(repr(error), hint="please report this")
+
+
+def _undo(part: Part) -> None:
+    """Undo the opening of a part that came too late."""
+    part.recording.close()
+    with suppress(LiputError):
+        part.archive.discard(part.work)

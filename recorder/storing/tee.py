@@ -1,0 +1,128 @@
+"""Gives every packet of a session to each of its copies, and to a part that takes over what is not safe before it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from recorder.packet import EncodedPacket, TrackId
+from recorder.recording import OnDisk
+from recorder.storing.backlog import Backlog
+from recorder.storing.copies import Copy
+from recorder.storing.forms import Forms, Templates
+from recorder.storing.part import Part
+
+type OnForm = Callable[[Templates, int], None]
+
+
+class Tee:
+    """The copies of one session, and what they are given; from any thread. Waits for no disk."""
+
+    def __init__(self, forms: Forms, on_form: OnForm) -> None:
+        """`on_form` is told the templates and number of another form that the picture has from the next packet on."""
+        self.copies: list[Copy] = []
+        """Filled before the first packet comes."""
+        self.given_s = 0.0
+        """Up to where packets came, in seconds of media time."""
+        self._forms = forms
+        self._on_form = on_form
+        self._backlog: Backlog | None = None
+        self._lock = threading.Lock()
+
+    def keep(self, tracks: Sequence[TrackId]) -> None:
+        """Keep a backlog from now on: a copy may get further parts."""
+        self._backlog = Backlog(tracks)
+
+    # What is given
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Give a packet to every part that takes it: those that are open, and have the picture's form."""
+        with self._lock:
+            if self._forms.changes_with(packet):
+                self._change_form()
+            self.given_s = max(self.given_s, float((packet.pts + packet.duration) * packet.time_base))
+            if self._backlog is not None:
+                self._backlog.add(packet)
+            for copy in self.copies:
+                for part in (copy.part, copy.former):
+                    # One that is closing was left, with nowhere to go on.
+                    if part is not None and not part.is_closing and self._forms.belongs(packet, part.form):
+                        part.put(packet)
+            if self._forms.caught_up_with(packet):
+                for copy in self.copies:
+                    copy.leave_former()
+
+    def _change_form(self) -> None:
+        """Begin the backlog anew, and say so, so that each copy goes on in another part: a keyframe is put next."""
+        forms = self._forms
+        if forms.templates_of is None or self._backlog is None:
+            return
+        self._on_form(forms.templates_of(forms.now), forms.now)
+        self._backlog.begin_anew()
+
+    # What is safe
+
+    @property
+    def on_disk(self) -> OnDisk:
+        """What was found on disk, of the copy that holds most: bytes in all its parts, and up to where it plays."""
+        with self._lock:
+            found = [OnDisk(copy.bytes, copy.found_s) for copy in self.copies]
+        return max(found, key=lambda each: each.media_time_s, default=OnDisk())
+
+    def confirm(self) -> None:
+        """Forget what every copy has safe on its disk."""
+        with self._lock:
+            # While a copy moves the backlog stays: the part that is being opened begins where it began.
+            if self._backlog is not None and not any(copy.is_moving for copy in self.copies):
+                self._backlog.confirm(min((copy.part.found_s for copy in self.copies if not copy.ended), default=0.0))
+
+    # Parts that take over
+
+    @property
+    def start(self) -> Fraction:
+        """The media time at which a part that is opened now begins, in seconds."""
+        with self._lock:
+            return self._backlog.start if self._backlog is not None else Fraction(0)
+
+    def go_on(self, copy: Copy, new: Part) -> float:
+        """Let a copy that has left its disk go on in `new`; return where that begins, in seconds of media time.
+
+        The copy still moves where the picture has become one of another form meanwhile.
+        """
+        with self._lock:
+            begins_s = self._hand_over(copy, new)
+            copy.is_moving = new.form != self._forms.now
+            return begins_s
+
+    def go_on_beside(self, copy: Copy, new: Part) -> None:
+        """Let a copy go on in `new`, of the picture's form; the part so far gets what is still to come for it."""
+        with self._lock:
+            old = copy.part
+            self._hand_over(copy, new)
+            copy.former = old
+            old.is_void = not old.has_pictures
+            if self._forms.has_caught_up:
+                copy.leave_former()
+
+    def end(self, copy: Copy) -> bool:
+        """Let a copy end that has nowhere to go on; return whether it was the last one.
+
+        The last one is not closed: whatever is left of it takes what still comes, if it can.
+        """
+        with self._lock:
+            copy.ended, copy.is_moving = True, False
+            is_last = all(each.ended for each in self.copies)
+            if not is_last:
+                copy.part.close()  # while nothing can be put: what follows the end of its queue is never taken out
+            return is_last
+
+    def _hand_over(self, copy: Copy, new: Part) -> float:
+        """Let a part take packets, those of the backlog first; return where they begin, in seconds of media time."""
+        begins_s = 0.0
+        if self._backlog is not None:
+            begins_s = float(self._backlog.start)  # later than the part where it grew too large meanwhile
+            if new.form == self._forms.now:
+                for packet in self._backlog.packets:
+                    new.put(packet)
+        copy.parts.append(new)
+        copy.is_moving = False
+        return begins_s
