@@ -1,74 +1,104 @@
-"""How a session ends: as a package, or without one."""
-
-from dataclasses import dataclass
+"""How a session ends: what is told of it, and what it becomes: a package, or none."""
 
 from config.errors import LiputError
 from config.events import Emit
+from devices.clock import NANOSECONDS, Clock
 from recorder.archive.fixity import Progress
 from recorder.archive.model import RecordingFacts
-from recorder.archive.work import WorkFolder
+from recorder.files import SessionFiles
+from recorder.live.destinations import Destinations
+from recorder.marks import Marks
+from recorder.plan import SessionPlan
+from recorder.program import Program
 from recorder.states import StateMachine
 from recorder.status import SessionResult, SessionState
-from recorder.storing.storage import Storage
+from recorder.timeline import Timeline
 from recorder.troubles import Troubles
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What was recorded, where there is no package that says it."""
+class Ending:
+    """Tells of one session's end, and has it sealed; used by the session's thread."""
 
-    folder: str
-    duration_s: float
-    frames: int
+    def __init__(
+        self,
+        plan: SessionPlan,
+        *,
+        timeline: Timeline,
+        marks: Marks,
+        destinations: Destinations,
+        machine: StateMachine,
+        troubles: Troubles,
+        clock: Clock,
+        emit: Emit,
+        progress: Progress | None,
+    ) -> None:
+        """`progress` is told how far sealing is; see Archive.seal."""
+        self._plan = plan
+        self._timeline = timeline
+        self._marks = marks
+        self._destinations = destinations
+        self._machine = machine
+        self._troubles = troubles
+        self._clock = clock
+        self._emit = emit
+        self._progress = progress
 
+    def tell(self, program: Program) -> None:
+        """Say how the recording has ended; it is to be sealed then."""
+        program.report_losses(final=True)
+        counts = program.counts
+        self._emit(
+            "session-ended",
+            self._plan.title,
+            "The recording has ended.",
+            media_time_s=self._media_s,
+            frames=counts.frames,
+            **({"still": counts.still} if self._plan.adaptive_rate else {}),
+            **(program.sound.summary().facts() if program.sound else {}),
+        )
+        self._machine.to(SessionState.SEALING)
 
-def seal(
-    work: WorkFolder,
-    storage: Storage,
-    facts: RecordingFacts,
-    recorded: Recorded,
-    *,
-    machine: StateMachine,
-    troubles: Troubles,
-    emit: Emit,
-    progress: Progress | None,
-) -> SessionResult:
-    """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
-    try:
-        package = storage.seal(facts, progress)
-    except Exception as error:  # of whatever kind: people must hear where the recording is
-        told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
-        emit("sealing-failed", work.name, told.message, hint=told.hint)
-        machine.to(SessionState.FAILED)
-        return no_package(machine, troubles, recorded)
-    machine.to(SessionState.SEALED)
-    # What sealing itself found wrong with the media stands in the package only.
-    sealed = package.recording
-    return SessionResult(
-        state=SessionState.SEALED,
-        package=package.path,
-        duration_s=package.duration_s,
-        frames=sealed.frames if sealed else 0,
-        degraded=list(sealed.degraded) if sealed else troubles.all,
-    )
+    def seal(self, files: SessionFiles, program: Program) -> SessionResult:
+        """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
+        facts = self._facts(program)
+        try:
+            package = files.storage.seal(facts, self._progress)
+        except Exception as error:  # of whatever kind: people must hear where the recording is
+            told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
+            self._emit("sealing-failed", files.work.name, told.message, hint=told.hint)
+            self._machine.to(SessionState.FAILED)
+            return self.without_package(str(files.work.path), self._media_s, program.counts.frames)
+        self._machine.to(SessionState.SEALED)
+        # What sealing itself found wrong with the media stands in the package only.
+        sealed = package.recording
+        return SessionResult(
+            state=SessionState.SEALED,
+            package=package.path,
+            duration_s=package.duration_s,
+            frames=sealed.frames if sealed else 0,
+            degraded=list(sealed.degraded) if sealed else self._troubles.all,
+        )
 
+    def without_package(self, folder: str | None = None, duration_s: float = 0.0, frames: int = 0) -> SessionResult:
+        """Return how a session ended that has no package: where what was recorded is, its length and pictures."""
+        return SessionResult(
+            state=self._machine.state,
+            package=folder,
+            duration_s=duration_s,
+            frames=frames,
+            degraded=self._troubles.all,
+        )
 
-def no_package(machine: StateMachine, troubles: Troubles, recorded: Recorded | None = None) -> SessionResult:
-    """Return how a session ended that has no package."""
-    return SessionResult(
-        state=machine.state,
-        package=recorded.folder if recorded else None,
-        duration_s=recorded.duration_s if recorded else 0.0,
-        frames=recorded.frames if recorded else 0,
-        degraded=troubles.all,
-    )
+    @property
+    def _media_s(self) -> float:
+        return round(self._timeline.media_position_ns() / NANOSECONDS, 3)
 
-
-def discarded(storage: Storage | None) -> bool:
-    """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
-    try:
-        if storage:
-            storage.discard()
-    except LiputError:
-        return False
-    return True
+    def _facts(self, program: Program) -> RecordingFacts:
+        """Return what is known of the recording when it is sealed."""
+        counts, loudness = program.counts, program.loudness
+        return RecordingFacts(
+            ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
+            degraded=tuple(self._troubles.all), marks=self._marks.all,
+            loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
+            destinations=self._destinations.all_names,
+        )  # fmt: skip

@@ -9,11 +9,7 @@ once. Nothing is written to the archive before the start.
 
 import math
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
-
-import msgspec
 
 from capture.closing import abandoned
 from capture.timing import Timing, untimed
@@ -21,18 +17,18 @@ from config.errors import LiputError, StorageError, UsageError
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
-from recorder.archive.model import Mark, RecordingFacts
-from recorder.archive.work import WorkFolder
+from recorder.archive.fixity import Progress
+from recorder.archive.model import Mark
 from recorder.dossier.carry import Carrying
 from recorder.encoder import Encoder
-from recorder.ending import Recorded, discarded, no_package, seal
+from recorder.ending import Ending
 from recorder.eventlog import EventLog, Listener
 from recorder.faults import FaultReporter
+from recorder.files import SessionFiles
 from recorder.hardware.opening import PictureEncoder
 from recorder.inputs import SessionInputs
 from recorder.live.destinations import Destinations
 from recorder.marks import Marks
-from recorder.outputs import Outputs
 from recorder.packet import Track
 from recorder.plan import SessionPlan, encoder_settings, live_facts
 from recorder.preroll import PreRoll
@@ -42,7 +38,6 @@ from recorder.scene import Offer
 from recorder.states import StateMachine
 from recorder.status import Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
-from recorder.storing.storage import Storage
 from recorder.streaming.side import LiveSide
 from recorder.timeline import Timeline
 from recorder.troubles import Troubles
@@ -51,8 +46,6 @@ WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
 """How long after a stop a source may take to give what was captured before it."""
 FROM_THE_FIRST_PICTURE = math.inf
-
-type Progress = Callable[[int, int], None]
 
 
 class Session:
@@ -78,7 +71,6 @@ class Session:
         self._archive = archive
         self._clock = clock
         self._stop_sources = stop
-        self._progress = progress
         self._listener = listener
         self._offer, self._timing = offer, timing
         self._troubles = Troubles(clock)
@@ -99,10 +91,19 @@ class Session:
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._program: Program | None = None
-        self._outputs: Outputs | None = None
         self._live: LiveSide | None = None
-        self._work: WorkFolder | None = None
-        self._storage: Storage | None = None
+        self._files: SessionFiles | None = None
+        self._ending = Ending(
+            plan,
+            timeline=self._timeline,
+            marks=self._marks,
+            destinations=self.destinations,
+            machine=self._machine,
+            troubles=self._troubles,
+            clock=clock,
+            emit=self.emit,
+            progress=progress,
+        )
 
     def _hear(self, event: Event) -> None:
         self._troubles(event)
@@ -132,8 +133,8 @@ class Session:
             self.destinations.ending()
             if self._program:
                 self._program.stop_conference()
-            if self._work is not None:  # so that nobody goes on with it if it is killed before its end
-                self.emit("session-stopping", self._work.name, "Ending.")
+            if self._files is not None:  # so that nobody goes on with it if it is killed before its end
+                self.emit("session-stopping", self._files.work.name, "Ending.")
             self._stopping.set()
         if self._program:
             self._program.wake()
@@ -158,12 +159,13 @@ class Session:
         return self._program
 
     def _media_s(self) -> float | None:
-        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._work else None
+        return round(max(0, self._timeline.media_now_ns()) / NANOSECONDS, 3) if self._files else None
 
     def status(self) -> SessionStatus:
         """Return what is true now; bytes and media time are those found on disk."""
-        on_disk = self._outputs.on_disk if self._outputs else OnDisk()
-        counts, program, troubles = self._counts, self._program, self._troubles.now
+        on_disk = self._files.outputs.on_disk if self._files else OnDisk()
+        program, troubles = self._program, self._troubles.now
+        counts = program.counts if program else Counts()
         return SessionStatus(
             state=self._machine.judge(is_troubled=bool(troubles)),
             elapsed_s=round(self._marks.offset_s + (self._media_s() or 0.0), 3),
@@ -174,7 +176,7 @@ class Session:
             repeated=counts.repeated,
             fps=round(program.fps, 2) if program else 0.0,
             levels_dbfs=[round(level, 1) for level in program.levels_dbfs] if program else [],
-            disk_left_s=self._storage.left_s if self._storage else None,
+            disk_left_s=self._files.storage.left_s if self._files else None,
             destinations=self.destinations.lines(),
             sources=source_lines(self._plan.board),
             pre_roll_s=round(self._gate.seconds, 3),
@@ -191,10 +193,6 @@ class Session:
             still=counts.still,
         )
 
-    @property
-    def _counts(self) -> Counts:
-        return self._program.counts if self._program else Counts()
-
     # The run
 
     def run(self) -> SessionResult:
@@ -205,29 +203,20 @@ class Session:
             self.emit.close()
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
-                return no_package(self._machine, self._troubles)  # ended while its devices were opened
+                return self._ending.without_package()  # ended while its devices were opened
             if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
                 self._machine.to(SessionState.FAILED)
             raise
-        if self._work is None or self._storage is None:
+        files, program = self._files, self._program
+        if files is None or program is None:
             if self._failure:
                 self._machine.to(SessionState.FAILED)
                 raise self._failure
             self._machine.to(SessionState.IDLE)
-            return no_package(self._machine, self._troubles)
-        if not self._counts.frames and discarded(self._storage):
+            return self._ending.without_package()
+        if not program.counts.frames and files.discarded():
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        media_s = round(self._timeline.media_position_ns() / NANOSECONDS, 3)
-        return seal(
-            self._work,
-            self._storage,
-            self._facts(),
-            Recorded(str(self._work.path), media_s, self._counts.frames),
-            machine=self._machine,
-            troubles=self._troubles,
-            emit=self.emit,
-            progress=self._progress,
-        )
+        return self._ending.seal(files, program)
 
     def _run(self, stack: ExitStack) -> None:
         check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
@@ -275,7 +264,7 @@ class Session:
             self._begin(writing, encoder, live)
         while program.is_running:
             program.wait(WATCH_S)
-            if self._starting is not None and self._work is None and not self._stopping.is_set():
+            if self._starting is not None and self._files is None and not self._stopping.is_set():
                 self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
@@ -283,7 +272,8 @@ class Session:
         # Nobody takes from the readers any more: what they drop from here on is not missing.
         self._stop_sources.set()
         inputs.stop()
-        self._end(program)
+        if self._files is not None:
+            self._ending.tell(program)
 
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())
@@ -302,107 +292,41 @@ class Session:
         plan = self._plan
         self._gate.holds = True
         wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._gate.keep_s) * NANOSECONDS
-        storage = Storage(
-            [self._archive, *plan.further],
-            plan.storage,
+        files = SessionFiles(
+            plan,
+            self._archive,
+            encoder,
+            form=self._gate.form,
+            began_ns=self._timeline.zero_ns + round(max(0.0, wanted_ns)),
             clock=self._clock,
             log=self.emit,
+            live=self.destinations,
             on_failure=self._fail,
-            recording=plan.recording,
-            bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
-            planned_s=plan.duration_s,
-            waits=not plan.live,
         )
-        form = self._gate.form  # what is of another one by then begins further parts
-        work = self._begin_files(storage, encoder, wanted_ns, form)
-        try:
-            outputs = Outputs(
-                storage,
-                encoder.templates_of(form),
-                emit=self.emit,
-                live=self.destinations,
-                more=plan.sinks,
-                form=form,
-                templates_of=encoder.templates_of,
-            )
-        except (LiputError, OSError):
-            storage.close()
-            self.emit.close()
-            storage.discard()
-            raise
+        self._marks.offset_s = files.offset_s
         stack.callback(self.emit.close)
-        stack.callback(lambda: outputs.close(self._marks.all, plan.title))
+        stack.callback(lambda: files.outputs.close(self._marks.all, plan.title))
         stack.callback(live.end)
-        live.open(outputs, encoder_settings(plan, self._inputs.form)[0])
-        origin_ns = self._gate.open(outputs.put, round(wanted_ns))
-        live.begin(outputs, self._gate.in_media_time)
+        live.open(files.outputs, encoder_settings(plan, self._inputs.form)[0])
+        origin_ns = self._gate.open(files.outputs.put, round(wanted_ns))
+        live.begin(files.outputs, self._gate.in_media_time)
         self._timeline.begin(origin_ns)
         if counted_anew:
             counted_anew.begin(self._gate.skipped)
             self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
-        self._work, self._outputs, self._storage = work, outputs, storage
+        self._files = files
         zero_ns = self._timeline.zero_ns + origin_ns
-        self._inputs.isolate(stack, storage.beside, zero_ns)
+        self._inputs.isolate(stack, files.storage.beside, zero_ns)
         if plan.context.request:
-            stack.callback(Carrying(work.path, plan.context.request, self._clock).end)
+            stack.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
         self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
         facts |= self._picture_encoder.facts()
-        self.emit("session-live", work.name, "Recording.", clock_ns=zero_ns, folder=str(work.path), **facts)
+        self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)
         if self._stopping.is_set():  # meanwhile, when there was no log to say so in
-            self.emit("session-stopping", work.name, "Ending.")
-
-    def _begin_files(self, storage: Storage, encoder: Encoder, wanted_ns: float, form: int) -> WorkFolder:
-        """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
-        plan, resume = self._plan, self._plan.resume
-        back_ns = self._timeline.now_ns() - max(0.0, wanted_ns) if plan.live else 0.0
-        began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
-        context = msgspec.structs.replace(plan.context, destinations=self.destinations.names)
-        templates_of = encoder.templates_of if encoder.may_change_form else None
-        if resume is None:
-            return storage.begin(
-                plan.title, began, context, encoder.templates_of(form), form=form, templates_of=templates_of
-            )
-        offset_s = self._marks.offset_s = resume.offset_s(self._timeline.zero_ns + round(max(0.0, wanted_ns)), began)
-        work = storage.begin(
-            resume.title,
-            resume.started_at,
-            context,
-            encoder.templates_of(form),
-            form=form,
-            templates_of=templates_of,
-            uuid=resume.uuid,
-            part=resume.part,
-            offset_s=offset_s,
-            earlier=resume.works,
-        )
-        self.emit(
-            "session-resumed",
-            work.name,
-            f"Its recorder was killed; the session goes on as part {resume.part}",
-            part=resume.part,
-            offset_s=round(offset_s, 3),
-            missing_s=round(offset_s - resume.end_s, 3),
-        )
-        return work
-
-    def _end(self, program: Program) -> None:
-        """Say how the recording has ended; there may have been none."""
-        if self._work is None:
-            return
-        program.report_losses(final=True)
-        self.emit(
-            "session-ended",
-            self._plan.title,
-            "The recording has ended.",
-            media_time_s=round(self._timeline.media_position_ns() / NANOSECONDS, 3),
-            frames=self._counts.frames,
-            **({"still": self._counts.still} if self._plan.adaptive_rate else {}),
-            **(program.sound.summary().facts() if program.sound else {}),
-        )
-        self._machine.to(SessionState.SEALING)
+            self.emit("session-stopping", files.work.name, "Ending.")
 
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""
@@ -410,13 +334,3 @@ class Session:
         kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()
-
-    def _facts(self) -> RecordingFacts:
-        """Return what is known when it is sealed."""
-        counts, loudness = self._counts, self._program.loudness if self._program else Loudness()
-        return RecordingFacts(
-            ended_at=self._clock.now(), dropped=counts.dropped, repeated=counts.repeated,
-            degraded=tuple(self._troubles.all), marks=self._marks.all,
-            loudness_lufs=loudness.integrated_lufs, loudness_range_lu=loudness.range_lu,
-            destinations=self.destinations.all_names,
-        )  # fmt: skip

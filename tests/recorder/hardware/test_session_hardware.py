@@ -21,6 +21,7 @@ from config.secrets import Secret, StreamTarget
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
+from recorder.files import SessionFiles
 from recorder.hardware.choice import EncoderPlan
 from recorder.hardware.failure import Reason
 from recorder.hardware.kinds import Kind
@@ -202,14 +203,14 @@ def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -
 def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Path) -> None:
     """The files are opened for one form, and all packets are of the other by then."""
     room = Room(tmp_path, "crash", 15)
-    begin_files, gate = room.session._begin_files, room.session._gate
+    gate = room.session._gate
 
-    def late(*given: Any) -> WorkFolder:
+    def late(*given: Any, **more: Any) -> SessionFiles:
         wait_for(lambda: [packet for packet in gate._pictures if packet.form == 1])
-        return begin_files(*given)
+        return SessionFiles(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room.session, "_begin_files", late)  # so that it fails in between
+        patch.setattr("recorder.session.SessionFiles", late)  # so that it fails in between
         result = room.run()
     assert result.state is SessionState.SEALED
     seen = numbers(program(result))

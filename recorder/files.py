@@ -1,0 +1,116 @@
+"""The files that a session records into, from its start to its end, and the outputs that its packets go through."""
+
+from datetime import timedelta
+
+import msgspec
+
+from config.errors import LiputError
+from devices.clock import NANOSECONDS, Clock
+from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
+from recorder.encoder import Encoder
+from recorder.eventlog import EventLog
+from recorder.live.destinations import Destinations
+from recorder.outputs import Outputs
+from recorder.plan import SessionPlan
+from recorder.recording import OnFailure
+from recorder.storing.storage import Storage
+
+
+class SessionFiles:
+    """Owns the storage of one recording, and its outputs; used by the session's thread, figures from any."""
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        archive: Archive,
+        encoder: Encoder,
+        *,
+        form: int,
+        began_ns: int,
+        clock: Clock,
+        log: EventLog,
+        live: Destinations,
+        on_failure: OnFailure,
+    ) -> None:
+        """Make the work folder and start what writes into it; `live` destinations are not connected yet.
+
+        `form` is that of the picture the first file is for: what is of another one begins further files. `began_ns` is
+        where the recording is to begin, on the session clock. `on_failure` is told when no disk is left. Raises
+        LiputErrors, and OSErrors of the plan's sinks; then nothing is left behind.
+        """
+        self._clock = clock
+        self._log = log
+        self._live = live
+        self.offset_s = 0.0
+        """Where in the session's media time that of this recorder begins."""
+        self.storage = Storage(
+            [archive, *plan.further],
+            plan.storage,
+            clock=clock,
+            log=log,
+            on_failure=on_failure,
+            recording=plan.recording,
+            bytes_per_s=(plan.profile.video_bitrate + plan.profile.audio_bitrate) / 8,
+            planned_s=plan.duration_s,
+            waits=not plan.live,
+        )
+        self.work = self._begin(plan, encoder, form, began_ns)
+        """The first work folder."""
+        try:
+            self.outputs = Outputs(
+                self.storage,
+                encoder.templates_of(form),
+                emit=log,
+                live=live,
+                more=plan.sinks,
+                form=form,
+                templates_of=encoder.templates_of,
+            )
+        except (LiputError, OSError):
+            self.storage.close()
+            log.close()
+            self.storage.discard()
+            raise
+
+    def _begin(self, plan: SessionPlan, encoder: Encoder, form: int, began_ns: int) -> WorkFolder:
+        """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
+        back_ns = self._clock.now_ns() - began_ns if plan.live else 0
+        began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
+        context = msgspec.structs.replace(plan.context, destinations=self._live.names)
+        templates_of = encoder.templates_of if encoder.may_change_form else None
+        resume = plan.resume
+        if resume is None:
+            return self.storage.begin(
+                plan.title, began, context, encoder.templates_of(form), form=form, templates_of=templates_of
+            )
+        self.offset_s = resume.offset_s(began_ns, began)
+        work = self.storage.begin(
+            resume.title,
+            resume.started_at,
+            context,
+            encoder.templates_of(form),
+            form=form,
+            templates_of=templates_of,
+            uuid=resume.uuid,
+            part=resume.part,
+            offset_s=self.offset_s,
+            earlier=resume.works,
+        )
+        self._log(
+            "session-resumed",
+            work.name,
+            f"Its recorder was killed; the session goes on as part {resume.part}",
+            part=resume.part,
+            offset_s=round(self.offset_s, 3),
+            missing_s=round(self.offset_s - resume.end_s, 3),
+        )
+        return work
+
+    def discarded(self) -> bool:
+        """Remove work folders without a picture in them, and return whether that was done: sound is kept."""
+        try:
+            self.storage.discard()
+        except LiputError:
+            return False
+        return True
