@@ -19,8 +19,8 @@ from recorder.mp4.head import SECTOR
 from recorder.packet import Track
 from recorder.recording import Recording
 from recorder.storing import file as file_module
-from tests.recorder.test_recording import encoder, feed, record
 from tests.support import media
+from tests.support.recorded import encoder, feed, record
 
 SECONDS = 4
 TAIL_S = 0.3

@@ -16,9 +16,9 @@ from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs, Sink, Templates
 from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.recording import OnDisk, Recording
-from tests.recorder.test_recording import encoder, feed
 from tests.support import media
 from tests.support.encoded import SmallEncoder
+from tests.support.recorded import encoder, feed
 from tests.support.simulated import EventList
 
 

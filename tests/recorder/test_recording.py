@@ -2,124 +2,25 @@
 
 import json
 import os
-import resource
 import signal
 import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-import av
-import numpy as np
 import pytest
 
-from capture.source import Matrix
-from config.errors import (
-    LiputError,
-    StorageError,
-    StorageFull,
-    StorageStalled,
-    StorageUnwritable,
-    StorageVanished,
-)
-from devices.clock import NANOSECONDS, SystemClock
+from config.errors import LiputError
+from devices.clock import SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
-from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
-from recorder.storage import storage_error
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
+from tests.support.recorded import encoder, feed, onsets, record
 from tests.support.waiting import wait_for
-
-RATE = Fraction(30)
-
-
-type Packet = "av.Packet[av.stream.Stream]"
-
-
-class SlowContainer:
-    """A container whose disk takes nothing until it is let."""
-
-    def __init__(self, mux: Callable[[Packet], None], close: Callable[[], None], disk: threading.Event) -> None:
-        self._mux = mux
-        self.close = close
-        self._disk = disk
-
-    def mux(self, packet: Packet) -> None:
-        self._disk.wait(30)
-        self._mux(packet)
-
-
-class PutsPackets(Protocol):
-    def put(self, packet: EncodedPacket) -> None: ...
-
-
-def encoder() -> Encoder:
-    return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
-
-
-def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> None:
-    """Feed pictures `first` to `first + count`: white in the first tenth of each second, with a beep beside it."""
-    for number in range(first, first + count):
-        frame = av.VideoFrame(320, 180, "yuv420p")
-        level = 235 if number % 30 < 3 else 40 + number % 50
-        for plane, value in zip(frame.planes, (level, 128, 128), strict=True):
-            plane.update(bytes([value]) * plane.buffer_size)
-        for packet in encoder.encode_video(frame, round(number / RATE / VIDEO_TIME_BASE)):
-            recording.put(packet)
-        samples = np.arange(number * 1600, (number + 1) * 1600)
-        tone = np.where(samples % 48_000 < 4800, np.sin(samples * 2 * np.pi * 1000 / 48_000) * 12_000, 0)
-        sound = np.repeat(tone.astype(np.int16)[:, None], 2, axis=1)
-        for packet in encoder.encode_audio(sound, number * 1600):
-            recording.put(packet)
-
-
-def record(path: Path, count: int) -> Recording:
-    made = encoder()
-    failures: list[LiputError] = []
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
-    feed(made, recording, 0, count)
-    for track in Track:
-        for packet in made.flush(track):
-            recording.put(packet)
-    recording.close()
-    made.close()
-    assert not failures
-    return recording
-
-
-def is_full(recording: Recording) -> bool:
-    return recording._queue.qsize() >= 20
-
-
-def onsets(path: Path) -> tuple[list[float], list[float]]:
-    """When the flashes and the beeps of a recording begin, in seconds, as it plays."""
-    with av.open(str(path)) as container:
-        flashes, lit = [], False
-        for picture in container.decode(video=0):
-            bright = bool(picture.to_ndarray(format="gray").mean() > 200)
-            if bright and not lit and picture.time is not None:
-                flashes.append(picture.time)
-            lit = bright
-    with av.open(str(path)) as container:
-        beeps, quiet_since = [], -1.0
-        for frame in container.decode(audio=0):
-            assert frame.time is not None
-            for index in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.1):
-                at = frame.time + float(index) / 48_000
-                if at - quiet_since > 0.5:
-                    beeps.append(at)
-                quiet_since = at
-    return flashes, beeps
 
 
 def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path) -> None:
@@ -182,7 +83,7 @@ import sys, threading
 from pathlib import Path
 from devices.clock import SystemClock
 from recorder.recording import Recording
-from tests.recorder import test_recording as t
+from tests.support import recorded as t
 encoder = t.encoder()
 recording = Recording(Path(sys.argv[1]), encoder.templates, clock=SystemClock(), on_failure=print, sync_s=0.02)
 for start in range(0, 3000, 5):
@@ -246,118 +147,6 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
     assert all(size <= recording.path.stat().st_size for _, _, size in seen)
 
 
-def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    failed = threading.Event()
-
-    def on_failure(error: LiputError) -> None:
-        failures.append(error)
-        failed.set()
-
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=on_failure)
-    no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
-    try:
-        feed(made, recording, 0, 300)
-        assert failed.wait(60)
-        feed(made, recording, 300, 30)
-        recording.close()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, no_limit)
-    made.close()
-    assert [type(error) for error in failures] == [StorageFull]
-    assert "no larger file" in failures[0].message
-    assert media.decoded(recording.path, "v").frames > 30
-
-
-class LaterClock(SystemClock):
-    """The machine's clock, put on."""
-
-    later_s = 0.0
-
-    def now_ns(self) -> int:
-        return super().now_ns() + round(self.later_s * NANOSECONDS)
-
-
-def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_handed_over_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made, clock, disk = encoder(), LaterClock(), threading.Event()
-    failures: list[LiputError] = []
-    packets: list[EncodedPacket] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
-
-    class List:
-        put = staticmethod(packets.append)
-
-    feed(made, List(), 0, 90)
-    sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
-    backlog = [*packets, *(replace(sound, pts=n * 1024, dts=n * 1024) for n in range(200, 10_000))]
-    for packet in backlog:
-        recording.put(packet)
-    clock.later_s = 59
-    recording.put(replace(sound, pts=10_000 * 1024, dts=10_000 * 1024))
-    disk.set()
-    wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
-    disk.clear()
-    clock.later_s = 1000  # nothing came meanwhile, so nothing waits
-    for n in (10_001, 10_002):
-        recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
-    wait_for(lambda: recording._writing_since_ns is not None)
-    assert not failures
-    clock.later_s = 1061
-    recording.put(replace(sound, pts=10_003 * 1024, dts=10_003 * 1024))
-    assert [type(error) for error in failures] == [StorageError]
-    assert "too slowly" in failures[0].message
-    disk.set()
-    recording.close()
-    made.close()
-    assert media.decoded(recording.path, "a").end_s == pytest.approx(10_002 * 1024 / 48_000, abs=0.1)
-
-
-def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
-    made, disk = encoder(), threading.Event()
-    failures: list[LiputError] = []
-    recording = Recording(
-        tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append, waits=True
-    )
-    container = recording._container
-    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
-    feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
-    feeder.start()
-    wait_for(partial(is_full, recording))
-    assert feeder.is_alive()
-    disk.set()
-    feeder.join(60)
-    recording.close()
-    assert not failures
-    assert media.decoded(recording.path, "v").frames > 70
-    late = threading.Thread(target=feed, args=(made, recording, 90, 30), daemon=True)
-    late.start()
-    late.join(60)
-    assert not late.is_alive(), "nobody waits for a writer that has ended"
-    made.close()
-
-
-def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
-    feed(made, recording, 0, 60)
-    packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
-    recording.put(replace(packet, data=b""))
-    recording.put(replace(packet, time_base=None))  # type: ignore[arg-type] # the fault
-    recording.put(packet)
-    recording.close()
-    made.close()
-    assert len(failures) == 1
-    assert media.decoded(recording.path, "v").frames > 30
-
-
 def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
@@ -383,7 +172,7 @@ import psutil
 from devices.clock import SystemClock
 from recorder.packet import Track
 from recorder.recording import Recording
-from tests.recorder import test_recording as t
+from tests.support import recorded as t
 made, packets = t.encoder(), []
 class List:
     put = staticmethod(packets.append)
@@ -427,82 +216,3 @@ def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Pa
     made.close()
     assert not failures
     assert not holds_media(recording.path)
-
-
-class Hung:
-    """Stands for the module `os` where a recording is synced: a disk that takes nothing from some moment on."""
-
-    def __init__(self) -> None:
-        self.hangs, self.lets_go, self.asked = threading.Event(), threading.Event(), threading.Event()
-
-    def _ask(self, descriptor: int) -> None:
-        if self.hangs.is_set():
-            self.asked.set()
-            self.lets_go.wait(60)
-        os.fsync(descriptor)
-
-    fsync = fdatasync = _ask
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(os, name)
-
-
-def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = Hung()
-    monkeypatch.setattr("recorder.storing.file.os", disk)
-    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
-    made = encoder()
-    failures: list[LiputError] = []
-    path = tmp_path / "a.mp4"
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
-    feed(made, recording, 0, 60)
-    wait_for(lambda: recording.on_disk.media_time_s > 0.5)
-    disk.hangs.set()
-    assert disk.asked.wait(60)
-    safe = recording.on_disk
-    feed(made, recording, 60, 60)
-    wait_for(lambda: path.stat().st_size > safe.bytes)
-    assert recording.on_disk == safe, "what is not safe is not reported"
-    recording.close()
-    assert recording.abandoned
-    assert [type(error) for error in failures] == [StorageStalled]
-    disk.lets_go.set()
-    for thread in (recording._writer, recording._syncer):
-        thread.join(60)
-    made.close()
-    assert media.decoded(path, "v").frames > 90
-
-
-def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> None:
-    made = encoder()
-    failures: list[LiputError] = []
-    path = tmp_path / "a.mp4"
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
-    feed(made, recording, 0, 60)
-    path.rename(tmp_path / "b.mp4")
-    wait_for(lambda: bool(failures))
-    recording.close()
-    made.close()
-    assert [type(error) for error in failures] == [StorageVanished]
-
-
-def test_a_disk_that_is_full_from_the_start_is_refused() -> None:
-    made = encoder()
-    with pytest.raises(StorageFull, match="full"):
-        Recording(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
-    made.close()
-
-
-def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
-    made = encoder()
-    with pytest.raises(StorageUnwritable, match="No such file"):
-        Recording(tmp_path / "gone" / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
-    made.close()
-
-
-def test_what_the_file_system_says_is_told_apart(tmp_path: Path) -> None:
-    assert "full" in storage_error(OSError(28, "No space left"), tmp_path / "a").message
-    assert "read-only" in storage_error(OSError(30, "Read-only"), tmp_path / "a").message
-    assert "failed" in storage_error(OSError(5, "Input/output error"), tmp_path / "a").message

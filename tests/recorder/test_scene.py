@@ -8,7 +8,7 @@ import pytest
 from config.errors import UsageError
 from devices.clock import NANOSECONDS
 from recorder.video_input import SILENT_S
-from tests.recorder.test_video_track import GRID, THIRTY, Script
+from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import SLATE, Rig, in_time
 
 SECOND = 100_000

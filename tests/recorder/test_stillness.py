@@ -10,7 +10,7 @@ from devices.clock import NANOSECONDS
 from recorder.overload.relief import Relief
 from recorder.stillness import SETTLE, STILL_RATE, Stillness
 from recorder.video_track import VideoCounts
-from tests.recorder.test_video_track import GRID, THIRTY, Script
+from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import DAMAGED, SLATE, Rig, StillCamera, in_time
 
 STILL_S = float(1 / STILL_RATE)

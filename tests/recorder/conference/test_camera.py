@@ -22,7 +22,7 @@ from recorder.conference.plan import ConferencePlan
 from recorder.conference.tap import PictureTap
 from recorder.video_input import VideoInput
 from tests.recorder.conference.test_tap import picture
-from tests.recorder.test_video_track import THIRTY
+from tests.support.footage import THIRTY
 from tests.support.simulated import EventList
 from tests.support.tracks import Rig, in_time
 from tests.support.waiting import wait_for

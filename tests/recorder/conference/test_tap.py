@@ -8,7 +8,7 @@ from capture.source import Matrix
 from devices.clock import NANOSECONDS
 from recorder.conference.tap import PictureTap
 from recorder.video_input import VideoInput
-from tests.recorder.test_video_track import THIRTY
+from tests.support.footage import THIRTY
 from tests.support.simulated import SimulatedClock
 from tests.support.tracks import Camera, Rig
 

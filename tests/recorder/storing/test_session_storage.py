@@ -17,10 +17,10 @@ from recorder.asked import Asked
 from recorder.planning import plan_session
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
 from recorder.status import SessionResult, SessionState
-from tests.recorder.storing.test_storage import almost_full
 from tests.recorder.test_session import RATE, program
 from tests.recorder.test_session_armed import Armed, JpegCamera
 from tests.support import media
+from tests.support.stored import almost_full
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
 

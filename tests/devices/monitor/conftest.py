@@ -1,0 +1,10 @@
+"""What the tests of the monitor share."""
+
+import pytest
+
+from tests.support.looks import PortRoom
+
+
+@pytest.fixture
+def room() -> PortRoom:
+    return PortRoom()

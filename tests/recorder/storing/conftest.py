@@ -1,0 +1,60 @@
+"""What the tests of a session's storage share."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from config.errors import LiputError
+from config.events import Event
+from config.schema import Recording as RecordingSettings
+from config.schema import Storage as StorageSettings
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.eventlog import EventLog
+from recorder.storing.storage import Storage
+from tests.support import archives
+from tests.support.recorded import encoder
+from tests.support.stored import Disks, Show, Shows
+
+
+@pytest.fixture
+def show(tmp_path: Path) -> Iterator[Shows]:
+    made: list[Show] = []
+
+    def begin(count: int = 2, *, waits: bool = False, **settings: object) -> Show:
+        clock = SystemClock()
+        roots = [tmp_path / name / "arsip" for name in "abc"[:count]]
+        for root in roots:
+            root.mkdir(parents=True)
+        events: list[Event] = []
+        failures: list[LiputError] = []
+        log = EventLog(clock, events.append)
+        storage = Storage(
+            [Archive(root, clock, reserve_bytes=1) for root in roots],
+            StorageSettings(**settings),  # type: ignore[arg-type] # whatever a test sets
+            clock=clock,
+            log=log,
+            on_failure=failures.append,
+            recording=RecordingSettings(sync_s=0.1),
+            bytes_per_s=60_000,
+            waits=waits,
+        )
+        show = Show(roots, storage, encoder(), log, events, failures)
+        storage.begin("Rapat Senat", archives.STARTED, archives.CONTEXT, show.encoder.templates)
+        made.append(show)
+        return show
+
+    yield begin
+    for each in made:
+        with suppress(ValueError):
+            each.encoder.close()
+
+
+@pytest.fixture
+def disks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disks]:
+    disks = Disks()
+    monkeypatch.setattr("recorder.storing.file.os", disks)
+    yield disks
+    disks.let_go.set()

@@ -1,0 +1,99 @@
+"""Two files at once: two packages of one session, and what the loss of a disk costs then."""
+
+import threading
+import time
+
+import pytest
+
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.packet import EncodedPacket
+from recorder.recording import Recording
+from recorder.storing.bounded import Bounded
+from recorder.storing.part import Part
+from tests.support import media
+from tests.support.stored import RATE, Shows, almost_full, facts
+from tests.support.timeline import is_continuous
+from tests.support.waiting import wait_for
+
+
+def test_a_mirror_is_two_packages_of_one_session(show: Shows) -> None:
+    session = show(2, mirror=True)
+    session.feed(4)
+    session.close()
+    session.storage.seal(facts(session))
+    packages = [package for root in session.roots for package in Archive(root, SystemClock()).list()]
+    assert len(packages) == 2
+    assert len({package.uuid for package in packages}) == 1
+    programs = [package.folder / "data/media/program.mp4" for package in packages]
+    assert [media.decoded(program, "v").frames for program in programs] == [session.fed, session.fed]
+    assert session.events == []
+
+
+def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
+    session = show(2, mirror=True)
+    session.feed(4)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 2)
+    session.roots[0].rename(session.roots[0].with_name("away"))
+    session.feed_until(lambda: "storage-vanished" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.kinds == ["storage-vanished"]
+    assert not session.failures
+    package = session.storage.seal(facts(session))
+    assert package.path.startswith(str(session.roots[1]))
+    assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
+
+
+def test_half_a_mirror_that_is_left_in_order_is_given_nothing_more(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 50)
+    session = show(2, mirror=True, waits=True, low_s=0.0, critical_s=0.0)
+    session.feed(3)
+    left = session.storage._tee.copies[0].part
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    taking, take, close = threading.Event(), Recording.take, Part.close
+
+    def take_slowly(recording: Recording, packet: EncodedPacket) -> None:
+        if recording is left.recording:
+            taking.set()
+            time.sleep(0.1)
+        take(recording, packet)
+
+    def close_meanwhile(part: Part) -> Bounded[None]:
+        taking.clear()
+        taking.wait(0.5)
+        return close(part)
+
+    with monkeypatch.context() as held:
+        held.setattr(Recording, "take", take_slowly)
+        held.setattr(Part, "close", close_meanwhile)
+        session.feed_until(lambda: left.is_closing)
+    wait_for(lambda: left.close().is_over)
+    feeder = threading.Thread(target=session.feed, args=(5,), daemon=True)
+    feeder.start()
+    feeder.join(60)
+    assert not feeder.is_alive(), "it waits for a file that nobody writes any more"
+    assert left.recording._queue.qsize() == 0
+    session.close()
+    assert session.kinds == ["storage-full"]
+    session.storage.seal(facts(session))
+    (package,) = Archive(session.roots[1], SystemClock()).list()
+    assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
+
+
+def test_a_third_disk_takes_the_place_of_a_half(show: Shows) -> None:
+    session = show(3, mirror=True)
+    session.feed(4)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 2)
+    session.roots[1].rename(session.roots[1].with_name("away"))
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(1)
+    session.close()
+    whole, gone, third = session.folders
+    assert third.is_relative_to(session.roots[2])
+    assert media.decoded(whole / "data/media/program.mp4", "v").frames == session.fed
+    gone = session.roots[1].with_name("away") / gone.relative_to(session.roots[1])
+    session.folders = [gone, third]
+    is_continuous(session.files(), RATE, session.seconds())

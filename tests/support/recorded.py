@@ -1,0 +1,77 @@
+"""A recording of flashes and beeps at the same moments, and when each plays."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+import av
+import numpy as np
+
+from capture.source import Matrix
+from config.errors import LiputError
+from devices.clock import SystemClock
+from recorder.encoder import AudioSettings, Encoder
+from recorder.packet import EncodedPacket, Track
+from recorder.recording import Recording
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+
+RATE = Fraction(30)
+
+
+class PutsPackets(Protocol):
+    def put(self, packet: EncodedPacket) -> None: ...
+
+
+def encoder() -> Encoder:
+    return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
+
+
+def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> None:
+    """Feed pictures `first` to `first + count`: white in the first tenth of each second, with a beep beside it."""
+    for number in range(first, first + count):
+        frame = av.VideoFrame(320, 180, "yuv420p")
+        level = 235 if number % 30 < 3 else 40 + number % 50
+        for plane, value in zip(frame.planes, (level, 128, 128), strict=True):
+            plane.update(bytes([value]) * plane.buffer_size)
+        for packet in encoder.encode_video(frame, round(number / RATE / VIDEO_TIME_BASE)):
+            recording.put(packet)
+        samples = np.arange(number * 1600, (number + 1) * 1600)
+        tone = np.where(samples % 48_000 < 4800, np.sin(samples * 2 * np.pi * 1000 / 48_000) * 12_000, 0)
+        sound = np.repeat(tone.astype(np.int16)[:, None], 2, axis=1)
+        for packet in encoder.encode_audio(sound, number * 1600):
+            recording.put(packet)
+
+
+def record(path: Path, count: int) -> Recording:
+    made = encoder()
+    failures: list[LiputError] = []
+    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    feed(made, recording, 0, count)
+    for track in Track:
+        for packet in made.flush(track):
+            recording.put(packet)
+    recording.close()
+    made.close()
+    assert not failures
+    return recording
+
+
+def onsets(path: Path) -> tuple[list[float], list[float]]:
+    """When the flashes and the beeps of a recording begin, in seconds, as it plays."""
+    with av.open(str(path)) as container:
+        flashes, lit = [], False
+        for picture in container.decode(video=0):
+            bright = bool(picture.to_ndarray(format="gray").mean() > 200)
+            if bright and not lit and picture.time is not None:
+                flashes.append(picture.time)
+            lit = bright
+    with av.open(str(path)) as container:
+        beeps, quiet_since = [], -1.0
+        for frame in container.decode(audio=0):
+            assert frame.time is not None
+            for index in np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.1):
+                at = frame.time + float(index) / 48_000
+                if at - quiet_since > 0.5:
+                    beeps.append(at)
+                quiet_since = at
+    return flashes, beeps

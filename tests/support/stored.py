@@ -1,0 +1,108 @@
+"""A session's storage that is fed with pictures and sound, and disks that are full or take nothing."""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from config.errors import LiputError
+from config.events import Event
+from recorder.archive.model import Mark, RecordingFacts
+from recorder.encoder import Encoder
+from recorder.eventlog import EventLog
+from recorder.packet import Track
+from recorder.storing.storage import Storage
+from tests.support import archives
+from tests.support.recorded import feed
+from tests.support.timeline import offset_of
+
+RATE = 30
+
+
+class Disks:
+    """Stands for the module `os` in recorder.storing.file: what is below `hung` takes nothing any more."""
+
+    def __init__(self) -> None:
+        self.hung: Path | None = None
+        self.let_go = threading.Event()
+
+    def _ask(self, descriptor: int) -> None:
+        if self.hung and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.hung):
+            self.let_go.wait(60)
+        os.fsync(descriptor)
+
+    fsync = fdatasync = _ask
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+@dataclass
+class Show:
+    """A session's storage, fed with pictures and sound as fast as they are encoded."""
+
+    roots: list[Path]
+    storage: Storage
+    encoder: Encoder
+    log: EventLog
+    events: list[Event]
+    failures: list[LiputError]
+    fed: int = 0
+    folders: list[Path] = field(default_factory=list)
+
+    def feed(self, seconds: float) -> None:
+        count = round(seconds * RATE)
+        feed(self.encoder, self.storage, self.fed, count)
+        self.fed += count
+
+    def feed_until(self, happened: Callable[[], object]) -> None:
+        """Feed about as fast as time passes until something has happened."""
+        deadline = time.monotonic() + 30
+        while not happened():
+            assert time.monotonic() < deadline
+            self.feed(1 / 15)
+            time.sleep(1 / 30)
+
+    def close(self, *marks: Mark) -> None:
+        for track in Track:
+            for packet in self.encoder.flush(track):
+                self.storage.put(packet)
+        self.storage.close(marks, "Rapat")
+        self.log.close()
+        self.folders = [part.work.path for part in self.storage._parts()]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def told(self, kind: str) -> Event:
+        (event,) = [event for event in self.events if event.kind == kind]
+        return event
+
+    def seconds(self) -> float:
+        return self.fed / RATE
+
+    def files(self) -> list[tuple[Path, float]]:
+        return [(folder / "data/media/program.mp4", offset_of(folder)) for folder in self.folders]
+
+
+type Shows = Callable[..., Show]
+
+
+def facts(show: Show) -> RecordingFacts:
+    return RecordingFacts(ended_at=archives.STARTED, degraded=tuple(show.kinds))
+
+
+def almost_full(root: Path, free: int) -> Callable[[int], object]:
+    """Return an fstatvfs that says of what is below `root` that only `free` bytes are left."""
+    ask = os.fstatvfs
+
+    def fstatvfs(descriptor: int) -> object:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(root):
+            return SimpleNamespace(f_bavail=free, f_frsize=1, f_flag=0)
+        return ask(descriptor)
+
+    return fstatvfs
