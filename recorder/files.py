@@ -40,7 +40,7 @@ class SessionFiles:
         LiputErrors, and OSErrors of the plan's sinks; then nothing is left behind.
         """
         self._clock = clock
-        self._log = log
+        self._emit = log
         self._live = live
         self.offset_s = 0.0
         """Where in the session's media time that of this recorder begins."""
@@ -97,7 +97,7 @@ class SessionFiles:
             offset_s=self.offset_s,
             earlier=resume.works,
         )
-        self._log(
+        self._emit(
             "session-resumed",
             work.name,
             f"Its recorder was killed; the session goes on as part {resume.part}",
