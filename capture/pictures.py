@@ -235,13 +235,6 @@ class RawDecoder:
         return self._pool.store(Planes(y, u, v, self._full_range))
 
 
-def raw_to_yuv420p(
-    data: bytes, fourcc: str, width: int, height: int, *, matrix: Matrix = Matrix.BT601, full_range: bool = False
-) -> av.VideoFrame:
-    """Convert one uncompressed picture into a frame of its own; a stream of them has a `RawDecoder`."""
-    return RawDecoder(fourcc, width, height, matrix=matrix, full_range=full_range).decode(data)
-
-
 class _PackedSplit:
     """YUYV and UYVY into 4:2:2 planes of its own."""
 

@@ -133,11 +133,6 @@ def parse_frame_rate(value: str | int) -> Fraction:
     return Fraction(int(match[1]), int(match[2] or 1))
 
 
-def format_frame_rate(rate: Fraction) -> str:
-    """Return `rate` as "30" or "30000/1001"."""
-    return str(rate)
-
-
 def _parse(value: str | int, units: dict[str, int], allowed: str) -> int:
     if isinstance(value, int):
         amount = Decimal(value)

@@ -32,7 +32,6 @@
 `config/default.toml` says the same to people; a test keeps the two equal.
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -168,11 +167,6 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     def max_bitrate(self) -> int:
         """The bits per second that the encoder's buffer model never exceeds: `maxrate`, or `video_bitrate`."""
         return self.video_bitrate if self.maxrate is None else self.maxrate
-
-    @property
-    def keyframe_frames(self) -> int:
-        """The frames from one keyframe to the next."""
-        return max(1, math.floor(self.keyframe_s * self.fps))
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""

@@ -92,11 +92,6 @@ def choose_mode(
     return rank_modes(modes, wanted, usable_bps=usable_bps, quirk=quirk).chosen
 
 
-def rate_for(mode: Mode, wanted: float) -> float | None:
-    """Return the slowest rate of `mode` that reaches `wanted`, else its fastest."""
-    return _nearest(mode.fps, wanted)
-
-
 def needed_bps(mode: Mode, rate: float | None) -> int | None:
     """Return the bits a second that the pictures of `mode` take, None where that depends on the picture (MJPEG)."""
     bits = _BITS_PER_PIXEL.get(mode.format)
@@ -104,6 +99,7 @@ def needed_bps(mode: Mode, rate: float | None) -> int | None:
 
 
 def _nearest(rates: Sequence[float], wanted: float) -> float | None:
+    """Return the slowest of `rates` that reaches `wanted`, else the fastest."""
     reaching = [rate for rate in rates if rate >= wanted * _SLACK]
     return min(reaching) if reaching else max(rates, default=None)
 

@@ -89,10 +89,6 @@ class WorkFolder:
         """The session's event log, one JSON object a line, appended to while the session runs."""
         return self.path / EVENTS_FILE
 
-    def media_bytes(self) -> int:
-        """Return how many bytes of media were written."""
-        return sum(path.stat().st_size for path in self.media.glob("*") if path.is_file())
-
     def lock(self) -> None:
         """Take the lock; raises ArchiveError when another process has it.
 

@@ -22,7 +22,6 @@ _FLAGS = 0x0001 | 0x0002 | 0x0008 | 0x0200 | 0x2000 | 0x10000
 """Begins corked, interpolates its timing, updates it by itself, is never moved, has the latency that is asked for; and
 is not muted: the server would have it muted again because somebody muted the last one."""
 _FULL = 0x10000
-_NO_ENTITY = 5
 
 
 class PlaybackError(Exception):

@@ -31,10 +31,6 @@ class WorkingHours:
         self._first = 0
         self._sums: list[timedelta] = []
 
-    def is_working_day(self, day: date) -> bool:
-        """Return whether the office works on a day at all."""
-        return bool(self._spans(day.toordinal()))
-
     def opens(self, moment: datetime) -> datetime:
         """Return `moment` if the office works then, else the beginning of its next hours; a closing time is outside."""
         day = self._day_of(moment)

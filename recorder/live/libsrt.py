@@ -85,14 +85,10 @@ class Statistics(ctypes.Structure):
         (c_int, "byteMSS pktSndBuf byteSndBuf msSndBuf msSndTsbPdDelay"),
         (c_int64, " ".join(f"unused{number}" for number in range(32))),  # what is not needed, or came later
     )
-    msTimeStamp: int  # noqa: N815 - srt.h's own names
-    pktSentTotal: int  # noqa: N815
+    pktSentTotal: int  # noqa: N815 - srt.h's own names
     pktSndLossTotal: int  # noqa: N815
-    pktRetransTotal: int  # noqa: N815
     pktRecvACKTotal: int  # noqa: N815
     pktRecvNAKTotal: int  # noqa: N815
-    pktSndDropTotal: int  # noqa: N815
-    byteSentTotal: int  # noqa: N815
     msRTT: float  # noqa: N815
     pktSndBuf: int  # noqa: N815
     byteSndBuf: int  # noqa: N815

@@ -122,12 +122,6 @@ class PacketQueue:
             return self._dropped_frames
 
     @property
-    def newest_s(self) -> float:
-        """The decoding time of the last packet put, in seconds of the session."""
-        with self._lock:
-            return self._newest_s
-
-    @property
     def waiting_s(self) -> float:
         """How many seconds of the session are held and not taken."""
         with self._lock:

@@ -164,8 +164,6 @@ KINDS: Texts = {
     "microphone": ("mikrofon", "microphone"),
 }
 
-TABLES = {"page": PAGE, "incidents": INCIDENTS, "steps": STEPS, "states": STATES, "kinds": KINDS}
-
 
 def text(table: Texts, key: str, language: str, **facts: object) -> str:
     """Return the words for `key` in `language`, with facts in place of the braces."""

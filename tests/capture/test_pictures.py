@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views, raw_to_yuv420p
+from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views
 from capture.source import Matrix
 from config.errors import MediaError
 from tests.support.bars import bars, ffmpeg, middles, raw_input, smooth, tagged_rgb
@@ -58,7 +58,7 @@ def test_usual_sizes(size: tuple[int, int], limits: tuple[int, int], expected: t
 def test_uncompressed_bars_keep_their_colours(fourcc: str, *, full_range: bool) -> None:
     rgb = bars()
     data = raw_by_ffmpeg(rgb, fourcc, full_range=full_range)
-    picture = raw_to_yuv420p(data, fourcc, rgb.shape[1], rgb.shape[0], full_range=full_range)
+    picture = RawDecoder(fourcc, rgb.shape[1], rgb.shape[0], full_range=full_range).decode(data)
     assert (picture.format.name, picture.color_range, picture.colorspace) == ("yuv420p", 1, 5)
     assert np.abs(middles(tagged_rgb(picture)) - middles(rgb)).max() <= 3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devices.mode_choice import ChosenMode, Wanted, choose_mode, rate_for
+from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Mode
 from devices.modes import fourcc, rates_within, sizes_within
 
@@ -74,5 +74,5 @@ def test_formats_and_sizes_that_cannot_be_converted_are_never_chosen() -> None:
     [((60.0, 30.0, 15.0), 30, 30.0), ((60.0, 30.0), 25, 30.0), ((29.97, 15.0), 30, 29.97), ((15.0,), 30, 15.0)],
 )
 def test_the_slowest_rate_that_is_enough(rates: tuple[float, ...], wanted: float, expected: float) -> None:
-    assert rate_for(Mode("MJPG", 640, 480, rates), wanted) == expected
-    assert rate_for(Mode("MJPG", 640, 480, ()), wanted) is None
+    assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, rates)).rate == expected
+    assert chosen(Wanted(640, 480, wanted), Mode("MJPG", 640, 480, ())).rate is None

@@ -136,7 +136,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
     clock, (encoder, queue) = SimulatedClock(), packets
     child = ScriptedChild(clock, [(0.2, Entered("connect")), (3.1, Live()), (3.2, Sent(0.0)), (3.3, Ended())], 1000.0)
     monkeypatch.setattr(attempt, "Child", lambda _bytes: child)
-    newest_s: list[float] = []
+    encoded_s: list[float] = []
     dropped: list[int] = []
     began_ns = clock.now_ns()
 
@@ -146,7 +146,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
                 queue.put(packet)
 
     def on_live() -> None:
-        newest_s.append(queue.newest_s)
+        encoded_s.append(encoder.frames / RATE)
         dropped.append(queue.dropped_frames)
         assert bytes(child.taken).endswith(b"}\n"), "nothing but the request went to the child before"
 
@@ -155,7 +155,7 @@ def test_a_stream_begins_with_what_is_newest_when_it_is_live_however_long_it_too
         at_newest=True, on_live=on_live, on_turn=encode,
     )  # fmt: skip
     assert one.run().reason is None
-    assert newest_s == [pytest.approx(6.1, abs=0.1)]
+    assert encoded_s == [pytest.approx(6.1, abs=0.1)]
     assert one.sent_s == 6.0
     assert dropped == [6 * RATE], "and what viewers miss is known when they are told of"
 
