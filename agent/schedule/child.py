@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CPU_S = 30
 MEMORY_BYTES = 1 << 30
 NOT_INSTALLED = "calendars are read with icalendar and recurring-ical-events, which are not installed"
-HOW_TO_INSTALL = 'install liput[calendar]: in its environment, pip install "liput[calendar]"'
+HOW_TO_INSTALL = "install liput[calendar], or start Liput by ./run, which does"
 
 
 def read(wanted: Wanted) -> Answer:

@@ -1,0 +1,92 @@
+"""`./run build`: what is committed as a source archive and a wheel, the same bytes each time, with an SBOM.
+
+The build backend is the locked one, of the environment that this runs in; the only time in the archives is that of the
+commit. Other versions of zlib or Python may pack the same files into other bytes.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.release.locked import ROOT, uv
+from tests.release.sbom import sbom
+
+SUMS = "SHA256SUMS"
+
+
+def main() -> int:
+    """Build what is committed, and try the wheel; return the exit status."""
+    parser = argparse.ArgumentParser(prog="./run build", description=__doc__)
+    parser.add_argument("--to", type=Path, default=ROOT / "dist", metavar="FOLDER", help="default: dist")
+    folder: Path = parser.parse_args().to.absolute()
+    if _git(ROOT, "status", "--porcelain"):
+        print("run: what is not committed is left out", file=sys.stderr)
+    built = build(ROOT, folder)
+    try_wheel(next(path for path in built if path.suffix == ".whl"))
+    print((folder / SUMS).read_text(), end="")
+    return 0
+
+
+def build(clone: Path, folder: Path) -> Sequence[Path]:
+    """Build what is committed in a clone into a folder; return the files. Raises CalledProcessError."""
+    made_s = int(_git(clone, "log", "-1", "--format=%ct"))
+    with tempfile.TemporaryDirectory(prefix="liput-build-") as temporary:
+        tree, out = Path(temporary, "tree"), Path(temporary, "out")
+        _unpack_commit(clone, tree)
+        here = ("--no-build-isolation", "--python", sys.executable)
+        uv("build", "--quiet", *here, "-o", out, tree, SOURCE_DATE_EPOCH=str(made_s))
+        (wheel,) = out.glob("*.whl")
+        bill = out / f"{'-'.join(wheel.name.split('-')[:2])}.cdx.json"
+        bill.write_bytes(sbom(tree, made_s))
+        made = sorted(path for path in out.iterdir() if not path.name.startswith("."))
+        sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in made]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / SUMS).write_text("".join(sums))
+        for path in made:
+            (folder / path.name).write_bytes(path.read_bytes())
+    return [folder / path.name for path in made]
+
+
+def _unpack_commit(clone: Path, tree: Path) -> None:
+    with subprocess.Popen(["git", "-C", clone, "archive", "HEAD"], stdout=subprocess.PIPE) as git:
+        with tarfile.open(fileobj=git.stdout, mode="r|") as archive:
+            archive.extractall(tree, filter="data")
+        if git.wait():
+            raise subprocess.CalledProcessError(git.returncode, git.args)
+
+
+def _git(clone: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", clone, *words], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def try_wheel(wheel: Path) -> None:
+    """Install a wheel with what is locked into an environment of its own, and record with it.
+
+    Raises CalledProcessError.
+    """
+    with tempfile.TemporaryDirectory(prefix="liput-wheel-") as temporary:
+        folder = Path(temporary)
+        python, locked, archive = folder / "venv/bin/python", folder / "locked.txt", folder / "archive"
+        uv("venv", "--quiet", "--python", sys.executable, folder / "venv")
+        uv("export", "--frozen", "--quiet", "--no-dev", "--all-extras", "--no-emit-project", "-o", locked)
+        uv("pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", locked)
+        uv("pip", "install", "--quiet", "--python", python, "--no-deps", wheel)
+        places = {name: str(folder / name) for name in ("XDG_CONFIG_HOME", "LIPUT_STATE", "LIPUT_RUNTIME")}
+        for words in (
+            ("--version",),
+            ("demo", "--for", "2s", "--profile", "480p15", "--archive", archive),
+            ("archive", "verify", "--all", "--archive", archive),
+        ):
+            subprocess.run(
+                [folder / "venv/bin/liput", *words], cwd=folder, env=os.environ | places, stdout=sys.stderr, check=True
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""What `./run build` makes: the same bytes each time, of all that is committed."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.release.build import build
+from tests.release.locked import ROOT, runtime
+from tests.support.command import environment
+
+PACKAGES = ("agent", "capture", "config", "devices", "recorder")
+
+
+class Built(NamedTuple):
+    """A clone, and what was built of it."""
+
+    clone: Path
+    files: Sequence[Path]
+
+    def one(self, ending: str) -> Path:
+        """Return the file with this ending."""
+        (found,) = (path for path in self.files if path.name.endswith(ending))
+        return found
+
+    def committed(self) -> set[str]:
+        """Return all that is committed, as paths in the clone."""
+        listed = subprocess.run(["git", "-C", self.clone, "ls-files", "-z"], capture_output=True, text=True, check=True)
+        return set(listed.stdout.rstrip("\0").split("\0"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build a clone."""
+    return build_clone(tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be another user, in another country."""
+    monkeypatch.setenv("TZ", "Asia/Jakarta")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
+    former = os.umask(0o077)
+    yield
+    os.umask(former)
+
+
+def build_clone(folder: Path) -> Built:
+    """Clone what is committed into a folder, and build it there."""
+    clone = folder / "liput"
+    subprocess.run(["git", "clone", "--quiet", "--depth", "1", f"file://{ROOT}", clone], check=True)
+    (clone / "agent/not_committed.py").write_text("")
+    return Built(clone, build(clone, folder / "out"))
+
+
+def test_two_builds_in_two_folders_are_the_same_bytes(built: Built, tmp_path: Path, elsewhere: None) -> None:
+    (tmp_path / "deeper").mkdir()
+    again = build_clone(tmp_path / "deeper")
+    assert [path.name for path in again.files] == [path.name for path in built.files]
+    assert [path.read_bytes() for path in again.files] == [path.read_bytes() for path in built.files]
+
+
+def test_the_sums_are_those_of_the_files(built: Built) -> None:
+    folder = built.files[0].parent
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert len((folder / "SHA256SUMS").read_text().splitlines()) == len(built.files) == 3
+
+
+def test_the_source_archive_has_all_that_is_committed(built: Built) -> None:
+    with tarfile.open(built.one(".tar.gz")) as archive:
+        names = {member.name.partition("/")[2] for member in archive if member.isfile()}
+        assert names - {"PKG-INFO"} == built.committed()
+        assert archive.getmember("liput-0.1.0/run").mode & 0o111
+
+
+def test_the_wheel_has_all_of_the_packages_and_nothing_else(built: Built) -> None:
+    with zipfile.ZipFile(built.one(".whl")) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+        assert names == {name for name in built.committed() if name.startswith(tuple(f"{name}/" for name in PACKAGES))}
+        assert all(wheel.read(name) == (built.clone / name).read_bytes() for name in names)
+
+
+def test_what_is_in_the_wheel_runs(built: Built, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    with zipfile.ZipFile(built.one(".whl")) as wheel:
+        wheel.extractall(site)
+    code = """if True:
+        import sys
+        from importlib.metadata import distribution
+        (script,) = distribution("liput").entry_points
+        main = script.load()
+        assert sys.modules["agent"].__path__[0].startswith(sys.argv[1])
+        sys.argv[1:] = sys.argv[2:]
+        main()
+    """
+    for words, said in ((["--version"], "liput, version 0.1.0\n"), (["config", "default"], "# ")):
+        ran = subprocess.run(
+            [sys.executable, "-P", "-c", code, site, *words],
+            env=environment(tmp_path, {"PYTHONPATH": str(site)}),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert ran.stdout.startswith(said)
+
+
+def test_the_sbom_names_each_locked_package_of_the_runtime(built: Built) -> None:
+    text = built.one(".cdx.json").read_text()
+    bill = json.loads(text)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.5")
+    assert sorted((one["name"], one["version"]) for one in bill["components"]) == runtime()
+    assert {one["name"] for one in bill["components"] if "licenses" not in one} <= {"brotlicffi"}
+    (av,) = (one for one in bill["components"] if one["name"] == "av")
+    carried = {one["name"]: one["licenses"] for one in av["components"]}
+    assert carried["libx264"] == [{"expression": "GPL-2.0-or-later"}]
