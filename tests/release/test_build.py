@@ -61,6 +61,7 @@ def build_clone(folder: Path) -> Built:
     return Built(clone, build(clone, folder / "out"))
 
 
+@pytest.mark.slow
 def test_two_builds_in_two_folders_are_the_same_bytes(built: Built, tmp_path: Path, elsewhere: None) -> None:
     (tmp_path / "deeper").mkdir()
     again = build_clone(tmp_path / "deeper")
