@@ -8,6 +8,7 @@ from typing import Protocol
 import av
 from av.video.reformatter import ColorRange
 
+from capture.h264 import has_keyframe
 from capture.jpeg import JpegDecoder
 from capture.pictures import PicturePool, Planes, RawDecoder, fit, plane_views
 from capture.sizes import BySize
@@ -15,8 +16,6 @@ from capture.source import Frame, Matrix, Size
 from config.errors import MediaError
 
 _MOST_WAITING = 300
-_IDR, _TYPE = 5, 0x1F
-_START = b"\x00\x00\x01"
 
 
 class CameraDecoder(Protocol):
@@ -153,13 +152,3 @@ def _open_h264() -> av.VideoCodecContext:
     context.flags |= av.codec.context.Flags.low_delay
     context.options = {"err_detect": "explode"}
     return context
-
-
-def has_keyframe(data: bytes) -> bool:
-    """Return whether an Annex B access unit begins a sequence that can be decoded without anything before it."""
-    position = data.find(_START)
-    while 0 <= position < len(data) - len(_START):
-        if data[position + len(_START)] & _TYPE == _IDR:
-            return True
-        position = data.find(_START, position + len(_START))
-    return False

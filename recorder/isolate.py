@@ -21,7 +21,7 @@ from av.container import OutputContainer
 from av.error import FFmpegError
 from av.stream import Stream
 
-from capture.camera_pictures import has_keyframe
+from capture.h264 import has_keyframe
 from capture.source import Coded, Frame, VideoSource, coded_form
 from config.errors import LiputError, MediaError
 from config.events import Emit

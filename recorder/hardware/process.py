@@ -18,6 +18,7 @@ from math import ceil
 import av
 
 from capture.closing import close_within
+from capture.h264 import has_keyframe
 from capture.source import Matrix
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from recorder.hardware.failure import HardwareFailed, Reason
@@ -25,7 +26,6 @@ from recorder.hardware.kinds import WORKER, Kind, Wanted
 from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
 from recorder.hardware.sanity import Sanity
 from recorder.hardware.shared import Pictures
-from recorder.hardware.units import is_keyframe
 from recorder.x264 import DELAY_S, VideoSettings
 
 OPEN_S = 5.0
@@ -165,7 +165,7 @@ class EncoderProcess:
             self._free.append(self._given.popleft().slot)
             self._since_ns = self._clock.now_ns()
             next_pts = self._given[0].pts if self._given else None
-            good.append(Taken(coded.pts, coded.data, is_keyframe(coded.data), next_pts))
+            good.append(Taken(coded.pts, coded.data, has_keyframe(coded.data), next_pts))
         self.error = self.error or self._silence()
         return good
 

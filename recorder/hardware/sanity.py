@@ -2,9 +2,9 @@
 
 from collections import deque
 
+from capture.h264 import IDR, SLICE, is_stream, kind_of, parameter_sets, units
 from recorder.hardware.kinds import Wanted
 from recorder.hardware.messages import Coded
-from recorder.hardware.units import IDR, SLICE, is_stream, kind_of, parameter_sets, units
 from recorder.x264 import VIDEO_TIME_BASE
 
 OVER_S = 2.0

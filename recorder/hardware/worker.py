@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from capture.h264 import parameter_sets
 from capture.pictures import plane_views, tagged
 from capture.source import Matrix
 from devices.tied import end_with_parent
@@ -23,7 +24,6 @@ from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, Wanted, reason_of
 from recorder.hardware.messages import Asked, Coded, Failed, Finish, Finished, Give, Inbox, Open, Ready, asked, send
 from recorder.hardware.shared import Pictures
-from recorder.hardware.units import parameter_sets
 from recorder.x264 import LIMITED_RANGE, VIDEO_TIME_BASE
 
 STDIN, STDOUT, STDERR = 0, 1, 2

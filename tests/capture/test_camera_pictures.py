@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from capture.camera_pictures import CameraDecoder, H264Decoder, decoder_for, has_keyframe
+from capture.camera_pictures import CameraDecoder, H264Decoder, decoder_for
+from capture.h264 import has_keyframe
 from capture.pictures import plane_views
 from capture.source import Frame, Matrix
 from config.errors import MediaError

@@ -1,0 +1,47 @@
+"""The units of an H.264 stream with start codes (ISO/IEC 14496-10, annex B)."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+SLICE, IDR, SEQUENCE_SET, PICTURE_SET = 1, 5, 7, 8
+START = b"\x00\x00\x00\x01"
+_SHORT_START = START[1:]
+_TYPE = 0x1F
+
+
+def units(data: bytes) -> Iterator[bytes]:
+    """Give each unit, without its start code and the zeros behind it."""
+    for begin, following in pairwise([*_begins(data), len(data) + len(_SHORT_START)]):
+        if unit := data[begin : following - len(_SHORT_START)].rstrip(b"\x00"):
+            yield unit
+
+
+def kind_of(unit: bytes) -> int:
+    """Return its type."""
+    return unit[0] & _TYPE
+
+
+def is_stream(data: bytes) -> bool:
+    """Whether it begins with a start code."""
+    return data.startswith((START, _SHORT_START))
+
+
+def parameter_sets(data: bytes) -> bytes:
+    """Return what a decoder must have before the pictures in `data`, as far as it is there."""
+    sets = (unit for unit in units(data) if kind_of(unit) in {SEQUENCE_SET, PICTURE_SET})
+    return b"".join(START + unit for unit in sets)
+
+
+def has_keyframe(data: bytes) -> bool:
+    """Return whether an access unit begins a sequence that can be decoded without anything before it."""
+    # Every picture of a camera is asked this, so nothing of it is copied.
+    return any(begin < len(data) and data[begin] & _TYPE == IDR for begin in _begins(data))
+
+
+def _begins(data: bytes) -> Iterator[int]:
+    """Give where each unit begins, behind its start code."""
+    at = data.find(_SHORT_START)
+    while at >= 0:
+        begin = at + len(_SHORT_START)
+        yield begin
+        at = data.find(_SHORT_START, begin)
