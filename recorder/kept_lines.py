@@ -1,6 +1,6 @@
 """The lines of a log, kept in memory: the first ones for ever, and of the others as many as there is room for."""
 
-from recorder.control.history import History
+from recorder.control.history import History, some
 
 HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
 """Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
@@ -32,14 +32,16 @@ class KeptLines:
 
         With them the number of the line behind them, and how many before them are not kept any more.
         """
-        lines, size, first = [], 0, len(self._head)
-        missing = max(0, min(end, first + self._tail.first) - number) if number >= first else 0
+        first, end = len(self._head), min(end, self.end)
+        missing = 0
+        if number >= first:
+            missing = max(0, min(end, first + self._tail.first) - number)
+        elif self._tail.first:
+            end = min(end, first)  # what is missing comes behind it
         number += missing
-        while number < min(end, self.end) and size < most_bytes:
-            if number == first and self._tail.first:
-                break  # what is missing comes between
-            line = self._head[number] if number < first else self._tail.line(number - first)
-            lines.append(line)
-            size += len(line)
-            number += 1
-        return b"".join(lines), number, missing
+        lines = some(map(self._line, range(number, end)), most_bytes)
+        return b"".join(lines), number + len(lines), missing
+
+    def _line(self, number: int) -> bytes:
+        first = len(self._head)
+        return self._head[number] if number < first else self._tail.line(number - first)

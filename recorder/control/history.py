@@ -1,6 +1,7 @@
 """What a session has told so far: kept once, as lines, for all who want them, each at a pace of its own."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator
 
 MOST_BYTES = 8 << 20
 
@@ -35,16 +36,26 @@ class History:
             self._lines.clear()
             self._bytes = 0
 
+    def __iter__(self) -> Iterator[bytes]:
+        """Give the lines that are kept, the oldest first."""
+        return iter(self._lines)
+
     def line(self, number: int) -> bytes:
         """Return the line of a number that is kept."""
         return self._lines[number - self.first]
 
     def batch(self, number: int, most_bytes: int) -> tuple[bytes, int]:
         """Return lines from `number` on, about `most_bytes` of them or one, and the number of the one after them."""
-        lines, size = [], 0
-        while number < self.end and size < most_bytes:
-            line = self.line(number)
-            lines.append(line)
-            size += len(line)
-            number += 1
-        return b"".join(lines), number
+        lines = some(map(self.line, range(number, self.end)), most_bytes)
+        return b"".join(lines), number + len(lines)
+
+
+def some(lines: Iterable[bytes], most_bytes: int) -> list[bytes]:
+    """Return the first of some lines: about `most_bytes` of them or one."""
+    taken, size = [], 0
+    for line in lines:
+        if size >= most_bytes:
+            break
+        taken.append(line)
+        size += len(line)
+    return taken
