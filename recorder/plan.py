@@ -21,7 +21,7 @@ from recorder.packet import Track
 from recorder.sound.inputs import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.streaming.wish import StreamPlan
-from recorder.x264 import VideoSettings
+from recorder.x264 import VideoSettings, video_settings
 
 if TYPE_CHECKING:
     from recorder.conference.plan import ConferencePlan
@@ -88,21 +88,6 @@ class SessionPlan:
     """Whether what stands still is encoded at STILL_RATE only (recorder/stillness.py)."""
     pre_roll_s: float = 30.0
     """How many seconds before its start an armed session keeps, so that they can be recorded."""
-
-
-def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
-    """Return what the encoder is asked for: the profile's rates, the size and meaning of what the source gives."""
-    return VideoSettings(
-        width=video.width,
-        height=video.height,
-        rate=min(profile.fps, video.rate),
-        matrix=video.matrix,
-        bit_rate=profile.video_bitrate,
-        max_rate=profile.max_bitrate,
-        preset=profile.preset,
-        keyframe_s=profile.keyframe_s,
-        low_latency=profile.low_latency,
-    )
 
 
 def encoder_settings(

@@ -33,7 +33,7 @@ from recorder.scene import check_layout
 from recorder.sound.inputs import SoundInput
 from recorder.stillness import STILL_RATE
 from recorder.storing.places import check_places
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 from recorder.streaming.wish import SEPARATE, SHARED, StreamPlan
 from recorder.wishing import wishes_of
 
@@ -235,7 +235,7 @@ def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPla
     """Return what is wished for the live side of a session of `profile`."""
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
-    return StreamPlan(wish, least, most, profile.audio_bitrate, question(profile, most))
+    return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
 
 
 def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:

@@ -13,7 +13,8 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from capture.source import Matrix
+from capture.source import Matrix, VideoFormat
+from config.schema import Profile
 from recorder.stages.clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
@@ -137,6 +138,21 @@ def options(settings: VideoSettings, *more: str) -> dict[str, str]:
     if joined := ":".join(part for part in (params, settings.more_params, *more) if part):
         asked["x264-params"] = joined
     return asked
+
+
+def video_settings(profile: Profile, video: VideoFormat) -> VideoSettings:
+    """Return what the encoder is asked for: the profile's rates, the size and meaning of what the source gives."""
+    return VideoSettings(
+        width=video.width,
+        height=video.height,
+        rate=min(profile.fps, video.rate),
+        matrix=video.matrix,
+        bit_rate=profile.video_bitrate,
+        max_rate=profile.max_bitrate,
+        preset=profile.preset,
+        keyframe_s=profile.keyframe_s,
+        low_latency=profile.low_latency,
+    )
 
 
 def configure(context: av.VideoCodecContext, settings: VideoSettings) -> None:

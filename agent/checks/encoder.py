@@ -18,7 +18,7 @@ from devices.clock import NANOSECONDS
 from recorder.streaming.choice import Encode, choose
 from recorder.streaming.figures import Measurement, remember, remembered
 from recorder.streaming.headroom import SPARE, Headroom
-from recorder.streaming.measure import Question, question
+from recorder.streaming.measure import Question
 
 NAME = "encoder"
 LEAST_SPARE = 0.1
@@ -109,7 +109,7 @@ def measure(situation: Situation, tell: Tell) -> Iterable[Result]:
     if situation.held:
         return [found(CODES, "in-session", NAME, session=situation.held[0].title)]
     _, most = situation.settings.video.stream_range(situation.profile)
-    asked = question(situation.profile, most)
+    asked = Question(situation.profile, most)
     if situation.quick:
         known = remembered(asked)
         return [found(CODES, "not-known", NAME) if known is None else judge(situation, known)]

@@ -13,8 +13,7 @@ from recorder.hardware.kinds import MODELS, Kind
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
 from recorder.hardware.verdict import Verdict as Tried
-from recorder.plan import video_settings
-from recorder.x264 import VideoSettings
+from recorder.x264 import VideoSettings, video_settings
 
 NAME = "hardware"
 LONGEST_S = 70.0

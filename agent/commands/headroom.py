@@ -8,7 +8,7 @@ import click
 from config.settings import load_settings
 from recorder.streaming.figures import measure
 from recorder.streaming.headroom import SPARE
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 
 EXAMPLES = """\b
 Examples:
@@ -29,7 +29,7 @@ def headroom_command(*, name: str | None, config_file: Path | None, as_json: boo
     settings = load_settings(config_file)
     profile = settings.profile(name)
     _, most = settings.video.stream_range(profile)
-    found = measure(question(profile, most))
+    found = measure(Question(profile, most))
     facts = {
         "profile": name or settings.video.profile,
         "one_encode": found.one_encode,

@@ -14,7 +14,7 @@ from config.state import state_folder
 from devices.store import Store
 from recorder.archive.version import liput_version
 from recorder.streaming.headroom import Headroom, cores
-from recorder.streaming.measure import Question
+from recorder.streaming.measure import Question, encode_question
 
 LONGEST_S = 300.0
 """On a PC that has nothing to spare it takes as long as it takes; after that it has nothing to spare."""
@@ -71,7 +71,7 @@ class Measurement:
                 start_new_session=True,
             )
         try:
-            answer, _ = process.communicate(msgspec.json.encode(asked), LONGEST_S)
+            answer, _ = process.communicate(encode_question(asked), LONGEST_S)
             if process.returncode == -signal.SIGXCPU:
                 return NOTHING_TO_SPARE
             return msgspec.json.decode(answer, type=Headroom)
@@ -126,7 +126,8 @@ class Finding:
 
 def _place(asked: Question) -> str:
     """Return what the figure depends on; the bit rates hardly matter."""
-    what = f"{asked.width}x{asked.height} {asked.rate}/s {asked.preset}"
+    profile = asked.profile
+    what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"
     return f"{what}; {_cpu()}; {cores()} cores; liput {liput_version()}"
 
 

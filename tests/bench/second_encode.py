@@ -15,11 +15,10 @@ import av
 from capture.source import Matrix, VideoFormat
 from config.schema import BUILT_IN_PROFILES, Profile
 from recorder.encoder import AudioSettings
-from recorder.plan import video_settings
 from recorder.streaming.encode import Slot
 from recorder.streaming.headroom import Headroom
 from recorder.streaming.measuring import measure_headroom
-from recorder.x264 import VideoSettings
+from recorder.x264 import VideoSettings, video_settings
 
 COPIES = 300
 

@@ -13,7 +13,7 @@ from recorder.asked import Asked
 from recorder.status import SessionState, SessionStatus
 from recorder.streaming.figures import remember, remembered
 from recorder.streaming.headroom import Headroom
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 from tests.support.children import children
 from tests.support.shown import situation
 from tests.support.situations import unheard
@@ -81,7 +81,7 @@ def test_without_sources_that_can_be_opened_a_synthetic_camera_stands_for_them_a
     now = situation(asked=Asked(title="", videos=("nowhere",), profile="240p15"))
     (result,) = encoder.measure(now, unheard)
     assert result.measured["real_sources"] == 0
-    known = remembered(question(now.profile, now.settings.video.stream_range(now.profile)[1]))
+    known = remembered(Question(now.profile, now.settings.video.stream_range(now.profile)[1]))
     assert known is not None
     assert known.one_encode == result.measured["one_encode_cores"]
 
@@ -122,7 +122,7 @@ def test_a_quick_check_goes_by_what_was_measured_before() -> None:
     now = situation(quick=True)
     (unknown,) = encoder.measure(now, unheard)
     assert (unknown.code, unknown.verdict) == ("not-known", Verdict.UNCHECKED)
-    asked = question(now.profile, now.settings.video.stream_range(now.profile)[1])
+    asked = Question(now.profile, now.settings.video.stream_range(now.profile)[1])
     remember(asked, Headroom(one_encode=0.1, two_encodes=0.2, cores=2))
     (known,) = encoder.measure(now, unheard)
     assert (known.code, known.measured["spare_percent"]) == ("ok", 95.0)

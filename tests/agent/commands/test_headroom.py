@@ -12,9 +12,9 @@ from config.errors import LiputError, UsageError
 from config.schema import BUILT_IN_PROFILES
 from recorder.streaming import figures
 from recorder.streaming.headroom import Headroom
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 
-ASKED = question(BUILT_IN_PROFILES["240p15"], 300_000)
+ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from recorder.encoder import AudioSettings
 from recorder.streaming import figures
 from recorder.streaming.choice import Choice, Encode, Why, choose
 from recorder.streaming.headroom import SPARE, Headroom, cores
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 from recorder.streaming.measuring import camera_pictures, measure_headroom
 from recorder.x264 import VideoSettings
 from tests.support.moving import Moving
@@ -24,7 +24,7 @@ from tests.support.waiting import wait_for
 
 SMALL = VideoSettings(320, 240, Fraction(15), Matrix.BT601, 300_000, 300_000)
 SOUND = AudioSettings(2, 64_000)
-ASKED = question(BUILT_IN_PROFILES["240p15"], 300_000)
+ASKED = Question(BUILT_IN_PROFILES["240p15"], 300_000)
 PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
 
 
@@ -32,6 +32,10 @@ PLENTY = Headroom(one_encode=0.4, two_encodes=0.7, cores=4)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
     return tmp_path / "state"
+
+
+def with_preset(preset: str) -> Question:
+    return msgspec.structs.replace(ASKED, profile=msgspec.structs.replace(ASKED.profile, preset=preset))
 
 
 def test_two_encodes_take_more_than_one_and_the_cores_are_counted() -> None:
@@ -106,7 +110,7 @@ def test_what_was_measured_is_remembered_for_its_profile_only() -> None:
 
     assert 0 < found.one_encode < found.two_encodes
     assert figures.remembered(ASKED) == found
-    assert figures.remembered(msgspec.structs.replace(ASKED, preset="medium")) is None
+    assert figures.remembered(with_preset("medium")) is None
     assert figures.remembered(msgspec.structs.replace(ASKED, most=123_456)) == found, "bit rates hardly matter"
 
 
@@ -148,7 +152,7 @@ def test_a_pc_that_is_not_done_in_time_has_nothing_to_spare_and_is_not_asked_aga
 
 
 def test_a_start_ends_it_at_once_and_nothing_is_remembered() -> None:
-    slow = question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
+    slow = Question(BUILT_IN_PROFILES["1080p60"], 7_000_000)
     measuring = figures.Finding(slow, measures=True)
     wait_for(lambda: measuring._measurement._process)
     measuring.stop()
@@ -171,4 +175,4 @@ def test_one_that_was_ended_before_it_began_starts_nothing() -> None:
 
 def test_what_cannot_be_measured_says_so() -> None:
     with pytest.raises(LiputError, match="could not be measured"):
-        figures.measure(msgspec.structs.replace(ASKED, preset="no such preset"))
+        figures.measure(with_preset("no such preset"))

@@ -33,7 +33,7 @@ from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult
 from recorder.streaming import encode, figures, side
 from recorder.streaming.encode import StreamEncode
-from recorder.streaming.measure import question
+from recorder.streaming.measure import Question
 from recorder.streaming.wish import StreamPlan
 from tests.recorder.conference.test_bus import NotingSpeaker
 from tests.recorder.conference.test_camera import INFO, Node
@@ -296,7 +296,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
 
 
-AUTO = dataclasses.replace(SEPARATE, encode="auto", question=question(PROFILE, 120_000))
+AUTO = dataclasses.replace(SEPARATE, encode="auto", question=Question(PROFILE, 120_000))
 
 
 @pytest.mark.usefixtures("state")
@@ -333,7 +333,7 @@ def test_auto_measures_nothing_at_a_start_at_once(tmp_path: Path, server: NginxR
 
 @pytest.mark.usefixtures("state")
 def test_a_start_does_not_wait_for_the_figure(tmp_path: Path, server: NginxRtmp) -> None:
-    slow = dataclasses.replace(AUTO, question=question(BUILT_IN_PROFILES["1080p60"], 7_000_000))
+    slow = dataclasses.replace(AUTO, question=Question(BUILT_IN_PROFILES["1080p60"], 7_000_000))
     assert slow.question
     streamed = Streamed(tmp_path, server, slow)
     streamed.start(at_once=False)
