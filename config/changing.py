@@ -16,6 +16,7 @@ from typing import NamedTuple
 from config.edit import CannotEdit, Changes, Value, edited
 from config.errors import SecretError, SettingsError, UsageError
 from config.reader import read_settings
+from config.replace import sync, write_file
 from config.schema import Settings
 from config.secrets import key_problem, keys_path, read_key, read_private
 
@@ -139,7 +140,7 @@ def _replace(*changes: _Change) -> None:
                 new[number].replace(change.file)
                 if number < len(old):
                     undoing.callback(_put_back, change, old[number])
-                _sync(change.file.parent)
+                sync(change.file.parent)
         undoing.pop_all()
 
 
@@ -150,12 +151,7 @@ def _written(file: Path, word: str, text: str | None, mode: int) -> Iterator[Pat
     try:
         with _told(file):
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            with open(descriptor, "w", encoding="utf-8", newline="") as written:  # noqa: PTH123 - private from the first moment
-                _be_like(descriptor, file, mode)
-                written.write(text or "")
-                written.flush()
-                os.fsync(descriptor)
+            write_file(aside, (text or "").encode(), lambda descriptor: _be_like(descriptor, file, mode), durable=True)
         yield aside
     finally:
         with contextlib.suppress(OSError):
@@ -209,11 +205,3 @@ def _now(file: Path) -> str | None:
         return _exactly(file)
     except FileNotFoundError:
         return None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ import msgspec
 
 from config.errors import StateError
 from config.json_text import json_text
+from config.replace import replace_file
 
 
 class Store[T]:
@@ -46,7 +47,7 @@ class Store[T]:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self._locked():
                 value = change(self.read())
-                self._write(json_text(value))
+                replace_file(self.path, json_text(value), durable=True)
         except OSError as error:
             raise StateError(f"{self.path} cannot be written: {error.strerror}") from error
         return value
@@ -59,17 +60,3 @@ class Store[T]:
             yield
         finally:
             os.close(fd)
-
-    def _write(self, data: bytes) -> None:
-        new = self.path.with_suffix(".new")
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(fd)
-        new.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

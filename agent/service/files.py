@@ -8,6 +8,7 @@ import platformdirs
 
 from agent.service.place import STATE, USER, Place
 from agent.service.units import DAEMON, RECORDER, SOCKET, units
+from config.replace import of_mode, replace_file
 
 MARK = "# Made by `liput service install`"
 """Begins every file that is ours to write anew and to remove."""
@@ -104,10 +105,7 @@ def is_ours(path: Path) -> bool:
 def write(path: Path, text: str) -> None:
     """Write a file that everybody may read, in one step for readers. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.new")
-    aside.write_text(text, encoding="utf-8")
-    aside.chmod(0o644)
-    aside.rename(path)
+    replace_file(path, text.encode(), of_mode(0o644), durable=False)
 
 
 def _quoted(word: str | os.PathLike[str]) -> str:

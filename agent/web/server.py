@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import LiputError, StateError
+from config.replace import replace_file
 from config.web import WebSettings
 from devices.clock import Clock
 from recorder.control.directory import process_started, runtime_folder
@@ -130,12 +131,7 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
 
 def write_place(place: Place) -> None:
     """Say where the page is. Raises LiputError, OSError."""
-    path = runtime_folder(make=True) / PLACE_FILE
-    aside = path.with_name(f".{path.name}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
-        file.write(msgspec.json.encode(place))
-    aside.rename(path)
+    replace_file(runtime_folder(make=True) / PLACE_FILE, msgspec.json.encode(place), durable=False)
 
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import msgspec
 
+from config.replace import sync
+
 SLACK = timedelta(seconds=2)
 """How far back the time of a line may be of the one before it in the same file: processes do not write in step."""
 
@@ -153,7 +155,7 @@ class LogAppender:
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._end = -1
         if is_new:
-            self._sync_folder()
+            sync(self.folder)
             self._prune()
 
     def _look(self) -> int:
@@ -176,13 +178,6 @@ class LogAppender:
     def _tail(self, size: int) -> bytes:
         """Return the end of the file: twice the longest line, so a whole one is in it whatever is torn after it."""
         return os.pread(self._fd, 2 * LONGEST_LINE, max(0, size - 2 * LONGEST_LINE))
-
-    def _sync_folder(self) -> None:
-        fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _prune(self) -> None:
         """Delete the oldest files until the log is within its bounds, with room for the one that was begun."""

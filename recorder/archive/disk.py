@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from config.replace import sync
 from recorder.archive.exchange import exchange
 
 PRIVATE = 0o600
@@ -53,11 +54,7 @@ class Disk:
     def sync(self, path: Path) -> None:
         """Bring the content of a file, or the entries of a folder, onto the disk."""
         self._before("sync", path)
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync(path)
 
     def cut(self, path: Path, length: int) -> None:
         """Drop what a file holds after its first `length` bytes; not synced."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from config.errors import ArchiveError, StorageFull
 from config.quantities import brief_size
+from config.replace import sync
 from recorder.archive.exchange import rename_new
 from recorder.archive.locking import is_at
 from recorder.storage import storage_error
@@ -41,9 +42,9 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
     try:
         try:
             yield part
-            _sync(part)
+            sync(part)
             part.replace(target) if replace else rename_new(part, target)
-            _sync(target.parent)
+            sync(target.parent)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -88,11 +89,3 @@ def _lock(descriptor: int, target: Path) -> None:
         raise ArchiveError(f"{target} is being written by another Liput", hint="Wait until that is done.") from None
     except OSError:
         pass  # a file system without locks is worked on without
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,14 +25,24 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from config.errors import LiputError, StorageUnwritable
 from config.json_text import json_text
+from config.replace import Prepare, of_mode, replace_file
 from recorder.archive.names import session_of, storable
-from recorder.control.operators import LISTED_FOLDER, PRIVATE_FOLDER, REACHED_FOLDER, READ_FILE, operators, share
+from recorder.control.operators import (
+    LISTED_FOLDER,
+    PRIVATE_FILE,
+    PRIVATE_FOLDER,
+    REACHED_FOLDER,
+    READ_FILE,
+    operators,
+    share,
+)
 
 VARIABLE = "LIPUT_RUNTIME"
 RECORDER_FILE, SPEC_FILE = "recorder.json", "spec.json"
@@ -290,13 +300,8 @@ def _refused(path: Path, error: OSError) -> StorageUnwritable:
 
 def _write(path: Path, content: bytes, group: int | None = None) -> None:
     """Write a private file, or one that `group` may read, in one step for readers. Raises OSError."""
-    aside = path.with_name(f".{path.name}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
-        file.write(content)
-        if group is not None:
-            share(aside, group, READ_FILE)
-    aside.rename(path)
+    prepare: Prepare = of_mode(PRIVATE_FILE) if group is None else partial(share, group=group, mode=READ_FILE)
+    replace_file(path, content, prepare, durable=False)  # the runtime directory does not outlive the PC
 
 
 # Processes

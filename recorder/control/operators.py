@@ -28,8 +28,9 @@ def operators() -> int | None:
         raise OSError(0, f"{VARIABLE} names the group {name}, which there is not") from None
 
 
-def share(what: Path, group: int, mode: int) -> None:
-    """Let `group` have what `mode` says of a file, a socket or a folder. Raises OSError."""
-    if what.stat().st_gid != group:  # in a service it is so from the beginning, and chown is forbidden there
+def share(what: Path | int, group: int, mode: int) -> None:
+    """Let `group` have what `mode` says of a file (also an open one), a socket or a folder. Raises OSError."""
+    # In a service it is so from the beginning, and chown is forbidden there.
+    if os.stat(what).st_gid != group:  # noqa: PTH116 - a descriptor
         os.chown(what, -1, group)
-    what.chmod(mode)
+    os.chmod(what, mode)  # noqa: PTH101 - a descriptor

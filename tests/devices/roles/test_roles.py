@@ -82,10 +82,10 @@ def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: p
     with pytest.raises(UsageError):
         office.assign("synthetic", "1-1", moves=True)
 
-    def full(_store: object, _data: bytes) -> None:
+    def full(*_args: object, **_named: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Store, "_write", full)
+    monkeypatch.setattr("devices.store.replace_file", full)
     with pytest.raises(StateError):
         office.assign("room", "1-1", moves=True)
     assert office.store.read().keys() == {"podium"}
