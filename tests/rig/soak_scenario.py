@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.soaking import Disturbance, soak
 
@@ -21,21 +22,7 @@ CAMERA, MICROPHONE = "046d:0825:CAM0001", "534d:2109@1-2+sound"
 CAMERA_PORTS, STICK_PORT = (0, 2), 1
 FIGURES, PROGRAM = "soak.json", "program.mp4"
 PROFILE = "rig15"
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[report]
-made = false
-
-[profiles.rig15]
-width = 320
-height = 240
-fps = 15
-video_bitrate = "300k"
-audio_bitrate = "64k"
-preset = "ultrafast"
-"""
+SETTINGS = ARCHIVE + NO_REPORT + rig_profile(15) + 'audio_bitrate = "64k"\npreset = "ultrafast"\n'
 """Pictures of the size and rate that the camera gives: each of them is in the recording, or has been lost."""
 
 

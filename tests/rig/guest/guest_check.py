@@ -31,6 +31,7 @@ from recorder.asked import Asked
 from recorder.storing.mounts import MountMemory
 from recorder.storing.speed import write_bps
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE
 from tests.support import command, disks
 from tests.support.confined import be_powerless_root, confined
 from tests.support.disks import MappedDisk
@@ -40,10 +41,6 @@ from tests.support.waiting import wait_for
 CAMERA, STICK, CAM_LINK = "046d:0825:CAM0001", "534d:2109@1-2", "0fd9:0066:LINK1"
 NOBODY = 65534
 SIZE = 64_000_000
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -222,7 +219,7 @@ def test_a_camera_that_hangs_is_told_and_hides_no_other(camera: RigDevice, stick
 def home(tmp_path: Path) -> Path:
     settings = tmp_path / ".config/liput/liput.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text(SETTINGS)
+    settings.write_text(ARCHIVE)
     return tmp_path
 
 

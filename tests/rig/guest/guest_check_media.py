@@ -24,6 +24,7 @@ from devices.model import Device
 from devices.snapshot import list_devices
 from recorder.asked import Asked
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, rig_profile
 from tests.support import command
 from tests.support.children import children
 from tests.support.command import running
@@ -33,16 +34,7 @@ from tests.support.waiting import wait_for
 CAMERA, STICK, STICK_SOUND = "046d:0825:CAM0001", "534d:2109@1-2", "534d:2109@1-2+sound"
 RATE = 10
 FEW = 3
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[profiles.rig10]
-width = 320
-height = 240
-fps = 10
-video_bitrate = "300k"
-"""
+SETTINGS = ARCHIVE + rig_profile(10)
 OPENS_AGAIN_S = 20.0
 OF_DEVICES = {"devices", "picture", "sound", "encoder"}
 WELL = {"video.picture": "live", "video.slowdown": "1.0"}

@@ -22,6 +22,7 @@ from config.conference import Conference
 from devices.outputs import OutputNode, find_output
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
 from tests.support import media
 from tests.support.command import Running, running
 from tests.support.waiting import wait_for
@@ -30,25 +31,13 @@ WIDTH, HEIGHT = 320, 240
 NODE, NODES = "/dev/video10", Path("/sys/class/video4linux")
 VIVID = "vivid-000-vid-out"
 CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[report]
-made = false
-
-[profiles.rig15]
-width = 320
-height = 240
-fps = 15
-video_bitrate = "300k"
-
+SETTINGS = f"""{ARCHIVE}{NO_REPORT}{rig_profile(15)}
 [conference]
-camera = "{camera}"
+camera = "{{camera}}"
 width = 320
 height = 240
 fps = 15
-far_side = ["{far}"]
+far_side = ["{{far}}"]
 """
 DARK, CARD_AT_LEAST, CARD_AT_MOST = 40, 30, 80
 

@@ -28,6 +28,7 @@ from devices.model import Device, Health
 from devices.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT
 from tests.support import command, web
 from tests.support.control_contract import CONTRACT, Bench
 from tests.support.health import Recorded
@@ -225,7 +226,7 @@ def test_the_page_tries_keeps_and_resets_a_control_of_a_camera_that_is_being_rec
     words = ["record", "--title", "Rig", "--video", device.id, "--profile", "240p15", "--archive", f"{tmp_path}/arsip"]
     settings = tmp_path / ".config/liput/liput.toml"
     settings.parent.mkdir(parents=True)
-    settings.write_text('[archive]\nreserve = "50 MB"\n[report]\nmade = false\n')
+    settings.write_text(ARCHIVE + NO_REPORT)
     with web.serving(config_file=settings) as page, command.running(tmp_path, *words, "--json") as session:
         session.until("event", kind="session-live")
         for value, keep, kept in (("200", False, {}), ("210", True, {"brightness": 210})):

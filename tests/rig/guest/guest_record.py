@@ -12,21 +12,13 @@ from numpy.typing import NDArray
 
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
 from tests.support import media
 
 SECONDS = 10
 WIDTH, HEIGHT = 320, 240
 LEFT_HERTZ, RIGHT_HERTZ = 440, 880
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[profiles.rig10]
-width = 320
-height = 240
-fps = 10
-video_bitrate = "300k"
-"""
+SETTINGS = ARCHIVE + rig_profile(10)
 
 
 @pytest.fixture
@@ -94,7 +86,7 @@ def tones(program: Path) -> NDArray[np.int64]:
 def test_ten_seconds_of_the_webcam_are_in_the_archive(camera: RigDevice, settings: Path, tmp_path: Path) -> None:
     camera.plug(0)
     camera.wait_for_video()
-    settings.write_text(SETTINGS + "\n[report]\nmade = false\n")
+    settings.write_text(SETTINGS + NO_REPORT)
     program = record(settings, tmp_path / "archive", "--audio", "none", "--profile", "240p15")
     media.decodes_cleanly(program)
     assert_unbroken(numbers(program), 15)

@@ -9,23 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
 from tests.support import command
 from tests.support.command import Line, Running, running
 
 SLIDES, MICROPHONE, CAMERA = "534d:2109@1-2", "534d:2109@1-2+sound", "046d:0825:CAM0001"
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[report]
-made = false
-
-[profiles.rig10]
-width = 320
-height = 240
-fps = 10
-video_bitrate = "300k"
-
+SETTINGS = f"""{ARCHIVE}{NO_REPORT}{rig_profile(10)}
 [patience.slides]
 black_s = 2
 

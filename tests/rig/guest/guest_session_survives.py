@@ -15,24 +15,13 @@ import pytest
 
 from tests.rig import pictures
 from tests.rig.rig import RigDevice
+from tests.rig.settings import ARCHIVE, NO_REPORT, rig_profile
 from tests.support import command, media
 from tests.support.command import Line, Running, running
 
 WIDTH, HEIGHT, RATE = 320, 240, 10
 CAMERA, SLIDES = "046d:0825:CAM0001", "534d:2109@1-2"
-SETTINGS = """
-[archive]
-reserve = "50 MB"
-
-[report]
-made = false
-
-[profiles.rig10]
-width = 320
-height = 240
-fps = 10
-video_bitrate = "300k"
-"""
+SETTINGS = ARCHIVE + NO_REPORT + rig_profile(10)
 SLATE_WITHIN_S = 2.5
 """On an emulated machine that shares two cores with other tests; `./run prove latency` holds a quiet one to 1 s."""
 BACK_WITHIN_S = 3.0
