@@ -8,7 +8,7 @@ from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.result import Code, Result, Verdict, Words, found
 from capture.source import Matrix, VideoFormat
 from recorder.hardware.choice import AUTO, Choice, candidates, choose
-from recorder.hardware.failure import Reason
+from recorder.hardware.failure import SENTENCES, Reason
 from recorder.hardware.kinds import MODELS, Kind
 from recorder.hardware.memory import remember, remembered
 from recorder.hardware.probe import probe
@@ -49,19 +49,20 @@ CODES = {
     "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
 }
 
-REASONS = {
-    Reason.NOT_IN_BUILD: Words("tidak ada dalam FFmpeg yang dipakai", "this build of FFmpeg does not have it"),
-    Reason.NO_DEVICE: Words("perangkatnya tidak ada", "there is no such device"),
-    Reason.NO_DRIVER: Words("drivernya tidak ada", "its driver is missing"),
-    Reason.CANNOT_OPEN: Words("tidak bisa dibuka", "it cannot be opened"),
-    Reason.CRASHED: Words("macet dan berhenti sendiri", "it crashed"),
-    Reason.FAILED: Words("gagal", "it failed"),
-    Reason.SILENT: Words("tidak menghasilkan apa-apa", "it takes pictures and gives nothing"),
-    Reason.TOO_SLOW: Words("terlalu lambat", "it is too slow"),
-    Reason.HOLDS_BACK: Words("menahan terlalu banyak gambar", "it holds back too many pictures"),
-    Reason.WRONG_STREAM: Words("hasilnya rusak", "what it gives is damaged"),
-    Reason.WRONG_PICTURES: Words("gambarnya salah", "its pictures are wrong"),
+_INDONESIAN = {
+    Reason.NOT_IN_BUILD: "tidak ada dalam FFmpeg yang dipakai",
+    Reason.NO_DEVICE: "perangkatnya tidak ada",
+    Reason.NO_DRIVER: "drivernya tidak ada",
+    Reason.CANNOT_OPEN: "tidak bisa dibuka",
+    Reason.CRASHED: "macet dan berhenti sendiri",
+    Reason.FAILED: "gagal",
+    Reason.SILENT: "tidak menghasilkan apa-apa",
+    Reason.TOO_SLOW: "terlalu lambat",
+    Reason.HOLDS_BACK: "menahan terlalu banyak gambar",
+    Reason.WRONG_STREAM: "hasilnya rusak",
+    Reason.WRONG_PICTURES: "gambarnya salah",
 }
+REASONS = {reason: Words(_INDONESIAN[reason], SENTENCES[reason]) for reason in Reason}
 
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
