@@ -30,7 +30,6 @@ to_option = click.option("--to", "until", callback=ending, metavar="WHEN", help=
 room_option = click.option(
     "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 def archive_of(ctx: click.Context, folder: Path | None) -> Archive:

@@ -1,8 +1,15 @@
-"""What command-line options hold beyond what click knows: lengths of time, and their place behind a subcommand."""
+"""Options that many commands have, and what options hold beyond what click knows: lengths of time, their place."""
+
+from pathlib import Path
 
 import click
 
 from config.quantities import NotAllowed, parse_duration
+
+config_option = click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

@@ -11,7 +11,7 @@ import msgspec
 from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.consent import consent
-from agent.parameters import seconds
+from agent.parameters import config_option, seconds
 from config.errors import UsageError
 from config.planned import CONSENTS
 from config.records import RecordsSettings
@@ -43,7 +43,7 @@ _SOURCES = (
         help="A destination of the settings, or a 0600 file with a URL; repeatable.",
     ),
     click.option("--profile", metavar="NAME", help="Size, rate and bit rates (liput config show)."),
-    click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."),
+    config_option,
 )  # fmt: skip
 """What every session is asked, be it recorded or rehearsed."""
 _REQUEST = click.option("--request", metavar="ID", help="The request that it is for (liput request list).")

@@ -10,6 +10,7 @@ from agent.alarms.desktop import NoDesktop
 from agent.alarms.message import Message
 from agent.alarms.sender import Way
 from agent.alarms.ways import WAYS, ways_of
+from agent.parameters import config_option
 from config.errors import LiputError, UsageError
 from config.settings import load_settings
 from devices.clock import SystemClock
@@ -47,7 +48,7 @@ Exit status: 0 all were sent (or nobody sits here); 1 one was not.
 """
 )
 @click.option("--to", "name", type=click.Choice(WAYS), help="Only this way.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_context
 def test(ctx: click.Context, name: str | None, config_file: Path | None, *, as_json: bool) -> int:

@@ -11,6 +11,7 @@ import msgspec
 
 from agent.archive_options import archive_option, print_json, progress_bar
 from agent.archives import archives_of, find_in
+from agent.parameters import json_option
 from agent.redact import redactor_for
 from config.errors import ArchiveError, UsageError
 from config.kinds import did_you_mean
@@ -185,7 +186,7 @@ class PackageCopies(msgspec.Struct, frozen=True, kw_only=True):
 @click.command("copies", epilog=COPIES_EXAMPLES)
 @click.argument("package_id", metavar="[ID]", required=False)
 @archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 @click.pass_context
 def copies_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, as_json: bool) -> None:
     """Show which package has how many copies that were read back, where, since when, and what waits and why."""

@@ -7,7 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, json_option, print_json, progress_bar
+from agent.archive_options import archive_of, archive_option, print_json, progress_bar
+from agent.parameters import json_option
 from config.planned import CONSENTS
 from devices.clock import SystemClock
 from recorder.archive.catalog import sealed

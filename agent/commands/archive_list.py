@@ -12,13 +12,13 @@ from agent.archive_options import (
     archive_of,
     archive_option,
     from_option,
-    json_option,
     length_text,
     print_json,
     room_option,
     to_option,
 )
 from agent.commands.archive_at import at_option, packages_of
+from agent.parameters import json_option
 from config.quantities import brief_size
 from recorder.archive.entries import room_key
 from recorder.archive.model import Package, PackageState

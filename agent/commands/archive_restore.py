@@ -10,6 +10,7 @@ import msgspec
 from agent.archive_options import archive_option, print_json, progress_bar
 from agent.archives import find_in
 from agent.commands.archive_copy import copy_queue
+from agent.parameters import json_option
 from config.errors import ArchiveError, CopyError, PackageBusy, PackageDamaged
 from config.schema import Settings
 from devices.health.line import PC, Kind
@@ -70,7 +71,7 @@ from_option = click.option("--from", "name", metavar="TARGET", help="The copy to
 @click.argument("package_id", metavar="ID")
 @from_option
 @archive_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 @click.pass_context
 def repair_command(
     ctx: click.Context, package_id: str, name: str | None, folder: Path | None, *, as_json: bool

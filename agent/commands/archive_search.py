@@ -10,12 +10,12 @@ from agent.archive_options import (
     archive_of,
     archive_option,
     from_option,
-    json_option,
     print_json,
     progress_bar,
     room_option,
     to_option,
 )
+from agent.parameters import json_option
 from recorder.archive.names import one_line
 
 EXAMPLES = """\b

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option, json_option, length_text, print_json
+from agent.archive_options import archive_of, archive_option, length_text, print_json
+from agent.parameters import json_option
 from config.quantities import brief_size
 from recorder.archive.model import AudioTrack, Package, Recording, VideoTrack
 from recorder.archive.names import one_line

@@ -16,7 +16,7 @@ from agent.checks.shown import shown
 from agent.checks.situation import asked_for, situation_of
 from agent.checks.trend import NEVER, measurements, rows
 from agent.devices.table import print_table, table
-from agent.parameters import seconds
+from agent.parameters import config_option, seconds
 from agent.requests.lookup import as_planned, with_request
 from agent.signals import hearing
 from config.errors import StateError
@@ -65,7 +65,7 @@ Exit status: 0 ready; 1 not ready; 2 wrong usage.
 @click.option("--public", is_flag=True, help="A server that is not the campus's own may be asked.")
 @click.option("--fit", "wants_fit", is_flag=True, help="Name the profile that would fit, and how to take it.")
 @click.option("--history", "wants_history", is_flag=True, help="Measure nothing: list how the uplink has been.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def check_command(
     *,

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from agent.conference.parts import CameraPart, MicrophonePart, Places, parts
+from agent.parameters import config_option, json_option
 from capture.sound.server import NoServerError
 from config.settings import load_settings
 
@@ -26,10 +27,6 @@ Examples:
 Then: liput record --conference, and choose "Liput" as camera and microphone in Zoom, Meet or Jitsi.
 """
 
-_config_option = click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
-)
-
 
 @click.group(name="conference", epilog=EXAMPLES)
 def conference_command() -> None:
@@ -39,7 +36,7 @@ def conference_command() -> None:
 @conference_command.command(epilog=EXAMPLES)
 @click.option("--print", "only_print", is_flag=True, help="Show what would be done; change nothing.")
 @click.option("--undo", is_flag=True, help="Take all of it away again.")
-@_config_option
+@config_option
 def setup(config_file: Path | None, *, only_print: bool, undo: bool) -> int:
     """Make the virtual microphone, and say, or with sudo do, what the virtual camera needs root for.
 
@@ -106,8 +103,8 @@ def _undo(camera: CameraPart, microphone: MicrophonePart, *, only_print: bool) -
 
 
 @conference_command.command()
-@_config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@config_option
+@json_option
 def status(config_file: Path | None, *, as_json: bool) -> int:
     """Say what is there of the virtual camera and microphone, and what is missing.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.parameters import config_option, json_option
 from config.addresses import folder_of
 from config.alarm_keys import alarm_keys
 from config.errors import LiputError, SecretError, SettingsError
@@ -19,10 +20,6 @@ from config.settings import default_text, find_file, load_settings, user_file
 from config.standard_time import StandardTime, format_standard
 from recorder.live import libsrt
 
-_config_option = click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
-)
-
 
 @click.group(name="config")
 def config_command() -> None:
@@ -30,8 +27,8 @@ def config_command() -> None:
 
 
 @config_command.command()
-@_config_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@config_option
+@json_option
 def show(config_file: Path | None, *, as_json: bool) -> None:
     """Show the settings in force, and where each one comes from. Keys are never shown."""
     settings = load_settings(config_file)
@@ -43,7 +40,7 @@ def show(config_file: Path | None, *, as_json: bool) -> None:
 
 @config_command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@_config_option
+@config_option
 @click.pass_context
 def check(ctx: click.Context, file: Path | None, config_file: Path | None) -> None:
     """Check FILE, or the settings in force, and the keys they need; one line for each problem, exit status 2."""
@@ -60,7 +57,7 @@ def check(ctx: click.Context, file: Path | None, config_file: Path | None) -> No
 
 
 @config_command.command()
-@_config_option
+@config_option
 def path(config_file: Path | None) -> None:
     """Print the settings file in force, or where this user's would be."""
     file = find_file(config_file)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from agent.asking import specify
-from agent.parameters import seconds
+from agent.parameters import config_option, seconds
 from agent.receiver import ThrowAwayReceiver
 from agent.reporters import Reporter, reporter
 from agent.run_recorder import RecorderRun
@@ -29,7 +29,7 @@ RESERVE_BYTES = 200_000_000
 @click.option(
     "--archive", type=click.Path(path_type=Path), metavar="DIR", help="The archive folder.  [default: a new one, named]"
 )
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def demo_command(
     duration_s: float, profile: str | None, archive: Path | None, config_file: Path | None, *, as_json: bool

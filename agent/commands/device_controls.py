@@ -7,6 +7,7 @@ import click
 
 from agent.devices.controls_page import Row, document, find_camera, health_log, rows_of
 from agent.devices.table import print_table
+from agent.parameters import config_option
 from config.errors import UsageError
 from config.json_text import json_text
 from config.settings import load_settings
@@ -37,7 +38,7 @@ Examples:
 @click.option(
     "--reset", metavar="[NAME]", is_flag=False, flag_value=_ALL, help="Back to the default, and keep nothing of it."
 )
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 @click.pass_context
 def controls_command(

@@ -8,6 +8,7 @@ import click
 from agent.devices.gather import exactly
 from agent.devices.giving import RoleState, confirm_devices, everything, give, recording, role_states, take_away
 from agent.devices.table import print_table
+from agent.parameters import config_option
 from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
@@ -15,11 +16,8 @@ from devices.clock import SystemClock
 from devices.model import Device
 from devices.roles import roles
 
-_config_option = click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
-)
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
-"""Both are in every one of these commands."""
+"""In every one of these commands."""
 
 
 ASSIGN_EXAMPLES = """\b
@@ -44,7 +42,7 @@ Examples:
 @click.command(name="assign", epilog=ASSIGN_EXAMPLES)
 @click.argument("role")
 @click.argument("device_name", metavar="DEVICE")
-@_config_option
+@config_option
 @_json_option
 def assign_command(role: str, device_name: str, config_file: Path | None, *, as_json: bool) -> None:
     """Give ROLE (slides, podium, room, microphone, or any other word) to DEVICE.
@@ -81,7 +79,7 @@ def _is_known(role: str) -> bool:
 
 @click.command(name="unassign", epilog=UNASSIGN_EXAMPLES)
 @click.argument("role")
-@_config_option
+@config_option
 @_json_option
 def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> None:
     """Take ROLE from whatever device has it."""
@@ -95,7 +93,7 @@ def unassign_command(role: str, config_file: Path | None, *, as_json: bool) -> N
 @click.command(name="roles", epilog=ROLES_EXAMPLES)
 @click.option("--accept", is_flag=True, help="Give the roles that are proposed.")
 @click.option("--confirm", is_flag=True, help="Devices that may have been swapped are where they should be.")
-@_config_option
+@config_option
 @_json_option
 def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_json: bool) -> None:
     """Show who has which role, what is missing, and what could replace it.

@@ -11,6 +11,7 @@ from agent.devices.gather import exactly, known
 from agent.devices.page import DevicePage, ModeRow, device_page
 from agent.devices.table import print_table
 from agent.devices.text import health_colour, health_text, kind_text
+from agent.parameters import config_option
 from config.errors import DeviceNotFound, DeviceUnsupported
 from config.json_text import json_text
 from config.settings import load_settings
@@ -33,7 +34,7 @@ Examples:
 @click.command(name="show", epilog=EXAMPLES)
 @click.argument("name", metavar="DEVICE")
 @click.option("--profile", "profile_name", metavar="NAME", help="Choose the mode for this profile; else the settings'.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def show_command(name: str, profile_name: str | None, config_file: Path | None, *, as_json: bool) -> None:
     """Show everything about one device: where it is, how it is, and the mode it would be opened in.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent.lazy import LazyGroup, Table
-from agent.parameters import is_given, refuse_options
+from agent.parameters import config_option, is_given, refuse_options
 from config.json_text import json_text
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ SUBCOMMANDS: Table = {
     epilog=EXAMPLES,
 )
 @click.option("--watch", is_flag=True, help="Go on, and show what comes, goes and changes, until q or Ctrl-C.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON document, with --watch one a line; see docs/reference/cli.md."
 )

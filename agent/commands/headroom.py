@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from agent.parameters import config_option
 from config.settings import load_settings
 from recorder.streaming.figures import measure
 from recorder.streaming.headroom import SPARE
@@ -19,7 +20,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--profile", "name", metavar="NAME", help="The profile; else that of the settings.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; see docs/reference/cli.md.")
 def headroom_command(*, name: str | None, config_file: Path | None, as_json: bool) -> None:
     """Measure for some seconds what a session takes of this PC, with one encode and with two, and remember it.

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.health.meant import devices_meant
 from agent.moments import beginning, ending
-from agent.parameters import refuse_options
+from agent.parameters import config_option, refuse_options
 from agent.signals import hearing
 from devices.clock import SystemClock
 from devices.health.follow import follow
@@ -129,7 +129,7 @@ def summary(ctx: click.Context, since: datetime | None, until: datetime | None, 
 @click.argument("file", metavar="FILE.zip", type=click.Path(path_type=Path))
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("30d"))
 @click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 def export(file: Path, since: datetime | None, config_file: Path | None, *, force: bool) -> None:
     """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
     from agent.health.export import export_health

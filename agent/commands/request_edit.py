@@ -6,8 +6,9 @@ import click
 import msgspec
 
 from agent.commands.request_steps import id_argument
+from agent.parameters import json_option
 from agent.requests.answer import answer
-from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, json_option, text_of
+from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, text_of
 from config.errors import UsageError
 from recorder.dossier.changes import amended
 from recorder.dossier.model import LetterKind, Request, RequestState

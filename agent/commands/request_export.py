@@ -6,7 +6,8 @@ import click
 import msgspec
 
 from agent.new_file import new_file
-from agent.requests.options import Desk, at_the_desk, json_option, redact_option
+from agent.parameters import json_option
+from agent.requests.options import Desk, at_the_desk, redact_option
 from recorder.archive.names import storable
 
 EXAMPLES = """\b

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from agent.commands.request_steps import id_argument
+from agent.parameters import json_option
 from agent.requests.answer import answer
-from agent.requests.options import Desk, at_the_desk, json_option
+from agent.requests.options import Desk, at_the_desk
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.catalog import sealed

@@ -6,9 +6,10 @@ import click
 import msgspec
 
 from agent.commands.request_steps import id_argument
+from agent.parameters import json_option
 from agent.requests.answer import RequestLine, document, line, text_lines
 from agent.requests.columns import Column, fitted
-from agent.requests.options import Desk, at_the_desk, json_option, redact_option
+from agent.requests.options import Desk, at_the_desk, redact_option
 from config.quantities import brief_duration
 from recorder.archive.names import one_line
 from recorder.dossier.dossiers import Unreadable

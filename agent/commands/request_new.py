@@ -6,8 +6,9 @@ from uuid import uuid4
 import click
 import msgspec
 
+from agent.parameters import json_option
 from agent.requests.answer import answer
-from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of, json_option
+from agent.requests.options import Desk, at_the_desk, check_times, field_options, fields_of
 from recorder.archive.names import slug
 from recorder.dossier.model import Request
 from recorder.dossier.papers import take

@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.parameters import json_option
 from agent.requests.answer import answer
-from agent.requests.options import Desk, at_option, at_the_desk, check_times, json_option, text_of
+from agent.requests.options import Desk, at_option, at_the_desk, check_times, text_of
 from config.errors import UsageError
 from config.kinds import did_you_mean
 from recorder.dossier.changes import amended

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.parameters import config_option, json_option
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import document, when_text
 from agent.schedule.done import DoneFile
 from agent.schedule.event import Wanted
 from agent.schedule.feeds import BEHIND, FeedState, FeedStates, Keeper, wanted_of
-from agent.schedule.planner import Planner, config_option, json_option, planner
+from agent.schedule.planner import Planner, planner
 from agent.schedule.reading import read_now
 from agent.schedule.room import taken
 from config.errors import LiputError

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.parameters import config_option, json_option
 from agent.requests.columns import Column, fitted
 from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
 from agent.schedule.done import DoneFile
-from agent.schedule.planner import Planner, config_option, id_argument, json_option, planner
+from agent.schedule.planner import Planner, id_argument, planner
 from recorder.archive.names import one_line
 
 COLUMNS = (

@@ -7,12 +7,12 @@ from typing import Any
 import click
 import msgspec
 
-from agent.parameters import seconds
+from agent.parameters import config_option, json_option, seconds
 from agent.schedule.answer import answer, document, when_text
 from agent.schedule.asked import PlanAsked, add, edit
 from agent.schedule.done import DoneFile
 from agent.schedule.plan import Mode, Plan, PlanState
-from agent.schedule.planner import Planner, config_option, id_argument, json_option, planner
+from agent.schedule.planner import Planner, id_argument, planner
 from config.schedule import MODES
 
 ADD_EXAMPLES = """\b

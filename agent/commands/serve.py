@@ -19,6 +19,7 @@ from agent.daemon.parts import Part, Parts
 from agent.daemon.settings import SettingsPart
 from agent.devices.part import DevicesPart
 from agent.fixity.part import FixityPart
+from agent.parameters import config_option
 from agent.redact import redactor_for
 from agent.schedule.making import schedule_of
 from agent.serve import Daemon, Spares
@@ -44,7 +45,7 @@ Ends in order with SIGTERM or Ctrl-C. Recorders go on without it; killing it cos
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.option(
     "--archive",
     "folder",

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.parameters import config_option
 from agent.service import files
 from agent.service import install as service
 from agent.service.install import ServiceStatus
@@ -41,7 +42,7 @@ def service_command() -> None:
 @click.option("--dry-run", is_flag=True, help="Show every file and command; change nothing.")
 @click.option("--autostart", is_flag=True, help="Open Liput's page at each login (of this user only).")
 @click.option("--operators", metavar="GROUP", default=USER, show_default=True, help="Who may talk to it (--system).")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+@config_option
 @click.pass_context
 def install(
     ctx: click.Context,

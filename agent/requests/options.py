@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from agent.moments import parse_day, parse_when
+from agent.parameters import config_option
 from config.errors import UsageError
 from config.quantities import NotAllowed
 from config.schema import Settings
@@ -25,7 +26,6 @@ LONGEST = 2000
 
 type Command[Answer] = Callable[..., Answer]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
 at_option = click.option("--at", metavar="WHEN", help="When it was, where it is entered later.  [default: now]")
 
@@ -68,7 +68,7 @@ def at_the_desk[Answer](command: Command[Answer]) -> Command[Answer]:
     """Give a click command `--config` and `--folder`; it is called with a Desk as `desk` instead of them."""
 
     @click.option("--folder", type=click.Path(path_type=Path), metavar="DIR", help="The folder of the dossiers.")
-    @click.option("--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file.")
+    @config_option
     @functools.wraps(command)
     def seated(*args: object, folder: Path | None, config_file: Path | None, **given: object) -> Answer:
         return command(*args, desk=desk_of(load_settings(config_file), folder), **given)

@@ -27,10 +27,6 @@ LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")
 type Command[Answer] = Callable[..., Answer]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-config_option = click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
-)
 id_argument = click.argument("key", metavar="ID")
 
 
