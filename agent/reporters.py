@@ -10,7 +10,7 @@ import msgspec
 
 from agent.stages_text import stages_text
 from config.events import Event
-from config.quantities import brief_rate, brief_size
+from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
 from recorder.archive.names import storable
 from recorder.faults import WARNINGS
@@ -281,12 +281,6 @@ def result_text(result: SessionResult) -> str:
     lines = [f"Recorded {recorded}."]
     lines += [f"On the way: {reason}" for reason in result.degraded]
     return "\n".join([*lines, f"Package: {result.package}"])
-
-
-def clock_text(seconds: float) -> str:
-    """Return 3723.4 as `1:02:03`."""
-    whole = int(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def duration_text(seconds: float) -> str:

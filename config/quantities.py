@@ -83,6 +83,12 @@ def brief_duration(seconds: float) -> str:
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m"
 
 
+def clock_text(seconds: float) -> str:
+    """Return `seconds` as a clock shows them, without what is left of one: 3723.4 as "1:02:03"."""
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
 def brief_latency(seconds: float) -> str:
     """Return how long an answer took, to the millisecond below a second: "<1 ms", "43 ms", "1.2 s"."""
     milliseconds = round(seconds * 1000)

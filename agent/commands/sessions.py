@@ -7,10 +7,11 @@ import click
 import msgspec
 
 from agent.parameters import seconds
-from agent.reporters import clock_text, result_text
+from agent.reporters import result_text
 from agent.steering import NOTHING, disarm, ended_before, line_of, start, stop
 from agent.telling import exit_status
 from config.errors import NoSession
+from config.quantities import clock_text
 from recorder.archive.names import storable
 from recorder.control.client import ask
 from recorder.control.find import AFTER, BEFORE, RECORDS, Running, session

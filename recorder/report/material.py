@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from PIL import Image
 
+from config.quantities import clock_text
 from devices.model import Device
 from recorder.archive import bag
 from recorder.archive.model import Recording, decode_recording
@@ -28,7 +29,6 @@ from recorder.archive.work import (
 from recorder.dossier.model import RequestRecord
 from recorder.report.levels import Levels
 from recorder.slides.keyframes import keyframes
-from recorder.slides.sheet import clock
 from recorder.slides.sights import jpeg, to_image
 
 STRIP = 7
@@ -141,4 +141,4 @@ def _strip(folder: Path, recording: Recording) -> Iterator[tuple[str, bytes]]:
         for keyframe in keyframes(folder / file.file, step_s, start_s=start_s, end_s=file.duration_s):
             image = to_image(keyframe.picture)
             image.thumbnail(_STRIP_SIZE)
-            yield clock(file.offset_s + keyframe.at_s), jpeg(image, _QUALITY)
+            yield clock_text(file.offset_s + keyframe.at_s), jpeg(image, _QUALITY)

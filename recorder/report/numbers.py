@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 
 from config.messages import in_language
+from config.quantities import clock_text
 
 _DAYS = (
     ("Senin", "Monday"), ("Selasa", "Tuesday"), ("Rabu", "Wednesday"), ("Kamis", "Thursday"), ("Jumat", "Friday"),
@@ -48,9 +49,8 @@ def time_of_day(moment: datetime, language: str, *, seconds: bool = False) -> st
 
 
 def length(seconds: float) -> str:
-    """Return `1:02:03`."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    """Return a length to the nearest second: `1:02:03`."""
+    return clock_text(round(seconds))
 
 
 def span(seconds: float, language: str) -> str:

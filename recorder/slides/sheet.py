@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from config.quantities import clock_text
 from recorder.archive.model import MediaFile
 from recorder.archive.work import program_files
 from recorder.slides.chapters import Advance
@@ -33,14 +34,8 @@ def thumbnails_sheet(root: Path, media: Sequence[MediaFile], advance: Advance) -
         x, y = _GAP + number % COLUMNS * across, _GAP + number // COLUMNS * down
         sheet.paste("black", (x, y, x + CELL[0], y + CELL[1]))
         sheet.paste(image, (x + (CELL[0] - image.width) // 2, y + (CELL[1] - image.height) // 2))
-        draw.text((x, y + CELL[1] + 3), clock(at_s), fill="black", font=font)
+        draw.text((x, y + CELL[1] + 3), clock_text(at_s), fill="black", font=font)
     return jpeg(sheet, _QUALITY)
-
-
-def clock(seconds: float) -> str:
-    """Return a media time as `0:12:34`."""
-    minutes, left = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{left:02}"
 
 
 def _thumbnails(root: Path, media: Sequence[MediaFile], advance: Advance) -> list[tuple[float, Image.Image]]:

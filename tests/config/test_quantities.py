@@ -12,6 +12,7 @@ from config.quantities import (
     brief_latency,
     brief_rate,
     brief_size,
+    clock_text,
     format_duration,
     format_rate,
     format_size,
@@ -147,6 +148,12 @@ def test_a_latency_is_to_the_millisecond_and_never_nothing() -> None:
 def test_a_brief_duration_is_to_the_minute() -> None:
     assert [brief_duration(seconds) for seconds in (0, 95.4, 119.9, 120, 3600 * 3 + 725)] == [
         "0s", "95s", "120s", "2m", "3h12m",
+    ]  # fmt: skip
+
+
+def test_a_clock_shows_whole_seconds_that_have_passed() -> None:
+    assert [clock_text(seconds) for seconds in (0, 59.9, 60, 3723.4, 36_000 * 3)] == [
+        "0:00:00", "0:00:59", "0:01:00", "1:02:03", "30:00:00",
     ]  # fmt: skip
 
 

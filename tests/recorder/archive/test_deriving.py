@@ -128,7 +128,7 @@ def test_whatever_cannot_be_made_is_noted_and_the_recording_is_sealed(
     archive: Archive, talk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chapters, "slide_jpeg", _broken)
-    monkeypatch.setattr(sheet, "clock", _broken)
+    monkeypatch.setattr(sheet, "clock_text", _broken)
     monkeypatch.setattr("recorder.report.levels.read_levels", _broken)
     monkeypatch.setattr("recorder.report.package.report_page", _broken)
     package = sealed(archive, talk)
