@@ -61,6 +61,17 @@ def ends(event: Event, kind: str, subject: str) -> bool:
     return subject == event.subject and (event.kind in ENDED_BY.get(kind, ()) or kind == f"source-{fault}")
 
 
+def reason_of(kind: str, subject: str) -> str:
+    """Return a trouble as statuses and recording.json have it: `KIND: SUBJECT`."""
+    return f"{kind}: {subject}"
+
+
+def kind_and_subject(reason: str) -> tuple[str, str]:
+    """Return what `reason_of` was given; a reason that is a kind alone has the subject ""."""
+    kind, _, subject = reason.partition(": ")
+    return kind, subject
+
+
 class Troubles:
     """Hears every event of a session; may be asked from any thread."""
 
@@ -84,7 +95,7 @@ class Troubles:
                 del self._open[kind, subject]
 
     def _begin(self, event: Event) -> None:
-        reason = f"{event.kind}: {event.subject}"
+        reason = reason_of(event.kind, event.subject)
         self._all.setdefault(reason)
         if lasts(event):
             self._open[event.kind, event.subject] = reason

@@ -14,6 +14,7 @@ from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import Package
 from recorder.report.words import INCIDENTS, PAGE
+from recorder.troubles import kind_and_subject
 
 _TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
 """Faults of a source that are among a session's own troubles."""
@@ -73,8 +74,7 @@ def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
     if line.status is None:
         return
     for trouble in line.status.troubles:
-        kind, _, subject = trouble.partition(": ")
-        yield kind, subject
+        yield kind_and_subject(trouble)
     for source in line.status.sources:
         if (fault := source.health.fault) and fault not in _TOLD_BY_TRACKS:
             yield of_fault(fault), source.role or source.name
@@ -95,7 +95,7 @@ def package_shown(package: Package) -> PackageShown:
 
 
 def _lack(reason: str) -> Said:
-    kind, _, subject = reason.partition(": ")
+    kind, subject = kind_and_subject(reason)
     if (words := what_happened(kind, subject)) is not None:
         return _said(words)
     if reason == INTERRUPTED:

@@ -21,6 +21,7 @@ from recorder.archive.premis import EventType
 from recorder.archive.readme import readme_files
 from recorder.archive.version import liput_version
 from recorder.archive.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
+from recorder.troubles import kind_and_subject
 
 SHARED = ("data/media/", POSTER_FILE, "data/thumbnails.jpg", "data/slides/", "data/transcript/")
 """What of the payload is shared: what everybody saw and heard who was there."""
@@ -82,7 +83,7 @@ def _without_persons(recording: Recording, payload: Sequence[Content]) -> Record
 
 def _without_place(reason: str) -> str:
     """Return a reason without the folder or the letter that it is about: those are called after people."""
-    kind, _, subject = reason.partition(": ")
+    kind, subject = kind_and_subject(reason)
     return kind if "/" in subject else reason
 
 

@@ -26,6 +26,7 @@ from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, Requ
 from recorder.dossier.steps import steps_of
 from recorder.dossier.store import FILE, Dossier
 from recorder.storing.bounded import Bounded
+from recorder.troubles import kind_and_subject, reason_of
 
 NOT_FOUND, NOT_NOTED, MISSING, CHANGED = "request-not-found", "request-not-noted", "letter-missing", "letter-changed"
 """Reasons why a package has less of its request than there was."""
@@ -121,7 +122,7 @@ class _Enclosing:
             missing=tuple(self._missing),
         )
         self._disk.write(self._package / REQUEST_FILE, json_text(record), mode=FILE)
-        others = (reason for reason in recording.degraded if reason.partition(":")[0] not in _REASONS)
+        others = (reason for reason in recording.degraded if kind_and_subject(reason)[0] not in _REASONS)
         degraded = (*others, *self._missing)  # an attempt that was stopped may have missed what is there now
         return msgspec.structs.replace(recording, request=facts_of(request), degraded=degraded)
 
@@ -152,9 +153,9 @@ class _Enclosing:
                     content = self._ask(partial(letter_content, Path(self._taken.folder), letter))
                     put_letter(self._package, letter, content, self._disk)
             except DossierError:
-                self._missing.append(f"{CHANGED if self._answers else MISSING}: {letter.file}")
+                self._missing.append(reason_of(CHANGED if self._answers else MISSING, letter.file))
             except OSError:
-                self._missing.append(f"{MISSING}: {letter.file}")
+                self._missing.append(reason_of(MISSING, letter.file))
             else:
                 yield msgspec.structs.replace(letter, file=f"{PAYLOAD}/{letter.file}")
 

@@ -22,6 +22,7 @@ from recorder.recovery.evidence import Left, examine, placed
 from recorder.recovery.rebuild import rebuild
 from recorder.recovery.repair import repair
 from recorder.recovery.telling import joined_log, told
+from recorder.troubles import reason_of
 
 NOT_REPAIRED = "media-not-repaired"
 """The reason given when a file stays as the kill left it, because the disk has no room for its repair."""
@@ -79,7 +80,7 @@ class Finisher:
                     repair(file.path, self._disk, marks=marks, title=title, advance=meter.advance)
             except (StorageError, MediaError, OSError):
                 # It plays as it is; better sealed so than not at all.
-                reason = f"{NOT_REPAIRED}: {file.name}"
+                reason = reason_of(NOT_REPAIRED, file.name)
                 facts = msgspec.structs.replace(facts, degraded=tuple(dict.fromkeys((*facts.degraded, reason))))
         if left.offset_s and not work.begun.joined:
             facts = msgspec.structs.replace(facts, offsets={file.name: left.offset_s for file in left.files})

@@ -9,7 +9,7 @@ from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
 from recorder.faults import RECOVERED
 from recorder.runs import Line, Run, moment, number, runs
-from recorder.troubles import ENDED_BY, HARMLESS
+from recorder.troubles import ENDED_BY, HARMLESS, kind_and_subject
 
 AWAY = "source-away"
 GAP = "gap"
@@ -119,7 +119,7 @@ def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> 
             sum(gap.duration_s for gap in recording.gaps),
         )  # fmt: skip
     for reason in recording.degraded:
-        kind, _, subject = reason.partition(": ")
+        kind, subject = kind_and_subject(reason)
         if kind in OF_THE_DESCRIPTION:
             found.setdefault((kind, subject), Incident(kind, subject, None, times=1))
 
