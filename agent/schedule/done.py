@@ -8,7 +8,7 @@ import msgspec
 from agent.schedule.plan import Moment, Plan
 from agent.schedule.store import schedule_folder
 from devices.store import Store
-from recorder.control.directory import boot_id, process_started
+from recorder.control.directory import is_alive
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def lives(self) -> bool:
         """Whether that very process still runs."""
-        return self.boot_id == boot_id() and process_started(self.pid) == self.pid_started
+        return is_alive(self.pid, self.pid_started, self.boot_id)
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

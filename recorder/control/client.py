@@ -26,6 +26,11 @@ class Lost(SessionError):
     """The recorder has closed the connection, or does not answer."""
 
 
+def lost(recorder: str, how: str) -> Lost:
+    """Return what is raised of a recorder, known by its id, with which something is wrong: `how` says what."""
+    return Lost(f"the recorder {recorder} {how}", hint="liput status says which sessions run")
+
+
 class Connection:
     """A connection to one recorder, for one thread; a context manager."""
 
@@ -38,10 +43,7 @@ class Connection:
         try:
             self._socket = sockets.connect(folder.control, ANSWER_S)
         except OSError as error:
-            raise Lost(
-                f"the recorder {self._id} cannot be reached: {error.strerror or error}",
-                hint="liput status says which sessions run",
-            ) from None
+            raise lost(self._id, f"cannot be reached: {error.strerror or error}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -67,7 +69,7 @@ class Connection:
             self._socket.settimeout(timeout_s)
             self._socket.sendall(encode(request))
         except OSError:
-            raise self._lost("takes no command") from None
+            raise lost(self._id, "takes no command") from None
         while (line := self._next_line(deadline_s)) is not None:
             if not isinstance(line, Reply):
                 self._told.append(line)
@@ -75,7 +77,7 @@ class Connection:
                 if line.error is not None:
                     raise raised(line.error)
                 return line
-        raise self._lost("does not answer")
+        raise lost(self._id, "does not answer")
 
     def fileno(self) -> int:
         """Return its descriptor, for a selector; see `told`."""
@@ -124,12 +126,9 @@ class Connection:
         except OSError:
             received = b""
         if not received:
-            raise self._lost("has ended")
+            raise lost(self._id, "has ended")
         self._received += received
         return True
-
-    def _lost(self, how: str) -> Lost:
-        return Lost(f"the recorder {self._id} {how}", hint="liput status says which sessions run")
 
 
 def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:

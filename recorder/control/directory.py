@@ -79,7 +79,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        return self.boot_id == boot_id() and process_started(self.pid) == self.pid_started
+        return is_alive(self.pid, self.pid_started, self.boot_id)
 
 
 class RecorderFolder:
@@ -323,6 +323,11 @@ def process_started(pid: int) -> int | None:
         return None if words[0] in {"Z", "X"} else int(words[19])
     except (OSError, IndexError, ValueError):
         return None
+
+
+def is_alive(pid: int, started: int, boot: str) -> bool:
+    """Return whether the process `pid` that `started` then (process_started) in that boot (boot_id) still runs."""
+    return boot == boot_id() and process_started(pid) == started
 
 
 def alive() -> Iterator[tuple[RecorderFolder, RecorderInfo]]:

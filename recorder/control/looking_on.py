@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from recorder.control import sockets
-from recorder.control.client import ANSWER_S, Lost
+from recorder.control.client import ANSWER_S, lost
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import LINES, Failure, Look, Reply, raised
 
@@ -30,7 +30,7 @@ class Looker:
         try:
             self._socket = sockets.connect(folder.preview, ANSWER_S)
         except OSError:
-            raise self._lost("cannot be looked at") from None
+            raise lost(self._id, "cannot be looked at") from None
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +46,7 @@ class Looker:
             self._socket.settimeout(ANSWER_S)
             self._socket.sendall(msgspec.json.encode(look) + b"\n")
         except OSError:
-            raise self._lost("takes no wish for pictures") from None
+            raise lost(self._id, "takes no wish for pictures") from None
         deadline_s = time.monotonic() + ANSWER_S
         # A picture of what was looked at before may still come first; JSON begins with a brace, a length never does.
         while True:
@@ -79,7 +79,7 @@ class Looker:
         self._need(_LENGTH.size, deadline_s)
         (length,) = _LENGTH.unpack(self._received[: _LENGTH.size])
         if length > _LARGEST:
-            raise self._lost("sends no pictures")
+            raise lost(self._id, "sends no pictures")
         self._need(_LENGTH.size + length, deadline_s)
         jpeg = bytes(self._received[_LENGTH.size : _LENGTH.size + length])
         del self._received[: _LENGTH.size + length]
@@ -99,8 +99,5 @@ class Looker:
             except OSError:
                 piece = b""
             if not piece:
-                raise self._lost("shows no more pictures")
+                raise lost(self._id, "shows no more pictures")
             self._received += piece
-
-    def _lost(self, how: str) -> Lost:
-        return Lost(f"the recorder {self._id} {how}", hint="liput status says which sessions run")
