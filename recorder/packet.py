@@ -13,6 +13,8 @@ class Track(StrEnum):
 
 
 PROGRAM = frozenset(Track)
+RUN_IN = Fraction(1, 20)
+"""Seconds of sound before the beginning that go along: an AAC decoder needs a frame or two to come into swing."""
 
 type TrackId = str
 """A Track, or the name of a further track of sound that the recording alone takes (`sound_track`)."""

@@ -11,15 +11,13 @@ from dataclasses import replace
 from fractions import Fraction
 
 from devices.clock import NANOSECONDS
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import RUN_IN, EncodedPacket, Track
 
 KEEP_S = 30.0
 MOST_BYTES = 64_000_000
 """Of packets in memory while armed: half a minute of 16 Mb/s."""
 AT_ONCE = Fraction(3, 10)
 """Seconds of pictures that a recording begins with: more than a fragment, so that the first is on disk at once."""
-RUN_IN = Fraction(1, 20)
-"""Seconds of sound before the beginning that go along: an AAC decoder needs a frame or two to come into swing."""
 
 
 class PreRoll:

@@ -8,13 +8,10 @@ from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 
-from recorder.packet import EncodedPacket, Track, TrackId
+from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
 
 MOST_BYTES = 64_000_000
 """More than a minute of 1080p60."""
-
-RUN_IN = Fraction(1, 20)
-"""Seconds of sound before the beginning that go along: an AAC decoder needs a frame or two to come into swing."""
 
 
 class Backlog:

@@ -9,8 +9,7 @@ from fractions import Fraction
 
 from av.stream import Stream
 
-from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.storing.backlog import RUN_IN
+from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
 
 type Templates = Mapping[TrackId, Stream]
 
