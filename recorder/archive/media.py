@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import av.error
 from av.audio.stream import AudioStream
-from av.container import InputContainer
+from av.container import InputContainer, OutputContainer
 from av.rational import AVRational
 from av.video.stream import VideoStream
 
@@ -20,6 +20,8 @@ HEADER_BYTES = 4096
 
 OPEN_SAFELY = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
 """A package may come from elsewhere: what calls itself media must not be a playlist that opens other files."""
+
+type Media = VideoStream | AudioStream
 
 _MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 _RANGES = {1: "limited", 2: "full"}
@@ -37,11 +39,11 @@ def probe(path: Path, name: str) -> MediaFile:
     try:
         with av.open(path, options=OPEN_SAFELY) as container:
             spans = _measure(path, container)
-            tracks = tuple(_track(stream, spans[stream.index]) for stream in _tracks(container))
+            found = tuple(_track(stream, spans[stream.index]) for stream in tracks(container))
             # Of a file that was cut off the header tells of the beginning only; the tracks tell of all.
-            duration_s = max((track.duration_s for track in tracks), default=0.0)
+            duration_s = max((track.duration_s for track in found), default=0.0)
             return MediaFile(
-                file=name, container=container.format.name, bytes=size, duration_s=duration_s, tracks=tracks
+                file=name, container=container.format.name, bytes=size, duration_s=duration_s, tracks=found
             )
     except (av.error.FFmpegError, ValueError) as error:
         return MediaFile(file=name, container="", bytes=size, duration_s=0.0, tracks=(), problem=_reason(error))
@@ -82,7 +84,7 @@ def decode_all(
     where = 0.0
     try:
         with av.open(path, options=OPEN_SAFELY) as container:
-            streams = _tracks(container)
+            streams = tracks(container)
             spans = {stream.index: _Span() for stream in streams}
             for stream in streams:
                 stream.codec_context.options = {"err_detect": "explode"}
@@ -133,7 +135,8 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _tracks(container: InputContainer) -> list[VideoStream | AudioStream]:
+def tracks(container: InputContainer | OutputContainer) -> list[Media]:
+    """Return the tracks of picture and sound; chapters and other data are none."""
     return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
 
 
@@ -167,7 +170,7 @@ def _is_fragmented(path: Path) -> bool:
     return False
 
 
-def _track(stream: VideoStream | AudioStream, span: _Span) -> VideoTrack | AudioTrack:
+def _track(stream: Media, span: _Span) -> VideoTrack | AudioTrack:
     if isinstance(stream, AudioStream):
         sound = stream.codec_context
         return AudioTrack(

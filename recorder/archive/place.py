@@ -101,9 +101,10 @@ def mount_points(fstab: Path) -> list[Path]:
     except OSError:
         return []
     fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
-    points = [_unescape(columns[1]) for columns in fields if len(columns) > 1]
+    points = [unescaped(columns[1]) for columns in fields if len(columns) > 1]
     return [Path(point) for point in points if point.startswith("/") and point != "/"]
 
 
-def _unescape(field: str) -> str:
+def unescaped(field: str) -> str:
+    """Return a field of fstab(5) or mountinfo(5) as it is: blanks and the like are written in octal there."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import av
 import av.error
-from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.stream import Stream
 from av.video.stream import VideoStream
 
 from config.errors import MediaError
+from recorder.archive.media import Media, tracks
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
@@ -25,7 +25,6 @@ from recorder.storage import storage_error
 from recorder.titles import copy_title
 
 type Packet = av.Packet[Stream]
-type Media = VideoStream | AudioStream
 
 LOOK_PACKETS = 5000
 """How far into a file its tracks may begin: half a minute."""
@@ -95,11 +94,6 @@ def _count(seconds: float, stream: Media) -> int:
 
 def _seconds(packet: Packet, count: int | None) -> float:
     return float((count or 0) * packet.time_base)
-
-
-def tracks(container: InputContainer | OutputContainer) -> list[Media]:
-    """Return the tracks of picture and sound; chapters and other data are not copied."""
-    return [stream for stream in container.streams if isinstance(stream, VideoStream | AudioStream)]
 
 
 def form(piece: Piece) -> tuple[object, ...]:

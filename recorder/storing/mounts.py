@@ -1,7 +1,6 @@
 """Which disk a folder is on, whether that disk is still there, and the one it was on when it was last used."""
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from config.errors import StateError, StorageNotMounted
 from config.state import state_folder
 from devices.store import Store
-from recorder.archive.place import nearest_existing
+from recorder.archive.place import nearest_existing, unescaped
 
 MOUNTS = Path("/proc/self/mountinfo")
 ROOT = "/"
@@ -65,12 +64,8 @@ def _mounted() -> Mapping[int, tuple[str, str]]:
         fields, _, rest = line.partition(" - ")
         major, _, minor = fields.split()[2].partition(":")
         kind, source = rest.split()[:2]
-        found[os.makedev(int(major), int(minor))] = (kind, _unescape(source))
+        found[os.makedev(int(major), int(minor))] = (kind, unescaped(source))
     return found
-
-
-def _unescape(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
 
 
 def mount_point_of(folder: Path) -> Path:
