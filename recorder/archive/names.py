@@ -36,6 +36,11 @@ def one_line(text: str) -> str:
     return " ".join(_CONTROL.sub(" ", storable(text)).split())
 
 
+def shortened(text: str, most: int) -> str:
+    """Return `text` of at most `most` characters; where some are missing it ends with an ellipsis."""
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
 def slug(title: str, fallback: str = "sesi") -> str:
     """Return `title` in `[a-z0-9-]`, at most SLUG_LENGTH characters, cut between words where it can be."""
     decomposed = unicodedata.normalize("NFKD", title.casefold()).translate(_UNDECOMPOSED)

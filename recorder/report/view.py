@@ -10,6 +10,7 @@ from typing import Any
 
 from config.standard_time import format_standard
 from recorder.archive.model import INTERRUPTED, AudioTrack, Chapter, VideoTrack
+from recorder.archive.names import shortened
 from recorder.archive.wishes import ReportWishes
 from recorder.archive.work import EVENTS_FILE, RECORDING_FILE
 from recorder.dossier.model import Step
@@ -108,7 +109,7 @@ class ReportView:
         return " ".join(filter(None, (asked.letter_number, dated))) or asked.id
 
     def _labelled(self, rows: Iterable[tuple[str, str]]) -> Rows:
-        return [(self.t(key), _cut(value, _LONGEST)) for key, value in rows if value]
+        return [(self.t(key), shortened(value, _LONGEST)) for key, value in rows if value]
 
     # The procedure
 
@@ -254,7 +255,7 @@ class ReportView:
             lasted = f"{lasted}, {self.t('still')}"
         return (
             text(INCIDENTS, kind, self.language),
-            _cut(incident.subject, 80),
+            shortened(incident.subject, 80),
             self._first(incident),
             str(incident.times),
             ", ".join(filter(None, (lasted, lost))),
@@ -279,7 +280,7 @@ class ReportView:
         return limited([self._chapter(chapter) for chapter in self.recording.chapters], MOST_CHAPTERS)
 
     def _chapter(self, chapter: Chapter) -> tuple[str, str]:
-        return numbers.length(chapter.start_s), _cut(chapter.title, _LONGEST_CHAPTER)
+        return numbers.length(chapter.start_s), shortened(chapter.title, _LONGEST_CHAPTER)
 
     # The archive
 
@@ -351,7 +352,3 @@ def _uri(picture: bytes | None) -> str:
         return ""
     kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
     return f"data:image/{kind};base64,{b64encode(picture).decode()}"
-
-
-def _cut(value: str, most: int) -> str:
-    return value if len(value) <= most else value[: most - 1].rstrip() + "…"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorder.archive.names import one_line
+from recorder.archive.names import one_line, shortened
 
 PROGRAM = "tesseract"
 ONE_S = 20.0
@@ -104,8 +104,4 @@ def slide_text(table: str) -> SlideText:
     texts = {line: text for line, text in texts.items() if sum(letter.isalnum() for letter in text) > 1}
     above = [line for line in texts if tops.get(line, down) < down / 2 and len(texts[line]) > 2]
     title = max(above, key=lambda line: heights.get(line, 0), default=None)
-    return SlideText("\n".join(texts.values())[:_LONGEST], "" if title is None else _short(texts[title]))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _TITLE else text[: _TITLE - 1].rstrip() + "…"
+    return SlideText("\n".join(texts.values())[:_LONGEST], "" if title is None else shortened(texts[title], _TITLE))
