@@ -92,38 +92,36 @@ class Words(msgspec.Struct, frozen=True):
         return [str(word) for word in value] if isinstance(value, tuple) else str(value)
 
 
-class Part(msgspec.Struct, frozen=True):
+class _Number(msgspec.Struct, frozen=True):
+    """A number from `least` to `most`."""
+
+    least: float
+    most: float
+
+    def show(self, value: object) -> Shown:
+        """Return the number."""
+        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+    def _within(self, raw: object, allowed: str) -> float:
+        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
+            raise NotAllowed(allowed)
+        return float(raw)
+
+
+class Part(_Number, frozen=True):
     """A part of a whole, from `least` to `most`."""
 
-    least: float
-    most: float
-
     def read(self, raw: object) -> float:
         """Return the part."""
-        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
-            raise NotAllowed(f"must be a number from {self.least:g} to {self.most:g}")
-        return float(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the part."""
-        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+        return self._within(raw, f"must be a number from {self.least:g} to {self.most:g}")
 
 
-class Decibels(msgspec.Struct, frozen=True):
+class Decibels(_Number, frozen=True):
     """How much louder, or below 0 softer, from `least` to `most`."""
 
-    least: float
-    most: float
-
     def read(self, raw: object) -> float:
         """Return the decibels."""
-        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
-            raise NotAllowed(f"must be decibels from {self.least:g} to {self.most:g}")
-        return float(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the decibels."""
-        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+        return self._within(raw, f"must be decibels from {self.least:g} to {self.most:g}")
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -145,11 +143,8 @@ class Whole(msgspec.Struct, frozen=True):
         return value if isinstance(value, int) else str(value)
 
 
-class Seconds(msgspec.Struct, frozen=True):
+class Seconds(_Number, frozen=True):
     """A number of seconds from `least` to `most`."""
-
-    least: float
-    most: float
 
     def read(self, raw: object) -> float:
         """Return the seconds; a duration in words ("250ms") is taken as well."""
@@ -159,13 +154,7 @@ class Seconds(msgspec.Struct, frozen=True):
                 raw = quantities.parse_duration(raw)
             except NotAllowed:
                 raise NotAllowed(allowed) from None
-        if not isinstance(raw, int | float) or isinstance(raw, bool) or not self.least <= raw <= self.most:
-            raise NotAllowed(allowed)
-        return float(raw)
-
-    def show(self, value: object) -> Shown:
-        """Return the seconds."""
-        return value if isinstance(value, float) and math.isfinite(value) else str(value)
+        return self._within(raw, allowed)
 
 
 class _Quantity(msgspec.Struct, frozen=True):
