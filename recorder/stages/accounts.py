@@ -52,26 +52,37 @@ class _Ended:
         )
 
 
-class ThreadAccount:
-    """The threads; what ended between two looks is the phase's."""
+class _Account:
+    """Those that are there and those that have ended, and what stages they take the processor for."""
 
-    def __init__(self, timing: StageTimers, spent: "Counter[CpuStage]") -> None:
-        """Add to `spent` what each stage takes beside what `timing` counts."""
-        self._timing = timing
+    def __init__(self, spent: "Counter[CpuStage]") -> None:
         self._spent = spent
-        self._names = Threads()
         self._there: dict[int, _Seen] = {}
         self._ended = _Ended()
         self._unseen_ns = 0
 
     @property
     def all_ns(self) -> int:
-        """What the process took, up to the last look."""
+        """What they took together, up to the last look."""
         return self._unseen_ns + self._ended.all_ns + sum(one.taken_ns for one in self._there.values())
 
     def named(self) -> tuple[NamedCpu, ...]:
         """Return what they took by their names; what nobody has seen is not in it."""
         return self._ended.named(self._there.values())
+
+    def _take_unseen(self, taken_ns: int, phase: Phase) -> None:
+        self._unseen_ns += taken_ns
+        self._spent[OF_PHASE[phase]] += taken_ns
+
+
+class ThreadAccount(_Account):
+    """The threads of this process; what ended between two looks is the phase's."""
+
+    def __init__(self, timing: StageTimers, spent: "Counter[CpuStage]") -> None:
+        """Add to `spent` what each stage takes beside what `timing` counts."""
+        super().__init__(spent)
+        self._timing = timing
+        self._names = Threads()
 
     def look(self, phase: Phase) -> None:
         """Take what was taken since the last look."""
@@ -85,8 +96,7 @@ class ThreadAccount:
                 self._take(number, name, taken_ns, counted.get(number, 0), phase)
         unseen_ns = time.process_time_ns() - self.all_ns
         if unseen_ns > 0:
-            self._unseen_ns += unseen_ns
-            self._spent[OF_PHASE[phase]] += unseen_ns
+            self._take_unseen(unseen_ns, phase)
 
     def _take(self, number: int, name: str, taken_ns: int, counted_ns: int, phase: Phase) -> None:
         seen = self._there.setdefault(number, _Seen(name))
@@ -104,25 +114,13 @@ class ThreadAccount:
         self._ended.add(seen)
 
 
-class ChildAccount:
-    """The child processes."""
+class ChildAccount(_Account):
+    """The child processes, by what they run."""
 
     def __init__(self, spent: "Counter[CpuStage]") -> None:
-        self._spent = spent
+        super().__init__(spent)
         self._programs = Children()
-        self._there: dict[int, _Seen] = {}
-        self._ended = _Ended()
-        self._unseen_ns = 0
         self._went: list[_Seen] = []  # those of the last look: the system may tell of them a little later
-
-    @property
-    def all_ns(self) -> int:
-        """What they took, up to the last look."""
-        return self._unseen_ns + self._ended.all_ns + sum(one.taken_ns for one in self._there.values())
-
-    def named(self) -> tuple[NamedCpu, ...]:
-        """Return what they took by what they run; what nobody has seen is not in it."""
-        return self._ended.named(self._there.values())
 
     def look(self, phase: Phase) -> None:
         """Take what was taken since the last look; what one took before its end is its own, if it was ever seen."""
@@ -144,8 +142,7 @@ class ChildAccount:
             self._ended.taken_ns[heir.name] += left_ns
             self._spent[of_process(heir.name, phase)] += left_ns
         elif left_ns > 0:
-            self._unseen_ns += left_ns
-            self._spent[OF_PHASE[phase]] += left_ns
+            self._take_unseen(left_ns, phase)
         for one in went:
             self._ended.add(one)
 
