@@ -24,7 +24,7 @@ from recorder.archive.verification import verify
 
 
 def beside(folder: Path, end: str) -> Path:
-    """Return the hidden name of another version of the package at `folder`: `end` is names.NEW or names.OLD."""
+    """Return the hidden name, with `end` behind it, of what becomes or was the package at `folder`."""
     return folder.with_name(f".{folder.name}{end}")
 
 

@@ -14,7 +14,7 @@ from recorder.archive import fixity
 from recorder.archive.disk import Disk
 from recorder.archive.place import check_place, nearest_existing
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, mode_of, part_name, size_of
+from recorder.copies.target import BLOCK_BYTES, Flow, blocks_of, mode_of, part_name, size_of, staged
 from recorder.storing.mounts import MountMemory, whole_disk
 
 _REASONS = {
@@ -141,7 +141,7 @@ class FolderTarget:
 
     def begin(self, place: str, uuid: str) -> str:
         """Return the hidden folder that will be renamed to `place`."""
-        return f"{STAGING}/.{place.rpartition('/')[2]}.{uuid}.copy"
+        return staged(place, uuid)
 
     def finish(self, folder: str, place: str) -> None:
         """Bring every folder onto the disk, and rename."""

@@ -26,6 +26,7 @@ from recorder.archive.fixity import Progress, Tally
 from recorder.archive.locking import locked
 from recorder.archive.model import Problem, ProblemKind
 from recorder.archive.place import check_place
+from recorder.archive.replacing import beside
 from recorder.archive.verification import verify
 from recorder.archive.work import REQUEST_FILE
 from recorder.copies.contents import MEDIA, Listing, listed_here
@@ -205,11 +206,6 @@ class Restorer:
                 else:
                     done.append(self._keep(left, folder.name))
         return done
-
-
-def beside(folder: Path, end: str) -> Path:
-    """Return the hidden name of what becomes, or was, the package at `folder`."""
-    return folder.with_name(f".{folder.name}{end}")
 
 
 def _wanted(here: Listing | None, copy: Listing, bad: set[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from config.copies import CopyTarget
 from config.copy_keys import Login
 from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, mode_of, part_name, size_of
+from recorder.copies.target import BLOCK_BYTES, Flow, blocks_of, mode_of, part_name, size_of, staged
 
 ROOM_BYTES = 4 * BLOCK_BYTES
 """A disk with less free than this is full: OpenSSH says "Failure" for everything that has no word of its own."""
@@ -168,7 +168,7 @@ class SftpTarget:
 
     def begin(self, place: str, uuid: str) -> str:
         """Return the hidden folder that will be renamed to `place`."""
-        return f"{STAGING}/.{place.rpartition('/')[2]}.{uuid}.copy"
+        return staged(place, uuid)
 
     def finish(self, folder: str, place: str) -> None:
         """Rename: the server refuses that where something is."""

@@ -75,6 +75,11 @@ def part_name(name: str) -> str:
     return f".{name}.part"
 
 
+def staged(place: str, uuid: str) -> str:
+    """Return the hidden folder that a package is sent to, where it can be renamed to `place` once it is whole."""
+    return f"{STAGING}/.{place.rpartition('/')[2]}.{uuid}.copy"
+
+
 def size_of(source: Path) -> int:
     """Return the bytes of a file of this PC; raises CopyError where it cannot be had."""
     with _had(source):
