@@ -14,7 +14,7 @@ import msgspec
 from config.json_text import json_text
 from recorder.archive import names
 from recorder.archive.derived import Derived
-from recorder.archive.disk import Disk
+from recorder.archive.disk import ASIDE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.model import Chapter, Mark, Recording
 from recorder.archive.wishes import SLIDES_FOLDER, SlideWishes, Wishes
@@ -150,6 +150,6 @@ class Deriving:
         thread.join()
         if made:
             return made[0]
-        for half in self._work.path.rglob(".*.part"):
+        for half in self._work.path.rglob(ASIDE):
             half.unlink(missing_ok=True)
         return None

@@ -20,6 +20,15 @@ type BeforeStep = Callable[[str, Path], None]
 """Called with what is about to happen (write, copy, link, sync, cut, unlink, mkdir, rename, exchange), and to what."""
 
 
+ASIDE = ".*.part"
+"""What `aside_of` gives, as a pattern of Path.rglob."""
+
+
+def aside_of(path: Path) -> Path:
+    """Return where a new content for `path` is written before it has its place."""
+    return path.with_name(f".{path.name}.part")
+
+
 def _nothing(_step: str, _path: Path) -> None:
     pass
 
@@ -36,7 +45,7 @@ class Disk:
         The file appears complete or not at all; its folder is not synced. `mode` is what a new file has, as far as the
         umask lets it.
         """
-        aside = path.with_name(f".{path.name}.part")
+        aside = aside_of(path)
         self._before("write", path)
         with open(aside, "wb", opener=partial(os.open, mode=mode)) as file:
             file.write(content)

@@ -10,6 +10,7 @@ from pathlib import Path
 from config.errors import ArchiveError, StorageFull
 from config.quantities import brief_size
 from config.replace import sync
+from recorder.archive.disk import aside_of
 from recorder.archive.exchange import rename_new
 from recorder.archive.locking import is_at
 from recorder.storage import storage_error
@@ -30,7 +31,7 @@ def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = Fa
     there meanwhile, unless it is to `replace` that; ArchiveError when another process writes there; StorageError when
     the disk does not take it. What was written so far is then removed.
     """
-    part = target.with_name(f".{target.name}.part")
+    part = aside_of(target)
     try:
         if os.path.lexists(target) and not replace:
             raise _taken(target)

@@ -16,7 +16,7 @@ from config.json_text import json_text
 from recorder.archive import bag, fixity, premis
 from recorder.archive.baginfo import bag_info
 from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
-from recorder.archive.disk import PRIVATE, Disk
+from recorder.archive.disk import ASIDE, PRIVATE, Disk
 from recorder.archive.dublincore import dublin_core
 from recorder.archive.fixity import Progress
 from recorder.archive.health_lines import health_lines
@@ -85,7 +85,7 @@ def fill(
 
 def _sweep(work: WorkFolder) -> None:
     """Remove what an attempt that was stopped had half written."""
-    for part in work.path.rglob(".*.part"):
+    for part in work.path.rglob(ASIDE):
         part.unlink()
 
 

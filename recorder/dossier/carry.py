@@ -13,7 +13,7 @@ import msgspec
 from config.errors import DossierError
 from config.office import Office, zone_name
 from devices.clock import NANOSECONDS, Clock
-from recorder.archive.disk import Disk
+from recorder.archive.disk import Disk, aside_of
 from recorder.dossier.letters import letter_content
 from recorder.dossier.model import CarriedRequest, Letter, Request
 from recorder.dossier.store import FILE, Dossier
@@ -42,7 +42,7 @@ def put_letter(package: Path, letter: Letter, content: bytes, disk: Disk) -> Non
         disk.write(path, content, mode=FILE)
     except OSError:
         with suppress(OSError):
-            path.with_name(f".{path.name}.part").unlink(missing_ok=True)
+            aside_of(path).unlink(missing_ok=True)
         raise
 
 

@@ -23,7 +23,7 @@ import msgspec
 
 from config.json_text import json_text
 from config.office import Office
-from recorder.archive.disk import PRIVATE, Disk
+from recorder.archive.disk import ASIDE, PRIVATE, Disk
 from recorder.archive.place import check_place
 from recorder.dossier.changes import amended
 from recorder.dossier.hours import WorkingHours
@@ -70,7 +70,7 @@ class Dossier:
         """
         try:
             with locked(self.folder / _LOCK):
-                for part in self.folder.rglob(".*.part"):  # half written by one that was killed
+                for part in self.folder.rglob(ASIDE):  # half written by one that was killed
                     part.unlink()
                 before = self.read()
                 after = change(before)

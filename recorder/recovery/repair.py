@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MediaError
-from recorder.archive.disk import Disk
+from recorder.archive.disk import Disk, aside_of
 from recorder.archive.model import Mark
 from recorder.mp4.finish import finish
 from recorder.recovery.copying import Piece, TrackCopy, copy, read_back
@@ -21,11 +21,6 @@ type Advance = Callable[[int], None]
 """Called with bytes done since the last call; repairing a file takes twice its bytes."""
 
 OPEN = {Kind.FRAGMENTED, Kind.OPEN}
-
-
-def aside_of(path: Path) -> Path:
-    """Return where a new content for `path` is written; what a stop leaves there is swept away by sealing."""
-    return path.with_name(f".{path.name}.part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +85,7 @@ def write_copy(
 
     It gets the time of modification of the last piece. Raises what `repair` raises.
     """
-    aside = aside_of(target)
+    aside = aside_of(target)  # what a stop leaves there is swept away by sealing
     written = pieces[-1].path.stat()
     disk.begin("copy", target)
     try:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from config.errors import MediaError
-from recorder.archive.disk import Disk
+from recorder.archive.disk import Disk, aside_of
 from recorder.archive.model import Mark
 from recorder.recovery.layout import Kind, look
-from recorder.recovery.repair import aside_of, repair
+from recorder.recovery.repair import repair
 from tests.support import media
 from tests.support.archives import STARTED
 from tests.support.cut_short import Left
