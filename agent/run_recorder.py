@@ -16,8 +16,9 @@ from agent.keyboard import watched
 from agent.reporters import Reporter
 from agent.serving import successor
 from agent.signals import hearing
+from agent.steering import was_killed
 from agent.telling import Follower, exit_status, follow
-from config.errors import LiputError, SessionError
+from config.errors import LiputError
 from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Stop
@@ -124,10 +125,7 @@ class RecorderRun:
         """Return the recorder that goes on in the place of a killed one; raises SessionError where none does."""
         if found := successor(folder):
             return found
-        raise SessionError(
-            "the recorder was killed; what it recorded up to then is kept",
-            hint="`liput recover` makes a package of it",
-        )
+        raise was_killed()
 
     def _show_asked(self, follower: Follower, reporter: Reporter) -> bool:
         with contextlib.suppress(BlockingIOError):

@@ -118,6 +118,13 @@ def ended_before(key: str | None) -> SessionResult | None:
     return end
 
 
+def was_killed() -> SessionError:
+    """Return what is raised of a session whose recorder was killed, where none goes on with it."""
+    return SessionError(
+        "the recorder was killed; what it recorded up to then is kept", hint="`liput recover` makes a package of it"
+    )
+
+
 def stop(found: Running, *, wait: bool) -> SessionResult | None:
     """End it, by a signal where it does not answer; return how it ended if that is waited for."""
     try:
@@ -142,10 +149,7 @@ def stop(found: Running, *, wait: bool) -> SessionResult | None:
         if isinstance(end, Failure):
             raise raised(end) from None
         if end is None and not found.info.is_alive:
-            raise SessionError(
-                "the recorder was killed; what it recorded up to then is kept",
-                hint="`liput recover` makes a package of it",
-            ) from None
+            raise was_killed() from None
         return end
     return None
 

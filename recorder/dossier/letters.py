@@ -20,14 +20,24 @@ def letter_content(folder: Path, letter: Letter) -> bytes:
 
     Raises DossierError where it is not what was taken in.
     """
-    if not LETTER_FILE.fullmatch(letter.file):
-        raise DossierError(f"{letter.file!r} is no name of a letter")
+    refuse_name(letter)
     fd = os.open(folder / letter.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         content = file.read(letter.bytes + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
     if hashlib.sha256(content).hexdigest() != letter.sha256:
-        raise DossierError(f"{folder / letter.file} is not what was taken in", hint="Attach the letter again.")
+        raise letter_changed(folder / letter.file)
     return content
+
+
+def refuse_name(letter: Letter) -> None:
+    """Raise DossierError where its file is none that a letter may have."""
+    if not LETTER_FILE.fullmatch(letter.file):
+        raise DossierError(f"{letter.file!r} is no name of a letter")
+
+
+def letter_changed(path: Path) -> DossierError:
+    """Return what is raised of a letter whose content is another than when it was taken in."""
+    return DossierError(f"{path} is not what was taken in", hint="Attach the letter again.")
 
 
 def is_whole(folder: Path, letter: Letter) -> bool:

@@ -22,7 +22,7 @@ from recorder.archive.work import REQUEST_FILE
 from recorder.dossier.carry import PAYLOAD
 from recorder.dossier.enclose import facts_of, in_package, note, recorded_session, with_recording
 from recorder.dossier.hours import WorkingHours
-from recorder.dossier.letters import LETTER_FILE
+from recorder.dossier.letters import letter_changed, refuse_name
 from recorder.dossier.model import CarriedRequest, Letter, RecordedSession, RequestRecord
 from recorder.dossier.packages import archived_at, checked_of
 from recorder.dossier.steps import steps_of
@@ -108,11 +108,10 @@ def _put(
 def _add(draft: Draft, dossier: Path, letter: Letter) -> Letter:
     """Copy a letter into the package, unless it has it; return it by its path there."""
     path = f"{PAYLOAD}/{letter.file}"
-    if not LETTER_FILE.fullmatch(letter.file):
-        raise DossierError(f"{letter.file!r} is no name of a letter")
+    refuse_name(letter)
     if path not in draft.payload:
         draft.add(dossier / letter.file, path)
         (draft.new / path).chmod(PRIVATE)
     if draft.payload[path] != letter.sha256:
-        raise DossierError(f"{dossier / letter.file} is not what was taken in", hint="Attach the letter again.")
+        raise letter_changed(dossier / letter.file)
     return msgspec.structs.replace(letter, file=path)
