@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from capture.source import SAMPLE_RATE, Samples
 from config.errors import EncoderError
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
-from recorder.picture_stream import PictureStream
+from recorder.picture_stream import PictureStream, encoder_failed
 from recorder.stages.clocks import called
 from recorder.titles import set_title
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, configure, interval, level, open_video, options, small
@@ -111,10 +111,8 @@ class Encoder:
                     self._video.codec_context.extradata = elsewhere.header
             self._master.start_encoding()
         except (FFmpegError, ValueError) as error:
-            raise EncoderError(
-                f"the encoder refused its settings: {video or audio} ({error})",
-                hint="choose another profile or preset in the settings (liput config show)",
-            ) from error
+            hint = "choose another profile or preset in the settings (liput config show)"
+            raise _refused(video or audio, error, hint) from error
         self._pictures = self._begin_pictures(context, elsewhere)
 
     def _begin_pictures(
@@ -135,7 +133,7 @@ class Encoder:
             stream, context = open_video(master, settings)
             master.start_encoding()
         except (FFmpegError, ValueError) as error:
-            raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
+            raise _refused(settings, error) from error
         self._later.append((master, stream))
         return PictureStream(context, VIDEO_TIME_BASE, interval(settings), begins)
 
@@ -194,7 +192,7 @@ class Encoder:
             with called(settings.thread_name):
                 context.open(strict=False)
         except (FFmpegError, ValueError) as error:
-            raise EncoderError(f"the encoder refused its settings: {settings} ({error})") from error
+            raise _refused(settings, error) from error
         if context.extradata != now:
             raise EncoderError(f"the encoder would make another stream of {settings}")
         pictures.change(context, interval(settings))
@@ -261,9 +259,7 @@ class Encoder:
         try:
             packets = stream.encode(frame)
         except (FFmpegError, ValueError) as error:
-            raise EncoderError(
-                f"the {track} encoder failed: {error}", hint="the recording up to here is kept"
-            ) from error
+            raise encoder_failed(track, error) from error
         return [
             EncodedPacket(
                 track=track,
@@ -287,3 +283,7 @@ class Encoder:
         # Whoever still has this keeps no codec with it: a hundred megabytes of pictures and more.
         del self._master
         self._video, self._pictures, self._sounds, self._later = None, None, {}, []
+
+
+def _refused(settings: VideoSettings | AudioSettings | None, error: Exception, hint: str = "") -> EncoderError:
+    return EncoderError(f"the encoder refused its settings: {settings} ({error})", hint=hint)

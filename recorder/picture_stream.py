@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from config.errors import EncoderError
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.steps import DecodingSteps
 
 
@@ -170,9 +170,7 @@ class _Encoder:
         try:
             self._packets += self.context.encode(picture)
         except (FFmpegError, ValueError) as error:
-            raise EncoderError(
-                f"the {Track.VIDEO} encoder failed: {error}", hint="the recording up to here is kept"
-            ) from error
+            raise encoder_failed(Track.VIDEO, error) from error
 
     def finish(self) -> None:
         """Begin to encode what it has: it gets no more."""
@@ -209,3 +207,8 @@ class _Encoder:
         self._context = None
         with suppress(AttributeError):  # where libc is not glibc, which keeps hundreds of megabytes for who asks next
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def encoder_failed(track: TrackId, error: Exception) -> EncoderError:
+    """Return what is raised of a track whose encoder has failed with `error`."""
+    return EncoderError(f"the {track} encoder failed: {error}", hint="the recording up to here is kept")
