@@ -3,6 +3,7 @@
 And a recording, made once, for all that only need one.
 """
 
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support.parts import is_unit
 from tests.support.recorders import kill_recorders
+from tests.support.waiting import wait_for
 
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -78,6 +80,14 @@ def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv(RUNTIME, str(runtime))
     yield
     kill_recorders(runtime)
+
+
+@pytest.fixture
+def no_thread_is_left() -> Iterator[None]:
+    """Wait, at the end of the test, for every thread that began in it."""
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 @pytest.fixture(scope="session")

@@ -38,17 +38,6 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "arsip", SystemClock(), 1)
 
 
-def one_recorder(runtime: Path, other_than: int = 0) -> RecorderInfo:
-    """Wait for a recorder that records."""
-
-    def found() -> RecorderInfo | None:
-        return next((info for info in recorders.recorders(runtime) if info.work and info.pid != other_than), None)
-
-    info = wait_for(found, 60.0, "a recorder that records")
-    assert info
-    return info
-
-
 def end(runtime: Path, info: RecorderInfo) -> None:
     ask(RecorderFolder(runtime / info.id), Stop())
     wait_for(lambda: not recorders.recorders(runtime))
@@ -64,11 +53,11 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
         command.running(tmp_path, "record", *options) as client,
     ):
         daemon.until("note", text="ready")
-        first = one_recorder(runtime)
+        first = recorders.recording(runtime)
         client.until("status", state="live")
         time.sleep(3)
         recorders.kill(first.pid)
-        again = one_recorder(runtime, first.pid)
+        again = recorders.recording(runtime, first.pid)
         assert again.work == f"{first.work}.2"
         done = command.liput(tmp_path, "recover", "--json", "--archive", archive.root)
         assert [line["state"] for line in command.lines(done.stdout)] == ["recording"]
@@ -105,13 +94,13 @@ def test_killing_the_daemon_costs_nothing_and_the_next_one_goes_on(
         command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
     ):
         daemon.until("note", text="ready")
-        first = one_recorder(runtime)
+        first = recorders.recording(runtime)
         client.until("status", state="live")
         daemon.signal(signal.SIGKILL)
         time.sleep(2)
         recorders.kill(first.pid)
         with command.running(tmp_path, "serve", "--archive", archive.root, "--json") as other:
-            again = one_recorder(runtime, first.pid)
+            again = recorders.recording(runtime, first.pid)
             time.sleep(2)
             other.signal(signal.SIGTERM)
             assert other.wait() == 0, "it ends in order, and the recorder goes on"
@@ -136,13 +125,13 @@ def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: A
             tmp_path, "record", *words, "--archive", archive.root, "--json", more={"DISPLAY": server.display}
         ) as client:
             client.until("event", kind="session-live")
-            first = one_recorder(runtime)
+            first = recorders.recording(runtime)
             for request in (Layout(name="pause"), Mute(name=None)):
                 ask(RecorderFolder(runtime / first.id), request)
             client.until("status", layout="pause")
             wait_for(lambda: status_of(runtime, first).media_time_s > 1.0)
         recorders.kill(first.pid)
-        second = one_recorder(runtime, first.pid)
+        second = recorders.recording(runtime, first.pid)
         status = status_of(runtime, second)
         assert (status.layout, [line.muted for line in status.sounds]) == ("pause", [True])
         assert not any(trouble.startswith("source-lost") for trouble in status.troubles), "its screen is found"
@@ -152,7 +141,7 @@ def test_layout_mutes_screen_and_form_are_taken_along(tmp_path: Path, archive: A
         wait_for(lambda: status_of(runtime, second).bytes and status_of(runtime, second).frames > 15)
         server.__exit__(None, None, None)
         recorders.kill(second.pid)
-        third = one_recorder(runtime, second.pid)
+        third = recorders.recording(runtime, second.pid)
         wait_for(lambda: status_of(runtime, third).bytes and status_of(runtime, third).frames > 15)
         status = status_of(runtime, third)
         assert (status.layout, status.state) == ("single", SessionState.DEGRADED)
@@ -237,7 +226,7 @@ def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runti
     asked = Asked(title="Rapat", videos=("synthetic",), profile="240p15", archive=archive.root, reserve=1)
     recorder = spares.take(Spec(asked=asked, folder=archive.root))
     recorder.ready()
-    info = one_recorder(runtime)
+    info = recorders.recording(runtime)
     assert info.pid == first
     end(runtime, info)
     assert recorder.wait(60.0)

@@ -17,7 +17,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState
 from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Start, Stop
 from tests.support import browser, command, media, recorders
 from tests.support.buses import Bus
@@ -57,15 +57,6 @@ def planned(title: str, begins_s: float, length_s: float, mode: Mode = Mode.RECO
 
 def serving(office: Room, state: dict[str, str]) -> "command.Running":
     return command.Running(office.home, "serve", "--archive", office.archive, "--json", more=state)
-
-
-def recording(runtime: Path, other_than: int = 0) -> RecorderInfo:
-    def found() -> RecorderInfo | None:
-        return next((info for info in recorders.recorders(runtime) if info.work and info.pid != other_than), None)
-
-    info = wait_for(found, 60.0, "a recorder that records")
-    assert info
-    return info
 
 
 def titles(office: Room) -> list[str]:
@@ -110,7 +101,7 @@ def test_a_daemon_that_is_killed_in_between_costs_nothing_and_begins_nothing_twi
     daemon = serving(office, state)
     try:
         daemon.until("note", text="ready")
-        first = recording(runtime)
+        first = recorders.recording(runtime)
         daemon.signal(signal.SIGKILL)
         daemon.wait_for_exit()
         assert recorders.recorders(runtime) == [first]
@@ -138,7 +129,7 @@ def test_a_daemon_that_is_killed_before_it_noted_its_recorder_finds_it(
     daemon = serving(office, state)
     try:
         daemon.until("note", text="ready")
-        first = recording(runtime)
+        first = recorders.recording(runtime)
         daemon.signal(signal.SIGKILL)
         daemon.wait_for_exit()
         (Path(state["LIPUT_STATE"]) / "schedule" / "done.json").unlink()
@@ -170,7 +161,7 @@ def test_one_that_people_start_is_armed_for_them_and_stays_theirs(
         (info,) = [info for info in recorders.recorders(runtime) if info.title == "Rapat4"]
         assert json.loads((runtime / info.id / "spec.json").read_text())["plan"] == plan.id
         ask(RecorderFolder(runtime / info.id), Start())
-        again = recording(runtime)
+        again = recorders.recording(runtime)
         assert again.pid == info.pid
         Plans().replace(plan.id, lambda one: msgspec.structs.replace(one, ends_at=datetime.now().astimezone()))
         heard(daemon, "is still recorded")

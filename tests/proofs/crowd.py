@@ -21,7 +21,7 @@ from tests.net.faults import Net
 from tests.net.lab import Lab
 from tests.net.session import LiveSession
 from tests.net.viewer import Viewer, missing, numbers
-from tests.support.children import children
+from tests.support.children import children, is_alive
 from tests.support.command import Line
 from tests.support.held import own_mb
 from tests.support.nginx_rtmp import NginxRtmp
@@ -79,7 +79,7 @@ def _stream(net: Net, hung: NginxRtmp, seconds: float, profile: str) -> dict[str
             memory, healthy = _watch(recorder, seconds)
             family = [recorder, *recorder.children(recursive=True)]
             stop_s = session.stop()
-            wait_for(lambda: not any(map(_runs, family)))
+            wait_for(lambda: not any(map(is_alive, family)))
         recorded = numbers(session.program)
         seen = viewer.seen()
     finally:
@@ -128,13 +128,6 @@ def _mb_per_minute(sizes: list[tuple[float, float]]) -> float:
     return float(np.polyfit(later[:, 0] / 60, later[:, 1], 1)[0])
 
 
-def _runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
     """Kill the recorder while all four are tried; return how many of its children were there, and how many stayed."""
     session = LiveSession(net.folder, net.lab.pc, _destinations(net, hung), profile)
@@ -145,7 +138,7 @@ def _kill(net: Net, hung: NginxRtmp, profile: str) -> dict[str, object]:
         wait_for(lambda: len(children(of=recorder)) >= 3)
         family = recorder.children(recursive=True)
         recorder.kill()
-        wait_for(lambda: not any(map(_runs, family)))
+        wait_for(lambda: not any(map(is_alive, family)))
     finally:
         session.close()
-    return {"children_at_the_kill": len(family), "children_left": sum(map(_runs, family))}
+    return {"children_at_the_kill": len(family), "children_left": sum(map(is_alive, family))}

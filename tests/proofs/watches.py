@@ -115,11 +115,6 @@ def _damaged(damage: Callable[[bytes], bytes]) -> Callable[[float], Iterator[Sho
     return lambda at_s: paced(map(damage, live()), from_s=at_s)
 
 
-def _corrupt(picture: bytes) -> bytes:
-    third = len(picture) // 3
-    return picture[:third] + bytes(byte & 0x7F ^ 0x55 for byte in picture[third : 2 * third]) + picture[2 * third :]
-
-
 def _nearly_same(at_s: float) -> Iterator[Shot]:
     wall = np.linspace(60, 190, 320).astype(np.uint8)[None, :, None].repeat(180, 0).repeat(3, 2)
     other = wall.copy()
@@ -140,7 +135,7 @@ FAULTS = (
     Injected("a third of the rate", Fault.SLOW, 2.5, _at_rate(RATE / 3)),
     Injected("half of the rate", Fault.SLOW, 3.0, _at_rate(RATE / 2)),
     Injected("uneven", Fault.JITTER, 4.0, _bursts),
-    Injected("corrupt", Fault.DAMAGED, 0.3, _damaged(_corrupt)),
+    Injected("corrupt", Fault.DAMAGED, 0.3, _damaged(rig.damaged)),
     Injected("cut off", Fault.DAMAGED, 0.3, _damaged(lambda picture: picture[: len(picture) // 2])),
     Injected("frozen", Fault.FROZEN, 3.2, _same(lambda: camera_pictures()[7])),
     Injected("nearly frozen", Fault.FROZEN, 9.2, _nearly_same),

@@ -32,7 +32,8 @@ from recorder.session import Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
 from tests.support import markers, media
-from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 PROFILE = BUILT_IN_PROFILES["240p15"]
 WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
@@ -124,13 +125,6 @@ def lengths(path: Path) -> tuple[int, float, float]:
     """Return the pictures of a recording, and where its pictures and its sound end, as ffmpeg decodes them."""
     video, audio = media.decoded(path, "v"), media.decoded(path, "a")
     return video.frames, video.end_s, audio.end_s
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> object:
-    before = set(threading.enumerate())
-    yield
-    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 def test_a_minute_is_900_frames_in_both_senses(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Self
@@ -34,6 +34,8 @@ from recorder.status import SessionResult, SessionState
 from tests.recorder.test_session import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support import markers, media
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 
 LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
 
@@ -104,13 +106,6 @@ class Armed:
     @property
     def kinds(self) -> list[str]:
         return [kind for kind, _ in self.events]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:

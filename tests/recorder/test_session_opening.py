@@ -23,6 +23,8 @@ from tests.recorder.test_session import HEIGHT, RATE, WIDTH, program
 from tests.recorder.test_session_armed import LAYOUTS, Armed, NeverThere, picture_numbers
 from tests.support.waiting import wait_for
 
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
 HERE = AlwaysThere(Device(id="x", kind=DeviceKind.CAMERA, name="Podium"))
 
 type Opens = Callable[[], object]
@@ -68,13 +70,6 @@ class Microphone(SyntheticAudio):
 
     def input(self) -> SoundInput:
         return SoundInput("mimbar", KeptAudio(self, HERE, SystemClock()))
-
-
-@pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    wait_for(lambda: set(threading.enumerate()) <= before)
 
 
 @pytest.fixture

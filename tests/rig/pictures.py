@@ -69,6 +69,12 @@ def jpeg(luma: Luma) -> bytes:
     return bytes(simplejpeg.encode_jpeg(rgb, quality=JPEG_QUALITY, colorspace="RGB", colorsubsampling="422"))
 
 
+def damaged(jpeg: bytes) -> bytes:
+    """Return the JPEG with the middle third of it overwritten, all of which is entropy-coded."""
+    third = len(jpeg) // 3
+    return jpeg[:third] + bytes(byte & 0x7F ^ 0x55 for byte in jpeg[third : 2 * third]) + jpeg[2 * third :]
+
+
 def yuyv(luma: Luma) -> bytes:
     """Pack a picture as grey YUYV (Y0 U Y1 V, two bytes a pixel)."""
     packed = np.full((*luma.shape, 2), 128, dtype=np.uint8)

@@ -130,7 +130,7 @@ class VideoEndpoint(Endpoint):
         flash = self.picture == "live" and now % 1.0 < pictures.FLASH_SECONDS
         data = _encoded(mode, self._last_number if self.picture in ("live", "frozen") else self.picture, flash=flash)
         if self.corrupt and mode.encoding == MJPEG:
-            data = _damaged(data)
+            data = pictures.damaged(data)
         return data[: len(data) // 2] if self.truncate else data
 
     def _h264_frame(self) -> bytes:
@@ -162,12 +162,6 @@ def _encoded(mode: Mode, shown: int | str, *, flash: bool) -> bytes:
     else:
         luma = pictures.live(mode.width, mode.height, shown, flash=flash)
     return pictures.jpeg(luma) if mode.encoding == MJPEG else pictures.yuyv(luma)
-
-
-def _damaged(jpeg: bytes) -> bytes:
-    """Return the JPEG with its middle third of entropy-coded data overwritten."""
-    third = len(jpeg) // 3
-    return jpeg[:third] + bytes(byte & 0x7F ^ 0x55 for byte in jpeg[third : 2 * third]) + jpeg[2 * third :]
 
 
 class VideoFunction(Function):

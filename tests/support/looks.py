@@ -5,12 +5,14 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 
 from devices.clock import NANOSECONDS
 from devices.model import Device, Mode
 from devices.modes import Offer
 from devices.monitor.changes import Sight, sight
 from devices.monitor.hotplug import Hotplug
+from devices.roles.matching import Binding, binding_of
 from devices.snapshot import describe
 from devices.udev import Hub, PictureNode, Plugged, SoundInput, UsbDevice
 from tests.support.simulated import SimulatedClock
@@ -19,6 +21,8 @@ OFFER = Offer(gives_pictures=True, is_receiver=False, modes=(Mode("MJPG", 1280, 
 STICK = UsbDevice("534d", "2109", None, "", "USB Video", "MACROSILICON", 480_000_000, capabilities="aaaa")
 WEBCAM = UsbDevice("046d", "0825", "A1", "", "C270", "Logitech", 480_000_000, capabilities="bbbb")
 MICROPHONE = UsbDevice("0d8c", "0134", None, "", "USB PnP Audio Device", "C-Media", 12_000_000, capabilities="cccc")
+
+GIVEN_AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 _REST_S = 5.0
 
@@ -64,6 +68,25 @@ class PortRoom:
     def devices(self) -> list[Device]:
         """Return what is plugged in now."""
         return list(self.look().devices)
+
+
+CAMERA, CARD, CARD_SOUND, MIC = "046d:0825:A1", "534d:2109@1-2", "534d:2109@1-2+sound", "0d8c:0134@1-3"
+"""The ids of what is in a furnished room."""
+
+
+def furnished() -> PortRoom:
+    """Return a room with a camera, a stick with sound, and a microphone."""
+    room = PortRoom()
+    room.plug(WEBCAM, "1-1")
+    room.plug(STICK, "1-2")
+    room.plug(MICROPHONE, "1-3")
+    return room
+
+
+def given_roles(devices: Iterable[Device], **ids: str) -> dict[str, Binding]:
+    """Return roles given to devices, by the ids of these."""
+    by_id = {device.id: device for device in devices}
+    return {role: binding_of(by_id[device_id], GIVEN_AT) for role, device_id in ids.items()}
 
 
 class Script:

@@ -20,6 +20,17 @@ def recorders(runtime: Path) -> list[RecorderInfo]:
     return [info for info in found if info.is_alive and _is_recorder(info.pid)]
 
 
+def recording(runtime: Path, other_than: int = 0) -> RecorderInfo:
+    """Wait for a recorder that records, and is not the process `other_than`."""
+
+    def found() -> RecorderInfo | None:
+        return next((info for info in recorders(runtime) if info.work and info.pid != other_than), None)
+
+    info = wait_for(found, what="a recorder that records")
+    assert info
+    return info
+
+
 def _is_recorder(pid: int) -> bool:
     try:
         return b"\0recorder.control.process\0" in Path(f"/proc/{pid}/cmdline").read_bytes()

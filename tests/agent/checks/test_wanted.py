@@ -1,7 +1,6 @@
 """What the words of a session mean in this room, or why they mean nothing: the same as when it is recorded."""
 
 import dataclasses
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,17 @@ from agent.checks.wanted import Room, WantedSource
 from capture.sound import inputs
 from capture.sound.wire import Listing
 from devices.model import Device
-from devices.roles.matching import Binding, binding_of
 from recorder.asked import Asked
-from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
-
-NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CAMERA, CARD, CARD_SOUND, MIC = "046d:0825:A1", "534d:2109@1-2", "534d:2109@1-2+sound", "0d8c:0134@1-3"
+from tests.support.looks import (
+    CAMERA,
+    CARD,
+    CARD_SOUND,
+    MIC,
+    WEBCAM,
+    PortRoom,
+    furnished,
+    given_roles,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,16 +30,7 @@ def _no_sound_server(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ports() -> PortRoom:
     """Provide a stick with sound, a camera and a microphone."""
-    room = PortRoom()
-    room.plug(WEBCAM, "1-1")
-    room.plug(STICK, "1-2")
-    room.plug(MICROPHONE, "1-3")
-    return room
-
-
-def given(devices: list[Device], **ids: str) -> dict[str, Binding]:
-    by_id = {device.id: device for device in devices}
-    return {role: binding_of(by_id[device_id], NOW) for role, device_id in ids.items()}
+    return furnished()
 
 
 def asked(*videos: str, audios: tuple[str, ...] = ()) -> Asked:
@@ -50,7 +45,7 @@ def ids(sources: list[WantedSource]) -> list[str | None]:
 
 def of(ports: PortRoom, wanted: Asked, **roles: str) -> list[WantedSource]:
     devices = ports.devices()
-    return list(Room(devices, given(devices, **roles)).sources(wanted))
+    return list(Room(devices, given_roles(devices, **roles)).sources(wanted))
 
 
 def test_without_words_it_is_the_best_there_is(ports: PortRoom) -> None:
@@ -113,7 +108,7 @@ def test_a_screen_under_wayland_cannot_be_recorded(ports: PortRoom, monkeypatch:
 
 
 def test_what_is_unplugged_is_missing_and_named_with_its_port(ports: PortRoom) -> None:
-    roles = given(ports.devices(), podium=CAMERA)
+    roles = given_roles(ports.devices(), podium=CAMERA)
     ports.unplug("1-1")
     (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
     assert source.trouble
@@ -121,7 +116,7 @@ def test_what_is_unplugged_is_missing_and_named_with_its_port(ports: PortRoom) -
 
 
 def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
-    roles = given(ports.devices(), podium=CAMERA)
+    roles = given_roles(ports.devices(), podium=CAMERA)
     ports.unplug("1-1")
     ports.plug(dataclasses.replace(WEBCAM, serial="B2"), "1-1")
     (source,) = Room(ports.devices(), roles).sources(asked("podium", audios=("none",)))
@@ -130,7 +125,7 @@ def test_another_one_in_its_port_is_a_replacement(ports: PortRoom) -> None:
 
 
 def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) -> None:
-    roles = given(ports.devices(), slides=CARD)
+    roles = given_roles(ports.devices(), slides=CARD)
     ports.plug(ports.unplug("1-2"), "1-4")
     (source,) = Room(ports.devices(), roles).sources(asked("slides", audios=("none",)))
     assert source.trouble
@@ -138,7 +133,7 @@ def test_one_without_a_serial_number_in_another_port_has_moved(ports: PortRoom) 
 
 
 def test_roles_that_this_session_does_not_need_are_named_too(ports: PortRoom) -> None:
-    roles = given(ports.devices(), slides=CARD, podium=CAMERA, microphone=MIC)
+    roles = given_roles(ports.devices(), slides=CARD, podium=CAMERA, microphone=MIC)
     ports.unplug("1-1")
     room = Room(ports.devices(), roles)
     sources = list(room.sources(asked()))

@@ -16,7 +16,7 @@ from agent.receiver import HOST, free_port
 from recorder.status import DestinationLine
 from tests.agent.commands.test_sessions import answer, liput, refused, until
 from tests.support import command
-from tests.support.children import children
+from tests.support.children import children, is_alive
 from tests.support.command import Line, running
 from tests.support.live import count, decode
 from tests.support.nginx_rtmp import NginxRtmp
@@ -193,13 +193,6 @@ def test_a_killed_recorder_leaves_no_child_behind(room: Room, four: NginxRtmp, r
             child.suspend()  # so that it is not ended by anything it could notice itself
         os.kill(info.pid, 9)
         wait_for(lambda: not any(is_alive(child) for child in before), what="the end of every child")
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_three_that_fail_in_different_ways_do_not_hold_up_the_end(room: Room, four: NginxRtmp) -> None:

@@ -28,6 +28,7 @@ from devices import holders
 from devices.model import Device
 from tests.support.pipewire import PipeWireMicrophone
 from tests.support.pulse import INPUT, PulseMicrophone, tones
+from tests.support.sounding import blocks_of
 
 pytestmark = pytest.mark.server
 
@@ -60,17 +61,6 @@ def podium(server: PulseMicrophone) -> str:
 def hall(server: PulseMicrophone) -> str:
     """Add another microphone, silent, to which the server may move what loses its own; return its module."""
     return server.control("load-module", "module-null-sink", "sink_name=hall")
-
-
-def blocks_of(source: SoundSource, seconds: float) -> list[AudioBlock]:
-    blocks: list[AudioBlock] = []
-    deadline = time.monotonic() + 20
-    while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
-        assert time.monotonic() < deadline
-        block = source.read(0.5)
-        if block is not None:
-            blocks.append(block)
-    return blocks
 
 
 def loudest(blocks: list[AudioBlock]) -> list[int]:

@@ -19,10 +19,11 @@ from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.listing import list_sound_inputs
 from capture.sound.source import Resampler, SoundSource
 from capture.sound.wire import OVERFLOW, Header
-from capture.source import SAMPLE_RATE, AudioBlock
+from capture.source import SAMPLE_RATE
 from config.errors import DeviceError, DeviceLost, DeviceNotFound
 from devices.model import Device, DeviceKind
 from tests.support.pulse import INPUT, PulseMicrophone, tones
+from tests.support.sounding import blocks_of
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
@@ -34,17 +35,6 @@ def microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Puls
     with PulseMicrophone(tmp_path) as microphone:
         microphone.install(monkeypatch)
         yield microphone
-
-
-def blocks_of(source: SoundSource, seconds: float) -> list[AudioBlock]:
-    blocks: list[AudioBlock] = []
-    deadline = time.monotonic() + 20
-    while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
-        assert time.monotonic() < deadline
-        block = source.read(0.5)
-        if block is not None:
-            blocks.append(block)
-    return blocks
 
 
 def child_of(source: SoundSource) -> psutil.Process:

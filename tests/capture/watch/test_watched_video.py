@@ -11,13 +11,8 @@ from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceL
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.model import DeviceKind, HealthState
+from tests.rig import pictures as rig
 from tests.support.scenes import RATE, Shot, Watched, before, camera_pictures, live, paced
-
-
-def broken(picture: bytes) -> bytes:
-    """Overwrite the middle of a JPEG."""
-    third = len(picture) // 3
-    return picture[:third] + bytes(byte & 0x7F ^ 0x55 for byte in picture[third : 2 * third]) + picture[2 * third :]
 
 
 def test_opening_and_closing_are_told() -> None:
@@ -349,7 +344,11 @@ def damaged_between(from_s: float, to_s: float, every: int, damage: object) -> i
 
 @pytest.mark.parametrize(
     ("damage", "counted"),
-    [(broken, "corrupt"), (lambda picture: picture[: len(picture) // 2], "cut_off"), (lambda _: b"", "given_up")],
+    [
+        (rig.damaged, "corrupt"),
+        (lambda picture: picture[: len(picture) // 2], "cut_off"),
+        (lambda _: b"", "given_up"),
+    ],
 )
 def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) -> None:
     watched = Watched(damaged_between(10.0, 20.0, 6, damage))
@@ -366,7 +365,7 @@ def test_damaged_pictures_are_a_fault_with_counts(damage: object, counted: str) 
 
 
 def test_what_is_damaged_in_the_first_second_is_counted_but_no_fault() -> None:
-    watched = Watched(damaged_between(0.0, 0.9, 2, broken))
+    watched = Watched(damaged_between(0.0, 0.9, 2, rig.damaged))
     watched.run(10.0)
     watched.video.close()
     assert watched.faults() == []
@@ -374,7 +373,7 @@ def test_what_is_damaged_in_the_first_second_is_counted_but_no_fault() -> None:
 
 
 def test_what_is_damaged_from_the_first_picture_on_is_found_after_a_second() -> None:
-    watched = Watched(damaged_between(0.0, 5.0, 2, broken))
+    watched = Watched(damaged_between(0.0, 5.0, 2, rig.damaged))
     watched.run(4.9)
     ((found_s, _, fault),) = watched.faults()
     assert fault == Fault.DAMAGED
@@ -382,7 +381,7 @@ def test_what_is_damaged_from_the_first_picture_on_is_found_after_a_second() -> 
 
 
 def test_a_damaged_picture_now_and_then_is_counted_but_no_fault() -> None:
-    watched = Watched(damaged_between(0.0, 65.0, 90, broken))
+    watched = Watched(damaged_between(0.0, 65.0, 90, rig.damaged))
     watched.run(70.0)
     assert watched.faults() == []
     assert watched.log.of(Kind.SAMPLE)[0].detail["damaged"] == 20

@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -11,30 +10,27 @@ from hypothesis import strategies as st
 from config.errors import DeviceNotFound
 from devices.model import Device, DeviceKind
 from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, named_sound, named_video
-from devices.roles.matching import Binding, binding_of
 from devices.roles.roles import with_roles
-from tests.support.looks import MICROPHONE, STICK, WEBCAM, PortRoom
+from tests.support.looks import (
+    CAMERA,
+    CARD,
+    CARD_SOUND,
+    MIC,
+    MICROPHONE,
+    STICK,
+    WEBCAM,
+    PortRoom,
+    furnished,
+    given_roles,
+)
 
-NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PULSE = Device(id="pulse:mixer", kind=DeviceKind.MICROPHONE, name="Mixer")
 
 
 @pytest.fixture
 def room() -> PortRoom:
     """Provide a stick with sound, a camera and a microphone."""
-    room = PortRoom()
-    room.plug(WEBCAM, "1-1")
-    room.plug(STICK, "1-2")
-    room.plug(MICROPHONE, "1-3")
-    return room
-
-
-def given_roles(devices: list[Device], **ids: str) -> dict[str, Binding]:
-    by_id = {device.id: device for device in devices}
-    return {role: binding_of(by_id[device_id], NOW) for role, device_id in ids.items()}
-
-
-CAMERA, CARD, CARD_SOUND, MIC = "046d:0825:A1", "534d:2109@1-2", "534d:2109@1-2+sound", "0d8c:0134@1-3"
+    return furnished()
 
 
 def test_without_roles_it_is_the_best(room: PortRoom) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -20,8 +20,9 @@ from capture.source import AudioBlock, Frame
 from capture.v4l2 import V4l2Source
 from config.errors import DeviceBusy, DeviceLost, DeviceNotFound, MediaError
 from devices.model import Device, DeviceKind
-from devices.snapshot import current, list_devices
+from devices.snapshot import list_devices
 from tests.rig import pictures
+from tests.rig.found import device_of, listed
 from tests.rig.rig import RigDevice
 
 
@@ -29,22 +30,6 @@ from tests.rig.rig import RigDevice
 def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sound children read the system's ALSA configuration, whatever other tests use."""
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
-
-
-def listed(device_id: str) -> Device:
-    """Return a device once udev is done with it."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(DeviceNotFound):
-            return current(device_id)
-        time.sleep(0.05)
-    raise TimeoutError(device_id)
-
-
-def device_of(rig: RigDevice) -> Device:
-    """Return the picture of a rig device that is plugged in."""
-    node = rig.wait_for_video()
-    return next(device for device in list_devices() if device.node == node)
 
 
 def sound_of(rig: RigDevice) -> Device:

@@ -27,6 +27,7 @@ from devices.health.line import Kind, Level, nowhere
 from devices.model import Device, Health
 from devices.snapshot import list_devices
 from tests.rig import pictures
+from tests.rig.found import device_of
 from tests.rig.rig import RigDevice
 from tests.rig.settings import ARCHIVE, NO_REPORT
 from tests.support import command, web
@@ -50,12 +51,6 @@ def _own_presets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def record() -> Recorded:
     return Recorded(SystemClock())
-
-
-def device_of(rig: RigDevice) -> Device:
-    """Return the picture of a rig device that is plugged in."""
-    node = rig.wait_for_video()
-    return next(device for device in list_devices() if device.node == node)
 
 
 def panel_of(rig: RigDevice) -> NodeControls:

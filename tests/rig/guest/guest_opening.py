@@ -5,9 +5,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
 from capture.watch.patience import patience_for
 from capture.watch.watched_video import WatchedVideo
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.health.faults import Fault
@@ -27,6 +26,7 @@ from devices.snapshot import current
 from devices.usb.claims import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology
+from tests.rig.found import listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.health import Recorded
@@ -42,16 +42,6 @@ NOBODY = 65534
 def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sound children read the system's ALSA configuration, whatever other tests use."""
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
-
-
-def listed(device_id: str) -> Device:
-    """Return a device once udev is done with it."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(DeviceNotFound):
-            return current(device_id)
-        time.sleep(0.05)
-    raise TimeoutError(device_id)
 
 
 def refusal_of(source: V4l2Source | SoundSource | WatchedVideo, confine: Callable[[], None]) -> DeviceError:

@@ -26,6 +26,7 @@ from devices.model import Device, Health, HealthState
 from devices.snapshot import list_devices
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
+from tests.support.sounding import blocks_of
 from tests.support.waiting import wait_for
 
 CLOCK = SystemClock()
@@ -67,17 +68,6 @@ def read_until(source: AudioSource, condition: Callable[[], object], within_s: f
         assert time.monotonic() < began + within_s
         source.read(0.1)
     return time.monotonic() - began
-
-
-def blocks_of(source: AudioSource, seconds: float) -> list[AudioBlock]:
-    blocks: list[AudioBlock] = []
-    deadline = time.monotonic() + 20
-    while sum(len(block.samples) for block in blocks) < seconds * SAMPLE_RATE:
-        assert time.monotonic() < deadline
-        block = source.read(0.5)
-        if block is not None:
-            blocks.append(block)
-    return blocks
 
 
 def peaks(blocks: list[AudioBlock]) -> list[int]:

@@ -21,7 +21,8 @@ from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange
 from devices.model import Device, DeviceKind, HealthState
-from devices.snapshot import current, list_devices
+from devices.snapshot import current
+from tests.rig.found import device_of
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
@@ -94,11 +95,6 @@ class Running:
     def line(self, kind: Kind, fault: Fault) -> HealthLine:
         (line,) = [line for line in self.log.of(kind) if line.detail["fault"] == fault]
         return line
-
-
-def device_of(rig: RigDevice) -> Device:
-    node = rig.wait_for_video()
-    return next(device for device in list_devices() if device.node == node)
 
 
 @contextmanager
