@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from config.json_text import number
 from recorder.recovery.kinds import RECOVERED_KIND
 
 type Line = Mapping[str, Any]
@@ -67,8 +68,3 @@ def moment(value: object) -> datetime | None:
     except ValueError:
         return None
     return at if at is not None and at.tzinfo is not None else None
-
-
-def number(value: object) -> float | None:
-    """Return the number that a line says; None for what is none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from config.json_text import number
 from devices.health.faults import Fault
 from devices.health.line import PC, HealthLine, Kind
 from devices.health.present import OF_ITS_PLACE, WHETHER_OPEN_OR_NOT
@@ -165,7 +166,7 @@ class _Device:
         name = str(line.detail.get("fault", ""))
         self._end_fault(name, self.summary.last_seen)
         self.found_again = self.found_again and name != Fault.LOST
-        after = timedelta(seconds=_number(line.detail.get("after_s")) or 0.0)
+        after = timedelta(seconds=number(line.detail.get("after_s")) or 0.0)
         self._total(name).count += 1
         self.faults[name] = max(line.at - after, self.began)
 
@@ -194,7 +195,7 @@ class _Device:
             return
         if name not in self.faults:  # it began before the span
             self._total(name).count += 1
-            lasted = timedelta(seconds=_number(line.detail.get("lasted_s")) or 0.0)
+            lasted = timedelta(seconds=number(line.detail.get("lasted_s")) or 0.0)
             self.faults[name] = max(line.at - lasted, self.began)
         self._end_fault(name, line.at)
 
@@ -216,7 +217,7 @@ class _Device:
 
     def _measure(self, line: HealthLine) -> None:
         summary, detail = self.summary, line.detail
-        summary.worst_fps = _least(summary.worst_fps, _number(detail.get("fps")))
+        summary.worst_fps = _least(summary.worst_fps, number(detail.get("fps")))
         summary.quietest_dbfs = _least(summary.quietest_dbfs, _loudest(detail.get("rms_dbfs")))
         summary.loudest_dbfs = max(
             (level for level in (summary.loudest_dbfs, _loudest(detail.get("peak_dbfs"))) if level is not None),
@@ -238,10 +239,6 @@ def _sum(seconds: float, more: timedelta) -> float:
     return round(seconds + more.total_seconds(), 3)
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
 def _whole(value: object, otherwise: int) -> int:
     return value if isinstance(value, int) else otherwise
 
@@ -249,7 +246,7 @@ def _whole(value: object, otherwise: int) -> int:
 def _loudest(levels: object) -> float | None:
     """Return the level of the louder channel; a sample has a list of them, or one."""
     several = levels if isinstance(levels, list) else [levels]
-    return max((level for one in several if (level := _number(one)) is not None), default=None)
+    return max((level for one in several if (level := number(one)) is not None), default=None)
 
 
 def _least(one: float | None, other: float | None) -> float | None:

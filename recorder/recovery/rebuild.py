@@ -13,6 +13,7 @@ from math import log10
 import msgspec
 
 from config.events import Event
+from config.json_text import json_lines
 from devices.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
 from recorder.recovery.kinds import RECOVERED_KIND
@@ -92,13 +93,7 @@ class Run:
 
 def read_events(log: bytes) -> list[Event]:
     """Return the events of a log; a line that is none, as a kill leaves at the end, is passed over."""
-    events = []
-    for line in log.splitlines():
-        try:
-            events.append(msgspec.json.decode(line, type=Event))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
-    return events
+    return list(json_lines(log, Event))
 
 
 def into_run_s(events: Iterable[Event], part: int) -> float:

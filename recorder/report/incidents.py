@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from config.json_text import number
 from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
 from recorder.faults import RECOVERED
-from recorder.runs import Line, Run, moment, number, runs
+from recorder.runs import Line, Run, moment, runs
 from recorder.troubles import ENDED_BY, HARMLESS, kind_and_subject
 
 AWAY = "source-away"

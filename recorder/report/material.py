@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from PIL import Image
 
+from config.json_text import json_lines
 from config.quantities import clock_text
 from devices.model import Device
 from recorder.archive import bag
@@ -105,13 +106,7 @@ def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
         content = path.read_bytes()
     except OSError:
         return
-    for line in content.splitlines():
-        try:
-            event = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            continue
-        if isinstance(event, dict):
-            yield event
+    yield from json_lines(content, dict[str, Any])
 
 
 def picture_of(path: Path, most: tuple[int, int]) -> bytes | None:

@@ -3,8 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from config.json_text import number
 from recorder.archive.wishes import SlidesView, SlideWishes
-from recorder.runs import Line, number, runs
+from recorder.runs import Line, runs
 
 _AWAY = frozenset({"source-missing", "source-silent", "source-lost"})
 
