@@ -4,15 +4,14 @@ It is only added to. A kill costs the line that was being written, and nothing t
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from config.errors import StateError
+from config.database import transaction
 from config.stamp import stamp
 from config.state import state_folder
 from recorder.archive.model import Problem
@@ -21,7 +20,7 @@ FILE = "fixity.sqlite3"
 MOST_PROBLEMS = 100
 """Kept of one package; how many there are is kept in any case."""
 
-_WAIT_S = 10.0
+_HINT = "Free space on its disk; if it is damaged move it away: packages are then read anew."
 _TABLE = """
 CREATE TABLE IF NOT EXISTS checks (
     at TEXT, package TEXT, bytes INTEGER, outcome TEXT, found INTEGER, problems TEXT, note TEXT);
@@ -103,19 +102,8 @@ class FixityLog:
             ).fetchall()
         return [_entry(*row) for row in found]
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection for one transaction."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as connection, connection:
-                connection.executescript(_TABLE)
-                yield connection
-        except (sqlite3.Error, OSError, ValueError) as error:
-            raise StateError(
-                f"{self._path} cannot be used: {error}",
-                hint="Free space on its disk; if it is damaged move it away: packages are then read anew.",
-            ) from None
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._path, _TABLE, _HINT)
 
 
 def _entry(at: str, package: str, size: int, outcome: str, found: int, problems: str, note: str) -> Entry:

@@ -5,19 +5,19 @@ Losing it costs reading, never a copy.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
 
-from config.errors import StateError
+from config.database import transaction
 from config.state import state_folder
 
 FILE = "copies.sqlite3"
-_WAIT_S = 10.0
+_HINT = "Free space on its disk; if it is damaged move it away: copies are then looked at anew."
 _TABLES = """
 CREATE TABLE IF NOT EXISTS copies (
     package TEXT, target TEXT, state TEXT, version TEXT, bytes INTEGER, verified_at TEXT,
@@ -182,17 +182,5 @@ class Ledger:
         with self._open() as connection:
             connection.execute(f"REPLACE INTO {table} ({', '.join(values)}) VALUES ({marks})", values)  # noqa: S608 - ours
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection for one transaction."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as connection, connection:
-                connection.row_factory = sqlite3.Row
-                connection.executescript(_TABLES)
-                yield connection
-        except (sqlite3.Error, OSError, msgspec.ValidationError) as error:
-            raise StateError(
-                f"{self._path} cannot be used: {error}",
-                hint="Free space on its disk; if it is damaged move it away: copies are then looked at anew.",
-            ) from None
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self._path, _TABLES, _HINT)

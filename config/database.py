@@ -1,0 +1,28 @@
+"""A small SQLite database of what Liput remembers: made where there is none, open for one transaction at a time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from config.errors import StateError
+
+_WAIT_S = 10.0
+"""How long another process may have it."""
+
+
+@contextmanager
+def transaction(path: Path, tables: str, hint: str) -> Iterator[sqlite3.Connection]:
+    """Give a connection whose changes are on the disk when this returns, all or none; rows are known by column.
+
+    `tables` is what makes them where they are missing. Raises StateError with `hint` where the file cannot be used, or
+    what stands in it cannot be read (ValueError).
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with closing(sqlite3.connect(path, timeout=_WAIT_S)) as connection, connection:
+            connection.row_factory = sqlite3.Row
+            connection.executescript(tables)
+            yield connection
+    except (sqlite3.Error, OSError, ValueError) as error:
+        raise StateError(f"{path} cannot be used: {error}", hint=hint) from None
