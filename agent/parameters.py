@@ -1,15 +1,25 @@
 """Options that many commands have, and what options hold beyond what click knows: lengths of time, their place."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
 from config.quantities import NotAllowed, parse_duration
 
+type Command[Answer] = Callable[..., Answer]
+
 config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
+    """Give a click command some options, which its help lists in this order."""
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
@@ -11,7 +11,7 @@ import msgspec
 from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.consent import consent
-from agent.parameters import config_option, seconds
+from agent.parameters import Command, config_option, seconds, with_options
 from config.errors import UsageError
 from config.planned import CONSENTS
 from config.records import RecordsSettings
@@ -20,8 +20,6 @@ from recorder.archive.model import ConsentState
 from recorder.asked import Asked
 from recorder.control.protocol import RecorderRefused
 from recorder.control.spec import Spec
-
-type Command[Answer] = Callable[..., Answer]
 
 _SOURCES = (
     click.option(
@@ -102,7 +100,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         }
         return _asked(command, told, titled)
 
-    return _with(_RECORDED, asking)
+    return with_options(_RECORDED, asking)
 
 
 def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
@@ -112,7 +110,7 @@ def rehearsal_options[Answer](command: Command[Answer]) -> Command[Answer]:
     def asking(*, request: str | None, config_file: Path | None, **given: object) -> Answer:
         return _asked(command, given | {"config_file": config_file}, _titled("", request, config_file))
 
-    return _with((_REQUEST, *_SOURCES), asking)
+    return with_options((_REQUEST, *_SOURCES), asking)
 
 
 def _titled(title: str, request: str | None, config_file: Path | None) -> Asked:
@@ -130,12 +128,6 @@ def _asked[Answer](command: Command[Answer], given: Mapping[str, object], titled
     more = msgspec.convert({"title": "", **{name: value for name, value in given.items() if name in _ASKED}}, Asked)
     asked = msgspec.structs.replace(more, title=titled.title, request=titled.request)
     return command(asked=asked, **{name: value for name, value in given.items() if name not in _ASKED})
-
-
-def _with[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:
-    for option in reversed(options):
-        command = option(command)
-    return command
 
 
 def with_slates[Answer](

@@ -1,13 +1,13 @@
 """`liput schedule add`, `edit` and `remove`: sessions planned by hand, and calendars' sessions changed by hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from agent.parameters import config_option, json_option, seconds
+from agent.parameters import Command, config_option, json_option, seconds, with_options
 from agent.schedule.answer import answer, document, when_text
 from agent.schedule.asked import PlanAsked, add, edit
 from agent.schedule.done import DoneFile
@@ -28,7 +28,6 @@ Examples:
   liput schedule edit 5c1d --ends 12:30 --mode record
 """
 
-type Command[Answer] = Callable[..., Answer]
 
 _FIELDS = (
     click.option("--title", help="What the session is.  [default: the request's event]"),
@@ -48,9 +47,7 @@ _FIELDS = (
 
 def plan_options[Answer](command: Command[Answer]) -> Command[Answer]:
     """Give a click command the options of a plan's fields."""
-    for option in reversed(_FIELDS):
-        command = option(command)
-    return command
+    return with_options(_FIELDS, command)
 
 
 @click.command("add", epilog=ADD_EXAMPLES)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from agent.moments import parse_day, parse_when
-from agent.parameters import config_option
+from agent.parameters import Command, config_option, with_options
 from config.errors import UsageError
 from config.quantities import NotAllowed
 from config.schema import Settings
@@ -24,7 +24,6 @@ from recorder.dossier.model import Request
 LONGEST = 2000
 """Characters of a text that is kept."""
 
-type Command[Answer] = Callable[..., Answer]
 
 redact_option = click.option("--redact", is_flag=True, help="Without names, titles, contacts and free text.")
 at_option = click.option("--at", metavar="WHEN", help="When it was, where it is entered later.  [default: now]")
@@ -100,9 +99,7 @@ _TEXTS = ("letter_number", "applicant", "unit", "contact", "event", "place")
 
 def field_options[Answer](command: Command[Answer]) -> Command[Answer]:
     """Give a click command the options of a request's fields, but for `--event`; `fields_of` reads them."""
-    for option in reversed(_FIELDS):
-        command = option(command)
-    return command
+    return with_options(_FIELDS, command)
 
 
 def fields_of(desk: Desk, given: Mapping[str, Any]) -> dict[str, object]:

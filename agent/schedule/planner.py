@@ -1,7 +1,6 @@
 """What those work with who plan sessions, by commands or by the API, and how they read what they are given."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -25,7 +24,6 @@ from recorder.control.directory import boot_id
 
 LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")
-type Command[Answer] = Callable[..., Answer]
 
 id_argument = click.argument("key", metavar="ID")
 
