@@ -1,13 +1,13 @@
 """A check: something that is looked at before a session, by a function with a name."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
 from agent.checks.held import Held
-from agent.checks.result import Result, Words
+from agent.checks.result import Code, Result, Words
 from config.schema import Profile, Settings
 from devices.clock import Clock
 from devices.model import Device
@@ -78,6 +78,7 @@ type Look = Callable[[Situation, Tell], Iterable[Result]]
 class Check:
     """One check. `look` returns a result for each thing it looked at; what it raises is a failure of its own.
 
+    `codes` are what it may find (docs/check.md has a table of them); checks are shown by their `place`, 1 the first.
     One that is `alone` runs while no other such one does: each would be measured wrong beside the other. One that has
     not returned after `longest_s` is told of as hanging, and is left to itself. One that is not `quick` is left out of
     a quick run.
@@ -86,6 +87,8 @@ class Check:
     name: str
     title: Words
     look: Look
+    codes: Mapping[str, Code] = field(default_factory=dict, compare=False)
+    place: int = 1000
     alone: bool = False
     quick: bool = True
     longest_s: float = 10.0

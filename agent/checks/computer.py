@@ -140,4 +140,4 @@ def _found(code: str, what: str, measured: Measured | None = None, figure: str =
     return found(CODES, code, f"{NAME}: {what}", measured, figure=f": {figure}" if figure else "", **facts)
 
 
-CHECKS = [Check(NAME, Words("PC ini", "This PC"), look)]
+CHECKS = [Check(NAME, Words("PC ini", "This PC"), look, CODES, place=70)]

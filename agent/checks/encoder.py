@@ -236,6 +236,8 @@ CHECKS = [
         NAME,
         Words("Encoder", "Encoder"),
         measure,
+        CODES,
+        place=40,
         alone=True,
         longest_s=LONGEST_S + 3,
     )

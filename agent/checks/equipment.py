@@ -89,4 +89,4 @@ def _crowded(sources: Sequence[WantedSource], situation: Situation, tree: Topolo
         yield found(CODES, code, f"{NAME}: USB {one.bus.rpartition(' ')[2]}", measured, devices=called)
 
 
-CHECKS = [Check(NAME, Words("Alat", "Devices"), look)]
+CHECKS = [Check(NAME, Words("Alat", "Devices"), look, CODES, place=10)]

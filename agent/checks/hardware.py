@@ -138,6 +138,8 @@ CHECKS = [
         NAME,
         Words("Encoder perangkat keras", "Hardware encoder"),
         look,
+        CODES,
+        place=50,
         alone=True,
         longest_s=LONGEST_S,
     )

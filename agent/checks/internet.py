@@ -172,4 +172,4 @@ def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: Netwo
     return found(codes, str(lacking or error.trouble), name, where=where, detail=detail)
 
 
-CHECKS = [Check(NAME, Words("Internet", "Internet"), look, longest_s=12.0)]
+CHECKS = [Check(NAME, Words("Internet", "Internet"), look, CODES, place=80, longest_s=12.0)]

@@ -115,4 +115,4 @@ def _look_at(situation: Situation, target: StreamTarget) -> Result:
     return found(CODES, code, name, why=why or Reason.TIMEOUT)
 
 
-CHECKS = [Check(NAME, Words("Kunci siaran", "Stream keys"), look, quick=False, longest_s=12.0)]
+CHECKS = [Check(NAME, Words("Kunci siaran", "Stream keys"), look, CODES, place=90, quick=False, longest_s=12.0)]

@@ -209,4 +209,4 @@ def measured(seen: Seen) -> dict[str, str | float | bool | None]:
     }
 
 
-CHECKS = [Check(NAME, Words("Gambar", "Picture"), look)]
+CHECKS = [Check(NAME, Words("Gambar", "Picture"), look, CODES, place=20)]

@@ -161,4 +161,4 @@ def measured(heard: Heard) -> Measured:
     }
 
 
-CHECKS = [Check(NAME, Words("Suara", "Sound"), listen)]
+CHECKS = [Check(NAME, Words("Suara", "Sound"), listen, CODES, place=30)]

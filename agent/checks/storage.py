@@ -205,4 +205,4 @@ def _room(places: Sequence[Place], need: float, reserve: int, situation: Situati
         yield found(CODES, "goes-on", NAME, measured, **facts)
 
 
-CHECKS = [Check(NAME, Words("Penyimpanan", "Storage"), look, alone=True, longest_s=25.0)]
+CHECKS = [Check(NAME, Words("Penyimpanan", "Storage"), look, CODES, place=60, alone=True, longest_s=25.0)]

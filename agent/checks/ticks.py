@@ -22,4 +22,4 @@ def look(situation: Situation, _tell: Tell) -> Iterable[Result]:
         yield found(CODES, "ok" if item in situation.ticked else "not-ticked", f"{NAME}: {item}", item=item)
 
 
-CHECKS = [Check(NAME, Words("Perlengkapan", "Equipment"), look)]
+CHECKS = [Check(NAME, Words("Perlengkapan", "Equipment"), look, CODES, place=110)]

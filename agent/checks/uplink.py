@@ -9,6 +9,7 @@ from agent.checks.check import Check, Progress, Situation, Tell
 from agent.checks.internet import targets_of, trouble_found
 from agent.checks.network_words import TROUBLES
 from agent.checks.result import Code, Result, Verdict, Words, found
+from agent.checks.uplink_verdict import CODES as VERDICT_CODES
 from agent.checks.uplink_verdict import NAME, fitting, judge, need_of
 from config.errors import LiputError, UsageError
 from config.quantities import brief_rate, brief_size
@@ -226,4 +227,15 @@ def _judged(name: str, trial: Trial, rate_bps: int) -> Result:
     return found(CODES, code, name, measured, rate=brief_rate(rate_bps), delivered=brief_rate(delivered_bps))
 
 
-CHECKS = [Check(NAME, Words("Kecepatan internet", "Uplink"), look, alone=True, quick=False, longest_s=25.0)]
+CHECKS = [
+    Check(
+        NAME,
+        Words("Kecepatan internet", "Uplink"),
+        look,
+        {**CODES, **VERDICT_CODES},
+        place=100,
+        alone=True,
+        quick=False,
+        longest_s=25.0,
+    )
+]

@@ -1,0 +1,79 @@
+"""The contract of a check, held to every one there is: what it may find is declared, and told in both languages."""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.checks import runner
+from agent.checks.check import Check, Situation
+from agent.checks.every import every_check
+from agent.checks.result import Verdict
+from agent.checks.runner import Runner, Watching
+from config.schema import Archive, Settings
+from recorder.asked import Asked
+from tests.support.situations import situation
+
+CHECKS = {check.name: check for check in every_check()}
+OF_ITSELF = ("hangs", "broken")
+
+
+@pytest.fixture(autouse=True)
+def _no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path / "state"))
+
+
+class Impatient(Watching):
+    """Sets `stop` as soon as a check has begun."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def began(self, check: Check) -> None:
+        self._stop.set()
+
+
+def session(folder: Path) -> Situation:
+    """Return a session that needs no device and no network."""
+    settings = msgspec.structs.replace(Settings(), archive=Archive(path=folder, reserve=0))
+    return situation(Asked(title="Rapat", videos=("synthetic",), audios=("synthetic",)), settings)
+
+
+def test_each_has_a_name_and_a_place_of_its_own() -> None:
+    assert [check.name for check in every_check()] == [
+        check.name for check in sorted(CHECKS.values(), key=lambda check: check.place)
+    ]
+    assert len(CHECKS) >= 11
+    assert not [place for place, count in Counter(check.place for check in every_check()).items() if count > 1]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_says_in_both_languages_what_it_is_and_what_it_may_find(name: str) -> None:
+    check = CHECKS[name]
+    assert all(check.title)
+    assert any(code.verdict is Verdict.OK for code in check.codes.values()), "nothing can be well"
+    for code, (verdict, reason, advice) in check.codes.items():
+        assert all(reason), code
+        assert all(advice) or not any(advice), code
+        assert verdict in (Verdict.OK, Verdict.UNCHECKED) or all(advice), f"{code} does not say what to do"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_it_finds_what_it_may_find_and_says_it_in_whole_sentences(name: str, tmp_path: Path) -> None:
+    check = CHECKS[name]
+    for result in Runner([check], session(tmp_path)).run():
+        assert result.code not in OF_ITSELF, result.reason.english
+        assert result.name == name or result.name.startswith(f"{name}: ")
+        known = {**runner.CODES, **check.codes}[result.code]
+        assert result.verdict is known.verdict
+        assert not [sentence for sentence in (*result.reason, *result.advice) if "{" in sentence]
+        assert isinstance(msgspec.json.decode(msgspec.json.encode(result.measured)), dict)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_one_that_is_stopped_lets_go_at_once(name: str, tmp_path: Path) -> None:
+    asked = session(tmp_path)
+    Runner([CHECKS[name]], asked, Impatient(asked.stop)).run()
+    assert f"check-{name}" not in {thread.name for thread in threading.enumerate()}
