@@ -1,30 +1,28 @@
-"""From words on a command line to sources: `synthetic`, a file, `screen`, a device, or the best that is plugged in.
+"""From words on a command line to sources: a kind of capture/sources, a file, a device, or the best that is plugged in.
 
 Each kind of source is loaded where a word means it: a session of files, or of a synthetic picture, needs nothing of
 what cameras, sound servers and the ports of this PC take (a sixth of a second).
 """
 
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from capture.chosen import Chosen, ChosenSource, Wanted, refuse_fast
+from capture.chosen import Chosen, ChosenSource, Wanted
 from capture.pacing import Pace
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import Terms, source_kind
 from capture.words import as_file, holds_sound
-from config.errors import DeviceError, DeviceNotFound, StateError, UsageError
+from config.errors import DeviceNotFound, StateError, UsageError
 from devices.clock import Clock
-from devices.model import Device, DeviceKind
+from devices.model import Device
 
 if TYPE_CHECKING:
     from capture.device_choice import DeviceChooser
-    from capture.screen_area import ScreenArea
     from capture.watch.watcher import Watcher
     from capture.whereabouts import Listing
 
-SYNTHETIC = "synthetic"
 NONE = "none"
 
 
@@ -49,13 +47,7 @@ class Chooser:
         known: Sequence[Device] = (),
     ) -> None:
         """`known` are devices as an earlier choice knew them: their ids mean them, also when they are not there."""
-        self._wanted = wanted
-        self._pace = pace
-        self._clock = clock
-        self._stop = stop
-        self._live = live
-        self._watcher = watcher
-        self._allow_missing = allow_missing
+        self._terms = Terms(wanted, pace, clock, stop, live, watcher, allow_missing)
         self._isolate = isolate
         self._listing = listing
         self._known = known
@@ -89,55 +81,28 @@ class Chooser:
         return chosen
 
     def _picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
-        wanted = self._wanted
-        if word == SYNTHETIC:
-            from capture.synthetic.video import SyntheticVideo
-
-            synthetic = SyntheticVideo(wanted.width, wanted.height, wanted.rate, self._pace, self._stop)
-            return ChosenSource(synthetic.name, synthetic, SYNTHETIC)
-        if word is not None and (path := as_file(word)):
+        if word is None:
+            return self._devices.picture(chosen, word)
+        if kind := source_kind(word):
+            if kind.picture is None:
+                raise UsageError(f'"{word}" gives no picture', hint="name it with --audio")
+            return kind.picture(word, self._terms)
+        if path := as_file(word):
             from capture.file import FileVideoSource
 
-            film = FileVideoSource(path, self._pace, max_width=wanted.width, max_height=wanted.height)
+            wanted = self._terms.wanted
+            film = FileVideoSource(path, self._terms.pace, max_width=wanted.width, max_height=wanted.height)
             return ChosenSource(film.name, film, word, ends=True)
-        if word is not None and (screen := self._as_screen(word)):
-            return screen
         return self._devices.picture(chosen, word)
-
-    def _as_screen(self, word: str) -> ChosenSource[VideoSource] | None:
-        """Return the screen that `word` means, None where it means none; one that may be missing has no display."""
-        from capture.screen_area import ScreenArea, as_screen
-
-        try:
-            area = as_screen(word, os.environ)
-        except DeviceNotFound as error:
-            if not self._allow_missing:
-                raise
-            return self._screen(ScreenArea(""), word, error)
-        return self._screen(area, area.id) if area else None
-
-    def _screen(self, area: "ScreenArea", word: str, missing: DeviceError | None = None) -> ChosenSource[VideoSource]:
-        """Return a screen, watched with the patience of a capture card: slides may stand still on it."""
-        from capture.kept import KeptVideo
-        from capture.screen import ScreenSource
-        from capture.whereabouts import AlwaysThere
-
-        wanted = self._wanted
-        stand_in = Device(id=area.id, kind=DeviceKind.CAPTURE_CARD, name=area.name)
-        refuse_fast(stand_in, live=self._live)
-        screen = ScreenSource(area, width=wanted.width, height=wanted.height, rate=wanted.rate, clock=self._clock)
-        # It is no device of this session: any number may record it at once.
-        watched = self._watcher.video(screen, stand_in)
-        return ChosenSource(area.name, KeptVideo(watched, AlwaysThere(stand_in), self._clock, missing=missing), word)
 
     def _sound(self, chosen: Chosen, word: str | None, video: str | None) -> ChosenSource[AudioSource] | None:
         if word == NONE:
             return None
-        if word == SYNTHETIC or (word is None and video == SYNTHETIC):
-            from capture.synthetic.audio import SyntheticAudio
-
-            synthetic = SyntheticAudio(self._pace, self._stop, self._wanted.channels)
-            return ChosenSource(synthetic.name, synthetic, SYNTHETIC)
+        named = word or video
+        if named and (kind := source_kind(named)) and (kind.sound or word):
+            if kind.sound is None:
+                raise UsageError(f'"{word}" gives no sound', hint="name it with --video")
+            return kind.sound(named, self._terms)
         path = as_file(word) if word else None
         if word is None and chosen.pictures[0].ends and video and (path := as_file(video)) and not holds_sound(path):
             chosen.notes.append(f"Sound: none, {path} has none")
@@ -145,7 +110,7 @@ class Chooser:
         if path:
             from capture.file import FileAudioSource
 
-            film = FileAudioSource(path, self._pace)
+            film = FileAudioSource(path, self._terms.pace)
             return ChosenSource(film.name, film, word or video or "", ends=True)
         return self._devices.sound(chosen, word)
 
@@ -154,12 +119,13 @@ class Chooser:
         if self._chooser is None:
             from capture.device_choice import DeviceChooser
 
+            terms = self._terms
             self._chooser = DeviceChooser(
-                self._wanted,
-                self._clock,
-                live=self._live,
-                watcher=self._watcher,
-                allow_missing=self._allow_missing,
+                terms.wanted,
+                terms.clock,
+                live=terms.live,
+                watcher=terms.watcher,
+                allow_missing=terms.allow_missing,
                 isolate=self._isolate,
                 listing=self._listing,
                 known=self._known,

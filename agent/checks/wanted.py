@@ -1,12 +1,12 @@
 """Which cameras and microphones a session wants: what each of its words means now, or why it means nothing."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from capture.choice import NONE, SYNTHETIC
-from capture.screen_area import as_screen
+from capture.choice import NONE
 from capture.sound.inputs import find_sound_input
+from capture.source_kind import SourceKind, source_kind
+from capture.source_names import source_name
 from capture.words import as_file
 from config.errors import DeviceError, DeviceNotFound, DeviceUnsupported, MediaError, UsageError
 from devices.model import Device
@@ -14,6 +14,9 @@ from devices.roles.choice import best_sound, best_video, first_sound_role, first
 from devices.roles.matching import Missing, resolve_all
 from devices.roles.roles import SERVER_INPUTS, Roles, with_roles
 from recorder.asked import Asked
+
+_NOT_THERE = {"screen": "no-screen"}
+"""Codes that say more of a kind of source that is not there than `not-found`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,8 @@ class Room:
             word = first_video_role(self._roles)
         if word is None:
             return self._device("camera", lambda: best_video(self._devices), "no-camera")
-        if apart := _no_device(word):
+        if apart := _no_device(word, lambda kind: kind.picture):
             return apart
-        try:
-            if screen := as_screen(word, os.environ):
-                return WantedSource(screen.name)
-        except (DeviceError, UsageError):
-            return WantedSource(word, trouble=Trouble("no-screen", {"word": word}))
         named = word
         return self._device(named, lambda: named_video(self._devices, named, self._roles), "not-found")
 
@@ -85,7 +83,8 @@ class Room:
         if word is None:
             return self._device("microphone", lambda: self._best_sound(picture), "no-microphone")
         named = word
-        return _no_device(named) or self._device(named, lambda: self._named_sound(named), "not-found")
+        apart = _no_device(named, lambda kind: kind.sound)
+        return apart or self._device(named, lambda: self._named_sound(named), "not-found")
 
     def _best_sound(self, picture: Device | None) -> Device:
         found = best_sound(self._devices, picture)
@@ -122,10 +121,16 @@ class Room:
         return Trouble("missing", facts)
 
 
-def _no_device(word: str) -> WantedSource | None:
-    """Return the source that `word` means where that is none of the room's equipment."""
-    if word == SYNTHETIC:
-        return WantedSource(SYNTHETIC)
+def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource | None:
+    """Return the source that `word` means where that is no equipment of the room; its kind must give what is meant."""
+    if kind := source_kind(word):
+        if gives(kind) is None:
+            return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
+        try:
+            return WantedSource(kind.name(word))
+        except (DeviceError, UsageError):
+            code = _NOT_THERE.get(source_name(word) or "", "not-found")
+            return WantedSource(word, trouble=Trouble(code, {"word": word}))
     try:
         path = as_file(word)
     except MediaError:
@@ -135,4 +140,5 @@ def _no_device(word: str) -> WantedSource | None:
 
 def _has_own_sound(video: str) -> bool:
     """Return whether the source of pictures brings its sound along, as files and the synthetic one do."""
-    return _no_device(video) is not None
+    kind = source_kind(video)
+    return kind.sound is not None if kind else _no_device(video, lambda kind: kind.picture) is not None

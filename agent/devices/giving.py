@@ -7,6 +7,7 @@ import msgspec
 
 from agent.devices.gather import exactly
 from capture.sound.inputs import server_inputs
+from capture.source_names import source_names
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.schema import Settings
 from devices.clock import SystemClock
@@ -47,7 +48,7 @@ def give(
 
     Return the role, the device, who had it before, and all devices. Raises DeviceError, StateError, UsageError.
     """
-    role = roles.role_name(role)
+    role = roles.role_name(role, source_names())
     store = roles.roles_store()
     devices = everything(store.read(), name)
     device = find(devices, role, name)

@@ -5,7 +5,7 @@ Kept in `roles.json` of the state folder. Which device has a role now is worked 
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -27,7 +27,7 @@ SERVER_INPUTS = ("sound:", "pulse:")
 """How the ids of inputs begin that belong to a sound server, not to a device."""
 
 _NAME = re.compile(r"[^\W\d_][\w-]{0,31}")
-_TAKEN = {"synthetic", "none", "screen"}
+_TAKEN = {"none"}
 
 type Roles = Mapping[str, Binding]
 
@@ -37,14 +37,17 @@ def roles_store(path: Path | None = None) -> Store[dict[str, Binding]]:
     return Store(path or state_folder() / "roles.json", dict[str, Binding], {})
 
 
-def role_name(word: str) -> str:
-    """Return `word` as the name of a role, in small letters; raises UsageError for what cannot be one."""
+def role_name(word: str, taken: Collection[str] = ()) -> str:
+    """Return `word` as the name of a role, in small letters; raises UsageError for what cannot be one.
+
+    `taken` are words that mean something else to a session.
+    """
     if not _NAME.fullmatch(word):
         raise UsageError(
             f"{word!r} cannot be the name of a role",
             hint="a role is a word of letters, digits, - and _ that begins with a letter, such as podium",
         )
-    if word.casefold() in _TAKEN:
+    if word.casefold() in {*_TAKEN, *taken}:
         raise UsageError(f"{word!r} cannot be the name of a role: it means something else to liput record")
     return word.casefold()
 

@@ -23,8 +23,9 @@ NEVER = (
 """Packages that neither the command nor its recorder needs for a session of a file."""
 NOT_IN_RECORDER = (
     "agent", "capture.compose.letters", "capture.device_choice", "capture.screen", "capture.sound.source",
-    "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.attendant", "devices.holders",
-    "devices.roles", "devices.snapshot", "devices.udev", "devices.usb", "numpy.random", "recorder.archive.sealing",
+    "capture.sources", "capture.synthetic", "capture.v4l2", "capture.watch.watched_video", "devices.attendant",
+    "devices.holders", "devices.roles", "devices.snapshot", "devices.udev", "devices.usb", "numpy.random",
+    "recorder.archive.sealing",
     "recorder.conference", "recorder.copies", "recorder.hardware.memory", "recorder.hardware.process",
     "recorder.recovery.finish", "recorder.recovery.resume", "recorder.report", "recorder.slides",
     "recorder.stages.profile", "recorder.storing.sealing", "recorder.streaming.measuring",

@@ -80,7 +80,7 @@ def test_a_device_that_cannot_move_keeps_its_role(office: Office, monkeypatch: p
     office.assign("podium", "1-1")
     lines = len(office.record.lines)
     with pytest.raises(UsageError):
-        office.assign("synthetic", "1-1", moves=True)
+        office.assign("none", "1-1", moves=True)
 
     def full(*_args: object, **_named: object) -> None:
         raise OSError("No space left on device")
@@ -129,9 +129,13 @@ def test_a_role_is_taken_away(office: Office) -> None:
     assert caught.value.hint == "roles given: podium"
 
 
-@pytest.mark.parametrize(
-    "word", ["", "1-1", "-x", "_x", "two words", "a/b", "x" * 33, "none", "Synthetic", "046d:0825:A1"]
-)
+def test_a_word_that_means_something_else_to_a_session_is_refused() -> None:
+    assert roles.role_name("Podium", {"synthetic"}) == "podium"
+    with pytest.raises(UsageError, match="means something else"):
+        roles.role_name("Synthetic", {"synthetic"})
+
+
+@pytest.mark.parametrize("word", ["", "1-1", "-x", "_x", "two words", "a/b", "x" * 33, "none", "None", "046d:0825:A1"])
 def test_what_cannot_be_a_role_is_refused(office: Office, word: str) -> None:
     with pytest.raises(UsageError, match="cannot be the name of a role"):
         office.assign(word, "1-1")

@@ -1,0 +1,58 @@
+"""Kinds of sources that a word means by their name, a module of capture/sources each."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from capture.chosen import ChosenSource, Wanted
+from capture.pacing import Pace
+from capture.source import AudioSource, VideoSource
+from capture.source_names import source_name
+from devices.clock import Clock
+
+if TYPE_CHECKING:
+    from capture.watch.watcher import Watcher
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a session asks of every source, and what sources may use.
+
+    `pace` is for those without a clock of their own, `stop` is set when the session ends. Where it is not `live`, it
+    runs as fast as it goes. With `allow_missing` it begins without what is not there yet.
+    """
+
+    wanted: Wanted
+    pace: Pace
+    clock: Clock
+    stop: threading.Event
+    live: bool
+    watcher: "Watcher"
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKind:
+    """What a module of capture/sources has as KIND: sources that a word means by the module's name.
+
+    `picture` and `sound` make them of the word, None where there are none of that sort; they raise a DeviceError or a
+    UsageError. A picture comes with its sound, where nobody names another. `name` tells what people call the source,
+    without opening anything, and raises the same errors.
+    """
+
+    picture: Callable[[str, Terms], ChosenSource[VideoSource]] | None = None
+    sound: Callable[[str, Terms], ChosenSource[AudioSource]] | None = None
+    name: Callable[[str], str] = str
+
+
+def source_kind(word: str | None) -> SourceKind | None:
+    """Return the kind of source that `word` means by its name, None where it means a file or a device."""
+    name = source_name(word) if word else None
+    if name is None:
+        return None
+    kind = import_module(f"capture.sources.{name}").KIND
+    if not isinstance(kind, SourceKind):
+        raise TypeError(f"capture.sources.{name}.KIND is no SourceKind")
+    return kind

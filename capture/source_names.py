@@ -1,0 +1,23 @@
+"""What words mean a source that is no device and no file: the names of the modules in capture/sources.
+
+Such a word is the name alone, or the name, a `:` or a `+`, and what that kind of source makes of the rest.
+"""
+
+import functools
+import pkgutil
+import re
+from pathlib import Path
+
+_WORD = re.compile(r"([a-z][a-z0-9_]*)([:+].*)?", re.DOTALL)
+
+
+@functools.cache
+def source_names() -> frozenset[str]:
+    """Return the names; none of the modules is imported."""
+    return frozenset(found.name for found in pkgutil.iter_modules([str(Path(__file__).with_name("sources"))]))
+
+
+def source_name(word: str) -> str | None:
+    """Return the name that `word` begins with, None where it means a file or a device."""
+    found = _WORD.fullmatch(word)
+    return found[1] if found and found[1] in source_names() else None

@@ -1,0 +1,164 @@
+"""The contract of capture/source.py, held to every kind of source in capture/sources."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from capture.choice import Chooser
+from capture.chosen import ChosenSource, Wanted
+from capture.pacing import RealPace
+from capture.pictures import plane_views
+from capture.source import SAMPLE_RATE, AudioSource, Frame, Matrix, VideoSource
+from capture.source_kind import SourceKind, source_kind
+from capture.source_names import source_name, source_names
+from capture.watch.watcher import Watcher
+from config.errors import MediaError
+from config.schema import Settings
+from devices.clock import NANOSECONDS, SystemClock
+from tests.support.sources import a_source
+
+KINDS = {name: kind for name in sorted(source_names()) if (kind := source_kind(name))}
+PICTURES = [name for name, kind in KINDS.items() if kind.picture]
+SOUNDS = [name for name, kind in KINDS.items() if kind.sound]
+WANTED = Wanted(320, 240, Fraction(15), 2)
+LONGEST_S = 10.0
+
+
+def chooser() -> Chooser:
+    clock, stop = SystemClock(), threading.Event()
+    return Chooser(WANTED, RealPace(clock, stop), clock, stop, live=True, watcher=Watcher(Settings(), clock))
+
+
+@pytest.fixture
+def word(name: str, tmp_path: Path) -> Iterator[str]:
+    with a_source(name, tmp_path) as word:
+        yield word
+
+
+@pytest.fixture
+def picture(word: str) -> ChosenSource[VideoSource]:
+    (chosen,) = chooser().choose([word], ["none"]).pictures
+    return chosen
+
+
+@pytest.fixture
+def sound(word: str) -> ChosenSource[AudioSource]:
+    (chosen,) = chooser().choose(["synthetic"], [word]).sounds
+    return chosen
+
+
+def taken[Item](read: Callable[[float], Item | None], count: int) -> list[Item]:
+    """Return the next items of a source; no call may take much longer than it is told to."""
+    items: list[Item] = []
+    deadline = time.monotonic() + LONGEST_S
+    while len(items) < count:
+        began = time.monotonic()
+        item = read(0.1)
+        now = time.monotonic()
+        assert now - began < 2.0, "a call blocks longer than it is told to"
+        assert now < deadline, "nothing comes"
+        if item is not None:
+            items.append(item)
+    return items
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_word_means_it_and_tells_its_name_without_opening_it(name: str, word: str) -> None:
+    assert isinstance(KINDS[name], SourceKind)
+    assert source_name(word) == name
+    assert KINDS[name].name(word).strip()
+    assert KINDS[name].picture or KINDS[name].sound
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_its_word_means_it_again(picture: ChosenSource[VideoSource]) -> None:
+    (again,) = chooser().choose([picture.word], ["none"]).pictures
+    assert (again.name, again.word) == (picture.name, picture.word)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_no_larger_than_wanted_and_their_times_never_go_back(picture: ChosenSource[VideoSource]) -> None:
+    source = picture.source
+    with closing(source):
+        opened = source.open()
+        assert 0 < opened.width <= WANTED.width
+        assert 0 < opened.height <= WANTED.height
+        assert opened.width % 2 == opened.height % 2 == 0
+        assert opened.rate > 0
+        assert opened.matrix in set(Matrix)
+        frames = taken(source.read, 4)
+        times = [frame.timestamp_ns for frame in frames]
+        assert times == sorted(times)
+        assert abs(times[-1] - time.monotonic_ns()) < LONGEST_S * NANOSECONDS
+        for frame in frames:
+            shown = source.decode(frame)
+            assert (shown.format.name, shown.width, shown.height) == ("yuv420p", opened.width, opened.height)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_stays_unchanged_until_the_next_call_but_one(picture: ChosenSource[VideoSource]) -> None:
+    source = picture.source
+    with closing(source):
+        source.open()
+        first, second = taken(source.read, 2)
+        shown = source.decode(first)
+        before = [plane.copy() for plane in plane_views(shown)]
+        source.decode(second)
+        assert all(np.array_equal(plane, kept) for plane, kept in zip(plane_views(shown), before, strict=True))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_an_inset_is_smaller_and_even(picture: ChosenSource[VideoSource]) -> None:
+    source = picture.source
+    with closing(source):
+        opened = source.open()
+        (frame,) = taken(source.read, 1)
+        within = opened.width // 4, opened.height // 4
+        inset = source.decode(frame, within)
+        assert inset.format.name == "yuv420p"
+        assert 0 < inset.width <= within[0]
+        assert 0 < inset.height <= within[1]
+        assert inset.width % 2 == inset.height % 2 == 0
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_is_no_picture_of_it_is_damaged_and_closing_twice_is_nothing(picture: ChosenSource[VideoSource]) -> None:
+    source = picture.source
+    source.open()
+    taken(source.read, 1)
+    with pytest.raises(MediaError):
+        source.decode(Frame(0, b"no picture"))
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sound_is_of_whole_samples_that_follow_each_other(sound: ChosenSource[AudioSource]) -> None:
+    source = sound.source
+    with closing(source):
+        source.open()
+        assert source.channels in (1, 2)
+        blocks = taken(source.read, 8)
+        for block in blocks:
+            assert block.samples.dtype == np.int16
+            assert block.samples.ndim == 2
+            assert block.samples.shape[0] > 0
+            assert block.samples.shape[1] == source.channels
+        for before, block in pairwise(blocks):
+            follows_ns = before.timestamp_ns + len(before.samples) * NANOSECONDS // SAMPLE_RATE
+            assert block.lost or abs(block.timestamp_ns - follows_ns) < NANOSECONDS // 10
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sound_may_be_closed_twice(sound: ChosenSource[AudioSource]) -> None:
+    sound.source.open()
+    taken(sound.source.read, 1)
+    sound.source.close()
+    sound.source.close()
