@@ -2,23 +2,65 @@
 
 import re
 import urllib.parse
+from collections.abc import Mapping
+from enum import Enum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from config.kinds import Shown
 from config.quantities import NotAllowed
 
-STREAM_SCHEMES = ("rtmp", "rtmps", "srt", "file")
+
+class Form(Enum):
+    """What names the place in an address."""
+
+    SERVER = auto()
+    """A host, perhaps with its port, and a path: HOST:PORT/APP."""
+    PORT = auto()
+    """A host and its port: HOST:PORT."""
+    FOLDER = auto()
+    """A folder of this PC, from the root."""
+
+
+class Key(Enum):
+    """What the file of keys may hold for a destination."""
+
+    NONE = auto()
+    STREAM = auto()
+    """A stream key, without which there is no stream."""
+    SRT = auto()
+    """A passphrase and a stream id; either, both or neither."""
+
+
+class Scheme(NamedTuple):
+    """What begins the addresses of one sort of live destinations.
+
+    `kind` is the module of recorder/live/kinds that streams there, `looks` how an address looks, to people. One that
+    `may_listen` waits for callers where it names no host; one with a `certificate` has the server checked.
+    """
+
+    kind: str
+    looks: str
+    form: Form
+    key: Key = Key.NONE
+    may_listen: bool = False
+    certificate: bool = False
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "rtmps": Scheme("rtmp", "rtmps://HOST/APP", Form.SERVER, Key.STREAM, certificate=True),
+    "rtmp": Scheme("rtmp", "rtmp://HOST:PORT/APP", Form.SERVER, Key.STREAM),
+    "srt": Scheme("srt", "srt://HOST:PORT", Form.PORT, Key.SRT, may_listen=True),
+    "file": Scheme("folder", "file:///FOLDER", Form.FOLDER),
+}
+"""Of live destinations; each has its entry here and its module in recorder/live/kinds."""
 PASSPHRASE_LENGTHS = range(10, 80)
 """Bytes; the standard of SRT allows no others."""
 LONGEST_STREAM_ID = 512
 
-_FORMS = {
-    "srt": "must look like srt://HOST:PORT, or srt://:PORT for a listener",
-    "file": "must look like file:///FOLDER, a folder named from the root",
-}
-_FORM = "must look like rtmps://HOST/APP, rtmp://HOST:PORT/APP, srt://HOST:PORT or file:///FOLDER"
+_MORE = {Form.FOLDER: ", a folder named from the root"}
 
 
 class StreamAddress(msgspec.Struct, frozen=True):
@@ -30,7 +72,7 @@ class StreamAddress(msgspec.Struct, frozen=True):
             raise NotAllowed("must be an address in quotes")
         check_stream_url(raw)
         scheme = scheme_of(raw)
-        if scheme == "file":
+        if SCHEMES[scheme].form is Form.FOLDER:
             return raw.rstrip("/")
         if login_of(raw):
             raise NotAllowed(
@@ -39,7 +81,7 @@ class StreamAddress(msgspec.Struct, frozen=True):
         if "?" in raw or "#" in raw:
             follows = (
                 "mode and latency_s are settings of their own, passphrase and stream_id belong in the file of keys"
-                if scheme == "srt"
+                if SCHEMES[scheme].key is Key.SRT
                 else "what follows belongs to the key, in the file of keys"
             )
             raise NotAllowed(f'must end before any "?" or "#"; {follows}')
@@ -67,21 +109,34 @@ def folder_of(url: str) -> Path:
 
 def check_stream_url(url: str) -> None:
     """Raise NotAllowed, without repeating any of it, where `url` cannot be the address of a live destination."""
-    scheme = scheme_of(url)
-    form = _FORMS.get(scheme, _FORM)
-    if not url.isprintable() or (" " in url and scheme != "file"):
+    known = SCHEMES.get(scheme_of(url))
+    form = f"must look like {_looks(known)}"
+    is_folder = known is not None and known.form is Form.FOLDER
+    if not url.isprintable() or (" " in url and not is_folder):
         raise NotAllowed(f"{form}, without blanks or control characters")
-    if scheme == "srt" and not re.match(r"srt://(\[[0-9a-f:.]+\]|[^/?#:\[\]]*):\d{1,5}/?(\?|$)", url, re.IGNORECASE):
+    if known is None:
         raise NotAllowed(form)
-    if scheme == "file":
-        if not re.match(r"file:///[^/]", url, re.IGNORECASE):
+    if is_folder:
+        if not re.match(r"[a-z]+:///[^/]", url, re.IGNORECASE):
             raise NotAllowed(form)
         return
+    is_port = known.form is Form.PORT
+    host_of_port = rf"[a-z]+://(\[[0-9a-f:.]+\]|[^/?#:\[\]]{'*' if known.may_listen else '+'}):\d{{1,5}}/?(\?|$)"
+    if is_port and not re.match(host_of_port, url, re.IGNORECASE):
+        raise NotAllowed(form)
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:  # whose words may repeat what stands before the host
         raise NotAllowed(form) from None
-    is_whole = scheme == "srt" or (host and parts.path.strip("/"))
-    if parts.scheme not in STREAM_SCHEMES or port == 0 or not is_whole:
+    if port == 0 or not (is_port or (host and parts.path.strip("/"))):
         raise NotAllowed(form)
+
+
+def _looks(known: Scheme | None) -> str:
+    """Return how an address looks: one of the scheme that is `known`, or where that alone says little any."""
+    if known is None or known.form is Form.SERVER:
+        *others, last = (scheme.looks for scheme in SCHEMES.values())
+        return f"{', '.join(others)} or {last}"
+    listener = f", or {known.looks.replace('HOST', '')} for a listener" if known.may_listen else ""
+    return known.looks + listener + _MORE.get(known.form, "")

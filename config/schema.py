@@ -40,7 +40,7 @@ from typing import Annotated
 import msgspec
 import platformdirs
 
-from config.addresses import StreamAddress, scheme_of
+from config.addresses import SCHEMES, Key, StreamAddress, scheme_of
 from config.alarms import AlarmSettings
 from config.check import CheckSettings
 from config.conference import Conference
@@ -229,17 +229,17 @@ class Destination(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scheme(self) -> str:
-        """Of its address: rtmp, rtmps, srt or file."""
+        """Of its address: one of config.addresses.SCHEMES."""
         return scheme_of(self.url)
 
     @property
     def needs_key(self) -> bool:
         """Whether it is nothing without something in the file of keys."""
-        return self.scheme in ("rtmp", "rtmps")
+        return SCHEMES[self.scheme].key is Key.STREAM
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""
-        if self.ca_file is not None and self.scheme != "rtmps":
+        if self.ca_file is not None and not SCHEMES[self.scheme].certificate:
             yield "ca_file", "goes with an rtmps:// address only: no other kind has a certificate"
         if self.scheme != "srt":
             for name in ("mode", "latency_s"):

@@ -15,7 +15,16 @@ from typing import NoReturn, TextIO
 
 import msgspec
 
-from config.addresses import LONGEST_STREAM_ID, PASSPHRASE_LENGTHS, check_stream_url, login_of, scheme_of
+from config.addresses import (
+    LONGEST_STREAM_ID,
+    PASSPHRASE_LENGTHS,
+    SCHEMES,
+    Form,
+    Key,
+    check_stream_url,
+    login_of,
+    scheme_of,
+)
 from config.errors import SecretError, UsageError
 from config.kinds import did_you_mean
 from config.quantities import NotAllowed
@@ -25,11 +34,10 @@ CREDENTIAL = "liput-keys"
 """The name of the keys among a systemd service's credentials (LoadCredential=liput-keys:/etc/liput/keys.toml)."""
 
 _FORMS = {
-    "rtmp": '"..."',
-    "rtmps": '"..."',
-    "srt": '{ passphrase = "...", stream_id = "..." } (either may be left out)',
+    Key.STREAM: '"..."',
+    Key.SRT: '{ passphrase = "...", stream_id = "..." } (either may be left out)',
 }
-"""How a key is written, by the scheme of its destination's address."""
+"""How a key is written."""
 
 _HIDDEN = "(hidden)"
 _PRIVATE, _FOR_A_SERVICE = 0o600, 0o770
@@ -138,10 +146,11 @@ def destination_url(settings: Settings, name: str) -> Secret:
     destination, key = settings.destinations[name], _read_key(settings, name)
     problem = key_problem(destination, key)
     if problem:
+        form = _FORMS.get(SCHEMES[destination.scheme].key)
         raise SecretError(
             f'{problem} for the destination "{name}"',
-            hint=f"add the line {name} = {_FORMS[destination.scheme]} to {keys_path(settings)} (chmod 600)"
-            if destination.scheme in _FORMS
+            hint=f"add the line {name} = {form} to {keys_path(settings)} (chmod 600)"
+            if form
             else f"take {name} out of {keys_path(settings)}",
         )
     return _whole_address(destination, key)
@@ -151,9 +160,11 @@ def key_problem(destination: Destination, key: Secret | None) -> str:
     """Say what is wrong with a key, or with having none, as in "there is no key"; "" where it is right."""
     if key is None:
         return "there is no key" if destination.needs_key else ""
-    if destination.scheme == "file":
-        return "there is a key, and a folder needs none,"
-    if isinstance(key, SrtSecret) is not (destination.scheme == "srt"):
+    scheme = SCHEMES[destination.scheme]
+    if scheme.key is Key.NONE:
+        what = "a folder" if scheme.form is Form.FOLDER else "its kind"
+        return f"there is a key, and {what} needs none,"
+    if isinstance(key, SrtSecret) is not (scheme.key is Key.SRT):
         return "the key is of another form than it should be"
     return ""
 
@@ -177,7 +188,7 @@ def read_key(name: str, value: object, path: Path) -> Secret:
 
 def _whole_address(destination: Destination, key: Secret | None) -> Secret:
     url = destination.url
-    if destination.scheme == "srt":
+    if SCHEMES[destination.scheme].key is Key.SRT:
         query = f"mode={destination.mode or 'caller'}"
         if destination.latency_s is not None:
             query += f"&latency={round(destination.latency_s * 1000)}"
@@ -258,9 +269,11 @@ def _srt_key(name: str, table: Mapping[str, object], path: Path) -> SrtSecret:
     where = f'{path}: the key "{name}"'
     passphrase, stream_id = table.get("passphrase", ""), table.get("stream_id", "")
     if not isinstance(passphrase, str) or not isinstance(stream_id, str) or not passphrase + stream_id:
-        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS['srt']}")
+        raise SecretError(f"{where} is not text in quotes", hint=f"write {name} = {_FORMS[Key.SRT]}")
     if not table.keys() <= {"passphrase", "stream_id"}:
-        raise SecretError(f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS['srt']}")
+        raise SecretError(
+            f"{where} has more than a passphrase and a stream_id", hint=f"write {name} = {_FORMS[Key.SRT]}"
+        )
     if passphrase and len(passphrase.encode()) not in PASSPHRASE_LENGTHS:
         raise SecretError(f"{where}: a passphrase has 10 to 79 characters")
     if len(stream_id.encode()) > LONGEST_STREAM_ID:
@@ -306,10 +319,10 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
 
 def secret_url(url: str) -> Secret:
     """Return a whole address as a secret, each part of it that is secret one of its own."""
-    scheme = scheme_of(url)
-    if scheme == "file":
+    key = SCHEMES[scheme_of(url)].key
+    if key is Key.NONE:
         return Secret(url)
-    if scheme == "srt":
+    if key is Key.SRT:
         given = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
         return Secret(
             url, *_spellings(*(urllib.parse.unquote(v) for n, _, v in given if n in ("passphrase", "streamid")))

@@ -1,5 +1,6 @@
 """Whether every destination of the session can be reached: network, DNS, TCP, TLS, and its first words."""
 
+import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 
@@ -13,10 +14,10 @@ from config.secrets import StreamTarget, stream_target
 from devices.uplink.connecting import Patience
 from devices.uplink.network import missing
 from devices.uplink.trouble import NetworkTrouble, Trouble
-from recorder.live.reach import FolderTrouble, may_listen, reach_folder, reach_rtmp, reach_srt
+from recorder.live.kind import LiveUrl, Reached, kind_of
+from recorder.live.reach import FolderTrouble
 from recorder.live.reason import Reason
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import FolderUrl, LiveUrl, RtmpUrl, parse_live_url
+from recorder.live.url import parse_live_url
 from recorder.status import DestinationLine
 
 NAME = "internet"
@@ -152,17 +153,12 @@ def _look_at(
 
 def _reached(name: str, url: LiveUrl, target: StreamTarget, patience: Patience) -> Result:
     """Return that it is there. Raises NetworkTrouble, FolderTrouble and Stopped."""
-    match url:
-        case FolderUrl():
-            reach_folder(url)
-            return found(CODES, "ok-folder", name, where=url.where)
-        case SrtUrl() if url.listens:
-            return found(CODES, "ok-listens" if may_listen(url) else "port-taken", name, where=url.where)
-        case SrtUrl():
-            took_s = reach_srt(url, patience)
-        case RtmpUrl():
-            took_s = reach_rtmp(url, target.ca_file, patience)
-    return found(CODES, "ok", name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
+    began = time.monotonic()
+    reached = kind_of(url.scheme).reach(url, target.ca_file, patience)
+    if reached is not Reached.ANSWERS:
+        return found(CODES, reached, name, where=url.where)
+    took_s = time.monotonic() - began
+    return found(CODES, reached, name, {"took_s": round(took_s, 3)}, where=url.where, took=brief_latency(took_s))
 
 
 def trouble_found(codes: Mapping[str, Code], name: str, where: str, error: NetworkTrouble) -> Result:

@@ -12,7 +12,7 @@ from config.errors import UsageError
 from config.secrets import StreamTarget
 from recorder.live.reason import Reason
 from recorder.live.trial import TrialStream, harmless, try_stream
-from recorder.live.url import FolderUrl, parse_live_url
+from recorder.live.url import parse_live_url
 
 NAME = "key"
 SMALL = TrialStream(video_bps=150_000, audio_bps=32_000, seconds=1.5)
@@ -97,8 +97,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
 
 def _has_key(target: StreamTarget) -> bool:
     with contextlib.suppress(UsageError):  # which the check of the internet tells of
-        url = parse_live_url(target.url.reveal())
-        return not isinstance(url, FolderUrl) and bool(url.secrets)
+        return bool(parse_live_url(target.url.reveal()).secrets)
     return False
 
 

@@ -19,9 +19,10 @@ from devices.uplink.model import Budget, Step
 from devices.uplink.server import parse_server
 from devices.uplink.trouble import NetworkTrouble, Stopped
 from recorder.control.find import RECORDS
+from recorder.live.kind import kind_of
 from recorder.live.reason import Reason
 from recorder.live.trial import Trial, TrialStream, harmless, try_stream
-from recorder.live.url import FolderUrl, parse_live_url
+from recorder.live.url import parse_live_url
 
 PUSH_S = 10.0
 _LIVE_RATE = 0.95
@@ -136,14 +137,14 @@ def wants_conference(situation: Situation) -> bool:
 
 def streams_of(situation: Situation) -> int:
     """Return how many live destinations go over the network."""
-    return sum(not _is_folder(target) for target in targets_of(situation).values())
+    return sum(not _is_here(target) for target in targets_of(situation).values())
 
 
-def _is_folder(target: StreamTarget | LiputError) -> bool:
+def _is_here(target: StreamTarget | LiputError) -> bool:
     if isinstance(target, LiputError):
         return False
     with contextlib.suppress(UsageError):  # which the check of the internet tells of
-        return isinstance(parse_live_url(target.url.reveal()), FolderUrl)
+        return kind_of(parse_live_url(target.url.reveal()).scheme).is_here
     return False
 
 
@@ -195,7 +196,7 @@ def _push(situation: Situation, tell: Tell) -> Iterator[Result]:
 
 
 def _test_of(situation: Situation, target: StreamTarget | LiputError) -> StreamTarget | None:
-    if isinstance(target, LiputError) or _is_folder(target):
+    if isinstance(target, LiputError) or _is_here(target):
         return None
     return harmless(situation.settings, target)
 

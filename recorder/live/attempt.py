@@ -12,12 +12,11 @@ from av.stream import Stream
 
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed, announcement, bit_rate
+from recorder.live.kind import LiveUrl
 from recorder.live.process import Child, half_a_second
-from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.protocol import Ended, Entered, Failed, Live, Order, Report, Request, Sent
 from recorder.live.queue import PacketQueue
 from recorder.live.reason import Reason
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import LiveUrl
 from recorder.packet import TrackId
 
 TURN_S = 0.04
@@ -139,7 +138,6 @@ class Attempt:
 
     def _request(self) -> bytes:
         request = Request(
-            to=self._url,
             parent=os.getpid(),
             stream=announcement(self._templates),
             io_timeout_s=self._deadlines.stall_s,
@@ -147,7 +145,8 @@ class Attempt:
             held_bytes=self._most_bytes,
             ca_file=str(self._ca_file) if self._ca_file else None,
         )
-        return msgspec.json.encode(request) + b"\n"
+        order = Order(self._url.scheme, msgspec.Raw(msgspec.json.encode(self._url)), request)
+        return msgspec.json.encode(order) + b"\n"
 
     def _refill(self) -> Outcome | None:
         """Fill up the bytes for the child; what libav will not pack ends the attempt."""
@@ -177,7 +176,7 @@ class Attempt:
 
     def _begin(self) -> None:
         """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
-        if isinstance(self._url, SrtUrl) and self._url.listens:
+        if self._url.listens:
             self._queue.keep_newest()
         if self._live_ns is not None and (start := self._queue.start(at_newest=self._at_newest)):
             self._feed = FlvFeed(self._templates, start)

@@ -15,10 +15,9 @@ import sys
 import msgspec
 
 from devices.tied import end_with_parent
-from recorder.live.protocol import Entered, Failed, Report, Request
+from recorder.live.kind import kind_of
+from recorder.live.protocol import Entered, Failed, Order, Report
 from recorder.live.reason import Reason
-from recorder.live.srt_url import SrtUrl
-from recorder.live.url import FolderUrl, RtmpUrl
 
 STDIN, STDOUT = 0, 1
 PR_SET_DUMPABLE = 4
@@ -30,11 +29,11 @@ def main() -> None:
     # What is in this process's memory is in no core dump, and no other process of this user may look at it.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0)
-    request = msgspec.json.decode(_read_line(), type=Request)
-    if os.getppid() != request.parent:
+    order = msgspec.json.decode(_read_line(), type=Order)
+    if os.getppid() != order.request.parent:
         return  # the recorder died before the kernel was told to take us along
     with contextlib.suppress(OSError):  # the recorder does not listen any more
-        report(_stream(request))
+        report(_stream(order))
     os._exit(0)  # no destructor may touch the network again
 
 
@@ -43,29 +42,18 @@ def report(what: Report) -> None:
     os.write(STDOUT, msgspec.json.encode(what) + b"\n")
 
 
-def _stream(request: Request) -> Report:
-    url = request.to
-    if not isinstance(url, FolderUrl) and url.host:
+def _stream(order: Order) -> Report:
+    kind = kind_of(order.scheme)
+    url = msgspec.json.decode(order.to, type=kind.url)
+    if url.host:
         report(Entered("resolve"))
         try:
             socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError as error:
             return Failed(Reason.UNKNOWN_HOST, error.strerror or "")
     report(Entered("load"))
-    # Only now: loading libav takes 0.1 s of CPU, which a failed look-up need not cost.
-    match url:
-        case RtmpUrl():
-            from recorder.live import publish
-
-            return publish.publish(request, url, report)
-        case SrtUrl():
-            from recorder.live import srt
-
-            return srt.publish(request, url, report)
-        case FolderUrl():
-            from recorder.live import hls
-
-            return hls.publish(request, url, report)
+    # Only now is libav loaded: that takes 0.1 s of CPU, which a failed look-up need not cost.
+    return kind.publish(order.request, url, report)
 
 
 def _read_line() -> bytes:

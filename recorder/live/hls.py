@@ -16,11 +16,11 @@ from typing import Protocol
 import av
 from av.error import FFmpegError
 
+from recorder.live.folder_url import FolderUrl
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason, folder_reason
-from recorder.live.url import FolderUrl
 
 PLAYLIST = "live.m3u8"
 LISTED = 6

@@ -1,6 +1,6 @@
 """What a destination and the child that streams for it say to each other.
 
-To the child's standard input: one Request as a line of JSON and, once it has said that it is live, an FLV stream. From
+To the child's standard input: one Order as a line of JSON and, once it has said that it is live, an FLV stream. From
 its standard output: reports, a line of JSON each. The address travels here and nowhere else: not in an argument, not in
 the environment.
 """
@@ -8,7 +8,6 @@ the environment.
 import msgspec
 
 from recorder.live.reason import Reason
-from recorder.live.url import LiveUrl
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -28,18 +27,25 @@ class Announcement(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Whom to stream to, and what; `parent` is the process id that the child must not outlive.
+    """What to stream, and within which bounds; `parent` is the process id that the child must not outlive.
 
     `held_bytes` is the most that may wait in this PC's kernel to be sent.
     """
 
-    to: LiveUrl
     parent: int
     stream: Announcement
     io_timeout_s: float
     connect_timeout_s: float = 3.0
     held_bytes: int = 65_536
     ca_file: str | None = None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A request, and whom to stream to: the scheme of the address, and the address as its kind takes it apart."""
+
+    scheme: str
+    to: msgspec.Raw
+    request: Request
 
 
 class Entered(msgspec.Struct, frozen=True, tag="entered"):

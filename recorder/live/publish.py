@@ -22,8 +22,9 @@ from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
 from recorder.live.reason import Reason
+from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.trust import certificate_problem, trusted_authorities
-from recorder.live.url import RtmpUrl, redact
+from recorder.live.url import redact
 
 SOON_S = 5.0
 """A server that hangs up sooner may do so because of the key: some take every stream first."""

@@ -22,10 +22,11 @@ from devices.uplink.connecting import Address, Patience, connect, resolve, secur
 from devices.uplink.http import receive
 from devices.uplink.portal import portal_before
 from devices.uplink.trouble import NetworkTrouble, Trouble
+from recorder.live.folder_url import FolderUrl
 from recorder.live.reason import Reason, folder_reason
+from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.srt_url import SrtUrl
 from recorder.live.trust import trusted_authorities
-from recorder.live.url import FolderUrl, RtmpUrl
 
 PORTAL_S = 2.0
 """What is kept of the time for asking whether a portal stands in between."""

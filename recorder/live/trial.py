@@ -19,7 +19,8 @@ from config.secrets import StreamTarget, secret_url
 from devices.clock import Clock
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.live.destination import DestinationStatus, LiveDestination
-from recorder.live.url import RtmpUrl, parse_live_url
+from recorder.live.rtmp_url import RtmpUrl
+from recorder.live.url import parse_live_url
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 CONNECT_S = 8.0

@@ -16,8 +16,9 @@ from recorder.live.incoming import add_streams
 from recorder.live.protocol import Announcement, Entered, Failed, Live, Report, Request
 from recorder.live.publish import Journal, _failure, _tune_socket
 from recorder.live.reason import Reason, sentence
+from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.trust import trusted_authorities
-from recorder.live.url import REDACTED, RtmpUrl, parse_live_url
+from recorder.live.url import REDACTED, parse_live_url
 from recorder.x264 import VideoSettings
 
 KEY = "abcd-1234-efgh"
@@ -29,8 +30,8 @@ def url(scheme: str = "rtmp") -> RtmpUrl:
     return parsed
 
 
-def request(scheme: str = "rtmp") -> Request:
-    return Request(to=url(scheme), parent=1, stream=Announcement(b""), io_timeout_s=8.0)
+def request() -> Request:
+    return Request(parent=1, stream=Announcement(b""), io_timeout_s=8.0)
 
 
 def journal(*lines: str) -> tuple[Journal, list[Report]]:

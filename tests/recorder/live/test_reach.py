@@ -15,10 +15,11 @@ import pytest
 from agent.receiver import HOST, free_port
 from devices.uplink.connecting import Patience
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
+from recorder.live.folder_url import FolderUrl
 from recorder.live.reach import FolderTrouble, may_listen, reach_folder, reach_rtmp, reach_srt
 from recorder.live.reason import Reason
+from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.srt_url import SrtUrl, parse_srt_url
-from recorder.live.url import FolderUrl, RtmpUrl
 from tests.support.command import ROOT
 from tests.support.confined import be_powerless_root, confined
 from tests.support.nginx_rtmp import NginxRtmp
@@ -196,7 +197,7 @@ def test_a_folder_that_takes_nothing_is_told_by_its_reason(tmp_path: Path) -> No
 FULL = """
 import subprocess, sys
 from recorder.live.reach import FolderTrouble, reach_folder
-from recorder.live.url import FolderUrl
+from recorder.live.folder_url import FolderUrl
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", sys.argv[1]], check=True)
 reach_folder(FolderUrl(sys.argv[1]))
 try:

@@ -290,7 +290,7 @@ def test_without_libsrt_its_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     libsrt.library.cache_clear()
     for url in (SrtUrl(HOST, 9000), SrtUrl("", 9000, "listener")):
-        ended = publish(Request(url, os.getpid(), Announcement(b""), 8.0), url, lambda _report: None)
+        ended = publish(Request(os.getpid(), Announcement(b""), 8.0), url, lambda _report: None)
         assert isinstance(ended, Failed)
         assert "libsrt1.5-gnutls" in ended.detail
     libsrt.library.cache_clear()

@@ -1,0 +1,31 @@
+"""file://: a folder that a web server shows, with HLS in it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder.live.folder_url import FolderUrl, parse_folder_url
+from recorder.live.kind import DestinationKind, Reached, Tell
+from recorder.live.protocol import Report, Request
+
+if TYPE_CHECKING:
+    from devices.uplink.connecting import Patience
+
+
+def _parse(_scheme: str, rest: str, _key: str | None) -> FolderUrl:
+    return parse_folder_url(rest)
+
+
+def _publish(request: Request, url: FolderUrl, report: Tell) -> Report:
+    from recorder.live.hls import publish
+
+    return publish(request, url, report)
+
+
+def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Patience") -> Reached:
+    from recorder.live.reach import reach_folder
+
+    reach_folder(url)
+    return Reached.FOLDER
+
+
+KIND = DestinationKind(FolderUrl, _parse, _publish, _reach, is_here=True)

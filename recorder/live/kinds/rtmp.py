@@ -1,0 +1,27 @@
+"""rtmp:// and rtmps://: a live service, or a server of the campus."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recorder.live.kind import DestinationKind, Reached, Tell
+from recorder.live.protocol import Report, Request
+from recorder.live.rtmp_url import RtmpUrl, parse_rtmp_url
+
+if TYPE_CHECKING:
+    from devices.uplink.connecting import Patience
+
+
+def _publish(request: Request, url: RtmpUrl, report: Tell) -> Report:
+    from recorder.live.publish import publish
+
+    return publish(request, url, report)
+
+
+def _reach(url: RtmpUrl, ca_file: Path | None, patience: "Patience") -> Reached:
+    from recorder.live.reach import reach_rtmp
+
+    reach_rtmp(url, ca_file, patience)
+    return Reached.ANSWERS
+
+
+KIND = DestinationKind(RtmpUrl, parse_rtmp_url, _publish, _reach)

@@ -1,0 +1,91 @@
+"""The contract of a kind of live destination, held to every scheme of addresses."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.checks.internet import CODES
+from config.addresses import SCHEMES, Key, check_stream_url
+from config.errors import UsageError
+from config.secrets import StreamTarget
+from devices.clock import SystemClock
+from devices.uplink.connecting import Patience
+from recorder.live.kind import LiveUrl, Reached, kind_of
+from recorder.live.trial import TrialStream, try_stream
+from recorder.live.url import REDACTED, parse_live_url, redact
+from tests.support.receivers import RECEIVERS
+
+pytestmark = pytest.mark.server
+
+KEY = "abcd-1234-efgh"
+PARTS = {"HOST": "h.example", "PORT": "9000", "APP": f"live/{KEY}", "FOLDER": "srv/aula"}
+
+
+def address(scheme: str) -> str:
+    """Return an address of it that is right, key and all."""
+    whole = SCHEMES[scheme].looks
+    for word, part in PARTS.items():
+        whole = whole.replace(word, part)
+    return whole
+
+
+@pytest.fixture
+def receiver(scheme: str, tmp_path: Path) -> Iterator[StreamTarget]:
+    assert scheme in RECEIVERS, f"tests/support/receivers.py has nothing that takes {scheme}://"
+    with RECEIVERS[scheme](tmp_path) as target:
+        yield target
+
+
+def url_of(target: StreamTarget) -> LiveUrl:
+    return parse_live_url(target.url.reveal())
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_an_address_is_taken_apart_and_shows_nothing_secret(scheme: str) -> None:
+    whole = address(scheme)
+    check_stream_url(whole)
+    url = parse_live_url(whole)
+    assert isinstance(url, kind_of(scheme).url)
+    assert url.scheme == scheme
+    assert url.where
+    assert url.host or kind_of(scheme).is_here or url.listens
+    assert KEY not in repr(url)
+    assert KEY not in url.where
+    if SCHEMES[scheme].key is Key.STREAM:
+        assert redact(f"it says {KEY}", url.secrets) == f"it says {REDACTED}"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_its_child_gets_the_address_as_it_was(scheme: str) -> None:
+    url = parse_live_url(address(scheme))
+    assert msgspec.json.decode(msgspec.json.encode(url), type=kind_of(scheme).url) == url
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
+    for rest in (f":x/{KEY}", "", f"[{KEY}"):
+        with pytest.raises(UsageError) as caught:
+            parse_live_url(f"{scheme}://{rest}")
+        assert KEY not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> None:
+    kind, began = kind_of(scheme), time.monotonic()
+    reached = kind.reach(url_of(receiver), receiver.ca_file, Patience.of(9.5, threading.Event()))
+    assert reached in set(Reached) - {Reached.PORT_TAKEN}
+    assert reached in CODES
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamTarget) -> None:
+    shares: list[float] = []
+    trial = try_stream(receiver, TrialStream(300_000, 32_000, 1.5), SystemClock(), threading.Event(), shares.append)
+    assert trial.was_taken, trial.status.message
+    assert shares[-1] == 1.0
+    assert trial.backlog_s < 3

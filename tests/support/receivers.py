@@ -1,0 +1,55 @@
+"""What takes a stream of each kind here: by the scheme of its address, a server, a caller, or a folder."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from agent.receiver import HOST
+from config.secrets import StreamTarget, secret_url
+from recorder.live.reach import may_listen
+from recorder.live.srt_url import SrtUrl
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.srt_peer import SrtPeer, free_udp_port
+from tests.support.tls_front import TlsFront
+from tests.support.waiting import wait_for
+
+
+@contextmanager
+def _rtmp(folder: Path) -> Iterator[StreamTarget]:
+    with NginxRtmp(folder / "nginx") as server:
+        yield StreamTarget("rtmp", secret_url(server.url("good")))
+
+
+@contextmanager
+def _rtmps(folder: Path) -> Iterator[StreamTarget]:
+    with NginxRtmp(folder / "nginx") as server:
+        tls = TlsFront(folder / "tls", server.port)
+        try:
+            yield StreamTarget("rtmps", secret_url(f"rtmps://localhost:{tls.port}/live/good"), tls.certificate)
+        finally:
+            tls.stop()
+
+
+@contextmanager
+def _srt(folder: Path) -> Iterator[StreamTarget]:
+    peer = SrtPeer(folder / "srt.ts", free_udp_port(), "listener")
+    peer.start()
+    try:
+        wait_for(lambda: not may_listen(SrtUrl(HOST, peer.port, "listener")), what="it to listen")
+        yield StreamTarget("srt", secret_url(f"srt://{HOST}:{peer.port}?latency=200"))
+    finally:
+        peer.stop()
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[StreamTarget]:
+    yield StreamTarget("file", secret_url(f"file://{folder}"))
+
+
+RECEIVERS: dict[str, Callable[[Path], AbstractContextManager[StreamTarget]]] = {
+    "rtmp": _rtmp,
+    "rtmps": _rtmps,
+    "srt": _srt,
+    "file": _folder,
+}
+"""Each is there until its context ends."""
