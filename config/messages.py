@@ -1,13 +1,34 @@
-"""Sentences that stand in the program's picture, in the languages of `[general] language`.
+"""Sentences that stand in the program's picture, and the languages that sentences are said in.
 
 Who watches a session reads them, so they are in the language of the room; what operators and IT read on a terminal
 is English first (decision 0013).
 """
 
+import functools
+from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 
-LANGUAGES = ("id", "en")
-"""Indonesian and English."""
+import msgspec
+
+WRITTEN = ("id", "en")
+"""Indonesian and English: every sentence stands in both, beside what says it."""
+FOLDER = Path(__file__).parent / "languages"
+LANGUAGES = (*WRITTEN, *sorted(file.stem for file in FOLDER.glob("*.json")))
+"""Those, and those that sentences are translated into, a file each."""
+
+
+class Translation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A language in a file of its own: what it calls itself, and its sentences, each by the English one."""
+
+    name: str
+    sentences: Mapping[str, str]
+
+
+@functools.cache
+def translation(language: str) -> Translation:
+    """Return what the file of a language beyond WRITTEN holds."""
+    return msgspec.json.decode((FOLDER / f"{language}.json").read_bytes(), type=Translation)
 
 
 class Reason(StrEnum):
@@ -73,5 +94,8 @@ def card_text(card: Card, language: str) -> str:
 
 
 def in_language(texts: tuple[str, str], language: str) -> str:
-    """Return which of `texts`, one in each of LANGUAGES, is in `language`; English for one there is none in."""
-    return texts[LANGUAGES.index(language) if language in LANGUAGES else -1]
+    """Return which of `texts`, one in each of WRITTEN, is in `language`, or its translation; else the English one."""
+    if language in WRITTEN:
+        return texts[WRITTEN.index(language)]
+    english = texts[-1]
+    return translation(language).sentences.get(english, english) if language in LANGUAGES else english

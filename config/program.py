@@ -12,24 +12,24 @@ from typing import Annotated
 import msgspec
 
 from config.kinds import Choice, FilePath, Part, Switch, Text, Words
+from config.layout_kinds import KINDS, SINGLE
 
-SINGLE, PIP, SIDE_BY_SIDE, SPEAKER_SLIDES = "single", "pip", "side-by-side", "speaker-slides"
-MOST_PLACES: Mapping[str, int] = {SINGLE: 1, PIP: 2, SIDE_BY_SIDE: 4, SPEAKER_SLIDES: 2}
-"""The kinds of layout, each with how many inputs it can show."""
+__all__ = ["BUILT_IN_LAYOUTS", "CORNERS", "SINGLE", "LayoutSettings", "Program"]
+
 CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 
 
 class LayoutSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One layout: its kind, which inputs it shows, and where and how large the small one is (a part of the width)."""
 
-    kind: Annotated[str, Choice(tuple(MOST_PLACES))]
+    kind: Annotated[str, Choice(tuple(KINDS))]
     show: Annotated[tuple[str, ...], Words()] = ()
     corner: Annotated[str, Choice(CORNERS)] = "bottom-right"
     size: Annotated[float, Part(0.1, 0.5)] = 0.25
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Give the fields that do not go together, each with what is wrong."""
-        most = MOST_PLACES[self.kind]
+        most = KINDS[self.kind].most
         if len(self.show) > most:
             yield "show", f'must name at most {most} {"input" if most == 1 else "inputs"} in a "{self.kind}" layout'
         if len(set(self.show)) < len(self.show):
@@ -46,9 +46,4 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     logo_size: Annotated[float, Part(0.02, 0.5)] = 0.1
 
 
-BUILT_IN_LAYOUTS: Mapping[str, LayoutSettings] = {
-    "single": LayoutSettings(kind=SINGLE),
-    "pip": LayoutSettings(kind=PIP),
-    "side-by-side": LayoutSettings(kind=SIDE_BY_SIDE),
-    "speaker-slides": LayoutSettings(kind=SPEAKER_SLIDES),
-}
+BUILT_IN_LAYOUTS: Mapping[str, LayoutSettings] = {kind: LayoutSettings(kind=kind) for kind in KINDS}

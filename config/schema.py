@@ -60,6 +60,7 @@ from config.kinds import (
     Whole,
     did_you_mean,
 )
+from config.messages import LANGUAGES
 from config.office import Office, RequestSettings
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings, Program
 from config.quantities import format_rate
@@ -85,7 +86,7 @@ class General(msgspec.Struct, frozen=True, kw_only=True):
 
     room: Annotated[str, Text()] = ""
     office: Annotated[str, Text()] = ""
-    language: Annotated[str, Choice(("id", "en"))] = "id"
+    language: Annotated[str, Choice(LANGUAGES)] = "id"
 
 
 def _default_archive() -> Path:

@@ -9,13 +9,14 @@ import av
 
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.geometry import Rect
-from capture.compose.layout import Layout, Place, Shape
+from capture.compose.layout import Layout, Place
 from capture.compose.overlay import Overlay
 from capture.kept import Absence, AbsenceKind
 from capture.source import Matrix, Size, VideoFormat
 from capture.timing import CpuStage, Timing, untimed
 from config.errors import UsageError
 from config.kinds import did_you_mean
+from config.layout_kinds import Shape
 from config.messages import Card, Reason, card_text
 from config.program import LayoutSettings, Program
 from recorder.video_input import VideoInput

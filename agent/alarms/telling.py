@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from agent.alarms.alarm import Alarm
 from agent.alarms.message import Message
 from agent.checks.result import Words
-from config.messages import LANGUAGES
+from config.messages import WRITTEN
 from recorder.archive.names import one_line
 
 LONGEST_SUBJECT, LONGEST_LINE = 120, 500
@@ -48,8 +48,8 @@ def text(message: Message, room: str, language: str) -> str:
 
 
 def both(message: Message, room: str, language: str) -> str:
-    """Return all of it in both languages, that of the room first."""
-    languages = sorted(LANGUAGES, key=lambda one: one != language)
+    """Return all of it in the language of the room, and in each that it is written in."""
+    languages = dict.fromkeys((language, *WRITTEN))
     return "\n\n".join(text(message, room, one) for one in languages) + "\n"
 
 

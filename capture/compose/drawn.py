@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from capture.compose.geometry import Rect, even, in_corner, letterboxed
+from capture.compose.geometry import Rect, letterboxed
 from capture.compose.letters import draw, fitted
 from capture.compose.overlay import Overlay
 from capture.compose.paint import Canvas, Mask, halved, ink
 from capture.source import Matrix
 from config.errors import MediaError
+from config.layout_kinds import even, in_corner
 
 _PAPER, _WHITE, _ACCENT = (16, 18, 24), (240, 240, 240), (80, 150, 220)
 _DARKNESS = 190

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from config.layout_kinds import even
+
 
 @dataclass(frozen=True, slots=True)
 class Rect:
@@ -60,11 +62,6 @@ class Rect:
         return Rect(self.x - x, self.y - y, self.width, self.height)
 
 
-def even(length: float) -> int:
-    """Return the even number that is nearest to `length`."""
-    return 2 * round(length / 2)
-
-
 def letterboxed(width: int, height: int, place: Rect) -> Rect:
     """Return where in `place` a picture of `width` x `height` goes: as large as it can be, in its own shape, centred.
 
@@ -96,12 +93,3 @@ def disjoint(rects: Iterable[Rect]) -> list[Rect]:
         if added:
             found.append(added)
     return found
-
-
-def in_corner(corner: str, size: tuple[int, int], picture: tuple[int, int], margin: int) -> tuple[int, int]:
-    """Return where the left upper corner of something of `size` is, `margin` pixels from the edges in `corner`."""
-    vertical, horizontal = corner.split("-")
-    x = margin if horizontal == "left" else picture[0] - size[0] - margin
-    y = margin if vertical == "top" else picture[1] - size[1] - margin
-    # A picture with little room has less of a margin.
-    return max(0, min(x, picture[0] - size[0]) & ~1), max(0, min(y, picture[1] - size[1]) & ~1)

@@ -3,18 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from capture.compose.geometry import Rect, even, in_corner
+from capture.compose.geometry import Rect
 from config.errors import UsageError
 from config.kinds import did_you_mean
-from config.program import MOST_PLACES, PIP, SPEAKER_SLIDES, LayoutSettings
-
-type Shape = tuple[int, int]
-"""Width and height in pixels, or in proportion."""
-
-_MARGIN = 0.03
-"""From an inset to the picture's edge, as a part of its height."""
-_GAP = 0.01
-"""Between pictures that stand side by side, as a part of the width."""
+from config.layout_kinds import KINDS, Asked, Shape
+from config.program import LayoutSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +38,19 @@ class Layout:
         whole = Rect(0, 0, width, height)
         if len(shown) < 2:
             return [Place(source, whole) for source in shown]
-        if self.settings.kind == PIP:
-            inset = self._inset(whole, (shapes or {}).get(shown[1], whole.size))
-            return [Place(shown[0], whole), Place(shown[1], inset)]
-        return [Place(source, rect) for source, rect in zip(shown, self._columns(whole, len(shown)), strict=True)]
+        known = shapes or {}
+        its_shapes = [known.get(source, whole.size) for source in shown]
+        asked = Asked(width, height, its_shapes, self.settings.corner, self.settings.size)
+        boxes = KINDS[self.settings.kind].arrange(asked)
+        return [Place(source, Rect(*box)) for source, box in zip(shown, boxes, strict=True)]
 
     def shown(self, sources: Sequence[str]) -> list[str]:
         """Return which of `sources` are shown, the large one first; raises UsageError for names that are not there."""
         named = self.named(sources)
         others = [source for source in sources if source not in named]
-        wanted = MOST_PLACES[self.settings.kind]
-        if self.settings.show and self.settings.kind not in (PIP, SPEAKER_SLIDES):
-            wanted = len(named)  # those that are named, and no others
+        kind = KINDS[self.settings.kind]
+        # Without filling up, those that are named, and no others.
+        wanted = len(named) if self.settings.show and not kind.fills_up else kind.most
         return [*named, *others][:wanted]
 
     def named(self, sources: Sequence[str]) -> list[str]:
@@ -78,25 +72,6 @@ class Layout:
             f'the layout "{self.name}" shows "{word}", which is no input of this session{did_you_mean(word, sources)}',
             hint=f"its inputs are {_listed(sources)}",
         )
-
-    def _inset(self, whole: Rect, shape: Shape) -> Rect:
-        """Return the place of an inset: as high as one of the picture's own shape would be, and no wider."""
-        most, high = self.settings.size * whole.width, self.settings.size * whole.height
-        wide = min(most, high * shape[0] / shape[1])
-        size = max(2, even(wide)), max(2, even(wide * shape[1] / shape[0]))
-        return Rect(*in_corner(self.settings.corner, size, whole.size, even(_MARGIN * whole.height)), *size)
-
-    def _columns(self, whole: Rect, count: int) -> list[Rect]:
-        """Return `count` columns of equal width, or for speaker and slides a wide and a narrow one."""
-        gap = even(_GAP * whole.width)
-        if self.settings.kind != SPEAKER_SLIDES:
-            width = (whole.width - (count - 1) * gap) // count & ~1
-            return [Rect(number * (width + gap), 0, width, whole.height) for number in range(count)]
-        narrow = even(self.settings.size * whole.width)
-        wide = whole.width - narrow - gap
-        if self.settings.corner.endswith("left"):
-            return [Rect(narrow + gap, 0, wide, whole.height), Rect(0, 0, narrow, whole.height)]
-        return [Rect(0, 0, wide, whole.height), Rect(wide + gap, 0, narrow, whole.height)]
 
 
 def _listed(sources: Iterable[str]) -> str:

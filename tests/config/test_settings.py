@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from config import settings as settings_module
 from config.errors import SettingsError, UsageError
+from config.layout_kinds import KINDS
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.schema import BUILT_IN_PROFILES, Destination, Profile, Settings, Sound
@@ -385,10 +386,7 @@ def test_whatever_a_file_holds_each_problem_has_its_line(document: dict[str, obj
 def test_a_layout_that_cannot_be_is_said_with_its_line() -> None:
     assert problems_of('[layouts.mine]\nshow = ["a"]') == ["liput.toml, line 1: [layouts.mine] lacks kind"]
     assert problems_of('[layouts.mine]\nkind = "pipe"') == [
-        (
-            'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of single, pip, side-by-side,'
-            ' speaker-slides; did you mean "pip"?'
-        )
+        f'liput.toml, line 2: [layouts.mine] kind = "pipe": must be one of {", ".join(KINDS)}; did you mean "pip"?'
     ]
     assert problems_of('layouts.single.show = ["a", "b"]') == [
         'liput.toml, line 1: [layouts.single] show: must name at most 1 input in a "single" layout'
@@ -408,10 +406,7 @@ def test_a_layout_that_cannot_be_is_said_with_its_line() -> None:
 
 def test_the_first_layout_must_be_there() -> None:
     assert problems_of('program.layout = "pipp"') == [
-        (
-            'liput.toml, line 1: [program] layout = "pipp": must be a layout: single, pip, side-by-side,'
-            ' speaker-slides; did you mean "pip"?'
-        )
+        f'liput.toml, line 1: [program] layout = "pipp": must be a layout: {", ".join(KINDS)}; did you mean "pip"?'
     ]
     settings = read_settings(
         """
@@ -428,7 +423,7 @@ def test_the_first_layout_must_be_there() -> None:
     assert settings.program.logo == Path("/etc/liput/logo.png")
     with pytest.raises(UsageError, match='there is no layout "kulia"; did you mean "kuliah"') as caught:
         settings.layout("kulia")
-    assert caught.value.hint == "the layouts are single, pip, side-by-side, speaker-slides, kuliah"
+    assert caught.value.hint == f"the layouts are {', '.join(KINDS)}, kuliah"
 
 
 def test_further_disks_are_a_list_of_folders_that_counts_from_the_file() -> None:

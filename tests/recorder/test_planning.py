@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from config.errors import StorageFull
+from config.layout_kinds import KINDS, SINGLE
 from config.program import Program
 from config.report import ReportSettings
 from config.schema import General, Recording, Settings, Video
@@ -102,7 +103,7 @@ def test_what_is_made_at_sealing_is_planned_with_where_slides_are(tmp_path: Path
         ("synthetic-picture-2",),
     )
     assert (slides.layout, slides.least_s, slides.languages) == ("pip", 8.0, ("eng",))
-    assert set(slides.views) == {"pip", "side-by-side", "speaker-slides"}, "not where the first is shown alone"
+    assert set(slides.views) == set(KINDS) - {SINGLE}, "not where the first is shown alone"
     inset = slides.views["pip"].area
     assert (inset.width, inset.height) == (0.25, 0.25)
     assert inset.x + inset.width <= 1

@@ -9,12 +9,12 @@ from typing import cast
 import av
 import numpy as np
 
-from capture.compose.layout import Shape
 from capture.kept import AbsenceKind
 from capture.pictures import tagged
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, Samples, Size, VideoFormat, VideoSource
 from config.errors import MediaError
+from config.layout_kinds import Shape
 from config.program import BUILT_IN_LAYOUTS, SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS
 from recorder.encoder import Encoder

@@ -1,7 +1,7 @@
-"""The sentences of the page, in the languages of `[general] language`: texts/id.json and texts/en.json.
+"""The sentences of the page, in the languages of `[general] language`: texts/id.json, texts/en.json, translations.
 
-The templates read them here; a browser loads those that its scripts may say. What sources are called is said elsewhere
-too: agent/alarms/subjects.py has those words.
+The templates read them here; a browser loads those that its scripts may say. What sources and layouts are called stands
+elsewhere: agent/alarms/subjects.py and config/layout_kinds.py have those words.
 """
 
 import functools
@@ -10,11 +10,14 @@ import re
 from pathlib import Path
 
 from agent.alarms.subjects import ROLES, SYNTHETIC
-from config.messages import LANGUAGES
+from config.layout_kinds import KINDS
+from config.messages import LANGUAGES, WRITTEN, in_language, translation
 
 FOLDER = Path(__file__).parent / "texts"
 SCRIPTS = Path(__file__).parent / "static"
-NAMES = {"id": "Bahasa Indonesia", "en": "English"}
+NAMES = {"id": "Bahasa Indonesia", "en": "English"} | {
+    language: translation(language).name for language in LANGUAGES if language not in WRITTEN
+}
 """What each language calls itself."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
@@ -25,10 +28,14 @@ _BEGUN = re.compile(r"`((?:[a-z-]+\.)+)\$\{")
 
 @functools.cache
 def texts(language: str) -> dict[str, str]:
-    """Return all sentences of a language, by their keys."""
+    """Return all sentences of a language, by their keys; what nobody has translated is English."""
+    if language not in WRITTEN:
+        known = translation(language).sentences
+        return {key: known.get(english, english) for key, english in texts("en").items()}
     found: dict[str, str] = json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8"))
     names = {f"role.{role}": words for role, words in ROLES.items()} | {"subject.synthetic": SYNTHETIC}
-    return found | {key: words.of(language) for key, words in names.items()}
+    layouts = {f"layout.{name}": in_language(kind.title, language) for name, kind in KINDS.items()}
+    return found | {key: words.of(language) for key, words in names.items()} | layouts
 
 
 @functools.cache

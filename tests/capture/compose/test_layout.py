@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from capture.compose.geometry import Rect
 from capture.compose.layout import Layout
 from config.errors import UsageError
-from config.program import BUILT_IN_LAYOUTS, CORNERS, MOST_PLACES, LayoutSettings
+from config.layout_kinds import KINDS
+from config.messages import WRITTEN
+from config.program import BUILT_IN_LAYOUTS, CORNERS, LayoutSettings
 
 FULL_HD = 1920, 1080
 
@@ -84,7 +86,7 @@ def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
 
 
 @given(
-    kind=st.sampled_from(sorted(MOST_PLACES)),
+    kind=st.sampled_from(sorted(KINDS)),
     corner=st.sampled_from(CORNERS),
     size=st.floats(0.1, 0.5),
     width=st.integers(32, 4096).map(lambda half: 2 * half),
@@ -92,7 +94,7 @@ def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
     count=st.integers(1, 5),
     shape=st.tuples(st.integers(100, 4000), st.integers(100, 4000)),
 )
-def test_places_are_even_within_the_picture_and_apart(
+def test_places_are_even_within_the_picture_and_none_is_hidden(
     kind: str, corner: str, size: float, width: int, height: int, count: int, shape: tuple[int, int]
 ) -> None:
     settings = LayoutSettings(kind=kind, corner=corner, size=size)
@@ -100,8 +102,27 @@ def test_places_are_even_within_the_picture_and_apart(
     places = Layout("x", settings).places(width, height, sources, dict.fromkeys(sources, shape))
     whole = Rect(0, 0, width, height)
     assert all(place.rect and whole.covers(place.rect) for place in places)
-    assert len({place.source for place in places}) == len(places) <= MOST_PLACES[kind]
+    assert len({place.source for place in places}) == len(places) <= KINDS[kind].most
     for number, place in enumerate(places):
         for other in places[number + 1 :]:
-            overlaps = bool(place.rect.common(other.rect))
-            assert overlaps == (kind == "pip")
+            assert not other.rect.covers(place.rect)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", range(1, 6))
+def test_as_many_are_shown_as_there_are_places_for_the_large_one_first(kind: str, count: int) -> None:
+    sources = list("abcde")[:count]
+    assert shown(LayoutSettings(kind=kind), sources) == sources[: KINDS[kind].most]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_a_name_in_both_languages_and_is_built_in(kind: str) -> None:
+    assert len(KINDS[kind].title) == len(WRITTEN)
+    assert all(KINDS[kind].title)
+    assert BUILT_IN_LAYOUTS[kind] == LayoutSettings(kind=kind)
+
+
+def test_only_an_inset_lies_over_another_picture() -> None:
+    for kind in ("single", "pip", "side-by-side", "speaker-slides"):
+        first, *others = rects(LayoutSettings(kind=kind), list("abcd"))
+        assert any(first.common(other) for other in others) == (kind == "pip")

@@ -1,0 +1,67 @@
+"""The contract of a language that sentences are translated into, held to every file of config/languages."""
+
+import ast
+import functools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.web.page import texts
+from config import messages
+from config.layout_kinds import KINDS
+from config.messages import LANGUAGES, WRITTEN, Card, Reason, card_text, in_language, reason_text, translation
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("agent", "recorder", "capture", "devices", "config")
+TRANSLATED = [language for language in LANGUAGES if language not in WRITTEN]
+
+
+@functools.cache
+def said() -> frozenset[str]:
+    """Return every text that stands in the code, and every English sentence of the page."""
+    found = set(texts.texts("en").values())
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    found.add(node.value)
+    return frozenset(found)
+
+
+def places(sentence: str) -> set[str]:
+    return set(re.findall(r"\{[^}]*\}", sentence))
+
+
+def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
+    for language in TRANSLATED:
+        found = translation(language)
+        assert found.name.strip()
+        assert re.fullmatch(r"[a-z]{2,3}", language), "a code of ISO 639"
+        for english, sentence in found.sentences.items():
+            assert english in said(), f"nobody says {english!r}"
+            assert sentence.strip(), english
+            assert places(sentence) == places(english)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_everything_is_said_in_it_or_in_english(language: str) -> None:
+    assert texts.texts(language).keys() == texts.texts("en").keys()
+    assert texts.NAMES[language]
+    assert json.loads(texts.for_scripts(language))
+    assert all(reason_text(reason, language) for reason in Reason)
+    assert all(card_text(card, language) for card in Card)
+    assert all(in_language(kind.title, language) for kind in KINDS.values())
+
+
+def test_a_file_is_a_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sentences = {"Break": "Rehat", "Picture in picture": "Gambar dalam gambar"}
+    (tmp_path / "ms.json").write_text(json.dumps({"name": "Bahasa Melayu", "sentences": sentences}))
+    monkeypatch.setattr(messages, "FOLDER", tmp_path)
+    monkeypatch.setattr(messages, "LANGUAGES", (*WRITTEN, "ms"))
+    translation.cache_clear()
+    assert card_text(Card.PAUSE, "ms") == "Rehat"
+    assert card_text(Card.END, "ms") == card_text(Card.END, "en") == card_text(Card.END, "xx")
+    assert in_language(KINDS["pip"].title, "ms") == "Gambar dalam gambar"
+    translation.cache_clear()
