@@ -46,11 +46,29 @@ def test_serials_that_a_whole_model_shares() -> None:
     assert all(map(is_own_serial, ["CAM0001", "7F1A22BF", "12"]))
 
 
-def test_every_line_has_an_id_of_its_form_and_a_source() -> None:
-    for identifier, known in QUIRKS.items():
-        assert re.fullmatch(r"[0-9a-f]{4}:([0-9a-f]{4}|\*)", identifier)
-        sources = [known.source, *(note.source for note in known.notes), *(fake.source for fake in known.fakes)]
-        assert all(re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source) for source in sources)
+@pytest.mark.parametrize("identifier", QUIRKS)
+def test_every_line_has_an_id_of_its_form_and_sources(identifier: str) -> None:
+    known = QUIRKS[identifier]
+    assert re.fullmatch(r"[0-9a-f]{4}:([0-9a-f]{4}|\*)", identifier)
+    assert known.name.strip() == known.name != ""
+    assert all(note.text for note in known.notes)
+    sources = [known.source, *(note.source for note in known.notes), *(fake.source for fake in known.fakes)]
+    assert all(re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source) for source in sources)
+
+
+@pytest.mark.parametrize("identifier", QUIRKS)
+def test_a_device_of_every_line_is_known_whatever_it_calls_itself(identifier: str) -> None:
+    vid, pid = identifier.replace("*", "ffff").split(":")
+    assert quirk(vid, pid) is QUIRKS[identifier]
+    assert video_kind(vid, pid, "USB Video") is video_kind(vid, pid, "HDMI Capture") is QUIRKS[identifier].kind
+
+
+@pytest.mark.parametrize("identifier", [identifier for identifier, known in QUIRKS.items() if known.fakes])
+def test_a_fake_mode_never_gives_more_than_it_lists(identifier: str) -> None:
+    for fake in QUIRKS[identifier].fakes:
+        real = QUIRKS[identifier].real_rate(Mode("MJPG", fake.width, fake.height, (60.0,)))
+        assert real is not None
+        assert 0 < real <= fake.rate
 
 
 def test_known_cameras_are_cameras_whatever_they_call_themselves() -> None:
