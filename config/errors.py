@@ -1,38 +1,6 @@
 """The error tree: everything that goes wrong and that a person can do something about.
 
-    LiputError                    exit status 1
-    ├── UsageError                exit status 2: arguments or settings
-    │   ├── SettingsError         a settings file, with its line
-    │   ├── SecretError           a key that is missing, or that others can read
-    │   └── PlanNotFound          no planned session answers to the id given
-    ├── DeviceError
-    │   ├── DeviceNotFound        nothing plugged in answers to that name
-    │   ├── DeviceBusy            another program holds it
-    │   ├── DeviceAccessDenied    this user may not open it
-    │   ├── DeviceUnsupported     it offers nothing that we can record
-    │   ├── ControlRefused        a camera does not take a value that it says it takes
-    │   └── DeviceLost            it was there, and is not any more
-    ├── MediaError                a file that is not the media it should be
-    ├── StorageError
-    │   ├── StorageUnwritable     missing, not a folder, not ours
-    │   │   ├── StorageNotMounted on a disk that is not there
-    │   │   └── StorageReadOnly   its file system takes nothing any more
-    │   ├── StorageFull           less free than the reserve
-    │   ├── StorageVanished       pulled out, unmounted, its server out of reach
-    │   └── StorageStalled        neither takes anything nor says why
-    ├── NetworkError              the network, or a server on it, does not do what was asked of it
-    ├── SessionError              a session that runs does not do what was asked of it
-    │   └── NoSession             none runs that it could be asked of
-    ├── ServiceError              the service manager is not there, or does not do what was asked of it
-    ├── StateError                a file of Liput's own memory (roles, presets) that cannot be read or written
-    ├── EncoderError              the encoder refused its settings or a picture
-    ├── DossierError              the papers of a request cannot be kept, read or changed as asked
-    │   └── RequestNotFound       no request answers to the id given
-    ├── CopyError                 a copy of a package in another place cannot be made or read; `reason` says why
-    └── ArchiveError
-        ├── PackageNotFound
-        ├── PackageBusy           another process records it, or seals it
-        └── PackageDamaged        what a package holds is not what its manifest says
+`docs/reference/errors.md` shows it as a tree; `./run docs` writes that page from here.
 
 Errors of libraries are translated into these where they enter. A message says what happened and to what;
 the hint says what to do. Neither ever holds a secret.

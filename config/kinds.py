@@ -235,7 +235,7 @@ class FilePath(msgspec.Struct, frozen=True):
 
 
 class FilePaths(msgspec.Struct, frozen=True):
-    """Several files or folders, no two of them the same; each as FilePath has it."""
+    """Several files or folders, no two of them the same."""
 
     def read(self, raw: object) -> tuple[Path, ...]:
         """Return the paths, which may be relative."""

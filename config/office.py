@@ -122,7 +122,7 @@ class Dates(msgspec.Struct, frozen=True):
 
 
 class Standard(msgspec.Struct, frozen=True):
-    """A standard time: working days, hours or minutes."""
+    """A standard time: 1 to 366 working days, or office hours or minutes of them, 1000 hours at most."""
 
     def read(self, raw: object) -> StandardTime:
         """Return the time."""

@@ -17,6 +17,9 @@ from tests.support.parts import is_unit
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
+collect_ignore = ["extending"]
+"""Examples of docs/extending.md: tests/test_extending.py puts them where they belong, and runs them there."""
+
 # Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
 settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared")

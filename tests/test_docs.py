@@ -7,7 +7,7 @@ import pkgutil
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import click
 import msgspec
@@ -32,8 +32,11 @@ from agent.schedule.done import Done
 from agent.schedule.feeds import FeedState
 from agent.schedule.plan import Plan, Source
 from agent.steering import SessionLine
+from config import errors
+from config.errors import LiputError
 from config.messages import Card, Reason, card_text, reason_text
 from config.program import BUILT_IN_LAYOUTS
+from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
 from config.schedule import MODES
 from config.schema import Settings
 from devices.controls.changes import ControlChange
@@ -59,6 +62,7 @@ from recorder.dossier.model import (
     Step,
     StepState,
 )
+from recorder.event_kinds import TOLD
 from recorder.faults import FaultReporter
 from recorder.repeats import EVENTS_LEFT_OUT
 from recorder.states import TRANSITIONS
@@ -73,6 +77,7 @@ from recorder.status import (
     SourceLine,
 )
 from recorder.troubles import HARMLESS
+from tests import reference
 from tests.proofs import live_table
 
 ROOT = Path(__file__).parents[1]
@@ -141,13 +146,13 @@ CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
     "rehearsal: `destination`": rehearsal_codes.DESTINATION_CODES,
 }
 """By the heading of its table."""
+ELSEWHERE: Mapping[str, frozenset[str]] = {"`uplink`": frozenset(Trouble)}
+"""Codes of a check that stand in the table of another one."""
 
 
 @pytest.mark.parametrize("heading", CHECK_CODES)
 def test_every_code_of_a_check_is_explained_with_its_verdict(heading: str) -> None:
     table = rows(section(CHECK, f"### {heading}"))
-ELSEWHERE: Mapping[str, frozenset[str]] = {"`uplink`": frozenset(Trouble)}
-"""Codes of a check that stand in the table of another one."""
     elsewhere = ELSEWHERE.get(heading, frozenset())
     codes = {code: found for code, found in CHECK_CODES[heading].items() if code not in elsewhere}
     assert {code: row[0] for code, row in table.items()} == {code: str(found.verdict) for code, found in codes.items()}
@@ -172,6 +177,32 @@ def test_what_a_check_finds_is_said_in_both_languages_with_advice_where_it_is_no
         assert all(found.reason), code
         assert all(found.advice) or not any(found.advice), code
         assert all(found.advice) or found.verdict in (Verdict.OK, Verdict.UNCHECKED), code
+
+
+# What is written from the code
+
+
+def test_what_is_written_from_the_code_is_as_the_code_has_it() -> None:
+    stale = [page.relative_to(ROOT).as_posix() for page, text in reference.pages().items() if page.read_text() != text]
+    assert stale == [], "./run docs writes them"
+
+
+def test_the_page_of_errors_has_every_class_of_the_tree() -> None:
+    listed = rows((ROOT / "docs/reference/errors.md").read_text())
+    assert {name for name, found in vars(errors).items() if isinstance(found, type)} <= set(listed)
+    for name, row in listed.items():
+        status = getattr(errors, name, LiputError).exit_status
+        assert row[0] == str(status), name
+        assert row[1]
+
+
+def test_the_page_of_settings_has_every_setting() -> None:
+    page = (ROOT / "docs/reference/all-settings.md").read_text()
+    sections = {section: get_type_hints(Settings)[section] for section in SECTIONS} | {
+        f"{section}.NAME": struct for section, struct in NAMED_SECTIONS.items()
+    }
+    for name, struct in sections.items():
+        assert set(rows(section(page, f"## `[{name}]`"))) == set(kinds_of(struct)), name
 
 
 # Events of a session
@@ -202,6 +233,24 @@ def _kinds_in(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Call) and _name(node.func) in {"emit", "_emit", "LossReporter"}:
             kind = node.args[0]
             yield from _texts(assigned[kind.id] if isinstance(kind, ast.Name) else kind, path)
+
+
+def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each kind of event that stands in a call, with each of its facts that does so too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Call)
+            and _name(node.func) in {"emit", "_emit"}
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield from ((str(node.args[0].value), word.arg) for word in node.keywords if word.arg)
+
+
+def test_every_fact_of_an_event_is_explained() -> None:
+    told = {kind: said.detail for said in TOLD for kind in said.kinds}
+    facts = list(itertools.chain.from_iterable(_facts_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    assert len(facts) > 50
+    assert [(kind, fact) for kind, fact in facts if f"`{fact}`" not in told[kind]] == []
 
 
 def _name(function: ast.expr) -> str:

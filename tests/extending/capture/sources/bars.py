@@ -1,0 +1,68 @@
+"""`bars`: the colour bars of a test chart, to set up what shows the program."""
+
+import av
+
+from capture.chosen import ChosenSource
+from capture.pictures import plane_views, tagged
+from capture.sizes import BySize
+from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
+from capture.source_kind import SourceKind, Terms
+from config.errors import MediaError
+from devices.clock import NANOSECONDS
+
+TRACK, PAYLOAD = "video", b"bars"
+COLOURS = ((180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 184, 198), (65, 100, 212))
+"""Grey, yellow, cyan, green, magenta, red at 75 %, as Y, U, V of BT.601."""
+
+
+class Bars:
+    """A VideoSource that shows them, as time passes."""
+
+    name = "colour bars"
+
+    def __init__(self, terms: Terms) -> None:
+        wanted = terms.wanted
+        self._format = VideoFormat(wanted.width, wanted.height, wanted.rate, Matrix.BT601)
+        self._drawn = BySize(wanted.width, wanted.height, _draw)
+        self._pace, self._stop = terms.pace, terms.stop
+        self._number = 0
+
+    def open(self) -> VideoFormat:
+        """Return what it gives; there is nothing to open."""
+        return self._format
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture when its time has come."""
+        rate = self._format.rate
+        media_ns = self._number * rate.denominator * NANOSECONDS // rate.numerator
+        if self._stop.is_set() or not self._pace.wait(TRACK, media_ns, timeout_s):
+            return None
+        self._number += 1
+        return Frame(self._pace.start_ns() + media_ns, PAYLOAD)
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        """Return the bars, at most of size `within`."""
+        if frame.payload != PAYLOAD:
+            raise MediaError("this is no picture of the colour bars")
+        return self._drawn.get(within)
+
+    def close(self) -> None:
+        """Say that no other track waits for this one any more."""
+        self._pace.finish(TRACK)
+
+
+def _draw(width: int, height: int) -> av.VideoFrame:
+    picture = av.VideoFrame(width, height, "yuv420p")
+    for number, plane in enumerate(plane_views(picture)):
+        for column in range(plane.shape[1]):
+            plane[:, column] = COLOURS[column * len(COLOURS) // plane.shape[1]][number]
+    return tagged(picture, Matrix.BT601)
+
+
+def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
+    """Return the source that `word` means."""
+    source = Bars(terms)
+    return ChosenSource(source.name, source, word)
+
+
+KIND = SourceKind(picture)

@@ -1,0 +1,81 @@
+"""tcp://HOST:PORT: MPEG-TS to whatever takes a TCP connection there, such as `ffplay -listen 1 tcp://:5000`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.errors import UsageError
+from recorder.live.kind import DestinationKind, Reached, Tell
+from recorder.live.place import host_and_port, shown
+from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
+from recorder.live.reason import Reason
+
+if TYPE_CHECKING:
+    from devices.uplink.connecting import Patience
+
+EXAMPLE = "an address looks like tcp://host:5000"
+
+
+class TcpUrl(msgspec.Struct, frozen=True, tag="tcp"):
+    """Whom to connect to; nothing of it is secret."""
+
+    host: str
+    port: int
+
+    scheme = "tcp"
+    listens = False
+    secrets = ()
+
+    @property
+    def where(self) -> str:
+        """Host and port, fit to be shown."""
+        return shown(self.host, self.port)
+
+
+def parse(_scheme: str, rest: str, _key: str | None) -> TcpUrl:
+    """Take HOST:PORT apart; raises UsageError, whose text repeats nothing of it."""
+    host, port = host_and_port(rest.rstrip("/"), EXAMPLE)
+    if port is None:
+        raise UsageError("a TCP address has no port", hint=EXAMPLE)
+    return TcpUrl(host, port)
+
+
+def publish(request: Request, url: TcpUrl, report: Tell) -> Report:
+    """Stream until the input ends or the connection does; return the last report."""
+    import av
+    from av.error import FFmpegError
+
+    from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
+
+    report(Entered("connect"))
+    options = {"timeout": str(round(request.io_timeout_s * 1_000_000))}
+    step, told_s = "connect", 0.0
+    try:
+        with av.open(f"tcp://{url.where}", "w", format="mpegts", options=options) as sink:
+            add_streams(sink, request.stream)
+            sink.start_encoding()
+            step = "live"
+            report(Live())
+            for packet, dts_s in packets(sink):
+                sink.mux(packet)
+                if time.monotonic() - told_s >= SENT_EVERY_S:
+                    told_s = time.monotonic()
+                    report(Sent(dts_s))
+    except ConnectionRefusedError:
+        return Failed(Reason.REFUSED)
+    except (FFmpegError, OSError) as error:
+        return Failed(Reason.CLOSED if step == "live" else Reason.UNREACHABLE, error.strerror or "")
+    return Ended()
+
+
+def reach(url: TcpUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
+    """Connect, and hang up. Raises NetworkTrouble and Stopped."""
+    from devices.uplink.connecting import connect, resolve
+
+    connect(resolve(url.host, url.port, patience), patience).close()
+    return Reached.ANSWERS
+
+
+KIND = DestinationKind(TcpUrl, parse, publish, reach)

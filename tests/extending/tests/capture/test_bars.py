@@ -1,0 +1,27 @@
+"""Colour bars have their colours, in their order."""
+
+import threading
+from fractions import Fraction
+
+from capture.chosen import Wanted
+from capture.pacing import FastPace
+from capture.pictures import plane_views
+from capture.source_kind import Terms, source_kind
+from capture.watch.watcher import Watcher
+from config.schema import Settings
+from devices.clock import SystemClock
+
+
+def test_grey_is_at_the_left_and_red_at_the_right() -> None:
+    kind, clock = source_kind("bars"), SystemClock()
+    assert kind
+    assert kind.picture
+    wanted = Wanted(320, 240, Fraction(15), 2)
+    terms = Terms(wanted, FastPace(("video",)), clock, threading.Event(), live=True, watcher=Watcher(Settings(), clock))
+    source = kind.picture("bars", terms).source
+    source.open()
+    frame = source.read(1.0)
+    assert frame
+    y, u, v = plane_views(source.decode(frame))
+    assert (y[0, 0], u[0, 0], v[0, 0]) == (180, 128, 128)
+    assert (y[-1, -1], u[-1, -1], v[-1, -1]) == (65, 100, 212)

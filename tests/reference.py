@@ -1,0 +1,291 @@
+"""What pages say of the code, written from the code: `./run docs` brings it up to date, tests/test_docs.py compares.
+
+    docs/reference/errors.md        the error tree: every class, what it means, with which status a command ends
+    docs/reference/all-settings.md  every setting: its kind of value, its default, what config/default.toml says of it
+    docs/reference/cli.md           the table of the kinds of events (recorder/event_kinds.py, recorder/troubles.py)
+    docs/extending.md               its examples, which are files of tests/extending
+
+Of the last two, only what stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->` is written.
+"""
+
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+import msgspec
+
+from config import kinds
+from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
+from config.schema import Settings
+from config.settings import default_text
+from recorder.event_kinds import TOLD
+from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("config", "devices", "capture", "recorder", "agent")
+_ERRORS = "config.errors"
+EXAMPLES = ROOT / "tests" / "extending"
+_BLOCK = re.compile(r"(<!-- begin: (\S+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+_MADE = "<!-- Written by ./run docs: change the code instead. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Return every page that is written from the code, whole, by its file."""
+    whole = {
+        ROOT / "docs/reference/errors.md": "\n".join(errors_page()) + "\n",
+        ROOT / "docs/reference/all-settings.md": "\n".join(settings_page()) + "\n",
+    }
+    parts = (ROOT / "docs/reference/cli.md", ROOT / "docs/extending.md")
+    return whole | {page: _BLOCK.sub(_block, page.read_text(encoding="utf-8")) for page in parts}
+
+
+def _block(found: re.Match[str]) -> str:
+    name = found[2]
+    lines = list(events_table()) if name == "events" else _example(name)
+    return "\n".join([found[1].rstrip("\n"), "", *lines, "", found[3]])
+
+
+def _example(name: str) -> list[str]:
+    """Return a file of tests/extending as it is shown on a page."""
+    text = (EXAMPLES / name).read_text(encoding="utf-8").rstrip("\n")
+    return [f"```{'json' if name.endswith('.json') else 'python'}", text, "```"]
+
+
+# The error tree
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorClass:
+    """One class of errors: its module, what it is derived from, its exit status ("": its base's), its words."""
+
+    name: str
+    module: str
+    base: str
+    status: str
+    words: str
+
+
+def errors_page() -> Iterator[str]:
+    """Yield the lines of the page of errors."""
+    tree = {found.name: found for found in _error_classes()}
+    yield from (
+        "# Errors",
+        "",
+        _MADE,
+        "",
+        "Everything that goes wrong and that a person can do something about. Errors of libraries are translated into",
+        "these where they enter. A message says what happened and to what, its hint what to do; neither has a secret.",
+        "",
+        "```text",
+        *_tree(tree, "LiputError"),
+        "```",
+        "",
+        "Those with a module in brackets are raised, and caught, by that part alone.",
+        "",
+        "| error | exit status | meaning |",
+        "|---|---|---|",
+    )
+    for error in tree.values():
+        yield f"| `{error.name}` | {_status(tree, error)} | {error.words} |"
+
+
+def _error_classes() -> Iterator[ErrorClass]:
+    """Yield LiputError and all that is derived from it in any module, a base before what is derived from it."""
+    defined = dict(_classes())
+    todo, seen = [(_ERRORS, "LiputError")], {(_ERRORS, "LiputError")}
+    while todo:
+        key = todo.pop(0)
+        node, bases = defined[key]
+        words = (ast.get_docstring(node) or "").partition("\n")[0]
+        yield ErrorClass(key[1], key[0], bases[0][1] if bases else "", _own_status(node), words)
+        below = [other for other, (_, its) in defined.items() if key in its and other not in seen]
+        seen |= set(below)
+        todo = below + todo
+
+
+type _Key = tuple[str, str]
+"""A module, and the name of a class in it."""
+
+
+def _classes() -> Iterator[tuple[_Key, tuple[ast.ClassDef, list[_Key]]]]:
+    """Yield every public class with the classes that it is derived from, as far as they are ours."""
+    for path in (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))):
+        module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        known = {node.name: module for node in body if isinstance(node, ast.ClassDef)}
+        for line in body:
+            if isinstance(line, ast.ImportFrom) and line.module:
+                known |= {alias.name: line.module for alias in line.names}
+        for node in body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+                yield (module, node.name), (node, [(known[name], name) for name in names if name in known])
+
+
+def _own_status(node: ast.ClassDef) -> str:
+    for line in node.body:
+        if isinstance(line, ast.Assign) and [ast.unparse(target) for target in line.targets] == ["exit_status"]:
+            return ast.unparse(line.value)
+    return ""
+
+
+def _status(tree: Mapping[str, ErrorClass], error: ErrorClass) -> str:
+    return error.status or (_status(tree, tree[error.base]) if error.base in tree else "")
+
+
+def _tree(tree: Mapping[str, ErrorClass], name: str, before: str = "") -> Iterator[str]:
+    if not before:
+        yield name
+    below = [error for error in tree.values() if error.base == name]
+    for error in below:
+        is_last = error is below[-1]
+        where = "" if error.module == _ERRORS else f"  [{error.module}]"
+        yield f"{before}{'└── ' if is_last else '├── '}{error.name}{where}"
+        yield from _tree(tree, error.name, f"{before}{'    ' if is_last else '│   '}")
+
+
+# Events
+
+
+def events_table() -> Iterator[str]:
+    """Yield the lines of the table of events."""
+    yield "| kind | subject | `detail` | over with | degrades |"
+    yield "|---|---|---|---|---|"
+    for told in TOLD:
+        kinds_ = ", ".join(f"`{kind}`" for kind in told.kinds)
+        over = {_over(kind) for kind in told.kinds}
+        degrades = {"no" if kind in HARMLESS else "yes" for kind in told.kinds}
+        assert len(over) == len(degrades) == 1, f"{kinds_} differ: give them rows of their own"
+        yield f"| {kinds_} | {told.subject} | {told.detail} | {over.pop()} | {degrades.pop()} |"
+
+
+def _over(kind: str) -> str:
+    if kind in LASTING:
+        return "the session"
+    return ", ".join(f"`{other}`" for other in sorted(ENDED_BY.get(kind, ())))
+
+
+# Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What config/default.toml says of one setting: its value as it stands there, "" if it is commented, and why."""
+
+    value: str
+    comment: str
+
+
+_SETTING = re.compile(r'(# )?([a-z_]+) = ("[^"]*"|\[[^\]]*\]|[^\s#]+)(?:\s+# (.*))?$')
+_TABLE = re.compile(r"(# )?\[([a-z_]+)(?:\.[^\]]+)?\]$")
+
+
+def settings_page() -> Iterator[str]:
+    """Yield the lines of the page of settings."""
+    said, above = _default_file()
+    yield from (
+        "# All settings",
+        "",
+        _MADE,
+        "",
+        "Every setting with the kind of value that it takes, and what it is where nobody sets it. How values are",
+        "written, and what settings mean beyond a line: [settings.md](settings.md).",
+    )
+    yield from ("", "## Outside of tables", "", *_rows("", Settings, said, only=("keys_file",)))
+    hints = get_type_hints(Settings)
+    for section in SECTIONS:
+        yield from ("", f"## `[{section}]`", "", *above.get(section, ()), *_rows(section, hints[section], said))
+    for section, struct in NAMED_SECTIONS.items():
+        yield from ("", f"## `[{section}.NAME]`", "", *above.get(section, ()), *_rows(section, struct, said))
+
+
+def _rows(
+    section: str, struct: type[msgspec.Struct], said: Mapping[tuple[str, str], Line], only: Sequence[str] = ()
+) -> Iterator[str]:
+    yield "| key | value | default | what |"
+    yield "|---|---|---|---|"
+    known = kinds_of(struct)
+    for field in msgspec.structs.fields(struct):
+        if field.name not in known or (only and field.name not in only):
+            continue
+        line = said.get((section, field.name), Line("", ""))
+        cells = f"`{field.name}`", value_of(known[field.name]), _default(field, known[field.name], line), line.comment
+        yield f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |"
+
+
+def _default(field: msgspec.structs.FieldInfo, kind: kinds.Kind, line: Line) -> str:
+    if field.required:
+        return "has to be set"
+    if field.default is None:
+        return ""
+    if field.default is msgspec.NODEFAULT:  # made anew for each PC
+        return f"`{line.value}`"
+    shown = kind.show(field.default)
+    return f"`{msgspec.json.encode(shown).decode()}`" if not isinstance(shown, list) else f"`{_listed(shown)}`"
+
+
+def _listed(values: Sequence[str]) -> str:
+    return f"[{', '.join(msgspec.json.encode(value).decode() for value in values)}]"
+
+
+def value_of(kind: kinds.Kind) -> str:
+    """Return what a kind of value is, in words: what its class says, with its own limits."""
+    if isinstance(kind, kinds.Choice):
+        return f"one of {', '.join(f'`{word}`' for word in kind.words)}"
+    words = (type(kind).__doc__ or "").partition("\n")[0].rstrip(".")
+    words = f"{words[0].lower()}{words[1:]}"
+    limits = {name: getattr(kind, name) for name in ("least", "most") if hasattr(kind, name)}
+    if len(limits) == 2:
+        words = re.split(r",? from `least`", words)[0]
+        words += f", {_shown(kind, limits['least'])} to {_shown(kind, limits['most'])}"
+    else:
+        words = words.replace("at most `most`", f"at most {limits.get('most')}")
+    return f"{words}, even" if getattr(kind, "even", False) else words
+
+
+def _shown(kind: kinds.Kind, value: object) -> str:
+    shown = kind.show(value)
+    if isinstance(value, int | float) and shown in (value, str(value)):
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+    return str(shown)
+
+
+def _default_file() -> tuple[dict[tuple[str, str], Line], dict[str, list[str]]]:
+    """Return what the file says of each setting, by its table and key, and what stands above each table."""
+    said: dict[tuple[str, str], Line] = {}
+    above: dict[str, list[str]] = {}
+    section, words = "", list[str]()
+    for text in default_text().splitlines():
+        if table := _TABLE.match(text):
+            section = table[2]
+            if words and section not in above:
+                above[section] = [*words, ""]
+            words = []
+        elif setting := _SETTING.match(text):
+            line = Line("" if setting[1] else setting[3], setting[4] or "")
+            known = said.get((section, setting[2]))
+            if known is None or not known.comment:
+                said[section, setting[2]] = line
+            words = []
+        elif text.startswith("# "):
+            words.append(text.removeprefix("# "))
+        elif not text.strip("# "):
+            words = []
+    return said, above
+
+
+def main() -> int:
+    """Write what has changed, and name it."""
+    for page, text in pages().items():
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{page.relative_to(ROOT)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

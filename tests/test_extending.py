@@ -1,0 +1,109 @@
+"""docs/extending.md: each of its examples, put where it says, is held to the contracts and meets them."""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.reference import EXAMPLES, ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.server]
+
+COPIED = ("agent", "recorder", "capture", "devices", "config", "tests", "pyproject.toml")
+CONTRACTS = {
+    "a source": ("capture/sources/bars.py", "tests/capture/test_source_contract.py", "bars"),
+    "a test of a source": ("tests/capture/test_bars.py", "tests/capture/test_bars.py", ""),
+    "a sink": ("recorder/live/kinds/tcp.py", "tests/recorder/live/test_kinds.py", "tcp"),
+    "the scheme of a sink": ("config/addresses.py", "tests/config/test_secrets.py", ""),
+    "what takes a stream": ("tests/support/receivers.py", "tests/recorder/live/test_kinds.py", "tcp"),
+    "a check": ("agent/checks/uptime.py", "tests/agent/checks/test_every.py", "uptime"),
+    "a test of a check": ("tests/agent/checks/test_uptime.py", "tests/agent/checks/test_uptime.py", ""),
+    "a layout": ("config/layout_kinds.py", "tests/capture/compose/test_layout.py", "stacked or places"),
+    "a quirk": ("devices/quirk_table.py", "tests/devices/test_quirks.py", "046d and 081b"),
+    "a language": ("config/languages/ms.json", "tests/config/test_languages.py", ""),
+}
+"""What an example shows: its file, the tests that hold it to its contract, and which of them (-k)."""
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of this repository with all examples in their places."""
+    copy = tmp_path_factory.mktemp("extended")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "extending"))
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    for example, _, _ in CONTRACTS.values():
+        place(EXAMPLES / example, copy / example)
+    return copy
+
+
+def place(example: Path, target: Path) -> None:
+    """Put an example where it belongs: a file of its own, or what a table of an existing one gets."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(example, target)
+        return
+    text, whole = example.read_text(), target.read_text()
+    *defined, table = ast.parse(text).body
+    assert isinstance(table, ast.Assign)
+    (name,) = (ast.unparse(one) for one in table.targets)
+    found = re.search(rf"^{name}(: .*)? = {{\n", whole, re.MULTILINE)
+    assert found, f"{target} has no table {name}"
+    entries = (ast.get_source_segment(text, table) or "").partition("{\n")[2].rpartition("}")[0]
+    own = [_with_decorators(text, one) for one in defined if isinstance(one, ast.FunctionDef | ast.ClassDef)]
+    imports = [
+        ast.unparse(one) for one in defined if isinstance(one, ast.Import | ast.ImportFrom) and _is_new(one, target)
+    ]
+    above = "\n\n\n".join(["\n".join(imports), *own, ""]) if imports or own else ""
+    target.write_text(whole[: found.start()] + above + found[0] + entries + whole[found.end() :])
+
+
+def _with_decorators(text: str, one: ast.FunctionDef | ast.ClassDef) -> str:
+    first = min([one.lineno, *(decorator.lineno for decorator in one.decorator_list)])
+    return "\n".join(text.splitlines()[first - 1 : one.end_lineno])
+
+
+def _is_new(line: ast.Import | ast.ImportFrom, target: Path) -> bool:
+    """Return whether an import is of anything but the module itself that is extended."""
+    return not (isinstance(line, ast.ImportFrom) and (line.module or "").replace(".", "/") == _module(target))
+
+
+def _module(target: Path) -> str:
+    *_, first, second = target.with_suffix("").parts
+    return f"{first}/{second}"
+
+
+@pytest.mark.parametrize("example", CONTRACTS)
+def test_an_example_meets_the_contract(example: str, extended: Path) -> None:
+    _, tests, which = CONTRACTS[example]
+    words = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        tests,
+        *(("-k", which) if which else ()),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(extended), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        words, cwd=extended, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
+def test_every_example_is_shown_and_tried() -> None:
+    files = {file.relative_to(EXAMPLES).as_posix() for file in EXAMPLES.rglob("*") if file.is_file()}
+    files = {file for file in files if "__pycache__" not in file}
+    assert files == {example for example, _, _ in CONTRACTS.values()}
+    page = (ROOT / "docs/extending.md").read_text()
+    assert [file for file in sorted(files) if f"<!-- begin: {file} -->" not in page] == []
