@@ -76,7 +76,7 @@ from recorder.status import (
     SoundLine,
     SourceLine,
 )
-from recorder.troubles import HARMLESS
+from recorder.troubles import ENDED_BY, HARMLESS, LASTING
 from tests import reference
 from tests.proofs import live_table
 
@@ -244,6 +244,11 @@ def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
             and isinstance(node.args[0], ast.Constant)
         ):
             yield from ((str(node.args[0].value), word.arg) for word in node.keywords if word.arg)
+
+
+def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
+    known = {kind for said in TOLD for kind in said.kinds}
+    assert {*HARMLESS, *LASTING, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
 
 
 def test_every_fact_of_an_event_is_explained() -> None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,37 @@ from tests.reference import EXAMPLES, ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
 COPIED = ("agent", "recorder", "capture", "devices", "config", "tests", "pyproject.toml")
-CONTRACTS = {
-    "a source": ("capture/sources/bars.py", "tests/capture/test_source_contract.py", "bars"),
-    "a test of a source": ("tests/capture/test_bars.py", "tests/capture/test_bars.py", ""),
-    "a sink": ("recorder/live/kinds/tcp.py", "tests/recorder/live/test_kinds.py", "tcp"),
-    "the scheme of a sink": ("config/addresses.py", "tests/config/test_secrets.py", ""),
-    "what takes a stream": ("tests/support/receivers.py", "tests/recorder/live/test_kinds.py", "tcp"),
-    "a check": ("agent/checks/uptime.py", "tests/agent/checks/test_every.py", "uptime"),
-    "a test of a check": ("tests/agent/checks/test_uptime.py", "tests/agent/checks/test_uptime.py", ""),
-    "a layout": ("config/layout_kinds.py", "tests/capture/compose/test_layout.py", "stacked or places"),
-    "a quirk": ("devices/quirk_table.py", "tests/devices/test_quirks.py", "046d and 081b"),
-    "a language": ("config/languages/ms.json", "tests/config/test_languages.py", ""),
+
+
+@dataclass(frozen=True, slots=True)
+class HowTo:
+    """What one shows: its files, the tests that hold them to their contract, and which of those (-k)."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    which: str = ""
+
+
+HOW_TOS = {
+    "a source": HowTo(
+        ("capture/sources/bars.py", "tests/capture/test_bars.py"),
+        ("tests/capture/test_source_contract.py", "tests/capture/test_bars.py"),
+        "bars",
+    ),
+    "a sink": HowTo(
+        ("recorder/live/kinds/tcp.py", "config/addresses.py", "tests/support/receivers.py"),
+        ("tests/recorder/live/test_kinds.py", "tests/config/test_secrets.py"),
+        "tcp or address",
+    ),
+    "a check": HowTo(
+        ("agent/checks/uptime.py", "tests/agent/checks/test_uptime.py"),
+        ("tests/agent/checks/test_every.py", "tests/agent/checks/test_uptime.py"),
+        "uptime",
+    ),
+    "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
+    "a quirk": HowTo(("devices/quirk_table.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
+    "a language": HowTo(("config/languages/ms.json",), ("tests/config/test_languages.py",)),
 }
-"""What an example shows: its file, the tests that hold it to its contract, and which of them (-k)."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +58,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "extending"))
         else:
             shutil.copy(ROOT / name, copy / name)
-    for example, _, _ in CONTRACTS.values():
+    for example in (file for how_to in HOW_TOS.values() for file in how_to.files):
         place(EXAMPLES / example, copy / example)
     return copy
 
@@ -62,7 +81,8 @@ def place(example: Path, target: Path) -> None:
         ast.unparse(one) for one in defined if isinstance(one, ast.Import | ast.ImportFrom) and _is_new(one, target)
     ]
     above = "\n\n\n".join(["\n".join(imports), *own, ""]) if imports or own else ""
-    target.write_text(whole[: found.start()] + above + found[0] + entries + whole[found.end() :])
+    end = whole.index("\n}", found.end()) + 1
+    target.write_text(whole[: found.start()] + above + whole[found.start() : end] + entries + whole[end:])
 
 
 def _with_decorators(text: str, one: ast.FunctionDef | ast.ClassDef) -> str:
@@ -80,21 +100,11 @@ def _module(target: Path) -> str:
     return f"{first}/{second}"
 
 
-@pytest.mark.parametrize("example", CONTRACTS)
-def test_an_example_meets_the_contract(example: str, extended: Path) -> None:
-    _, tests, which = CONTRACTS[example]
-    words = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        tests,
-        *(("-k", which) if which else ()),
-    ]
+@pytest.mark.parametrize("what", HOW_TOS)
+def test_what_is_added_as_it_says_meets_the_contract(what: str, extended: Path) -> None:
+    how_to = HOW_TOS[what]
     environment = os.environ | {"PYTHONPATH": str(extended), "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *how_to.tests, "-k", how_to.which]
     done = subprocess.run(
         words, cwd=extended, env=environment, capture_output=True, text=True, timeout=280, check=False
     )
@@ -104,6 +114,6 @@ def test_an_example_meets_the_contract(example: str, extended: Path) -> None:
 def test_every_example_is_shown_and_tried() -> None:
     files = {file.relative_to(EXAMPLES).as_posix() for file in EXAMPLES.rglob("*") if file.is_file()}
     files = {file for file in files if "__pycache__" not in file}
-    assert files == {example for example, _, _ in CONTRACTS.values()}
+    assert files == {file for how_to in HOW_TOS.values() for file in how_to.files}
     page = (ROOT / "docs/extending.md").read_text()
     assert [file for file in sorted(files) if f"<!-- begin: {file} -->" not in page] == []

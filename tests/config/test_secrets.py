@@ -317,7 +317,7 @@ def test_an_address_is_read_from_a_private_file_or_standard_input(settings: Sett
 
 @pytest.mark.parametrize("text", ["", "\n", f"{KEY}\n", f"http://h/{KEY}", f"rtmp://{KEY}", f"rtmp://h/a {KEY}"])
 def test_a_file_without_an_address_is_refused_without_repeating_it(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SecretError, match=r"the address in .*room.url must look like rtmps://HOST/APP") as caught:
+    with pytest.raises(SecretError, match=r"the address in .*room.url must look like .*rtmps://HOST/APP") as caught:
         read_url_file(private(tmp_path / "room.url", text))
     assert KEY not in caught.value.message
 

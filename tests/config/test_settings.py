@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from config import settings as settings_module
 from config.errors import SettingsError, UsageError
 from config.layout_kinds import KINDS
+from config.messages import LANGUAGES
 from config.program import BUILT_IN_LAYOUTS, LayoutSettings
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of, read_settings
 from config.schema import BUILT_IN_PROFILES, Destination, Profile, Settings, Sound
@@ -195,7 +196,10 @@ def test_a_wrong_key_names_the_nearest_right_one_and_its_line() -> None:
     [
         ("general.room = 5", "[general] room = 5: must be text in quotes"),
         ("general = 5", "general: must be a table, [general]"),
-        ('general.language = "ID"', '[general] language = "ID": must be one of id, en; did you mean "id"?'),
+        (
+            'general.language = "ID"',
+            f'[general] language = "ID": must be one of {", ".join(LANGUAGES)}; did you mean "id"?',
+        ),
         ("archive.path = ''", '[archive] path = "": must be a path in quotes'),
         ("archive.path = '~nobody-by-that-name/x'", "names a home folder that does not exist"),
         ("archive.reserve = '2 Gb/s'", 'must be a size such as "2 GB" or "500 MiB", or a number of bytes'),

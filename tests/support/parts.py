@@ -29,9 +29,10 @@ STARTERS = (
         for name in (
             "archives", "bars", "browser", "buses", "command", "copies", "cut_short", "damage", "disks", "dossiers",
             "footage", "health_log", "hook_server", "leftovers", "listening", "live", "measured", "media", "muxed",
-            "nginx_rtmp", "packets", "pipewire", "pulse", "quota", "raw_server", "recorded", "room", "s3_proxy",
-            "scenes", "scripted_session", "seaweed", "served", "slides", "smtp_server", "srt_peer", "srt_sender",
-            "sshd", "stored", "streamed", "terminal", "timeline", "tls_front", "tracks", "web", "xvfb",
+            "nginx_rtmp", "packets", "pipewire", "pulse", "quota", "raw_server", "receivers", "recorded", "room",
+            "s3_proxy", "scenes", "scripted_session", "seaweed", "served", "slides", "smtp_server", "sources",
+            "srt_peer", "srt_sender", "sshd", "stored", "streamed", "terminal", "timeline", "tls_front", "tracks",
+            "web", "xvfb",
         )
     ),
 )  # fmt: skip
