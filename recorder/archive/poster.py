@@ -8,7 +8,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from recorder.archive.media import OPEN_SAFELY
+from recorder.archive.media import NOT_DECODED, OPEN_SAFELY
 
 WIDTH = 1280
 """Pixels, at most; a smaller picture stays as it is."""
@@ -27,7 +27,7 @@ def poster(path: Path) -> bytes | None:
     """
     picture: av.VideoFrame | None = None
     try:
-        with av.open(path, options=OPEN_SAFELY) as container:
+        with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
             if not container.streams.video:
                 return None
             stream = container.streams.video[0]

@@ -17,7 +17,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from config.errors import MediaError
-from recorder.archive.media import Media, tracks
+from recorder.archive.media import NOT_DECODED, Media, tracks
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
@@ -94,6 +94,15 @@ def _count(seconds: float, stream: Media) -> int:
 
 def _seconds(packet: Packet, count: int | None) -> float:
     return float((count or 0) * packet.time_base)
+
+
+def has_tracks(piece: Piece) -> bool:
+    """Return whether a file can be read and has a track of picture or sound."""
+    try:
+        with opened(piece.path, piece.layout, NOT_DECODED) as container:
+            return bool(tracks(container))
+    except (av.error.FFmpegError, ValueError):
+        return False
 
 
 def form(piece: Piece) -> tuple[object, ...]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from config.errors import MediaError
 from config.events import Event
 from devices.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
 from recorder.archive.model import Begun
 from recorder.archive.work import PROGRAM, WorkFolder
 from recorder.mending import mend
-from recorder.recovery.copying import Piece, form
+from recorder.recovery.copying import Piece, has_tracks
 from recorder.recovery.layout import CONTAINERS, MP4, Layout, look
 from recorder.recovery.rebuild import PartEvidence, into_run_s, read_events
 
@@ -114,8 +113,4 @@ def _examine_file(path: Path) -> LeftFile:
         mend(path)
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # it is when the recorder wrote last
     layout = look(path)
-    try:
-        playable = bool(form(Piece(path, layout)))
-    except MediaError:
-        playable = False
-    return LeftFile(path, layout, playable)
+    return LeftFile(path, layout, has_tracks(Piece(path, layout)))

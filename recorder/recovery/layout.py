@@ -8,7 +8,7 @@ power cut, after which the head is patched and the `moov` is not on the disk.
 import io
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum, auto
@@ -17,6 +17,8 @@ from pathlib import Path
 import av
 import av.error
 from av.container import InputContainer
+
+from recorder.archive.media import NOT_DECODED
 
 BUFFER_BYTES = 1 << 20
 HEAD_BYTES = 16
@@ -109,7 +111,7 @@ def _boxes(descriptor: int, size: int) -> Iterator[tuple[bytes, int, int]]:
 
 def _matroska(path: Path) -> Kind:
     try:
-        with av.open(path, options=WHITELIST) as container:
+        with av.open(path, options=WHITELIST | NOT_DECODED) as container:
             if container.duration is not None:
                 return Kind.ORDINARY
             return Kind.OPEN if any(packet.size > 0 for packet in container.demux()) else Kind.EMPTY
@@ -158,14 +160,15 @@ class View(io.RawIOBase):
 
 
 @contextmanager
-def opened(path: Path, layout: Layout) -> Iterator[InputContainer]:
-    """Open what is whole of a file; raises av.error.FFmpegError."""
+def opened(path: Path, layout: Layout, more: Mapping[str, str] = {}) -> Iterator[InputContainer]:
+    """Open what is whole of a file, with `more` options of FFmpeg's; raises av.error.FFmpegError."""
+    options = WHITELIST | dict(more)
     if layout.kind is not Kind.FRAGMENTED:
-        with av.open(path, options=WHITELIST, buffer_size=BUFFER_BYTES) as container:
+        with av.open(path, options=options, buffer_size=BUFFER_BYTES) as container:
             yield container
         return
     with (
         View(path, layout.whole_bytes) as view,
-        av.open(view, mode="r", options=WHITELIST, buffer_size=BUFFER_BYTES) as container,
+        av.open(view, mode="r", options=options, buffer_size=BUFFER_BYTES) as container,
     ):
         yield container

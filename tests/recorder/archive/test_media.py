@@ -4,12 +4,15 @@ import os
 import subprocess
 from pathlib import Path
 
+import av
+import av.logging
 import pytest
 
 from config.errors import MediaError
 from recorder.archive.media import decode_all, holds_media, probe
 from recorder.archive.model import AudioTrack, VideoTrack
 from recorder.archive.poster import poster
+from recorder.recovery.copying import Piece, has_tracks
 from tests.support import media
 
 
@@ -80,6 +83,26 @@ def test_what_may_be_media_counts_as_media(program: Path, tmp_path: Path) -> Non
     path.write_bytes(b"\0" * 10_000)
     assert holds_media(path)
     assert holds_media(program)
+
+
+def test_no_picture_is_decoded_to_see_whether_there_is_one(program: Path, tmp_path: Path) -> None:
+    """Each of these opens the recording once more when a session is sealed; a decoder would complain of this one."""
+    path = tmp_path / "program.mp4"
+    content = bytearray(program.read_bytes())
+    keyframe = content.index(b"\x65\x88", content.index(b"x264 - core"))
+    content[keyframe + 100 : keyframe + 400] = bytes(300)
+    path.write_bytes(content)
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as complaints:
+            assert holds_media(path)
+            assert has_tracks(Piece.of(path))
+            assert complaints == []
+            probe(path, "x")
+            assert complaints != []
+    finally:
+        av.logging.set_level(before)
 
 
 def test_damage_in_the_middle_is_named_with_its_time(program: Path, tmp_path: Path) -> None:
