@@ -30,7 +30,8 @@ FAST_QUEUE = 8
 AUDIO_QUEUE = 256
 STOPPED = "stopped before the first picture came; nothing was recorded"
 PLUG_AGAIN = "unplug it and plug it in again"
-WATCH_S = 0.01
+WATCH_S = 0.002
+"""How often is looked whether they are open, and whether the first picture is there: a start waits for both."""
 
 
 class SessionInputs:
