@@ -54,6 +54,21 @@ def test_a_block_comes_when_its_last_sample_does() -> None:
     assert source.read(0.02) is not None
 
 
+def test_opening_waits_for_no_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_opened, made_before = threading.Event(), []
+
+    def made(*, beeps: bool) -> NDArray[np.int16]:
+        made_before.append(not is_opened.wait(10))
+        return speech_loop(beeps=beeps)
+
+    monkeypatch.setattr("capture.synthetic.audio.speech_loop", made)
+    source = SyntheticAudio(FastPace(("audio",)), STOP)
+    source.open()
+    is_opened.set()
+    assert source.read(1.0) is not None
+    assert made_before == [False]
+
+
 def test_beeps_start_exactly_on_the_seconds() -> None:
     samples = np.concatenate([block.samples for block in blocks(SyntheticAudio(FastPace(("audio",)), STOP), 950)])
     for channel in (0, 1):
