@@ -107,6 +107,10 @@ def main() -> None:
     """Run the command line; the console script."""
     _write_whatever_comes()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address that is read here holds a key
+    if sys.argv[1:2] == ["record"]:
+        from agent import early  # no other command needs it, and this one imports its own modules meanwhile
+
+        early.begin(sys.argv[2:])
     try:
         status = liput.main(prog_name="liput", standalone_mode=False)
     except click.exceptions.Exit as ended:

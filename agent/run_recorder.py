@@ -12,6 +12,7 @@ import time
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 
+from agent import early
 from agent.keyboard import watched
 from agent.reporters import Reporter
 from agent.serving import successor
@@ -63,7 +64,7 @@ class RecorderRun:
         stopper.start()
         try:
             with self._signals(), reporter:
-                self._spawned = Spawned(self._spec)
+                self._spawned = Spawned(self._spec, early.taken())
                 self._folder = self._spawned.ready()
                 with watched(self._on_key):
                     self._result = self._follow(self._folder, reporter)

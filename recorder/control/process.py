@@ -1,8 +1,9 @@
 """A recorder: `python -m recorder.control.process`, a process that runs one session and outlives whoever started it.
 
-On standard input it gets what it is asked to be (recorder.control.spec), up to the end of it. On standard output it
-says one line: `ready`, with where it can be talked to, or `error`. After that, all else goes through its sockets. It
-ends when its session has, or in order on SIGTERM; Ctrl-C and closed terminals are none of its business.
+On standard input it gets what it is asked to be (recorder.control.spec), up to the end of it; where that is nothing, it
+ends. On standard output it says one line: `ready`, with where it can be talked to, or `error`. After that, all else
+goes through its sockets. It ends when its session has, or in order on SIGTERM; Ctrl-C and closed terminals are none of
+its business.
 
 With `--unit` a service manager has started it, for a connection that is its standard input and output: it says its
 number in a line before all else (recorder.control.launched).
@@ -62,8 +63,8 @@ def main() -> int:
     if os.environ.pop(SPARE, None) or is_unit:
         later.load(later.IN_RESERVE)  # what takes time is done when it is told what to record
     text = _asked()
-    if is_unit and not text:
-        return 0  # a spare that nobody wants any more
+    if not text:
+        return 0  # nobody wants us any more
     try:
         _record(decode_spec(text), handshake, inbox, SystemClock(), standing)
     except Exception as error:

@@ -8,7 +8,7 @@ import msgspec
 
 from config.errors import SessionError
 from recorder.control.directory import RecorderFolder
-from recorder.control.launched import HOME, environment, launched
+from recorder.control.launched import HOME, Launched, environment, launched
 from recorder.control.protocol import HANDSHAKES, Failure, one_line, raised
 from recorder.control.spec import ENVIRONMENT, Spec, encode_spec
 
@@ -20,13 +20,14 @@ READY_S = 90.0
 class Spawned:
     """A recorder that we have started. Its process is ours to wait for, and goes on without us."""
 
-    def __init__(self, spec: Spec | None) -> None:
-        """Start it; `ready` says how that went. Raises SessionError.
+    def __init__(self, spec: Spec | None, begun: tuple[Launched, str] | None = None) -> None:
+        """Start it, where it has not `begun` already; `ready` says how that went. Raises SessionError.
 
         With None it loads its libraries and waits to be told by `give` what to record: a spare, which is sooner ready.
         """
+        folder, is_spare = (spec.folder, False) if spec else (None, True)
         try:
-            self._process, note = launched(spec.folder if spec else None, is_spare=spec is None, home=HOME)
+            self._process, note = begun or launched(folder, is_spare=is_spare, home=HOME)
         except OSError as error:
             raise SessionError(
                 f"no recorder can be started: {error.strerror}", hint="see whether memory is left"

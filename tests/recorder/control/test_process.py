@@ -27,7 +27,7 @@ def asked(tmp_path: Path, **more: object) -> Asked:
     return Asked(**(words | more))  # type: ignore[arg-type] # what the names say
 
 
-@pytest.mark.parametrize("text", [b"", b"rubbish", b'{"asked": 5}', b"x" * (2 << 20)])
+@pytest.mark.parametrize("text", [b" ", b"rubbish", b'{"asked": 5}', b"x" * (2 << 20)])
 def test_what_is_no_specification_is_refused_in_one_line(text: bytes) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "recorder.control.process"],

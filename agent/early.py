@@ -1,0 +1,25 @@
+"""A recorder that is started while `liput record` still reads its words: loading takes it as long as it takes us.
+
+It waits on its standard input for what it shall record. Where nobody tells it anything it ends by itself, as soon as we
+are gone (docs/decisions/0051-record-starts-its-recorder-first.md).
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from recorder.control.launched import Launched, launched
+
+_HELP = {"-h", "--help"}
+_begun: list[tuple[Launched, str]] = []
+
+
+def begin(words: Sequence[str]) -> None:
+    """Start it, unless these words only ask how they are used; where that fails, whoever needs one tries again."""
+    if _HELP.isdisjoint(words):
+        with suppress(OSError):
+            _begun.append(launched(None, is_spare=False))
+
+
+def taken() -> tuple[Launched, str] | None:
+    """Return it, and what there is to say of it, to the first who asks; None where there is none."""
+    return _begun.pop() if _begun else None
