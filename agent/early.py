@@ -1,7 +1,7 @@
 """A recorder that is started while `liput record` still reads its words: loading takes it as long as it takes us.
 
 It waits on its standard input for what it shall record. Where nobody tells it anything it ends by itself, as soon as we
-are gone (docs/decisions/0051-record-starts-its-recorder-first.md).
+are gone (docs/decisions/0051-on-the-disk-within-a-second.md).
 """
 
 from collections.abc import Sequence

@@ -65,7 +65,7 @@ class Recording:
         *,
         clock: Clock,
         on_failure: OnFailure,
-        fragment_s: float = 0.25,
+        fragment_s: float = 0.2,
         sync_s: float = 0.5,
         waits: bool = False,
     ) -> None:

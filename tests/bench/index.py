@@ -19,7 +19,7 @@ from recorder.packet import EncodedPacket, Track
 from tests.support.muxed import Coded, regular
 
 OPTIONS = {
-    "movflags": "delay_moov+skip_trailer", "frag_duration": "250000", "flush_packets": "1",
+    "movflags": "delay_moov+skip_trailer", "frag_duration": "200000", "flush_packets": "1",
     "max_interleave_delta": "500000",
 }  # fmt: skip
 STEP = 2500

@@ -20,7 +20,7 @@ from recorder.x264 import VideoSettings
 
 SECONDS = 120
 PICTURE_BYTES, SOUND_BYTES = 18_750, 340  # 4.5 Mbit/s at 30 a second, 128 kbit/s
-OPTIONS = {"frag_duration": "250000", "flush_packets": "1", "max_interleave_delta": "500000"}
+OPTIONS = {"frag_duration": "200000", "flush_packets": "1", "max_interleave_delta": "500000"}
 OURS = {"movflags": "delay_moov+skip_trailer", **OPTIONS}
 THEIRS = {"movflags": "delay_moov+hybrid_fragmented", **OPTIONS}
 

@@ -33,7 +33,7 @@ from tests.support.waiting import wait_for
 BOUNDS_S = {"start": 0.2, "start_reaching_back": 0.2, "slate": 1.0, "return": 3.0, "layout": 0.1}
 """What is promised; a layout has at most three pictures' time."""
 REACHES_BACK_S = 15.0
-WRITTEN_EVERY_S = 0.25
+WRITTEN_EVERY_S = 0.2
 """The length of a fragment: the last one is written when it is full."""
 DARK = 75
 LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}

@@ -39,7 +39,7 @@ SECONDS = 8
 SLIDES = (0, 47, 130, 133)
 """The pictures with which another slide comes; from MOVES on, for a second, each is another one."""
 MOVES = range(160, 190)
-FRAGMENT_S = 0.25
+FRAGMENT_S = 0.2
 A_KILL_S = 1.0
 """What it may cost (docs/architecture.md, the first invariant)."""
 SLOWEST = VideoSettings(WIDTH, HEIGHT, Fraction(RATE), Matrix.BT601, 400_000, 400_000, slowest=STILL_RATE)
