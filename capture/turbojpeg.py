@@ -8,7 +8,7 @@ version 3 still has.
 import ctypes
 import ctypes.util
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -54,14 +54,19 @@ class JpegHeader:
 @cache
 def library() -> ctypes.CDLL | None:
     """Return libturbojpeg with its prototypes set, or None where it is not installed."""
-    for name in (*_SONAMES, ctypes.util.find_library("turbojpeg")):
-        if name is None:
-            continue
+    for name in _names():
         try:
             return _declare(ctypes.CDLL(name))
         except (OSError, AttributeError):
             continue
     return None
+
+
+def _names() -> Iterator[str]:
+    """Yield what it may be called here; programs are run to find out only where it is not called as it is on Debian."""
+    yield from _SONAMES
+    if found := ctypes.util.find_library("turbojpeg"):
+        yield found
 
 
 def _declare(turbo: ctypes.CDLL) -> ctypes.CDLL:

@@ -243,3 +243,11 @@ def test_without_libturbojpeg_pictures_are_decoded_all_the_same(monkeypatch: pyt
     finally:
         turbojpeg.library.cache_clear()
     assert picture.width == WIDTH
+
+
+def test_no_program_is_run_to_find_libturbojpeg_where_it_is_called_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("ctypes.util.find_library", asked.append)
+    turbojpeg.library.cache_clear()
+    assert turbojpeg.library() is not None
+    assert asked == []
