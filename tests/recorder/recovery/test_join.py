@@ -91,7 +91,7 @@ def test_what_is_damaged_far_from_its_end_is_not_joined(material: Material, tmp_
 
 def test_a_restart_leaves_its_gap_and_nothing_moves(material: Material, tmp_path: Path) -> None:
     first, second = (material.write(tmp_path / name) for name in "12")
-    left_at = media.decoded(first.killed, "v").end_s
+    left_at = shown(first.killed)[-1] + FRAME_S
     (joined,) = join([Piece.of(first.killed), Piece.of(second.killed, 12.5)], tmp_path / "program.mp4")
     media.decodes_cleanly(joined.path)
     times = shown(joined.path)
