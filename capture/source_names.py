@@ -4,17 +4,17 @@ Such a word is the name alone, or the name, a `:` or a `+`, and what that kind o
 """
 
 import functools
-import pkgutil
 import re
 from pathlib import Path
 
+_FOLDER = Path(__file__).with_name("sources")
 _WORD = re.compile(r"([a-z][a-z0-9_]*)([:+].*)?", re.DOTALL)
 
 
 @functools.cache
 def source_names() -> frozenset[str]:
     """Return the names; none of the modules is imported."""
-    return frozenset(found.name for found in pkgutil.iter_modules([str(Path(__file__).with_name("sources"))]))
+    return frozenset(file.stem for file in _FOLDER.glob("[!_]*.py"))
 
 
 def source_name(word: str) -> str | None:
