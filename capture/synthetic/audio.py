@@ -42,15 +42,14 @@ class SyntheticAudio:
         self._pace = pace
         self._beeps = beeps
         self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
-        self._making: threading.Thread | None = None
         self._blocks = np.empty((0, BLOCK_SAMPLES, channels), np.int16)
         self._number = 0
 
     def open(self) -> None:
-        """Begin to make the sound, for which no session has to wait; raises DeviceLost when it has been lost before."""
+        """Make the sound; raises DeviceLost when it has been lost before."""
         self._faults.check_plugged_in()
-        self._making = threading.Thread(target=self._make, name="read-speech", daemon=True)
-        self._making.start()
+        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
+        self._blocks = loop.reshape(-1, BLOCK_SAMPLES, self.channels)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
@@ -58,15 +57,9 @@ class SyntheticAudio:
         media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
         if not self._faults.may_give(media_ns, timeout_s):
             return None
-        if self._making:
-            self._making.join()
         samples = self._blocks[self._number % len(self._blocks)]
         self._number += 1
         return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
-
-    def _make(self) -> None:
-        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
-        self._blocks = loop.reshape(-1, BLOCK_SAMPLES, self.channels)
 
     def close(self) -> None:
         """End the track."""

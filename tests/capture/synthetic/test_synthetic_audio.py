@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.audio import BLOCK_SAMPLES, SyntheticAudio
-from capture.synthetic.speech import LOOP_SECONDS, mouth_opening, speech_loop, syllables
+from capture.synthetic.speech import LOOP_SECONDS, _response, mouth_opening, speech_loop, syllables
 from config.errors import DeviceLost
 from devices.clock import NANOSECONDS
 from tests.support.markers import beep_times
@@ -54,19 +54,10 @@ def test_a_block_comes_when_its_last_sample_does() -> None:
     assert source.read(0.02) is not None
 
 
-def test_opening_waits_for_no_speech(monkeypatch: pytest.MonkeyPatch) -> None:
-    is_opened, made_before = threading.Event(), []
-
-    def made(*, beeps: bool) -> NDArray[np.int16]:
-        made_before.append(not is_opened.wait(10))
-        return speech_loop(beeps=beeps)
-
-    monkeypatch.setattr("capture.synthetic.audio.speech_loop", made)
-    source = SyntheticAudio(FastPace(("audio",)), STOP)
-    source.open()
-    is_opened.set()
-    assert source.read(1.0) is not None
-    assert made_before == [False]
+def test_what_made_the_speech_is_not_kept() -> None:
+    speech_loop.cache_clear()
+    speech_loop(beeps=False)
+    assert _response.cache_info().currsize == 0
 
 
 def test_beeps_start_exactly_on_the_seconds() -> None:
