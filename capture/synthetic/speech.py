@@ -127,7 +127,7 @@ def _response(vowel: str, padded: int) -> NDArray[np.complex128]:
     response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
     for centre, bandwidth in _VOWELS[vowel]:
         response = response * centre**2 / (centre**2 - frequency**2 + 1j * frequency * bandwidth)
-    return response
+    return np.asarray(response, np.complex128)
 
 
 def _fast(least: int) -> int:
