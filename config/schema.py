@@ -70,8 +70,10 @@ from config.schedule import Feed, ScheduleSettings
 from config.slides import SlideSettings
 from config.web import WebSettings
 
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-"""x264's presets, the cheapest first."""
+LEAN = "lean"
+"""The preset that is Liput's own (recorder/x264.py)."""
+PRESETS = ("ultrafast", "superfast", LEAN, "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
+"""LEAN and x264's presets, the cheapest first."""
 
 ENCODERS = ("x264", "auto", "nvenc", "qsv", "vaapi", "v4l2m2m")
 STREAM_ENCODES = ("auto", "shared", "separate")
@@ -158,7 +160,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     fps: Annotated[Fraction, FrameRate(120)]
     video_bitrate: Annotated[int, _BIT_RATE]
     maxrate: Annotated[int | None, _BIT_RATE] = None
-    preset: Annotated[str, Choice(PRESETS)] = "veryfast"
+    preset: Annotated[str, Choice(PRESETS)] = LEAN
     keyframe_s: Annotated[float, Seconds(0.25, 20)] = 2.0
     low_latency: Annotated[bool, Switch()] = False
     audio_bitrate: Annotated[int, Rate(16_000, 512_000)] = 128_000

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from config.errors import EncoderError
 from config.events import Emit
+from config.schema import LEAN
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
@@ -19,8 +20,10 @@ CHEAP = "me=dia:subme=1:trellis=0:mixed-refs=0:partitions=i8x8,i4x4:b-adapt=1"
 """What the preset superfast looks for, and nothing that a decoder would have to know beforehand."""
 CHEAPEST = "me=dia:subme=0:trellis=0:mixed-refs=0:partitions=none:b-adapt=0:mbtree=0:aq-mode=0"
 """The least that x264 can look for in the same stream; flat parts and what moves get coarse."""
-CHEAP_PRESETS = frozenset({"ultrafast", "superfast"})
-"""Those that look for no more than that."""
+CHEAP_PRESETS = frozenset({"ultrafast", "superfast", LEAN})
+"""Those that look for no more than CHEAP."""
+CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}
+"""Those of them that are not made to look for CHEAPEST."""
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
 """Those that look so closely (`subme` of 6 and more) that x264 takes two steps of quality from what chroma has."""
 SPACING = 2
@@ -106,7 +109,7 @@ class Relief:
             Step.ENCODER: is_x264 and self._settings.preset not in CHEAP_PRESETS,
             Step.VIEWERS: self._viewers.are_there,
             Step.RATE: self._settings.rate >= LEAST_RATE,
-            Step.DETAIL: is_x264 and self._settings.preset not in CHEAP_PRESETS,
+            Step.DETAIL: is_x264 and self._settings.preset not in CHEAPEST_PRESETS,
         }
         return useful[step] and step not in self._refused
 

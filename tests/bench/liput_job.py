@@ -4,8 +4,8 @@
 
 The sealed package is in FOLDER/archive, the FLV beside it. The event log, the fdatasyncs, the poster, the hashes are in
 the figure; the report is not, which no peer makes and whose cost does not grow (tests/bench/deriving.py). With
---as-peers the encoder's settings are x264's own for the preset, those of the ffmpeg command in tests/bench/peers.py,
-not the ones that Liput chooses.
+--as-peers the encoder has x264's own settings for `veryfast`, those of the ffmpeg command in tests/bench/peers.py, not
+the ones that Liput chooses.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
 from config.program import SINGLE
 from config.report import ReportSettings
-from config.schema import Profile, Settings, Video
+from config.schema import LEAN, Profile, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.outputs import Templates
@@ -114,8 +114,8 @@ def words() -> argparse.Namespace:
     parser.add_argument("--size", default="1920x1080")
     parser.add_argument("--rate", type=Fraction, default=Fraction(30))
     parser.add_argument("--bit-rate", type=int, default=4_500_000)
-    parser.add_argument("--as-peers", action="store_true", help="x264's own settings for the preset")
-    parser.add_argument("--preset", default="veryfast")
+    parser.add_argument("--as-peers", action="store_true", help="x264's own settings for veryfast")
+    parser.add_argument("--preset", default=LEAN)
     parser.add_argument("--x264", help="x264's parameters in place of those that Liput chooses")
     parser.add_argument("--layout", default=SINGLE)
     parser.add_argument("--isolate", action="store_true", help="each clip is also recorded apart, as cameras are")

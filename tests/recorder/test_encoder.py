@@ -1,6 +1,7 @@
 """The encoder: its delay is the one promised, keyframes come by time, colours are tagged."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -51,9 +52,10 @@ def test_the_delay_stays_within_its_share_of_what_a_kill_may_cost(rate: Fraction
     assert x264_settings(rate, cores).delay_frames <= max(2, DELAY_S * rate)
 
 
+@pytest.mark.parametrize("preset", ["lean", "veryfast"])
 @pytest.mark.parametrize("rate", [Fraction(10), Fraction(15), Fraction(30)])
-def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction) -> None:
-    encoder = Encoder(settings(rate), None)
+def test_x264_holds_back_as_many_frames_as_computed(rate: Fraction, preset: str) -> None:
+    encoder = Encoder(settings(rate, preset), None)
     first = next(
         number for number in range(100) if encoder.encode_video(picture(number), round(number / rate / VIDEO_TIME_BASE))
     )
@@ -110,6 +112,29 @@ def test_the_stream_says_what_its_samples_mean(encoder: Encoder) -> None:
     assert isinstance(context, av.VideoCodecContext)
     assert (context.color_range, context.colorspace) == (1, Matrix.BT601)
     assert context.extradata
+
+
+def x264_words(asked: VideoSettings) -> dict[str, str]:
+    """Return what x264 says in its stream that it was told."""
+    encoder = Encoder(asked, None)
+    first = encode(encoder, 20)[0].data
+    encoder.close()
+    return dict(re.findall(r"(\w+)=([^\s\0]+)", first.decode(errors="replace")))
+
+
+def test_the_lean_preset_is_veryfast_without_what_costs_more_than_it_gives() -> None:
+    lean, base = x264_words(settings(preset="lean")), x264_words(settings())
+    wanted = {
+        "subme": "1", "me": "dia", "analyse": "0x3:0x3", "deadzone": "16,11", "aq": "1:0.70", "qpmin": "15",
+        "bframes": "0",
+    }  # fmt: skip
+    assert {name: lean[name] for name in lean if lean[name] != base.get(name)} == wanted
+
+
+def test_what_is_compared_with_others_has_nothing_of_the_lean_preset() -> None:
+    own = [x264_words(replace(settings(preset=preset), x264_params="")) for preset in ("lean", "veryfast")]
+    assert own[0] == own[1]
+    assert own[0]["subme"] == "2"
 
 
 def test_sound_counts_samples(encoder: Encoder) -> None:

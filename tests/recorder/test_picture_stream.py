@@ -145,7 +145,7 @@ def test_a_former_encoder_is_let_go_of_long_before_the_end(encoder: Encoder) -> 
     wait_for(lambda: sys.getrefcount(context) < held)
 
 
-@pytest.mark.parametrize("preset", ["veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])
+@pytest.mark.parametrize("preset", ["lean", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"])
 @pytest.mark.parametrize("rate", [30, 25, 15, Fraction(30000, 1001), 60])
 def test_what_is_cheaper_makes_the_same_stream_of_every_preset(preset: str, rate: int | Fraction) -> None:
     settings = replace(SETTINGS, preset=preset, rate=Fraction(rate))

@@ -8,6 +8,7 @@ import pytest
 
 from capture.source import Matrix
 from config.errors import EncoderError
+from config.schema import LEAN
 from devices.clock import NANOSECONDS
 from recorder.overload.ladder import PATIENCE_S, Step
 from recorder.overload.relief import CHEAP, CHEAPEST, SUBJECT, Relief
@@ -140,6 +141,13 @@ def test_an_encoder_that_looks_for_little_already_is_left_as_it_is(preset: str) 
     rig.run(5, filled=0.5)
     assert [step for _, step in rig.told.steps] == ["viewers", "frame rate"]
     assert rig.encoder.asked == [replace(SETTINGS, preset=preset, rate=Fraction(15))]
+
+
+def test_a_lean_encoder_looks_for_no_more_than_the_first_step_but_can_look_for_less() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN))
+    rig.run(5, filled=0.5)
+    assert [step for _, step in rig.told.steps] == ["viewers", "frame rate", "detail"]
+    assert [settings.more_params for settings in rig.encoder.asked] == ["", CHEAPEST]
 
 
 def test_few_pictures_are_not_made_fewer() -> None:
