@@ -364,8 +364,8 @@ url = "srt://127.0.0.1:{free_udp_port()}"
     assert {line["subject"]: line["detail"]["reason"] for line in lost} | {"kampus": None} == expected  # type: ignore[index] # an object, as was checked
     package = room.only_package()
     assert result["frames"] == frames(package)
-    last_s = max(float(str(line["elapsed_s"])) for line in session.seen if line["type"] == "status")
-    assert result["frames"] == pytest.approx(last_s * FPS, abs=2)
+    (ended,) = [line for line in session.seen if line.get("kind") == "session-ended"]
+    assert result["frames"] == pytest.approx(float(ended["detail"]["media_time_s"]) * FPS, abs=2)  # type: ignore[index] # an object, as was checked
 
     said = json.dumps(session.seen) + errors
     assert b'"@kampus.txt"' in kept, "the recorder's own folder"

@@ -26,8 +26,7 @@ from capture.source import Frame, SourceEnded
 from config.schema import Profile
 from recorder.encoder import Encoder
 from recorder.packet import EncodedPacket, Track
-from recorder.plan import video_settings
-from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings, video_settings
 from tests.bench.clips import clips
 from tests.bench.default_profile import judged
 from tests.bench.footage import footage
