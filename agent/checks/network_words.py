@@ -146,9 +146,4 @@ TROUBLES: Mapping[Trouble, Code] = {
         Words("{where} sedang dipakai orang lain", "{where} is being used by somebody else"),
         Words("Tunggu satu menit dan periksa lagi.", "Wait a minute and check again."),
     ),
-    Trouble.NO_PROGRAM: Code(
-        Verdict.FAILURE,
-        Words("Program iperf3 tidak terpasang di PC ini", "The program iperf3 is not installed on this PC"),
-        Words("Minta IT memasangnya: sudo apt install iperf3", "Ask IT to install it: sudo apt install iperf3"),
-    ),
 }  # fmt: skip

@@ -17,6 +17,7 @@ _HELD_BYTES = 524_288
 """What may wait in this PC: enough for a busy one to keep a fast link full, and little to throw away at the end."""
 _AT_ONCE = struct.pack("ii", 1, 0)
 """For SO_LINGER: what was not sent is forgotten when it is closed, and loads nobody's link any more."""
+_LATER = struct.pack("ii", 0, 0)
 
 
 class Channel:
@@ -40,6 +41,12 @@ class Channel:
         """Be gone at once; idempotent."""
         with contextlib.suppress(OSError):
             self._connection.close()
+
+    def leave(self) -> None:
+        """Be gone; what was sent still arrives, as long as nothing came that was not received. Idempotent."""
+        with contextlib.suppress(OSError):
+            self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LATER)
+        self.close()
 
     def info(self) -> TcpInfo:
         """Return what the kernel knows of it."""

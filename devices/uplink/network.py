@@ -21,18 +21,6 @@ def missing() -> Trouble | None:
     return None if any(not address.is_link_local for address in addresses) else Trouble.NO_ADDRESS
 
 
-def interface_to(address: str) -> str | None:
-    """Return the network interface by which this PC sends to an IP address, None where nobody knows; sends nothing."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as one:
-            one.connect((address, 9))
-            own = ipaddress.ip_address(one.getsockname()[0].partition("%")[0])
-    except OSError:
-        return None
-    return next((name for name in psutil.net_if_addrs() if own in _addresses(name)), None)
-
-
 def _addresses(name: str) -> Iterator[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     for address in psutil.net_if_addrs().get(name, []):
         if address.family in _FAMILIES:

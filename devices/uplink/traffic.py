@@ -63,6 +63,8 @@ class Stream(ABC, threading.Thread):
 
     sends = False
     """Whether what counts is what has arrived at the other side; else what `received` is told."""
+    opens_again = True
+    """Whether a server that closes is connected to once more."""
 
     def __init__(self, open_channel: Open, over: threading.Event, allowance: Allowance) -> None:
         super().__init__(name="uplink-stream", daemon=True)
@@ -76,7 +78,7 @@ class Stream(ABC, threading.Thread):
         """What has ended it, other than `over`."""
 
     def run(self) -> None:
-        """Open, move, open again where the server closes."""
+        """Open, move, open again where the server closes and takes another."""
         failures = 0
         while failures < MOST_FAILURES and not self._over.is_set():
             before = self.moved
@@ -91,6 +93,8 @@ class Stream(ABC, threading.Thread):
             except OSError:
                 pass
             failures = 0 if self.moved - before >= _WORTH_BYTES else failures + 1
+            if not self.opens_again:
+                break
         if not self._over.is_set():
             self.trouble = NetworkTrouble(Trouble.CLOSED)
 
@@ -107,6 +111,21 @@ class Stream(ABC, threading.Thread):
     @abstractmethod
     def move(self, channel: Channel, patience: Patience) -> None:
         """Move bytes until the connection ends; raises NetworkTrouble, OSError and Stopped."""
+
+    def give(self, channel: Channel, data: memoryview, patience: Patience, look: Callable[[], None]) -> None:
+        """Send as much of `data` as is allowed; `look` sees now and then what comes back.
+
+        Raises OSError when the connection is gone, Stopped where nothing is allowed any more, and what `look` raises.
+        """
+        left = data
+        while left:
+            allowed = self.allowance.take(len(left))
+            sent = channel.send(left[:allowed])
+            self.allowance.give_back(allowed - sent)
+            left = left[sent:]
+            if not sent:
+                channel.wait(patience, to_send=True)
+            look()
 
     def received(self, count: int) -> None:
         """Count bytes that came; raises Stopped where those were the last."""

@@ -41,8 +41,6 @@ class Trouble(StrEnum):
     """It answers that it will not, or cannot."""
     BUSY = "busy"
     """It measures for somebody else now."""
-    NO_PROGRAM = "no-program"
-    """What it takes to measure is not installed on this PC."""
 
 
 class NetworkTrouble(NetworkError):

@@ -154,8 +154,7 @@ class _Measured:
 def _measured(lab: Lab, address: str, budget: Budget) -> _Measured:
     asking = ask(lab)
     found, took_s = measured(lab, address, budget)
-    # iperf3 makes its connections first, one after the other: for seconds, where the way is long.
-    counts_since = max(found.up_since, found.up_until - budget.up_s) + budget.warm_up_s
+    counts_since = found.up_since + budget.warm_up_s
     loaded_s = asking.median_s(counts_since + SETTLE_S, found.up_until - SETTLE_S)
     return _Measured(found.uplink, took_s, loaded_s)
 

@@ -1,6 +1,5 @@
 """The uplink is measured against whom the settings say, and only where that disturbs nobody."""
 
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -96,14 +95,6 @@ def test_a_server_that_cannot_be_measured_with_is_a_warning_with_its_reason(
 
 def test_every_trouble_has_its_words() -> None:
     assert {str(trouble) for trouble in Trouble} <= set(uplink.CODES)
-
-
-def test_a_program_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    settings = measured_by(f"iperf3://{HOST}", kind="iperf3")
-    found, _ = looked(look, streamed(tmp_path, settings))
-    assert found["uplink"].code == "no-program"
-    assert "apt install iperf3" in found["uplink"].advice.english
 
 
 def test_a_measurement_that_is_stopped_returns_at_once(tmp_path: Path) -> None:

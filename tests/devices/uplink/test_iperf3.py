@@ -1,37 +1,40 @@
-"""Measuring with a real iperf3 server on this PC's loopback."""
+"""Measuring with a real iperf3 server on this PC's loopback, and with ones that do not behave."""
 
-import shutil
+import json
+import socket
+import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from agent.receiver import HOST, free_port, listens
-from devices.uplink import iperf3
 from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Step, Uplink
 from devices.uplink.server import Server
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from tests.net.iperf import iperf_server
-from tests.support.raw_server import RawServer, says
+from tests.support.raw_server import Behaviour, RawServer, says
+from tests.support.scripted_iperf3 import AGREES, ScriptedIperf3, said, says_then_hangs_up, waits
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
-SHORT = Budget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5)
-LITTLE = Budget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5)
+SHORT = Budget(most_bytes=10**12, up_s=2.0, down_s=2.0, warm_up_s=0.5, idle_s=0.3)
+LITTLE = Budget(streams=2, most_bytes=2_000_000_000, up_s=20.0, down_s=20.0, warm_up_s=0.5, idle_s=0.2)
 """Less than what loopback moves in a second or two."""
+ERROR = bytes([0xFE])
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert [child for child in psutil.Process().children() if child.name() == "iperf3"] == []
+    left = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("uplink")]
+    assert left == []
 
 
 @pytest.fixture
@@ -45,34 +48,47 @@ def run(port: int, budget: Budget, stop: threading.Event | None = None) -> tuple
     return measure(Server("iperf3", HOST, port), budget, stop or threading.Event(), told.append), told
 
 
-def why_not(port: int) -> Trouble:
+def why_not(port: int, budget: Budget = SHORT) -> tuple[Trouble, str]:
     with pytest.raises(NetworkTrouble) as caught:
-        run(port, SHORT)
-    return caught.value.trouble
+        run(port, budget)
+    return caught.value.trouble, caught.value.detail
 
 
-def test_both_ways_and_the_latencies_are_measured_in_time(port: int) -> None:
+def is_free(port: int) -> bool:
+    """Return whether a server takes the next test."""
+    words = ["iperf3", "--client", HOST, "--port", str(port), "--bytes", "1K"]
+    return subprocess.run(words, capture_output=True, timeout=20, check=False).returncode == 0
+
+
+def test_both_ways_and_the_latencies_are_measured_in_time(port: int, tmp_path: Path) -> None:
+    began = time.monotonic()
     found, told = run(port, SHORT)
+    assert time.monotonic() - began < 7
     assert not found.is_capped
     assert found.up.median_bps > 50e6
     assert found.down
     assert found.down.median_bps > 50e6
-    assert found.idle
-    assert found.loaded
-    assert 0 < found.idle.rtt_s < 0.1
-    assert 0 < found.loaded.rtt_s < 0.5
-    assert [told[0].phase, told[-1].phase] == ["reach", "down"]
+    for latency in (found.idle, found.loaded, found.loaded_down):
+        assert latency
+        assert 0 < latency.rtt_s < 0.5
+    assert found.again_share is not None
+    assert [told[0].phase, told[1].phase, told[-1].phase] == ["reach", "idle", "down"]
+    assert [step.share for step in told] == sorted(step.share for step in told)
+    assert is_free(port)
+    assert "error" not in (tmp_path / "output").read_text(), "the server has nothing to complain of"
 
 
-def test_it_moves_no_more_than_it_may(port: int) -> None:
+def test_it_moves_no_more_than_it_may(port: int, tmp_path: Path) -> None:
     found, _ = run(port, LITTLE)
     assert found.is_capped
     assert found.down
-    assert 0.8 * LITTLE.most_bytes < found.moved_bytes < 1.3 * LITTLE.most_bytes
+    assert 0.8 * LITTLE.most_bytes < found.moved_bytes < 1.01 * LITTLE.most_bytes
+    assert is_free(port)
+    assert "error" not in (tmp_path / "output").read_text()
 
 
 def test_nobody_who_listens_refuses() -> None:
-    assert why_not(free_port()) == Trouble.REFUSED
+    assert why_not(free_port())[0] == Trouble.REFUSED
 
 
 def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
@@ -83,64 +99,95 @@ def test_a_server_that_measures_for_somebody_else_is_busy(port: int) -> None:
     try:
         assert other.stdout
         assert other.stdout.readline(), "it has begun"
-        assert why_not(port) == Trouble.BUSY
+        assert why_not(port)[0] == Trouble.BUSY
+        assert other.poll() is None, "who was there first is not disturbed"
     finally:
         other.kill()
         other.communicate()
 
 
-def test_something_that_says_nothing_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.uplink.iperf3.REACH_S", 1.0)
-    with RawServer(says(b"")) as server:
-        assert why_not(server.port) in (Trouble.SILENT, Trouble.STALLS)
+@pytest.mark.parametrize(
+    ("behave", "trouble"),
+    [
+        (says(b""), Trouble.SILENT),
+        (says(b"", then_waits=False), Trouble.CLOSED),
+        (says(b"220 smtp.test ESMTP\r\n"), Trouble.FOREIGN),
+        (says(b"HTTP/1.1 400 Bad Request\r\n\r\n", then_waits=False), Trouble.FOREIGN),
+        (says(AGREES), Trouble.STALLS),
+        (says(AGREES, then_waits=False), Trouble.CLOSED),
+    ],
+)
+def test_what_does_not_answer_as_iperf3_is_told(
+    behave: Behaviour, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.uplink.iperf3.REACH_S", 2.5)
+    with RawServer(behave) as server:
+        assert why_not(server.port)[0] == trouble
 
 
-def test_a_program_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _name: None)
-    assert why_not(free_port()) == Trouble.NO_PROGRAM
+@pytest.mark.parametrize(
+    ("number", "detail"), [(142, "this server asks for a name and a password"), (7, "iperf3 7"), (None, "")]
+)
+def test_a_server_that_refuses_the_test_is_told_with_its_reason(number: int | None, detail: str) -> None:
+    words = AGREES + ERROR + (b"" if number is None else struct.pack(">i", number))
+    with RawServer(says(words)) as server:
+        assert why_not(server.port) == (Trouble.SERVER_ERROR, detail)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (bytes([11]), (Trouble.SERVER_ERROR, "the server was ended")),
+        (ERROR + struct.pack(">ii", 27, 0), (Trouble.SERVER_ERROR, "more data a second than this server takes")),
+        (b"", (Trouble.CLOSED, "")),
+    ],
+)
+def test_a_server_that_ends_midway_is_told(words: bytes, expected: tuple[Trouble, str]) -> None:
+    with ScriptedIperf3(says_then_hangs_up(words)) as server:
+        assert why_not(server.port, Budget(most_bytes=10**12, up_s=20.0, idle_s=0.2)) == expected
+
+
+def test_a_server_that_stops_midway_is_told_soon() -> None:
+    with ScriptedIperf3(waits, reads=False) as server:
+        began = time.monotonic()
+        assert why_not(server.port, Budget(most_bytes=10**12, up_s=20.0, idle_s=0.2))[0] == Trouble.STALLS
+        assert time.monotonic() - began < 10
+
+
+def test_what_is_asked_for_and_how_a_test_is_ended() -> None:
+    ended: list[tuple[bytes, dict[str, object], bytes]] = []
+
+    def listens_to_the_end(_server: ScriptedIperf3, control: socket.socket) -> None:
+        ended.append((control.recv(1), said(control), control.recv(1)))
+        raise OSError("enough")
+
+    budget = Budget(streams=3, most_bytes=10**12, up_s=1.2, warm_up_s=0.2, idle_s=0.2)
+    with ScriptedIperf3(listens_to_the_end) as server:
+        assert why_not(server.port, budget)[0] == Trouble.STALLS, "this one gives nothing on the way down"
+    up, down = server.asked
+    assert up | {"client_version": ""} == {
+        "tcp": True, "omit": 0, "time": 2, "num": 0, "blockcount": 0, "parallel": 3, "len": 131_072,
+        "pacing_timer": 1000, "client_version": "",
+    }  # fmt: skip
+    assert (up.get("reverse"), down["reverse"]) == (None, True)
+    assert [(first, last) for first, _, last in ended] == [(b"\x04", b"\x10")] * 2
+    assert json.dumps(ended[0][1])
 
 
 def test_a_measurement_ends_at_once_when_nobody_waits_for_it_any_more(port: int) -> None:
     stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
+    threading.Timer(1.5, stop.set).start()
     began = time.monotonic()
     with pytest.raises(Stopped):
-        run(port, Budget(most_bytes=10**12), stop)
-    assert time.monotonic() - began < 8
+        run(port, Budget(most_bytes=10**12, idle_s=0.2), stop)
+    assert time.monotonic() - began < 4
     assert listens(port), "the server goes on"
+    wait_for(lambda: is_free(port), 5, "the server")
 
 
-def test_the_last_step_of_a_run_that_was_told_to_end_does_not_count() -> None:
-    def step(bps: float, seconds: float = 0.5, *, omitted: bool = False) -> iperf3._Interval:
-        return iperf3._Interval(iperf3._Sum(seconds, 0, bps, omitted))
-
-    steps = (step(1e6, omitted=True), step(2e6), step(2.2e6), step(1.8e6), step(0.0, 1.4))
-    told = iperf3._Report(steps, error="interrupt - the client has terminated")
-    assert iperf3._arrived(told).median_bps == 2e6
-    assert iperf3._arrived(iperf3._Report(steps)).median_bps == 1.5e6
-
-
-MEASURES = """
-import sys, threading
-from devices.uplink.iperf3 import measure
-from devices.uplink.model import Budget
-from devices.uplink.server import Server
-
-budget = Budget(most_bytes=10**12, up_s=60.0)
-measure(Server("iperf3", "127.0.0.1", int(sys.argv[1])), budget, threading.Event(), lambda step: None)
-"""
-
-
-def test_the_program_ends_with_a_check_that_is_killed(port: int) -> None:
-    killed = psutil.Popen([sys.executable, "-P", "-c", MEASURES, str(port)])
-    programs: list[psutil.Process] = []
-
-    def measures() -> bool:
-        programs[:] = [child for child in killed.children() if "--time" in child.cmdline()]
-        return bool(programs)
-
-    wait_for(measures)
-    killed.kill()
-    killed.wait()
-    gone, alive = psutil.wait_procs(programs, 5)
-    assert (len(gone), alive) == (1, [])
+def test_one_that_is_stopped_before_it_sends_leaves_the_server_free(port: int) -> None:
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    with pytest.raises(Stopped):
+        run(port, Budget(most_bytes=10**12, idle_s=20.0), stop)
+    wait_for(lambda: is_free(port), 5, "the server")
