@@ -6,8 +6,8 @@ import struct
 import msgspec
 
 # Where each field stands: bytes of a segment, segments, microseconds and a window in bytes (u32), bytes (u64).
-_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16, 24, 28, 32, 36, 68, 120
-_BYTES_SENT, _BYTES_RETRANS, _WINDOW = 200, 208, 228
+_MSS, _RECEIVED_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16, 20, 24, 28, 32, 36, 68, 120
+_BYTES_RECEIVED, _DATA_SEGMENTS_IN, _BYTES_SENT, _BYTES_RETRANS, _UNORDERED, _WINDOW = 128, 152, 200, 208, 224, 228
 _WHOLE_BYTES = 232
 """Linux 5.5; from an older kernel less comes, and what is missing is None."""
 
@@ -18,6 +18,9 @@ class TcpInfo(msgspec.Struct, frozen=True):
     `acknowledged_bytes` have arrived at the other side's kernel with all before them; `delivered_bytes` are these and
     what has arrived behind a gap, within a segment. `sent_bytes` were sent, `again_bytes` of them not for the first
     time; `window_bytes` is what the other side has room for. `in_flight_segments` are on their way.
+
+    `received_bytes` have come with all before them. `received_segments` have come at all, the fullest of
+    `received_segment_bytes`; `unordered_segments` of them came behind a gap.
     """
 
     rtt_s: float | None = None
@@ -27,6 +30,10 @@ class TcpInfo(msgspec.Struct, frozen=True):
     again_bytes: int | None = None
     window_bytes: int | None = None
     in_flight_segments: int | None = None
+    received_bytes: int | None = None
+    received_segments: int | None = None
+    received_segment_bytes: int | None = None
+    unordered_segments: int | None = None
 
 
 def tcp_info(connection: socket.socket) -> TcpInfo:
@@ -49,4 +56,8 @@ def tcp_info(connection: socket.socket) -> TcpInfo:
         field("Q", _BYTES_RETRANS),
         field("I", _WINDOW),
         unacked - sacked - lost + again,
+        field("Q", _BYTES_RECEIVED),
+        field("I", _DATA_SEGMENTS_IN),
+        field("I", _RECEIVED_MSS),
+        field("I", _UNORDERED),
     )

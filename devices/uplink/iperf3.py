@@ -41,6 +41,7 @@ class _OneStream(Stream):
         try:
             self.go(channel, patience)
         except Stopped:
+            self._over.set()  # also where no more data may be taken: whoever connects from now on counts as a client
             self._control.end()
             raise
 

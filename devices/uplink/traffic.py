@@ -1,7 +1,7 @@
 """As much as goes over several connections at once, one way, and how much that is.
 
-What is sent counts once it is in the other side's kernel, whether or not it waits there for a lost packet: the link has
-carried it. What waits in this PC's buffers is not sent.
+What is sent counts once it is in the other side's kernel, what comes once it is in this one's, whether or not it waits
+there for a lost packet: the link has carried it. What waits in the sender's buffers is not sent.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from devices.uplink.arriving import Arriving
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
 from devices.uplink.model import STEP_S, Rate
@@ -73,6 +74,7 @@ class Stream(ABC, threading.Thread):
         self._over = over
         self._lock = threading.Lock()
         self._channel: Channel | None = None
+        self._arriving = Arriving()
         self._moved = self._sent = self._again = 0
         self.trouble: NetworkTrouble | None = None
         """What has ended it, other than `over`."""
@@ -143,6 +145,7 @@ class Stream(ABC, threading.Thread):
     def _begin(self, channel: Channel) -> None:
         with self._lock:
             self._channel = channel
+            self._arriving = Arriving()
 
     def _end(self) -> None:
         with self._lock:
@@ -155,10 +158,11 @@ class Stream(ABC, threading.Thread):
             self._channel = None
 
     def _arrived(self) -> int:
-        """Return what has arrived at the other side over the connection that is open, within a segment."""
-        if self.sends and self._channel:
+        """Return what has arrived over the connection that is open, and was not `received`, within a segment."""
+        if self._channel:
             with contextlib.suppress(OSError):
-                return self._channel.info().delivered_bytes or 0
+                info = self._channel.info()
+                return (info.delivered_bytes or 0) if self.sends else self._arriving.behind_a_gap(info)
         return 0
 
     @property
