@@ -1,5 +1,7 @@
 """Layouts: which input goes where, in its own shape, and what is said of inputs that are not there."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -85,8 +87,33 @@ def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
         Layout("x", LayoutSettings(kind="pip", show=("1", "a"))).places(*FULL_HD, ["a", "b"])
 
 
+def check_places(settings: LayoutSettings, picture: tuple[int, int], count: int, shape: tuple[int, int]) -> None:
+    """Places are even, within the picture, and none is hidden, whatever it is that is asked for."""
+    sources = [f"source {number}" for number in range(count)]
+    asked = f"{count} inputs of {shape} in {picture}, {settings}"
+    try:
+        places = Layout("x", settings).places(*picture, sources, dict.fromkeys(sources, shape))
+    except ValueError as error:
+        pytest.fail(f"{error}: {asked}")
+    whole = Rect(0, 0, *picture)
+    for place in places:
+        assert place.rect, f"{place.source} has no room: {asked}"
+        assert whole.covers(place.rect), f"{place.source} is beyond the picture, {place.rect}: {asked}"
+    assert len({place.source for place in places}) == len(places) <= KINDS[settings.kind].most, asked
+    for number, place in enumerate(places):
+        for other in places[number + 1 :]:
+            assert not other.rect.covers(place.rect), f"{other.source} hides {place.source}: {asked}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("picture", [(64, 64), (64, 4320), (8192, 64), FULL_HD])
+def test_places_are_even_and_none_is_hidden_in_pictures_of_any_shape(kind: str, picture: tuple[int, int]) -> None:
+    for corner, size, count in itertools.product(CORNERS, (0.1, 0.5), range(1, 6)):
+        check_places(LayoutSettings(kind=kind, corner=corner, size=size), picture, count, (1600, 900))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @given(
-    kind=st.sampled_from(sorted(KINDS)),
     corner=st.sampled_from(CORNERS),
     size=st.floats(0.1, 0.5),
     width=st.integers(32, 4096).map(lambda half: 2 * half),
@@ -97,15 +124,7 @@ def test_an_input_that_is_not_there_is_said_with_what_may_be_meant() -> None:
 def test_places_are_even_within_the_picture_and_none_is_hidden(
     kind: str, corner: str, size: float, width: int, height: int, count: int, shape: tuple[int, int]
 ) -> None:
-    settings = LayoutSettings(kind=kind, corner=corner, size=size)
-    sources = [f"source {number}" for number in range(count)]
-    places = Layout("x", settings).places(width, height, sources, dict.fromkeys(sources, shape))
-    whole = Rect(0, 0, width, height)
-    assert all(place.rect and whole.covers(place.rect) for place in places)
-    assert len({place.source for place in places}) == len(places) <= KINDS[kind].most
-    for number, place in enumerate(places):
-        for other in places[number + 1 :]:
-            assert not other.rect.covers(place.rect)
+    check_places(LayoutSettings(kind=kind, corner=corner, size=size), (width, height), count, shape)
 
 
 @pytest.mark.parametrize("kind", KINDS)
