@@ -102,7 +102,7 @@ def section(page: str, heading: str) -> str:
     """Return what stands below a heading, up to the next of its level or above."""
     level = len(heading) - len(heading.lstrip("#"))
     _, found, rest = f"\n{page}".partition(f"\n{heading}\n")
-    assert found, f"there is no heading {heading!r}"
+    assert found, f"there is no heading {heading!r} on the page that begins {page[:40]!r}"
     return re.split(rf"^#{{1,{level}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -399,7 +399,7 @@ def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
         assert f"| {reason_text(reason, 'id')} | {reason_text(reason, 'en')} |" in page
     for card in Card:
         assert f"| `{card}` | {card_text(card, 'id')} | {card_text(card, 'en')} |" in page
-    assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS)
+    assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS), "rows of docs/program.md"
 
 
 def test_what_viewers_miss_is_what_was_measured() -> None:

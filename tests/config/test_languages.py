@@ -1,6 +1,7 @@
 """The contract of a language that sentences are translated into, held to every file of config/languages."""
 
 import ast
+import difflib
 import functools
 import json
 import re
@@ -40,9 +41,10 @@ def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
         assert found.name.strip()
         assert re.fullmatch(r"[a-z]{2,3}", language), "a code of ISO 639"
         for english, sentence in found.sentences.items():
-            assert english in said(), f"nobody says {english!r}"
-            assert sentence.strip(), english
-            assert places(sentence) == places(english)
+            near = difflib.get_close_matches(english, said(), 1) if english not in said() else ()
+            assert english in said(), f"{language}.json: nobody says {english!r}; meant may be {near}"
+            assert sentence.strip(), f"{language}.json: {english!r} is translated to nothing"
+            assert places(sentence) == places(english), f"{language}.json: {english!r} has other braces"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

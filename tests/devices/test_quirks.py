@@ -53,7 +53,8 @@ def test_every_line_has_an_id_of_its_form_and_sources(identifier: str) -> None:
     assert known.name.strip() == known.name != ""
     assert all(note.text for note in known.notes)
     sources = [known.source, *(note.source for note in known.notes), *(fake.source for fake in known.fakes)]
-    assert all(re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source) for source in sources)
+    for source in sources:
+        assert re.search(r"kernel: |usb\.ids|github\.com/|linux-media: |users' ", source), f"{source!r} names nobody"
 
 
 @pytest.mark.parametrize("identifier", QUIRKS)

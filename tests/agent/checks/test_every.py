@@ -46,7 +46,8 @@ def test_each_has_a_name_and_a_place_of_its_own() -> None:
         check.name for check in sorted(CHECKS.values(), key=lambda check: check.place)
     ]
     assert len(CHECKS) >= 11
-    assert not [place for place, count in Counter(check.place for check in every_check()).items() if count > 1]
+    count = Counter(check.place for check in every_check())
+    assert [(check.name, check.place) for check in every_check() if count[check.place] > 1] == [], "places are taken"
 
 
 @pytest.mark.parametrize("name", CHECKS)
