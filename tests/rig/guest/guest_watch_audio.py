@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -199,7 +199,8 @@ def test_sound_that_the_sound_server_has_is_taken_from_there(
         "-L", f"module-native-protocol-unix auth-anonymous=1 socket={socket}",
     ]  # fmt: skip
     monkeypatch.setenv("PULSE_SERVER", f"unix:{socket}")
-    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server, ExitStack() as ending:
+        ending.callback(server.kill)  # else what fails here would wait for it
         wait_for(socket.exists)
         with pytest.raises(DeviceBusy, match=rf"is used by pid {server.pid} \(pulseaudio\)") as raised:
             SoundSource(device).open()
@@ -207,4 +208,3 @@ def test_sound_that_the_sound_server_has_is_taken_from_there(
         with closing(SoundSource("pulse:stick")) as source:
             source.open()
             assert peaks(blocks_of(source, 1.5)) == [440, 880]
-        server.terminate()
