@@ -2,6 +2,7 @@
 
 import threading
 import time
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -45,9 +46,9 @@ class _OneStream(Stream):
             self._control.end()
             raise
 
+    @abstractmethod
     def go(self, channel: Channel, patience: Patience) -> None:
         """Move bytes until the server hangs up."""
-        raise NotImplementedError
 
 
 class Upload(_OneStream):

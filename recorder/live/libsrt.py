@@ -89,6 +89,7 @@ class Statistics(ctypes.Structure):
     pktSndLossTotal: int  # noqa: N815
     pktRecvACKTotal: int  # noqa: N815
     pktRecvNAKTotal: int  # noqa: N815
+    pktSndDropTotal: int  # noqa: N815
     msRTT: float  # noqa: N815
     pktSndBuf: int  # noqa: N815
     byteSndBuf: int  # noqa: N815

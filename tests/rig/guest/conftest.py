@@ -12,7 +12,7 @@ is skipped in the guest, or does not get to run, has failed.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -120,10 +120,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what is not of the sample. Wait for the guests last: meanwhile others run."""
     if seed := config.getoption("rig_sample"):
         chosen = sampled((item.test for item in items if isinstance(item, HostItem)), seed)
-        left_out = [item for item in items if isinstance(item, HostItem) and item.test not in chosen]
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=left_out)
+        config.hook.pytest_deselected(items=[item for item in items if not _is_kept(item, chosen)])
+        items[:] = [item for item in items if _is_kept(item, chosen)]
     items.sort(key=lambda item: isinstance(item, HostItem))
+
+
+def _is_kept(item: pytest.Item, chosen: Container[str]) -> bool:
+    return not isinstance(item, HostItem) or item.test in chosen
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

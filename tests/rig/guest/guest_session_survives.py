@@ -22,8 +22,9 @@ from tests.support.command import Line, Running, running
 WIDTH, HEIGHT, RATE = 320, 240, 10
 CAMERA, SLIDES = "046d:0825:CAM0001", "534d:2109@1-2"
 SETTINGS = ARCHIVE + NO_REPORT + rig_profile(10)
-SLATE_WITHIN_S = 2.5
-"""On an emulated machine that shares two cores with other tests; `./run prove latency` holds a quiet one to 1 s."""
+SLATE_WITHIN_S = 1.0
+SILENCE_WITHIN_S = 2.5
+"""Until it is told, by an emulated machine that shares two cores with other tests."""
 BACK_WITHIN_S = 3.0
 DARK = 75
 """A slate's mean luma is below it, a live picture's of the rig above."""
@@ -269,7 +270,7 @@ def test_a_microphone_that_is_pulled_is_silence_and_the_picture_goes_on(
         back_s = float(str(room.session.until("status")["elapsed_s"]))
         room.session.until("status", state="live")
         room.go_on(3)
-    assert (at(silent) - pulled).total_seconds() < SLATE_WITHIN_S
+    assert (at(silent) - pulled).total_seconds() < SILENCE_WITHIN_S
     assert (at(returned) - plugged).total_seconds() < BACK_WITHIN_S
     assert_one_timeline(room.program)
     assert slates(room.program) == []
