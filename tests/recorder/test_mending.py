@@ -10,17 +10,14 @@ from pathlib import Path
 import av
 import pytest
 
-from config.errors import LiputError, StorageUnwritable
-from devices.clock import SystemClock
+from config.errors import StorageUnwritable
 from recorder.mending import Mended, mend
 from recorder.mp4 import finish as finish_module
 from recorder.mp4 import head as head_module
 from recorder.mp4.head import SECTOR
-from recorder.packet import Track
-from recorder.recording import Recording
 from recorder.storing import file as file_module
 from tests.support import media
-from tests.support.recorded import encoder, feed, record
+from tests.support.recorded import record
 
 SECONDS = 4
 TAIL_S = 0.3
@@ -55,20 +52,11 @@ class Recorded:
 @pytest.fixture(scope="module")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Disk:
     """Return what a recording of SECONDS did to its disk, from the first write to the last sync."""
-    disk, made = Disk(), encoder()
-    failures: list[LiputError] = []
+    disk = Disk()
     with pytest.MonkeyPatch.context() as patch:
         for module in (file_module, finish_module, head_module):
             patch.setattr(module, "os", Recorded(disk))
-        path = tmp_path_factory.mktemp("disk") / "a.mp4"
-        recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
-        feed(made, recording, 0, SECONDS * 30)
-        for track in Track:
-            for packet in made.flush(track):
-                recording.put(packet)
-        recording.close()
-    made.close()
-    assert not failures
+        record(tmp_path_factory.mktemp("disk") / "a.mp4", SECONDS * 30)
     return disk
 
 
