@@ -1,6 +1,7 @@
 """The FLV stream that comes to a child's standard input, and what is known of it before it comes."""
 
 import io
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -18,6 +19,10 @@ which nobody knows."""
 
 SOURCE_OPTIONS = {"probesize": "32", "fpsprobesize": "0"}
 """Read no further than the first picture, whatever its size and whenever the rest comes."""
+
+_STDIN = 0
+_END = bytes.fromhex("17 02 000000 00000010")
+"""The last bytes of an FLV stream with H.264: libavformat's trailer, a tag that says that the sequence has ended."""
 
 
 def add_streams(sink: OutputContainer, announced: Announcement) -> None:
@@ -38,11 +43,37 @@ def add_streams(sink: OutputContainer, announced: Announcement) -> None:
 
 
 def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]":
-    """Yield each packet of the stream as `sink` takes it, with its decoding time in seconds; raises FFmpegError."""
-    source = av.open("pipe:0", format="flv", options=SOURCE_OPTIONS)  # once it has begun
+    """Yield each packet of the stream as `sink` takes it, with its decoding time in seconds; raises FFmpegError.
+
+    Where the input breaks off, this process ends without another word. The recorder was killed, or has given this
+    attempt up: the kernel is about to kill us, or it is. Who comes next goes on with the stream, unless we end it.
+    """
+    incoming = _Incoming()
+    source = av.open(incoming, "r", format="flv", options=SOURCE_OPTIONS)  # once it has begun
     for packet in source.demux():
         if packet.dts is None or packet.time_base is None:
             continue
         dts_s = float(packet.dts * packet.time_base)
         packet.stream = sink.streams[packet.stream_index]
         yield packet, dts_s
+    if not incoming.has_ended:
+        os._exit(0)
+
+
+class _Incoming:
+    """Standard input, as libavformat reads it."""
+
+    def __init__(self) -> None:
+        self._last = b""
+
+    def read(self, size: int) -> bytes:
+        """Return what there is, at most `size` bytes; empty at the end."""
+        data = os.read(_STDIN, size)
+        if data:
+            self._last = (self._last + data[-len(_END) :])[-len(_END) :]
+        return data
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether what was read ends as a whole stream does."""
+        return self._last == _END

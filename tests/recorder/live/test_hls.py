@@ -12,13 +12,18 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 
 from capture.closing import abandoned
 from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
+from recorder.live.feed import FlvFeed, announcement
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.playlist import Playlist
+from recorder.live.process import Child
+from recorder.live.protocol import Ended, Order, Report, Request
+from recorder.live.url import parse_live_url
 from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined
 from tests.support.encoded import SmallEncoder
@@ -127,6 +132,30 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
     frames = play(str(folder / PLAYLIST), 60)
     assert frames > sum(segment.duration_s for segment in playlist(folder).segments) * 28
     assert events.reasons() == ["failed"]
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_only_a_stream_that_has_come_to_its_end_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, is_whole: bool
+) -> None:
+    to = parse_live_url(url)
+    request = Request(parent=os.getpid(), stream=announcement(encoder.templates), io_timeout_s=5.0)
+    order = Order(to.scheme, msgspec.Raw(msgspec.json.encode(to)), request)
+    first, *more = [packet for _ in range(150) for packet in encoder.next()]
+    feed = FlvFeed(encoder.templates, first)
+    for packet in (first, *more):
+        feed.add(packet)
+    if is_whole:
+        feed.finish()
+    child, told = Child(), list[Report]()
+    outbound = bytearray(msgspec.json.encode(order) + b"\n") + feed.data
+    while (reports := child.exchange(outbound, 0.1)) is not None:
+        told += reports
+        if not outbound:
+            child.close_input()  # as the kernel does where the recorder is killed
+    child.end(1.0)
+    assert len(playlist(folder).segments) >= 2
+    assert (playlist(folder).has_ended, Ended() in told) == (is_whole, is_whole)
 
 
 def test_a_long_stream_takes_no_more_room(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
