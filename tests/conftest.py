@@ -4,7 +4,7 @@ And a recording, made once, for all that only need one.
 """
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +54,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Sharing(config, log)
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+def pytest_configure(config: pytest.Config) -> None:
     """Let each test of one process among several have its turn."""
-    if not hasattr(item.config, "workerinput"):
-        return (yield)
-    from tests.support.sharing import turn_of
+    if hasattr(config, "workerinput"):
+        from tests.support.sharing import Turns
 
-    with turn_of(item.nodeid, Path(item.config.option.basetemp).parent):
-        return (yield)
+        config.pluginmanager.register(Turns(Path(config.option.basetemp).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

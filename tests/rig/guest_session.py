@@ -3,7 +3,7 @@
 tests/rig/guest/conftest.py uses this: on the host, each test of a guest_*.py file waits for its own
 result here; in the guest, the same conftest writes the results, one JSON object a line:
 
-    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped", "text": why,
+    {"test": node id, "when": "setup|call|teardown", "outcome": "passed|failed|skipped|rerun", "text": why,
      "sections": [[title, text], ...]}
 """
 
@@ -39,15 +39,18 @@ LINES_SHOWN = 15
 
 @dataclasses.dataclass
 class Outcome:
-    """What became of one test: `failure` is empty if it passed."""
+    """What became of one test: `failure` is empty if it passed; so is `at_first`, unless it was tried again."""
 
     failure: str = ""
+    at_first: str = ""
     sections: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     finished: bool = False
 
     def add(self, result: dict[str, object]) -> None:
         """Take in one phase of the test; anything but a pass is a failure, a skip too."""
-        if result["outcome"] != "passed" and not self.failure:
+        if result["outcome"] == "rerun":
+            self.at_first = f"failed in the guest ({result['when']}), beside others\n{result['text']}"
+        elif result["outcome"] != "passed" and not self.failure:
             self.failure = f"{result['outcome']} in the guest ({result['when']})\n{result['text']}"
             self.sections = [(title, text) for title, text in result["sections"]]  # type: ignore[attr-defined] # JSON
         self.finished = self.finished or result["when"] == "teardown"
@@ -60,7 +63,9 @@ class GuestSessions:
     are as many as processors, two at most.
     """
 
-    def __init__(self, tests: Sequence[str]) -> None:
+    def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
+        """Try what fails again, `reruns` times."""
+        self._reruns = reruns
         files: dict[str, list[str]] = {}
         for test in tests:
             files.setdefault(test.partition("::")[0], []).append(test)
@@ -75,7 +80,10 @@ class GuestSessions:
         """Boot them all; else they boot when the first test is waited for."""
         if not self._sessions:
             self._sessions = {
-                test: session for share in self._shares for session in [GuestSession(share)] for test in share
+                test: session
+                for share in self._shares
+                for session in [GuestSession(share, self._reruns)]
+                for test in share
             }
 
     def outcome(self, test: str) -> Outcome:
@@ -102,7 +110,7 @@ class GuestSession:
     whatever the tests put into $ARTIFACTS.
     """
 
-    def __init__(self, tests: Sequence[str]) -> None:
+    def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
         chosen = os.environ.get("LIPUT_RIG_ARTIFACTS")
         if chosen:
             Path(chosen).mkdir(parents=True, exist_ok=True)
@@ -126,12 +134,12 @@ class GuestSession:
         compile_python(bytecode)
         with (self.artifacts / OUTPUT).open("wb") as output:
             self._machine = subprocess.Popen(
-                self._command(kernel, bytecode),
+                self._command(kernel, bytecode, reruns),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         be_nice(self._machine.pid, PATIENT)
 
-    def _command(self, kernel: Path, bytecode: Path) -> list[str]:
+    def _command(self, kernel: Path, bytecode: Path, reruns: int) -> list[str]:
         environment = {
             "PYTHONPATH": str(ROOT),
             "PYTHONPYCACHEPREFIX": str(bytecode),
@@ -140,6 +148,7 @@ class GuestSession:
         }
         pytest = (
             f"{shlex.quote(sys.executable)} -m pytest -p pytest_timeout -p no:cacheprovider"
+            f"{f' -p pytest_rerunfailures --reruns {reruns}' if reruns else ''}"
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [

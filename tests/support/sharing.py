@@ -2,15 +2,18 @@
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes last and has its turn
-alone: only the machines, which are nicer, run beside it, as they do where nothing is shared.
+alone: only the machines, which are nicer, run beside it, as they do where nothing is shared. With `--reruns 1` so has
+what failed beside others (docs/decisions/0054).
 """
 
 import contextlib
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 GUEST = "tests/rig/guest/"
@@ -62,19 +65,63 @@ def _place(group: str) -> int:
     return 1 if group.startswith(LONG) else 2
 
 
-def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[None]:
-    """Let this test have its turn; `folder` is one that all processes know."""
-    return contextlib.nullcontext() if nodeid.startswith(GUEST) else turn(folder, alone=nodeid.startswith(ALONE))
+class Turns:
+    """A plugin of one process among several: each test has its turn, and what is tried again has it alone."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is one that all processes know."""
+        self._folder = folder
+        self._be_alone: Callable[[], None] = _nothing
+        self._restart_timer: Callable[[], None] = _nothing
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self._restart_timer = _nothing
+        with turn_of(item.nodeid, self._folder) as self._be_alone:
+            return (yield)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:
+        """Learn how long this test may take; pytest-timeout sets the timer."""
+        hook = item.config.hook
+
+        def restart() -> None:
+            hook.pytest_timeout_cancel_timer(item=item)
+            hook.pytest_timeout_set_timer(item=item, settings=settings)
+
+        self._restart_timer = restart
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        outcome: str = report.outcome  # pytest-rerunfailures has one more than pytest
+        if outcome == "rerun":
+            self._be_alone()
+            self._restart_timer()
+
+
+def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Let this test have its turn; `folder` is one that all processes know. As `turn`."""
+    return (
+        contextlib.nullcontext(_nothing) if nodeid.startswith(GUEST) else turn(folder, alone=nodeid.startswith(ALONE))
+    )
 
 
 @contextlib.contextmanager
-def turn(folder: Path, *, alone: bool) -> Iterator[None]:
-    """Wait for those that are alone, or to be alone oneself."""
+def turn(folder: Path, *, alone: bool) -> Iterator[Callable[[], None]]:
+    """Wait for those that are alone, or to be alone oneself; what is yielded waits to be alone from then on."""
     with (folder / "queue").open("w") as queue, (folder / "turn").open("w") as place:
-        fcntl.flock(queue, fcntl.LOCK_EX)  # who wants to be alone is not overtaken for ever by those who share
-        fcntl.flock(place, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(queue, fcntl.LOCK_UN)
+
+        def take(how: int) -> None:
+            fcntl.flock(place, fcntl.LOCK_UN)
+            fcntl.flock(queue, fcntl.LOCK_EX)  # who wants to be alone is not overtaken for ever by those who share
+            fcntl.flock(place, how)
+            fcntl.flock(queue, fcntl.LOCK_UN)
+
+        take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         try:
-            yield
+            yield partial(take, fcntl.LOCK_EX)
         finally:
             fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still
+
+
+def _nothing() -> None:
+    """Wait for nobody."""

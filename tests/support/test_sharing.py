@@ -7,11 +7,13 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.support.sharing import turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = "from tests.conftest import pytest_runtest_protocol, pytest_xdist_make_scheduler\n"
+OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler\n"
 
 
 def test_machines_come_first_then_what_is_long_and_what_is_measured_last(tmp_path: Path) -> None:
@@ -22,11 +24,7 @@ def test_machines_come_first_then_what_is_long_and_what_is_measured_last(tmp_pat
         file.parent.mkdir(parents=True, exist_ok=True)
         tests = [f"def test_{each}():\n    assert True\n" for each in range(1 + number)]
         file.write_text("".join(tests))
-    words = ["-v", "-n", "1", "-p", "no:cacheprovider", "--import-mode=importlib"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *words, f"--basetemp={tmp_path / 'base'}", f"--rootdir={tmp_path}", "tests"],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_pytest(tmp_path, "-v", "-n", "1", "tests")
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
@@ -35,6 +33,48 @@ def test_machines_come_first_then_what_is_long_and_what_is_measured_last(tmp_pat
     ], done.stdout + done.stderr  # fmt: skip
     assert "15 passed in" in lines[-1]
     assert (tmp_path / "base" / "turn").exists(), "each test has had its turn, in a folder of all processes"
+
+
+TRIED_AGAIN = ("--reruns", "1", "--max-suite-reruns", "5", "--rerun-show-tracebacks")
+"""As `./run test` has it."""
+
+FAILS_AT_FIRST = """
+import pytest
+from pathlib import Path
+from tests.support.test_sharing import is_locked
+
+@pytest.mark.parametrize("number", range({count}))
+def test_one(number):
+    base = Path({base!r})
+    tried = base / f"tried-{{number}}"
+    was_tried = tried.exists()
+    tried.touch()
+    assert was_tried, "the machine was busy"
+    assert is_locked(base / "turn", fcntl.LOCK_SH), "others may run beside it"
+"""
+
+
+@pytest.mark.parametrize(("count", "status"), [(0, 0), (1, 0), (5, 0), (6, 1)])
+def test_what_fails_is_tried_once_more_alone_and_told_and_too_many_fail_the_run(
+    tmp_path: Path, count: int, status: int
+) -> None:
+    base = tmp_path / "base"
+    (tmp_path / "conftest.py").write_text(OURS)
+    (tmp_path / "test_first.py").write_text(f"import fcntl{FAILS_AT_FIRST.format(count=count, base=str(base))}")
+    (tmp_path / "test_other.py").write_text("def test_other():\n    assert True\n")
+    done = run_pytest(tmp_path, "-n", "2", *TRIED_AGAIN)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert " ".join(TRIED_AGAIN) in (ROOT / "run").read_text()
+    assert done.stdout.count("E       AssertionError: the machine was busy") == count
+    assert (f", {min(count, 5)} rerun in" in done.stdout.splitlines()[-1]) is bool(count)
+
+
+def test_what_fails_alone_too_has_failed(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OURS)
+    (tmp_path / "test_wrong.py").write_text("def test_wrong():\n    assert False, 'it is wrong'\n")
+    done = run_pytest(tmp_path, "-n", "1", *TRIED_AGAIN)
+    assert done.returncode == 1
+    assert "1 failed, 1 rerun in" in done.stdout.splitlines()[-1]
 
 
 def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path) -> None:
@@ -68,6 +108,15 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
 def test_machines_wait_for_nobody(tmp_path: Path) -> None:
     with turn(tmp_path, alone=True), turn_of("tests/rig/guest/guest_rig.py::test_x", tmp_path):
         assert is_locked(tmp_path / "turn")
+
+
+def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests in `folder` with our conftest's hooks; its processes share the folder `base` in it."""
+    options = ["-p", "no:cacheprovider", "--import-mode=importlib", f"--basetemp={folder / 'base'}"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, f"--rootdir={folder}", *words],
+        cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 def is_locked(path: Path, how: int = fcntl.LOCK_EX) -> bool:
