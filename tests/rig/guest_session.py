@@ -171,10 +171,11 @@ class GuestSession:
                 outcome.failure = outcome.failure or self._not_run(status)
                 outcome.finished = True
             if outcome.finished:
-                if outcome.failure:
-                    self._keep = True
-                    outcome.failure += f"\n\nThe guest's logs are in {self.artifacts}"
-                return outcome
+                if not outcome.failure:
+                    return outcome
+                self._keep = True
+                where = f"\n\nThe guest's logs are in {self.artifacts}"
+                return dataclasses.replace(outcome, failure=outcome.failure + where)
             time.sleep(POLL_SECONDS)
 
     def _take_in_results(self) -> None:
