@@ -74,6 +74,11 @@ MISSING: Mapping[str, Code] = {
             "Name a camera after --video and a microphone after --audio; see `liput devices`.",
         ),
     ),
+    "no-source": Code(
+        Verdict.FAILURE,
+        Words('"{word}" tidak berarti sumber apa pun', '"{word}" means no source'),
+        Words("Ganti kata itu: {hint}", "Change that word: {hint}"),
+    ),
     "no-file": Code(
         Verdict.FAILURE,
         Words("Tidak ada berkas {word}", "There is no file {word}"),

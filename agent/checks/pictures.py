@@ -67,7 +67,10 @@ OF_FAULTS: Mapping[str, str] = {
 
 def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return what each source of pictures of the session shows."""
-    chosen = sources.choose(situation)
+    try:
+        chosen = sources.choose(situation)
+    except LiputError as error:
+        return [sources.not_chosen(error, NAME, CODES)]
     chosen.pace.begin()
     tell(Progress(share=0.1, doing=Words("membuka kamera", "opening cameras")))
     looks = {picture.name: _Looking(situation, picture) for picture in chosen.pictures}

@@ -48,7 +48,10 @@ OF_FAULTS: Mapping[str, str] = {
 
 def listen(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return what each input of sound of the session gives."""
-    chosen = sources.choose(situation)
+    try:
+        chosen = sources.choose(situation)
+    except LiputError as error:
+        return [sources.not_chosen(error, NAME, CODES)]
     chosen.pace.begin()
     if not chosen.sounds and situation.asked.audios != (NONE,):
         return [found(CODES, "no-sound", NAME)]

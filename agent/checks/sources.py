@@ -58,6 +58,12 @@ def refused(error: LiputError) -> NotGiven:
     return NotGiven(code, error=error.message, hint=error.hint)
 
 
+def not_chosen(error: LiputError, check: str, codes: Mapping[str, Code]) -> Result:
+    """Return what `choose` raised as what a check found: in the words in which the session itself would refuse."""
+    hint = error.hint or "liput devices lists what there is"
+    return found(codes, "not-chosen", check, error=error.message, hint=hint)
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
     """The sources of the session that is to be; none is open."""

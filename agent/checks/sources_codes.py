@@ -5,6 +5,11 @@ from collections.abc import Mapping
 from agent.checks.result import Code, Verdict, Words
 
 ANY_SOURCE: Mapping[str, Code] = {
+    "not-chosen": Code(
+        Verdict.FAILURE,
+        Words("Sumber sesi ini tidak dapat dipilih: {error}", "The sources of this session cannot be chosen: {error}"),
+        Words("Perbaiki itu dulu: {hint}", "Mend that first: {hint}"),
+    ),
     "missing": Code(
         Verdict.FAILURE,
         Words("Tidak terpasang", "Not plugged in"),

@@ -128,7 +128,9 @@ def _no_device(word: str, gives: Callable[[SourceKind], object]) -> WantedSource
             return WantedSource(word, trouble=Trouble("wrong-kind", {"word": word}))
         try:
             return WantedSource(kind.name(word))
-        except (DeviceError, UsageError):
+        except UsageError as error:
+            return WantedSource(word, trouble=Trouble("no-source", {"word": word, "hint": error.hint or error.message}))
+        except DeviceError:
             code = _NOT_THERE.get(source_name(word) or "", "not-found")
             return WantedSource(word, trouble=Trouble(code, {"word": word}))
     try:

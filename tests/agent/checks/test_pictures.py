@@ -198,3 +198,20 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 def test_the_words_of_the_session_are_what_is_looked_at(words: tuple[str, ...], code: str) -> None:
     (result,) = pictures.look(situation(asked=Asked(title="", videos=words)), unheard)
     assert result.code == code
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "advice"),
+    [
+        (("screen:bad",), '"screen:bad" means no screen', "screen::0"),
+        (("kuliah.mkv",), "there is no file kuliah.mkv", "check the path"),
+        (("synthetic", ""), "the name of a source is empty", "leave the option out"),
+    ],
+)
+def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them(
+    words: tuple[str, ...], reason: str, advice: str
+) -> None:
+    (result,) = pictures.look(situation(asked=Asked(title="", videos=words)), unheard)
+    assert (result.name, result.code, result.verdict) == ("picture", "not-chosen", Verdict.FAILURE)
+    assert reason in result.reason.english
+    assert advice in result.advice.english

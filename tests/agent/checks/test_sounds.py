@@ -152,3 +152,11 @@ def test_what_a_session_has_open_is_asked_of_it_and_never_opened(
 def test_the_words_of_the_session_are_what_is_listened_to() -> None:
     (result,) = sounds.listen(situation(asked=Asked(title="", videos=("synthetic",))), unheard)
     assert (result.name, result.code) == ("sound: synthetic sound", "ok")
+
+
+def test_words_with_which_no_session_begins_are_refused_as_the_session_refuses_them() -> None:
+    asked = Asked(title="", videos=("synthetic",), audios=("screen",))
+    (result,) = sounds.listen(situation(asked=asked), unheard)
+    assert (result.name, result.code, result.verdict) == ("sound", "not-chosen", Verdict.FAILURE)
+    assert '"screen" gives no sound' in result.reason.english
+    assert "--video" in result.advice.english

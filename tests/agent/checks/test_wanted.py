@@ -83,6 +83,7 @@ def test_what_is_no_device_is_no_equipment(ports: PortRoom, tmp_path: Path, monk
         (asked("lectern", audios=("none",)), "not-found"),
         (asked("0d8c:0134@1-3", audios=("none",)), "wrong-kind"),
         (asked("film.mkv", audios=("none",)), "no-file"),
+        (asked("screen:bad", audios=("none",)), "no-source"),
         (asked("synthetic", audios=("lectern",)), "not-found"),
         (asked("synthetic", audios=("046d:0825:A1",)), "wrong-kind"),
     ],
