@@ -11,14 +11,12 @@ from capture.kept import Absence, AbsenceKind
 from capture.reader import Reader
 from capture.source import Frame, Size, VideoFormat, VideoSource
 from capture.timing import CpuStage, Timing, untimed
+from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from config.errors import MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.timeline import Timeline
 
-SILENT_S = 0.7
-SILENT_FRAMES = 5
-"""A source is missing when nothing has come for SILENT_S or so many intervals, the longer."""
 QUIET_FRAMES = 3
 """For so many intervals it may give nothing before that is told."""
 GLANCE_S = 1.0

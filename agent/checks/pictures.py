@@ -15,7 +15,7 @@ from capture.kept import KeptVideo
 from capture.preview import picture_of
 from capture.source import SourceEnded, VideoSource, coded_form
 from capture.watch.glance import WITHIN, Glance, Seen
-from capture.watch.video import SILENT_FRAMES, SILENT_S
+from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from config.errors import LiputError, MediaError
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault

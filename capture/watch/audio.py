@@ -20,14 +20,13 @@ from capture.watch import hum, sound_sample
 from capture.watch.guard import Guard
 from capture.watch.latch import Latch
 from capture.watch.loudness import PIECE, PIECE_S, Piece, measure
+from capture.watch.patience import NOBODY_ASKED_S
 from capture.watch.silence import SilenceWatch
 from devices.clock import NANOSECONDS, Clock
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
 
 NO_DATA_S = 0.7
-NOBODY_ASKED_S = 0.5
-"""Whoever reads asks more often; where he did not, the PC stood still and the input is not to blame."""
 SPEAKS_DBFS = -50.0
 """A channel louder than this speaks: the other one can be compared with it."""
 DEAD_DB, ALIVE_DB = 40.0, 34.0

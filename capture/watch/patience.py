@@ -1,4 +1,4 @@
-"""How long a source may show or say nothing new before that is a fault, from the settings."""
+"""How long a source may give nothing, or show or say nothing new, before that is a fault."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from config.schema import BUILT_IN_PATIENCE, Settings
 from config.schema import Patience as Setting
 from devices.model import DeviceKind
+
+SILENT_S, SILENT_FRAMES = 0.7, 5
+"""A source of pictures gives nothing when none has come for SILENT_S or so many intervals, the longer."""
+NOBODY_ASKED_S = 0.5
+"""Whoever reads asks five times as often; where he did not, the PC stood still and the device is not to blame."""
 
 
 @dataclass(frozen=True, slots=True)

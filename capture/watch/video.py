@@ -10,13 +10,12 @@ from itertools import pairwise
 from statistics import median
 
 from capture.watch.latch import Latch
+from capture.watch.patience import SILENT_FRAMES, SILENT_S
 from devices.clock import NANOSECONDS
 from devices.health.faults import Fault
 from devices.health.tracker import HealthTracker
 from devices.model import DeviceKind
 
-SILENT_S = 0.7
-SILENT_FRAMES = 5
 FIRST_PICTURE_S = 3.0
 """How long a device may take for its first picture."""
 WINDOW_S = 3.0

@@ -5,7 +5,7 @@ import av
 from capture.source import Frame, VideoFormat
 from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
-from capture.watch.patience import Patience
+from capture.watch.patience import NOBODY_ASKED_S, Patience
 from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import Driven, SignalWatch
 from capture.watch.stillness import StillnessWatch
@@ -16,8 +16,6 @@ from devices.health.tracker import HealthTracker
 from devices.model import Device
 
 SAMPLE_S = 60.0
-NOBODY_ASKED_S = 0.5
-"""Whoever reads asks five times as often; where he did not, the PC stood still and the device is not to blame."""
 
 
 class VideoWatches:

@@ -57,6 +57,7 @@ class Watcher:
 
         `plug` is the kind of what gives pictures on the same plug: a capture card's sound has that one's patience.
         """
+        from capture.watch.audio import mains_hz
         from capture.watch.patience import patience_for
         from capture.watch.watched_audio import WatchedAudio
 
@@ -68,6 +69,6 @@ class Watcher:
             record=self.record,
             clock=self.clock,
             on_change=self.board,
-            mains_hz=60 if self.settings.devices.power_line_frequency == "60 Hz" else 50,
+            mains_hz=mains_hz(self.settings.devices.power_line_frequency),
             timing=self.timing,
         )

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from capture.watch.patience import SILENT_S
 from config.errors import UsageError
 from devices.clock import NANOSECONDS
-from recorder.video_input import SILENT_S
 from tests.support.footage import GRID, THIRTY, Script
 from tests.support.tracks import SLATE, Rig, in_time
 
