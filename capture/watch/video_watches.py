@@ -91,10 +91,8 @@ class VideoWatches:
         frames, missing, damaged, repeats = (now - before for now, before in zip(counts, self._sampled, strict=True))
         seconds = (now_ns - self._sample_ns) / NANOSECONDS
         self._sample_ns, self._sampled = now_ns, counts
-        self._tracker.record(
-            self._tracker.device_id,
+        self._tracker.log(
             Kind.SAMPLE,
-            name=self._tracker.name,
             level=Level.DEBUG,
             fps=round(frames / seconds, 2),
             frames=frames,
@@ -109,10 +107,8 @@ class VideoWatches:
     def tell_closed(self) -> None:
         """Tell how it was all the time it was open."""
         seconds = (self._clock.now_ns() - self._opened_ns) / NANOSECONDS
-        self._tracker.record(
-            self._tracker.device_id,
+        self._tracker.log(
             Kind.CLOSED,
-            name=self._tracker.name,
             open_s=round(seconds, 3),
             frames=self.frames,
             fps=round(self.frames / seconds, 2) if seconds > 0 else 0.0,

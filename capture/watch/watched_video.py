@@ -5,31 +5,28 @@ one that decodes has every picture in its hands.
 """
 
 import os
-import threading
+from typing import Any
 
 import av
 
-from capture.source import Coded, Frame, Relocatable, Size, VideoFormat, VideoSource, abandoned_closings, coded_form
+from capture.source import Coded, Frame, Size, VideoFormat, VideoSource, abandoned_closings, coded_form
 from capture.timing import CpuStage, Timing, untimed
-from capture.watch.guard import Guard
 from capture.watch.patience import Patience
-from capture.watch.refusal import clear_refusals, find_refusal
 from capture.watch.signal_watch import Driven
 from capture.watch.video_watches import VideoWatches
-from config.errors import DeviceError, DeviceLost, MediaError
+from capture.watch.watched import WatchedSource
+from config.errors import MediaError
 from devices.clock import Clock
-from devices.health.faults import Fault
-from devices.health.line import Kind, Level, Record
-from devices.health.tracker import HealthTracker, OnChange
-from devices.model import Device, Health
+from devices.health.line import Record
+from devices.health.tracker import OnChange
+from devices.model import Device
 
 
-class WatchedVideo:
-    """A VideoSource around `source`, which belongs to `device`; lines go to `record`, changes of health to `on_change`.
+class WatchedVideo(WatchedSource[VideoSource, VideoFormat, VideoWatches]):
+    """Implements VideoSource (capture/source.py): passes `source` on as it is, and judges what comes.
 
     `read` may be called from one thread and `decode` from another, as with any source. While nothing comes, `read` has
-    to be called at least every 0.1 s for faults to be found in time. Whatever goes wrong in watching, what the source
-    gives or raises goes through as it is.
+    to be called at least every 0.1 s for faults to be found in time.
     """
 
     def __init__(
@@ -43,75 +40,30 @@ class WatchedVideo:
         on_change: OnChange | None = None,
         timing: Timing = untimed,
     ) -> None:
-        self.name = source.name
-        self.source = source
+        super().__init__(source, device, record=record, clock=clock, on_change=on_change)
         self._device = device
         self._patience = patience
-        self._record = record
-        self._clock = clock
-        self._guard = Guard(device.id, device.name, record)
-        told = self._guard.listener(on_change)
-        self._tracker = HealthTracker(device.id, device.name, record=record, clock=clock, on_change=told)
         self._driver = source if isinstance(source, Driven) else None
-        self._watch: VideoWatches | None = None
-        self._is_open = False
-        self._closing = threading.Lock()
-        self._refused: str | None = None
         self._judge_frame = timing(CpuStage.WATCHES, _judge_frame)
         self._judge_picture = timing(CpuStage.WATCHES, _judge_picture)
 
-    @property
-    def health(self) -> Health:
-        """How the device is now."""
-        return self._tracker.health
-
-    def relocate(self, device: Device) -> None:
-        """Open `device` the next time: the same one, with another node or in another port."""
-        if isinstance(self.source, Relocatable):
-            self.source.relocate(device)
-
     def open(self) -> VideoFormat:
         """Open the source and begin to watch it; raises what the source raises, after it is in the log."""
-        try:
-            opened = self.source.open()
-        except DeviceError as error:
-            self._guard("opening", self._tell_refusal, error)
-            raise
-        self._is_open = True
-        self._guard("opening", self._tell_opened, opened)
-        self._watch = self._guard("everything", self._watches, opened)
-        return opened
+        return self._open(self.source.open)
 
-    def _watches(self, opened: VideoFormat) -> VideoWatches | None:
-        return VideoWatches(self._tracker, self._device, self._patience, opened, self._clock, self._driver)
-
-    def _tell_refusal(self, error: DeviceError) -> None:
-        if error.message != self._refused:  # whoever tries again every second is told of it once
-            self._refused = error.message
-            self._record(
-                self._device.id,
-                Kind.REFUSED,
-                error.message,
-                name=self._device.name,
-                level=Level.WARN,
-                hint=error.hint,
-            )
-        find_refusal(self._tracker, error)
-
-    def _tell_opened(self, opened: VideoFormat) -> None:
-        self._refused = None
-        clear_refusals(self._tracker)
+    def _facts(self, opened: VideoFormat) -> dict[str, Any]:
+        """Return what the device was asked for, and the process that reads it."""
         mode = self._driver.mode.mode if self._driver and self._driver.mode else None
-        self._record(
-            self._device.id,
-            Kind.OPENED,
-            name=self._device.name,
-            format=mode.format if mode else None,
-            width=mode.width if mode else opened.width,
-            height=mode.height if mode else opened.height,
-            fps=round(float(opened.rate), 3),
-            pid=os.getpid(),
-        )
+        return {
+            "format": mode.format if mode else None,
+            "width": mode.width if mode else opened.width,
+            "height": mode.height if mode else opened.height,
+            "fps": round(float(opened.rate), 3),
+            "pid": os.getpid(),
+        }
+
+    def _new_watch(self, opened: VideoFormat) -> VideoWatches:
+        return VideoWatches(self._tracker, self._device, self._patience, opened, self._clock, self._driver)
 
     @property
     def abandoned(self) -> int:
@@ -125,12 +77,7 @@ class WatchedVideo:
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None when none came within `timeout_s` seconds; raises DeviceLost."""
-        try:
-            frame = self.source.read(timeout_s)
-        except DeviceLost as error:
-            if self._is_open:  # else it was closed meanwhile
-                self._guard("loss", self._tracker.find, Fault.LOST, error.message)
-            raise
+        frame = self._read(self.source.read, timeout_s)
         watch = self._watch
         if watch is not None:
             self._judge_frame(watch, frame)
@@ -149,16 +96,8 @@ class WatchedVideo:
             self._judge_picture(watch, picture, frame.timestamp_ns)
         return picture
 
-    def close(self) -> None:
-        """Stop watching and let go of the source; idempotent. Faults stay as they were seen last."""
-        with self._closing:
-            watch, self._watch = self._watch, None
-            self._is_open = False
-        try:
-            self.source.close()
-        finally:
-            if watch is not None:
-                self._guard("closing", watch.tell_closed)
+    def _tell_closed(self, watch: VideoWatches) -> None:
+        watch.tell_closed()
 
 
 def _judge_frame(watch: VideoWatches, frame: Frame | None) -> None:

@@ -65,6 +65,10 @@ class HealthTracker:
         with self._lock:
             return fault in self._active
 
+    def log(self, kind: Kind, reason: str = "", *, level: Level = Level.INFO, **detail: object) -> None:
+        """Write a line about the device."""
+        self.record(self.device_id, kind, reason, name=self.name, level=level, **detail)
+
     def find(self, fault: Fault, reason: str, *, began_ns: int | None = None, **detail: object) -> None:
         """Say that the device has `fault`, since `began_ns` on the session clock; nothing happens if that is known."""
         now_ns = self._clock.now_ns()
@@ -95,8 +99,6 @@ class HealthTracker:
         return Health()
 
     def _tell(self, kind: Kind, level: Level, fault: Fault, reason: str, health: Health, **detail: object) -> None:
-        self.record(
-            self.device_id, kind, reason, name=self.name, level=level, fault=fault, state=health.state, **detail
-        )
+        self.log(kind, reason, level=level, fault=fault, state=health.state, **detail)
         if self._on_change:
             self._on_change(HealthChange(self.device_id, self.name, fault, kind is Kind.DEGRADED, reason, health))

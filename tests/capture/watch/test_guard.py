@@ -201,7 +201,7 @@ def test_a_log_that_fails_is_no_reason_either() -> None:
 
     Guard("id", "Podium", fails)("part", lambda: 1 / 0)
     video = Watched(eventful())
-    video.video._record = video.video._tracker.record = fails
+    video.video._tracker.record = fails
     frames, *_ = taken(video)
     assert len(frames) > 1900
 
