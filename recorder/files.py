@@ -1,20 +1,24 @@
 """The files that a session records into, from its start to its end, and the outputs that its packets go through."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
-from recorder.archive.work import WorkFolder
 from recorder.encoder import Encoder
 from recorder.eventlog import EventLog
 from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs
 from recorder.plan import SessionPlan
 from recorder.recording import OnFailure
+from recorder.storing.opening import SessionFacts
 from recorder.storing.storage import Storage
+
+if TYPE_CHECKING:
+    from recorder.recovery.resume import Resumption
 
 
 class SessionFiles:
@@ -42,8 +46,6 @@ class SessionFiles:
         self._clock = clock
         self._emit = log
         self._live = live
-        self.offset_s = 0.0
-        """Where in the session's media time that of this recorder begins."""
         self.storage = Storage(
             [archive, *plan.further],
             plan.storage,
@@ -55,12 +57,19 @@ class SessionFiles:
             planned_s=plan.duration_s,
             waits=not plan.live,
         )
-        self.work = self._begin(plan, encoder, form, began_ns)
+        facts = self._facts(plan, began_ns)
+        self.offset_s = facts.offset_s
+        """Where in the session's media time that of this recorder begins."""
+        templates = encoder.templates_of(form)
+        templates_of = encoder.templates_of if encoder.may_change_form else None
+        self.work = self.storage.begin(facts, templates, form=form, templates_of=templates_of)
         """The first work folder."""
+        if plan.resume is not None:
+            self._tell_resumed(plan.resume)
         try:
             self.outputs = Outputs(
                 self.storage,
-                encoder.templates_of(form),
+                templates,
                 emit=log,
                 live=live,
                 more=plan.sinks,
@@ -73,39 +82,33 @@ class SessionFiles:
             self.storage.discard()
             raise
 
-    def _begin(self, plan: SessionPlan, encoder: Encoder, form: int, began_ns: int) -> WorkFolder:
-        """Make the work folder: that of a new session, or of the next part of one that is gone on with."""
+    def _facts(self, plan: SessionPlan, began_ns: int) -> SessionFacts:
+        """Return what the work folders say: of a new session, or of one that is gone on with."""
         back_ns = self._clock.now_ns() - began_ns if plan.live else 0
         began = self._clock.now() - timedelta(seconds=back_ns / NANOSECONDS)
         context = msgspec.structs.replace(plan.context, destinations=self._live.names)
-        templates_of = encoder.templates_of if encoder.may_change_form else None
         resume = plan.resume
         if resume is None:
-            return self.storage.begin(
-                plan.title, began, context, encoder.templates_of(form), form=form, templates_of=templates_of
-            )
-        self.offset_s = resume.offset_s(began_ns, began)
-        work = self.storage.begin(
+            return SessionFacts(plan.title, began, context)
+        return SessionFacts(
             resume.title,
             resume.started_at,
             context,
-            encoder.templates_of(form),
-            form=form,
-            templates_of=templates_of,
             uuid=resume.uuid,
+            offset_s=resume.offset_s(began_ns, began),
             part=resume.part,
-            offset_s=self.offset_s,
             earlier=resume.works,
         )
+
+    def _tell_resumed(self, resume: "Resumption") -> None:
         self._emit(
             "session-resumed",
-            work.name,
+            self.work.name,
             f"Its recorder was killed; the session goes on as part {resume.part}",
             part=resume.part,
             offset_s=round(self.offset_s, 3),
             missing_s=round(self.offset_s - resume.end_s, 3),
         )
-        return work
 
     def discarded(self) -> bool:
         """Remove work folders without a picture in them, and return whether that was done: sound is kept."""

@@ -35,7 +35,7 @@ ENDING = {"session-stopping", "session-ended"}
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A session that is gone on with: what `Archive.begin` needs for its next part.
+    """A session that is gone on with: what the work folder of its next part says, and where that begins.
 
     `works` are the parts that there are, of all its copies, locked: nobody seals them meanwhile. `zero_ns` is
     CLOCK_MONOTONIC at media time 0, None where that was another boot's clock; `end_s` is up to where it plays.
@@ -59,10 +59,6 @@ class Resumption:
         else:
             passed_s = (now - self.started_at).total_seconds()
         return max(passed_s, self.end_s)
-
-    def of_copy(self, number: int) -> list[WorkFolder]:
-        """Return the parts of one copy of a mirrored recording, in their order."""
-        return [work for work in self.works if work.begun.copy == number]
 
     def release(self) -> None:
         """Let go of the parts, so that they can be recovered."""

@@ -39,7 +39,7 @@ class Mover:
         tell: Teller,
         on_no_disk: Callable[[LiputError], None],
     ) -> None:
-        """`spares` are the folders to record to, in order; `number` that of the first part.
+        """`spares` are the folders to record to, in order; `number` that of the first part. The `tee` tells of forms.
 
         `keep_free` are the bytes that a session which runs leaves on a disk. `on_no_disk` is told why the last copy
         could not go on.
@@ -53,6 +53,7 @@ class Mover:
         self._tell = tell
         self._on_no_disk = on_no_disk
         self._lock = threading.Lock()
+        tee.on_form = self._change_form
 
     @property
     def has_spares(self) -> bool:
@@ -129,7 +130,7 @@ class Mover:
 
     # Into another form
 
-    def change_form(self, templates: Templates, form: int) -> None:
+    def _change_form(self, templates: Templates, form: int) -> None:
         """Begin to let each copy go on in a part of the picture's new form; returns at once."""
         self._opener = self._opener.renewed(templates, form)
         for copy in self._tee.copies:

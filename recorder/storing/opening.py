@@ -1,12 +1,12 @@
 """Opening a part of a session on some disk: the work folder, the file in it, the event log beside it."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import av
 from av.stream import Stream
@@ -16,6 +16,7 @@ from config.schema import Recording as RecordingSettings
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
+from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
 from recorder.packet import TrackId
 from recorder.storing.forecast import Forecast
@@ -26,13 +27,19 @@ from recorder.titles import copy_title
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """What the work folders of a session have in common; `offset_s` is its media time where this recorder began."""
+    """What the work folders of a session have in common, and where in it this recorder begins.
+
+    That is at `offset_s` of its media time, with part number `part`. `earlier` are the parts of a session that is gone
+    on with, locked: they are sealed with what comes now.
+    """
 
     title: str
     started_at: datetime
-    context: SessionContext | None
-    uuid: UUID
-    offset_s: float
+    context: SessionContext | None = None
+    uuid: UUID = field(default_factory=uuid4)
+    offset_s: float = 0.0
+    part: int = 1
+    earlier: Sequence[WorkFolder] = ()
 
 
 class Opener:

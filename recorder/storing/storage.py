@@ -12,13 +12,9 @@ one so far.
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from queue import Empty, SimpleQueue
-from uuid import UUID, uuid4
-
-from av.stream import Stream
 
 from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull
 from config.schema import Recording as RecordingSettings
@@ -26,11 +22,11 @@ from config.schema import Storage as StorageSettings
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress as SealProgress
-from recorder.archive.model import Mark, Package, RecordingFacts, SessionContext
+from recorder.archive.model import Mark, Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.eventlog import EventLog
 from recorder.isolate import Beside
-from recorder.packet import EncodedPacket, TrackId
+from recorder.packet import EncodedPacket
 from recorder.recording import CLOSE_S, OnDisk, OnFailure
 from recorder.storing.copies import Copy
 from recorder.storing.faults import stalled
@@ -91,29 +87,21 @@ class Storage:
 
     def begin(
         self,
-        title: str,
-        started_at: datetime,
-        context: SessionContext | None,
-        templates: Mapping[TrackId, Stream],
+        session: SessionFacts,
+        templates: Templates,
         *,
-        uuid: UUID | None = None,
-        part: int = 1,
-        offset_s: float = 0.0,
-        earlier: Sequence[WorkFolder] = (),
         form: int = 0,
-        templates_of: Callable[[int], Mapping[TrackId, Stream]] | None = None,
+        templates_of: Callable[[int], Templates] | None = None,
     ) -> WorkFolder:
         """Open the first file, or the first two, and the event log beside each; return the first work folder.
 
         A folder that cannot be recorded to is told, and the next one taken; raises the first one's StorageError when
-        there is none. A session that is gone on with has its `uuid`, the number of its next `part`, and the media time
-        of the session at which that begins. `earlier` are its parts, locked: they are sealed with what comes now. The
-        event log gets each work folder's file. `templates` are of the picture's `form`, `templates_of` says those of
-        others, where there may be any.
+        there is none. The event log gets each work folder's file. `templates` are of the picture's `form`,
+        `templates_of` says those of others, where there may be any.
         """
-        self._earlier = earlier
+        self._earlier = session.earlier
         opener = Opener(
-            SessionFacts(title, started_at, context, uuid or uuid4(), offset_s),
+            session,
             templates,
             clock=self._clock,
             log=self._log,
@@ -124,12 +112,12 @@ class Storage:
             memory=self._memory if self._settings.must_be_mounted else None,
             form=form,
         )
-        self._tee = tee = Tee(Forms(form, templates, templates_of), self._change_form)
+        self._tee = tee = Tee(Forms(form, templates, templates_of))
         self._mover = mover = Mover(
             self._archives,
             opener,
             tee,
-            number=part,
+            number=session.part,
             keep_free=self._keep_free,
             clock=self._clock,
             tell=self._tell,
@@ -164,9 +152,6 @@ class Storage:
         if self._waits:
             self._wait_for_room()
         self._tee.put(packet)
-
-    def _change_form(self, templates: Templates, form: int) -> None:
-        self._mover.change_form(templates, form)
 
     def _wait_for_room(self) -> None:
         for copy in self._tee.copies:

@@ -14,17 +14,21 @@ from recorder.storing.part import Part
 type OnForm = Callable[[Templates, int], None]
 
 
+def _nothing(_templates: Templates, _form: int) -> None:
+    """Do nothing: there is nowhere to go on in another form."""
+
+
 class Tee:
     """The copies of one session, and what they are given; from any thread. Waits for no disk."""
 
-    def __init__(self, forms: Forms, on_form: OnForm) -> None:
-        """`on_form` is told the templates and number of another form that the picture has from the next packet on."""
+    def __init__(self, forms: Forms) -> None:
         self.copies: list[Copy] = []
         """Filled before the first packet comes."""
         self.given_s = 0.0
         """Up to where packets came, in seconds of media time."""
+        self.on_form: OnForm = _nothing
+        """Told the templates and number of another form that the picture has from the next packet on."""
         self._forms = forms
-        self._on_form = on_form
         self._backlog: Backlog | None = None
         self._lock = threading.Lock()
 
@@ -56,7 +60,7 @@ class Tee:
         forms = self._forms
         if forms.templates_of is None or self._backlog is None:
             return
-        self._on_form(forms.templates_of(forms.now), forms.now)
+        self.on_form(forms.templates_of(forms.now), forms.now)
         self._backlog.begin_anew()
 
     # What is safe

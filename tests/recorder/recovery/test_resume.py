@@ -139,7 +139,7 @@ def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left
     )  # fmt: skip
     work = archive.reopen_folder(second)
     facts = archives.FACTS
-    package = Finisher([archive], clock=SimulatedClock()).finish([*taken.of_copy(1), work], facts)
+    package = Finisher([archive], clock=SimulatedClock()).finish([*taken.works, work], facts)
     assert [entry.path for entry in archive.list()] == [package.path]
     assert archive.verify(package, decode=True) == []
     recording = package.recording

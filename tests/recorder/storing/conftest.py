@@ -13,6 +13,7 @@ from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.eventlog import EventLog
+from recorder.storing.opening import SessionFacts
 from recorder.storing.storage import Storage
 from tests.support import archives
 from tests.support.recorded import encoder
@@ -42,7 +43,7 @@ def show(tmp_path: Path) -> Iterator[Shows]:
             waits=waits,
         )
         show = Show(roots, storage, encoder(), log, events, failures)
-        storage.begin("Rapat Senat", archives.STARTED, archives.CONTEXT, show.encoder.templates)
+        storage.begin(SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT), show.encoder.templates)
         made.append(show)
         return show
 

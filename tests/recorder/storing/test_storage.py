@@ -15,6 +15,7 @@ from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.model import Mark
 from recorder.eventlog import EventLog
+from recorder.storing.opening import SessionFacts
 from recorder.storing.part import Part
 from recorder.storing.storage import Storage
 from tests.support import archives, media
@@ -186,7 +187,7 @@ def test_a_first_disk_that_cannot_be_written_is_told_and_the_second_taken(tmp_pa
         bytes_per_s=60_000,
     )
     made = encoder()
-    work = storage.begin("Rapat", archives.STARTED, archives.CONTEXT, made.templates)
+    work = storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
     assert work.path.is_relative_to(tmp_path / "b")
     assert events == [("storage-refused", str(roots[0]))]
     storage.close()
@@ -209,7 +210,7 @@ def test_with_no_disk_at_all_there_is_one_error(tmp_path: Path) -> None:
         bytes_per_s=60_000,
     )
     with pytest.raises(StorageUnwritable):
-        storage.begin("Rapat", archives.STARTED, archives.CONTEXT, made.templates)
+        storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), made.templates)
     made.close()
 
 

@@ -23,6 +23,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import RecordingFacts
 from recorder.eventlog import EventLog
 from recorder.mending import mend
+from recorder.storing.opening import SessionFacts
 from recorder.storing.storage import Storage
 from tests.support import archives, disks, media
 from tests.support.disks import MappedDisk
@@ -114,7 +115,7 @@ def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]],
     )
     session = Session(storage, log, events, failures, stop, heard)
     HELD.append(session)
-    storage.begin("Rapat", archives.STARTED, archives.CONTEXT, reel.encoder.templates)
+    storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), reel.encoder.templates)
     session.reached = reel.play(storage.put, stop=stop, at=at)
     storage.close()
     log.close()
