@@ -44,6 +44,16 @@ class EncodedPacket:
     form: int = 0
 
     @property
+    def begins(self) -> Fraction:
+        """When it is shown or heard, in seconds."""
+        return self.pts * self.time_base
+
+    @property
+    def ends(self) -> Fraction:
+        """When the next packet of its track is to be shown or heard, in seconds, as far as `duration` tells."""
+        return (self.pts + self.duration) * self.time_base
+
+    @property
     def dts_s(self) -> float:
         """The decoding time in seconds."""
         return float(self.dts * self.time_base)

@@ -173,8 +173,7 @@ class Recording:
             packet, self._writing_since_ns = taken
             try:
                 self._container.mux(self._packet(packet))
-                end_s = float((packet.pts + packet.duration) * packet.time_base)
-                self._end_s[packet.track] = max(end_s, self._end_s[packet.track])
+                self._end_s[packet.track] = max(float(packet.ends), self._end_s[packet.track])
             except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail_with(error)
             self._writing_since_ns = None

@@ -31,7 +31,7 @@ class Forms:
         if packet.track != Track.VIDEO or packet.form == self.now or self.templates_of is None:
             return False
         self.now = packet.form
-        self._start = packet.pts * packet.time_base
+        self._start = packet.begins
         self._behind = set(self._others)
         return True
 
@@ -39,12 +39,11 @@ class Forms:
         """Whether a packet belongs into a file of that form."""
         if packet.track == Track.VIDEO:
             return packet.form == form
-        begins, ends = packet.pts * packet.time_base, (packet.pts + packet.duration) * packet.time_base
-        return ends > self._start - RUN_IN if form == self.now else begins < self._start
+        return packet.ends > self._start - RUN_IN if form == self.now else packet.begins < self._start
 
     def caught_up_with(self, packet: EncodedPacket) -> bool:
         """Whether a packet is the one with which nothing is to come any more that belongs into files of before."""
-        if packet.track not in self._behind or packet.pts * packet.time_base < self._start:
+        if packet.track not in self._behind or packet.begins < self._start:
             return False
         self._behind.discard(packet.track)
         return not self._behind

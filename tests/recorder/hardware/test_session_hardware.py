@@ -206,7 +206,7 @@ def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Pat
     gate = room.session._gate
 
     def late(*given: Any, **more: Any) -> SessionFiles:
-        wait_for(lambda: [packet for packet in gate._pictures if packet.form == 1])
+        wait_for(lambda: [packet for packet in gate._kept.leaders if packet.form == 1])
         return SessionFiles(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -125,7 +125,7 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
     session.roots[0].rename(session.roots[0].with_name("away"))
     session.feed_until(opens.is_set)
     safe_s, start_s = session.storage._tee.copies[0].found_s, float(backlog.start)
-    monkeypatch.setattr(backlog, "_most_bytes", backlog._bytes)
+    monkeypatch.setattr(backlog, "_most_bytes", backlog._kept.bytes)
     session.feed(8)
     assert float(backlog.start) > safe_s
     go_on.set()

@@ -1,0 +1,64 @@
+"""Packets that are kept in memory because a file may have to begin with them; whole groups of pictures go again."""
+
+from collections import deque
+from fractions import Fraction
+
+from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
+
+MOST_BYTES = 64_000_000
+"""Of packets in memory: half a minute of 16 Mb/s, more than a minute of 1080p60."""
+
+
+class KeptPackets:
+    """Pictures in their order, and what belongs to them; not safe from several threads at once.
+
+    `leading` is the track at whose keyframes a file can begin.
+    """
+
+    def __init__(self, leading: TrackId = Track.VIDEO) -> None:
+        self.leaders: deque[EncodedPacket] = deque()
+        self.others: deque[EncodedPacket] = deque()
+        """Packets of all other tracks: each is in order, and they are within a second or so of each other."""
+        self.bytes = 0
+        """How much is kept."""
+        self._leading = leading
+
+    def add(self, packet: EncodedPacket) -> None:
+        """Keep a packet."""
+        (self.leaders if packet.track == self._leading else self.others).append(packet)
+        self.bytes += len(packet.data)
+
+    def keyframes(self) -> list[int]:
+        """Return the places of keyframes among `leaders`."""
+        return [index for index, packet in enumerate(self.leaders) if packet.is_keyframe]
+
+    def second_keyframe(self) -> int | None:
+        """Return the place of the first keyframe that is not the first of all packets, None where there is none."""
+        return next((index for index, packet in enumerate(self.leaders) if index and packet.is_keyframe), None)
+
+    def begin_at(self, index: int) -> None:
+        """Forget what is before a keyframe, of every track; of the others RUN_IN before it stays."""
+        for _ in range(index):
+            self._drop(self.leaders)
+        begin = self.leaders[0].begins - RUN_IN
+        while self.others and self.others[0].ends <= begin:
+            self._drop(self.others)
+
+    def forget_leaders(self) -> None:
+        """Forget the pictures: no file could begin with them and go on with what follows."""
+        while self.leaders:
+            self._drop(self.leaders)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.leaders.clear()
+        self.others.clear()
+        self.bytes = 0
+
+    def _drop(self, packets: deque[EncodedPacket]) -> None:
+        self.bytes -= len(packets.popleft().data)
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long the pictures are that are kept, up to the last one."""
+        return self.leaders[-1].begins - self.leaders[0].begins if self.leaders else Fraction(0)
