@@ -69,7 +69,7 @@ class Program:
         inputs: SessionInputs,
         encoder: Encoder,
         timeline: Timeline,
-        gate: PreRoll,
+        pre_roll: PreRoll,
         *,
         clock: Clock,
         emit: Emit,
@@ -89,7 +89,7 @@ class Program:
         self._emit = emit
         self._rate = RateMeter()
         self._before = Counts()
-        self._gate = gate
+        self._pre_roll = pre_roll
         self._sound_ns = clock.now_ns()
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -125,7 +125,7 @@ class Program:
             encoder,
             timeline,
             program_rate=rate,
-            put=gate.put,
+            put=pre_roll.put,
             also=timing(CpuStage.LIVE_ENCODE, viewers.also),
             relief=self._relief,
             timing=timing,
@@ -140,7 +140,7 @@ class Program:
                 timeline,
                 channels=plan.profile.audio_channels,
                 clock=clock,
-                put=gate.put,
+                put=pre_roll.put,
                 emit=emit,
                 bus=self._conference.sound if self._conference else None,
                 timing=timing,
@@ -239,7 +239,7 @@ class Program:
     def _report_sound(self) -> None:
         """Tell now and then how the recorded sound is: a recorder that is killed cannot say so at its end."""
         now_ns = self._clock.now_ns()
-        if self.sound and self._gate.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
+        if self.sound and self._pre_roll.is_open and now_ns >= self._sound_ns + SOUND_EVERY_S * NANOSECONDS:
             self._sound_ns = now_ns
             self._emit("sound-measured", "program", "How loud the sound was so far", **self.sound.summary().facts())
 

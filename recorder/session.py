@@ -87,7 +87,7 @@ class Session:
         self._timeline = Timeline(
             clock, live=plan.live, tracks=tracks, ending=plan.ends & set(tracks), release=plan.pace.finish
         )
-        self._gate = PreRoll(keep_s=plan.pre_roll_s)
+        self._pre_roll = PreRoll(keep_s=plan.pre_roll_s)
         self._inputs = SessionInputs(plan, clock=clock, emit=self.emit)
         self._picture_encoder = PictureEncoder(plan.encoder, clock=clock, emit=self.emit)
         self._program: Program | None = None
@@ -179,7 +179,7 @@ class Session:
             disk_left_s=self._files.storage.left_s if self._files else None,
             destinations=self.destinations.lines(),
             sources=source_lines(self._plan.board),
-            pre_roll_s=round(self._gate.seconds, 3),
+            pre_roll_s=round(self._pre_roll.seconds, 3),
             troubles=troubles,
             layout=program.scene.layout if program else self._plan.layout,
             abandoned=abandoned(),
@@ -235,7 +235,7 @@ class Session:
             inputs,
             encoder,
             self._timeline,
-            self._gate,
+            self._pre_roll,
             clock=self._clock,
             emit=self.emit,
             on_failure=self._fail,
@@ -284,19 +284,19 @@ class Session:
             self._begin(stack, encoder, live, program)
         except LiputError as error:
             self._starting = None
-            self._gate.holds = False
+            self._pre_roll.holds = False
             self.emit("start-failed", self._plan.title, error.message, hint=error.hint)
 
     def _begin(self, stack: ExitStack, encoder: Encoder, live: LiveSide, counted_anew: Program | None = None) -> None:
         """Make the work folder, start what writes, and let the packets through to it."""
         plan = self._plan
-        self._gate.holds = True
-        wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._gate.keep_s) * NANOSECONDS
+        self._pre_roll.holds = True
+        wanted_ns = self._timeline.now_ns() - min(self._starting or 0.0, self._pre_roll.keep_s) * NANOSECONDS
         files = SessionFiles(
             plan,
             self._archive,
             encoder,
-            form=self._gate.form,
+            form=self._pre_roll.form,
             began_ns=self._timeline.zero_ns + round(max(0.0, wanted_ns)),
             clock=self._clock,
             log=self.emit,
@@ -308,11 +308,11 @@ class Session:
         stack.callback(lambda: files.outputs.close(self._marks.all, plan.title))
         stack.callback(live.end)
         live.open(files.outputs, encoder_settings(plan, self._inputs.form)[0])
-        origin_ns = self._gate.open(files.outputs.put, round(wanted_ns))
-        live.begin(files.outputs, self._gate.in_media_time)
+        origin_ns = self._pre_roll.open(files.outputs.put, round(wanted_ns))
+        live.begin(files.outputs, self._pre_roll.in_media_time)
         self._timeline.begin(origin_ns)
         if counted_anew:
-            counted_anew.begin(self._gate.skipped)
+            counted_anew.begin(self._pre_roll.skipped)
             self._troubles.begin()
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))

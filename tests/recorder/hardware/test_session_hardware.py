@@ -165,7 +165,7 @@ def test_one_that_fails_while_armed_costs_the_pre_roll_only(tmp_path: Path) -> N
     thread = threading.Thread(target=lambda: results.append(room.session.run()))
     thread.start()
     wait_for(lambda: bool(room.told("encoder-failed")))
-    wait_for(lambda: room.session._gate.form == 1 and room.session.status().pre_roll_s > 0.5)
+    wait_for(lambda: room.session._pre_roll.form == 1 and room.session.status().pre_roll_s > 0.5)
     room.session.start(30.0)
     wait_for(lambda: bool(room.told("session-live")))
     wait_for(lambda: room.session.status().media_time_s > 1)
@@ -203,10 +203,10 @@ def test_one_that_fails_with_its_first_picture_leaves_one_file(tmp_path: Path) -
 def test_one_that_fails_just_as_the_recording_begins_costs_nothing(tmp_path: Path) -> None:
     """The files are opened for one form, and all packets are of the other by then."""
     room = Room(tmp_path, "crash", 15)
-    gate = room.session._gate
+    pre_roll = room.session._pre_roll
 
     def late(*given: Any, **more: Any) -> SessionFiles:
-        wait_for(lambda: [packet for packet in gate._kept.leaders if packet.form == 1])
+        wait_for(lambda: [packet for packet in pre_roll._kept.leaders if packet.form == 1])
         return SessionFiles(*given, **more)
 
     with pytest.MonkeyPatch.context() as patch:
