@@ -28,7 +28,7 @@ from config.events import Emit
 from devices.clock import NANOSECONDS
 from recorder.archive.disk import Disk
 from recorder.archive.names import slug
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 MOST_WAITING_BYTES = 64_000_000
 """What a slow disk has not taken yet, for each source; past it the oldest pictures are dropped and counted."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from recorder.mp4.boxes import adds_up, box_at, content_of
 from recorder.mp4.finish import MOST_CUT_BYTES, torn_bytes
 from recorder.mp4.head import Kind, has_hole, head_of, reopen_head
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 SIZE_BYTES = 4
 """Of a box, before its kind."""

@@ -23,7 +23,7 @@ from recorder.archive.model import Mark
 from recorder.fragments import FragmentReader
 from recorder.mp4.finish import finish
 from recorder.packet import EncodedPacket, TrackId
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from recorder.storing.faults import became_read_only, stalled, told_apart, vanished
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.storing.mounts import disk_of

@@ -22,7 +22,7 @@ from recorder.archive.replacing import settle_all
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
 from recorder.dossier.enclose import note, recorded_session
 from recorder.dossier.letters import LETTERS
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 RESERVE_BYTES = 2_000_000_000
 """Free space, in bytes, below which no session begins: an hour of 1080p30, half an hour of the largest profile."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import PackageBusy, PackageNotFound
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from recorder.archive.locking import locked
 from recorder.archive.model import Problem
 from recorder.archive.replacing import beside, clear, settle, take_place
 from recorder.archive.verification import verify
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 HISTORY = "metadata/history/"
 _KEPT = re.compile(rf"{HISTORY}(\d{{4,9}})/", re.ASCII)

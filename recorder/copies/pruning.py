@@ -20,7 +20,7 @@ from recorder.copies.copying import whole_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.recognizing import refuse_archive, refuse_links, refuse_same
 from recorder.copies.target import Flow, Target
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from recorder.storing.mounts import whole_disk
 
 

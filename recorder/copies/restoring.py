@@ -33,7 +33,7 @@ from recorder.copies.contents import MEDIA, Listing, listed_here
 from recorder.copies.copying import whole_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Flow, Target, part_name
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 BUILT, COMPLETE = ".restoring", ".restored"
 DAMAGED = ".damaged"

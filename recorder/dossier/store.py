@@ -33,7 +33,7 @@ from recorder.dossier.papers import SUFFIXES, Paper
 from recorder.dossier.reading import REQUEST_FILE, read_request
 from recorder.dossier.steps import steps_of
 from recorder.dossier.text import request_text
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 EVENTS_FILE, TEXT_FILE = "events.jsonl", "PERMOHONAN.txt"
 FOLDER, FILE = 0o700, PRIVATE

@@ -21,7 +21,7 @@ from recorder.archive.media import NOT_DECODED, Media, tracks
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from recorder.titles import copy_title
 
 type Packet = av.Packet[Stream]

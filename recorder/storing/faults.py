@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 
 from config.errors import StorageError, StorageReadOnly, StorageStalled, StorageVanished
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from recorder.storing.mounts import DiskOf
 
 _MAY_BE_GONE = frozenset({errno.EIO, errno.EROFS, errno.ENOENT, errno.EBADF})

@@ -14,7 +14,7 @@ from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from recorder.storing.bounded import Bounded
 from recorder.storing.faults import stalled
 from recorder.storing.part import Part

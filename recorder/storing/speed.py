@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 
 PIECE_BYTES = 4_000_000
 """Synced one by one, as the fragments of a recording are."""

@@ -15,7 +15,7 @@ from config.errors import LiputError, StorageError, StorageFull, StorageStalled,
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
-from recorder.storage import storage_error
+from recorder.storage_errors import storage_error
 from tests.support import media
 from tests.support.recorded import encoder, feed
 from tests.support.waiting import wait_for

@@ -1,4 +1,4 @@
-"""What the file system says, in words that tell people what to do."""
+"""What the file system says when it refuses, as errors of ours: sentences that tell people what to do."""
 
 import errno
 import os
