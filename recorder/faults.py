@@ -1,15 +1,22 @@
 """What the watches find, as events of the session."""
 
+from collections.abc import Mapping
+
 from config.events import Emit
 from devices.health.faults import FAULTS, Fault
 from devices.health.tracker import HealthChange
 
-_TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
-"""The tracks notice these by themselves and say what stands in the place of what is missing."""
+TOLD_BY_TRACKS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
+"""Faults that the tracks notice by themselves, and the kinds of their events: they say what stands in its place."""
+
+
+def kind_of(fault: str) -> str:
+    """Return the kind of event by which a session tells that a fault has begun."""
+    return TOLD_BY_TRACKS.get(fault, f"source-{fault}")
 
 
 RECOVERED = "source-recovered"
-WARNINGS = frozenset(f"source-{fault}" for fault, meaning in FAULTS.items() if not meaning.loses)
+WARNINGS = frozenset(kind_of(fault) for fault, meaning in FAULTS.items() if not meaning.loses)
 """Kinds of faults by which the recording loses nothing."""
 
 
@@ -21,9 +28,9 @@ class FaultReporter:
 
     def __call__(self, change: HealthChange) -> None:
         """Tell of a change; see devices.health.tracker.OnChange."""
-        if change.fault in _TOLD_BY_TRACKS:
+        if change.fault in TOLD_BY_TRACKS:
             return
-        kind, message = f"source-{change.fault}", change.reason
+        kind, message = kind_of(change.fault), change.reason
         if not change.begun:
             kind, message = RECOVERED, f"{change.name} is well again; it was: {change.reason}"
         self._emit(

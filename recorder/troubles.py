@@ -8,7 +8,7 @@ import threading
 
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
-from recorder.faults import RECOVERED, WARNINGS
+from recorder.faults import RECOVERED, WARNINGS, kind_of
 
 HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
@@ -57,8 +57,8 @@ def lasts(event: Event) -> bool:
 
 def ends(event: Event, kind: str, subject: str) -> bool:
     """Whether an event ends the trouble that an event of `kind`, of `subject`, began."""
-    fault = event.detail.get("fault") if event.kind == RECOVERED else None
-    return subject == event.subject and (event.kind in ENDED_BY.get(kind, ()) or kind == f"source-{fault}")
+    is_well = event.kind == RECOVERED and kind == kind_of(str(event.detail.get("fault")))
+    return subject == event.subject and (is_well or event.kind in ENDED_BY.get(kind, ()))
 
 
 def reason_of(kind: str, subject: str) -> str:

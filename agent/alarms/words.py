@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from agent.alarms.subjects import named
 from agent.checks.result import Words
 from devices.health.faults import Fault
+from recorder.faults import TOLD_BY_TRACKS, kind_of
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
 """Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
@@ -326,11 +327,10 @@ OVER: Mapping[str, Words] = {
     "recording-stalled": Words("Rekaman bertambah lagi.", "The recording grows again."),
     "stepped-down": Words("PC ini sanggup lagi.", "This PC keeps up again."),
     "destination-slow": Words("Siaran ke {subject} lancar lagi.", "The stream to {subject} keeps up again."),
-    **{f"source-{fault}": _WELL for fault in Fault if fault is not Fault.LOST},
+    **{kind_of(fault): _WELL for fault in Fault if fault not in TOLD_BY_TRACKS},
 }
 """What is worth saying when a trouble has ended."""
 
-_FAULTS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
 _OF_THE_RECORDING = re.compile(r"recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part")
 
 
@@ -349,11 +349,6 @@ def what_happened(kind: str, subject: str) -> Words | None:
 def when_over(kind: str, subject: str) -> Words | None:
     """Return what to say when a trouble has ended; None where that is not worth a word."""
     return _filled(OVER[kind], kind, subject) if kind in OVER else None
-
-
-def of_fault(fault: str) -> str:
-    """Return which kind of trouble a fault of a device is (devices/health/faults.py)."""
-    return _FAULTS.get(fault, f"source-{fault}")
 
 
 def is_grave(kind: str) -> bool:

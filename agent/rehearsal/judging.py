@@ -10,6 +10,7 @@ from config.quantities import brief_rate, brief_size
 from config.schema import Profile
 from devices.health.faults import Fault
 from devices.model import DeviceKind
+from recorder.faults import TOLD_BY_TRACKS, kind_of
 from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
 from recorder.status import DestinationLine, SessionStatus
@@ -27,7 +28,7 @@ CLAP_S = 0.07
 MOST_SIZE = 1.25
 """Times the profile's bit rates: more than an encoder goes beyond them in ten seconds."""
 
-_TOLD_BY_TRACKS = {"source-lost": Fault.LOST, "source-silent": Fault.NO_DATA, "source-missing": Fault.LOST}
+_FAULTS_OF_TRACKS = {kind: fault for fault, kind in TOLD_BY_TRACKS.items()} | {"source-missing": Fault.LOST}
 """Events by which a session's tracks tell of a source, and the fault that it is."""
 
 
@@ -64,8 +65,8 @@ def _sources(rehearsed: Rehearsed) -> list[Result]:
     results: dict[tuple[str, str], Result] = {}
     for event in rehearsed.events:
         is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE
-        fault = _TOLD_BY_TRACKS.get(event.kind, event.detail.get("fault"))
-        if fault is None or event.kind not in {*_TOLD_BY_TRACKS, f"source-{fault}"}:
+        fault = _FAULTS_OF_TRACKS.get(event.kind, event.detail.get("fault"))
+        if fault is None or event.kind not in {*_FAULTS_OF_TRACKS, kind_of(str(fault))}:
             continue  # it has recovered, or it is no fault
         is_of_sound = is_sound or Fault(str(fault)) not in pictures.OF_FAULTS
         of_faults = sounds.OF_FAULTS if is_of_sound else pictures.OF_FAULTS

@@ -7,17 +7,16 @@ import msgspec
 
 from agent.alarms.alarm import Alarm, Said
 from agent.alarms.sources import rank, trouble_of
-from agent.alarms.words import is_grave, of_fault, sentence, what_happened, when_over
+from agent.alarms.words import is_grave, sentence, what_happened, when_over
 from agent.checks.result import Words
 from agent.steering import SessionLine
 from devices.health.faults import Fault
 from devices.model import Device
 from recorder.archive.model import Package
+from recorder.faults import TOLD_BY_TRACKS, kind_of
 from recorder.report.words import INCIDENTS, PAGE
 from recorder.troubles import kind_and_subject
 
-_TOLD_BY_TRACKS = {Fault.LOST, Fault.NO_DATA}
-"""Faults of a source that are among a session's own troubles."""
 INTERRUPTED = "interrupted"
 """What recorder/archive/sealing.py notes of a recording whose recorder did not end it; that loads PyAV."""
 
@@ -76,14 +75,14 @@ def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
     for trouble in line.status.troubles:
         yield kind_and_subject(trouble)
     for source in line.status.sources:
-        if (fault := source.health.fault) and fault not in _TOLD_BY_TRACKS:
-            yield of_fault(fault), source.role or source.name
+        if (fault := source.health.fault) and fault not in TOLD_BY_TRACKS:  # which are among the others
+            yield kind_of(fault), source.role or source.name
 
 
 def device_shown(device: Device) -> DeviceShown:
     """Return a device with the words for its fault."""
     fault = device.health.fault
-    text = _said(sentence(of_fault(fault), device.role or device.name)) if fault in set(Fault) and fault else None
+    text = _said(sentence(kind_of(fault), device.role or device.name)) if fault in set(Fault) and fault else None
     return DeviceShown(**_fields(device), text=text)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from config.json_text import number
 from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
-from recorder.faults import RECOVERED
+from recorder.faults import RECOVERED, kind_of
 from recorder.runs import Line, Run, moment, runs
 from recorder.troubles import ENDED_BY, HARMLESS, kind_and_subject
 
@@ -157,7 +157,7 @@ def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: date
     fault = detail.get("fault") if kind == RECOVERED else None
     for (name, whose), begun in list(log.begun.items()):
         ends = {"source-returned"} if name == AWAY else ENDED_BY.get(name, ())
-        if whose == subject and (kind in ends or (fault is not None and name == f"source-{fault}")):
+        if whose == subject and (kind in ends or (fault is not None and name == kind_of(str(fault)))):
             back_s = number(detail.get("at_s"))
             seconds = (at - begun.at).total_seconds()
             if begun.since_s is not None and back_s is not None:

@@ -13,7 +13,6 @@ from agent.alarms.words import (
     SILENT,
     UNKNOWN,
     is_grave,
-    of_fault,
     sentence,
     what_happened,
     when_over,
@@ -21,7 +20,7 @@ from agent.alarms.words import (
 from agent.checks.result import Words
 from devices.health.faults import Fault
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
-from recorder.faults import RECOVERED, WARNINGS
+from recorder.faults import RECOVERED, WARNINGS, kind_of
 from recorder.live.reason import Reason
 from recorder.troubles import ENDED_BY, HARMLESS
 from tests.test_docs import emitted
@@ -30,7 +29,7 @@ DEGRADING = sorted(emitted() - HARMLESS)
 OWN = (KILLED, SILENT, DAMAGED)
 
 
-@pytest.mark.parametrize("kind", [*DEGRADING, *OWN, *map(of_fault, Fault)])
+@pytest.mark.parametrize("kind", [*DEGRADING, *OWN, *map(kind_of, Fault)])
 def test_every_trouble_has_a_sentence_in_both_languages(kind: str) -> None:
     words = sentence(kind, "podium")
     assert words != UNKNOWN.filled({"subject": named(kind, "podium").indonesian}), f"{kind} has no sentence"

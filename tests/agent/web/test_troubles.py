@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 from agent.alarms.alarm import Alarm, Said, new_alarm
-from agent.alarms.words import SENTENCES, of_fault
+from agent.alarms.words import SENTENCES
 from agent.steering import SessionLine
 from agent.web.troubles import INTERRUPTED, Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
 from recorder.archive import model
 from recorder.archive.model import Package, PackageState
+from recorder.faults import kind_of
 from recorder.status import SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
 
@@ -73,7 +74,7 @@ def test_what_no_session_tells_is_there_too_and_what_has_a_colon_in_its_name() -
 def test_a_device_with_a_fault_has_words_for_it(fault: Fault) -> None:
     health = Health(HealthState.DEGRADED, "...", AT, str(fault))
     shown = device_shown(Device(id="a", kind=DeviceKind.MICROPHONE, name="Rig Mic", role="microphone", health=health))
-    indonesian, english = SENTENCES[of_fault(fault)]
+    indonesian, english = SENTENCES[kind_of(fault)]
     assert shown.text == Said(indonesian.format(subject="Mikrofon"), english.format(subject="Microphone"))
 
 
