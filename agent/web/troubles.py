@@ -49,13 +49,18 @@ class PackageShown(Package, frozen=True, kw_only=True):
     lacks: tuple[Said, ...] = ()
 
 
-def troubles_of(sessions: Iterable[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
-    """Return what is wrong: of the same trouble what says most. An alarm knows the reason, a session what is newest."""
+def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> list[Trouble]:
+    """Return what is wrong: of the same trouble what says most. An alarm knows the reason, a session what is newest.
+
+    A fault is an event of its device's own name; here it is told by the device's role, where it has one.
+    """
     found: dict[str, Trouble] = {}
+    roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
     told = [(alarm.session, alarm.kind, alarm.subject, alarm.text) for alarm in alarms]
     seen = [(line.id, kind, subject, None) for line in sessions for kind, subject in _of_session(line)]
     for session, kind, subject, text in (*told, *seen):
-        trouble = _trouble(session, kind, subject, text)
+        role = roles.get((session, subject))
+        trouble = _trouble(session, kind, role or subject, None if role else text)
         if (other := found.get(trouble.id)) is None or rank(kind) < rank(other.kind):
             found[trouble.id] = trouble
     return list(found.values())

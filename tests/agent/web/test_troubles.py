@@ -91,6 +91,15 @@ def test_one_pulled_cable_is_one_trouble_whoever_has_heard_more_of_it() -> None:
     assert len(troubles_of([line("source-lost: podium", "source-lost: slides")], [])) == 2
 
 
+def test_a_fault_that_is_an_event_of_the_devices_own_name_is_one_trouble_of_its_role() -> None:
+    session = line("source-black: Rig Webcam", faults=("black",))
+    for alarms in ([], [alarm("source-black", "Rig Webcam")], [alarm("source-black", "podium")]):
+        (black,) = troubles_of([session], alarms)
+        assert (black.kind, black.subject) == ("source-black", "podium")
+        assert black.text.en.startswith("Podium camera is black: ")
+        assert black.over == Said("Kamera podium pulih.", "Podium camera has recovered.")
+
+
 def test_a_device_that_is_well_or_newer_than_this_program_has_none() -> None:
     device = Device(id="a", kind=DeviceKind.CAMERA, name="Rig Webcam", port="1-1")
     assert device_shown(device).text is None
