@@ -1,4 +1,4 @@
-"""What is done with a session that runs, by whoever is asked for it: the command line, the page, a plan.
+"""What is done with a session that runs, by whoever is asked for it: the command line, the page.
 
 Each waits until it is done, and raises what kept it from that.
 """

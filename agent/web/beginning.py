@@ -14,7 +14,7 @@ from agent.web.house import House
 from config.errors import NoSession, UsageError
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
-from recorder.control.find import BEFORE, RECORDS, running, session
+from recorder.control.find import BEFORE, RECORDS, running, running_as, session
 from recorder.control.protocol import Name
 from recorder.status import SessionResult
 
@@ -80,12 +80,16 @@ def begin(house: House, new: NewSession) -> Begun:
 
 def how_it_is(recorder_id: str) -> Begun:
     """Return a session as it is now, or how it has ended; raises NoSession."""
-    try:
-        return line_of(session(recorder_id, ()))
-    except NoSession:
-        if (end := ended_before(recorder_id)) is None:
-            raise
-        return end
+    if (found := running_as(recorder_id)) is not None:
+        return line_of(found)
+    if (end := ended_before(recorder_id)) is None:
+        raise no_session(recorder_id)
+    return end
+
+
+def no_session(recorder_id: str) -> NoSession:
+    """Return what is raised where no session of this id runs."""
+    return NoSession(f"no session that runs is called {recorder_id}", hint="GET /api/v1/state lists those that run")
 
 
 def record_now(house: House, pre_roll_s: float) -> Begun:

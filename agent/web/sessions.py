@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from agent.steering import LOOK_S, NOTHING, disarm, ended_before, line_of, start, stop
 from agent.web.answers import NOT_STORED, Refused
-from agent.web.beginning import Begun, NewSession, begin, how_it_is, record_now
+from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
 from agent.web.lanes import Lane
@@ -18,7 +18,7 @@ from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
 from recorder.control.client import ask
-from recorder.control.find import RECORDS, Running, running
+from recorder.control.find import RECORDS, Running, running, running_as
 from recorder.control.looking_on import Looker
 from recorder.control.protocol import (
     AnyRequest,
@@ -122,10 +122,9 @@ def _session(call: Call) -> Running:
 
 def _called(key: str) -> Running:
     """Return the session of this very id: programs have no use for its beginning, and a slip would end another one."""
-    for one in running():
-        if one.info.id == key:
-            return one
-    raise NoSession(f"no session that runs is called {key}", hint="GET /api/v1/state lists those that run")
+    if (found := running_as(key)) is None:
+        raise no_session(key)
+    return found
 
 
 def _id(call: Call) -> str:

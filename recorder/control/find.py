@@ -41,6 +41,14 @@ def running() -> list[Running]:
     return [Running(folder, info, _status(folder)) for folder, info in directory.alive()]
 
 
+def running_as(recorder_id: str) -> Running | None:
+    """Return the recorder of this very id, None where it does not run; no other is asked how it is."""
+    for folder, info in directory.alive():
+        if info.id == recorder_id:
+            return Running(folder, info, _status(folder))
+    return None
+
+
 def _status(folder: RecorderFolder) -> SessionStatus | None:
     try:
         return ask(folder, Status(), PATIENCE_S).status
