@@ -119,17 +119,7 @@ class Chooser:
         if self._chooser is None:
             from capture.device_choice import DeviceChooser
 
-            terms = self._terms
-            self._chooser = DeviceChooser(
-                terms.wanted,
-                terms.clock,
-                live=terms.live,
-                watcher=terms.watcher,
-                allow_missing=terms.allow_missing,
-                isolate=self._isolate,
-                listing=self._listing,
-                known=self._known,
-            )
+            self._chooser = DeviceChooser(self._terms, isolate=self._isolate, listing=self._listing, known=self._known)
         return self._chooser
 
     @property

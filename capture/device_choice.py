@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from capture.chosen import Chosen, ChosenSource, Wanted, refuse_fast
+from capture.chosen import Chosen, ChosenSource, refuse_fast
 from capture.kept import KeptAudio, KeptVideo, Whereabouts
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
 from capture.source import AudioSource, VideoSource
+from capture.source_kind import Terms
 from capture.v4l2 import V4l2Source
-from capture.watch.watcher import Watcher
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
 from config.errors import DeviceNotFound, StateError
-from devices.clock import Clock
 from devices.model import Device, DeviceKind
 from devices.roles.choice import choose_sound, choose_video, named_video
 from devices.roles.matching import Present, binding_of, resolve
@@ -25,24 +24,10 @@ ASK_SERVERS_S = 2.0
 class DeviceChooser:
     """Finds the devices of one session; what is plugged in is asked for once, when one is wanted first."""
 
-    def __init__(
-        self,
-        wanted: Wanted,
-        clock: Clock,
-        *,
-        live: bool,
-        watcher: Watcher,
-        allow_missing: bool,
-        isolate: bool,
-        listing: Listing | None,
-        known: Sequence[Device],
-    ) -> None:
+    def __init__(self, terms: Terms, *, isolate: bool, listing: Listing | None, known: Sequence[Device]) -> None:
         """As capture.choice.Chooser has it."""
-        self._wanted = wanted
-        self._clock = clock
-        self._live = live
-        self._watcher = watcher
-        self._allow_missing = allow_missing
+        self._terms = terms
+        self._clock = terms.clock
         self._isolate = isolate
         self._listing = listing or list_devices
         self._known = {device.id: device for device in known}
@@ -52,9 +37,9 @@ class DeviceChooser:
 
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
         """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
-        wanted = self._wanted
+        wanted = self._terms.wanted
         device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
-        refuse_fast(device, live=self._live)
+        refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
         camera = V4l2Source(
             device,
@@ -62,13 +47,13 @@ class DeviceChooser:
             height=wanted.height,
             rate=float(wanted.rate),
             clock=self._clock,
-            prepare=self._watcher.prepare,
+            prepare=self._terms.watcher.prepare,
             coded_only=self._isolate,
         )
         if word is None and missing is None:
             chosen.notes.append(f"Picture: {_called(device)}")
         where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
-        kept = KeptVideo(self._watcher.video(camera, device), where, self._clock, missing=missing)
+        kept = KeptVideo(self._terms.watcher.video(camera, device), where, self._clock, missing=missing)
         return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
 
     @staticmethod
@@ -89,12 +74,12 @@ class DeviceChooser:
             device, missing = self._find(
                 word, DeviceKind.MICROPHONE, lambda: find_sound_input(self._plugged()[0], word, self._plugged()[1])
             )
-        refuse_fast(device, live=self._live)
+        refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
         devices = self._plugged()[0]
         plug = next((one.kind for one in devices if one.id == device.paired_with), None)
         where = self._whereabouts(device, missing, lambda: find_sound_input(self._now()[0], word or "", self._now()[1]))
-        source = self._watcher.sound(SoundSource(device, channels=self._wanted.channels), device, plug)
+        source = self._terms.watcher.sound(SoundSource(device, channels=self._terms.wanted.channels), device, plug)
         kept = KeptAudio(source, where, self._clock, missing=missing)
         return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
 
@@ -107,7 +92,7 @@ class DeviceChooser:
         try:
             return find(), None
         except DeviceNotFound as error:
-            if not self._allow_missing:
+            if not self._terms.allow_missing:
                 raise
             return _stand_in(word, kind, self._plugged()[1]), error
 
@@ -121,7 +106,7 @@ class DeviceChooser:
         error = DeviceNotFound(
             f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
         )
-        if not self._allow_missing:
+        if not self._terms.allow_missing:
             raise error
         return known, error
 
