@@ -3,13 +3,13 @@
 import av
 
 from capture.source import Frame, VideoFormat
+from capture.watch.arrivals import ArrivalWatch
 from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
 from capture.watch.patience import NOBODY_ASKED_S, Patience
 from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import Driven, SignalWatch
 from capture.watch.stillness import StillnessWatch
-from capture.watch.video import ArrivalWatch
 from devices.clock import NANOSECONDS, Clock
 from devices.health.line import Kind, Level
 from devices.health.tracker import HealthTracker

@@ -10,6 +10,7 @@ import pytest
 
 from capture.source import Frame
 from capture.watch import audio, loudness, sound_sample, watched_audio, watched_video
+from capture.watch.arrivals import ArrivalWatch, Rhythm
 from capture.watch.damage import DamageWatch
 from capture.watch.guard import Guard
 from capture.watch.hum import HumMeter
@@ -18,7 +19,6 @@ from capture.watch.picture import PictureWatch
 from capture.watch.signal_watch import SignalWatch
 from capture.watch.silence import SilenceWatch
 from capture.watch.stillness import StillnessWatch
-from capture.watch.video import ArrivalWatch, Rhythm
 from capture.watch.video_watches import VideoWatches
 from capture.watch.watcher import Watcher
 from config.errors import DeviceBusy, DeviceLost, MediaError
