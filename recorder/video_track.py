@@ -1,9 +1,9 @@
 """The program's picture: encodes what its scene shows, once, and never leaves a gap.
 
 It follows one input, its driver, whose pictures keep the times the kernel gave them: an undisturbed camera is never
-re-timed. When none comes for PATIENCE, what is shown is repeated at the nominal rate, PATIENCE behind the clock, until
-the driver gives again, so that the muxer never has to wait for this track: a track that goes quiet takes the whole
-recording with it.
+re-timed. When none comes for PATIENCE_S, what is shown is repeated at the nominal rate, PATIENCE_S behind the clock,
+until the driver gives again, so that the muxer never has to wait for this track: a track that goes quiet takes the
+whole recording with it.
 """
 
 from collections.abc import Callable
