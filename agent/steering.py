@@ -15,9 +15,9 @@ from config.events import Event
 from recorder.archive.names import storable
 from recorder.control.client import Connection, Lost, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder
-from recorder.control.find import BEFORE, Running
+from recorder.control.find import Running
 from recorder.control.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
 
 START_S = 120.0
 """How long a start may take: as long as the devices of a session that is being armed take to open."""

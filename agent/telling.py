@@ -9,7 +9,7 @@ from config.events import Event
 from recorder.control.client import Connection
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Failure, Note, Sealing, Told, Watch, raised
-from recorder.status import SessionResult, SessionState, SessionStatus
+from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
 
 SEALED, FAILED, DEGRADED = 0, 1, 3
 """Exit statuses; docs/reference/cli.md."""
@@ -18,7 +18,6 @@ NOT_MEASURED = (
     "Live destinations get what is recorded, at a fixed bit rate: nobody has measured yet whether this PC can encode "
     "twice. Run liput headroom once, when nothing is recorded."
 )
-_BEFORE = {SessionState.IDLE, SessionState.ARMED}
 
 
 class Follower:
@@ -34,7 +33,7 @@ class Follower:
     @property
     def is_recording(self) -> bool:
         """Whether anything was recorded, as far as has been told."""
-        return self.state is not None and self.state not in _BEFORE
+        return self.state is not None and self.state not in BEFORE
 
     def take(self, told: Told) -> None:
         """Show a line; raises what it says of a session of which nothing was recorded."""

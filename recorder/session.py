@@ -36,7 +36,7 @@ from recorder.program import Counts, Program
 from recorder.recording import OnDisk
 from recorder.scene import Offer
 from recorder.states import StateMachine
-from recorder.status import Loudness, SessionResult, SessionState, SessionStatus, source_lines
+from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
 from recorder.streaming.side import LiveSide
 from recorder.timeline import Timeline
@@ -141,7 +141,7 @@ class Session:
 
     def mark(self, text: str) -> Mark:
         """Mark this moment: a chapter of the recording. Raises UsageError for an empty text, and unless it records."""
-        if self._machine.state not in {SessionState.LIVE, SessionState.DEGRADED}:
+        if self._machine.state not in RECORDS:
             raise UsageError("nothing is being recorded, so there is nothing to mark", hint="liput start begins it")
         return self._marks.add(text, self._media_s() or 0.0)
 
@@ -204,7 +204,7 @@ class Session:
         except BaseException as error:
             if self._stopping.is_set() and self._machine.state is SessionState.IDLE and isinstance(error, LiputError):
                 return self._ending.without_package()  # ended while its devices were opened
-            if self._machine.state in {SessionState.IDLE, SessionState.ARMED}:
+            if self._machine.state in BEFORE:
                 self._machine.to(SessionState.FAILED)
             raise
         files, program = self._files, self._program

@@ -17,7 +17,7 @@ sealing       failed       it could not be sealed: what was recorded stays where
 import threading
 from collections.abc import Mapping
 
-from recorder.status import SessionState
+from recorder.status import RECORDS, SessionState
 
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
     SessionState.IDLE: frozenset({SessionState.ARMED, SessionState.FAILED}),
@@ -52,6 +52,6 @@ class StateMachine:
     def judge(self, *, is_troubled: bool) -> SessionState:
         """Say whether a session that records is less than it should be now, and return its state."""
         with self._lock:
-            if self._state in {SessionState.LIVE, SessionState.DEGRADED}:
+            if self._state in RECORDS:
                 self._state = SessionState.DEGRADED if is_troubled else SessionState.LIVE
             return self._state

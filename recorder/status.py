@@ -21,6 +21,12 @@ class SessionState(StrEnum):
     FAILED = "failed"
 
 
+BEFORE = (SessionState.ARMED, SessionState.IDLE)
+RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
+AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
+"""The states before a session records, while it does, and after."""
+
+
 class DestinationLine(msgspec.Struct, frozen=True, kw_only=True):
     """One live destination: its state, why, and what it cost so far.
 

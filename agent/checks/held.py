@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from recorder.control.claims import claimed
-from recorder.control.find import AFTER, Running, running
-from recorder.status import SessionStatus
+from recorder.control.find import Running, running
+from recorder.status import AFTER, SessionStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,11 @@ from devices.uplink.measuring import measure
 from devices.uplink.model import Budget, Step
 from devices.uplink.server import parse_server
 from devices.uplink.trouble import NetworkTrouble, Stopped
-from recorder.control.find import RECORDS
 from recorder.live.kind import kind_of
 from recorder.live.reason import Reason
 from recorder.live.trial import Trial, TrialStream, harmless, try_stream
 from recorder.live.url import parse_live_url
+from recorder.status import RECORDS
 
 PUSH_S = 10.0
 _LIVE_RATE = 0.95

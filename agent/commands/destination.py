@@ -17,7 +17,7 @@ from config.schema import Settings
 from config.secrets import destination_url, read_url_file, stream_name
 from recorder.archive.names import storable
 from recorder.control.client import Connection, ask
-from recorder.control.find import AFTER, BEFORE, RECORDS, Running, session
+from recorder.control.find import Running, session
 from recorder.control.protocol import (
     DestinationAdd,
     DestinationChange,
@@ -28,7 +28,7 @@ from recorder.control.protocol import (
     Watch,
     raised,
 )
-from recorder.status import DestinationLine, SessionResult, SessionStatus
+from recorder.status import AFTER, BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 
 LOOK_S = 0.5
 LONGEST_NAME = 256

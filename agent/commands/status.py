@@ -18,8 +18,9 @@ from agent.telling import Follower, follow
 from recorder.control import directory
 from recorder.control.client import Lost, ask, how_it_ended
 from recorder.control.directory import RecorderFolder
-from recorder.control.find import AFTER, BEFORE, RECORDS, Running, running, session
+from recorder.control.find import Running, running, session
 from recorder.control.protocol import Status
+from recorder.status import AFTER, BEFORE, RECORDS
 
 EXAMPLES = """\b
 Examples:

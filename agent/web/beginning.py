@@ -14,9 +14,9 @@ from agent.web.house import House
 from config.errors import NoSession, UsageError
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
-from recorder.control.find import BEFORE, RECORDS, running, running_as, session
+from recorder.control.find import running, running_as, session
 from recorder.control.protocol import Name
-from recorder.status import SessionResult
+from recorder.status import BEFORE, RECORDS, SessionResult
 
 LONGEST_S = 30 * 86_400
 ROOT = Path("/")

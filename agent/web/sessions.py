@@ -18,7 +18,7 @@ from config.errors import NoSession, SessionError, UsageError
 from recorder.archive.names import storable
 from recorder.control import protocol
 from recorder.control.client import ask
-from recorder.control.find import RECORDS, Running, running, running_as
+from recorder.control.find import Running, running, running_as
 from recorder.control.looking_on import Looker
 from recorder.control.protocol import (
     AnyRequest,
@@ -31,7 +31,7 @@ from recorder.control.protocol import (
     Mute,
     Name,
 )
-from recorder.status import SessionResult, SessionState
+from recorder.status import RECORDS, SessionResult, SessionState
 
 OVER = (SessionState.SEALED, SessionState.FAILED)
 ENDING_S = 10.0

@@ -21,11 +21,7 @@ from recorder.control.protocol import (
     Stop,
     Watch,
 )
-from recorder.status import SessionState, SessionStatus
-
-_BEFORE_RECORDING = {SessionState.IDLE, SessionState.ARMED}
-_AFTER_RECORDING = {SessionState.SEALING, SessionState.SEALED, SessionState.FAILED}
-
+from recorder.status import AFTER, BEFORE, SessionStatus
 
 type Change = Callable[[DestinationChange], str]
 """Changes the destinations and returns what else there is to say of it; may wait for a disk."""
@@ -72,12 +68,12 @@ def carry_out_change(request: DestinationChange, session: Controlled, change: Ch
 
 def _refuse_after(session: Controlled) -> None:
     state = session.status().state
-    if state in _AFTER_RECORDING:
+    if state in AFTER:
         raise SessionError(f"the session is {state}: its recording has ended", hint="liput record begins another one")
 
 
 def _disarm(session: Controlled) -> None:
     state = session.status().state
-    if state not in _BEFORE_RECORDING:
+    if state not in BEFORE:
         raise SessionError(f"the session is {state}, not armed", hint="liput stop ends what is recorded")
     session.stop()

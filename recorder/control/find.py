@@ -11,9 +11,6 @@ from recorder.control.protocol import Status
 from recorder.status import SessionState, SessionStatus
 
 PATIENCE_S = 2.0
-RECORDS = (SessionState.LIVE, SessionState.DEGRADED)
-BEFORE = (SessionState.ARMED, SessionState.IDLE)
-AFTER = (SessionState.SEALING, SessionState.SEALED, SessionState.FAILED)
 
 type Preference = Sequence[Sequence[SessionState]]
 """Groups of states, the likeliest first: a session of the first group that has any is meant."""

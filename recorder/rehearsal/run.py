@@ -22,7 +22,7 @@ from recorder.planning import plan_session
 from recorder.rehearsal.film import Film, watch
 from recorder.rehearsal.scratch import scratch
 from recorder.session import Session
-from recorder.status import DestinationLine, SessionResult, SessionState, SessionStatus
+from recorder.status import BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 
 TITLE = "Rehearsal"
 RESERVE = 100_000_000
@@ -146,11 +146,11 @@ class _Rehearsal:
     def _ask(self, seconds: float) -> None:
         """Take note of what the session says of itself now."""
         status = self._session.status()
-        if status.state in (SessionState.IDLE, SessionState.ARMED):
+        if status.state in BEFORE:
             self._stage("opening", 0.0)
             return
         self._stage("recording", min(1.0, status.elapsed_s / seconds) * 0.8)
-        if status.state in (SessionState.LIVE, SessionState.DEGRADED):
+        if status.state in RECORDS:
             self.found.status = status
             for line in status.destinations:
                 self.found.destinations[line.name] = _better(self.found.destinations.get(line.name), line)
