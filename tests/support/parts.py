@@ -24,6 +24,7 @@ STARTERS = (
     "recorder.session",
     "subprocess",
     "tests.bench",
+    "tests.mutation.copied",
     *(
         f"tests.support.{name}"
         for name in (

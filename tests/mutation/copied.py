@@ -1,0 +1,111 @@
+"""A copy of the tree, in which a module is changed and its tests are run; the work tree is never touched."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+WARM = Path(__file__).with_name("warm.py")
+LEFT_BEHIND = shutil.ignore_patterns(".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "dist")
+BASELINE_LIMIT_S = 600.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a run of tests ended."""
+
+    code: int | None
+    """What pytest said; None where it could not say anything more."""
+    failed: str | None
+    """The test that failed first."""
+    ran: tuple[str, ...]
+    left_out: tuple[str, ...]
+    """Those of the same files that did not run."""
+    in_time: bool
+    seconds: float
+    output: str
+
+
+class CopiedTree:
+    """The copy, and the process that runs tests in it."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
+        """`folder` has the copy, in `tree`."""
+        self._root = folder / "tree"
+        self._scratch = folder / "scratch"
+        self._process = process
+
+    @classmethod
+    @contextmanager
+    def of(cls, root: Path) -> Iterator[Self]:
+        """Copy the tree at `root`; the copy is gone at the end."""
+        with tempfile.TemporaryDirectory(prefix="liput-mutation-") as name:
+            folder = Path(name)
+            shutil.copytree(root, folder / "tree", symlinks=True, ignore=LEFT_BEHIND)
+            # Before the work tree, which is among the installed packages; for what the tests start, too.
+            environment = os.environ | {"PYTHONPATH": str(folder / "tree"), "PYTHONSAFEPATH": "1"}
+            environment |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "OPENBLAS_NUM_THREADS": "1"}
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
+            with subprocess.Popen(
+                [sys.executable, str(WARM)],
+                cwd=folder / "tree",
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            ) as process:
+                try:
+                    yield cls(folder, process)
+                finally:
+                    process.kill()
+
+    def run(self, files: Sequence[Path], budget_s: float) -> Outcome:
+        """Run the tests in `files` as the module is; after `budget_s` no more of them begin."""
+        return self._run(files, limit=BASELINE_LIMIT_S, budget=budget_s)
+
+    def run_mutated(
+        self, module: Path, source: str, files: Sequence[Path], left_out: Sequence[str], limit_s: float
+    ) -> Outcome:
+        """Run the tests in `files` but for those that are `left_out`, with `source` as the module."""
+        path = self._root / module
+        original = path.read_bytes()
+        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+            compiled.unlink()
+        path.write_text(source)
+        try:
+            return self._run(files, limit=limit_s, left_out=left_out, is_mutated=True)
+        finally:
+            path.write_bytes(original)
+
+    def _run(
+        self,
+        files: Sequence[Path],
+        *,
+        limit: float,
+        budget: float | None = None,
+        left_out: Sequence[str] = (),
+        is_mutated: bool = False,
+    ) -> Outcome:
+        order = {
+            "files": [str(file) for file in files],
+            "left_out": left_out,
+            "budget": budget,
+            "limit": limit,
+            "is_mutated": is_mutated,
+            "scratch": str(self._scratch),
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError("the process that runs the tests has ended")
+        return msgspec.json.decode(answer, type=Outcome)
