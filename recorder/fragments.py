@@ -95,7 +95,6 @@ def decode_time(tfdt: bytes) -> int:
 def run_duration(trun: bytes, default_duration: int) -> int:
     """Return how long the samples of a track run last together, in the track's time scale."""
     flags, count = struct.unpack_from(">II", trun)
-    flags &= 0xFFFFFF
     if not flags & DURATION_PRESENT:
         return int(count * default_duration)
     position = 8 + (4 if flags & DATA_OFFSET_PRESENT else 0) + (4 if flags & FIRST_FLAGS_PRESENT else 0)
