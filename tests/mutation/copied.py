@@ -76,13 +76,11 @@ class CopiedTree:
         """Run the tests in `files` but for those that are `left_out`, with `source` as the module."""
         path = self._root / module
         original = path.read_bytes()
-        for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-            compiled.unlink()
-        path.write_text(source)
+        _replace(path, source.encode())
         try:
-            return self._run(files, limit=limit_s, left_out=left_out, is_mutated=True)
+            return self._run(files, limit=limit_s, left_out=left_out)
         finally:
-            path.write_bytes(original)
+            _replace(path, original)
 
     def _run(
         self,
@@ -91,14 +89,12 @@ class CopiedTree:
         limit: float,
         budget: float | None = None,
         left_out: Sequence[str] = (),
-        is_mutated: bool = False,
     ) -> Outcome:
         order = {
             "files": [str(file) for file in files],
             "left_out": left_out,
             "budget": budget,
             "limit": limit,
-            "is_mutated": is_mutated,
             "scratch": str(self._scratch),
         }
         assert self._process.stdin is not None
@@ -109,3 +105,10 @@ class CopiedTree:
         if not answer:
             raise RuntimeError("the process that runs the tests has ended")
         return msgspec.json.decode(answer, type=Outcome)
+
+
+def _replace(path: Path, source: bytes) -> None:
+    """Write a module anew, and forget it compiled: one of the same second and size would be taken for it."""
+    path.write_bytes(source)
+    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
+        compiled.unlink()

@@ -88,9 +88,6 @@ def _become(order: dict[str, Any], output: IO[str], told: IO[str]) -> NoReturn:
             os.dup2(nothing.fileno(), 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-        if order["is_mutated"]:  # another source of the same second and size would be taken for this one
-            sys.dont_write_bytecode = True
-            os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         watcher = _Watcher(order)
         code = pytest.main(_arguments(order), plugins=[watcher])
         json.dump({"code": int(code), "failed": watcher.failed, "ran": watcher.ran, "left_out": watcher.left_out}, told)
