@@ -39,6 +39,7 @@ TRIED_AGAIN = ("--reruns", "1", "--max-suite-reruns", "5", "--rerun-show-traceba
 """As `./run test` has it."""
 
 FAILS_AT_FIRST = """
+import fcntl
 import pytest
 from pathlib import Path
 from tests.support.test_sharing import is_locked
@@ -60,7 +61,7 @@ def test_what_fails_is_tried_once_more_alone_and_told_and_too_many_fail_the_run(
 ) -> None:
     base = tmp_path / "base"
     (tmp_path / "conftest.py").write_text(OURS)
-    (tmp_path / "test_first.py").write_text(f"import fcntl{FAILS_AT_FIRST.format(count=count, base=str(base))}")
+    (tmp_path / "test_first.py").write_text(FAILS_AT_FIRST.format(count=count, base=str(base)))
     (tmp_path / "test_other.py").write_text("def test_other():\n    assert True\n")
     done = run_pytest(tmp_path, "-n", "2", *TRIED_AGAIN)
     assert done.returncode == status, done.stdout + done.stderr
