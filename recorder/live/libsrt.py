@@ -87,6 +87,7 @@ class Statistics(ctypes.Structure):
     )
     pktSentTotal: int  # noqa: N815 - srt.h's own names
     pktSndLossTotal: int  # noqa: N815
+    pktRetransTotal: int  # noqa: N815
     pktRecvACKTotal: int  # noqa: N815
     pktRecvNAKTotal: int  # noqa: N815
     pktSndDropTotal: int  # noqa: N815

@@ -8,6 +8,7 @@ more is given to it; the rest waits in the destination's queue, which drops to a
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 LOOK_EVERY_S = 0.25
 TOO_LOSSY = 0.25
@@ -16,8 +17,14 @@ are told twice. One that is full makes packets wait before it loses them, unless
 CALM = 0.15
 WAITING_MS = 80.0
 """How much longer than the shortest round trip one may take before something is taken to wait on the way."""
-SETTLING_S = 1.2
-"""After a cut, what is on the way must arrive before the next can be judged, on top of two round trips."""
+DRAINED = 0.25
+"""What waited has got away, when what still waits is so little of what may; as long as it is more, nothing is added."""
+NOTHING_TO_SEND_S = 2 * LOOK_EVERY_S
+"""Who has not looked for so long had nothing to send."""
+LEAST_LASTS_S = 10.0
+"""For how long the shortest round trip is remembered at least, twice that at most: the way may become longer."""
+SETTLING_S = 0.7
+"""After a cut, what is on the way must arrive before the next can be judged, on top of a round trip."""
 LEAST_BPS = 100_000.0
 CATCH_UP = 1.5
 """Without a limit, what has piled up goes out at so many times the stream's own rate: never as one burst."""
@@ -33,11 +40,30 @@ _PACKET_BITS = 1316 * 8
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a connection has counted since it began, and its round trip."""
+    """What a connection has counted since it began, in packets, and its round trip.
+
+    `sent` is all of them, `again` those of it that were lost before.
+    """
 
     sent: int
     lost: int
+    again: int
     rtt_ms: float
+
+
+class _Least:
+    """The least of the values of the last while."""
+
+    def __init__(self, now_s: float) -> None:
+        self._earlier = self._now = inf
+        self._since_s = now_s
+
+    def of(self, value: float, now_s: float) -> float:
+        """Return it, `value` included."""
+        if now_s - self._since_s > LEAST_LASTS_S:
+            self._earlier, self._now, self._since_s = self._now, inf, now_s
+        self._now = min(self._now, value)
+        return min(self._earlier, self._now)
 
 
 class Pace:
@@ -49,10 +75,11 @@ class Pace:
         self._loss = 0.0
         self._settled_s = 0.0
         self._full_bps = 0.0
+        self._is_draining = False
         self._spare = 0
         self._before: tuple[float, Counts] | None = None
-        self._least_rtt_ms = 0.0
-        self._given_bits = 0
+        self._least_rtt_ms = _Least(now_s())
+        self._given_bits = self._again = 0
         self._allowance_bits = 0.0
         self._allowed_s = now_s()
         self._stream_bps = self._free_bps = CATCH_UP * max(LEAST_BPS, stream_bps)
@@ -86,28 +113,40 @@ class Pace:
     def look(self, counts: Counts) -> None:
         """Weigh what was counted, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
+        self._charge(counts.again)
+        waiting_ms = counts.rtt_ms - self._least_rtt_ms.of(counts.rtt_ms, now_s)
         if self._before is None:
-            self._before, self._least_rtt_ms = (now_s, counts), counts.rtt_ms
+            self._before = now_s, counts
             return
         passed_s = now_s - self._before[0]
         if passed_s < LOOK_EVERY_S:
+            return
+        if passed_s > NOTHING_TO_SEND_S:  # what the link takes does not show, and the round trip is of back then
+            self._before, self._given_bits = (now_s, counts), 0
             return
         sent, lost = counts.sent - self._before[1].sent, counts.lost - self._before[1].lost
         given_bps, self._given_bits = self._given_bits / passed_s, 0
         # libsrt's round trip follows slowly: while it falls, the last cut was enough.
         is_falling = counts.rtt_ms < self._before[1].rtt_ms * 0.99
         self._before = now_s, counts
-        self._least_rtt_ms = min(self._least_rtt_ms, counts.rtt_ms)
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s
         self._loss += ((lost / sent if sent else 0.0) - self._loss) * _SMOOTH
-        waiting_ms = counts.rtt_ms - self._least_rtt_ms
+        has_drained = waiting_ms < DRAINED * self._room_ms
+        if self._is_draining and has_drained:
+            self._is_draining, self._loss, self.limit_bps = False, 0.0, self._full_bps
         if self._loss > TOO_LOSSY or waiting_ms > self._room_ms:
             if now_s >= self._settled_s and not is_falling:
                 is_far = self._loss > TOO_LOSSY or waiting_ms > 1.5 * self._room_ms
                 self._cut(given_bps, self.delivered_bps, _DRAIN if is_far else 1.0)
                 self._settled_s = now_s + SETTLING_S + counts.rtt_ms / 1000
-        elif self.limit_bps is not None and self._loss < CALM:
+        elif self.limit_bps is not None and self._loss < CALM and has_drained:
             self._climb(given_bps, now_s - self._settled_s)
+
+    def _charge(self, again: int) -> None:
+        """Let what is sent again take the place of what is new, on a link that takes no more."""
+        more, self._again = again - self._again, again
+        if self.limit_bps is not None:
+            self._allowance_bits -= more * _PACKET_BITS
 
     def _cut(self, given_bps: float, delivered_bps: float, drain: float) -> None:
         """Give less than what got through, and `drain` of that at first, so that what waits on the way gets away.
@@ -115,10 +154,10 @@ class Pace:
         What got through may be more than it looks: losses are told late, and twice.
         """
         least = 0.5 if self.limit_bps is None else 0.75
-        if self.limit_bps is not None:
-            given_bps = min(given_bps, self.limit_bps)
+        given_bps = min(given_bps, self._free_bps / CATCH_UP if self.limit_bps is None else self.limit_bps)
         self._full_bps = max(LEAST_BPS, _CUT * min(given_bps, delivered_bps), given_bps * least)
         self.limit_bps = self._full_bps * drain
+        self._is_draining = drain < 1.0
 
     def _climb(self, given_bps: float, calm_s: float) -> None:
         if self.limit_bps is None:

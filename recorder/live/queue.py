@@ -9,6 +9,8 @@ from recorder.packet import EncodedPacket, Track
 LONGEST_S = 6.0
 """How far a destination may fall behind the session before what it missed is dropped."""
 MEASURE_S = 2.0
+UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
+"""How much longer sending is taken to last than playing: where nothing moves, and at most."""
 
 
 class PacketQueue:
@@ -16,7 +18,7 @@ class PacketQueue:
 
     What was taken and not reported as sent is in flight: it counts as waiting, and comes back (`put_back`) when the
     attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can. On a link that is too
-    slow it counts for as long as it will take to be sent, up to twice what it plays.
+    slow it counts for as long as it will take to be sent, as far as that is known.
 
     What is taken first, and after every drop, belongs to a video keyframe and the time from it on (its sound may
     stand before it, as encoders hand video out later). When the queue grows too long, only what belongs to the
@@ -31,6 +33,7 @@ class PacketQueue:
         self._awaiting_keyframe = True
         self._started = False
         self._newest_s = 0.0
+        self._in_flight_s = 0.0
         self._measured: tuple[float, float] | None = None
         self._slowness = 0.0
         self._dropped_frames = 0
@@ -45,7 +48,7 @@ class PacketQueue:
                     return
                 self._begin_at(packet)
             self._packets.append(packet)
-            if self._delay_s() + self._slowness * self._in_flight_s() > self._longest_s:
+            if max(self._delay_s(), self._will_wait_s()) > self._longest_s:
                 self._shorten()
 
     def take(self) -> EncodedPacket | None:
@@ -55,20 +58,21 @@ class PacketQueue:
                 return None
             packet = self._packets.popleft()
             self._in_flight.append(packet)
+            self._in_flight_s += _plays_s(packet)
             return packet
 
     def sent(self, up_to_s: float) -> None:
         """Take note that the network has taken what was to be decoded up to `up_to_s`, in seconds of the session."""
         with self._lock:
             while self._in_flight and self._in_flight[0].dts_s <= up_to_s:
-                self._in_flight.popleft()
+                self._in_flight_s -= _plays_s(self._in_flight.popleft())
             self._measure(up_to_s)
 
     def all_sent(self) -> None:
         """Take note that everything in flight has arrived."""
         with self._lock:
             self._in_flight.clear()
-            self._measured = None
+            self._in_flight_s, self._measured = 0.0, None
 
     def put_back(self) -> None:
         """Return what is in flight, in its order: it did not reach anybody.
@@ -77,7 +81,7 @@ class PacketQueue:
         """
         with self._lock:
             packets, self._in_flight = self._in_flight, deque()
-            self._measured, self._slowness = None, 0.0
+            self._in_flight_s, self._measured, self._slowness = 0.0, None, 0.0
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
@@ -159,11 +163,16 @@ class PacketQueue:
             return
         passed_s, sent_in_s = self._newest_s - self._measured[0], sent_s - self._measured[1]
         if passed_s >= MEASURE_S:
-            self._slowness = min(1.0, max(0.0, passed_s / sent_in_s - 1.0)) if sent_in_s > 0 else 1.0
+            slowness = passed_s / sent_in_s - 1.0 if sent_in_s > 0 else UNKNOWN_SLOWNESS
+            self._slowness = min(MOST_SLOWNESS, max(0.0, slowness))
             self._measured = self._newest_s, sent_s
 
-    def _in_flight_s(self) -> float:
-        return max(0.0, self._in_flight[-1].dts_s - self._in_flight[0].dts_s) if self._in_flight else 0.0
+    def _will_wait_s(self) -> float:
+        """Return how old what waits first will be when what is in flight has been sent.
+
+        That counts by what it plays: between its packets there may be what was dropped.
+        """
+        return self._span_s() + (1.0 + self._slowness) * self._in_flight_s
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
         self._awaiting_keyframe = False
@@ -177,7 +186,8 @@ class PacketQueue:
             return
         newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
         if newest is None:
-            self._clear()
+            if self._will_wait_s() > self._longest_s:
+                self._clear()
             return
         before = len(self._packets)
         if self._packets[0].dts_s < newest.dts_s:
@@ -202,6 +212,10 @@ class PacketQueue:
 
     def _count_dropped(self, packets: Iterable[EncodedPacket]) -> None:
         self._dropped_frames += sum(packet.track == Track.VIDEO for packet in packets)
+
+
+def _plays_s(packet: EncodedPacket) -> float:
+    return float(packet.duration * packet.time_base) if packet.track == Track.VIDEO else 0.0
 
 
 def _is_start(packet: EncodedPacket) -> bool:

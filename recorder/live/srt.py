@@ -262,7 +262,7 @@ class _Stream:
         if self._connection.state is not State.CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
         self._statistics = found
-        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.msRTT))
+        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.pktRetransTotal, found.msRTT))
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))

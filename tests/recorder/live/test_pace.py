@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from recorder.live.pace import CATCH_UP, Counts, Pace
@@ -12,18 +14,41 @@ class Link:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.pace = Pace(500, STREAM_BPS, lambda: self.now_s)
-        self._counts = Counts(0, 0, 150.0)
+        self._counts = Counts(0, 0, 0, 150.0)
         self.pace.look(self._counts)
 
     def carry(self, seconds: float, *, packets: int = PACKETS, lost: float = 0.0, rtt_ms: float = 150.0) -> None:
-        """Give it `packets` a second for some time, of which a part is lost."""
+        """Give it `packets` a second for some time, of which a part is lost and sent again."""
         for _ in range(round(seconds * 4)):
             self.now_s += 0.25
             for _ in range(packets // 4):
                 self.pace.given(1316)
-            before = self._counts
-            self._counts = Counts(before.sent + packets // 4, before.lost + round(packets / 4 * lost), rtt_ms)
+            before, missing = self._counts, round(packets / 4 * lost)
+            self._counts = Counts(before.sent + packets // 4, before.lost + missing, before.again + missing, rtt_ms)
             self.pace.look(self._counts)
+
+    def pause(self, seconds: float, *, rtt_ms: float) -> None:
+        """Give it nothing for some time; the round trip is what it was when there was something."""
+        self.now_s += seconds
+        self._counts = replace(self._counts, rtt_ms=rtt_ms)
+        self.pace.look(self._counts)
+
+    def lose(self, packets: int) -> None:
+        """Send so many again, which it has lost."""
+        before = self._counts
+        self._counts = replace(before, lost=before.lost + packets, again=before.again + packets)
+        self.pace.look(self._counts)
+
+    def allows(self, seconds: float) -> int:
+        """Return how many packets may be sent in some time."""
+        sent = 0
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:
+            self.now_s += 0.005
+            while self.pace.wait_s() == 0.0:
+                self.pace.given(1316)
+                sent += 1
+        return sent
 
 
 def test_a_link_that_loses_packets_without_being_full_is_given_everything() -> None:
@@ -46,7 +71,7 @@ def test_a_full_link_is_given_less_and_then_what_it_takes(lost: float, rtt_ms: f
 
 def test_one_cut_is_judged_before_the_next() -> None:
     link = Link()
-    link.carry(1, rtt_ms=420)
+    link.carry(0.5, rtt_ms=420)
     first = link.pace.limit_bps
     link.carry(0.5, rtt_ms=421)
     assert link.pace.limit_bps == first
@@ -55,9 +80,56 @@ def test_one_cut_is_judged_before_the_next() -> None:
         assert link.pace.limit_bps == first, "the round trip falls: the cut was enough"
 
 
+def test_after_a_pause_what_was_not_given_is_not_taken_for_what_the_link_takes() -> None:
+    link = Link()
+    link.carry(3, rtt_ms=420)
+    link.carry(0.25, packets=int(link.pace.bps / 1316 / 8))
+    before = link.pace.bps
+    link.pause(1.5, rtt_ms=420)
+    assert link.pace.bps == before
+    link.carry(0.25, packets=int(before / 1316 / 8), rtt_ms=420)
+    assert link.pace.bps > 0.4 * before
+
+
+def test_once_what_waited_has_got_away_the_link_is_filled_again() -> None:
+    link = Link()
+    link.carry(0.25, rtt_ms=420)
+    drained = link.pace.bps
+    link.carry(0.25, packets=int(drained / 1316 / 8), rtt_ms=300)
+    assert link.pace.bps == drained, "some of it waits still"
+    link.carry(0.25, packets=int(drained / 1316 / 8), rtt_ms=160)
+    assert link.pace.bps > 1.5 * drained
+
+
+def test_what_is_sent_again_takes_the_place_of_what_is_new() -> None:
+    link = Link()
+    link.carry(0.5, rtt_ms=420)
+    link.allows(1.0)  # what was given before it was known counts, too
+    alone = link.allows(2.0)
+    link.lose(alone // 4)
+    assert link.allows(2.0) == pytest.approx(alone - alone // 4, abs=10)
+
+
+def test_nothing_is_added_while_packets_wait_on_the_way() -> None:
+    link = Link()
+    link.carry(1.5, rtt_ms=420)
+    link.carry(1, packets=100)
+    limit_bps = link.pace.bps
+    link.carry(4, packets=int(limit_bps / 1316 / 8), rtt_ms=220)  # of 150 ms that it may be more
+    assert link.pace.bps == limit_bps
+
+
+def test_a_way_that_has_become_longer_is_not_taken_for_full_for_ever() -> None:
+    link = Link()
+    for _ in range(200):
+        link.carry(0.25, packets=min(PACKETS, int(link.pace.bps / 1316 / 8)), rtt_ms=420)
+    assert link.pace.bps > STREAM_BPS / 2
+
+
 def test_without_need_there_is_no_limit_any_more() -> None:
     link = Link()
     link.carry(1.5, rtt_ms=420)
+    link.carry(0.25, packets=0)
     limit_bps = link.pace.limit_bps
     assert limit_bps is not None
     link.carry(3, packets=0)

@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -125,6 +125,25 @@ def test_on_a_slow_link_what_is_in_flight_counts_for_as_long_as_it_will_take() -
         if queue.dropped_frames:
             break
     assert 6 - 0.7 - 0.1 < n / 30 - sent < 6 - 0.6, "which will be 6 s late by then"
+
+
+def test_what_was_dropped_between_what_is_in_flight_does_not_count_as_on_its_way() -> None:
+    queue = PacketQueue()
+    taken: list[int] = []
+    sent = 0.0
+    for n in range(900):
+        queue.put(frame(n, key=n % 60 == 0))
+        while len(queue) and (len(taken) - sent) / 30 < 0.5:  # the way holds half a second
+            packet = queue.take()
+            if packet is None:
+                break
+            taken.append(number(packet))
+        sent = min(sent + 0.45, len(taken))  # it carries less than half
+        if sent >= 1:
+            queue.sent(taken[int(sent) - 1] / 30 + 0.001)
+    skips = [later - earlier - 1 for earlier, later in pairwise(taken) if later > earlier + 1]
+    assert len(taken) > 900 * 0.45 * 0.95, "the link stands still while there is something to send"
+    assert min(skips) > 60, "who falls behind skips to what is newest, and not once more at the next keyframe"
 
 
 def test_while_nothing_moves_what_waits_is_the_newest_group_of_pictures() -> None:
