@@ -18,7 +18,6 @@ from recorder.stages.figures import StageFigures
 from recorder.stages.places import Phase, of_process, of_thread
 from recorder.stages.profile import StageProfile
 from tests.recorder.stages.test_timers import burn
-from tests.support.leftovers import event
 from tests.support.waiting import wait_for
 
 MUCH_NS = 300_000_000
@@ -103,31 +102,35 @@ def test_a_child_is_found_with_all_that_it_took() -> None:
     assert stage(figures, CpuStage.START) >= found.cpu_s
 
 
-def test_what_is_none_of_anybodys_is_the_phases() -> None:
-    # Threads have their stages by their names, those that other tests have left included.
-    wait_for(
-        lambda: not any(of_thread(thread.name, Phase.RUNNING) is CpuStage.SEALING for thread in threading.enumerate())
-    )
-    told: list[tuple[str, StageFigures]] = []
+PHASES = """
+import sys, threading
+import msgspec
+from recorder.stages.profile import StageProfile
+from tests.recorder.stages.test_profile import MUCH_NS, on_a_thread
+from tests.recorder.stages.test_timers import burn
+from tests.support.leftovers import event
 
-    def emit(kind: str, subject: str, message: str, **detail: object) -> None:
-        assert (kind, subject, bool(message)) == ("cpu-measured", "recorder", True)
-        told.append((str(detail.pop("until")), msgspec.convert(detail, StageFigures)))
-
-    def hear(*kinds: str) -> None:
+told = []
+with StageProfile() as profile:
+    profile.tell_to(lambda *words, **detail: told.append((words, detail)))
+    for kinds in (), ("source-lost", "session-armed"), ("session-live", "session-ended"):
         for kind in kinds:
             profile.hear(event(0, kind))
+        on_a_thread("whatever", lambda: burn(MUCH_NS))
+    profile.tell("sealed")
+sys.stdout.buffer.write(msgspec.json.encode(told))
+"""
 
-    with StageProfile() as profile:
-        profile.tell_to(emit)
-        on_a_thread("whatever", lambda: burn(MUCH_NS))
-        hear("source-lost", "session-armed")
-        on_a_thread("whatever", lambda: burn(MUCH_NS))
-        hear("session-live", "session-ended")
-        on_a_thread("whatever", lambda: burn(MUCH_NS))
-        profile.tell("sealed")
-    (first, recorded), (last, sealed) = told
-    assert (first, last) == ("recorded", "sealed")
+
+def test_what_is_none_of_anybodys_is_the_phases() -> None:
+    # In a process of its own: threads have their stages by their names, those that other tests have left included.
+    done = subprocess.run([sys.executable, "-P", "-c", PHASES], env=os.environ | PATH, capture_output=True, check=True)
+    told = msgspec.json.decode(done.stdout, type=list[tuple[tuple[str, str, str], dict[str, object]]])
+    assert all(
+        (kind, subject, bool(message)) == ("cpu-measured", "recorder", True) for (kind, subject, message), _ in told
+    )
+    assert [detail.pop("until") for _, detail in told] == ["recorded", "sealed"]
+    recorded, sealed = (msgspec.convert(detail, StageFigures) for _, detail in told)
     assert 0.3 <= stage(recorded, CpuStage.OTHER) < 0.55
     assert stage(recorded, CpuStage.SEALING) == 0.0
     assert stage(sealed, CpuStage.SEALING) >= 0.3

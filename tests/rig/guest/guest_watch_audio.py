@@ -207,4 +207,5 @@ def test_sound_that_the_sound_server_has_is_taken_from_there(
         assert raised.value.hint == "The sound server has it, and shares it: --audio pulse:stick"
         with closing(SoundSource("pulse:stick")) as source:
             source.open()
-            assert peaks(blocks_of(source, 1.5)) == [440, 880]
+            # The server of a machine that is emulated loses samples now and then, and tells nobody.
+            wait_for(lambda: peaks(blocks_of(source, 1.0)) == [440, 880], what="a second of both tones")
