@@ -4,13 +4,11 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 
+from recorder.live.flight import Flight
 from recorder.packet import EncodedPacket, Track
 
 LONGEST_S = 6.0
 """How far a destination may fall behind the session before what it missed is dropped."""
-MEASURE_S = 2.0
-UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
-"""How much longer sending is taken to last than playing: where nothing moves, and at most."""
 
 
 class PacketQueue:
@@ -29,13 +27,11 @@ class PacketQueue:
         self._longest_s = longest_s
         self._lock = threading.Lock()
         self._packets: deque[EncodedPacket] = deque()
-        self._in_flight: deque[EncodedPacket] = deque()
+        self._flight = Flight()
+        self._has_gap = False
         self._awaiting_keyframe = True
         self._started = False
         self._newest_s = 0.0
-        self._in_flight_s = 0.0
-        self._measured: tuple[float, float] | None = None
-        self._slowness = 0.0
         self._dropped_frames = 0
 
     def put(self, packet: EncodedPacket) -> None:
@@ -48,7 +44,7 @@ class PacketQueue:
                     return
                 self._begin_at(packet)
             self._packets.append(packet)
-            if max(self._delay_s(), self._will_wait_s()) > self._longest_s:
+            if self._is_too_long():
                 self._shorten()
 
     def take(self) -> EncodedPacket | None:
@@ -57,22 +53,19 @@ class PacketQueue:
             if not self._packets or self._awaiting_keyframe:
                 return None
             packet = self._packets.popleft()
-            self._in_flight.append(packet)
-            self._in_flight_s += _plays_s(packet)
+            self._flight.add(packet, has_gap=self._has_gap)
+            self._has_gap = self._has_gap and packet.track != Track.VIDEO
             return packet
 
     def sent(self, up_to_s: float) -> None:
         """Take note that the network has taken what was to be decoded up to `up_to_s`, in seconds of the session."""
         with self._lock:
-            while self._in_flight and self._in_flight[0].dts_s <= up_to_s:
-                self._in_flight_s -= _plays_s(self._in_flight.popleft())
-            self._measure(up_to_s)
+            self._flight.sent(up_to_s, self._newest_s)
 
     def all_sent(self) -> None:
         """Take note that everything in flight has arrived."""
         with self._lock:
-            self._in_flight.clear()
-            self._in_flight_s, self._measured = 0.0, None
+            self._flight.clear()
 
     def put_back(self) -> None:
         """Return what is in flight, in its order: it did not reach anybody.
@@ -80,8 +73,8 @@ class PacketQueue:
         What is held now either follows on from it or begins at a keyframe, so it belongs in front.
         """
         with self._lock:
-            packets, self._in_flight = self._in_flight, deque()
-            self._in_flight_s, self._measured, self._slowness = 0.0, None, 0.0
+            packets = self._flight.clear()
+            self._flight.forget()
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
@@ -141,7 +134,7 @@ class PacketQueue:
     def last_taken(self) -> EncodedPacket | None:
         """What was taken last, if it is in flight."""
         with self._lock:
-            return self._in_flight[-1] if self._in_flight else None
+            return self._flight.packets[-1] if self._flight.packets else None
 
     def __len__(self) -> int:
         with self._lock:
@@ -152,27 +145,19 @@ class PacketQueue:
 
     def _delay_s(self) -> float:
         span_s = self._span_s()  # sound in flight may be younger than the picture that waits behind it
-        if self._in_flight and not self._awaiting_keyframe:
-            return max(span_s, self._newest_s - self._in_flight[0].dts_s)
+        if self._flight.packets and not self._awaiting_keyframe:
+            return max(span_s, self._newest_s - self._flight.packets[0].dts_s)
         return span_s
 
-    def _measure(self, sent_s: float) -> None:
-        """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""
-        if self._measured is None:
-            self._measured = self._newest_s, sent_s
-            return
-        passed_s, sent_in_s = self._newest_s - self._measured[0], sent_s - self._measured[1]
-        if passed_s >= MEASURE_S:
-            slowness = passed_s / sent_in_s - 1.0 if sent_in_s > 0 else UNKNOWN_SLOWNESS
-            self._slowness = min(MOST_SLOWNESS, max(0.0, slowness))
-            self._measured = self._newest_s, sent_s
+    def _is_too_long(self) -> bool:
+        begins_s = self._flight.begins_s
+        if begins_s is not None and not self._awaiting_keyframe and self._newest_s - begins_s > self._longest_s:
+            return True  # nothing moves
+        return self._will_wait_s() > self._longest_s
 
     def _will_wait_s(self) -> float:
-        """Return how old what waits first will be when what is in flight has been sent.
-
-        That counts by what it plays: between its packets there may be what was dropped.
-        """
-        return self._span_s() + (1.0 + self._slowness) * self._in_flight_s
+        """Return how old what waits first will be when what is in flight has been sent."""
+        return self._span_s() + self._flight.lasts_s
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
         self._awaiting_keyframe = False
@@ -185,14 +170,14 @@ class PacketQueue:
                 self._packets.popleft()
             return
         newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
-        if newest is None:
+        if newest is None:  # what waits follows on a keyframe that is in flight
             if self._will_wait_s() > self._longest_s:
                 self._clear()
             return
         before = len(self._packets)
         if self._packets[0].dts_s < newest.dts_s:
             self._keep_from(newest)
-        if self._in_flight:  # the rest of the delay is up to the network
+        if self._flight.packets:  # the rest of the delay is up to the network
             is_enough = self._span_s() <= self._longest_s
         else:
             is_enough = len(self._packets) < before and self._span_s() <= self._longest_s
@@ -211,11 +196,8 @@ class PacketQueue:
         self._awaiting_keyframe = True
 
     def _count_dropped(self, packets: Iterable[EncodedPacket]) -> None:
+        self._has_gap = True
         self._dropped_frames += sum(packet.track == Track.VIDEO for packet in packets)
-
-
-def _plays_s(packet: EncodedPacket) -> float:
-    return float(packet.duration * packet.time_base) if packet.track == Track.VIDEO else 0.0
 
 
 def _is_start(packet: EncodedPacket) -> bool:
