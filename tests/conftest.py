@@ -30,14 +30,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rig-sample",
         metavar="SEED",
-        help="of the long tests in the rig's machines, run one in three, as SEED decides",
+        help="of the tests in the rig's machines, run half, of the long ones a third, as SEED decides",
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which sample it is, so that it can be run again."""
     seed = config.getoption("rig_sample")
-    return f"--rig-sample {seed}: one in three of the rig's long tests; ./run prove rig has all" if seed else None
+    return (
+        f"--rig-sample {seed}: half of the rig's tests, of the long ones a third; ./run prove rig has all"
+        if seed
+        else None
+    )
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -1,4 +1,4 @@
-"""Which tests of the rig's machines a run of all tests does: those of long files are a sample, which a seed decides.
+"""Which tests of the rig's machines a run of all tests does: a sample of each file, which a seed decides.
 
 `./run prove rig` does them all, as does whoever names files.
 """
@@ -15,7 +15,7 @@ WEIGHTS: Mapping[str, int] = {
     "guest_check": 3,
 }
 """How many times as long as others (8 s of the guest) the tests of a file take: whole sessions, disks that fail."""
-ONE_IN = 3
+ONE_IN, OF_LONG_ONE_IN = 2, 3
 
 
 def weight(test: str) -> int:
@@ -25,15 +25,15 @@ def weight(test: str) -> int:
 
 
 def sampled(tests: Iterable[str], seed: str) -> set[str]:
-    """Return the tests (node ids) that are to run: all of ordinary files, a third of those of long ones."""
+    """Return the tests (node ids) that are to run: half of those of ordinary files, a third of those of long ones."""
     chosen: set[str] = set()
     files: dict[str, list[str]] = {}
     for test in tests:
         files.setdefault(test.partition("::")[0], []).append(test)
     for file, its in files.items():
-        chosen |= set(its) if weight(its[0]) == 1 else _some(its, f"{seed} {file}")
+        chosen |= _some(its, f"{seed} {file}", ONE_IN if weight(its[0]) == 1 else OF_LONG_ONE_IN)
     return chosen
 
 
-def _some(tests: Sequence[str], seed: str) -> set[str]:
-    return set(random.Random(seed).sample(sorted(tests), ceil(len(tests) / ONE_IN)))
+def _some(tests: Sequence[str], seed: str, one_in: int) -> set[str]:
+    return set(random.Random(seed).sample(sorted(tests), ceil(len(tests) / one_in)))

@@ -1,15 +1,16 @@
 """Which of the machines' tests a run of all tests does."""
 
-from tests.rig.sampling import ONE_IN, sampled, weight
+from tests.rig.sampling import OF_LONG_ONE_IN, ONE_IN, sampled, weight
 
 SHORT = [f"tests/rig/guest/guest_rig.py::test_{number}" for number in range(7)]
 LONG = [f"tests/rig/guest/guest_storage.py::test_disk[{number}]" for number in range(16)]
 ALONE = ["tests/rig/guest/guest_session_survives.py::test_one"]
 
 
-def test_ordinary_files_run_whole_and_of_long_ones_a_third() -> None:
+def test_half_of_an_ordinary_file_runs_and_of_a_long_one_a_third_and_of_each_something() -> None:
     chosen = sampled([*SHORT, *LONG, *ALONE], "a")
-    assert chosen >= {*SHORT, *ALONE}
+    assert chosen >= set(ALONE)
+    assert len(chosen & set(SHORT)) == 4
     assert len(chosen & set(LONG)) == 6
 
 
@@ -19,8 +20,8 @@ def test_a_seed_decides_and_its_order_does_not() -> None:
 
 
 def test_every_test_has_its_turn() -> None:
-    seen = set().union(*(sampled(LONG, str(seed)) for seed in range(20 * ONE_IN)))
-    assert seen == set(LONG)
+    seen = set().union(*(sampled([*SHORT, *LONG], str(seed)) for seed in range(20 * max(ONE_IN, OF_LONG_ONE_IN))))
+    assert seen == {*SHORT, *LONG}
 
 
 def test_files_are_told_by_their_whole_name() -> None:

@@ -1,8 +1,9 @@
-"""How tests are shared among processes, with pytest-xdist: `pytest -n 3`.
+"""How tests are shared among processes, with pytest-xdist: `pytest -n 4`.
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
-starts the file's servers once. What judges how long something takes, or what it costs, comes last and has its turn
-alone: only the machines, which are nicer, run beside it, as they do where nothing is shared. With `--reruns 1` so has
+starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
+alone: only the machines, which are nicer, run beside it, as they do where nothing is shared, and take what it leaves
+of the processors; once they are done, the others have both. With `--reruns 1` so has
 what failed beside others (docs/decisions/0054).
 """
 
@@ -44,7 +45,7 @@ ALONE = (
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: the machines first, then what is long, then other files, the largest first."""
+    """Hands out groups of tests: machines, what runs alone, what is long, other files; of each the largest first."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
@@ -61,8 +62,8 @@ def _place(group: str) -> int:
     if group == GUEST:
         return 0
     if group.startswith(ALONE):
-        return 3
-    return 1 if group.startswith(LONG) else 2
+        return 1
+    return 2 if group.startswith(LONG) else 3
 
 
 class Turns:

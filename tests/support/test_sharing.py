@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler\n"
 
 
-def test_machines_come_first_then_what_is_long_and_what_is_measured_last(tmp_path: Path) -> None:
+def test_machines_come_first_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     names = ("agent/test_few", "agent/test_more", "config/test_many", "net/test_link", "rig/guest/test_in_machine")
     for number, name in enumerate(names):
@@ -28,8 +28,8 @@ def test_machines_come_first_then_what_is_long_and_what_is_measured_last(tmp_pat
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
-        "tests/rig/guest/test_in_machine.py", "tests/agent/test_more.py", "tests/agent/test_few.py",
-        "tests/config/test_many.py", "tests/net/test_link.py",
+        "tests/rig/guest/test_in_machine.py", "tests/net/test_link.py", "tests/agent/test_more.py",
+        "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
     assert "15 passed in" in lines[-1]
     assert (tmp_path / "base" / "turn").exists(), "each test has had its turn, in a folder of all processes"

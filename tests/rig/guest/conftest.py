@@ -4,7 +4,7 @@ They are in files called guest_*.py and are chosen and reported on the host like
 
     pytest tests/rig/guest/guest_rig.py -k unplugging
 
-With --rig-sample SEED, as `./run test` has it, only some of the long ones are (sampling.py).
+With --rig-sample SEED, as `./run test` has it, only some are (sampling.py).
 
 On the host, this boots a machine or two for all chosen tests (guest_session.py), before the first test of all, and each
 test waits there for its result. In the guest, the same files are ordinary tests, with the fixtures below. A test that
