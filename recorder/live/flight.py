@@ -24,9 +24,9 @@ class Flight:
     def add(self, packet: EncodedPacket, *, has_gap: bool) -> None:
         """Take note of a packet that was taken; `has_gap` where something was dropped between it and the one before."""
         self.packets.append(packet)
+        if has_gap and self._last_video_s is not None:
+            self._gaps.append((packet.dts_s, packet.dts_s - self._last_video_s))
         if packet.track == Track.VIDEO:
-            if has_gap and self._last_video_s is not None:
-                self._gaps.append((packet.dts_s, packet.dts_s - self._last_video_s))
             self._last_video_s = packet.dts_s
 
     def sent(self, up_to_s: float, newest_s: float) -> None:

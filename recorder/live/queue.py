@@ -54,7 +54,7 @@ class PacketQueue:
                 return None
             packet = self._packets.popleft()
             self._flight.add(packet, has_gap=self._has_gap)
-            self._has_gap = self._has_gap and packet.track != Track.VIDEO
+            self._has_gap = False
             return packet
 
     def sent(self, up_to_s: float) -> None:
