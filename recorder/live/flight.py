@@ -38,15 +38,12 @@ class Flight:
         self._measure(up_to_s - self._skipped_s, newest_s)
 
     def clear(self) -> deque[EncodedPacket]:
-        """Return what is in flight, which is none any more; how slow it is, is still believed."""
+        """Return what was in flight and is not any more; how slow the way is, is forgotten with it."""
         packets, self.packets = self.packets, deque()
         self._gaps.clear()
         self._measured = self._last_video_s = None
-        return packets
-
-    def forget(self) -> None:
-        """Forget how slow it is."""
         self._slowness = 0.0
+        return packets
 
     @property
     def begins_s(self) -> float | None:

@@ -74,7 +74,6 @@ class PacketQueue:
         """
         with self._lock:
             packets = self._flight.clear()
-            self._flight.forget()
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:
