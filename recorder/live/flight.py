@@ -7,6 +7,8 @@ from recorder.packet import EncodedPacket, Track
 MEASURE_S = 2.0
 UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
 """How much longer sending is taken to last than playing: where nothing moves, and at most."""
+MOVED_WITHIN_S = 1.0
+"""A way on which nothing has moved for longer may be dead, and how slow it was says nothing."""
 
 
 class Flight:
@@ -17,9 +19,9 @@ class Flight:
         self._gaps: deque[tuple[float, float]] = deque()
         """Of what was dropped: the time of what was taken next, and how long it is."""
         self._last_video_s: float | None = None
-        self._skipped_s = 0.0
+        self._skipped_s = self._sent_s = self._moved_s = 0.0
         self._measured: tuple[float, float] | None = None
-        self._slowness = 0.0
+        self._slowness = self._slowness_before = 0.0
 
     def add(self, packet: EncodedPacket, *, has_gap: bool) -> None:
         """Take note of a packet that was taken; `has_gap` where something was dropped between it and the one before."""
@@ -35,14 +37,17 @@ class Flight:
             self.packets.popleft()
         while self._gaps and self._gaps[0][0] <= up_to_s:
             self._skipped_s += self._gaps.popleft()[1]
-        self._measure(up_to_s - self._skipped_s, newest_s)
+        sent_s = up_to_s - self._skipped_s
+        if sent_s > self._sent_s:
+            self._sent_s, self._moved_s = sent_s, newest_s
+        self._measure(sent_s, newest_s)
 
     def clear(self) -> deque[EncodedPacket]:
         """Return what was in flight and is not any more; how slow the way is, is forgotten with it."""
         packets, self.packets = self.packets, deque()
         self._gaps.clear()
         self._measured = self._last_video_s = None
-        self._slowness = 0.0
+        self._slowness = self._slowness_before = 0.0
         return packets
 
     @property
@@ -57,12 +62,16 @@ class Flight:
         """How long what is in flight plays."""
         if not self.packets:
             return 0.0
-        return max(0.0, self.packets[-1].dts_s - self.packets[0].dts_s - sum(gap_s for _, gap_s in self._gaps))
+        first_s, last_s = self.packets[0].dts_s, self.packets[-1].dts_s
+        return max(0.0, last_s - first_s - sum(gap_s for after_s, gap_s in self._gaps if after_s > first_s))
 
-    @property
-    def lasts_s(self) -> float:
-        """How long it will take until all of it is sent, as far as that is known."""
-        return (1.0 + self._slowness) * self.plays_s
+    def lasts_s(self, newest_s: float) -> float:
+        """Return how long it will take until all of it is sent, as far as that is known at `newest_s`."""
+        if newest_s - self._moved_s > MOVED_WITHIN_S:
+            slowness = UNKNOWN_SLOWNESS
+        else:  # a narrow way is no even one: what takes turns to be slow is taken for as slow as it was
+            slowness = max(self._slowness, self._slowness_before)
+        return (1.0 + slowness) * self.plays_s
 
     def _measure(self, sent_s: float, newest_s: float) -> None:
         """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""
@@ -72,5 +81,5 @@ class Flight:
         passed_s, sent_in_s = newest_s - self._measured[0], sent_s - self._measured[1]
         if passed_s >= MEASURE_S:
             slowness = passed_s / sent_in_s - 1.0 if sent_in_s > 0 else UNKNOWN_SLOWNESS
-            self._slowness = min(MOST_SLOWNESS, max(0.0, slowness))
+            self._slowness_before, self._slowness = self._slowness, min(MOST_SLOWNESS, max(0.0, slowness))
             self._measured = newest_s, sent_s

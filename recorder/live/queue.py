@@ -156,7 +156,7 @@ class PacketQueue:
 
     def _will_wait_s(self) -> float:
         """Return how old what waits first will be when what is in flight has been sent."""
-        return self._span_s() + self._flight.lasts_s
+        return self._span_s() + self._flight.lasts_s(self._newest_s)
 
     def _begin_at(self, keyframe: EncodedPacket) -> None:
         self._awaiting_keyframe = False
