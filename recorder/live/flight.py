@@ -8,7 +8,7 @@ MEASURE_S = 2.0
 UNKNOWN_SLOWNESS, MOST_SLOWNESS = 1.0, 3.0
 """How much longer sending is taken to last than playing: where nothing moves, and at most."""
 MOVED_WITHIN_S = 1.0
-"""A way on which nothing has moved for longer may be dead, and how slow it was says nothing."""
+"""A way on which nothing has moved for longer is taken for dead, which is seen elsewhere, and not for slow."""
 
 
 class Flight:
@@ -68,10 +68,9 @@ class Flight:
     def lasts_s(self, newest_s: float) -> float:
         """Return how long it will take until all of it is sent, as far as that is known at `newest_s`."""
         if newest_s - self._moved_s > MOVED_WITHIN_S:
-            slowness = UNKNOWN_SLOWNESS
-        else:  # a narrow way is no even one: what takes turns to be slow is taken for as slow as it was
-            slowness = max(self._slowness, self._slowness_before)
-        return (1.0 + slowness) * self.plays_s
+            return self.plays_s
+        # A narrow way is no even one: what takes turns to be slow is taken for as slow as it was.
+        return (1.0 + max(self._slowness, self._slowness_before)) * self.plays_s
 
     def _measure(self, sent_s: float, newest_s: float) -> None:
         """Measure how much longer it takes to send something than to play it, every MEASURE_S of the session."""

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from recorder.live.flight import MEASURE_S, MOST_SLOWNESS, UNKNOWN_SLOWNESS, Flight
+from recorder.live.flight import MEASURE_S, MOST_SLOWNESS, Flight
 from recorder.packet import EncodedPacket, Track
 
 RATE = 30
@@ -79,13 +79,14 @@ def test_what_was_dropped_is_not_taken_for_sent() -> None:
     assert flight.lasts_s(now_s) == pytest.approx(MEASURE_S + 0.1)
 
 
-def test_where_nothing_moves_any_more_it_is_not_known_how_long_it_lasts() -> None:
+@pytest.mark.parametrize(("speed", "lasts"), [(0.25, 4.0), (1.0, 1.0)])
+def test_where_nothing_moves_any_more_it_is_not_taken_for_slow(speed: float, lasts: float) -> None:
     flight = Flight()
-    carry(flight, 4.0, speed=0.25)
-    flight.add(frame(60), has_gap=False)
-    flight.add(frame(90), has_gap=False)
-    assert flight.lasts_s(4.5) == pytest.approx(4.0, rel=0.05)
-    assert flight.lasts_s(5.5) == 1.0 + UNKNOWN_SLOWNESS
+    first = round(carry(flight, 4.0, speed=speed) * RATE) + 1
+    flight.add(frame(first), has_gap=False)
+    flight.add(frame(first + RATE), has_gap=False)
+    assert flight.lasts_s(4.5) == pytest.approx(lasts, rel=0.05)
+    assert flight.lasts_s(5.5) == pytest.approx(1.0)
 
 
 def test_one_that_is_slow_now_and_then_is_taken_for_slow_until_it_has_not_been_for_a_while() -> None:
