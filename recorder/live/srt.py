@@ -33,6 +33,9 @@ libsrt's default is no bound at all, and its own estimate of what it is given la
 are too late.
 """
 
+QUIET_S = 0.25
+"""libsrt says how long its buffer is on the average of a while: where nothing is acknowledged, it seems to shrink."""
+
 _LOOK_S = 0.02
 _STILL_LISTENING_S = 1.0
 _TO_DRAIN_S = 1.0
@@ -207,6 +210,7 @@ class _Stream:
         self._looked_s = self._heard_s = self._surely_s = time.monotonic()
         """When it was looked at; when the peer was heard: at a look, or as early as after the one before."""
         self._heard = self._left = 0
+        self._arrived_s = 0.0
 
     def write(self, data: bytes) -> int:
         """Take what the muxer makes."""
@@ -282,9 +286,9 @@ class _Stream:
     def _sent(self, dts_s: float) -> Sent:
         """Say how far it is: what libsrt holds still waits for the network, for as long as it has waited already."""
         found: Statistics = self._statistics
-        return Sent(
-            dts_s - found.msSndBuf / 1000, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps
-        )
+        if self._looked_s - self._heard_s <= QUIET_S:
+            self._arrived_s = dts_s - found.msSndBuf / 1000
+        return Sent(self._arrived_s, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
 
     def _drain(self) -> None:
         """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
