@@ -70,6 +70,9 @@ def test_what_fits_no_link_is_still_better_than_nothing() -> None:
         (Mode("YUYV", 1920, 1080, (30.0,)), MJPG_1080, "must be decoded"),
         (Mode("NV12", 1920, 1080, (30.0,)), Mode("YUYV", 1920, 1080, (30.0,)), "more bytes for the same picture"),
         (Mode("YUYV", 1920, 1080, (30.0,)), Mode("UYVY", 1920, 1080, (30.0,)), "no better"),
+        (MJPG_1080, Mode("JPEG", 1920, 1080, (30.0,)), "no better"),
+        (MJPG_1080, Mode("H264", 1920, 1080, (29.7,)), "each picture needs those before it"),
+        (MJPG_1080, Mode("H264", 1920, 1080, (29.6,)), "29.6 frames a second instead of 30"),
         (MJPG_1080, Mode("YUYV", 1920, 1080, (15.0,)), "half the rate"),
         (MJPG_1080, Mode("YUYV", 1920, 1080, (10.0,)), "a third of the rate"),
         (MJPG_1080, Mode("YUYV", 1920, 1080, (20.0,)), "20 frames a second instead of 30"),
@@ -120,3 +123,23 @@ def test_what_uncompressed_pictures_take() -> None:
     assert needed_bps(YUYV_1080, 20.0) == 663_552_000
     assert needed_bps(Mode("NV12", 1280, 720, ()), 30.0) == 331_776_000
     assert needed_bps(MJPG_1080, 30.0) is None
+
+
+@pytest.mark.parametrize(("pixel_format", "bits"), [("NV12", 12), ("YUYV", 16), ("UYVY", 16), ("YU12", 12)])
+def test_each_uncompressed_format_takes_its_bits_of_each_pixel(pixel_format: str, bits: int) -> None:
+    assert needed_bps(Mode(pixel_format, 640, 480, ()), 25.0) == 640 * 480 * bits * 25
+    assert needed_bps(Mode(pixel_format, 640, 480, ()), None) is None
+
+
+def test_a_mode_that_names_no_rates_is_not_one_that_the_link_cannot_carry() -> None:
+    silent, small = Mode("YUYV", 1920, 1080, ()), Mode("YUYV", 640, 480, (30.0,))
+    assert choose_mode([small, silent], HD30, usable_bps=USB2_BPS) == ChosenMode(silent, None)
+    dear = Mode("YUYV", 1920, 1080, (30.0,))
+    assert choose_mode([small, dear], HD30, usable_bps=USB2_BPS) == ChosenMode(small, 30.0)
+
+
+def test_a_rate_that_takes_all_that_the_link_gives_fits() -> None:
+    takes = needed_bps(YUYV_1080, 20.0)
+    assert takes is not None
+    assert choose_mode([YUYV_1080], HD30, usable_bps=takes) == ChosenMode(YUYV_1080, 20.0)
+    assert choose_mode([YUYV_1080], HD30, usable_bps=takes - 1) == ChosenMode(YUYV_1080, 5.0)

@@ -1,16 +1,18 @@
 """What people see of what is plugged in: ids, names, pairs, kinds."""
 
 import dataclasses
+import os
+from collections.abc import Iterator
 
 import msgspec
 import pytest
 
-from config.errors import DeviceAccessDenied, DeviceLost, DeviceNotFound
+from config.errors import DeviceAccessDenied, DeviceBusy, DeviceLost, DeviceNotFound
 from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
 from devices.roles.choice import best_sound, best_video
-from devices.snapshot import describe
+from devices.snapshot import describe, in_use, open_elsewhere
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
 
 MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
@@ -125,6 +127,126 @@ def test_the_json_has_the_fields_that_scripts_rely_on() -> None:
         "modes": [{"format": "MJPG", "width": 1280, "height": 720, "fps": [30.0]}],
         "health": {"state": "ok", "reason": None, "since": None, "fault": None},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("product", "manufacturer", "kernel", "name"),
+    [
+        ("C270 HD WEBCAM", "Logitech", "UVC Camera", "C270 HD WEBCAM"),
+        ("", "Logitech", "BRIO: BRIO", "BRIO"),
+        ("USB Video", "Acme", "USB Camera: USB Camera", "Acme USB Camera"),
+        ("USB Video", "Acme", "Acme X: X", "Acme X"),
+        ("USB Camera", "USB", "USB Camera", "USB Camera"),
+        ("USB Camera", "", "USB Camera", "USB Camera"),
+        ("USB Camera", "Acme", "", "Acme"),
+        ("USB Camera", "", "", "USB Camera"),
+    ],
+)
+def test_a_name_is_what_the_device_says_unless_every_device_says_it(
+    product: str, manufacturer: str, kernel: str, name: str
+) -> None:
+    usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
+    assert [device.name for device in listed(picture("/dev/video0", usb, name=kernel))] == [name]
+
+
+def test_what_the_table_knows_is_the_name_where_the_device_says_nothing() -> None:
+    silent = dataclasses.replace(STICK, product="")
+    assert [device.name for device in listed(picture("/dev/video0", silent))] == ["MS2109 HDMI capture stick"]
+    own = dataclasses.replace(STICK, product="Lecture Hall Grabber")
+    assert [device.name for device in listed(picture("/dev/video0", own))] == ["Lecture Hall Grabber"]
+
+
+def test_a_name_without_a_plug_is_the_kernels() -> None:
+    assert [device.name for device in listed(picture("/dev/video0", None, name="Integrated: Camera"))] == ["Integrated"]
+    assert [device.name for device in listed(picture("/dev/video0", None, name="USB Camera"))] == ["USB Camera"]
+
+
+@pytest.mark.parametrize(
+    ("product", "manufacturer", "kernel", "is_receiver", "kind"),
+    [
+        ("Camera X", "Acme", "Camera X", False, DeviceKind.CAMERA),
+        ("HDMI X", "Acme", "X", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Macrosilicon", "X", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Acme", "Grabber", False, DeviceKind.CAPTURE_CARD),
+        ("X", "Acme", "X", True, DeviceKind.CAPTURE_CARD),
+    ],
+)
+def test_a_capture_card_is_one_by_any_of_its_names_or_by_its_driver(
+    product: str, manufacturer: str, kernel: str, is_receiver: bool, kind: DeviceKind
+) -> None:
+    offer = Offer(gives_pictures=True, is_receiver=is_receiver, modes=MODES)
+    usb = UsbDevice("ffff", "0001", None, "1-1", product, manufacturer, None)
+    assert [device.kind for device in listed(picture("/dev/video0", usb, name=kernel), offer=offer)] == [kind]
+    place = "pci-0000:03:00.0"
+    built_in = listed(picture("/dev/video0", None, name=f"{manufacturer} {product} {kernel}", place=place), offer=offer)
+    assert [device.kind for device in built_in] == [kind]
+
+
+def test_pictures_come_before_sounds_and_each_in_the_order_of_ports_without_a_plug_last() -> None:
+    second = dataclasses.replace(MICROPHONE, port="1-4")
+    built_in = picture("/dev/video7", None, name="Integrated", place="a")
+    hda = sound("PCH", None, place="a-hda")
+    found = listed(hda, sound("Mic", MICROPHONE), sound("Mic2", second), built_in, picture("/dev/video2", STICK))
+    assert [device.port for device in found] == ["1-2", None, "1-4", "1-5", None]
+    assert [device.node for device in found] == ["/dev/video2", "/dev/video7", None, None, None]
+
+
+def test_two_of_a_name_say_where_they_are_and_one_alone_does_not() -> None:
+    first, other = (picture(f"/dev/video{n}", None, name="Integrated", place=f"pci-{n}") for n in (0, 2))
+    assert [device.name for device in listed(first, other)] == ["Integrated, port pci-0", "Integrated, port pci-2"]
+    assert [device.name for device in listed(first)] == ["Integrated"]
+
+
+def test_a_second_picture_and_a_second_sound_are_of_the_same_plug_and_the_first_are_its_pair() -> None:
+    nodes = (picture("/dev/video0", STICK), picture("/dev/video2", STICK))
+    found = listed(*nodes, sound("A", STICK), sound("B", STICK, pcm=1))
+    base = "534d:2109@1-2"
+    assert [device.id for device in found] == [base, f"{base}+picture2", f"{base}+sound", f"{base}+sound2"]
+    assert [device.paired_with for device in found] == [f"{base}+sound"] * 2 + [base] * 2
+    common = {(device.vid, device.pid, device.port, device.link_bps) for device in found}
+    assert common == {("534d", "2109", "1-2", 480_000_000)}
+
+
+def test_a_node_that_somebody_has_is_busy_when_asked_for_what_it_offers() -> None:
+    (device,) = describe(Plugged((picture("/dev/video0", WEBCAM),), ()), {"/dev/video0": DeviceBusy("somebody has it")})
+    assert (device.health.state, device.health.fault, device.modes) == ("busy", "busy", ())
+    assert device.kind is DeviceKind.CAMERA
+
+
+# Who else has them
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[str]]:
+    """Provide two terminals that this process has open, and nobody else."""
+    pairs = [os.openpty() for _ in range(2)]
+    yield [os.ttyname(slave) for _, slave in pairs]
+    for pair in pairs:
+        for end in pair:
+            os.close(end)
+
+
+def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
+    terminals: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, tone = terminals
+    there = Plugged((picture(image, WEBCAM),), (dataclasses.replace(sound("A", WEBCAM), node=tone),))
+    assert open_elsewhere(there) == {}
+    monkeypatch.setattr("devices.snapshot.is_own", lambda holder: holder.pid != os.getpid())
+    held = open_elsewhere(there)
+    assert {node: [who.pid for who in holders] for node, holders in held.items()} == {
+        image: [os.getpid()],
+        tone: [os.getpid()],
+    }
+
+
+def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use() -> None:
+    loopback = picture("/dev/video9", None, name="OBS", place="virtual-OBS")
+    there = Plugged((loopback, picture("/dev/zero", WEBCAM)), (sound("A", WEBCAM),))
+    somebody = [Holder(41, "obs")]
+    held = dict.fromkeys(("/dev/video9", "/dev/zero", "/dev/null"), somebody)
+    assert in_use(there, held) == {"/dev/zero": somebody, "/dev/null": somebody}
+    assert in_use(there, {}) == {}
 
 
 # Which of them a session takes

@@ -3,12 +3,13 @@
 import random
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import DeviceNotFound
-from devices.model import Device, DeviceKind
+from devices.model import Device, DeviceKind, Mode
 from devices.roles.choice import best_sound, best_video, choose_sound, choose_video, named_sound, named_video
 from devices.roles.roles import with_roles
 from tests.support.looks import (
@@ -122,6 +123,58 @@ def test_a_sound_servers_input_is_asked_for_only_if_it_has_the_role(room: PortRo
     assert (chosen.id, chosen.role, asked) == (PULSE.id, "microphone", ["servers"])
     with pytest.raises(DeviceNotFound, match=r"microphone .* is missing: it is not there"):
         choose_sound(devices, roles, None, list)
+
+
+# The best, where nothing has a role.
+
+
+def pictures(
+    device_id: str, kind: DeviceKind, *, vid: str | None = "046d", size: tuple[int, int] = (640, 480)
+) -> Device:
+    mode = Mode("MJPG", *size, (30.0,))
+    return Device(
+        id=device_id, kind=kind, name=device_id, vid=vid, node=f"/dev/{device_id}", paired_with=f"{device_id}+sound",
+        modes=(mode,),
+    )  # fmt: skip
+
+
+def sound_of(device_id: str, vid: str | None = "046d") -> Device:
+    sound = Device(id=f"{device_id}+sound", kind=DeviceKind.MICROPHONE, name=device_id, vid=vid, alsa="hw:1")
+    return msgspec.structs.replace(sound, paired_with=device_id)
+
+
+def test_the_largest_picture_is_the_one_of_the_most_pixels() -> None:
+    wide = pictures("a", DeviceKind.CAMERA, size=(1280, 720))
+    high = pictures("b", DeviceKind.CAMERA, size=(1280, 1024))
+    assert best_video([wide, high]) == high
+
+
+def test_a_camera_that_is_plugged_in_comes_before_a_larger_one_that_is_built_in() -> None:
+    built_in = pictures("a", DeviceKind.CAMERA, vid=None, size=(1920, 1080))
+    plugged_in = pictures("b", DeviceKind.CAMERA)
+    assert best_video([built_in, plugged_in]) == plugged_in
+    assert best_video([built_in]) == built_in
+
+
+@pytest.mark.parametrize("kind", [DeviceKind.CAMERA, DeviceKind.CAPTURE_CARD])
+@pytest.mark.parametrize("recorded", ["a", "b"])
+def test_of_two_alike_it_is_the_sound_of_the_one_that_is_recorded(kind: DeviceKind, recorded: str) -> None:
+    both = {name: pictures(name, kind) for name in "ab"}
+    assert best_sound([*both.values(), sound_of("a"), sound_of("b")], both[recorded]) == sound_of(recorded)
+
+
+def test_the_sound_of_a_card_comes_before_a_microphone_and_before_that_of_the_camera_that_is_recorded() -> None:
+    card, camera = pictures("z", DeviceKind.CAPTURE_CARD), pictures("a", DeviceKind.CAMERA)
+    microphone = Device(id="b", kind=DeviceKind.MICROPHONE, name="Microphone", vid="0d8c", alsa="hw:2")
+    assert best_sound([camera, card, sound_of("a"), microphone, sound_of("z")], camera) == sound_of("z")
+    assert best_sound([camera, card, sound_of("a"), microphone], camera) == microphone
+
+
+def test_only_what_takes_sound_is_sound_and_a_servers_input_where_it_has_a_role() -> None:
+    camera = msgspec.structs.replace(pictures("a", DeviceKind.CAMERA), role="podium")
+    assert best_sound([camera, PULSE], camera) is None
+    mixer = msgspec.structs.replace(PULSE, role="microphone")
+    assert best_sound([camera, mixer], camera) == mixer
 
 
 # Default-device hijack: a webcam with a microphone is plugged in, and comes first in every order there is.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -118,6 +119,26 @@ def test_the_port_is_known_when_its_bus_has_another_number() -> None:
     assert missing(bound(STICK), elsewhere.devices()).replacement is None
 
 
+@pytest.mark.parametrize("unknown", ["binding", "device", "both"])
+def test_where_the_bus_is_not_known_the_port_is_what_tells_the_place(unknown: str) -> None:
+    binding, (there, _), (elsewhere, _) = bound(STICK), room(p1=STICK).devices(), room(p2=STICK).devices()
+    if unknown != "device":
+        binding = msgspec.structs.replace(binding, place=None)
+    if unknown != "binding":
+        there, elsewhere = (msgspec.structs.replace(device, place=None) for device in (there, elsewhere))
+    assert present_id(binding, [elsewhere, there]) == there.id
+    assert missing(binding, [elsewhere]).elsewhere == (elsewhere,)
+    nowhere = msgspec.structs.replace(elsewhere, port=None)
+    assert missing(msgspec.structs.replace(binding, port=None), [nowhere]).elsewhere == (nowhere,)
+
+
+def test_what_is_nowhere_was_in_its_port_whatever_else_is_plugged_in() -> None:
+    nothing = Missing("it is not plugged in (it was in port 1-1)")
+    assert missing(bound(STICK), room(p1=WEBCAM).devices()) == nothing
+    other = room(p2=OTHER_UNIT).devices()
+    assert missing(bound(WEBCAM), other) == Missing(nothing.reason, None, tuple(other))
+
+
 def test_picture_and_sound_of_a_plug_are_not_each_other() -> None:
     devices = room(p1=STICK).devices()
     assert present_id(bound(STICK), devices) == "534d:2109@1-1"
@@ -137,6 +158,15 @@ def test_who_has_a_role_is_not_offered_for_another() -> None:
     found = resolve_all(roles, moved)
     assert found["room"] == Present(moved[0])
     assert found["podium"] == Missing("another C270 is in its port 1-1: its serial number is B2, not A1")
+
+
+def test_who_has_a_role_is_not_named_as_one_that_is_elsewhere() -> None:
+    now = room(p2=STICK, p3=STICK).devices()
+    there, free, *_ = now
+    found = resolve_all({"podium": bound(STICK, "1-1"), "room": bound(STICK, "1-2")}, now)
+    assert found["room"] == Present(there)
+    assert isinstance(found["podium"], Missing)
+    assert found["podium"].elsewhere == (free,)
 
 
 def test_no_device_has_two_roles() -> None:
