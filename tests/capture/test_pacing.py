@@ -86,3 +86,11 @@ def test_a_pace_of_one_track_waits_for_nobody() -> None:
     assert all(pace.wait("video", second * NANOSECONDS, 0.0) for second in range(100))
     assert pace.start_ns() == 0
     wait_for(lambda: pace.wait("video", 0, 0.0))
+
+
+def test_fast_pace_lets_no_track_beyond_the_beginning_before_the_others_have_begun() -> None:
+    pace = FastPace(("video", "audio"))
+    assert pace.wait("video", 0, 0.0)
+    assert not pace.wait("video", 1, 0.0)
+    assert pace.wait("audio", 1, 0.0)
+    assert pace.wait("video", 1, 0.0)

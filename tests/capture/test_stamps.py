@@ -33,3 +33,36 @@ def test_a_time_from_the_future_is_not_believed_and_times_never_go_back() -> Non
     stamps.stamp(NOW, NOW)
     assert stamps.stamp(NOW + 60_000 * MS, NOW + 33 * MS) == NOW + 33 * MS
     assert stamps.stamp(NOW + 10 * MS, NOW + 66 * MS) == NOW + 33 * MS + 1
+
+
+def test_the_first_time_is_of_another_clock_where_it_is_two_seconds_old_or_a_quarter_ahead() -> None:
+    for driver, is_believed in (
+        (NOW - 2_000 * MS + 1, True),
+        (NOW - 2_000 * MS, False),
+        (NOW + 250 * MS - 1, True),
+        (NOW + 250 * MS, False),
+    ):
+        stamps = Stamps()
+        assert stamps.is_monotonic is None
+        assert stamps.stamp(driver, NOW) == (driver if is_believed else NOW)
+        assert stamps.is_monotonic is is_believed
+
+
+def test_a_later_time_may_be_a_quarter_of_a_second_ahead_and_no_more() -> None:
+    for ahead_ns, taken_ns in ((250 * MS, 250 * MS), (250 * MS + 1, 0)):
+        stamps = Stamps()
+        stamps.stamp(NOW, NOW)
+        assert stamps.stamp(NOW + 33 * MS + ahead_ns, NOW + 33 * MS) == NOW + 33 * MS + taken_ns
+
+
+def test_a_frame_without_a_time_among_others_has_that_of_its_arrival() -> None:
+    stamps = Stamps()
+    stamps.stamp(NOW, NOW)
+    assert stamps.stamp(None, NOW + 40 * MS) == NOW + 40 * MS
+    assert stamps.stamp(NOW + 66 * MS, NOW + 70 * MS) == NOW + 66 * MS
+
+
+def test_another_clock_is_not_believed_later_when_it_happens_to_say_the_same() -> None:
+    stamps = Stamps()
+    stamps.stamp(NOW - 60_000 * MS, NOW)
+    assert stamps.stamp(NOW + 20 * MS, NOW + 33 * MS) == NOW + 33 * MS
