@@ -72,6 +72,18 @@ FILES = {
             Path({left!r}).write_text(str(process.pid))
             assert ANSWER
         """,
+    "shop/terminal.py": "ANSWER = 42",
+    "tests/shop/test_terminal.py": """
+        import os
+        from shop.terminal import ANSWER
+
+        def test_opens_a_terminal_and_pulls_it_out():
+            master, slave = os.openpty()
+            again = os.open(os.ttyname(slave), os.O_RDWR)
+            for descriptor in (again, slave, master):
+                os.close(descriptor)
+            assert ANSWER == 42
+        """,
 }
 
 
@@ -126,6 +138,11 @@ def test_tests_that_fail_without_a_change_judge_nothing(tree: CopiedTree, root: 
 def test_what_a_test_leaves_running_is_ended(tree: CopiedTree, root: Path) -> None:
     score_of(tree, root, "litter.py")
     assert not psutil.pid_exists(int((root / "left").read_text()))
+
+
+def test_a_terminal_that_a_test_opens_and_closes_does_not_end_the_tests(tree: CopiedTree, root: Path) -> None:
+    score = score_of(tree, root, "terminal.py")
+    assert (score.tests, survivors(score), len(score.fates)) == (1, [], 1)
 
 
 def test_a_sample_is_the_same_each_time_and_says_how_many_it_left_out(tree: CopiedTree, root: Path) -> None:
