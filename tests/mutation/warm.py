@@ -87,8 +87,7 @@ def _become(order: dict[str, Any], output: IO[str], told: IO[str]) -> NoReturn:
         with Path(os.devnull).open() as nothing:
             os.dup2(nothing.fileno(), 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # A terminal that a test opens becomes that of its session, and hangs up; not ignored, which what is started would
-        # have from here.
+        # A terminal that a test opens becomes that of its session, and hangs up. Ignored it would be in children, too.
         signal.signal(signal.SIGHUP, lambda *_: None)
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
         watcher = _Watcher(order)
