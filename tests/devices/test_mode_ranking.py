@@ -70,6 +70,7 @@ def test_what_fits_no_link_is_still_better_than_nothing() -> None:
         (Mode("YUYV", 1920, 1080, (30.0,)), MJPG_1080, "must be decoded"),
         (Mode("NV12", 1920, 1080, (30.0,)), Mode("YUYV", 1920, 1080, (30.0,)), "more bytes for the same picture"),
         (Mode("YUYV", 1920, 1080, (30.0,)), Mode("UYVY", 1920, 1080, (30.0,)), "no better"),
+        (Mode("NV12", 1920, 1080, (30.0,)), MJPG_720, "smaller"),
         (MJPG_1080, Mode("JPEG", 1920, 1080, (30.0,)), "no better"),
         (MJPG_1080, Mode("H264", 1920, 1080, (29.7,)), "each picture needs those before it"),
         (MJPG_1080, Mode("H264", 1920, 1080, (29.6,)), "29.6 frames a second instead of 30"),
