@@ -58,6 +58,22 @@ def test_a_usable_rate_weighs_more_than_pixels() -> None:
     assert chosen(HD30, nearly, small).mode == nearly
 
 
+def test_half_the_rate_is_worth_a_quarter_of_the_pixels() -> None:
+    half = Mode("MJPG", 1280, 720, (12.0,))
+    less, more = Mode("MJPG", 624, 352, (30.0,)), Mode("MJPG", 656, 368, (30.0,))
+    assert chosen(HD30, less, half).mode == half
+    assert chosen(HD30, more, half).mode == more
+
+
+@pytest.mark.parametrize(("width", "height"), [(641, 480), (640, 481)])
+def test_uncompressed_pictures_of_an_odd_width_or_height_are_not_chosen_and_compressed_ones_are(
+    width: int, height: int
+) -> None:
+    assert choose_mode([Mode("YUYV", width, height, (30.0,))], HD30) is None
+    compressed = Mode("MJPG", width, height, (30.0,))
+    assert choose_mode([compressed], HD30) == ChosenMode(compressed, 30.0)
+
+
 def test_h264_only_where_there_is_nothing_else() -> None:
     h264, mjpeg = Mode("H264", 1280, 720, (30.0,)), Mode("MJPG", 1280, 720, (30.0,))
     assert chosen(HD30, h264, mjpeg).mode == mjpeg

@@ -13,7 +13,7 @@ from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
 from devices.roles.choice import best_sound, best_video
-from devices.snapshot import current, describe, in_use, open_elsewhere
+from devices.snapshot import current, describe, in_use, list_devices, open_elsewhere
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
 
 MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
@@ -256,6 +256,14 @@ def test_who_has_pictures_or_sound_open_is_named_unless_it_is_this_process(
         image: [os.getpid()],
         tone: [os.getpid()],
     }
+
+
+def test_the_list_has_what_is_plugged_in_and_who_uses_it(terminals: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Plugged((), (dataclasses.replace(sound("Mic", MICROPHONE), node=terminals[0]),))
+    monkeypatch.setattr("devices.snapshot.plugged", lambda: there)
+    assert list_devices() == describe(there, {})
+    monkeypatch.setattr("devices.snapshot.is_own", lambda holder: holder.pid != os.getpid())
+    assert [(device.id, device.health.fault) for device in list_devices()] == [("0d8c:0134@1-5", "busy")]
 
 
 def test_a_loopback_is_anybodys_and_what_cannot_be_asked_is_taken_to_be_in_use() -> None:
