@@ -65,7 +65,13 @@ def test_half_the_rate_is_worth_a_quarter_of_the_pixels() -> None:
     assert chosen(HD30, more, half).mode == more
 
 
-@pytest.mark.parametrize(("width", "height"), [(641, 480), (640, 481)])
+def test_where_nothing_fits_a_picture_is_worth_less_the_more_of_it_is_thrown_away() -> None:
+    wide, large = Mode("MJPG", 1600, 400, (30.0,)), Mode("MJPG", 3840, 2160, (30.0,))
+    assert chosen(HD30, large, wide).mode == wide
+    assert chosen(HD30, large, Mode("MJPG", 1600, 50, (30.0,))).mode == large
+
+
+@pytest.mark.parametrize(("width", "height"), [(641, 480), (640, 479)])
 def test_uncompressed_pictures_of_an_odd_width_or_height_are_not_chosen_and_compressed_ones_are(
     width: int, height: int
 ) -> None:

@@ -99,7 +99,8 @@ def test_bulk_pictures_claim_nothing_and_a_device_without_such_endpoints_says_no
 
 def test_a_stream_that_has_both_claims_what_its_isochronous_endpoints_take() -> None:
     both = node(*pictures(512, transfer=Transfer.BULK), *pictures(250))
-    assert claim(both, camera_of(8)) == Claim(*2 * [share(pictures(250)[0], HIGH_SPEED)])
+    takes = share(pictures(250)[0], HIGH_SPEED)
+    assert claim(both, camera_of(8)) == Claim(takes, takes)
 
 
 def test_only_endpoints_of_the_first_interface_that_bring_something_in_are_its_streaming() -> None:
