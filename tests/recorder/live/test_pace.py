@@ -11,9 +11,9 @@ PACKETS = 285  # a second, of 1316 bytes: about 3 Mb/s
 class Link:
     """A pace on a clock of its own, and what was counted on its connection so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency_ms: int = 500) -> None:
         self.now_s = 0.0
-        self.pace = Pace(500, STREAM_BPS, lambda: self.now_s)
+        self.pace = Pace(latency_ms, STREAM_BPS, lambda: self.now_s)
         self._counts = Counts(0, 0, 0, 150.0)
         self.pace.look(self._counts)
 
@@ -155,3 +155,29 @@ def test_a_stream_that_is_larger_than_was_said_may_still_be_sent() -> None:
     for number in range(100):
         link.pace.came(100_000, number / 10)
     assert link.pace.bps == pytest.approx(CATCH_UP * 8_000_000, rel=0.02)
+
+
+@pytest.mark.parametrize(("waiting_ms", "is_full"), [(70, False), (100, True)])
+def test_where_little_may_wait_a_link_is_full_when_80_ms_of_it_do(waiting_ms: float, is_full: bool) -> None:
+    link = Link(latency_ms=100)
+    link.carry(1, rtt_ms=150 + waiting_ms)
+    assert (link.pace.limit_bps is not None) == is_full
+
+
+def test_what_the_other_side_has_got_is_what_was_sent_without_what_was_lost() -> None:
+    link = Link()
+    assert link.pace.delivered_bps is None
+    link.carry(0.25, packets=400, lost=0.25)
+    assert link.pace.delivered_bps == 300 * 1316 * 8
+    link.carry(0.25, packets=400, lost=1.5)  # losses are told twice
+    assert link.pace.delivered_bps == 0.0
+
+
+def test_a_link_that_was_a_little_too_full_is_given_no_more_while_it_loses_much() -> None:
+    link = Link()
+    link.carry(4, lost=0.2)
+    link.carry(0.25, lost=0.2, rtt_ms=360)
+    limit_bps = link.pace.limit_bps
+    assert limit_bps is not None
+    link.carry(2, packets=int(limit_bps / 1316 / 8), lost=0.2)
+    assert link.pace.limit_bps == limit_bps

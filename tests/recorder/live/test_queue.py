@@ -257,3 +257,23 @@ def test_what_is_left_of_a_stream_that_ended_without_a_keyframe_is_no_loss_eithe
         queue.put(frame(n, key=n == 30))
     assert [number(packet) for packet in take_all(queue)] == list(range(30, 40))
     assert queue.dropped_frames == 0
+
+
+def test_sound_without_pictures_does_not_pile_up() -> None:
+    queue = PacketQueue()
+    for n in range(40):
+        queue.put(sound(n / 2))
+        assert queue.waiting_s <= LONGEST_S
+    assert len(queue) == 13
+    queue.put(frame(600, key=True))
+    assert queue.take() == frame(600, key=True), "sound of before it is of no use"
+
+
+def test_a_keyframe_that_waits_alone_behind_what_does_not_move_is_kept() -> None:
+    queue = PacketQueue()
+    for n in range(200):
+        queue.put(frame(n, key=n == 0))
+        queue.take()
+    assert queue.take() is None
+    queue.put(frame(200, key=True))
+    assert queue.take() == frame(200, key=True)
