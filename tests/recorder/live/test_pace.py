@@ -166,7 +166,6 @@ def test_where_little_may_wait_a_link_is_full_when_80_ms_of_it_do(waiting_ms: fl
 
 def test_what_the_other_side_has_got_is_what_was_sent_without_what_was_lost() -> None:
     link = Link()
-    assert link.pace.delivered_bps is None
     link.carry(0.25, packets=400, lost=0.25)
     assert link.pace.delivered_bps == 300 * 1316 * 8
     link.carry(0.25, packets=400, lost=1.5)  # losses are told twice

@@ -125,7 +125,13 @@ def test_what_is_missing_at_the_beginning_counts_in_the_scale_of_the_movie() -> 
 
 
 def test_the_sum_of_the_durations_is_no_less_than_what_is_shown() -> None:
-    for last_shift, start, last, begin in ((5, 0, 45, 0), (5, 0, 45, 5), (30, 10, 60, 0), (5, 20, 40, 0), (5, 5, 40, 0)):
+    for last_shift, start, last, begin in (
+        (5, 0, 45, 0),
+        (5, 0, 45, 5),
+        (30, 10, 60, 0),
+        (5, 20, 40, 0),
+        (5, 5, 40, 0),
+    ):
         track = samples(60, 40, begin=begin, last_shift=last_shift)
         made = index(Movie(moov(trak((0, start + begin))), {1: track}))
         assert list(track.durations) == [60, last]

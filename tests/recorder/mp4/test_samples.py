@@ -110,7 +110,7 @@ def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last() -> None:
         (signed(20, 40, 0), 40, 1060),  # the one before it is shown from 50 to 60
         (signed(20, 20, 20), 10, 1030),
         (signed(20, 20, 0), 20, 1040),  # where the last one ends the one before it begins
-            (signed(20, 20, 10), 10, 1030),
+        (signed(20, 20, 10), 10, 1030),
         (signed(0, 9, 0), 10, 1030),  # shown last itself, if by little
     ):
         made = samples(10, 10, 10, shifts=shifts)
