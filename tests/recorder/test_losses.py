@@ -37,3 +37,14 @@ def test_what_was_lost_before_the_beginning_is_not_told() -> None:
     assert told == []
     reporter.update(61)
     assert told == [("1 of podium", 1)]
+
+
+def test_news_is_told_after_more_than_five_seconds() -> None:
+    told, clock = Told(), SimulatedClock()
+    reporter = LossReporter("frames-dropped", "podium", "{count} of {name}", emit=told, clock=clock)
+    began_ns = clock.now_ns()
+    reporter.update(1)
+    for count, seconds in ((2, 4.9), (3, 5.1), (5, 10.0), (6, 10.3)):
+        clock.advance_to(began_ns + round(seconds * NANOSECONDS))
+        reporter.update(count)
+    assert [count for _, count in told] == [1, 2, 3]

@@ -147,3 +147,25 @@ def test_a_card_and_another_layout_are_new_at_once() -> None:
     assert back == pytest.approx(3 + 1 / 30, abs=GRID)
     # Who gets the program's pictures beside the encoder, such as a live encode of its own, gets all of them.
     assert given == [number * 3000 for number in range(180)]
+
+
+def test_which_pictures_are_wanted_of_what_stands_still() -> None:
+    stillness = Stillness()
+    interval_ns = NANOSECONDS // 20
+    wanted = [
+        number
+        for number in range(40)
+        if stillness.wants(number >= 21, number * interval_ns, interval_ns, is_due=number == 15)
+    ]
+    assert wanted == [0, 1, 2, 6, 10, 14, 15, 19, 21, 22, 23, 27, 31, 35, 39]
+
+
+def test_one_is_wanted_a_little_too_early_sooner_than_too_late() -> None:
+    for interval_ms, first_ms in ((60, 180), (80, 160), (90, 180), (150, 150), (250, 250)):
+        stillness = Stillness()
+        for _ in range(SETTLE + 1):
+            assert stillness.wants(1, 0, interval_ms * 1_000_000, is_due=False)
+        at_ms = interval_ms
+        while not stillness.wants(1, at_ms * 1_000_000, interval_ms * 1_000_000, is_due=False):
+            at_ms += interval_ms
+        assert at_ms == first_ms

@@ -220,3 +220,62 @@ def test_it_may_be_asked_at_any_rate(every_s: float) -> None:
     assert first_s(lambda at_s: min(0.9, 0.5 * at_s)) == pytest.approx(0.9, abs=3 * every_s)
     assert first_s(lambda at_s: 0.25) is None
     assert first_s(lambda at_s: max(0.0, 0.9 - 0.2 * at_s)) is None
+
+
+def first_step_s(behind: Callable[[int], float], every_s: float = 0.05) -> float | None:
+    """Return when the first step is taken; `behind` is told the number of the reading."""
+    ladder = Ladder()
+    times = (number * every_s for number in range(400))
+    return next((at_s for n, at_s in enumerate(times) if ladder.update(at_s, Load(behind(n), 1.0))), None)
+
+
+def test_much_is_waited_for_less_long_than_a_little_and_so_much_is_enough() -> None:
+    assert first_step_s(lambda _: 0.29) is None
+    assert first_step_s(lambda _: BEHIND_S) == pytest.approx(HOLD_S, abs=0.06)
+    assert first_step_s(lambda _: 0.49) == pytest.approx(0.3, abs=0.06)
+    assert first_step_s(lambda _: 0.6) == pytest.approx(0.2, abs=0.04)
+
+
+def test_what_was_little_for_a_moment_is_not_too_much() -> None:
+    assert first_step_s(lambda n: 0.1 if n % 4 == 0 else 0.4) is None
+
+
+def relieved(steps: int) -> tuple[Ladder, float]:
+    """Return a ladder with so many steps taken, and the time."""
+    ladder, at_s = Ladder(), 0.0
+    while len(ladder.taken) < steps:
+        ladder.update(at_s, Load(0.9, 1.0))
+        at_s += TICK_S
+    return ladder, at_s
+
+
+def up_after_s(steps: int, load: Callable[[float], Load], limit_s: float = 300.0) -> float | None:
+    """Return how long after so many steps the last is taken back."""
+    ladder, began_s = relieved(steps)
+    for number in range(round(limit_s / TICK_S)):
+        passed_s = number * TICK_S
+        move = ladder.update(began_s + passed_s, load(passed_s))
+        if move:
+            assert not move.is_down
+            return passed_s
+    return None
+
+
+@pytest.mark.parametrize(("steps", "most"), [(1, 0.6), (2, 0.75), (3, 0.45), (4, 0.6)])
+def test_a_step_is_taken_back_where_there_is_room_for_what_it_saves(steps: int, most: float) -> None:
+    assert up_after_s(steps, lambda _: Load(0.0, most + 0.02)) is None
+    waited_s = up_after_s(steps, lambda _: Load(0.0, most - 0.02))
+    assert waited_s is not None
+    assert PATIENCE_S < waited_s < PATIENCE_S + 15
+
+
+def test_there_is_no_room_while_more_than_a_few_pictures_wait() -> None:
+    assert up_after_s(1, lambda _: Load(0.2, 0.1)) is None
+    assert up_after_s(1, lambda _: Load(0.15, 0.1)) is not None
+
+
+def test_who_is_busy_for_a_moment_now_and_then_has_room_all_the_same() -> None:
+    waited_s = up_after_s(1, lambda passed_s: Load(0.0, 1.0 if passed_s % 5 < 0.5 else 0.3))
+    assert waited_s is not None
+    assert waited_s < PATIENCE_S + 5
+    assert up_after_s(1, lambda passed_s: Load(0.0, 1.0 if passed_s % 25 < 5 else 0.3)) is None
