@@ -35,6 +35,13 @@ class Told(list[tuple[str, dict[str, object]]]):
         self.append((kind, detail))
 
 
+class GivenReader(ScriptedReader[AudioBlock]):
+    """A reader that has a block as soon as it is given one."""
+
+    def give(self, block: AudioBlock) -> None:
+        self._items.append((self._clock.now_ns(), block))
+
+
 class Case:
     """A lane, on a clock that begins with the program, and what it is given."""
 
@@ -43,7 +50,7 @@ class Case:
         self.zero_ns = self.clock.now_ns()
         self.timeline = Timeline(self.clock, live=live, tracks=[Track.AUDIO], ending=[Track.AUDIO])
         self.timeline.start(self.zero_ns)
-        self.reader = ScriptedReader[AudioBlock](self.clock, [], ends=ends)
+        self.reader = GivenReader(self.clock, [], ends=ends)
         self.told = Told()
         reader = cast("Reader[AudioBlock]", self.reader)
         self.lane = Lane("mimbar", reader, self.timeline, channels=channels, emit=self.told, kept=kept)
@@ -52,7 +59,7 @@ class Case:
         """Give a block that was captured at that sample of the program: one level, or what is told."""
         block = np.full((BLOCK, 1), samples, np.int16) if isinstance(samples, int) else np.array(samples, np.int16)
         at_ns = self.zero_ns + round(at_sample * NANOSECONDS / SAMPLE_RATE)
-        self.reader._items.append((self.clock.now_ns(), AudioBlock(at_ns, block, lost)))  # noqa: SLF001
+        self.reader.give(AudioBlock(at_ns, block, lost))
         assert self.lane.pull(0.0)
 
     def to(self, seconds: float) -> None:
