@@ -108,6 +108,8 @@ def test_what_is_sent_again_takes_the_place_of_what_is_new() -> None:
     alone = link.allows(2.0)
     link.lose(alone // 4)
     assert link.allows(2.0) == pytest.approx(alone - alone // 4, abs=10)
+    link.lose(alone // 4)
+    assert link.allows(2.0) == pytest.approx(alone - alone // 4, abs=10)
 
 
 def test_nothing_is_added_while_packets_wait_on_the_way() -> None:
@@ -178,5 +180,18 @@ def test_a_link_that_was_a_little_too_full_is_given_no_more_while_it_loses_much(
     link.carry(0.25, lost=0.2, rtt_ms=360)
     limit_bps = link.pace.limit_bps
     assert limit_bps is not None
+    assert limit_bps < STREAM_BPS
     link.carry(2, packets=int(limit_bps / 1316 / 8), lost=0.2)
     assert link.pace.limit_bps == limit_bps
+
+
+def test_without_a_limit_as_many_bits_go_out_as_are_said() -> None:
+    assert Link().allows(4.0) * 1316 * 8 == pytest.approx(4 * CATCH_UP * STREAM_BPS, rel=0.03)
+
+
+def test_a_link_that_fills_slowly_after_a_while_is_noticed() -> None:
+    link = Link()
+    link.carry(12)
+    for rtt_ms in range(150, 350, 10):
+        link.carry(0.25, rtt_ms=rtt_ms)
+    assert link.pace.limit_bps is not None

@@ -52,9 +52,9 @@ def test_runs_stand_one_behind_the_other() -> None:
     ("time", "last"), [(1020, 10), (1050, 40), (1013, 3), (1010, 0), (1009 + (1 << 32), 2**32 - 1)]
 )
 def test_the_sample_before_a_run_lasts_until_it_begins(time: int, last: int) -> None:
-    made = samples(10, 10)
+    made = samples(5, 10, begin=1005)
     made.begin_run(time)
-    assert (list(made.durations), made.begin, made.end) == ([10, last], 1000, time)
+    assert (list(made.durations), made.begin, made.end) == ([5, last], 1005, time)
 
 
 @pytest.mark.parametrize("time", [1009, 0, 1010 + (1 << 32)])
@@ -77,12 +77,13 @@ def test_there_is_room_for_any_number_and_not_much_more() -> None:
     assert made.count <= len(room) <= 1.5 * made.count
 
 
-def test_the_first_room_can_be_filled() -> None:
+@pytest.mark.parametrize(("count", "expected"), [(FIRST_ROOM, FIRST_ROOM), (FIRST_ROOM + 1, FIRST_ROOM * 3 // 2)])
+def test_a_full_room_becomes_half_as_large_again(count: int, expected: int) -> None:
     made = Samples()
-    made.add_run(0, FIRST_ROOM, 1, 1, 0, 0)
-    room = made.sizes.base
-    assert room is not None
-    assert len(room) == FIRST_ROOM
+    made.add_run(0, count, 1, 1, 0, 0)
+    for column in (made.sizes, made.durations, made.shifts, made.sync):
+        assert column.base is not None
+        assert len(column.base) == expected
 
 
 def test_what_was_added_since_a_mark_can_be_forgotten() -> None:

@@ -116,6 +116,8 @@ def test_offsets_may_count_from_a_place_that_the_fragment_names(path: Path) -> N
         made = one(path, fragment((0, 2), header=header, off=before))
         assert made.chunk_offsets == [path.stat().st_size - len(MEDIA)]
         assert columns(made) == [[11, 11], [12, 12], [0, 0], [1, 1]]
+        made = one(path, fragment((0, 2), header=tfhd(0x1, struct.pack(">Q", len(HEAD) - before)), off=before))
+        assert columns(made) == [[10, 10], [20, 20], [0, 0], [0, 0]]
 
 
 def test_what_a_run_says_of_each_sample_is_taken(path: Path) -> None:
