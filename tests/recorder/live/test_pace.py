@@ -195,3 +195,11 @@ def test_a_link_that_fills_slowly_after_a_while_is_noticed() -> None:
     for rtt_ms in range(150, 350, 10):
         link.carry(0.25, rtt_ms=rtt_ms)
     assert link.pace.limit_bps is not None
+
+
+def test_who_uses_most_of_a_limit_keeps_it() -> None:
+    link = Link()
+    link.carry(1.5, rtt_ms=420)
+    for _ in range(20):
+        link.carry(0.25, packets=int(0.8 * link.pace.bps / 1316 / 8))
+    assert link.pace.limit_bps is not None

@@ -119,6 +119,12 @@ def test_the_last_sample_lasts_as_long_as_the_one_that_is_shown_last() -> None:
         assert (list(made.durations), made.end) == ([10, 10, last], end), shifts
 
 
+def test_how_long_the_last_one_lasts_itself_decides_whether_it_ends_before_another_is_shown() -> None:
+    made = samples(10, 30, 5, shifts=signed(0, 40, 0))
+    made.reach_to_the_end()
+    assert (list(made.durations), made.end) == ([10, 30, 40], 1080)
+
+
 def test_of_many_samples_those_at_the_end_are_looked_at() -> None:
     for before_last, end in ((MOST_REORDERED - 1, 1001), (MOST_REORDERED, 100)):
         made = Samples()
