@@ -15,8 +15,7 @@ VIDEO_STREAMING = (0x0E, 0x02)
 AUDIO_STREAMING = (0x01, 0x02)
 """Interface classes that carry pictures and sound."""
 
-_CONFIGURATION, _INTERFACE, _ENDPOINT, _CAPABILITY = 0x02, 0x04, 0x05, 0x10
-_COMPANION, _COMPANION_PLUS = 0x30, 0x31
+_CAPABILITY, _COMPANION_PLUS = 0x10, 0x31
 _SUPERSPEED, _SUPERSPEED_PLUS = 0x03, 0x0A
 _MICROFRAME_US, _FRAME_US = 125, 1000
 _LONGEST_INTERVAL = 16
@@ -58,13 +57,13 @@ def endpoints(raw: bytes, link_bps: int, configuration: int | None = None) -> tu
     in_force, interface, setting, kind = False, 0, 0, (0, 0)
     for item in _descriptors(raw):
         match item[1]:
-            case 0x02 if len(item) > 5:
+            case 0x02 if len(item) > 5:  # a configuration
                 in_force = item[5] == configuration if configuration is not None else not found
-            case 0x04 if len(item) > 6:
+            case 0x04 if len(item) > 6:  # an interface
                 interface, setting, kind = item[2], item[3], (item[5], item[6])
-            case 0x05 if len(item) > 6 and in_force:
+            case 0x05 if len(item) > 6 and in_force:  # an endpoint
                 found.append(_endpoint(item, link_bps, interface, setting, kind))
-            case 0x30 | 0x31 if found and in_force and link_bps >= SUPER_SPEED and len(item) > 5:
+            case 0x30 | 0x31 if found and in_force and link_bps >= SUPER_SPEED and len(item) > 5:  # its companions
                 found[-1] = _with_companion(found[-1], item)
     return tuple(found)
 

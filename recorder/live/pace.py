@@ -30,7 +30,7 @@ CATCH_UP = 1.5
 """Without a limit, what has piled up goes out at so many times the stream's own rate: never as one burst."""
 _CUT, _DRAIN = 0.85, 0.6
 _SMOOTH = 0.3
-_CLIMB, _PROBE, _LEAP = 1.08, 1.02, 1.05  # each look: below where it was full, around there, and after a while
+_PROBE, _LEAP = 1.02, 1.05  # each look: around where it was full, and after a while
 _A_WHILE_S = 3.0
 _FREE_AGAIN, _SPARE_LOOKS = 2.0, 16  # no limit any more, when for 4 s half of it was enough
 _USED = 0.6
@@ -167,7 +167,5 @@ class Pace:
             self.limit_bps = None
         elif given_bps < _USED * self.limit_bps:
             pass  # whether more would get through is not known
-        elif self.limit_bps < self._full_bps:
-            self.limit_bps *= _CLIMB
         else:
             self.limit_bps *= _LEAP if calm_s > _A_WHILE_S else _PROBE

@@ -173,14 +173,9 @@ class PacketQueue:
             if self._will_wait_s() > self._longest_s:
                 self._clear()
             return
-        before = len(self._packets)
         if self._packets[0].dts_s < newest.dts_s:
             self._keep_from(newest)
-        if self._flight.packets:  # the rest of the delay is up to the network
-            is_enough = self._span_s() <= self._longest_s
-        else:
-            is_enough = len(self._packets) < before and self._span_s() <= self._longest_s
-        if not is_enough:
+        if self._span_s() > self._longest_s:
             self._clear()
 
     def _keep_from(self, keyframe: EncodedPacket) -> None:

@@ -203,3 +203,34 @@ def test_who_uses_most_of_a_limit_keeps_it() -> None:
     for _ in range(20):
         link.carry(0.25, packets=int(0.8 * link.pace.bps / 1316 / 8))
     assert link.pace.limit_bps is not None
+
+
+def test_it_is_told_how_long_nothing_may_be_sent() -> None:
+    link = Link()
+    link.now_s += 1
+    while link.pace.wait_s() == 0.0:
+        link.pace.given(1316)
+    link.pace.given(10 * 1316)
+    assert link.pace.wait_s() == pytest.approx(10 * 1316 * 8 / link.pace.bps, rel=0.2)
+
+
+def test_a_cut_that_was_not_enough_is_followed_by_another_within_two_seconds() -> None:
+    link = Link()
+    link.carry(0.25, rtt_ms=420)
+    first = link.pace.bps
+    link.carry(2, packets=int(first / 1316 / 8), rtt_ms=420)
+    assert link.pace.bps < 0.9 * first
+
+
+def test_what_more_the_link_takes_is_asked_slowly_at_first_and_faster_after_a_while() -> None:
+    link = Link()
+    link.pause(100, rtt_ms=150)
+    link.carry(0.25, rtt_ms=420)
+    link.carry(0.25)
+    rises = []
+    for _ in range(20):
+        before = link.pace.bps
+        link.carry(0.25, packets=int(before / 1316 / 8))
+        rises.append(link.pace.bps / before)
+    assert rises[:4] == pytest.approx([1.02] * 4)
+    assert rises[-4:] == pytest.approx([1.05] * 4)

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise, takewhile
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -277,3 +278,13 @@ def test_a_keyframe_that_waits_alone_behind_what_does_not_move_is_kept() -> None
     assert queue.take() is None
     queue.put(frame(200, key=True))
     assert queue.take() == frame(200, key=True)
+
+
+def test_the_delay_counts_from_what_is_in_flight() -> None:
+    queue = PacketQueue()
+    for n in range(60, 90):
+        queue.put(frame(n, key=n == 60))
+    for _ in range(20):
+        queue.take()
+    queue.sent(69 / 30)
+    assert queue.delay_s == pytest.approx((89 - 70) / 30)
