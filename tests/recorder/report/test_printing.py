@@ -29,7 +29,7 @@ def printed(*, title: str = "Seminar Nasional", language: str = "id", is_faulty:
 def test_an_ordinary_session_is_one_page_whatever_its_title(title: str, language: str) -> None:
     (page,) = printed(title=title, language=language).pages
     text = page.extract_text()
-    assert "Liput 1.0.0rc1" in text, "at its foot, what it was made by"
+    assert "Liput 0.1.0" in text, "at its foot, what it was made by"
     assert text.count("NIP.") == 2, "whoever signs finds the place for it"
     assert "".join(title.split()) in "".join(text.split())
 
