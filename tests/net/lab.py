@@ -37,7 +37,7 @@ class Lab:
         pc = self._hold(["unshare", *own_user, "--net", "--mount"])
         inside = ["nsenter", f"--target={pc}", "--user", "--preserve-credentials"] if own_user else []
         server = self._hold([*inside, "unshare", "--net", "--mount"])
-        enter = ["nsenter", "--net", "--mount", *(["--user", "--preserve-credentials"] if own_user else [])]
+        enter = ["nsenter", "--net", "--mount", "--root", *(["--user", "--preserve-credentials"] if own_user else [])]
         self.pc = Place(LEFT, (*enter, f"--target={pc}", "--"), pc)
         self.server = Place(RIGHT, (*enter, f"--target={server}", "--"), server)
         self._shaper = subprocess.Popen(
