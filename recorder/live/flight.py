@@ -12,7 +12,7 @@ MOVED_WITHIN_S = 1.0
 
 
 class Flight:
-    """What is in flight, in the order it was taken. Between two packets there may be what was dropped."""
+    """What is in flight on one connection, in the order it was taken. Between two packets may be what was dropped."""
 
     def __init__(self) -> None:
         self.packets: deque[EncodedPacket] = deque()
@@ -41,14 +41,6 @@ class Flight:
         if sent_s > self._sent_s:
             self._sent_s, self._moved_s = sent_s, newest_s
         self._measure(sent_s, newest_s)
-
-    def clear(self) -> deque[EncodedPacket]:
-        """Return what was in flight and is not any more; how slow the way is, is forgotten with it."""
-        packets, self.packets = self.packets, deque()
-        self._gaps.clear()
-        self._measured = self._last_video_s = None
-        self._slowness = self._slowness_before = 0.0
-        return packets
 
     @property
     def begins_s(self) -> float | None:

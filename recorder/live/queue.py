@@ -65,7 +65,7 @@ class PacketQueue:
     def all_sent(self) -> None:
         """Take note that everything in flight has arrived."""
         with self._lock:
-            self._flight.clear()
+            self._flight = Flight()
 
     def put_back(self) -> None:
         """Return what is in flight, in its order: it did not reach anybody.
@@ -73,7 +73,7 @@ class PacketQueue:
         What is held now either follows on from it or begins at a keyframe, so it belongs in front.
         """
         with self._lock:
-            packets = self._flight.clear()
+            packets, self._flight = self._flight.packets, Flight()
             if self._awaiting_keyframe:
                 self._count_dropped(packets)
             else:

@@ -10,8 +10,8 @@ from recorder.packet import EncodedPacket, Track
 RATE = 30
 
 
-def frame(number: int, track: Track = Track.VIDEO) -> EncodedPacket:
-    return EncodedPacket(track, b"", number, number, 0, Fraction(1, RATE), True)
+def frame(number: int) -> EncodedPacket:
+    return EncodedPacket(Track.VIDEO, b"", number, number, 0, Fraction(1, RATE), True)
 
 
 def flying(*numbers: int, gaps: tuple[int, ...] = ()) -> Flight:
@@ -45,12 +45,11 @@ def test_a_gap_is_over_once_what_comes_after_it_was_sent() -> None:
 
 
 def test_nothing_in_flight_plays_no_time_and_begins_nowhere() -> None:
-    flight = flying(*range(10), *range(50, 60), gaps=(50,))
-    assert [packet.dts for packet in flight.clear()] == [*range(10), *range(50, 60)]
+    flight = Flight()
     assert (flight.plays_s, flight.begins_s, flight.lasts_s(0.0)) == (0.0, None, 0.0)
     flight.add(frame(500), has_gap=True)
     flight.add(frame(530), has_gap=False)
-    assert flight.plays_s == 1.0, "what was before belongs to nothing any more"
+    assert flight.plays_s == 1.0, "what was dropped before the first is none of it"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_a_child_is_found_with_all_that_it_took() -> None:
 
 
 PHASES = """
-import sys, threading
+import sys
 import msgspec
 from recorder.stages.profile import StageProfile
 from tests.recorder.stages.test_profile import MUCH_NS, on_a_thread
