@@ -3,6 +3,7 @@
 import email.message
 import http.client
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,9 +13,10 @@ from devices.uplink.trouble import NetworkTrouble, Trouble
 
 LONGEST_HEAD = 65_536
 FIRST_ERROR = 400
+AT_ONCE = 262_144
+"""How many bytes are received at once at most."""
 _END = b"\r\n\r\n"
 _LAST_CHUNK = b"0\r\n\r\n"
-_AT_ONCE = 262_144
 _WANTS_A_LOGIN = (407, 511)
 """Proxy and Network Authentication Required."""
 _REDIRECTS = range(300, 400)
@@ -42,6 +44,9 @@ _BELOW_COUNTRIES = frozenset(
     }
 )
 """Under which whole countries give names: ui.ac.id and ugm.ac.id are two owners."""
+
+type Most = Callable[[], int]
+"""Tells how many bytes to receive at once, when something has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,11 @@ def request(method: str, path: str, host: str, *more: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-def read_head(channel: Channel, patience: Patience) -> Answer:
+def read_head(channel: Channel, patience: Patience, most: Most = lambda: AT_ONCE) -> Answer:
     """Return an answer as soon as its head is there. Raises NetworkTrouble and Stopped."""
     received = b""
     while (answer := _head_of(received)) is None:
-        more = receive(channel, patience, has_begun=bool(received))
+        more = receive(channel, patience, has_begun=bool(received), most=most)
         if not more:
             raise NetworkTrouble(Trouble.CLOSED)
         received += more
@@ -137,7 +142,7 @@ class Answers:
 
     def look(self) -> None:
         """Take what has come. Raises OSError, and NetworkTrouble where the server does not want what it was sent."""
-        if received := self._channel.receive(_AT_ONCE):
+        if received := self._channel.receive(AT_ONCE):
             self._take(received)
 
     def wait_for(self, count: int, patience: Patience) -> None:
@@ -159,9 +164,9 @@ class Answers:
             self._received = answer.rest or b""
 
 
-def receive(channel: Channel, patience: Patience, *, has_begun: bool) -> bytes:
+def receive(channel: Channel, patience: Patience, *, has_begun: bool, most: Most = lambda: AT_ONCE) -> bytes:
     """Return what comes next, b"" at the end. Raises NetworkTrouble, by whether an answer `has_begun`, and Stopped."""
-    while (received := _received(channel)) is None:
+    while (received := _received(channel, most())) is None:
         if not channel.wait(patience):
             raise NetworkTrouble(Trouble.STALLS if has_begun else Trouble.SILENT)
     return received
@@ -208,8 +213,8 @@ def _owner(host: str) -> str:
     return ".".join(labels[-3 if country else -2 :])
 
 
-def _received(channel: Channel) -> bytes | None:
+def _received(channel: Channel, most: int) -> bytes | None:
     try:
-        return channel.receive(_AT_ONCE)
+        return channel.receive(most)
     except OSError:
         return b""

@@ -73,7 +73,7 @@ class Download(_OneStream):
 
     def go(self, channel: Channel, patience: Patience) -> None:
         """Receive."""
-        while more := receive(channel, patience, has_begun=True):
+        while more := receive(channel, patience, has_begun=True, most=self.most):
             self.received(len(more))
 
 

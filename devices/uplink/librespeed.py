@@ -80,10 +80,10 @@ class Download(Stream):
     def move(self, channel: Channel, patience: Patience) -> None:
         """Receive until the server has given it all."""
         channel.send_all(self._head, patience)
-        answer = read_head(channel, patience)
+        answer = read_head(channel, patience, self.most)
         answer.refuse_error()
         self.received(len(answer.body))
-        while more := receive(channel, patience, has_begun=True):
+        while more := receive(channel, patience, has_begun=True, most=self.most):
             self.received(len(more))
 
 

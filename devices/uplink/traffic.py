@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from devices.uplink.arriving import Arriving
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
+from devices.uplink.http import AT_ONCE
 from devices.uplink.model import STEP_S, Rate
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
@@ -27,6 +28,8 @@ TO_ANSWER_S = 0.3
 MOST_FAILURES = 3
 """Connections in a row over which nothing went."""
 _WORTH_BYTES = 65_536
+_LEAST_BYTES = 4096
+_MOST_STREAMS = 8
 _TO_END_S = 1.0
 
 type Open = Callable[[Patience], Channel]
@@ -39,6 +42,12 @@ class Allowance:
         self._left = count
         self._lock = threading.Lock()
         self.is_used_up = False
+
+    @property
+    def left(self) -> int:
+        """How many are left."""
+        with self._lock:
+            return self._left
 
     def take(self, most: int) -> int:
         """Take up to `most` bytes of it; raises Stopped where nothing is left."""
@@ -59,7 +68,7 @@ class Allowance:
 class Stream(ABC, threading.Thread):
     """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
 
-    Nothing moves beyond the `allowance`.
+    Nothing is sent beyond the `allowance`, and some kilobytes at most are received.
     """
 
     sends = False
@@ -128,6 +137,10 @@ class Stream(ABC, threading.Thread):
             if not sent:
                 channel.wait(patience, to_send=True)
             look()
+
+    def most(self) -> int:
+        """Return how many bytes to receive at once: all streams together as many as are allowed, or a page each."""
+        return max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS))
 
     def received(self, count: int) -> None:
         """Count bytes that came; raises Stopped where those were the last."""

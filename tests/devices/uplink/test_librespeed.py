@@ -57,6 +57,14 @@ def test_both_ways_are_measured_within_the_data_that_it_may_take(tmp_path: Path,
     assert [step.share for step in told] == sorted(step.share for step in told)
 
 
+def test_little_is_hardly_exceeded_however_much_comes_at_once(tmp_path: Path) -> None:
+    least = Budget(most_bytes=1_000_000, streams=8, idle_s=0.1)
+    with serving(tmp_path) as server:
+        found, _ = run(server.address, least)
+    assert found.is_capped
+    assert 0.9 * least.most_bytes < found.moved_bytes < least.most_bytes + 8 * 8192
+
+
 def test_a_post_does_not_wait_for_the_answer_to_the_one_before() -> None:
     """Over a long way a connection would stand still meanwhile."""
     stop = threading.Event()
