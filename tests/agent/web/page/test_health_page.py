@@ -16,13 +16,12 @@ from tests.support.browser import SOON_MS, say
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
-NOW = datetime.now().astimezone()
 CAMERA, MICROPHONE = "046d:0825:A", "0d8c:0014:1-3"
 
 
 def line(minutes_ago: float, kind: Kind, device: str, level: Level = Level.DEBUG, **detail: object) -> HealthLine:
     names = {CAMERA: "Webcam", MICROPHONE: "Mik meja"}
-    at = NOW - timedelta(minutes=minutes_ago)
+    at = datetime.now().astimezone() - timedelta(minutes=minutes_ago)
     return HealthLine(at=at, device=device, name=names.get(device, ""), level=level, kind=kind, detail=detail)
 
 
