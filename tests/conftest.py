@@ -3,6 +3,7 @@
 And a recording, made once, for all that only need one.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
-from tests.support.parts import is_unit
+from tests.support.parts import is_unit, may_have_unit
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
@@ -32,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SEED",
         help="of the tests in the rig's machines, run half, of the long ones a third, as SEED decides",
     )
+    parser.addoption(
+        "--patient",
+        action="store_true",
+        help="with -n: the last process is nicer, and does what only computes, beside what runs alone",
+    )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -42,6 +48,12 @@ def pytest_report_header(config: pytest.Config) -> str | None:
         if seed
         else None
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module for the unit part that has nothing of it."""
+    is_unit_part = config.option.markexpr == "unit" and collection_path.suffix == ".py"
+    return True if is_unit_part and not may_have_unit(collection_path) else None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -61,9 +73,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_configure(config: pytest.Config) -> None:
     """Let each test of one process among several have its turn."""
     if hasattr(config, "workerinput"):
-        from tests.support.sharing import Turns
+        from tests.support.sharing import PATIENCE, Turns, is_last
 
-        config.pluginmanager.register(Turns(Path(config.option.basetemp).parent))
+        who = config.workerinput
+        patient = config.getoption("patient") and is_last(who["workerid"], who["workercount"])
+        if patient:
+            os.nice(PATIENCE)
+        config.pluginmanager.register(Turns(Path(config.option.basetemp).parent, patient=patient))
 
 
 @pytest.fixture(autouse=True, scope="session")

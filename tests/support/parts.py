@@ -1,9 +1,14 @@
 """Which tests are the unit part, `./run test --unit`: those that start no program, encoder, recorder or server.
 
-Told by what a test's module, and the fixtures that it takes, have imported to start such things with.
+Told by what a test's module, and the fixtures that it takes, have imported to start such things with. What the text of
+a module tells of all its tests is looked at first: `./run test --unit` does not import it, which takes longer than the
+unit part of others.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -39,13 +44,33 @@ STARTERS = (
 )  # fmt: skip
 ELSEWHERE = ("vm", "server", "slow")
 """Marks of tests that are not of the unit part, whatever they import."""
+_MARKS = re.compile(rf"^pytestmark = .*\bpytest\.mark\.({'|'.join(ELSEWHERE)})\b", re.MULTILINE)
+_IMPORTS = re.compile(r"^(?:from (\S+) )?import (\([^)]*\)|.*)", re.MULTILINE)
 
 
 def is_unit(item: pytest.Item) -> bool:
     """Return whether a test is of the unit part."""
     if not isinstance(item, pytest.Function) or any(item.get_closest_marker(mark) for mark in ELSEWHERE):
         return False
-    return not starts_others(vars(item.module).values()) and not any(map(_may_start, _fixtures(item)))
+    return (
+        may_have_unit(item.path)
+        and not starts_others(vars(item.module).values())
+        and not any(map(_may_start, _fixtures(item)))
+    )
+
+
+@cache
+def may_have_unit(path: Path) -> bool:
+    """Return whether a module of tests may have some of the unit part, as far as its text tells."""
+    text = path.read_text()
+    return not _MARKS.search(text) and not any(name.startswith(STARTERS) for name in _imported(text))
+
+
+def _imported(text: str) -> Iterator[str]:
+    """Give the full names that a module imports when it is imported itself."""
+    for module, names in _IMPORTS.findall(text):
+        for name in re.split(r"[\s,()]+", names):
+            yield f"{module}.{name}" if module else name
 
 
 def starts_others(things: Iterable[object]) -> bool:

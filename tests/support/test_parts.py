@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.parts import ELSEWHERE, STARTERS, is_unit, starts_others
+from tests.support.parts import ELSEWHERE, STARTERS, is_unit, may_have_unit, starts_others
 
 
 def test_what_starts_nothing_is_of_it_and_is_marked(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -28,6 +28,27 @@ def test_a_module_is_known_by_itself_and_by_what_is_taken_from_it() -> None:
     assert not starts_others([importlib.import_module("json"), Path, print, 7])
     assert starts_others([importlib.import_module("subprocess")])
     assert starts_others([importlib.import_module("tests.support.room").Room])
+
+
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        ("import json\nfrom pathlib import Path\n", True),
+        ("import json, subprocess\n", False),
+        ("from tests.support import waiting\n", True),
+        ("from tests.support import command\n", False),
+        ("from tests.support import (\n    waiting,\n    room as rooms,\n)\n", False),
+        ("from tests.support.room import Room\n", False),
+        ("def test():\n    import subprocess\n", True),
+        ("pytestmark = pytest.mark.server\n", False),
+        ("pytestmark = [pytest.mark.skipif(1, reason=''), pytest.mark.slow]\n", False),
+        ("@pytest.mark.slow\ndef test(): ...\n", True),
+    ],
+)
+def test_the_text_of_a_module_tells_of_all_its_tests(tmp_path: Path, text: str, may: bool) -> None:
+    module = tmp_path / "test_it.py"
+    module.write_text(text)
+    assert may_have_unit(module) is may
 
 
 def test_each_that_is_named_is_there() -> None:
