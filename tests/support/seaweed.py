@@ -13,10 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import HOST, start_server, stop_server, wait_until_listening
+from agent.receiver import HOST, listens, start_server, stop_server
 from tests.support.waiting import wait_for
 
 WEED = Path(sys.executable).with_name("weed")
+START_S = 60.0
+"""It is a program of 150 MB, which may have to come from a disk that is busy."""
 SOCKETS = Path("/tmp")
 """Where the server makes sockets that it is not asked for, and leaves them."""
 ACCESS_KEY, SECRET_KEY = "liput-access", "a-secret/that+nobody=prints"
@@ -54,21 +56,26 @@ class Seaweed:
         words = [f"-{name}={port}" for name, port in ports.items()]
         self._server = start_server(
             [
-                str(WEED), "server", f"-dir={self.folder / 'data'}", f"-ip={HOST}", f"-ip.bind={HOST}", "-filer", "-s3",
+                str(WEED), f"-logdir={self.folder}", "server", f"-dir={self.folder / 'data'}", f"-ip={HOST}",
+                f"-ip.bind={HOST}", "-filer", "-s3",
                 f"-s3.config={self.folder / 's3.json'}", "-master.volumeSizeLimitMB=64", "-volume.max=100",
                 "-master.electionTimeout=1s", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
                 *words,
             ],
             self.folder,
         )  # fmt: skip
-        for port in (self._filer, self.port):
-            if not wait_until_listening(port, self._server):
-                raise AssertionError((self.folder / "output").read_text())
         try:
+            for port in (self._filer, self.port):
+                wait_for(partial(self._listens, port), START_S, "the store")
             wait_for(self._answers, what="an answer of the store")
         except AssertionError:
             self.stop()
             raise
+
+    def _listens(self, port: int) -> bool:
+        assert self._server
+        assert self._server.poll() is None, (self.folder / "output").read_text()
+        return listens(port, HOST)
 
     def _answers(self) -> bool:
         try:
