@@ -44,7 +44,13 @@ ALONE = (
 )
 """What a computer that does too much else fails: recordings that miss nothing, sound without a gap, figures."""
 COMPUTING = (
+    "tests/agent/commands/health/",
+    "tests/agent/commands/test_archive",
+    "tests/agent/commands/test_config",
+    "tests/agent/commands/test_recover",
+    "tests/agent/commands/test_request",
     "tests/agent/requests/",
+    "tests/agent/test_bad_input.py",
     "tests/capture/compose/",
     "tests/capture/watch/",
     "tests/config/",
@@ -57,6 +63,7 @@ COMPUTING = (
     "tests/recorder/hardware/test_p",
     "tests/recorder/mp4/",
     "tests/recorder/overload/",
+    "tests/recorder/recovery/",
     "tests/recorder/report/",
     "tests/recorder/slides/",
     "tests/recorder/sound/",
@@ -81,7 +88,7 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
     def _assign_work_unit(self, node: Any) -> None:
         """Give a process the next group."""
         if self._is_patient(node):
-            group = next(filter(_computes, self.workqueue), None)
+            group = min(filter(_computes, self.workqueue), key=_place, default=None)
         else:
             group = min(self.workqueue, key=_place)
         if group is not None:
@@ -112,7 +119,7 @@ def _place(group: str) -> int:
 
 
 def _computes(group: str) -> bool:
-    return group.startswith(COMPUTING) and not group.startswith(ALONE + LONG)
+    return group.startswith(COMPUTING)
 
 
 def is_last(process: str, count: int) -> bool:
