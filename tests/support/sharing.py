@@ -44,13 +44,7 @@ ALONE = (
 )
 """What a computer that does too much else fails: recordings that miss nothing, sound without a gap, figures."""
 COMPUTING = (
-    "tests/agent/commands/health/",
-    "tests/agent/commands/test_archive",
-    "tests/agent/commands/test_config",
-    "tests/agent/commands/test_recover",
-    "tests/agent/commands/test_request",
     "tests/agent/requests/",
-    "tests/agent/test_bad_input.py",
     "tests/capture/compose/",
     "tests/capture/watch/",
     "tests/config/",
@@ -63,14 +57,13 @@ COMPUTING = (
     "tests/recorder/hardware/test_p",
     "tests/recorder/mp4/",
     "tests/recorder/overload/",
-    "tests/recorder/recovery/",
     "tests/recorder/report/",
     "tests/recorder/slides/",
     "tests/recorder/sound/",
     "tests/recorder/test_m",
     "tests/test_",
 )
-"""What takes a processor and waits for nobody: no test of these judges how long it takes."""
+"""What takes one processor and waits for nobody: few tests of these start a program, none judges how long it takes."""
 PATIENCE = 9
 """How much nicer the patient process is than others: as the machines are."""
 
@@ -119,7 +112,7 @@ def _place(group: str) -> int:
 
 
 def _computes(group: str) -> bool:
-    return group.startswith(COMPUTING)
+    return group.startswith(COMPUTING) and not group.startswith(LONG)
 
 
 def is_last(process: str, count: int) -> bool:
