@@ -3,7 +3,6 @@
 And a recording, made once, for all that only need one.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,11 +31,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--rig-sample",
         metavar="SEED",
         help="of the tests in the rig's machines, run half, of the long ones a third, as SEED decides",
-    )
-    parser.addoption(
-        "--patient",
-        action="store_true",
-        help="with -n: the last process is nicer, and does what only computes, beside what runs alone",
     )
 
 
@@ -73,13 +67,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_configure(config: pytest.Config) -> None:
     """Let each test of one process among several have its turn."""
     if hasattr(config, "workerinput"):
-        from tests.support.sharing import PATIENCE, Turns, is_last
+        from tests.support.sharing import Turns
 
-        who = config.workerinput
-        patient = config.getoption("patient") and is_last(who["workerid"], who["workercount"])
-        if patient:
-            os.nice(PATIENCE)
-        config.pluginmanager.register(Turns(Path(config.option.basetemp).parent, patient=patient))
+        config.pluginmanager.register(Turns(Path(config.option.basetemp).parent))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,11 +1,10 @@
-"""How tests are shared among processes, with pytest-xdist: `pytest -n 5 --patient`.
+"""How tests are shared among processes, with pytest-xdist: `pytest -n 4`.
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
 alone: only the machines, which are nicer, run beside it, as they do where nothing is shared, and take what it leaves
-of the processors; once they are done, the others have both. With `--patient` the last process is as nice as the
-machines and does from the beginning what only computes, beside what is alone. With `--reruns 1` what failed beside
-others has its turn alone, too (docs/decisions/0054).
+of the processors; once they are done, the others have both. With `--reruns 1` so has
+what failed beside others (docs/decisions/0054).
 """
 
 import contextlib
@@ -43,36 +42,10 @@ ALONE = (
     "tests/recorder/test_session_armed.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, sound without a gap, figures."""
-COMPUTING = (
-    "tests/agent/requests/",
-    "tests/capture/compose/",
-    "tests/capture/watch/",
-    "tests/config/",
-    "tests/devices/controls/",
-    "tests/devices/health/",
-    "tests/devices/roles/",
-    "tests/devices/usb/",
-    "tests/recorder/archive/test_",
-    "tests/recorder/dossier/",
-    "tests/recorder/hardware/test_p",
-    "tests/recorder/mp4/",
-    "tests/recorder/overload/",
-    "tests/recorder/report/",
-    "tests/recorder/slides/",
-    "tests/recorder/sound/",
-    "tests/recorder/test_m",
-    "tests/test_",
-)
-"""What takes one processor and waits for nobody: few tests of these start a program, none judges how long it takes."""
-PATIENCE = 9
-"""How much nicer the patient process is than others: as the machines are."""
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: machines, what runs alone, what is long, other files; of each the largest first.
-
-    The patient process, if there is one, has what computes, and nothing else: it would be waited for.
-    """
+    """Hands out groups of tests: machines, what runs alone, what is long, other files; of each the largest first."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
@@ -80,24 +53,8 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
 
     def _assign_work_unit(self, node: Any) -> None:
         """Give a process the next group."""
-        if self._is_patient(node):
-            group = min(filter(_computes, self.workqueue), key=_place, default=None)
-        else:
-            group = min(self.workqueue, key=_place)
-        if group is not None:
-            self.workqueue.move_to_end(group, last=False)
-            super()._assign_work_unit(node)
-
-    def _reschedule(self, node: Any) -> None:
-        """Give a process more, or let it end where there is no more for it."""
-        if self._is_patient(node) and not any(map(_computes, self.workqueue)):
-            if not node.shutting_down:
-                node.shutdown()
-            return
-        super()._reschedule(node)
-
-    def _is_patient(self, node: Any) -> bool:
-        return bool(self.config.getoption("patient")) and is_last(node.gateway.id, self.numnodes)
+        self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
+        super()._assign_work_unit(node)
 
 
 def _place(group: str) -> int:
@@ -106,34 +63,22 @@ def _place(group: str) -> int:
         return 0
     if group.startswith(ALONE):
         return 1
-    if group.startswith(LONG):
-        return 2
-    return 4 if _computes(group) else 3
-
-
-def _computes(group: str) -> bool:
-    return group.startswith(COMPUTING) and not group.startswith(LONG)
-
-
-def is_last(process: str, count: int) -> bool:
-    """Return whether a process, as xdist names it, is the last of so many, of which there are several."""
-    return count > 1 and process == f"gw{count - 1}"
+    return 2 if group.startswith(LONG) else 3
 
 
 class Turns:
     """A plugin of one process among several: each test has its turn, and what is tried again has it alone."""
 
-    def __init__(self, folder: Path, *, patient: bool) -> None:
-        """`folder` is one that all processes know; `patient` is the process that runs beside what is alone."""
+    def __init__(self, folder: Path) -> None:
+        """`folder` is one that all processes know."""
         self._folder = folder
-        self.turn_of = _beside if patient else turn_of
         self._be_alone: Callable[[], None] = _nothing
         self._restart_timer: Callable[[], None] = _nothing
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         self._restart_timer = _nothing
-        with self.turn_of(item.nodeid, self._folder) as self._be_alone:
+        with turn_of(item.nodeid, self._folder) as self._be_alone:
             return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -177,17 +122,6 @@ def turn(folder: Path, *, alone: bool) -> Iterator[Callable[[], None]]:
             yield partial(take, fcntl.LOCK_EX)
         finally:
             fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still
-
-
-@contextlib.contextmanager
-def _beside(_nodeid: str, folder: Path) -> Iterator[Callable[[], None]]:
-    """Run at once, whoever is alone; what is yielded waits to be alone from then on."""
-    with contextlib.ExitStack() as stack:
-
-        def be_alone() -> None:
-            stack.enter_context(turn(folder, alone=True))
-
-        yield be_alone
 
 
 def _nothing() -> None:

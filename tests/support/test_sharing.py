@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import PATIENCE, Turns, turn, turn_of
+from tests.support.sharing import turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = "from tests.conftest import pytest_addoption, pytest_configure, pytest_xdist_make_scheduler\n"
+OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler\n"
 
 
 def test_machines_come_first_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
@@ -33,59 +33,6 @@ def test_machines_come_first_then_what_is_measured_then_what_is_long(tmp_path: P
     ], done.stdout + done.stderr  # fmt: skip
     assert "15 passed in" in lines[-1]
     assert (tmp_path / "base" / "turn").exists(), "each test has had its turn, in a folder of all processes"
-
-
-WAITS = """
-from pathlib import Path
-from tests.support.waiting import wait_for
-
-def test_alone():
-    wait_for((Path({base!r}) / "computed").exists, 60)
-"""
-COMPUTES = """
-import fcntl
-import os
-from pathlib import Path
-from tests.support.test_sharing import is_locked
-from tests.support.waiting import wait_for
-
-def test_computes():
-    base = Path({base!r})
-    wait_for(lambda: is_locked(base / "turn", fcntl.LOCK_SH), what="somebody who is alone")
-    assert os.nice(0) == {niceness}
-    (base / "computed").touch()
-"""
-
-
-def test_the_patient_process_computes_beside_who_is_alone_and_has_nothing_else(tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    (tmp_path / "conftest.py").write_text(OURS)
-    niceness = min(19, os.nice(0) + PATIENCE)
-    other = "def test_other():\n    assert True\n"
-    files = {"net/test_link": WAITS, "config/test_many": COMPUTES, "agent/test_few": other, "devices/test_some": other}
-    for name, text in files.items():
-        file = tmp_path / "tests" / f"{name}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text.format(base=str(base), niceness=niceness))
-    done = run_pytest(tmp_path, "-v", "-n", "2", "--patient", "tests")
-    ran = {line.split()[-1]: line.split()[0] for line in done.stdout.splitlines() if "PASSED" in line}
-    assert ran == {
-        "tests/net/test_link.py::test_alone": "[gw0]", "tests/config/test_many.py::test_computes": "[gw1]",
-        "tests/agent/test_few.py::test_other": "[gw0]", "tests/devices/test_some.py::test_other": "[gw0]",
-    }, done.stdout + done.stderr  # fmt: skip
-    assert "4 passed in" in done.stdout.splitlines()[-1]
-
-
-def test_the_patient_process_tries_again_alone(tmp_path: Path) -> None:
-    turns = Turns(tmp_path, patient=True)
-    with turns.turn_of("tests/config/test_x.py::test_x", tmp_path) as be_alone:
-        with turn(tmp_path, alone=False):
-            tries_again = threading.Thread(target=be_alone)
-            tries_again.start()
-            wait_for(lambda: is_locked(tmp_path / "queue"), what="somebody in the queue")
-        tries_again.join(60)
-        assert is_locked(tmp_path / "turn", fcntl.LOCK_SH), "it is alone"
-    assert not is_locked(tmp_path / "turn"), "its turn is over"
 
 
 TRIED_AGAIN = ("--reruns", "1", "--max-suite-reruns", "5", "--rerun-show-tracebacks")
