@@ -112,9 +112,11 @@ def listens(port: int, host: str = HOST, pid: int | None = None) -> bool:
     return any(row[1] == wanted and row[3] == "0A" for row in rows)
 
 
-def wait_until_listening(port: int, server: subprocess.Popen[bytes], host: str = HOST, pid: int | None = None) -> bool:
-    """Wait until `server` listens on `port` (as for `listens`); False when it ended, or never did."""
-    deadline = time.monotonic() + START_S
+def wait_until_listening(
+    port: int, server: subprocess.Popen[bytes], host: str = HOST, pid: int | None = None, timeout_s: float = START_S
+) -> bool:
+    """Wait until `server` listens on `port` (as for `listens`); False when it ended, or did not within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and server.poll() is None:
         if listens(port, host, pid):
             return True

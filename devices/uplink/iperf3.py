@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
-from devices.uplink.http import receive
 from devices.uplink.iperf3_wire import BLOCK_BYTES, END_S, Control, parameters
 from devices.uplink.model import Budget, Step, Tell, Uplink
 from devices.uplink.noise import noise
@@ -73,8 +72,7 @@ class Download(_OneStream):
 
     def go(self, channel: Channel, patience: Patience) -> None:
         """Receive."""
-        while more := receive(channel, patience, has_begun=True, most=self.most):
-            self.received(len(more))
+        self.take_all(channel, patience)
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:

@@ -11,7 +11,6 @@ from devices.uplink.http import (
     is_page,
     read_head,
     read_whole,
-    receive,
     request,
     somebody_else,
 )
@@ -83,8 +82,7 @@ class Download(Stream):
         answer = read_head(channel, patience, self.most)
         answer.refuse_error()
         self.received(len(answer.body))
-        while more := receive(channel, patience, has_begun=True, most=self.most):
-            self.received(len(more))
+        self.take_all(channel, patience)
 
 
 def measure(server: Server, budget: Budget, stop: threading.Event, tell: Tell) -> Uplink:

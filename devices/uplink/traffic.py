@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from devices.uplink.arriving import Arriving
 from devices.uplink.channel import Channel
 from devices.uplink.connecting import Patience
-from devices.uplink.http import AT_ONCE
+from devices.uplink.http import AT_ONCE, receive
 from devices.uplink.model import STEP_S, Rate
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 
@@ -29,7 +29,9 @@ MOST_FAILURES = 3
 """Connections in a row over which nothing went."""
 _WORTH_BYTES = 65_536
 _LEAST_BYTES = 4096
+"""What a connection receives at once when hardly anything is left: less would be many calls for nothing."""
 _MOST_STREAMS = 8
+"""As many as `[check] streams` takes: each receives that part at once, so together no more than is left."""
 _TO_END_S = 1.0
 
 type Open = Callable[[Patience], Channel]
@@ -139,8 +141,13 @@ class Stream(ABC, threading.Thread):
             look()
 
     def most(self) -> int:
-        """Return how many bytes to receive at once: all streams together as many as are allowed, or a page each."""
+        """Return how many bytes to receive at once: all streams together as many as are left, or _LEAST_BYTES each."""
         return max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS))
+
+    def take_all(self, channel: Channel, patience: Patience) -> None:
+        """Receive until the other side has given it all; raises NetworkTrouble, and Stopped at the allowance's end."""
+        while more := receive(channel, patience, has_begun=True, most=self.most):
+            self.received(len(more))
 
     def received(self, count: int) -> None:
         """Count bytes that came; raises Stopped where those were the last."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.receiver import HOST, listens, start_server, stop_server
+from agent.receiver import HOST, start_server, stop_server, wait_until_listening
 from tests.support.waiting import wait_for
 
 WEED = Path(sys.executable).with_name("weed")
@@ -66,16 +66,12 @@ class Seaweed:
         )  # fmt: skip
         try:
             for port in (self._filer, self.port):
-                wait_for(partial(self._listens, port), START_S, "the store")
+                is_there = wait_until_listening(port, self._server, timeout_s=START_S)
+                assert is_there, (self.folder / "output").read_text()
             wait_for(self._answers, what="an answer of the store")
         except AssertionError:
             self.stop()
             raise
-
-    def _listens(self, port: int) -> bool:
-        assert self._server
-        assert self._server.poll() is None, (self.folder / "output").read_text()
-        return listens(port, HOST)
 
     def _answers(self) -> bool:
         try:

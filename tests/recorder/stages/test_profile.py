@@ -5,12 +5,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
 import msgspec
-import psutil
 import pytest
 
 from capture.timing import CpuStage
@@ -36,13 +34,9 @@ def stage(figures: StageFigures, name: CpuStage) -> float:
 
 
 def all_of_it() -> float:
-    """Return the CPU seconds of this process and its children."""
+    """Return the CPU seconds of this process and its children, which have all ended."""
     waited_for = getrusage(RUSAGE_CHILDREN)
-    living_s = 0.0
-    for child in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            living_s += sum(child.cpu_times()[:4])
-    return time.process_time() + waited_for.ru_utime + waited_for.ru_stime + living_s
+    return time.process_time() + waited_for.ru_utime + waited_for.ru_stime
 
 
 def burn_all(profile: StageProfile) -> None:
