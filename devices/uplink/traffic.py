@@ -70,7 +70,8 @@ class Allowance:
 class Stream(ABC, threading.Thread):
     """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
 
-    Nothing is sent beyond the `allowance`, and some kilobytes at most are received.
+    Nothing is sent beyond the `allowance`. What each is receiving when it is used up comes on top: an eighth, at most,
+    of what was left when it began to.
     """
 
     sends = False
