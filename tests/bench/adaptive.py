@@ -1,11 +1,12 @@
-"""Row `adaptive`: the ffmpeg command's job with an adaptive frame rate, on the clips that stand still now and then.
+"""Row `adaptive`: the default profile with an adaptive frame rate, beside ffmpeg's `veryfast`, which encodes all.
 
-Every picture that is not the one before must be in both files, at its own time, and stay until the next; what is shown
-at a constant rate must be as near to the clip as ffmpeg's is.
+On the clips that stand still now and then. Every picture that is not the one before must be in both files, at its own
+time, and stay until the next; as it is shown at a constant rate, VMAF may be no lower than ffmpeg's.
 """
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -15,43 +16,52 @@ import av
 
 from recorder.stillness import STILL_RATE
 from tests.bench.clips import clips
+from tests.bench.default_profile import judged, vmaf_line
 from tests.bench.line import Bench, Line
 from tests.bench.material import Clip
 from tests.bench.pairs import Match, cpu_line, interleaved
-from tests.bench.peers import JobFailed, ffmpeg_job, liput_job
-from tests.bench.quality import psnr
-from tests.bench.same_settings import check_alike
+from tests.bench.peers import Job, JobFailed, ffmpeg_job, liput_job, output, usage
+from tests.bench.quality import vmaf
 
 ROW = "adaptive"
-JOBS = {
-    "slides": ("slides", "veryfast", 0.25),
-    "mix": ("mix", "veryfast", 0.50),
-    "mix, superfast": ("mix", "superfast", 0.50),
-}
-"""What is compared, by its name: the clip, our preset for x264 (ffmpeg's is veryfast), the bar."""
+BARS = {"slides": 0.25, "mix": 0.50}
 EXACT_S = 0.002
 """Files count milliseconds."""
 
 
 def adaptive(bench: Bench) -> Iterator[Line]:
-    """Measure CPU by turns."""
+    """Measure CPU by turns, then judge the pictures."""
     known = clips(bench.cache)
-    for name, (clip, preset, bar) in JOBS.items():
-        if not bench.clips or clip in bench.clips:
-            yield cpu_line(ROW, name, bar, interleaved(bench, f"{ROW}, {name}", match_of(known[clip], preset)))
+    for name, bar in BARS.items():
+        if not bench.clips or name in bench.clips:
+            clip = known[name]
+            yield cpu_line(ROW, name, bar, interleaved(bench, f"{ROW}, {name}", match_of(clip)))
+            yield vmaf_line(ROW, name, shown_vmaf(clip), judged(ffmpeg_job, clip))
 
 
-def match_of(clip: Clip, preset: str = "veryfast") -> Match:
+def match_of(clip: Clip) -> Match:
     """Return how the clip is compared."""
-    ours = partial(liput_job, clip)
+    new = new_pictures(clip)
     return Match(
-        lambda folder: ours(folder, "--adaptive", "--preset", preset),
+        partial(_job, clip),
         partial(ffmpeg_job, clip),
         clip.pictures,
         same_settings=False,
-        inspect=lambda mine, theirs: check_alike(psnr(mine, clip.path, clip.rate), psnr(theirs, clip.path)),
-        check_ours=lambda film: check_times(times_of(film), new_pictures(clip), clip),
+        check_ours=lambda film: check_times(times_of(film), new, clip),
     )
+
+
+def shown_vmaf(clip: Clip) -> float:
+    """Return the VMAF of what our side makes of the clip, with every picture shown until the next one."""
+    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
+        folder = Path(name)
+        job = _job(clip, folder)
+        usage(job, folder)
+        return vmaf(output(folder, job.outputs[0]), clip.path, rate=clip.rate)
+
+
+def _job(clip: Clip, folder: Path) -> Job:
+    return liput_job(clip, folder, "--adaptive")
 
 
 def new_pictures(clip: Clip) -> list[int]:

@@ -30,7 +30,7 @@ def default_profile(bench: Bench) -> Iterator[Line]:
     yield cpu_line(ROW, "mix", CPU_BAR, pairs)
     yield memory_line(pairs)
     for name, clip in {**footage(bench.cache), **ours}.items():
-        line = vmaf_line(name, *(judged(make, clip) for make in (liput_job, ffmpeg_job)))
+        line = vmaf_line(ROW, name, *(judged(make, clip) for make in (liput_job, ffmpeg_job)))
         bench.say(f"{name}: VMAF {line.behind['liput_vmaf']:.2f}, ffmpeg's {line.behind['peer_vmaf']:.2f}")
         yield line
 
@@ -44,9 +44,9 @@ def memory_line(pairs: list[Pair]) -> Line:
     return Line(ROW, "memory", MEMORY_BAR, tuple(pair.memory for pair in pairs), "of ffmpeg's peak", behind)
 
 
-def vmaf_line(name: str, ours: float, peers: float) -> Line:
+def vmaf_line(row: str, name: str, ours: float, peers: float) -> Line:
     """Return the line of how much lower our VMAF is; below 0 where it is higher."""
-    return Line(ROW, f"VMAF, {name}", LOST_BAR, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
+    return Line(row, f"VMAF, {name}", LOST_BAR, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
 
 
 def judged(make: Callable[[Clip, Path], Job], clip: Clip) -> float:

@@ -11,13 +11,11 @@ the ones that Liput chooses.
 import argparse
 import dataclasses
 import sys
-import threading
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import OutputContainer
 
 from capture.source import Coded, Frame, Size, VideoFormat, VideoSource
 from config.events import Event
@@ -26,37 +24,10 @@ from config.report import ReportSettings
 from config.schema import LEAN, Profile, Settings, Video
 from devices.clock import SystemClock
 from recorder.asked import Asked
-from recorder.outputs import Templates
-from recorder.packet import EncodedPacket
 from recorder.planning import plan_session
 from recorder.session import Session
 from tests.bench.delays import Delays
-
-
-class FlvFile:
-    """The second output: the packets of the recording again, in a file of the kind that a live server gets."""
-
-    def __init__(self, path: Path, templates: Templates) -> None:
-        self._lock = threading.Lock()  # each track comes from a thread of its own
-        self._container: OutputContainer = av.open(str(path), "w", format="flv")
-        self._streams = {
-            track: self._container.add_stream_from_template(template, opaque=True)
-            for track, template in templates.items()
-        }
-
-    def put(self, packet: EncodedPacket) -> None:
-        """Mux a packet here and now, as the ffmpeg command does."""
-        copy: av.Packet[av.stream.Stream] = av.Packet(packet.data)
-        copy.stream = self._streams[packet.track]
-        copy.time_base = packet.time_base
-        copy.pts, copy.dts, copy.duration = packet.pts, packet.dts, packet.duration
-        copy.is_keyframe = packet.is_keyframe
-        with self._lock:
-            self._container.mux(copy)
-
-    def close(self) -> None:
-        """Finish the file."""
-        self._container.close()
+from tests.bench.muxed_file import MuxedFile
 
 
 class Counted:
@@ -156,7 +127,7 @@ def main() -> int:
     plan = dataclasses.replace(
         planned.plan,
         sinks=[
-            lambda templates: FlvFile(told.folder / "out.flv", templates),
+            lambda templates: MuxedFile(told.folder / "out.flv", "flv", templates),
             *([lambda _: delays] if delays else []),
         ],
         x264_params="" if told.as_peers else told.x264,

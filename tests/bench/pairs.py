@@ -68,7 +68,7 @@ def measure(match: Match, *, ours_first: bool, look_closely: bool = False) -> Pa
                 check_pictures(job, folder, match.pictures)
         ours, peers = (output(folders[side][1], folders[side][0].outputs[0]) for side, _ in made)
         if match.same_settings:
-            _check_settings(ours, peers)
+            check_settings(ours, peers)
         if look_closely:
             for job, folder in folders.values():
                 for pattern in job.outputs:
@@ -77,7 +77,8 @@ def measure(match: Match, *, ours_first: bool, look_closely: bool = False) -> Pa
     return Pair(took["ours"], took["peers"])
 
 
-def _check_settings(ours: Path, peers: Path) -> None:
+def check_settings(ours: Path, peers: Path) -> None:
+    """Raise JobFailed unless x264 was told in our film what it was told in the peer's."""
     told, wanted = x264_options(ours), x264_options(peers)
     if different := {name for name in wanted if wanted[name] != told.get(name)}:
         words = ", ".join(f"{name} ({told.get(name)}, not {wanted[name]})" for name in sorted(different))

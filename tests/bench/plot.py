@@ -1,6 +1,16 @@
-"""Series of points beside each other as SVG, each with the straight line that fits it best."""
+"""Series of points beside each other as SVG, each with the straight line that fits it best.
 
+    python -m tests.bench.plot BENCH.json PROOF.json >docs/pictures/scale.svg
+
+draws row `scale` of what `./run bench --json` has printed, and the length from what `./run prove endurance`, or the
+media half of `./run prove soak`, has left.
+"""
+
+import json
+import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -41,3 +51,18 @@ def _panel(left: int, name: str, points: Series) -> str:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1f5b83"/>')
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT + GAP + 12}" text-anchor="middle" {_LETTERS}>{number}</text>')
     return "\n".join(parts)
+
+
+def kept(bench: Path, proof: Path) -> dict[str, Series]:
+    """Return the series of a benchmark's document and of a proof's, both files of JSON."""
+    series: dict[str, Series] = {}
+    for name, line in json.loads(bench.read_text())["rows"]["scale"].items():
+        found = {re.fullmatch(rf"{name}_(\d+)", key): value for key, value in line.items()}
+        series[name] = {int(match[1]): value for match, value in found.items() if match}
+    figures = json.loads(proof.read_text())
+    minutes = figures.get("media", figures)["cpu_s_after_minutes"]
+    return series | {"minutes": {int(number): cpu_s for number, cpu_s in minutes.items()}}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(plot(kept(*map(Path, sys.argv[1:]))))

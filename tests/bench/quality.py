@@ -53,21 +53,23 @@ def psnr(path: Path, reference: Path, rate: int | None = None) -> float:
     return float(found[1])
 
 
-def vmaf(path: Path, reference: Path, every: int = EVERY) -> float:
-    """Return the mean VMAF of one in `every` pictures of a file, beside those of `reference` in the same order."""
+def vmaf(path: Path, reference: Path, every: int = EVERY, rate: int | None = None) -> float:
+    """Return the mean VMAF of one in `every` pictures of a file, beside those of `reference` in the same order.
+
+    Where `path` has them at a varying rate, as it is shown at so many a second (`rate`).
+    """
     with tempfile.TemporaryDirectory(prefix="liput-vmaf-") as name:
         log = Path(name) / "log.json"
         try:
-            _judge(path, reference, log, every)
+            _judge(_pictures(path, every, rate), _pictures(reference, every), log)
         finally:
             gc.collect()  # libvmaf writes its log when its graph is let go of, which is part of a cycle
         return float(json.loads(log.read_text())[_POOLED]["vmaf"]["mean"])
 
 
-def _judge(path: Path, reference: Path, log: Path, every: int) -> None:
-    pairs = zip(_pictures(path, every), _pictures(reference, every), strict=True)
+def _judge(pictures: Iterator[av.VideoFrame], reference: Iterator[av.VideoFrame], log: Path) -> None:
     graph: Graph | None = None
-    for number, pair in enumerate(pairs):
+    for number, pair in enumerate(zip(pictures, reference, strict=True)):
         if graph is None:
             graph, inputs, sink = _graph(pair[0].width, pair[0].height, log)
         for place, picture in zip(inputs, pair, strict=True):
@@ -75,7 +77,7 @@ def _judge(path: Path, reference: Path, log: Path, every: int) -> None:
             place.push(picture)
         sink.pull()
     if graph is None:
-        raise JobFailed(f"{path.name} holds no pictures")
+        raise JobFailed("there are no pictures to judge")
     for place in inputs:
         place.push(None)
 
@@ -95,14 +97,27 @@ def _graph(width: int, height: int, log: Path) -> tuple[Graph, list[FilterContex
     return graph, inputs, sink
 
 
-def _pictures(path: Path, every: int) -> Iterator[av.VideoFrame]:
+def _pictures(path: Path, every: int, rate: int | None = None) -> Iterator[av.VideoFrame]:
     """Yield one in `every` pictures, limited-range yuv420p, without what it was tagged with.
 
     Of ten bits: sides of another range are brought to the same one, and nobody is judged by how that is rounded.
     """
     with av.open(str(path)) as container:
         container.streams.video[0].thread_type = "AUTO"
-        for number, frame in enumerate(container.decode(video=0)):
+        decoded = container.decode(video=0)
+        for number, frame in enumerate(_shown(decoded, rate) if rate else decoded):
             if number % every == 0:
                 limited = frame.reformat(format="yuv420p10le", dst_color_range=ColorRange.MPEG)
                 yield av.VideoFrame.from_ndarray(limited.to_ndarray(), format="yuv420p10le")
+
+
+def _shown(frames: Iterator[av.VideoFrame], rate: int) -> Iterator[av.VideoFrame]:
+    """Yield what is shown at each moment of a constant rate, from the first picture to the last."""
+    first = last = next(frames)
+    shown = 0
+    for frame in frames:
+        begins = round(((frame.time or 0.0) - (first.time or 0.0)) * rate)
+        for _ in range(shown, begins):
+            yield last
+        shown, last = begins, frame
+    yield last

@@ -1,7 +1,7 @@
-"""Row `scale`: how CPU grows with sources, destinations and length, as a table and a plot; the bar: along a line.
+"""Row `scale`: how CPU grows with sources and destinations, as a table and a plot; the bar: along a line.
 
-Sources: slides and cameras of 1080p30, all of them shown side by side, as CPU for a second of media. Destinations: as
-row `destination`. Length: 320x180 at 25 pictures a second, as fast as it goes, CPU for all of it.
+Sources: cameras of 1080p30, all of them shown side by side, as CPU for a second of media. Destinations: as row
+`destination`. The length, up to eight hours, is part of tests/proofs/endurance.py.
 """
 
 import tempfile
@@ -13,14 +13,13 @@ import numpy as np
 from tests.bench.clips import clips
 from tests.bench.destinations import measured
 from tests.bench.line import Bench, Line
-from tests.bench.material import Clip
 from tests.bench.peers import check_pictures, liput_job, usage
 from tests.bench.plot import plot
 
 ROW = "scale"
 BAR = 0.10
 """So far from the straight line that fits best each point may be, as a part of the largest."""
-SOURCES, DESTINATIONS, MINUTES = (1, 2, 3, 4), (1, 2, 4, 8), (10, 20, 40)
+SOURCES, DESTINATIONS = (1, 2, 3, 4), (1, 2, 4, 8)
 PLOT = "scale.svg"
 
 
@@ -29,7 +28,6 @@ def scale(bench: Bench) -> Iterator[Line]:
     series = {
         "sources": dict(zip(SOURCES, map(_sources(bench), SOURCES), strict=True)),
         "destinations": dict(zip(DESTINATIONS, measured(DESTINATIONS), strict=True)),
-        "minutes": dict(zip(MINUTES, map(_length, MINUTES), strict=True)),
     }
     for name, points in series.items():
         yield line_of(name, points)
@@ -59,13 +57,3 @@ def _sources(bench: Bench) -> Callable[[int], float]:
         return took.cpu_s / camera.seconds
 
     return cost
-
-
-def _length(minutes: int) -> float:
-    form = Clip(Path("synthetic"), 320, 180, 25, minutes * 60 * 25, 200_000)
-    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
-        folder = Path(name)
-        job = liput_job(form, folder, "--for", str(minutes * 60))
-        took = usage(job, folder)
-        check_pictures(job, folder, form.pictures)
-    return took.cpu_s

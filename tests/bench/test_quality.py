@@ -30,6 +30,20 @@ def test_vmaf_falls_with_compression(films: dict[str, Path]) -> None:
     assert vmaf(films["good"], films["source"]) > vmaf(films["bad"], films["source"]) + 10
 
 
+def test_a_varying_rate_is_judged_as_it_is_shown(films: dict[str, Path], tmp_path: Path) -> None:
+    """Of three pictures the first is kept: by a player it is shown three times, and only then as many are judged."""
+    few, repeated = tmp_path / "few.mkv", tmp_path / "repeated.mkv"
+    kept = "select='not(mod(n,3))+eq(n,29)'"
+    for path, pictures in ((few, kept), (repeated, f"{kept},fps=30")):
+        make = ("ffmpeg", "-v", "error", "-i", films["source"], "-vf", pictures, "-fps_mode", "vfr")
+        subprocess.run([*make, "-c:v", "libx264", "-qp", "0", path], check=True)
+    with pytest.raises(ValueError, match="is longer than argument 1"):
+        vmaf(few, films["source"], 1)
+    as_shown = vmaf(few, films["source"], 1, rate=30)
+    assert as_shown == pytest.approx(vmaf(repeated, films["source"], 1), abs=0.01)
+    assert as_shown < vmaf(films["source"], films["source"], 1) - 1
+
+
 def test_files_of_unequal_length_are_not_compared(films: dict[str, Path], tmp_path: Path) -> None:
     short = tmp_path / "short.mp4"
     subprocess.run(["ffmpeg", "-v", "error", "-i", films["source"], "-t", "0.5", short], check=True)

@@ -25,12 +25,13 @@ from tests.bench import (
     scaling,
     starting,
 )
+from tests.bench.bench import document
 from tests.bench.camera_feed import RATE
 from tests.bench.line import Bench
 from tests.bench.material import Clip, write
 from tests.bench.pairs import Pair
 from tests.bench.peers import JobFailed, Usage
-from tests.bench.plot import plot
+from tests.bench.plot import kept, plot
 from tests.net.viewer import Seen
 from tests.proofs import latency
 from tests.support.room import Room
@@ -53,7 +54,7 @@ def test_memory_is_a_ratio_of_peaks() -> None:
 
 @pytest.mark.parametrize(("ours", "holds"), [(85.0, True), (84.99, False), (85.5, True)])
 def test_vmaf_may_be_no_lower(ours: float, holds: bool) -> None:
-    line = default_profile.vmaf_line("camera", ours, 85.0)
+    line = default_profile.vmaf_line("default", "camera", ours, 85.0)
     assert line.holds is holds
     assert line.behind == {"liput_vmaf": ours, "peer_vmaf": 85.0}
 
@@ -155,6 +156,20 @@ def test_the_plot_has_each_point_with_its_number() -> None:
     assert drawn.count("<circle") == 5
     assert ">40</text>" in drawn
     assert drawn.endswith("</svg>\n")
+
+
+def test_the_plot_is_drawn_of_what_is_kept(tmp_path: Path) -> None:
+    line = scaling.line_of("sources", {1: 0.5, 2: 1.0, 4: 2.0})
+    bench, proof = tmp_path / "bench.json", tmp_path / "soak-media.json"
+    bench.write_text(json.dumps(document([line], {})))
+    for figures in (
+        {"cpu_s_after_minutes": {"10": 30.0, "480": 1400.0}},
+        {"media": {"cpu_s_after_minutes": {"10": 3}}},
+    ):
+        proof.write_text(json.dumps(figures))
+        series = kept(bench, proof)
+        assert series["sources"] == {1: 0.5, 2: 1.0, 4: 2.0}
+        assert series["minutes"][10] in {30.0, 3.0}
 
 
 def test_the_delay_of_a_picture_is_from_decoded_to_packet(tmp_path: Path) -> None:

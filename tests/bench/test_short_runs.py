@@ -9,6 +9,7 @@ from tests.bench import (
     adaptive,
     camera_feed,
     default_profile,
+    floor,
     inset,
     isolating,
     low_latency,
@@ -19,7 +20,7 @@ from tests.bench import (
 from tests.bench.line import Bench
 from tests.bench.material import Clip
 from tests.bench.pairs import interleaved
-from tests.bench.peers import ffmpeg_job, liput_job
+from tests.bench.peers import ffmpeg_job, gstreamer_job, liput_job
 
 pytestmark = pytest.mark.slow
 ONCE = Bench(Path(), pairs=1)
@@ -55,6 +56,12 @@ def test_settings_of_x264_are_compared(clip: Clip) -> None:
     assert lean.above == lean.vmaf - 90.0
 
 
+def test_what_the_libraries_take_alone_is_measured(clip: Clip) -> None:
+    (took,) = floor.turns(clip, {"bare": floor.bare_job, "gstreamer": gstreamer_job}, 1)
+    assert set(took) == {"ffmpeg", "bare", "gstreamer"}
+    assert all(cpu_s > 0.05 for cpu_s in took.values())
+
+
 def test_pictures_that_stand_still_are_left_out(slides: Clip) -> None:
     assert adaptive.new_pictures(slides) == [0, 40, 80]
     (pair,) = interleaved(ONCE, "adaptive", adaptive.match_of(slides))
@@ -70,10 +77,9 @@ def test_each_picture_of_a_session_has_a_delay(clip: Clip, monkeypatch: pytest.M
     assert 50 < peak_mb < 400
 
 
-def test_sources_and_minutes_are_counted(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_are_counted(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "clips", lambda folder: {"camera": clip})
     assert scaling._sources(ONCE)(3) > 0
-    assert scaling._length(1) > 0
 
 
 @pytest.mark.server

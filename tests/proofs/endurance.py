@@ -1,12 +1,14 @@
 """Hours of media through the whole pipeline as fast as it goes: memory, descriptors and threads stay as they are.
 
-Runs in this process, whose memory is measured; sound and picture are compared at the start and at the end.
+Runs in this process, whose memory is measured; sound and picture are compared at the start and at the end. What it
+takes of the processor grows along a line: the eighth hour costs what the first did.
 """
 
 import argparse
 import gc
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -23,12 +25,15 @@ from recorder.asked import Asked
 from recorder.planning import plan_session
 from recorder.session import Session
 from recorder.status import SessionResult, SessionState
+from tests.bench.scaling import BAR, line_of
 from tests.proofs.sync import PROMISE_S, offsets
 
 HOURS = 8.0
 MOST_MB_PER_HOUR = 1.0
 PROFILE = Profile(width=320, height=180, fps=Fraction(25), video_bitrate=200_000, audio_bitrate=64_000)
 SAMPLES = 400
+MARKS_MIN = (10, 20, 40, 60, 120, 240, 480)
+"""After so many minutes of media it is noted what the processor was taken for."""
 WARM_UP = 0.25
 """The part of the run after which memory is looked at: pools fill, libraries load."""
 
@@ -70,6 +75,7 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
     settled = samples[int(len(samples) * WARM_UP) :]
     slope = slope_of(settled)
     worst = max((abs(offset) for offset in (*start, *end)), default=1.0)
+    line = line_of("minutes", watch.cpu_s) if len(watch.cpu_s) > 2 else None
     grown = settled[-1].descriptors - settled[0].descriptors, settled[-1].threads - settled[0].threads
     return {
         "media_s": result.duration_s,
@@ -84,10 +90,14 @@ def run(seconds: float, most_mb_per_hour: float = MOST_MB_PER_HOUR) -> Mapping[s
         "descriptors_grown": grown[0],
         "threads_grown": grown[1],
         "worst_offset_s": worst,
+        "cpu_s_after_minutes": {minutes: round(cpu_s, 1) for minutes, cpu_s in watch.cpu_s.items()},
+        "cpu_off_the_line": round(line.median, 4) if line else None,
+        "promise_off_the_line": BAR,
         "degraded": result.degraded,
         "samples": len(samples),
         "holds": slope < most_mb_per_hour
         and max(grown) <= 0
+        and (line is None or line.holds)
         and worst <= PROMISE_S
         and result.state is SessionState.SEALED
         and result.degraded == []
@@ -106,6 +116,8 @@ class Watch:
 
     def __init__(self, session: Session, seconds: float) -> None:
         self.samples: list[Sample] = []
+        self.cpu_s: dict[int, float] = {}
+        """What this process had taken of the processor since it began to record, after each of MARKS_MIN."""
         self._session = session
         self._every_h = seconds / 3600 / SAMPLES
         self._process = psutil.Process()
@@ -115,10 +127,13 @@ class Watch:
         results: list[SessionResult] = []
         thread = threading.Thread(target=lambda: results.append(self._session.run()))
         thread.start()
-        due_h = 0.0
+        due_h, began_s = 0.0, time.process_time()
         while thread.is_alive():
             thread.join(0.05)
             status = self._session.status()
+            for minutes in MARKS_MIN:
+                if status.elapsed_s >= 60 * minutes:
+                    self.cpu_s.setdefault(minutes, time.process_time() - began_s)
             if status.state is SessionState.LIVE and status.elapsed_s / 3600 >= due_h:
                 due_h = status.elapsed_s / 3600 + self._every_h
                 gc.collect()

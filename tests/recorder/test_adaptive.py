@@ -28,8 +28,8 @@ from recorder.stillness import STILL_RATE
 from recorder.streaming.encode import stream_settings
 from recorder.video_track import PATIENCE_S
 from recorder.x264 import DELAY_S, VideoSettings, x264_settings
-from tests.bench.liput_job import FlvFile
 from tests.bench.material import Clip, write
+from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options
 from tests.support import media
 from tests.support.waiting import wait_for
@@ -81,7 +81,7 @@ def record(clip: Clip, folder: Path, *, live: bool = False, **video: bool) -> tu
     )
     clock, events = SystemClock(), list[Event]()
     planned = plan_session(asked, settings, clock)
-    plan = dataclasses.replace(planned.plan, sinks=[lambda templates: FlvFile(folder / "out.flv", templates)])
+    plan = dataclasses.replace(planned.plan, sinks=[lambda templates: MuxedFile(folder / "out.flv", "flv", templates)])
     session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=events.append)
     session.start()
     result = session.run()
