@@ -81,13 +81,20 @@ class Reader[T]:
             return item
 
     def newest(self, wanted: Callable[[T], bool]) -> T | None:
-        """Take every item from the front that is `wanted`, and return the last of them; None if there is none."""
+        """Take every item from the front that is `wanted`, and return the last of them; None if there is none.
+
+        Of a source that waits to be taken, this waits for the first that is not wanted, or its end: what is still on
+        its way is not missed.
+        """
         item = None
         with self._changed:
-            while self._items and wanted(self._items[0]):
-                item = self._items.popleft()
-            self._changed.notify_all()
-        return item
+            while True:
+                while self._items and wanted(self._items[0]):
+                    item = self._items.popleft()
+                self._changed.notify_all()
+                if self._items or self._over or not self._waits:
+                    return item
+                self._changed.wait()
 
     def stop(self, timeout_s: float = 1.0) -> bool:
         """Stop reading; what is queued can still be taken. Return whether the thread has ended in time.

@@ -80,6 +80,30 @@ def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
     assert waiting.reader.dropped == 0
 
 
+def test_of_a_live_source_the_newest_is_what_is_there(live: Bench) -> None:
+    live.tap.put(1, 2, 3)
+    wait_for(lambda: live.tap.given == 3)
+    assert live.reader.newest(lambda item: item <= 2) == 2
+    assert live.reader.newest(lambda item: item <= 2) is None
+    assert live.reader.newest(lambda item: item <= 9) == 3
+    assert live.reader.newest(lambda item: item <= 9) is None
+
+
+def test_what_a_fast_source_has_on_its_way_is_waited_for(waiting: Bench) -> None:
+    found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    taking = threading.Thread(target=lambda: found.put(waiting.reader.newest(lambda item: item <= 9)))
+    taking.start()
+    waiting.tap.put(*range(1, 10))  # more than the queue holds
+    with pytest.raises(queue.Empty):
+        found.get(timeout=0.2)  # another one may still come
+    waiting.tap.put(10)
+    assert found.get(timeout=5) == 9
+    taking.join()
+    waiting.tap.put(11, SourceEnded())
+    assert waiting.reader.newest(lambda item: item <= 20) == 11
+    assert waiting.reader.newest(lambda item: item <= 20) is None
+
+
 def test_at_its_end_what_was_read_can_still_be_taken(live: Bench) -> None:
     live.tap.put(1, 2, SourceEnded())
     assert live.reader.get(5.0) == 1
@@ -132,6 +156,16 @@ def test_stop_does_not_wait_for_a_source_that_hangs() -> None:
     assert reader.is_over, "somebody would wait for more"
     release.set()
     assert reader.stop(5.0)
+
+
+def test_stop_ends_the_wait_for_a_fast_source_that_hangs(waiting: Bench) -> None:
+    found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    taking = threading.Thread(target=lambda: found.put(waiting.reader.newest(lambda item: item <= 9)))
+    waiting.tap.put(4)
+    taking.start()
+    waiting.reader.stop(0.0)
+    assert found.get(timeout=5) in {None, 4}
+    taking.join()
 
 
 def test_a_reader_that_was_never_started_can_be_stopped() -> None:
