@@ -133,7 +133,7 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     stream_encode: Annotated[str, Choice(STREAM_ENCODES)] = "auto"
     stream_bitrate: Annotated[int | None, _BIT_RATE] = None
     stream_least_bitrate: Annotated[int | None, _BIT_RATE] = None
-    step_down: Annotated[bool, Switch()] = False
+    step_down: Annotated[bool, Switch()] = True
     adaptive_rate: Annotated[bool, Switch()] = False
 
     def stream_range(self, profile: "Profile") -> tuple[int, int]:

@@ -106,8 +106,6 @@ def _one(case: Case, profile: str, *, busy: bool) -> Mapping[str, object]:
     words = ("--title", "Beban", "--video", "synthetic", "--audio", "synthetic", "--profile", profile, "--json")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="liput-load-")))
-        settings = folder / "liput.toml"
-        settings.write_text("[video]\nstep_down = true\n")
         part = stack.enter_context(quota("liput-load"))
         part.limit(case.share(0))
         session = stack.enter_context(
@@ -119,8 +117,6 @@ def _one(case: Case, profile: str, *, busy: bool) -> Mapping[str, object]:
                 f"{case.seconds}s",
                 "--archive",
                 folder / "archive",
-                "--config",
-                settings,
                 enter=part.enter,
             )
         )

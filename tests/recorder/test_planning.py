@@ -50,9 +50,9 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("video", "live", "steps_down"),
-    [(Video(step_down=True), True, True), (Video(step_down=True), False, False), (Video(), True, False)],
+    [(Video(), True, True), (Video(), False, False), (Video(step_down=False), True, False)],
 )
-def test_a_session_that_has_time_to_keep_steps_down_where_that_is_switched_on(
+def test_a_session_that_has_time_to_keep_steps_down_unless_that_is_switched_off(
     video: Video, live: bool, steps_down: bool, tmp_path: Path
 ) -> None:
     asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path / "arsip", reserve=1, live=live)

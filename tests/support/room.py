@@ -26,10 +26,14 @@ class Room:
         return self.home / ".config/liput/liput.toml"
 
     def configure(self, more: str = "", keys: str | None = None) -> None:
-        """Write the settings, and a file of keys beside them; no reports (2 s each), unless `more` has some."""
+        """Write the settings, and a file of keys beside them; no reports (2 s each), unless `more` has some.
+
+        Tests count pictures, on machines that do other things too: none is left out on purpose.
+        """
         report = "" if "[report]" in more else "[report]\nmade = false\n\n"
         self.settings.parent.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n\n[video]\nprofile = "{PROFILE}"\n\n{report}{more}')
+        video = f'[video]\nprofile = "{PROFILE}"\nstep_down = false\n\n'
+        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n\n{video}{report}{more}')
         if keys is not None:
             path = self.settings.with_name("keys.toml")
             path.touch(0o600)
