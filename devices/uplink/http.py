@@ -45,8 +45,8 @@ _BELOW_COUNTRIES = frozenset(
 )
 """Under which whole countries give names: ui.ac.id and ugm.ac.id are two owners."""
 
-type Most = Callable[[], int]
-"""Tells how many bytes to receive at once, when something has come."""
+type Take = Callable[[Callable[[int], bytes | None]], bytes | None]
+"""Receives as many bytes at once as it likes, with what it is given, and returns them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +100,15 @@ def request(method: str, path: str, host: str, *more: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-def read_head(channel: Channel, patience: Patience, most: Most = lambda: AT_ONCE) -> Answer:
+def _take_many(receive_most: Callable[[int], bytes | None]) -> bytes | None:
+    return receive_most(AT_ONCE)
+
+
+def read_head(channel: Channel, patience: Patience, take: Take = _take_many) -> Answer:
     """Return an answer as soon as its head is there. Raises NetworkTrouble and Stopped."""
     received = b""
     while (answer := _head_of(received)) is None:
-        more = receive(channel, patience, has_begun=bool(received), most=most)
+        more = receive(channel, patience, has_begun=bool(received), take=take)
         if not more:
             raise NetworkTrouble(Trouble.CLOSED)
         received += more
@@ -164,9 +168,9 @@ class Answers:
             self._received = answer.rest or b""
 
 
-def receive(channel: Channel, patience: Patience, *, has_begun: bool, most: Most = lambda: AT_ONCE) -> bytes:
+def receive(channel: Channel, patience: Patience, *, has_begun: bool, take: Take = _take_many) -> bytes:
     """Return what comes next, b"" at the end. Raises NetworkTrouble, by whether an answer `has_begun`, and Stopped."""
-    while (received := _received(channel, most())) is None:
+    while (received := take(lambda most: _received(channel, most))) is None:
         if not channel.wait(patience):
             raise NetworkTrouble(Trouble.STALLS if has_begun else Trouble.SILENT)
     return received

@@ -79,7 +79,7 @@ class Download(Stream):
     def move(self, channel: Channel, patience: Patience) -> None:
         """Receive until the server has given it all."""
         channel.send_all(self._head, patience)
-        answer = read_head(channel, patience, self.most)
+        answer = read_head(channel, patience, self.take)
         answer.refuse_error()
         self.received(len(answer.body))
         self.take_all(channel, patience)

@@ -31,7 +31,7 @@ _WORTH_BYTES = 65_536
 _LEAST_BYTES = 4096
 """What a connection receives at once when hardly anything is left: less would be many calls for nothing."""
 _MOST_STREAMS = 8
-"""As many as `[check] streams` takes: each receives that part at once, so together no more than is left."""
+"""As many as `[check] streams` takes: each receives that part at once, so none keeps what is left from the others."""
 _TO_END_S = 1.0
 
 type Open = Callable[[Patience], Channel]
@@ -70,8 +70,7 @@ class Allowance:
 class Stream(ABC, threading.Thread):
     """One connection after the other that moves bytes, on a thread of its own, until `over` is set.
 
-    Nothing is sent beyond the `allowance`. What each is receiving when it is used up comes on top: an eighth, at most,
-    of what was left when it began to.
+    Nothing is sent or received beyond the `allowance`.
     """
 
     sends = False
@@ -141,21 +140,28 @@ class Stream(ABC, threading.Thread):
                 channel.wait(patience, to_send=True)
             look()
 
-    def most(self) -> int:
-        """Return how many bytes to receive at once: all streams together as many as are left, or _LEAST_BYTES each."""
-        return max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS))
+    def take(self, receive_most: Callable[[int], bytes | None]) -> bytes | None:
+        """Receive what is allowed: taken out of the allowance first, so that nobody is late to count it.
+
+        Raises Stopped where nothing is allowed any more.
+        """
+        allowed = self.allowance.take(max(_LEAST_BYTES, min(AT_ONCE, self.allowance.left // _MOST_STREAMS)))
+        came: bytes | None = None
+        try:
+            came = receive_most(allowed)
+        finally:
+            self.allowance.give_back(allowed - len(came or b""))
+        return came
 
     def take_all(self, channel: Channel, patience: Patience) -> None:
         """Receive until the other side has given it all; raises NetworkTrouble, and Stopped at the allowance's end."""
-        while more := receive(channel, patience, has_begun=True, most=self.most):
+        while more := receive(channel, patience, has_begun=True, take=self.take):
             self.received(len(more))
 
     def received(self, count: int) -> None:
-        """Count bytes that came; raises Stopped where those were the last."""
+        """Count bytes that came."""
         with self._lock:
             self._moved += count
-        while count:
-            count -= self.allowance.take(count)
 
     @property
     def moved(self) -> int:
