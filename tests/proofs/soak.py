@@ -1,9 +1,9 @@
 """Hours of everything at once: memory, descriptors, threads and children stay as they are, and no picture is lost.
 
-Three parts. Eight hours of media as fast as it goes are tests/proofs/endurance.py. An hour in real time of this machine,
-with a destination that ends, hangs and comes back every five minutes. And the same in the rig's machine, whose camera
-and microphone are pulled and plugged in again, too (tests/rig/soak_scenario.py); its clock is the guest's, of which a
-second takes several here. CI runs half a minute of the second.
+Three parts. Eight hours of media as fast as it goes are tests/proofs/endurance.py. An hour in real time of this PC,
+with a destination that ends, hangs and comes back every five minutes. The same in the rig's machine, whose camera and
+microphone are pulled and plugged in again, too (tests/rig/soak_scenario.py); of the guest's clock, whose seconds take
+several here. CI runs half a minute of the second.
 """
 
 import argparse
