@@ -11,6 +11,7 @@ the ones that Liput chooses.
 import argparse
 import dataclasses
 import sys
+import time
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +29,9 @@ from recorder.planning import plan_session
 from recorder.session import Session
 from tests.bench.delays import Delays
 from tests.bench.muxed_file import MuxedFile
+
+RECORDED = "recorded"
+"""The file in the job's folder that says what it had taken of the processor when its recording ended."""
 
 
 class Counted:
@@ -61,6 +65,11 @@ class Counted:
 
     def close(self) -> None:
         self._source.close()
+
+
+def recorded_cpu_s(folder: Path) -> float:
+    """Return what the job that ran in `folder` had taken of the processor when its recording ended."""
+    return float((folder / RECORDED).read_text())
 
 
 def tell(event: Event) -> None:
@@ -113,6 +122,12 @@ def main() -> int:
     )
     video = Video(adaptive_rate=told.adaptive)
     settings = Settings(profiles={"1080p30": profile}, video=video, report=ReportSettings(made=False))
+
+    def hear(event: Event) -> None:
+        tell(event)
+        if event.kind == "session-ended":
+            (told.folder / RECORDED).write_text(str(time.process_time()))
+
     clock = SystemClock()
     asked = Asked(
         title="Bench", videos=tuple(told.clips), audios=(told.clips[0],), live=told.live, layout=told.layout,
@@ -136,7 +151,7 @@ def main() -> int:
             for picture, source in zip(planned.plan.pictures, counted, strict=True)
         ],
     )
-    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=tell)
+    session = Session(plan, planned.archive, clock=clock, stop=planned.stop, listener=hear)
     session.start()
     result = session.run()
     if result.state != "sealed" or _lost(result.degraded, live=told.live):
