@@ -35,6 +35,6 @@ ROWS: Mapping[str, tuple[Row, str]] = {
     "destination": (destination, "one more RTMP destination"),
     "playable": (playable, "from the camera to playable on the RTMP server, beside ffmpeg"),
     "start": (start, "from `liput record`, or from a start of what is armed, to the first picture on disk"),
-    "scale": (scale, "along a line: sources, destinations, length"),
+    "scale": (scale, "along a line: sources, destinations"),
     "watches": (watched, "what watching a source takes"),
 }
