@@ -33,7 +33,7 @@ class Room:
         report = "" if "[report]" in more else "[report]\nmade = false\n\n"
         self.settings.parent.mkdir(parents=True, exist_ok=True)
         video = f'[video]\nprofile = "{PROFILE}"\nstep_down = false\n\n'
-        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n\n{video}{report}{more}')
+        self.settings.write_text(f'[archive]\nreserve = "10 MB"\n{video}{report}{more}')
         if keys is not None:
             path = self.settings.with_name("keys.toml")
             path.touch(0o600)
