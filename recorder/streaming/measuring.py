@@ -25,6 +25,8 @@ from recorder.streaming.headroom import Headroom, cores
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 MEASURED_S = 3.0
+_FIRST = 4
+"""So many pictures are not counted: what is loaded, or touched, for the first time is no encode's."""
 _PREPARED_S = 1.0
 _QUALITY = 6
 """FFmpeg's scale for MJPEG, 2 to 31: about what cameras send."""
@@ -48,6 +50,7 @@ def measure_headroom(
     """
     source = pictures or camera_pictures(recorded)
     count = max(1, round(seconds / 2 * recorded.rate))
+    _cpu_seconds(recorded, sound, stream_settings(recorded, most), source, _FIRST)
     one = _cpu_seconds(recorded, sound, None, source, count)
     two = _cpu_seconds(recorded, sound, stream_settings(recorded, most), source, count)
     media_s = float(count / recorded.rate)

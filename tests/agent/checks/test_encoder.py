@@ -68,7 +68,8 @@ def test_a_profile_with_a_dearer_preset_is_not_named() -> None:
 
 def test_it_is_measured_for_real_with_the_sources_of_the_session() -> None:
     told: list[Progress] = []
-    (result,) = encoder.measure(situation(asked=SYNTHETIC), told.append)
+    # Of a smaller picture a second encode takes hardly more than the figure differs from run to run.
+    (result,) = encoder.measure(situation(asked=Asked(title="", videos=("synthetic",), profile="480p15")), told.append)
     assert result.verdict is not Verdict.UNCHECKED
     assert 0 < float(str(result.measured["one_encode_cores"])) < float(str(result.measured["two_encodes_cores"]))
     assert result.measured["real_sources"] == 1
