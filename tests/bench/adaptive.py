@@ -6,7 +6,6 @@ time, and stay until the next; as it is shown at a constant rate, VMAF may be no
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -20,8 +19,7 @@ from tests.bench.default_profile import judged, vmaf_line
 from tests.bench.line import Bench, Line
 from tests.bench.material import Clip
 from tests.bench.pairs import Match, cpu_line, interleaved
-from tests.bench.peers import Job, JobFailed, ffmpeg_job, liput_job, output, usage
-from tests.bench.quality import vmaf
+from tests.bench.peers import Job, JobFailed, ffmpeg_job, liput_job
 
 ROW = "adaptive"
 BARS = {"slides": 0.25, "mix": 0.50}
@@ -36,7 +34,7 @@ def adaptive(bench: Bench) -> Iterator[Line]:
         if not bench.clips or name in bench.clips:
             clip = known[name]
             yield cpu_line(ROW, name, bar, interleaved(bench, f"{ROW}, {name}", match_of(clip)))
-            yield vmaf_line(ROW, name, shown_vmaf(clip), judged(ffmpeg_job, clip))
+            yield vmaf_line(ROW, name, judged(_job, clip, varies=True), judged(ffmpeg_job, clip))
 
 
 def match_of(clip: Clip) -> Match:
@@ -49,15 +47,6 @@ def match_of(clip: Clip) -> Match:
         same_settings=False,
         check_ours=lambda film: check_times(times_of(film), new, clip),
     )
-
-
-def shown_vmaf(clip: Clip) -> float:
-    """Return the VMAF of what our side makes of the clip, with every picture shown until the next one."""
-    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
-        folder = Path(name)
-        job = _job(clip, folder)
-        usage(job, folder)
-        return vmaf(output(folder, job.outputs[0]), clip.path, rate=clip.rate)
 
 
 def _job(clip: Clip, folder: Path) -> Job:

@@ -49,11 +49,12 @@ def vmaf_line(row: str, name: str, ours: float, peers: float) -> Line:
     return Line(row, f"VMAF, {name}", LOST_BAR, (peers - ours,), "lower VMAF", {"liput_vmaf": ours, "peer_vmaf": peers})
 
 
-def judged(make: Callable[[Clip, Path], Job], clip: Clip) -> float:
-    """Return the VMAF of what a job makes of the clip."""
+def judged(make: Callable[[Clip, Path], Job], clip: Clip, *, varies: bool = False) -> float:
+    """Return the VMAF of what a job makes of the clip; where its rate `varies`, with each picture up to the next."""
     with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
         folder = Path(name)
         job = make(clip, folder)
         usage(job, folder)
-        check_pictures(job, folder, clip.pictures)
-        return vmaf(output(folder, job.outputs[0]), clip.path)
+        if not varies:
+            check_pictures(job, folder, clip.pictures)
+        return vmaf(output(folder, job.outputs[0]), clip.path, rate=clip.rate if varies else None)

@@ -36,13 +36,12 @@ def check_plays(path: Path) -> None:
         raise JobFailed(f"{path.name} does not play: {done.stderr[-2000:]}")
 
 
-def psnr(path: Path, reference: Path, rate: int | None = None) -> float:
+def psnr(path: Path, reference: Path) -> float:
     """Return the PSNR of all pictures, in dB, infinite for equal ones; of luma: chroma of 4:2:2 is halved in many ways.
 
-    They are paired by their order; where `path` has them at a varying rate, as it is shown at so many a second.
+    They are paired by their order.
     """
-    constant = f"fps={rate}," if rate else ""
-    graph = f"[0:v]{constant}{_LIMITED}[a];[1:v]{_LIMITED}[b];[a][b]psnr"
+    graph = f"[0:v]{_LIMITED}[a];[1:v]{_LIMITED}[b];[a][b]psnr"
     done = subprocess.run(
         ("ffmpeg", "-nostdin", "-v", "info", "-i", str(path), "-i", str(reference), "-lavfi", graph, "-f", "null", "-"),
         capture_output=True, text=True, check=False,
