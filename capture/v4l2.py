@@ -51,6 +51,7 @@ one's timestamp away, and looks at eight before it is open."""
 _OPEN_S = 1.0
 """How long FFmpeg may spin for a first picture to look at; without one the device is open all the same."""
 _CLOSE_S = 0.4
+_MOST_READ_AHEAD = 256
 _LONGEST_WAIT_S = 0.02
 """A driver whose second descriptor does not tell of pictures delays them by no more than this."""
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
@@ -284,8 +285,19 @@ class _Stream:
         self.is_closed = True
         if self._watched >= 0:
             os.close(self._watched)
+        self._take_what_was_read_ahead()
         with contextlib.suppress(av.FFmpegError, OSError):
             self._container.close()
+
+    def _take_what_was_read_ahead(self) -> None:
+        """Leave FFmpeg no packet of those it looked at when it opened the node.
+
+        libavformat frees them after the state of the device (avformat_free_context), which each of them gives its
+        buffer back to: that calls whatever stands in that memory by then.
+        """
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
+            for _ in range(_MOST_READ_AHEAD):
+                next(self._container.demux(self._stream))
 
 
 def _errno(error: Exception) -> int:

@@ -6,10 +6,11 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import av.logging
 import msgspec
 import numpy as np
 import pytest
@@ -30,6 +31,16 @@ from tests.rig.rig import RigDevice
 def _system_alsa(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sound children read the system's ALSA configuration, whatever other tests use."""
     monkeypatch.delenv("ALSA_CONFIG_PATH", raising=False)
+
+
+@pytest.fixture
+def ffmpeg_says() -> Iterator[list[tuple[int, str, str]]]:
+    """Provide what FFmpeg says is wrong, on any thread: level, who, and what."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    with av.logging.Capture(local=False) as said:
+        yield said
+    av.logging.set_level(before)
 
 
 def sound_of(rig: RigDevice) -> Device:
@@ -152,6 +163,20 @@ def test_an_unplugged_camera_is_lost_at_once(camera: RigDevice) -> None:
         assert seconds_to(source.close) < 0.5
         with pytest.raises(DeviceNotFound):
             source.open()
+
+
+def test_what_ffmpeg_read_ahead_is_gone_before_the_device_that_it_gives_its_memory_back_to(
+    camera: RigDevice, ffmpeg_says: list[tuple[int, str, str]]
+) -> None:
+    camera.plug(0)
+    for _ in range(3):
+        with closing(source_of(camera)) as source:
+            source.open()  # looks at a picture, which nobody reads
+    with closing(source_of(camera)) as source:
+        source.open()
+        camera.unplug()
+        time.sleep(0.5)
+    assert [said for _, _, said in ffmpeg_says if "Bad file descriptor" in said] == []
 
 
 def test_a_silent_camera_neither_blocks_reading_nor_closing(camera: RigDevice) -> None:

@@ -116,9 +116,9 @@ def test_listing_disturbs_no_stream_and_takes_little_time(camera: RigDevice) -> 
         while len(times) < 45:
             assert time.monotonic() < deadline
             try:
-                packet = next(container.demux())
-                assert packet.pts is not None
-                times.append(packet.pts)
+                pts = next(container.demux()).pts  # a packet is memory of the device, and must be gone before it
+                assert pts is not None
+                times.append(pts)
             except BlockingIOError:
                 began = time.monotonic()
                 assert [device.id for device in list_devices()] == [CAMERA]
