@@ -18,6 +18,11 @@ HOLD_S = 0.3
 URGENT_S = 0.5
 URGENT_HOLD_S = 0.2
 """...and how long where it is more than URGENT_S."""
+STEEP = 0.5
+"""Seconds a second: what waits becomes more as fast as this where less than half of the work is done.
+
+A step hardly ever saves more than half of it, so two are taken at once: each may cost a new encoder, which takes time.
+"""
 EMPTYING = 0.1
 """Seconds a second: where what waits becomes less as fast as this, it is worked off."""
 SETTLES_S = 0.7
@@ -72,6 +77,7 @@ class Ladder:
         self._is_useful = is_useful
         self._taken: list[Step] = []
         self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
+        self._slope = 0.0  # by how much that becomes more, seconds a second
         self._stepped_s = -math.inf
         self._busy = 1.0  # averaged
         self._at_s: float | None = None
@@ -85,8 +91,8 @@ class Ladder:
         """The steps in force, in the order in which they were taken."""
         return self._taken
 
-    def update(self, at_s: float, load: Load) -> Move | None:
-        """Take the load at `at_s`; return the step that is in force, or not any more, from now on."""
+    def update(self, at_s: float, load: Load) -> Sequence[Move]:
+        """Take the load at `at_s`; return the steps that are in force, or not any more, from now on."""
         self._note(at_s, load)
         if self._is_overloaded(at_s, load):
             return self._down(at_s, load)
@@ -95,8 +101,8 @@ class Ladder:
         elif self._room_since_s is None:
             self._room_since_s = at_s
         elif at_s - self._room_since_s >= self.patience_s:
-            return self._up(at_s)
-        return None
+            return [self._up(at_s)]
+        return []
 
     def undo(self, move: Move) -> None:
         """Take note that the last move could not be made."""
@@ -121,26 +127,26 @@ class Ladder:
         if not before:
             return False
         since_s, before_s = before[-1]
+        self._slope = (load.behind_s - before_s) / (at_s - since_s)
         is_far = before_s >= BEHIND_S and all(behind_s >= BEHIND_S for _, behind_s in lately)
-        return is_far and load.behind_s > before_s - EMPTYING * (at_s - since_s)
+        return is_far and self._slope > -EMPTYING
 
     def _has_room(self, load: Load) -> bool:
         return bool(self._taken) and load.behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]
 
-    def _down(self, at_s: float, load: Load) -> Move | None:
+    def _down(self, at_s: float, load: Load) -> Sequence[Move]:
         self._room_since_s = None
         if at_s - self._stepped_s < (HURRIES_S if load.behind_s >= URGENT_S else SETTLES_S):
-            return None
+            return []
         last = self._taken[-1] if self._taken else None
         order = list(Step)
         left = order[order.index(last) + 1 :] if last else order
-        step = next((step for step in left if self._is_useful(step)), None)
-        if step is None:
-            return None
-        self._taken.append(step)
-        self._stepped_s = at_s
-        self._learn(at_s)
-        return Move(step, is_down=True)
+        steps = [step for step in left if self._is_useful(step)][: 2 if self._slope > STEEP else 1]
+        if steps:
+            self._taken += steps
+            self._stepped_s = at_s
+            self._learn(at_s)
+        return [Move(step, is_down=True) for step in steps]
 
     def _learn(self, at_s: float) -> None:
         """Have more patience if the step that was taken back last was missed soon, and less if it was not."""

@@ -99,9 +99,9 @@ class Relief:
             return
         self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
         self._looked_ns, self._waited_ns = now_ns, 0
-        move = self._ladder.update(now_ns / NANOSECONDS, self.load)
-        if move is not None:
-            self._make(move)
+        moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
+        if moves:
+            self._make(moves)
 
     def _is_useful(self, step: Step) -> bool:
         is_x264 = not self._encoder.is_elsewhere
@@ -113,19 +113,23 @@ class Relief:
         }
         return useful[step] and step not in self._refused
 
-    def _make(self, move: Move) -> None:
+    def _make(self, moves: Sequence[Move]) -> None:
         try:
             self._apply()
         except EncoderError:
             traceback.print_exc()  # nothing is lost by it
-            self._ladder.undo(move)
-            if move.is_down:
-                self._refused.add(move.step)
+            for move in reversed(moves):
+                self._ladder.undo(move)
+            if moves[-1].is_down:
+                self._refused.add(moves[-1].step)
             return
-        self._tell(move)
+        for move in moves:
+            self._tell(move)
 
     def _tell(self, move: Move) -> None:
         load, taken = self.load, [step.value for step in self.taken]
+        if move.is_down:
+            taken = taken[: taken.index(move.step.value) + 1]
         facts = {
             "step": move.step.value,
             "steps": taken,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -48,9 +49,8 @@ class Pc:
             self.dropped_s += max(0.0, self.behind_s - QUEUE_S)
             self.behind_s = min(QUEUE_S, max(0.0, self.behind_s))
             busy = min(1.0, work) if self.behind_s == 0 else 1.0
-            move = self.ladder.update(self.at_s, Load(self.behind_s, busy if self.busy is None else self.busy))
-            if move:
-                self.moves.append((self.at_s, move))
+            load = Load(self.behind_s, busy if self.busy is None else self.busy)
+            self.moves += [(self.at_s, move) for move in self.ladder.update(self.at_s, load)]
 
     def stall(self, seconds: float) -> None:
         """Do nothing for so long; nor is anybody asked."""
@@ -108,7 +108,25 @@ def test_the_steps_have_an_order_and_time_to_take_effect() -> None:
     pc = Pc(need=4.5)
     pc.run(20)
     assert [move for _, move in pc.moves] == [Move(step, is_down=True) for step in ALL]
-    assert all(after - before >= 0.24 for before, after in zip(pc.downs, pc.downs[1:], strict=False))
+    assert all(after - before >= 0.24 for before, after in pairwise(sorted(set(pc.downs))))
+
+
+@pytest.mark.parametrize(("need", "together"), [(1.9, 1), (2.1, 2), (10.0, 2)])
+def test_where_less_than_half_of_the_work_is_done_two_steps_are_taken_at_once(need: float, together: int) -> None:
+    pc = Pc(need=need)
+    pc.run(20)
+    assert pc.downs.count(pc.downs[0]) == together
+    assert [move.step for _, move in pc.moves] == ALL[: len(pc.moves)]
+
+
+def test_how_steep_it_is_is_asked_each_time() -> None:
+    pc = Pc(Ladder(lambda step: step is not Step.VIEWERS), need=1.5)
+    pc.run(10)
+    assert list(pc.ladder.taken) == [Step.ENCODER]
+    pc.need = 4.0  # 2.4 with that
+    pc.run(3)
+    assert list(pc.ladder.taken) == [Step.ENCODER, Step.RATE, Step.DETAIL]
+    assert pc.downs[1] == pc.downs[2]
 
 
 def test_a_step_that_would_change_nothing_is_passed_over() -> None:
@@ -254,9 +272,9 @@ def up_after_s(steps: int, load: Callable[[float], Load], limit_s: float = 300.0
     ladder, began_s = relieved(steps)
     for number in range(round(limit_s / TICK_S)):
         passed_s = number * TICK_S
-        move = ladder.update(began_s + passed_s, load(passed_s))
-        if move:
-            assert not move.is_down
+        moves = ladder.update(began_s + passed_s, load(passed_s))
+        if moves:
+            assert [move.is_down for move in moves] == [False]
             return passed_s
     return None
 

@@ -164,3 +164,33 @@ def test_what_the_encoder_refuses_is_not_asked_for_again_and_not_told(capsys: py
     assert [settings.rate for settings in rig.encoder.asked] == [30, 15, 30]
     assert rig.relief.spacing == 1
     assert "no memory" in capsys.readouterr().err
+
+
+def steep(rig: Rig, seconds: float = 0.6) -> None:
+    """Fall behind by nine tenths of a second a second."""
+    for number in range(round(seconds * 30)):
+        rig.run(1 / 30, filled=0.3 + 0.03 * number)
+
+
+def test_two_steps_at_once_are_one_change_of_the_encoder_and_each_is_told() -> None:
+    rig = Rig(looks=False)
+    steep(rig)
+    assert [(kind, detail["step"], detail["steps"]) for kind, _, detail in rig.told.events] == [
+        ("stepped-down", "encoder", ["encoder"]),
+        ("stepped-down", "frame rate", ["encoder", "frame rate"]),
+    ]
+    assert [(settings.rate, settings.more_params) for settings in rig.encoder.asked] == [(Fraction(15), CHEAP)]
+    assert rig.relief.spacing == 2
+
+
+def test_of_two_steps_that_are_refused_the_last_is_left_and_the_first_tried_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(encoder=Refusing(), looks=False)
+    steep(rig)
+    rig.run(5, filled=0.9)
+    assert rig.told.events == []
+    tried = [(settings.rate, settings.more_params) for settings in rig.encoder.asked]
+    assert tried == [(Fraction(15), CHEAP), (Fraction(30), CHEAPEST), (Fraction(30), CHEAP)]
+    assert list(rig.relief.taken) == []
+    assert capsys.readouterr().err.count("EncoderError: no memory") == len(tried)
