@@ -16,6 +16,7 @@ import av
 
 from capture.camera_pictures import CameraDecoder, decoder_for
 from capture.closing import abandoned, close_within
+from capture.demuxing import next_packet
 from capture.leftovers import unmap
 from capture.source import Coded, Frame, Matrix, Size, VideoFormat
 from capture.stamps import Stamps
@@ -258,7 +259,7 @@ class _Stream:
     def packet(self) -> tuple[bytes, int | None] | None:
         """Return the next packet's bytes and the driver's timestamp in nanoseconds, None if there is none now."""
         try:
-            packet = next(self._container.demux(self._stream))
+            packet = next_packet(self._container, self._stream)
         except BlockingIOError:
             return None
         except (av.FFmpegError, OSError, ValueError) as error:
@@ -297,7 +298,7 @@ class _Stream:
         """
         with contextlib.suppress(av.FFmpegError, OSError, ValueError, StopIteration):
             for _ in range(_MOST_READ_AHEAD):
-                next(self._container.demux(self._stream))
+                next_packet(self._container, self._stream)
 
 
 def _errno(error: Exception) -> int:

@@ -4,10 +4,8 @@ An encoder holds pictures back. Those that a former one still has are encoded on
 takes pictures already, and holds back as many: whoever gives them waits for neither. Packets leave in their order.
 """
 
-import ctypes
 import threading
 from collections import deque
-from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,6 +14,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 
 from config.errors import EncoderError
+from recorder import heap
 from recorder.packet import EncodedPacket, Track, TrackId
 from recorder.steps import DecodingSteps
 
@@ -205,8 +204,7 @@ class _Encoder:
         except EncoderError as error:
             self._error = error
         self._context = None
-        with suppress(AttributeError):  # where libc is not glibc, which keeps hundreds of megabytes for who asks next
-            ctypes.CDLL(None).malloc_trim(0)
+        heap.give_back()  # hundreds of megabytes
 
 
 def encoder_failed(track: TrackId, error: Exception) -> EncoderError:

@@ -2,14 +2,17 @@
 
 Such a cycle is a few small objects to the collector and hundreds of kilobytes to the system; one that has lived through
 a few collections is looked at again only after a quarter as many objects as the process has were made, which is hours.
-A destination or a device that fails and is tried again all day leaves thousands of them.
+A destination or a device that fails and is tried again all day leaves thousands of them. What is free then goes back to
+the system, now and then (recorder/heap.py).
 """
 
 import gc
 
 from devices.clock import NANOSECONDS, Clock
+from recorder import heap
 
 EVERY_S = 10.0
+GIVEN_BACK_S = 60.0
 
 
 class Garbage:
@@ -23,11 +26,14 @@ class Garbage:
         self._clock = clock
         gc.collect()
         gc.freeze()
-        self._collected_ns = clock.now_ns()
+        self._collected_ns = self._given_back_ns = clock.now_ns()
 
     def look(self) -> None:
-        """Collect, if it is time to; for a thread that nothing waits for."""
+        """Collect, and give back, if it is time to; for a thread that nothing waits for."""
         now_ns = self._clock.now_ns()
         if now_ns - self._collected_ns >= EVERY_S * NANOSECONDS:
             self._collected_ns = now_ns
             gc.collect()
+        if now_ns - self._given_back_ns >= GIVEN_BACK_S * NANOSECONDS:
+            self._given_back_ns = now_ns
+            heap.give_back()

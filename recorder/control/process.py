@@ -34,7 +34,7 @@ from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
 from devices.own_name import OURS
 from devices.priority import Standing, ask
-from recorder import later
+from recorder import heap, later
 from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Be a recorder; the exit status is 0 whenever the session ended in order, however that went."""
+    heap.share()
     handshake = Handshake()
     inbox: Inbox = queue.SimpleQueue()
     hear(inbox)

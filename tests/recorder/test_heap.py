@@ -1,0 +1,98 @@
+"""One heap for all threads of a recorder, and what is free in it is the system's again."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from tests.support import command
+from tests.support.held import heaps, own_mb
+from tests.support.recorders import recorders
+
+THREADS = """
+import threading, sys, time
+from recorder import heap
+if "share" in sys.argv: heap.share()
+kept = []
+def take():
+    kept.append([bytes(5000) for _ in range(100)])
+    sys.stdin.read()
+threads = [threading.Thread(target=take) for _ in range(4)]
+for thread in threads: thread.start()
+while len(kept) < 4: time.sleep(0.01)
+print("ready", flush=True)
+for thread in threads: thread.join()
+"""
+FREED = """
+import sys
+from recorder import heap
+kept = [bytes(3000) for _ in range(20_000)]
+last = bytes(3000)
+print("kept", flush=True)
+sys.stdin.readline()
+del kept[:]
+print("freed", flush=True)
+sys.stdin.readline()
+heap.give_back()
+print("given back", flush=True)
+sys.stdin.readline()
+"""
+
+
+class Python:
+    """Some lines of Python that say how far they are, and go on when they are told to."""
+
+    def __init__(self, code: str, *words: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.process = psutil.Process(self._process.pid)
+
+    def said(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def go_on(self) -> str:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return self.said()
+
+    def end(self) -> None:
+        self._process.communicate(timeout=30)
+        assert self._process.returncode == 0
+
+
+def test_threads_share_one_heap_where_they_would_have_their_own() -> None:
+    counts = {}
+    for word in ("share", "not"):
+        python = Python(THREADS, word)
+        assert python.said() == "ready"
+        counts[word] = heaps(python.process)
+        python.end()
+    assert counts["share"] == 0
+    assert counts["not"] >= 2
+
+
+def test_what_is_free_is_given_back_though_what_came_after_it_is_still_used() -> None:
+    python = Python(FREED)
+    assert python.said() == "kept"
+    kept = own_mb(python.process)
+    assert python.go_on() == "freed"
+    freed = own_mb(python.process)
+    assert python.go_on() == "given back"
+    given_back = own_mb(python.process)
+    python.end()
+    assert freed > kept - 10
+    assert given_back < kept - 50
+
+
+def test_a_recorder_has_one_heap_however_many_threads_it_has(tmp_path: Path) -> None:
+    words = ("--title", "Tumpukan", "--video", "synthetic", "--audio", "synthetic", "--profile", "240p15", "--json")
+    with command.running(tmp_path, "record", *words, "--archive", tmp_path / "archive") as session:
+        next(line for line in session.read() if line.get("kind") == "session-live")
+        (info,) = recorders(session.runtime)
+        recorder = psutil.Process(info.pid)
+        assert recorder.num_threads() >= 8
+        assert heaps(recorder) == 0
