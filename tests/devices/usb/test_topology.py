@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from devices.usb.descriptors import Transfer
-from devices.usb.topology import Topology, parent_of
+from devices.usb.topology import Topology, UsbNode, parent_of
 from tests.support.usb_trees import add_device, usb_tree
 
 
@@ -75,3 +75,49 @@ def test_a_device_that_is_half_gone_is_left_out(tmp_path: Path) -> None:
 
 def test_ports_and_the_hubs_they_belong_to() -> None:
     assert [parent_of(port) for port in ("1-1.2", "1-1", "12-3", "usb1")] == ["1-1", "usb1", "usb12", None]
+
+
+def alone(tmp_path: Path, **attributes: object) -> UsbNode:
+    """Return a device of which sysfs says that much."""
+    add_device(tmp_path, "1-1", {"idVendor": "1d6b", "idProduct": "ffff", "speed": 480} | attributes)
+    node = Topology.read(tmp_path).node("1-1")
+    assert node is not None
+    return node
+
+
+@pytest.mark.parametrize(
+    ("product", "kind", "name"),
+    [("", "09", "USB hub"), ("", "ef", "USB device"), ("Meeting Owl", "09", "Meeting Owl")],
+)
+def test_what_has_no_name_is_called_what_it_is(tmp_path: Path, product: str, kind: str, name: str) -> None:
+    assert alone(tmp_path, product=product, bDeviceClass=kind).name == name
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "can_stream"),
+    [
+        ("1.1 0e02 81 iso 0c00 1", True),
+        ("1.1 0102 82 iso 00c4 1", True),
+        ("1.1 0102 02 iso 00c4 1", False),
+        ("1.1 0301 81 int 0008 1", False),
+        ("1.1 0806 81 bulk 0200 0", False),
+    ],
+    ids=["camera", "microphone", "loudspeaker", "keyboard", "disk"],
+)
+def test_what_streams_has_pictures_or_sound_to_give(tmp_path: Path, endpoint: str, *, can_stream: bool) -> None:
+    assert alone(tmp_path, endpoints=[endpoint]).can_stream is can_stream
+
+
+@pytest.mark.parametrize(
+    ("speed", "version", "superspeed"),
+    [(5000, " 2.10", True), (480, " 3.00", True), (480, " 2.10", None), (12, " 2.00", False), (12, "nonsense", False)],
+)
+def test_what_could_do_usb_3_does_it_or_says_so(
+    tmp_path: Path, speed: int, version: str, *, superspeed: bool | None
+) -> None:
+    assert alone(tmp_path, speed=speed, version=version).superspeed is superspeed
+
+
+@pytest.mark.parametrize("kind", ["", "zz", "0x09", "1g"])
+def test_a_class_that_is_no_number_is_that_of_no_hub(tmp_path: Path, kind: str) -> None:
+    assert not alone(tmp_path, bDeviceClass=kind).is_hub

@@ -10,7 +10,7 @@ from capture.source import Matrix
 from config.errors import EncoderError
 from config.schema import LEAN
 from devices.clock import NANOSECONDS
-from recorder.overload.ladder import PATIENCE_S, Step
+from recorder.overload.ladder import PATIENCE_S, Load, Step
 from recorder.overload.relief import CHEAP, CHEAPEST, SUBJECT, Relief
 from recorder.overload.viewers import Viewers
 from recorder.x264 import VideoSettings
@@ -155,6 +155,40 @@ def test_few_pictures_are_not_made_fewer() -> None:
     rig.run(5, filled=0.5)
     assert [step for _, step in rig.told.steps] == ["encoder", "viewers", "detail"]
     assert rig.relief.spacing == 1
+
+
+def test_ten_a_second_are_few_and_can_still_be_halved() -> None:
+    rig = Rig(replace(SETTINGS, rate=Fraction(10)))
+    rig.run(5, filled=0.5)
+    assert rig.relief.spacing == 2
+    rig = Rig(replace(SETTINGS, rate=Fraction(999, 100)))
+    rig.run(5, filled=0.5)
+    assert rig.relief.spacing == 1
+
+
+def test_what_is_told_has_two_places() -> None:
+    rig = Rig()
+    rig.run(1, filled=0.45678, busy=0.98765)
+    (_, _, detail) = rig.told.events[0]
+    assert (detail["behind_s"], detail["busy"]) == (0.46, 0.99)
+
+
+def test_it_is_looked_at_after_a_tenth_of_a_second_and_not_before() -> None:
+    rig = Rig()
+    assert rig.relief.load == Load(0.0, 0.0)
+    rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 10 - 1)
+    rig.relief.look(0, 0.5)
+    assert rig.relief.load == Load(0.0, 0.0)
+    rig.clock.advance_to(rig.clock.now_ns() + 1)
+    rig.relief.look(0, 0.5)
+    assert rig.relief.load == Load(0.5, 1.0)
+
+
+def test_who_waited_for_longer_than_there_was_is_idle() -> None:
+    rig = Rig()
+    rig.clock.advance_to(rig.clock.now_ns() + NANOSECONDS // 10)
+    rig.relief.look(NANOSECONDS // 8, 0.0)
+    assert rig.relief.load == Load(0.0, 0.0)
 
 
 def test_what_the_encoder_refuses_is_not_asked_for_again_and_not_told(capsys: pytest.CaptureFixture[str]) -> None:
