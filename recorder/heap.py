@@ -23,7 +23,7 @@ def share() -> None:
 
 
 def give_back() -> None:
-    """Return every whole page that is free to the system: milliseconds, in which no thread gets any."""
+    """Return every whole page that is free to the system; no thread gets any for as long, less than a millisecond."""
     with suppress(AttributeError):
         _libc().malloc_trim(0)
 

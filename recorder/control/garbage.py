@@ -3,7 +3,7 @@
 Such a cycle is a few small objects to the collector and hundreds of kilobytes to the system; one that has lived through
 a few collections is looked at again only after a quarter as many objects as the process has were made, which is hours.
 A destination or a device that fails and is tried again all day leaves thousands of them. What is free then goes back to
-the system, now and then (recorder/heap.py).
+the system at once (recorder/heap.py).
 """
 
 import gc
@@ -12,11 +12,10 @@ from devices.clock import NANOSECONDS, Clock
 from recorder import heap
 
 EVERY_S = 10.0
-GIVEN_BACK_S = 60.0
 
 
 class Garbage:
-    """Collects such cycles now and then, in a millisecond.
+    """Collects such cycles now and then, in a millisecond or two, and gives back what is free.
 
     What is there when this is made, the libraries above all, is never looked at again: by the collector itself neither,
     which else stops everything for tens of milliseconds.
@@ -26,7 +25,7 @@ class Garbage:
         self._clock = clock
         gc.collect()
         gc.freeze()
-        self._collected_ns = self._given_back_ns = clock.now_ns()
+        self._collected_ns = clock.now_ns()
 
     def look(self) -> None:
         """Collect, and give back, if it is time to; for a thread that nothing waits for."""
@@ -34,6 +33,4 @@ class Garbage:
         if now_ns - self._collected_ns >= EVERY_S * NANOSECONDS:
             self._collected_ns = now_ns
             gc.collect()
-        if now_ns - self._given_back_ns >= GIVEN_BACK_S * NANOSECONDS:
-            self._given_back_ns = now_ns
             heap.give_back()

@@ -8,7 +8,7 @@ import pytest
 
 from devices.clock import NANOSECONDS
 from recorder import heap
-from recorder.control.garbage import EVERY_S, GIVEN_BACK_S, Garbage
+from recorder.control.garbage import EVERY_S, Garbage
 from tests.support.simulated import SimulatedClock
 
 
@@ -63,16 +63,16 @@ def test_it_is_done_again_and_again() -> None:
         assert left() is None
 
 
-def test_what_is_free_is_given_back_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_free_after_that_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SimulatedClock()
-    given_back: list[int] = []
-    monkeypatch.setattr(heap, "give_back", lambda: given_back.append(clock.now_ns()))
-    began_ns = clock.now_ns()
+    given_back: list[bool] = []
     garbage = Garbage(clock)
-    for _ in range(round(3.5 * GIVEN_BACK_S)):
+    left = an_old_one_without_owner()
+    monkeypatch.setattr(heap, "give_back", lambda: given_back.append(left() is None))
+    for _ in range(round(3.5 * EVERY_S)):
         passes(clock, 1)
         garbage.look()
-    assert [at_ns - began_ns for at_ns in given_back] == [n * GIVEN_BACK_S * NANOSECONDS for n in (1, 2, 3)]
+    assert given_back == [True] * 3
 
 
 def test_what_was_there_before_is_not_looked_at() -> None:
