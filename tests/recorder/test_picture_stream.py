@@ -20,7 +20,7 @@ from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
 from recorder.packet import EncodedPacket, Track
-from recorder.picture_stream import _Encoder
+from recorder.picture_stream import PictureStream, _Encoder
 from recorder.recording import Recording
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support.waiting import wait_for
@@ -184,3 +184,54 @@ def test_a_session_without_a_picture_has_nothing_to_change() -> None:
     with pytest.raises(EncoderError, match="no picture"):
         encoder.change_video(SETTINGS)
     encoder.close()
+
+
+INTERVAL = 3000
+
+
+def x264() -> av.VideoCodecContext:
+    context = av.CodecContext.create("libx264", "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = WIDTH, HEIGHT, "yuv420p", VIDEO_TIME_BASE
+    context.options = {"preset": "veryfast", "bf": "2", "threads": "1"}
+    context.open()
+    return context
+
+
+def streamed(stream: PictureStream, first: int, count: int) -> list[EncodedPacket]:
+    packets = []
+    for number in range(count):
+        pts = (first + number) * INTERVAL
+        picture = draw(first + number)
+        picture.pts = pts
+        packets += stream.encode(picture, pts)
+    return packets
+
+
+@pytest.mark.parametrize("begins", [None, 0, 12_345])
+def test_it_goes_on_at_the_decoding_time_at_which_another_has_ended(begins: int | None) -> None:
+    stream = PictureStream(x264(), VIDEO_TIME_BASE, INTERVAL, begins)
+    packets = [*streamed(stream, 10, 60), *stream.flush()]
+    assert len(packets) == 60
+    wanted = 10 * INTERVAL - 2 * INTERVAL  # two of its B-frames before it is shown
+    assert packets[0].dts == (wanted if begins is None else begins)
+    assert all(packet.dts <= packet.pts for packet in packets)
+    assert all(before.dts < after.dts for before, after in pairwise(packets))
+    assert packets[-1].pts + packets[-1].duration == 70 * INTERVAL
+
+
+def test_it_is_changing_until_the_next_picture_and_tells_which_encoder_gets_that() -> None:
+    first, second = x264(), x264()
+    stream = PictureStream(first, VIDEO_TIME_BASE, INTERVAL)
+    assert stream.by_x264 is stream
+    said = [(stream.is_changing, stream.context is first, stream.context is second)]
+    packets = streamed(stream, 0, 5)
+    stream.change(second, INTERVAL)
+    said.append((stream.is_changing, stream.context is first, stream.context is second))
+    packets += streamed(stream, 5, 5)
+    said.append((stream.is_changing, stream.context is first, stream.context is second))
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "former-encoder"]
+    packets += stream.flush()
+    assert said == [(False, True, False), (True, False, True), (False, False, True)]
+    assert sorted(packet.pts for packet in packets) == [number * INTERVAL for number in range(10)]

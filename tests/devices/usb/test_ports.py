@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from devices.model import Device, DeviceKind
+from devices.usb import ports
+from devices.usb.budget import sharing
 from devices.usb.ports import neighbours, port_of, port_warning, usable_bps
 from devices.usb.topology import Topology
 from tests.support.usb_trees import add_device, usb_tree
@@ -77,3 +79,30 @@ def test_a_node_without_a_usb_plug_has_no_neighbours() -> None:
     assert port_of("/dev/full") is None
     assert neighbours("/dev/full") == []
     assert neighbours("/dev/is-not-there") == []
+
+
+@pytest.mark.parametrize(
+    ("port", "others"),
+    [
+        ("5-1.4", ["H264 USB Camera (port 5-1.3.1.3.6)", "Logitech C270 (port 5-1.3.1.3.7)"]),
+        (None, []),
+    ],
+)
+def test_neighbours_are_named_with_their_ports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str | None, others: list[str]
+) -> None:
+    monkeypatch.setattr(ports, "port_of", lambda _: port)
+    assert neighbours("/dev/video0", usb_tree("three_cameras", tmp_path)) == others
+
+
+def test_one_that_is_alone_on_its_bus_has_the_neighbours_of_its_controller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera = {"idVendor": "1234", "idProduct": "0001", "endpoints": ["1.1 0e02 81 iso 0c00 1"]}
+    add_device(tmp_path, "usb1", HUB)
+    add_device(tmp_path, "1-1", HUB)
+    add_device(tmp_path, "1-1.2", camera | {"speed": 12, "product": "Slow camera"})
+    add_device(tmp_path, "1-2", camera | {"speed": 480, "product": "Camera"})
+    assert sharing(Topology.read(tmp_path), "1-2") == []
+    monkeypatch.setattr(ports, "port_of", lambda _: "1-2")
+    assert neighbours("/dev/video0", tmp_path) == ["Slow camera (port 1-1.2)"]
