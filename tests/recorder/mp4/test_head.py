@@ -118,6 +118,10 @@ def test_more_than_32_bits_take_64_and_the_place_of_the_first_box(tmp_path: Path
         assert os.pread(descriptor, len(before), 0) == before
 
 
+def test_a_torn_head_may_be_all_that_there_is(tmp_path: Path) -> None:
+    assert said(tmp_path, FTYP, *box(b"mdat", CONTENT)) == Head(Kind.TORN, OPEN_BOX, CONTENT)
+
+
 @pytest.mark.parametrize("missing", [MVHD, TRAK, MVEX])
 def test_an_mdat_that_does_not_begin_with_our_boxes_is_not_ours(tmp_path: Path, missing: bytes) -> None:
     boxes = CONTENT.replace(missing, b"")
@@ -139,7 +143,10 @@ def test_an_index_with_a_sector_that_was_never_written_is_none(tmp_path: Path) -
 def test_a_hole_is_a_sector_or_what_is_asked_of_one(tmp_path: Path) -> None:
     with file(tmp_path, b"\x01" * 500, bytes(12 + 512 + 5), b"\x01" * 100) as descriptor:
         assert has_hole(descriptor, 500, 512)
+        assert has_hole(descriptor, 511, 512)
         assert not has_hole(descriptor, 499, 512)
+        assert not has_hole(descriptor, 400, 530, least=19)
+        assert has_hole(descriptor, 400, 530, least=18)
         assert not has_hole(descriptor, 500, 512, least=13)
         assert has_hole(descriptor, 0, 1100, least=SECTOR)
         assert has_hole(descriptor, 513, 1100, least=SECTOR - 1)
