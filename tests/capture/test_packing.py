@@ -21,6 +21,7 @@ def test_whoever_reads_it_sees_the_picture(fourcc: str, size: tuple[int, int]) -
     planes[2][:] = np.linspace(60, 200, width // 2)[None, :]
     packer = Packer(fourcc, size)
     packed = bytes(packer.pack(picture))
+    assert len(packed) == width * height * (4 if fourcc == "YUYV" else 3) // 2
     seen = plane_views(RawDecoder(fourcc, width, height).decode(packed))
     for before, after in zip(planes, seen, strict=True):
         assert np.abs(before.astype(int) - after).max() <= 1
