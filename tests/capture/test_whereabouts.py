@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
 from capture.kept import Return
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, NamedWhereabouts
@@ -123,3 +124,32 @@ def test_who_is_dear_to_ask_is_asked_seldom() -> None:
 def test_an_input_of_a_sound_server_is_looked_for_by_opening_it() -> None:
     server = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
     assert AlwaysThere(server).find() == Return(server)
+
+
+@pytest.mark.parametrize("serials", [{"serial": "A1"}, {"shared_serial": "A1"}], ids=["its own", "shared"])
+def test_whoever_has_a_serial_number_is_not_another_without_one_nor_the_other_way_round(
+    serials: dict[str, str],
+) -> None:
+    known, nameless = msgspec.structs.replace(stick("1-2"), **serials), stick("1-4")
+    for ours, came in ((known, nameless), (stick("1-2"), msgspec.structs.replace(stick("1-4"), **serials))):
+        room = Room()
+        where = BoundWhereabouts(binding_of(ours, NOW), room)
+        where.lost()
+        assert where.find() is None
+        room.append(came)
+        assert where.find() is None
+
+
+def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_anew() -> None:
+    room = Room([stick("1-2")])
+    where = NamedWhereabouts(lambda: room[0], room, SimulatedClock())
+    assert where.find() == Return(stick("1-2"))
+    assert where.find() == Return(stick("1-2"))
+    room[:] = [stick("1-3")]
+    where.lost()
+    assert where.find() is None, "this one was there when ours went"
+    room.clear()
+    where.lost()
+    assert where.find() is None
+    room.append(stick("1-3"))
+    assert where.find() == Return(stick("1-3"), moved_from="1-2", is_certain=False)
