@@ -17,7 +17,7 @@ HOLD_S = 0.3
 """How long it has to have been so much, and not become less..."""
 URGENT_S = 0.5
 URGENT_HOLD_S = 0.2
-"""...and how long where it is more than URGENT_S."""
+"""...and how long where it is more than URGENT_S, or becomes so soon."""
 STEEP = 0.5
 """Seconds a second: what waits becomes more as fast as this where less than half of the work is done.
 
@@ -121,15 +121,26 @@ class Ladder:
 
     def _is_overloaded(self, at_s: float, load: Load) -> bool:
         """Return whether too much has waited for a while, and does not become less."""
-        hold_s = URGENT_HOLD_S if load.behind_s >= URGENT_S else HOLD_S
-        lately = [(since_s, behind_s) for since_s, behind_s in self._recent if since_s > at_s - hold_s]
-        before = [reading for reading in self._recent if reading[0] <= at_s - hold_s]
-        if not before:
+        lately_s = self._slope_since(at_s - URGENT_HOLD_S, at_s, load)
+        is_urgent = load.behind_s >= URGENT_S or (lately_s is not None and lately_s > STEEP)
+        began_s = at_s - (URGENT_HOLD_S if is_urgent else HOLD_S)
+        slope = self._slope_since(began_s, at_s, load)
+        if slope is None:
             return False
-        since_s, before_s = before[-1]
-        self._slope = (load.behind_s - before_s) / (at_s - since_s)
-        is_far = before_s >= BEHIND_S and all(behind_s >= BEHIND_S for _, behind_s in lately)
-        return is_far and self._slope > -EMPTYING
+        self._slope = slope
+        waited = [behind_s for since_s, behind_s in self._recent if since_s > began_s]
+        return min(self._before(began_s)[1], *waited) >= BEHIND_S and slope > -EMPTYING
+
+    def _before(self, at_s: float) -> tuple[float, float]:
+        """Return the last reading that is not after `at_s`: when, and how much was waiting."""
+        return [reading for reading in self._recent if reading[0] <= at_s][-1]
+
+    def _slope_since(self, began_s: float, at_s: float, load: Load) -> float | None:
+        """Return by how much what waits has become more since `began_s`, seconds a second; None where nobody looked."""
+        if self._recent[0][0] > began_s:
+            return None
+        since_s, behind_s = self._before(began_s)
+        return (load.behind_s - behind_s) / (at_s - since_s)
 
     def _has_room(self, load: Load) -> bool:
         return bool(self._taken) and load.behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]

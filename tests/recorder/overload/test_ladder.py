@@ -254,6 +254,11 @@ def test_much_is_waited_for_less_long_than_a_little_and_so_much_is_enough() -> N
     assert first_step_s(lambda _: 0.6) == pytest.approx(0.2, abs=0.04)
 
 
+def test_what_becomes_too_much_soon_is_not_waited_for_as_long() -> None:
+    assert first_step_s(lambda n: min(0.95, 0.65 * 0.05 * n)) == pytest.approx(BEHIND_S / 0.65 + 0.2, abs=0.06)
+    assert first_step_s(lambda n: min(0.95, 0.45 * 0.05 * n)) == pytest.approx(BEHIND_S / 0.45 + HOLD_S, abs=0.09)
+
+
 def test_what_was_little_for_a_moment_is_not_too_much() -> None:
     assert first_step_s(lambda n: 0.1 if n % 4 == 0 else 0.4) is None
 
