@@ -77,7 +77,6 @@ class Ladder:
         self._is_useful = is_useful
         self._taken: list[Step] = []
         self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
-        self._slope = 0.0  # by how much that becomes more, seconds a second
         self._stepped_s = -math.inf
         self._busy = 1.0  # averaged
         self._at_s: float | None = None
@@ -94,8 +93,9 @@ class Ladder:
     def update(self, at_s: float, load: Load) -> Sequence[Move]:
         """Take the load at `at_s`; return the steps that are in force, or not any more, from now on."""
         self._note(at_s, load)
-        if self._is_overloaded(at_s, load):
-            return self._down(at_s, load)
+        slope = self._overload()
+        if slope is not None:
+            return self._down(at_s, load, 2 if slope > STEEP else 1)
         if not self._has_room(load):
             self._room_since_s = None
         elif self._room_since_s is None:
@@ -119,40 +119,33 @@ class Ladder:
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
             self._recent.popleft()
 
-    def _is_overloaded(self, at_s: float, load: Load) -> bool:
-        """Return whether too much has waited for a while, and does not become less."""
-        lately_s = self._slope_since(at_s - URGENT_HOLD_S, at_s, load)
-        is_urgent = load.behind_s >= URGENT_S or (lately_s is not None and lately_s > STEEP)
-        began_s = at_s - (URGENT_HOLD_S if is_urgent else HOLD_S)
-        slope = self._slope_since(began_s, at_s, load)
-        if slope is None:
-            return False
-        self._slope = slope
-        waited = [behind_s for since_s, behind_s in self._recent if since_s > began_s]
-        return min(self._before(began_s)[1], *waited) >= BEHIND_S and slope > -EMPTYING
-
-    def _before(self, at_s: float) -> tuple[float, float]:
-        """Return the last reading that is not after `at_s`: when, and how much was waiting."""
-        return [reading for reading in self._recent if reading[0] <= at_s][-1]
-
-    def _slope_since(self, began_s: float, at_s: float, load: Load) -> float | None:
-        """Return by how much what waits has become more since `began_s`, seconds a second; None where nobody looked."""
-        if self._recent[0][0] > began_s:
+    def _overload(self) -> float | None:
+        """Return how fast what waits becomes more; None unless too much has for a while and does not become less."""
+        readings = self._latest(URGENT_HOLD_S)
+        if readings and readings[-1][1] < URGENT_S and _slope(readings) <= STEEP:
+            readings = self._latest(HOLD_S)
+        if not readings or any(behind_s < BEHIND_S for _, behind_s in readings):
             return None
-        since_s, behind_s = self._before(began_s)
-        return (load.behind_s - behind_s) / (at_s - since_s)
+        slope = _slope(readings)
+        return slope if slope > -EMPTYING else None
+
+    def _latest(self, seconds: float) -> Sequence[tuple[float, float]]:
+        """Return the readings of so long and the last one before; none where nobody had looked by then."""
+        began_s = self._recent[-1][0] - seconds
+        before = sum(at_s <= began_s for at_s, _ in self._recent)
+        return list(self._recent)[before - 1 :] if before else []
 
     def _has_room(self, load: Load) -> bool:
         return bool(self._taken) and load.behind_s <= CALM_S and self._busy <= ROOM[self._taken[-1]]
 
-    def _down(self, at_s: float, load: Load) -> Sequence[Move]:
+    def _down(self, at_s: float, load: Load, most: int) -> Sequence[Move]:
         self._room_since_s = None
         if at_s - self._stepped_s < (HURRIES_S if load.behind_s >= URGENT_S else SETTLES_S):
             return []
         last = self._taken[-1] if self._taken else None
         order = list(Step)
         left = order[order.index(last) + 1 :] if last else order
-        steps = [step for step in left if self._is_useful(step)][: 2 if self._slope > STEEP else 1]
+        steps = [step for step in left if self._is_useful(step)][:most]
         if steps:
             self._taken += steps
             self._stepped_s = at_s
@@ -170,3 +163,9 @@ class Ladder:
     def _up(self, at_s: float) -> Move:
         self._room_since_s, self._raised_s = None, at_s
         return Move(self._taken.pop(), is_down=False)
+
+
+def _slope(readings: Sequence[tuple[float, float]]) -> float:
+    """Return by how much what waits becomes more, seconds a second."""
+    (began_s, before_s), (at_s, behind_s) = readings[0], readings[-1]
+    return (behind_s - before_s) / (at_s - began_s)

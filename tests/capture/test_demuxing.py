@@ -1,15 +1,16 @@
 """One packet at a time: in order, to the end, and without a byte that stays."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 from av.container import InputContainer
 
 from capture.demuxing import next_packet
+from tests.support.held import own_mb
 
 PICTURES = 5
 TIMES = 40_000
@@ -31,12 +32,6 @@ def container(tmp_path: Path) -> Iterator[InputContainer]:
         yield opened
 
 
-def own_mb() -> float:
-    found = re.search(r"RssAnon:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found.group(1)) / 1e3
-
-
 def test_packets_come_in_order_and_the_end_is_empty(container: InputContainer) -> None:
     packets = [next_packet(container, container.streams.video[0]) for _ in range(PICTURES + 2)]
     assert [bytes(packet) for packet in packets] == [bytes([number]) * 16 * 16 for number in range(PICTURES)] + [
@@ -55,6 +50,6 @@ def test_nothing_stays_of_those_that_were_read(container: InputContainer) -> Non
             assert next_packet(container, stream).size == 16 * 16
 
     some(100)
-    before = own_mb()
+    before = own_mb(psutil.Process())
     some(TIMES)
-    assert own_mb() - before < MOST_MB
+    assert own_mb(psutil.Process()) - before < MOST_MB

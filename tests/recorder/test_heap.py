@@ -11,16 +11,17 @@ from tests.support.held import heaps, own_mb
 from tests.support.recorders import recorders
 
 THREADS = """
-import threading, sys, time
+import threading, sys
 from recorder import heap
 if "share" in sys.argv: heap.share()
-kept = []
+taken = threading.Barrier(5)
 def take():
-    kept.append([bytes(5000) for _ in range(100)])
+    kept = [bytes(5000) for _ in range(100)]
+    taken.wait()
     sys.stdin.read()
 threads = [threading.Thread(target=take) for _ in range(4)]
 for thread in threads: thread.start()
-while len(kept) < 4: time.sleep(0.01)
+taken.wait()
 print("ready", flush=True)
 for thread in threads: thread.join()
 """

@@ -25,6 +25,7 @@ from devices.snapshot import list_devices
 from tests.rig import pictures
 from tests.rig.found import device_of, listed
 from tests.rig.rig import RigDevice
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -174,8 +175,9 @@ def test_what_ffmpeg_read_ahead_is_gone_before_the_device_that_it_gives_its_memo
             source.open()  # looks at a picture, which nobody reads
     with closing(source_of(camera)) as source:
         source.open()
+        node = Path(camera.wait_for_video())
         camera.unplug()
-        time.sleep(0.5)
+        wait_for(lambda: not node.exists())
     assert [said for _, _, said in ffmpeg_says if "Bad file descriptor" in said] == []
 
 
