@@ -25,6 +25,11 @@ LEAST_LASTS_S = 10.0
 """For how long the shortest round trip is remembered at least, twice that at most: the way may become longer."""
 SETTLING_S = 0.7
 """After a cut, what is on the way must arrive before the next can be judged, on top of a round trip."""
+ASSUMED_RTT_MS = 100.0
+"""The shortest round trip, before the way was seen empty: the first that is measured may be of one that is full."""
+STEADY, CLEAN = 0.01, 0.02
+"""A way is empty when the round trip changes by no more from look to look, and no more than that is lost: what is full
+has a round trip that grows, or loses."""
 LEAST_BPS = 100_000.0
 CATCH_UP = 1.5
 """Without a limit, what has piled up goes out at so many times the stream's own rate: never as one burst."""
@@ -42,20 +47,22 @@ _PACKET_BITS = 1316 * 8
 class Counts:
     """What a connection has counted since it began, in packets, and its round trip.
 
-    `sent` is all of them, `again` those of it that were lost before.
+    `sent` is all of them, `again` those of it that were lost before; `heard` is how often the other side has told what
+    it has got or not. `rtt_ms` is None before one was measured.
     """
 
     sent: int
     lost: int
     again: int
-    rtt_ms: float
+    heard: int
+    rtt_ms: float | None
 
 
 class _Least:
-    """The least of the values of the last while."""
+    """The least of the values of the last while; and of one that was assumed, until that is given up."""
 
-    def __init__(self, now_s: float) -> None:
-        self._earlier = self._now = inf
+    def __init__(self, assumed: float, now_s: float) -> None:
+        self._earlier, self._now = inf, assumed
         self._since_s = now_s
 
     def of(self, value: float, now_s: float) -> float:
@@ -65,11 +72,22 @@ class _Least:
         self._now = min(self._now, value)
         return min(self._earlier, self._now)
 
+    def begin_at(self, value: float) -> None:
+        """Forget all others."""
+        self._earlier, self._now = inf, value
+
 
 class Pace:
     """The bits per second that may be sent: `limit_bps`, None while there is no need for one."""
 
-    def __init__(self, latency_ms: int, stream_bps: int, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        latency_ms: int,
+        stream_bps: int,
+        now_s: Callable[[], float] = time.monotonic,
+        rtt_ms: float | None = None,
+    ) -> None:
+        """`rtt_ms` is the round trip of the empty way, where that is known."""
         self._now_s = now_s
         self._room_ms = max(WAITING_MS, latency_ms * 0.3)
         self._loss = 0.0
@@ -77,8 +95,11 @@ class Pace:
         self._full_bps = 0.0
         self._is_draining = False
         self._spare = 0
-        self._before: tuple[float, Counts] | None = None
-        self._least_rtt_ms = _Least(now_s())
+        self._before: tuple[float, float, Counts] | None = None
+        """The look before: when, the round trip, and all that was counted."""
+        self._was_empty = rtt_ms is not None
+        self._assumed_rtt_ms = ASSUMED_RTT_MS if rtt_ms is None else rtt_ms
+        self._least_rtt_ms = _Least(self._assumed_rtt_ms, now_s())
         self._given_bits = self._again = 0
         self._allowance_bits = 0.0
         self._allowed_s = now_s()
@@ -114,23 +135,29 @@ class Pace:
         """Weigh what was counted, at most every LOOK_EVERY_S."""
         now_s = self._now_s()
         self._charge(counts.again)
-        waiting_ms = counts.rtt_ms - self._least_rtt_ms.of(counts.rtt_ms, now_s)
+        rtt_ms = self._assumed_rtt_ms if counts.rtt_ms is None else counts.rtt_ms
+        waiting_ms = rtt_ms - self._least_rtt_ms.of(rtt_ms, now_s)
         if self._before is None:
-            self._before = now_s, counts
+            self._before = now_s, rtt_ms, counts
             return
-        passed_s = now_s - self._before[0]
+        before_s, before_ms, before = self._before
+        passed_s = now_s - before_s
         if passed_s < LOOK_EVERY_S:
             return
-        if passed_s > NOTHING_TO_SEND_S:  # what the link takes does not show, and the round trip is of back then
-            self._before, self._given_bits = (now_s, counts), 0
-            return
-        sent, lost = counts.sent - self._before[1].sent, counts.lost - self._before[1].lost
+        self._before = now_s, rtt_ms, counts
         given_bps, self._given_bits = self._given_bits / passed_s, 0
+        if passed_s > NOTHING_TO_SEND_S:  # what the link takes does not show, and the round trip is of back then
+            return
+        sent, lost = counts.sent - before.sent, counts.lost - before.lost
         # libsrt's round trip follows slowly: while it falls, the last cut was enough.
-        is_falling = counts.rtt_ms < self._before[1].rtt_ms * 0.99
-        self._before = now_s, counts
+        is_falling = rtt_ms < before_ms * (1 - STEADY)
         self.delivered_bps = max(0, sent - lost) * _PACKET_BITS / passed_s
         self._loss += ((lost / sent if sent else 0.0) - self._loss) * _SMOOTH
+        if not self._was_empty and now_s >= self._settled_s and counts.heard > before.heard:
+            self._was_empty = abs(rtt_ms / before_ms - 1) <= STEADY and self._loss < CLEAN and counts.rtt_ms is not None
+            if self._was_empty:
+                self._least_rtt_ms.begin_at(rtt_ms)
+                waiting_ms = 0.0
         has_drained = waiting_ms < DRAINED * self._room_ms
         if self._is_draining and has_drained:
             self._is_draining, self._loss, self.limit_bps = False, 0.0, self._full_bps
@@ -138,7 +165,7 @@ class Pace:
             if now_s >= self._settled_s and not is_falling:
                 is_far = self._loss > TOO_LOSSY or waiting_ms > 1.5 * self._room_ms
                 self._cut(given_bps, self.delivered_bps, _DRAIN if is_far else 1.0)
-                self._settled_s = now_s + SETTLING_S + counts.rtt_ms / 1000
+                self._settled_s = now_s + SETTLING_S + rtt_ms / 1000
         elif self.limit_bps is not None and self._loss < CALM and has_drained:
             self._climb(given_bps, now_s - self._settled_s)
 

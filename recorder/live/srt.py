@@ -24,6 +24,8 @@ from recorder.live.url import redact
 
 SILENT_S = 4.0
 """A peer that acknowledges nothing for so long is gone. libsrt's own limit cannot be below 4.8 s."""
+UNMEASURED_RTT_MS = 100.0
+"""What libsrt calls the round trip until it has measured one."""
 HELD_MS = 1000
 """What may wait in SRT's buffer, beyond the latency, before no more is given to it."""
 OVERHEAD = 2.0
@@ -266,11 +268,11 @@ class _Stream:
         if self._connection.state is not State.CONNECTED:  # and so may the statistics be: all 0
             raise self._gone()
         self._statistics = found
-        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.pktRetransTotal, found.msRTT))
+        heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
+        self._pace.look(Counts(found.pktSentTotal, found.pktSndLossTotal, found.pktRetransTotal, heard, _rtt_ms(found)))
         if not 0.95 < self._pace.bps / (self._allowed or 1.0) < 1.05:
             self._allowed = self._pace.bps
             self._connection.set(Option.MAXBW, round(self._allowed * OVERHEAD / 8))
-        heard = found.pktRecvACKTotal + found.pktRecvNAKTotal
         left = found.pktSentTotal + found.pktSndDropTotal
         if heard != self._heard or left == self._left:  # nothing has left since then: there is nothing to acknowledge
             self._heard, self._left = heard, left
@@ -288,7 +290,7 @@ class _Stream:
         found: Statistics = self._statistics
         if self._looked_s - self._heard_s <= QUIET_S:
             self._arrived_s = dts_s - found.msSndBuf / 1000
-        return Sent(self._arrived_s, found.msRTT, found.byteSndBuf + len(self._data), self._pace.delivered_bps)
+        return Sent(self._arrived_s, _rtt_ms(found), found.byteSndBuf + len(self._data), self._pace.delivered_bps)
 
     def _drain(self) -> None:
         """Wait until everything was acknowledged, and played: a receiver forgets what it still holds at the end."""
@@ -297,3 +299,8 @@ class _Stream:
             time.sleep(_LOOK_S)
         if self._connection.state is State.CONNECTED:
             time.sleep(min(found.msSndTsbPdDelay / 1000 + 0.1, _LONGEST_PLAYOUT_S))
+
+
+def _rtt_ms(found: Statistics) -> float | None:
+    """Return the round trip, None before one was measured."""
+    return None if found.msRTT == UNMEASURED_RTT_MS else found.msRTT

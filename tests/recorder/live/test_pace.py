@@ -11,20 +11,34 @@ PACKETS = 285  # a second, of 1316 bytes: about 3 Mb/s
 class Link:
     """A pace on a clock of its own, and what was counted on its connection so far."""
 
-    def __init__(self, latency_ms: int = 500) -> None:
+    def __init__(self, latency_ms: int = 500, empty_rtt_ms: float | None = 150.0) -> None:
         self.now_s = 0.0
-        self.pace = Pace(latency_ms, STREAM_BPS, lambda: self.now_s)
-        self._counts = Counts(0, 0, 0, 150.0)
+        self.pace = Pace(latency_ms, STREAM_BPS, lambda: self.now_s, empty_rtt_ms)
+        self._counts = Counts(0, 0, 0, 0, None)
         self.pace.look(self._counts)
 
-    def carry(self, seconds: float, *, packets: int = PACKETS, lost: float = 0.0, rtt_ms: float = 150.0) -> None:
+    def carry(
+        self,
+        seconds: float,
+        *,
+        packets: int = PACKETS,
+        lost: float = 0.0,
+        rtt_ms: float | None = 150.0,
+        is_heard: bool = True,
+    ) -> None:
         """Give it `packets` a second for some time, of which a part is lost and sent again."""
         for _ in range(round(seconds * 4)):
             self.now_s += 0.25
             for _ in range(packets // 4):
                 self.pace.given(1316)
             before, missing = self._counts, round(packets / 4 * lost)
-            self._counts = Counts(before.sent + packets // 4, before.lost + missing, before.again + missing, rtt_ms)
+            self._counts = Counts(
+                before.sent + packets // 4,
+                before.lost + missing,
+                before.again + missing,
+                before.heard + 25 * is_heard,
+                rtt_ms,
+            )
             self.pace.look(self._counts)
 
     def pause(self, seconds: float, *, rtt_ms: float) -> None:
@@ -234,3 +248,55 @@ def test_what_more_the_link_takes_is_asked_slowly_at_first_and_faster_after_a_wh
         rises.append(link.pace.bps / before)
     assert rises[:4] == pytest.approx([1.02] * 4)
     assert rises[-4:] == pytest.approx([1.05] * 4)
+
+
+def test_a_long_way_that_was_full_from_the_first_is_filled_again_once_it_is_empty() -> None:
+    link = Link(empty_rtt_ms=None)
+    link.carry(0.5, rtt_ms=None)
+    link.carry(0.25, rtt_ms=414)
+    cut_bps = link.pace.bps
+    assert cut_bps < 0.6 * STREAM_BPS
+    for rtt_ms in (415, 350, 280, 230, 190, 180, 170):  # it turns slowly; 170 when nothing waits there
+        assert link.pace.bps == cut_bps, "what waits has not got away"
+        link.carry(0.25, packets=int(cut_bps / 1316 / 8), rtt_ms=rtt_ms)
+    link.carry(0.25, packets=int(cut_bps / 1316 / 8), rtt_ms=170)
+    assert link.pace.bps > 1.5 * cut_bps
+    for _ in range(12):
+        link.carry(0.25, packets=int(link.pace.bps / 1316 / 8), rtt_ms=170)
+    assert link.pace.bps > 2 * cut_bps
+
+
+@pytest.mark.parametrize(
+    ("lost", "rise_ms", "is_heard"),
+    [
+        pytest.param(0.1, 0, True, id="it loses"),
+        pytest.param(0.0, 12, True, id="the round trip grows"),
+        pytest.param(0.0, 0, False, id="nothing is heard"),
+    ],
+)
+def test_a_way_that_is_still_full_after_a_cut_is_not_taken_for_empty(lost: float, rise_ms: int, is_heard: bool) -> None:
+    link = Link(empty_rtt_ms=None)
+    rtt_ms = 414.0
+    link.carry(0.25, rtt_ms=rtt_ms)
+    for _ in range(3):
+        before = link.pace.bps
+        for _ in range(5):
+            rtt_ms += rise_ms
+            link.carry(0.25, packets=int(before / 1316 / 8), lost=lost, rtt_ms=rtt_ms, is_heard=is_heard)
+        assert link.pace.bps < before, "it is cut again"
+
+
+def test_a_long_way_that_is_not_full_has_its_limit_for_a_moment_only() -> None:
+    link = Link(empty_rtt_ms=None)
+    link.carry(0.25, rtt_ms=None)
+    for _ in range(8):
+        link.carry(1, packets=min(PACKETS, int(link.pace.bps / 1316 / 8)), rtt_ms=300)
+    assert link.pace.bps >= STREAM_BPS
+
+
+def test_a_short_way_is_known_for_empty_before_it_fills() -> None:
+    link = Link(empty_rtt_ms=None)
+    link.carry(1, rtt_ms=20)
+    for rtt_ms in range(20, 200, 20):
+        link.carry(0.25, rtt_ms=rtt_ms)
+    assert link.pace.limit_bps is not None
