@@ -3,13 +3,13 @@
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
 alone: only the machines, which are nicer, run beside it, as they do where nothing is shared, and take what it leaves
-of the processors; once they are done, the others have both. With `--reruns 1` so has
-what failed beside others (docs/decisions/0054).
+of the processors; once they are done, the others have both. What mostly waits has half of the computer: one of the
+other half may run beside it. With `--reruns 1` what failed beside others is alone, too (docs/decisions/0054).
 """
 
 import contextlib
 import fcntl
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,24 @@ ALONE = (
     "tests/proofs/",
     "tests/net/",
     "tests/agent/checks/test_keys.py",
-    "tests/agent/test_conference.py",
     "tests/agent/test_demo.py",
-    "tests/capture/sound/",
     "tests/devices/test_others_load.py",
-    "tests/recorder/live/test_srt.py",
-    "tests/recorder/storing/test_session_storage.py",
     "tests/recorder/test_session_armed.py",
 )
-"""What a computer that does too much else fails: recordings that miss nothing, sound without a gap, figures."""
+"""What a computer that does too much else fails: recordings that miss nothing, figures."""
+HALVES = (
+    ("tests/capture/sound/", "tests/recorder/storing/test_session_storage.py"),
+    ("tests/agent/test_conference.py", "tests/recorder/live/test_srt.py"),
+)
+"""The same, but it mostly waits: sound without a gap, links. One of each half may run at a time."""
+BOTH = range(len(HALVES))
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: machines, what runs alone, what is long, other files; of each the largest first."""
+    """Hands out groups of tests: machines, what has a half, what runs alone, what is long, other files.
+
+    Of each the largest first.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
@@ -61,9 +66,10 @@ def _place(group: str) -> int:
     """Return the place of a group in the order in which they are handed out."""
     if group == GUEST:
         return 0
-    if group.startswith(ALONE):
-        return 1
-    return 2 if group.startswith(LONG) else 3
+    for place, groups in enumerate((sum(HALVES, ()), ALONE, LONG), start=1):
+        if group.startswith(groups):
+            return place
+    return 4
 
 
 class Turns:
@@ -101,27 +107,36 @@ class Turns:
 
 def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Callable[[], None]]:
     """Let this test have its turn; `folder` is one that all processes know. As `turn`."""
-    return (
-        contextlib.nullcontext(_nothing) if nodeid.startswith(GUEST) else turn(folder, alone=nodeid.startswith(ALONE))
-    )
+    if nodeid.startswith(GUEST):
+        return contextlib.nullcontext(_nothing)
+    for half, groups in enumerate(HALVES):
+        if nodeid.startswith(groups):
+            return turn(folder, alone=True, halves=(half,))
+    return turn(folder, alone=nodeid.startswith(ALONE))
 
 
 @contextlib.contextmanager
-def turn(folder: Path, *, alone: bool) -> Iterator[Callable[[], None]]:
-    """Wait for those that are alone, or to be alone oneself; what is yielded waits to be alone from then on."""
-    with (folder / "queue").open("w") as queue, (folder / "turn").open("w") as place:
+def turn(folder: Path, *, alone: bool, halves: Sequence[int] = BOTH) -> Iterator[Callable[[], None]]:
+    """Wait for those that are alone, or to be alone in these halves; what is yielded waits to be quite alone."""
+    with contextlib.ExitStack() as opened:
+        queues, places = (
+            [opened.enter_context((folder / f"{name}-{half}").open("w")) for half in BOTH] for name in ("queue", "half")
+        )
 
-        def take(how: int) -> None:
-            fcntl.flock(place, fcntl.LOCK_UN)
-            fcntl.flock(queue, fcntl.LOCK_EX)  # who wants to be alone is not overtaken for ever by those who share
-            fcntl.flock(place, how)
-            fcntl.flock(queue, fcntl.LOCK_UN)
+        def take(how: int, halves: Sequence[int]) -> None:
+            for half in BOTH:
+                fcntl.flock(places[half], fcntl.LOCK_UN)
+            for half in halves:  # all in the same order: nobody waits for somebody who waits for him
+                fcntl.flock(queues[half], fcntl.LOCK_EX)  # who wants to be alone is not overtaken by those who share
+                fcntl.flock(places[half], how)
+                fcntl.flock(queues[half], fcntl.LOCK_UN)
 
-        take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH, halves)
         try:
-            yield partial(take, fcntl.LOCK_EX)
+            yield partial(take, fcntl.LOCK_EX, BOTH)
         finally:
-            fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still
+            for place in places:
+                fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still
 
 
 def _nothing() -> None:

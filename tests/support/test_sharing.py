@@ -16,9 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler\n"
 
 
-def test_machines_come_first_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
+def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
-    names = ("agent/test_few", "agent/test_more", "config/test_many", "net/test_link", "rig/guest/test_in_machine")
+    names = (
+        "agent/test_conference", "agent/test_few", "agent/test_more", "config/test_many", "net/test_link",
+        "rig/guest/test_in_machine",
+    )  # fmt: skip
     for number, name in enumerate(names):
         file = tmp_path / "tests" / f"{name}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -28,11 +31,11 @@ def test_machines_come_first_then_what_is_measured_then_what_is_long(tmp_path: P
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
-        "tests/rig/guest/test_in_machine.py", "tests/net/test_link.py", "tests/agent/test_more.py",
-        "tests/agent/test_few.py", "tests/config/test_many.py",
+        "tests/rig/guest/test_in_machine.py", "tests/agent/test_conference.py", "tests/net/test_link.py",
+        "tests/agent/test_more.py", "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
-    assert "15 passed in" in lines[-1]
-    assert (tmp_path / "base" / "turn").exists(), "each test has had its turn, in a folder of all processes"
+    assert "21 passed in" in lines[-1]
+    assert (tmp_path / "base" / "half-1").exists(), "each test has had its turn, in a folder of all processes"
 
 
 TRIED_AGAIN = ("--reruns", "1", "--max-suite-reruns", "5", "--rerun-show-tracebacks")
@@ -51,7 +54,7 @@ def test_one(number):
     was_tried = tried.exists()
     tried.touch()
     assert was_tried, "the machine was busy"
-    assert is_locked(base / "turn", fcntl.LOCK_SH), "others may run beside it"
+    assert all(is_locked(base / f"half-{{half}}", fcntl.LOCK_SH) for half in (0, 1)), "others may run beside it"
 """
 
 
@@ -79,12 +82,43 @@ def test_what_fails_alone_too_has_failed(tmp_path: Path) -> None:
 
 
 def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path) -> None:
-    place = tmp_path / "turn"
+    places = [tmp_path / "half-0", tmp_path / "half-1"]
     with turn(tmp_path, alone=False), turn(tmp_path, alone=False):
-        assert is_locked(place)
+        assert all(map(is_locked, places))
     with turn(tmp_path, alone=True):
-        assert is_locked(place, fcntl.LOCK_SH)
-    assert not is_locked(place)
+        assert all(is_locked(place, fcntl.LOCK_SH) for place in places)
+    assert not any(map(is_locked, places))
+
+
+def test_what_mostly_waits_runs_beside_one_of_the_other_half_and_nobody_else(tmp_path: Path) -> None:
+    sound, conference = "tests/capture/sound/test_server.py::test_x", "tests/agent/test_conference.py::test_y"
+    began, order = threading.Event(), list[str]()
+
+    def share() -> None:
+        began.set()
+        with turn_of("tests/config/test_load.py::test_z", tmp_path):
+            order.append("another")
+
+    with turn_of(sound, tmp_path):
+        assert not is_locked(tmp_path / "half-1")
+        with turn_of(conference, tmp_path):
+            other = threading.Thread(target=share)
+            other.start()
+            began.wait(60)
+            wait_for(lambda: is_locked(tmp_path / "queue-0"), what="somebody in the queue")
+            assert is_locked(tmp_path / "half-0", fcntl.LOCK_SH)
+            assert is_locked(tmp_path / "half-1", fcntl.LOCK_SH)
+            order.append("both halves")
+    other.join(60)
+    assert order == ["both halves", "another"]
+
+
+def test_what_has_a_half_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
+    with turn_of("tests/recorder/live/test_srt.py::test_x", tmp_path) as be_alone:
+        assert not is_locked(tmp_path / "half-0")
+        be_alone()
+        assert is_locked(tmp_path / "half-0", fcntl.LOCK_SH)
+        assert is_locked(tmp_path / "half-1", fcntl.LOCK_SH)
 
 
 def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
@@ -97,7 +131,7 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
     with turn(tmp_path, alone=False):
         waits = threading.Thread(target=have_a_turn, args=("alone",), kwargs={"alone": True})
         waits.start()
-        wait_for(lambda: is_locked(tmp_path / "queue"), what="somebody in the queue")
+        wait_for(lambda: is_locked(tmp_path / "queue-0"), what="somebody in the queue")
         comes_later = threading.Thread(target=have_a_turn, args=("shares",), kwargs={"alone": False})
         comes_later.start()
         assert order == []
@@ -108,7 +142,7 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
 
 def test_machines_wait_for_nobody(tmp_path: Path) -> None:
     with turn(tmp_path, alone=True), turn_of("tests/rig/guest/guest_rig.py::test_x", tmp_path):
-        assert is_locked(tmp_path / "turn")
+        assert is_locked(tmp_path / "half-0")
 
 
 def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
