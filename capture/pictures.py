@@ -184,16 +184,15 @@ class _Shrinker:
         source = self._source
         if source is None or (source.format.name, source.width, source.height) != (name, columns, rows):
             source = self._source = av.VideoFrame(columns, rows, name)
-        for view, plane in zip(plane_views(source), (planes.y, planes.u, planes.v), strict=False):
-            if plane is not None:
-                np.copyto(view, plane)
+        for view, plane in zip(plane_views(source), (planes.y, planes.u, planes.v), strict=True):
+            view[:] = _NEUTRAL if plane is None else plane
         return source
 
 
 def _layout(planes: Planes) -> str:
     """Return FFmpeg's name of the planes' format."""
     if planes.u is None:
-        return "gray"
+        return "yuv420p"  # swscale takes "gray" for full range, whatever it is told
     across, down = (-(-planes.y.shape[axis] // planes.u.shape[axis]) for axis in (1, 0))
     return _LAYOUTS[across, down]
 
