@@ -66,16 +66,14 @@ class JpegWriter:
     """Makes JPEG files of pictures, whatever size each is; used by one thread."""
 
     def __init__(self) -> None:
-        self._encoders: dict[tuple[int, int], VideoCodecContext] = {}
+        self._encoder: VideoCodecContext | None = None
         self._written = 0
 
     def write(self, picture: av.VideoFrame) -> bytes:
         """Return `picture` (yuvj420p) as the content of a JPEG file."""
-        size = picture.width, picture.height
-        encoder = self._encoders.get(size)
-        if encoder is None:
-            self._encoders.clear()  # sizes hardly ever change, and each encoder has its buffers
-            encoder = self._encoders[size] = _encoder(*size)
+        encoder = self._encoder
+        if encoder is None or (encoder.width, encoder.height) != (picture.width, picture.height):
+            encoder = self._encoder = _encoder(picture.width, picture.height)
         # Whatever time it was taken at: the encoder wants time to go on, and in its own units.
         self._written += 1
         picture.pts, picture.time_base = self._written, encoder.time_base

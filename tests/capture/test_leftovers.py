@@ -3,7 +3,11 @@
 import ctypes
 import mmap
 import os
+import threading
+import time
 from pathlib import Path
+
+import pytest
 
 from capture.leftovers import unmap
 
@@ -49,3 +53,31 @@ def test_what_is_left_of_an_unplugged_device_is_unmapped(tmp_path: Path) -> None
     os.close(leave_mapped(tmp_path / "video0"))
     (tmp_path / "video0").unlink()
     assert unmap(str(tmp_path / "video0")) == PIECES
+
+
+def test_a_node_with_spaces_in_its_path_is_found(tmp_path: Path) -> None:
+    node = tmp_path / "kartu tangkap video 0"
+    os.close(leave_mapped(node))
+    assert unmap(str(node)) == PIECES
+
+
+def test_who_asks_the_driver_a_question_at_that_moment_is_waited_for(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    fd = leave_mapped(node)
+    timer = threading.Timer(0.1, os.close, (fd,))
+    timer.start()
+    assert unmap(str(node)) == PIECES
+    timer.join()
+
+
+def test_where_nobody_has_it_open_nothing_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    node = tmp_path / "video0"
+    fd = leave_mapped(node)
+    assert unmap(str(node)) == 0
+    assert 0.2 < sum(waits) < 1.0, "so long for whoever has it open"
+    waits.clear()
+    os.close(fd)
+    assert unmap(str(node)) == PIECES
+    assert sum(waits) == 0.0

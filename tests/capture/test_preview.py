@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from capture.preview import JpegWriter, Shrinker
+from capture.pictures import plane_views
+from capture.preview import JpegWriter, Shrinker, picture_of
 from capture.source import Matrix
+from config.errors import MediaError
 
 COLOURS = {
     "red": (220, 30, 40),
@@ -55,6 +57,7 @@ def test_colours_stay_what_they_are(colour: tuple[int, int, int], matrix: Matrix
     [
         ((1920, 1080), 320, (320, 180)), ((640, 480), 320, (320, 240)), ((320, 240), 1280, (320, 240)),
         ((1080, 1920), 100, (100, 178)), ((1920, 1080), 33, (32, 18)), ((64, 2000), 32, (32, 1000)),
+        ((640, 480), 1, (2, 2)), ((4000, 64), 32, (32, 2)),
     ],
 )  # fmt: skip
 def test_the_shape_stays_and_nothing_is_made_larger(
@@ -84,3 +87,24 @@ def test_one_writer_takes_every_size_and_any_number_whatever_their_times() -> No
                 seen(writer.write(shrinker.shrink(picture(640, 360, COLOURS["blue"], Matrix.BT709), width))).width
                 == width
             )
+
+
+@pytest.mark.parametrize("size", [(320, 180), (64, 64), (33, 17)])
+@pytest.mark.parametrize("colour", COLOURS.values(), ids=COLOURS)
+def test_a_jpeg_of_others_is_read_as_what_it_shows(colour: tuple[int, int, int], size: tuple[int, int]) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, "JPEG", quality=95)
+    read = picture_of(file.getvalue())
+    assert (read.format.name, read.width, read.height) == ("yuv420p", *size)
+    kr, kb = KR_KB[Matrix.BT601]
+    red, green, blue = (value / 255 for value in colour)
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    expected = 16 + 219 * luma, 128 + 224 * (blue - luma) / (2 - 2 * kb), 128 + 224 * (red - luma) / (2 - 2 * kr)
+    for plane, value in zip(plane_views(read), expected, strict=True):
+        assert np.abs(plane.astype(int) - value).max() <= 3
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff\xd8\xff\xd9", b"GIF89a" * 40])
+def test_what_is_no_jpeg_is_said_to_be_none(damage: bytes) -> None:
+    with pytest.raises(MediaError, match="damaged JPEG picture: "):
+        picture_of(damage)

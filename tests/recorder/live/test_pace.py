@@ -278,12 +278,14 @@ def test_a_way_that_is_still_full_after_a_cut_is_not_taken_for_empty(lost: float
     link = Link(empty_rtt_ms=None)
     rtt_ms = 414.0
     link.carry(0.25, rtt_ms=rtt_ms)
+    first = link.pace.bps
     for _ in range(3):
         before = link.pace.bps
         for _ in range(5):
             rtt_ms += rise_ms
             link.carry(0.25, packets=int(before / 1316 / 8), lost=lost, rtt_ms=rtt_ms, is_heard=is_heard)
         assert link.pace.bps < before, "it is cut again"
+    assert link.pace.bps < 0.4 * first
 
 
 def test_a_long_way_that_is_not_full_has_its_limit_for_a_moment_only() -> None:
@@ -300,3 +302,19 @@ def test_a_short_way_is_known_for_empty_before_it_fills() -> None:
     for rtt_ms in range(20, 200, 20):
         link.carry(0.25, rtt_ms=rtt_ms)
     assert link.pace.limit_bps is not None
+
+
+def test_what_catches_up_is_cut_by_what_the_stream_needs() -> None:
+    link = Link()
+    link.carry(0.25, packets=int(PACKETS * CATCH_UP), rtt_ms=420)
+    assert link.pace.bps == pytest.approx(0.85 * 0.6 * STREAM_BPS, rel=0.01)
+
+
+def test_who_uses_little_of_a_limit_is_given_no_more_than_that_for_four_seconds() -> None:
+    link = Link()
+    link.carry(1.5, rtt_ms=420)
+    link.carry(0.25, packets=int(link.pace.bps / 1316 / 8))
+    limit_bps = link.pace.bps
+    for _ in range(12):
+        link.carry(0.25, packets=int(0.3 * limit_bps / 1316 / 8))
+        assert link.pace.limit_bps == limit_bps
