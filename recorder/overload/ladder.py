@@ -77,6 +77,7 @@ class Ladder:
         self._is_useful = is_useful
         self._taken: list[Step] = []
         self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
+        self._began: tuple[float, float] | None = None  # from where it has become more, with the steps in force
         self._stepped_s = -math.inf
         self._busy = 1.0  # averaged
         self._at_s: float | None = None
@@ -95,7 +96,7 @@ class Ladder:
         self._note(at_s, load)
         slope = self._overload()
         if slope is not None:
-            return self._down(at_s, load, 2 if slope > STEEP else 1)
+            return self._down(at_s, load, 2 if max(slope, self._whole_slope()) > STEEP else 1)
         if not self._has_room(load):
             self._room_since_s = None
         elif self._room_since_s is None:
@@ -116,6 +117,8 @@ class Ladder:
         self._at_s = at_s
         self._busy += (load.busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
         self._recent.append((at_s, load.behind_s))
+        if self._began is None or load.behind_s <= CALM_S:
+            self._began = self._recent[-1]
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
             self._recent.popleft()
 
@@ -128,6 +131,11 @@ class Ladder:
             return None
         slope = _slope(readings)
         return slope if slope > -EMPTYING else None
+
+    def _whole_slope(self) -> float:
+        """Return how fast it has become more all the while: the latest readings may be of a moment's rest."""
+        began, now = self._began, self._recent[-1]
+        return _slope([began, now]) if began and began[0] < now[0] else 0.0
 
     def _latest(self, seconds: float) -> Sequence[tuple[float, float]]:
         """Return the readings of so long and the last one before; none where nobody had looked by then."""
@@ -148,7 +156,7 @@ class Ladder:
         steps = [step for step in left if self._is_useful(step)][:most]
         if steps:
             self._taken += steps
-            self._stepped_s = at_s
+            self._stepped_s, self._began = at_s, (at_s, load.behind_s)
             self._learn(at_s)
         return [Move(step, is_down=True) for step in steps]
 

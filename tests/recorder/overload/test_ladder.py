@@ -119,6 +119,30 @@ def test_where_less_than_half_of_the_work_is_done_two_steps_are_taken_at_once(ne
     assert [move.step for _, move in pc.moves] == ALL[: len(pc.moves)]
 
 
+def readings(ladder: Ladder, *behind_s: float, from_s: float = 100.0) -> list[list[Move]]:
+    """Return what is done at each reading, 0.1 s apart, of a thread that does nothing else."""
+    return [list(ladder.update(from_s + 0.1 * turn, Load(each, 1.0))) for turn, each in enumerate(behind_s, 1)]
+
+
+def test_a_moments_rest_does_not_hide_that_it_is_steep() -> None:
+    steep = Ladder()
+    readings(steep, *[0.0] * 50, 0.1, 0.2, 0.35, 0.42, 0.43)
+    assert not steep.taken
+    readings(steep, 0.44, from_s=105.5)
+    assert list(steep.taken) == ALL[:2], "0.44 s in 0.6 s, of which 0.1 s are of the last 0.3"
+    flat = Ladder()
+    readings(flat, *(0.047 * turn for turn in range(9)), 0.42, 0.42)
+    assert list(flat.taken) == ALL[:1], "0.4 s in 1 s"
+
+
+def test_what_became_more_before_a_step_says_nothing_of_it() -> None:
+    ladder = Ladder()
+    readings(ladder, 0.0, 0.15, 0.3, 0.45, 0.6)
+    assert list(ladder.taken) == ALL[:2]
+    readings(ladder, 0.62, 0.64, 0.66, from_s=100.5)
+    assert list(ladder.taken) == ALL[:3]
+
+
 def test_how_steep_it_is_is_asked_each_time() -> None:
     pc = Pc(Ladder(lambda step: step is not Step.VIEWERS), need=1.5)
     pc.run(10)
