@@ -184,6 +184,7 @@ def judged(
         "events": run.events,
         **{name: value for name, value in told.items() if name.startswith(("camera_", "stick_"))},
         "samples": len(samples),
+        "each": [[round(sample.at_s), round(sample.own_mb, 1)] for sample in samples],
     }
     came_back = run.events.get("destination-live", 0) > run.cycles
     is_whole = not missing and not run.losses and run.status["dropped"] == 0

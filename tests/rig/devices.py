@@ -14,6 +14,7 @@ and answers each with one line, "ok" or "error: ...":
 
 import argparse
 import ast
+import os
 import sys
 from multiprocessing.connection import Connection
 
@@ -117,8 +118,13 @@ def answer_to(device: UsbDevice, line: str) -> str:
         return f"error: {error!r}"
 
 
+HARDWARE = -20
+"""How nice a device is: real ones wait for no program, whatever the computer has to do."""
+
+
 def serve(kind: str, serial: str, commands: Connection) -> None:
     """Be one device until the other end of `commands` is closed: lines come in, answers go out."""
+    os.setpriority(os.PRIO_PROCESS, 0, HARDWARE)
     device = DEVICES[kind](serial)
     commands.send("ok ready")
     while True:
