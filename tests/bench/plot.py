@@ -16,6 +16,10 @@ import numpy as np
 
 WIDTH, HEIGHT, GAP = 240, 160, 40
 _LETTERS = 'font-size="10" fill="#444" font-family="sans-serif"'
+_APART = 14
+"""Pixels between two numbers below a panel; what comes sooner has a point but no number."""
+UNITS = {"minutes": "CPU seconds"}
+"""What is measured, by the name of the series; others are measured in cores."""
 
 type Series = Mapping[int, float]
 
@@ -44,13 +48,20 @@ def _panel(left: int, name: str, points: Series) -> str:
         f'<path d="M{left} {GAP} V{GAP + HEIGHT} H{left + WIDTH - GAP}" fill="none" stroke="#999"/>',
         f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="#9bb8cc"/>',
         f'<text x="{left}" y="{HEIGHT + 2 * GAP - 8}" {_LETTERS}>{name}</text>',
-        f'<text x="{left}" y="{GAP - 6}" {_LETTERS}>{values.max():.3g}</text>',
+        f'<text x="{left}" y="{GAP - 6}" {_LETTERS}>{_rounded(values.max())} {UNITS.get(name, "cores")}</text>',
     ]
+    free = float(left)
     for number, value in points.items():
         x, y = place(number, value)
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#1f5b83"/>')
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT + GAP + 12}" text-anchor="middle" {_LETTERS}>{number}</text>')
+        if x - free >= _APART:
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT + GAP + 12}" text-anchor="middle" {_LETTERS}>{number}</text>')
+            free = x
     return "\n".join(parts)
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def kept(bench: Path, proof: Path) -> dict[str, Series]:

@@ -1,6 +1,7 @@
 """Each row judges rightly, by figures that are made up; those that are cheap also run once."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,10 +155,12 @@ def test_points_are_held_against_a_straight_line(points: dict[int, float], off: 
     assert line.behind["sources_2"] == points[2]
 
 
-def test_the_plot_has_each_point_with_its_number() -> None:
-    drawn = plot({"sources": {1: 1.0, 2: 2.0}, "minutes": {10: 5.0, 20: 10.0, 40: 20.0}})
+def test_the_plot_has_each_point_with_its_number_and_unit() -> None:
+    drawn = plot({"sources": {1: 1.0, 2: 2.0}, "minutes": {10: 5.0, 12: 6.0, 400: 2000.0}})
     assert drawn.count("<circle") == 5
-    assert ">40</text>" in drawn
+    assert re.findall(r">([^<]+)</text>", drawn) == [
+        "sources", "2 cores", "1", "2", "minutes", "2,000 CPU seconds", "400",
+    ], "no number where there is no room for it"  # fmt: skip
     assert drawn.endswith("</svg>\n")
 
 
