@@ -77,7 +77,7 @@ class Ladder:
         self._is_useful = is_useful
         self._taken: list[Step] = []
         self._recent: deque[tuple[float, float]] = deque()  # (at, behind_s)
-        self._began: tuple[float, float] | None = None  # from where it has become more, with the steps in force
+        self._began = (0.0, 0.0)  # from where it has become more, with the steps in force
         self._stepped_s = -math.inf
         self._busy = 1.0  # averaged
         self._at_s: float | None = None
@@ -96,7 +96,9 @@ class Ladder:
         self._note(at_s, load)
         slope = self._overload()
         if slope is not None:
-            return self._down(at_s, load, 2 if max(slope, self._whole_slope()) > STEEP else 1)
+            # The latest readings may be of a moment's rest: how fast it has become more all the while counts, too.
+            slope = max(slope, _slope([self._began, self._recent[-1]]))
+            return self._down(at_s, load, 2 if slope > STEEP else 1)
         if not self._has_room(load):
             self._room_since_s = None
         elif self._room_since_s is None:
@@ -113,11 +115,11 @@ class Ladder:
             self._taken.append(move.step)
 
     def _note(self, at_s: float, load: Load) -> None:
-        passed_s = 0.0 if self._at_s is None else at_s - self._at_s
-        self._at_s = at_s
+        before_s, self._at_s = self._at_s, at_s
+        passed_s = 0.0 if before_s is None else at_s - before_s
         self._busy += (load.busy - self._busy) * -math.expm1(-passed_s / SMOOTH_S)
         self._recent.append((at_s, load.behind_s))
-        if self._began is None or load.behind_s <= CALM_S:
+        if before_s is None or load.behind_s <= CALM_S:
             self._began = self._recent[-1]
         while len(self._recent) > 1 and self._recent[1][0] <= at_s - HOLD_S:
             self._recent.popleft()
@@ -131,11 +133,6 @@ class Ladder:
             return None
         slope = _slope(readings)
         return slope if slope > -EMPTYING else None
-
-    def _whole_slope(self) -> float:
-        """Return how fast it has become more all the while: the latest readings may be of a moment's rest."""
-        began, now = self._began, self._recent[-1]
-        return _slope([began, now]) if began and began[0] < now[0] else 0.0
 
     def _latest(self, seconds: float) -> Sequence[tuple[float, float]]:
         """Return the readings of so long and the last one before; none where nobody had looked by then."""
