@@ -26,6 +26,8 @@ REALTIME = 5
 OOM_SCORE = -500
 RUNAWAY_S = (2, 3)
 """CPU seconds without a pause after which what is real-time is ended: SIGXCPU, then SIGKILL."""
+SPINNING_S = 0.2
+"""The same, once it only waits for its device and for who reads it: SIGKILL."""
 
 _GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")
 _CAP_SYS_NICE = 23
@@ -68,6 +70,19 @@ def ask_for_sound() -> str:
             return "realtime"
         _be_less_nice(SOUND_NICE)
     return f"nice {_nice()}"
+
+
+def expect_pauses() -> None:
+    """Have this process ended as soon as a real-time thread of it takes SPINNING_S of a processor without a pause.
+
+    For what has opened its device. When that is pulled out, PortAudio's thread asks for it in circles, before all else
+    that the PC has to do: one with a single free processor would stand still until somebody has noticed.
+    """
+    with suppress(OSError, ValueError):
+        _, hard_us = resource.getrlimit(resource.RLIMIT_RTTIME)
+        spinning_us = round(SPINNING_S * 1_000_000)
+        limit_us = spinning_us if hard_us == resource.RLIM_INFINITY else min(spinning_us, hard_us)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (limit_us, limit_us))
 
 
 def allowed() -> Standing:

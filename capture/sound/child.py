@@ -33,7 +33,7 @@ from capture.sound.wire import (
     ServerSource,
     Sources,
 )
-from devices.priority import ask_for_sound
+from devices.priority import ask_for_sound, expect_pauses
 
 _NANOSECONDS = 1_000_000_000
 _BLOCKS_A_SECOND = 50
@@ -194,6 +194,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
         except sounddevice.PortAudioError as error:
             problem = str(error)
             continue
+        expect_pauses()
         _answer(Opened(rate, channels, scheduled))
         if not _CARD.match(request.name):
             threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()

@@ -4,6 +4,9 @@ What limits grant to an ordinary user takes the right to raise them: tests/rig/g
 """
 
 import os
+import subprocess
+import sys
+from signal import SIGKILL
 
 import pytest
 
@@ -33,3 +36,18 @@ def test_whoever_was_started_nicer_than_is_usual_stays_so() -> None:
     told = asked(user=None, start=7)
     assert figures(told["may"]) == figures(told["got"]) == (7, 0)
     assert (told["sound"], told["policies"]) == ("nice 7", [os.SCHED_OTHER] * 3)
+
+
+@pytest.mark.parametrize(
+    ("turn", "ends"),
+    [("pass", -SIGKILL), ("time.sleep(0.001)", 0)],
+    ids=["turns in circles", "pauses"],
+)
+def test_what_is_real_time_and_turns_in_circles_is_ended_soon(turn: str, ends: int) -> None:
+    code = (
+        "import time\nfrom devices import priority\nassert priority.ask_for_sound() == 'realtime'\n"
+        "priority.expect_pauses()\nuntil = time.monotonic() + 1.5\n"
+        f"while time.monotonic() < until:\n    {turn}\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+    assert done.returncode == ends

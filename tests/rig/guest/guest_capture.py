@@ -312,6 +312,23 @@ def test_unplugged_sound_is_lost_in_time(stick: RigDevice) -> None:
             source.open()
 
 
+def test_a_microphone_that_is_pulled_out_takes_the_processor_from_nobody(stick: RigDevice) -> None:
+    stick.plug(1)
+    with closing(SoundSource(sound_of(stick))) as source:
+        source.open()
+        assert source.scheduled == "realtime"
+        blocks_of(source, 1)
+        began, ticks = time.monotonic(), [time.monotonic()]
+        pulling = threading.Timer(0.5, stick.unplug)
+        pulling.start()
+        while ticks[-1] < began + 4:
+            time.sleep(0.005)
+            ticks.append(time.monotonic())
+        pulling.join()
+    gaps = [after - before for before, after in itertools.pairwise(ticks)]
+    assert max(gaps) < 0.5, "0.95 s, twice: all that the kernel gives what is real-time"
+
+
 def test_busy_sound_names_who_holds_it(stick: RigDevice) -> None:
     stick.plug(1)
     device = sound_of(stick)
