@@ -4,22 +4,29 @@ By itself it gives threads heaps of their own, eight for each processor. What on
 to the others, and a camera or a server that comes and goes is met by another thread each time: all of them grow to the
 most that was ever needed at once in each, which takes days. Nothing here allocates so much that threads would wait for
 each other: with one heap for all, a session takes as much of the processor.
+
+What is large has a mapping of its own, until as large a one was freed: from then on such are in the heap. So a session
+grows by what is still to come of it, hours later maybe. Here they are in the heap from the beginning.
 """
 
 import ctypes
 from contextlib import suppress
 from functools import cache
 
-_M_ARENA_MAX = -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+MAPPED_FROM_BYTES = 32 << 20
+"""What glibc comes to by itself, at most."""
 
 
 def share() -> None:
-    """Have all threads of this process share one heap; to be called before there are any.
+    """Have all threads of this process share one heap, which also has what is large; to be called before there are any.
 
     Does nothing, as below, where libc is not glibc.
     """
     with suppress(AttributeError):
         _libc().mallopt(_M_ARENA_MAX, 1)
+        _libc().mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
+        _libc().mallopt(_M_TRIM_THRESHOLD, 2 * MAPPED_FROM_BYTES)  # the proportion that glibc keeps by itself
 
 
 def give_back() -> None:

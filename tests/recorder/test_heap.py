@@ -41,6 +41,27 @@ sys.stdin.readline()
 """
 
 
+LARGE = """
+import ctypes, sys
+from recorder import heap
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+        ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")]
+if "share" in sys.argv: heap.share()
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+mapped = libc.mallinfo2().hblkhd
+def gained(): return (libc.mallinfo2().hblkhd - mapped) >> 20
+kept = bytes(3 << 20)
+print(gained(), flush=True)
+sys.stdin.readline()
+del kept
+kept = bytes(3 << 20)
+print(gained(), flush=True)
+sys.stdin.readline()
+"""
+
+
 class Python:
     """Some lines of Python that say how far they are, and go on when they are told to."""
 
@@ -87,6 +108,16 @@ def test_what_is_free_is_given_back_though_what_came_after_it_is_still_used() ->
     python.end()
     assert freed > kept - 10
     assert given_back < kept - 50
+
+
+def test_what_is_large_is_in_the_heap_before_as_large_a_piece_was_freed() -> None:
+    gained = {}
+    for word in ("share", "not"):
+        python = Python(LARGE, word)
+        gained[word] = [int(python.said()), int(python.go_on())]
+        python.end()
+    assert gained["share"] == [0, 0]
+    assert gained["not"] == [3, 0], "glibc comes to it by itself"
 
 
 def test_a_recorder_has_one_heap_however_many_threads_it_has(tmp_path: Path) -> None:
