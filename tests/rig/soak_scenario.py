@@ -30,8 +30,14 @@ process beside them, and two or three come too late.
 """
 
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+"""With them the kernel gives 2 MB where one page is touched, and makes 2 MB of a few pages later: steps that hide the
+little that is looked for, up and down."""
+
+
 def main(seconds: float, cycles: int) -> None:
     """Record, and leave what was found."""
+    HUGE_PAGES.write_text("never")
     artifacts, home = Path(os.environ["ARTIFACTS"]), Path("/root/soak")
     home.mkdir(parents=True)
     with RigDevice("webcam", serial="CAM0001") as camera, RigDevice("hdmi-stick") as stick:
