@@ -25,11 +25,8 @@ PROFILE = "rig5"
 SETTINGS = ARCHIVE + NO_REPORT + rig_profile(5) + 'audio_bitrate = "64k"\npreset = "ultrafast"\n'
 """Pictures of the size and rate that the camera gives: each of them is in the recording, or has been lost.
 
-It gives 15 a second, too, which keep the emulated processor busy throughout: a microphone that is plugged in starts a
-process beside them, and two or three come too late.
+It gives 15 a second, too, which take all that the emulated processor has.
 """
-
-
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 """With them the kernel gives 2 MB where one page is touched, and makes 2 MB of a few pages later: steps that hide the
 little that is looked for, up and down."""
