@@ -33,16 +33,17 @@ ALONE = (
     "tests/proofs/",
     "tests/net/",
     "tests/agent/checks/test_keys.py",
+    "tests/agent/test_conference.py",
     "tests/agent/test_demo.py",
     "tests/devices/test_others_load.py",
     "tests/recorder/test_session_armed.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 HALVES = (
-    ("tests/capture/sound/", "tests/recorder/storing/test_session_storage.py"),
-    ("tests/agent/test_conference.py", "tests/recorder/live/test_srt.py"),
+    ("tests/capture/sound/",),
+    ("tests/recorder/live/test_srt.py", "tests/recorder/storing/test_session_storage.py"),
 )
-"""The same, but it mostly waits: sound without a gap, links. One of each half may run at a time."""
+"""The same, but it mostly waits: sound, links, disks. One of each half may run at a time."""
 BOTH = range(len(HALVES))
 
 

@@ -19,7 +19,7 @@ OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler
 def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     names = (
-        "agent/test_conference", "agent/test_few", "agent/test_more", "config/test_many", "net/test_link",
+        "recorder/live/test_srt", "agent/test_few", "agent/test_more", "config/test_many", "net/test_link",
         "rig/guest/test_in_machine",
     )  # fmt: skip
     for number, name in enumerate(names):
@@ -31,7 +31,7 @@ def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_wha
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
-        "tests/rig/guest/test_in_machine.py", "tests/agent/test_conference.py", "tests/net/test_link.py",
+        "tests/rig/guest/test_in_machine.py", "tests/recorder/live/test_srt.py", "tests/net/test_link.py",
         "tests/agent/test_more.py", "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
     assert "21 passed in" in lines[-1]
@@ -91,7 +91,7 @@ def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path)
 
 
 def test_what_mostly_waits_runs_beside_one_of_the_other_half_and_nobody_else(tmp_path: Path) -> None:
-    sound, conference = "tests/capture/sound/test_server.py::test_x", "tests/agent/test_conference.py::test_y"
+    sound, link = "tests/capture/sound/test_server.py::test_x", "tests/recorder/live/test_srt.py::test_y"
     began, order = threading.Event(), list[str]()
 
     def share() -> None:
@@ -101,7 +101,7 @@ def test_what_mostly_waits_runs_beside_one_of_the_other_half_and_nobody_else(tmp
 
     with turn_of(sound, tmp_path):
         assert not is_locked(tmp_path / "half-1")
-        with turn_of(conference, tmp_path):
+        with turn_of(link, tmp_path):
             other = threading.Thread(target=share)
             other.start()
             began.wait(60)
