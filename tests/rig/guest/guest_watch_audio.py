@@ -135,13 +135,12 @@ def test_sound_that_is_unplugged_is_lost_in_time_and_opens_again_when_it_is_back
     stick.unplug()
     with pytest.raises(DeviceLost):
         read_until(watched, lambda: False, 10)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 1.5
     (line,) = found(recorded, Fault.LOST)
     assert (line.level, line.reason) == (Level.ERROR, watched.health.reason)
     assert "was lost" in line.reason
     assert watched.health.state is HealthState.LOST
-    (nothing,) = found(recorded, Fault.NO_DATA)  # PortAudio says neither
-    assert 0.7 <= float(str(nothing.detail["after_s"])) < 1
+    assert found(recorded, Fault.NO_DATA) == [], "its process is ended before it has been silent for 0.7 s"
     watched.close()
     began = time.monotonic()
     stick.plug(1)
