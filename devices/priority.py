@@ -24,10 +24,10 @@ SOUND_NICE = -10
 REALTIME = 5
 """Of 99; a sound server's own threads have more as a rule (PipeWire: 83 to 88)."""
 OOM_SCORE = -500
-RUNAWAY_S = (2, 3)
+RUNAWAY_S = (2.0, 3.0)
 """CPU seconds without a pause after which what is real-time is ended: SIGXCPU, then SIGKILL."""
-SPINNING_S = 0.2
-"""The same, once it only waits for its device and for who reads it: SIGKILL."""
+SPINNING_S = (0.2, 0.2)
+"""The same, once it only waits for its device and for who reads it: SIGKILL at once."""
 
 _GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")
 _CAP_SYS_NICE = 23
@@ -64,8 +64,7 @@ def ask_for_sound() -> str:
     """
     _to_the_limits()
     if _is_usual():
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_RTTIME, _runaway())
+        _end_after(RUNAWAY_S)
         if _try_realtime():
             return "realtime"
         _be_less_nice(SOUND_NICE)
@@ -73,16 +72,12 @@ def ask_for_sound() -> str:
 
 
 def expect_pauses() -> None:
-    """Have this process ended as soon as a real-time thread of it takes SPINNING_S of a processor without a pause.
+    """Have this process ended as soon as a real-time thread of it has taken SPINNING_S without a pause.
 
     For what has opened its device. When that is pulled out, PortAudio's thread asks for it in circles, before all else
     that the PC has to do: one with a single free processor would stand still until somebody has noticed.
     """
-    with suppress(OSError, ValueError):
-        _, hard_us = resource.getrlimit(resource.RLIMIT_RTTIME)
-        spinning_us = round(SPINNING_S * 1_000_000)
-        limit_us = spinning_us if hard_us == resource.RLIM_INFINITY else min(spinning_us, hard_us)
-        resource.setrlimit(resource.RLIMIT_RTTIME, (limit_us, limit_us))
+    _end_after(SPINNING_S)
 
 
 def allowed() -> Standing:
@@ -131,13 +126,14 @@ def _try_realtime() -> int:
     return REALTIME
 
 
-def _runaway() -> tuple[int, int]:
-    """Return RUNAWAY_S in microseconds, within the limit that there is."""
-    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
-    soft_us, hard_us = (seconds * 1_000_000 for seconds in RUNAWAY_S)
-    if hard == resource.RLIM_INFINITY:
-        return soft_us, hard_us
-    return min(soft_us, hard), min(hard_us, hard)
+def _end_after(seconds: tuple[float, float]) -> None:
+    """Have what is real-time ended after so many CPU seconds without a pause, within the limit that there is."""
+    with suppress(OSError, ValueError):
+        _, most = resource.getrlimit(resource.RLIMIT_RTTIME)
+        soft_us, hard_us = (round(each * 1_000_000) for each in seconds)
+        if most != resource.RLIM_INFINITY:
+            soft_us, hard_us = min(soft_us, most), min(hard_us, most)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, hard_us))
 
 
 def _on_another_thread(act: Callable[[], int]) -> int:

@@ -23,14 +23,18 @@ COLOURS = {
 KR_KB = {Matrix.BT709: (0.2126, 0.0722), Matrix.BT601: (0.299, 0.114)}
 
 
-def picture(width: int, height: int, colour: tuple[int, int, int], matrix: Matrix) -> av.VideoFrame:
-    """Return a picture of one colour, by the standard's own formulas."""
+def samples_of(colour: tuple[int, int, int], matrix: Matrix) -> tuple[float, float, float]:
+    """Return luma and chroma of a colour in limited range, by the standard's own formulas."""
     kr, kb = KR_KB[matrix]
     r, g, b = (value / 255 for value in colour)
     y = kr * r + (1 - kr - kb) * g + kb * b
-    samples = 16 + 219 * y, 128 + 224 * (b - y) / (2 - 2 * kb), 128 + 224 * (r - y) / (2 - 2 * kr)
+    return 16 + 219 * y, 128 + 224 * (b - y) / (2 - 2 * kb), 128 + 224 * (r - y) / (2 - 2 * kr)
+
+
+def picture(width: int, height: int, colour: tuple[int, int, int], matrix: Matrix) -> av.VideoFrame:
+    """Return a picture of one colour."""
     frame = av.VideoFrame(width, height, "yuv420p")
-    for plane, sample in zip(frame.planes, samples, strict=True):
+    for plane, sample in zip(frame.planes, samples_of(colour, matrix), strict=True):
         plane.update(bytes([round(sample)]) * plane.buffer_size)
     frame.colorspace = int(matrix)
     return frame
@@ -96,11 +100,7 @@ def test_a_jpeg_of_others_is_read_as_what_it_shows(colour: tuple[int, int, int],
     Image.new("RGB", size, colour).save(file, "JPEG", quality=95)
     read = picture_of(file.getvalue())
     assert (read.format.name, read.width, read.height) == ("yuv420p", *size)
-    kr, kb = KR_KB[Matrix.BT601]
-    red, green, blue = (value / 255 for value in colour)
-    luma = kr * red + (1 - kr - kb) * green + kb * blue
-    expected = 16 + 219 * luma, 128 + 224 * (blue - luma) / (2 - 2 * kb), 128 + 224 * (red - luma) / (2 - 2 * kr)
-    for plane, value in zip(plane_views(read), expected, strict=True):
+    for plane, value in zip(plane_views(read), samples_of(colour, Matrix.BT601), strict=True):
         assert np.abs(plane.astype(int) - value).max() <= 3
 
 
