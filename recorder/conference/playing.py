@@ -19,8 +19,11 @@ from recorder.conference.pulse import Playback, PlaybackError
 
 STDIN, STDOUT = 0, 1
 TELL_EVERY_S = 0.05
-STALLED_S = 1.5
-"""A sink that takes nothing for so long is gone: PipeWire keeps the stream then, and plays it nowhere."""
+STALLED_S = 2.5
+"""A sink that takes nothing for so long is gone: PipeWire keeps the stream then, and plays it nowhere.
+
+One of PulseAudio's that nobody played into may take 2 s to begin: it has played that much silence in advance.
+"""
 CHUNK = 4096
 """Bytes that are read at once, and kept here at most: about 21 ms."""
 

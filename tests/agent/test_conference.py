@@ -73,6 +73,16 @@ def told(command: Running, kind: str, subject: str) -> Line:
     return command.until("event", kind=kind, subject=subject)
 
 
+def lost_because(command: Running) -> list[str]:
+    """Return each reason for which the microphone was lost."""
+    reasons = []
+    for line in command.seen:
+        if (line["type"], line.get("kind"), line.get("subject")) == ("event", "conference-lost", "microphone"):
+            assert isinstance(line["detail"], dict)
+            reasons.append(line["detail"]["reason"])
+    return reasons
+
+
 def go_on(command: Running, seconds: float) -> None:
     elapsed = float(str(command.until("status")["elapsed_s"]))
     while float(str(command.until("status")["elapsed_s"])) < elapsed + seconds:
@@ -174,6 +184,10 @@ def test_a_sink_that_comes_goes_or_is_played_to_by_a_child_that_dies(server: Pul
         microphone(server)
         told(command, "conference-live", "microphone")
         end(command)
+    # A sink that begins late, as PulseAudio's do, is no sink that takes nothing any more.
+    *before, gone = lost_because(command)
+    assert before == ["no-sink", "failed", "hung"]
+    assert gone == ("stalled" if isinstance(server, PipeWireMicrophone) else "lost")
 
 
 def test_a_session_that_goes_on_after_a_kill_has_its_conference_again(tmp_path: Path) -> None:

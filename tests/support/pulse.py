@@ -60,6 +60,8 @@ class PulseMicrophone:
             self._runtime = Path(self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="liput-sound-")))
             self._server = self._start()
             self._wait_for(lambda: f"{_SINK}.monitor".encode() in self._pactl("list", "short", "sources").stdout)
+            # A source that is the default by chance loses its readers to the next one that is made.
+            self.control("set-default-source", f"{_SINK}.monitor")
             self._listen()
         except BaseException:
             self._cleanup.close()
@@ -154,7 +156,7 @@ class PulseMicrophone:
 
         Without a reader a null sink works in blocks of two seconds, and the next reader waits for the end of one.
         """
-        heard = self._folder / "heard.pcm"
+        heard = self._home / "heard.pcm"  # not among the files of a test, which may use this name
         with heard.open("wb") as file:
             reader = subprocess.Popen(
                 ["parec", f"--device={_SINK}.monitor", "--rate=8000", "--channels=1", "--latency-msec=20"],
