@@ -95,7 +95,9 @@ class PulseMicrophone:
     def environment(self) -> dict[str, str]:
         """The whole environment of a client: nothing of the machine's own sound comes into it."""
         kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "TMPDIR"}}
-        return kept | {"HOME": str(self._home), "PULSE_SERVER": f"unix:{self._socket}"}
+        # Without a folder for this a client makes one in the temporary directory, and leaves it there.
+        runtime = {"PULSE_RUNTIME_PATH": str(self._runtime / "pulse")}
+        return kept | runtime | {"HOME": str(self._home), "PULSE_SERVER": f"unix:{self._socket}"}
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let this process and its children use the server."""
