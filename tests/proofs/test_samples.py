@@ -2,6 +2,8 @@
 
 import os
 import random
+from collections.abc import Mapping
+from pprint import pformat
 
 import pytest
 
@@ -30,25 +32,30 @@ from tests.support.quota import is_allowed
 SEED = 20261125
 
 
+def in_full(figures: Mapping[str, object]) -> str:
+    """Return all figures as text: of anything else pytest shows the beginning."""
+    return pformat(figures, width=120, compact=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_kill_at_any_moment_costs_at_most_a_second() -> None:
     figures = kill.run(4, SEED, "240p15")
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 @pytest.mark.server
 def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
     figures = minute.run(6, "720p30")
-    assert figures["holds"], figures
-    assert figures["frames_at_the_server"] == figures["frames_expected"], figures
+    assert figures["holds"], in_full(figures)
+    assert figures["frames_at_the_server"] == figures["frames_expected"], in_full(figures)
 
 
 @pytest.mark.slow
 def test_sound_and_picture_stay_together() -> None:
     figures = sync.run(60, "240p15")
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -56,19 +63,19 @@ def test_sound_and_picture_stay_together() -> None:
 def test_a_pc_that_cannot_keep_up_costs_pictures_and_no_sound() -> None:
     share = 0.2 / (os.cpu_count() or 1)  # a fifth of a core
     figures = load.run({"squeezed": load.Case([(None, 3), (share, 12)])}, "720p30", busy=True)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
     figures = watches.run(1.5, 2, SEED, (480, 270))
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None:
     figures = drift.run(6, SEED)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -76,7 +83,7 @@ def test_neither_memory_nor_descriptors_nor_threads_grow(monkeypatch: pytest.Mon
     monkeypatch.setattr(endurance, "MARKS_MIN", (0.5, 0.75, 1, 1.25))
     monkeypatch.setattr(scaling, "BAR", 1.0)  # of so little on a machine that does other things too
     figures = endurance.run(90, most_mb_per_hour=60)  # 1.5 MB, or 0.7 kB of each picture: what is less is noise here
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
     cpu_s = figures["cpu_s_after_minutes"]
     assert isinstance(cpu_s, dict)
     assert list(cpu_s) == [0.5, 0.75, 1, 1.25]
@@ -86,7 +93,7 @@ def test_neither_memory_nor_descriptors_nor_threads_grow(monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_nobody_waits_long_for_a_start_a_slate_a_return_or_a_layout() -> None:
     figures = latency.run(1, "240p15", slack=2, reaches_back_s=3)  # of a machine that does other things too
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -94,21 +101,21 @@ def test_nobody_waits_long_for_a_start_a_slate_a_return_or_a_layout() -> None:
 def test_viewers_are_back_after_faults_of_the_network_and_the_recording_never_noticed() -> None:
     names = random.Random(SEED).sample(sorted(FAULTS), 2)
     figures = live.run(names, SEED, "2M", longest_s=10, slack=2, at_once=2)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 @pytest.mark.server
 def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing() -> None:
     figures = crowd.run(12, "240p15", mb_per_minute=1000)  # in so short a time, memory is still filled
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 @pytest.mark.server
 def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
     figures = congestion.run(((6e6, 6.0), (2e6, 10.0)), busy=True)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -116,7 +123,7 @@ def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
 @pytest.mark.timeout(300)
 def test_a_server_that_comes_and_goes_leaves_nothing_behind_in_a_recorder() -> None:
     figures = soak.run_here(30, 2, most_mb=8, busy=True)  # in so short a time, memory is still filled
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -124,20 +131,20 @@ def test_a_server_that_comes_and_goes_leaves_nothing_behind_in_a_recorder() -> N
 def test_an_uplink_is_as_iperf3_says_and_a_fault_has_its_own_reason() -> None:
     cells = [uplink.Cell(10e6, 0.02, 0.0)]
     figures = uplink.run(cells, ["librespeed"], ["portal"], uplink.SHORT, SEED, slack=2, opinions=1)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_kill_at_any_moment_of_what_changes_an_archive_costs_only_time() -> None:
     figures = archive.run(10, SEED)
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
 def test_sealing_takes_little_and_says_what_it_takes() -> None:
     figures = sealing.run(600, "300k", "320x180")
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)
 
 
 @pytest.mark.slow
@@ -146,4 +153,4 @@ def test_a_page_costs_little_and_twenty_cost_no_picture() -> None:
     figures = page.run(
         SEED, "240p15", pairs=(3, 4.0), crowd=(1, 5.0), slack=2
     )  # of a machine that does other things too
-    assert figures["holds"], figures
+    assert figures["holds"], in_full(figures)

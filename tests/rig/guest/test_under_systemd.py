@@ -1,5 +1,7 @@
 """A sample of `./run prove service`, in a machine of its own beside those of the guest tests, and as patient."""
 
+from pprint import pformat
+
 import pytest
 
 from tests.proofs import service
@@ -12,4 +14,4 @@ from tests.rig.vm import PATIENT
 @pytest.mark.usefixtures("machines")
 def test_a_session_outlives_its_daemon_under_a_real_systemd() -> None:
     figures = service.run(("install", "session", "killed"), longest_s=2000, niceness=PATIENT)
-    assert figures["holds"], figures
+    assert figures["holds"], pformat(figures, width=120, compact=True)
