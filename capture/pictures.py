@@ -178,7 +178,7 @@ class _Shrinker:
         )
 
     def _filled(self, planes: Planes) -> av.VideoFrame:
-        """Return a frame of the planes' own layout that holds them: swscale reads frames only."""
+        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without color."""
         rows, columns = planes.y.shape
         name = _layout(planes)
         source = self._source
@@ -190,7 +190,7 @@ class _Shrinker:
 
 
 def _layout(planes: Planes) -> str:
-    """Return FFmpeg's name of the planes' format."""
+    """Return FFmpeg's name of the format of a frame that holds the planes."""
     if planes.u is None:
         return "yuv420p"  # swscale takes "gray" for full range, whatever it is told
     across, down = (-(-planes.y.shape[axis] // planes.u.shape[axis]) for axis in (1, 0))

@@ -195,7 +195,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
             problem = str(error)
             continue
         if is_card := bool(_CARD.match(request.name)):
-            expect_pauses()  # not where a sound server gives the sound: ALSA's plugin for that hardly pauses at times
+            expect_pauses()  # through ALSA's plugins it may be a sound server's, and that one hardly pauses at times
         _answer(Opened(rate, channels, scheduled))
         if not is_card:
             threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()

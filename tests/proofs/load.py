@@ -1,8 +1,7 @@
 """A PC that cannot keep up: a quota of the processor, and programs that want all of it, beside a 1080p30 session.
 
 Sound is whole, picture and sound stay together, nothing is late, and what has to go is stepped down, not dropped. With
-less than is promised (20 % of two cores from the first moment on) pictures may be dropped until the steps work, and not
-later.
+less than is promised (20 % of two cores) some pictures may be dropped until the steps work, and none later.
 """
 
 import argparse
@@ -34,12 +33,16 @@ SETTLED_S = 3.0
 PROMISED = 0.3
 """The least share of all cores with which nothing is dropped at all."""
 STEPS_S = 5.0
-"""With less, the steps work by then, and from then on nothing is dropped either."""
+"""So long after it has got less the steps work, and nothing is dropped any more..."""
+EXCUSED_S = 1.5
+"""...and until then no more pictures than a source gives in this time."""
 FAR_BEHIND_S = 0.6
 """Nobody is so far behind for as long as a status line needs to show it, and does nothing about it."""
 DEGRADED = 3
 """The exit status of a session in which something was less than it should be: that it was stepped down is told."""
 FRAME_S = 1024 / SAMPLE_RATE
+LESS = {"share": PROMISED, "dropped_s": EXCUSED_S, "within_s": STEPS_S}
+"""What is promised of a case that gets less: so many seconds of pictures are dropped, within so many seconds."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,14 @@ class Case:
         return sum(seconds for _, seconds in self.shares)
 
     @property
-    def is_promised(self) -> bool:
-        return all(share is None or share >= PROMISED for share, _ in self.shares)
+    def short_from_s(self) -> float | None:
+        """From which media time on it gets less than what is promised for; None: never."""
+        at_s = 0.0
+        for share, seconds in self.shares:
+            if share is not None and share < PROMISED:
+                return at_s
+            at_s += seconds
+        return None
 
     def share(self, at_s: float) -> float | None:
         """Return what it gets at `at_s` of media time."""
@@ -88,7 +97,7 @@ def run(some: Mapping[str, Case], profile: str, *, busy: bool = False) -> Mappin
     runs = {name: _one(case, profile, busy=busy) for name, case in some.items()}
     return {
         "profile": profile,
-        "promise": {"av_s": TOGETHER_S, "delay_s": DELAY_S, "sound": "continuous", "dropped": 0},
+        "promise": {"av_s": TOGETHER_S, "delay_s": DELAY_S, "sound": "continuous", "dropped": 0, "below": LESS},
         "cases": runs,
         "holds": all(figures["holds"] for figures in runs.values()),
     }
@@ -153,8 +162,15 @@ def _watch(session: command.Running, part: Quota, case: Case) -> Watched:
     return told
 
 
-def dropped_by(told: Watched, by_s: float) -> float:
-    """Return how many pictures had been dropped when the session was so old."""
+def excused(told: Watched, case: Case, rate: Fraction) -> float:
+    """Return how many of the pictures that were dropped may have been: some of those before the steps worked."""
+    from_s = case.short_from_s
+    if from_s is None:
+        return 0.0
+    return min(_dropped_by(told, from_s + STEPS_S) - _dropped_by(told, from_s), EXCUSED_S * rate)
+
+
+def _dropped_by(told: Watched, by_s: float) -> float:
     return max((_number(line, "dropped") for line in told.statuses if _number(line, "elapsed_s") <= by_s), default=0.0)
 
 
@@ -175,7 +191,7 @@ def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool)
     settled = [
         delay for delay, line in zip(delays, told.statuses, strict=True) if _number(line, "elapsed_s") > SETTLED_S
     ]
-    excused = 0.0 if case.is_promised else dropped_by(told, STEPS_S)
+    may_be_dropped = excused(told, case, rate)
     gaps, sound_s = _sound(program)
     told_of_sound = told.events("sound-gap", "sound-lost")
     figures = {
@@ -184,7 +200,7 @@ def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool)
         "frames_of_the_source": round(seconds * rate),
         "left_out": load["left_out"],
         "dropped": last["dropped"],
-        "dropped_until_the_steps_work": excused,
+        "excused": may_be_dropped,
         "repeated": last["repeated"],
         "delay_s": round(max(settled), 2),
         "av_s": max(apart, key=abs),
@@ -202,7 +218,7 @@ def _judged(told: Watched, case: Case, rate: Fraction, code: int, *, busy: bool)
         "holds": is_sound_whole
         and has_stepped
         and max(map(abs, apart)) <= TOGETHER_S
-        and (busy or (max(settled) <= DELAY_S and last["dropped"] == excused))
+        and (busy or (max(settled) <= DELAY_S and last["dropped"] == may_be_dropped))
         and code in {0, DEGRADED},
     }
 
