@@ -26,7 +26,7 @@ REALTIME = 5
 OOM_SCORE = -500
 RUNAWAY_S = (2.0, 3.0)
 """CPU seconds without a pause after which what is real-time is ended: SIGXCPU, then SIGKILL."""
-SPINNING_S = (0.2, 0.2)
+SPINNING_S = (0.1, 0.1)
 """The same, once it only waits for its device and for who reads it: SIGKILL at once."""
 
 _GROUP, _OOM, _STATUS = Path("/proc/self/autogroup"), Path("/proc/self/oom_score_adj"), Path("/proc/self/status")

@@ -13,9 +13,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
-from statistics import median_low
+from statistics import median, median_low
 from typing import Any
 
 import numpy as np
@@ -39,10 +39,14 @@ MOST_MB = 1.0
 MOST_LOG_KB = 40.0
 """...and the logs for each cycle: it has some twenty things to tell of."""
 WARM_UP = 0.25
+POINTS = 60
+"""Of the memory over time, how many are kept."""
 PATIENCE = 8.0
 """How many seconds of the host one of the guest may take, on a machine that does nothing else."""
 BOOT_S = 3600.0
 """...and its boot, where others use the processors too."""
+MACHINE_S = 60.0
+"""How long it takes at most on a machine that does nothing else to compile, boot and shut down."""
 AROUND_S = 0.25
 """So far from a gap that was told a picture may be missing or shown again."""
 DARK = 75
@@ -89,9 +93,10 @@ def run_in_the_rig(seconds: float) -> dict[str, object]:
         if status:
             raise SystemExit(f"the guest ended with {status}")
         told = json.loads((artifacts / FIGURES).read_text())
-        took_s = round(time.monotonic() - began)
-        figures = judged(told, seen(artifacts / PROGRAM, RIG_SIZE, _rig_number), pictures.NUMBERS)
-        return {"took_s": took_s, **figures}
+        took_s = time.monotonic() - began
+        recorded = seen(artifacts / PROGRAM, RIG_SIZE, _rig_number)
+        figures = judged(told, recorded, pictures.NUMBERS, wall_s=took_s - MACHINE_S)
+        return {"took_s": round(took_s), **figures}
 
 
 def run_here(seconds: float, cycles: int, *, most_mb: float = MOST_MB, busy: bool = False) -> dict[str, object]:
@@ -153,15 +158,21 @@ def judged(
     recorded: Sequence[Seen],
     modulus: int | None,
     *,
+    wall_s: float | None = None,
     most_mb: float = MOST_MB,
     busy: bool = False,
 ) -> dict[str, object]:
-    """Return the figures of a run (Soaked.facts), and whether they hold."""
+    """Return the figures of a run (Soaked.facts), and whether they hold.
+
+    `wall_s` is how long that was by the clock on the wall, if its own clock is another one. Less than an hour counts
+    as one: what grows by a step or two at its beginning would be far more in an hour.
+    """
     run = Soaked(**{name: value for name, value in told.items() if name in Soaked.__dataclass_fields__})
     samples = [Sample(**sample) for sample in told["samples"]]
     seconds = run.cycles * run.cycle_s
     settled = samples[int(len(samples) * WARM_UP) :]
-    slope = _mb_per_hour(settled)
+    grown_mb = _mb_per_hour(settled) * seconds / 3600
+    mb_per_hour = grown_mb / max(1.0, (wall_s or seconds) / 3600)
     grown = _grown(samples)
     of_picture = [(from_s, to_s) for name, from_s, to_s in run.gaps if not name.endswith("(sound)")]
     missing = lost(recorded, of_picture, modulus)
@@ -170,7 +181,8 @@ def judged(
         "guest_s" if modulus else "seconds": seconds,
         "cycles": run.cycles,
         "promise": {"mb_per_hour": most_mb, "log_kb_per_cycle": MOST_LOG_KB, "grown": 0, "lost": 0},
-        "memory_mb_per_hour": round(slope, 3),
+        "memory_grown_mb": round(grown_mb, 3),
+        "memory_mb_per_hour": round(mb_per_hour, 3),
         "memory_mb": [settled[0].own_mb, settled[-1].own_mb, max(sample.own_mb for sample in samples)],
         "memory_mb_of_each_cycle": _of_cycles(samples, run.cycle_s),
         **grown,
@@ -184,12 +196,12 @@ def judged(
         "events": run.events,
         **{name: value for name, value in told.items() if name.startswith(("camera_", "stick_"))},
         "samples": len(samples),
-        "each": [[round(sample.at_s), round(sample.own_mb, 1)] for sample in samples],
+        "memory_mb_over_time": over_time(samples, seconds / POINTS),
     }
     came_back = run.events.get("destination-live", 0) > run.cycles
     is_whole = not missing and not run.losses and run.status["dropped"] == 0
     is_told = bool(run.losses) and int(str(run.status["dropped"])) > 0
-    is_small = slope * min(1.0, seconds / 3600) < most_mb and log_kb < MOST_LOG_KB and max(grown.values()) <= 0
+    is_small = mb_per_hour < most_mb and log_kb < MOST_LOG_KB and max(grown.values()) <= 0
     return {**figures, "holds": (is_whole or (busy and is_told)) and came_back and is_small}
 
 
@@ -212,6 +224,13 @@ def _grown(samples: Sequence[Sample]) -> dict[str, int]:
         - median_low(getattr(one, what) for one in first)
         for what in ("descriptors", "threads", "children")
     }
+
+
+def over_time(samples: Sequence[Sample], every_s: float) -> str:
+    """Return what the memory was, the median of each `every_s`, as text: a step can be told from a slope by it."""
+    parts = groupby(samples, lambda sample: int(sample.at_s / every_s))
+    medians = ((part * every_s, median(sample.own_mb for sample in some)) for part, some in parts)
+    return " ".join(f"{at_s:.0f}s:{own_mb:.1f}" for at_s, own_mb in medians)
 
 
 def _of_cycles(samples: Sequence[Sample], cycle_s: float) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.proofs.soak import Seen, judged, lost
+from tests.proofs.soak import Seen, judged, lost, over_time
 from tests.support.soaking import Sample, gaps
 
 RATE, MODULUS = 15, 32
@@ -101,3 +101,17 @@ def samples(mb_per_hour: float = 0.0, descriptors: int = 0, log_bytes: int = 0) 
 )
 def test_what_grows_or_is_lost_does_not_hold(facts: Mapping[str, Any], holds: bool) -> None:
     assert judged(facts, PULLED, MODULUS)["holds"] is holds
+
+
+def test_memory_over_time_is_the_median_of_each_part() -> None:
+    assert over_time(samples(mb_per_hour=10), 900) == "0s:101.2 900s:103.7 1800s:106.2 2700s:108.7 3600s:110.0"
+
+
+@pytest.mark.parametrize(("hours", "per_hour"), [(None, 1.8), (0.5, 1.8), (1, 1.8), (2, 0.9)])
+def test_an_hour_is_one_by_the_clock_on_the_wall_and_less_is_taken_for_one(
+    hours: float | None, per_hour: float
+) -> None:
+    figures = judged(told(samples(mb_per_hour=1.8)), PULLED, MODULUS, wall_s=hours and hours * 3600)
+    assert figures["memory_grown_mb"] == pytest.approx(1.8)
+    assert figures["memory_mb_per_hour"] == pytest.approx(per_hour)
+    assert figures["holds"] is (per_hour < 1)
