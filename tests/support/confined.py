@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _SYS_IOCTL, _SYS_SETGROUPS, _SYS_SETRESUID, _SYS_SETRESGID, _SYS_CAPSET = 16, 116, 117, 119, 126  # x86-64
-_SET_SECCOMP, _DROP_BOUNDING, _SET_NO_NEW_PRIVS = 22, 24, 38
+_SET_DUMPABLE, _SET_SECCOMP, _DROP_BOUNDING, _SET_NO_NEW_PRIVS = 4, 22, 24, 38
 _MODE_FILTER = 2
 _CAPABILITIES = 41
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -63,6 +63,11 @@ def be_user(number: int) -> None:
     _syscall(_SYS_SETGROUPS, 0, 0)
     _syscall(_SYS_SETRESGID, number, number, number)
     _syscall(_SYS_SETRESUID, number, number, number)
+
+
+def own_its_figures() -> None:
+    """Have what is in /proc of this process belong to the user that it has become, as of one that was started so."""
+    _prctl(_SET_DUMPABLE, 1)
 
 
 def be_powerless_root() -> None:

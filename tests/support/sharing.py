@@ -33,17 +33,25 @@ ALONE = (
     "tests/proofs/",
     "tests/net/",
     "tests/agent/checks/test_keys.py",
-    "tests/agent/test_conference.py",
     "tests/agent/test_demo.py",
     "tests/devices/test_others_load.py",
     "tests/recorder/test_session_armed.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
+_SAMPLES = "tests/proofs/test_samples.py::"
 HALVES = (
-    ("tests/capture/sound/",),
-    ("tests/recorder/live/test_srt.py", "tests/recorder/storing/test_session_storage.py"),
+    ("tests/agent/test_conference.py", "tests/capture/sound/", "tests/net/test_srt.py"),
+    (
+        f"{_SAMPLES}test_a_kill_at_any_moment",
+        f"{_SAMPLES}test_a_server_that_comes_and_goes",
+        f"{_SAMPLES}test_neither_memory",
+        f"{_SAMPLES}test_three_destinations",
+        f"{_SAMPLES}test_viewers_are_back",
+        "tests/recorder/live/test_srt.py",
+        "tests/recorder/storing/test_session_storage.py",
+    ),
 )
-"""The same, but it mostly waits: sound, links, disks. One of each half may run at a time."""
+"""The same, but it mostly waits: sound and links; disks, and what goes wrong. One of each half may run at a time."""
 BOTH = range(len(HALVES))
 
 

@@ -8,14 +8,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.confined import be_user
-
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 _ASK = """
-import json, os, threading
+import json, os, sys, threading
 import msgspec
 from devices import priority
+from tests.support.confined import be_user, own_its_figures
 
 def on_a_thread(act):
     found = []
@@ -24,6 +23,9 @@ def on_a_thread(act):
     thread.join()
     return found[0]
 
+if len(sys.argv) > 1:  # not before: the code may lie in root's home, where others read nothing
+    be_user(int(sys.argv[1]))
+    own_its_figures()
 may, got = priority.allowed(), priority.ask()
 nice = on_a_thread(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 policy = os.sched_getscheduler(0)
@@ -47,11 +49,10 @@ def asked(
         if nice is not None:  # soft limits are its own to raise
             resource.setrlimit(resource.RLIMIT_NICE, (0, 20 - nice))
             resource.setrlimit(resource.RLIMIT_RTPRIO, (0, realtime))
-        if user is not None:
-            be_user(user)
 
+    words = [sys.executable, "-c", _ASK, *([] if user is None else [str(user)])]
     done = subprocess.run(
-        [sys.executable, "-c", _ASK], env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=confine,
+        words, env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=confine,
         capture_output=True, text=True, check=False, timeout=60, start_new_session=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
