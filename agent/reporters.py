@@ -9,6 +9,7 @@ from typing import Protocol, Self
 import msgspec
 
 from agent.stages_text import stages_text
+from agent.terminal import can_redraw
 from config.events import Event
 from config.quantities import brief_rate, brief_size, clock_text
 from devices.model import HealthState
@@ -213,8 +214,7 @@ def reporter(*, as_json: bool) -> Reporter:
     """Return the reporter for this standard output; it never fails because of who reads it."""
     if as_json:
         return EnduringReporter(JsonReporter())
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return EnduringReporter(LiveReporter() if is_terminal else PlainReporter())
+    return EnduringReporter(LiveReporter() if can_redraw() else PlainReporter())
 
 
 def light(state: SessionState) -> tuple[str, str]:

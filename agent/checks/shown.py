@@ -12,6 +12,7 @@ from agent.checks.document import document
 from agent.checks.history import Checked
 from agent.checks.result import Result, Verdict, Words
 from agent.checks.runner import Watching
+from agent.terminal import can_redraw
 
 MARKS = {Verdict.OK: "OK", Verdict.UNCHECKED: "--", Verdict.WARNING: "!", Verdict.FAILURE: "X"}
 """What stands in front of a line: also without colours, and where the letters are few."""
@@ -140,4 +141,4 @@ def shown(language: str, *, as_json: bool, kind: str = "check") -> Shown:
     """Return what shows checks here, or something else of that `kind` with the same results."""
     if as_json:
         return JsonShown(language, kind)
-    return LiveShown(language) if sys.stdout.isatty() else Shown(language)
+    return LiveShown(language) if can_redraw() else Shown(language)

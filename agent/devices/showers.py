@@ -12,6 +12,7 @@ import msgspec
 
 from agent.devices.board import HEALTH, Change, DeviceBoard
 from agent.devices.text import health_colour, health_text, time_text, where_text
+from agent.terminal import can_redraw
 from devices.health.line import PC, HealthLine, Level
 from devices.model import Device
 from devices.monitor.changes import ChangeKind
@@ -189,6 +190,6 @@ def _news(at: datetime, change: Change) -> _News:
 
 def shower(*, as_json: bool) -> Shower:
     """Return what suits this standard output."""
-    if as_json or not sys.stdout.isatty():
+    if as_json or not can_redraw():
         return JsonShower()
     return TableShower()

@@ -135,7 +135,8 @@ def test_with_nothing_plugged_in_it_says_what_to_plug_in(table: TableShower) -> 
     assert any("plug in a camera" in line for line in shown(table))
 
 
-def test_the_terminal_is_as_before_afterwards() -> None:
+def test_the_terminal_is_as_before_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     output = io.StringIO()
     with TableShower(Console(file=output, force_terminal=True, width=80, height=24, legacy_windows=False)) as table:
         table.begin(AT, board(CAMERA))
