@@ -25,7 +25,7 @@ def weight(test: str) -> int:
 
 
 def sampled(tests: Iterable[str], seed: str) -> set[str]:
-    """Return the tests (node ids) that are to run: a third of those of ordinary files, a quarter of those of long ones."""
+    """Return the tests (node ids) that are to run: of ordinary files a third, of long ones a quarter."""
     chosen: set[str] = set()
     files: dict[str, list[str]] = {}
     for test in tests:

@@ -33,6 +33,7 @@ ALONE = (
     "tests/proofs/",
     "tests/net/",
     "tests/agent/checks/test_keys.py",
+    "tests/agent/test_conference.py",
     "tests/agent/test_demo.py",
     "tests/devices/test_others_load.py",
     "tests/recorder/test_session_armed.py",
@@ -40,7 +41,7 @@ ALONE = (
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 _SAMPLES = "tests/proofs/test_samples.py::"
 HALVES = (
-    ("tests/agent/test_conference.py", "tests/capture/sound/", "tests/net/test_srt.py"),
+    ("tests/capture/sound/", "tests/net/test_srt.py"),
     (
         f"{_SAMPLES}test_a_kill_at_any_moment",
         f"{_SAMPLES}test_a_server_that_comes_and_goes",
