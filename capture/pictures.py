@@ -178,7 +178,7 @@ class _Shrinker:
         )
 
     def _filled(self, planes: Planes) -> av.VideoFrame:
-        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without color."""
+        """Return a frame that holds the planes: swscale reads frames only. Gray gets chroma without colour."""
         rows, columns = planes.y.shape
         name = _layout(planes)
         source = self._source

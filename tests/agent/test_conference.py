@@ -147,8 +147,9 @@ def test_the_far_side_does_not_hear_itself_and_the_archive_has_both(server: Puls
     sound = np.fromfile(heard, np.int16).astype(np.float64)[RATE:]
     assert len(sound) > 3 * RATE
     assert np.median(levels(sound, NEAR_HZ)) == pytest.approx(LEVEL_DBFS, abs=0.5)
+    assert dbfs(sound, NEAR_HZ) >= LEVEL_DBFS - 3, "much of it is missing"
     assert np.median(levels(sound, FAR_HZ)) <= -60
-    assert max(levels(sound, FAR_HZ)) <= -25, "more than a gap makes of the other tone"
+    assert max(levels(sound, FAR_HZ)) <= -40, "more than a gap makes of the other tone"
     run("ffmpeg", "-v", "error", "-i", program, "-map", "0:a:0", "-ac", "1", "-ar", str(RATE), mixed)
     with wave.open(str(mixed)) as file:
         archived = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float64)[3 * RATE :]

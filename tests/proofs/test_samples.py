@@ -2,8 +2,6 @@
 
 import os
 import random
-from collections.abc import Mapping
-from pprint import pformat
 
 import pytest
 
@@ -27,14 +25,10 @@ from tests.proofs import (
     uplink,
     watches,
 )
+from tests.support.figures import in_full
 from tests.support.quota import is_allowed
 
 SEED = 20261125
-
-
-def in_full(figures: Mapping[str, object]) -> str:
-    """Return all figures as text: of anything else pytest shows the beginning."""
-    return pformat(figures, width=120, compact=True)
 
 
 @pytest.mark.slow

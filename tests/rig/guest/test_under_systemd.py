@@ -1,11 +1,10 @@
 """A sample of `./run prove service`, in a machine of its own beside those of the guest tests, and as patient."""
 
-from pprint import pformat
-
 import pytest
 
 from tests.proofs import service
 from tests.rig.vm import PATIENT
+from tests.support.figures import in_full
 
 
 @pytest.mark.vm
@@ -14,4 +13,4 @@ from tests.rig.vm import PATIENT
 @pytest.mark.usefixtures("machines")
 def test_a_session_outlives_its_daemon_under_a_real_systemd() -> None:
     figures = service.run(("install", "session", "killed"), longest_s=2000, niceness=PATIENT)
-    assert figures["holds"], pformat(figures, width=120, compact=True)
+    assert figures["holds"], in_full(figures)
