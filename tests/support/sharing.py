@@ -89,30 +89,16 @@ class Turns:
         """`folder` is one that all processes know."""
         self._folder = folder
         self._be_alone: Callable[[], None] = _nothing
-        self._restart_timer: Callable[[], None] = _nothing
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        self._restart_timer = _nothing
         with turn_of(item.nodeid, self._folder) as self._be_alone:
             return (yield)
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_timeout_set_timer(self, item: pytest.Item, settings: Any) -> None:
-        """Learn how long this test may take; pytest-timeout sets the timer."""
-        hook = item.config.hook
-
-        def restart() -> None:
-            hook.pytest_timeout_cancel_timer(item=item)
-            hook.pytest_timeout_set_timer(item=item, settings=settings)
-
-        self._restart_timer = restart
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         outcome: str = report.outcome  # pytest-rerunfailures has one more than pytest
         if outcome == "rerun":
             self._be_alone()
-            self._restart_timer()
 
 
 def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Callable[[], None]]:

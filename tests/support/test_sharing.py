@@ -13,7 +13,11 @@ from tests.support.sharing import turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = "from tests.conftest import pytest_configure, pytest_xdist_make_scheduler\n"
+OURS = """
+from tests.conftest import (
+    pytest_configure, pytest_runtest_setup, pytest_timeout_set_timer, pytest_xdist_make_scheduler,
+)
+"""
 
 
 def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
@@ -78,6 +82,15 @@ def test_what_fails_alone_too_has_failed(tmp_path: Path) -> None:
     (tmp_path / "test_wrong.py").write_text("def test_wrong():\n    assert False, 'it is wrong'\n")
     done = run_pytest(tmp_path, "-n", "1", *TRIED_AGAIN)
     assert done.returncode == 1
+    assert "1 failed, 1 rerun in" in done.stdout.splitlines()[-1]
+
+
+def test_what_hangs_hangs_no_longer_when_it_is_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(OURS)
+    (tmp_path / "test_hangs.py").write_text("import time\ndef test_hangs():\n    time.sleep(60)\n")
+    done = run_pytest(tmp_path, "-n", "1", "-o", "timeout=1", *TRIED_AGAIN)
+    assert done.returncode == 1
+    assert done.stdout.count("Timeout (>1.0s) from pytest-timeout") >= 2
     assert "1 failed, 1 rerun in" in done.stdout.splitlines()[-1]
 
 
