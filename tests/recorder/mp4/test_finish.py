@@ -1,11 +1,12 @@
 """A fragmented MP4 becomes the ordinary one that FFmpeg would have made of the same packets, whatever interrupts it."""
 
+import errno
 import os
 import resource
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -54,7 +55,7 @@ def both(folder: Path, coded: Coded, marks: tuple[Mark, ...] = ()) -> tuple[Path
     done = finished(ours, marks)
     assert (done.changed, done.cut_bytes) == (True, 0)
     assert done.end_s == pytest.approx(coded.end_s, abs=0.0001)
-    assert finished(ours, marks) == Finished(changed=False)
+    assert astuple(finished(ours, marks)) == (False, 0, 0, 0, 0.0)
     return theirs, ours
 
 
@@ -195,11 +196,25 @@ def test_no_more_is_cut_off_than_a_torn_end(fragmented: Path, tmp_path: Path) ->
     for at, by in ((content.index(b"tfhd", second) + 8, bytes(4)), (second + 4, b"moov"), (second, bytes(700))):
         damaged = content[:at] + by + content[at + len(by) :]
         path.write_bytes(damaged)
-        with opened(path) as descriptor, pytest.raises(MediaError, match="damaged"):
+        with (
+            opened(path) as descriptor,
+            pytest.raises(MediaError, match=f"damaged {len(content) - second} bytes before"),
+        ):
             finish(descriptor, path, most_cut=len(content) - second - 1)
         assert path.read_bytes() == damaged
     finished(path)
     assert len(path.read_bytes()) < len(content)
+
+
+def test_an_index_that_is_there_already_is_no_torn_end(fragmented: Path, tmp_path: Path) -> None:
+    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
+    path.write_bytes(content)
+    finished(path)
+    index = path.read_bytes()[len(content) :]
+    path.write_bytes(content + index)  # as who was killed before the head was changed has left it
+    assert finished(path).cut_bytes == 0
+    path.write_bytes(content + index + b"\0")
+    assert finished(path).cut_bytes == len(index) + 1
 
 
 @pytest.mark.parametrize("does", [finished, mend])
@@ -253,6 +268,30 @@ def test_a_head_that_was_changed_and_whose_index_is_lost_is_finished_again(fragm
     path.write_bytes(whole[: index + 600] + bytes(1024) + whole[index + 1624 :])
     assert finished(path, MARKS).changed
     assert path.read_bytes() == whole
+
+
+def test_what_is_finished_again_plays_as_fragments_until_its_index_is_on_the_disk(
+    fragmented: Path, tmp_path: Path
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path, content = tmp_path / "a.mp4", fragmented.read_bytes()
+    path.write_bytes(content)
+    finished(path)
+    os.truncate(path, len(content))
+    with opened(path) as descriptor, pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        finish(descriptor, path, sync=refuse)
+    assert path.read_bytes() == content
+
+
+def test_it_is_over_once_all_of_it_is_on_the_disk(fragmented: Path, tmp_path: Path) -> None:
+    path, synced = tmp_path / "a.mp4", list[bytes]()
+    path.write_bytes(fragmented.read_bytes())
+    with opened(path) as descriptor:
+        finish(descriptor, path, sync=lambda _: synced.append(path.read_bytes()))
+    assert synced[0][: len(fragmented.read_bytes())] == fragmented.read_bytes(), "the index before the head"
+    assert synced[-1] == path.read_bytes()
 
 
 def test_what_holds_nothing_or_is_none_of_ours_is_one_clear_error_and_stays(fragmented: Path, tmp_path: Path) -> None:
