@@ -3,8 +3,9 @@
 import ast
 import copy
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -49,8 +50,12 @@ class Mutant:
     after: str
     number: int
     """Which of those it is that are said alike, from 1 on."""
-    source: str
-    """All of the module."""
+    make: Callable[[], str]
+
+    @property
+    def source(self) -> str:
+        """All of the module; made when it is asked for, since that takes longer than all else."""
+        return self.make()
 
     @property
     def name(self) -> str:
@@ -66,12 +71,9 @@ def mutants(source: str) -> Iterator[Mutant]:
     for spot in _spots(tree, ""):
         node = spot.node
         for changed in chain(_changes(node), _opposites(node, spot.field)):
-            spot.put(changed)
-            text = ast.unparse(tree)
-            spot.put(node)
             said = spot.place, _words(node), _words(changed)
             alike[said] += 1
-            yield Mutant(node.lineno, *said, alike[said], text)
+            yield Mutant(node.lineno, *said, alike[said], partial(spot.source_with, tree, changed))
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,14 @@ class _Spot:
     index: int | None
     node: Any  # an expression or a statement: both have a line
     place: str
+
+    def source_with(self, tree: ast.Module, node: ast.AST) -> str:
+        """Return the source of the tree that this is in, with `node` in its place."""
+        self.put(node)
+        try:
+            return ast.unparse(tree)
+        finally:
+            self.put(self.node)
 
     def put(self, node: ast.AST) -> None:
         if self.index is None:
