@@ -2,9 +2,9 @@
 
 import ast
 import copy
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -39,7 +39,7 @@ FOR_WRITERS = frozenset({"frozen", "kw_only", "slots"})
 CONDITIONS = frozenset({"test", "ifs", "guard"})
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Mutant:
     """A module with one thing changed."""
 
@@ -50,7 +50,7 @@ class Mutant:
     after: str
     number: int
     """Which of those it is that are said alike, from 1 on."""
-    make: Callable[[], str]
+    make: Callable[[], str] = dataclasses.field(repr=False, compare=False)
 
     @property
     def source(self) -> str:
@@ -76,7 +76,7 @@ def mutants(source: str) -> Iterator[Mutant]:
             yield Mutant(node.lineno, *said, alike[said], partial(spot.source_with, tree, changed))
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Spot:
     """Where in the tree a node is."""
 

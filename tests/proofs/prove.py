@@ -1,6 +1,6 @@
 """`./run prove AREA`: long proofs, whose figures are kept as dated JSON in docs/proofs/.
 
-CI runs a seeded sample of each (tests/proofs/test_samples.py).
+CI runs a seeded sample of each (tests/proofs/test_samples.py, test_waiting_samples.py).
 """
 
 import argparse

@@ -39,15 +39,10 @@ ALONE = (
     "tests/recorder/test_session_armed.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
-_SAMPLES = "tests/proofs/test_samples.py::"
 HALVES = (
-    ("tests/capture/sound/", "tests/net/test_srt.py"),
+    ("tests/capture/sound/", "tests/net/test_srt.py", "tests/net/test_uplink_faults.py"),
     (
-        f"{_SAMPLES}test_a_kill_at_any_moment",
-        f"{_SAMPLES}test_a_server_that_comes_and_goes",
-        f"{_SAMPLES}test_neither_memory",
-        f"{_SAMPLES}test_three_destinations",
-        f"{_SAMPLES}test_viewers_are_back",
+        "tests/proofs/test_waiting_samples.py",
         "tests/recorder/live/test_srt.py",
         "tests/recorder/storing/test_session_storage.py",
     ),

@@ -1,0 +1,54 @@
+"""Samples of the proofs that mostly wait: sound and links may be tested beside them (tests/support/sharing.py)."""
+
+import random
+
+import pytest
+
+from tests.bench import scaling
+from tests.net.faults import FAULTS
+from tests.proofs import crowd, endurance, kill, live, soak
+from tests.support.figures import in_full
+
+SEED = 20261125
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_kill_at_any_moment_costs_at_most_a_second() -> None:
+    figures = kill.run(4, SEED, "240p15")
+    assert figures["holds"], in_full(figures)
+
+
+@pytest.mark.slow
+def test_neither_memory_nor_descriptors_nor_threads_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endurance, "MARKS_MIN", (0.5, 0.75, 1, 1.25))
+    monkeypatch.setattr(scaling, "BAR", 1.0)  # of so little on a machine that does other things too
+    figures = endurance.run(90, most_mb_per_hour=60)  # 1.5 MB, or 0.7 kB of each picture: what is less is noise here
+    assert figures["holds"], in_full(figures)
+    cpu_s = figures["cpu_s_after_minutes"]
+    assert isinstance(cpu_s, dict)
+    assert list(cpu_s) == [0.5, 0.75, 1, 1.25]
+    assert 0 < cpu_s[0.5] < cpu_s[0.75] < cpu_s[1] < cpu_s[1.25]
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_viewers_are_back_after_faults_of_the_network_and_the_recording_never_noticed() -> None:
+    names = random.Random(SEED).sample(sorted(FAULTS), 2)
+    figures = live.run(names, SEED, "2M", longest_s=10, slack=2, at_once=2)
+    assert figures["holds"], in_full(figures)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_three_destinations_that_fail_cost_the_fourth_and_the_recording_nothing() -> None:
+    figures = crowd.run(12, "240p15", mb_per_minute=1000)  # in so short a time, memory is still filled
+    assert figures["holds"], in_full(figures)
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_a_server_that_comes_and_goes_leaves_nothing_behind_in_a_recorder() -> None:
+    figures = soak.run_here(30, 2, most_mb=8, busy=True)  # in so short a time, memory is still filled
+    assert figures["holds"], in_full(figures)
