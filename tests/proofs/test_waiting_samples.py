@@ -1,4 +1,4 @@
-"""Samples of the proofs that mostly wait: sound and links may be tested beside them (tests/support/sharing.py)."""
+"""Samples of the proofs that mostly wait, or mind little what waits beside them (tests/support/sharing.py)."""
 
 import random
 
