@@ -1,4 +1,4 @@
-"""A real browser on the page of a real daemon: Chromium without a screen."""
+"""A real browser on the page of a real daemon: Chromium, as it is built for computers without a screen."""
 
 import contextlib
 import json
@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # it has no types
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
@@ -16,7 +16,7 @@ from tests.support import command
 from tests.support.room import Room
 from tests.support.waiting import PATIENCE_S, wait_for
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path("/usr/bin/chromium-headless-shell")
 PLACE = "web.json"
 TOKEN = ".local/state/liput/web-token"
 ROOM = """
@@ -40,6 +40,7 @@ SOON_MS = 1000 * PATIENCE_S
 """How long a browser may take to show what is expected, asked for or not."""
 expect.set_options(timeout=SOON_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+THEMES: tuple[Literal["dark"], Literal["light"]] = ("dark", "light")
 
 
 def say(key: str, language: str = "id", **facts: object) -> str:
@@ -139,14 +140,17 @@ class Visit:
         return self.page
 
     def has_no_violation(self) -> None:
-        """Let axe look at the page as it is."""
+        """Let axe look at the page as it is, in dark and in light colours."""
         has_no_violation(self.page)
 
 
 def has_no_violation(page: Page) -> None:
-    """Let axe look at a page as it is."""
-    found = Axe().run(page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
-    assert found.violations_count == 0, found.generate_report()
+    """Let axe look at a page as it is, in dark and in light colours; it is left in those of its context."""
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
+        assert found.violations_count == 0, f"{theme}: {found.generate_report()}"
+    page.emulate_media(color_scheme="null")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import pytest
@@ -239,13 +239,12 @@ def test_what_a_finger_lets_go_elsewhere_or_breaks_off_changes_nothing(finger: F
     assert given() == {}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
 def test_a_hall_on_a_phone_says_who_has_which_role_and_what_is_wrong(
-    chromium: Browser, room: Room, tmp_path: Path, theme: Literal["light", "dark"]
+    chromium: Browser, room: Room, tmp_path: Path
 ) -> None:
     with (
         hall.equipped(tmp_path / "hall", room.settings) as served,
-        browsers.browsing(chromium, served.ticket(), color_scheme=theme, **PHONE) as (page, _),
+        browsers.browsing(chromium, served.ticket(), **PHONE) as (page, _),
     ):
         page.goto(f"{served.origin}/devices")
         capture = card(page, hall.CARD.name)

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from agent.web.page import views
-from tests.support import browser as browsers
 from tests.support import command
 from tests.support.browser import SOON_MS, Served, Visit, arm, say
 
@@ -168,20 +167,19 @@ def test_the_health_log_is_filtered_and_taken_along(looked: Visit) -> None:
     assert len(rows) == page.locator("#lines tr").count() + 1
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page_in_any_language(chromium: Browser, served: Served, theme: str) -> None:
+def test_axe_finds_nothing_on_any_page_in_any_language(looked: Visit) -> None:
+    served = looked.served
     package = recorded(served)
     request = run(served, "request", "new", "--event", "Seminar Nasional", "--received", "kemarin 08:10")
     command.liput(served.room.home, "check", "--quick", "--video", "synthetic")
     paths = [*(path for path, _ in views.PAGES), f"/archive/{package.name}", f"/requests/{request['id']}"]
-    with browsers.visit(chromium, served, color_scheme=theme) as looked:
-        for path in paths:
-            for language in ("id", "en"):
-                page = looked.open(f"{path}?lang={language}")
-                page.wait_for_load_state("networkidle")
-                looked.has_no_violation()
-        looked.page.set_viewport_size({"width": 360, "height": 740})
-        for path in paths:
-            page = looked.open(path)
+    for path in paths:
+        for language in ("id", "en"):
+            page = looked.open(f"{path}?lang={language}")
             page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+            looked.has_no_violation()
+    looked.page.set_viewport_size({"width": 360, "height": 740})
+    for path in paths:
+        page = looked.open(path)
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
