@@ -1,14 +1,13 @@
-"""A seeded sample of each long proof; `./run prove AREA` runs the whole."""
+"""A seeded sample of each long proof that judges time, and is alone therefore; `./run prove AREA` runs the whole."""
 
 import os
 
 import pytest
 
-from tests.proofs import archive, congestion, drift, latency, load, minute, page, sealing, sync, uplink, watches
+from tests.proofs import congestion, latency, load, minute, page, sealing, uplink
+from tests.proofs.samples import SEED
 from tests.support.figures import in_full
 from tests.support.quota import is_allowed
-
-SEED = 20261125
 
 
 @pytest.mark.slow
@@ -20,28 +19,10 @@ def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
 
 
 @pytest.mark.slow
-def test_sound_and_picture_stay_together() -> None:
-    figures = sync.run(60, "240p15")
-    assert figures["holds"], in_full(figures)
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(not is_allowed(), reason="control groups cannot be made here")
 def test_a_pc_that_cannot_keep_up_costs_pictures_and_no_sound() -> None:
     share = 0.2 / (os.cpu_count() or 1)  # a fifth of a core
     figures = load.run({"squeezed": load.Case([(None, 3), (share, 12)])}, "720p30", busy=True)
-    assert figures["holds"], in_full(figures)
-
-
-@pytest.mark.slow
-def test_a_lecture_alarms_nobody_and_faults_are_found_in_time() -> None:
-    figures = watches.run(1.5, 2, SEED, (480, 270))
-    assert figures["holds"], in_full(figures)
-
-
-@pytest.mark.slow
-def test_sound_stays_with_the_picture_whatever_the_clock_of_its_device() -> None:
-    figures = drift.run(6, SEED)
     assert figures["holds"], in_full(figures)
 
 
@@ -63,13 +44,6 @@ def test_the_live_sides_own_encode_follows_a_link_that_narrows() -> None:
 def test_an_uplink_is_as_iperf3_says_and_a_fault_has_its_own_reason() -> None:
     cells = [uplink.Cell(10e6, 0.02, 0.0)]
     figures = uplink.run(cells, ["librespeed"], ["portal"], uplink.SHORT, SEED, slack=2, opinions=1)
-    assert figures["holds"], in_full(figures)
-
-
-@pytest.mark.slow
-@pytest.mark.server
-def test_a_kill_at_any_moment_of_what_changes_an_archive_costs_only_time() -> None:
-    figures = archive.run(10, SEED)
     assert figures["holds"], in_full(figures)
 
 

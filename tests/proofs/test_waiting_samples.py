@@ -7,9 +7,8 @@ import pytest
 from tests.bench import scaling
 from tests.net.faults import FAULTS
 from tests.proofs import crowd, endurance, kill, live, soak
+from tests.proofs.samples import SEED
 from tests.support.figures import in_full
-
-SEED = 20261125
 
 
 @pytest.mark.slow

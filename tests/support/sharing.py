@@ -23,6 +23,7 @@ LONG = (
     "tests/agent/test_",
     "tests/agent/web/",
     "tests/bench/",
+    "tests/proofs/test_simulated_samples.py",
     "tests/recorder/archive/test_killed",
     "tests/recorder/copies/",
     "tests/recorder/recovery/",
@@ -30,7 +31,7 @@ LONG = (
 )
 """Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (
-    "tests/proofs/",
+    "tests/proofs/test_samples.py",
     "tests/net/",
     "tests/agent/checks/test_keys.py",
     "tests/agent/test_conference.py",
