@@ -91,7 +91,7 @@ def cpu_s(count: int, nginx: NginxRtmp) -> tuple[float, float]:
     for destination in destinations:
         destination.stop()
     encoder.close()
-    wait_for(lambda: not psutil.Process().children() or len(psutil.Process().children()) == 1)
+    wait_for(lambda: not children(), what="the end of the connections")
     return took, sent * 8 / MEASURE_S
 
 

@@ -1,5 +1,6 @@
 """The rows that take a while, with something small to work on: every part of them runs, whatever the figures are."""
 
+import subprocess
 from pathlib import Path
 from statistics import median
 
@@ -9,6 +10,7 @@ from tests.bench import (
     adaptive,
     camera_feed,
     default_profile,
+    destinations,
     floor,
     inset,
     isolating,
@@ -92,3 +94,17 @@ def test_pictures_reach_the_server_from_the_same_camera(
     film = tmp_path / "film.mkv"
     camera_feed.film(film, playable.SECONDS)
     assert 0.05 < median(playable.streamed(film, words)) < playable.SECONDS
+
+
+@pytest.mark.server
+def test_a_destination_is_measured_whatever_else_this_process_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destinations, "SETTLE_S", 6.0)
+    monkeypatch.setattr(destinations, "MEASURE_S", 1.0)
+    others = [subprocess.Popen(["sleep", "600"]) for _ in range(2)]
+    try:
+        (cost,) = destinations.measured((1,))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert cost > 0
