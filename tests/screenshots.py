@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize
@@ -26,7 +26,6 @@ from tests.support.room import Room
 from tests.support.waiting import wait_for
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
-THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 COLOURS = 160
 SIZE: ViewportSize = {"width": 1280, "height": 860}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -98,7 +97,7 @@ def _pictures(browser: Browser, served: Served, language: str) -> Mapping[str, b
         with browsers.browsing(browser, door.ticket(), viewport=viewport, is_mobile=is_phone) as (page, _):
             address, _, step = path.partition("#")
             page.goto(f"{door.origin}{address}?lang={language}#{step}")
-            for theme in THEMES:
+            for theme in browsers.THEMES:
                 page.emulate_media(color_scheme=theme)
                 ready(page)
                 found[f"{name}-{language}-{theme}"] = _small(page.screenshot())

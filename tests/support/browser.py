@@ -40,7 +40,7 @@ SOON_MS = 1000 * PATIENCE_S
 """How long a browser may take to show what is expected, asked for or not."""
 expect.set_options(timeout=SOON_MS)
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-THEMES: tuple[Literal["dark"], Literal["light"]] = ("dark", "light")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def say(key: str, language: str = "id", **facts: object) -> str:
@@ -140,12 +140,12 @@ class Visit:
         return self.page
 
     def has_no_violation(self) -> None:
-        """Let axe look at the page as it is, in dark and in light colours."""
+        """Let axe look at the page as it is, in light and in dark colours."""
         has_no_violation(self.page)
 
 
 def has_no_violation(page: Page) -> None:
-    """Let axe look at a page as it is, in dark and in light colours; it is left in those of its context."""
+    """Let axe look at a page as it is, in light and in dark colours; it is left in those of its context."""
     for theme in THEMES:
         page.emulate_media(color_scheme=theme)
         found = Axe().run(page, options={"runOnly": {"type": "tag", "values": list(RULES)}})
