@@ -181,7 +181,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds of media in a fragment, and between two syncs: what a crash may cost; seconds kept before a start."""
 
     # Bounded so that a disk that takes nothing is told of within 5 s.
-    fragment_s: Annotated[float, Seconds(0.1, 1)] = 0.2
+    fragment_s: Annotated[float, Seconds(0.1, 1)] = 0.1
     sync_s: Annotated[float, Seconds(0.1, 1)] = 0.5
     pre_roll_s: Annotated[float, Seconds(0, 300)] = 30.0
 

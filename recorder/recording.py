@@ -55,6 +55,20 @@ class OnDisk:
     media_time_s: float = 0.0
 
 
+def muxer_options(fragment_s: float) -> dict[str, str]:
+    """Return the options of FFmpeg's MP4 muxer with which a recording is written, in fragments of so many seconds."""
+    return {
+        # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
+        # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.
+        "movflags": "delay_moov+skip_trailer",
+        "frag_duration": str(round(fragment_s * 1_000_000)),
+        # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold the other
+        # back for long.
+        "flush_packets": "1",
+        "max_interleave_delta": "500000",
+    }
+
+
 class Recording:
     """One media file being written. `put` from any thread; `close` once."""
 
@@ -65,7 +79,7 @@ class Recording:
         *,
         clock: Clock,
         on_failure: OnFailure,
-        fragment_s: float = 0.2,
+        fragment_s: float = 0.1,
         sync_s: float = 0.5,
         waits: bool = False,
     ) -> None:
@@ -99,16 +113,7 @@ class Recording:
                 "w",
                 format="mp4",
                 buffer_size=BUFFER_BYTES,
-                options={
-                    # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
-                    # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.
-                    "movflags": "delay_moov+skip_trailer",
-                    "frag_duration": str(round(fragment_s * 1_000_000)),
-                    # Every packet leaves the muxer's buffer at once, and a track that goes quiet cannot hold
-                    # the other back for long.
-                    "flush_packets": "1",
-                    "max_interleave_delta": "500000",
-                },
+                options=muxer_options(fragment_s),
             )
             self._streams = {
                 track: self._container.add_stream_from_template(template, opaque=True)

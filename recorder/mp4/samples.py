@@ -3,6 +3,7 @@
 A sample is a coded picture or an AAC frame; a run is what of one track lies in one piece in the file.
 """
 
+from array import array
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +25,7 @@ type Column = npt.NDArray[np.uint32] | int
 class Samples:
     """What is known of a track's samples, in decoding order; times count the track's own time scale.
 
-    13 bytes a sample, and room for half as many more.
+    13 bytes a sample and 16 a run, and room for more.
     """
 
     count: int = 0
@@ -32,9 +33,9 @@ class Samples:
     """Decoding time at which the last one ends."""
     begin: int = 0
     """Decoding time of the first."""
-    chunk_offsets: list[int] = field(default_factory=list)
+    chunk_offsets: array[int] = field(default_factory=lambda: array("Q"))
     """Where each run begins in the file."""
-    chunk_counts: list[int] = field(default_factory=list)
+    chunk_counts: array[int] = field(default_factory=lambda: array("L"))
     """How many samples are in each run."""
 
     def __post_init__(self) -> None:

@@ -86,7 +86,7 @@ class _Scan:
         marks = {track: samples.mark() for track, samples in self._found.tracks.items()}
         try:
             self._moof(data[: moof.end - position], moof, mdat)
-        except (ValueError, struct.error):
+        except (ValueError, OverflowError, struct.error):
             self._found.tracks = {track: samples for track, samples in self._found.tracks.items() if track in marks}
             for track, mark in marks.items():
                 self._found.tracks[track].go_back(mark)

@@ -7,7 +7,7 @@ from pathlib import Path
 from recorder.archive.disk import Disk
 
 BUFFER_BYTES = 1 << 20
-"""FFmpeg's buffer before a write: a fragment of a fifth of a second of any profile fits, and goes out whole."""
+"""FFmpeg's buffer before a write: a fragment of a tenth of a second of any profile fits, and goes out whole."""
 
 
 class RecordingFile:

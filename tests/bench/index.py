@@ -14,14 +14,12 @@ from pathlib import Path
 import av
 import psutil
 
+from config.schema import Settings
 from recorder.mp4.finish import finish
 from recorder.packet import EncodedPacket, Track
+from recorder.recording import muxer_options
 from tests.support.muxed import Coded, regular
 
-OPTIONS = {
-    "movflags": "delay_moov+skip_trailer", "frag_duration": "200000", "flush_packets": "1",
-    "max_interleave_delta": "500000",
-}  # fmt: skip
 STEP = 2500
 """Between two pictures, of 90,000 a second: 36 a second, which makes a million in eight hours."""
 
@@ -36,7 +34,7 @@ def write(path: Path, hours: float) -> None:
     coded = Coded(regular(1))
     picture = [packet for packet in coded.packets if packet.track == Track.VIDEO][5]
     sound = [packet for packet in coded.packets if packet.track == Track.AUDIO][5]
-    with av.open(str(path), "w", format="mp4", options=OPTIONS) as container:
+    with av.open(str(path), "w", format="mp4", options=muxer_options(Settings().recording.fragment_s)) as container:
         streams = {
             track: container.add_stream_from_template(template, opaque=True)
             for track, template in coded.encoder.templates.items()

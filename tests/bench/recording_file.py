@@ -12,17 +12,18 @@ from pathlib import Path
 import av
 
 from capture.source import Matrix
+from config.schema import Settings
 from recorder.encoder import AudioSettings, Encoder
 from recorder.mp4.finish import finish
 from recorder.packet import Track
+from recorder.recording import muxer_options
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.x264 import VideoSettings
 
 SECONDS = 120
 PICTURE_BYTES, SOUND_BYTES = 18_750, 340  # 4.5 Mbit/s at 30 a second, 128 kbit/s
-OPTIONS = {"frag_duration": "200000", "flush_packets": "1", "max_interleave_delta": "500000"}
-OURS = {"movflags": "delay_moov+skip_trailer", **OPTIONS}
-THEIRS = {"movflags": "delay_moov+hybrid_fragmented", **OPTIONS}
+OURS = muxer_options(Settings().recording.fragment_s)
+THEIRS = OURS | {"movflags": "delay_moov+hybrid_fragmented"}
 
 
 def cpu_s(encoder: Encoder, path: Path, *, ours: bool) -> float:
