@@ -402,5 +402,13 @@ def test_every_sentence_in_the_picture_stands_beside_its_translation() -> None:
     assert set(rows(section(page, "## Layouts (*tata letak*)"))) == set(BUILT_IN_LAYOUTS), "rows of docs/program.md"
 
 
+def test_every_layout_is_explained_where_it_is_set() -> None:
+    shown = section(SETTINGS, "## Layouts, title line, logo")
+    assert set(BUILT_IN_LAYOUTS) <= rows(shown).keys(), "rows of docs/reference/settings.md"
+    settings = (ROOT / "config/default.toml").read_text(encoding="utf-8")
+    above = settings.partition("[layouts.single]")[0].rpartition("\n\n")[2]
+    assert [kind for kind in BUILT_IN_LAYOUTS if kind not in above] == [], "the comment of config/default.toml"
+
+
 def test_what_viewers_miss_is_what_was_measured() -> None:
     assert "\n".join(live_table.table(live_table.newest())) in (ROOT / "docs" / "live.md").read_text()

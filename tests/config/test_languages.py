@@ -5,11 +5,14 @@ import difflib
 import functools
 import json
 import re
+import string
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from agent.web.page import texts
+from capture.compose.letters import letters
 from config import messages
 from config.layout_kinds import KINDS
 from config.messages import LANGUAGES, WRITTEN, Card, Reason, card_text, in_language, reason_text, translation
@@ -31,13 +34,31 @@ def said() -> frozenset[str]:
     return frozenset(found)
 
 
-def places(sentence: str) -> set[str]:
-    return set(re.findall(r"\{[^}]*\}", sentence))
+def places(sentence: str) -> list[str]:
+    """Return what is in braces, in order; raises ValueError where braces do not go together."""
+    return sorted(f"{name}:{form}" for _, name, form, _ in string.Formatter().parse(sentence) if name is not None)
+
+
+def drawn() -> frozenset[str]:
+    """Return the English sentences that are drawn into the picture."""
+    words = (*(reason_text(reason, "en") for reason in Reason), *(card_text(card, "en") for card in Card))
+    return frozenset(words)
+
+
+def once(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Return them as an object of JSON; raises ValueError for a key that stands there twice."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r} stands there twice")
+        found[key] = value
+    return found
 
 
 def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
     for language in TRANSLATED:
         found = translation(language)
+        json.loads((messages.FOLDER / f"{language}.json").read_bytes(), object_pairs_hook=once)
         assert found.name.strip()
         assert re.fullmatch(r"[a-z]{2,3}", language), "a code of ISO 639"
         for english, sentence in found.sentences.items():
@@ -45,6 +66,9 @@ def test_what_a_file_translates_is_said_with_the_same_facts() -> None:
             assert english in said(), f"{language}.json: nobody says {english!r}; meant may be {near}"
             assert sentence.strip(), f"{language}.json: {english!r} is translated to nothing"
             assert places(sentence) == places(english), f"{language}.json: {english!r} has other braces"
+            if english in drawn():
+                unknown = [letter.base for letter in letters(sentence)].count("?") - sentence.count("?")
+                assert not unknown, f"{language}.json: {sentence!r} has {unknown} letters that cannot be drawn"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -11,7 +11,7 @@ import pytest
 
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, SystemClock
-from recorder.packet import EncodedPacket, Track
+from recorder.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll
 from recorder.recording import Recording
 from tests.support.encoded import RATE, SmallEncoder
@@ -57,13 +57,34 @@ def test_it_begins_at_the_keyframe_at_or_before_the_moment_asked_for(
     assert all(after.pts - before.pts == before.duration for before, after in pairwise(sound))
 
 
-@pytest.mark.parametrize(("last_s", "begins_s"), [(11.2, 10.0), (11.4, 11.0)])
+@pytest.mark.parametrize(
+    ("last_s", "begins_s"), [(11.2, 10.0), (11 + 8.5 / RATE, 10.0), (11 + 9.5 / RATE, 11.0), (11.4, 11.0)]
+)
 def test_it_begins_with_enough_pictures_to_be_on_disk_at_once(
     packets: list[EncodedPacket], last_s: float, begins_s: float
 ) -> None:
     gate = PreRoll(keep_s=30)
     put(gate, [packet for packet in packets if seconds(packet) <= last_s])
     assert gate.open(lambda packet: None, round(last_s * NANOSECONDS)) == begins_s * NANOSECONDS
+
+
+def test_of_the_sound_before_it_only_what_the_decoder_needs_goes_along(packets: list[EncodedPacket]) -> None:
+    pictures = [packet for packet in packets if packet.track == Track.VIDEO]
+    sound = next(packet for packet in packets if packet.track == Track.AUDIO)
+    needless = round((1 - RUN_IN) * 48_000) - sound.duration  # ends where what is needed begins
+    block = replace(sound, pts=needless, dts=needless)
+    gate, handed = PreRoll(keep_s=30), list[EncodedPacket]()
+    put(gate, [*pictures[: 2 * RATE], block, replace(block, pts=needless + 1, dts=needless + 1)])
+    assert gate.open(handed.append, NANOSECONDS) == NANOSECONDS
+    assert [packet.pts + 48_000 for packet in handed if packet.track == Track.AUDIO] == [needless + 1]
+
+
+def test_it_is_open_once_what_comes_is_handed_on(packets: list[EncodedPacket]) -> None:
+    gate = PreRoll(keep_s=30)
+    put(gate, packets)
+    assert not gate.is_open
+    gate.open(lambda packet: None, 0)
+    assert gate.is_open
 
 
 def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[EncodedPacket]) -> None:
@@ -147,7 +168,9 @@ def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[Enco
     gate, handed = PreRoll(keep_s=30), list[EncodedPacket]()
     pictures = [packet for packet in packets if packet.track == Track.VIDEO]
     changes = next(packet.pts for packet in pictures[5 * RATE :] if packet.is_keyframe)
+    assert gate.form == 0
     put(gate, [replace(one, form=1) if one.track == Track.VIDEO and one.pts >= changes else one for one in packets])
+    assert gate.form == 1
     origin_ns = gate.open(handed.append, 0)
     assert origin_ns == round(changes / 90_000 * NANOSECONDS)
     shown = [packet for packet in handed if packet.track == Track.VIDEO]
