@@ -247,6 +247,13 @@ def test_closing_ends_the_search(camera: KeptVideo, plug: Plug, clock: Simulated
     assert plug.opened == [HERE.node]
 
 
+def test_one_that_is_well_is_let_go_of_when_it_is_closed(camera: KeptVideo, plug: Plug, clock: SimulatedClock) -> None:
+    camera.open()
+    read_for(camera, clock, 1)
+    camera.close()
+    assert (plug.closed, plug.is_open) == (1, False)
+
+
 def test_one_that_is_closed_while_it_is_being_opened_is_let_go_of(plug: Plug, clock: SimulatedClock) -> None:
     opening, go_on = threading.Event(), threading.Event()
 

@@ -67,6 +67,14 @@ def test_items_come_in_order(live: Bench) -> None:
     assert (live.reader.dropped, live.reader.is_over, live.reader.at_end) == (0, False, False)
 
 
+def test_it_says_whether_something_can_be_taken_at_once(live: Bench) -> None:
+    assert live.reader.has_items is False
+    live.tap.put(1)
+    wait_for(lambda: live.reader.has_items is True)
+    assert live.reader.get(0.0) == 1
+    assert live.reader.has_items is False
+
+
 def test_a_live_source_is_drained_and_loses_its_oldest(live: Bench) -> None:
     live.tap.put(*range(10))
     wait_for(lambda: live.reader.dropped == 6)

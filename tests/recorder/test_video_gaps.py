@@ -68,6 +68,18 @@ def test_a_slow_source_has_five_intervals_before_it_counts_as_missing() -> None:
     assert SLATE not in rig.encoder.numbers
 
 
+def test_a_slow_source_has_three_intervals_before_it_is_repeated() -> None:
+    rig = Rig()
+    rig.timeline.end_at(3 * NANOSECONDS)
+    held_up = [
+        (max(at, rig.at(1.9)) if frame.timestamp_ns >= rig.at(1.4) else at, frame)
+        for at, frame in camera(rig, 0, 3, Fraction(5))
+    ]
+    counts = run(rig, held_up, rate=Fraction(5))
+    assert rig.encoder.numbers == list(range(15))
+    assert (counts.repeated, counts.late) == (0, 0)
+
+
 @pytest.mark.parametrize("delay_s", [0.0, 0.01, 0.05, 0.25])
 def test_a_source_that_gives_again_is_shown_however_long_its_pictures_are_on_their_way(delay_s: float) -> None:
     rig = Rig()
