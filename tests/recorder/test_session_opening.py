@@ -114,7 +114,7 @@ def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: P
     with armed:
         armed.until(SessionState.DEGRADED)
         assert armed.session.status().troubles == ["source-missing: source 1"]
-        armed.wait(1)
+        wait_for(lambda: armed.session.status().frames > RATE // 2)  # of the second that was waited for it
         armed.session.layout("2")
         armed.wait(armed.session.status().elapsed_s + 1)
         release.set()
