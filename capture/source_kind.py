@@ -10,6 +10,7 @@ from capture.chosen import ChosenSource, Wanted
 from capture.pacing import Pace
 from capture.source import AudioSource, VideoSource
 from capture.source_names import source_name
+from config.errors import UsageError
 from devices.clock import Clock
 
 if TYPE_CHECKING:
@@ -39,12 +40,20 @@ class SourceKind:
 
     `picture` and `sound` make them of the word, None where there are none of that sort; they raise a DeviceError or a
     UsageError. A picture comes with its sound, where nobody names another. `name` tells what people call the source,
-    without opening anything, and raises the same errors.
+    without opening anything, and raises the same errors; `nothing_follows` will do for most.
     """
 
     picture: Callable[[str, Terms], ChosenSource[VideoSource]] | None = None
     sound: Callable[[str, Terms], ChosenSource[AudioSource]] | None = None
     name: Callable[[str], str] = str
+
+
+def nothing_follows(word: str) -> str:
+    """Return a `word` that is the name of a kind and no more; raises UsageError where something follows it."""
+    name = source_name(word)
+    if word != name:
+        raise UsageError(f'nothing can follow "{name}"', hint=f'"{name}" alone is what there is')
+    return word
 
 
 def source_kind(word: str | None) -> SourceKind | None:

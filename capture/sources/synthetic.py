@@ -2,7 +2,7 @@
 
 from capture.chosen import ChosenSource
 from capture.source import AudioSource, VideoSource
-from capture.source_kind import SourceKind, Terms
+from capture.source_kind import SourceKind, Terms, nothing_follows
 
 
 def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
@@ -11,7 +11,7 @@ def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
 
     wanted = terms.wanted
     source = SyntheticVideo(wanted.width, wanted.height, wanted.rate, terms.pace, terms.stop)
-    return ChosenSource(source.name, source, word)
+    return ChosenSource(source.name, source, nothing_follows(word))
 
 
 def sound(word: str, terms: Terms) -> ChosenSource[AudioSource]:
@@ -19,7 +19,7 @@ def sound(word: str, terms: Terms) -> ChosenSource[AudioSource]:
     from capture.synthetic.audio import SyntheticAudio
 
     source = SyntheticAudio(terms.pace, terms.stop, terms.wanted.channels)
-    return ChosenSource(source.name, source, word)
+    return ChosenSource(source.name, source, nothing_follows(word))
 
 
-KIND = SourceKind(picture, sound)
+KIND = SourceKind(picture, sound, nothing_follows)

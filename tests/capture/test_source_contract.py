@@ -13,13 +13,13 @@ import pytest
 
 from capture.choice import Chooser
 from capture.chosen import ChosenSource, Wanted
-from capture.pacing import RealPace
+from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
-from capture.source import SAMPLE_RATE, AudioSource, Frame, Matrix, VideoSource
+from capture.source import SAMPLE_RATE, AudioBlock, AudioSource, Frame, Matrix, VideoSource
 from capture.source_kind import SourceKind, source_kind
 from capture.source_names import source_name, source_names
 from capture.watch.watcher import Watcher
-from config.errors import MediaError
+from config.errors import MediaError, UsageError
 from config.schema import Settings
 from devices.clock import NANOSECONDS, SystemClock
 from tests.support.sources import a_source
@@ -81,6 +81,46 @@ def test_a_word_means_it_and_tells_its_name_without_opening_it(name: str, word: 
 def test_its_word_means_it_again(picture: ChosenSource[VideoSource]) -> None:
     (again,) = chooser().choose([picture.word], ["none"]).pictures
     assert (again.name, again.word) == (picture.name, picture.word)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_means_nothing_behind_its_name_is_refused(name: str) -> None:
+    kind, word = KINDS[name], f"{name}:no such thing"
+    with pytest.raises(UsageError):
+        kind.name(word)
+    for choose in (kind.picture and [word, "synthetic"], kind.sound and ["synthetic", word]):
+        if choose:
+            with pytest.raises(UsageError):
+                chooser().choose(choose[:1], choose[1:])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_as_fast_as_it_goes_it_waits_for_other_tracks_and_holds_none_up(name: str, word: str) -> None:
+    clock, stop = SystemClock(), threading.Event()
+    pace = FastPace(("video", "audio"))
+    fast = Chooser(WANTED, pace, clock, stop, live=False, watcher=Watcher(Settings(), clock))
+    try:
+        chosen = fast.choose(
+            [word if KINDS[name].picture else "synthetic"], [word if KINDS[name].sound else "synthetic"]
+        )
+    except UsageError as error:
+        assert "as fast as it goes" in error.message  # noqa: PT017 - one that shows the present says that it cannot
+        return
+    (picture,), (sound,) = chosen.pictures, chosen.sounds
+    with closing(picture.source), closing(sound.source):
+        picture.source.open()
+        sound.source.open()
+        frames, blocks = list[Frame](), list[AudioBlock]()
+        deadline = time.monotonic() + LONGEST_S
+        while len(frames) < 2 * WANTED.rate or len(blocks) < 60:
+            assert time.monotonic() < deadline, f"{len(frames)} pictures and {len(blocks)} blocks, then nothing comes"
+            frames += filter(None, [picture.source.read(0.01)])
+            blocks += filter(None, [sound.source.read(0.01)])
+        ahead_ns = frames[-1].timestamp_ns - blocks[-1].timestamp_ns
+        assert abs(ahead_ns) < NANOSECONDS // 5
+        stop.set()
+        assert picture.source.read(0.01) is None
+        assert sound.source.read(0.01) is None
 
 
 @pytest.mark.parametrize("name", PICTURES)

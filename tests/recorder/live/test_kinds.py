@@ -14,6 +14,7 @@ from config.errors import UsageError
 from config.secrets import StreamTarget
 from devices.clock import SystemClock
 from devices.uplink.connecting import Patience
+from recorder.live import kinds
 from recorder.live.kind import LiveUrl, Reached, kind_of
 from recorder.live.trial import TrialStream, try_stream
 from recorder.live.url import REDACTED, parse_live_url, redact
@@ -44,6 +45,11 @@ def url_of(target: StreamTarget) -> LiveUrl:
     return parse_live_url(target.url.reveal())
 
 
+def test_every_kind_has_a_scheme() -> None:
+    modules = {file.stem for file in Path(kinds.__file__ or "").parent.glob("[!_]*.py")}
+    assert modules == {scheme.kind for scheme in SCHEMES.values()}
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_an_address_is_taken_apart_and_shows_nothing_secret(scheme: str) -> None:
     whole = address(scheme)
@@ -67,7 +73,7 @@ def test_its_child_gets_the_address_as_it_was(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_wrong_address_is_refused_and_not_repeated(scheme: str) -> None:
-    for rest in (f":x/{KEY}", "", f"[{KEY}"):
+    for rest in (f":x/{KEY}", "", f"[{KEY}", f"h.example:{KEY}"):
         with pytest.raises(UsageError) as caught:
             parse_live_url(f"{scheme}://{rest}")
         assert KEY not in f"{caught.value.message} {caught.value.hint}"
@@ -85,7 +91,8 @@ def test_one_that_is_there_is_reached(scheme: str, receiver: StreamTarget) -> No
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_it_takes_a_stream_and_says_how_far_it_is(scheme: str, receiver: StreamTarget) -> None:
     shares: list[float] = []
-    trial = try_stream(receiver, TrialStream(300_000, 32_000, 1.5), SystemClock(), threading.Event(), shares.append)
+    # A second longer than the most that may be missing, so that one that never says what it has sent is noticed.
+    trial = try_stream(receiver, TrialStream(300_000, 32_000, 4.0), SystemClock(), threading.Event(), shares.append)
     assert trial.was_taken, trial.status.message
     assert shares[-1] == 1.0
     assert trial.backlog_s < 3

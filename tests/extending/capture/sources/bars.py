@@ -6,7 +6,7 @@ from capture.chosen import ChosenSource
 from capture.pictures import plane_views, tagged
 from capture.sizes import BySize
 from capture.source import Frame, Matrix, Size, VideoFormat, VideoSource
-from capture.source_kind import SourceKind, Terms
+from capture.source_kind import SourceKind, Terms, nothing_follows
 from config.errors import MediaError
 from devices.clock import NANOSECONDS
 
@@ -62,7 +62,7 @@ def _draw(width: int, height: int) -> av.VideoFrame:
 def picture(word: str, terms: Terms) -> ChosenSource[VideoSource]:
     """Return the source that `word` means."""
     source = Bars(terms)
-    return ChosenSource(source.name, source, word)
+    return ChosenSource(source.name, source, nothing_follows(word))
 
 
-KIND = SourceKind(picture)
+KIND = SourceKind(picture, name=nothing_follows)

@@ -21,9 +21,11 @@ def _tcp(_folder: Path) -> Iterator[StreamTarget]:
     with socketserver.ThreadingTCPServer((HOST, 0), _Takes) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield StreamTarget("tcp", secret_url(f"tcp://{HOST}:{server.server_address[1]}"))
-        server.shutdown()
-        thread.join()
+        try:
+            yield StreamTarget("tcp", secret_url(f"tcp://{HOST}:{server.server_address[1]}"))
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 RECEIVERS = {
