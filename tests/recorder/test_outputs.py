@@ -116,9 +116,13 @@ def test_destinations_get_the_tracks_that_are_encoded_for_them_apart_and_no_othe
 class Renewed(Heard):
     """Destinations that take note of what they are renewed with, among what they are given."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed_after: list[int] = []
+
     def renew(self, templates: Mapping[TrackId, Stream]) -> None:
         self.templates = templates
-        self.renewed_after = len(self.heard)
+        self.renewed_after.append(len(self.heard))
 
 
 @pytest.mark.parametrize("has_own_picture", [False, True])
@@ -129,17 +133,20 @@ def test_destinations_are_connected_anew_where_the_picture_becomes_one_of_anothe
     )
     apart: dict[TrackId, Stream] = {Track.VIDEO: later.templates[Track.VIDEO]} if has_own_picture else {}
     outputs.connect(apart)
-    before, after = made.next(), [replace(packet, form=1) for packet in later.next() if packet.track is Track.VIDEO]
+    before = made.next() + made.next()
+    given = later.next() + later.next()
+    after = [replace(packet, form=1) if packet.track is Track.VIDEO else packet for packet in given]
     for packet in [*before, *after]:
         outputs.put(packet)
     if has_own_picture:
         assert live.templates[Track.VIDEO] is apart[Track.VIDEO], "their own encode goes on"
-        assert live.heard == [packet for packet in before if packet.track is Track.AUDIO]
+        assert live.heard == [packet for packet in before + after if packet.track is Track.AUDIO]
+        assert live.renewed_after == []
         outputs.share()
         assert live.templates == later.templates, "what is recorded is of the new form by now"
     else:
         assert live.templates == later.templates
-        assert live.renewed_after == len(before), "before the first packet of that form"
+        assert live.renewed_after == [len(before)], "once, before the first packet of that form"
         assert live.heard == [*before, *after]
     outputs.close()
     made.close()
@@ -160,6 +167,28 @@ class Closed(Broken):
 
     def close(self) -> None:
         self.is_closed = True
+
+
+class Ending(Heard, Kept):
+    """Destinations and a recording that take note of how they end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[str] = []
+
+    def stop(self) -> None:
+        self.ends.append("destinations stop")
+
+    def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
+        self.ends.append("closed")
+
+
+def test_destinations_are_stopped_before_the_recording_is_closed_and_freed_after_it() -> None:
+    made, all_of_it = SmallEncoder(), Ending()
+    outputs = Outputs(all_of_it, made.templates, emit=EventList(), live=all_of_it)
+    outputs.close()
+    assert all_of_it.ends == ["destinations stop", "closed", "closed"]
+    made.close()
 
 
 def test_a_recording_that_cannot_be_closed_leaves_nobody_behind() -> None:

@@ -129,6 +129,7 @@ def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[Encoded
 
 def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
     gate = PreRoll(keep_s=30)
+    assert (gate.bytes, gate.seconds) == (0, 0.0)
     handed: list[EncodedPacket] = []
     assert gate.open(handed.append, NANOSECONDS) == 0
     put(gate, packets)
