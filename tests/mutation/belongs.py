@@ -26,8 +26,14 @@ def files_of(root: Path, module: Path) -> list[Path]:
         if steps > STEPS and found:
             break
         near = [file for file in files if steps == 1 or file.is_relative_to(own)]
-        found += sorted(set(near) - set(found), key=lambda file: (not file.is_relative_to(mirrored.parent), file))
+        found += sorted(set(near) - set(found), key=lambda file: _rank(file, mirrored))
     return found
+
+
+def _rank(file: Path, mirrored: Path) -> tuple[bool, bool, Path]:
+    """Return the place of one of several that are as near: in the mirrored file's folder first, then named alike."""
+    named_alike = not set(file.stem.split("_")[1:]).isdisjoint(mirrored.stem.split("_")[1:])
+    return not file.is_relative_to(mirrored.parent), not named_alike, file
 
 
 def _by_distance(imported_by: Mapping[str, set[Path]], module: str) -> Iterator[set[Path]]:

@@ -32,6 +32,17 @@ def test_the_mirrored_file_comes_first_and_then_those_that_import_it(tmp_path: P
     assert found(root) == ["tests/shop/test_till.py", "tests/shop/test_basket.py", "tests/bank/test_card.py"]
 
 
+def test_of_those_that_are_as_near_what_is_named_alike_comes_first(tmp_path: Path) -> None:
+    root = tree(
+        tmp_path,
+        shop__till="",
+        tests__shop__test_basket="shop.till",
+        tests__shop__test_full_till="shop.till",
+        tests__bank__test_till_roll="shop.till",
+    )
+    assert found(root) == ["tests/shop/test_full_till.py", "tests/shop/test_basket.py", "tests/bank/test_till_roll.py"]
+
+
 def test_a_module_that_is_named_as_part_of_its_folder_is_found(tmp_path: Path) -> None:
     root = tree(tmp_path, shop__till="")
     (root / "tests").mkdir()
