@@ -11,6 +11,7 @@ import pytest
 
 from config.errors import LiputError
 from devices.clock import NANOSECONDS, SystemClock
+from recorder.kept_packets import KeptPackets
 from recorder.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll
 from recorder.recording import Recording
@@ -77,6 +78,15 @@ def test_of_the_sound_before_it_only_what_the_decoder_needs_goes_along(packets: 
     put(gate, [*pictures[: 2 * RATE], block, replace(block, pts=needless + 1, dts=needless + 1)])
     assert gate.open(handed.append, NANOSECONDS) == NANOSECONDS
     assert [packet.pts + 48_000 for packet in handed if packet.track == Track.AUDIO] == [needless + 1]
+
+
+def test_what_is_cleared_is_not_kept(packets: list[EncodedPacket]) -> None:
+    kept = KeptPackets()
+    for packet in packets:
+        kept.add(packet)
+    assert kept.seconds > 11
+    kept.clear()
+    assert (len(kept.leaders), len(kept.others), kept.bytes, kept.seconds) == (0, 0, 0, 0)
 
 
 def test_it_is_open_once_what_comes_is_handed_on(packets: list[EncodedPacket]) -> None:
