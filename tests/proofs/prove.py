@@ -84,6 +84,8 @@ AREAS: dict[str, tuple[Proof, str]] = {
     ),
     "watches": (watches.prove, "half an hour of a lecture without a false alarm, and how soon each fault is found"),
 }
+IN_PARTS = ("soak", "uplink")
+"""Of which `--only` takes a part."""
 
 
 def main() -> int:
@@ -97,9 +99,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3)), help="of the random moments")
     parser.add_argument("--profile", help="of the sessions, where the proof takes one")
     parser.add_argument("--seconds", type=float, help="of media, where the proof has a length of its own otherwise")
-    parser.add_argument("--only", help="a part of it, whose figures go beside the whole's; uplink: 200/150/3 (a link)")
+    parser.add_argument("--only", help="a part of it, whose figures go beside the whole's: rig, 200/150/3 (a link)")
     parser.add_argument("--minutes", type=float, help="the same, where it is long")
     arguments = parser.parse_args()
+    if arguments.only and arguments.area not in IN_PARTS:
+        parser.error(f"{arguments.area} has no parts; --only is for {' and '.join(IN_PARTS)}")
     began = datetime.now().astimezone()
     figures = AREAS[arguments.area][0](arguments)
     result = {

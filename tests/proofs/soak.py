@@ -65,6 +65,8 @@ def prove(arguments: argparse.Namespace) -> Mapping[str, object]:
         "here": lambda: run_here(minutes * 60, _cycles(minutes * 60)),
         "media": lambda: endurance.run(endurance.HOURS * 3600 * minutes / MINUTES),
     }
+    if arguments.only not in (None, *parts):
+        raise SystemExit(f"there is no part {arguments.only}; there are {', '.join(parts)}")
     chosen = [arguments.only] if arguments.only else list(parts)
     found = {name: parts[name]() for name in chosen}
     return {"minutes": minutes, **found, "holds": all(part["holds"] for part in found.values())}

@@ -86,7 +86,7 @@ def test_what_is_cleared_is_not_kept(packets: list[EncodedPacket]) -> None:
         kept.add(packet)
     assert kept.seconds > 11
     kept.clear()
-    assert (len(kept.leaders), len(kept.others), kept.bytes, kept.seconds) == (0, 0, 0, 0)
+    assert (len(kept.leaders), len(kept.others), kept.bytes, kept.seconds) == (0, 0, 0, Fraction(0))
 
 
 def test_it_is_open_once_what_comes_is_handed_on(packets: list[EncodedPacket]) -> None:
