@@ -173,7 +173,7 @@ class Recording:
 
     def _write(self) -> None:
         while (taken := self._queue.get()) is not None:
-            if self.failed:
+            if self.failed and not self.abandoned:  # a disk that did not answer may still go on: then it gets all of it
                 continue
             packet, self._writing_since_ns = taken
             try:

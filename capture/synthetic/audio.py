@@ -2,8 +2,10 @@
 
 import threading
 
+import numpy as np
+
 from capture.pacing import Pace
-from capture.source import SAMPLE_RATE, AudioBlock, Samples
+from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.faults import Faults
 from capture.synthetic.speech import speech_loop
 from devices.clock import NANOSECONDS
@@ -40,17 +42,17 @@ class SyntheticAudio:
         self._pace = pace
         self._beeps = beeps
         self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
-        self._blocks: Samples | None = None
+        self._blocks = np.empty((0, BLOCK_SAMPLES, channels), np.int16)
         self._number = 0
 
     def open(self) -> None:
-        """Be ready; raises DeviceLost when it has been lost before."""
+        """Make the sound; raises DeviceLost when it has been lost before."""
         self._faults.check_plugged_in()
+        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
+        self._blocks = loop.reshape(-1, BLOCK_SAMPLES, self.channels)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
-        if self._blocks is None:
-            self._blocks = self._made()
         start = self._number * BLOCK_SAMPLES
         media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
         if not self._faults.may_give(media_ns, timeout_s):
@@ -58,11 +60,6 @@ class SyntheticAudio:
         samples = self._blocks[self._number % len(self._blocks)]
         self._number += 1
         return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
-
-    def _made(self) -> Samples:
-        """Return the sound, in blocks; when it is read first, so that the start of a session does not wait for it."""
-        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
-        return loop.reshape(-1, BLOCK_SAMPLES, self.channels)
 
     def close(self) -> None:
         """End the track."""

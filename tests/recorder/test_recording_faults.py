@@ -198,6 +198,27 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     assert media.decoded(path, "v").frames > 90
 
 
+def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waiting_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
+    made, disk, failures = encoder(), threading.Event(), list[LiputError]()
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    container = recording._container
+    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    feed(made, recording, 0, 90)
+    for track in Track:
+        for packet in made.flush(track):
+            recording.put(packet)
+    recording.close()
+    assert recording.abandoned
+    assert [type(error) for error in failures] == [StorageStalled]
+    disk.set()
+    recording._writer.join(60)
+    made.close()
+    assert media.decoded(recording.path, "v").frames == 90
+
+
 def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []

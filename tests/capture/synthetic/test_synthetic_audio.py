@@ -54,15 +54,6 @@ def test_a_block_comes_when_its_last_sample_does() -> None:
     assert source.read(0.02) is not None
 
 
-def test_opening_does_not_wait_for_the_speech_to_be_made() -> None:
-    speech_loop.cache_clear()
-    source = SyntheticAudio(FastPace(("audio",)), STOP)
-    source.open()
-    assert speech_loop.cache_info().misses == 0
-    assert source.read(1.0) is not None
-    assert speech_loop.cache_info().misses == 1
-
-
 def test_what_made_the_speech_is_not_kept() -> None:
     speech_loop.cache_clear()
     speech_loop(beeps=False)
