@@ -1,14 +1,19 @@
 """Row `isolated`: two cameras recorded apart by stream copy beside the program, as part of a core.
 
 Up to the end of the recording, and with the sealing of what was recorded. In real time, as cameras are, beside a
-program that costs next to nothing, so that what is measured is not its encoder.
+program that costs next to nothing, so that what is measured is not its encoder. Beside it stands what the system takes
+for as many bytes, written and synced by nobody's program: what an absolute bar is worth on this machine today.
 """
 
+import os
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+
+import av
 
 from tests.bench.clips import RATE, clips
 from tests.bench.line import Bench, Line
@@ -20,6 +25,8 @@ ROW = "isolated"
 BAR = 0.02
 MISSING_S = 0.5
 """So much shorter than the program may a file be, of seconds: they begin with the next picture of their camera."""
+SYNCED_EVERY = RATE // 2
+"""After so many pictures of a camera they are synced, as a session does it."""
 PROGRAM = ("--live", "--size", "320x180", "--bit-rate", "300000", "--preset", "ultrafast")
 
 
@@ -29,14 +36,21 @@ def isolated(bench: Bench) -> Iterator[Line]:
     cameras = known["camera"], known["mix"]
     alone: list[Took] = []
     beside: list[Took] = []
+    bytes_alone: list[float] = []
     for turn in range(bench.pairs):
         for apart in (False, True) if turn % 2 == 0 else (True, False):
             (beside if apart else alone).append(measured(cameras, apart=apart))
-        bench.say(f"{ROW}: {beside[-1]}, without {alone[-1]}")
+        bytes_alone.append(written_cpu_s(cameras))
+        bench.say(f"{ROW}: {beside[-1]}, without {alone[-1]}; the bytes alone {bytes_alone[-1]:.2f} s")
     for what, part in (("two cameras", "recorded_s"), ("two cameras, sealed", "sealed_s")):
         ours, without = ([getattr(took, part) for took in side] for side in (beside, alone))
         more = tuple((with_s - without_s) / cameras[0].seconds for with_s, without_s in zip(ours, without, strict=True))
-        behind = {"with_cpu_s": median(ours), "without_cpu_s": median(without), "media_s": cameras[0].seconds}
+        behind = {
+            "with_cpu_s": median(ours),
+            "without_cpu_s": median(without),
+            "media_s": cameras[0].seconds,
+            "bytes_alone_cpu_s": median(bytes_alone),
+        }
         yield Line(ROW, what, BAR, more, "of a core", behind)
 
 
@@ -59,6 +73,29 @@ def measured(cameras: tuple[Clip, ...], *, apart: bool) -> Took:
         took = usage(job, folder)
         check_files(folder, cameras if apart else ())
         return Took(recorded_cpu_s(folder), took.cpu_s)
+
+
+def written_cpu_s(cameras: tuple[Clip, ...]) -> float:
+    """Return the CPU seconds of writing the cameras' pictures into a file each, as time passes, and syncing them."""
+    clips_read = [_pictures(clip) for clip in cameras]
+    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
+        files = [os.open(Path(name) / str(camera), os.O_WRONLY | os.O_CREAT) for camera in range(len(cameras))]
+        begun, before = time.monotonic(), time.thread_time()
+        for number, pictures in enumerate(zip(*clips_read, strict=True)):
+            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            for file, picture in zip(files, pictures, strict=True):
+                os.write(file, picture)
+                if number % SYNCED_EVERY == 0:
+                    os.fdatasync(file)
+        took = time.thread_time() - before
+        for file in files:
+            os.close(file)
+    return took
+
+
+def _pictures(clip: Clip) -> list[bytes]:
+    with av.open(str(clip.path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
 def check_files(folder: Path, cameras: tuple[Clip, ...]) -> None:

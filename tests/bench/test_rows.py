@@ -84,11 +84,13 @@ def test_what_is_recorded_apart_is_told_per_second(monkeypatch: pytest.MonkeyPat
     given(monkeypatch, isolating, "clips", dict.fromkeys(("camera", "mix"), Clip(Path(), 1, 1, 30, 720, 1)))
     took = [(2.0, 2.5), (2.48, 3.46), (2.24, 3.22), (2.0, 2.5)]  # of 24 s: 2 % and 1 % more, sealed 4 % and 3 %
     given(monkeypatch, isolating, "measured", *(isolating.Took(*one) for one in took))
+    given(monkeypatch, isolating, "written_cpu_s", 0.2, 0.4)
     recorded, sealed = isolating.isolated(TWICE)
     assert list(recorded.values) == pytest.approx([0.02, 0.01])
     assert recorded.holds
     assert list(sealed.values) == pytest.approx([0.04, 0.03])
     assert not sealed.holds
+    assert recorded.behind["bytes_alone_cpu_s"] == pytest.approx(0.3)
 
 
 def test_files_apart_must_have_every_picture(tmp_path: Path) -> None:

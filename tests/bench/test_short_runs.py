@@ -39,6 +39,7 @@ def test_each_camera_has_a_file_of_its_own(clip: Clip) -> None:
     for apart in (True, False):
         took = isolating.measured((clip, clip), apart=apart)
         assert 0 < took.recorded_s < took.sealed_s
+    assert 0 < isolating.written_cpu_s((clip, clip)) < took.recorded_s
 
 
 def test_what_each_side_makes_of_a_clip_is_judged(clip: Clip) -> None:
