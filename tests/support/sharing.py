@@ -1,4 +1,4 @@
-"""How tests are shared among processes, with pytest-xdist: `pytest -n 4`.
+"""How tests are shared among processes, with pytest-xdist: `pytest -n 6`.
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
