@@ -81,6 +81,14 @@ def test_a_live_source_is_drained_and_loses_its_oldest(live: Bench) -> None:
     assert [live.reader.get(0.0) for _ in range(5)] == [6, 7, 8, 9, None]
 
 
+def test_how_full_the_queue_is_goes_by_what_it_may_hold_now(live: Bench) -> None:
+    assert live.reader.filled == 0.0
+    live.tap.put(1)
+    wait_for(lambda: live.reader.filled == 0.25)
+    live.reader.bound = 2
+    assert live.reader.filled == 0.5
+
+
 def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
     waiting.tap.put(*range(10))
     wait_for(lambda: waiting.tap.given == 5)  # four in the queue, one in hand
@@ -110,6 +118,17 @@ def test_what_a_fast_source_has_on_its_way_is_waited_for(waiting: Bench) -> None
     waiting.tap.put(11, SourceEnded())
     assert waiting.reader.newest(lambda item: item <= 20) == 11
     assert waiting.reader.newest(lambda item: item <= 20) is None
+
+
+def test_who_waits_for_a_fast_source_learns_of_its_end(waiting: Bench) -> None:
+    found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+    waiting.tap.put(1)
+    wait_for(lambda: waiting.reader.has_items)
+    taking = threading.Thread(target=lambda: found.put(waiting.reader.newest(lambda item: item <= 9)), daemon=True)
+    taking.start()
+    wait_for(lambda: not waiting.reader.has_items)  # it has taken what is there, and waits for more
+    waiting.tap.put(SourceEnded("it is over"))
+    assert found.get(timeout=5.0) == 1
 
 
 def test_at_its_end_what_was_read_can_still_be_taken(live: Bench) -> None:
