@@ -13,7 +13,7 @@ type Shape = tuple[int, int]
 _MARGIN = 0.03
 """From an inset to the picture's edge, as a part of its height."""
 _GAP = 0.01
-"""Between pictures that stand side by side, as a part of the width."""
+"""Between pictures that stand side by side, as a part of the width; of the height between those one above the other."""
 
 
 class Box(NamedTuple):

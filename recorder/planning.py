@@ -76,16 +76,10 @@ def plan_session(
     What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs. One
     that is `going_on` in place of a killed recorder's is not kept from it by a destination whose address is lost.
     """
-    name = asked.profile or settings.video.profile
-    profile = settings.profile(name)
+    profile = settings.profile(asked.profile or settings.video.profile)
     asked, forgotten = _without_lost(asked, settings) if going_on else (asked, {})
     targets = _targets(asked, settings)
-    reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
-    if asked.resume:  # a session that runs takes what there is
-        reserve = min(reserve, settings.storage.keep_free)
-    archive = Archive(asked.archive or settings.archive.path, clock, reserve)
-    further = [Archive(path, clock, reserve) for path in settings.storage.paths]
-    check_places([archive, *further], settings.storage, clock)
+    archive, *further = _places(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
@@ -136,27 +130,54 @@ def plan_session(
         resume=_resumption([archive, *further], asked.resume, clock) if asked.resume else None,
         board=watcher.board,
         language=settings.general.language,
-        context=SessionContext(
-            office=settings.general.office,
-            room=settings.general.room,
-            profile=name,
-            destinations=tuple(target.name for target in targets),
-            devices=tuple(chosen.devices),
-            checked=asked.checked,
-            request=asked.request,
-            wishes=wishes_of(settings, [picture.name for picture in chosen.pictures], layout, isolate=asked.isolate),
-            records=msgspec.convert(msgspec.to_builtins(settings.records) | dict(asked.records), Records),
-            consent=asked.consent,
-        ),
+        context=_context(asked, settings, chosen, targets, layout),
     )
+    notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
+    return Planned(plan, archive, stop, notes, _again(asked, chosen), _kept(chosen), forgotten, no_conference)
+
+
+def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
+    """Return where the session is written, and where it goes on; raises LiputErrors where none of them will do."""
+    reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
+    if asked.resume:  # a session that runs takes what there is
+        reserve = min(reserve, settings.storage.keep_free)
+    paths = [asked.archive or settings.archive.path, *settings.storage.paths]
+    places = [Archive(path, clock, reserve) for path in paths]
+    check_places(places, settings.storage, clock)
+    return places
+
+
+def _context(
+    asked: Asked, settings: Settings, chosen: Chosen, targets: Sequence[StreamTarget], layout: str
+) -> SessionContext:
+    """Return what the session's papers say of it."""
+    return SessionContext(
+        office=settings.general.office,
+        room=settings.general.room,
+        profile=asked.profile or settings.video.profile,
+        destinations=tuple(target.name for target in targets),
+        devices=tuple(chosen.devices),
+        checked=asked.checked,
+        request=asked.request,
+        wishes=wishes_of(settings, [picture.name for picture in chosen.pictures], layout, isolate=asked.isolate),
+        records=msgspec.convert(msgspec.to_builtins(settings.records) | dict(asked.records), Records),
+        consent=asked.consent,
+    )
+
+
+def _kept(chosen: Chosen) -> dict[str, KeptVideo | KeptAudio]:
+    """Return the devices that may go and come back, by id."""
     sources = [*chosen.pictures, *chosen.sounds]
-    kept = {
+    return {
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
-    notes = [*chosen.notes, *_slowed(plan)]
-    if plan.encoder.wish != settings.video.encoder:
-        notes.append(f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})")
-    return Planned(plan, archive, stop, notes, _again(asked, chosen), kept, forgotten, no_conference)
+
+
+def _encoder_changed(plan: SessionPlan, settings: Settings) -> Sequence[str]:
+    """Say that another encoder works than the settings have."""
+    if plan.encoder.wish == settings.video.encoder:
+        return ()
+    return (f"adaptive frame rate: x264 encodes, and not what [video] encoder says ({settings.video.encoder})",)
 
 
 def _slowed(plan: SessionPlan) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from capture.source import Frame
@@ -93,24 +94,8 @@ class Program:
         self._sound_ns = clock.now_ns()
         self._changed = threading.Event()
         self._threads: list[threading.Thread] = []
-        program_rate = inputs.form.rate
-        rate = min(plan.profile.fps, program_rate)
-        self._videos = [
-            VideoInput(
-                picture.name,
-                picture.source,
-                reader,
-                timeline,
-                rate=form.rate,
-                program_rate=rate,
-                clock=clock,
-                emit=emit,
-                offer=shown,
-                is_late=picture.name in inputs.late,
-                timing=timing,
-            )
-            for picture, form, reader in inputs.pictures
-        ]
+        rate = min(plan.profile.fps, inputs.form.rate)
+        self._videos = _video_inputs(inputs, timeline, rate, clock=clock, emit=emit, offer=shown, timing=timing)
         look = Look(inputs.form, plan.layouts, plan.program, title=plan.title, language=plan.language)
         self.scene = Scene(
             self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=shown, timing=timing
@@ -132,25 +117,29 @@ class Program:
             stillness=Stillness() if plan.adaptive_rate else None,
         )
         self._conference = self._made_conference()
-        self.sound: ProgramSound | None = None
-        if inputs.sounds:
-            self.sound = ProgramSound(
-                inputs.sounds,
-                encoder,
-                timeline,
-                channels=plan.profile.audio_channels,
-                clock=clock,
-                put=pre_roll.put,
-                emit=emit,
-                bus=self._conference.sound if self._conference else None,
-                timing=timing,
-            )
+        self.sound = self._made_sound(encoder, timeline, timing)
         self._pictures_lost = LossReporter(
             "frames-dropped",
             plan.pictures[0].name,
             "{count} pictures of {name} are missing: they came too late, or this PC did not keep up",
             emit=emit,
             clock=clock,
+        )
+
+    def _made_sound(self, encoder: Encoder, timeline: Timeline, timing: Timing) -> ProgramSound | None:
+        """Return the program's sound, if there are inputs of any."""
+        if not self._inputs.sounds:
+            return None
+        return ProgramSound(
+            self._inputs.sounds,
+            encoder,
+            timeline,
+            channels=self._plan.profile.audio_channels,
+            clock=self._clock,
+            put=self._pre_roll.put,
+            emit=self._emit,
+            bus=self._conference.sound if self._conference else None,
+            timing=timing,
         )
 
     def _made_conference(self) -> "Conference | None":
@@ -325,3 +314,32 @@ class Program:
         self._pictures_lost.update(dropped, final=final, late_in_all=late, not_taken_in_all=dropped - late)
         if self.sound:
             self.sound.report_losses(final=final)
+
+
+def _video_inputs(
+    inputs: SessionInputs,
+    timeline: Timeline,
+    program_rate: Fraction,
+    *,
+    clock: Clock,
+    emit: Emit,
+    offer: Offer,
+    timing: Timing,
+) -> list[VideoInput]:
+    """Return what takes the pictures of each source, in a program of `program_rate` pictures a second."""
+    return [
+        VideoInput(
+            picture.name,
+            picture.source,
+            reader,
+            timeline,
+            rate=form.rate,
+            program_rate=program_rate,
+            clock=clock,
+            emit=emit,
+            offer=offer,
+            is_late=picture.name in inputs.late,
+            timing=timing,
+        )
+        for picture, form, reader in inputs.pictures
+    ]
