@@ -11,8 +11,6 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
-import av
-
 from recorder.stillness import STILL_RATE
 from tests.bench.clips import clips
 from tests.bench.default_profile import judged, vmaf_line
@@ -55,8 +53,7 @@ def _job(clip: Clip, folder: Path) -> Job:
 
 def new_pictures(clip: Clip) -> list[int]:
     """Return the numbers of the pictures that are not the one before."""
-    with av.open(str(clip.path)) as container:
-        jpegs = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    jpegs = clip.jpegs()
     return [0, *(number for number, (before, after) in enumerate(pairwise(jpegs), 1) if before != after)]
 
 

@@ -9,11 +9,10 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-
-import av
 
 from tests.bench.clips import RATE, clips
 from tests.bench.line import Bench, Line
@@ -77,25 +76,18 @@ def measured(cameras: tuple[Clip, ...], *, apart: bool) -> Took:
 
 def written_cpu_s(cameras: tuple[Clip, ...]) -> float:
     """Return the CPU seconds of writing the cameras' pictures into a file each, as time passes, and syncing them."""
-    clips_read = [_pictures(clip) for clip in cameras]
-    with tempfile.TemporaryDirectory(prefix="liput-bench-") as name:
-        files = [os.open(Path(name) / str(camera), os.O_WRONLY | os.O_CREAT) for camera in range(len(cameras))]
+    sent = [clip.jpegs() for clip in cameras]
+    with ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="liput-bench-")))
+        files = [opened.enter_context((folder / str(number)).open("wb", buffering=0)) for number in range(len(cameras))]
         begun, before = time.monotonic(), time.thread_time()
-        for number, pictures in enumerate(zip(*clips_read, strict=True)):
+        for number, pictures in enumerate(zip(*sent, strict=True)):
             time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
             for file, picture in zip(files, pictures, strict=True):
-                os.write(file, picture)
+                file.write(picture)
                 if number % SYNCED_EVERY == 0:
                     os.fdatasync(file)
-        took = time.thread_time() - before
-        for file in files:
-            os.close(file)
-    return took
-
-
-def _pictures(clip: Clip) -> list[bytes]:
-    with av.open(str(clip.path)) as container:
-        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+        return time.thread_time() - before
 
 
 def check_files(folder: Path, cameras: tuple[Clip, ...]) -> None:

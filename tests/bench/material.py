@@ -28,6 +28,11 @@ class Clip:
         """How long it plays."""
         return self.pictures / self.rate
 
+    def jpegs(self) -> list[bytes]:
+        """Return its pictures as they are in the file, in their order."""
+        with av.open(str(self.path)) as container:
+            return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
 
 def write(clip: Clip, jpegs: Iterator[bytes]) -> None:
     """Mux JPEGs and speech-like sound; the file appears whole or not at all."""
