@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,19 +119,22 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
         page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
         parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level=Level.WARNING))
-        pulse = Pulse(notifier, clock, log.of(level=Level.WARNING))
-        try:
-            parts.start()
-            log("ready")
-            pulse.begin()
-            while not stop.wait(pulse.look_s):
-                pulse.look(parts.standing())
-        finally:
-            pulse.end()
-            for name in parts.stop():
-                log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
-            spares.close()
-            copying.close()
+        with closing(copying), closing(spares):
+            _run(parts, Pulse(notifier, clock, log.of(level=Level.WARNING)), stop, log)
+
+
+def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
+    """Run all parts until `stop` is set."""
+    try:
+        parts.start()
+        log("ready")
+        pulse.begin()
+        while not stop.wait(pulse.look_s):
+            pulse.look(parts.standing())
+    finally:
+        pulse.end()
+        for name in parts.stop():
+            log.say(f"{name} does not end; it is left to itself", name, Level.WARNING)
 
 
 def _recovered(log: Log) -> "Callable[[Outcome], None]":
