@@ -11,7 +11,7 @@ from config.schema import LEAN
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
-from recorder.overload.ladder import Ladder, Load, Move, Step
+from recorder.overload.ladder import BEHIND_S, URGENT_S, Ladder, Load, Move, Step
 from recorder.overload.viewers import Viewers
 from recorder.x264 import VideoSettings
 
@@ -27,7 +27,9 @@ CHEAPEST_PRESETS = CHEAP_PRESETS - {LEAN}
 PSYCHOVISUAL_PRESETS = frozenset({"fast", "medium", "slow", "slower", "veryslow"})
 """Those that look so closely (`subme` of 6 and more) that x264 takes two steps of quality from what chroma has."""
 SPACING = 2
-"""Of so many pictures one is left when the rate is lowered."""
+"""Of so many pictures one is left when the rate is lowered..."""
+URGENT_SPACING = 4
+"""...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
 LEAST_RATE = Fraction(10)
 """Pictures a second below which it is not: what would be left is too few to follow anything."""
 
@@ -74,6 +76,7 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
+        self._is_urgent = False
         self._looked_ns = clock.now_ns()
         self._waited_ns = 0
 
@@ -85,6 +88,11 @@ class Relief:
     @property
     def spacing(self) -> int:
         """Of how many pictures the program takes one."""
+        return URGENT_SPACING if self._is_urgent and Step.RATE in self.taken else self._settled_spacing
+
+    @property
+    def _settled_spacing(self) -> int:
+        """The same, however many wait: this is what an encoder is opened for."""
         return SPACING if Step.RATE in self.taken else 1
 
     def look(self, waited_ns: int, filled: float) -> None:
@@ -99,6 +107,7 @@ class Relief:
             return
         self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
         self._looked_ns, self._waited_ns = now_ns, 0
+        self._is_urgent = self.load.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
         moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
         if moves:
             self._make(moves)
@@ -147,10 +156,10 @@ class Relief:
     def _apply(self) -> None:
         """Let everything be as the steps in force have it; raises EncoderError where the encoder does not."""
         params = cheap_params(self._settings.preset, self.taken)
-        settings = replace(self._settings, rate=self._settings.rate / self.spacing, more_params=params)
+        settings = replace(self._settings, rate=self._settings.rate / self._settled_spacing, more_params=params)
         if settings != self._in_force:
             self._encoder.change_video(settings)
             self._in_force = settings
         self._viewers.thins_previews = Step.VIEWERS in self.taken
-        self._viewers.thins_encode = Step.VIEWERS in self.taken and self.spacing == 1
-        self._viewers.simplify(params, SPACING if self._viewers.thins_encode else self.spacing)
+        self._viewers.thins_encode = Step.VIEWERS in self.taken and self._settled_spacing == 1
+        self._viewers.simplify(params, SPACING if self._viewers.thins_encode else self._settled_spacing)

@@ -214,7 +214,26 @@ def test_two_steps_at_once_are_one_change_of_the_encoder_and_each_is_told() -> N
         ("stepped-down", "frame rate", ["encoder", "frame rate"]),
     ]
     assert [(settings.rate, settings.more_params) for settings in rig.encoder.asked] == [(Fraction(15), CHEAP)]
+    assert rig.relief.spacing == 4, "0.8 s wait"
+    rig.run(0.2, filled=0.3)
     assert rig.relief.spacing == 2
+
+
+def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
+    rig = Rig()
+    rig.run(0.8, filled=0.9)
+    assert rig.relief.spacing == 1, "the rate is not lowered yet"
+    rig.run(5, filled=0.5)
+    assert rig.relief.spacing == 4, "it was more once, and is not yet less than too much"
+    rig.run(0.2, filled=0.3)
+    asked, told = list(rig.encoder.asked), list(rig.told.events)
+    for filled, spacing in ((0.3, 2), (0.5, 2), (0.51, 4), (0.31, 4), (0.3, 2)):
+        rig.run(0.2, filled=filled)
+        assert rig.relief.spacing == spacing
+    assert (rig.encoder.asked, rig.told.events) == (asked, told), (
+        "each change of the encoder would cost more than it saves"
+    )
+    assert rig.live[-1] == (CHEAPEST, 2)
 
 
 def test_of_two_steps_that_are_refused_the_last_is_left_and_the_first_tried_again(
