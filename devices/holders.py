@@ -48,18 +48,16 @@ def holders_of(nodes: Iterable[str]) -> dict[str, list[Holder]]:
     found: dict[str, list[Holder]] = {}
     if not numbers:
         return found
-    for process in sorted((path for path in Path("/proc").iterdir() if path.name.isdigit()), key=lambda p: int(p.name)):
-        for number in numbers.keys() & {_device(link) for link in _open_files(process)}:
-            found.setdefault(numbers[number], []).append(Holder(int(process.name), _command(process)))
+    for pid in _processes():
+        for number in numbers.keys() & {_device(link) for link in _open_files(pid)}:
+            found.setdefault(numbers[number], []).append(Holder(pid, _command(pid)))
     return found
 
 
 def have_open(who: Iterable[Holder], node: str) -> bool:
     """Return whether all of `who` still have `node` open; looks at them only, so it may be asked often."""
     number = _number(node)
-    return number is not None and all(
-        any(_device(link) == number for link in _open_files(Path(f"/proc/{one.pid}"))) for one in who
-    )
+    return number is not None and all(any(_device(link) == number for link in _open_files(one.pid)) for one in who)
 
 
 def is_own(holder: Holder) -> bool:
@@ -82,9 +80,19 @@ def _number(node: str) -> int | None:
         return None
 
 
-def _open_files(process: Path) -> Iterator[str]:
+def _processes() -> list[int]:
+    """Return the number of every process.
+
+    Not by paths: Python keeps each part of one in a table of all such strings, which grows, by a megabyte at once, for
+    so many that come and go.
+    """
+    with os.scandir("/proc") as folder:
+        return sorted(int(entry.name) for entry in folder if entry.name.isdigit())
+
+
+def _open_files(pid: int) -> Iterator[str]:
     try:
-        folder = os.scandir(process / "fd")
+        folder = os.scandir(f"/proc/{pid}/fd")
     except OSError:
         return  # another user's, or just gone
     with folder:
@@ -102,7 +110,8 @@ def _device(link: str) -> int | None:
         return None
 
 
-def _command(process: Path) -> str:
+def _command(pid: int) -> str:
+    process = Path(f"/proc/{pid}")
     try:
         if _OUR_CHILD in (process / "cmdline").read_bytes():
             return OURS

@@ -55,6 +55,23 @@ def test_whether_a_process_still_has_a_node_open(holder: subprocess.Popen[str]) 
     assert not holders.have_open([who], NODE)
 
 
+def test_who_looks_at_every_process_leaves_no_names_of_them_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: set[str] = set()
+    intern = sys.intern
+
+    def keep(name: str) -> str:
+        kept.add(name)
+        return intern(name)
+
+    monkeypatch.setattr(sys, "intern", keep)
+    Path(f"/proc/{os.getpid()}").name  # noqa: B018 - the parts of a path are kept
+    assert str(os.getpid()) in kept
+    kept.clear()
+    holders.holders(NODE)
+    assert "1" not in kept
+    assert len(kept) < 10, "however many processes there are"
+
+
 def test_a_session_of_ours_is_called_that_its_sound_child_too(tmp_path: Path) -> None:
     code = "import sys; held = open(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
     (tmp_path / "capture" / "sound").mkdir(parents=True)
