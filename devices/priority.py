@@ -57,15 +57,16 @@ def ask() -> Standing:
     return Standing(nice=_nice(), group_nice=_group_nice(), realtime=realtime, oom_score_adj=_oom_score())
 
 
-def ask_for_sound() -> str:
+def ask_for_sound(*, of_a_card: bool = True) -> str:
     """Ask for what a thread that reads sound wants, and return what it got: `realtime`, `nice -10`, `nice 0`.
 
-    The threads that it starts after that have it too.
+    The threads that it starts after that have it too. What is not `of_a_card` comes from another program, a sound
+    server: that one must not be kept from the processor by who waits for it, in circles, as PortAudio does at times.
     """
     _to_the_limits()
     if _is_usual():
         _end_after(RUNAWAY_S)
-        if _try_realtime():
+        if of_a_card and _try_realtime():
             return "realtime"
         _be_less_nice(SOUND_NICE)
     return f"nice {_nice()}"

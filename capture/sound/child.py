@@ -178,7 +178,8 @@ def _capture(sounddevice: Any, request: Request) -> None:
     device = sounddevice.query_devices(index)
     channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
-    problem, scheduled = "", ask_for_sound()  # PortAudio's threads are started as this one is
+    is_card = bool(_CARD.match(request.name))
+    problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads are started as this one is
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:
             stream = sounddevice.RawInputStream(
@@ -194,8 +195,8 @@ def _capture(sounddevice: Any, request: Request) -> None:
         except sounddevice.PortAudioError as error:
             problem = str(error)
             continue
-        if is_card := bool(_CARD.match(request.name)):
-            expect_pauses()  # through ALSA's plugins it may be a sound server's, and that one hardly pauses at times
+        if is_card:
+            expect_pauses()
         _answer(Opened(rate, channels, scheduled))
         if not is_card:
             threading.Thread(target=_leave_when_moved, args=(request.source,), name="moved", daemon=True).start()
