@@ -250,8 +250,9 @@ def test_settings_of_it_are_said_to_be_so_and_the_rest_goes_on(known: Visit) -> 
     page = known.open("/setup")
     expect(page.locator("#locked")).to_have_text(say("setup.locked.file", file=file), timeout=SOON_MS)
     _press(page, "setup.save")
+    expect(page.get_by_role("heading", name=say("setup.step.room"))).to_be_focused(timeout=SOON_MS)
     expect(page.get_by_label(say("setup.step.room"), exact=True)).to_be_disabled()
-    _press(page, "setup.save")
+    _press(page, "setup.save")  # each step has such a button: not before it is the one that is shown
     expect(page.get_by_role("heading", name=say("setup.step.roles"))).to_be_focused(timeout=SOON_MS)
 
 
