@@ -7,15 +7,22 @@ each other: with one heap for all, a session takes as much of the processor.
 
 What is large has a mapping of its own, until as large a one was freed: from then on such are in the heap. So a session
 grows by what is still to come of it, hours later maybe. Here they are in the heap from the beginning.
+
+Python does likewise with its table of interned strings: what has been loaded nearly fills it, and it doubles when as
+many short-lived ones came by as it had places left. Here it has doubled before they came.
 """
 
 import ctypes
+import sys
 from contextlib import suppress
 from functools import cache
+from itertools import count
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_FROM_BYTES = 32 << 20
 """What glibc comes to by itself, at most."""
+_ELSEWHERE = 2000
+"""More than the strings that Python itself comes with, some thousand: it counts them, too, and has them elsewhere."""
 
 
 def share() -> None:
@@ -33,6 +40,18 @@ def give_back() -> None:
     """Return every whole page that is free to the system; no thread gets any for as long, less than a millisecond."""
     with suppress(AttributeError):
         _libc().malloc_trim(0)
+
+
+def make_room_for_names() -> None:
+    """Have Python's table of interned strings double now, a few milliseconds, and not at some later time.
+
+    To be called when all is loaded that will be. A part of a path that nobody has used before is interned, for one; it
+    keeps its place when it has gone, until the table is made anew. That has a power of two places, of which two thirds
+    are used: more have to be alive at once.
+    """
+    alive = sys.getunicodeinternedsize()
+    full = next(most for bits in count(3) if (most := 2**bits * 2 // 3) >= alive)
+    _ = [sys.intern(f"liput-{number}") for number in range(full + _ELSEWHERE - alive)]
 
 
 @cache

@@ -18,7 +18,7 @@ from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import Standing
-from recorder import later
+from recorder import heap, later
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -164,6 +164,7 @@ class Recorder:
             if asked is None and not is_loaded:
                 is_loaded = True
                 later.load()
+                heap.make_room_for_names()
             if asked is Ask.END:
                 session.stop()
 
