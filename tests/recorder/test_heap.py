@@ -64,7 +64,7 @@ sys.stdin.readline()
 NAMES = """
 import sys, tracemalloc
 from recorder import heap
-LOADED, PASSING = 41_650, 20_000  # those of a recorder, and of its devices that come and go for some days
+LOADED, PASSING = 41_650, 20_000  # those of a recorder, and of more than eighty cycles in the rig
 kept = [sys.intern(f"loaded-{number}") for number in range(LOADED - sys.getunicodeinternedsize())]
 if "room" in sys.argv: heap.make_room_for_names()
 tracemalloc.start()
