@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import queue
+import threading
 from pathlib import Path
 
 import msgspec
@@ -11,9 +13,13 @@ from config.errors import DeviceBusy, DeviceError
 from config.schema import Settings
 from devices.clock import SystemClock
 from devices.model import Device, DeviceKind
+from recorder import heap, later
 from recorder.asked import Asked
 from recorder.control import directory, recorder
+from recorder.control.asks import Ask, Inbox
 from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.handshake import Handshake
+from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.planning import Planned, plan_session
@@ -35,6 +41,19 @@ class NoLog:
 
     def __init__(self, path: Path) -> None:
         path.touch()
+
+    def check(self) -> None:
+        """Find nothing that has grown."""
+
+
+class Heard(Handshake):
+    """Leaves this process its output, too, and keeps the line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Ready | Failure] = []
+
+    def say(self, line: Ready | Failure) -> None:
+        self.lines.append(line)
 
 
 @pytest.fixture(autouse=True)
@@ -135,3 +154,26 @@ def test_the_end_of_a_recorder_is_the_end_of_its_claims_and_descriptors(tmp_path
         with made(tmp_path, "Satu"):
             pass
     assert open_files() == before
+
+
+def test_once_it_runs_the_rest_is_loaded_and_then_there_is_room_for_the_names_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+    done: list[str] = []
+
+    def make_room() -> None:
+        done.append("room")
+        inbox.put(Ask.END)
+
+    monkeypatch.setattr(later, "load", lambda: done.append("loaded"))
+    monkeypatch.setattr(heap, "make_room_for_names", make_room)
+    monkeypatch.setattr(recorder, "LINGER_S", 0)
+    heard = Heard()
+    patience = threading.Timer(10, inbox.put, [Ask.END])
+    patience.start()
+    with made(tmp_path, "Satu") as one:
+        one.run(heard, inbox)
+    patience.cancel()
+    assert [type(line) for line in heard.lines] == [Ready]
+    assert done == ["loaded", "room"], "in this order: what is loaded would take the room"
