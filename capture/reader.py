@@ -1,7 +1,8 @@
 """Reads one source on a thread of its own into a bounded queue, so that neither side ever holds up the other.
 
 A live source is drained whatever happens downstream: when the queue is full the oldest item is dropped and counted. A
-source that runs as fast as it is taken (a file in `--pace fast`) waits instead.
+source that runs as fast as it is taken (a file in `--pace fast`) waits instead, until half of the queue is free: woken
+for each item, two threads would take turns at every one.
 """
 
 import threading
@@ -77,7 +78,8 @@ class Reader[T]:
             if not self._items:
                 return None
             item = self._items.popleft()
-            self._changed.notify_all()
+            if self._is_half_free():
+                self._changed.notify_all()
             return item
 
     def newest(self, wanted: Callable[[T], bool]) -> T | None:
@@ -129,8 +131,8 @@ class Reader[T]:
 
     def _keep(self, item: T) -> None:
         with self._changed:
-            if self._waits:
-                self._changed.wait_for(lambda: len(self._items) < self.bound or self._stopping)
+            if self._waits and len(self._items) >= self.bound:
+                self._changed.wait_for(lambda: self._is_half_free() or self._stopping)
             elif len(self._items) >= self.bound:
                 self._items.popleft()
                 self.dropped += 1
@@ -138,3 +140,6 @@ class Reader[T]:
                 return
             self._items.append(item)
             self._changed.notify_all()
+
+    def _is_half_free(self) -> bool:
+        return len(self._items) <= self.bound // 2

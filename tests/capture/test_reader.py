@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -94,6 +95,26 @@ def test_a_fast_source_waits_and_loses_nothing(waiting: Bench) -> None:
     wait_for(lambda: waiting.tap.given == 5)  # four in the queue, one in hand
     assert [waiting.reader.get(5.0) for _ in range(10)] == list(range(10))
     assert waiting.reader.dropped == 0
+
+
+def test_a_fast_source_that_waits_goes_on_when_half_of_the_queue_is_free(waiting: Bench) -> None:
+    waiting.tap.put(*range(1, 11))
+    wait_for(lambda: waiting.tap.given == 5)  # four are queued, one has no room
+    assert waiting.reader.get(5.0) == 1
+    time.sleep(0.05)
+    assert waiting.tap.given == 5, "it is not woken for one"
+    assert waiting.reader.get(5.0) == 2
+    wait_for(lambda: waiting.tap.given == 7)  # two more, and the one it had
+    assert [waiting.reader.get(5.0) for _ in range(8)] == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert waiting.reader.dropped == 0
+
+
+@pytest.mark.parametrize("bound", [1, 2, 3])
+def test_however_small_its_queue_is_a_fast_source_gives_everything(bound: int) -> None:
+    bench = Bench(bound=bound, waits=True)
+    bench.tap.put(*range(20))
+    assert [bench.reader.get(5.0) for _ in range(20)] == list(range(20))
+    assert bench.reader.stop()
 
 
 def test_of_a_live_source_the_newest_is_what_is_there(live: Bench) -> None:
