@@ -4,6 +4,7 @@ Media time 0 is where the file begins, for its pictures and its sound alike, so 
 starts later. Files keep their own timestamps, also those of a varying rate.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -130,20 +131,37 @@ class _Delivery[T]:
         self._pace = pace
         self._track = track
         self._items = items
-        self._next: tuple[int, T] | None = None
+        self._read: deque[tuple[int, T]] = deque()
+        self._failed: MediaError | None = None
 
     def next(self, timeout_s: float) -> tuple[int, T] | None:
         """Return the next item and its time on the session clock, or None when that has not come yet."""
-        if self._next is None:
-            self._next = next(self._items, None)
-        if self._next is None:
-            # The pace goes on holding the other tracks here: the session may end with this one.
-            raise SourceEnded
-        media_ns, item = self._next
+        if not self._read:
+            self._read_on()
+        media_ns, item = self._read[0]
         if not self._pace.wait(self._track, media_ns, timeout_s):
             return None
-        self._next = None
+        self._read.popleft()
         return self._pace.start_ns() + media_ns, item
+
+    def _read_on(self) -> None:
+        """Read as much as the pace finds worth having, at least one item; raises SourceEnded after the last."""
+        if self._failed:
+            raise self._failed
+        try:
+            for media_ns, item in self._items:
+                self._read.append((media_ns, item))
+                if media_ns - self._read[0][0] >= self._pace.ahead_ns:
+                    break
+        except MediaError as error:
+            self._failed = error  # what comes before is delivered first
+        if self._read:
+            self._pace.reach(self._track, self._read[-1][0])
+        elif self._failed:
+            raise self._failed
+        else:
+            # The pace goes on holding the other tracks here: the session may end with this one.
+            raise SourceEnded
 
 
 class _OpenFile:

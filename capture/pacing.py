@@ -14,6 +14,9 @@ from devices.clock import NANOSECONDS, Clock
 class Pace(Protocol):
     """When a track may deliver what belongs to a moment of media time."""
 
+    ahead_ns: int
+    """How much of a track (media time) is worth having before it may be delivered; see `reach`."""
+
     def begin(self) -> None:
         """Make now media time 0; called once, before any track is read."""
         ...
@@ -26,6 +29,10 @@ class Pace(Protocol):
         """Wait until `track` may deliver what belongs to `media_ns`, at most `timeout_s`; return whether it may."""
         ...
 
+    def reach(self, track: str, media_ns: int) -> None:
+        """Say that `track` has what belongs to `media_ns`, and everything before: others may go that far."""
+        ...
+
     def finish(self, track: str) -> None:
         """Say that `track` has ended, so that nobody waits for it any more."""
         ...
@@ -33,6 +40,8 @@ class Pace(Protocol):
 
 class RealPace:
     """Media time passes with the session clock."""
+
+    ahead_ns = 0
 
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
         self._clock = clock
@@ -55,12 +64,20 @@ class RealPace:
         self._clock.wait(self._stop, min(remaining, timeout_s))
         return self._start_ns + media_ns <= self._clock.now_ns()
 
+    def reach(self, track: str, media_ns: int) -> None:
+        """Nothing to do: no track waits for another."""
+
     def finish(self, track: str) -> None:
         """Nothing to do: no track waits for another."""
 
 
 class FastPace:
-    """Tracks run as fast as they can, none ahead of the slowest: where a file ends, no other track has gone on."""
+    """Tracks run as fast as they can, none ahead of the slowest: where a file ends, no other track has gone on.
+
+    Tracks that say how far they reach take turns at pieces of that length, not at every picture.
+    """
+
+    ahead_ns = NANOSECONDS // 4
 
     def __init__(self, tracks: tuple[str, ...]) -> None:
         self._at = dict.fromkeys(tracks, 0)
@@ -76,9 +93,18 @@ class FastPace:
     def wait(self, track: str, media_ns: int, timeout_s: float) -> bool:
         """Wait until every other track has come to `media_ns`, or is done."""
         with self._changed:
-            self._at[track] = max(self._at.get(track, 0), media_ns)
-            self._changed.notify_all()
+            self._has(track, media_ns)
             return self._changed.wait_for(lambda: self._may_go(track, media_ns), timeout_s)
+
+    def reach(self, track: str, media_ns: int) -> None:
+        """Let other tracks go as far as `media_ns`."""
+        with self._changed:
+            self._has(track, media_ns)
+
+    def _has(self, track: str, media_ns: int) -> None:
+        if media_ns > self._at.get(track, -1):
+            self._at[track] = media_ns
+            self._changed.notify_all()
 
     def _may_go(self, track: str, media_ns: int) -> bool:
         return all(at >= media_ns for other, at in self._at.items() if other != track)

@@ -38,6 +38,9 @@ QUEUE_PACKETS = 6000
 WAIT_S = 0.1
 """How often a `put` that waits looks whether the recording has failed meanwhile."""
 
+GATHER_S = 0.04
+"""For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""
+
 FIRST_SYNC_S = 0.02
 """How often the file is looked at in its first second, and until its first fragment is there."""
 
@@ -182,6 +185,8 @@ class Recording:
             except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail_with(error)
             self._writing_since_ns = None
+            if self._waits and self._queue.empty():
+                self._written.wait(GATHER_S)
         try:
             self._container.close()
             self._finish()

@@ -3,15 +3,18 @@
 import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from av.packet import Packet
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.file import FileAudioSource, FileVideoSource
+from capture.file import FileAudioSource, FileVideoSource, _OpenFile
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded
@@ -285,6 +288,37 @@ def test_pictures_come_when_their_time_has_come(make: Make) -> None:
     source.close()
     with pytest.raises(SourceEnded):
         source.read(1.0)
+
+
+def test_a_quarter_of_a_second_is_read_at_once_where_no_clock_is_waited_for(make: Make) -> None:
+    path = make("a.mkv", *PICTURES, "-c:v", "mjpeg")
+    pace = FastPace(("video", "audio"))
+    source = FileVideoSource(path, pace)
+    source.open()
+    frame = source.read(0.0)
+    assert frame is not None
+    assert frame.timestamp_ns == 0
+    assert pace.wait("audio", NANOSECONDS // 4, 0.0), "up to there it has its pictures"
+    assert not pace.wait("audio", NANOSECONDS // 2, 0.0)
+    source.close()
+
+
+def test_what_comes_before_a_fault_is_given_first(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = _OpenFile.packets
+
+    def failing(file: _OpenFile, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":  # no generic when it runs
+        yield from islice(packets(file, stream), 3)
+        raise MediaError("the disk has gone")
+
+    monkeypatch.setattr(_OpenFile, "packets", failing)
+    source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
+    source.open()
+    given = [source.read(1.0) for _ in range(3)]
+    assert [frame and round(frame.timestamp_ns * 30 / 1e9) for frame in given] == [0, 1, 2]
+    for _ in range(2):
+        with pytest.raises(MediaError, match="the disk has gone"):
+            source.read(1.0)
+    source.close()
 
 
 def test_nobody_waits_for_a_file_that_has_ended(make: Make) -> None:

@@ -72,6 +72,31 @@ def test_fast_pace_lets_nobody_beyond_a_track_that_has_ended_without_being_finis
     assert pace.wait("audio", 20 * NANOSECONDS, 0.0)
 
 
+def test_fast_pace_lets_others_go_as_far_as_a_track_reaches() -> None:
+    pace = FastPace(("video", "audio"))
+    pace.reach("video", NANOSECONDS)
+    assert pace.wait("audio", NANOSECONDS, 0.0)
+    assert not pace.wait("audio", NANOSECONDS + 1, 0.01)
+    assert pace.wait("video", NANOSECONDS // 2, 0.0)
+    assert pace.wait("audio", NANOSECONDS, 0.0), "what it delivers later is not farther"
+
+
+def test_a_track_that_reaches_on_wakes_those_who_wait_for_it() -> None:
+    pace = FastPace(("video", "audio"))
+    thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 3600))
+    thread.start()
+    pace.reach("video", NANOSECONDS)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_with_real_pace_nothing_is_worth_having_before_its_time() -> None:
+    pace = RealPace(SimulatedClock(), threading.Event())
+    pace.reach("video", 3600 * NANOSECONDS)
+    assert pace.ahead_ns == 0
+    assert not pace.wait("audio", NANOSECONDS, 0.01)
+
+
 def test_finishing_a_track_wakes_those_who_wait_for_it() -> None:
     pace = FastPace(("video", "audio"))
     thread = threading.Thread(target=lambda: pace.wait("audio", NANOSECONDS, 3600))

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,6 +77,31 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
     flashes, beeps = onsets(recording.path)
     assert flashes == pytest.approx([0, 1, 2], abs=0.001)
     assert beeps == pytest.approx([0, 1, 2], abs=0.005)
+
+
+def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.recording.GATHER_S", 2.0)
+    waiting = {}
+    for waits in (True, False):
+        made = encoder()
+        failures: list[LiputError] = []
+        path = tmp_path / f"{waits}.mp4"
+        recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+        feed(made, recording, 0, 30)
+        wait_for(recording._queue.empty)
+        feed(made, recording, 30, 30)
+        time.sleep(0.3)
+        waiting[waits] = recording._queue.qsize()
+        for packet in [*made.flush(Track.VIDEO), *made.flush(Track.AUDIO)]:
+            recording.put(packet)
+        recording.close()
+        made.close()
+        assert not failures
+        assert media.decoded(path, "v").frames == 60
+    assert waiting[True] > 30
+    assert waiting[False] == 0, "as time passes, nothing is held back"
 
 
 CHILD = """
