@@ -25,7 +25,7 @@ from capture.pictures import fit
 from capture.sizes import BySize
 from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, Samples, Size, SourceEnded, VideoFormat
 from config.errors import MediaError
-from devices.clock import NANOSECONDS
+from devices.clock import NANOSECONDS, nanoseconds
 
 _MICROSECOND_NS = 1000
 _USUAL_RATE = Fraction(30)
@@ -205,9 +205,9 @@ class _OpenFile:
         except (av.FFmpegError, OSError) as error:
             raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
 
-    def media_ns(self, time: Fraction) -> int:
-        """Return a time in seconds, as the file counts, in nanoseconds since its beginning."""
-        return round(time * NANOSECONDS) - self._start_ns
+    def media_ns(self, ticks: int, tick: Fraction) -> int:
+        """Return a time of so many ticks (each in seconds), as the file counts, in nanoseconds since its beginning."""
+        return nanoseconds(ticks, tick) - self._start_ns
 
     def close(self) -> None:
         """Close the file; idempotent."""
@@ -291,7 +291,7 @@ def _timed[T](
     tick = Fraction(stream.time_base.num, stream.time_base.den)
     last_ns = -step_ns
     for ticks, payload in payloads:
-        media_ns = last_ns + step_ns if ticks is None else file.media_ns(ticks * tick)
+        media_ns = last_ns + step_ns if ticks is None else file.media_ns(ticks, tick)
         last_ns = max(media_ns, last_ns + 1, 0)
         yield last_ns, payload
 
@@ -354,7 +354,7 @@ class _Sound:
             samples = np.repeat(samples, self._channels, axis=1)
         if frame.pts is None or frame.time_base is None:
             return None, samples
-        return self._file.media_ns(frame.pts * Fraction(frame.time_base.num, frame.time_base.den)), samples
+        return self._file.media_ns(frame.pts, Fraction(frame.time_base.num, frame.time_base.den)), samples
 
     def _follow(self, media_ns: int | None) -> bool:
         """Start to count at `media_ns` where the file jumps ahead to it; return whether sound is missing before."""

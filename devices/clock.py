@@ -7,6 +7,7 @@ their blocks with it, so times from every process of the machine can be compared
 import threading
 import time
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,20 @@ def boot_id() -> str:
         return BOOT_ID.read_text().strip()
     except OSError:
         return ""
+
+
+def nanoseconds(count: int, unit: Fraction) -> int:
+    """Return `count` times `unit` seconds in nanoseconds, rounded; for each picture, so no fraction is made."""
+    return _rounded(count * unit.numerator * NANOSECONDS, unit.denominator)
+
+
+def units(nanoseconds: int, unit: Fraction) -> int:
+    """Return how many times `unit` seconds there are in so many nanoseconds, rounded."""
+    return _rounded(nanoseconds * unit.denominator, unit.numerator * NANOSECONDS)
+
+
+def _rounded(dividend: int, divisor: int) -> int:
+    return (2 * dividend + divisor) // (2 * divisor)
 
 
 class Clock(Protocol):

@@ -54,6 +54,11 @@ class EncodedPacket:
         return (self.pts + self.duration) * self.time_base
 
     @property
+    def ends_s(self) -> float:
+        """The same as a number; asked of each packet, so no fraction is made."""
+        return (self.pts + self.duration) * self.time_base.numerator / self.time_base.denominator
+
+    @property
     def dts_s(self) -> float:
         """The decoding time in seconds."""
-        return float(self.dts * self.time_base)
+        return self.dts * self.time_base.numerator / self.time_base.denominator

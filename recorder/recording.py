@@ -181,7 +181,7 @@ class Recording:
             packet, self._writing_since_ns = taken
             try:
                 self._container.mux(self._packet(packet))
-                self._end_s[packet.track] = max(float(packet.ends), self._end_s[packet.track])
+                self._end_s[packet.track] = max(packet.ends_s, self._end_s[packet.track])
             except Exception as error:  # of whatever kind: this thread must go on to the end
                 self._fail_with(error)
             self._writing_since_ns = None

@@ -14,7 +14,7 @@ import av
 
 from capture.source import Frame
 from capture.timing import CpuStage, Timing, untimed
-from devices.clock import NANOSECONDS
+from devices.clock import NANOSECONDS, units
 from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
@@ -230,7 +230,7 @@ class VideoTrack:
         if picture is None:
             return False
         self._has_picture = True
-        pts = round(Fraction(at_ns, NANOSECONDS) / VIDEO_TIME_BASE)
+        pts = units(at_ns, VIDEO_TIME_BASE)
         if self._is_wanted(at_ns, pts):
             self._hand_over(picture, pts)
         else:

@@ -43,7 +43,7 @@ class Tee:
         with self._lock:
             if self._forms.changes_with(packet):
                 self._change_form()
-            self.given_s = max(self.given_s, float(packet.ends))
+            self.given_s = max(self.given_s, packet.ends_s)
             if self._backlog is not None:
                 self._backlog.add(packet)
             for copy in self.copies:
