@@ -24,6 +24,7 @@ from config.program import SINGLE
 from config.report import ReportSettings
 from config.schema import LEAN, Profile, Settings, Video
 from devices.clock import SystemClock
+from recorder import heap
 from recorder.asked import Asked
 from recorder.planning import plan_session
 from recorder.session import Session
@@ -110,6 +111,7 @@ def words() -> argparse.Namespace:
 def main() -> int:
     """Run the session and return 0 when it was sealed with nothing lost."""
     told = words()
+    heap.share()  # as the recorder's process does before anything else
     width, height = map(int, told.size.split("x"))
     profile = Profile(
         width=width,
