@@ -79,6 +79,7 @@ def test_fast_pace_lets_others_go_as_far_as_a_track_reaches() -> None:
     assert not pace.wait("audio", NANOSECONDS + 1, 0.01)
     assert pace.wait("video", NANOSECONDS // 2, 0.0)
     assert pace.wait("audio", NANOSECONDS, 0.0), "what it delivers later is not farther"
+    assert 0 < pace.ahead_ns < NANOSECONDS // 2, "large pictures fill the memory"
 
 
 def test_a_track_that_reaches_on_wakes_those_who_wait_for_it() -> None:
