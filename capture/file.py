@@ -145,9 +145,7 @@ class _Delivery[T]:
         return self._pace.start_ns() + media_ns, item
 
     def _read_on(self) -> None:
-        """Read as much as the pace finds worth having, at least one item; raises SourceEnded after the last."""
-        if self._failed:
-            raise self._failed
+        """Read as much as the pace finds worth having; raises SourceEnded, or MediaError, after the last item."""
         try:
             for media_ns, item in self._items:
                 self._read.append((media_ns, item))
@@ -155,13 +153,10 @@ class _Delivery[T]:
                     break
         except MediaError as error:
             self._failed = error  # what comes before is delivered first
-        if self._read:
-            self._pace.reach(self._track, self._read[-1][0])
-        elif self._failed:
-            raise self._failed
-        else:
+        if not self._read:
             # The pace goes on holding the other tracks here: the session may end with this one.
-            raise SourceEnded
+            raise self._failed or SourceEnded
+        self._pace.reach(self._track, self._read[-1][0])
 
 
 class _OpenFile:

@@ -131,11 +131,12 @@ class Reader[T]:
 
     def _keep(self, item: T) -> None:
         with self._changed:
-            if self._waits and len(self._items) >= self.bound:
-                self._changed.wait_for(lambda: self._is_half_free() or self._stopping)
-            elif len(self._items) >= self.bound:
-                self._items.popleft()
-                self.dropped += 1
+            if len(self._items) >= self.bound:
+                if self._waits:
+                    self._changed.wait_for(lambda: self._is_half_free() or self._stopping)
+                else:
+                    self._items.popleft()
+                    self.dropped += 1
             if self._over:
                 return
             self._items.append(item)

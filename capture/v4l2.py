@@ -23,7 +23,7 @@ from capture.stamps import Stamps
 from capture.watch.signal import SignalInput
 from config.errors import DeviceLost, DeviceUnsupported, MediaError
 from devices import holders
-from devices.clock import NANOSECONDS, Clock, SystemClock
+from devices.clock import NANOSECONDS, Clock, SystemClock, nanoseconds
 from devices.colour import SampleCoding, sample_coding
 from devices.mode_choice import ChosenMode, Wanted, choose_mode
 from devices.model import Device
@@ -268,7 +268,7 @@ class _Stream:
             raise self._lost(None) from error
         stamp = None
         if packet.pts is not None and packet.time_base is not None:
-            stamp = round(packet.pts * packet.time_base * NANOSECONDS)
+            stamp = nanoseconds(packet.pts, Fraction(packet.time_base.num, packet.time_base.den))
         return bytes(packet), stamp
 
     def _lost(self, error: Exception | None) -> DeviceLost:

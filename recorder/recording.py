@@ -9,6 +9,7 @@ dropping anything. A disk that never answers keeps both threads; `close` then le
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,7 +187,7 @@ class Recording:
                 self._fail_with(error)
             self._writing_since_ns = None
             if self._waits and self._queue.empty():
-                self._written.wait(GATHER_S)
+                time.sleep(GATHER_S)
         try:
             self._container.close()
             self._finish()
