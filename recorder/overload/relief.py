@@ -11,7 +11,7 @@ from config.schema import LEAN
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
-from recorder.overload.ladder import BEHIND_S, URGENT_S, Ladder, Load, Move, Step
+from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Load, Move, Step
 from recorder.overload.viewers import Viewers
 from recorder.x264 import VideoSettings
 
@@ -30,6 +30,8 @@ SPACING = 2
 """Of so many pictures one is left when the rate is lowered..."""
 URGENT_SPACING = 4
 """...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
+PUT_OFF_S = 1.0
+"""How long another encoder may wait, since what is left out at once helps sooner: it costs 0.4 s of CPU at first."""
 LEAST_RATE = Fraction(10)
 """Pictures a second below which it is not: what would be left is too few to follow anything."""
 
@@ -76,8 +78,9 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
+        self._due: list[tuple[Move, Load]] = []  # taken, and not yet done and told, with what was measured
         self._is_urgent = False
-        self._looked_ns = clock.now_ns()
+        self._looked_ns = self._due_since_ns = clock.now_ns()
         self._waited_ns = 0
 
     @property
@@ -108,9 +111,18 @@ class Relief:
         self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
         self._looked_ns, self._waited_ns = now_ns, 0
         self._is_urgent = self.load.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
-        moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
-        if moves:
-            self._make(moves)
+        if not self._due:
+            self._due_since_ns = now_ns
+        self._due += [(move, self.load) for move in self._ladder.update(now_ns / NANOSECONDS, self.load)]
+        if self._due and not self._is_put_off(now_ns):
+            self._make()
+
+    def _is_put_off(self, now_ns: int) -> bool:
+        """Return whether another encoder would be in the way: more pictures are left out already, and some wait."""
+        if Step.RATE not in self.taken or self.load.behind_s <= CALM_S:
+            return False
+        leaves_out_more = self._is_urgent or any(move.step is Step.RATE for move, _ in self._due)
+        return leaves_out_more and now_ns - self._due_since_ns < PUT_OFF_S * NANOSECONDS
 
     def _is_useful(self, step: Step) -> bool:
         is_x264 = not self._encoder.is_elsewhere
@@ -122,21 +134,23 @@ class Relief:
         }
         return useful[step] and step not in self._refused
 
-    def _make(self, moves: Sequence[Move]) -> None:
+    def _make(self) -> None:
+        due, self._due = self._due, []
         try:
             self._apply()
         except EncoderError:
             traceback.print_exc()  # nothing is lost by it
-            for move in reversed(moves):
+            for move, _ in reversed(due):
                 self._ladder.undo(move)
-            if moves[-1].is_down:
-                self._refused.add(moves[-1].step)
+            last, _ = due[-1]
+            if last.is_down:
+                self._refused.add(last.step)
             return
-        for move in moves:
-            self._tell(move)
+        for move, load in due:
+            self._tell(move, load)
 
-    def _tell(self, move: Move) -> None:
-        load, taken = self.load, [step.value for step in self.taken]
+    def _tell(self, move: Move, load: Load) -> None:
+        taken = [step.value for step in self.taken]
         if move.is_down:
             taken = taken[: taken.index(move.step.value) + 1]
         facts = {

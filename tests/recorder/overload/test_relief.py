@@ -89,8 +89,7 @@ def test_each_step_is_taken_in_its_order_and_told_with_what_was_measured() -> No
         {"step": name, "steps": names[: index + 1], "behind_s": 0.5, "busy": 1.0} for index, name in enumerate(names)
     ]
     cheap = replace(SETTINGS, more_params=CHEAP)
-    halved = replace(cheap, rate=Fraction(15))
-    assert rig.encoder.asked == [cheap, halved, replace(halved, more_params=CHEAPEST)]
+    assert rig.encoder.asked == [cheap, replace(SETTINGS, rate=Fraction(15), more_params=CHEAPEST)]
     assert rig.relief.spacing == 2
     assert rig.viewers.thins_previews
     assert not rig.viewers.thins_encode, "it gets half of the program's pictures now"
@@ -113,7 +112,7 @@ def test_all_is_taken_back_in_the_end() -> None:
     ]  # fmt: skip
     assert [detail["steps"] for _, _, detail in rig.told.events[5:]] == [["encoder", "viewers"], ["encoder"], []]
     cheap = replace(SETTINGS, more_params=CHEAP)
-    assert rig.encoder.asked[3:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
+    assert rig.encoder.asked[2:] == [replace(cheap, rate=Fraction(15)), cheap, SETTINGS]
     assert (rig.viewers.thins_previews, rig.viewers.thins_encode, rig.relief.spacing) == (False, False, 1)
 
 
@@ -147,7 +146,7 @@ def test_a_lean_encoder_looks_for_no_more_than_the_first_step_but_can_look_for_l
     rig = Rig(replace(SETTINGS, preset=LEAN))
     rig.run(5, filled=0.5)
     assert [step for _, step in rig.told.steps] == ["viewers", "frame rate", "detail"]
-    assert [settings.more_params for settings in rig.encoder.asked] == ["", CHEAPEST]
+    assert [(settings.rate, settings.more_params) for settings in rig.encoder.asked] == [(Fraction(15), CHEAPEST)]
 
 
 def test_few_pictures_are_not_made_fewer() -> None:
@@ -195,7 +194,8 @@ def test_what_the_encoder_refuses_is_not_asked_for_again_and_not_told(capsys: py
     rig = Rig(encoder=Refusing())
     rig.run(20, filled=0.5)
     assert rig.told.steps == [("stepped-down", "viewers")]
-    assert [settings.rate for settings in rig.encoder.asked] == [30, 15, 30]
+    tried = [(settings.rate, settings.more_params) for settings in rig.encoder.asked]
+    assert tried == [(Fraction(30), CHEAP), (Fraction(15), CHEAPEST), (Fraction(15), "")]
     assert rig.relief.spacing == 1
     assert "no memory" in capsys.readouterr().err
 
@@ -209,14 +209,70 @@ def steep(rig: Rig, seconds: float = 0.6) -> None:
 def test_two_steps_at_once_are_one_change_of_the_encoder_and_each_is_told() -> None:
     rig = Rig(looks=False)
     steep(rig)
+    assert list(rig.relief.taken) == [Step.ENCODER, Step.RATE]
+    assert rig.relief.spacing == 4, "0.8 s wait"
+    rig.run(0.2, filled=0.3)
+    assert rig.relief.spacing == 2
+    assert (rig.encoder.asked, rig.told.events) == ([], []), "what is left out is enough so far"
+    rig.run(0.2, filled=0.15)
     assert [(kind, detail["step"], detail["steps"]) for kind, _, detail in rig.told.events] == [
         ("stepped-down", "encoder", ["encoder"]),
         ("stepped-down", "frame rate", ["encoder", "frame rate"]),
     ]
+    assert {detail["behind_s"] for _, _, detail in rig.told.events} == {0.63}, "as it was when they were taken"
     assert [(settings.rate, settings.more_params) for settings in rig.encoder.asked] == [(Fraction(15), CHEAP)]
-    assert rig.relief.spacing == 4, "0.8 s wait"
-    rig.run(0.2, filled=0.3)
-    assert rig.relief.spacing == 2
+
+
+def until_taken(rig: Rig, step: Step, *, filled: float) -> None:
+    """Let so much wait until `step` is taken."""
+    for _ in range(300):
+        if step in rig.relief.taken:
+            return
+        rig.run(1 / 30, filled=filled)
+    raise AssertionError(rig.relief.taken)
+
+
+@pytest.mark.parametrize("filled", [0.2, 0.45, 0.9])
+def test_another_encoder_is_not_put_off_for_longer_than_a_second(filled: float) -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(0.9, filled=filled)
+    assert (rig.encoder.asked, rig.told.events) == ([], [])
+    rig.run(0.2, filled=filled)
+    assert [settings.rate for settings in rig.encoder.asked] == [15]
+    assert rig.told.steps[0] == ("stepped-down", "frame rate")
+
+
+def test_a_rate_that_is_enough_by_itself_is_the_encoders_too_once_nothing_waits() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(0.3, filled=0.16)
+    assert rig.encoder.asked == []
+    rig.run(60, filled=0.1)
+    assert [(settings.rate, settings.more_params) for settings in rig.encoder.asked] == [(Fraction(15), "")]
+    assert rig.told.steps == [("stepped-down", "frame rate")]
+
+
+def test_a_step_that_comes_after_the_rate_is_done_at_once_unless_more_is_left_out() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    rig.run(5, filled=0.0)
+    until_taken(rig, Step.DETAIL, filled=0.45)
+    assert [settings.more_params for settings in rig.encoder.asked] == ["", CHEAPEST]
+    urgent = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(urgent, Step.RATE, filled=0.45)
+    urgent.run(5, filled=0.0)
+    until_taken(urgent, Step.DETAIL, filled=0.9)
+    assert [settings.more_params for settings in urgent.encoder.asked] == [""]
+    urgent.run(0.2, filled=0.3)
+    assert [settings.more_params for settings in urgent.encoder.asked] == ["", CHEAPEST]
+
+
+def test_where_the_rate_is_not_lowered_nothing_is_put_off() -> None:
+    rig = Rig(looks=False)
+    until_taken(rig, Step.ENCODER, filled=0.9)
+    assert [settings.more_params for settings in rig.encoder.asked] == [CHEAP]
+    assert rig.told.steps == [("stepped-down", "encoder")]
 
 
 def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
@@ -236,7 +292,7 @@ def test_where_much_waits_even_so_more_is_left_out_until_little_waits() -> None:
     assert rig.live[-1] == (CHEAPEST, 2)
 
 
-def test_of_two_steps_that_are_refused_the_last_is_left_and_the_first_tried_again(
+def test_of_steps_that_are_refused_together_the_last_is_left_and_the_others_tried_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rig = Rig(encoder=Refusing(), looks=False)
@@ -244,6 +300,6 @@ def test_of_two_steps_that_are_refused_the_last_is_left_and_the_first_tried_agai
     rig.run(5, filled=0.9)
     assert rig.told.events == []
     tried = [(settings.rate, settings.more_params) for settings in rig.encoder.asked]
-    assert tried == [(Fraction(15), CHEAP), (Fraction(30), CHEAPEST), (Fraction(30), CHEAP)]
+    assert tried == [(Fraction(15), CHEAPEST), (Fraction(30), CHEAP), (Fraction(15), "")]
     assert list(rig.relief.taken) == []
     assert capsys.readouterr().err.count("EncoderError: no memory") == len(tried)
