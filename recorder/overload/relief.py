@@ -31,7 +31,9 @@ SPACING = 2
 URGENT_SPACING = 4
 """...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
 PUT_OFF_S = 1.0
-"""How long another encoder may wait, since what is left out at once helps sooner: it costs 0.4 s of CPU at first."""
+"""How long another encoder may wait where pictures are left out: it costs 0.4 s of CPU before it saves any."""
+ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})
+"""Steps that nothing but another encoder makes."""
 LEAST_RATE = Fraction(10)
 """Pictures a second below which it is not: what would be left is too few to follow anything."""
 
@@ -78,9 +80,10 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
-        self._due: list[tuple[Move, Load]] = []  # taken, and not yet done and told, with what was measured
+        self._put_off: list[Move] = []  # whose encoder is not there yet
+        self._put_off_until_ns = self._looked_ns = clock.now_ns()
+        self._keeps_rate = False  # because the encoder has refused a lower one
         self._is_urgent = False
-        self._looked_ns = self._due_since_ns = clock.now_ns()
         self._waited_ns = 0
 
     @property
@@ -111,18 +114,11 @@ class Relief:
         self.load = Load(filled * LIVE_QUEUE_S, 1 - min(1.0, self._waited_ns / passed_ns))
         self._looked_ns, self._waited_ns = now_ns, 0
         self._is_urgent = self.load.behind_s > (BEHIND_S if self._is_urgent else URGENT_S)
-        if not self._due:
-            self._due_since_ns = now_ns
-        self._due += [(move, self.load) for move in self._ladder.update(now_ns / NANOSECONDS, self.load)]
-        if self._due and not self._is_put_off(now_ns):
-            self._make()
-
-    def _is_put_off(self, now_ns: int) -> bool:
-        """Return whether another encoder would be in the way: more pictures are left out already, and some wait."""
-        if Step.RATE not in self.taken or self.load.behind_s <= CALM_S:
-            return False
-        leaves_out_more = self._is_urgent or any(move.step is Step.RATE for move, _ in self._due)
-        return leaves_out_more and now_ns - self._due_since_ns < PUT_OFF_S * NANOSECONDS
+        moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
+        if moves:
+            self._make(moves)
+        if self._put_off and (self.load.behind_s <= CALM_S or now_ns >= self._put_off_until_ns):
+            self._make_up()
 
     def _is_useful(self, step: Step) -> bool:
         is_x264 = not self._encoder.is_elsewhere
@@ -134,46 +130,94 @@ class Relief:
         }
         return useful[step] and step not in self._refused
 
-    def _make(self) -> None:
-        due, self._due = self._due, []
+    def _make(self, moves: Sequence[Move]) -> None:
+        if self._can_wait(moves):
+            if not self._put_off:
+                self._put_off_until_ns = self._looked_ns + round(PUT_OFF_S * NANOSECONDS)
+            self._put_off += moves
+        else:
+            try:
+                self._change_encoder()
+            except EncoderError:
+                traceback.print_exc()  # nothing is lost by it
+                for move in reversed(moves):
+                    self._ladder.undo(move)
+                if moves[-1].is_down:
+                    self._refused.add(moves[-1].step)
+                return
+        self._viewers.thins_previews = Step.VIEWERS in self.taken
+        self._viewers.thins_encode = self._thins_encode
+        for move in moves:
+            self._tell(move)
+
+    def _can_wait(self, moves: Sequence[Move]) -> bool:
+        """Return whether more pictures are left out at once, so that another encoder would only be in the way."""
+        if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.load.behind_s <= CALM_S:
+            return False
+        return self._is_urgent or bool(self._put_off) or any(move.step is Step.RATE for move in moves)
+
+    def _make_up(self) -> None:
+        """Begin with the encoder of the steps that were put off."""
+        moves, self._put_off = self._put_off, []
+        self._ladder.settle(self._looked_ns / NANOSECONDS)
         try:
-            self._apply()
+            self._change_encoder()
         except EncoderError:
             traceback.print_exc()  # nothing is lost by it
-            for move, _ in reversed(due):
-                self._ladder.undo(move)
-            last, _ = due[-1]
-            if last.is_down:
-                self._refused.add(last.step)
-            return
-        for move, load in due:
-            self._tell(move, load)
+            self._do_without(moves)
 
-    def _tell(self, move: Move, load: Load) -> None:
-        taken = [step.value for step in self.taken]
-        if move.is_down:
-            taken = taken[: taken.index(move.step.value) + 1]
-        facts = {
-            "step": move.step.value,
-            "steps": taken,
-            "behind_s": round(load.behind_s, 2),
-            "busy": round(load.busy, 2),
+    def _do_without(self, moves: list[Move]) -> None:
+        """Give up what the encoder may have refused of `moves`, and try what is left with the next look.
+
+        Half the rate first: pictures are left out without it, too. It is tried again without a step that is given up.
+        """
+        own = [move for move in moves if move.step in ENCODERS_OWN]
+        if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
+            self._keeps_rate = True
+        elif own:
+            refused, self._keeps_rate = own[-1], False
+            moves.remove(refused)
+            self._ladder.undo(refused)
+            self._refused.add(refused.step)
+            message = f"The encoder has refused: {_UP[refused.step]}"
+            self._emit("stepped-up", SUBJECT, message, **self._facts(refused.step))
+        if self._wanted != self._in_force:
+            self._put_off, self._put_off_until_ns = moves, self._looked_ns
+
+    def _facts(self, step: Step) -> dict[str, object]:
+        """Return what is told of `step` with any event."""
+        return {
+            "step": step.value,
+            "steps": [taken.value for taken in self.taken],
+            "behind_s": round(self.load.behind_s, 2),
+            "busy": round(self.load.busy, 2),
         }
+
+    def _tell(self, move: Move) -> None:
+        facts = self._facts(move.step)
         if move.is_down:
-            message = f"This PC does not keep up ({load.behind_s:.1f} s behind): {_DOWN[move.step]}"
+            facts["steps"] = [step.value for step in self.taken[: self.taken.index(move.step) + 1]]
+            message = f"This PC does not keep up ({self.load.behind_s:.1f} s behind): {_DOWN[move.step]}"
             self._emit("stepped-down", SUBJECT, message, **facts)
-        elif taken:
+        elif self.taken:
             self._emit("stepped-up", SUBJECT, f"This PC has room again: {_UP[move.step]}", **facts)
         else:
             self._emit("keeps-up", SUBJECT, f"This PC keeps up again: {_UP[move.step]}", **facts)
 
-    def _apply(self) -> None:
-        """Let everything be as the steps in force have it; raises EncoderError where the encoder does not."""
-        params = cheap_params(self._settings.preset, self.taken)
-        settings = replace(self._settings, rate=self._settings.rate / self._settled_spacing, more_params=params)
-        if settings != self._in_force:
-            self._encoder.change_video(settings)
-            self._in_force = settings
-        self._viewers.thins_previews = Step.VIEWERS in self.taken
-        self._viewers.thins_encode = Step.VIEWERS in self.taken and self._settled_spacing == 1
-        self._viewers.simplify(params, SPACING if self._viewers.thins_encode else self._settled_spacing)
+    @property
+    def _thins_encode(self) -> bool:
+        return Step.VIEWERS in self.taken and self._settled_spacing == 1
+
+    @property
+    def _wanted(self) -> VideoSettings:
+        """What the encoder is to be opened with, for the steps in force."""
+        rate = self._settings.rate / (1 if self._keeps_rate else self._settled_spacing)
+        return replace(self._settings, rate=rate, more_params=cheap_params(self._settings.preset, self.taken))
+
+    def _change_encoder(self) -> None:
+        """Let the encoders be as the steps in force have them; raises EncoderError where the program's does not."""
+        wanted = self._wanted
+        if wanted != self._in_force:
+            self._encoder.change_video(wanted)
+            self._in_force = wanted
+        self._viewers.simplify(wanted.more_params, SPACING if self._thins_encode else self._settled_spacing)
