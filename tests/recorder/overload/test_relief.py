@@ -375,6 +375,21 @@ def test_the_next_step_has_to_wait_for_the_encoder_of_those_that_were_put_off() 
     assert list(rig.relief.taken) == [Step.RATE, Step.DETAIL]
 
 
+def test_of_steps_that_are_refused_together_one_after_the_other_is_given_up_the_last_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(encoder=Refusing(lambda settings: settings.more_params != ""), looks=False)
+    steep(rig)
+    rig.run(5, filled=0.9)
+    assert rig.asked == [
+        (Fraction(15), CHEAPEST), (Fraction(30), CHEAPEST),
+        (Fraction(15), CHEAP), (Fraction(30), CHEAP), (Fraction(15), ""),
+    ]  # fmt: skip
+    assert list(rig.relief.taken) == [Step.RATE]
+    assert rig.told.steps[3:] == [("stepped-up", "detail"), ("stepped-up", "encoder")]
+    assert capsys.readouterr().err.count("EncoderError: no memory") == 4
+
+
 def test_a_later_step_that_was_put_off_is_given_up_alone(capsys: pytest.CaptureFixture[str]) -> None:
     refusing = Refusing(lambda settings: settings.more_params != "")
     rig = Rig(replace(SETTINGS, preset=LEAN), refusing, looks=False)
