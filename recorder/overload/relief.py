@@ -30,8 +30,10 @@ SPACING = 2
 """Of so many pictures one is left when the rate is lowered..."""
 URGENT_SPACING = 4
 """...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
+HELPS_S = 0.3
+"""Another encoder costs 0.4 s of CPU before it saves any: it waits while what is left out helps, for so long..."""
 PUT_OFF_S = 1.0
-"""How long another encoder may wait where pictures are left out: it costs 0.4 s of CPU before it saves any."""
+"""...after fewer pictures have waited than ever before, and for so long in all."""
 ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})
 """Steps that nothing but another encoder makes."""
 LEAST_RATE = Fraction(10)
@@ -81,7 +83,8 @@ class Relief:
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
         self._put_off: list[Move] = []  # whose encoder is not there yet
-        self._put_off_until_ns = self._looked_ns = clock.now_ns()
+        self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
+        self._least_behind_s = 0.0  # since something was put off
         self._keeps_rate = False  # because the encoder has refused a lower one
         self._is_urgent = False
         self._waited_ns = 0
@@ -117,7 +120,7 @@ class Relief:
         moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
         if moves:
             self._make(moves)
-        if self._put_off and (self.load.behind_s <= CALM_S or now_ns >= self._put_off_until_ns):
+        if self._put_off and not self._helps():
             self._make_up()
 
     def _is_useful(self, step: Step) -> bool:
@@ -133,7 +136,8 @@ class Relief:
     def _make(self, moves: Sequence[Move]) -> None:
         if self._can_wait(moves):
             if not self._put_off:
-                self._put_off_until_ns = self._looked_ns + round(PUT_OFF_S * NANOSECONDS)
+                self._put_off_ns = self._helped_ns = self._looked_ns
+                self._least_behind_s = self.load.behind_s
             self._put_off += moves
         else:
             try:
@@ -156,33 +160,48 @@ class Relief:
             return False
         return self._is_urgent or bool(self._put_off) or any(move.step is Step.RATE for move in moves)
 
+    def _helps(self) -> bool:
+        """Return whether what is left out is about to be enough, without the encoder that was put off."""
+        if self.load.behind_s < self._least_behind_s:
+            self._least_behind_s, self._helped_ns = self.load.behind_s, self._looked_ns
+        return (
+            self.load.behind_s > CALM_S
+            and self._looked_ns - self._helped_ns < HELPS_S * NANOSECONDS
+            and self._looked_ns - self._put_off_ns < PUT_OFF_S * NANOSECONDS
+        )
+
     def _make_up(self) -> None:
-        """Begin with the encoder of the steps that were put off."""
+        """Begin with the encoder of the steps that were put off, or of those of them that it does not refuse."""
         moves, self._put_off = self._put_off, []
         self._ladder.settle(self._looked_ns / NANOSECONDS)
-        try:
-            self._change_encoder()
-        except EncoderError:
-            traceback.print_exc()  # nothing is lost by it
-            self._do_without(moves)
+        is_left = True
+        while is_left:
+            try:
+                self._change_encoder()
+            except EncoderError:
+                traceback.print_exc()  # nothing is lost by it
+                is_left = self._give_up(moves)
+            else:
+                return
 
-    def _do_without(self, moves: list[Move]) -> None:
-        """Give up what the encoder may have refused of `moves`, and try what is left with the next look.
+    def _give_up(self, moves: list[Move]) -> bool:
+        """Give up what the encoder may have refused of `moves`; return whether there was anything.
 
         Half the rate first: pictures are left out without it, too. It is tried again without a step that is given up.
         """
-        own = [move for move in moves if move.step in ENCODERS_OWN]
         if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
             self._keeps_rate = True
-        elif own:
-            refused, self._keeps_rate = own[-1], False
-            moves.remove(refused)
-            self._ladder.undo(refused)
-            self._refused.add(refused.step)
-            message = f"The encoder has refused: {_UP[refused.step]}"
-            self._emit("stepped-up", SUBJECT, message, **self._facts(refused.step))
-        if self._wanted != self._in_force:
-            self._put_off, self._put_off_until_ns = moves, self._looked_ns
+            return True
+        own = [move for move in moves if move.step in ENCODERS_OWN]
+        if not own:
+            return False
+        refused, self._keeps_rate = own[-1], False
+        moves.remove(refused)
+        self._ladder.undo(refused)
+        self._refused.add(refused.step)
+        message = f"The encoder has refused: {_UP[refused.step]}"
+        self._emit("stepped-up", SUBJECT, message, **self._facts(refused.step))
+        return True
 
     def _facts(self, step: Step) -> dict[str, object]:
         """Return what is told of `step` with any event."""

@@ -281,15 +281,25 @@ def until_taken(rig: Rig, step: Step, *, filled: float) -> None:
     raise AssertionError(rig.relief.taken)
 
 
-@pytest.mark.parametrize("filled", [0.2, 0.45, 0.9])
-def test_another_encoder_is_not_put_off_for_longer_than_a_second(filled: float) -> None:
+@pytest.mark.parametrize("filled", [0.45, 0.9])
+def test_another_encoder_is_not_put_off_where_it_does_not_help(filled: float) -> None:
     rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
     until_taken(rig, Step.RATE, filled=0.45)
-    rig.run(0.9, filled=filled)
+    rig.run(0.25, filled=filled)
     assert rig.encoder.asked == []
     assert rig.told.steps[0] == ("stepped-down", "frame rate"), "pictures are left out already"
     rig.run(0.2, filled=filled)
     assert [settings.rate for settings in rig.encoder.asked] == [15]
+
+
+def test_another_encoder_is_put_off_while_fewer_and_fewer_wait_and_not_for_longer_than_a_second() -> None:
+    rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
+    until_taken(rig, Step.RATE, filled=0.45)
+    for tick in range(1, 10):
+        rig.run(0.1, filled=0.45 - 0.02 * (tick // 2))
+        assert rig.encoder.asked == []
+    rig.run(0.2, filled=0.25)
+    assert rig.asked == [(Fraction(15), "")]
 
 
 def test_a_rate_that_is_enough_by_itself_is_the_encoders_too_once_nothing_waits() -> None:
@@ -366,12 +376,13 @@ def test_hardware_has_no_encoder_that_would_be_in_the_way() -> None:
 
 def test_the_next_step_has_to_wait_for_the_encoder_of_those_that_were_put_off() -> None:
     rig = Rig(replace(SETTINGS, preset=LEAN), looks=False)
-    until_taken(rig, Step.RATE, filled=0.45)
-    rig.run(0.95, filled=0.2)
+    until_taken(rig, Step.RATE, filled=0.35)
+    for tick in range(10):
+        rig.run(0.1, filled=0.34 - 0.01 * tick)
     rig.run(0.6, filled=0.45)
     assert rig.asked == [(Fraction(15), "")]
-    assert list(rig.relief.taken) == [Step.RATE], "its encoder is there for 0.5 s only"
-    rig.run(0.5, filled=0.45)
+    assert list(rig.relief.taken) == [Step.RATE], "its encoder is there for 0.6 s only"
+    rig.run(0.4, filled=0.45)
     assert list(rig.relief.taken) == [Step.RATE, Step.DETAIL]
 
 
