@@ -84,7 +84,7 @@ class Relief:
         self._refused: set[Step] = set()
         self._put_off: list[Move] = []  # whose encoder is not there yet
         self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
-        self._least_behind_s = 0.0  # since something was put off
+        self._least_behind_s = self.load.behind_s  # since something was put off
         self._keeps_rate = False  # because the encoder has refused a lower one
         self._is_urgent = False
         self._waited_ns = 0
