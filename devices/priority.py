@@ -20,7 +20,7 @@ import msgspec
 NICE = -5
 """What records: three times the share of a core that something usual gets."""
 SOUND_NICE = -10
-"""What reads sound, where it may not be real-time."""
+"""What reads sound, where it may not be real-time, and what encodes it."""
 REALTIME = 5
 """Of 99; a sound server's own threads have more as a rule (PipeWire: 83 to 88)."""
 OOM_SCORE = -500
@@ -72,6 +72,16 @@ def ask_for_sound(*, of_a_card: bool = True) -> str:
     return f"nice {_nice()}"
 
 
+def put_first() -> None:
+    """Have this thread go before the others of its process, as far as that is allowed: what must not wait for them.
+
+    A recorder that has too little of the processor may leave pictures out; its sound takes little, and is whole. Not
+    real-time: its threads take turns at Python, and one that is real-time may wait for one that never gets its own.
+    """
+    if _is_usual():
+        _be_no_nicer_than(SOUND_NICE)
+
+
 def expect_pauses() -> None:
     """Have this process ended as soon as a real-time thread of it has taken SPINNING_S without a pause.
 
@@ -108,12 +118,17 @@ def _to_the_limits() -> None:
             resource.setrlimit(limit, (hard, hard))
 
 
-def _be_less_nice(wanted: int) -> None:
-    """Be as little nice as is allowed, down to `wanted`; so is the session of processes, where it is its own."""
+def _be_no_nicer_than(wanted: int) -> None:
+    """Have this thread be as little nice as is allowed, down to `wanted`."""
     for nice in range(wanted, _nice()):
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
             break
+
+
+def _be_less_nice(wanted: int) -> None:
+    """Be as little nice as is allowed, down to `wanted`; so is the session of processes, where it is its own."""
+    _be_no_nicer_than(wanted)
     if os.getsid(0) == os.getpid() and _group_nice() is not None:
         _write(_GROUP, _nice(), _group_nice() or 0)
 

@@ -12,6 +12,7 @@ from capture.source import AudioBlock, AudioSource, Frame, Matrix, VideoFormat, 
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
+from devices.priority import put_first
 from recorder.isolate import Isolated, Tap, Where, file_names
 from recorder.opening import Opening
 from recorder.plan import PictureInput, SessionPlan
@@ -81,7 +82,8 @@ class SessionInputs:
         sounds: list[Opening[AudioBlock, None]] = []
         for sound in self._plan.sounds:
             is_kept = self._listen(stack, sound.name, sound.source)
-            sounds.append(Opening(sound.source, sound.source.open, self._go, is_paced=not is_kept, keeps=True))
+            begin = _before_others(sound.source.open)
+            sounds.append(Opening(sound.source, begin, self._go, is_paced=not is_kept, keeps=True))
             self.sounds.append((sound, self._reader(sounds[-1], AUDIO_QUEUE, sound.name)))
         readers: list[Reader[Frame]] = []
         for picture in self._plan.pictures:
@@ -251,3 +253,17 @@ class SessionInputs:
             )
 
         return on_hung
+
+
+def _before_others[Opened](opening: Callable[[], Opened]) -> Callable[[], Opened]:
+    """Return what does `opening`, and has the thread that has done it go before the others of its process from then on.
+
+    Not before it: what is started by it asks for itself.
+    """
+
+    def opened() -> Opened:
+        found = opening()
+        put_first()
+        return found
+
+    return opened

@@ -11,6 +11,7 @@ from capture.timing import CpuStage, Timing, untimed
 from config.errors import LiputError, UsageError
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
+from devices.priority import put_first
 from recorder.encoder import Encoder
 from recorder.inputs import SessionInputs
 from recorder.losses import LossReporter
@@ -181,6 +182,8 @@ class Program:
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; whatever stops it early ends the session in order, with what was recorded."""
+        if track is Track.AUDIO:
+            put_first()  # before the picture, which may be stepped down
         try:
             run()
         except LiputError as error:

@@ -44,7 +44,7 @@ from recorder.troubles import Troubles
 
 WATCH_S = 0.2
 LET_GO_NS = 3 * NANOSECONDS
-"""How long after a stop a source may take to give what was captured before it."""
+"""How long after its end a source may take to give what was captured before it."""
 FROM_THE_FIRST_PICTURE = math.inf
 
 
@@ -267,13 +267,20 @@ class Session:
             if self._starting is not None and self._files is None and not self._stopping.is_set():
                 self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))
-            if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
-                inputs.stop(0.0)  # one hangs, and a session without a clock cannot tell
+            if self._is_long_over():
+                inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
         # Nobody takes from the readers any more: what they drop from here on is not missing.
         self._stop_sources.set()
         inputs.stop()
         if self._files is not None:
             self._ending.tell(program)
+
+    def _is_long_over(self) -> bool:
+        """Return whether all that was captured before the end must have come; a session without a clock cannot tell."""
+        if self._stopping.is_set():
+            return self._clock.now_ns() > self._stopped_ns + LET_GO_NS
+        end_ns = self._timeline.end_ns
+        return self._plan.live and end_ns is not None and self._timeline.now_ns() > end_ns + LET_GO_NS
 
     def _end_now(self) -> None:
         self._timeline.end_at(self._timeline.now_ns())

@@ -21,9 +21,9 @@ def schedule_of(
     plans = Plans()
 
     def heard(notice: Notice) -> None:
-        tell(notice.words.english)
         if notify is not None:
             notify(notice)
+        tell(notice.words.english)  # whoever reads the log finds it shown
 
     return Schedule(
         settings=settings,

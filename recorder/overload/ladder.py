@@ -107,6 +107,10 @@ class Ladder:
             return [self._up(at_s)]
         return []
 
+    def settle(self, at_s: float) -> None:
+        """Take note that a step only takes effect from `at_s` on."""
+        self._stepped_s = at_s
+
     def undo(self, move: Move) -> None:
         """Take note that the last move could not be made."""
         if move.is_down:

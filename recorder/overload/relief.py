@@ -11,7 +11,7 @@ from config.schema import LEAN
 from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.inputs import LIVE_QUEUE_S
-from recorder.overload.ladder import BEHIND_S, URGENT_S, Ladder, Load, Move, Step
+from recorder.overload.ladder import BEHIND_S, CALM_S, URGENT_S, Ladder, Load, Move, Step
 from recorder.overload.viewers import Viewers
 from recorder.x264 import VideoSettings
 
@@ -30,6 +30,12 @@ SPACING = 2
 """Of so many pictures one is left when the rate is lowered..."""
 URGENT_SPACING = 4
 """...and while more than URGENT_S of them wait, until BEHIND_S do: left out evenly is better than dropped."""
+HELPS_S = 0.3
+"""Another encoder costs 0.4 s of CPU before it saves any: it waits while what is left out helps, for so long..."""
+PUT_OFF_S = 1.0
+"""...after fewer pictures have waited than ever before, and for so long in all."""
+ENCODERS_OWN = frozenset({Step.ENCODER, Step.DETAIL})
+"""Steps that nothing but another encoder makes."""
 LEAST_RATE = Fraction(10)
 """Pictures a second below which it is not: what would be left is too few to follow anything."""
 
@@ -76,8 +82,11 @@ class Relief:
         self._emit = emit
         self._ladder = Ladder(self._is_useful)
         self._refused: set[Step] = set()
+        self._put_off: list[Move] = []  # whose encoder is not there yet
+        self._put_off_ns = self._helped_ns = self._looked_ns = clock.now_ns()
+        self._least_behind_s = self.load.behind_s  # since something was put off
+        self._keeps_rate = False  # because the encoder has refused a lower one
         self._is_urgent = False
-        self._looked_ns = clock.now_ns()
         self._waited_ns = 0
 
     @property
@@ -111,6 +120,8 @@ class Relief:
         moves = self._ladder.update(now_ns / NANOSECONDS, self.load)
         if moves:
             self._make(moves)
+        if self._put_off and not self._helps():
+            self._make_up()
 
     def _is_useful(self, step: Step) -> bool:
         is_x264 = not self._encoder.is_elsewhere
@@ -123,43 +134,109 @@ class Relief:
         return useful[step] and step not in self._refused
 
     def _make(self, moves: Sequence[Move]) -> None:
-        try:
-            self._apply()
-        except EncoderError:
-            traceback.print_exc()  # nothing is lost by it
-            for move in reversed(moves):
-                self._ladder.undo(move)
-            if moves[-1].is_down:
-                self._refused.add(moves[-1].step)
-            return
+        if self._can_wait(moves):
+            if not self._put_off:
+                self._put_off_ns = self._helped_ns = self._looked_ns
+                self._least_behind_s = self.load.behind_s
+            self._put_off += moves
+        else:
+            try:
+                self._change_encoder()
+            except EncoderError:
+                traceback.print_exc()  # nothing is lost by it
+                for move in reversed(moves):
+                    self._ladder.undo(move)
+                if moves[-1].is_down:
+                    self._refused.add(moves[-1].step)
+                return
+        self._viewers.thins_previews = Step.VIEWERS in self.taken
+        self._viewers.thins_encode = self._thins_encode
         for move in moves:
             self._tell(move)
 
-    def _tell(self, move: Move) -> None:
-        load, taken = self.load, [step.value for step in self.taken]
-        if move.is_down:
-            taken = taken[: taken.index(move.step.value) + 1]
-        facts = {
-            "step": move.step.value,
-            "steps": taken,
-            "behind_s": round(load.behind_s, 2),
-            "busy": round(load.busy, 2),
+    def _can_wait(self, moves: Sequence[Move]) -> bool:
+        """Return whether more pictures are left out at once, so that another encoder would only be in the way."""
+        if Step.RATE not in self.taken or self._encoder.is_elsewhere or self.load.behind_s <= CALM_S:
+            return False
+        return self._is_urgent or bool(self._put_off) or any(move.step is Step.RATE for move in moves)
+
+    def _helps(self) -> bool:
+        """Return whether what is left out is about to be enough, without the encoder that was put off."""
+        if self.load.behind_s < self._least_behind_s:
+            self._least_behind_s, self._helped_ns = self.load.behind_s, self._looked_ns
+        return (
+            self.load.behind_s > CALM_S
+            and self._looked_ns - self._helped_ns < HELPS_S * NANOSECONDS
+            and self._looked_ns - self._put_off_ns < PUT_OFF_S * NANOSECONDS
+        )
+
+    def _make_up(self) -> None:
+        """Begin with the encoder of the steps that were put off, or of those of them that it does not refuse."""
+        moves, self._put_off = self._put_off, []
+        self._ladder.settle(self._looked_ns / NANOSECONDS)
+        is_left = True
+        while is_left:
+            try:
+                self._change_encoder()
+            except EncoderError:
+                traceback.print_exc()  # nothing is lost by it
+                is_left = self._give_up(moves)
+            else:
+                return
+
+    def _give_up(self, moves: list[Move]) -> bool:
+        """Give up what the encoder may have refused of `moves`; return whether there was anything.
+
+        Half the rate first: pictures are left out without it, too. It is tried again without a step that is given up.
+        """
+        if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
+            self._keeps_rate = True
+            return True
+        own = [move for move in moves if move.step in ENCODERS_OWN]
+        if not own:
+            return False
+        refused, self._keeps_rate = own[-1], False
+        moves.remove(refused)
+        self._ladder.undo(refused)
+        self._refused.add(refused.step)
+        message = f"The encoder has refused: {_UP[refused.step]}"
+        self._emit("stepped-up", SUBJECT, message, **self._facts(refused.step))
+        return True
+
+    def _facts(self, step: Step) -> dict[str, object]:
+        """Return what is told of `step` with any event."""
+        return {
+            "step": step.value,
+            "steps": [taken.value for taken in self.taken],
+            "behind_s": round(self.load.behind_s, 2),
+            "busy": round(self.load.busy, 2),
         }
+
+    def _tell(self, move: Move) -> None:
+        facts = self._facts(move.step)
         if move.is_down:
-            message = f"This PC does not keep up ({load.behind_s:.1f} s behind): {_DOWN[move.step]}"
+            facts["steps"] = [step.value for step in self.taken[: self.taken.index(move.step) + 1]]
+            message = f"This PC does not keep up ({self.load.behind_s:.1f} s behind): {_DOWN[move.step]}"
             self._emit("stepped-down", SUBJECT, message, **facts)
-        elif taken:
+        elif self.taken:
             self._emit("stepped-up", SUBJECT, f"This PC has room again: {_UP[move.step]}", **facts)
         else:
             self._emit("keeps-up", SUBJECT, f"This PC keeps up again: {_UP[move.step]}", **facts)
 
-    def _apply(self) -> None:
-        """Let everything be as the steps in force have it; raises EncoderError where the encoder does not."""
-        params = cheap_params(self._settings.preset, self.taken)
-        settings = replace(self._settings, rate=self._settings.rate / self._settled_spacing, more_params=params)
-        if settings != self._in_force:
-            self._encoder.change_video(settings)
-            self._in_force = settings
-        self._viewers.thins_previews = Step.VIEWERS in self.taken
-        self._viewers.thins_encode = Step.VIEWERS in self.taken and self._settled_spacing == 1
-        self._viewers.simplify(params, SPACING if self._viewers.thins_encode else self._settled_spacing)
+    @property
+    def _thins_encode(self) -> bool:
+        return Step.VIEWERS in self.taken and self._settled_spacing == 1
+
+    @property
+    def _wanted(self) -> VideoSettings:
+        """What the encoder is to be opened with, for the steps in force."""
+        rate = self._settings.rate / (1 if self._keeps_rate else self._settled_spacing)
+        return replace(self._settings, rate=rate, more_params=cheap_params(self._settings.preset, self.taken))
+
+    def _change_encoder(self) -> None:
+        """Let the encoders be as the steps in force have them; raises EncoderError where the program's does not."""
+        wanted = self._wanted
+        if wanted != self._in_force:
+            self._encoder.change_video(wanted)
+            self._in_force = wanted
+        self._viewers.simplify(wanted.more_params, SPACING if self._thins_encode else self._settled_spacing)

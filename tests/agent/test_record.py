@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devices.priority import NICE, REALTIME
+from devices.priority import NICE, REALTIME, SOUND_NICE
 from tests.support import command, media
 from tests.support.command import Line, running
 from tests.support.nginx_rtmp import NginxRtmp
@@ -109,6 +110,19 @@ def test_every_line_is_what_the_contract_says(room: Room) -> None:
     assert frames(package) == 3 * FPS
     events = command.lines((package / "metadata/events.jsonl").read_text())
     assert events == done.of("event")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may be less nice than is usual")
+def test_the_sound_goes_before_the_picture(room: Room) -> None:
+    with running(room.home, *room.words("--json")) as session:
+        session.until("event", kind="session-live")
+        (recorder,) = psutil.Process(session.pid).children()
+        nice = Counter(os.getpriority(os.PRIO_PROCESS, thread.id) for thread in recorder.threads())
+        session.signal(signal.SIGINT)
+        session.wait()
+    assert nice[SOUND_NICE] == 2, "the threads that read the sound and encode it"
+    assert min(nice) == SOUND_NICE
+    assert nice[NICE] > 4
 
 
 def test_what_the_status_says_is_on_disk_is_on_disk(room: Room, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ def test_every_picture_of_a_paced_session_is_recorded_and_streamed() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not is_allowed(), reason="control groups cannot be made here")
 def test_a_pc_that_cannot_keep_up_costs_pictures_and_no_sound() -> None:
-    share = 0.2 / (os.cpu_count() or 1)  # a fifth of a core
+    # Half of what the session takes. With less a slow machine has too little for the sound alone: that takes a tenth of
+    # a core, and what looks after the session nearly as much.
+    share = 0.3 / (os.cpu_count() or 1)
     figures = load.run({"squeezed": load.Case([(None, 3), (share, 12)])}, "720p30", busy=True)
     assert figures["holds"], in_full(figures)
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -19,7 +20,7 @@ from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
 from config.schema import BUILT_IN_PROFILES
-from devices.clock import SystemClock
+from devices.clock import NANOSECONDS, SystemClock
 from devices.health.board import HealthBoard
 from devices.health.faults import Fault
 from devices.health.line import nowhere
@@ -218,6 +219,31 @@ def test_a_source_that_hangs_from_the_middle_on_is_filled_up(tmp_path: Path, liv
     frames, _, audio_s = lengths(program(result))
     assert frames == pytest.approx(22, abs=1)
     assert audio_s == pytest.approx(1.5, abs=0.025)
+
+
+def test_what_comes_long_after_the_end_is_not_taken_from_a_pc_that_is_still_busy_with_what_came_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SystemClock()
+    monkeypatch.setattr("recorder.session.LET_GO_NS", 200_000_000)
+    read_ns: list[int] = []
+
+    class Slow(SyntheticVideo):
+        def read(self, timeout_s: float) -> Frame | None:
+            read_ns.append(clock.now_ns())
+            return super().read(timeout_s)
+
+        def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
+            time.sleep(0.25)
+            return super().decode(frame, within)
+
+    room = Room(tmp_path, lambda pace, stop: Slow(WIDTH, HEIGHT, RATE, pace, stop), live=True, duration_s=1.0)
+    result = room.run()
+    took_s, read_s = ((until - read_ns[0]) / NANOSECONDS for until in (clock.now_ns(), read_ns[-1]))
+    assert result.frames == RATE
+    assert took_s > 3.0
+    assert read_s < 2.5, "its pictures only kept those from their turn that were captured before"
+    assert not room.session.status().dropped
 
 
 def test_a_broken_file_ends_the_session_where_it_breaks(tmp_path: Path) -> None:
