@@ -42,6 +42,9 @@ WAIT_S = 0.1
 GATHER_S = 0.04
 """For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""
 
+FRAGMENT_BYTES = 48 * 1024
+"""A fragment is over when it is so large, as a tenth of a second of 1080p at 4 Mbit/s is; its keyframes are larger."""
+
 FIRST_SYNC_S = 0.02
 """How often the file is looked at in its first second, and until its first fragment is there."""
 
@@ -59,9 +62,12 @@ class OnDisk:
     media_time_s: float = 0.0
 
 
-def muxer_options(fragment_s: float) -> dict[str, str]:
-    """Return the options of FFmpeg's MP4 muxer with which a recording is written, in fragments of so many seconds."""
-    return {
+def muxer_options(fragment_s: float, *, is_live: bool = True) -> dict[str, str]:
+    """Return the options of FFmpeg's MP4 muxer with which a recording is written, in fragments of so many seconds.
+
+    Of a live session, what is much is written at once, too: a keyframe need not wait for the pictures after it.
+    """
+    options = {
         # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
         # skip_trailer: no index of the fragments, which would grow in memory; recorder.mp4 makes one.
         "movflags": "delay_moov+skip_trailer",
@@ -71,6 +77,7 @@ def muxer_options(fragment_s: float) -> dict[str, str]:
         "flush_packets": "1",
         "max_interleave_delta": "500000",
     }
+    return options | {"frag_size": str(FRAGMENT_BYTES)} if is_live else options
 
 
 class Recording:
@@ -117,7 +124,7 @@ class Recording:
                 "w",
                 format="mp4",
                 buffer_size=BUFFER_BYTES,
-                options=muxer_options(fragment_s),
+                options=muxer_options(fragment_s, is_live=not waits),
             )
             self._streams = {
                 track: self._container.add_stream_from_template(template, opaque=True)

@@ -18,12 +18,12 @@ from agent.alarms.alarm import Alarm
 from agent.checks import runner
 from agent.checks.every import every_check
 from agent.checks.result import Code, Verdict
-from agent.cli import liput
 from agent.commands.alarm import WayTested
 from agent.commands.schedule_feeds import FeedLine
 from agent.conference.parts import Check
 from agent.devices.giving import RoleState
 from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from agent.group import liput
 from agent.rehearsal import codes as rehearsal_codes
 from agent.requests.answer import RequestDocument, RequestLine
 from agent.schedule.answer import PlanDocument

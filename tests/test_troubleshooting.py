@@ -9,7 +9,7 @@ import click
 import pytest
 
 from agent.alarms.words import KILLED, SENTENCES, SILENT
-from agent.cli import liput
+from agent.group import liput
 from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.live.reason import Reason

@@ -35,6 +35,8 @@ _VOWELS = {
 }
 """Formants of a grown man's vowels: centre and bandwidth in Hz."""
 
+type Voice = NDArray[np.float32]
+
 _OPENINGS = {"a": 1.0, "e": 0.7, "i": 0.45, "o": 0.8, "u": 0.5}
 
 
@@ -86,48 +88,57 @@ def speech_loop(*, beeps: bool) -> Samples:
     Built once, in some 30 ms. The right channel hears the voice a little later and softer.
     """
     random = np.random.default_rng(_SEED + 1)
-    voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE)
+    voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE, np.float32)
     for syllable in syllables():
         _add(voice, syllable.start, _vowel(syllable))
         if syllable.hiss > 0.45:
             _add(voice, syllable.start - 0.02, _consonant(syllable, random))
     _response.cache_clear()  # megabytes that nothing needs any more
-    voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(voice**2)))
-    voice = np.tanh(voice / 0.7) * 0.7
-    stereo = np.stack([voice, np.roll(voice, 14) * 0.85], axis=1)
-    stereo += random.standard_normal(stereo.shape, np.float32) * 10 ** (_AIR_DBFS / 20)
+    voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(np.square(voice))))
+    voice /= 0.7
+    np.tanh(voice, out=voice)
+    voice *= 0.7
+    stereo = random.standard_normal((len(voice), 2), np.float32)
+    stereo *= 10 ** (_AIR_DBFS / 20)
+    stereo[:, 0] += voice
+    voice *= 0.85
+    stereo[14:, 1] += voice[:-14]
+    stereo[:14, 1] += voice[-14:]
     if beeps:
         _add_beeps(stereo)
-    samples = np.clip(np.round(stereo * 32768), -32768, 32767).astype(np.int16)
+    stereo *= 32768
+    np.rint(stereo, out=stereo)
+    np.clip(stereo, -32768, 32767, out=stereo)
+    samples = stereo.astype(np.int16)
     samples.setflags(write=False)
     return samples
 
 
-def _add(voice: NDArray[np.float64], start: float, sound: NDArray[np.float64]) -> None:
+def _add(voice: Voice, start: float, sound: Voice) -> None:
     first = max(0, round(start * SAMPLE_RATE))
     voice[first : first + len(sound)] += sound[: len(voice) - first]
 
 
-def _vowel(syllable: Syllable) -> NDArray[np.float64]:
+def _vowel(syllable: Syllable) -> Voice:
     """Return a pulse train that falls in pitch, shaped by the vowel's formants."""
     count = round(syllable.length * SAMPLE_RATE)
     time = np.arange(count) / SAMPLE_RATE
     cycles = np.cumsum(syllable.pitch * (1 - 0.12 * time / syllable.length)) / SAMPLE_RATE
-    pulses = np.diff(np.floor(cycles), prepend=0.0)
+    pulses = np.diff(np.floor(cycles), prepend=0.0).astype(np.float32)
     padded = _fast(2 * count)
     sound = np.fft.irfft(np.fft.rfft(pulses, padded) * _response(syllable.vowel, padded), padded)[:count]
     envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count) ** 0.6
-    return np.asarray(sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
+    return np.asarray(sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
 
 
 @functools.cache
-def _response(vowel: str, padded: int) -> NDArray[np.complex128]:
+def _response(vowel: str, padded: int) -> NDArray[np.complex64]:
     """Return what a vowel makes of the spectrum of `padded` samples; there are few of them, and many syllables."""
     frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     response = 1j * frequency / (1 + (frequency / 350) ** 2)  # the voice's own slope, and the lips
     for centre, bandwidth in _VOWELS[vowel]:
         response = response * centre**2 / (centre**2 - frequency**2 + 1j * frequency * bandwidth)
-    return np.asarray(response, np.complex128)
+    return np.asarray(response, np.complex64)
 
 
 def _fast(least: int) -> int:
@@ -136,7 +147,7 @@ def _fast(least: int) -> int:
     return min(length for length in (power, power // 4 * 3) if length >= least)
 
 
-def _consonant(syllable: Syllable, random: np.random.Generator) -> NDArray[np.float64]:
+def _consonant(syllable: Syllable, random: np.random.Generator) -> Voice:
     """Return a short burst of noise, high (s, t) or lower (k, h)."""
     count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
     padded = _fast(count)
@@ -145,10 +156,10 @@ def _consonant(syllable: Syllable, random: np.random.Generator) -> NDArray[np.fl
     centre = 2500 + 3500 * syllable.hiss
     sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
     envelope = np.sin(np.pi * (np.arange(count) + 0.5) / count)
-    return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12))
+    return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
 
 
-def _add_beeps(stereo: NDArray[np.float64]) -> None:
+def _add_beeps(stereo: Voice) -> None:
     """Put a beep at the start of each second, in both channels alike, and hush everything else around it."""
     second = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS

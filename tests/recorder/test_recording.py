@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from devices.clock import SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
+from recorder.recording import FRAGMENT_BYTES, Recording
+from tests.bench.starting import fragments
 from tests.support import media
+from tests.support.encoded import SmallEncoder
 from tests.support.recorded import encoder, feed, onsets, record
 from tests.support.waiting import wait_for
 
@@ -102,6 +105,34 @@ def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
         assert media.decoded(path, "v").frames == 60
     assert waiting[True] > 30
     assert waiting[False] == 0, "as time passes, nothing is held back"
+
+
+@pytest.mark.parametrize(
+    ("is_much", "waits", "begun"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_of_a_live_session_what_is_much_is_written_before_a_tenth_of_a_second_is_full(
+    tmp_path: Path, is_much: bool, waits: bool, begun: bool
+) -> None:
+    made = SmallEncoder(noise=is_much, bit_rate=40_000_000)
+    failures: list[LiputError] = []
+    path = tmp_path / "a.mp4"
+    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+    packets = [packet for _ in range(3) for packet in made.next()]
+    assert (len(packets[0].data) > FRAGMENT_BYTES) is is_much
+    for packet in packets:
+        recording.put(packet)
+    wait_for(recording._queue.empty)
+    if begun:
+        wait_for(lambda: fragments(path))
+    else:
+        time.sleep(0.2)
+        assert not path.stat().st_size
+    for packet in [packet for _ in range(3) for packet in made.next()] + made.flush():
+        recording.put(packet)
+    recording.close()
+    made.close()
+    assert not failures
+    assert media.decoded(path, "v").frames == 6
 
 
 CHILD = """

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.cli import liput
 from agent.devices import giving
+from agent.group import liput
 from config.errors import DeviceUnsupported, LiputError, SettingsError, UsageError
 from devices.clock import SystemClock
 from devices.health.line import HealthLine, Kind

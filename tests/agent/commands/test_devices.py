@@ -117,7 +117,7 @@ def test_every_help_has_examples_and_loads_nothing_heavy(tmp_path: Path, words: 
         assert f"Examples:\n    liput devices {words}".rstrip() in done.stdout
         assert not re.search(r"\w\.\.\.$", done.stdout, re.MULTILINE)  # no line of it is cut off
     heavy = "{'rich.table', 'rich.console', 'numpy', 'av', 'cv2', 'sounddevice'} & set(sys.modules)"
-    code = f"import sys\nfrom agent.cli import liput\ntry: liput()\nfinally: print({heavy})"
+    code = f"import sys\nfrom agent.group import liput\ntry: liput()\nfinally: print({heavy})"
     done = run_python(tmp_path, code, "devices", *words.split(), "--help")
     assert done.stdout.endswith("set()\n"), done.stdout
 
