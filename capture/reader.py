@@ -131,15 +131,16 @@ class Reader[T]:
 
     def _keep(self, item: T) -> None:
         with self._changed:
+            if self._over:
+                return
             if len(self._items) >= self.bound:
                 if self._waits:
                     self._changed.wait_for(lambda: self._is_half_free() or self._stopping)
                 else:
                     self._items.popleft()
                     self.dropped += 1
-            if self._over:
-                return
-            self._items.append(item)
+            if not self._over:
+                self._items.append(item)
             self._changed.notify_all()
 
     def _is_half_free(self) -> bool:

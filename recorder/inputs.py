@@ -256,14 +256,15 @@ class SessionInputs:
 
 
 def _before_others[Opened](opening: Callable[[], Opened]) -> Callable[[], Opened]:
-    """Return what does `opening`, and has the thread that has done it go before the others of its process from then on.
+    """Return what does `opening`, and has the thread that has tried go before the others of its process from then on.
 
-    Not before it: what is started by it asks for itself.
+    Also where it is refused: then it is opened later, on the same thread.
     """
 
     def opened() -> Opened:
-        found = opening()
-        put_first()
-        return found
+        try:
+            return opening()
+        finally:
+            put_first()
 
     return opened

@@ -42,9 +42,6 @@ WAIT_S = 0.1
 GATHER_S = 0.04
 """For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""
 
-FRAGMENT_BYTES = 48 * 1024
-"""A fragment is over when it is so large, as a tenth of a second of 1080p at 4 Mbit/s is; its keyframes are larger."""
-
 FIRST_SYNC_S = 0.02
 """How often the file is looked at in its first second, and until its first fragment is there."""
 
@@ -62,10 +59,11 @@ class OnDisk:
     media_time_s: float = 0.0
 
 
-def muxer_options(fragment_s: float, *, is_live: bool = True) -> dict[str, str]:
+def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
     """Return the options of FFmpeg's MP4 muxer with which a recording is written, in fragments of so many seconds.
 
-    Of a live session, what is much is written at once, too: a keyframe need not wait for the pictures after it.
+    With a `bit_rate` (bit/s, 0: none), what is more than that gives in this time is written at once, too: a keyframe
+    need not wait for the pictures after it.
     """
     options = {
         # delay_moov: the edit lists, which put the encoders' run-in before time 0, need a first fragment.
@@ -77,7 +75,10 @@ def muxer_options(fragment_s: float, *, is_live: bool = True) -> dict[str, str]:
         "flush_packets": "1",
         "max_interleave_delta": "500000",
     }
-    return options | {"frag_size": str(FRAGMENT_BYTES)} if is_live else options
+    most_bytes = round(bit_rate / 8 * fragment_s)
+    # min_frag_duration: not at a packet that is the first of its track in the fragment, whose time FFmpeg takes for
+    # that of the one after it (FFmpeg 9.0).
+    return options | {"frag_size": str(most_bytes), "min_frag_duration": "1"} if most_bytes else options
 
 
 class Recording:
@@ -124,7 +125,7 @@ class Recording:
                 "w",
                 format="mp4",
                 buffer_size=BUFFER_BYTES,
-                options=muxer_options(fragment_s, is_live=not waits),
+                options=muxer_options(fragment_s, 0 if waits else _bit_rate(templates)),
             )
             self._streams = {
                 track: self._container.add_stream_from_template(template, opaque=True)
@@ -313,3 +314,9 @@ class Recording:
                 elif now_ns > since_ns + CLOSE_S * NANOSECONDS:
                     return False
         return True
+
+
+def _bit_rate(templates: Mapping[TrackId, Stream]) -> int:
+    """Return what these tracks are encoded to, all together, in bit/s; 0 where an encoder does not say."""
+    rates = [template.codec_context.bit_rate for template in templates.values()]
+    return sum(rate for rate in rates if rate) if all(rates) else 0

@@ -276,9 +276,12 @@ class Session:
             self._ending.tell(program)
 
     def _is_long_over(self) -> bool:
-        """Return whether all that was captured before the end must have come; a session without a clock cannot tell."""
-        if self._stopping.is_set():
-            return self._clock.now_ns() > self._stopped_ns + LET_GO_NS
+        """Return whether what was captured before the end has had its time to come.
+
+        Where no time passes but that of what comes, that is after a stop only.
+        """
+        if self._stopping.is_set() and self._clock.now_ns() > self._stopped_ns + LET_GO_NS:
+            return True
         end_ns = self._timeline.end_ns
         return self._plan.live and end_ns is not None and self._timeline.now_ns() > end_ns + LET_GO_NS
 

@@ -85,7 +85,7 @@ def mouth_opening(seconds: float) -> float:
 def speech_loop(*, beeps: bool) -> Samples:
     """Return LOOP_SECONDS of stereo speech, read only, with a beep at the start of each second where asked.
 
-    Built once, in some 30 ms. The right channel hears the voice a little later and softer.
+    Built once, in some 15 to 60 ms. The right channel hears the voice a little later and softer.
     """
     random = np.random.default_rng(_SEED + 1)
     voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE, np.float32)

@@ -146,8 +146,9 @@ class Relief:
                 traceback.print_exc()  # nothing is lost by it
                 for move in reversed(moves):
                     self._ladder.undo(move)
-                if moves[-1].is_down:
-                    self._refused.add(moves[-1].step)
+                refused = ([move for move in moves if move.step in ENCODERS_OWN] or moves)[-1]
+                if refused.is_down:
+                    self._refused.add(refused.step)
                 return
         self._viewers.thins_previews = Step.VIEWERS in self.taken
         self._viewers.thins_encode = self._thins_encode

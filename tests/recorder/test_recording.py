@@ -1,5 +1,6 @@
 """The recording: an ordinary MP4 after a clean close, a playable one after a kill, and truthful in between."""
 
+import itertools
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ from devices.clock import SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import FRAGMENT_BYTES, Recording
+from recorder.recording import Recording
 from tests.bench.starting import fragments
 from tests.support import media
 from tests.support.encoded import SmallEncoder
@@ -108,17 +109,20 @@ def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
 
 
 @pytest.mark.parametrize(
-    ("is_much", "waits", "begun"), [(True, False, True), (False, False, False), (True, True, False)]
-)
-def test_of_a_live_session_what_is_much_is_written_before_a_tenth_of_a_second_is_full(
-    tmp_path: Path, is_much: bool, waits: bool, begun: bool
+    ("bit_rate", "waits", "fragment_s", "begun"),
+    [(400_000, False, 0.1, True), (40_000_000, False, 0.1, False), (400_000, True, 0.1, False),
+     (400_000, False, 1.0, False)],
+)  # fmt: skip
+def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
+    tmp_path: Path, bit_rate: int, waits: bool, fragment_s: float, begun: bool
 ) -> None:
-    made = SmallEncoder(noise=is_much, bit_rate=40_000_000)
+    made = SmallEncoder(noise=True, bit_rate=bit_rate)
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+    recording = Recording(
+        path, made.templates, clock=SystemClock(), on_failure=failures.append, fragment_s=fragment_s, waits=waits
+    )
     packets = [packet for _ in range(3) for packet in made.next()]
-    assert (len(packets[0].data) > FRAGMENT_BYTES) is is_much
     for packet in packets:
         recording.put(packet)
     wait_for(recording._queue.empty)
@@ -127,12 +131,18 @@ def test_of_a_live_session_what_is_much_is_written_before_a_tenth_of_a_second_is
     else:
         time.sleep(0.2)
         assert not path.stat().st_size
-    for packet in [packet for _ in range(3) for packet in made.next()] + made.flush():
+    for packet in [packet for _ in range(87) for packet in made.next()] + made.flush():
         recording.put(packet)
     recording.close()
     made.close()
     assert not failures
-    assert media.decoded(path, "v").frames == 6
+    assert media.decoded(path, "v").frames == 90
+    media.decodes_cleanly(path)
+    moments = media.run("ffprobe", "-v", "error", "-select_streams", "a", "-show_entries", "packet=dts",
+                        "-of", "csv=p=0", path).split()  # fmt: skip
+    assert {after - before for before, after in itertools.pairwise(int(moment.strip(",")) for moment in moments)} == {
+        1024
+    }
 
 
 CHILD = """

@@ -226,6 +226,7 @@ def test_what_comes_long_after_the_end_is_not_taken_from_a_pc_that_is_still_busy
 ) -> None:
     clock = SystemClock()
     monkeypatch.setattr("recorder.session.LET_GO_NS", 200_000_000)
+    monkeypatch.setattr("recorder.inputs.LIVE_QUEUE_S", 4.0)  # nothing is dropped before the end
     read_ns: list[int] = []
 
     class Slow(SyntheticVideo):

@@ -249,6 +249,19 @@ def test_of_steps_that_are_made_together_none_is_given_up_for_another(
     assert rig.relief.spacing == 1
 
 
+def test_a_step_that_needs_no_encoder_is_not_given_up_with_one_that_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rig = Rig(encoder=Refusing(lambda settings: settings.more_params != ""))
+    steep(rig)
+    assert rig.asked == [(Fraction(30), CHEAP)]
+    assert list(rig.relief.taken) == []
+    rig.run(2, filled=0.45)
+    assert list(rig.relief.taken)[:1] == [Step.VIEWERS]
+    assert (Fraction(30), CHEAP) not in rig.asked[1:], "what was refused is not tried again"
+    assert "no memory" in capsys.readouterr().err
+
+
 def steep(rig: Rig, seconds: float = 0.6) -> None:
     """Fall behind by nine tenths of a second a second."""
     for number in range(round(seconds * 30)):
