@@ -76,7 +76,7 @@ def put_first() -> None:
     """Have this thread go before the others of its process, as far as that is allowed: what must not wait for them.
 
     A recorder that has too little of the processor may leave pictures out; its sound takes little, and is whole. Not
-    real-time: its threads take turns at Python, and one that is real-time may wait for one that never gets its own.
+    real-time: its threads take turns at Python, and one that is would wait for one that is not, and has no processor.
     """
     if _is_usual():
         _be_no_nicer_than(SOUND_NICE)

@@ -206,6 +206,27 @@ def test_stop_does_not_wait_for_a_source_that_hangs() -> None:
     assert reader.stop(5.0)
 
 
+def test_what_comes_after_a_stop_takes_the_place_of_nothing() -> None:
+    reads, release = iter((1, 2)), threading.Event()
+
+    class Late:
+        name = "late"
+
+        def read(self, timeout_s: float) -> int | None:
+            item = next(reads, None)
+            if item != 1:
+                release.wait(30)
+            return item
+
+    reader: Reader[int] = Reader(Late(), bound=1, waits=False, on_lost=lambda error: None)
+    reader.start()
+    wait_for(lambda: reader.has_items)
+    assert not reader.stop(0.0)
+    release.set()
+    assert reader.stop(5.0)
+    assert (reader.get(0.0), reader.dropped) == (1, 0)
+
+
 def test_stop_ends_the_wait_for_a_fast_source_that_hangs(waiting: Bench) -> None:
     found: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     taking = threading.Thread(target=lambda: found.put(waiting.reader.newest(lambda item: item <= 9)))
