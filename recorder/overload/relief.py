@@ -146,7 +146,7 @@ class Relief:
                 traceback.print_exc()  # nothing is lost by it
                 for move in reversed(moves):
                     self._ladder.undo(move)
-                refused = ([move for move in moves if move.step in ENCODERS_OWN] or moves)[-1]
+                refused = (_of_the_encoder(moves) or moves)[-1]
                 if refused.is_down:
                     self._refused.add(refused.step)
                 return
@@ -193,7 +193,7 @@ class Relief:
         if not self._keeps_rate and self._wanted.rate != self._in_force.rate:
             self._keeps_rate = True
             return True
-        own = [move for move in moves if move.step in ENCODERS_OWN]
+        own = _of_the_encoder(moves)
         if not own:
             return False
         refused, self._keeps_rate = own[-1], False
@@ -241,3 +241,8 @@ class Relief:
             self._encoder.change_video(wanted)
             self._in_force = wanted
         self._viewers.simplify(wanted.more_params, SPACING if self._thins_encode else self._settled_spacing)
+
+
+def _of_the_encoder(moves: Sequence[Move]) -> Sequence[Move]:
+    """Return those of `moves` that nothing but another encoder makes."""
+    return [move for move in moves if move.step in ENCODERS_OWN]
