@@ -182,9 +182,9 @@ class Program:
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; whatever stops it early ends the session in order, with what was recorded."""
-        if track is Track.AUDIO:
-            put_first()  # before the picture, which may be stepped down
         try:
+            if track is Track.AUDIO:
+                put_first()  # before the picture, which may be stepped down
             run()
         except LiputError as error:
             self._on_failure(error)

@@ -1,0 +1,73 @@
+"""What an error that nobody has foreseen costs a session: nothing of what was recorded until then, and it is told."""
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import LiputError
+from recorder import program as in_program
+from recorder.encoder import Encoder
+from recorder.packet import Track
+from recorder.status import SessionState
+from tests.recorder.test_session import Room, program
+from tests.support import media
+
+pytestmark = pytest.mark.usefixtures("no_thread_is_left")
+
+LOOK_AHEAD_S = 0.5
+WORDS = "track failed: ZeroDivisionError('a bug')"
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, track: Track, call: int) -> None:
+    """Have the encoder of a track fail in its call number `call`, and in all that follow."""
+    name, calls = f"encode_{track}", []
+    encode = getattr(Encoder, name)
+
+    def failing(*given: object) -> object:
+        calls.append(given)
+        if len(calls) >= call:
+            raise ZeroDivisionError("a bug")
+        return encode(*given)
+
+    monkeypatch.setattr(Encoder, name, failing)
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["fast", "live"])
+@pytest.mark.parametrize(("track", "call"), [(Track.VIDEO, 20), (Track.AUDIO, 60)])
+def test_a_track_that_fails_ends_the_session_and_what_it_has_recorded_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, track: Track, call: int, live: bool
+) -> None:
+    fail_at(monkeypatch, track, call)
+    room = Room(tmp_path, duration_s=60, live=live)
+    result = room.run()
+    video, audio = (media.decoded(program(result), stream).end_s for stream in "va")
+    failed, other = (audio, video) if track is Track.AUDIO else (video, audio)
+    # 19 pictures of 1/15 s, or 59 blocks of 1024 samples; but for what the encoder has looked ahead at.
+    assert 1.26 - LOOK_AHEAD_S <= failed <= 1.27
+    assert 1.2 < other < 5
+    assert [event.message for event in room.events if event.kind == "session-failed"] == [f"the {track} {WORDS}"]
+    assert result.degraded == ["session-failed: session"]
+
+
+@pytest.mark.parametrize("track", [Track.VIDEO, Track.AUDIO])
+def test_one_that_fails_before_the_start_ends_what_is_armed_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, track: Track
+) -> None:
+    fail_at(monkeypatch, track, 5)
+    room = Room(tmp_path, live=True)
+    with pytest.raises(LiputError, match="track failed"):
+        room.session.run()
+    assert room.session.status().state is SessionState.FAILED
+    assert "session-failed" in room.kinds
+    assert not (tmp_path / "arsip").exists()
+
+
+def test_a_track_that_cannot_even_begin_ends_the_session_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing() -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(in_program, "put_first", failing)
+    room = Room(tmp_path, live=True)
+    with pytest.raises(LiputError, match="track failed"):
+        room.session.run()
+    assert room.session.status().state is SessionState.FAILED
