@@ -16,6 +16,7 @@ import msgspec
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices.clock import Clock
+from devices.pauses import pause_s
 from recorder.archive.archive import Archive
 from recorder.control import directory
 from recorder.control.client import how_it_ended
@@ -158,7 +159,7 @@ class Daemon:
         lived_s = folder.last_beat_s - info.started_at.timestamp()
         early = self._early.get(session, 0) + 1 if lived_s < SETTLED_S else 0
         self._early[session] = early
-        return _Attempts(next_s=time.monotonic() + (_pause_s(early - 1) if early > 1 else 0.0))
+        return _Attempts(next_s=time.monotonic() + (pause_s(early - 1, LONGEST_PAUSE_S) if early > 1 else 0.0))
 
     def _attend(self, folder: RecorderFolder, attempts: _Attempts) -> None:
         """Take up one session; what goes wrong is told, and tried again later."""
@@ -166,7 +167,7 @@ class Daemon:
             self._take_up(folder)
         except Exception as error:  # of whatever kind: the other sessions are looked after all the same
             attempts.count += 1
-            attempts.next_s = time.monotonic() + _pause_s(attempts.count)
+            attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_PAUSE_S)
             self.tell(f"the session of recorder {folder.id} cannot be taken up now: {error}")
         finally:
             self._busy.discard(folder.id)
@@ -264,10 +265,6 @@ def _prepare() -> None:
     """
     import recorder.recovery.recover
     import recorder.recovery.resume  # noqa: F401
-
-
-def _pause_s(count: int) -> float:
-    return min(LONGEST_PAUSE_S, 2.0 ** (count - 1))
 
 
 def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:

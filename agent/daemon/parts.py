@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from devices.clock import NANOSECONDS, Clock
+from devices.pauses import pause_s
 
 MOVES_S = 15.0
 """A part that has not said for so long that it moves is taken to hang."""
@@ -96,7 +97,7 @@ class Parts:
                 lasted_s = (self.clock.now_ns() - began_ns) / NANOSECONDS
                 run.breaks = 1 if lasted_s > STEADY_S else run.breaks + 1
                 self.tell(f"{run.part.name} has broken and is begun anew: {error!r}")
-                self._pause(beat, min(LONGEST_PAUSE_S, 2.0 ** (run.breaks - 1)))
+                self._pause(beat, pause_s(run.breaks, LONGEST_PAUSE_S))
             else:
                 break
         run.is_over = True

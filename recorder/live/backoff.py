@@ -11,6 +11,7 @@ tried again after LONGEST_S = 2 s at most: 2 + 0.5 + 1.1 = 3.6 s.
 
 import random
 
+from devices.pauses import pause_s
 from recorder.live.attempt import Outcome
 from recorder.live.reason import Reason
 
@@ -63,7 +64,7 @@ class Backoff:
             return SLOW_S * self._random.uniform(0.9, 1.1)
         if outcome.reason is Reason.ALREADY_PUBLISHING:  # most often our own stream from before
             return LONGEST_S * self._random.uniform(0.9, 1.0)
-        wait_s = min(LONGEST_S, FIRST_S * GROWTH ** (self._failures - 1)) * self._random.uniform(0.75, 1.0)
+        wait_s = pause_s(self._failures, LONGEST_S, first_s=FIRST_S, growth=GROWTH) * self._random.uniform(0.75, 1.0)
         if outcome.reason in _NO_WAY_THERE or outcome.live_s >= SHORT_LIFE_S:
             return max(self._random.uniform(*SOON_S), wait_s - took_s)
         return wait_s

@@ -17,7 +17,7 @@ from config.events import Emit
 from config.secrets import StreamTarget
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.attempt import Attempt, Deadlines, Ending, Outcome
-from recorder.live.backoff import Backoff
+from recorder.live.backoff import LONGEST_S, Backoff
 from recorder.live.lag import KeepsUp, Lag
 from recorder.live.protocol import Sent
 from recorder.live.queue import PacketQueue
@@ -197,16 +197,24 @@ class LiveDestination:
             self._after.join()
             self._after = None
         while ending := self._next_ending():
-            self._state = "connecting"
-            began_ns = self._clock.now_ns()
-            outcome = self._try_once(ending)
-            if outcome.reason is not None and not ending.event.is_set():  # else nobody wants it any more
-                self._lost(outcome)
-                took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
-                self._clock.wait(ending.event, self._backoff.after(outcome, took_s))
+            try:
+                self._attend(ending)
+            except Exception as error:  # a mistake of ours must not leave viewers without anybody who tries again
+                self._lost(Outcome(Reason.FAILED, type(error).__name__))
+                self._clock.wait(ending.event, LONGEST_S)
             if ending.event.is_set():
                 self._begin_anew()
         self._finish()
+
+    def _attend(self, ending: Ending) -> None:
+        """Try once, and wait as long as it takes until the next attempt is worth it."""
+        self._state = "connecting"
+        began_ns = self._clock.now_ns()
+        outcome = self._try_once(ending)
+        if outcome.reason is not None and not ending.event.is_set():  # else nobody wants it any more
+            self._lost(outcome)
+            took_s = (self._clock.now_ns() - began_ns) / NANOSECONDS
+            self._clock.wait(ending.event, self._backoff.after(outcome, took_s))
 
     def _next_ending(self) -> Ending | None:
         """Return the wish by which the next attempt is ended, or None when there is to be none."""

@@ -70,3 +70,8 @@ def test_a_long_life_starts_the_count_anew() -> None:
 
 def test_when_a_caller_has_gone_the_next_is_waited_for_at_once() -> None:
     assert waits(*[Outcome(Reason.CALLER_LEFT, live_s=0.5)] * 9) == [0.0] * 9
+
+
+def test_an_outage_of_any_length_is_tried_again_as_soon_as_a_short_one() -> None:
+    a_day = waits(*[Outcome(Reason.REFUSED)] * (24 * 60 * 60 // 2))
+    assert all(1.5 <= wait <= 2.0 for wait in a_day[3:])

@@ -10,7 +10,8 @@ import pytest
 from agent.receiver import HOST, free_port
 from config.errors import UsageError
 from devices.clock import SystemClock
-from recorder.live.attempt import Deadlines
+from recorder.live.attempt import Deadlines, Outcome
+from recorder.live.backoff import Backoff
 from recorder.live.destination import LiveDestination
 from recorder.packet import Track
 from tests.support.children import children
@@ -294,6 +295,23 @@ def test_stop_takes_no_time_before_it_is_live_and_twice(encoder: SmallEncoder, e
         assert time.monotonic() - began < 4  # so long each might take to send what is left
     unborn = LiveDestination("x", "rtmp://h/a/k", templates=encoder.templates, emit=events, clock=SystemClock())
     unborn.stop()
+
+
+def test_a_mistake_of_ours_costs_an_attempt_and_not_the_stream(
+    server: NginxRtmp, encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = Backoff.after
+
+    def failing(backoff: Backoff, outcome: Outcome, took_s: float = 0.0) -> float:
+        monkeypatch.setattr(Backoff, "after", after)
+        raise OverflowError("a bug")
+
+    monkeypatch.setattr(Backoff, "after", failing)
+    server.stop()
+    with running(server.url("good"), encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: events.reasons() == ["refused", "failed"])
+        server.start()
+        wait_for(lambda: is_live(destination))
 
 
 def test_a_child_that_is_killed_is_replaced(server: NginxRtmp, encoder: SmallEncoder, events: Events) -> None:
