@@ -94,14 +94,30 @@ class Mover:
         """Tell why a copy leaves its disk, and begin to move it to another one; returns at once."""
         self._tell.fault(copy.part.place, error)
         copy.is_moving = True
-        copy.move = Bounded(lambda: self._move(copy, error), "storage-switch")
+        try:
+            copy.move = Bounded(lambda: self._move_or_end(copy, error), "storage-switch")
+        except RuntimeError:  # there are too many threads; nor can it be opened then, so that it ends in order
+            self._move_or_end(copy, error)
+
+    def _move_or_end(self, copy: Copy, error: LiputError) -> None:
+        """Move; where a mistake of ours has kept it from another disk, end as if there was none."""
+        try:
+            self._move(copy, error)
+        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
+            self._tell.broken(mistake)
+            if copy.is_moving and self._tee.end(copy):
+                self._on_no_disk(error)
 
     def _move(self, copy: Copy, error: LiputError) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
         if new is not None:
-            begins_s = self._tee.go_on(copy, new)
+            try:
+                begins_s = self._tee.go_on(copy, new)
+            except Exception:
+                _undo(new)
+                raise
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
             self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
@@ -136,7 +152,16 @@ class Mover:
         for copy in self._tee.copies:
             if not copy.ended and not copy.is_moving:  # one that moves sees to it when it has moved
                 copy.is_moving = True
-                copy.move = Bounded(partial(self._renew, copy), "storage-renew")
+                copy.move = Bounded(partial(self._renew_or_end, copy), "storage-renew")
+
+    def _renew_or_end(self, copy: Copy) -> None:
+        """Renew; where a mistake of ours has kept it from that, end as if there was no disk."""
+        try:
+            self._renew(copy)
+        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
+            self._tell.broken(mistake)
+            if copy.is_moving and self._tee.end(copy):
+                self._on_no_disk(_told(mistake))
 
     def _renew(self, copy: Copy) -> None:
         """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""

@@ -43,6 +43,9 @@ WATCH_S = 0.25
 """How often the guard looks."""
 
 
+type _Failure = tuple[Part, LiputError]
+
+
 class Storage:
     """The files of one session. `begin` once, `put` from any thread, `close` once, then `seal` or `discard`."""
 
@@ -78,7 +81,8 @@ class Storage:
         self._waits = waits
         self._memory = memory or MountMemory()
         self._earlier: Sequence[WorkFolder] = ()
-        self._failures: SimpleQueue[tuple[Part, LiputError]] = SimpleQueue()
+        self._failures: SimpleQueue[_Failure] = SimpleQueue()
+        self._early: list[_Failure] = []
         self._closing = False
         self._woken = threading.Event()
         self._guard = threading.Thread(target=self._watch, name="storage-guard", daemon=True)
@@ -187,19 +191,21 @@ class Storage:
                 self._tell.broken(error)
 
     def _attend(self) -> None:
-        for part, error in self._failed_parts():
-            self._lose(part, error)
+        self._lose_what_failed()
         for copy in self._tee.copies:
             if not copy.ended and not copy.is_moving and not copy.part.recording.failed:
                 self._look(copy)
         self._tee.confirm()
 
-    def _failed_parts(self) -> list[tuple[Part, LiputError]]:
-        found = []
+    def _lose_what_failed(self) -> bool:
+        """Take in which parts have failed; return whether there was one."""
+        found, self._early = self._early, []
         with suppress(Empty):
             while True:
                 found.append(self._failures.get_nowait())
-        return found
+        for part, error in found:
+            self._lose(part, error)
+        return bool(found)
 
     def _look(self, copy: Copy) -> None:
         """See whether a copy's file grows, and how long its disk will last; leave the disk where that is needed."""
@@ -229,9 +235,15 @@ class Storage:
             )
 
     def _lose(self, part: Part, error: LiputError) -> None:
-        """Take in that a part has failed: its copy goes on elsewhere, if it was the one that took packets."""
-        copy = next((copy for copy in self._tee.copies if copy.part is part), None)
-        if copy is None or copy.is_moving or copy.ended or isinstance(error, MediaError):  # all of it is there
+        """Take in that a part has failed: its copy goes on elsewhere, if it was the one that took packets.
+
+        One that is open already, and whose copy is still on its way to it, is looked at again when that is there.
+        """
+        is_any_moving = any(copy.is_moving for copy in self._tee.copies)  # asked before: it arrives, then moves no more
+        copy = next((copy for copy in self._tee.copies if part in copy.parts), None)
+        if copy is None and is_any_moving:
+            self._early.append((part, error))
+        elif copy is None or copy.part is not part or copy.is_moving or copy.ended or isinstance(error, MediaError):
             self._tell.fault(part.place, error)
         else:
             self._mover.leave(copy, error)
@@ -254,10 +266,8 @@ class Storage:
 
     def _settle(self) -> bool:
         """Let every copy that has failed, or moves, come to rest; return whether there was one."""
-        failed = self._failed_parts()
-        for part, error in failed:
-            self._lose(part, error)
-        return self._mover.wait() or bool(failed)
+        has_failed = self._lose_what_failed()
+        return self._mover.wait() or has_failed
 
     def _close_open(self, marks: Sequence[Mark], title: str) -> bool:
         """Close the parts that are open; return whether there were any."""

@@ -1,0 +1,77 @@
+"""What may go wrong while a copy is on its way to another disk."""
+
+from typing import Any, Never
+
+import pytest
+
+from config.errors import StorageError, StorageVanished
+from recorder.storing.part import Part
+from tests.support.stored import RATE, Show, Shows
+from tests.support.timeline import is_continuous
+from tests.support.waiting import wait_for
+
+
+def lose_the_first_disk(session: Show) -> None:
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    session.roots[0].rename(session.roots[0].with_name("away"))
+
+
+def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = show(3)
+    session.feed(5)
+    opener = session.storage._mover._opener
+    open_part = opener.open
+
+    def open_and_fail(*place: Any) -> Part:
+        part = open_part(*place)
+        if part.work.path.is_relative_to(session.roots[1]):
+            part.recording.fail(StorageError("the second disk has gone, too"))
+            wait_for(lambda: len(session.storage._early) == 1)
+        return part
+
+    monkeypatch.setattr(opener, "open", open_and_fail)
+    lose_the_first_disk(session)
+    session.feed_until(lambda: session.kinds.count("storage-switched") == 2)
+    session.feed(2)
+    session.close()
+    assert session.kinds == ["storage-vanished", "storage-switched", "storage-failed", "storage-switched"]
+    first, _, third = session.folders
+    assert third.is_relative_to(session.roots[2])
+    session.folders = [session.roots[0].with_name("away") / first.relative_to(session.roots[0]), third]
+    is_continuous(session.files(), RATE, session.seconds())
+    assert not session.failures
+
+
+def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_on(*_given: object) -> Never:
+        raise ZeroDivisionError("a bug")
+
+    session = show(2)
+    session.feed(5)
+    monkeypatch.setattr(session.storage._tee, "go_on", go_on)
+    lose_the_first_disk(session)
+    session.feed_until(lambda: session.failures)
+    session.close()
+    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert session.kinds == ["storage-vanished", "guard-failed"]
+    assert "a bug" in session.told("guard-failed").message
+    assert not list(session.roots[1].rglob("program.mp4"))
+
+
+def test_where_there_are_too_many_threads_the_session_ends_in_order(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_more(*_given: object) -> Never:
+        raise RuntimeError("can't start new thread")
+
+    session = show(2)
+    session.feed(5)
+    monkeypatch.setattr("recorder.storing.moving.Bounded", none_more)
+    lose_the_first_disk(session)
+    session.feed_until(lambda: session.failures)
+    session.close()
+    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert session.kinds == ["storage-vanished", "storage-failed"]
+    assert "can't start new thread" in session.told("storage-failed").message
