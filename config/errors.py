@@ -18,6 +18,11 @@ class LiputError(Exception):
         self.hint = hint
 
 
+def as_ours(error: Exception, kind: type[LiputError] = LiputError) -> LiputError:
+    """Return `error` if a person should hear about it; else, as it is a mistake of ours, one of `kind` that says so."""
+    return error if isinstance(error, LiputError) else kind(repr(error), hint="please report this")
+
+
 class UsageError(LiputError):
     """The arguments or the settings cannot be carried out as they stand."""
 

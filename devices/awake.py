@@ -88,12 +88,18 @@ class Awake:
         self._thread = threading.Thread(target=self._run, name="awake", daemon=True)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # there are too many threads
+            self._refused |= set(self._wants)
+            self._asked.set()
+            self._tell(f"This PC may go to sleep meanwhile: {error}")
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._over.set()
-        self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
+        if self._thread.ident is not None:
+            self._thread.join(LET_GO_S)  # one that hangs is left to itself, and ends with the process
 
     def refused(self, timeout_s: float) -> frozenset[Held] | None:
         """Return what is not kept from happening; None where not everybody has answered within `timeout_s`."""
@@ -166,7 +172,7 @@ def _ask(bus: DBusConnection, want: Want) -> FileDescriptor | None:
         answer = DBusErrorResponse(reply)
         text = answer.data[0] if answer.data and isinstance(answer.data[0], str) else answer.name
         raise (Nobody if answer.name in _NOBODY else Refused)(f"{want.address.bus_name} says: {text}")
-    (given,) = reply.body
+    given = next(iter(reply.body), None)
     if not isinstance(given, FileDescriptor):
         return None
     # A child that outlived us would keep the PC awake.

@@ -1,6 +1,6 @@
 """How a session ends: what is told of it, and what it becomes: a package, or none."""
 
-from config.errors import LiputError
+from config.errors import as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.fixity import Progress
@@ -64,7 +64,7 @@ class Ending:
         try:
             package = files.storage.seal(facts, self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
-            told = error if isinstance(error, LiputError) else LiputError(repr(error), hint="please report this")
+            told = as_ours(error)
             self._emit("sealing-failed", files.work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
             return self.without_package(str(files.work.path), self._media_s, program.counts.frames)

@@ -23,7 +23,7 @@ from av.stream import Stream
 
 from capture.h264 import has_keyframe
 from capture.source import Coded, Frame, VideoSource, coded_form
-from config.errors import LiputError, MediaError
+from config.errors import LiputError, MediaError, as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS
 from recorder.archive.disk import Disk
@@ -132,9 +132,16 @@ class Isolated:
         return sum(writer.dropped for writer in self._writers)
 
     def put(self, frame: Frame, coded: Coded | None) -> None:
-        """Take a frame as it was read; returns at once. One thread puts."""
+        """Take a frame as it was read; returns at once, and never raises. One thread puts."""
         if self._is_over or frame.timestamp_ns < self._zero_ns:
             return
+        try:
+            self._put(frame, coded)
+        except Exception as error:  # of whatever kind: who reads the source must go on
+            self._is_over = True
+            self._failed(as_ours(error))
+
+    def _put(self, frame: Frame, coded: Coded | None) -> None:
         if coded is None or not isinstance(frame.payload, bytes):
             self._is_over = True
             self._fail(f"{self.name} is not recorded apart: it sends uncompressed pictures, which are too many to copy")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 from capture.closing import abandoned
 from capture.timing import Timing, untimed
-from config.errors import LiputError, StorageError, UsageError
+from config.errors import LiputError, StorageError, UsageError, as_ours
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
@@ -262,18 +262,30 @@ class Session:
         elif self._plan.live:  # what its disk takes to open is kept in memory meanwhile
             self._starting = FROM_THE_FIRST_PICTURE
             self._begin(writing, encoder, live)
+        try:
+            self._look_after(program, writing, encoder, live)
+        except Exception as error:
+            if self._files is None:
+                raise
+            # A mistake of ours: what was recorded is sealed all the same.
+            self._fail(as_ours(error))
+            inputs.stop(0.0)
+            program.join()
+        # Nobody takes from the readers any more: what they drop from here on is not missing.
+        self._stop_sources.set()
+        inputs.stop()
+        if self._files is not None:
+            self._ending.tell(program)
+
+    def _look_after(self, program: Program, writing: ExitStack, encoder: Encoder, live: LiveSide) -> None:
+        """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
         while program.is_running:
             program.wait(WATCH_S)
             if self._starting is not None and self._files is None and not self._stopping.is_set():
                 self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))
             if self._is_long_over():
-                inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
-        # Nobody takes from the readers any more: what they drop from here on is not missing.
-        self._stop_sources.set()
-        inputs.stop()
-        if self._files is not None:
-            self._ending.tell(program)
+                self._inputs.stop(0.0)  # one hangs, or gives more than this PC gets away with
 
     def _is_long_over(self) -> bool:
         """Return whether what was captured before the end has had its time to come.

@@ -130,8 +130,12 @@ class _Plugged:
         self.attendant: Attendant | None = None
 
     def __call__(self) -> "Sequence[Device]":
-        """Return the devices; before the attendant has begun, and where it cannot watch, it knows of none."""
-        if self.attendant and (seen := self.attendant.devices()):
+        """Return the devices; before the attendant has begun, and where it cannot watch, it knows of none.
+
+        One whose monitor has broken knows only what was there then.
+        """
+        attendant = self.attendant
+        if attendant and attendant.is_watching and (seen := attendant.devices()):
             return seen
         from devices.snapshot import list_devices
 

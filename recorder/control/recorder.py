@@ -3,6 +3,7 @@
 import contextlib
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -151,22 +152,30 @@ class Recorder:
         garbage = Garbage(self._clock)
         thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
         thread.start()
-        with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
-            self._until_over(session, inbox, garbage)
-        thread.join()
+        try:
+            with Awake(NAME, f"{self._info.title}: a session is armed or recorded", self._tell_people):
+                self._until_over(session, inbox, garbage)
+        except BaseException:  # nobody would be there any more who could end it
+            session.stop()
+            raise
+        finally:
+            thread.join()
         self._claims.release()
         self._server.wait_told(LINGER_S)
 
     def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         is_loaded = False
         while (asked := self._next(inbox)) is not Ask.OVER:
-            garbage.look()
-            if asked is None and not is_loaded:
-                is_loaded = True
-                later.load()
-                heap.make_room_for_names()
             if asked is Ask.END:
                 session.stop()
+            try:
+                garbage.look()
+                if asked is None and not is_loaded:
+                    is_loaded = True
+                    later.load()
+                    heap.make_room_for_names()
+            except Exception:  # of whatever kind, memory that is not there included: what is recorded goes first
+                traceback.print_exc()
 
     def _tell_people(self, sentence: str) -> None:
         self._server.tell(Note(text=storable(sentence)))

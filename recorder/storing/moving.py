@@ -10,7 +10,7 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import partial
 
-from config.errors import LiputError, StorageError, UsageError
+from config.errors import LiputError, StorageError, UsageError, as_ours
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.storing.bounded import OPEN_S, Bounded
@@ -142,7 +142,7 @@ class Mover:
             try:
                 return self._open(archive, copy.number, number, start)
             except Exception as error:  # of whatever kind: the next one is tried
-                self._tell.fault(str(archive.root), _told(error))
+                self._tell.fault(str(archive.root), as_ours(error, StorageError))
 
     # Into another form
 
@@ -161,7 +161,7 @@ class Mover:
         except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
             self._tell.broken(mistake)
             if copy.is_moving and self._tee.end(copy):
-                self._on_no_disk(_told(mistake))
+                self._on_no_disk(as_ours(mistake, StorageError))
 
     def _renew(self, copy: Copy) -> None:
         """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""
@@ -174,8 +174,9 @@ class Mover:
         try:
             new = self._open(archive, copy.number, number, start)
         except Exception as error:  # of whatever kind: another disk may take one
-            self._tell.fault(old.place, _told(error))
-            self._move(copy, _told(error))
+            fault = as_ours(error, StorageError)
+            self._tell.fault(old.place, fault)
+            self._move(copy, fault)
             return
         self._tee.go_on_beside(copy, new)
 
@@ -189,10 +190,6 @@ class Mover:
             if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)):
                 copy.ended, copy.is_moving = True, False
         return bool(moves)
-
-
-def _told(error: Exception) -> LiputError:
-    return error if isinstance(error, LiputError) else StorageError(repr(error), hint="please report this")
 
 
 def _undo(part: Part) -> None:

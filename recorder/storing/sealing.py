@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from config.errors import LiputError
+from config.errors import LiputError, as_ours
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
@@ -92,7 +92,7 @@ class Sealer:
         except LiputError as error:
             told = error
         except Exception as error:  # a mistake of ours: the other parts are sealed all the same
-            told = LiputError(repr(error), hint="please report this")
+            told = as_ours(error)
         self.error = self.error or told
         if is_last_try:
             self._leave(parts[0], told)

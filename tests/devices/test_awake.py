@@ -2,11 +2,15 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Never
 
 import pytest
+from jeepney import MessageType
 
 from devices import awake
 from devices.awake import Awake, Held
@@ -130,3 +134,33 @@ def test_a_bus_or_a_logind_that_hangs_keeps_nobody_waiting(
         "The session bus does not answer: Did not authenticate in 0.2 seconds",
         "This PC may go to sleep meanwhile: org.freedesktop.login1 does not answer (TimeoutError)",
     ]
+
+
+def test_where_there_are_too_many_threads_that_is_told_and_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_more(_thread: threading.Thread) -> Never:
+        raise RuntimeError("can't start new thread")
+
+    told: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", none_more)
+    with keep(told) as kept:
+        assert kept.refused(20.0) == frozenset(Held)
+    assert told == ["This PC may go to sleep meanwhile: can't start new thread"]
+
+
+def test_an_answer_of_any_shape_holds_off_what_it_can(system: Bus, no_session: None, stack: ExitStack) -> None:
+    login = stack.enter_context(logind(system))
+    monkeypatch = stack.enter_context(pytest.MonkeyPatch.context())
+    ask = awake._ask
+    monkeypatch.setattr(awake, "_ask", lambda bus, want: ask(Odd(), want) if "lid" in str(want) else ask(bus, want))
+    told: list[str] = []
+    with keep(told) as kept:
+        assert kept.refused(20.0) == frozenset()
+        assert login.held == [SLEEP]
+    assert told == []
+
+
+class Odd:
+    """A bus that answers, and says nothing."""
+
+    def send_and_get_reply(self, message: object, *, timeout: float) -> SimpleNamespace:
+        return SimpleNamespace(header=SimpleNamespace(message_type=MessageType.method_return), body=())

@@ -363,3 +363,14 @@ def test_the_tap_hands_on_what_is_read_and_copies_nothing_before_it_is_asked(tmp
     assert [tap.read(0.1) for _ in range(4)] == [*sent[1:], None]
     tap.isolated.close()
     assert [data for _, data in stored(tmp_path / "podium.mkv")] == [frame.payload for frame in sent[1:]]
+
+
+def test_a_mistake_of_ours_costs_the_copy_and_not_who_reads_the_source(tmp_path: Path, events: EventList) -> None:
+    def nowhere() -> Beside:
+        raise ZeroDivisionError("a bug")
+
+    isolated = Isolated(nowhere, "podium", ZERO_NS, events)
+    for frame in frames(jpegs(3)):
+        isolated.put(frame, MJPEG)
+    isolated.close()
+    assert events == [("isolated-failed", "podium")]

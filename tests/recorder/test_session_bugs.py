@@ -71,3 +71,32 @@ def test_a_track_that_cannot_even_begin_ends_the_session_too(tmp_path: Path, mon
     with pytest.raises(LiputError, match="track failed"):
         room.session.run()
     assert room.session.status().state is SessionState.FAILED
+
+
+def test_a_mistake_beside_the_tracks_ends_the_session_and_what_it_has_recorded_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+        if not final and room.session.status().elapsed_s > 1:
+            raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    room = Room(tmp_path, duration_s=60, live=True)
+    result = room.run()
+    assert 1 < result.duration_s < 10
+    assert media.decoded(program(result), "v").end_s == pytest.approx(result.duration_s, abs=0.1)
+    assert [event.message for event in room.events if event.kind == "session-failed"] == ["ZeroDivisionError('a bug')"]
+    assert room.kinds[-1] == "session-ended"
+    assert result.degraded == ["session-failed: session"]
+
+
+def test_a_mistake_while_it_is_armed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    room = Room(tmp_path, live=True)
+    with pytest.raises(ZeroDivisionError):
+        room.session.run()
+    assert room.session.status().state is SessionState.FAILED
+    assert not (tmp_path / "arsip").exists()

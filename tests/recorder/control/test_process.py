@@ -10,8 +10,9 @@ import pytest
 
 from config.errors import LiputError, SessionError, UsageError
 from config.events import Event
+from devices.model import Device, DeviceKind
 from recorder.asked import Asked
-from recorder.control import directory, spawn
+from recorder.control import directory, process, spawn
 from recorder.control.client import Connection
 from recorder.control.log import LARGEST
 from recorder.control.protocol import RecorderRefused, Stop, Watch
@@ -122,3 +123,26 @@ def test_a_destination_whose_address_is_kept_nowhere_is_told(tmp_path: Path) -> 
         result = next(each for each in connection.told_within(30.0) if isinstance(each, SessionResult))
     assert "destination-forgotten: stdin" in result.degraded
     assert spawned.wait(60.0)
+
+
+SEEN_LAST, THERE_NOW = (Device(id=name, kind=DeviceKind.CAMERA, name=name) for name in ("1", "2"))
+
+
+class Looker:
+    """An attendant that saw a camera, and sees nothing any more."""
+
+    def __init__(self) -> None:
+        self.is_watching = True
+
+    def devices(self) -> list[Device]:
+        return [SEEN_LAST]
+
+
+def test_devices_are_looked_for_anew_where_those_who_watch_them_have_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.snapshot.list_devices", lambda: [THERE_NOW])
+    plugged, looker = process._Plugged(), Looker()
+    assert plugged() == [THERE_NOW]
+    plugged.attendant = looker  # type: ignore[assignment] # all that is asked of one
+    assert plugged() == [SEEN_LAST]
+    looker.is_watching = False
+    assert plugged() == [THERE_NOW]

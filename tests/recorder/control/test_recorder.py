@@ -5,6 +5,7 @@ import os
 import queue
 import threading
 from pathlib import Path
+from typing import Never
 
 import msgspec
 import pytest
@@ -17,12 +18,14 @@ from recorder import heap, later
 from recorder.asked import Asked
 from recorder.control import directory, recorder
 from recorder.control.asks import Ask, Inbox
+from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.handshake import Handshake
 from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.planning import Planned, plan_session
+from recorder.status import SessionResult, SessionState
 from tests.support.leftovers import event
 
 CAMERA = Device(
@@ -177,3 +180,36 @@ def test_once_it_runs_the_rest_is_loaded_and_then_there_is_room_for_the_names_to
     patience.cancel()
     assert [type(line) for line in heard.lines] == [Ready]
     assert done == ["loaded", "room"], "in this order: what is loaded would take the room"
+
+
+def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+
+    def make_room() -> None:
+        inbox.put(Ask.END)
+        raise MemoryError
+
+    monkeypatch.setattr(heap, "make_room_for_names", make_room)
+    monkeypatch.setattr(recorder, "LINGER_S", 0)
+    with made(tmp_path, "Satu") as one:
+        one.run(Heard(), inbox)
+        (folder,) = directory.folders()
+    ended = how_it_ended(folder)
+    assert isinstance(ended, SessionResult)
+    assert ended.state is SessionState.SEALED
+
+
+def test_where_nobody_can_look_after_it_the_session_ends_and_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_given: object) -> Never:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Recorder, "_next", failing)
+    monkeypatch.setattr(recorder, "LINGER_S", 0)
+    before = set(threading.enumerate())
+    with pytest.raises(ZeroDivisionError), made(tmp_path, "Satu") as one:
+        one.run(Heard(), queue.SimpleQueue())
+    assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name == "session"]
