@@ -118,6 +118,11 @@ TOLD = (
         "`hint`: a mistake of the program; the disks are watched no more",
     ),
     Told(
+        ("thread-failed",),
+        "thread",
+        "`hint`: a mistake of the program; what this part of the recorder did is not done any more",
+    ),
+    Told(
         ("parts-apart",),
         "folder",
         "the recording is in several parts that could not be joined; only as a line",

@@ -19,7 +19,7 @@ from config.settings import load_settings
 from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import Standing
-from recorder import heap, later
+from recorder import broken_threads, heap, later
 from recorder.archive.catalog import INCOMING
 from recorder.archive.names import storable
 from recorder.control import directory
@@ -150,6 +150,13 @@ class Recorder:
             self._server.tell(Note(text=note))
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
         garbage = Garbage(self._clock)
+        with broken_threads.told(session.emit):
+            self._carry_out(session, inbox, garbage)
+        self._claims.release()
+        self._server.wait_told(LINGER_S)
+
+    def _carry_out(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
+        """Run the session on a thread of its own, and look after it until it has ended."""
         thread = threading.Thread(target=self._run_session, args=(session.run,), name="session")
         thread.start()
         try:
@@ -160,8 +167,6 @@ class Recorder:
             raise
         finally:
             thread.join()
-        self._claims.release()
-        self._server.wait_told(LINGER_S)
 
     def _until_over(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         is_loaded = False

@@ -213,3 +213,25 @@ def test_where_nobody_can_look_after_it_the_session_ends_and_is_sealed(
     with pytest.raises(ZeroDivisionError), made(tmp_path, "Satu") as one:
         one.run(Heard(), queue.SimpleQueue())
     assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name == "session"]
+
+
+def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox: Inbox = queue.SimpleQueue()
+
+    def break_one() -> None:
+        thread = threading.Thread(target=[].pop, name="preview")
+        thread.start()
+        thread.join()
+        inbox.put(Ask.END)
+
+    monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
+    monkeypatch.setattr(heap, "make_room_for_names", break_one)
+    monkeypatch.setattr(recorder, "LINGER_S", 0)
+    with made(tmp_path, "Satu") as one:
+        one.run(Heard(), inbox)
+        (folder,) = directory.folders()
+    ended = how_it_ended(folder)
+    assert isinstance(ended, SessionResult)
+    assert ended.degraded == ["thread-failed: preview"]
