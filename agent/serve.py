@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import msgspec
 
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
+from devices import threads
 from devices.clock import Clock
 from devices.pauses import pause_s
 from recorder.archive.archive import Archive
@@ -131,7 +133,8 @@ class Daemon:
             attempts = self._attempts[folder.id]
             if folder.id not in self._busy and time.monotonic() >= attempts.next_s:
                 self._busy.add(folder.id)
-                threading.Thread(target=self._attend, args=(folder, attempts), daemon=True, name="resume").start()
+                undo = partial(self._busy.discard, folder.id)
+                threads.start(self._attend, folder, attempts, name="resume", otherwise=undo)
 
     def _left(self) -> list[RecorderFolder]:
         """Return the folders of killed recorders whose session nobody goes on with.

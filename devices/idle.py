@@ -53,8 +53,9 @@ def idle(nodes: Iterable[str], timeout_s: float = 0.3) -> set[str]:
 def _question(node: str) -> _Question:
     with _asking:
         if node not in _open:
-            _open[node] = _Question(node)
-            _open[node].thread.start()
+            question = _Question(node)
+            question.thread.start()
+            _open[node] = question
         return _open[node]
 
 

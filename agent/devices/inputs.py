@@ -1,8 +1,10 @@
 """What the sound servers offer, as they said last: to ask takes half a second and a process."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 
+from devices import threads
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
 
@@ -44,7 +46,8 @@ class KnownInputs:
                 if self._age_s() == age_s:
                     self._look()
         elif (self._is_due or age_s > FRESH_S) and self._asking.acquire(blocking=False):
-            threading.Thread(target=self._beside, name="sound-inputs", daemon=True).start()
+            with contextlib.suppress(RuntimeError):  # the next who asks tries again
+                threads.start(self._beside, name="sound-inputs", otherwise=self._asking.release)
         return self._known
 
     def _age_s(self) -> float | None:

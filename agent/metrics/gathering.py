@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from config.errors import LiputError
+from devices import threads
 
 type Task = Callable[[], object]
 
@@ -18,6 +20,11 @@ class _Asked:
     found: object = None
     has_failed: bool = False
     at_s: float = 0.0
+
+    def fail(self) -> None:
+        """Have failed: nobody finds it out."""
+        self.has_failed = True
+        self.over.set()
 
 
 @dataclass(eq=False)
@@ -48,7 +55,8 @@ class Gathering:
             if before is not None and not before.has_failed and time.monotonic() - before.at_s < keep_s:
                 return before
             asked = self._asked[name] = _Asked()
-        threading.Thread(target=self._find_out, args=(asked, task), name=f"metrics-{name}", daemon=True).start()
+        with suppress(RuntimeError):  # as one that has failed
+            threads.start(self._find_out, asked, task, name=f"metrics-{name}", otherwise=asked.fail)
         return asked
 
     def _find_out(self, asked: _Asked, task: Task) -> None:

@@ -6,11 +6,11 @@ to themselves where they hang: whoever waits for the daemon's end does not wait 
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Callable
 from functools import partial
 
 from agent.web.answers import BUSY, Refused
+from devices import threads
 
 
 class Lane:
@@ -52,5 +52,5 @@ class Lane:
             with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile: nobody waits for it
                 loop.call_soon_threadsafe(settle, act)
 
-        threading.Thread(target=go, name=f"web-{self._name}", daemon=True).start()
+        threads.start(go, name=f"web-{self._name}", otherwise=self._places.release)
         return await done

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from agent.own_command import command_line, environment
+from devices import threads
 from recorder.control.protocol import one_line
 
 LONGEST_S = 300.0
@@ -41,7 +42,11 @@ class Runs:
             if self._began_s is not None:
                 return
             self._began_s, self._problem = time.monotonic(), None
-        threading.Thread(target=self._run, args=(words, config_file, done), name="web-check", daemon=True).start()
+        threads.start(self._run, words, config_file, done, name="web-check", otherwise=self._forget)
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._began_s = None
 
     def now(self) -> tuple[float | None, str | None]:
         """Return for how long one has been running, and why the last one has found nothing."""

@@ -3,7 +3,10 @@
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
+from devices import threads
 from devices.model import Device
 
 
@@ -31,7 +34,9 @@ class PresetKeeper:
             if device.id in self._busy:
                 return
             self._busy.add(device.id)
-        threading.Thread(target=self._run, args=(device.id,), name=f"presets-{device.node}", daemon=True).start()
+        undo = partial(self._busy.discard, device.id)
+        with suppress(RuntimeError):  # whoever plugs it in anew tries again
+            threads.start(self._run, device.id, name=f"presets-{device.node}", otherwise=undo)
 
     def stop(self) -> None:
         """Set nothing more; what is under way is left to itself."""

@@ -7,9 +7,11 @@ answer comes after all, whoever asked is told so.
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from config.errors import DeviceError, DeviceNotFound
+from devices import threads
 from devices.modes import Offer, offer
 from devices.udev import PictureNode
 
@@ -59,7 +61,8 @@ class Asker:
 
     def _start(self, key: _Key, picture: PictureNode) -> None:
         self._asked.add(key)
-        threading.Thread(target=self._run, args=(key, picture), name=f"ask-{picture.node}", daemon=True).start()
+        undo = partial(self._asked.discard, key)
+        threads.start(self._run, key, picture, name=f"ask-{picture.node}", otherwise=undo)
 
     def _run(self, key: _Key, picture: PictureNode) -> None:
         answer: Offer | DeviceError
@@ -67,6 +70,8 @@ class Asker:
             answer = self._ask(picture.node, picture.name)
         except DeviceError as error:
             answer = error
+        except Exception as error:  # of whatever kind: who has no answer is not asked again
+            answer = DeviceError(repr(error), hint="please report this")
         with self._changed:
             self._asked.discard(key)
             self._answers[key] = answer

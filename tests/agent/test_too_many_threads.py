@@ -1,0 +1,124 @@
+"""A PC that has no thread to give costs whoever wanted one that, once: nobody waits for it for ever after."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from agent.devices.inputs import KnownInputs
+from agent.metrics.gathering import Gathering
+from agent.web.lanes import Lane
+from agent.web.runs import Runs
+from devices import idle, threads
+from devices.clock import SystemClock
+from devices.controls.keeper import PresetKeeper
+from devices.model import Device, DeviceKind
+from devices.monitor.asking import Asker
+from devices.udev import PictureNode
+from tests.support.looks import OFFER
+from tests.support.waiting import wait_for
+
+CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")
+
+type Once = Callable[[], None]
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> Once:
+    """Return what lets the next thread fail to start, and no other."""
+    start = threading.Thread.start
+
+    def fail(_thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        raise RuntimeError("can't start new thread")
+
+    return lambda: monkeypatch.setattr(threading.Thread, "start", fail)
+
+
+def test_what_was_made_ready_is_taken_back(no_thread: Once) -> None:
+    taken_back: list[bool] = []
+    no_thread()
+    with pytest.raises(RuntimeError, match="new thread"):
+        threads.start(print, name="x", otherwise=lambda: taken_back.append(True))
+    assert taken_back == [True]
+    done = threading.Event()
+    threads.start(lambda given: given.set(), done, name="x", otherwise=lambda: taken_back.append(True))
+    assert done.wait(30)
+    assert taken_back == [True]
+
+
+def test_a_lane_has_as_many_places_as_before(no_thread: Once) -> None:
+    async def ask() -> int:
+        lane = Lane("disk", 1)
+        no_thread()
+        with pytest.raises(RuntimeError, match="new thread"):
+            await lane.run(lambda: 1)
+        return await asyncio.wait_for(lane.run(lambda: 2), 30)
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) -> None:
+    asked: list[bool] = []
+
+    def ask() -> list[Device]:
+        asked.append(True)
+        return []
+
+    known = KnownInputs(SystemClock(), lambda: None, ask)
+    known.now()
+    known.doubt()
+    no_thread()
+    assert known.now() == ()
+    assert len(asked) == 1
+    known.now()
+    wait_for(lambda: len(asked) == 2)
+
+
+def test_a_check_can_be_begun_again(no_thread: Once) -> None:
+    runs, done = Runs(lambda words, config_file: "nothing found"), threading.Event()
+    no_thread()
+    with pytest.raises(RuntimeError, match="new thread"):
+        runs.start([], None, done.set)
+    assert runs.now() == (None, None)
+    runs.start([], None, done.set)
+    assert done.wait(30)
+    assert runs.now() == (None, "nothing found")
+
+
+def test_a_figure_is_there_the_next_time(no_thread: Once) -> None:
+    gathering = Gathering()
+    no_thread()
+    assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {}
+    assert gathering.gather({"a": lambda: 1}, 30.0, keep_s=60.0) == {"a": 1}
+
+
+def test_a_camera_is_set_when_it_is_plugged_in_the_next_time(no_thread: Once) -> None:
+    applied: list[Device] = []
+    keeper = PresetKeeper(applied.append)
+    no_thread()
+    keeper.enumerated(CAMERA)
+    assert applied == []
+    keeper.enumerated(CAMERA)
+    wait_for(lambda: applied == [CAMERA])
+
+
+def test_a_node_is_asked_again(no_thread: Once, tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    node.touch()
+    picture = PictureNode(str(node), "Webcam", "usb", None, gives_pictures=True)
+    asker = Asker(lambda: None, timeout_s=30.0, ask=lambda node, name: OFFER)
+    no_thread()
+    with pytest.raises(RuntimeError, match="new thread"):
+        asker.offers([picture])
+    assert asker.offers([picture]) == {str(node): OFFER}
+
+
+def test_whether_a_stream_is_free_is_asked_again(no_thread: Once, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle, "is_idle", lambda node: True)
+    no_thread()
+    with pytest.raises(RuntimeError, match="new thread"):
+        idle.idle(["/dev/video0"])
+    assert idle.idle(["/dev/video0"], 30.0) == {"/dev/video0"}
