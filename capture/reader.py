@@ -110,6 +110,7 @@ class Reader[T]:
             self._thread.join(timeout_s)
         with self._changed:
             self._over = True
+            self._changed.notify_all()
         return not self._thread.is_alive()
 
     def _run(self) -> None:

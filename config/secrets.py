@@ -318,8 +318,16 @@ def read_url_file(path: Path | str, stdin: TextIO | None = None) -> Secret:
 
 
 def secret_url(url: str) -> Secret:
-    """Return a whole address as a secret, each part of it that is secret one of its own."""
-    key = SCHEMES[scheme_of(url)].key
+    """Return a whole address as a secret, each part of it that is secret one of its own.
+
+    Raises SecretError, which repeats nothing of it, where it begins with nothing that is streamed to.
+    """
+    scheme = SCHEMES.get(scheme_of(url))
+    if scheme is None:
+        raise SecretError(
+            "the address begins with nothing that is streamed to", hint="it should be whole: rtmps://HOST/APP/KEY"
+        )
+    key = scheme.key
     if key is Key.NONE:
         return Secret(url)
     if key is Key.SRT:

@@ -6,6 +6,9 @@ import os
 import threading
 from pathlib import Path
 
+LET_GO_S = 1.0
+"""How long who ends waits for somebody who is just taking it."""
+
 
 class WatchLock:
     """The right to watch, kept by a lock on the file `path`; the kernel frees it when its holder dies."""
@@ -41,8 +44,14 @@ class WatchLock:
         return True
 
     def let_go(self) -> None:
-        """Leave it to others; nothing happens where it is not ours."""
-        with self._lock:
-            if self._fd >= 0:
-                os.close(self._fd)
-                self._fd = -1
+        """Leave it to others; nothing happens where it is not ours.
+
+        A folder that does not answer may have somebody hang in `take`: then the kernel frees it with this process.
+        """
+        if self._lock.acquire(timeout=LET_GO_S):
+            try:
+                if self._fd >= 0:
+                    os.close(self._fd)
+                    self._fd = -1
+            finally:
+                self._lock.release()

@@ -118,6 +118,12 @@ TOLD = (
         "`hint`: a mistake of the program; the disks are watched no more",
     ),
     Told(
+        ("pc-slept",),
+        "`session`",
+        "`media_s`, `slept_s`, `hint`: the PC was asleep, so that nothing was recorded for so long; the recording "
+        "has no gap there",
+    ),
+    Told(
         ("thread-failed",),
         "thread",
         "`hint`: a mistake of the program; what this part of the recorder did is not done any more",

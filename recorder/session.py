@@ -35,6 +35,7 @@ from recorder.preroll import PreRoll
 from recorder.program import Counts, Program
 from recorder.recording import OnDisk
 from recorder.scene import Offer
+from recorder.sleep import SleepWatch
 from recorder.states import StateMachine
 from recorder.status import BEFORE, RECORDS, Loudness, SessionResult, SessionState, SessionStatus, source_lines
 from recorder.storing.places import check_places
@@ -279,8 +280,10 @@ class Session:
 
     def _look_after(self, program: Program, writing: ExitStack, encoder: Encoder, live: LiveSide) -> None:
         """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
+        asleep = SleepWatch(self.emit)
         while program.is_running:
             program.wait(WATCH_S)
+            asleep.look(self._media_s())
             if self._starting is not None and self._files is None and not self._stopping.is_set():
                 self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))

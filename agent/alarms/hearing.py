@@ -50,7 +50,7 @@ class Hearing:
         if lasts(event):
             self._open[key] = alarm
         elif (left_s := HOLD_S - (self.clock.now() - event.at).total_seconds()) > 0:  # else told long ago
-            self._passing[key] = alarm, self._now_s() + left_s
+            self._passing[key] = alarm, self._now_s() + min(HOLD_S, left_s)  # the clock may have been set back
 
     def _settle(self) -> None:
         """See which troubles there are now; each begins and ends once, whatever else is heard of it meanwhile."""

@@ -193,6 +193,10 @@ _SESSION = {
         "Keluaran {subject} berhenti: tambahkan kembali bila perlu, laporkan ke IT. Rekaman tetap berjalan.",
         "The output {subject} has stopped: add it again if it is needed, tell IT. The recording goes on.",
     ),
+    "pc-slept": Words(
+        "PC ini sempat tidur saat merekam: catat jamnya, waktu itu tidak terekam. Rekaman berjalan lagi.",
+        "This PC was asleep while it recorded: note the time, that part is missing. The recording goes on.",
+    ),
     "thread-failed": Words(
         "Satu bagian perekam gagal ({subject}): periksa gambar, suara, dan siaran, laporkan ke IT. Rekaman berjalan.",
         "A part of the recorder has failed ({subject}): look at picture, sound and stream, tell IT. It still records.",

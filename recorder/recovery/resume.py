@@ -23,7 +23,7 @@ from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
 from recorder.archive.work import WorkFolder
-from recorder.fragments import FragmentReader
+from recorder.fragments import plays_s
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, read_events
 from recorder.storing.bounded import OPEN_S, Bounded
@@ -165,9 +165,7 @@ class _LiveForm(msgspec.Struct, frozen=True):
 
 
 def _plays_s(work: WorkFolder) -> float:
-    """Return how much of a part plays, read from its boxes alone: hours of it in a moment."""
+    """Return how much of a part plays, read from its last fragments alone: a day of it in a moment."""
     with suppress(OSError, ValueError), work.program.open("rb", buffering=0) as file:
-        reader = FragmentReader(file.fileno())
-        reader.advance()
-        return float(reader.media_time_s)
+        return float(plays_s(file.fileno()))
     return 0.0

@@ -5,7 +5,7 @@ from functools import partial
 
 import msgspec
 
-from config.errors import LiputError, as_ours
+from config.errors import ArchiveError, LiputError, as_ours
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
@@ -55,6 +55,9 @@ class Sealer:
         is_one = not left and bool(kept) and len(kept) + len(earlier) > 1
         if is_one and (package := self._finish(kept, earlier)) is not None:
             return [package]
+        for work in earlier:
+            apart = self.error or ArchiveError("it could not be put together with what was recorded after it")
+            self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
         packages = [package for part in kept if (package := self._finish([part], is_last_try=True)) is not None]
@@ -85,8 +88,9 @@ class Sealer:
         finisher = Finisher(list(archives.values()), clock=self._clock, progress=self._advance)
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
         finishing = Bounded(partial(_as_usual, finisher.finish, works, self._facts), "storage-seal")
+        too_late = stalled(works[-1].path, SEAL_S)
         try:
-            return finishing.get(self._clock, SEAL_S, stalled(works[-1].path, SEAL_S), lambda: self._step)
+            return finishing.get(self._clock, SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))
         except OSError as error:
             told: LiputError = storage_error(error, works[-1].path)
         except LiputError as error:

@@ -214,7 +214,8 @@ class Storage:
         if change is not None:
             self._tell.progress(part, change, part.progress.standing_s(now_ns))
         standing_s = part.progress.standing_s(now_ns)
-        if standing_s > self._settings.stalled_s and self._mover.has_spares:
+        # Where nothing else is left it may still go on; but what waits for its disk would wait for ever.
+        if standing_s > self._settings.stalled_s and (self._mover.has_spares or self._waits):
             part.recording.fail(stalled(part.work.path, standing_s))
             return
         free = part.recording.free_bytes

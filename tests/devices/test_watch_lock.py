@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,23 @@ def test_where_no_lock_can_be_kept_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="File exists"):
         WatchLock(tmp_path / "file" / "watch.lock").take()
+
+
+def test_who_ends_does_not_wait_for_a_folder_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, hangs = threading.Event(), threading.Event()
+
+    def flock(fd: int, how: int) -> None:
+        hangs.set()
+        let_go.wait(60)
+
+    monkeypatch.setattr("devices.watch_lock.fcntl.flock", flock)
+    lock = WatchLock(tmp_path / "watch.lock")
+    taking = threading.Thread(target=lock.take)
+    taking.start()
+    assert hangs.wait(30)
+    lock.let_go()
+    assert taking.is_alive()
+    let_go.set()
+    taking.join()
+    lock.let_go()
+    assert not lock.is_held

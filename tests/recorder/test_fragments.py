@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from recorder.fragments import FragmentReader
+from recorder import fragments
+from recorder.fragments import FragmentReader, plays_s
+from recorder.mp4.boxes import Box, box_at
 
 VIDEO, AUDIO = 1, 2
 
@@ -172,3 +174,72 @@ def test_the_index_of_a_closed_file_changes_nothing(file: Growing) -> None:
 def test_other_boxes_between_are_passed_over(file: Growing) -> None:
     moof, mdat = fragment(traf(VIDEO, 0, run(40)))
     assert file.grow(HEAD, ONE, box(b"free", bytes(9)), moof, mdat, box(b"free"), box(b"mdat", b"x")) == Fraction(1, 25)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return where boxes of a file are looked at from now on."""
+    looked: list[int] = []
+    look = box_at
+
+    def counting(descriptor: int, position: int) -> Box | None:
+        looked.append(position)
+        return look(descriptor, position)
+
+    monkeypatch.setattr(fragments, "box_at", counting)
+    return looked
+
+
+def seconds(count: int, *, first: int = 0, media: bytes = b"x" * 500) -> list[bytes]:
+    """Return so many fragments of a second."""
+    return [
+        piece
+        for number in range(first, first + count)
+        for piece in fragment(
+            traf(VIDEO, number * 90_000, run(90_000)), traf(AUDIO, number * 48_000, run(48_000)), media=media
+        )
+    ]
+
+
+def test_of_a_long_file_only_the_end_is_looked_at(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", 10_000)
+    whole = file.grow(HEAD, BOTH, *seconds(1000))
+    looked = counted(monkeypatch)
+    assert plays_s(file.descriptor) == whole == 1000
+    assert len(looked) < 100
+    assert all(position < len(HEAD) + len(BOTH) or position > file.size - 10_000 for position in looked)
+
+
+@pytest.mark.parametrize("cut", [1, 499, 508, 509, 600])
+def test_what_was_cut_off_in_the_middle_is_left_out_of_it(
+    file: Growing, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", 10_000)
+    file.grow(HEAD, BOTH, *seconds(100))
+    os.ftruncate(file.descriptor, file.size - cut)
+    reader = FragmentReader(file.descriptor)
+    reader.advance()
+    assert plays_s(file.descriptor) == reader.media_time_s == 99
+
+
+def test_media_that_looks_like_fragments_is_none(file: Growing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", 30_000)
+    false = b"".join([*fragment(traf(VIDEO, 1 << 30, run(90_000))), b"moof", words(8), b"moof", bytes(40)])
+    assert file.grow(HEAD, BOTH, *seconds(50, media=false * 5)) == plays_s(file.descriptor) == 50
+
+
+def test_where_a_track_ended_long_before_the_other_all_of_it_is_looked_at(
+    file: Growing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", 3_000)
+    pictures = [piece for n in range(2, 50) for piece in fragment(traf(VIDEO, n * 90_000, run(90_000)))]
+    assert file.grow(HEAD, BOTH, *seconds(2), *pictures) == plays_s(file.descriptor) == 2
+
+
+@pytest.mark.parametrize("tail", [64, 1 << 20])
+def test_a_file_without_fragments_plays_nothing(file: Growing, monkeypatch: pytest.MonkeyPatch, tail: int) -> None:
+    monkeypatch.setattr(fragments, "TAIL_BYTES", tail)
+    assert plays_s(file.descriptor) == 0
+    file.grow(HEAD, BOTH)
+    assert plays_s(file.descriptor) == 0
+    file.grow(box(b"mdat", b"moof" * 100))
+    assert plays_s(file.descriptor) == 0

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -122,6 +123,15 @@ def test_what_is_refused_is_not_remembered(settings: Callable[[], Settings], tmp
     with pytest.raises(UsageError, match="as time passes"):
         Recording(settings, is_live=False).command(DestinationAdd(name="kampus"))
     assert one.spec == Spec(asked=Asked(title="Rapat"), unsaved=("stdin",))
+
+
+@pytest.mark.parametrize("address", [SECRET, f"live.example.org/app/{SECRET}", f"gopher://h/app/{SECRET}", ""])
+def test_an_address_that_is_none_is_refused_and_not_repeated(settings: Callable[[], Settings], address: str) -> None:
+    one = Recording(settings)
+    with pytest.raises(SecretError, match="begins with nothing") as error:
+        one.command(DestinationAdd(name="x", address=address))
+    assert SECRET not in "".join(traceback.format_exception(error.value))
+    assert one.spec.asked.streams == ()
 
 
 def test_a_session_is_gone_on_with_without_a_destination_that_is_lost(

@@ -68,3 +68,20 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
     with pytest.raises(StorageStalled):
         session.storage.seal(facts(session))
     assert session.storage.abandoned == 1
+
+
+def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    monkeypatch.setattr("recorder.recording.CLOSE_S", 0.5)
+    monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 0.5)
+    session = show(1, waits=True, stalled_s=1.0)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(lambda: session.failures)
+    session.feed(1)
+    session.close()
+    assert [type(error) for error in session.failures] == [StorageStalled]
+    assert session.kinds == ["recording-stalled", "storage-stalled"]

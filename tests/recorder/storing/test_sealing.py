@@ -1,10 +1,21 @@
-"""What is told while a session is sealed."""
+"""What is told while a session is sealed, and how long that may take."""
 
-from recorder.archive.model import RecordingFacts
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from config.errors import ArchiveError
+from recorder.archive.model import Package, RecordingFacts
+from recorder.archive.work import WorkFolder
+from recorder.recovery.finish import Finisher
 from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
 from tests.support import archives
 from tests.support.simulated import EventList, SimulatedClock
+from tests.support.stored import Shows, facts
 
 
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
@@ -17,3 +28,44 @@ def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
     assert told[0] == (1, 1000)
     assert told[-1] == (1000, 1000)
     assert len(told) == 11
+
+
+def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, session = Finisher.finish, show(1)
+
+    def slowly(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
+        for _ in range(10):
+            works[0].program.read_bytes()
+            time.sleep(0.2)
+        return finish(finisher, works, given)
+
+    session.feed(2)
+    session.close()
+    monkeypatch.setattr(Finisher, "finish", slowly)
+    monkeypatch.setattr("recorder.storing.sealing.SEAL_S", 1.0)
+    assert session.storage.seal(facts(session)).folder.is_dir()
+    assert session.events == []
+
+
+def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_with_the_rest(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, session = Finisher.finish, show(1)
+
+    def alone(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
+        if len(works) > 1:
+            raise ArchiveError("they do not fit")
+        return finish(finisher, works, given)
+
+    session.feed(2)
+    session.close()
+    monkeypatch.setattr(Finisher, "finish", alone)
+    begun = SimpleNamespace(copy=1)
+    earlier = SimpleNamespace(archive_root=Path("/mnt/a"), path=Path("/mnt/a/.incoming/x"), begun=begun)
+    monkeypatch.setattr(session.storage, "_earlier", (earlier,))
+    package = session.storage.seal(facts(session))
+    assert session.kinds == ["part-left"]
+    assert session.events[0].detail["folder"] == "/mnt/a/.incoming/x"
+    assert "they do not fit" in session.events[0].message
+    assert package.recording
+    assert package.recording.degraded == ("part-left: /mnt/a",)
