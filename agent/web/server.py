@@ -35,6 +35,8 @@ BACKLOG = 64
 HINDERED = "the page cannot be served"
 TICKS = 10
 """Of a tenth of a second, between two signs of life."""
+CERTIFICATE_TICKS = 600
+"""Between two looks whether the certificate was renewed."""
 
 type Beat = Callable[[], None]
 
@@ -95,7 +97,7 @@ class WebPart:
             names = Names(frozenset(name.lower() for name in self.settings.allowed_hosts))
             app = make_app(house, names, routes())
             try:
-                serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house))
+                serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
             finally:
                 with contextlib.suppress(OSError, LiputError):
                     (runtime_folder() / PLACE_FILE).unlink(missing_ok=True)
@@ -149,11 +151,16 @@ def serve(
     stop: threading.Event,
     beat: Beat,
     ready: Callable[[], None],
+    tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve `app` until `stop` is set; `ready` is called once it is. Raises StateError where a certificate is none."""
+    """Serve `app` until `stop` is set; `ready` is called once it is, and `tell` that its certificate was renewed.
+
+    Raises StateError where a certificate is none.
+    """
     import uvicorn
 
     from agent.web import limits
+    from agent.web.certificate import Certificate
     from agent.web.patient import Http, Socket
 
     class Server(uvicorn.Server):
@@ -162,6 +169,8 @@ def serve(
         async def on_tick(self, counter: int) -> bool:
             if counter % TICKS == 0:
                 beat()
+            if certificate and counter % CERTIFICATE_TICKS == 0:
+                certificate.look()
             return await super().on_tick(counter) or stop.is_set()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -180,5 +189,7 @@ def serve(
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise StateError(f"the certificate of [web] cannot be used: {error}") from None
+    files = settings.tls_certificate, settings.tls_key
+    certificate = Certificate(config.ssl, (files[0], files[1]), tell) if config.ssl and files[0] and files[1] else None
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(Server(config).serve(sockets=[listener]))

@@ -76,19 +76,51 @@ def test_a_part_that_hangs_is_named(tmp_path: Path) -> None:
         assert (answer.status, answer.body) == (503, b"standing: sessions\n")
 
 
-def test_with_a_certificate_it_is_served_by_https_alone(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "liput.pem", tmp_path / "liput.key"
+def signed(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate of this PC that nobody but itself has signed, and its key; return where they are."""
+    certificate, key = folder / "liput.pem", folder / "liput.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out", str(certificate),
          "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
+    return certificate, key
+
+
+def test_with_a_certificate_it_is_served_by_https_alone(tmp_path: Path) -> None:
+    certificate, key = signed(tmp_path)
     settings = WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key)
     with web.serving(settings) as page:
         trusting = ssl.create_default_context(cafile=certificate)
         with urllib.request.urlopen(f"https://localhost:{page.port}/healthz", context=trusting, timeout=60) as answer:
             assert answer.read() == b"ok\n"
         assert b"200" not in page.raw(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode(), 5.0)[:20]
+
+
+def test_a_certificate_that_is_renewed_is_taken_and_one_that_is_none_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.web.server.CERTIFICATE_TICKS", 2)
+    certificate, key = signed(tmp_path)
+    settings = WebSettings(port=0, lan=True, tls_certificate=certificate, tls_key=key)
+    with web.serving(settings) as page:
+        told, first = page.told, served(page.port)
+        key.write_text("no key")
+        wait_for(lambda: any("cannot be used" in line for line in told))
+        assert served(page.port) == first
+        signed(tmp_path)
+        wait_for(lambda: any("the new one" in line for line in told))
+        assert served(page.port) == certificate.read_text() != first
+        refused = sum("cannot be used" in line for line in told)
+        other = tmp_path / "other"
+        other.mkdir()
+        signed(other)[1].replace(key)  # of another certificate
+        wait_for(lambda: sum("cannot be used" in line for line in told) > refused)
+        assert served(page.port) == certificate.read_text()
+
+
+def served(port: int) -> str:
+    return ssl.get_server_certificate(("127.0.0.1", port))
 
 
 def test_a_certificate_that_is_none_is_one_line(tmp_path: Path) -> None:
