@@ -50,20 +50,31 @@ class Spares:
         self._tell = tell
         self._lock = threading.Lock()
         self._spare: Spawned | None = None
+        self._failures = 0
+        self._next_s = 0.0
 
     def keep(self) -> None:
-        """See to it that there is one."""
+        """See to it that there is one; called again and again. One that ends by itself is replaced, ever less often."""
         with self._lock:
-            if self._spare is not None and not self._spare.wait(0.0):
+            if self._spare is not None:
+                if not self._spare.wait(0.0):
+                    return
+                self._spare = None
+                self._fail()
+            if time.monotonic() < self._next_s:
                 return
             try:
                 self._spare = Spawned(None)
             except LiputError as error:
-                self._spare = None
                 self._tell(error.message)
+                self._fail()
             else:
                 for note in self._spare.notes:
                     self._tell(note)
+
+    def _fail(self) -> None:
+        self._failures += 1
+        self._next_s = time.monotonic() + pause_s(self._failures, LONGEST_PAUSE_S)
 
     def take(self, spec: Spec) -> Spawned:
         """Return a recorder that is told to record `spec`: the spare, or where there is none another one."""
@@ -72,6 +83,7 @@ class Spares:
         if spare is None or spare.wait(0.0):
             return Spawned(spec)
         spare.give(spec)
+        self._failures = 0
         return spare
 
     def close(self) -> None:

@@ -1,8 +1,10 @@
 """Signals that end a command in order, as long as it needs that."""
 
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
 
 HEARD_AFTER_S = 1.0
@@ -26,3 +28,23 @@ def hearing(numbers: Iterable[signal.Signals], heard: Callable[[int], None]) -> 
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def setting(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Set `stop` with any of these signals, as `hearing`.
+
+    Not where the signal is handled: that may be in the middle of the event's own wait, which holds the lock that `set`
+    takes, and both would wait for each other.
+    """
+    came: SimpleQueue[int | None] = SimpleQueue()
+    setter = threading.Thread(
+        target=lambda: stop.set() if came.get() is not None else None, name="signals", daemon=True
+    )
+    setter.start()
+    try:
+        with hearing(numbers, came.put):
+            yield
+    finally:
+        came.put(None)
+        setter.join()

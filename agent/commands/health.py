@@ -14,7 +14,7 @@ import msgspec
 from agent.health.meant import devices_meant
 from agent.moments import beginning, ending
 from agent.parameters import config_option, refuse_options
-from agent.signals import hearing
+from agent.signals import setting
 from devices.clock import SystemClock
 from devices.health.follow import follow
 from devices.health.line import HealthLine, Level
@@ -182,7 +182,7 @@ def _line_printer(*, as_json: bool) -> Callable[[HealthLine], str]:
 def _follow(folder: Path, wanted: Wanted, ends: Ends, *, as_json: bool) -> None:
     """Print new lines until Ctrl-C or another signal, which is how this is meant to end."""
     stop = threading.Event()
-    with hearing((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), lambda _number: stop.set()):
+    with setting(stop, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
         _print(follow(folder, wanted, clock=SystemClock(), stop=stop, ends=ends), as_json=as_json, at_once=True)
 
 

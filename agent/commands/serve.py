@@ -27,7 +27,7 @@ from agent.serve import Daemon, Spares
 from agent.service.notify import Notifier
 from agent.service.pulse import Pulse
 from agent.serving import only_one
-from agent.signals import hearing
+from agent.signals import setting
 from agent.web.server import WebPart
 from config.in_force import SettingsInForce
 from devices.clock import NANOSECONDS, SystemClock
@@ -69,7 +69,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
 
     log = Log(form_of(as_json=as_json), clock)
 
-    with complaints(log), only_one(), hearing((signal.SIGTERM, signal.SIGINT), lambda _number: stop.set()):
+    with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
         in_force = SettingsInForce(config_file or ctx.find_object(Path))
         settings = in_force.read()

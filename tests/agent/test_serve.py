@@ -1,5 +1,6 @@
 """The daemon, with real recorders that are really killed."""
 
+import itertools
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import msgspec
@@ -237,6 +239,28 @@ def test_a_spare_recorder_waits_and_ends_with_its_daemon(archive: Archive, runti
     assert told == []
     (package,) = archive.list()
     assert package.state is PackageState.SEALED
+
+
+def test_a_spare_that_ends_at_once_is_replaced_ever_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dead:
+        notes = ("a note",)
+
+        def __init__(self, spec: Spec | None) -> None:
+            begun.append(now[0])
+
+        def wait(self, timeout_s: float) -> bool:
+            return True
+
+    begun, now, told = list[float](), [0.0], list[str]()
+    monkeypatch.setattr(serve, "Spawned", Dead)
+    monkeypatch.setattr(serve, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    spares = serve.Spares(told.append)
+    for _ in range(4 * 120):
+        spares.keep()
+        now[0] += serve.LOOK_S
+    assert [later - before for before, later in itertools.pairwise(begun)][:5] == pytest.approx([1, 2, 4, 8, 16], abs=1)
+    assert len(begun) < 10
+    assert len(told) == len(begun)
 
 
 def spare_pids() -> list[int]:

@@ -130,3 +130,12 @@ def test_nothing_is_wrong_with_a_session_that_is_over(hearing: Hearing) -> None:
     assert hearing.is_over
     assert kinds(hearing) == []
     assert [alarm.kind for alarm in hearing.begun()] == ["source-lost", "sealing-failed"]
+
+
+def test_what_is_over_does_not_stand_for_as_long_as_the_clock_was_set_back(
+    hearing: Hearing, clock: SimulatedClock
+) -> None:
+    tell(hearing, "frames-dropped", ago_s=-3 * 3600, count=3)
+    assert kinds(hearing) == ["frames-dropped"]
+    clock.advance_to(clock.now_ns() + round((HOLD_S + 1) * NANOSECONDS))
+    assert kinds(hearing) == []
