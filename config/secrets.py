@@ -325,7 +325,7 @@ def secret_url(url: str) -> Secret:
     scheme = SCHEMES.get(scheme_of(url))
     if scheme is None:
         raise SecretError(
-            "the address begins with nothing that is streamed to", hint="it should be whole: rtmps://HOST/APP/KEY"
+            "the address does not begin with rtmps:// or another kind that is streamed to", hint="name all of it"
         )
     key = scheme.key
     if key is Key.NONE:

@@ -179,6 +179,9 @@ class Attendant:
             if self._is_over:
                 return
             self._clock.wait(self._wake, RETRY_S)
+        if self._is_over:  # its folder hung meanwhile, and nobody waits for it any more
+            self._lock.let_go()
+            return
         self._begin()
         while not self._is_over:
             self._look_at_ports()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from config.events import Emit
+from devices.threads import GoesOn
 
 
 @contextmanager
@@ -21,6 +22,8 @@ def told(emit: Emit) -> Iterator[None]:
 
     def tell(broken: threading.ExceptHookArgs) -> None:
         before(broken)
+        if isinstance(broken.thread, GoesOn):
+            return
         name = broken.thread.name if broken.thread else "a thread"
         with suppress(Exception):  # it may be this that has broken
             emit(

@@ -45,24 +45,28 @@ class Ending:
 
     def tell(self, program: Program) -> None:
         """Say how the recording has ended; it is to be sealed then."""
-        program.report_losses(final=True)
-        counts = program.counts
-        self._emit(
-            "session-ended",
-            self._plan.title,
-            "The recording has ended.",
-            media_time_s=self._media_s,
-            frames=counts.frames,
-            **({"still": counts.still} if self._plan.adaptive_rate else {}),
-            **(program.sound.summary().facts() if program.sound else {}),
-        )
-        self._machine.to(SessionState.SEALING)
+        try:
+            program.report_losses(final=True)
+            counts = program.counts
+            self._emit(
+                "session-ended",
+                self._plan.title,
+                "The recording has ended.",
+                media_time_s=self._media_s,
+                frames=counts.frames,
+                **({"still": counts.still} if self._plan.adaptive_rate else {}),
+                **(program.sound.summary().facts() if program.sound else {}),
+            )
+        except Exception as error:  # a mistake of ours: it is sealed all the same
+            told = as_ours(error)
+            self._emit("session-failed", "session", told.message, hint=told.hint)
+        finally:
+            self._machine.to(SessionState.SEALING)
 
     def seal(self, files: SessionFiles, program: Program) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
-        facts = self._facts(program)
         try:
-            package = files.storage.seal(facts, self._progress)
+            package = files.storage.seal(self._facts(program), self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
             told = as_ours(error)
             self._emit("sealing-failed", files.work.name, told.message, hint=told.hint)

@@ -158,9 +158,14 @@ class Recording:
         """What the disk was given, safe or not."""
         return self._file.size
 
+    @property
+    def is_full(self) -> bool:
+        """Whether no more packets have room until the disk has taken some."""
+        return self._queue.qsize() >= QUEUE_PACKETS
+
     def wait_for_room(self) -> None:
         """Wait until the disk has taken what fills the queue, where this recording waits at all, and is written."""
-        while self._waits and not self.failed and self._writer.is_alive() and self._queue.qsize() >= QUEUE_PACKETS:
+        while self._waits and not self.failed and self._writer.is_alive() and self.is_full:
             self._written.wait(WAIT_S)
 
     def put(self, packet: EncodedPacket) -> None:

@@ -260,10 +260,10 @@ class Session:
             live.arm()
             facts = live_facts(self._plan, inputs.form) | self._picture_encoder.facts()
             self.emit("session-armed", self._plan.title, "Armed.", **facts)
-        elif self._plan.live:  # what its disk takes to open is kept in memory meanwhile
-            self._starting = FROM_THE_FIRST_PICTURE
-            self._begin(writing, encoder, live)
         try:
+            if at_once and self._plan.live:  # what its disk takes to open is kept in memory meanwhile
+                self._starting = FROM_THE_FIRST_PICTURE
+                self._begin(writing, encoder, live)
             self._look_after(program, writing, encoder, live)
         except Exception as error:
             if self._files is None:
@@ -280,10 +280,11 @@ class Session:
 
     def _look_after(self, program: Program, writing: ExitStack, encoder: Encoder, live: LiveSide) -> None:
         """Begin the recording when somebody asks for it, and see how the session is, until its tracks have ended."""
-        asleep = SleepWatch(self.emit)
+        asleep = SleepWatch(self.emit, self._clock)
         while program.is_running:
             program.wait(WATCH_S)
-            asleep.look(self._media_s())
+            if self._plan.live:  # else only what comes counts, however long it takes
+                asleep.look(self._media_s())
             if self._starting is not None and self._files is None and not self._stopping.is_set():
                 self._try_to_begin(writing, program, encoder, live)
             self._machine.judge(is_troubled=bool(self._troubles.now))
@@ -342,11 +343,11 @@ class Session:
         if plan.duration_s is not None:
             self._timeline.end_at(origin_ns + round(plan.duration_s * NANOSECONDS))
         self._files = files
+        self._machine.to(SessionState.LIVE)
         zero_ns = self._timeline.zero_ns + origin_ns
         self._inputs.isolate(stack, files.storage.beside, zero_ns)
         if plan.context.request:
             stack.callback(Carrying(files.work.path, plan.context.request, self._clock).end)
-        self._machine.to(SessionState.LIVE)
         facts = live_facts(plan, self._inputs.form) | {"destinations": list(self.destinations.names)} | live.facts()
         facts |= self._picture_encoder.facts()
         self.emit("session-live", files.work.name, "Recording.", clock_ns=zero_ns, folder=str(files.work.path), **facts)

@@ -170,12 +170,20 @@ def serve(
             if counter % TICKS == 0:
                 beat()
             if certificate and counter % CERTIFICATE_TICKS == 0:
-                certificate.look()
+                certificate.look_beside()
             return await super().on_tick(counter) or stop.is_set()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             ready()
+
+    certificate: Certificate | None = None
+
+    def context(_config: uvicorn.Config, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        nonlocal certificate
+        files = [file for file in (settings.tls_certificate, settings.tls_key) if file]
+        certificate = Certificate(make, files, tell)
+        return certificate.served
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients do wrong is theirs to know
     config = uvicorn.Config(
@@ -184,12 +192,11 @@ def serve(
         ws_ping_interval=20.0, ws_ping_timeout=20.0, timeout_keep_alive=limits.KEEP_ALIVE_S,
         timeout_graceful_shutdown=2, h11_max_incomplete_event_size=limits.LONGEST_HEAD,
         ssl_certfile=settings.tls_certificate, ssl_keyfile=settings.tls_key,
+        ssl_context_factory=context if settings.is_encrypted else None,
     )  # fmt: skip
     try:
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise StateError(f"the certificate of [web] cannot be used: {error}") from None
-    files = settings.tls_certificate, settings.tls_key
-    certificate = Certificate(config.ssl, (files[0], files[1]), tell) if config.ssl and files[0] and files[1] else None
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(Server(config).serve(sockets=[listener]))

@@ -1,6 +1,5 @@
 """Sets the controls of cameras whenever they are there anew, none waiting for another."""
 
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,4 +53,4 @@ class PresetKeeper:
             try:
                 self._apply(device)
             except Exception:  # its next plug must find a thread that sets it
-                threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                threads.report()

@@ -6,7 +6,6 @@ has been quiet for that long; what only goes away is looked at sooner. A device 
 once.
 """
 
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from devices import threads
 from devices.clock import NANOSECONDS, Clock, SystemClock
 from devices.health.line import PC, Kind, Level, Record, nowhere
 from devices.model import Device
@@ -242,4 +242,4 @@ class DeviceMonitor:
                 try:
                     listener(change)
                 except Exception:  # a listener that fails must not blind the others
-                    threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+                    threads.report()

@@ -150,10 +150,12 @@ class Recorder:
             self._server.tell(Note(text=note))
         handshake.say(Ready(id=self._folder.id, folder=str(self._folder.path), notes=list(self._planned.notes)))
         garbage = Garbage(self._clock)
-        with broken_threads.told(session.emit):
-            self._carry_out(session, inbox, garbage)
-        self._claims.release()
-        self._server.wait_told(LINGER_S)
+        try:
+            with broken_threads.told(session.emit):
+                self._carry_out(session, inbox, garbage)
+        finally:
+            self._claims.release()
+            self._server.wait_told(LINGER_S)
 
     def _carry_out(self, session: Session, inbox: Inbox, garbage: Garbage) -> None:
         """Run the session on a thread of its own, and look after it until it has ended."""
@@ -202,7 +204,7 @@ class Recorder:
         except BaseException as error:
             self._finish(failure(error))
             if not isinstance(error, LiputError):
-                raise
+                traceback.print_exc()  # it was told: no thread has broken
         finally:
             self._inbox.put(Ask.OVER)
 

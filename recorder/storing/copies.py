@@ -1,6 +1,7 @@
 """One of the files that a session is written to at once, through all the parts it has had."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from recorder.storing.bounded import Bounded
@@ -29,8 +30,9 @@ class Copy:
     def leave_former(self) -> None:
         """Close the part before it: all has come that belongs into it."""
         if self.former is not None:
-            self.former.close()
-            self.former = None
+            with suppress(RuntimeError):  # there are too many threads: it is closed at the end
+                self.former.close()
+                self.former = None
 
     @property
     def bytes(self) -> int:

@@ -104,7 +104,7 @@ class Mover:
         try:
             self._move(copy, error)
         except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
-            self._tell.broken(mistake)
+            self._tell.fault(copy.part.place, as_ours(mistake, StorageError))
             if copy.is_moving and self._tee.end(copy):
                 self._on_no_disk(error)
 
@@ -152,16 +152,21 @@ class Mover:
         for copy in self._tee.copies:
             if not copy.ended and not copy.is_moving:  # one that moves sees to it when it has moved
                 copy.is_moving = True
-                copy.move = Bounded(partial(self._renew_or_end, copy), "storage-renew")
+                try:
+                    copy.move = Bounded(partial(self._renew_or_end, copy), "storage-renew")
+                except RuntimeError:  # there are too many threads: whoever puts ends the session
+                    copy.is_moving = False
+                    raise
 
     def _renew_or_end(self, copy: Copy) -> None:
         """Renew; where a mistake of ours has kept it from that, end as if there was no disk."""
         try:
             self._renew(copy)
         except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
-            self._tell.broken(mistake)
+            told = as_ours(mistake, StorageError)
+            self._tell.fault(copy.part.place, told)
             if copy.is_moving and self._tee.end(copy):
-                self._on_no_disk(as_ours(mistake, StorageError))
+                self._on_no_disk(told)
 
     def _renew(self, copy: Copy) -> None:
         """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""
@@ -178,7 +183,11 @@ class Mover:
             self._tell.fault(old.place, fault)
             self._move(copy, fault)
             return
-        self._tee.go_on_beside(copy, new)
+        try:
+            self._tee.go_on_beside(copy, new)
+        except Exception:
+            _undo(new)
+            raise
 
     # The end
 
@@ -187,7 +196,7 @@ class Mover:
         moves = [(copy, copy.move) for copy in self._tee.copies if copy.move is not None]
         for copy, move in moves:
             copy.move = None
-            if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)):
+            if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)) or copy.is_moving:
                 copy.ended, copy.is_moving = True, False
         return bool(moves)
 

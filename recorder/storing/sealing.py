@@ -15,7 +15,7 @@ from recorder.archive.work import WorkFolder
 from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
 from recorder.storage_errors import storage_error
-from recorder.storing.bounded import Bounded
+from recorder.storing.bounded import OPEN_S, Bounded
 from recorder.storing.faults import stalled
 from recorder.storing.part import Part
 from recorder.storing.telling import Teller
@@ -56,12 +56,20 @@ class Sealer:
         if is_one and (package := self._finish(kept, earlier)) is not None:
             return [package]
         for work in earlier:
-            apart = self.error or ArchiveError("it could not be put together with what was recorded after it")
-            self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
+            if self._is_there(work):  # else it has become a piece of the others before they could not be sealed
+                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
+                self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
         packages = [package for part in kept if (package := self._finish([part], is_last_try=True)) is not None]
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
+
+    def _is_there(self, work: WorkFolder) -> bool:
+        """Return whether its folder is there still; so is one whose disk does not answer."""
+        try:
+            return Bounded(work.path.is_dir, "storage-check").get(self._clock, OPEN_S, TimeoutError())
+        except (OSError, RuntimeError):
+            return True
 
     def _holds_media(self, part: Part) -> bool:
         """Return whether there is something to seal; a work folder with nothing in it is removed."""

@@ -214,8 +214,10 @@ class Storage:
         if change is not None:
             self._tell.progress(part, change, part.progress.standing_s(now_ns))
         standing_s = part.progress.standing_s(now_ns)
-        # Where nothing else is left it may still go on; but what waits for its disk would wait for ever.
-        if standing_s > self._settings.stalled_s and (self._mover.has_spares or self._waits):
+        # Where nothing else is left it may still go on. What waits for its disk would wait for ever; until it does, it
+        # may be its source that gives nothing.
+        is_lost = part.recording.is_full if self._waits else self._mover.has_spares
+        if standing_s > self._settings.stalled_s and is_lost:
             part.recording.fail(stalled(part.work.path, standing_s))
             return
         free = part.recording.free_bytes
@@ -240,8 +242,7 @@ class Storage:
 
         One that is open already, and whose copy is still on its way to it, is looked at again when that is there.
         """
-        is_any_moving = any(copy.is_moving for copy in self._tee.copies)  # asked before: it arrives, then moves no more
-        copy = next((copy for copy in self._tee.copies if part in copy.parts), None)
+        copy, is_any_moving = self._tee.holder(part)
         if copy is None and is_any_moving:
             self._early.append((part, error))
         elif copy is None or copy.part is not part or copy.is_moving or copy.ended or isinstance(error, MediaError):

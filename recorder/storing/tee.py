@@ -87,6 +87,12 @@ class Tee:
         with self._lock:
             return self._backlog.start if self._backlog is not None else Fraction(0)
 
+    def holder(self, part: Part) -> tuple[Copy | None, bool]:
+        """Return the copy that `part` is of, None while none has come to it; and whether any copy is on its way."""
+        with self._lock:
+            holder = next((copy for copy in self.copies if part in copy.parts), None)
+            return holder, any(copy.is_moving for copy in self.copies)
+
     def go_on(self, copy: Copy, new: Part) -> float:
         """Let a copy that has left its disk go on in `new`; return where that begins, in seconds of media time.
 

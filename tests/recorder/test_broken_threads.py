@@ -3,6 +3,7 @@ from typing import Never
 
 import pytest
 
+from devices import threads
 from recorder import broken_threads
 from tests.support.simulated import EventList
 
@@ -46,4 +47,15 @@ def test_that_it_cannot_be_told_breaks_nothing_more(broken: list[str]) -> None:
 
     with broken_threads.told(emit):
         run("live-youtube")
+    assert len(broken) == 1
+
+
+def test_what_fails_on_a_thread_that_goes_on_is_none_that_has_broken(broken: list[str]) -> None:
+    events = EventList()
+    with broken_threads.told(events):
+        try:
+            _ = 1 / 0
+        except ZeroDivisionError:
+            threads.report()
+    assert events == []
     assert len(broken) == 1

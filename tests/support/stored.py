@@ -28,9 +28,19 @@ class Disks:
     def __init__(self) -> None:
         self.hung: Path | None = None
         self.let_go = threading.Event()
+        self.takes_writes = True
+        """Whether it hangs only where what was written is to be synced."""
+
+    def pwrite(self, descriptor: int, data: bytes, position: int) -> int:
+        if not self.takes_writes and self._is_hung(descriptor):
+            self.let_go.wait(60)
+        return os.pwrite(descriptor, data, position)
+
+    def _is_hung(self, descriptor: int) -> bool:
+        return self.hung is not None and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.hung)
 
     def _ask(self, descriptor: int) -> None:
-        if self.hung and Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.hung):
+        if self._is_hung(descriptor):
             self.let_go.wait(60)
         os.fsync(descriptor)
 

@@ -25,6 +25,7 @@ from recorder.control.protocol import Failure, Ready
 from recorder.control.recorder import Recorder
 from recorder.control.spec import Spec, decode_spec
 from recorder.planning import Planned, plan_session
+from recorder.session import Session
 from recorder.status import SessionResult, SessionState
 from tests.support.leftovers import event
 
@@ -209,10 +210,31 @@ def test_where_nobody_can_look_after_it_the_session_ends_and_is_sealed(
 
     monkeypatch.setattr(Recorder, "_next", failing)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
-    before = set(threading.enumerate())
     with pytest.raises(ZeroDivisionError), made(tmp_path, "Satu") as one:
         one.run(Heard(), queue.SimpleQueue())
-    assert not [thread.name for thread in set(threading.enumerate()) - before if thread.name == "session"]
+    ended = how_it_ended(one._folder)
+    assert isinstance(ended, SessionResult)  # of no picture at all it may have been
+    assert ended.state in {SessionState.SEALED, SessionState.IDLE}
+    assert not [thread for thread in threading.enumerate() if thread.name == "session"]
+
+
+def test_a_session_that_breaks_has_failed_and_no_thread_of_it_is_told_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_session: Session) -> Never:
+        raise ZeroDivisionError("a bug")
+
+    broken: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    monkeypatch.setattr(Session, "run", failing)
+    monkeypatch.setattr(recorder, "LINGER_S", 0)
+    with made(tmp_path, "Satu") as one:
+        (folder,) = directory.folders()
+        one.run(Heard(), queue.SimpleQueue())
+    ended = how_it_ended(folder)
+    assert isinstance(ended, Failure)
+    assert "ZeroDivisionError" in ended.message
+    assert broken == []
 
 
 def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole_one(
@@ -234,4 +256,4 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
         (folder,) = directory.folders()
     ended = how_it_ended(folder)
     assert isinstance(ended, SessionResult)
-    assert ended.degraded == ["thread-failed: preview"]
+    assert "thread-failed: preview" in ended.degraded

@@ -76,12 +76,17 @@ def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_mor
     monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
     monkeypatch.setattr("recorder.recording.CLOSE_S", 0.5)
     monkeypatch.setattr("recorder.storing.storage.CLOSE_S", 0.5)
+    monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 100)
+    monkeypatch.setattr("recorder.storing.storage.WATCH_S", 0.05)
     session = show(1, waits=True, stalled_s=1.0)
     session.feed(3)
     wait_for(lambda: session.storage.on_disk.media_time_s > 1)
     disks.hung = session.roots[0]
-    session.feed_until(lambda: session.failures)
-    session.feed(1)
+    disks.takes_writes = False
+    time.sleep(2.0)  # its source gives nothing
+    assert not session.failures
+    session.feed(10)
+    assert session.failures
     session.close()
     assert [type(error) for error in session.failures] == [StorageStalled]
     assert session.kinds == ["recording-stalled", "storage-stalled"]

@@ -55,8 +55,8 @@ def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: p
     session.feed_until(lambda: session.failures)
     session.close()
     assert [type(error) for error in session.failures] == [StorageVanished]
-    assert session.kinds == ["storage-vanished", "guard-failed"]
-    assert "a bug" in session.told("guard-failed").message
+    assert session.kinds == ["storage-vanished", "storage-failed"]
+    assert "a bug" in session.told("storage-failed").message
     assert not list(session.roots[1].rglob("program.mp4"))
 
 

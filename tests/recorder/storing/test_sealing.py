@@ -34,7 +34,7 @@ def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatc
     finish, session = Finisher.finish, show(1)
 
     def slowly(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
-        for _ in range(10):
+        for _ in range(40):
             works[0].program.read_bytes()
             time.sleep(0.2)
         return finish(finisher, works, given)
@@ -42,15 +42,16 @@ def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatc
     session.feed(2)
     session.close()
     monkeypatch.setattr(Finisher, "finish", slowly)
-    monkeypatch.setattr("recorder.storing.sealing.SEAL_S", 1.0)
+    monkeypatch.setattr("recorder.storing.sealing.SEAL_S", 5.0)
     assert session.storage.seal(facts(session)).folder.is_dir()
     assert session.events == []
 
 
 def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_with_the_rest(
-    show: Shows, monkeypatch: pytest.MonkeyPatch
+    show: Shows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish, session = Finisher.finish, show(1)
+    finish, session, left = Finisher.finish, show(1), tmp_path / "left"
+    left.mkdir()
 
     def alone(finisher: Finisher, works: Sequence[WorkFolder], given: RecordingFacts) -> Package:
         if len(works) > 1:
@@ -61,11 +62,11 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     session.close()
     monkeypatch.setattr(Finisher, "finish", alone)
     begun = SimpleNamespace(copy=1)
-    earlier = SimpleNamespace(archive_root=Path("/mnt/a"), path=Path("/mnt/a/.incoming/x"), begun=begun)
-    monkeypatch.setattr(session.storage, "_earlier", (earlier,))
+    earlier = [SimpleNamespace(archive_root=Path("/a"), path=path, begun=begun) for path in (left, tmp_path / "joined")]
+    monkeypatch.setattr(session.storage, "_earlier", earlier)
     package = session.storage.seal(facts(session))
     assert session.kinds == ["part-left"]
-    assert session.events[0].detail["folder"] == "/mnt/a/.incoming/x"
+    assert session.events[0].detail["folder"] == str(left)
     assert "they do not fit" in session.events[0].message
     assert package.recording
-    assert package.recording.degraded == ("part-left: /mnt/a",)
+    assert package.recording.degraded == ("part-left: /a",)
