@@ -246,6 +246,7 @@ class Storage:
         if copy is None and is_any_moving:
             self._early.append((part, error))
         elif copy is None or copy.part is not part or copy.is_moving or copy.ended or isinstance(error, MediaError):
+            # Of what is damaged all is there, and none of it would be better elsewhere.
             self._tell.fault(part.place, error)
         else:
             self._mover.leave(copy, error)
