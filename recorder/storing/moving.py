@@ -5,8 +5,8 @@ is on a thread of its own, which is waited for within bounds.
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 
@@ -94,30 +94,32 @@ class Mover:
         """Tell why a copy leaves its disk, and begin to move it to another one; returns at once."""
         self._tell.fault(copy.part.place, error)
         copy.is_moving = True
+        moving = partial(self._or_end, copy, partial(self._move, copy, error), error)
         try:
-            copy.move = Bounded(lambda: self._move_or_end(copy, error), "storage-switch")
+            copy.move = Bounded(moving, "storage-switch")
         except RuntimeError:  # there are too many threads; nor can it be opened then, so that it ends in order
-            self._move_or_end(copy, error)
+            moving()
 
-    def _move_or_end(self, copy: Copy, error: LiputError) -> None:
-        """Move; where a mistake of ours has kept it from another disk, end as if there was none."""
+    def _or_end(self, copy: Copy, move: Callable[[], None], why: LiputError | None = None) -> None:
+        """Move a copy; where a mistake of ours keeps it from that, end it as if there was no other disk.
+
+        `why` it had to leave is what the session hears where it was the last one, else the mistake.
+        """
         try:
-            self._move(copy, error)
+            move()
         except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
-            self._tell.fault(copy.part.place, as_ours(mistake, StorageError))
+            told = as_ours(mistake, StorageError)
+            self._tell.fault(copy.part.place, told)
             if copy.is_moving and self._tee.end(copy):
-                self._on_no_disk(error)
+                self._on_no_disk(why or told)
 
     def _move(self, copy: Copy, error: LiputError) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
         if new is not None:
-            try:
+            with _undone_if_refused(new):
                 begins_s = self._tee.go_on(copy, new)
-            except Exception:
-                _undo(new)
-                raise
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
             self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
@@ -153,20 +155,10 @@ class Mover:
             if not copy.ended and not copy.is_moving:  # one that moves sees to it when it has moved
                 copy.is_moving = True
                 try:
-                    copy.move = Bounded(partial(self._renew_or_end, copy), "storage-renew")
+                    copy.move = Bounded(partial(self._or_end, copy, partial(self._renew, copy)), "storage-renew")
                 except RuntimeError:  # there are too many threads: whoever puts ends the session
                     copy.is_moving = False
                     raise
-
-    def _renew_or_end(self, copy: Copy) -> None:
-        """Renew; where a mistake of ours has kept it from that, end as if there was no disk."""
-        try:
-            self._renew(copy)
-        except Exception as mistake:  # of whatever kind: who waits for the copy must not wait for ever
-            told = as_ours(mistake, StorageError)
-            self._tell.fault(copy.part.place, told)
-            if copy.is_moving and self._tee.end(copy):
-                self._on_no_disk(told)
 
     def _renew(self, copy: Copy) -> None:
         """Open a part of the picture's new form beside the one so far, which is closed; elsewhere if that fails."""
@@ -183,11 +175,8 @@ class Mover:
             self._tell.fault(old.place, fault)
             self._move(copy, fault)
             return
-        try:
+        with _undone_if_refused(new):
             self._tee.go_on_beside(copy, new)
-        except Exception:
-            _undo(new)
-            raise
 
     # The end
 
@@ -199,6 +188,16 @@ class Mover:
             if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)) or copy.is_moving:
                 copy.ended, copy.is_moving = True, False
         return bool(moves)
+
+
+@contextmanager
+def _undone_if_refused(part: Part) -> Iterator[None]:
+    """Undo the opening of a part that its copy cannot go on in."""
+    try:
+        yield
+    except Exception:
+        _undo(part)
+        raise
 
 
 def _undo(part: Part) -> None:

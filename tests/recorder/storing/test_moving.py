@@ -44,6 +44,15 @@ def test_a_part_that_fails_before_its_copy_has_come_to_it_is_left_like_any_other
     assert not session.failures
 
 
+def ends_with_its_disk(session: Show) -> None:
+    """See that the loss of a disk ends the session in order though there is another, and that both are told."""
+    lose_the_first_disk(session)
+    session.feed_until(lambda: session.failures)
+    session.close()
+    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert session.kinds == ["storage-vanished", "storage-failed"]
+
+
 def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
     def go_on(*_given: object) -> Never:
         raise ZeroDivisionError("a bug")
@@ -51,11 +60,7 @@ def test_a_mistake_of_ours_ends_the_session_in_order(show: Shows, monkeypatch: p
     session = show(2)
     session.feed(5)
     monkeypatch.setattr(session.storage._tee, "go_on", go_on)
-    lose_the_first_disk(session)
-    session.feed_until(lambda: session.failures)
-    session.close()
-    assert [type(error) for error in session.failures] == [StorageVanished]
-    assert session.kinds == ["storage-vanished", "storage-failed"]
+    ends_with_its_disk(session)
     assert "a bug" in session.told("storage-failed").message
     assert not list(session.roots[1].rglob("program.mp4"))
 
@@ -69,9 +74,5 @@ def test_where_there_are_too_many_threads_the_session_ends_in_order(
     session = show(2)
     session.feed(5)
     monkeypatch.setattr("recorder.storing.moving.Bounded", none_more)
-    lose_the_first_disk(session)
-    session.feed_until(lambda: session.failures)
-    session.close()
-    assert [type(error) for error in session.failures] == [StorageVanished]
-    assert session.kinds == ["storage-vanished", "storage-failed"]
+    ends_with_its_disk(session)
     assert "can't start new thread" in session.told("storage-failed").message
