@@ -4,10 +4,7 @@ from collections.abc import Callable
 
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
-from devices.monitor.sleep import slept_ns
-
-LEAST_NS = NANOSECONDS
-"""The two clocks are not read at the same moment."""
+from devices.monitor.sleep import Slept, slept_ns
 
 
 class SleepWatch:
@@ -17,19 +14,15 @@ class SleepWatch:
         """`slept` returns for how long the PC has slept so far, in nanoseconds."""
         self._emit = emit
         self._clock = clock
-        self._slept = slept
-        self._known_ns = slept()
+        self._slept = Slept(slept)
         self._before: tuple[int, int] | None = None  # the last one before it recorded: when it was over, and its length
 
     def look(self, media_s: float | None) -> None:
         """Tell if the PC has slept since this was called last; `media_s` is where in the recording, None before it."""
-        now_ns, slept_ns = self._clock.now_ns(), self._slept()
-        asleep_ns, self._known_ns = slept_ns - self._known_ns, slept_ns
-        if asleep_ns < LEAST_NS:
-            self._known_ns -= asleep_ns
-        elif media_s is None:
+        now_ns, asleep_ns = self._clock.now_ns(), self._slept.since_ns()
+        if asleep_ns and media_s is None:
             self._before = now_ns, asleep_ns
-        else:
+        elif asleep_ns and media_s is not None:
             self._tell(media_s, asleep_ns)
         if media_s is not None and self._before is not None:
             woke_ns, earlier_ns = self._before

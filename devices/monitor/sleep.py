@@ -16,19 +16,33 @@ def slept_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
 
 
+class Slept:
+    """Asked now and then; `slept` returns for how long the PC has slept so far, in nanoseconds."""
+
+    def __init__(self, slept: Callable[[], int] = slept_ns) -> None:
+        self._slept = slept
+        self._known_ns = slept()
+
+    def since_ns(self) -> int:
+        """Return for how long it has slept since a sleep was returned last; 0 for less than a second."""
+        asleep_ns = self._slept() - self._known_ns
+        if asleep_ns < _LEAST_NS:
+            return 0
+        self._known_ns += asleep_ns
+        return asleep_ns
+
+
 class Sleep:
-    """Asked at each look; `slept` returns for how long the PC has slept so far, in nanoseconds."""
+    """Asked at each look; `slept` as above."""
 
     def __init__(self, clock: Clock, slept: Callable[[], int] = slept_ns) -> None:
         self._clock = clock
-        self._slept = slept
-        self._known_ns = slept()
+        self._slept = Slept(slept)
         self._woke_ns: int | None = None
 
     def is_waking(self) -> bool:
         """Return whether the PC has just woken, or woke since this was asked last."""
-        now_ns, slept_ns = self._clock.now_ns(), self._slept()
-        if slept_ns - self._known_ns >= _LEAST_NS:
+        now_ns = self._clock.now_ns()
+        if self._slept.since_ns():
             self._woke_ns = now_ns
-        self._known_ns = slept_ns
         return self._woke_ns is not None and now_ns - self._woke_ns <= WAKING_S * NANOSECONDS
