@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from config.stamp import stamp
 from devices import threads
 
 type MakeContext = Callable[[], ssl.SSLContext]
@@ -53,8 +54,4 @@ class Certificate:
         connection.context = self._now
 
     def _stamps(self) -> object:
-        try:
-            found = [file.stat() for file in self._files]
-        except OSError as error:  # just being replaced
-            return str(error)
-        return [(file.st_ino, file.st_size, file.st_mtime_ns) for file in found]
+        return [stamp(file) for file in self._files]
