@@ -18,7 +18,7 @@ from agent.checks.trend import NEVER, measurements, rows
 from agent.devices.table import print_table, table
 from agent.parameters import config_option, seconds
 from agent.requests.lookup import as_planned, with_request
-from agent.signals import hearing
+from agent.signals import setting
 from config.errors import StateError
 from config.schema import Settings
 from config.settings import load_settings
@@ -106,7 +106,7 @@ def check_command(
     situation = situation_of(asked, planned, settings, clock, have=have, quick=quick, public=public)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     show = shown(language, as_json=as_json)
-    with hearing(numbers, lambda _number: situation.stop.set()):
+    with setting(situation.stop, numbers):
         with show:
             results = Runner(every_check(), situation, show).run()
         checked = Checked(at=clock.now(), title=asked.title, quick=quick, results=results)

@@ -18,7 +18,7 @@ from agent.parameters import seconds
 from agent.rehearsal.judging import judge
 from agent.requests.lookup import as_planned
 from agent.session_options import rehearsal_options
-from agent.signals import hearing
+from agent.signals import setting
 from config.schema import Settings
 from config.secrets import stream_name, stream_target
 from config.settings import load_settings
@@ -84,7 +84,7 @@ def rehearse_command(asked: Asked, config_file: Path | None, plan: Path | None, 
     progress = _Shown(show)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     results: list[Result] = []
-    with hearing(numbers, lambda _number: stop.set()), ExitStack() as stack:
+    with setting(stop, numbers), ExitStack() as stack:
         stack.enter_context(show)
         progress.began()
         rehearsed = rehearse(asked, settings, clock, stop, seconds=for_s, stage=progress.stage)
