@@ -41,7 +41,12 @@ ALONE = (
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 HALVES = (
-    ("tests/capture/sound/", "tests/net/test_srt.py", "tests/net/test_uplink_faults.py"),
+    (
+        "tests/capture/sound/",
+        "tests/net/test_srt.py",
+        "tests/net/test_uplink_faults.py",
+        "tests/devices/uplink/test_librespeed.py",
+    ),
     (
         "tests/proofs/test_waiting_samples.py",
         "tests/recorder/live/test_srt.py",
