@@ -183,6 +183,13 @@ def test_once_it_runs_the_rest_is_loaded_and_then_there_is_room_for_the_names_to
     assert done == ["loaded", "room"], "in this order: what is loaded would take the room"
 
 
+def ended_of(archive: Path, inbox: Inbox) -> SessionResult | Failure | None:
+    """Run a session until `inbox` or itself ends it, and return how it ended."""
+    with made(archive, "Satu") as one:
+        one.run(Heard(), inbox)
+    return how_it_ended(one._folder)
+
+
 def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,10 +201,7 @@ def test_a_mistake_while_it_is_looked_after_costs_the_session_nothing(
 
     monkeypatch.setattr(heap, "make_room_for_names", make_room)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
-    with made(tmp_path, "Satu") as one:
-        one.run(Heard(), inbox)
-        (folder,) = directory.folders()
-    ended = how_it_ended(folder)
+    ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
     assert ended.state is SessionState.SEALED
 
@@ -228,10 +232,7 @@ def test_a_session_that_breaks_has_failed_and_no_thread_of_it_is_told_besides(
     monkeypatch.setattr(threading, "excepthook", broken.append)
     monkeypatch.setattr(Session, "run", failing)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
-    with made(tmp_path, "Satu") as one:
-        (folder,) = directory.folders()
-        one.run(Heard(), queue.SimpleQueue())
-    ended = how_it_ended(folder)
+    ended = ended_of(tmp_path, queue.SimpleQueue())
     assert isinstance(ended, Failure)
     assert "ZeroDivisionError" in ended.message
     assert broken == []
@@ -251,9 +252,6 @@ def test_a_thread_that_breaks_is_told_and_the_recording_is_not_taken_for_a_whole
     monkeypatch.setattr(threading, "excepthook", lambda broken: None)  # pytest would fail the test for it
     monkeypatch.setattr(heap, "make_room_for_names", break_one)
     monkeypatch.setattr(recorder, "LINGER_S", 0)
-    with made(tmp_path, "Satu") as one:
-        one.run(Heard(), inbox)
-        (folder,) = directory.folders()
-    ended = how_it_ended(folder)
+    ended = ended_of(tmp_path, inbox)
     assert isinstance(ended, SessionResult)
     assert "thread-failed: preview" in ended.degraded
