@@ -41,10 +41,10 @@ def setting(stop: threading.Event, numbers: Iterable[signal.Signals]) -> Iterato
     setter = threading.Thread(
         target=lambda: stop.set() if came.get() is not None else None, name="signals", daemon=True
     )
-    setter.start()
-    try:
-        with hearing(numbers, came.put):
+    with hearing(numbers, came.put):
+        setter.start()
+        try:
             yield
-    finally:
-        came.put(None)
-        setter.join()
+        finally:
+            came.put(None)
+            setter.join()

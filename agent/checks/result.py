@@ -80,5 +80,13 @@ def found(
 
 
 def is_ready(results: list[Result]) -> bool:
-    """Return whether a session may begin: nothing has failed. What is only a warning is for people to weigh."""
-    return all(result.verdict is not Verdict.FAILURE for result in results)
+    """Return whether a session may begin: nothing has failed, and nothing was cancelled, which is no answer.
+
+    What is only a warning is for people to weigh.
+    """
+    return all(result.verdict is not Verdict.FAILURE and not is_cancelled(result) for result in results)
+
+
+def is_cancelled(result: Result) -> bool:
+    """Return whether what it is about was not looked at because all was ended before (Ctrl-C)."""
+    return result.code == "cancelled"

@@ -10,7 +10,7 @@ import msgspec
 from agent.checks.check import Check, Progress
 from agent.checks.document import document
 from agent.checks.history import Checked
-from agent.checks.result import Result, Verdict, Words
+from agent.checks.result import Result, Verdict, Words, is_cancelled
 from agent.checks.runner import Watching
 from agent.terminal import can_redraw
 
@@ -20,6 +20,7 @@ _STYLES = {Verdict.OK: "green", Verdict.UNCHECKED: "dim", Verdict.WARNING: "yell
 _READY = Words("SIAP", "READY")
 _WARNED = Words("SIAP, dengan {warnings} peringatan", "READY; warnings: {warnings}")
 _NOT_READY = Words("BELUM SIAP: {failures} hal harus diperbaiki", "NOT READY; to be mended: {failures}")
+_CANCELLED = Words("DIBATALKAN: {cancelled} hal tidak diperiksa", "CANCELLED: {cancelled} not looked at")
 _WIDTH = 2
 
 
@@ -62,9 +63,14 @@ class Shown(Watching):
         counts = {verdict: sum(result.verdict is verdict for result in checked.results) for verdict in Verdict}
         worst = Verdict.OK if checked.ready else Verdict.FAILURE
         words = _READY if checked.ready else _NOT_READY
+        cancelled = sum(map(is_cancelled, checked.results))
         if checked.ready and counts[Verdict.WARNING]:
             words, worst = _WARNED, Verdict.WARNING
-        facts = {"warnings": counts[Verdict.WARNING], "failures": counts[Verdict.FAILURE]}
+        elif cancelled:
+            words = _CANCELLED
+        facts = {
+            "warnings": counts[Verdict.WARNING], "failures": counts[Verdict.FAILURE], "cancelled": cancelled,
+        }  # fmt: skip
         self.show(words.filled(facts).of(self._language), worst)
 
     def show(self, line: str, verdict: Verdict) -> None:  # noqa: ARG002 - colours are for terminals

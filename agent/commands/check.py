@@ -10,7 +10,7 @@ from agent.checks.every import every_check
 from agent.checks.fit import fit
 from agent.checks.history import Checked, History
 from agent.checks.internet import targets_of
-from agent.checks.result import Result, Verdict
+from agent.checks.result import Result, Verdict, is_cancelled
 from agent.checks.runner import Runner
 from agent.checks.shown import shown
 from agent.checks.situation import asked_for, situation_of
@@ -114,9 +114,9 @@ def check_command(
         if wants_fit:  # beside the document of --json, not in it
             for words in fit(results, settings, asked, plan, streams=bool(targets_of(situation))).words:
                 click.echo(words.of(language), err=as_json)
-        if not situation.stop.is_set():
+        if not any(map(is_cancelled, results)):
             _keep(checked, settings)
-    return 0 if checked.ready and not situation.stop.is_set() else NOT_READY
+    return 0 if checked.ready else NOT_READY
 
 
 def _show_history(language: str, *, as_json: bool) -> None:

@@ -163,6 +163,8 @@ def test_stopped_it_returns_what_is_known_once_the_checks_have_let_go() -> None:
         ("camera", "cancelled"),
         ("disk", "cancelled"),
     ]
+    assert is_ready(results[:1])
+    assert not is_ready(results), "nobody knows"
     assert "camera 50% Opening" in told.lines
     assert "began disk" not in told.lines
 

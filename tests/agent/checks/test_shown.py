@@ -14,6 +14,7 @@ CHECK = Check("uplink", Words("Kecepatan internet", "Uplink"), lambda _situation
 CODES = {
     "slow": Code(Verdict.WARNING, Words("Lambat", "Slow"), Words("Pakai kabel", "Use a cable")),
     "off": Code(Verdict.FAILURE, Words("Mati", "Off"), Words("Nyalakan", "Switch it on")),
+    "cancelled": Code(Verdict.UNCHECKED, Words("Dibatalkan", "Cancelled")),
 }
 COST = Progress(share=0.0, doing=Words("akan memakai 100 MB", "will use 100 MB"), notice=True)
 GOES_ON = Progress(share=0.5, doing=Words("mengirim", "sending"))
@@ -54,6 +55,7 @@ def test_with_json_it_stands_beside_the_document(capsys: pytest.CaptureFixture[s
         (["slow"], "READY; warnings: 1"),
         (["slow", "off", "off"], "NOT READY; to be mended: 2"),
         ([], "READY"),
+        (["off", "cancelled", "cancelled"], "CANCELLED: 2 not looked at"),
     ],
 )
 def test_the_last_line_is_the_answer(capsys: pytest.CaptureFixture[str], codes: list[str], words: str) -> None:
