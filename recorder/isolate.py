@@ -32,6 +32,9 @@ from recorder.storage_errors import storage_error
 
 MOST_WAITING_BYTES = 64_000_000
 """What a slow disk has not taken yet, for each source; past it the oldest pictures are dropped and counted."""
+GATHERED_S = 0.25
+"""How long pictures are gathered before they are written. Woken for each, the threads of a session would take turns
+with this one thirty times a second for each camera, which costs twice what the writing does."""
 MOST_DAMAGED = 100
 """How many pictures that nothing can be read from may come before the first that a file can begin with."""
 CLOSE_S = 10.0
@@ -218,7 +221,6 @@ class _Writer:
             while self._bytes > MOST_WAITING_BYTES:
                 self._bytes -= len(self._waiting.popleft().data)
                 self.dropped += 1
-            self._changed.notify()
 
     def leave(self) -> list[_Picture]:
         """End, and return what is not written yet."""
@@ -254,7 +256,8 @@ class _Writer:
 
     def _next(self) -> _Picture | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._is_over)
+            while not self._waiting and not self._is_over:
+                self._changed.wait(GATHERED_S)
             if not self._waiting:
                 return None
             picture = self._waiting.popleft()
