@@ -7,10 +7,7 @@ recording, its PDF by a stand-in that takes no time.
 It forks for each: this process has one thread.
 """
 
-import itertools
-import os
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -18,23 +15,10 @@ from recorder.archive.disk import Disk
 from recorder.report import levels, package, page
 from recorder.slides import chapters, sheet
 from tests.support import archives, dossiers
+from tests.support.killing import Killer, kill_before_each_step
 
 LOADED = levels, chapters, sheet
 """What sealing loads when it is needed: here once, before there are workers."""
-
-
-class Killer:
-    """Ends this process without a word before the step of the given number, once armed."""
-
-    def __init__(self, step: int) -> None:
-        self.armed = False
-        self._left = step
-
-    def __call__(self, _step: str, _path: Path) -> None:
-        if self.armed:
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self._left -= 1
 
 
 def work(root: Path, program: Path, step: int, *, until: str) -> None:
@@ -53,22 +37,11 @@ def work(root: Path, program: Path, step: int, *, until: str) -> None:
 
 
 def main() -> None:
-    """Fork a worker for each step, until one comes to its end."""
+    """Do it up to each step."""
     root, program, until = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     package.print_pdf = archives.no_pdf  # type: ignore[attr-defined]  # a name that it imports
     page._template()  # once, not in each worker
-    for step in itertools.count():
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                work(root / str(step), program, step, until=until)
-                status = 0
-            finally:
-                os._exit(status)
-        _, ended = os.waitpid(pid, 0)
-        if os.WIFEXITED(ended):
-            sys.exit(os.WEXITSTATUS(ended))
+    kill_before_each_step(lambda step: work(root / str(step), program, step, until=until))
 
 
 if __name__ == "__main__":

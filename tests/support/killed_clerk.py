@@ -5,8 +5,6 @@ before the first, second, ... step of that leaves, and in the last one what is t
 begins each time with a copy of ROOT.office: an archive with one package, and a dossier that does not know it.
 """
 
-import itertools
-import os
 import shutil
 import sys
 from datetime import timedelta
@@ -21,7 +19,7 @@ from recorder.dossier.linking import link
 from recorder.dossier.model import Request
 from recorder.dossier.store import Dossier
 from tests.support import archives, dossiers
-from tests.support.killed_archivist import Killer
+from tests.support.killing import Killer, kill_before_each_step
 
 
 def link_in(root: Path, step: int) -> None:
@@ -55,23 +53,11 @@ def work(root: Path, step: int, until: str) -> None:
 
 
 def main() -> None:
-    """Fork a worker for each step, until one comes to its end."""
+    """Do it up to each step."""
     root, until = Path(sys.argv[1]), sys.argv[2]
-    for step in itertools.count():
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                if until == "link":
-                    link_in(root / str(step), step)
-                else:
-                    work(root / str(step), step, until)
-                status = 0
-            finally:
-                os._exit(status)
-        _, ended = os.waitpid(pid, 0)
-        if os.WIFEXITED(ended):
-            sys.exit(os.WEXITSTATUS(ended))
+    kill_before_each_step(
+        lambda step: link_in(root / str(step), step) if until == "link" else work(root / str(step), step, until)
+    )
 
 
 if __name__ == "__main__":

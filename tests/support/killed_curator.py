@@ -7,7 +7,6 @@ give a file a second name either. It forks for each: this process has one thread
 """
 
 import errno
-import itertools
 import os
 import shutil
 import sys
@@ -19,7 +18,7 @@ from recorder.archive.disk import BeforeStep, Disk
 from recorder.archive.editing import edit
 from recorder.archive.replacing import settle_all
 from tests.support.archives import STARTED
-from tests.support.killed_archivist import Killer
+from tests.support.killing import Killer, kill_before_each_step
 
 TITLE = "Rapat Senat Terbuka"
 ADDED = b"foto dari ponsel"
@@ -74,26 +73,10 @@ def work(root: Path, archive: Path, step: int, what: str, how: str) -> None:
     curate(root, what, DISKS[how](killer))
 
 
-def _nothing(_descriptor: object) -> None:
-    pass
-
-
 def main() -> None:
-    """Fork a worker for each step, until one comes to its end."""
-    setattr(os, "fsync", _nothing)  # noqa: B010 - a kill takes nothing from the kernel's memory; this takes the time
+    """Do it up to each step."""
     root, archive, what, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
-    for step in itertools.count():
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                work(root / str(step) / "arsip", archive, step, what, how)
-                status = 0
-            finally:
-                os._exit(status)
-        _, ended = os.waitpid(pid, 0)
-        if os.WIFEXITED(ended):
-            sys.exit(os.WEXITSTATUS(ended))
+    kill_before_each_step(lambda step: work(root / str(step) / "arsip", archive, step, what, how))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ ROOT/1, ... it leaves what a kill -9 before the first, second, ... step leaves o
 is there when nothing interferes. It forks for each: this process has one thread.
 """
 
-import itertools
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,12 +13,13 @@ from recorder.archive.disk import Disk
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery
 from tests.support import archives
-from tests.support.killed_archivist import Killer
+from tests.support.killing import Killer, kill_before_each_step
 from tests.support.simulated import SimulatedClock
 
 
-def recover(place: Path, step: int) -> None:
-    """Recover everything in the archives below `place`, up to the step of the given number."""
+def recover(template: Path, place: Path, step: int) -> None:
+    """Recover everything in a copy of the archives below `template`, up to the step of the given number."""
+    shutil.copytree(template, place)
     killer = Killer(step)
     killer.armed = True
     disk = Disk(killer)
@@ -30,22 +29,9 @@ def recover(place: Path, step: int) -> None:
 
 
 def main() -> None:
-    """Fork a worker for each step, until one comes to its end."""
+    """Do it up to each step."""
     template, root = Path(sys.argv[1]), Path(sys.argv[2])
-    for step in itertools.count():
-        place = root / str(step)
-        shutil.copytree(template, place)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                recover(place, step)
-                status = 0
-            finally:
-                os._exit(status)
-        _, ended = os.waitpid(pid, 0)
-        if os.WIFEXITED(ended):
-            sys.exit(os.WEXITSTATUS(ended))
+    kill_before_each_step(lambda step: recover(template, root / str(step), step))
 
 
 if __name__ == "__main__":

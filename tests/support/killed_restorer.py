@@ -7,7 +7,6 @@ has one thread.
 """
 
 import errno
-import itertools
 import os
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from recorder.archive.verification import verify
 from recorder.copies.folder import FolderTarget
 from recorder.copies.restoring import Restorer
 from tests.support.archives import STARTED
-from tests.support.killed_archivist import Killer
+from tests.support.killing import Killer, kill_before_each_step
 
 NO_EXCHANGE = "LIPUT_TEST_NO_EXCHANGE"
 """Set where the file system shall be one that cannot let two folders change their names."""
@@ -43,22 +42,15 @@ def repair(root: Path, place: str, copies: Path, step: int) -> None:
 
 
 def main() -> None:
-    """Fork a worker for each step, until one comes to its end."""
+    """Do it up to each step."""
     folder, place, copies = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-    for step in itertools.count():
+
+    def work(step: int) -> None:
         root = folder / str(step)
         subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                repair(root, place, copies, step)
-                status = 0
-            finally:
-                os._exit(status)
-        _, ended = os.waitpid(pid, 0)
-        if os.WIFEXITED(ended):
-            sys.exit(os.WEXITSTATUS(ended))
+        repair(root, place, copies, step)
+
+    kill_before_each_step(work)
 
 
 if __name__ == "__main__":

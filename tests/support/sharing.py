@@ -3,12 +3,13 @@
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
 alone: only the machines, which are nicer, run beside it, as they do where nothing is shared, and take what it leaves
-of the processors; once they are done, the others have both. What mostly waits has half of the computer: one of the
-other half may run beside it. With `--reruns 1` what failed beside others is alone, too (docs/decisions/0054).
+of the processors; once they are done, the others have both. What mostly waits has a lane: one of each other lane may
+run beside it. With `--reruns 1` what failed beside others is alone, too (docs/decisions/0054).
 """
 
 import contextlib
 import fcntl
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,36 +33,34 @@ LONG = (
 """Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (
     "tests/proofs/test_samples.py",
-    "tests/net/",
     "tests/agent/checks/test_keys.py",
-    "tests/agent/test_conference.py",
     "tests/agent/test_demo.py",
     "tests/devices/test_others_load.py",
     "tests/recorder/test_session_armed.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
-HALVES = (
-    (
-        "tests/capture/sound/",
-        "tests/net/test_srt.py",
-        "tests/net/test_uplink_faults.py",
-        "tests/devices/uplink/test_librespeed.py",
-    ),
+LANES = (
+    ("tests/capture/sound/", "tests/agent/test_conference.py"),
+    ("tests/net/", "tests/devices/uplink/test_librespeed.py"),
     (
         "tests/proofs/test_waiting_samples.py",
         "tests/recorder/live/test_srt.py",
         "tests/recorder/storing/test_session_storage.py",
     ),
 )
-"""The same, but it mostly waits: sound and links; disks, and what goes wrong. One of each half may run at a time."""
-BOTH = range(len(HALVES))
+"""The same, but it mostly waits: for sound; for links; for disks, and for what goes wrong. One of each lane may run."""
+ALL_LANES = range(len(LANES))
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: machines, what has a half, what runs alone, what is long, other files.
+    """Hands out groups of tests: machines, what has a lane, what runs alone, what is long, other files.
 
-    Of each the largest first.
+    Of each the largest first; of those with a lane by turns, so that each has somebody.
     """
+
+    def __init__(self, config: pytest.Config, log: object = None) -> None:
+        super().__init__(config, log)
+        self._given = Counter[int | None]()
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
@@ -69,7 +68,9 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
 
     def _assign_work_unit(self, node: Any) -> None:
         """Give a process the next group."""
-        self.workqueue.move_to_end(min(self.workqueue, key=_place), last=False)
+        group = min(self.workqueue, key=lambda group: (_place(group), self._given[_lane(group)]))
+        self._given[_lane(group)] += 1
+        self.workqueue.move_to_end(group, last=False)
         super()._assign_work_unit(node)
 
 
@@ -77,10 +78,15 @@ def _place(group: str) -> int:
     """Return the place of a group in the order in which they are handed out."""
     if group == GUEST:
         return 0
-    for place, groups in enumerate((sum(HALVES, ()), ALONE, LONG), start=1):
+    for place, groups in enumerate((sum(LANES, ()), ALONE, LONG), start=1):
         if group.startswith(groups):
             return place
     return 4
+
+
+def _lane(name: str) -> int | None:
+    """Return the lane of a group or of a test; None where it has none."""
+    return next((lane for lane, groups in enumerate(LANES) if name.startswith(groups)), None)
 
 
 class Turns:
@@ -106,31 +112,31 @@ def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Call
     """Let this test have its turn; `folder` is one that all processes know. As `turn`."""
     if nodeid.startswith(GUEST):
         return contextlib.nullcontext(_nothing)
-    for half, groups in enumerate(HALVES):
-        if nodeid.startswith(groups):
-            return turn(folder, alone=True, halves=(half,))
+    if (lane := _lane(nodeid)) is not None:
+        return turn(folder, alone=True, lanes=(lane,))
     return turn(folder, alone=nodeid.startswith(ALONE))
 
 
 @contextlib.contextmanager
-def turn(folder: Path, *, alone: bool, halves: Sequence[int] = BOTH) -> Iterator[Callable[[], None]]:
-    """Wait for those that are alone, or to be alone in these halves; what is yielded waits to be quite alone."""
+def turn(folder: Path, *, alone: bool, lanes: Sequence[int] = ALL_LANES) -> Iterator[Callable[[], None]]:
+    """Wait for those that are alone, or to be alone in these lanes; what is yielded waits to be quite alone."""
     with contextlib.ExitStack() as opened:
         queues, places = (
-            [opened.enter_context((folder / f"{name}-{half}").open("w")) for half in BOTH] for name in ("queue", "half")
+            [opened.enter_context((folder / f"{name}-{lane}").open("w")) for lane in ALL_LANES]
+            for name in ("queue", "lane")
         )
 
-        def take(how: int, halves: Sequence[int]) -> None:
-            for half in BOTH:
-                fcntl.flock(places[half], fcntl.LOCK_UN)
-            for half in halves:  # all in the same order: nobody waits for somebody who waits for him
-                fcntl.flock(queues[half], fcntl.LOCK_EX)  # who wants to be alone is not overtaken by those who share
-                fcntl.flock(places[half], how)
-                fcntl.flock(queues[half], fcntl.LOCK_UN)
+        def take(how: int, lanes: Sequence[int]) -> None:
+            for lane in ALL_LANES:
+                fcntl.flock(places[lane], fcntl.LOCK_UN)
+            for lane in lanes:  # all in the same order: nobody waits for somebody who waits for him
+                fcntl.flock(queues[lane], fcntl.LOCK_EX)  # who wants to be alone is not overtaken by those who share
+                fcntl.flock(places[lane], how)
+                fcntl.flock(queues[lane], fcntl.LOCK_UN)
 
-        take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH, halves)
+        take(fcntl.LOCK_EX if alone else fcntl.LOCK_SH, lanes)
         try:
-            yield partial(take, fcntl.LOCK_EX, BOTH)
+            yield partial(take, fcntl.LOCK_EX, ALL_LANES)
         finally:
             for place in places:
                 fcntl.flock(place, fcntl.LOCK_UN)  # what a test has forked may have it open still

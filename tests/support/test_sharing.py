@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import turn, turn_of
+from tests.support.sharing import ALL_LANES, turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,11 +20,11 @@ from tests.conftest import (
 """
 
 
-def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
+def test_machines_come_first_then_what_has_a_lane_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     names = (
-        "recorder/live/test_srt", "agent/test_few", "agent/test_more", "config/test_many", "net/test_link",
-        "rig/guest/test_in_machine",
+        "recorder/live/test_srt", "net/test_few", "agent/test_few", "agent/test_more", "config/test_many",
+        "net/test_more", "recorder/test_session_armed", "rig/guest/test_in_machine",
     )  # fmt: skip
     for number, name in enumerate(names):
         file = tmp_path / "tests" / f"{name}.py"
@@ -35,11 +35,12 @@ def test_machines_come_first_then_what_has_a_half_then_what_is_measured_then_wha
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
-        "tests/rig/guest/test_in_machine.py", "tests/recorder/live/test_srt.py", "tests/net/test_link.py",
-        "tests/agent/test_more.py", "tests/agent/test_few.py", "tests/config/test_many.py",
+        "tests/rig/guest/test_in_machine.py", "tests/net/test_more.py", "tests/recorder/live/test_srt.py",
+        "tests/net/test_few.py", "tests/recorder/test_session_armed.py", "tests/agent/test_more.py",
+        "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
-    assert "21 passed in" in lines[-1]
-    assert (tmp_path / "base" / "half-1").exists(), "each test has had its turn, in a folder of all processes"
+    assert "36 passed in" in lines[-1]
+    assert (tmp_path / "base" / "lane-1").exists(), "each test has had its turn, in a folder of all processes"
 
 
 TRIED_AGAIN = ("--reruns", "1", "--max-suite-reruns", "5", "--rerun-show-tracebacks")
@@ -49,6 +50,7 @@ FAILS_AT_FIRST = """
 import fcntl
 import pytest
 from pathlib import Path
+from tests.support.sharing import ALL_LANES
 from tests.support.test_sharing import is_locked
 
 @pytest.mark.parametrize("number", range({count}))
@@ -58,7 +60,7 @@ def test_one(number):
     was_tried = tried.exists()
     tried.touch()
     assert was_tried, "the machine was busy"
-    assert all(is_locked(base / f"half-{{half}}", fcntl.LOCK_SH) for half in (0, 1)), "others may run beside it"
+    assert all(is_locked(base / f"lane-{{lane}}", fcntl.LOCK_SH) for lane in ALL_LANES), "others may run beside it"
 """
 
 
@@ -95,7 +97,7 @@ def test_what_hangs_hangs_no_longer_when_it_is_tried_again(tmp_path: Path) -> No
 
 
 def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path) -> None:
-    places = [tmp_path / "half-0", tmp_path / "half-1"]
+    places = [tmp_path / f"lane-{lane}" for lane in ALL_LANES]
     with turn(tmp_path, alone=False), turn(tmp_path, alone=False):
         assert all(map(is_locked, places))
     with turn(tmp_path, alone=True):
@@ -103,8 +105,9 @@ def test_who_shares_runs_beside_others_and_who_is_alone_does_not(tmp_path: Path)
     assert not any(map(is_locked, places))
 
 
-def test_what_mostly_waits_runs_beside_one_of_the_other_half_and_nobody_else(tmp_path: Path) -> None:
-    sound, link = "tests/capture/sound/test_server.py::test_x", "tests/recorder/live/test_srt.py::test_y"
+def test_what_mostly_waits_runs_beside_one_of_each_other_lane_and_nobody_else(tmp_path: Path) -> None:
+    sound, link = "tests/capture/sound/test_server.py::test_x", "tests/net/test_lab.py::test_y"
+    disk = "tests/recorder/live/test_srt.py::test_w"
     began, order = threading.Event(), list[str]()
 
     def share() -> None:
@@ -113,25 +116,23 @@ def test_what_mostly_waits_runs_beside_one_of_the_other_half_and_nobody_else(tmp
             order.append("another")
 
     with turn_of(sound, tmp_path):
-        assert not is_locked(tmp_path / "half-1")
-        with turn_of(link, tmp_path):
+        assert not is_locked(tmp_path / "lane-1")
+        with turn_of(link, tmp_path), turn_of(disk, tmp_path):
             other = threading.Thread(target=share)
             other.start()
             began.wait(60)
             wait_for(lambda: is_locked(tmp_path / "queue-0"), what="somebody in the queue")
-            assert is_locked(tmp_path / "half-0", fcntl.LOCK_SH)
-            assert is_locked(tmp_path / "half-1", fcntl.LOCK_SH)
-            order.append("both halves")
+            assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)
+            order.append("all lanes")
     other.join(60)
-    assert order == ["both halves", "another"]
+    assert order == ["all lanes", "another"]
 
 
-def test_what_has_a_half_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
+def test_what_has_a_lane_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
     with turn_of("tests/recorder/live/test_srt.py::test_x", tmp_path) as be_alone:
-        assert not is_locked(tmp_path / "half-0")
+        assert not is_locked(tmp_path / "lane-0")
         be_alone()
-        assert is_locked(tmp_path / "half-0", fcntl.LOCK_SH)
-        assert is_locked(tmp_path / "half-1", fcntl.LOCK_SH)
+        assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)
 
 
 def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_who_waits_to_be_alone_is_not_overtaken(tmp_path: Path) -> None:
 
 def test_machines_wait_for_nobody(tmp_path: Path) -> None:
     with turn(tmp_path, alone=True), turn_of("tests/rig/guest/guest_rig.py::test_x", tmp_path):
-        assert is_locked(tmp_path / "half-0")
+        assert is_locked(tmp_path / "lane-0")
 
 
 def run_pytest(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

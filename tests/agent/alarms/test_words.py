@@ -20,12 +20,12 @@ from agent.alarms.words import (
 from agent.checks.result import Words
 from devices.health.faults import Fault
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
+from recorder.event_kinds import TOLD
 from recorder.faults import RECOVERED, WARNINGS, kind_of
 from recorder.live.reason import Reason
 from recorder.troubles import ENDED_BY, HARMLESS
-from tests.test_docs import emitted
 
-DEGRADING = sorted(emitted() - HARMLESS)
+DEGRADING = sorted({kind for said in TOLD for kind in said.kinds} - HARMLESS)
 OWN = (KILLED, SILENT, DAMAGED)
 
 

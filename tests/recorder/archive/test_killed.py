@@ -16,6 +16,7 @@ from tests.support import archives
 from tests.support.slides import deck, record, still
 
 PROJECT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("no_syncs")
 
 
 def kill_at_every_step(root: Path, program: Path, until: str) -> list[Path]:

@@ -17,6 +17,7 @@ from tests.support.damage import MEDIA
 from tests.support.killed_curator import ADDED, DISKS, TITLE, curate
 
 PROJECT = Path(__file__).parents[3]
+pytestmark = pytest.mark.usefixtures("no_syncs")
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +25,6 @@ def untouched(tmp_path_factory: pytest.TempPathFactory, program: Path) -> Archiv
     archive = archives.archive_at(tmp_path_factory.mktemp("untouched") / "arsip")
     archives.seal_one(archive, program)
     return archive
-
-
-@pytest.fixture(autouse=True)
-def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save the time: nothing is lost that the kernel has."""
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 def kill_at_every_step(root: Path, archive: Path, what: str, how: str) -> list[Path]:

@@ -250,7 +250,7 @@ from recorder.archive.disk import Disk
 from recorder.copies.folder import FolderTarget
 from recorder.copies.folder import FolderTarget
 from recorder.copies.pruning import prune
-from tests.support.killed_archivist import Killer
+from tests.support.killing import Killer
 folder, place, there = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
 for step in itertools.count():
     root = folder / str(step)
