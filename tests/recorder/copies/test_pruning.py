@@ -244,29 +244,24 @@ def test_what_is_left_of_a_pruned_package_is_looked_after(archive: Archive, larg
 
 
 KILLED = """
-import itertools, os, pathlib, signal, subprocess, sys
+import pathlib, subprocess, sys
 from config.copies import CopyTarget
 from recorder.archive.disk import Disk
 from recorder.copies.folder import FolderTarget
-from recorder.copies.folder import FolderTarget
 from recorder.copies.pruning import prune
-from tests.support.killing import Killer
+from tests.support.killing import Killer, kill_before_each_step
 folder, place, there = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
-for step in itertools.count():
+
+def work(step):
     root = folder / str(step)
     subprocess.run(["cp", "-a", str(folder / "asal"), str(root)], check=True)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            killer = Killer(step)
-            killer.armed = True
-            target = FolderTarget("nas", there)
-            target.disk = None
-            prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], Disk(killer), lambda: None)
-        finally:
-            os._exit(0)
-    if os.WIFEXITED(os.waitpid(pid, 0)[1]):
-        sys.exit(0)
+    killer = Killer(step)
+    killer.armed = True
+    target = FolderTarget("nas", there)
+    target.disk = None
+    prune(root / place, place, [(target, CopyTarget(url=f"file://{there}"))], Disk(killer), lambda: None)
+
+kill_before_each_step(work)
 """
 
 
