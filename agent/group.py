@@ -15,6 +15,7 @@ import click
 
 from agent.lazy import LazyGroup, Table
 from config.errors import LiputError
+from config.version import VERSION
 
 COMMANDS: Table = {
     "alarm": ("agent.commands.alarm:alarm_command", "Do alarms arrive by e-mail, at the webhook, on the desktop?"),
@@ -86,7 +87,7 @@ Examples:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("--no-browser", is_flag=True, help="Without a command: only print where the page is.")
-@click.version_option(package_name="liput", prog_name="liput")
+@click.version_option(VERSION, prog_name="liput")
 @click.pass_context
 def liput(ctx: click.Context, *, no_browser: bool) -> None:
     """Record, stream and archive what happens in a conference room, without losing it.

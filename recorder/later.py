@@ -13,7 +13,6 @@ LATER = (
     "capture.compose.slate",
     "recorder.archive.sealing",
     "recorder.storing.sealing",
-    "importlib.metadata",
 )
 IN_RESERVE = ("recorder.control.recorder", "capture.device_choice", "devices.attendant", *LATER)
 """All that sessions with devices take."""

@@ -18,7 +18,7 @@ from config.schema import LEAN, Profile
 from recorder.stages.clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
-DELAY_S = 0.45
+DELAY_S = 0.35
 """The most that pictures may wait in the encoder, in seconds."""
 LIMITED_RANGE = 1
 MOST_THREADS = 4

@@ -35,6 +35,7 @@ from config.json_text import json_text
 from config.schema import Settings
 from config.settings import find_file, load_settings
 from config.state import state_folder
+from config.version import VERSION
 from devices.health.log import log_folder
 from devices.health.query import Wanted, positions, read
 from devices.health.summary import summarise
@@ -177,7 +178,7 @@ def versions() -> dict[str, object]:
         distribution = platform.freedesktop_os_release()
     return {
         "made_at": datetime.now().astimezone().isoformat(),
-        "liput": _version("liput"),
+        "liput": VERSION,
         "python": platform.python_version(),
         "kernel": f"{system.sysname} {system.release} {system.version}",
         "machine": system.machine,

@@ -4,7 +4,6 @@ The library is imported when somebody asks: most rooms have no Prometheus.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from agent.metrics.names import METRICS, ROOM
 from agent.metrics.readings import read
 from agent.metrics.samples import Sample, samples
 from config.schema import Settings
+from config.version import VERSION
 from recorder.archive.names import storable
 
 if TYPE_CHECKING:
@@ -46,15 +46,8 @@ def expose(
         roots = list(dict.fromkeys((settings.archive.path, *settings.storage.paths)))
     readings = read(settings, roots, gathering, deadline_s)
     registry = CollectorRegistry()
-    registry.register(_Found(samples(readings, _version(), parts, standing), settings.general.room))
+    registry.register(_Found(samples(readings, VERSION, parts, standing), settings.general.room))
     return generate_latest(registry)
-
-
-def _version() -> str:
-    try:
-        return version("liput")
-    except PackageNotFoundError:  # run from its folder, and installed nowhere
-        return ""
 
 
 class _Found:

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.web.answers import ErrorAnswer
 from agent.web.endpoint import JSON, Endpoint, Nothing
-from agent.web.state import version_of_liput
+from config.version import VERSION
 
 PATH = "/openapi.json"
 _REF = "#/components/schemas/{name}"
@@ -44,7 +44,7 @@ def described(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Liput",
-            "version": version_of_liput() or "0",
+            "version": VERSION,
             "description": "docs/api.md; docs/security.md",
         },
         "security": [{"token": []}, {"cookie": []}],

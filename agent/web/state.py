@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 
@@ -15,6 +13,7 @@ from agent.web.house import House
 from agent.web.troubles import Trouble, troubles_of
 from config.errors import LiputError
 from config.schema import General
+from config.version import VERSION
 from recorder.control.find import Running, running
 
 
@@ -41,15 +40,6 @@ class State(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="st
     """Another number when `GET /api/v1/schedule` may answer otherwise."""
 
 
-@cache
-def version_of_liput() -> str:
-    """Return the version that is installed, "" where none is."""
-    try:
-        return version("liput")
-    except PackageNotFoundError:
-        return ""
-
-
 def state_of(house: House, found: Sequence[Running]) -> State:
     """Return how it is, with the sessions in `found`."""
     general, problem = General(), None
@@ -59,7 +49,7 @@ def state_of(house: House, found: Sequence[Running]) -> State:
         problem = error.message
     sessions, alarms = [line_of(one) for one in found], house.alarms()
     return State(
-        room=general.room, language=general.language, version=version_of_liput(), at=house.clock.now(),
+        room=general.room, language=general.language, version=VERSION, at=house.clock.now(),
         sessions=sessions, troubles=troubles_of(sessions, alarms), alarms=alarms, notices=house.notices(),
         standing=house.standing(), problem=problem, devices=house.devices.number() if house.devices else None,
         schedule=changes.number(),

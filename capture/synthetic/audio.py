@@ -2,12 +2,10 @@
 
 import threading
 
-import numpy as np
-
 from capture.pacing import Pace
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.faults import Faults
-from capture.synthetic.speech import speech_loop
+from capture.synthetic.speech import LOOP_SAMPLES, speech
 from devices.clock import NANOSECONDS
 
 TRACK = "audio"
@@ -40,16 +38,14 @@ class SyntheticAudio:
             raise ValueError(f"1 or 2 channels, not {channels}")
         self.channels = channels
         self._pace = pace
-        self._beeps = beeps
         self._faults = Faults(self.name, TRACK, pace, stop, stop_giving_after_s, lost_after_s)
-        self._blocks = np.empty((0, BLOCK_SAMPLES, channels), np.int16)
+        self._speech = speech(beeps=beeps)
         self._number = 0
 
     def open(self) -> None:
-        """Make the sound; raises DeviceLost when it has been lost before."""
+        """Make the first of the sound; raises DeviceLost when it has been lost before."""
         self._faults.check_plugged_in()
-        loop = speech_loop(beeps=self._beeps)[:, : self.channels]
-        self._blocks = loop.reshape(-1, BLOCK_SAMPLES, self.channels)
+        self._speech.until(BLOCK_SAMPLES)
 
     def read(self, timeout_s: float) -> AudioBlock | None:
         """Return the next block when its time has come, None when it has not within `timeout_s` or when stopped."""
@@ -57,7 +53,8 @@ class SyntheticAudio:
         media_ns = (start + BLOCK_SAMPLES) * NANOSECONDS // SAMPLE_RATE
         if not self._faults.may_give(media_ns, timeout_s):
             return None
-        samples = self._blocks[self._number % len(self._blocks)]
+        place = start % LOOP_SAMPLES
+        samples = self._speech.until(place + BLOCK_SAMPLES)[place : place + BLOCK_SAMPLES, : self.channels]
         self._number += 1
         return AudioBlock(self._pace.start_ns() + start * NANOSECONDS // SAMPLE_RATE, samples)
 

@@ -1,10 +1,12 @@
 """Speech that says nothing: syllables with pitch, vowels, consonants and pauses, the same every time.
 
-A few seconds are made once and repeated. The plan of syllables also moves the synthetic speaker's mouth.
+A few seconds are made once, as they are heard, and repeated. The plan of syllables also moves the synthetic speaker's
+mouth.
 """
 
 import functools
 import math
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,8 @@ from capture.source import SAMPLE_RATE, Samples
 
 LOOP_SECONDS = 8
 """After how long the speech repeats itself; whole seconds, so that beeps can be part of it."""
+
+LOOP_SAMPLES = LOOP_SECONDS * SAMPLE_RATE
 
 SPEECH_DBFS = -20.0
 """The level of the speech, RMS over the whole loop."""
@@ -25,6 +29,10 @@ BEEP_RAMP_SECONDS = 0.0005
 _HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be found exactly
 _AIR_DBFS = -66.0  # a room is never digitally silent
 _SEED = 20_260
+_PIECE = SAMPLE_RATE // 5
+_LOOP_RMS = 0.66687  # of the voice before it is made as loud as SPEECH_DBFS: what chance has given, and a test compares
+_LATER = 14  # samples
+_HISS_BEFORE_S = 0.02
 
 _VOWELS = {
     "a": ((750, 90), (1250, 110), (2600, 160), (3600, 250)),
@@ -81,37 +89,68 @@ def mouth_opening(seconds: float) -> float:
     return max((_OPENINGS[syllable.vowel] * syllable.loudness(now) for syllable in syllables()), default=0.0)
 
 
-@functools.cache
-def speech_loop(*, beeps: bool) -> Samples:
-    """Return LOOP_SECONDS of stereo speech, read only, with a beep at the start of each second where asked.
+class Speech:
+    """LOOP_SECONDS of stereo speech, made piece by piece, as far as it is asked for: a session waits for the first.
 
-    Built once, in some 15 to 60 ms. The right channel hears the voice a little later and softer.
+    The right channel hears the voice a little later and softer. May be asked by several threads.
     """
-    random = np.random.default_rng(_SEED + 1)
-    voice = np.zeros(LOOP_SECONDS * SAMPLE_RATE, np.float32)
-    for syllable in syllables():
-        _add(voice, syllable.start, _vowel(syllable))
-        if syllable.hiss > 0.45:
-            _add(voice, syllable.start - 0.02, _consonant(syllable, random))
-    _response.cache_clear()  # megabytes that nothing needs any more
-    voice *= 10 ** (SPEECH_DBFS / 20) / math.sqrt(float(np.mean(np.square(voice))))
-    voice /= 0.7
-    np.tanh(voice, out=voice)
-    voice *= 0.7
-    stereo = random.standard_normal((len(voice), 2), np.float32)
-    stereo *= 10 ** (_AIR_DBFS / 20)
-    stereo[:, 0] += voice
-    voice *= 0.85
-    stereo[14:, 1] += voice[:-14]
-    stereo[:14, 1] += voice[-14:]
-    if beeps:
-        _add_beeps(stereo)
-    stereo *= 32768
-    np.rint(stereo, out=stereo)
-    np.clip(stereo, -32768, 32767, out=stereo)
-    samples = stereo.astype(np.int16)
-    samples.setflags(write=False)
-    return samples
+
+    def __init__(self, *, beeps: bool) -> None:
+        self._beeps = beeps
+        self._lock = threading.Lock()
+        self._made = 0
+        self._to_come = list(reversed(syllables()))
+        self._hiss = np.random.default_rng(_SEED + 1)
+        self._air = np.random.default_rng(_SEED + 2)
+        self._voice = np.zeros(LOOP_SAMPLES, np.float32)
+        self._samples = np.zeros((LOOP_SAMPLES, 2), np.int16)
+        self._shown = self._samples.view()
+        self._shown.setflags(write=False)
+
+    def until(self, end: int) -> Samples:
+        """Return the loop, read only, of which at least `end` samples are made; some 2 ms for each _PIECE of it."""
+        with self._lock:
+            while self._made < end:
+                self._make(self._made)
+                self._made += _PIECE
+                if self._made == LOOP_SAMPLES:  # megabytes that nothing needs any more
+                    self._voice = np.zeros(0, np.float32)
+                    _response.cache_clear()
+        return self._shown
+
+    def _make(self, start: int) -> None:
+        """Make the piece that starts there, after the one before."""
+        piece = slice(start, start + _PIECE)
+        while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
+            syllable = self._to_come.pop()
+            _add(self._voice, syllable.start, _vowel(syllable))
+            if syllable.hiss > 0.45:
+                _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, self._hiss))
+        voice = self._voice[piece]
+        voice *= 10 ** (SPEECH_DBFS / 20) / _LOOP_RMS / 0.7
+        np.tanh(voice, out=voice)
+        voice *= 0.7
+        stereo = self._air.standard_normal((_PIECE, 2), np.float32)
+        stereo *= 10 ** (_AIR_DBFS / 20)
+        stereo[:, 0] += voice
+        later = max(0, _LATER - start)  # the loop ends in silence
+        stereo[later:, 1] += 0.85 * self._voice[start + later - _LATER : piece.stop - _LATER]
+        if self._beeps:
+            _add_beeps(stereo, start)
+        stereo *= 32768
+        np.rint(stereo, out=stereo)
+        self._samples[piece] = np.clip(stereo, -32768, 32767, out=stereo)
+
+
+@functools.cache
+def speech(*, beeps: bool) -> Speech:
+    """Return the speech, with a beep at the start of each second where asked; one for all who ask."""
+    return Speech(beeps=beeps)
+
+
+def speech_loop(*, beeps: bool) -> Samples:
+    """Return all of it, read only; made once, in some 30 to 90 ms."""
+    return speech(beeps=beeps).until(LOOP_SAMPLES)
 
 
 def _add(voice: Voice, start: float, sound: Voice) -> None:
@@ -159,13 +198,12 @@ def _consonant(syllable: Syllable, random: np.random.Generator) -> Voice:
     return np.asarray(0.3 * sound * envelope / math.sqrt(float(np.mean(sound**2)) + 1e-12), np.float32)
 
 
-def _add_beeps(stereo: Voice) -> None:
+def _add_beeps(stereo: Voice, start: int) -> None:
     """Put a beep at the start of each second, in both channels alike, and hush everything else around it."""
-    second = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    second = np.arange(start, start + len(stereo)) % SAMPLE_RATE / SAMPLE_RATE
     edge = np.minimum(second, BEEP_SECONDS - second) / BEEP_RAMP_SECONDS
     beep = BEEP_PEAK * np.sin(2 * np.pi * BEEP_HZ * second) * np.clip(edge, 0, 1)
     after = np.clip((second - BEEP_SECONDS - _HUSH_SECONDS) / _HUSH_SECONDS, 0, 1)
     before = np.clip((1 - _HUSH_SECONDS - second) / _HUSH_SECONDS, 0, 1)
-    seconds = stereo.reshape(LOOP_SECONDS, SAMPLE_RATE, 2)
-    seconds *= (after * before)[None, :, None]
-    seconds += beep[None, :, None]
+    stereo *= (after * before)[:, None]
+    stereo += beep[:, None]

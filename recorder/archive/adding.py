@@ -10,6 +10,7 @@ import msgspec
 
 from config.errors import ArchiveError, StorageFull
 from config.quantities import brief_size
+from config.version import VERSION
 from recorder.archive import premis
 from recorder.archive.describing import decoded, describe, read_raw
 from recorder.archive.disk import Disk
@@ -19,7 +20,6 @@ from recorder.archive.model import Addition
 from recorder.archive.names import slug, storable
 from recorder.archive.premis import EventType
 from recorder.archive.rebuilding import Draft, rebuilding
-from recorder.archive.version import liput_version
 
 ADDED = "data/tambahan/"
 TRANSCRIPT = "data/transcript/"
@@ -71,7 +71,7 @@ def _describe(draft: Draft, added: Sequence[Addition], note: str, by: str | None
     raw = read_raw(draft)
     raw["additions"] = [*raw.get("additions", ()), *(msgspec.to_builtins(one) for one in added)]
     detail = f"Added: {', '.join(one.name for one in added)}" + (f"; {note}" if note else "")
-    agents = (premis.person(by), premis.program(liput_version()))
+    agents = (premis.person(by), premis.program(VERSION))
     files = tuple(one.file for one in added)
     happened = premis.event(decoded(raw), EventType.ACCESSION, now, detail, agents, linking_object=files)
     describe(draft, raw, happened)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from config.errors import ArchiveError
+from config.version import VERSION
 from recorder.archive import premis
 from recorder.archive.describing import Raw, decoded, describe, read_raw
 from recorder.archive.disk import Disk
@@ -16,7 +17,6 @@ from recorder.archive.model import Consent, RequestFacts
 from recorder.archive.names import one_line, storable
 from recorder.archive.premis import Change, EventType
 from recorder.archive.rebuilding import rebuilding
-from recorder.archive.version import liput_version
 
 FIELDS = (
     "title", "office", "room",
@@ -61,7 +61,7 @@ def edit(
             detail = f"Corrected: {', '.join(change.field for change in changes)}"
             happened = premis.event(
                 decoded(raw), EventType.MODIFICATION, now, detail + (f"; {reason}" if reason else ""),
-                (premis.person(by), premis.program(liput_version())), changes=changes,
+                (premis.person(by), premis.program(VERSION)), changes=changes,
             )  # fmt: skip
             describe(draft, raw, happened)
     return changes

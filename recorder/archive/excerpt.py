@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from config.json_text import json_text
+from config.version import VERSION
 from recorder.archive import bag, catalog, names, premis
 from recorder.archive.baginfo import bag_info
 from recorder.archive.contents import Content, contents, with_manifests
@@ -19,7 +20,6 @@ from recorder.archive.dublincore import dublin_core
 from recorder.archive.model import Consent, Recording
 from recorder.archive.premis import EventType
 from recorder.archive.readme import readme_files
-from recorder.archive.version import liput_version
 from recorder.archive.work import DEVICES_FILE, DUBLIN_CORE_FILE, POSTER_FILE, PREMIS_FILE, RECORDING_FILE
 from recorder.troubles import kind_and_subject
 
@@ -89,4 +89,4 @@ def _without_place(reason: str) -> str:
 
 def _events(recording: Recording, now: datetime) -> bytes:
     detail = f"An excerpt of urn:uuid:{recording.excerpt_of}: letters and personal data are left out"
-    return premis.lines([premis.event(recording, EventType.REDACTION, now, detail, [premis.program(liput_version())])])
+    return premis.lines([premis.event(recording, EventType.REDACTION, now, detail, [premis.program(VERSION)])])

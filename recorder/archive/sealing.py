@@ -13,6 +13,7 @@ import msgspec
 
 from config.errors import ArchiveError
 from config.json_text import json_text
+from config.version import VERSION
 from recorder.archive import bag, fixity, premis
 from recorder.archive.baginfo import bag_info
 from recorder.archive.deriving import OVERVIEW_SHARE, Deriving, of_marks, share
@@ -32,7 +33,6 @@ from recorder.archive.model import (
 )
 from recorder.archive.poster import poster
 from recorder.archive.readme import readme_files
-from recorder.archive.version import liput_version
 from recorder.archive.work import (
     BEGUN_FILE,
     CHECKS_FILE,
@@ -144,7 +144,7 @@ def _software() -> dict[str, str]:
     libraries = {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}
     system = f"{platform.system()} {platform.release()}"
     return {
-        "liput": liput_version(),
+        "liput": VERSION,
         "python": platform.python_version(),
         "pyav": av.__version__,
         "system": system,

@@ -10,6 +10,7 @@ import msgspec
 
 from config.errors import ArchiveError, DossierError
 from config.json_text import json_text
+from config.version import VERSION
 from recorder.archive import premis
 from recorder.archive.catalog import read_recording
 from recorder.archive.describing import decoded, describe, read_raw
@@ -17,7 +18,6 @@ from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Tally
 from recorder.archive.premis import EventType
 from recorder.archive.rebuilding import Draft, rebuilding
-from recorder.archive.version import liput_version
 from recorder.archive.work import REQUEST_FILE
 from recorder.dossier.carry import PAYLOAD
 from recorder.dossier.enclose import facts_of, in_package, note, recorded_session, with_recording
@@ -99,7 +99,7 @@ def _put(
     raw["request"] = msgspec.to_builtins(facts_of(request))
     raw["degraded"] = list(recorded.degraded)
     detail = f"{'What was missing of its' if missing else 'Its'} request {request.id} was put into it"
-    agents = (premis.person(), premis.program(liput_version()))
+    agents = (premis.person(), premis.program(VERSION))
     files = (REQUEST_FILE, *(letter.file for letter in letters))
     happened = premis.event(decoded(raw), EventType.ACCESSION, now, detail, agents, linking_object=files)
     describe(draft, raw, happened)

@@ -4,9 +4,9 @@ from contextlib import suppress
 
 from config.errors import StateError
 from config.state import state_folder
+from config.version import VERSION
 from devices.clock import boot_id
 from devices.store import Store
-from recorder.archive.version import liput_version
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import Kind
 from recorder.hardware.verdict import Verdict
@@ -68,4 +68,4 @@ def _place(kind: Kind, settings: VideoSettings) -> str:
 
 
 def _now() -> str:
-    return f"liput {liput_version()}, boot {boot_id()}"
+    return f"liput {VERSION}, boot {boot_id()}"

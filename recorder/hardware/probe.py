@@ -18,9 +18,9 @@ from capture.pictures import plane_views
 from capture.synthetic.video import Painter
 from recorder.hardware.failure import HardwareFailed, Reason
 from recorder.hardware.kinds import MODELS, WORKER, Kind, missing_node
-from recorder.hardware.process import EncoderProcess, Taken, wanted_of
+from recorder.hardware.process import MOST_HELD_S, EncoderProcess, Taken, wanted_of
 from recorder.hardware.verdict import Verdict
-from recorder.x264 import DELAY_S, VIDEO_TIME_BASE, VideoSettings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 LEAST_DB = 27.0
 """How alike, as peak signal-to-noise ratio, each plane must be over all pictures..."""
@@ -78,7 +78,7 @@ class _Trial:
         self._settings = settings
         self._limits = limits
         rate = settings.rate
-        self._count = max(ceil(limits.media_s * rate), int(DELAY_S * rate) + 3)
+        self._count = max(ceil(limits.media_s * rate), int(MOST_HELD_S * rate) + 3)
         painter = Painter(settings.width, settings.height, rate)
         drawn = max(2, min(self._count, SEQUENCE_BYTES // process.wanted.picture_bytes))
         # The synthetic speaker moves, the clock goes on, and each picture has its number.
@@ -111,7 +111,7 @@ class _Trial:
 
     def _begin(self) -> int:
         """Give pictures as they come in a session until the first is out; return how many that took."""
-        most = int(DELAY_S * self._settings.rate)
+        most = int(MOST_HELD_S * self._settings.rate)
         for number in range(max(1, most)):
             self._give(number)
             due_s = time.monotonic() + 1 / self._settings.rate
@@ -122,7 +122,7 @@ class _Trial:
         self._wait(self._limits.patience_s)
         if self._taken:
             return max(1, most)
-        raise HardwareFailed(Reason.HOLDS_BACK, f"more than {DELAY_S:g} s")
+        raise HardwareFailed(Reason.HOLDS_BACK, f"more than {MOST_HELD_S:g} s")
 
     def _give(self, number: int) -> bool:
         is_key = number in {0, self._count // 2}

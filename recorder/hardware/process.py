@@ -26,9 +26,11 @@ from recorder.hardware.kinds import WORKER, Kind, Wanted
 from recorder.hardware.messages import Coded, Failed, Finish, Finished, Give, Open, Ready, send, told
 from recorder.hardware.sanity import Sanity
 from recorder.hardware.shared import Pictures
-from recorder.x264 import DELAY_S, VideoSettings
+from recorder.x264 import VideoSettings
 
 OPEN_S = 5.0
+MOST_HELD_S = 0.45
+"""So much of what it is given may wait in it, counted in pictures: more than in x264, which is told how much."""
 PATIENCE_S = 1.0
 """An encoder that has given nothing for so long, while more pictures wait in it than may, is given up."""
 ROOM_S = 0.5
@@ -85,7 +87,7 @@ class EncoderProcess:
         self.wanted = wanted
         self._clock = clock or SystemClock()
         self._patience_s = patience_s
-        self._most_held = max(1, int(DELAY_S * wanted.fps))
+        self._most_held = max(1, int(MOST_HELD_S * wanted.fps))
         self._given: deque[_Given] = deque()
         self._since_ns = self._clock.now_ns()
         self._came = threading.Condition()

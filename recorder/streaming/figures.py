@@ -11,8 +11,8 @@ import msgspec
 
 from config.errors import LiputError, StateError
 from config.state import state_folder
+from config.version import VERSION
 from devices.store import Store
-from recorder.archive.version import liput_version
 from recorder.streaming.headroom import Headroom, cores
 from recorder.streaming.measure import Question, encode_question
 
@@ -128,7 +128,7 @@ def _place(asked: Question) -> str:
     """Return what the figure depends on; the bit rates hardly matter."""
     profile = asked.profile
     what = f"{profile.width}x{profile.height} {profile.fps}/s {profile.preset}"
-    return f"{what}; {_cpu()}; {cores()} cores; liput {liput_version()}"
+    return f"{what}; {_cpu()}; {cores()} cores; liput {VERSION}"
 
 
 def _cpu() -> str:

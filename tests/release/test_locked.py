@@ -1,8 +1,9 @@
-"""The lock names the public index only, and every dependency has its reason."""
+"""The lock names the public index only, every dependency has its reason, and the version is said once for all."""
 
 import re
 import tomllib
 
+from config.version import VERSION
 from tests.release.locked import ROOT, runtime
 
 PUBLIC = {"https://pypi.org/simple", "https://files.pythonhosted.org/"}
@@ -18,6 +19,10 @@ def test_the_runtime_is_what_is_needed_and_not_what_tests_need() -> None:
     names = {package.name for package in runtime()}
     assert {"av", "markupsafe", "obstore", "cryptography"} <= names
     assert not {"liput", "pytest", "hatchling", "mypy"} & names
+
+
+def test_the_program_says_the_version_that_it_is_packed_as() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == VERSION
 
 
 def test_every_dependency_has_its_reason_and_every_reason_its_dependency() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import av
 import numpy as np
@@ -11,7 +12,16 @@ from numpy.typing import NDArray
 from capture.pacing import FastPace, RealPace
 from capture.source import SAMPLE_RATE, AudioBlock
 from capture.synthetic.audio import BLOCK_SAMPLES, SyntheticAudio
-from capture.synthetic.speech import LOOP_SECONDS, _response, mouth_opening, speech_loop, syllables
+from capture.synthetic.speech import (
+    LOOP_SAMPLES,
+    LOOP_SECONDS,
+    SPEECH_DBFS,
+    Speech,
+    _response,
+    mouth_opening,
+    speech_loop,
+    syllables,
+)
 from config.errors import DeviceLost
 from devices.clock import NANOSECONDS
 from tests.support.markers import beep_times
@@ -55,9 +65,27 @@ def test_a_block_comes_when_its_last_sample_does() -> None:
 
 
 def test_what_made_the_speech_is_not_kept() -> None:
-    speech_loop.cache_clear()
-    speech_loop(beeps=False)
+    made = Speech(beeps=False)
+    made.until(1)
+    assert _response.cache_info().currsize > 0
+    made.until(LOOP_SAMPLES)
     assert _response.cache_info().currsize == 0
+
+
+def test_speech_is_made_as_far_as_it_is_asked_for_and_the_same_at_once() -> None:
+    at_once, by_pieces = Speech(beeps=True).until(LOOP_SAMPLES), Speech(beeps=True)
+    assert not by_pieces.until(SAMPLE_RATE)[2 * SAMPLE_RATE :].any(), "a session would wait for what it needs later"
+    for end in range(0, LOOP_SAMPLES + 1, 7 * BLOCK_SAMPLES):
+        assert np.array_equal(by_pieces.until(end)[:end], at_once[:end])
+    assert np.array_equal(by_pieces.until(LOOP_SAMPLES), at_once)
+
+
+def test_speech_is_made_once_for_all_threads_that_ask() -> None:
+    alone, shared = Speech(beeps=True).until(LOOP_SAMPLES), Speech(beeps=True)
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(shared.until, end) for end in range(0, LOOP_SAMPLES + 1, SAMPLE_RATE // 4)]
+    assert all(one.exception() is None for one in asked)
+    assert np.array_equal(shared.until(LOOP_SAMPLES), alone)
 
 
 def test_beeps_start_exactly_on_the_seconds() -> None:
@@ -79,7 +107,7 @@ def test_without_beeps_there_are_none() -> None:
 
 def test_it_has_the_level_and_the_rhythm_of_speech() -> None:
     speech = speech_loop(beeps=False)
-    assert abs(dbfs(speech[:, 0]) + 20) < 1
+    assert abs(dbfs(speech[:, 0]) - SPEECH_DBFS) < 0.6, "what is loudest is a little softer"
     assert dbfs(speech[:, 0]) > dbfs(speech[:, 1]) + 1, "left and right can be told apart"
     assert np.abs(speech).max() < 32767 * 0.8, "never near clipping"
     tenths = [dbfs(part) for part in np.split(speech[:, 0], LOOP_SECONDS * 10)]

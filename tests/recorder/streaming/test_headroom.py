@@ -123,7 +123,7 @@ def test_a_figure_of_another_processor_is_none_of_this_one(monkeypatch: pytest.M
 
 def test_a_figure_of_another_program_is_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     figures.remember(ASKED, PLENTY)
-    monkeypatch.setattr(figures, "liput_version", lambda: "9.9")
+    monkeypatch.setattr(figures, "VERSION", "9.9")
     assert figures.remembered(ASKED) is None
 
 
