@@ -24,6 +24,8 @@ STARTERS = (
     "playwright",
     "recorder.conference.steering",
     "recorder.encoder",
+    "recorder.hardware.probe",
+    "recorder.hardware.process",
     "recorder.recording",
     "recorder.report.printing",
     "recorder.session",
@@ -54,9 +56,14 @@ def is_unit(item: pytest.Item) -> bool:
         return False
     return (
         may_have_unit(item.path)
-        and not starts_others(vars(item.module).values())
+        and not _module_starts_others(item.module)
         and not any(map(_may_start, _fixtures(item)))
     )
+
+
+@cache
+def _module_starts_others(module: ModuleType) -> bool:
+    return starts_others(vars(module).values())
 
 
 @cache
@@ -87,6 +94,7 @@ def _fixtures(item: pytest.Function) -> Iterable[object]:
     return (definition.func for definitions in found.values() for definition in definitions)
 
 
+@cache
 def _may_start(function: object) -> bool:
     """Return whether a fixture's function names something that starts others."""
     used: Sequence[str] = getattr(getattr(function, "__code__", None), "co_names", ())

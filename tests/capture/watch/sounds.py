@@ -1,6 +1,7 @@
 """Sounds as inputs give them, and a watch that hears them at once: media time is all the time there is."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
 BLOCK = 960
-type Sound = NDArray[np.float64]
+_AT_A_TIME = 50
+type Sound = NDArray[np.floating[Any]]
 """Full scale is 1; shape (samples, channels)."""
 
 
@@ -25,29 +27,36 @@ def level(dbfs: float) -> float:
 
 def noise(seconds: float, dbfs: float, *, channels: int = 2, seed: int = 1) -> Sound:
     """Return white noise of that RMS level, another in each channel."""
-    return np.random.default_rng(seed).normal(0, level(dbfs), (round(seconds * SAMPLE_RATE), channels))
+    sound = np.random.default_rng(seed).standard_normal((round(seconds * SAMPLE_RATE), channels), np.float32)
+    sound *= level(dbfs)
+    return sound
 
 
 def tone(seconds: float, hertz: float, dbfs: float, *, channels: int = 2) -> Sound:
     """Return a sine of that RMS level, the same in each channel."""
-    time_s = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    sine = np.sqrt(2) * level(dbfs) * np.sin(2 * np.pi * hertz * time_s)
+    turns = np.arange(round(seconds * SAMPLE_RATE), dtype=np.float64)
+    turns *= 2 * np.pi * hertz / SAMPLE_RATE
+    sine = np.sin(turns, out=turns).astype(np.float32)
+    sine *= np.sqrt(2) * level(dbfs)
     return np.repeat(sine[:, None], channels, axis=1)
 
 
 def mains(seconds: float, dbfs: float, *, hertz: float = 50, harmonics: tuple[int, ...] = (1, 2, 3)) -> Sound:
     """Return hum of that level in all: the mains frequency and multiples of it."""
     each = dbfs - 10 * np.log10(len(harmonics))
-    return np.sum([tone(seconds, hertz * harmonic, each) for harmonic in harmonics], axis=0)
+    first, *others = (tone(seconds, hertz * harmonic, each) for harmonic in harmonics)
+    for other in others:
+        first += other
+    return first
 
 
 def speech(seconds: float, dbfs: float = -20) -> Sound:
     """Return speech of that level over a room's own noise."""
-    loop = speech_loop(beeps=False) / 32_768 * level(dbfs + 20)
+    loop = np.asarray(speech_loop(beeps=False) * (level(dbfs + 20) / 32_768), np.float32)
     return np.tile(loop, (int(np.ceil(seconds * SAMPLE_RATE / len(loop))), 1))[: round(seconds * SAMPLE_RATE)]
 
 
-def samples(sound: Sound) -> Samples:
+def samples(sound: Sound | Samples) -> Samples:
     return np.clip(np.rint(sound * 32_768), -32_768, 32_767).astype(np.int16)
 
 
@@ -63,9 +72,9 @@ class Heard:
 
     def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
         """Feed a sound as its time passes."""
-        pcm = sound if sound.dtype == np.int16 else samples(np.asarray(sound, np.float64))
-        for part in _parts(pcm.astype(np.int16, copy=False), block):
-            self.feed(part)
+        for some in _parts(sound, _AT_A_TIME * block):  # hours of numbers would be more memory than this PC has
+            for part in _parts(some if some.dtype == np.int16 else samples(some), block):
+                self.feed(np.asarray(part, np.int16))
         return self
 
     def feed(self, part: Samples, *, lost: bool = False) -> None:
@@ -87,6 +96,6 @@ class Heard:
         return [line.detail["fault"] for line in self.begun]
 
 
-def _parts(pcm: Samples, block: int) -> Iterator[Samples]:
-    for start in range(0, len(pcm), block):
-        yield pcm[start : start + block]
+def _parts(sound: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for start in range(0, len(sound), size):
+        yield sound[start : start + size]
