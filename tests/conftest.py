@@ -3,6 +3,7 @@
 And a recording, made once, for all that only need one.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +121,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support import archives  # which loads libav
 
     return archives.make_program(tmp_path_factory.mktemp("media") / "program.mp4")
+
+
+@pytest.fixture
+def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Save the time: nothing is lost that the kernel has."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
 
 
 _NUMBERS = iter(range(1 << 30))

@@ -1,5 +1,6 @@
 """A kill -9 before every step to the disk of what a process does: it forks a worker for each, and has one thread."""
 
+import importlib
 import itertools
 import os
 import signal
@@ -7,6 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
+
+
+LOADED = ("recorder.archive.sealing", "recorder.report.package")
+"""What is loaded when it is needed first: here once, and not again by each worker, in six times what its work takes."""
 
 
 class Killer:
@@ -29,6 +34,8 @@ def kill_before_each_step(work: Callable[[int], object]) -> NoReturn:
     Ends this process with the status of that. Nothing waits for the disk: a kill takes nothing from the kernel's
     memory, and a thousand syncs beside other tests take minutes.
     """
+    for name in LOADED:
+        importlib.import_module(name)
     setattr(os, "fsync", lambda _descriptor: None)  # noqa: B010 - not for the types: it is what the module has
     for step in itertools.count():
         pid = os.fork()

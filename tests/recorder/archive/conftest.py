@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,3 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def package(archive: Archive, program: Path) -> Package:
     return archives.seal_one(archive, program)
-
-
-@pytest.fixture
-def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save the time: nothing is lost that the kernel has."""
-    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
