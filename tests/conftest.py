@@ -52,8 +52,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the unit part, where that is asked for: it takes a second to tell."""
-    if "unit" in item.config.option.markexpr and is_unit(item):
+    """Mark the unit part."""
+    if is_unit(item):
         item.add_marker("unit")
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-
 LOADED = ("recorder.archive.sealing", "recorder.report.package")
 """What is loaded when it is needed first: here once, and not again by each worker, in six times what its work takes."""
 

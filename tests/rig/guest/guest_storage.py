@@ -37,7 +37,7 @@ from tests.support.waiting import wait_for
 SECONDS = 9
 FAULT_S = 4.0
 LOSS_S = 1.05
-"""The promise is 1.5 s with 0.45 s for pictures in the encoder, which these have left already."""
+"""The promise is 1.5 s with 0.45 s for pictures in an encoder (one in hardware), which these have left already."""
 SIZE = 24_000_000
 
 
