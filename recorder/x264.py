@@ -18,8 +18,10 @@ from config.schema import LEAN, Profile
 from recorder.stages.clocks import called
 
 VIDEO_TIME_BASE = Fraction(1, 90_000)
-DELAY_S = 0.35
+DELAY_S = 0.4
 """The most that pictures may wait in the encoder, in seconds."""
+MOST_LOOKAHEAD = 7
+"""More pictures than this ahead do not look better, and cost delay (docs/decisions/0059)."""
 LIMITED_RANGE = 1
 MOST_THREADS = 4
 """More frame threads than this buy no speed at 1080p30 and cost a frame of delay each."""
@@ -102,7 +104,7 @@ def x264_settings(
     threads = min(MOST_THREADS, cores * 3 // 2)
     budget = int(delay_s * rate) - 1
     threads = max(1, min(threads, budget // 2))
-    lookahead = max(0, min(10, budget - (threads - 1)))
+    lookahead = max(0, min(MOST_LOOKAHEAD, budget - (threads - 1)))
     return X264Settings(threads, lookahead, min(3, lookahead))
 
 

@@ -2,19 +2,20 @@
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import msgspec
 import pytest
 from rich.console import Console
 
+from agent.devices import text
 from agent.devices.board import Change, DeviceBoard
 from agent.devices.showers import JsonShower, TableShower
 from agent.devices.text import health_text
 from devices.health.line import PC, HealthLine, Level
 from devices.model import Device, DeviceKind, Health, HealthState
 
-AT = datetime.now().astimezone().replace(hour=9, minute=41, second=12)
+AT = datetime(2026, 11, 30, 9, 41, 12).astimezone()
 CAMERA = Device(
     id="046d:0825:CAM0001", kind=DeviceKind.CAMERA, name="HD Pro Webcam [C920]", port="1-1", node="/dev/video0",
     link_bps=480_000_000, role="podium",
@@ -36,6 +37,19 @@ def shown(shower: TableShower, width: int = 200) -> list[str]:
     output = io.StringIO()
     Console(file=output, width=width, markup=False, highlight=False).print(shower._picture())
     return [line.rstrip() for line in output.getvalue().splitlines()]
+
+
+class ThatDay(datetime):
+    """The day of AT, also where midnight passes while tests run."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "ThatDay":
+        return cls.fromtimestamp(AT.timestamp(), tz)
+
+
+@pytest.fixture(autouse=True)
+def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "datetime", ThatDay)
 
 
 @pytest.fixture

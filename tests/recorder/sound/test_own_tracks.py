@@ -3,6 +3,7 @@
 import json
 import subprocess
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from capture.pacing import FastPace
+from capture.source import AudioBlock
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import EncoderError
@@ -50,12 +52,16 @@ class Tone(SyntheticAudio):
         super().__init__(pace, stop)
         self.name = name
         self._hertz = hertz
+        self._given = 0
 
-    def open(self) -> None:
-        super().open()
-        angle = 2 * np.pi * self._hertz * np.arange(48_000 * 16) / 48_000
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        block = super().read(timeout_s)
+        if block is None:
+            return None
+        angle = 2 * np.pi * self._hertz * np.arange(self._given, self._given + len(block.samples)) / 48_000
+        self._given += len(block.samples)
         wave = np.rint(4000 * np.sin(angle)).astype(np.int16)
-        self._blocks = np.stack([wave, wave], axis=1).reshape(-1, 1024, 2)
+        return replace(block, samples=np.stack([wave, wave], axis=1))
 
 
 def level_db(samples: np.ndarray[tuple[int], np.dtype[np.int16]], hertz: int) -> float:
