@@ -30,9 +30,10 @@ _HUSH_SECONDS = 0.02  # speech is silent around a beep, so that its edges can be
 _AIR_DBFS = -66.0  # a room is never digitally silent
 _SEED = 20_260
 _PIECE = SAMPLE_RATE // 5
-_LOOP_RMS = 0.66687  # of the voice before it is made as loud as SPEECH_DBFS: what chance has given, and a test compares
+_LOOP_RMS = 0.66686669  # of the voice, as chance has given it, before it is made as loud as SPEECH_DBFS
 _LATER = 14  # samples
 _HISS_BEFORE_S = 0.02
+_HISSES = 0.45  # from here on it is heard
 
 _VOWELS = {
     "a": ((750, 90), (1250, 110), (2600, 160), (3600, 250)),
@@ -100,8 +101,8 @@ class Speech:
         self._lock = threading.Lock()
         self._made = 0
         self._to_come = list(reversed(syllables()))
-        self._hiss = np.random.default_rng(_SEED + 1)
-        self._air = np.random.default_rng(_SEED + 2)
+        self._chance = np.random.default_rng(_SEED + 1)  # of the air as well, behind all that hisses
+        self._hiss = {one: self._chance.normal(0, 1, _burst(one)) for one in syllables() if one.hiss > _HISSES}
         self._voice = np.zeros(LOOP_SAMPLES, np.float32)
         self._samples = np.zeros((LOOP_SAMPLES, 2), np.int16)
         self._shown = self._samples.view()
@@ -124,13 +125,13 @@ class Speech:
         while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
             syllable = self._to_come.pop()
             _add(self._voice, syllable.start, _vowel(syllable))
-            if syllable.hiss > 0.45:
-                _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, self._hiss))
+            if (noise := self._hiss.get(syllable)) is not None:
+                _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, noise))
         voice = self._voice[piece]
         voice *= 10 ** (SPEECH_DBFS / 20) / _LOOP_RMS / 0.7
         np.tanh(voice, out=voice)
         voice *= 0.7
-        stereo = self._air.standard_normal((_PIECE, 2), np.float32)
+        stereo = self._chance.standard_normal((_PIECE, 2), np.float32)
         stereo *= 10 ** (_AIR_DBFS / 20)
         stereo[:, 0] += voice
         later = max(0, _LATER - start)  # the loop ends in silence
@@ -186,11 +187,16 @@ def _fast(least: int) -> int:
     return min(length for length in (power, power // 4 * 3) if length >= least)
 
 
-def _consonant(syllable: Syllable, random: np.random.Generator) -> Voice:
+def _burst(syllable: Syllable) -> int:
+    """Return how many samples a syllable hisses for."""
+    return round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
+
+
+def _consonant(syllable: Syllable, noise: NDArray[np.float64]) -> Voice:
     """Return a short burst of noise, high (s, t) or lower (k, h)."""
-    count = round((0.035 + 0.05 * syllable.hiss) * SAMPLE_RATE)
+    count = len(noise)
     padded = _fast(count)
-    spectrum = np.fft.rfft(random.normal(0, 1, count), padded)
+    spectrum = np.fft.rfft(noise, padded)
     frequency = np.fft.rfftfreq(padded, 1 / SAMPLE_RATE)
     centre = 2500 + 3500 * syllable.hiss
     sound = np.fft.irfft(spectrum * np.exp(-(((frequency - centre) / 1200) ** 2)), padded)[:count]
