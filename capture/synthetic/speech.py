@@ -125,7 +125,7 @@ class Speech:
         while self._to_come and round((self._to_come[-1].start - _HISS_BEFORE_S) * SAMPLE_RATE) < piece.stop:
             syllable = self._to_come.pop()
             _add(self._voice, syllable.start, _vowel(syllable))
-            if (noise := self._hiss.get(syllable)) is not None:
+            if (noise := self._hiss.pop(syllable, None)) is not None:
                 _add(self._voice, syllable.start - _HISS_BEFORE_S, _consonant(syllable, noise))
         voice = self._voice[piece]
         voice *= 10 ** (SPEECH_DBFS / 20) / _LOOP_RMS / 0.7
