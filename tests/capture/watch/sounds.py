@@ -56,7 +56,7 @@ def speech(seconds: float, dbfs: float = -20) -> Sound:
     return np.tile(loop, (int(np.ceil(seconds * SAMPLE_RATE / len(loop))), 1))[: round(seconds * SAMPLE_RATE)]
 
 
-def samples(sound: Sound | Samples) -> Samples:
+def samples(sound: Sound) -> Samples:
     return np.clip(np.rint(sound * 32_768), -32_768, 32_767).astype(np.int16)
 
 
@@ -72,9 +72,9 @@ class Heard:
 
     def hear(self, sound: Sound | Samples, *, block: int = BLOCK) -> "Heard":
         """Feed a sound as its time passes."""
-        for some in _parts(sound, _AT_A_TIME * block):  # hours of numbers would be more memory than this PC has
+        for some in _parts(sound, _AT_A_TIME * block):  # what all of minutes takes to convert is new memory each time
             for part in _parts(some if some.dtype == np.int16 else samples(some), block):
-                self.feed(np.asarray(part, np.int16))
+                self.feed(part)
         return self
 
     def feed(self, part: Samples, *, lost: bool = False) -> None:
