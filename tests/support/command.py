@@ -12,11 +12,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from recorder.control.directory import VARIABLE as RUNTIME
+from tests.support import forked
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LIPUT = (sys.executable, "-P", "-m", "agent.cli")
+IN_FULL = frozenset({"demo", "record", "serve"})
+"""Commands that are always started like a shell starts them: what they load when is of their own making."""
+OF_PYTHON = ("PYTHON", "LD_", "LC_", "LANG")
+"""What the names of variables begin with that count when Python starts."""
+GUEST = "LIPUT_RIG_GUEST"
+"""Set in the rig's machines, where loading everything takes longer than the few commands of a test."""
 
 type Line = dict[str, object]
 
@@ -31,7 +38,21 @@ def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, 
 def liput(
     home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end; `more` is added to its environment."""
+    """Run a command to its end; `more` is added to its environment.
+
+    It is forked from a server that has loaded it, where nothing of its start is to be seen.
+    """
+    words = [*map(str, arguments)]
+    is_of_start = not words or words[0] in IN_FULL or any(name.startswith(OF_PYTHON) for name in more or {})
+    if is_of_start or GUEST in os.environ:
+        return started(home, *words, timeout=timeout, more=more)
+    return forked.liput(words, home, environment(home, more), timeout)
+
+
+def started(
+    home: Path, *arguments: str | Path, timeout: float = 60, more: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Start a command like a shell does, and run it to its end; `more` is added to its environment."""
     return _run([*LIPUT, *map(str, arguments)], home, timeout, more)
 
 

@@ -36,9 +36,9 @@ STARTERS = (
         f"tests.support.{name}"
         for name in (
             "archives", "bars", "browser", "buses", "command", "copies", "cut_short", "damage", "disks", "dossiers",
-            "footage", "health_log", "hook_server", "leftovers", "listening", "live", "measured", "media", "muxed",
-            "nginx_rtmp", "packets", "pipewire", "pulse", "quota", "raw_server", "receivers", "recorded", "room",
-            "s3_proxy", "scenes", "scripted_session", "seaweed", "served", "slides", "smtp_server", "sources",
+            "footage", "forked", "health_log", "hook_server", "leftovers", "listening", "live", "measured", "media",
+            "muxed", "nginx_rtmp", "packets", "pipewire", "pulse", "quota", "raw_server", "receivers", "recorded",
+            "room", "s3_proxy", "scenes", "scripted_session", "seaweed", "served", "slides", "smtp_server", "sources",
             "srt_peer", "srt_sender", "sshd", "stored", "streamed", "terminal", "timeline", "tls_front", "tracks",
             "web", "xvfb",
         )

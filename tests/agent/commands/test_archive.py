@@ -12,7 +12,7 @@ import pytest
 
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
-from tests.support import archives
+from tests.support import archives, forked
 
 PROJECT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "agent.cli", "archive"]
@@ -29,10 +29,7 @@ def package(archive: Archive, program: Path) -> Package:
 
 
 def liput(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, check=False, cwd=PROJECT, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    return forked.liput(["archive", *map(str, arguments)], PROJECT, os.environ, timeout=60)
 
 
 def test_list_prints_what_the_contract_says(archive: Archive, package: Package, program: Path) -> None:

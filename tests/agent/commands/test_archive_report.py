@@ -3,7 +3,6 @@
 import io
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pypdf
@@ -12,11 +11,10 @@ import pytest
 from recorder.archive import fixity
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
-from tests.support import archives
+from tests.support import archives, forked
 from tests.support.room import Room
 
 PROJECT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "agent.cli", "archive", "report"]
 
 
 @pytest.fixture
@@ -32,11 +30,9 @@ def package(archive: Archive, program: Path) -> Package:
 def report(archive: Archive, *arguments: object, settings: str = "") -> subprocess.CompletedProcess[str]:
     config = archive.root.parent / "liput.toml"
     config.write_text(settings)
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments), "--archive", str(archive.root)],
-        capture_output=True, text=True, timeout=60, check=False, cwd=archive.root.parent, stdin=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "LIPUT_CONFIG": str(config)},
-    )  # fmt: skip
+    variables = {**os.environ, "PYTHONPATH": str(PROJECT), "LIPUT_CONFIG": str(config)}
+    words = ["archive", "report", *map(str, arguments), "--archive", str(archive.root)]
+    return forked.liput(words, archive.root.parent, variables, timeout=60)
 
 
 def test_the_report_is_made_again_and_the_package_stays_as_it_was(archive: Archive, package: Package) -> None:
