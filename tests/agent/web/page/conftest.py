@@ -1,5 +1,6 @@
 """What the tests of the page share: a browser, and a daemon with a session that is armed."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support import browser as browsers
 from tests.support import web
 from tests.support.browser import ROOM, Served, Visit
+from tests.support.recorders import kill_recorders
 from tests.support.room import Room
 
 
@@ -27,6 +30,24 @@ def served(tmp_path: Path, runtime: Path) -> Iterator[Served]:
     room.configure(ROOM, 'kampus = "abcd-1234"\n')
     with browsers.served(room, runtime) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Run one daemon for all tests of a file that only look at its pages: it and its recorder take a second."""
+    room = Room(tmp_path_factory.mktemp("standing"))
+    room.configure(ROOM)
+    runtime = Path(os.environ[RUNTIME])
+    with browsers.served(room, runtime) as served:
+        yield served
+    kill_recorders(runtime)
+
+
+@pytest.fixture
+def shown(chromium: Browser, standing: Served) -> Iterator[Visit]:
+    """Open a page of a daemon that no test asks for anything; what is shown there is the test's own."""
+    with browsers.visit(chromium, standing) as visit:
+        yield visit
 
 
 @pytest.fixture

@@ -154,8 +154,8 @@ def _made_up(**status: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
-def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(looked: Visit, language: str) -> None:
-    page = _with_states_of_ours(looked, f"/?lang={language}")
+def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(shown: Visit, language: str) -> None:
+    page = _with_states_of_ours(shown, f"/?lang={language}")
     page.evaluate(TELL, _made_up(state="degraded", troubles=["source-lost: podium"]))
     expect(page.locator("#alarms li")).to_have_text(sentence("source-lost", "podium").of(language))
     assert page.locator("#alarms li").bounding_box()["y"] < page.locator("#program").bounding_box()["y"]  # type: ignore[index]
@@ -166,8 +166,8 @@ def test_a_lost_camera_is_worded_where_the_operator_looks_and_its_return_too(loo
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
-def test_notices_of_planned_sessions_are_shown_beside_what_is_wrong(looked: Visit, language: str) -> None:
-    page = _with_states_of_ours(looked, f"/?lang={language}")
+def test_notices_of_planned_sessions_are_shown_beside_what_is_wrong(shown: Visit, language: str) -> None:
+    page = _with_states_of_ours(shown, f"/?lang={language}")
     notices = [
         {"type": "notice", "kind": kind, "plan": kind, "title": "Rapat", "at": "2026-11-26T09:00:00+07:00",
          "urgent": kind == "waits", "text": {"id": f"id {kind}", "en": f"en {kind}"}}
@@ -176,13 +176,13 @@ def test_notices_of_planned_sessions_are_shown_beside_what_is_wrong(looked: Visi
     page.evaluate(TELL, _made_up() | {"notices": notices})
     expect(page.locator("#alarms li")).to_have_text([f"{language} reminder", f"{language} waits"])
     expect(page.locator("#alarms li.note")).to_have_text([f"{language} reminder"])
-    looked.has_no_violation()  # in seconds, on a slow PC: more has been recorded by then, or it would stand still
+    shown.has_no_violation()  # in seconds, on a slow PC: more has been recorded by then, or it would stand still
     page.evaluate(TELL, _made_up(elapsed_s=69.0, bytes=41_000_000))
     expect(page.locator("#alarms li")).to_have_count(0)
 
 
-def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(looked: Visit) -> None:
-    page = _with_states_of_ours(looked, "/")
+def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(shown: Visit) -> None:
+    page = _with_states_of_ours(shown, "/")
     page.evaluate(TELL, _made_up())
     expect(light(page)).to_have_text(say("light.recording"))
     page.evaluate("window.later = 1500")
@@ -196,24 +196,24 @@ def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(looked: 
     expect(light(page)).to_have_text(say("light.recording"))
 
 
-def _with_states_of_ours(looked: Visit, path: str) -> Page:
+def _with_states_of_ours(shown: Visit, path: str) -> Page:
     """Open the page with a WebSocket that nobody answers, and without its patience: it shows the test's states only."""
-    looked.page.add_init_script("""
+    shown.page.add_init_script("""
         window.setInterval = () => 0;
         window.later = 0;
         const now = performance.now.bind(performance);
         performance.now = () => now() + window.later;
     """)
-    looked.page.route_web_socket("**/api/v1/live", lambda _socket: None)
-    page = looked.open(path)
+    shown.page.route_web_socket("**/api/v1/live", lambda _socket: None)
+    page = shown.open(path)
     page.wait_for_function("document.getElementById('program') !== null")
     return page
 
 
 @pytest.mark.parametrize("language", ["id", "en"])
-def test_axe_finds_nothing_to_complain_of(looked: Visit, language: str) -> None:
-    page = _with_states_of_ours(looked, f"/?lang={language}")
-    looked.has_no_violation()
+def test_axe_finds_nothing_to_complain_of(shown: Visit, language: str) -> None:
+    page = _with_states_of_ours(shown, f"/?lang={language}")
+    shown.has_no_violation()
     destinations = [
         {"name": "kampus", "state": "waiting", "reason": "rejected", "dropped": 12, "reconnects": 1,
          "backlog_s": 0.0, "message": "...", "since": None},
@@ -223,19 +223,19 @@ def test_axe_finds_nothing_to_complain_of(looked: Visit, language: str) -> None:
     troubles = ["source-lost: podium", "storage-vanished: /mnt/arsip", "destination-lost: kampus"]
     page.evaluate(TELL, _made_up(state="degraded", troubles=troubles, destinations=destinations, disk_left_s=600.0))
     expect(page.locator("#alarms li")).to_have_count(3)
-    looked.has_no_violation()
+    shown.has_no_violation()
     page.locator("#stop").click()
-    looked.has_no_violation()
+    shown.has_no_violation()
     page.keyboard.press("Escape")
     page.evaluate(TELL, _made_up() | {"sessions": []})
     expect(page.locator("#new")).to_be_visible()
-    looked.has_no_violation()
+    shown.has_no_violation()
 
 
 @pytest.mark.parametrize("width", [360, 768, 1366, 1920, 3840])
-def test_nothing_hangs_over_the_edge_from_a_telephone_to_4k(looked: Visit, width: int) -> None:
-    looked.page.set_viewport_size({"width": width, "height": max(640, width * 9 // 16)})
-    page = _with_states_of_ours(looked, "/")
+def test_nothing_hangs_over_the_edge_from_a_telephone_to_4k(shown: Visit, width: int) -> None:
+    shown.page.set_viewport_size({"width": width, "height": max(640, width * 9 // 16)})
+    page = _with_states_of_ours(shown, "/")
     page.evaluate(TELL, _made_up(state="degraded", troubles=["source-lost: podium"]))
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     stop = page.locator("#stop").bounding_box()
@@ -244,20 +244,20 @@ def test_nothing_hangs_over_the_edge_from_a_telephone_to_4k(looked: Visit, width
     assert stop["x"] + stop["width"] <= width
 
 
-def test_the_appearance_that_was_chosen_is_there_from_the_first_moment(looked: Visit) -> None:
-    page = looked.open()
+def test_the_appearance_that_was_chosen_is_there_from_the_first_moment(shown: Visit) -> None:
+    page = shown.open()
     page.get_by_label(say("shell.theme")).select_option("dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(16, 19, 23)"
     page.route("**/*.js", lambda route: route.abort())
-    looked.open()
+    shown.open()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-    looked.complaints.clear()  # of the scripts that were not loaded
+    shown.complaints.clear()  # of the scripts that were not loaded
 
 
-def test_who_was_not_let_in_sees_no_page(chromium: Browser, served: Served) -> None:
+def test_who_was_not_let_in_sees_no_page(chromium: Browser, standing: Served) -> None:
     context = chromium.new_context()
     try:
-        answer = context.new_page().goto(served.url)
+        answer = context.new_page().goto(standing.url)
         assert answer
         assert answer.status == 401
         assert wait_for(lambda: "Rapat" not in answer.text())
