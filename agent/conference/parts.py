@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -42,7 +42,7 @@ class Places:
 
     etc: Path = Path("/etc")
     sys: Path = Path("/sys")
-    config: Path = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    config: Path = field(default_factory=lambda: Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"))
 
     @property
     def load(self) -> Path:
