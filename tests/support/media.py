@@ -3,10 +3,14 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
+
+KINDS = {"video": "v", "audio": "a"}
+"""What ffprobe calls a stream, and how one is chosen."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,44 @@ def decodes_cleanly(path: Path) -> None:
 
 def decoded(path: Path, kind: str) -> Decoded:
     """Decode the first stream of `kind` ("v" or "a") and return what came out; damaged ends count as not there."""
-    listing = run(
-        "ffprobe", "-v", "quiet", "-select_streams", f"{kind}:0", "-show_frames",
-        "-show_entries", "frame=pts_time,duration_time", "-of", "json", path,
-    )  # fmt: skip
-    frames = [frame for frame in json.loads(listing)["frames"] if "pts_time" in frame]
-    starts = sorted(float(frame["pts_time"]) for frame in frames)
+    frames = _frames_of(path, kind)
+    starts = sorted(start_s for start_s, _ in frames)
     # ffprobe does not know every duration; where it does not, a frame lasts as long as the one before it.
     step = starts[-1] - starts[-2] if len(starts) > 1 else 0.0
-    durations = {float(frame["pts_time"]): float(frame.get("duration_time", step)) for frame in frames}
+    durations = {start_s: step if lasts_s is None else lasts_s for start_s, lasts_s in frames}
     if not starts:
         return Decoded(0, 0.0, 0.0)
     return Decoded(len(starts), starts[0], starts[-1] + durations[starts[-1]])
+
+
+def _frames_of(path: Path, kind: str) -> Sequence[tuple[float, float | None]]:
+    found = path.stat()
+    return _frames(path, (found.st_ino, found.st_size, found.st_mtime_ns)).get(kind, ())
+
+
+@lru_cache(maxsize=16)
+def _frames(path: Path, _stamp: tuple[int, int, int]) -> Mapping[str, Sequence[tuple[float, float | None]]]:
+    """Return when each frame of the first stream of each kind is shown and how long, as ffprobe decodes them all.
+
+    Once for a file that is as it was: to start ffprobe, with 200 libraries, takes longer than a short recording does.
+    """
+    listing = run(
+        "ffprobe", "-v", "quiet", "-show_frames",
+        "-show_entries", "frame=media_type,stream_index,pts_time,duration_time", "-of", "json", path,
+    )  # fmt: skip
+    frames = [frame for frame in json.loads(listing)["frames"] if frame.get("media_type") in KINDS]
+    first: dict[str, int] = {}
+    for frame in frames:
+        kind = KINDS[frame["media_type"]]
+        first[kind] = min(first.get(kind, frame["stream_index"]), frame["stream_index"])
+    return {
+        kind: [
+            (float(frame["pts_time"]), float(frame["duration_time"]) if "duration_time" in frame else None)
+            for frame in frames
+            if frame["stream_index"] == index and "pts_time" in frame
+        ]
+        for kind, index in first.items()
+    }
 
 
 def duration_s(path: Path, kind: str) -> float:
@@ -76,11 +106,7 @@ def duration_s(path: Path, kind: str) -> float:
 
 def shown(path: Path, kind: str) -> list[float]:
     """Return when each frame of the first stream of `kind` is shown, in order, as ffprobe decodes it."""
-    listing = run(
-        "ffprobe", "-v", "quiet", "-select_streams", f"{kind}:0", "-show_frames",
-        "-show_entries", "frame=pts_time", "-of", "json", path,
-    )  # fmt: skip
-    return sorted(float(frame["pts_time"]) for frame in json.loads(listing)["frames"] if "pts_time" in frame)
+    return sorted(start_s for start_s, _ in _frames_of(path, kind))
 
 
 def luma(path: Path, width: int, height: int) -> bytes:
