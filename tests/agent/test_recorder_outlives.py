@@ -80,8 +80,8 @@ def test_a_window_that_is_closed_ends_nothing(room: Room, runtime: Path) -> None
         assert status
         until_recorded(folder, status.media_time_s + 1.5)
         result = stopped(folder)
+        assert (result.state, result.degraded) == ("sealed", [])
         assert terminal.wait() == 0  # `record` itself has gone on without it
-    assert (result.state, result.degraded) == ("sealed", [])
     assert result.frames == frames(room.only_package()) > FPS
 
 
