@@ -1,6 +1,8 @@
 """The PDF: whole, archivable, on one page where it can be, and made by a process that can do no harm."""
 
 import io
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from recorder.report import printing
 from recorder.report.page import report_page
 from recorder.report.printing import print_pdf
 from tests.support.reports import LONG_TITLE, WISHES, material
+
+ROOT = Path(__file__).parents[3]
 
 
 @cache
@@ -117,3 +121,11 @@ def test_one_that_takes_too_much_memory_is_ended(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(LiputError, match="MemoryError"):
         print_pdf(b"<p>ada</p>")
+
+
+def test_it_ends_at_once_and_takes_no_library_away_from_a_thread_of_its() -> None:
+    code = "import atexit; atexit.register(print, 'ENDING'); from recorder.report.printing import main; main()"
+    page = b"<!doctype html><html lang=id><title>Laporan</title><p>Rapat Senat"
+    done = subprocess.run([sys.executable, "-c", code], input=page, capture_output=True, cwd=ROOT, check=True)
+    assert done.stdout.startswith(b"%PDF-")
+    assert done.stdout.rstrip().endswith(b"%%EOF"), "all of it, and nothing of an orderly end"
