@@ -28,8 +28,8 @@ def package(archive: Archive, program: Path) -> Package:
     return archives.seal_one(archive, program, "Rapat\x1b[31m Senat")
 
 
-def liput(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return forked.liput(["archive", *map(str, arguments)], PROJECT, os.environ, timeout=60)
+def liput(*arguments: object, **more: str) -> subprocess.CompletedProcess[str]:
+    return forked.liput(["archive", *map(str, arguments)], PROJECT, os.environ | more, timeout=60)
 
 
 def test_list_prints_what_the_contract_says(archive: Archive, package: Package, program: Path) -> None:
@@ -194,8 +194,6 @@ def test_what_is_not_there_is_status_1_with_advice(archive: Archive, package: Pa
 def test_the_archive_of_the_settings_is_used(archive: Archive, package: Package, tmp_path: Path) -> None:
     settings = tmp_path / "liput.toml"
     settings.write_text(f'[archive]\npath = "{archive.root}"\n')
-    done = subprocess.run(
-        [*COMMAND, "list", "--json"], capture_output=True, text=True, timeout=60, check=True, cwd=PROJECT,
-        env={**os.environ, "LIPUT_CONFIG": str(settings)},
-    )  # fmt: skip
+    done = liput("list", "--json", LIPUT_CONFIG=str(settings))
+    assert done.returncode == 0
     assert [entry["id"] for entry in json.loads(done.stdout)] == [package.id]

@@ -12,7 +12,6 @@ from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support import browser as browsers
 from tests.support import web
 from tests.support.browser import ROOM, Served, Visit
-from tests.support.recorders import kill_recorders
 from tests.support.room import Room
 
 
@@ -37,10 +36,8 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run one daemon for all tests of a file that only look at its pages: it and its recorder take a second."""
     room = Room(tmp_path_factory.mktemp("standing"))
     room.configure(ROOM)
-    runtime = Path(os.environ[RUNTIME])
-    with browsers.served(room, runtime) as served:
+    with browsers.served(room, Path(os.environ[RUNTIME])) as served:
         yield served
-    kill_recorders(runtime)
 
 
 @pytest.fixture
