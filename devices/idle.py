@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from linuxpy.video import raw
+from devices import v4l2
 
 
 class _Question:
@@ -63,9 +63,9 @@ def is_idle(node: str) -> bool:
     """Return whether nobody has the stream of `node`; raises OSError where it cannot be asked."""
     fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        request = raw.v4l2_requestbuffers()
-        request.count, request.type, request.memory = 0, raw.BufType.VIDEO_CAPTURE, raw.Memory.MMAP
-        fcntl.ioctl(fd, raw.IOC.REQBUFS, request)
+        request = v4l2.Requestbuffers()
+        request.count, request.type, request.memory = 0, v4l2.BUF_TYPE_VIDEO_CAPTURE, v4l2.MEMORY_MMAP
+        fcntl.ioctl(fd, v4l2.VIDIOC_REQBUFS, request)
     except OSError as error:
         if error.errno == errno.EBUSY:
             return False

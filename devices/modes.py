@@ -2,8 +2,8 @@
 
 Asking disturbs no stream of anybody: nothing is set, and the driver answers from what it read at plug-in.
 
-The structures and ioctl numbers are linuxpy's. Its own enumeration is not used: it leaves out sizes that come as
-ranges, makes an inexact number of 29.97 frames a second, and opens for writing.
+linuxpy's enumeration is not used: it leaves out sizes that come as ranges, makes an inexact number of 29.97 frames a
+second, and opens for writing.
 """
 
 import errno
@@ -14,9 +14,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from linuxpy.video import raw
-
 from config.errors import DeviceError
+from devices import v4l2
 from devices.holders import refusal
 from devices.model import Mode
 
@@ -82,28 +81,28 @@ def offer(node: str, name: str) -> Offer:
 
 
 def _gives_pictures(fd: int) -> bool:
-    capability = raw.v4l2_capability()
+    capability = v4l2.Capability()
     try:
-        fcntl.ioctl(fd, raw.IOC.QUERYCAP, capability)
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
     except OSError as error:
         if error.errno in _END:
             return False
         raise
-    of_node = capability.capabilities & raw.Capability.DEVICE_CAPS
+    of_node = capability.capabilities & v4l2.CAP_DEVICE_CAPS
     flags = capability.device_caps if of_node else capability.capabilities
-    return bool(flags & raw.Capability.VIDEO_CAPTURE)
+    return bool(flags & v4l2.CAP_VIDEO_CAPTURE)
 
 
 def _is_receiver(fd: int) -> bool:
     """Return whether an input of the node takes a video signal with timings (HDMI, SDI) or a standard (PAL, NTSC)."""
-    signal = raw.InputCapabilities.DV_TIMINGS | raw.InputCapabilities.STD
-    return any(entry.capabilities & signal for entry in _answers(fd, raw.IOC.ENUMINPUT, raw.v4l2_input()))
+    signal = v4l2.IN_CAP_DV_TIMINGS | v4l2.IN_CAP_STD
+    return any(entry.capabilities & signal for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
 
 
 def _modes(fd: int) -> Iterator[Mode]:
-    description = raw.v4l2_fmtdesc()
-    description.type = raw.BufType.VIDEO_CAPTURE
-    for answer in _answers(fd, raw.IOC.ENUM_FMT, description):
+    description = v4l2.Fmtdesc()
+    description.type = v4l2.BUF_TYPE_VIDEO_CAPTURE
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FMT, description):
         pixel_format = answer.pixelformat
         for width, height in dict.fromkeys(_sizes(fd, pixel_format)):
             rates = sorted(set(_rates(fd, pixel_format, width, height)), reverse=True)
@@ -117,10 +116,10 @@ def fourcc(number: int) -> str:
 
 
 def _sizes(fd: int, pixel_format: int) -> Iterator[tuple[int, int]]:
-    question = raw.v4l2_frmsizeenum()
+    question = v4l2.Frmsizeenum()
     question.pixel_format = pixel_format
-    for answer in _answers(fd, raw.IOC.ENUM_FRAMESIZES, question):
-        if answer.type == raw.Frmsizetypes.DISCRETE:
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMESIZES, question):
+        if answer.type == v4l2.FRMSIZE_TYPE_DISCRETE:
             yield answer.discrete.width, answer.discrete.height
         else:
             span = answer.stepwise
@@ -142,10 +141,10 @@ def _is_within(length: int, span: tuple[int, int, int]) -> bool:
 
 
 def _rates(fd: int, pixel_format: int, width: int, height: int) -> Iterator[float]:
-    question = raw.v4l2_frmivalenum()
+    question = v4l2.Frmivalenum()
     question.pixel_format, question.width, question.height = pixel_format, width, height
-    for answer in _answers(fd, raw.IOC.ENUM_FRAMEINTERVALS, question):
-        if answer.type == raw.Frmivaltypes.DISCRETE:
+    for answer in _answers(fd, v4l2.VIDIOC_ENUM_FRAMEINTERVALS, question):
+        if answer.type == v4l2.FRMIVAL_TYPE_DISCRETE:
             if answer.discrete.numerator:
                 yield _rate(answer.discrete.numerator, answer.discrete.denominator)
         else:

@@ -5,7 +5,7 @@ import fcntl
 import mmap
 from typing import Any
 
-from linuxpy.video import raw
+from devices import v4l2
 
 COUNT = 3
 """So many are asked for: one that is shown, one that is next, one that is filled."""
@@ -22,7 +22,7 @@ class OutputBuffers:
         try:
             for index in range(self._request(COUNT)):
                 buffer = self._buffer(index)
-                fcntl.ioctl(fd, raw.IOC.QUERYBUF, buffer)
+                fcntl.ioctl(fd, v4l2.VIDIOC_QUERYBUF, buffer)
                 self._maps.append(mmap.mmap(fd, buffer.length, offset=buffer.m.offset))
         except OSError:
             self.close()
@@ -36,10 +36,10 @@ class OutputBuffers:
         index = self._free.pop()
         self._maps[index][: len(picture)] = picture
         buffer = self._buffer(index)
-        buffer.bytesused, buffer.field = len(picture), raw.Field.NONE
-        fcntl.ioctl(self._fd, raw.IOC.QBUF, buffer)
+        buffer.bytesused, buffer.field = len(picture), v4l2.FIELD_NONE
+        fcntl.ioctl(self._fd, v4l2.VIDIOC_QBUF, buffer)
         if not self._is_streaming:
-            fcntl.ioctl(self._fd, raw.IOC.STREAMON, self._type())
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMON, self._type())
             self._is_streaming = True
         return True
 
@@ -47,7 +47,7 @@ class OutputBuffers:
         """Take a buffer back that has been shown; return whether there is one."""
         buffer = self._buffer(0)
         try:
-            fcntl.ioctl(self._fd, raw.IOC.DQBUF, buffer)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_DQBUF, buffer)
         except BlockingIOError:
             return False
         self._free.append(buffer.index)
@@ -59,21 +59,21 @@ class OutputBuffers:
             memory.close()
         self._maps = []
         with contextlib.suppress(OSError):  # the device may be gone
-            fcntl.ioctl(self._fd, raw.IOC.STREAMOFF, self._type())
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_STREAMOFF, self._type())
             self._request(0)
 
     def _request(self, count: int) -> int:
-        request = raw.v4l2_requestbuffers()
-        request.count, request.type, request.memory = count, raw.BufType.VIDEO_OUTPUT, raw.Memory.MMAP
-        fcntl.ioctl(self._fd, raw.IOC.REQBUFS, request)
+        request = v4l2.Requestbuffers()
+        request.count, request.type, request.memory = count, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
+        fcntl.ioctl(self._fd, v4l2.VIDIOC_REQBUFS, request)
         return int(request.count)
 
     @staticmethod
     def _buffer(index: int) -> Any:
-        buffer = raw.v4l2_buffer()
-        buffer.index, buffer.type, buffer.memory = index, raw.BufType.VIDEO_OUTPUT, raw.Memory.MMAP
+        buffer = v4l2.Buffer()
+        buffer.index, buffer.type, buffer.memory = index, v4l2.BUF_TYPE_VIDEO_OUTPUT, v4l2.MEMORY_MMAP
         return buffer
 
     @staticmethod
     def _type() -> bytes:
-        return int(raw.BufType.VIDEO_OUTPUT).to_bytes(4, "little")
+        return int(v4l2.BUF_TYPE_VIDEO_OUTPUT).to_bytes(4, "little")

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from linuxpy.video import raw
-
 from config.errors import DeviceError, DeviceLost, DeviceNotFound, DeviceUnsupported
+from devices import v4l2
 from devices.controls import queries
 from devices.holders import refusal
 from devices.modes import fourcc
@@ -90,17 +89,17 @@ def _ask(node: str, label: str) -> OutputInfo | None:
     except OSError as error:
         raise refusal(error.errno or errno.EIO, label, node) from error
     try:
-        capability = raw.v4l2_capability()
-        fcntl.ioctl(fd, raw.IOC.QUERYCAP, capability)
+        capability = v4l2.Capability()
+        fcntl.ioctl(fd, v4l2.VIDIOC_QUERYCAP, capability)
     except OSError as error:
         if error.errno in _END:
             return None
         raise refusal(error.errno or errno.EIO, label, node) from error
     finally:
         os.close(fd)
-    flags = capability.device_caps if capability.capabilities & raw.Capability.DEVICE_CAPS else capability.capabilities
+    flags = capability.device_caps if capability.capabilities & v4l2.CAP_DEVICE_CAPS else capability.capabilities
     info = OutputInfo(node, capability.card.decode("utf-8", "replace") or label, capability.driver.decode())
-    return info if flags & raw.Capability.VIDEO_OUTPUT or info.is_loopback else None
+    return info if flags & v4l2.CAP_VIDEO_OUTPUT or info.is_loopback else None
 
 
 class OutputNode:
@@ -137,13 +136,13 @@ class OutputNode:
         """Set a format that it takes and that we can make."""
         offered = list(self._offered())
         for wanted in [one for one in FORMATS if not offered or one in offered]:
-            request = raw.v4l2_format()
-            request.type = raw.BufType.VIDEO_OUTPUT
+            request = v4l2.Format()
+            request.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
             picture = request.fmt.pix
             picture.width, picture.height = width, height
             picture.pixelformat = int.from_bytes(wanted.encode(), "little")
-            picture.field, picture.colorspace = raw.Field.NONE, raw.Colorspace.SMPTE170M
-            fcntl.ioctl(self._fd, raw.IOC.S_FMT, request)
+            picture.field, picture.colorspace = v4l2.FIELD_NONE, v4l2.COLORSPACE_SMPTE170M
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_S_FMT, request)
             made = fourcc(picture.pixelformat)
             if made in FORMATS and picture.bytesperline in {0, _row_bytes(made, picture.width)}:
                 return made, (picture.width, picture.height)
@@ -155,10 +154,10 @@ class OutputNode:
 
     def _offered(self) -> Iterator[str]:
         for index in range(_MOST_FORMATS):
-            description = raw.v4l2_fmtdesc()
-            description.type, description.index = raw.BufType.VIDEO_OUTPUT, index
+            description = v4l2.Fmtdesc()
+            description.type, description.index = v4l2.BUF_TYPE_VIDEO_OUTPUT, index
             try:
-                fcntl.ioctl(self._fd, raw.IOC.ENUM_FMT, description)
+                fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUM_FMT, description)
             except OSError as error:
                 if error.errno in _END:
                     return
@@ -167,18 +166,18 @@ class OutputNode:
 
     def _set_rate(self, rate: Fraction) -> None:
         """Tell how fast pictures come; a driver that does not want to know is no trouble."""
-        parameters = raw.v4l2_streamparm()
-        parameters.type = raw.BufType.VIDEO_OUTPUT
+        parameters = v4l2.Streamparm()
+        parameters.type = v4l2.BUF_TYPE_VIDEO_OUTPUT
         interval = parameters.parm.output.timeperframe
         interval.numerator, interval.denominator = rate.denominator, rate.numerator
         with contextlib.suppress(OSError):
-            fcntl.ioctl(self._fd, raw.IOC.S_PARM, parameters)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_S_PARM, parameters)
 
     def _subscribe(self) -> bool:
-        subscription = raw.v4l2_event_subscription()
-        subscription.type, subscription.flags = _CLIENT_USAGE, raw.EventSubscriptionFlag.SEND_INITIAL
+        subscription = v4l2.EventSubscription()
+        subscription.type, subscription.flags = _CLIENT_USAGE, v4l2.EVENT_SUB_FL_SEND_INITIAL
         try:
-            fcntl.ioctl(self._fd, raw.IOC.SUBSCRIBE_EVENT, subscription)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_SUBSCRIBE_EVENT, subscription)
         except OSError:
             return False
         return True
@@ -196,9 +195,9 @@ class OutputNode:
     def is_looked_at(self) -> bool | None:
         """Whether any program reads it; None where it cannot say."""
         while self._tells_usage:
-            event = raw.v4l2_event()
+            event = v4l2.Event()
             try:
-                fcntl.ioctl(self._fd, raw.IOC.DQEVENT, event)
+                fcntl.ioctl(self._fd, v4l2.VIDIOC_DQEVENT, event)
             except OSError:
                 break
             if event.type == _CLIENT_USAGE:

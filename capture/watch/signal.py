@@ -8,15 +8,15 @@ import ctypes
 import errno
 import fcntl
 
-from linuxpy.video import raw
+from devices import v4l2
 
-_RECEIVES = raw.InputCapabilities.DV_TIMINGS | raw.InputCapabilities.STD
+_RECEIVES = v4l2.IN_CAP_DV_TIMINGS | v4l2.IN_CAP_STD
 _STATUS = {
-    raw.InputStatus.NO_POWER: "its input has no power",
-    raw.InputStatus.NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
-    raw.InputStatus.NO_H_LOCK: "it cannot lock to the signal",
-    raw.InputStatus.NO_SYNC: "it cannot lock to the signal",
-    raw.InputStatus.NO_CARRIER: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_POWER: "its input has no power",
+    v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
+    v4l2.IN_ST_NO_H_LOCK: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_SYNC: "it cannot lock to the signal",
+    v4l2.IN_ST_NO_CARRIER: "nothing is plugged into it, or what is plugged in sends nothing",
 }
 _TIMINGS = {
     errno.ENOLINK: "nothing is plugged into it, or what is plugged in sends nothing",
@@ -35,11 +35,11 @@ class SignalInput:
     def _receiver_index(self) -> int | None:
         """Return the input's number if it takes a signal of which it can tell."""
         index = ctypes.c_int()
-        entry = raw.v4l2_input()
+        entry = v4l2.Input()
         try:
-            fcntl.ioctl(self._fd, raw.IOC.G_INPUT, index)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_G_INPUT, index)
             entry.index = index.value
-            fcntl.ioctl(self._fd, raw.IOC.ENUMINPUT, entry)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
         except OSError:
             return None
         return index.value if entry.capabilities & _RECEIVES else None
@@ -48,20 +48,20 @@ class SignalInput:
         """Return what is wrong with the signal, None if nothing is or the device does not say."""
         if self._index is None:
             return None
-        entry = raw.v4l2_input()
+        entry = v4l2.Input()
         entry.index = self._index
         try:
-            fcntl.ioctl(self._fd, raw.IOC.ENUMINPUT, entry)
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
         except OSError:
             return None  # it has gone, which reading says
         for flag, words in _STATUS.items():
             if entry.status & flag:
                 return words
-        return self._timings_problem() if entry.capabilities & raw.InputCapabilities.DV_TIMINGS else None
+        return self._timings_problem() if entry.capabilities & v4l2.IN_CAP_DV_TIMINGS else None
 
     def _timings_problem(self) -> str | None:
         try:
-            fcntl.ioctl(self._fd, raw.IOC.QUERY_DV_TIMINGS, raw.v4l2_dv_timings())
+            fcntl.ioctl(self._fd, v4l2.VIDIOC_QUERY_DV_TIMINGS, v4l2.DvTimings())
         except OSError as error:
             return _TIMINGS.get(error.errno or 0)
         return None

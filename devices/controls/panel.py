@@ -13,26 +13,24 @@ import os
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from linuxpy.video import raw
-
 from config.errors import ControlRefused, DeviceError
+from devices import v4l2
 from devices.controls import queries as control_queries
 from devices.controls.control import Control, ControlKind, Controls, Value, slug
 from devices.holders import refusal
 
-_ID, _FLAG = raw.ControlID, raw.ControlFlag
 _GOVERNORS = {
-    _ID.EXPOSURE_ABSOLUTE: (_ID.EXPOSURE_AUTO, (1, 2)),  # manual, shutter priority: the numbers are V4L2's own
-    _ID.EXPOSURE: (_ID.EXPOSURE_AUTO, (1, 2)),
-    _ID.IRIS_ABSOLUTE: (_ID.EXPOSURE_AUTO, (1, 3)),
-    _ID.FOCUS_ABSOLUTE: (_ID.FOCUS_AUTO, (0,)),
-    _ID.WHITE_BALANCE_TEMPERATURE: (_ID.AUTO_WHITE_BALANCE, (0,)),
-    _ID.RED_BALANCE: (_ID.AUTO_WHITE_BALANCE, (0,)),
-    _ID.BLUE_BALANCE: (_ID.AUTO_WHITE_BALANCE, (0,)),
-    _ID.HUE: (_ID.HUE_AUTO, (0,)),
-    _ID.GAIN: (_ID.AUTOGAIN, (0,)),
-    _ID.BRIGHTNESS: (_ID.AUTOBRIGHTNESS, (0,)),
-    _ID.ISO_SENSITIVITY: (_ID.ISO_SENSITIVITY_AUTO, (0,)),
+    v4l2.CID_EXPOSURE_ABSOLUTE: (v4l2.CID_EXPOSURE_AUTO, (1, 2)),  # manual, shutter priority: V4L2's numbers
+    v4l2.CID_EXPOSURE: (v4l2.CID_EXPOSURE_AUTO, (1, 2)),
+    v4l2.CID_IRIS_ABSOLUTE: (v4l2.CID_EXPOSURE_AUTO, (1, 3)),
+    v4l2.CID_FOCUS_ABSOLUTE: (v4l2.CID_FOCUS_AUTO, (0,)),
+    v4l2.CID_WHITE_BALANCE_TEMPERATURE: (v4l2.CID_AUTO_WHITE_BALANCE, (0,)),
+    v4l2.CID_RED_BALANCE: (v4l2.CID_AUTO_WHITE_BALANCE, (0,)),
+    v4l2.CID_BLUE_BALANCE: (v4l2.CID_AUTO_WHITE_BALANCE, (0,)),
+    v4l2.CID_HUE: (v4l2.CID_HUE_AUTO, (0,)),
+    v4l2.CID_GAIN: (v4l2.CID_AUTOGAIN, (0,)),
+    v4l2.CID_BRIGHTNESS: (v4l2.CID_AUTOBRIGHTNESS, (0,)),
+    v4l2.CID_ISO_SENSITIVITY: (v4l2.CID_ISO_SENSITIVITY_AUTO, (0,)),
 }
 """What an automatic mode governs, and with which of its values it does not (V4L2's documentation of each)."""
 
@@ -101,9 +99,9 @@ class NodeControls:
             default=control_queries.read(self._fd, answer, default=True),
             value=control_queries.read(self._fd, answer),
             entries=dict(control_queries.entries(self._fd, answer)),
-            read_only=bool(answer.flags & _FLAG.READ_ONLY),
-            inactive=bool(answer.flags & _FLAG.INACTIVE),
-            volatile=bool(answer.flags & _FLAG.VOLATILE),
+            read_only=bool(answer.flags & v4l2.CTRL_FLAG_READ_ONLY),
+            inactive=bool(answer.flags & v4l2.CTRL_FLAG_INACTIVE),
+            volatile=bool(answer.flags & v4l2.CTRL_FLAG_VOLATILE),
             governor=names.get(governor),
             manual=manual if governor in names else (),
         )

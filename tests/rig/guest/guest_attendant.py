@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from linuxpy.video import raw
 
+from devices import v4l2
 from devices.attendant import RETRY_S, Attendant
 from devices.clock import SystemClock
 from devices.health.line import PC, HealthLine, Kind, Level
@@ -218,9 +218,9 @@ def _killed(viewer: "subprocess.Popen[str]", lines: Lines) -> Line:
 
 def _request_buffers(fd: int, count: int) -> None:
     """Ask for a stream's buffers, or let go of them."""
-    request = raw.v4l2_requestbuffers()
-    request.count, request.type, request.memory = count, raw.BufType.VIDEO_CAPTURE, raw.Memory.MMAP
-    fcntl.ioctl(fd, raw.IOC.REQBUFS, request)
+    request = v4l2.Requestbuffers()
+    request.count, request.type, request.memory = count, v4l2.BUF_TYPE_VIDEO_CAPTURE, v4l2.MEMORY_MMAP
+    fcntl.ioctl(fd, v4l2.VIDIOC_REQBUFS, request)
 
 
 def test_a_camera_that_hangs_holds_up_neither_another_ones_presets_nor_the_monitor_nor_the_end(

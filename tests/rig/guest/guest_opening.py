@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from linuxpy.video import raw
 
 from capture.sound.source import SoundSource
 from capture.v4l2 import V4l2Source
@@ -18,6 +17,7 @@ from capture.watch.patience import patience_for
 from capture.watch.watched_video import WatchedVideo
 from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError
 from config.schema import Settings
+from devices import v4l2
 from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
@@ -83,7 +83,7 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
         picture(device), device, patience=patience_for(Settings(), device.kind), record=recorded, clock=CLOCK
     )
     began = CLOCK.now()
-    caught = refusal_of(watched, lambda: refuse_ioctl(raw.IOC.STREAMON, errno.ENOSPC))
+    caught = refusal_of(watched, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))
     assert isinstance(caught, DeviceBusFull)
     stick_there = "MS2109 HDMI capture stick (port 1-2)"
     assert caught.message == f"this USB bus is full: Rig Webcam ({device.node}) gets no room beside {stick_there}"
