@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
@@ -21,9 +20,8 @@ from tests.support.waiting import wait_for
 collect_ignore = ["extending"]
 """Examples of docs/extending.md: tests/test_extending.py puts them where they belong, and runs them there."""
 
-# Shared machines are slow now and then, and Hypothesis makes its tables of letters in the first test of a new clone.
-settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("shared")
+HYPOTHESIS = "hypothesispytest"
+"""What pytest calls Hypothesis, which is not in the rig's machines: it would take five seconds to load there."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,7 +78,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let each test of one process among several have its turn."""
+    """Have Hypothesis be patient, and let each test of one process among several have its turn."""
+    if config.pluginmanager.hasplugin(HYPOTHESIS):
+        from hypothesis import HealthCheck, settings
+
+        # Shared machines are slow now and then, and its tables of letters are made in the first test of a new clone.
+        settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("shared")
     if hasattr(config, "workerinput"):
         from tests.support.sharing import Turns
 

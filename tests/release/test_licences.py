@@ -1,13 +1,24 @@
 """Every licence of what is installed with Liput is known, and stands on its page."""
 
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import Distribution
+
 import pytest
 
 from tests.release import licences
 from tests.release.licences import CARRIED, FFMPEG, READ, is_compatible, terms
 from tests.release.locked import runtime
 
-INSTALLED = {package.name: found for package in runtime() if (found := licences.distribution_of(package))}
-LIBRARIES = {name: dict(licences.carried_by(name, found)) for name, found in INSTALLED.items()}
+
+@cache
+def installed() -> Mapping[str, Distribution]:
+    return {package.name: found for package in runtime() if (found := licences.distribution_of(package))}
+
+
+@cache
+def libraries() -> Mapping[str, Mapping[str, str]]:
+    return {name: dict(licences.carried_by(name, found)) for name, found in installed().items()}
 
 
 def test_the_page_is_what_is_installed() -> None:
@@ -15,10 +26,10 @@ def test_the_page_is_what_is_installed() -> None:
 
 
 def test_all_but_openssl_goes_with_the_gpl() -> None:
-    assert {name for name, found in INSTALLED.items() if not is_compatible(licences.licence_of(found))} == set()
+    assert {name for name, found in installed().items() if not is_compatible(licences.licence_of(found))} == set()
     foreign = {
         (name, library)
-        for name, carried in LIBRARIES.items()
+        for name, carried in libraries().items()
         for library, licence in carried.items()
         if not is_compatible(licence)
     }
@@ -26,9 +37,9 @@ def test_all_but_openssl_goes_with_the_gpl() -> None:
 
 
 def test_nothing_is_in_the_tables_that_is_not_installed() -> None:
-    assert set(READ) <= set(INSTALLED)
-    assert set(FFMPEG) == {name for name, carried in LIBRARIES.items() if "libavcodec" in carried}
-    assert set(CARRIED) <= {library for carried in LIBRARIES.values() for library in carried}
+    assert set(READ) <= set(installed())
+    assert set(FFMPEG) == {name for name, carried in libraries().items() if "libavcodec" in carried}
+    assert set(CARRIED) <= {library for carried in libraries().values() for library in carried}
 
 
 @pytest.mark.parametrize(
