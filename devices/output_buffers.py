@@ -76,4 +76,4 @@ class OutputBuffers:
 
     @staticmethod
     def _type() -> bytes:
-        return int(v4l2.BUF_TYPE_VIDEO_OUTPUT).to_bytes(4, "little")
+        return v4l2.BUF_TYPE_VIDEO_OUTPUT.to_bytes(4, "little")

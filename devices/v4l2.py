@@ -1,9 +1,8 @@
 """What Liput asks of V4L2, as the kernel's include/uapi/linux/videodev2.h and v4l2-controls.h have it.
 
 Structures have the kernel's fields and, in capitals and without `v4l2_`, its names; numbers have its names without
-`V4L2_`. tests/devices/test_v4l2.py compares every one of them with linuxpy's, which come from the headers; linuxpy
-itself is not used, because to load its module takes a fifth of what it takes to list the devices
-(docs/decisions/0061).
+`V4L2_`. tests/devices/test_v4l2.py compares them with linuxpy's, which come from the headers; linuxpy itself is not
+used, because to load its module takes a seventh of what it takes to list the devices (docs/decisions/0061).
 """
 
 from collections.abc import Iterator

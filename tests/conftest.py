@@ -13,15 +13,13 @@ import pytest
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
+from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
 collect_ignore = ["extending"]
 """Examples of docs/extending.md: tests/test_extending.py puts them where they belong, and runs them there."""
-
-HYPOTHESIS = "hypothesispytest"
-"""What pytest calls Hypothesis, which is not in the rig's machines: it would take five seconds to load there."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,7 +77,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have Hypothesis be patient, and let each test of one process among several have its turn."""
-    if config.pluginmanager.hasplugin(HYPOTHESIS):
+    if not IN_GUEST:  # no test needs it there, and to load it would take five seconds
         from hypothesis import HealthCheck, settings
 
         # Shared machines are slow now and then, and its tables of letters are made in the first test of a new clone.

@@ -73,7 +73,7 @@ class DevicesPart:
 
     def _watch(self, stop: threading.Event, beat: Callable[[], None]) -> bool:
         """Watch until that ends; return whether it was watched at all, or is to end."""
-        from devices.attending import attending  # pyudev and linuxpy, which the page need not wait for
+        from devices.attending import attending  # pyudev, which the page need not wait for
 
         with attending(self.settings, self.clock, archive=self.archive, on_change=self._hear, monitor=self.monitor) as (
             _,

@@ -6,6 +6,7 @@ Why linuxpy's list of controls is not used stands in devices/controls/panel.py.
 import ctypes
 import errno
 import fcntl
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,7 +54,7 @@ def _next(fd: int, last: int) -> Any | None:
     Some cameras announce controls that they then do not answer for, and V4L2 does not say which one it was. What is
     after it is found by asking for what comes after each number that a control of V4L2 may have.
     """
-    for before in (last, *(known for known in v4l2.known_cids() if known > last)):
+    for before in itertools.chain((last,), (known for known in v4l2.known_cids() if known > last)):
         question = v4l2.QueryExtCtrl()
         question.id = before | _NEXT
         try:

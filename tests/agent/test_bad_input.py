@@ -207,4 +207,4 @@ def test_help_loads_no_media_library(room: Room) -> None:
     done = command.run_python(room.home, listing, "--help")
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert {"agent", "click"} <= loaded
-    assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "msgspec", "psutil", "pyudev", "sounddevice", "linuxpy"})
+    assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "msgspec", "psutil", "pyudev", "sounddevice"})

@@ -17,7 +17,7 @@ from tests.support.waiting import wait_for
 
 RECORDER = (sys.executable, "-P", "-X", "importtime", "-m", "recorder.control.process")
 NEVER = (
-    "PIL", "asyncio", "click", "email", "importlib.metadata", "jinja2", "linuxpy", "prometheus_client", "psutil",
+    "PIL", "asyncio", "click", "email", "importlib.metadata", "jinja2", "prometheus_client", "psutil",
     "pulsectl", "pyudev", "rich", "sounddevice", "ssl", "starlette", "weasyprint", "xml", "zoneinfo",
 )  # fmt: skip
 """Packages that neither the command nor its recorder needs for a session of a file."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+from typing import Any
 
 import pytest
 from linuxpy.video import raw
@@ -13,6 +14,8 @@ STRUCTURES = [
     for name, found in vars(v4l2).items()
     if name[0] != "_" and isinstance(found, type) and ctypes.Structure in found.__bases__
 ]
+CHARACTERS = {"reserved", "userbits", "data"}
+"""Bytes of which linuxpy makes text."""
 REQUESTS = [name for name in vars(v4l2) if name.startswith("VIDIOC_")]
 NUMBERS: dict[str, type[enum.IntEnum | enum.IntFlag]] = {
     "CAP_": raw.Capability,
@@ -36,18 +39,28 @@ BASES = {"CID_BASE": 0x00980900, "CID_CAMERA_CLASS_BASE": 0x009A0900}
 """Where V4L2 counts from; linuxpy does not have them."""
 
 
-def layout(of: type[ctypes.Structure | ctypes.Union], begin: int = 0) -> dict[str, tuple[int, int]]:
-    """Return where each number of a structure is (offset, bytes), by its path; what has no name is left out."""
-    found = {}
+type Place = tuple[int, int, object]
+
+
+def layout(of: type[ctypes.Structure | ctypes.Union], begin: int = 0) -> dict[str, Place]:
+    """Return where each part of a structure is (offset, bytes) and of which kind; what has no name is left out."""
+    found: dict[str, Place] = {}
     for name, kind, *_ in of._fields_:
         at = begin + getattr(of, name).offset
         is_anonymous = name in getattr(of, "_anonymous_", ())
         if not is_anonymous and not name.startswith("_"):
-            found[name] = (at, ctypes.sizeof(kind))
+            found[name] = (at, ctypes.sizeof(kind), None if name in CHARACTERS else number(kind))
         if issubclass(kind, ctypes.Structure | ctypes.Union):
             prefix = "" if is_anonymous else f"{name}."
             found |= {f"{prefix}{inner}": place for inner, place in layout(kind, at).items()}
     return found
+
+
+def number(kind: Any) -> object:
+    """Return the number that something consists of; None for other structures, and pointers to them."""
+    if issubclass(kind, ctypes.Structure | ctypes.Union | ctypes._Pointer):
+        return None
+    return kind._type_ if not isinstance(kind._type_, type) else number(kind._type_)
 
 
 def kernel_name(of: type[ctypes.Structure]) -> str:
@@ -61,6 +74,10 @@ def test_structures_are_the_kernels(ours: type[ctypes.Structure]) -> None:
     fields, wanted = layout(ours), layout(theirs)
     assert len(fields) > 1
     assert fields == {name: wanted.get(name) for name in fields}
+
+
+def test_all_structures_are_looked_at() -> None:
+    assert len(STRUCTURES) == 22
 
 
 def test_requests_are_the_kernels() -> None:

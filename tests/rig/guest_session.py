@@ -31,7 +31,7 @@ LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's
 MOST_MACHINES = 2
 NOT_NEEDED = (
     r"/(asyncssh|graphql|hatchling|hypothesis|idlelib|ensurepip|linuxpy|mypy|mypyc|playwright|pypdf|schemathesis"
-    r"|werkzeug)/|/pygments/(styles|lexers/(?!__init__|_mapping|diff))|/python[^/]*/test/|/site-packages/.*/tests/"
+    r"|werkzeug)/|/pygments/(lexers|styles)/(?!__init__|_mapping|diff|python)|/python[^/]*/test/|/site-packages/.*/tests/"
 )
 """What no guest imports, or little of it, of what it might: more than half of all."""
 LOOPBACK_FOR = "guest_conference"
@@ -230,9 +230,10 @@ def compile_python(bytecode: Path) -> None:
 
 def take_along_tests(bytecode: Path) -> None:
     """Take along what pytest has made of the guest's tests here, assertions rewritten, which costs seconds there."""
-    for compiled in (ROOT / "tests").rglob("*-pytest-*.pyc"):
-        source = compiled.parents[1]
-        if source in (ROOT / "tests", HERE, HERE / "guest"):
-            folder = bytecode / source.relative_to("/")
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(compiled, folder)
+    for source in (ROOT / "tests", HERE / "guest"):
+        folder = bytecode / source.relative_to("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        for compiled in (source / "__pycache__").glob("*-pytest-*.pyc"):
+            new = folder / f"{compiled.name}.new"
+            shutil.copy2(compiled, new)
+            new.replace(folder / compiled.name)  # whole at any moment: another machine may be reading it

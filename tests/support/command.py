@@ -13,6 +13,7 @@ from pathlib import Path
 
 from recorder.control.directory import VARIABLE as RUNTIME
 from tests.support import forked
+from tests.support.guest import IN_GUEST
 from tests.support.recorders import kill_recorders
 from tests.support.waiting import wait_for
 
@@ -22,8 +23,6 @@ IN_FULL = frozenset({"demo", "record", "serve"})
 """Commands that are always started like a shell starts them: what they load when is of their own making."""
 OF_PYTHON = ("PYTHON", "LD_", "LC_", "LANG")
 """What the names of variables begin with that count when Python starts."""
-GUEST = "LIPUT_RIG_GUEST"
-"""Set in the rig's machines, where loading everything takes longer than the few commands of a test."""
 
 type Line = dict[str, object]
 
@@ -44,7 +43,7 @@ def liput(
     """
     words = [*map(str, arguments)]
     is_of_start = not words or words[0] in IN_FULL or any(name.startswith(OF_PYTHON) for name in more or {})
-    if is_of_start or GUEST in os.environ:
+    if is_of_start or IN_GUEST:  # where loading everything takes longer than the few commands of a test
         return started(home, *words, timeout=timeout, more=more)
     return forked.liput(words, home, environment(home, more), timeout)
 

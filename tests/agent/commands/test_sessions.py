@@ -276,7 +276,7 @@ def test_nothing_heavy_is_loaded_to_talk_to_a_session(room: Room) -> None:
         done = command.run_python(room.home, listing, *words)
         loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
         assert {"agent", "recorder", "msgspec"} <= loaded, done.stderr
-        assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice", "linuxpy"}), words
+        assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "psutil", "pyudev", "sounddevice"}), words
 
 
 def test_the_next_session_is_armed_while_the_last_is_sealed(room: Room, runtime: Path) -> None:

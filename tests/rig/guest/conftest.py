@@ -21,8 +21,8 @@ from tests.rig.guest_reports import GuestReports
 from tests.rig.guest_session import GuestSessions
 from tests.rig.rig import RigDevice
 from tests.rig.sampling import sampled
+from tests.support.guest import IN_GUEST
 
-IN_GUEST = "LIPUT_RIG_GUEST" in os.environ
 SESSIONS: pytest.StashKey[GuestSessions] = pytest.StashKey()
 NOT_FOR_THE_HOST = {"skip", "skipif", "xfail", "timeout", "usefixtures", "parametrize", "filterwarnings"}
 
