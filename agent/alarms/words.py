@@ -255,6 +255,10 @@ _DESTINATIONS = {
         "Penerima siaran {subject} memutus: minta menyambung lagi. Rekaman tetap berjalan.",
         "Whoever took the stream {subject} has gone: ask them to call again. The recording goes on.",
     ),
+    "destination-lost:not-yet": Words(
+        "Sesi berakhir sebelum server siaran {subject} menjawab: tidak ada yang tersiar. Rekaman lengkap.",
+        "The session ended before the server of {subject} had answered: nothing was streamed. The recording is whole.",
+    ),
     "destination-lost:folder-missing": _FOLDER,
     "destination-lost:not-writable": _FOLDER,
     "destination-lost:disk-full": Words(

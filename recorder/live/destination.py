@@ -102,6 +102,7 @@ class LiveDestination:
         self._after: LiveDestination | None = None
         self._thread = threading.Thread(target=self._supervise, name=f"live-{name}", daemon=True)
         self._has_restarted = False
+        self._is_missed = False
         self._attempt: Attempt | None = None
         self._state = "connecting"
         self._since = clock.now()
@@ -125,11 +126,11 @@ class LiveDestination:
 
     def status(self) -> DestinationStatus:
         """Return how it is now; from any thread."""
-        state, trouble, attempt = self._state, self._trouble, self._attempt
+        state, trouble = self._state, self._trouble
         if state == "live":
             trouble = _TOO_SLOW if self._lag.is_slow else None
         behind_s = self._queue.delay_s
-        if state == "connecting" and attempt and attempt.step == "listen":
+        if state == "connecting" and self._is_listening:
             state, behind_s = "listening", 0.0
         return DestinationStatus(
             name=self.name,
@@ -141,6 +142,11 @@ class LiveDestination:
             reconnects=max(0, self._times_live - 1),
             backlog_s=round(behind_s, 3),
         )
+
+    @property
+    def _is_listening(self) -> bool:
+        attempt = self._attempt
+        return attempt is not None and attempt.step == "listen"
 
     @property
     def counted(self) -> Counted:
@@ -178,10 +184,15 @@ class LiveDestination:
         self.end(timeout_s)
         self.join(timeout_s)
 
-    def end(self, timeout_s: float) -> None:
-        """Begin to stop, within `timeout_s` seconds; returns at once. A second wish changes nothing."""
+    def end(self, timeout_s: float, *, is_over: bool = False) -> None:
+        """Begin to stop, within `timeout_s` seconds; returns at once. A second wish changes nothing.
+
+        Where the session `is_over`, that it never was live is told, unless it listens for callers: nobody need call.
+        """
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
+            if not self._stopping.is_set():
+                self._is_missed = is_over and not (self._times_live or self._trouble or self._is_listening)
             self._stopping.set()
             self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS))
 
@@ -280,10 +291,13 @@ class LiveDestination:
         self._state = "waiting"
         if before and (before.reason, before.detail) == (outcome.reason, outcome.detail):
             return
+        self._tell_lost(outcome, "; trying again")
+
+    def _tell_lost(self, outcome: Outcome, what_next: str = "") -> None:
         self._emit(
             "destination-lost",
             self.name,
-            f"{self.name} is not live: {self._sentence(outcome)}; trying again",
+            f"{self.name} is not live: {self._sentence(outcome)}{what_next}",
             reason=outcome.reason,
             detail=outcome.detail,
             live_s=round(outcome.live_s, 3),
@@ -333,6 +347,8 @@ class LiveDestination:
         return self._told_dropped - before
 
     def _finish(self) -> None:
+        if self._is_missed and not self._times_live:
+            self._tell_lost(Outcome(Reason.NOT_YET))
         self._queue.clear()
         self._templates = {}
         self._state, self._since = "stopped", self._clock.now()

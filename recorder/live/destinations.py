@@ -223,7 +223,7 @@ class Destinations:
             if not self._is_over:
                 self._is_over = True
                 for destination in self._streaming.values():
-                    destination.end(max(LEAST_S, self._left_s()))
+                    destination.end(max(LEAST_S, self._left_s()), is_over=True)
 
     def _left_s(self) -> float:
         by_ns = self._stopped_by_ns or 0

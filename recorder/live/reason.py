@@ -19,6 +19,7 @@ class Reason(StrEnum):
     TOO_SLOW = "too-slow"
     CLOSED = "closed"
     CALLER_LEFT = "caller-left"
+    NOT_YET = "not-yet"
     FOLDER_MISSING = "folder-missing"
     NOT_WRITABLE = "not-writable"
     DISK_FULL = "disk-full"
@@ -39,6 +40,7 @@ _SENTENCES = {
     Reason.STALLED: "{where} stopped taking the stream",
     Reason.CLOSED: "{where} closed the connection",
     Reason.CALLER_LEFT: "whoever took the stream at {where} has gone: waiting for the next caller",
+    Reason.NOT_YET: "{where} had not answered yet when the recording ended",
     Reason.FOLDER_MISSING: "there is no folder {where}: make it, or mount its disk",
     Reason.NOT_WRITABLE: "this user may not write into {where}",
     Reason.DISK_FULL: "the disk of {where} is full",

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
@@ -420,6 +421,19 @@ def test_an_address_may_come_from_standard_input(room: Room) -> None:
     assert done.returncode == 3
     assert command.lines(done.stdout)[-1]["degraded"] == ["destination-lost: stdin"]
     assert "rahasia" not in done.stdout + done.stderr
+
+
+def test_a_destination_that_has_not_answered_when_the_recording_ends_is_missed(room: Room) -> None:
+    address = room.home / "diam"
+    address.touch(0o600)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address.write_text(f"rtmp://127.0.0.1:{silent.getsockname()[1]}/live/kunci")
+        done = room.record("--for", "1s", "--stream", f"@{address}")
+    assert (done.status, done.result["degraded"]) == (3, ["destination-lost: diam"])
+    (lost,) = [line for line in command.of_type(done.lines, "event") if line["kind"] == "destination-lost"]
+    assert lost["detail"] == {"reason": "not-yet", "detail": "", "live_s": 0.0}
+    recording = json.loads((room.only_package() / "metadata/recording.json").read_text())
+    assert recording["degraded"] == ["destination-lost: diam"]
 
 
 def test_who_sits_at_the_terminal_is_asked_whether_to_begin_without_what_is_missing(room: Room) -> None:

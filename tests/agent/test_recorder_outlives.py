@@ -103,7 +103,7 @@ def test_what_it_says_of_itself_names_its_work_and_no_address(room: Room, runtim
     address = room.home / "alamat"
     address.touch(0o600)
     address.write_text("rtmp://127.0.0.1:1/live/kunci-9f27-rahasia")
-    with running(room.home, *room.words("--json", "--stream", f"@{address}", "--for", "1s")) as session:
+    with running(room.home, *room.words("--json", "--stream", f"@{address}")) as session:
         session.until("event", kind="session-live")
         folder, info = the_recorder(runtime)
         (work,) = room.archive.glob(".incoming/*")
@@ -111,6 +111,8 @@ def test_what_it_says_of_itself_names_its_work_and_no_address(room: Room, runtim
         assert info.archive == str(room.archive)
         spec = json.loads(folder.spec.read_bytes())
         everything = b"".join(path.read_bytes() for path in folder.path.iterdir() if path.is_file())
+        session.until("event", kind="destination-lost")
+        session.signal(signal.SIGINT)
         assert session.wait() == 3
     assert spec["asked"]["streams"] == [f"@{address}"]
     assert (spec["asked"]["title"], spec["folder"], spec["unsaved"]) == ("Rapat Senat", str(room.home), [])

@@ -181,6 +181,27 @@ def test_all_stop_at_once_however_they_fail(encoder: SmallEncoder, events: Event
     assert children() == []
 
 
+def test_what_was_never_live_is_told_at_the_end_unless_it_was_removed_or_waits_for_callers(
+    encoder: SmallEncoder, events: Events, server: NginxRtmp
+) -> None:
+    with socket.create_server((HOST, 0)) as silent, socket.create_server((HOST, 0)) as gone:
+        unanswered, removed = (f"rtmp://{HOST}:{one.getsockname()[1]}/live/good" for one in (silent, gone))
+        targets = [
+            target("kampus", server.url("good")),
+            target("diam", unanswered),
+            target("terlepas", removed),
+            target("menunggu", f"srt://{HOST}:{free_port()}?mode=listener"),
+        ]
+        with begun(encoder, events, *targets) as destinations, Pump(encoder, destinations):
+            wait_for(lambda: is_live(destinations, "kampus"))
+            wait_for(lambda: lines(destinations)["menunggu"].state == "listening")
+            destinations.remove("terlepas")
+            assert events.of("destination-lost") == []
+    lost = [(subject, detail["reason"]) for _, kind, subject, _, detail in events.seen if kind == "destination-lost"]
+    assert lost == [("diam", "not-yet")]
+    assert len(events.of("destination-stopped")) == len(targets)
+
+
 def test_one_that_cannot_be_begun_costs_the_others_nothing_and_can_be_started_again(
     encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
