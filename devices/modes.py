@@ -88,15 +88,12 @@ def _gives_pictures(fd: int) -> bool:
         if error.errno in _END:
             return False
         raise
-    of_node = capability.capabilities & v4l2.CAP_DEVICE_CAPS
-    flags = capability.device_caps if of_node else capability.capabilities
-    return bool(flags & v4l2.CAP_VIDEO_CAPTURE)
+    return bool(capability.of_node & v4l2.CAP_VIDEO_CAPTURE)
 
 
 def _is_receiver(fd: int) -> bool:
-    """Return whether an input of the node takes a video signal with timings (HDMI, SDI) or a standard (PAL, NTSC)."""
-    signal = v4l2.IN_CAP_DV_TIMINGS | v4l2.IN_CAP_STD
-    return any(entry.capabilities & signal for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
+    """Return whether an input of the node takes a video signal."""
+    return any(entry.is_receiver for entry in _answers(fd, v4l2.VIDIOC_ENUMINPUT, v4l2.Input()))
 
 
 def _modes(fd: int) -> Iterator[Mode]:

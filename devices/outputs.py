@@ -97,9 +97,8 @@ def _ask(node: str, label: str) -> OutputInfo | None:
         raise refusal(error.errno or errno.EIO, label, node) from error
     finally:
         os.close(fd)
-    flags = capability.device_caps if capability.capabilities & v4l2.CAP_DEVICE_CAPS else capability.capabilities
     info = OutputInfo(node, capability.card.decode("utf-8", "replace") or label, capability.driver.decode())
-    return info if flags & v4l2.CAP_VIDEO_OUTPUT or info.is_loopback else None
+    return info if capability.of_node & v4l2.CAP_VIDEO_OUTPUT or info.is_loopback else None
 
 
 class OutputNode:

@@ -1,8 +1,9 @@
 """What Liput asks of V4L2, as the kernel's include/uapi/linux/videodev2.h and v4l2-controls.h have it.
 
-Structures have the kernel's fields and, in capitals and without `v4l2_`, its names; numbers have its names without
-`V4L2_`. tests/devices/test_v4l2.py compares them with linuxpy's, which come from the headers; linuxpy itself is not
-used, because to load its module takes a seventh of what it takes to list the devices (docs/decisions/0061).
+Structures have the kernel's fields and its names, written as Python's classes are and without `v4l2_`; numbers have
+its names without `V4L2_`. tests/devices/test_v4l2.py compares them with linuxpy's, which come from the headers;
+linuxpy itself is not used, because to load its module takes a seventh of what it takes to list the devices
+(docs/decisions/0061).
 """
 
 from collections.abc import Iterator
@@ -64,6 +65,11 @@ class Capability(Structure):
         ("capabilities", u32), ("device_caps", u32), ("reserved", u32 * 3),
     )  # fmt: skip
 
+    @property
+    def of_node(self) -> int:
+        """What this node can, of all that its device can (CAP_*)."""
+        return int(self.device_caps if self.capabilities & CAP_DEVICE_CAPS else self.capabilities)
+
 
 class Input(Structure):
     """v4l2_input: an input of a node, and the state of its signal."""
@@ -72,6 +78,11 @@ class Input(Structure):
         ("index", u32), ("name", c_char * 32), ("type", u32), ("audioset", u32), ("tuner", u32), ("std", u64),
         ("status", u32), ("capabilities", u32), ("reserved", u32 * 3),
     )  # fmt: skip
+
+    @property
+    def is_receiver(self) -> bool:
+        """Whether it takes a video signal with timings (HDMI, SDI) or a standard (PAL, NTSC)."""
+        return bool(self.capabilities & (IN_CAP_DV_TIMINGS | IN_CAP_STD))
 
 
 class Fmtdesc(Structure):

@@ -10,7 +10,6 @@ import fcntl
 
 from devices import v4l2
 
-_RECEIVES = v4l2.IN_CAP_DV_TIMINGS | v4l2.IN_CAP_STD
 _STATUS = {
     v4l2.IN_ST_NO_POWER: "its input has no power",
     v4l2.IN_ST_NO_SIGNAL: "nothing is plugged into it, or what is plugged in sends nothing",
@@ -42,7 +41,7 @@ class SignalInput:
             fcntl.ioctl(self._fd, v4l2.VIDIOC_ENUMINPUT, entry)
         except OSError:
             return None
-        return index.value if entry.capabilities & _RECEIVES else None
+        return index.value if entry.is_receiver else None
 
     def problem(self) -> str | None:
         """Return what is wrong with the signal, None if nothing is or the device does not say."""
