@@ -14,6 +14,7 @@ from recorder.troubles import ENDED_BY, HARMLESS, kind_and_subject
 
 AWAY = "source-away"
 GAP = "gap"
+NEVER_LIVE = "never-live"
 OTHER = "other"
 OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
 """Reasons to be degraded of which no log tells: they come up while the session is sealed."""
@@ -28,8 +29,8 @@ _COUNTED = {
 _SO_FAR = {"picture-damaged": "count", "source-hung": "count"}
 """Kinds that say how many there have been in all."""
 _SAMPLES_A_SECOND = 48_000
-_MISSING = frozenset({GAP, "recording-gap"})
-"""What is not in the recording at all stands first, however short it was."""
+_FIRST = {GAP: 0, "recording-gap": 0, NEVER_LIVE: 1}
+"""What is not in the recording at all stands first, however short it was; then what nobody could see live."""
 
 
 @dataclass(slots=True)
@@ -64,18 +65,21 @@ class _Log:
 
 
 def incidents(lines: Iterable[Line], recording: Recording | None = None) -> list[Incident]:
-    """Return what went wrong with a recording, what is missing of it first, then what lasted longest.
+    """Return what went wrong with a recording: what is missing of it, what never was live, then what lasted longest.
 
     `lines` are those of its log; what is none of ours is passed over. `recording` is its description, which knows more.
     """
     found: dict[tuple[str, str], Incident] = {}
-    for run in runs(lines):
+    recorders = runs(lines)
+    for run in recorders:
         for one in _of_run(run, recording.ended_at if recording else None):
             found[one.kind, one.subject] = _both(found.get((one.kind, one.subject)), one)
+    _never_live(found, recorders)
     if recording:
         _described(found, recording)
     return sorted(
-        found.values(), key=lambda one: (one.kind not in _MISSING, -(one.seconds or 0.0), -(one.count or 0), one.kind)
+        found.values(),
+        key=lambda one: (_FIRST.get(one.kind, len(_FIRST)), -(one.seconds or 0.0), -(one.count or 0), one.kind),
     )
 
 
@@ -107,6 +111,20 @@ def _both(before: Incident | None, after: Incident) -> Incident:
         before.kind, before.subject, before.first_at, before.times + after.times, seconds,
         None if count is None else round(count), after.is_open,
     )  # fmt: skip
+
+
+def _never_live(found: Mapping[tuple[str, str], Incident], recorders: Iterable[Run]) -> None:
+    """Say of a stream that nobody ever saw that it was not interrupted: it never was live."""
+    lines = [line for run in recorders for line in (*run.armed, *run.recording)]
+    seen = {str(line.get("subject")) for line in lines if _says_it_was_live(line)}
+    for (kind, subject), incident in found.items():
+        if kind == "destination-lost" and subject not in seen:
+            incident.kind, incident.seconds, incident.is_open = NEVER_LIVE, None, False
+
+
+def _says_it_was_live(line: Line) -> bool:
+    kind, detail = line.get("kind"), line["detail"]
+    return kind == "destination-live" or (kind == "destination-lost" and number(detail.get("live_s")) != 0)
 
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:

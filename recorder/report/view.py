@@ -15,7 +15,7 @@ from recorder.archive.wishes import ReportWishes
 from recorder.archive.work import EVENTS_FILE, RECORDING_FILE
 from recorder.dossier.model import Step
 from recorder.report import numbers
-from recorder.report.incidents import OTHER, Incident, incidents
+from recorder.report.incidents import NEVER_LIVE, OTHER, Incident, incidents
 from recorder.report.material import Material, picture_of
 from recorder.report.words import INCIDENTS, KINDS, PAGE, STATES, STEPS, text
 
@@ -55,6 +55,7 @@ class ReportView:
         self.id = material.id
         self._material = material
         self._request = material.request.request if material.request else None
+        self._incidents = incidents(material.events, material.recording)
 
     def t(self, key: str, **facts: object) -> str:
         """Return the words for `key` of the page."""
@@ -175,7 +176,7 @@ class ReportView:
             ("sound", next((self._sound(track) for track in tracks if isinstance(track, AudioTrack)), "")),
             ("loudness", self._loudness()),
             ("size", numbers.size(sum(media.bytes for media in recording.media), self.language)),
-            ("streamed", ", ".join(recording.destinations) or self.t("not-streamed")),
+            ("streamed", ", ".join(self._streamed()) or self.t("not-streamed")),
             ("internet", self._internet()),
             ("check", self._check()),
         ])  # fmt: skip
@@ -212,6 +213,11 @@ class ReportView:
             return f"{lufs} LUFS"
         return self.t("loudness-range", lufs=lufs, lu=self._n(self.recording.loudness_range_lu, 1))
 
+    def _streamed(self) -> Iterator[str]:
+        never_live = {incident.subject for incident in self._incidents if incident.kind == NEVER_LIVE}
+        for name in self.recording.destinations:
+            yield self.t("never-live", name=name) if name in never_live else name
+
     def _internet(self) -> str:
         """Return what the uplink carried, as far as it was measured."""
         for check in self._checks("uplink"):
@@ -244,8 +250,7 @@ class ReportView:
     @property
     def incidents(self) -> Limited[tuple[str, ...]]:
         """What went wrong: what, of which source, first at, how often, how long or how much."""
-        found = incidents(self._material.events, self.recording)
-        return limited([self._incident(incident) for incident in found], MOST_INCIDENTS)
+        return limited([self._incident(incident) for incident in self._incidents], MOST_INCIDENTS)
 
     def _incident(self, incident: Incident) -> tuple[str, ...]:
         kind = incident.kind if incident.kind in INCIDENTS else OTHER

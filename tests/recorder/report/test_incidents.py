@@ -69,6 +69,24 @@ def test_what_has_not_ended_lasts_to_the_end() -> None:
     assert one.seconds == pytest.approx(60)
 
 
+def test_a_stream_that_nobody_saw_was_not_interrupted() -> None:
+    log = [
+        event(10, "destination-lost", "relay", reason="refused", live_s=0.0),
+        event(12, "frames-dropped", "podium", count=1),
+        event(50, "destination-lost", "relay", reason="rejected", live_s=0.0),
+        event(60, "session-ended", "Rapat"),
+    ]
+    first, _ = incidents(log)
+    assert (first.kind, first.subject, first.times) == ("never-live", "relay", 1)
+    assert (first.seconds, first.is_open) == (None, False)
+    late = [*log[:3], event(55, "destination-live", "relay", reconnects=0), log[-1]]
+    assert {one.kind: one.seconds for one in incidents(late)}["destination-lost"] == pytest.approx(45)
+    killed = [event(1, "destination-live", "relay"), event(5, "session-resumed", "x", missing_s=1.0), *log]
+    assert "destination-lost" in {one.kind for one in incidents(killed)}, "the recorder before had streamed"
+    unsaid = [event(10, "destination-lost", "relay", reason="stalled", live_s=9.5), log[-1]]
+    assert only(incidents(unsaid)).kind == "destination-lost", "its line of being live was left out"
+
+
 def test_losses_are_counted() -> None:
     log = [
         event(1, "frames-dropped", "podium", count=7),

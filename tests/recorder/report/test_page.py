@@ -17,7 +17,7 @@ from recorder.report.material import Material
 from recorder.report.page import report_page
 from recorder.report.plot import WIDTH, level_plot
 from recorder.report.view import MOST_CHAPTERS, MOST_INCIDENTS, ReportView
-from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, material
+from tests.support.reports import DIGEST, LONG_TITLE, STARTED, WISHES, event, material
 
 LANGUAGES = ("id", "en")
 SAMPLES = {
@@ -131,6 +131,22 @@ def test_what_there_is_no_room_for_is_counted() -> None:
     assert f"dan {29 - MOST_INCIDENTS} lainnya, dalam metadata/events.jsonl" in text
     assert f"dan {35 - MOST_CHAPTERS} lainnya, dalam metadata/recording.json" in text
     assert "Perekam terhenti sebelum acara selesai" in text
+
+
+@pytest.mark.parametrize(
+    ("language", "streamed", "told"),
+    [
+        ("id", "Disiarkan ke youtube (tidak pernah tersiar), relay-kampus", "Tidak pernah tersiar youtube"),
+        ("en", "Streamed to youtube (never went live), relay-kampus", "Stream never went live youtube"),
+    ],
+)
+def test_a_stream_that_nobody_saw_is_said_to_be_none(language: str, streamed: str, told: str) -> None:
+    sample = SAMPLES["ordinary"]
+    lost = event(3, "destination-lost", "youtube", reason="refused", live_s=0.0)
+    text = page_of(replace(sample, events=(*sample.events, lost)), language).text
+    assert streamed in text
+    assert told in text
+    assert "never went live" not in page_of(sample, "en").text
 
 
 def test_a_recording_that_was_recovered_does_not_say_that_nothing_went_wrong() -> None:

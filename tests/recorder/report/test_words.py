@@ -32,7 +32,9 @@ def test_everything_that_degrades_a_session_has_words() -> None:
     assert told - set(words.INCIDENTS) == set()
     known = told | set(ENDED_BY) | LASTING | {f"source-{fault}" for fault in FAULTS} - WARNINGS
     extra = set(words.INCIDENTS) - known
-    assert extra == {incidents.AWAY, incidents.GAP, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
+    assert (
+        extra == {incidents.AWAY, incidents.GAP, incidents.NEVER_LIVE, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
+    )
 
 
 def test_steps_states_and_kinds_are_those_of_the_models() -> None:
