@@ -17,13 +17,13 @@ import msgspec
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices import threads
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from devices.pauses import pause_s
 from recorder.archive.archive import Archive
 from recorder.control import directory
 from recorder.control.client import how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import raised
+from recorder.control.protocol import Failure, encode, raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
 from recorder.recovery.find import Unfinished, find
@@ -36,6 +36,7 @@ LOOK_S = 0.25
 """How often it looks whether a recorder was killed."""
 LONGEST_PAUSE_S = 30.0
 """Between two attempts to take up a session that cannot be."""
+KILLED = "its recorder was killed, and no other could go on with it"
 SETTLED_S = 10.0
 """A recorder that has lived for so long was not killed by what it records."""
 
@@ -194,7 +195,7 @@ class Daemon:
         if info is None:
             return
         if time.time() - folder.last_beat_s > TRUST_S:
-            self._give_up(folder, info, f'"{info.title}" was killed long ago; what it recorded is recovered')
+            self._give_up(folder, info, f'"{info.title}" was killed long ago', failed=Failure(message=KILLED))
             return
         spec = next_spec(folder, info, self._passed_s(info))
         if spec is None:
@@ -224,7 +225,12 @@ class Daemon:
             raise raised(end) if end else SessionError("the recorder that was to go on with it was killed")
 
     def _passed_s(self, info: RecorderInfo) -> float:
-        """Return for how long its session has recorded, as far as its recorder lived to begin that."""
+        """Return for how long its session has recorded, as far as its recorder lived to begin that.
+
+        The wall clock may have been set meanwhile.
+        """
+        if info.live_clock_ns is not None:
+            return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
         return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
 
     def _archives_of(self, info: RecorderInfo) -> list[Archive]:
@@ -232,14 +238,22 @@ class Daemon:
         mine = [archive for archive in self.archives if str(archive.root) != info.archive]
         return [Archive(Path(info.archive), self.clock), *mine]
 
-    def _give_up(self, folder: RecorderFolder, info: RecorderInfo, why: str) -> None:
-        """Recover a session instead of going on with it."""
-        folder.remove()
-        self.tell(why)
+    def _give_up(self, folder: RecorderFolder, info: RecorderInfo, why: str, failed: Failure | None = None) -> None:
+        """Recover a session instead of going on with it; `failed` is how it has ended, where nobody has ended it."""
+        if failed is None:
+            folder.remove()
+        else:
+            folder.end(encode(failed))
         archives = self._archives_of(info)
-        for session in find(archives):
-            if session.name == info.session:
-                self._recover_one(archives, session)
+        try:
+            left = [session for session in find(archives) if session.name == info.session]
+        except LiputError as error:
+            left, why = [], f"{why}: {error.message}"
+        if failed and info.session and not left:
+            why = f"{why}, and nothing of it is in {info.archive} now: `liput recover` makes a package of it when it is"
+        self.tell(why)
+        for session in left:
+            self._recover_one(archives, session)
 
     # Sessions that are over
 

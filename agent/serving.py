@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from config.errors import LiputError, StateError
 from recorder.control import directory
-from recorder.control.directory import RecorderFolder
+from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.operators import READ_FILE, operators, share
 
 LOCK_FILE = "serve.lock"
@@ -61,15 +61,23 @@ def is_serving() -> bool:
     return False
 
 
-def awaited(now_s: float) -> set[str]:
-    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
+def killed_of_late(now_s: float) -> list[tuple[RecorderFolder, RecorderInfo]]:
+    """Return the recorders that were killed a short while ago while they recorded: a daemon goes on with what they did.
+
+    `now_s` as time.time() counts.
+    """
     with suppress(OSError, LiputError):
-        return {
-            info.session
+        return [
+            (folder, info)
             for folder in directory.killed()
             if (info := folder.info()) and info.session and now_s - folder.last_beat_s < TRUST_S
-        }
-    return set()
+        ]
+    return []
+
+
+def awaited(now_s: float) -> set[str | None]:
+    """Return the names of sessions whose recorder was killed a short while ago: a daemon takes them up again."""
+    return {info.session for _, info in killed_of_late(now_s)}
 
 
 def successor(recorder: RecorderFolder) -> RecorderFolder | None:

@@ -3,19 +3,19 @@
 Each waits until it is done, and raises what kept it from that.
 """
 
-import contextlib
 import os
 import signal
 import time
 
 import msgspec
 
+from agent.serving import FOLLOWS_S, is_serving, killed_of_late, successor
 from config.errors import SessionError
 from config.events import Event
 from recorder.archive.names import storable
 from recorder.control.client import Connection, Lost, how_it_ended
-from recorder.control.directory import RecorderFolder, ended_folder
-from recorder.control.find import Running
+from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
+from recorder.control.find import Running, running_as
 from recorder.control.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
 from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
 
@@ -125,33 +125,76 @@ def was_killed() -> SessionError:
     )
 
 
-def stop(found: Running, *, wait: bool) -> SessionResult | None:
-    """End it, by a signal where it does not answer; return how it ended if that is waited for."""
-    try:
-        with Connection(found.folder) as connection:
-            if wait:
-                connection.request(Watch(every_s=3600))
-            connection.request(Stop())
-            while wait:
-                told = connection.told(QUIET_S)
-                if isinstance(told, Failure):
-                    raise raised(told)
-                if isinstance(told, SessionResult):
-                    return told
-    except Lost:
-        # It has gone, or hangs where it should answer; a signal is heard in any case.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if found.info.is_alive:
-                os.kill(found.info.pid, signal.SIGTERM)
-        while wait and found.info.is_alive:
-            time.sleep(LOOK_S)
-        end = how_it_ended(found.folder)
-        if isinstance(end, Failure):
-            raise raised(end) from None
-        if end is None and not found.info.is_alive:
-            raise was_killed() from None
-        return end
+def gone_on_with(key: str | None) -> Running | None:
+    """Return the recorder that goes on with a session whose recorder was killed just now, once there is one.
+
+    `key` is the id of the killed one or the beginning of it, None for whichever that was. None where nobody goes on
+    with such a session; raises SessionError where it has not begun to within FOLLOWS_S.
+    """
+    for folder, info in killed_of_late(time.time()):
+        if is_serving() and (key is None or folder.id.startswith(key.lower())):
+            return _successor(folder, info)
     return None
+
+
+def _successor(folder: RecorderFolder, info: RecorderInfo) -> Running:
+    """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
+    if following := successor(folder):
+        until_it_records(following)
+        if found := running_as(following.id):
+            return found
+    if not is_serving():
+        raise was_killed()
+    raise SessionError(
+        f'the recorder of "{info.title}" was killed, and none has gone on with it within {FOLLOWS_S:.0f} s',
+        hint="it may still do so: liput status says how it is",
+    )
+
+
+def stop(found: Running, *, wait: bool) -> SessionResult | None:
+    """End it, by a signal where it does not answer; return how it ended if that is waited for.
+
+    Where it is killed meanwhile, the one that goes on with its session is ended.
+    """
+    try:
+        return _asked_to_stop(found, wait=wait)
+    except Lost:
+        _signal(found)  # it has gone, or hangs where it should answer; a signal is heard in any case
+    while wait and found.info.is_alive:
+        time.sleep(LOOK_S)
+    end = how_it_ended(found.folder)
+    if isinstance(end, Failure):
+        raise raised(end)
+    if end is None and not found.info.is_alive:
+        return stop(_successor(found.folder, found.info), wait=wait)
+    return end
+
+
+def _asked_to_stop(found: Running, *, wait: bool) -> SessionResult | None:
+    with Connection(found.folder) as connection:
+        if wait:
+            connection.request(Watch(every_s=3600))
+        connection.request(Stop())
+        while wait:
+            told = connection.told(QUIET_S)
+            if isinstance(told, Failure):
+                raise raised(told)
+            if isinstance(told, SessionResult):
+                return told
+    return None
+
+
+def _signal(found: Running) -> None:
+    try:
+        if found.info.is_alive:
+            os.kill(found.info.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise SessionError(
+            f"{found} does not answer, and its recorder is another user's",
+            hint=f"IT can end it: sudo kill {found.info.pid}",
+        ) from None
 
 
 def disarm(found: Running) -> SessionResult:

@@ -4,8 +4,9 @@ import threading
 from pathlib import Path
 
 from config.errors import SettingsError
+from config.reader import read_settings
 from config.schema import Settings
-from config.settings import find_file, load_settings
+from config.settings import find_file, settings_text
 from config.stamp import stamp
 
 
@@ -18,6 +19,7 @@ class SettingsInForce:
         self._lock = threading.Lock()
         self._seen: object = None
         self._settings: Settings | SettingsError = Settings()
+        self._text: str | None = None
 
     def stamp(self) -> object:
         """Return what differs once they may be others; None where there is no file."""
@@ -34,8 +36,18 @@ class SettingsInForce:
                 raise self._settings.with_traceback(None)  # else it would grow with each time
             return self._settings
 
+    @property
+    def text(self) -> str | None:
+        """What the file said when nothing was wrong with it last; None where there was none."""
+        with self._lock:
+            return self._text
+
     def _load(self) -> Settings | SettingsError:
         try:
-            return load_settings(self.file)
+            file = find_file(self.file)
+            text = None if file is None else settings_text(file)
+            settings = Settings() if file is None or text is None else read_settings(text, file.absolute())
         except SettingsError as error:
             return error
+        self._text = text
+        return settings

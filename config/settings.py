@@ -34,7 +34,7 @@ def find_file(path: Path | None = None) -> Path | None:
     A file that was named (by `path` or LIPUT_CONFIG) is returned whether or not it exists.
     """
     files = candidates(path)
-    return files[0] if len(files) == 1 else next((file for file in files if file.exists()), None)
+    return files[0] if len(files) == 1 else next(filter(os.path.exists, files), None)  # Path raises where it is closed
 
 
 def load_settings(path: Path | None = None) -> Settings:
@@ -44,10 +44,12 @@ def load_settings(path: Path | None = None) -> Settings:
     not exist, for one that cannot be read, and, all in one, for everything that is wrong in it.
     """
     file = find_file(path)
-    if file is None:
-        return Settings()
-    file = file.absolute()
-    return read_settings(_text(file, "settings file", "`liput config default` prints one to start from"), file)
+    return Settings() if file is None else read_settings(settings_text(file), file.absolute())
+
+
+def settings_text(file: Path) -> str:
+    """Return what the settings file `file` says; raises SettingsError where that cannot be read."""
+    return _text(file.absolute(), "settings file", "`liput config default` prints one to start from")
 
 
 def load_planned(path: Path) -> PlannedSession:

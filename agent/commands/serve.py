@@ -14,6 +14,7 @@ from agent.alarms.alarm import Said
 from agent.alarms.notices import Notices
 from agent.alarms.part import alarms_of
 from agent.archives import archives_of
+from agent.asking import absolute
 from agent.copying import Copying
 from agent.daemon.log import Form, Level, Log, complaints, form_of
 from agent.daemon.parts import Part, Parts
@@ -64,6 +65,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     [feeds] are read. The page and its API are served where [web] says.
     """
     clock = SystemClock()
+    folder = absolute(folder)  # recorders, copies and checks have other working folders than this
     stop = threading.Event()
     notifier = Notifier()  # first of all: no child is to speak for the daemon
 
@@ -98,6 +100,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             notify=_noticed(notices),
             config_file=config_file,
             archive=folder,
+            settings_text=lambda: in_force.text,
         )
 
         watched.takers = [

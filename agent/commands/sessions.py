@@ -8,7 +8,7 @@ import msgspec
 
 from agent.parameters import seconds
 from agent.reporters import result_text
-from agent.steering import NOTHING, disarm, ended_before, line_of, start, stop
+from agent.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
 from agent.telling import exit_status
 from config.errors import NoSession
 from config.quantities import clock_text
@@ -71,19 +71,30 @@ Exit status: 0 recorded and complete, or nothing to stop; 3 recorded, but someth
 def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
     """End a session: close the recording and put it into the archive. One that is only armed is disarmed."""
     try:
-        found = session(key, (RECORDS, BEFORE, AFTER))
-        result = stop(found, wait=not no_wait)
-        if result is None:
-            say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
-            return 0
+        found = _to_stop(key)
     except NoSession:
         result = ended_before(key)
         if result is None:
             raise
+    else:
+        result = stop(found, wait=not no_wait)
+        if result is None:
+            say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
+            return 0
     package = None if result.package is None else storable(result.package)
     sentence = "No session runs." if result is NOTHING else result_text(result)
     say_line(msgspec.structs.replace(result, package=package), sentence, as_json=as_json)
     return 0 if result.state is SessionState.IDLE else exit_status(result)
+
+
+def _to_stop(key: str | None) -> Running:
+    """Return the session that is meant; where its recorder was killed just now, the one that goes on with it."""
+    try:
+        return session(key, (RECORDS, BEFORE, AFTER))
+    except NoSession:
+        if following := gone_on_with(key):
+            return following
+        raise
 
 
 @click.command(epilog="\b\nExample:\n  liput disarm")

@@ -1,5 +1,6 @@
 """The check before a planned session: `liput check --quick`, as a process that the daemon does not wait for."""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from typing import IO, Any
 import msgspec
 
 from agent.checks.result import Verdict
-from agent.own_command import command_line, end_command, environment
-from agent.schedule.plan import Plan
+from agent.own_command import command_line, end_command, environment, of_archive
+from agent.schedule.plan import Mode, Plan
 from devices.clock import NANOSECONDS, Clock
 from devices.tied import tied
+from recorder.archive.names import one_line
 
 LONGEST_S = 90.0
 
@@ -20,16 +22,20 @@ LONGEST_S = 90.0
 class Checking:
     """One check that runs. Raises OSError where no process can be started."""
 
-    def __init__(self, plan: Plan, clock: Clock, config_file: Path | None) -> None:
+    def __init__(self, plan: Plan, clock: Clock, config_file: Path | None, archive: Path | None = None) -> None:
+        """`archive` is the one that is recorded into, None for that of the settings."""
         self.plan = plan
         self._clock = clock
         self._until_ns = clock.now_ns() + int(LONGEST_S * NANOSECONDS)
         self._out: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it runs
-        self._child = subprocess.Popen(
-            tied(command_line(*words_of(plan))),
-            stdin=subprocess.DEVNULL, stdout=self._out, stderr=subprocess.DEVNULL,
-            env=environment(config_file),
-        )  # fmt: skip
+        with tempfile.TemporaryFile() as file:
+            file.write(f"title = {json.dumps(one_line(plan.title) or plan.id, ensure_ascii=False)}\n".encode())
+            file.seek(0)
+            self._child = subprocess.Popen(
+                tied(command_line(*words_of(plan), *of_archive(archive))),
+                stdin=file, stdout=self._out, stderr=subprocess.DEVNULL,
+                env=environment(config_file),
+            )  # fmt: skip
 
     def outcome(self) -> list[str] | None:
         """Return what is not right, nothing where the room is ready; None while it is being checked."""
@@ -54,8 +60,13 @@ class Checking:
 
 
 def words_of(plan: Plan) -> list[str]:
-    """Return the command that checks the room for a plan."""
-    words = ["check", "--quick", "--json"]
+    """Return the command that checks the room for a plan, of which a file on its standard input says the title.
+
+    What has such a file is streamed to what is named and nowhere else; without one it may be any destination.
+    """
+    words = ["check", "--quick", "--json", "--for", f"{(plan.ends_at - plan.starts_at).total_seconds():.0f}s"]
+    if plan.mode is not Mode.REMIND and not plan.streams:
+        words += ["--session", "/dev/stdin"]
     for option, values in (("--video", plan.videos), ("--audio", plan.audios), ("--stream", plan.streams)):
         words += [word for value in values for word in (option, value)]
     return words + (["--profile", plan.profile] if plan.profile else [])

@@ -16,6 +16,7 @@ from devices.clock import Clock
 def schedule_of(
     settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
     config_file: Path | None = None, archive: Path | None = None,
+    settings_text: Callable[[], str | None] = lambda: None,
 ) -> Schedule:  # fmt: skip
     """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
     plans = Plans()
@@ -36,4 +37,5 @@ def schedule_of(
         feeds=Feeds(Keeper(settings, plans, FeedStates()), clock, tell),
         config_file=config_file,
         archive=archive,
+        settings_text=settings_text,
     )

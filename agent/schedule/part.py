@@ -17,23 +17,29 @@ from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
 from agent.schedule.feeds import Feeds
-from agent.schedule.plan import Plan
+from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice, notice, notice_of
 from config.errors import LiputError, StateError
 from config.office import zone_of
+from config.quantities import brief_duration
 from config.schema import Settings
 from devices.clock import NANOSECONDS, Clock
 from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, boot_id, ended_folder, process_started, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
+from recorder.status import SessionResult
+from recorder.troubles import reason_of
 
 LOOK_S = 0.5
 PRE_ROLL_S = 60.0
 """How far a start reaches back to the planned beginning, as far as that is kept."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
 """How long after each failure it is tried again; from the last on, always."""
+
+_BROKEN_OFF = frozenset(reason_of(kind, "session") for kind in ("recording-failed", "session-failed"))
+"""What a session tells of that has ended itself: nothing else ends one that nobody has stopped."""
 
 type Notify = Callable[[Notice], None]
 """Called with what people should hear, from the part's thread."""
@@ -54,6 +60,8 @@ class Schedule:
     feeds: Feeds | None = None
     config_file: Path | None = None
     archive: Path | None = None
+    settings_text: Callable[[], str | None] = lambda: None
+    """What the settings file said when nothing was wrong with it last; None: recorders read it."""
     check: Callable[[Plan], Checking] | None = None
     """None: the command itself."""
     name: str = "schedule"
@@ -66,6 +74,7 @@ class Schedule:
     _times: list[tuple[float, float]] = field(default_factory=list)
     _seen: tuple[int, int] = (0, 0)
     _failures: dict[str, int] = field(default_factory=dict)
+    _begun_ns: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
     _newest: Settings = field(init=False)
@@ -206,8 +215,8 @@ class Schedule:
                 self._ask(act, Stop(), "stopped", now)
             case Kind.DISARM:
                 self._ask(act, Disarm(), "disarmed", now)
-            case Kind.NOTE_END if isinstance(end := how_it_ended(ended_folder(act.recorder)), Failure):
-                self._fail(act.plan, end.message, now)
+            case Kind.NOTE_END if why := _failed(act, now):
+                self._fail(act.plan, why, now)
             case _:
                 self._note(act.plan, lambda done: noted(act, done, now, self._rules))
                 self._follow(act, now)
@@ -223,7 +232,7 @@ class Schedule:
                 self.tell(f'the room cannot be checked before "{act.plan.title}": {error.strerror}')
 
     def _command(self, plan: Plan) -> Checking:
-        return Checking(plan, self.clock, self.config_file)
+        return Checking(plan, self.clock, self.config_file, self.archive)
 
     def _ask(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
         """Ask a recorder for something until it has done it; that it was asked is said once."""
@@ -245,6 +254,7 @@ class Schedule:
             return
         try:
             spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
+            spec = msgspec.structs.replace(spec, settings_text=self.settings_text())
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
             self._fail(plan, str(error), now)
@@ -272,14 +282,17 @@ class Schedule:
             self.tell(sentence)
         act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder)
         self._note(plan, lambda done: noted(act, done, now, self._rules))
-        self._failures.pop(plan.id, None)
+        self._begun_ns[plan.id] = self.clock.now_ns()
         late_s = (now - plan.starts_at).total_seconds()
         word = "recording" if beginning.records else "armed"
         self.notify(notice(word, plan, now, late_s=late_s if beginning.records and late_s > LATE_S else 0.0))
 
     def _fail(self, plan: Plan, why: str, now: datetime) -> None:
-        """Note that a plan's recorder did not begin, and when it is tried again."""
+        """Note that a plan's recorder did not begin, or broke off, and when it is tried again."""
         self._note(plan, lambda done: msgspec.structs.replace(done, attempt=None, recorder=None))
+        begun_ns = self._begun_ns.pop(plan.id, None)
+        if begun_ns is not None and self.clock.now_ns() - begun_ns > RETRY_S[-1] * NANOSECONDS:
+            self._failures.pop(plan.id, None)  # it was well for a while
         count = self._failures[plan.id] = self._failures.get(plan.id, 0) + 1
         self._not_before(plan.id, RETRY_S[min(count, len(RETRY_S)) - 1])
         self._notify_once(plan.id, notice("failed", plan, now, why=why))
@@ -311,3 +324,14 @@ class Schedule:
         if sentence and self._said.get(key) != sentence:
             self.tell(sentence)
         self._said[key] = sentence
+
+
+def _failed(act: Act, now: datetime) -> str:
+    """Return why a plan's session has to be begun again; "" for one that was over, or that people have ended."""
+    end = how_it_ended(ended_folder(act.recorder))
+    if isinstance(end, Failure):
+        return end.message
+    is_due = act.plan.mode is Mode.RECORD and act.plan.holds and now < act.plan.ends_at
+    if isinstance(end, SessionResult) and is_due and (faults := _BROKEN_OFF.intersection(end.degraded)):
+        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(sorted(faults))})"
+    return ""

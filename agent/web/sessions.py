@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from starlette.responses import Response
 
-from agent.steering import LOOK_S, NOTHING, disarm, ended_before, line_of, start, stop
+from agent.steering import LOOK_S, NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
 from agent.web.answers import NOT_STORED, Refused
 from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
 from agent.web.endpoint import Call, Endpoint
@@ -158,7 +158,9 @@ def stop_session(call: Call) -> Begun:
     except NoSession:
         if end := ended_before(_id(call)):
             return _told(end)
-        raise
+        if (following := gone_on_with(_id(call))) is None:
+            raise
+        found = following
     if found.state in OVER and (end := _end_of(found.info.id)):
         return _told(end)
     return _ended(found, wait=call.body.wait)
@@ -208,13 +210,14 @@ def start_recording(call: Call) -> Begun:
 
 
 def stop_recording(call: Call) -> Begun:
-    """End the one session that records, with one button."""
-    recording = [one for one in running() if one.state in RECORDS]
-    if not recording:
-        return NOTHING
+    """End the one session that records, with one button; else the one that does not answer, or was killed just now."""
+    found = running()
+    recording = [one for one in found if one.state in RECORDS] or [one for one in found if one.state is None]
     if len(recording) > 1:
         raise UsageError(f"{len(recording)} sessions record", hint="POST /api/v1/sessions/ID/stop ends one of them")
-    return _ended(recording[0], wait=call.body.wait)
+    if not (one := recording[0] if recording else gone_on_with(None)):
+        return NOTHING
+    return _ended(one, wait=call.body.wait)
 
 
 def mark(call: Call) -> MarkLine:

@@ -56,8 +56,8 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Who a recorder is. `pid_started` (clock ticks since boot) and `boot_id` tell it from a later process of its pid.
 
     `archive` is the archive's folder, `work` the work folder that it records into now, once it records; both as text
-    for people where a name is not UTF-8. `live_at` is when what it records begins. `replaces` is the id of the recorder
-    that was killed, where it goes on with the session of one.
+    for people where a name is not UTF-8. `live_at` is when what it records begins, `live_clock_ns` the same by
+    CLOCK_MONOTONIC. `replaces` is the id of the recorder that was killed, where it goes on with the session of one.
     """
 
     id: str
@@ -69,6 +69,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     work: str | None = None
     live_at: datetime | None = None
+    live_clock_ns: int | None = None
     replaces: str | None = None
 
     @property

@@ -28,8 +28,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if __name__ == "__main__":
     gc.disable()
 
+import msgspec
+
 from config.errors import LiputError
-from config.settings import load_settings
+from config.reader import read_settings
+from config.schema import Settings
+from config.settings import find_file, settings_text
 from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
 from devices.own_name import OURS
@@ -97,7 +101,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
         _take_environment(spec.environment)
     if spec.folder is not None:
         os.chdir(spec.folder)
-    settings = load_settings(spec.settings)
+    settings, spec = _settings_of(spec)
     profile = _profile() if spec.asked.profile_stages else None
     with profile or contextlib.nullcontext(), ExitStack() as stack:
         log, plugged = stack.enter_context(keeping(settings, clock)), _Plugged()
@@ -115,6 +119,15 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
             plugged.attendant.start()
         with Recorder(planned, spec, clock, profile) as recorder:
             recorder.run(handshake, inbox, standing)
+
+
+def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
+    """Return the settings, and `spec` with what their file says: whoever goes on with the session has the same."""
+    file = find_file(spec.settings)
+    if file is None:
+        return Settings(), spec
+    text = settings_text(file) if spec.settings_text is None else spec.settings_text
+    return read_settings(text, file.absolute()), msgspec.structs.replace(spec, settings_text=text)
 
 
 def _profile() -> "StageProfile":

@@ -214,7 +214,8 @@ class Recorder:
 
     def _on_event(self, event: Event) -> None:
         if event.kind == "session-live":
-            self._say(work=str(event.detail["folder"]), live_at=self._live_at(event))
+            at_ns = event.detail["clock_ns"]
+            self._say(work=str(event.detail["folder"]), live_at=self._live_at(event), live_clock_ns=at_ns or None)
         elif event.kind == "storage-switched" and self._info.session:
             name = f"{self._info.session}.{event.detail['part']}"
             self._say(work=str(Path(event.subject) / INCOMING / name))

@@ -22,8 +22,8 @@ from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, VideoTrack
 from recorder.asked import Asked
 from recorder.control import directory
-from recorder.control.client import ask
-from recorder.control.directory import RecorderFolder, RecorderInfo
+from recorder.control.client import ask, how_it_ended
+from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
 from recorder.control.protocol import Failure, Layout, Mark, Mute, Status, Stop, encode
 from recorder.control.spec import Spec, decode_spec, saved_spec
 from recorder.status import SessionResult, SessionState, SessionStatus
@@ -84,6 +84,36 @@ def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
     assert [event["kind"] for event in log if event["kind"].startswith("session-")] == [
         "session-live", "session-resumed", "session-live", "session-stopping", "session-ended",
     ]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_stop_that_comes_just_when_its_recorder_was_killed_ends_the_session(
+    tmp_path: Path, archive: Archive, runtime: Path, *, by_name: bool
+) -> None:
+    """Else it would be gone on with after people have ended it."""
+    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
+    with (
+        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
+        command.running(tmp_path, "record", *options) as client,
+    ):
+        daemon.until("note", text="ready")
+        first = recorders.recording(runtime)
+        client.until("status", state="live")
+        daemon.signal(signal.SIGSTOP)  # it has not seen it yet
+        recorders.kill(first.pid)
+        with command.running(tmp_path, "stop", "--json", *(("--session", first.id[:4]) if by_name else ())) as stop:
+            time.sleep(1)
+            daemon.signal(signal.SIGCONT)
+            assert stop.wait() == 3, stop.seen
+        assert stop.seen[-1]["state"] == "sealed"
+        client.until("result")
+        wait_for(lambda: not recorders.recorders(runtime))
+        assert directory.killed() == []
+    (package,) = archive.list()
+    assert stop.seen[-1]["package"] == str(package.path)
+    assert package.recording
+    assert len(package.recording.parts) == 2
 
 
 @pytest.mark.slow
@@ -433,6 +463,24 @@ def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Arch
     spawn = Recorders(runtime)
     served(archive, spawn, lambda told: "sealed" in told)
     assert spawn.specs == []
+    end = how_it_ended(ended_folder(folder.id))
+    assert isinstance(end, Failure), "nobody has ended it: what was planned is begun again"
+    assert end.message == serve.KILLED
+
+
+def test_one_that_was_killed_long_ago_and_whose_disk_is_away_is_not_said_to_be_recovered(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    work = leftovers.leave(archive, {"program.mp4": archives.make_program(tmp_path / "program.mp4")}, events=[live()])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    long_ago = time.time() - serving.TRUST_S - 5
+    os.utime(folder.path / directory.RECORDER_FILE, (long_ago, long_ago))
+    archive.root.rename(away := tmp_path / "away")
+    (text,) = served(archive, Recorders(runtime), lambda told: told)
+    assert "killed long ago, and nothing of it is in" in text
+    assert "liput recover" in text
+    away.rename(archive.root)
+    assert work.exists()
 
 
 def test_one_that_was_armed_long_ago_and_killed_just_now_is_armed_again(archive: Archive, runtime: Path) -> None:

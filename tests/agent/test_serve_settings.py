@@ -12,6 +12,7 @@ from agent.daemon.settings import CHANGED, RESTART
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from config.state import VARIABLE
+from recorder.archive.work import RECORDING_FILE
 from tests.support import command, recorders
 from tests.support.hook_server import HookServer
 from tests.support.room import Room
@@ -25,11 +26,11 @@ def heard(daemon: command.Running, text: str) -> None:
     assert next((line for line in daemon.read() if text in str(line.get("text"))), None), f"it never said {text}"
 
 
-def planned(begins_s: float) -> Plan:
+def planned(begins_s: float, mode: Mode = Mode.ARM) -> Plan:
     now = datetime.now().astimezone()
     plan = Plan(
         id=f"{now:%Y-%m-%d}_rapat_00000001", title="Rapat", videos=("synthetic",), profile="240p15",
-        starts_at=now + timedelta(seconds=begins_s), ends_at=now + timedelta(hours=2), mode=Mode.ARM,
+        starts_at=now + timedelta(seconds=begins_s), ends_at=now + timedelta(hours=2), mode=mode,
     )  # fmt: skip
     Plans().add(plan)
     return plan
@@ -72,3 +73,27 @@ def test_alarms_and_the_schedule_take_settings_that_change_and_what_is_armed_sta
         assert recorders.recorders(runtime) == [armed], "what is armed stays so"
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
+
+
+def test_a_slip_in_the_settings_costs_no_session(room: Room, runtime: Path) -> None:
+    """What was set before holds: for one that begins by itself, and for one that is gone on with."""
+    room.archive.mkdir()
+    good = "[web]\nport = 0\n[schedule]\nremind = []\ncheck_before_s = 0\n"
+    room.configure(good)
+    with command.running(
+        room.home, "serve", "--archive", room.archive, "--json", more={VARIABLE: os.environ[VARIABLE]}
+    ) as daemon:
+        daemon.until("note", text="ready")
+        room.configure(f"{good}arm_ahead = [\n")
+        heard(daemon, "what was set before holds")
+        planned(-1.0, Mode.RECORD)
+        heard(daemon, '"Rapat" is recorded')
+        first = recorders.recording(runtime)
+        recorders.kill(first.pid)
+        again = recorders.recording(runtime, first.pid)
+        assert again.work == f"{first.work}.2"
+        assert command.liput(room.home, "stop").returncode == 3
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    package = room.only_package()
+    assert len(json.loads((package / RECORDING_FILE).read_bytes())["parts"]) == 2

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import re
 from datetime import date
 from fractions import Fraction
@@ -64,6 +65,22 @@ def test_the_first_file_that_exists_is_the_one(home: Path, tmp_path: Path, monke
     monkeypatch.setenv("LIPUT_CONFIG", str(named))
     assert load_settings().general.room == "environment"
     assert load_settings(system).general.room == "system"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_a_folder_of_settings_that_is_closed_has_none_for_us(home: Path, tmp_path: Path) -> None:
+    """IT may keep what is in /etc/liput to itself; that is no reason for a command to end in a traceback."""
+    system = write(tmp_path / "etc" / "liput.toml", 'general.room = "system"')
+    assert find_file() == system
+    system.parent.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError):
+            system.exists()
+        assert find_file() is None
+        assert load_settings() == Settings()
+    finally:
+        os.seteuid(0)
 
 
 def test_a_named_file_must_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

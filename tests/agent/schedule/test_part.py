@@ -26,7 +26,7 @@ from devices.clock import NANOSECONDS, SystemClock
 from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import Failure, encode
 from recorder.control.spec import Spec
-from recorder.status import SessionState
+from recorder.status import SessionResult, SessionState
 from tests.support.calendars import plan
 from tests.support.room import Room
 from tests.support.simulated import BEGINNING, SimulatedClock
@@ -280,10 +280,15 @@ def test_the_command_of_a_check_has_what_the_plan_has() -> None:
         streams=("youtube", "kampus"),
         profile="720p30",
     )
+    checked = ["check", "--quick", "--json", "--for", "7200s"]
     assert words_of(one) == [
-        "check", "--quick", "--json", "--video", "podium", "--audio", "mixer", "--stream", "youtube",
+        *checked, "--video", "podium", "--audio", "mixer", "--stream", "youtube",
         "--stream", "kampus", "--profile", "720p30",
     ]  # fmt: skip
+    nowhere = msgspec.structs.replace(one, videos=(), audios=(), streams=(), profile=None)
+    for mode in (Mode.ARM, Mode.RECORD):
+        assert words_of(msgspec.structs.replace(nowhere, mode=mode)) == [*checked, "--session", "/dev/stdin"]
+    assert words_of(msgspec.structs.replace(nowhere, mode=Mode.REMIND)) == checked, "people may stream it anywhere"
 
 
 def test_everything_that_is_said_is_said_in_both_languages_with_the_same_facts() -> None:
@@ -302,6 +307,56 @@ def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPat
     assert any("tidak-ada" in each for each in problems or []), problems
     wrong = Checking(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
     assert wait_for(wrong.outcome, 100.0) == ['there is no profile "tidak-ada"']
+
+
+@pytest.mark.slow
+def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week does not fit on this disk; what it is not streamed to may be wrong."""
+    monkeypatch.setenv("HOME", str(room.home))
+    room.configure('[destinations.jauh]\nurl = "rtmp://127.0.0.1:9/live"\n\n', keys='[destinations]\njauh = "k3y"\n')
+    week = plan('Rapat "A\\B"\n\x7f', length=timedelta(days=7))
+    week = msgspec.structs.replace(week, videos=("synthetic",), profile="1080p60")
+    for mode in (Mode.RECORD, Mode.REMIND):
+        checking = Checking(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
+        problems = wait_for(checking.outcome, 100.0, "what the check found") or []
+        assert any(each.startswith("storage: ") for each in problems), problems
+        assert any("jauh" in each for each in problems) == (mode is Mode.REMIND), problems
+
+
+@pytest.mark.parametrize("fault", ["recording-failed: session", "session-failed: session"])
+def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """As of a disk that fails: nobody may be in the room. Whatever else was wrong, people ended it."""
+    monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path / "runtime"))
+    (tmp_path / "runtime").mkdir(mode=0o700)
+    Plans(bench.folder).add(plan_in(0))
+    schedule, begun = bench.schedule(), []
+    bench.gate.set()
+
+    def broke_off(after_s: float, reason: str) -> None:
+        bench.runs = []
+        end = SessionResult(state=SessionState.SEALED, package="p", duration_s=after_s, frames=9, degraded=[reason])
+        RecorderFolder(tmp_path / "runtime" / f"r{len(bench.specs)}").end(encode(end))
+
+    for second in range(700):
+        bench.at(second)
+        before = len(bench.specs)
+        schedule.look()
+        if schedule._beginning:
+            begun += [second] * (len(bench.specs) - before)
+            bench.ready(schedule)
+        elif bench.runs and (len(begun) < 4 or second == 600):
+            broke_off(1.0, fault)
+    assert begun == [0, 7, 24, 56, 606], "5, 15, 30 s after it was seen; once it had been well for minutes, 5 s"
+    assert bench.kinds()[:3] == ["recording", "failed", "recording"]
+    assert "broke off after 1s" in bench.notices[1].words.english
+    broke_off(100.0, "source-lost: podium")
+    schedule.look()
+    bench.at(900)
+    schedule.look()
+    assert len(bench.specs) == 5
+    assert DoneFile(bench.folder).read()[plan_in(0).id].ended_at
 
 
 # Settings that change while it runs
