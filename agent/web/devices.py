@@ -102,7 +102,9 @@ def set_role(call: Call) -> RoleChange:
     if role is not None:
         role, device, before, _ = give(settings, role, name, moves=True)
         return RoleChange(role=role, device=device.id, before=before.id if before else None)
-    has = [role for role, binding in roles.roles_store().read().items() if binding.id == name]
+    given = roles.roles_store().read()
+    has = [device.role for device in everything(given) if device.id == name and device.role]
+    has += [role for role, binding in given.items() if binding.id == name]  # it is not there
     if not has:
         raise UsageError(f"no role belongs to {name}", hint="GET /api/v1/roles lists those that are given")
     taken = take_away(settings, has[0])

@@ -128,11 +128,22 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
 
 
 def resolve_all(roles: Mapping[str, Binding], devices: Sequence[Device]) -> dict[str, Resolution]:
-    """Return the same for every role: no device has two, and none that has one is offered for another."""
+    """Return the same for every role: no device has two, and none that has one is offered for another.
+
+    One that is where it was bound is that role's, before any by whose serial number alone it could be another's: a twin
+    says the same one, and may be the only one that is there.
+    """
+    alone = {role: resolve(binding, devices) for role, binding in roles.items()}
     found: dict[str, Resolution] = {}
     holders: dict[str, str] = {}
-    for role, binding in sorted(roles.items(), key=lambda item: (item[1].at, item[0])):
-        resolution = resolve(binding, devices)
+
+    def rank(role: str) -> tuple[bool, datetime, str]:
+        resolution, binding = alone[role], roles[role]
+        is_here = isinstance(resolution, Present) and _is_same_place(binding, resolution.device)
+        return not is_here, binding.at, role
+
+    for role in sorted(roles, key=rank):
+        resolution = alone[role]
         if isinstance(resolution, Present) and (holder := holders.setdefault(resolution.device.id, role)) != role:
             resolution = Missing(f"{resolution.device.name} has the role {holder}")
         found[role] = resolution

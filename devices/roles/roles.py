@@ -168,6 +168,27 @@ def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> 
     return taken
 
 
+def know_twins(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
+    """Keep of every role whose device turns out to have a twin that its serial number is not its own.
+
+    Else the twin would be taken for it once it is there alone: from now on its port tells it apart. Raises StateError.
+    """
+
+    def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:
+        return {role: _with_twin(binding, devices) for role, binding in roles.items()}
+
+    given = store.read()
+    if known(given) != given:
+        store.change(known)
+
+
+def _with_twin(binding: Binding, devices: Sequence[Device]) -> Binding:
+    found = resolve(binding, devices)
+    if binding.serial is None or not isinstance(found, Present) or found.device.shared_serial != binding.serial:
+        return binding
+    return msgspec.structs.replace(binding, serial=None, shared_serial=binding.serial)
+
+
 def proposals(devices: Sequence[Device]) -> dict[str, Device]:
     """Return which roles what is plugged in could have, where nobody has given any.
 

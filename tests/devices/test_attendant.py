@@ -16,9 +16,11 @@ from devices.computer import Folder
 from devices.health.line import PC, Kind, Level, Record
 from devices.model import Device, DeviceKind, Mode
 from devices.monitor.changes import ChangeKind, DeviceChange
+from devices.roles.roles import assign, roles_store
 from devices.usb.slow_ports import SlowPorts
 from devices.watch_lock import WatchLock
 from tests.support.health import Recorded
+from tests.support.looks import WEBCAM, PortRoom
 from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", port="1-2", node="/dev/video0")
@@ -172,6 +174,21 @@ def test_what_happens_after_the_first_has_ended_is_not_lost_however_soon(
     wait_for(lambda: Kind.WATCH_STARTED in kinds(bench.records[1]))
     assert [line.device for line in bench.records[1].of(Kind.PLUGGED)] == [CAMERA.id]
     wait_for(lambda: bench.applied)
+
+
+def test_twins_that_were_seen_once_are_told_apart_by_their_ports(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = roles_store(tmp_path / "roles.json")
+    monkeypatch.setattr("devices.attendant.roles_store", lambda: store)
+    room = PortRoom()
+    room.plug(WEBCAM, "1-1")
+    (camera,) = room.devices()
+    assign(store, "podium", camera, [camera], now=SystemClock().now(), record=Recorded(SystemClock()))
+    room.plug(WEBCAM, "1-2")
+    bench.attendant(*room.devices())
+    wait_for(lambda: store.read()["podium"].shared_serial == camera.serial)
+    assert store.read()["podium"].serial is None
 
 
 def test_who_knows_better_may_ask_for_a_look(bench: Bench) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from agent.checks.history import Checked, History
@@ -54,6 +55,26 @@ def test_a_role_is_given_and_taken_away(page: Page, monkeypatch: pytest.MonkeyPa
     assert page.get("/api/v1/devices/nowhere/controls").status == 404
     assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {"focus": "1"}}).status == 404
     assert page.ask("PATCH", "/api/v1/devices/nowhere/controls", {"values": {}}).status == 400
+
+
+def test_a_role_is_taken_from_a_device_that_is_called_otherwise_now(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of one without a serial number, when its bus has another number: the page knows the name of today only."""
+    then, now = (
+        msgspec.structs.replace(
+            CAMERA, id=f"534d:2109@{port}", serial=None, port=port, place="pci-0000:00:14.0-usb-0:2"
+        )
+        for port in ("1-2", "3-2")
+    )
+    there = [then]
+    monkeypatch.setattr("agent.devices.giving.list_devices", lambda: there)
+    monkeypatch.setattr("agent.devices.giving.server_inputs", list)
+    assert page.post(f"/api/v1/devices/{then.id}/role", {"role": "podium"}).status == 200
+    there[:] = [now]
+    taken = page.post(f"/api/v1/devices/{now.id}/role", {"role": None})
+    assert taken.json == {"type": "role", "role": "podium", "device": None, "before": then.id}
+    assert roles.roles_store().read() == {}
 
 
 def set_to(page: Page, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -179,6 +179,24 @@ def test_no_device_has_two_roles() -> None:
 
 PORTS = ("1-1", "1-2", "1-3", "1-4")
 UNITS = (STICK, STICK, OTHER_MAKE, WEBCAM, OTHER_UNIT, MICROPHONE)
+
+
+def test_of_two_roles_of_twins_the_one_that_is_in_its_port_keeps_it() -> None:
+    """The first was given before there was a twin, so its serial number was its own. Then that one fails."""
+    podium = bound(WEBCAM, "1-1")
+    twins = room(p1=WEBCAM, p2=WEBCAM)
+    second = next(device for device in twins.devices() if device.port == "1-2")
+    roles = {"podium": podium, "room": msgspec.structs.replace(binding_of(second, NOW), at=NOW + timedelta(hours=1))}
+    both = resolve_all(roles, twins.devices())
+    assert {role: one.device.port for role, one in both.items() if isinstance(one, Present)} == {
+        "podium": "1-1", "room": "1-2",
+    }  # fmt: skip
+    left = resolve_all(roles, room(p2=WEBCAM).devices())
+    assert isinstance(left["room"], Present)
+    assert isinstance(left["podium"], Missing)
+    assert left["podium"].reason.endswith("has the role room")
+
+
 PLUGS = st.dictionaries(st.sampled_from(PORTS), st.integers(0, len(UNITS) - 1), max_size=4)
 
 

@@ -54,6 +54,24 @@ def test_a_role_is_kept_and_shown_with_its_device(office: Office) -> None:
     assert line.detail == {"role": "podium", "old": None, "new": "046d:0825:A1"}
 
 
+def test_one_whose_twin_was_seen_is_not_taken_for_it_when_the_twin_is_there_alone(office: Office) -> None:
+    """Cheap cameras of a make say the same number; the second may look at the audience."""
+    office.assign("podium", "1-1")
+    kept = office.store.path.stat()
+    roles.know_twins(office.store, office.room.devices())
+    assert office.store.path.stat() == kept, "nothing is written where there is none"
+    office.room.plug(WEBCAM, "1-3")
+    roles.know_twins(office.store, office.room.devices())
+    assert office.listed()["046d:0825@1-1"] == "podium"
+    office.room.unplug("1-1")
+    assert set(office.listed().values()) == {None}
+    with pytest.raises(DeviceNotFound, match=r"podium .* is missing"):
+        roles.holder("podium", office.store.read(), office.room.devices())
+    office.room.plug(WEBCAM, "1-1")
+    office.room.unplug("1-3")
+    assert office.listed()["046d:0825:A1"] == "podium", "alone in its port it is that one"
+
+
 def test_a_device_has_one_role(office: Office) -> None:
     office.assign("podium", "1-1")
     with pytest.raises(UsageError, match="is podium already") as caught:
