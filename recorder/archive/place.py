@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageUnwritable
@@ -12,6 +13,9 @@ from config.quantities import brief_size
 
 FSTAB = Path("/etc/fstab")
 """Which disks this machine is meant to have."""
+
+MOUNTS = Path("/proc/self/mountinfo")
+"""What is mounted, as the kernel tells it."""
 
 MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
 """Where disks that come and go are mounted; a folder made right here would stand on the system's own disk."""
@@ -74,8 +78,14 @@ def nearest_existing(path: Path) -> Path:
 
 
 def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
-    """Refuse a folder, in truth at `real`, on a disk that this machine is meant to have and that is not mounted."""
+    """Refuse a folder, in truth at `real`, on a disk that this machine is meant to have and that is not mounted.
+
+    Of what is mounted only the kernel is asked: a share of another server may hang, and is no business of this folder.
+    """
+    mounted = _mounted_at()
     for mount_point in reversed(mount_points(fstab)):
+        if mount_point in mounted:
+            continue
         point = Path(os.path.realpath(mount_point))
         if (real == point or point in real.parents) and not os.path.ismount(point):
             raise StorageNotMounted(
@@ -103,6 +113,14 @@ def mount_points(fstab: Path) -> list[Path]:
     fields = [line.split() for line in lines if not line.lstrip().startswith("#")]
     points = [unescaped(columns[1]) for columns in fields if len(columns) > 1]
     return [Path(point) for point in points if point.startswith("/") and point != "/"]
+
+
+def _mounted_at() -> frozenset[Path]:
+    """Return where something is mounted (proc_pid_mountinfo(5)), nowhere where that is not known."""
+    with suppress(OSError):
+        lines = MOUNTS.read_text(errors="replace").splitlines()
+        return frozenset(Path(unescaped(line.split()[4])) for line in lines)
+    return frozenset()
 
 
 def unescaped(field: str) -> str:

@@ -1,6 +1,7 @@
 """The work folder of a session: where the recorder writes what will become a package."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -102,10 +103,13 @@ class WorkFolder:
             raise PackageBusy(
                 f"{self.name} is still being recorded by another Liput", hint="Wait until that session has ended."
             ) from None
+        except OSError:
+            self.release()
+            raise
 
     def _take(self, path: Path, flags: int) -> None:
         with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError):
-            self._locks.append(os.open(path, flags | os.O_CLOEXEC))
+            self._locks.append(_open(path, flags | os.O_CLOEXEC))
             try:
                 fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -117,6 +121,16 @@ class WorkFolder:
         """Let go of the lock; idempotent."""
         while self._locks:
             os.close(self._locks.pop())
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open a file to lock it: to read only where its disk takes nothing any more."""
+    try:
+        return os.open(path, flags)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(path, flags & ~os.O_ACCMODE | os.O_RDONLY)
 
 
 def encode_begun(begun: Begun) -> bytes:

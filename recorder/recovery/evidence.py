@@ -52,7 +52,9 @@ class Left:
         begun = self.work.begun
         program = next((file for file in self.files if file.is_playable), None)
         duration_s = probe(program.path, program.name).duration_s if program else 0.0
-        return PartEvidence(begun.part, self.offset_s, duration_s, _written_at(program, begun), read_events(self.log()))
+        return PartEvidence(
+            begun.part, self.offset_s, duration_s, _written_at(program, begun), read_events(self.log()), begun.copy
+        )
 
     def log(self) -> bytes:
         """Return its event log as it is."""

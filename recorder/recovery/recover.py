@@ -140,14 +140,15 @@ class Recovery:
         return kept
 
     def _sealed_parts(self, session: Unfinished) -> set[tuple[str, int, int]]:
-        """Return which parts (UUID, copy, number) are in a whole package of this name that was joined of several."""
+        """Return which parts (UUID, copy, number) are in whole packages of this name that were joined of several."""
+        found: set[tuple[str, int, int]] = set()
         for archive in self._archives:
             for folder in catalog.sealed_as(archive.root, session.name):
                 package = catalog.read_package(folder)
                 parts = package.recording.parts if package.recording else ()
                 if len(parts) > 1 and not archive.verify(package):
-                    return {(package.uuid, part.copy, part.part) for part in parts}
-        return set()
+                    found |= {(package.uuid, part.copy, part.part) for part in parts}
+        return found
 
 
 def awaiting(session: Unfinished) -> Outcome:

@@ -110,7 +110,8 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         raise ArchiveError(f"{works[0].name} is being recovered", hint="liput recover finishes it.")
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
     first, last = ordered[0].begun, ordered[-1]
-    if any(event.kind in ENDING for event in read_events(_log(last))):
+    # Of any: one of two copies may not have taken the line.
+    if any(event.kind in ENDING for work in ordered for event in read_events(_log(work))):
         raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
     return Resumption(
         title=first.title,

@@ -8,9 +8,8 @@ from pathlib import Path
 from config.errors import StateError, StorageNotMounted
 from config.state import state_folder
 from devices.store import Store
-from recorder.archive.place import nearest_existing, unescaped
+from recorder.archive.place import MOUNTS, nearest_existing, unescaped
 
-MOUNTS = Path("/proc/self/mountinfo")
 ROOT = "/"
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
+from pathlib import Path
+from threading import Thread
 from uuid import UUID, uuid4
 
 import av
@@ -127,5 +129,11 @@ class Opener:
             with suppress(LiputError):
                 archive.discard(work)
             raise error if isinstance(error, LiputError) else StorageError(str(error)) from error
-        (self._memory or MountMemory()).remember(archive.root)
+        self._remember(archive.root)
         return part
+
+    def _remember(self, root: Path) -> None:
+        """Note where its disk is mounted, on a thread that nobody waits for: it may be another disk that hangs."""
+        memory = self._memory or MountMemory()
+        with suppress(RuntimeError):  # too many threads: it is noted the next time
+            Thread(target=memory.remember, args=(root,), daemon=True, name="storage-remember").start()

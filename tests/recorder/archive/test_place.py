@@ -56,6 +56,25 @@ def test_a_folder_without_write_permission_is_refused(read_only: Path) -> None:
         assert "--archive" in caught.value.hint
 
 
+def test_what_is_mounted_is_not_looked_at_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share whose server is away would hang for a minute, and what is recorded has nothing to do with it."""
+    asked: list[str] = []
+    real = os.path.realpath
+
+    def realpath(path: str | Path, **how: bool) -> str:
+        asked.append(str(path))
+        return real(path, **how)
+
+    monkeypatch.setattr(os.path, "realpath", realpath)
+    fstab = tmp_path / "fstab"
+    fstab.write_text(f"nas:/rekaman /proc nfs defaults 0 0\nUUID=1 {tmp_path / 'away'} ext4 defaults 0 0\n")
+    assert check_place(tmp_path / "arsip", 1, fstab) > 1
+    assert "/proc" not in asked
+    assert str(tmp_path / "away") in asked
+    with pytest.raises(StorageNotMounted):
+        check_place(tmp_path / "away" / "arsip", 1, fstab)
+
+
 def test_a_read_only_file_system_is_refused() -> None:
     with pytest.raises(StorageUnwritable, match="cannot be written"):
         check_place(Path("/proc/arsip"), 0)

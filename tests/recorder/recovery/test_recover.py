@@ -315,6 +315,28 @@ def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, sec
     assert recover(archive, second) == []
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_copy_in_parts_is_kept_where_the_other_was_recovered_before_it(
+    archive: Archive, second: Archive, left: Left, first: int
+) -> None:
+    """As where the disk of one was away: its parts are called by the same numbers."""
+    for part, offset_s in ((1, 0.0), (2, 9.0)):
+        for copy, place in enumerate((archive, second), start=1):
+            events = [live(offset_s)]
+            leftovers.leave(place, {"program.mp4": left.killed}, part=part, offset_s=offset_s, copy=copy, events=events)
+    before, after = (archive, second) if first == 0 else (second, archive)
+    ((outcome),) = recover(before)
+    assert outcome.state is State.SEALED
+    assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED]
+    copies = []
+    for place in (before, after):
+        (package,) = place.list()
+        assert package.recording
+        copies.append({part.copy for part in package.recording.parts})
+        assert [part.part for part in package.recording.parts] == [1, 2]
+    assert copies == [{first + 1}, {2 - first}]
+
+
 def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> None:
     """Also the part that was killed, while another recorder goes on with the session."""
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])

@@ -1,5 +1,6 @@
 """What the next recorder of a killed session is told, and that nobody else touches the session meanwhile."""
 
+import subprocess
 import threading
 from datetime import timedelta
 from fractions import Fraction
@@ -17,6 +18,7 @@ from recorder.recovery.recover import Recovery, State
 from recorder.recovery.resume import take_up
 from tests.support import archives, leftovers, media
 from tests.support.archives import STARTED
+from tests.support.copies import small_disk
 from tests.support.cut_short import Left
 from tests.support.leftovers import event, live
 from tests.support.simulated import SimulatedClock
@@ -113,6 +115,35 @@ def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
     assert recovery.recover(session).state is State.SEALED
     with pytest.raises(PackageNotFound):
         take_up([archive], folder, SystemClock())
+
+
+def test_a_part_on_a_disk_that_takes_nothing_any_more_keeps_nobody_from_going_on(
+    archive: Archive, left: Left, tmp_path: Path
+) -> None:
+    """The recorder had left that disk, and was killed on the next."""
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk") as disk:
+        leftovers.leave(archives.archive_at(disk / "arsip"), {"program.mp4": left.killed}, events=[live()])
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=6.0)
+        both = [archives.archive_at(disk / "arsip"), archive]
+        taken = take_up(both, folder, SystemClock())
+        assert (taken.part, len(taken.works)) == (3, 2)
+        with pytest.raises(PackageBusy):
+            take_up(both, folder, SystemClock())
+        taken.release()
+        take_up(both, folder, SystemClock()).release()
+
+
+def test_one_whose_end_only_one_of_two_copies_tells_had_ended(archive: Archive, left: Left, tmp_path: Path) -> None:
+    """The disk of the other took no line any more."""
+    (tmp_path / "kedua").mkdir()
+    other = archives.archive_at(tmp_path / "kedua")
+    stopping = event(6, "session-stopping", "Rapat")
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(), stopping])
+    leftovers.leave(other, {"program.mp4": left.killed}, events=[live()], copy=2)
+    with pytest.raises(ArchiveError, match="had ended"):
+        take_up([archive, other], folder, SystemClock())
 
 
 @pytest.mark.parametrize("kind", ["session-stopping", "session-ended"])
