@@ -19,6 +19,10 @@ class Stamps:
         self.is_monotonic: bool | None = None
         self._last_ns = 0
 
+    def begin_anew(self) -> None:
+        """Judge the driver's stamps anew: the device has been opened again, and may have another clock than before."""
+        self.is_monotonic = None
+
     def stamp(self, driver_ns: int | None, now_ns: int) -> int:
         """Return when a frame was captured that the driver stamped `driver_ns` and that arrived at `now_ns`."""
         if self.is_monotonic is None:

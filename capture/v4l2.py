@@ -119,6 +119,7 @@ class V4l2Source:
                 f"{self.name} ({self._node}) sends pictures that cannot be used: {error}"
             ) from error
         self._stream = stream
+        self.stamps.begin_anew()
         return VideoFormat(self._decoder.width, self._decoder.height, stream.rate or self._rate(), matrix)
 
     def _choose(self) -> ChosenMode:

@@ -63,8 +63,8 @@ class Journal(logging.Handler):
         """Begin the next step."""
         self.step = step
         self.blocking_since = self.live_since = time.monotonic()
-        if step == "connect":
-            self.server_said = ""  # only what it asks before a login is tried
+        if step in {"connect", "live"}:
+            self.server_said = ""  # what it asks before a login is tried, or had to say of what it takes all the same
         self._report(Live() if step == "live" else Entered(step))
 
     def emit(self, record: logging.LogRecord) -> None:

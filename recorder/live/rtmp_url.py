@@ -10,6 +10,9 @@ from recorder.live.place import host_and_port, shown
 DEFAULT_PORTS = {"rtmp": 1935, "rtmps": 443}
 EXAMPLE = "an address looks like rtmps://a.rtmps.youtube.com/live2 with its key apart, or rtmp://host/app/key"
 
+_LEAST_TOKEN = 4
+"""Characters of a value in an application's query that may be a secret: `live2?backup=1` has none."""
+
 
 class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
     """Where to publish: RTMP asks for `application` and `key`; `login` is user:password or ''."""
@@ -43,12 +46,16 @@ class RtmpUrl(msgspec.Struct, frozen=True, tag="rtmp"):
         """Everything of this address that no message may hold, in every spelling we know of."""
         path = f"{self.application}/{self.key}"
         name, _, query = self.key.partition("?")
-        spelled = {self.server, f"{self.server}/{self.key}", path, self.key, name}
-        spelled |= {pair.partition("=")[2] for pair in query.split("&")}
+        spelled = {self.server, f"{self.server}/{self.key}", path, self.key, name, *_values(query)}
+        spelled |= {value for value in _values(self.application.partition("?")[2]) if len(value) >= _LEAST_TOKEN}
         if self.login:
             spelled |= {self.login, self.login.partition(":")[2]}
         spelled |= {change(secret) for secret in tuple(spelled) for change in (unquote, quote)}
         return tuple(sorted(spelled - {""}, key=len, reverse=True))
+
+
+def _values(query: str) -> list[str]:
+    return [pair.partition("=")[2] for pair in query.split("&")]
 
 
 def parse_rtmp_url(scheme: str, rest: str, key: str | None) -> RtmpUrl:

@@ -99,6 +99,7 @@ class SlideChapters:
             shown = list(of_file)
             pictures = pictures_at(file, [slide.place.at_s for slide in shown])
             for slide, picture in zip(shown, pictures, strict=False):
+                self._advance(FOUND)  # hundreds, on a slow disk: it gets on
                 if picture is not None:
                     self._write(slide.number, slide_jpeg(picture, slide.place.area))
         self._sweep()

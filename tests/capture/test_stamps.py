@@ -22,6 +22,20 @@ def test_wall_clock_or_no_times_give_way_to_the_arrival() -> None:
         assert stamps.is_monotonic is False
 
 
+def test_a_device_that_is_opened_again_may_have_another_clock() -> None:
+    """As after a reset: all its stamps lie in the past, and each would be a nanosecond after the one before."""
+    stamps = Stamps()
+    stamps.stamp(NOW, NOW)
+    stamps.begin_anew()
+    later = NOW + 60_000 * MS
+    assert [stamps.stamp(step * 33 * MS, later + step * 33 * MS) for step in range(3)] == [
+        later, later + 33 * MS, later + 66 * MS,
+    ]  # fmt: skip
+    assert stamps.is_monotonic is False
+    stamps.begin_anew()
+    assert stamps.stamp(NOW, later) == later + 66 * MS + 1, "they never go back"
+
+
 def test_frames_that_waited_keep_their_time() -> None:
     stamps = Stamps()
     stamps.stamp(NOW, NOW)

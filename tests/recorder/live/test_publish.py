@@ -86,6 +86,17 @@ def test_what_a_server_asks_before_a_login_is_no_reason_for_what_comes_later() -
     assert _failure(EOFError(), read, request(), url()).reason is Reason.CLOSED
 
 
+def test_what_a_server_says_of_a_stream_that_it_takes_all_the_same_is_no_reason_for_what_comes_later() -> None:
+    """FFmpeg asks for releaseStream and more, to which servers may answer with an error that means nothing."""
+    read, _ = journal(TCP, UP, HELLO, APP, "Server error: call to function releaseStream failed", PUBLISH)
+    assert _failure(IO_ERROR, read, request(), url()).reason is Reason.REJECTED
+    read.enter("live")
+    read.live_since -= 5.0
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()) == Failed(Reason.CLOSED)
+    read.handle(logging.LogRecord("libav.rtmp", logging.WARNING, "", 0, "Server error: key revoked", None, None))
+    assert _failure(BrokenPipeError(errno.EPIPE, ""), read, request(), url()).reason is Reason.REJECTED
+
+
 def test_a_server_that_does_not_speak_tls() -> None:
     read, _ = journal(TCP, UP)
     assert _failure(IO_ERROR, read, request(), url("rtmps")).reason is Reason.TLS

@@ -136,5 +136,13 @@ def test_redacts_every_spelling() -> None:
     assert REDACTED in hidden
 
 
+def test_redacts_a_token_of_the_application() -> None:
+    url = _rtmp(f"rtmp://h.example/live?token=S3cr%2Fet&backup=1/{KEY}")
+    assert url.application == "live?token=S3cr%2Fet&backup=1"
+    assert redact("no app live, token S3cr/et or S3cr%2Fet, backup 1", url.secrets) == (
+        f"no app live, token {REDACTED} or {REDACTED}, backup 1"
+    )
+
+
 def test_a_short_key_is_redacted_as_a_word_only() -> None:
     assert redact("key a is a bad key", ("a",)) == f"key {REDACTED} is {REDACTED} bad key"
