@@ -1,13 +1,13 @@
 """Did the speakers agree to being recorded? Asked where somebody sits at a terminal, and never for long."""
 
 import contextlib
-import os
 import select
 import sys
 import termios
 
 import click
 
+from agent.terminal import somebody_is_there
 from config.messages import in_language
 from devices.clock import SystemClock
 from recorder.archive.model import Consent, ConsentState
@@ -36,18 +36,9 @@ def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bo
     Without a terminal nobody is asked.
     """
     if state is None:
-        state = _answer(language) if may_ask and _somebody_is_there() else "not-asked"
+        state = _answer(language) if may_ask and somebody_is_there() else "not-asked"
     is_said = state != "not-asked" or bool(note)
     return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
-
-
-def _somebody_is_there() -> bool:
-    try:
-        fd = sys.stdin.fileno()
-        # In the background of a shell a read would stop the whole command.
-        return os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp() and sys.stderr.isatty()
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _answer(language: str) -> ConsentState:

@@ -3,17 +3,18 @@
 import contextlib
 import os
 import select
-import sys
 import termios
 import threading
 import tty
 from collections.abc import Callable, Iterator
 
+from agent.terminal import our_terminal
+
 
 @contextlib.contextmanager
 def watched(on_key: Callable[[str], None]) -> Iterator[None]:
     """Call `on_key` with each key pressed while the context lasts; does nothing where there is no terminal."""
-    terminal = _our_terminal()
+    terminal = our_terminal()
     if terminal is None:
         yield
         return
@@ -30,15 +31,6 @@ def watched(on_key: Callable[[str], None]) -> Iterator[None]:
         os.close(wake_read)
         with contextlib.suppress(termios.error):  # its window may have been closed
             termios.tcsetattr(terminal, termios.TCSANOW, before)
-
-
-def _our_terminal() -> int | None:
-    """Return the terminal on standard input, if there is one and it listens to us: not to the shell before us."""
-    try:
-        terminal = sys.stdin.fileno()
-        return terminal if os.isatty(terminal) and os.tcgetpgrp(terminal) == os.getpgrp() else None
-    except (OSError, ValueError, AttributeError):  # closed, replaced, missing, or somebody else's terminal
-        return None
 
 
 def _watch(terminal: int, wake: int, on_key: Callable[[str], None]) -> None:

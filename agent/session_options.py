@@ -1,7 +1,6 @@
 """The options of the commands that begin a session, and what they ask of its recorder."""
 
 import functools
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.consent import consent
 from agent.parameters import Command, config_option, seconds, with_options
+from agent.terminal import somebody_is_there
 from config.errors import UsageError
 from config.planned import CONSENTS
 from config.records import RecordsSettings
@@ -141,7 +141,7 @@ def with_slates[Answer](
     try:
         return begin(spec)
     except RecorderRefused as error:
-        if not error.is_of_device or asked.allow_missing or not _somebody_is_there():
+        if not error.is_of_device or asked.allow_missing or not somebody_is_there():
             raise
         click.echo(f"liput: {error.message}", err=True)
         if not click.confirm("Begin without it, with a slate in its place until it comes?", default=False, err=True):
@@ -151,7 +151,3 @@ def with_slates[Answer](
 
 def _allowing(spec: Spec) -> Spec:
     return msgspec.structs.replace(spec, asked=msgspec.structs.replace(spec.asked, allow_missing=True))
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

@@ -1,6 +1,5 @@
 """`liput archive prune`: media here that have enough copies elsewhere make room."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ import msgspec
 from agent.archive_options import archive_option
 from agent.archives import find_in
 from agent.commands.archive_copy import copy_queue
+from agent.terminal import somebody_is_there
 from config.copies import CopyTarget
 from config.errors import ArchiveError, CopyError, LiputError, UsageError
 from config.quantities import brief_size
@@ -121,7 +121,7 @@ def _ask(packages: list[Package], least: int) -> None:
     size = brief_size(sum(package.bytes for package in packages))
     what = packages[0].id if len(packages) == 1 else f"{len(packages)} packages"
     question = f"Remove the media of {what} here ({size}), after {least} copies of each were read?"
-    if not sys.stdin.isatty():
+    if not somebody_is_there():
         raise UsageError(f"nobody is there to ask: {question}", hint="say --yes")
     if not click.confirm(question, err=True):
         raise click.Abort

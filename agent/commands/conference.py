@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 
 from agent.conference.parts import CameraPart, MicrophonePart, Places, parts
 from agent.parameters import config_option, json_option
+from agent.terminal import somebody_is_there
 from capture.sound.server import NoServerError
 from config.settings import load_settings
 
@@ -78,7 +78,7 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
     for command in commands:
         click.echo(f"    {command}")
     is_root = os.geteuid() == 0
-    if only_print or not (is_root or shutil.which("sudo")) or not _somebody_is_there():
+    if only_print or not (is_root or shutil.which("sudo")) or not somebody_is_there():
         return True
     if click.confirm("Run this now?" if is_root else "Run this now, with sudo?", default=False):
         for command in commands:
@@ -87,10 +87,6 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
                 click.echo(f"This failed, and what follows was not run: {command}", err=True)
                 break
     return True
-
-
-def _somebody_is_there() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _undo(camera: CameraPart, microphone: MicrophonePart, *, only_print: bool) -> int:
