@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.daemon.once import Once
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices import threads
@@ -120,6 +121,11 @@ class Daemon:
     _busy: set[str] = field(default_factory=set)
     _children: list[Spawned] = field(default_factory=list)
     _is_prepared: bool = False
+    _once: Once = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say once what goes wrong at every look."""
+        self._once = Once(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""
@@ -138,8 +144,9 @@ class Daemon:
         try:
             left = self._left()
         except (LiputError, OSError) as error:
-            self.tell(f"the runtime directory cannot be read: {error}")
+            self._once(f"the runtime directory cannot be read: {error}")
             return
+        self._once("")
         for folder in left:
             if folder.id not in self._attempts:
                 self._attempts[folder.id] = self._first_attempt(folder)

@@ -9,8 +9,7 @@ Whoever has such an address can read the calendar: it is handled as a key is.
 import contextlib
 from collections.abc import Iterator
 
-from config.errors import SecretError, UsageError
-from config.kinds import did_you_mean
+from config.errors import SecretError
 from config.quantities import NotAllowed
 from config.schedule import check_feed_address
 from config.schema import Settings
@@ -21,13 +20,7 @@ TABLE = "feeds"
 
 def feed_address(settings: Settings, name: str) -> Secret:
     """Return the address of the calendar `name`; raises UsageError, and SecretError where its address is missing."""
-    if name not in settings.feeds:
-        known = ", ".join(settings.feeds)
-        raise UsageError(
-            f'there is no calendar "{name}"{did_you_mean(name, settings.feeds)}',
-            hint=f"the calendars are {known}" if known else "add [feeds.NAME] with its url to the settings",
-        )
-    if url := settings.feeds[name].url:
+    if url := settings.feed(name).url:
         return Secret(url)
     path = keys_path(settings)
     hint = f'add url to [feeds.{name}], or the line {name} = "https://..." below [{TABLE}] in {path or "keys.toml"}'

@@ -32,7 +32,7 @@
 `config/default.toml` says the same to people; a test keeps the two equal.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
@@ -80,6 +80,7 @@ STREAM_ENCODES = ("auto", "shared", "separate")
 LEAST_STREAM = 300_000
 """Bits a second below which no picture is worth much."""
 
+_AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
 _BIT_RATE = Rate(10_000, 200_000_000)
 
 
@@ -313,22 +314,45 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Return the profile called `name`, or the one in `[video]`; raises UsageError for an unknown name."""
         name = self.video.profile if name is None else name
         if name not in self.profiles:
-            raise UsageError(
-                f'there is no profile "{name}"{did_you_mean(name, self.profiles)}',
-                hint=f"the profiles are {', '.join(self.profiles)}",
-            )
+            raise _unknown("profile", name, self.profiles)
         return self.profiles[name]
 
     def layout(self, name: str | None = None) -> LayoutSettings:
         """Return the layout called `name`, or the one in `[program]`; raises UsageError for an unknown name."""
         name = self.program.layout if name is None else name
         if name not in self.layouts:
-            raise UsageError(
-                f'there is no layout "{name}"{did_you_mean(name, self.layouts)}',
-                hint=f"the layouts are {', '.join(self.layouts)}",
-            )
+            raise _unknown("layout", name, self.layouts)
         return self.layouts[name]
+
+    def destination(self, name: str) -> Destination:
+        """Return the destination called `name`; raises UsageError, which repeats no name that may be a key."""
+        if name not in self.destinations:
+            raise _unknown("destination", name, self.destinations, is_safe=len(name) < _AS_LONG_AS_A_KEY)
+        return self.destinations[name]
+
+    def copy(self, name: str) -> CopyTarget:
+        """Return the place for copies called `name`; raises UsageError for an unknown name."""
+        if name not in self.copies:
+            raise _unknown("place for copies", name, self.copies, table="copies")
+        return self.copies[name]
+
+    def feed(self, name: str) -> Feed:
+        """Return the calendar called `name`; raises UsageError for an unknown name."""
+        if name not in self.feeds:
+            raise _unknown("calendar", name, self.feeds, table="feeds")
+        return self.feeds[name]
 
     def sound_of(self, *names: str | None) -> Sound:
         """Return what is done to an input of sound that has the first of `names` (its role, its kind) that is set."""
         return next((self.sound[name] for name in names if name and name in self.sound), Sound())
+
+
+def _unknown(what: str, name: str, known: Iterable[str], *, table: str = "", is_safe: bool = True) -> UsageError:
+    """Return what is raised of a name that no `[TABLE.NAME]` has; `is_safe` says whether it may be repeated."""
+    shown, names = f'"{name}"' if is_safe else "of that name", ", ".join(known)
+    return UsageError(
+        f"there is no {what} {shown}{did_you_mean(name, known)}",
+        hint=f"the {what.partition(' ')[0]}s are {names}"
+        if names
+        else f"add [{table or f'{what}s'}.NAME] with its url to the settings",
+    )

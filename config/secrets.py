@@ -26,7 +26,6 @@ from config.addresses import (
     scheme_of,
 )
 from config.errors import SecretError, UsageError
-from config.kinds import did_you_mean
 from config.quantities import NotAllowed
 from config.schema import Destination, Settings
 
@@ -41,7 +40,6 @@ _FORMS = {
 
 _HIDDEN = "(hidden)"
 _PRIVATE, _FOR_A_SERVICE = 0o600, 0o770
-_AS_LONG_AS_A_KEY = 20  # a name this long may be a key given by mistake, and is not repeated
 _SHORTEST_TO_REDACT = 4  # replacing every "a" of a message would hide the message and no secret
 
 
@@ -136,14 +134,7 @@ def destination_url(settings: Settings, name: str) -> Secret:
             hint="name a destination of the settings (--stream NAME), or put the address into a file that only you "
             "can read (--stream @FILE, or --stream @- for standard input)",
         )
-    if name not in settings.destinations:
-        known = ", ".join(settings.destinations)
-        shown = f'"{name}"' if len(name) < _AS_LONG_AS_A_KEY else "of that name"
-        raise UsageError(
-            f"there is no destination {shown}{did_you_mean(name, settings.destinations)}",
-            hint=f"the destinations are {known}" if known else "add [destinations.NAME] with its url to the settings",
-        )
-    destination, key = settings.destinations[name], _read_key(settings, name)
+    destination, key = settings.destination(name), _read_key(settings, name)
     problem = key_problem(destination, key)
     if problem:
         form = _FORMS.get(SCHEMES[destination.scheme].key)

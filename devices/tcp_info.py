@@ -10,6 +10,8 @@ _MSS, _RECEIVED_MSS, _UNACKED, _SACKED, _LOST, _RETRANS, _RTT, _BYTES_ACKED = 16
 _BYTES_RECEIVED, _DATA_SEGMENTS_IN, _BYTES_SENT, _BYTES_RETRANS, _UNORDERED, _WINDOW = 128, 152, 200, 208, 224, 228
 _WHOLE_BYTES = 232
 """Linux 5.5; from an older kernel less comes, and what is missing is None."""
+TCP_NOTSENT_LOWAT = 25
+"""An option of a connection (linux/tcp.h): how many bytes the kernel may hold that are not sent yet."""
 
 
 class TcpInfo(msgspec.Struct, frozen=True):

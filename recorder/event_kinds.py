@@ -68,7 +68,7 @@ TOLD = (
     Told(
         ("recording-stalled",),
         "folder",
-        "`media_time_s`, `hint`: packets come, and nothing has come to its disk for 3.7 s (with the default "
+        "`media_time_s`, `hint`: packets come, and nothing has come to its disk for 3.6 s (with the default "
         "settings; 4.5 s at most)",
     ),
     Told(

@@ -51,7 +51,7 @@ class VideoSettings:
     buffer_s: float = 1.0
     """Seconds of `max_rate` that a burst may have: the size of the encoder's buffer model (VBV)."""
     x264_params: str | None = None
-    """Overrides the delay settings; for comparisons with other encoders' defaults only."""
+    """Overrides the delay settings, for pictures of which no delay matters, and comparisons with others' defaults."""
     more_params: str = ""
     """x264 parameters behind all others (`NAME=VALUE:...`), which change none of the parameter sets."""
     thread_name: str = "x264"

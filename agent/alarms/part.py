@@ -13,6 +13,7 @@ from agent.alarms.message import Message
 from agent.alarms.notices import Notices
 from agent.alarms.sender import Sender, Tell, Way
 from agent.alarms.ways import ways_of
+from agent.daemon.once import Once
 from config.errors import LiputError, SecretError
 from config.schema import Settings
 from devices.clock import Clock
@@ -37,9 +38,13 @@ class Alarms:
     name: str = "alarms"
     _present: tuple[Alarm, ...] = ()
     _senders: list[Sender] = field(default_factory=list)
-    _trouble: str = ""
     _newest: Settings | None = None
     _taken: Settings | None = None
+    _once: Once = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say each trouble once."""
+        self._once = Once(self.tell)
 
     def present(self) -> tuple[Alarm, ...]:
         """Return what is wrong now with the sessions that run, the oldest of each first, and what else is wrong."""
@@ -99,9 +104,9 @@ class Alarms:
             ears.look()
             present = [*ears.present(), *(alarm for ask in self.others for alarm in ask())]
         except (LiputError, OSError) as error:
-            self._say_once(f"the runtime directory cannot be read: {error}")
+            self._once(f"the runtime directory cannot be read: {error}")
             return
-        self._say_once("")
+        self._once("")
         self._present = tuple(present)
         message = self.herald.look(ears.begun(), present)
         if message is not None:
@@ -113,11 +118,6 @@ class Alarms:
         for sender in self._senders:
             if not message.closes or isinstance(sender.way, Desktop):
                 sender.give(message)
-
-    def _say_once(self, trouble: str) -> None:
-        if trouble and trouble != self._trouble:
-            self.tell(trouble)
-        self._trouble = trouble
 
 
 def _end(sender: Sender) -> None:

@@ -51,7 +51,7 @@ type Measured = Mapping[str, str | float | bool | None]
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What one check found of one thing.
 
-    `name` is that of the check and, after a colon, of what it looked at: `camera: podium`. `code` is stable, and says
+    `name` is that of the check and, after a colon, of what it looked at: `picture: podium`. `code` is stable, and says
     which of the things that this check may find it is; `ok` where all is well.
     """
 

@@ -55,10 +55,10 @@ def verified_at(
         for place in wanted:
             package = place.rpartition("/")[2]
             with progress_of(package) as progress:
-                contents = listed_there(target, place).contents
-                problems = inspecting.verify_at(target, place, progress)
-            _remember(package, name, contents, problems)
-            yield package, contents.bytes, problems
+                listing = listed_there(target, place)
+                problems = inspecting.verify_at(target, place, progress, listing)
+            _remember(package, name, listing.contents, problems)
+            yield package, listing.contents.bytes, problems
 
 
 def _remember(package: str, target: str, contents: Contents, problems: list[Problem]) -> None:

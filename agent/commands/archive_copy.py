@@ -14,7 +14,6 @@ from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.redact import redactor_for
 from config.errors import ArchiveError, UsageError
-from config.kinds import did_you_mean
 from config.quantities import brief_rate, brief_size
 from config.schema import Settings
 from config.settings import load_settings
@@ -116,11 +115,7 @@ def copy_command(
 def _names(settings: Settings, names: tuple[str, ...], *, automatic: bool) -> list[str]:
     """Return the places that are meant: those named, else all, or all that are `automatic`. Raises UsageError."""
     for name in names:
-        if name not in settings.copies:
-            raise UsageError(
-                f'there is no place for copies "{name}"{did_you_mean(name, settings.copies)}',
-                hint=f"the places are {', '.join(settings.copies) or 'none yet: add [copies.NAME] to the settings'}",
-            )
+        settings.copy(name)
     if not settings.copies:
         raise UsageError("the settings name no place for copies", hint="add [copies.NAME] with its url; docs/copies.md")
     return list(names) or [name for name, target in settings.copies.items() if target.automatic or not automatic]

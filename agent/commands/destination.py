@@ -19,6 +19,7 @@ from recorder.archive.names import storable
 from recorder.control.client import Connection, ask
 from recorder.control.find import Running, session
 from recorder.control.protocol import (
+    LONGEST_NAME,
     DestinationAdd,
     DestinationChange,
     DestinationRemove,
@@ -31,7 +32,6 @@ from recorder.control.protocol import (
 from recorder.status import AFTER, BEFORE, RECORDS, DestinationLine, SessionResult, SessionStatus
 
 LOOK_S = 0.5
-LONGEST_NAME = 256
 
 EXAMPLES = """\b
 Examples:

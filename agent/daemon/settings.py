@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.daemon.once import Once
 from config.errors import LiputError
 from config.in_force import SettingsInForce
 from config.schema import Settings
@@ -45,7 +46,7 @@ class SettingsPart:
         self._keys = stamp(keys_path(self.began))
         self._web = self.began.web
         self._is_due = False
-        self._told = ""
+        self._once = Once(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set."""
@@ -72,7 +73,7 @@ class SettingsPart:
         if settings.file is None and self.now.file is not None:
             self._hold(f"there is no settings file {self.now.file} any more")
             return
-        self._told = ""
+        self._once("")
         keys = stamp(keys_path(settings))
         if _without_lines(settings) == _without_lines(self.now) and keys == self._keys:
             return
@@ -85,9 +86,7 @@ class SettingsPart:
         self._web = settings.web
 
     def _hold(self, why: str) -> None:
-        if why != self._told:
-            self.tell(f"{why}; what was set before holds")
-        self._told = why
+        self._once(f"{why}; what was set before holds")
 
 
 def _without_lines(settings: Settings) -> Settings:

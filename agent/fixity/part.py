@@ -18,6 +18,7 @@ import msgspec
 
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.words import DAMAGED
+from agent.daemon.once import Once
 from agent.fixity.night import Night, night_store, passed
 from agent.own_command import end_command, of_archive, start_command
 from config.errors import LiputError
@@ -63,8 +64,12 @@ class FixityPart:
     _not_before_ns: int = 0
     _seen: object = None
     _damaged: tuple[Alarm, ...] = ()
-    _told: str = ""
     _is_failing: bool = False
+    _once: Once = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say each trouble once."""
+        self._once = Once(self.tell)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Look again and again until `stop` is set."""
@@ -74,9 +79,9 @@ class FixityPart:
                 beat()
                 try:
                     self.look()
-                    self._say_once("")
+                    self._once("")
                 except (LiputError, OSError) as error:
-                    self._say_once(f"the archive is not read again: {error}")
+                    self._once(f"the archive is not read again: {error}")
                 self.clock.wait(stop, LOOK_S)
         finally:
             self._end()
@@ -157,11 +162,6 @@ class FixityPart:
 
     def _rest(self, seconds: float) -> None:
         self._not_before_ns = self.clock.now_ns() + int(seconds * NANOSECONDS)
-
-    def _say_once(self, trouble: str) -> None:
-        if trouble and trouble != self._told:
-            self.tell(trouble)
-        self._told = trouble
 
     def _end(self) -> None:
         if self._child is not None:

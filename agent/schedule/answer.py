@@ -11,8 +11,8 @@ from agent.schedule.done import Done, Ledger, done_for
 from agent.schedule.plan import Plan, PlanState, by_hand
 from agent.schedule.planner import Planner
 from config.quantities import brief_duration
+from devices.clock import boot_id
 from recorder.archive.names import one_line
-from recorder.control.directory import boot_id
 
 LABEL = 12
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.daemon.once import Once
 from agent.schedule.beginning import Beginning, Spawn, spec_of
 from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
@@ -24,9 +25,9 @@ from config.errors import LiputError, StateError
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
-from devices.clock import NANOSECONDS, Clock
+from devices.clock import NANOSECONDS, Clock, boot_id
 from recorder.control.client import ask, how_it_ended
-from recorder.control.directory import RecorderFolder, boot_id, ended_folder, process_started, runtime_folder
+from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
 from recorder.status import SessionResult
@@ -78,9 +79,11 @@ class Schedule:
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
     _newest: Settings = field(init=False)
+    _once: Once = field(init=False)
 
     def __post_init__(self) -> None:
         """Take the rules from the settings."""
+        self._once = Once(self.tell)
         self._newest = self.settings
         self._rules = Rules.of(self.settings.schedule, boot_id())
 
@@ -120,7 +123,7 @@ class Schedule:
             try:
                 self.feeds.look()
             except LiputError as error:  # of what calendars say nothing is kept; what is planned is done all the same
-                self._say_once("feeds", error.message)
+                self._once(error.message, "feeds")
         self._take_checks()
         self._take_beginning()
         if not self._plans():
@@ -128,9 +131,9 @@ class Schedule:
         try:
             runs = list(self.runs())
         except (LiputError, OSError) as error:
-            self._say_once("runs", f"it cannot be seen which sessions run: {error}")
+            self._once(f"it cannot be seen which sessions run: {error}", "runs")
             return
-        self._say_once("runs", "")
+        self._once("", "runs")
         ledger, now = self._ledger(), self._now()
         plans = self._near(ledger, runs, now)
         for act in decide(plans, ledger, runs, now, self._rules, self._coming(plans, ledger, runs)):
@@ -152,9 +155,9 @@ class Schedule:
         if seen != self._seen:
             try:
                 self._known = self.plans.read()
-                self._say_once("plans", "")
+                self._once("", "plans")
             except StateError as error:
-                self._say_once("plans", f"{error.message}; what was planned before holds")
+                self._once(f"{error.message}; what was planned before holds", "plans")
             else:
                 with contextlib.suppress(StateError):  # more is kept than is needed
                     self.done.keep_only(self._known)
@@ -176,9 +179,9 @@ class Schedule:
     def _ledger(self) -> Ledger:
         try:
             kept: Mapping[str, Done] = self.done.read()
-            self._say_once("done", "")
+            self._once("", "done")
         except StateError as error:
-            self._say_once("done", f"{error.message}; what is done for planned sessions is not kept")
+            self._once(f"{error.message}; what is done for planned sessions is not kept", "done")
             kept = {}
         return {**kept, **self._unsaved}
 
@@ -189,7 +192,7 @@ class Schedule:
                 self.done.note(plan, change)
                 return
         except StateError as error:
-            self._say_once("done", f"{error.message}; what is done for planned sessions is not kept")
+            self._once(f"{error.message}; what is done for planned sessions is not kept", "done")
         self._unsaved[plan.id] = change(done_for(plan, self._ledger()))
 
     def _coming(self, plans: Sequence[Plan], ledger: Ledger, runs: Sequence[Run]) -> set[str]:
@@ -241,7 +244,7 @@ class Schedule:
         try:
             ask(RecorderFolder(runtime_folder() / act.recorder), request)
         except (LiputError, OSError) as error:
-            self._say_once(act.recorder, f'"{act.plan.title}": {error}')
+            self._once(f'"{act.plan.title}": {error}', act.recorder)
         else:
             late_s = (now - act.plan.starts_at).total_seconds()
             late_s = late_s if word == "recording" and late_s > LATE_S else 0.0
@@ -319,11 +322,6 @@ class Schedule:
         if self._said.get(f"notice {key}") != text:
             self._said[f"notice {key}"] = text
             self.notify(notice)
-
-    def _say_once(self, key: str, sentence: str) -> None:
-        if sentence and self._said.get(key) != sentence:
-            self.tell(sentence)
-        self._said[key] = sentence
 
 
 def _failed(act: Act, now: datetime) -> str:

@@ -14,13 +14,11 @@ from agent.schedule.plan import Plan
 from agent.schedule.store import Plans
 from agent.schedule.zones import zone_named
 from config.errors import UsageError
-from config.kinds import did_you_mean
 from config.office import zone_name, zone_of
 from config.quantities import NotAllowed
 from config.schema import Settings
 from config.settings import load_settings
-from devices.clock import SystemClock
-from recorder.control.directory import boot_id
+from devices.clock import SystemClock, boot_id
 
 LONGEST = timedelta(days=7)
 _TIME_ALONE = re.compile(r"\s*\d{1,2}[:.]\d{2}(:\d{2})?\s*")
@@ -92,12 +90,7 @@ def check_plan(plan: Plan, desk: Planner) -> Plan:
     settings.profile(plan.profile)
     settings.layout(plan.layout)
     for name in plan.streams:
-        if name not in settings.destinations:
-            known = ", ".join(settings.destinations)
-            raise UsageError(
-                f'there is no destination "{name}"{did_you_mean(name, settings.destinations)}'
-                if "://" not in name
-                else "a stream's address does not belong on the command line",
-                hint=f"the destinations are {known}" if known else "add [destinations.NAME] to the settings",
-            )
+        if "://" in name:
+            raise UsageError("a stream's address does not belong on the command line", hint="name a destination")
+        settings.destination(name)
     return plan

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from agent.schedule.decide import Run
 from config.errors import LiputError
+from devices.clock import boot_id
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.find import running
@@ -28,7 +29,7 @@ def _killed() -> Iterator[Run]:
 
 
 def _is_of_this_boot(info: RecorderInfo) -> bool:
-    return info.boot_id == directory.boot_id()
+    return info.boot_id == boot_id()
 
 
 def plan_of(folder: RecorderFolder) -> str | None:

@@ -21,6 +21,7 @@ from recorder.control.client import ask
 from recorder.control.find import Running, running, running_as
 from recorder.control.looking_on import Looker
 from recorder.control.protocol import (
+    LONGEST_NAME,
     AnyRequest,
     DestinationAdd,
     DestinationRemove,
@@ -28,8 +29,11 @@ from recorder.control.protocol import (
     Layout,
     Look,
     Mark,
+    MarkText,
     Mute,
     Name,
+    PreRoll,
+    Width,
 )
 from recorder.status import RECORDS, SessionResult, SessionState
 
@@ -44,7 +48,7 @@ _ID = re.compile(r"[0-9a-f]{1,32}")
 class StartBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far to reach back."""
 
-    pre_roll_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    pre_roll_s: PreRoll = 0.0
 
 
 class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +60,7 @@ class StopBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class MarkBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to write to this moment."""
 
-    text: Annotated[str, msgspec.Meta(max_length=2000)]
+    text: MarkText
 
 
 class MuteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,13 +79,13 @@ class LayoutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class DestinationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A destination of the settings."""
 
-    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=256)]
+    name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
 
 
 class LookQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How wide the picture may be."""
 
-    width: Annotated[int, msgspec.Meta(ge=32, le=1280)] = 640
+    width: Width = 640
 
 
 class MarkLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mark"):
@@ -259,7 +263,7 @@ def restart_destination(call: Call) -> DestinationChange:
 
 def _name(call: Call) -> str:
     name = call.path["name"]
-    if len(name) > 256:
+    if len(name) > LONGEST_NAME:
         raise UsageError("that is no name of a destination")
     return name
 
@@ -272,7 +276,7 @@ def _change(call: Call, request: protocol.DestinationChange, word: str) -> Desti
 def preview(call: Call) -> Response:
     """Return one picture of a source."""
     source = call.path["source"].removesuffix(".jpg")
-    if len(source) > 256:
+    if len(source) > LONGEST_NAME:
         raise UsageError("there is no such source")
     with Looker(_session(call).folder) as looker:
         looker.look(Look(source=source, fps=5, width=call.query.width))

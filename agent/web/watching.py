@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from recorder.control.protocol import Name
+from recorder.control.protocol import Name, PicturesASecond, Width
 from recorder.status import SessionState, SessionStatus, SoundLine
 
 MOST_PREVIEWS = 16
@@ -14,8 +14,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A source to be looked at: at most so many pictures a second, at least so many pixels wide where it has them."""
 
     source: Name = "program"
-    fps: Annotated[float, msgspec.Meta(ge=0.1, le=5)] = 2.0
-    width: Annotated[int, msgspec.Meta(ge=32, le=1280)] = 480
+    fps: PicturesASecond = 2.0
+    width: Width = 480
 
 
 class Watching(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="watch", forbid_unknown_fields=True):

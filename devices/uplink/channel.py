@@ -8,11 +8,10 @@ import struct
 from types import TracebackType
 from typing import Self
 
-from devices.tcp_info import TcpInfo, tcp_info
+from devices.tcp_info import TCP_NOTSENT_LOWAT, TcpInfo, tcp_info
 from devices.uplink.connecting import Patience
 from devices.uplink.trouble import NetworkTrouble, Trouble
 
-_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _HELD_BYTES = 524_288
 """What may wait in this PC: enough for a busy one to keep a fast link full, and little to throw away at the end."""
 _AT_ONCE = struct.pack("ii", 1, 0)
@@ -27,7 +26,7 @@ class Channel:
         self._connection = connection
         connection.settimeout(0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, _HELD_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, _HELD_BYTES)
 
     def __enter__(self) -> Self:
         return self

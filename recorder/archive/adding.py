@@ -18,13 +18,12 @@ from recorder.archive.fixity import Progress, Tally
 from recorder.archive.intake import size_of
 from recorder.archive.model import Addition
 from recorder.archive.names import slug, storable
+from recorder.archive.place import MARGIN_BYTES
 from recorder.archive.premis import EventType
 from recorder.archive.rebuilding import Draft, rebuilding
 
 ADDED = "data/tambahan/"
 TRANSCRIPT = "data/transcript/"
-MARGIN_BYTES = 10_000_000
-"""What must stay free beside the files, for their description."""
 
 
 def add(

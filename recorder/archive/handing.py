@@ -13,10 +13,8 @@ from config.replace import sync
 from recorder.archive.disk import aside_of
 from recorder.archive.exchange import rename_new
 from recorder.archive.locking import is_at
+from recorder.archive.place import MARGIN_BYTES
 from recorder.storage_errors import storage_error
-
-MARGIN_BYTES = 10_000_000
-"""What must stay free beside the file."""
 
 
 class Taken(ArchiveError):

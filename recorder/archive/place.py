@@ -8,8 +8,16 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from config.errors import StorageError, StorageFull, StorageNotMounted, StorageReadOnly, StorageUnwritable
+from config.errors import (
+    StorageError,
+    StorageFull,
+    StorageNotMounted,
+    StorageReadOnly,
+    StorageUnwritable,
+    StorageVanished,
+)
 from config.quantities import brief_size
+from recorder.storage_errors import storage_error
 
 FSTAB = Path("/etc/fstab")
 """Which disks this machine is meant to have."""
@@ -19,6 +27,9 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
 """Where disks that come and go are mounted; a folder made right here would stand on the system's own disk."""
+
+MARGIN_BYTES = 10_000_000
+"""What must stay free beside files that are written, for their description and what others write meanwhile."""
 
 PROBE_BYTES = 4096
 """Written, and gone again, to see that a folder takes more than promises."""
@@ -56,10 +67,11 @@ def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
 def _translated(error: OSError, root: Path) -> StorageError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull(f"The disk of the archive {root} is full", hint="Free space on it.")
-    reason = error.strerror or str(error)
+    if isinstance(gone := storage_error(error, root), StorageVanished):
+        return gone
     kind = StorageReadOnly if error.errno == errno.EROFS else StorageUnwritable
     return kind(
-        f"The archive {root} cannot be written: {reason}",
+        f"The archive {root} cannot be written: {error.strerror or error}",
         hint="Give this user the right to write there, or name another folder with --archive.",
     )
 

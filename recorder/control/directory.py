@@ -33,6 +33,7 @@ import msgspec
 from config.errors import LiputError, StorageUnwritable
 from config.json_text import json_text
 from config.replace import Prepare, of_mode, replace_file
+from devices.clock import boot_id
 from recorder.archive.names import session_of, storable
 from recorder.control.operators import (
     LISTED_FOLDER,
@@ -306,14 +307,6 @@ def _write(path: Path, content: bytes, group: int | None = None) -> None:
 
 
 # Processes
-
-
-def boot_id() -> str:
-    """Return what tells this boot of the PC from every other."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
 
 
 def process_started(pid: int) -> int | None:

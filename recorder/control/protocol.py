@@ -19,7 +19,12 @@ SHORTEST_PERIOD_S = 0.1
 
 type RequestId = int | Annotated[str, msgspec.Meta(max_length=64)] | None
 """Chosen by the client; its reply has it."""
-type Name = Annotated[str, msgspec.Meta(max_length=256)]
+LONGEST_NAME = 256
+type Name = Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
+type PreRoll = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+type MarkText = Annotated[str, msgspec.Meta(max_length=2000)]
+type PicturesASecond = Annotated[float, msgspec.Meta(ge=0.1, le=5)]
+type Width = Annotated[int, msgspec.Meta(ge=32, le=1280)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
@@ -31,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", fo
 class Start(Request, frozen=True, kw_only=True, tag="start"):
     """Begin to record, reaching back `pre_roll_s` seconds."""
 
-    pre_roll_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 0.0
+    pre_roll_s: PreRoll = 0.0
 
 
 class Stop(Request, frozen=True, kw_only=True, tag="stop"):
@@ -45,7 +50,7 @@ class Disarm(Request, frozen=True, kw_only=True, tag="disarm"):
 class Mark(Request, frozen=True, kw_only=True, tag="mark"):
     """Mark this moment."""
 
-    text: Annotated[str, msgspec.Meta(max_length=2000)]
+    text: MarkText
 
 
 class Mute(Request, frozen=True, kw_only=True, tag="mute"):
@@ -104,8 +109,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: RequestId = None
     source: Name = "program"
-    fps: Annotated[float, msgspec.Meta(ge=0.1, le=5)] = 2.0
-    width: Annotated[int, msgspec.Meta(ge=32, le=1280)] = 320
+    fps: PicturesASecond = 2.0
+    width: Width = 320
 
 
 type DestinationChange = DestinationAdd | DestinationRemove | DestinationRestart

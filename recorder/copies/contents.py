@@ -10,6 +10,7 @@ from pathlib import Path
 
 from recorder.archive import bag, fixity
 from recorder.archive.model import Problem, ProblemKind
+from recorder.archive.names import storable
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Target
 
@@ -57,7 +58,8 @@ class Listing:
         self._files = files
         self._read = read
         self.problems = [
-            Problem(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE) for path in others
+            Problem(storable(path), "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+            for path in others
         ]
         tags = self._tag_file(bag.TAG_MANIFEST_FILE)
         self.version = hashlib.sha256(tags).hexdigest()
@@ -77,7 +79,7 @@ class Listing:
         )  # fmt: skip
 
     def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
-        self.problems.append(Problem(file, problem, kind))
+        self.problems.append(Problem(storable(file), storable(problem), kind))
 
     def _tag_file(self, name: str) -> bytes:
         """Return the content of a tag file, nothing where that cannot be had, which is a problem noted once."""

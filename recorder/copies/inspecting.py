@@ -12,7 +12,7 @@ from recorder.archive import bag, names
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.model import Package, PackageState, Problem, ProblemKind, Recording, decode_recording
 from recorder.archive.work import RECORDING_FILE
-from recorder.copies.contents import LARGEST_TAG_FILE, listed_there
+from recorder.copies.contents import LARGEST_TAG_FILE, Listing, listed_there
 from recorder.copies.copying import digest_there
 from recorder.copies.target import Flow, Target
 
@@ -122,9 +122,14 @@ def find_place(target: Target, key: str) -> str:
     )
 
 
-def verify_at(target: Target, place: str, progress: Progress | None = None) -> list[Problem]:
-    """Return what is wrong with the package at a place, nothing if it is whole: all of it is read. Raises CopyError."""
-    listing = listed_there(target, place)
+def verify_at(
+    target: Target, place: str, progress: Progress | None = None, listing: Listing | None = None
+) -> list[Problem]:
+    """Return what is wrong with the package at a place, nothing if it is whole: all of it is read.
+
+    `listing` is what `listed_there` says of it, None where that has not been asked yet. Raises CopyError.
+    """
+    listing = listing or listed_there(target, place)
     flow = Flow(Tally(listing.contents.bytes, progress))
     problems = list(listing.problems)
     changed = [item for item in listing.contents.items if not digest_there(target, f"{place}/{item.path}", item, flow)]

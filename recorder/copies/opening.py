@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from config.copy_keys import login_for
-from config.errors import CopyError, SecretError, UsageError
-from config.kinds import did_you_mean
+from config.errors import CopyError, SecretError
 from config.schema import Settings
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Target
@@ -15,13 +14,7 @@ EXTRAS = {"sftp": ("asyncssh", "sftp"), "s3": ("obstore", "s3")}
 
 def open_target(settings: Settings, name: str) -> Target:
     """Return the place `name`, reached and logged in; raises UsageError where none is set, CopyError with a reason."""
-    if name not in settings.copies:
-        known = ", ".join(settings.copies)
-        raise UsageError(
-            f'there is no place for copies "{name}"{did_you_mean(name, settings.copies)}',
-            hint=f"the places are {known}" if known else "add [copies.NAME] with its url to the settings",
-        )
-    target = settings.copies[name]
+    target = settings.copy(name)
     if target.scheme == "file":
         from recorder.copies.folder import FolderTarget
 

@@ -20,6 +20,7 @@ from config.errors import CopyError, PackageBusy, PackageNotFound
 from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
 from devices.health.line import PC, Kind, Level, Record, nowhere
+from devices.pauses import pause_s
 from recorder.archive import catalog, names
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
@@ -272,7 +273,7 @@ class CopyQueue:
         )  # fmt: skip
 
     def _next_s(self, attempts: int) -> float:
-        return self.clock.now().timestamp() + pause_s(attempts, self.chance)
+        return self.clock.now().timestamp() + uneven_pause_s(attempts, self.chance)
 
     @contextmanager
     def _only_one(self, target: str) -> Iterator[None]:
@@ -312,7 +313,6 @@ def is_early(now_s: float, next_s: float) -> bool:
     return now_s < next_s <= now_s + LONGEST_PAUSE_S * (1 + JITTER)
 
 
-def pause_s(attempts: int, chance: random.Random) -> float:
-    """Return how long to wait after so many failures in a row."""
-    pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(attempts - 1, 20))
-    return pause * chance.uniform(1 - JITTER, 1 + JITTER)
+def uneven_pause_s(attempts: int, chance: random.Random) -> float:
+    """Return how long to wait after so many failures in a row; not all PCs of a campus the same."""
+    return pause_s(attempts, LONGEST_PAUSE_S, first_s=FIRST_PAUSE_S) * chance.uniform(1 - JITTER, 1 + JITTER)

@@ -18,6 +18,7 @@ import av.logging
 from av.container import OutputContainer
 from av.error import FFmpegError
 
+from devices.tcp_info import TCP_NOTSENT_LOWAT
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.link import TcpLink, tcp_sockets
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
@@ -31,7 +32,6 @@ SOON_S = 5.0
 LONGEST_DETAIL = 200
 """Characters of libav's or a server's own words that are passed on."""
 
-_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _STEPS = (
     ("Starting connection attempt", "connect"),
     ("Successfully connected", "secure"),
@@ -164,7 +164,7 @@ def _tune_socket(held_bytes: int) -> socket.socket | None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"bbr")
         with contextlib.suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-            connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, held_bytes)
+            connection.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, held_bytes)
     for other in connections[1:]:
         other.detach()
     return connections[0] if connections else None

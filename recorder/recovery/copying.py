@@ -17,10 +17,10 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from config.errors import MediaError
-from recorder.archive.media import NOT_DECODED, Media, tracks
+from recorder.archive.media import NOT_DECODED, OPEN_SAFELY, Media, tracks
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
-from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, WHITELIST, Layout, look, opened
+from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, Layout, look, opened
 from recorder.storage_errors import storage_error
 from recorder.titles import copy_title
 
@@ -271,7 +271,7 @@ def read_back(path: Path, advance: Callable[[int], None] | None = None) -> list[
     """Return what is in a file, as `copy` counts it; raises MediaError when it cannot be read."""
     found: list[TrackCopy] = []
     try:
-        with av.open(path, options=WHITELIST, buffer_size=BUFFER_BYTES) as container:
+        with av.open(path, options=OPEN_SAFELY, buffer_size=BUFFER_BYTES) as container:
             streams = tracks(container)
             found = [TrackCopy() for _ in streams]
             number = {stream.index: index for index, stream in enumerate(streams)}

@@ -18,7 +18,7 @@ import av
 import av.error
 from av.container import InputContainer
 
-from recorder.archive.media import NOT_DECODED
+from recorder.archive.media import NOT_DECODED, OPEN_SAFELY
 
 BUFFER_BYTES = 1 << 20
 HEAD_BYTES = 16
@@ -26,8 +26,6 @@ HEAD_BYTES = 16
 MP4, MATROSKA = "mp4", "matroska"
 CONTAINERS = {".mp4": MP4, ".m4a": MP4, ".mkv": MATROSKA, ".mka": MATROSKA, ".webm": MATROSKA}
 """The libavformat muxer for each kind of file that a recorder makes."""
-WHITELIST = {"protocol_whitelist": "file", "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"}
-"""What calls itself media must not be a playlist that opens other files."""
 
 
 class Kind(StrEnum):
@@ -111,7 +109,7 @@ def _boxes(descriptor: int, size: int) -> Iterator[tuple[bytes, int, int]]:
 
 def _matroska(path: Path) -> Kind:
     try:
-        with av.open(path, options=WHITELIST | NOT_DECODED) as container:
+        with av.open(path, options=OPEN_SAFELY | NOT_DECODED) as container:
             if container.duration is not None:
                 return Kind.ORDINARY
             return Kind.OPEN if any(packet.size > 0 for packet in container.demux()) else Kind.EMPTY
@@ -162,7 +160,7 @@ class View(io.RawIOBase):
 @contextmanager
 def opened(path: Path, layout: Layout, more: Mapping[str, str] = {}) -> Iterator[InputContainer]:
     """Open what is whole of a file, with `more` options of FFmpeg's; raises av.error.FFmpegError."""
-    options = WHITELIST | dict(more)
+    options = OPEN_SAFELY | dict(more)
     if layout.kind is not Kind.FRAGMENTED:
         with av.open(path, options=options, buffer_size=BUFFER_BYTES) as container:
             yield container

@@ -12,7 +12,6 @@ from tests.proofs.archive_bench import LARGE, Bench, settings
 from tests.support import archives, command, copies
 from tests.support.copies import Place
 
-KINDS = copies.KINDS
 COPY = ("archive", "copy", "--all")
 
 

@@ -26,7 +26,6 @@ STAYS_S = 25 * 60
 _FADE_FRAMES = 15
 _MARGIN = 64
 
-type Planes = tuple[Plane, Plane, Plane]
 
 _FULL_RANGE = np.clip((np.arange(256) - 16) * 255 / 219, 0, 255).round().astype(np.uint8)[None]
 

@@ -10,10 +10,12 @@ import numpy as np
 from av.stream import Stream
 
 from capture.source import Matrix
+from config.schema import Recording
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track, TrackId, sound_track
+from recorder.recording import muxer_options
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 from tests.support import media
 
@@ -92,7 +94,7 @@ def mux(
     end_s: float = 0.0,
 ) -> Path:
     """Write `packets` by FFmpeg's muxer with the options of a recording, and `flags`."""
-    options = {"movflags": flags, "frag_duration": "250000", "flush_packets": "1", "max_interleave_delta": "500000"}
+    options = muxer_options(Recording().fragment_s) | {"movflags": flags}
     with av.open(str(path), "w", format="mp4", options=options) as container:
         streams = {
             track: container.add_stream_from_template(template, opaque=True) for track, template in templates.items()

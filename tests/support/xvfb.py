@@ -14,7 +14,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-PACKAGES = "xvfb"
 _HEADER_SIZE, _STRIDE, _COLOURS = 0, 12, 19
 """Fields of an XWD header, each of four bytes, big-endian."""
 _STARTS_WITHIN_S = 20

@@ -12,7 +12,6 @@ from capture.compose import compositor as module
 from capture.compose.compositor import Compositor, Piece
 from capture.compose.drawn import title_line
 from capture.compose.geometry import Rect, disjoint, letterboxed
-from capture.compose.overlay import Overlay
 from capture.pictures import plane_views
 from capture.source import Matrix
 from tests.support.bars import bars, tagged_rgb
@@ -29,10 +28,6 @@ rects = st.builds(Rect, evens, evens, evens.filter(bool), evens.filter(bool))
 
 def compositor() -> Compositor:
     return Compositor(WIDTH, HEIGHT, Matrix.BT601)
-
-
-def band(text: str = "Seminar") -> Overlay:
-    return title_line(WIDTH, HEIGHT, text=text, matrix=Matrix.BT601)
 
 
 def test_an_inset_lies_over_the_slides_sample_for_sample() -> None:

@@ -51,10 +51,6 @@ def everything(index: Index) -> list[Found]:
     return sorted(search(index, ()), key=lambda found: found.id)
 
 
-def title_of(number: int) -> str:
-    return shelves.describe(number).title
-
-
 def test_it_holds_what_the_packages_say(root: Path, index: Index) -> None:
     assert index.rebuild() == COUNT
     listed = {package.id: package for package in archives.archive_at(root).list()}

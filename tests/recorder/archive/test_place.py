@@ -1,12 +1,14 @@
+import errno
 import os
 import resource
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from config.errors import StorageFull, StorageNotMounted, StorageUnwritable
+from config.errors import StorageFull, StorageNotMounted, StorageUnwritable, StorageVanished
 from recorder.archive.place import check_place, mount_points
 from tests.support import archives
 
@@ -73,6 +75,17 @@ def test_what_is_mounted_is_not_looked_at_for_another_folder(tmp_path: Path, mon
     assert str(tmp_path / "away") in asked
     with pytest.raises(StorageNotMounted):
         check_place(tmp_path / "away" / "arsip", 1, fstab)
+
+
+def test_a_share_that_has_gone_is_not_called_one_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_folder: Path) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(shutil, "disk_usage", gone)
+    with pytest.raises(StorageVanished, match="is gone: Stale file handle"):
+        check_place(tmp_path, 1)
 
 
 def test_a_read_only_file_system_is_refused() -> None:

@@ -22,7 +22,7 @@ from recorder.archive.work import RECORDING_FILE
 from recorder.copies.copying import Copier
 from recorder.copies.folder import FolderTarget
 from recorder.copies.ledger import CopyState, Ledger
-from recorder.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, pause_s
+from recorder.copies.queue import FIRST_PAUSE_S, LONGEST_PAUSE_S, CopyQueue, Outcome, uneven_pause_s
 from recorder.copies.reasons import CopyReason
 from recorder.copies.target import Flow, Target
 from tests.support import archives, copies
@@ -141,7 +141,7 @@ def test_a_clock_that_was_wrong_holds_nothing_up_for_years(bench: Bench) -> None
 
 
 def test_a_pause_doubles_up_to_six_hours_and_is_never_the_same_for_two_pcs() -> None:
-    pauses = [pause_s(attempts, random.Random(attempts)) for attempts in range(1, 200)]
+    pauses = [uneven_pause_s(attempts, random.Random(attempts)) for attempts in range(1, 200)]
     assert 48 <= pauses[0] <= 72
     assert all(pause <= LONGEST_PAUSE_S * 1.2 for pause in pauses)
     assert len(set(pauses)) == len(pauses)

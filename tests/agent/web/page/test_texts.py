@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.alarms.words import OVER, SENTENCES
+from agent.checks.every import every_check
 from agent.web.page import texts, views
 from config.messages import LANGUAGES, WRITTEN
 from config.program import BUILT_IN_LAYOUTS
@@ -80,6 +81,10 @@ def test_no_sentence_of_the_page_tells_what_alarms_tell() -> None:
 def test_every_reason_of_a_destination_has_a_sentence() -> None:
     codes = set(rows(section(CLI, "### Why a destination is not live")))
     assert {key.removeprefix("reason.") for key in _keys() if key.startswith("reason.")} == codes
+
+
+def test_every_check_of_ours_is_called_something() -> None:
+    assert {f"check.name.{check.name}" for check in every_check()} <= set(_keys())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -1,0 +1,14 @@
+"""A trouble that lasts is said once."""
+
+from agent.daemon.once import Once
+
+
+def test_a_trouble_is_said_when_it_begins_and_when_it_is_another() -> None:
+    told: list[str] = []
+    once = Once(told.append)
+    for trouble in ("disk", "disk", "", "disk", "net", "net"):
+        once(trouble)
+    once("net", of="other")
+    once("", of="other")
+    once("net")
+    assert told == ["disk", "disk", "net", "net"]
