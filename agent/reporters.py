@@ -85,8 +85,7 @@ class JsonReporter:
 
     def result(self, result: SessionResult) -> None:
         """Write the result line."""
-        package = None if result.package is None else storable(result.package)
-        self._line(msgspec.structs.replace(result, package=package))
+        self._line(storable_result(result))
 
     def _line(self, value: SessionStatus | Event | SessionResult) -> None:
         sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
@@ -269,6 +268,12 @@ def event_text(event: Event) -> str:
     """Return an event as one line."""
     mark = "" if event.kind in HARMLESS - WARNINGS else "! "
     return f"{event.at:%H:%M:%S}  {mark}{event.message}"
+
+
+def storable_result(result: SessionResult) -> SessionResult:
+    """Return it as programs are told: a folder's name need not be UTF-8, and their JSON has to."""
+    package = None if result.package is None else storable(result.package)
+    return msgspec.structs.replace(result, package=package)
 
 
 def result_text(result: SessionResult) -> str:

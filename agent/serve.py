@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agent.daemon.once import Once
+from agent.daemon.once import Once, Tell
 from agent.serving import TRUST_S, awaited
 from config.errors import ArchiveError, LiputError, PackageBusy, PackageNotFound, SessionError, UsageError
 from devices import threads
@@ -40,9 +40,6 @@ LONGEST_PAUSE_S = 30.0
 KILLED = "its recorder was killed, and no other could go on with it"
 SETTLED_S = 10.0
 """A recorder that has lived for so long was not killed by what it records."""
-
-type Tell = Callable[[str], None]
-"""Called with a sentence for people, from any thread."""
 
 
 class Spares:

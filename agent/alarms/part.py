@@ -11,9 +11,9 @@ from agent.alarms.herald import Herald
 from agent.alarms.listening import Ears
 from agent.alarms.message import Message
 from agent.alarms.notices import Notices
-from agent.alarms.sender import Sender, Tell, Way
+from agent.alarms.sender import Sender, Way
 from agent.alarms.ways import ways_of
-from agent.daemon.once import Once
+from agent.daemon.once import Once, Tell
 from config.errors import LiputError, SecretError
 from config.schema import Settings
 from devices.clock import Clock

@@ -5,21 +5,18 @@ One attempt raises; here it is tried again, and where that is in vain the log sa
 
 import threading
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
+from agent.daemon.once import Tell
 from config.errors import LiputError
 from devices.clock import Clock
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
 """Before each further attempt."""
 LONGEST_QUEUE = 20
-
-type Tell = Callable[[str], None]
-"""Called with a sentence for people, from any thread."""
 
 
 class Way(Protocol):

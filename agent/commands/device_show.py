@@ -14,6 +14,7 @@ from agent.devices.text import health_colour, health_text, kind_text
 from agent.parameters import config_option
 from config.errors import DeviceNotFound, DeviceUnsupported
 from config.json_text import json_text
+from config.quantities import format_rate
 from config.settings import load_settings
 from devices.identity import find_sound, find_video
 from devices.model import Device, DeviceKind
@@ -115,11 +116,7 @@ def _hops(page: DevicePage) -> Iterator[str]:
     hops = page.usb.path if page.usb is not None else ()
     for depth, hop in enumerate(hops):
         branch = "" if depth == 0 else "   " * (depth - 1) + "└─ "
-        yield f"{branch}{hop.port}  {hop.name}, {_speed(hop.link_bps)}"
-
-
-def _speed(bps: int) -> str:
-    return f"{bps / 1e9:g} Gbit/s" if bps >= 10**9 else f"{bps / 1e6:g} Mbit/s"
+        yield f"{branch}{hop.port}  {hop.name}, {format_rate(hop.link_bps)}"
 
 
 def _make(page: DevicePage) -> Iterator[str]:

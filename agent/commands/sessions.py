@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from agent.parameters import seconds
-from agent.reporters import result_text
+from agent.reporters import result_text, storable_result
 from agent.steering import NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
 from agent.telling import exit_status
 from config.errors import NoSession
@@ -81,9 +81,8 @@ def stop_command(*, no_wait: bool, key: str | None, as_json: bool) -> int:
         if result is None:
             say_line(line_of(found), f"Ending: {found}.", as_json=as_json)
             return 0
-    package = None if result.package is None else storable(result.package)
     sentence = "No session runs." if result is NOTHING else result_text(result)
-    say_line(msgspec.structs.replace(result, package=package), sentence, as_json=as_json)
+    say_line(storable_result(result), sentence, as_json=as_json)
     return 0 if result.state is SessionState.IDLE else exit_status(result)
 
 

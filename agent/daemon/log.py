@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +17,7 @@ from typing import TextIO
 import click
 import msgspec
 
+from agent.daemon.once import Tell
 from agent.redact import Redactor
 from config.errors import LiputError
 from devices.clock import Clock
@@ -29,9 +30,6 @@ DAEMON = "daemon"
 _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")
 """Names of threads, by which is told whose they are."""
-
-type Tell = Callable[[str], None]
-"""Called with a sentence for people, from any thread."""
 
 
 class Level(StrEnum):

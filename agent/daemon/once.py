@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+type Tell = Callable[[str], None]
+"""Called with a sentence for people; what the daemon's log gives (agent/daemon/log.py) may be from any thread."""
+
 
 class Once:
     """Says a trouble when it begins or is another one, and again only once it was over; for one thread."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._told: dict[str, str] = {}
 

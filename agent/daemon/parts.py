@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from agent.daemon.once import Tell
 from devices.clock import NANOSECONDS, Clock
 from devices.pauses import pause_s
 
@@ -17,8 +18,6 @@ STEADY_S = 60.0
 END_S = 5.0
 """How long a part may take to end, before it is left to itself."""
 
-type Tell = Callable[[str], None]
-"""Called with a sentence for people, from any thread."""
 type Beat = Callable[[], None]
 """Called by a part that moves, every few seconds; cheap."""
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from config.quantities import format_rate
 from devices.model import Device, DeviceKind, Health, HealthState
 
 _KINDS = {DeviceKind.CAMERA: "camera", DeviceKind.CAPTURE_CARD: "capture card", DeviceKind.MICROPHONE: "microphone"}
@@ -23,7 +24,7 @@ def kind_text(device: Device) -> str:
 
 def where_text(device: Device, separator: str = "\n") -> str:
     """Return where a device is: its node or ALSA name, and its port with the speed of the link."""
-    speed = f" ({device.link_bps / 1e6:.0f} Mbit/s)" if device.link_bps else ""
+    speed = f" ({format_rate(device.link_bps)})" if device.link_bps else ""
     port = f"port {device.port}{speed}" if device.port else ""
     return separator.join(part for part in (device.node or device.alsa or "", port) if part)
 

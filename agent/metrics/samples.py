@@ -9,6 +9,7 @@ from devices.model import HealthState
 from recorder.control.directory import RecorderInfo
 from recorder.overload.ladder import Step
 from recorder.status import DestinationLine, LoadLine, SessionState, SessionStatus
+from recorder.troubles import kind_and_subject
 
 
 class Sample(NamedTuple):
@@ -50,7 +51,7 @@ def _session(info: RecorderInfo, status: SessionStatus | None) -> Iterator[Sampl
         return
     for state in SessionState:
         yield Sample("liput_session_state", state is status.state, {**whose, "state": str(state)})
-    kinds = Counter(trouble.partition(":")[0] for trouble in status.troubles)
+    kinds = Counter(kind_and_subject(trouble)[0] for trouble in status.troubles)
     for kind, count in kinds.items():
         yield Sample("liput_session_troubles", count, {**whose, "kind": kind})
     yield from _recording(status, whose)

@@ -1,7 +1,8 @@
 """The daemon's sign of life: the watchdog is fed while every part of the daemon moves, and not a moment longer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from agent.daemon.once import Tell
 from agent.service.notify import Notifier
 from devices.clock import NANOSECONDS, Clock
 
@@ -10,8 +11,6 @@ FED_SHARE = 0.5
 LOOK_S = 1.0
 """From one look to the next, at most."""
 WELL = "watching"
-
-type Tell = Callable[[str], None]
 
 
 class Pulse:

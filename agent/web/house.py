@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.alarms.alarm import Alarm
+from agent.daemon.once import Tell
 from agent.web.lanes import Lane
 from agent.web.runs import Rehearsals, Runs
 from agent.web.token import Gate
@@ -17,8 +18,6 @@ from devices.model import Device
 from recorder.archive.archive import Archive
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
-
-type Tell = Callable[[str], None]
 
 
 class Watched(Protocol):

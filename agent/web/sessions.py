@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from starlette.responses import Response
 
+from agent.reporters import storable_result
 from agent.steering import LOOK_S, NOTHING, disarm, ended_before, gone_on_with, line_of, start, stop
 from agent.web.answers import NOT_STORED, Refused
 from agent.web.beginning import Begun, NewSession, begin, how_it_is, no_session, record_now
@@ -161,12 +162,12 @@ def stop_session(call: Call) -> Begun:
         found = _session(call)
     except NoSession:
         if end := ended_before(_id(call)):
-            return _told(end)
+            return storable_result(end)
         if (following := gone_on_with(_id(call))) is None:
             raise
         found = following
     if found.state in OVER and (end := _end_of(found.info.id)):
-        return _told(end)
+        return storable_result(end)
     return _ended(found, wait=call.body.wait)
 
 
@@ -174,12 +175,7 @@ def _ended(found: Running, *, wait: bool) -> Begun:
     result = stop(found, wait=wait)
     if result is None and found.state is None:  # it hangs, or was just ending and does not answer any more
         result = _end_of(found.info.id)
-    return line_of(found) if result is None else _told(result)
-
-
-def _told(result: SessionResult) -> SessionResult:
-    package = None if result.package is None else storable(result.package)
-    return msgspec.structs.replace(result, package=package)
+    return line_of(found) if result is None else storable_result(result)
 
 
 def disarm_session(call: Call) -> SessionResult:
@@ -189,7 +185,7 @@ def disarm_session(call: Call) -> SessionResult:
         return disarm(_session(call))
     except SessionError:
         if end := _end_of(key):
-            return _told(end)
+            return storable_result(end)
         raise
 
 
