@@ -4,10 +4,13 @@ It is what `timedatectl` calls "System clock synchronized"; systemd asks the ker
 """
 
 import ctypes
+import time
 from dataclasses import dataclass
 
 SYNCHRONISED_WITHIN_S = 16.0
 """What systemd takes for synchronised; the kernel lets its bound grow to this when nobody corrects the clock."""
+SETTLES_S = 60.0
+"""Within how long after the PC was started a time server is asked, where there is one."""
 
 
 class _Timex(ctypes.Structure):
@@ -44,3 +47,14 @@ def clock_state() -> ClockState | None:
     except (OSError, AttributeError):
         return None
     return None if state < 0 else ClockState(answer.maxerror / 1_000_000)
+
+
+def may_be_set_soon() -> bool:
+    """Return whether the PC has just been started, and nobody has set its clock yet: it may be hours off.
+
+    As that of a PC on which Windows keeps the local time in its hardware clock.
+    """
+    if time.clock_gettime(time.CLOCK_BOOTTIME) > SETTLES_S:
+        return False
+    state = clock_state()
+    return state is not None and not state.is_synchronised

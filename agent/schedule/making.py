@@ -11,6 +11,7 @@ from agent.schedule.store import Plans
 from agent.schedule.words import Notice
 from config.schema import Settings
 from devices.clock import Clock
+from devices.clock_state import may_be_set_soon
 
 
 def schedule_of(
@@ -38,4 +39,5 @@ def schedule_of(
         config_file=config_file,
         archive=archive,
         settings_text=settings_text,
+        may_be_set_soon=may_be_set_soon,
     )

@@ -63,6 +63,8 @@ class Schedule:
     archive: Path | None = None
     settings_text: Callable[[], str | None] = lambda: None
     """What the settings file said when nothing was wrong with it last; None: recorders read it."""
+    may_be_set_soon: Callable[[], bool] = lambda: False
+    """Whether the clock may be hours off, and right soon."""
     check: Callable[[Plan], Checking] | None = None
     """None: the command itself."""
     name: str = "schedule"
@@ -137,7 +139,17 @@ class Schedule:
         ledger, now = self._ledger(), self._now()
         plans = self._near(ledger, runs, now)
         for act in decide(plans, ledger, runs, now, self._rules, self._coming(plans, ledger, runs)):
-            self._do(act, now)
+            if not self._waits_for_the_clock(act, ledger):
+                self._do(act, now)
+
+    def _waits_for_the_clock(self, act: Act, ledger: Ledger) -> bool:
+        """Return whether a session is not begun yet because the clock may be hours off; one goes on that was begun."""
+        done = done_for(act.plan, ledger)
+        is_new = act.kind in {Kind.ARM, Kind.RECORD} and done.recorder is None and done.attempt is None
+        if is_new and self.may_be_set_soon():
+            self._once("this PC's clock has not been set since it was started: planned sessions wait, a minute at most")
+            return True
+        return False
 
     # What there is
 

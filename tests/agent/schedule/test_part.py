@@ -155,6 +155,29 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
     assert bench.kinds() == ["recording"]
 
 
+def test_a_clock_that_may_be_hours_off_begins_nothing_and_one_that_was_begun_goes_on(bench: Bench) -> None:
+    Plans(bench.folder).add(plan_in(0))
+    is_doubtful = True
+    schedule = bench.schedule()
+    schedule.may_be_set_soon = lambda: is_doubtful
+    for _ in range(3):
+        schedule.look()
+    assert bench.specs == []
+    assert len(bench.told) == 1
+    assert "clock" in bench.told[0]
+    is_doubtful = False
+    schedule.look()
+    bench.ready(schedule)
+    assert bench.kinds() == ["recording"]
+    bench.runs = []
+    done = DoneFile(bench.folder)
+    done.note(plan_in(0), lambda one: msgspec.structs.replace(one, boot_id="before the power cut"))
+    later = bench.schedule()
+    later.may_be_set_soon = lambda: True
+    later.look()
+    assert len(bench.specs) == 2, "what a power cut has ended goes on at once"
+
+
 def test_a_process_that_died_before_it_was_a_recorder_is_replaced(bench: Bench) -> None:
     Plans(bench.folder).add(plan_in(0))
     bench.schedule().look()
