@@ -25,6 +25,8 @@ ARM_S = 120.0
 """How long arming may take: disks and devices have 10 to 20 s to answer, and a busy PC is slow."""
 LOOK_S = 0.1
 QUIET_S = 60.0
+LETS_GO_S = 5.0
+"""How long a recorder may take to be gone that has told how its session ended."""
 
 NOTHING = SessionResult(state=SessionState.IDLE, package=None, duration_s=0.0, frames=0, degraded=[])
 
@@ -125,22 +127,31 @@ def was_killed() -> SessionError:
     )
 
 
-def gone_on_with(key: str | None) -> Running | None:
+def gone_on_with(key: str | None, *, is_whole: bool = False) -> Running | None:
     """Return the recorder that goes on with a session whose recorder was killed just now, once there is one.
 
-    `key` is the id of the killed one or the beginning of it, None for whichever that was. None where nobody goes on
-    with such a session; raises SessionError where it has not begun to within FOLLOWS_S.
+    `key` is the id of the killed one or the beginning of it (all of it where it `is_whole`), None for whichever.
+    Without such a session, or somebody who goes on with it, None; raises SessionError where that has not begun to
+    record within FOLLOWS_S.
     """
+    missed: SessionError | None = None
     for folder, info in killed_of_late(time.time()):
-        if is_serving() and (key is None or folder.id.startswith(key.lower())):
-            return _successor(folder, info)
+        is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
+        if is_meant and is_serving():
+            try:
+                return _successor(folder, info)
+            except SessionError as error:
+                missed = error
+    if missed is not None:
+        raise missed
     return None
 
 
 def _successor(folder: RecorderFolder, info: RecorderInfo) -> Running:
     """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
     if following := successor(folder):
-        until_it_records(following)
+        if info.session is not None:
+            until_it_records(following)
         if found := running_as(following.id):
             return found
     if not is_serving():
@@ -191,10 +202,14 @@ def _signal(found: Running) -> None:
     except ProcessLookupError:
         pass
     except PermissionError:
-        raise SessionError(
-            f"{found} does not answer, and its recorder is another user's",
-            hint=f"IT can end it: sudo kill {found.info.pid}",
-        ) from None
+        deadline_s = time.monotonic() + LETS_GO_S
+        while found.info.is_alive and time.monotonic() < deadline_s:
+            time.sleep(LOOK_S)  # it may be ending already
+        if found.info.is_alive:
+            raise SessionError(
+                f"{found} does not answer, and its recorder is another user's",
+                hint=f"IT can end it: sudo kill {found.info.pid}",
+            ) from None
 
 
 def disarm(found: Running) -> SessionResult:

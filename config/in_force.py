@@ -2,12 +2,20 @@
 
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 from config.errors import SettingsError
 from config.reader import read_settings
 from config.schema import Settings
 from config.settings import find_file, settings_text
 from config.stamp import stamp
+
+
+class Good(NamedTuple):
+    """A file in which nothing was wrong, and what it said."""
+
+    file: Path
+    text: str
 
 
 class SettingsInForce:
@@ -19,7 +27,7 @@ class SettingsInForce:
         self._lock = threading.Lock()
         self._seen: object = None
         self._settings: Settings | SettingsError = Settings()
-        self._text: str | None = None
+        self._good: Good | None = None
 
     def stamp(self) -> object:
         """Return what differs once they may be others; None where there is no file."""
@@ -37,17 +45,19 @@ class SettingsInForce:
             return self._settings
 
     @property
-    def text(self) -> str | None:
-        """What the file said when nothing was wrong with it last; None where there was none."""
+    def good(self) -> Good | None:
+        """The file, and what it said when nothing was wrong with it last; None where there has been none."""
         with self._lock:
-            return self._text
+            return self._good
 
     def _load(self) -> Settings | SettingsError:
         try:
             file = find_file(self.file)
-            text = None if file is None else settings_text(file)
-            settings = Settings() if file is None or text is None else read_settings(text, file.absolute())
+            if file is None:
+                return Settings()
+            text = settings_text(file)
+            settings = read_settings(text, file.absolute())
         except SettingsError as error:
             return error
-        self._text = text
+        self._good = Good(file.absolute(), text)
         return settings

@@ -29,7 +29,7 @@ from devices.kernel.record import KernelRecorder
 from devices.model import Device
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.monitor.monitor import DeviceMonitor
-from devices.roles.roles import know_twins, roles_store
+from devices.roles.roles import know_better, roles_store
 from devices.usb.slow_ports import SlowPorts
 from devices.watch_lock import WatchLock
 
@@ -185,7 +185,10 @@ class Attendant:
             return
         self._begin()
         while not self._is_over:
-            self._try("the roles of twins could not be kept", lambda: know_twins(roles_store(), self.devices()))
+            self._try(
+                "what is new of devices with a role could not be kept",
+                lambda: know_better(roles_store(), self.devices()),
+            )
             self._look_at_ports()
             self._wake.wait()
             self._wake.clear()

@@ -11,6 +11,8 @@ import math
 import threading
 from contextlib import ExitStack
 
+import msgspec
+
 from capture.closing import abandoned
 from capture.timing import Timing, untimed
 from config.errors import LiputError, StorageError, UsageError, as_ours
@@ -83,6 +85,7 @@ class Session:
         self._stopping = threading.Event()
         self._stopped_ns = 0
         self._failure: LiputError | None = None
+        self._broke_off = False
         self._marks = Marks(clock, self.emit)
         tracks = [Track.VIDEO] + ([Track.AUDIO] if plan.sounds else [])
         self._timeline = Timeline(
@@ -217,7 +220,7 @@ class Session:
             return self._ending.without_package()
         if not program.counts.frames and files.discarded():
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
-        return self._ending.seal(files, program)
+        return msgspec.structs.replace(self._ending.seal(files, program), broke_off=self._broke_off)
 
     def _run(self, stack: ExitStack) -> None:
         check_places([self._archive, *self._plan.further], self._plan.storage, self._clock)
@@ -357,6 +360,7 @@ class Session:
     def _fail(self, error: LiputError) -> None:
         """Take note of what went wrong for good, and end the session in order."""
         self._failure = self._failure or error
+        self._broke_off = self._broke_off or not self._stopping.is_set()
         kind = "recording-failed" if isinstance(error, StorageError) else "session-failed"
         self.emit(kind, "session", error.message, hint=error.hint)
         self.stop()

@@ -181,13 +181,17 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):
-    """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost."""
+    """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost.
+
+    It `broke_off` where it could not go on, and nobody had stopped it.
+    """
 
     state: SessionState
     package: str | None
     duration_s: float
     frames: int
     degraded: list[str]
+    broke_off: bool = False
 
 
 class RateMeter:

@@ -100,7 +100,7 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
             notify=_noticed(notices),
             config_file=config_file,
             archive=folder,
-            settings_text=lambda: in_force.text,
+            good=lambda: in_force.good,
         )
 
         watched.takers = [

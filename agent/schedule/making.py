@@ -9,6 +9,7 @@ from agent.schedule.part import Notify, Schedule
 from agent.schedule.runs import runs
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice
+from config.in_force import Good
 from config.schema import Settings
 from devices.clock import Clock
 from devices.clock_state import may_be_set_soon
@@ -17,7 +18,7 @@ from devices.clock_state import may_be_set_soon
 def schedule_of(
     settings: Settings, clock: Clock, tell: Callable[[str], None], spawn: Spawn, *, notify: Notify | None = None,
     config_file: Path | None = None, archive: Path | None = None,
-    settings_text: Callable[[], str | None] = lambda: None,
+    good: Callable[[], Good | None] = lambda: None,
 ) -> Schedule:  # fmt: skip
     """Return the part that looks after plans; people hear of them by `notify`, and the log, in English, by `tell`."""
     plans = Plans()
@@ -38,6 +39,6 @@ def schedule_of(
         feeds=Feeds(Keeper(settings, plans, FeedStates()), clock, tell),
         config_file=config_file,
         archive=archive,
-        settings_text=settings_text,
+        good=good,
         may_be_set_soon=may_be_set_soon,
     )

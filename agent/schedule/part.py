@@ -22,6 +22,7 @@ from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice, notice, notice_of
 from config.errors import LiputError, StateError
+from config.in_force import Good
 from config.office import zone_of
 from config.quantities import brief_duration
 from config.schema import Settings
@@ -31,16 +32,12 @@ from recorder.control.directory import RecorderFolder, ended_folder, process_sta
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
 from recorder.status import SessionResult
-from recorder.troubles import reason_of
 
 LOOK_S = 0.5
 PRE_ROLL_S = 60.0
 """How far a start reaches back to the planned beginning, as far as that is kept."""
 RETRY_S = (5.0, 15.0, 30.0, 60.0)
 """How long after each failure it is tried again; from the last on, always."""
-
-_BROKEN_OFF = frozenset(reason_of(kind, "session") for kind in ("recording-failed", "session-failed"))
-"""What a session tells of that has ended itself: nothing else ends one that nobody has stopped."""
 
 type Notify = Callable[[Notice], None]
 """Called with what people should hear, from the part's thread."""
@@ -61,8 +58,8 @@ class Schedule:
     feeds: Feeds | None = None
     config_file: Path | None = None
     archive: Path | None = None
-    settings_text: Callable[[], str | None] = lambda: None
-    """What the settings file said when nothing was wrong with it last; None: recorders read it."""
+    good: Callable[[], Good | None] = lambda: None
+    """The settings file as it was when nothing was wrong with it last; None: recorders find it."""
     may_be_set_soon: Callable[[], bool] = lambda: False
     """Whether the clock may be hours off, and right soon."""
     check: Callable[[Plan], Checking] | None = None
@@ -269,7 +266,8 @@ class Schedule:
             return
         try:
             spec, why = spec_of(plan, self.settings, self.config_file, archive=self.archive, arm_only=not records)
-            spec = msgspec.structs.replace(spec, settings_text=self.settings_text())
+            if good := self.good():
+                spec = msgspec.structs.replace(spec, settings=good.file, settings_text=good.text)
             spawned = self.spawn(spec)
         except (LiputError, OSError) as error:
             self._fail(plan, str(error), now)
@@ -338,10 +336,11 @@ class Schedule:
 
 def _failed(act: Act, now: datetime) -> str:
     """Return why a plan's session has to be begun again; "" for one that was over, or that people have ended."""
+    if not act.plan.holds or now >= act.plan.ends_at:
+        return ""
     end = how_it_ended(ended_folder(act.recorder))
     if isinstance(end, Failure):
         return end.message
-    is_due = act.plan.mode is Mode.RECORD and act.plan.holds and now < act.plan.ends_at
-    if isinstance(end, SessionResult) and is_due and (faults := _BROKEN_OFF.intersection(end.degraded)):
-        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(sorted(faults))})"
+    if isinstance(end, SessionResult) and end.broke_off and act.plan.mode is Mode.RECORD:
+        return f"its recording broke off after {brief_duration(end.duration_s)} ({', '.join(end.degraded)})"
     return ""

@@ -163,7 +163,7 @@ def stop_session(call: Call) -> Begun:
     except NoSession:
         if end := ended_before(_id(call)):
             return storable_result(end)
-        if (following := gone_on_with(_id(call))) is None:
+        if (following := gone_on_with(_id(call), is_whole=True)) is None:
             raise
         found = following
     if found.state in OVER and (end := _end_of(found.info.id)):

@@ -122,6 +122,8 @@ def _absence(binding: Binding, others: Sequence[Device]) -> str:
     if twins:
         where = f"in port {' and '.join(twins)}, and none of them in port {binding.port}"
         return f"more than one device has the serial number {binding.serial}, {where}"
+    if others and binding.shared_serial:
+        return f"it is not in port {binding.port}, and others say its serial number {binding.shared_serial}, too"
     if others and not binding.serial:
         return f"it is not in port {binding.port}, and has no serial number by which it could be known in another"
     return f"it is not plugged in (it was in port {binding.port})"

@@ -168,25 +168,31 @@ def unassign(store: Store[dict[str, Binding]], role: str, *, record: Record) -> 
     return taken
 
 
-def know_twins(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
-    """Keep of every role whose device turns out to have a twin that its serial number is not its own.
+def know_better(store: Store[dict[str, Binding]], devices: Sequence[Device]) -> None:
+    """Keep of every role what is plugged in says anew of its device: where it is, and whether it has a twin.
 
-    Else the twin would be taken for it once it is there alone: from now on its port tells it apart. Raises StateError.
+    Once a twin was seen, which says the same serial number, the port tells the two apart: else the twin would be taken
+    for it when it is there alone. Raises StateError.
     """
 
     def known(roles: Mapping[str, Binding]) -> dict[str, Binding]:
-        return {role: _with_twin(binding, devices) for role, binding in roles.items()}
+        return {role: _as_it_is(binding, devices) for role, binding in roles.items()}
 
     given = store.read()
     if known(given) != given:
         store.change(known)
 
 
-def _with_twin(binding: Binding, devices: Sequence[Device]) -> Binding:
+def _as_it_is(binding: Binding, devices: Sequence[Device]) -> Binding:
     found = resolve(binding, devices)
-    if binding.serial is None or not isinstance(found, Present) or found.device.shared_serial != binding.serial:
+    if binding.serial is None or not isinstance(found, Present):
         return binding
-    return msgspec.structs.replace(binding, serial=None, shared_serial=binding.serial)
+    device = found.device
+    if device.shared_serial == binding.serial:
+        return msgspec.structs.replace(binding, serial=None, shared_serial=binding.serial)
+    return msgspec.structs.replace(
+        binding, port=device.port, place=device.place, capabilities=device.capabilities or binding.capabilities
+    )
 
 
 def proposals(devices: Sequence[Device]) -> dict[str, Device]:

@@ -5,7 +5,7 @@
     ├── ended/ID.json           how each of the last recorders ended, in order: its last line
     └── ID/                     one for each recorder, 0700
         ├── recorder.json       who it is
-        ├── spec.json           what it was asked for, without addresses; 0600
+        ├── spec.json           what it was asked for, and its settings; of addresses that were given the names; 0600
         ├── control.sock        commands in, status and events out; 0600
         ├── preview.sock        pictures; 0600
         └── recorder.log        what its libraries print

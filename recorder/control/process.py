@@ -30,7 +30,7 @@ if __name__ == "__main__":
 
 import msgspec
 
-from config.errors import LiputError
+from config.errors import LiputError, SettingsError
 from config.reader import read_settings
 from config.schema import Settings
 from config.settings import find_file, settings_text
@@ -122,12 +122,20 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
 
 
 def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
-    """Return the settings, and `spec` with what their file says: whoever goes on with the session has the same."""
+    """Return the settings as they are now, and `spec` with what their file says, for whoever goes on with the session.
+
+    Where the file has become wrong, or is gone, they are what it said when it was right last.
+    """
     file = find_file(spec.settings)
-    if file is None:
-        return Settings(), spec
-    text = settings_text(file) if spec.settings_text is None else spec.settings_text
-    return read_settings(text, file.absolute()), msgspec.structs.replace(spec, settings_text=text)
+    try:
+        text = "" if file is None else settings_text(file)
+        settings = Settings() if file is None else read_settings(text, file.absolute())
+    except SettingsError:
+        if file is None or spec.settings_text is None:
+            raise
+        text = spec.settings_text
+        settings = read_settings(text, file.absolute()) if text else Settings()
+    return settings, msgspec.structs.replace(spec, settings_text=text)
 
 
 def _profile() -> "StageProfile":

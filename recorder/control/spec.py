@@ -34,10 +34,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     settings: Path | None = None
     """The settings file, None for the one in force."""
     settings_text: str | None = None
-    """What that says, or said when the session was begun: it holds to its end, whatever becomes of the file.
-
-    None: what it says when the recorder begins.
-    """
+    """What that said when nothing was wrong with it last, "" where there was none: it holds where something is now."""
     folder: Path | None = None
     arm_only: bool = False
     """Whether it waits for a command to start."""

@@ -17,7 +17,7 @@ import pytest
 
 from agent import serve, serving
 from config.errors import StateError
-from devices.clock import SystemClock
+from devices.clock import SystemClock, boot_id
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, VideoTrack
 from recorder.asked import Asked
@@ -468,6 +468,20 @@ def test_one_that_was_killed_long_ago_is_recovered(tmp_path: Path, archive: Arch
     assert end.message == serve.KILLED
 
 
+def test_one_that_people_had_ended_and_that_was_killed_long_ago_is_not_said_to_have_failed(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    """A planned session would be begun again."""
+    program = archives.make_program(tmp_path / "program.mp4")
+    stopping = leftovers.event(2, "session-stopping", "Rapat")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live(), stopping])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat")))
+    long_ago = time.time() - serving.TRUST_S - 5
+    os.utime(folder.path / directory.RECORDER_FILE, (long_ago, long_ago))
+    served(archive, Recorders(runtime), lambda told: "sealed" in told)
+    assert how_it_ended(ended_folder(folder.id)) is None
+
+
 def test_one_that_was_killed_long_ago_and_whose_disk_is_away_is_not_said_to_be_recovered(
     tmp_path: Path, archive: Archive, runtime: Path
 ) -> None:
@@ -504,3 +518,23 @@ def test_the_length_that_was_asked_for_counts_from_when_it_was_live(archive: Arc
     spawn = Recorders(runtime)
     served(archive, spawn, lambda _told: spawn.specs)
     assert spawn.specs[0].asked.duration_s == pytest.approx(3540.0, abs=15.0)
+
+
+@pytest.mark.parametrize(("boot", "left_s"), [(boot_id(), 3540.0), ("another", 3600.0 - 1800.0)])
+def test_a_wall_clock_that_was_set_meanwhile_does_not_change_the_length(
+    archive: Archive, runtime: Path, boot: str, left_s: float
+) -> None:
+    """By half an hour; clocks of two boots cannot be compared."""
+    program = archives.make_program(runtime.parent / "program.mp4")
+    work = leftovers.leave(archive, {"program.mp4": program}, events=[live()])
+    folder = killed(runtime, archive.root, work=str(work), spec=Spec(asked=Asked(title="Rapat", duration_s=3600.0)))
+    info, clock = folder.info(), SystemClock()
+    assert info
+    folder.write_info(
+        msgspec.structs.replace(
+            info, boot_id=boot, live_at=clock.now() - timedelta(seconds=1800), live_clock_ns=clock.now_ns() - 60 * 10**9
+        )
+    )
+    spawn = Recorders(runtime)
+    served(archive, spawn, lambda _told: spawn.specs)
+    assert spawn.specs[0].asked.duration_s == pytest.approx(left_s, abs=15.0)

@@ -48,6 +48,7 @@ def test_a_track_that_fails_ends_the_session_and_what_it_has_recorded_is_sealed(
     assert 1.2 < other < 5
     assert [event.message for event in room.events if event.kind == "session-failed"] == [f"the {track} {WORDS}"]
     assert "session-failed: session" in result.degraded
+    assert result.broke_off
 
 
 @pytest.mark.parametrize("track", [Track.VIDEO, Track.AUDIO])
@@ -89,6 +90,24 @@ def test_a_mistake_beside_the_tracks_ends_the_session_and_what_it_has_recorded_i
     failed = [event.message for event in room.events if event.kind == "session-failed"]
     assert failed == ["ZeroDivisionError('a bug')"] * 2
     assert "session-failed: session" in result.degraded
+    assert result.broke_off
+
+
+def test_a_mistake_after_people_have_stopped_it_is_no_breaking_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A planned session is begun again where it broke off, and never where people have ended it."""
+
+    def failing(_program: in_program.Program, *, final: bool = False) -> None:
+        if room.session.status().elapsed_s > 1:
+            room.session.stop()
+            raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(in_program.Program, "report_losses", failing)
+    room = Room(tmp_path, duration_s=60, live=True)
+    result = room.run()
+    assert "session-failed: session" in result.degraded
+    assert not result.broke_off
 
 
 @pytest.mark.parametrize("is_armed", [False, True], ids=["at once", "armed"])
@@ -107,6 +126,7 @@ def test_a_mistake_as_it_begins_to_record_ends_it_and_what_there_is_is_sealed(
         result = room.run()
     assert media.decoded(program(result), "v").frames == result.frames > 0
     assert "session-failed: session" in result.degraded
+    assert result.broke_off
 
 
 def test_a_mistake_while_it_is_armed_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,17 +101,21 @@ def test_what_was_added_goes_on_after_a_kill_and_what_was_removed_does_not(
 ) -> None:
     url, folder = server.url("").rstrip("/"), tmp_path / "hls"
     folder.mkdir()
-    named = {"kampus": url, "lama": url, "web": f"file://{folder}"}
-    room.configure(
-        "".join(f'[destinations.{name}]\nurl = "{url}"\n' for name, url in named.items()),
-        'kampus = "good1"\nlama = "good2"\n',
-    )
+
+    def configure(**named: str) -> None:
+        room.configure(
+            "".join(f'[destinations.{name}]\nurl = "{url}"\n' for name, url in named.items()),
+            'kampus = "good1"\nlama = "good2"\n',
+        )
+
+    configure(lama=url, web=f"file://{folder}")
     room.archive.mkdir()
     with running(room.home, "serve", "--archive", room.archive, "--json") as daemon:
         daemon.until("note", text="ready")
         with running(room.home, *room.words("--stream", "lama", "--json")) as recording:
             recording.until("event", kind="session-live")
             address_file(room, "berkas.txt", server.url("good3"))
+            configure(kampus=url, lama=url, web=f"file://{folder}")  # it is in the settings since the session began
             for words in (("add", "kampus"), ("add", "@berkas.txt"), ("add", "web"), ("remove", "lama")):
                 answer(room, "destination", *words)
             streams = {"kampus", "berkas", "web"}

@@ -58,10 +58,10 @@ def test_one_whose_twin_was_seen_is_not_taken_for_it_when_the_twin_is_there_alon
     """Cheap cameras of a make say the same number; the second may look at the audience."""
     office.assign("podium", "1-1")
     kept = office.store.path.stat()
-    roles.know_twins(office.store, office.room.devices())
+    roles.know_better(office.store, office.room.devices())
     assert office.store.path.stat() == kept, "nothing is written where there is none"
     office.room.plug(WEBCAM, "1-3")
-    roles.know_twins(office.store, office.room.devices())
+    roles.know_better(office.store, office.room.devices())
     assert office.listed()["046d:0825@1-1"] == "podium"
     office.room.unplug("1-1")
     assert set(office.listed().values()) == {None}
@@ -70,6 +70,19 @@ def test_one_whose_twin_was_seen_is_not_taken_for_it_when_the_twin_is_there_alon
     office.room.plug(WEBCAM, "1-1")
     office.room.unplug("1-3")
     assert office.listed()["046d:0825:A1"] == "podium", "alone in its port it is that one"
+
+
+def test_one_that_was_moved_is_told_from_a_twin_by_the_port_that_it_is_in_now(office: Office) -> None:
+    office.assign("podium", "1-1")
+    office.room.unplug("1-1")
+    office.room.plug(WEBCAM, "1-4")
+    roles.know_better(office.store, office.room.devices())
+    assert office.store.read()["podium"].port == "1-4"
+    office.room.plug(WEBCAM, "1-3")
+    roles.know_better(office.store, office.room.devices())
+    office.room.unplug("1-4")
+    with pytest.raises(DeviceNotFound, match="not in port 1-4, and others say its serial number A1, too"):
+        roles.holder("podium", office.store.read(), office.room.devices())
 
 
 def test_a_device_has_one_role(office: Office) -> None:

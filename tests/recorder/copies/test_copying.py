@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from config.errors import CopyError
 from recorder.archive import bag
 from recorder.archive.archive import Archive
-from recorder.archive.model import Package, PackageState
+from recorder.archive.model import Package, PackageState, ProblemKind
 from recorder.archive.work import RECORDING_FILE
 from recorder.copies import inspecting
 from recorder.copies.reasons import CopyReason
@@ -40,6 +41,16 @@ def test_a_copy_is_the_package_byte_for_byte_and_a_bag_of_its_own(
     files = [path.relative_to(there) for path in there.rglob("*") if path.is_file()]
     assert len(files) > 5
     assert all((there / path).read_bytes() == (package.folder / path).read_bytes() for path in files)
+
+
+def test_a_name_that_is_no_utf_8_is_told_as_text_that_can_be_kept(package: Package, tmp_path: Path) -> None:
+    place = copies.folder_place(tmp_path / "tujuan")
+    copies.copy(package, place)
+    (tmp_path / "tujuan" / copies.place_of(package) / os.fsdecode(b"data/\xff.txt")).touch()
+    with place.opened() as target:
+        found = inspecting.verify_at(target, copies.place_of(package))
+    assert [problem.kind for problem in found] == [ProblemKind.EXTRA]
+    assert msgspec.json.decode(msgspec.json.encode(found))[0]["file"] == found[0].file
 
 
 def test_a_second_copy_is_read_and_sends_nothing(place: Place, package: Package) -> None:

@@ -1,10 +1,13 @@
 """What may go wrong while a copy is on its way to another disk."""
 
+import threading
+from pathlib import Path
 from typing import Any, Never
 
 import pytest
 
 from config.errors import StorageError, StorageVanished
+from recorder.storing.mounts import MountMemory
 from recorder.storing.part import Part
 from tests.support.stored import RATE, Show, Shows
 from tests.support.timeline import is_continuous
@@ -76,3 +79,26 @@ def test_where_there_are_too_many_threads_the_session_ends_in_order(
     monkeypatch.setattr("recorder.storing.moving.Bounded", none_more)
     ends_with_its_disk(session)
     assert "can't start new thread" in session.told("storage-failed").message
+
+
+def test_the_next_disk_is_not_kept_waiting_by_the_one_that_the_state_folder_is_on(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its disk is mounted is noted there: in the home, whose disk may be the one that hangs."""
+    session, goes_on = show(2), threading.Event()
+    asked: list[Path] = []
+
+    def hang(_memory: MountMemory, root: Path) -> None:
+        asked.append(root)
+        goes_on.wait(30)
+
+    session.feed(5)
+    monkeypatch.setattr(MountMemory, "remember", hang)
+    lose_the_first_disk(session)
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    goes_on.set()
+    assert session.kinds == ["storage-vanished", "storage-switched"]
+    assert asked == [session.roots[1]]
+    assert not session.failures
