@@ -193,13 +193,13 @@ class Daemon:
             self._busy.discard(folder.id)
 
     def _take_up(self, folder: RecorderFolder) -> None:
-        from recorder.recovery.resume import take_up
+        from recorder.recovery.resume import had_ended, take_up
 
         info = folder.info()
         if info is None:
             return
         if time.time() - folder.last_beat_s > TRUST_S:
-            failed = None if self._had_ended(info) else Failure(message=KILLED)
+            failed = None if info.work and had_ended(Path(info.work)) else Failure(message=KILLED)
             self._give_up(folder, info, f'"{info.title}" was killed long ago', failed=failed)
             return
         spec = next_spec(folder, info, self._passed_s(info))
@@ -237,20 +237,6 @@ class Daemon:
         if info.live_clock_ns is not None and info.boot_id == boot_id():
             return (self.clock.now_ns() - info.live_clock_ns) / NANOSECONDS
         return (self.clock.now() - info.live_at).total_seconds() if info.live_at else 0.0
-
-    def _had_ended(self, info: RecorderInfo) -> bool:
-        """Return whether people had ended a session before its recorder was killed, or somebody looks after it now."""
-        from recorder.recovery.resume import take_up
-
-        if info.work is None:
-            return False
-        try:
-            take_up(self._archives_of(info), Path(info.work), self.clock).release()
-        except PackageNotFound:
-            return False  # its disk is away
-        except ArchiveError:
-            return True
-        return False
 
     def _archives_of(self, info: RecorderInfo) -> list[Archive]:
         """Return where the parts of a session may be: its archive need not be one of ours."""

@@ -180,7 +180,7 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     still: int = 0
 
 
-class SessionResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="result"):
+class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="result"):
     """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost.
 
     It `broke_off` where it could not go on, and nobody had stopped it.

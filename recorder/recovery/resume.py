@@ -22,7 +22,7 @@ from devices.clock import NANOSECONDS, Clock, boot_id
 from recorder.archive import names
 from recorder.archive.archive import Archive
 from recorder.archive.model import SessionContext
-from recorder.archive.work import WorkFolder
+from recorder.archive.work import EVENTS_FILE, WorkFolder
 from recorder.fragments import plays_s
 from recorder.recovery.find import find
 from recorder.recovery.rebuild import into_run_s, read_events
@@ -85,6 +85,14 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
         raise
 
 
+def had_ended(folder: Path) -> bool:
+    """Return whether somebody had ended the session that recorded into the work folder `folder`, as its log tells.
+
+    Not so where there is no log any more; nothing is locked.
+    """
+    return any(event.kind in ENDING for event in read_events(_log(folder)))
+
+
 def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
     """Return the parts of a session in one archive, locked."""
     works: list[WorkFolder] = []
@@ -111,7 +119,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
     ordered = sorted(works, key=lambda work: (work.begun.part, work.begun.copy))
     first, last = ordered[0].begun, ordered[-1]
     # Of any: one of two copies may not have taken the line.
-    if any(event.kind in ENDING for work in ordered for event in read_events(_log(work))):
+    if any(had_ended(work.path) for work in ordered):
         raise ArchiveError(f"{last.name} had ended and was not sealed", hint="liput recover seals it.")
     return Resumption(
         title=first.title,
@@ -123,13 +131,13 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
         end_s=max(work.begun.offset_s + _plays_s(work) for work in ordered),
-        form=next((form for work in ordered for event in read_events(_log(work)) if (form := _form(event))), None),
+        form=next((form for work in ordered for event in read_events(_log(work.path)) if (form := _form(event))), None),
     )
 
 
-def _log(work: WorkFolder) -> bytes:
+def _log(folder: Path) -> bytes:
     try:
-        return work.events.read_bytes()
+        return (folder / EVENTS_FILE).read_bytes()
     except OSError:
         return b""
 
@@ -137,7 +145,7 @@ def _log(work: WorkFolder) -> bytes:
 def _zero_ns(works: Sequence[WorkFolder]) -> int | None:
     """Return CLOCK_MONOTONIC at the session's media time 0, if one of its recorders ran in this boot of the PC."""
     for work in works:
-        events, begun = read_events(_log(work)), work.begun
+        events, begun = read_events(_log(work.path)), work.begun
         live = next((event for event in events if event.kind == "session-live"), None)
         clock_ns = live.detail.get("clock_ns") if live else None
         if isinstance(clock_ns, int) and clock_ns > 0 and begun.boot and begun.boot == boot_id():
