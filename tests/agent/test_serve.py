@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,18 +47,25 @@ def end(runtime: Path, info: RecorderInfo) -> None:
     wait_for(lambda: not recorders.recorders(runtime))
 
 
+@contextmanager
+def recorded(home: Path, archive: Archive) -> Iterator[tuple[command.Running, command.Running]]:
+    """Run a daemon, and beside it a session that records; give both commands."""
+    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
+    with (
+        command.running(home, "serve", "--archive", archive.root, "--json") as daemon,
+        command.running(home, "record", *options) as client,
+    ):
+        daemon.until("note", text="ready")
+        client.until("status", state="live")
+        yield daemon, client
+
+
 @pytest.mark.slow
 def test_a_session_whose_recorder_is_killed_goes_on_and_becomes_one_package(
     tmp_path: Path, archive: Archive, runtime: Path
 ) -> None:
-    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
-    with (
-        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
-        command.running(tmp_path, "record", *options) as client,
-    ):
-        daemon.until("note", text="ready")
+    with recorded(tmp_path, archive) as (_, client):
         first = recorders.recording(runtime)
-        client.until("status", state="live")
         time.sleep(3)
         recorders.kill(first.pid)
         again = recorders.recording(runtime, first.pid)
@@ -92,14 +101,8 @@ def test_a_stop_that_comes_just_when_its_recorder_was_killed_ends_the_session(
     tmp_path: Path, archive: Archive, runtime: Path, *, by_name: bool
 ) -> None:
     """Else it would be gone on with after people have ended it."""
-    options = ("--title", "Rapat", "--video", "synthetic", "--profile", "240p15", "--archive", archive.root, "--json")
-    with (
-        command.running(tmp_path, "serve", "--archive", archive.root, "--json") as daemon,
-        command.running(tmp_path, "record", *options) as client,
-    ):
-        daemon.until("note", text="ready")
+    with recorded(tmp_path, archive) as (daemon, client):
         first = recorders.recording(runtime)
-        client.until("status", state="live")
         daemon.signal(signal.SIGSTOP)  # it has not seen it yet
         recorders.kill(first.pid)
         with command.running(tmp_path, "stop", "--json", *(("--session", first.id[:4]) if by_name else ())) as stop:

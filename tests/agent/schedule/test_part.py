@@ -210,16 +210,15 @@ def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(benc
 
 
 def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ended_is_not(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, runtime: Path
 ) -> None:
-    monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path / "runtime"))
-    (tmp_path / "runtime").mkdir(mode=0o700)
+    runtime.mkdir(mode=0o700)
     Plans(bench.folder).add(plan_in(0))
     schedule = bench.schedule()
     schedule.look()
     bench.ready(schedule)
     bench.runs = []
-    RecorderFolder(tmp_path / "runtime" / "r1").end(encode(Failure(message="the camera is gone")))
+    RecorderFolder(runtime / "r1").end(encode(Failure(message="the camera is gone")))
     schedule.look()
     assert bench.kinds() == ["recording", "failed"]
     bench.at(10)
@@ -346,12 +345,9 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
         assert any("jauh" in each for each in problems) == (mode is Mode.REMIND), problems
 
 
-def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(bench: Bench, runtime: Path) -> None:
     """As of a disk that fails: nobody may be in the room. One that people stopped stays so, whatever failed then."""
-    monkeypatch.setenv("LIPUT_RUNTIME", str(tmp_path / "runtime"))
-    (tmp_path / "runtime").mkdir(mode=0o700)
+    runtime.mkdir(mode=0o700)
     Plans(bench.folder).add(plan_in(0))
     schedule, begun = bench.schedule(), []
     bench.gate.set()
@@ -362,7 +358,7 @@ def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_en
             state=SessionState.SEALED, package="p", duration_s=1.0, frames=9, degraded=["recording-failed: session"],
             broke_off=broke_off,
         )  # fmt: skip
-        RecorderFolder(tmp_path / "runtime" / f"r{len(bench.specs)}").end(encode(end))
+        RecorderFolder(runtime / f"r{len(bench.specs)}").end(encode(end))
 
     for second in range(700):
         bench.at(second)
