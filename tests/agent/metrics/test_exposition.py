@@ -195,7 +195,7 @@ def test_a_real_session_is_measured_while_it_records(tmp_path: Path) -> None:
     options = ("--title", "Rapat", "--video", "synthetic", "--audio", "synthetic", "--profile", "240p15", "--json")
     with command.running(tmp_path, "record", *options, "--archive", tmp_path / "arsip") as client:
         for line in client.read():
-            if line["type"] == "status" and line["bytes"]:
+            if line["type"] == "status" and line["bytes"] and line["disk_left_s"]:
                 break
         found = scrape(tmp_path / "arsip")
     ((me,),) = found.of("liput_session_answers")

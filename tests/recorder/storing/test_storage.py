@@ -140,7 +140,9 @@ def test_what_is_forgotten_while_the_next_disk_opens_is_told(show: Shows, monkey
 
 
 def test_a_part_whose_log_cannot_be_opened_leaves_nothing_behind(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
-    session, before = show(2), set(threading.enumerate())
+    session = show(2)
+    wait_for(lambda: "storage-remember" not in {thread.name for thread in threading.enumerate()})
+    before = set(threading.enumerate())
 
     def refuse(path: Path) -> None:
         raise OSError(5, "Input/output error")

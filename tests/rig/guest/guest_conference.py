@@ -61,12 +61,16 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def conference_command_at_a_terminal(words: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run it as root, at a terminal where somebody says yes; return the exit status."""
+    """Run it as root, at a terminal where somebody says yes; return the exit status.
+
+    Who is before which terminal is tried in `tests/agent/test_terminal.py`: this one has no job control.
+    """
     ours, theirs = os.openpty()
     try:
         os.write(ours, b"y\n")
         with open(theirs) as terminal, monkeypatch.context() as patch:  # noqa: PTH123 - a descriptor
             patch.setattr("sys.stdin", terminal)
+            patch.setattr("agent.commands.conference.somebody_is_there", lambda: True)
             return int(conference_command.main(words.split(), standalone_mode=False))
     finally:
         os.close(ours)
