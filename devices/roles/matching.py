@@ -3,7 +3,7 @@
     the role was given to              now it is                                        else
     a device without a USB plug        the one with that id                             missing
     a serial number of its own         that one, in whatever port                       missing
-    the same, which twins say now      the twin in the same port                        missing
+    the same, which twins say, or did  the twin in the same port                        missing
     a make without serial numbers      the same make, with the same capabilities,       missing
                                        in the same port
 
