@@ -72,6 +72,22 @@ def test_one_whose_twin_was_seen_is_not_taken_for_it_when_the_twin_is_there_alon
     assert office.listed()["046d:0825:A1"] == "podium", "alone in its port it is that one"
 
 
+def test_what_is_not_there_and_what_says_no_number_is_kept_as_it_was(office: Office) -> None:
+    office.assign("podium", "1-1")
+    office.assign("slides", "1-2")
+    given = office.store.read()
+    webcam, _ = office.room.unplug("1-1"), office.room.unplug("1-2")
+    for usb, port in ((None, ""), (STICK, "1-2"), (replace(webcam, capabilities=None), "1-1")):
+        if usb is not None:
+            office.room.plug(usb, port)
+        roles.know_better(office.store, office.room.devices())
+        assert office.store.read() == given, usb
+    office.room.unplug("1-1")
+    office.room.plug(replace(webcam, capabilities="other"), "1-1")
+    roles.know_better(office.store, office.room.devices())
+    assert office.store.read()["podium"].capabilities == "other", "as a new firmware has it; it is known by its number"
+
+
 def test_one_that_was_moved_is_told_from_a_twin_by_the_port_that_it_is_in_now(office: Office) -> None:
     office.assign("podium", "1-1")
     office.room.unplug("1-1")
