@@ -144,5 +144,12 @@ def test_redacts_a_token_of_the_application() -> None:
     )
 
 
+def test_the_longest_secret_is_looked_for_first() -> None:
+    """Else what is left of it would stand beside the place of a shorter one."""
+    url = _rtmp(f"rtmp://user:hunter22@h.example/live?token=abcd/{KEY}?x=yz")
+    assert list(url.secrets) == sorted(url.secrets, key=len, reverse=True)
+    assert "abcd" in url.secrets
+
+
 def test_a_short_key_is_redacted_as_a_word_only() -> None:
     assert redact("key a is a bad key", ("a",)) == f"key {REDACTED} is {REDACTED} bad key"
