@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.errors import SettingsError
-from config.reader import read_settings
 from config.schema import Settings
-from config.settings import find_file, settings_text
+from config.settings import find_file, load_with_text
 from config.stamp import stamp
 
 
@@ -52,12 +51,9 @@ class SettingsInForce:
 
     def _load(self) -> Settings | SettingsError:
         try:
-            file = find_file(self.file)
-            if file is None:
-                return Settings()
-            text = settings_text(file)
-            settings = read_settings(text, file.absolute())
+            settings, text = load_with_text(self.file)
         except SettingsError as error:
             return error
-        self._good = Good(file.absolute(), text)
+        if settings.file is not None:
+            self._good = Good(settings.file, text)
         return settings

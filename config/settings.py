@@ -43,13 +43,17 @@ def load_settings(path: Path | None = None) -> Settings:
     The first file that exists is the only one that counts. Raises SettingsError for a named file that does
     not exist, for one that cannot be read, and, all in one, for everything that is wrong in it.
     """
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
+    """Return the same, and what their file says, "" where there is none; raises SettingsError as `load_settings`."""
     file = find_file(path)
-    return Settings() if file is None else read_settings(settings_text(file), file.absolute())
-
-
-def settings_text(file: Path) -> str:
-    """Return what the settings file `file` says; raises SettingsError where that cannot be read."""
-    return _text(file.absolute(), "settings file", "`liput config default` prints one to start from")
+    if file is None:
+        return Settings(), ""
+    file = file.absolute()
+    text = _text(file, "settings file", "`liput config default` prints one to start from")
+    return read_settings(text, file), text
 
 
 def load_planned(path: Path) -> PlannedSession:

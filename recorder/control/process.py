@@ -33,7 +33,7 @@ import msgspec
 from config.errors import LiputError, SettingsError
 from config.reader import read_settings
 from config.schema import Settings
-from config.settings import find_file, settings_text
+from config.settings import find_file, load_with_text
 from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
 from devices.own_name import OURS
@@ -126,11 +126,10 @@ def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
 
     Where the file has become wrong, or is gone, they are what it said when it was right last.
     """
-    file = find_file(spec.settings)
     try:
-        text = "" if file is None else settings_text(file)
-        settings = Settings() if file is None else read_settings(text, file.absolute())
+        settings, text = load_with_text(spec.settings)
     except SettingsError:
+        file = find_file(spec.settings)
         if file is None or spec.settings_text is None:
             raise
         text = spec.settings_text
