@@ -12,7 +12,7 @@ import msgspec
 from capture.choice import NONE, Chooser
 from capture.chosen import Chosen, Wanted
 from capture.kept import KeptAudio, KeptVideo
-from capture.pacing import FastPace, RealPace
+from capture.pacing import FastPace, Pace, RealPace
 from capture.timing import Timing, untimed
 from capture.watch.watcher import Watcher
 from config.errors import LiputError, UsageError
@@ -82,21 +82,9 @@ def plan_session(
     archive, *further = _places(asked, settings, clock)
     stop = threading.Event()
     pace = RealPace(clock, stop) if asked.live else FastPace(tuple(str(track) for track in Track))
-    wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
     watcher = Watcher(settings, clock, record, timing=timing)
-    chooser = Chooser(
-        wanted,
-        pace,
-        clock,
-        stop,
-        live=asked.live,
-        watcher=watcher,
-        allow_missing=asked.allow_missing,
-        isolate=asked.isolate,
-        listing=listing,
-        known=asked.known,
-    )
-    chosen = chooser.choose(asked.videos, asked.audios)
+    wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
+    chosen = _chooser(asked, wanted, pace, clock, stop, watcher, listing).choose(asked.videos, asked.audios)
     layout = settings.program.layout if asked.layout is None else asked.layout
     check_layout(layout, settings.layouts, [picture.name for picture in chosen.pictures])
     conference, no_conference = _conference(asked, settings, chosen, going_on=going_on)
@@ -121,8 +109,7 @@ def plan_session(
         recording=settings.recording,
         pre_roll_s=settings.recording.pre_roll_s,
         steps_down=asked.live and settings.video.step_down,
-        # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
-        encoder=EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder),
+        encoder=_encoder(settings),
         adaptive_rate=settings.video.adaptive_rate,
         storage=settings.storage,
         further=further,
@@ -134,6 +121,30 @@ def plan_session(
     )
     notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
     return Planned(plan, archive, stop, notes, _again(asked, chosen), _kept(chosen), forgotten, no_conference)
+
+
+def _chooser(
+    asked: Asked,
+    wanted: Wanted,
+    pace: Pace,
+    clock: Clock,
+    stop: threading.Event,
+    watcher: Watcher,
+    listing: "Listing | None",
+) -> Chooser:
+    """Return what chooses the sources, as the session is asked for."""
+    return Chooser(
+        wanted,
+        pace,
+        clock,
+        stop,
+        live=asked.live,
+        watcher=watcher,
+        allow_missing=asked.allow_missing,
+        isolate=asked.isolate,
+        listing=listing,
+        known=asked.known,
+    )
 
 
 def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
@@ -171,6 +182,12 @@ def _kept(chosen: Chosen) -> dict[str, KeptVideo | KeptAudio]:
     return {
         one.device.id: one.source for one in sources if one.device and isinstance(one.source, KeptVideo | KeptAudio)
     }
+
+
+def _encoder(settings: Settings) -> EncoderPlan:
+    """Return which encoder is wished for."""
+    # Hardware holds back as many pictures as it likes: those that stand still would be seconds late.
+    return EncoderPlan(Kind.X264.value if settings.video.adaptive_rate else settings.video.encoder)
 
 
 def _encoder_changed(plan: SessionPlan, settings: Settings) -> Sequence[str]:

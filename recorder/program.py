@@ -101,11 +101,7 @@ class Program:
         self.scene = Scene(
             self._videos, look, plan.layout, zero_ns=lambda: timeline.zero_ns, offer=shown, timing=timing
         )
-        self._relief = (
-            Relief(encoder_settings(plan, inputs.form)[0], encoder, viewers, clock=clock, emit=emit)
-            if plan.steps_down and plan.x264_params is None
-            else None
-        )
+        self._relief = self._made_relief(encoder, viewers)
         self._video = VideoTrack(
             self.scene,
             encoder,
@@ -126,6 +122,14 @@ class Program:
             emit=emit,
             clock=clock,
         )
+
+    def _made_relief(self, encoder: Encoder, viewers: Viewers) -> Relief | None:
+        """Return what steps down when this PC does not keep up, where the plan lets it."""
+        plan = self._plan
+        if not plan.steps_down or plan.x264_params is not None:
+            return None
+        settings = encoder_settings(plan, self._inputs.form)[0]
+        return Relief(settings, encoder, viewers, clock=self._clock, emit=self._emit)
 
     def _made_sound(self, encoder: Encoder, timeline: Timeline, timing: Timing) -> ProgramSound | None:
         """Return the program's sound, if there are inputs of any."""

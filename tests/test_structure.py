@@ -1,5 +1,6 @@
-"""What the house promises of its own form: no import circle, no module that is too long."""
+"""What the house promises of its own form: no import circle, no module and no function that is too long."""
 
+import ast
 from graphlib import TopologicalSorter
 from pathlib import Path
 from statistics import median
@@ -10,6 +11,8 @@ PACKAGES = ("agent", "devices", "capture", "recorder", "config")
 ROOT = Path(__file__).parents[1]
 LONGEST, MEDIAN = 400, 150
 """Lines of a module."""
+A_SCREEN = 60
+"""Lines of a function, from its name to its end."""
 
 
 def test_no_module_needs_another_that_needs_it() -> None:
@@ -20,11 +23,21 @@ def test_no_module_needs_another_that_needs_it() -> None:
 
 
 def test_no_module_is_too_long() -> None:
-    lines = {
-        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
-        for package in PACKAGES
-        for path in (ROOT / package).rglob("*.py")
-        if path.name != "__init__.py"
-    }
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in _modules()}
     assert {path: count for path, count in lines.items() if count > LONGEST} == {}
     assert median(lines.values()) <= MEDIAN
+
+
+def test_every_function_fits_a_screen() -> None:
+    functions = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in _modules()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(functions) > 4000
+    assert {name: count for name, count in functions.items() if count > A_SCREEN} == {}
+
+
+def _modules() -> list[Path]:
+    return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"]

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,8 @@ from agent.serving import only_one
 from agent.signals import setting
 from agent.web.server import WebPart
 from config.in_force import SettingsInForce
-from devices.clock import NANOSECONDS, SystemClock
+from config.schema import Settings
+from devices.clock import NANOSECONDS, Clock, SystemClock
 
 if TYPE_CHECKING:
     from agent.schedule.words import Notice
@@ -68,62 +70,85 @@ def serve_command(ctx: click.Context, config_file: Path | None, folder: Path | N
     folder = absolute(folder)  # recorders, copies and checks have other working folders than this
     stop = threading.Event()
     notifier = Notifier()  # first of all: no child is to speak for the daemon
-
     log = Log(form_of(as_json=as_json), clock)
 
     with complaints(log), only_one(), setting(stop, (signal.SIGTERM, signal.SIGINT)):
         archives, spares = archives_of(ctx, folder, config_file), Spares(log.of("sessions"))
         in_force = SettingsInForce(config_file or ctx.find_object(Path))
-        settings = in_force.read()
-        log.know(redactor_for(settings)[0])
+        given = _Given(clock, log, config_file, folder, in_force, in_force.read(), spares)
+        given.learn(given.settings)
         log.take_over()
-        watched = SettingsPart(in_force, settings, clock, log.of("settings"))
+        watched = SettingsPart(in_force, given.settings, clock, log.of("settings"))
         copying = Copying(clock, folder, config_file, is_wanted=lambda: bool(watched.now.copies))
-
-        first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
-
-        def when_idle() -> None:
-            if clock.now_ns() >= first_spare_ns:
-                spares.keep()
-            copying.look()
-
+        when_idle = _when_idle(clock, spares, copying)
         sessions = Daemon(archives, clock, log.of("sessions"), _recovered(log), spawn=spares.take, when_idle=when_idle)
-        notices = Notices(clock, settings.alarms.most_per_hour)
-
-        fixity = FixityPart(settings, clock, log.of("fixity"), folder, config_file)
-        alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged], notices)
-        schedule = schedule_of(
-            settings,
-            clock,
-            log.of("schedule"),
-            spares.take,
-            notify=_noticed(notices),
-            config_file=config_file,
-            archive=folder,
-            good=lambda: in_force.good,
-        )
-
-        watched.takers = [
-            lambda changed: log.know(redactor_for(changed)[0]), alarms.take, schedule.take, fixity.take,
-        ]  # fmt: skip
-        devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
-
-        def house() -> "House":
-            from agent.web.house import House
-            from agent.web.token import Gate, read_token
-
-            return House(
-                gate=Gate(read_token(), clock), clock=clock, settings=in_force,
-                tell=log.of("web"), spawn=spares.take, standing=parts.standing, folder=folder,
-                parts=[part.name for part in parts.parts], alarms=alarms.present,
-                notices=notices.present, devices=devices,
-                learn=lambda changed: log.know(redactor_for(changed)[0]),
-            )  # fmt: skip
-
-        page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
-        parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level=Level.WARNING))
+        parts = _parts(given, watched, sessions)
         with closing(copying), closing(spares):
             _run(parts, Pulse(notifier, clock, log.of(level=Level.WARNING)), stop, log)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the daemon's parts are made with; `settings` are those that it starts with."""
+
+    clock: Clock
+    log: Log
+    config_file: Path | None
+    folder: Path | None
+    in_force: SettingsInForce
+    settings: Settings
+    spares: Spares
+
+    def learn(self, settings: Settings) -> None:
+        """Keep the secrets of `settings` out of the log from now on."""
+        self.log.know(redactor_for(settings)[0])
+
+
+def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
+    """Return all that the daemon looks after, in the order in which it starts."""
+    settings, clock, log, folder = given.settings, given.clock, given.log, given.folder
+    notices = Notices(clock, settings.alarms.most_per_hour)
+    fixity = FixityPart(settings, clock, log.of("fixity"), folder, given.config_file)
+    alarms = alarms_of(settings, clock, log.of("alarms"), [fixity.damaged], notices)
+    schedule = schedule_of(
+        settings,
+        clock,
+        log.of("schedule"),
+        given.spares.take,
+        notify=_noticed(notices),
+        config_file=given.config_file,
+        archive=folder,
+        good=lambda: given.in_force.good,
+    )
+    watched.takers = [given.learn, alarms.take, schedule.take, fixity.take]
+    devices = DevicesPart(settings, clock, log.of("devices", Level.WARNING), folder)
+
+    def house() -> "House":
+        from agent.web.house import House
+        from agent.web.token import Gate, read_token
+
+        return House(
+            gate=Gate(read_token(), clock), clock=clock, settings=given.in_force,
+            tell=log.of("web"), spawn=given.spares.take, standing=parts.standing, folder=folder,
+            parts=[part.name for part in parts.parts], alarms=alarms.present,
+            notices=notices.present, devices=devices, learn=given.learn,
+        )  # fmt: skip
+
+    page: list[Part] = [WebPart(settings.web, house, clock, log.of("web"))] if settings.web.enabled else []
+    parts = Parts([*page, sessions, alarms, schedule, devices, fixity, watched], clock, log.of(level=Level.WARNING))
+    return parts
+
+
+def _when_idle(clock: Clock, spares: Spares, copying: Copying) -> Callable[[], None]:
+    """Return what is done while no session runs: a recorder is kept in reserve, and packages are copied."""
+    first_spare_ns = clock.now_ns() + int(FIRST_SPARE_S * NANOSECONDS)
+
+    def look() -> None:
+        if clock.now_ns() >= first_spare_ns:
+            spares.keep()
+        copying.look()
+
+    return look
 
 
 def _run(parts: Parts, pulse: Pulse, stop: threading.Event, log: Log) -> None:
