@@ -17,6 +17,7 @@ from config.errors import (
     DeviceUnsupported,
 )
 from devices.own_name import OURS
+from devices.process_stat import process_stat
 from devices.usb.budget import HINT as BUS_FULL_HINT
 from devices.usb.ports import neighbours
 
@@ -62,15 +63,10 @@ def have_open(who: Iterable[Holder], node: str) -> bool:
 
 def is_own(holder: Holder) -> bool:
     """Return whether a holder is this process, or one that it started."""
-    try:
-        return holder.pid == os.getpid() or _parent(holder.pid) == os.getpid()
-    except (OSError, IndexError, ValueError):
-        return False  # just gone
-
-
-def _parent(pid: int) -> int:
-    """Return the parent of a process: the second word after the command, which may hold anything."""
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    if holder.pid == os.getpid():
+        return True
+    stat = process_stat(holder.pid)
+    return stat is not None and stat.parent == os.getpid()
 
 
 def _number(node: str) -> int | None:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import shutil
 import tempfile
 from contextlib import suppress
@@ -17,13 +16,11 @@ from config.errors import (
     StorageVanished,
 )
 from config.quantities import brief_size
+from recorder.archive.mountinfo import mounted, unescaped
 from recorder.storage_errors import storage_error
 
 FSTAB = Path("/etc/fstab")
 """Which disks this machine is meant to have."""
-
-MOUNTS = Path("/proc/self/mountinfo")
-"""What is mounted, as the kernel tells it."""
 
 MEDIA_FOLDERS = ("/media", "/run/media", "/mnt")
 """Where disks that come and go are mounted; a folder made right here would stand on the system's own disk."""
@@ -94,9 +91,9 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
 
     Of what is mounted only the kernel is asked: a share of another server may hang, and is no business of this folder.
     """
-    mounted = _mounted_at()
+    in_use = _mounted_at()
     for mount_point in reversed(mount_points(fstab)):
-        if mount_point in mounted:
+        if mount_point in in_use:
             continue
         point = Path(os.path.realpath(mount_point))
         if (real == point or point in real.parents) and not os.path.ismount(point):
@@ -128,13 +125,7 @@ def mount_points(fstab: Path) -> list[Path]:
 
 
 def _mounted_at() -> frozenset[Path]:
-    """Return where something is mounted (proc_pid_mountinfo(5)), nowhere where that is not known."""
+    """Return where something is mounted, nowhere where that is not known."""
     with suppress(OSError):
-        lines = MOUNTS.read_text(errors="replace").splitlines()
-        return frozenset(Path(unescaped(line.split()[4])) for line in lines)
+        return frozenset(mount.point for mount in mounted())
     return frozenset()
-
-
-def unescaped(field: str) -> str:
-    """Return a field of fstab(5) or mountinfo(5) as it is: blanks and the like are written in octal there."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

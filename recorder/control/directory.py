@@ -34,6 +34,7 @@ from config.errors import LiputError, StorageUnwritable
 from config.json_text import json_text
 from config.replace import Prepare, of_mode, replace_file
 from devices.clock import boot_id
+from devices.process_stat import process_stat
 from recorder.archive.names import session_of, storable
 from recorder.control.operators import (
     LISTED_FOLDER,
@@ -311,12 +312,8 @@ def _write(path: Path, content: bytes, group: int | None = None) -> None:
 
 def process_started(pid: int) -> int | None:
     """Return when the process `pid` started, in clock ticks since boot; None where there is none that runs."""
-    try:
-        # Its command, in brackets, may hold anything.
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if words[0] in {"Z", "X"} else int(words[19])
-    except (OSError, IndexError, ValueError):
-        return None
+    stat = process_stat(pid)
+    return None if stat is None or stat.state in {"Z", "X"} else stat.started
 
 
 def is_alive(pid: int, started: int, boot: str) -> bool:

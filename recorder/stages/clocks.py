@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from devices.process_stat import process_stat
+
 _OF_PROCESS, _OF_THREAD = 2, 6
 """CPUCLOCK_SCHED, and that of one thread (CPUCLOCK_PERTHREAD_MASK)."""
 _LONGEST = 15
@@ -101,20 +103,12 @@ class Children:
             if not name.isdigit():
                 continue
             number = int(name)
-            if number in self._others or _parent(number) != parent:
+            if number in self._others or (stat := process_stat(number)) is None or stat.parent != parent:
                 others.add(number)  # what is another's child does not become ours
             else:
                 ours[number] = _program(number)
         self._others = others
         return ours
-
-
-def _parent(number: int) -> int | None:
-    try:
-        # The name of a program, in brackets, may hold anything.
-        return int((_PROC / str(number) / "stat").read_bytes().rpartition(b")")[2].split()[1])
-    except (OSError, IndexError, ValueError):
-        return None
 
 
 def _program(number: int) -> str:

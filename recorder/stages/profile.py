@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Self
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from capture.timing import CpuStage
 from config.events import Emit, Event
 from devices.clock import NANOSECONDS
+from devices.process_stat import process_stat
 from recorder.stages.accounts import ChildAccount, ThreadAccount
 from recorder.stages.figures import StageFigures
 from recorder.stages.places import Phase
@@ -114,5 +114,7 @@ def _seconds(ns: int) -> float:
 
 def _age_s() -> float:
     """Return how long ago this process began."""
-    began_ticks = int(Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began_ticks / os.sysconf("SC_CLK_TCK")
+    stat = process_stat(os.getpid())
+    if stat is None:
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - stat.started / os.sysconf("SC_CLK_TCK")

@@ -8,7 +8,8 @@ from pathlib import Path
 from config.errors import StateError, StorageNotMounted
 from config.state import state_folder
 from devices.store import Store
-from recorder.archive.place import MOUNTS, nearest_existing, unescaped
+from recorder.archive.mountinfo import mounted
+from recorder.archive.place import nearest_existing
 
 ROOT = "/"
 
@@ -35,8 +36,7 @@ def disk_of(device: int) -> DiskOf:
 
 def file_system_of(device: int) -> str | None:
     """Return which kind of file system is on the disk with the device number `device`: "ext4", "vfat"."""
-    kind, _ = _mounted().get(device, (None, ""))
-    return kind
+    return {mount.device: mount.kind for mount in mounted()}.get(device)
 
 
 def whole_disk(device: int) -> int:
@@ -53,18 +53,7 @@ def whole_disk(device: int) -> int:
 
 def _sources() -> Mapping[int, str]:
     """Return what is mounted, by device number."""
-    return {device: source for device, (_, source) in _mounted().items()}
-
-
-def _mounted() -> Mapping[int, tuple[str, str]]:
-    """Return the kind of each file system that is mounted and what is mounted there (proc_pid_mountinfo(5))."""
-    found = {}
-    for line in MOUNTS.read_text(errors="replace").splitlines():
-        fields, _, rest = line.partition(" - ")
-        major, _, minor = fields.split()[2].partition(":")
-        kind, source = rest.split()[:2]
-        found[os.makedev(int(major), int(minor))] = (kind, unescaped(source))
-    return found
+    return {mount.device: mount.source for mount in mounted()}
 
 
 def mount_point_of(folder: Path) -> Path:
