@@ -63,14 +63,6 @@ def in_use(found: Plugged, held: Held) -> dict[str, list[Holder]]:
     return {node: others for node, others in held.items() if node not in free}
 
 
-def current(device_id: str) -> Device:
-    """Return the device `device_id` as it is plugged in now (its node may be another); raises DeviceNotFound."""
-    for device in list_devices():
-        if device.id == device_id:
-            return device
-    raise DeviceNotFound(f"{device_id} is not plugged in", hint=WHAT_TO_PLUG_IN)
-
-
 def describe(found: Plugged, asked: Offers, held: Held | None = None) -> list[Device]:
     """Return the devices that the facts in `found` and the answers of their nodes in `asked` amount to.
 

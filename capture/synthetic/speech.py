@@ -149,11 +149,6 @@ def speech(*, beeps: bool) -> Speech:
     return Speech(beeps=beeps)
 
 
-def speech_loop(*, beeps: bool) -> Samples:
-    """Return all of it, read only; made once, in some 30 to 90 ms."""
-    return speech(beeps=beeps).until(LOOP_SAMPLES)
-
-
 def _add(voice: Voice, start: float, sound: Voice) -> None:
     first = max(0, round(start * SAMPLE_RATE))
     voice[first : first + len(sound)] += sound[: len(voice) - first]

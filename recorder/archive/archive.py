@@ -17,7 +17,7 @@ from recorder.archive import catalog, fixity, names, place, verification
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
-from recorder.archive.model import Begun, Package, PackageState, Problem, RecordingFacts, SessionContext
+from recorder.archive.model import Begun, Package, Problem, RecordingFacts, SessionContext
 from recorder.archive.replacing import settle_all
 from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
 from recorder.dossier.enclose import note, recorded_session
@@ -159,17 +159,11 @@ class Archive:
                 return
             folder = folder.parent
 
-    def reopen(self, package: Package) -> WorkFolder:
-        """Return the work folder of an unfinished recording, locked, so that it can be sealed or discarded.
+    def reopen(self, folder: Path) -> WorkFolder:
+        """Return the work folder at `folder`, locked, so that it can be sealed or discarded.
 
-        Raises ArchiveError when another process still records into it.
+        Raises PackageBusy when another process still records into it, PackageNotFound when it is gone.
         """
-        if package.state is not PackageState.UNFINISHED:
-            raise ArchiveError(f"{package.id} is sealed already")
-        return self.reopen_folder(package.folder)
-
-    def reopen_folder(self, folder: Path) -> WorkFolder:
-        """Return the work folder at `folder`, locked; raises PackageBusy, or PackageNotFound when it is gone."""
         work = WorkFolder(folder, recall_begun(folder))
         work.lock()
         if not folder.is_dir():

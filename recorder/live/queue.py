@@ -118,12 +118,6 @@ class PacketQueue:
             return self._dropped_frames
 
     @property
-    def waiting_s(self) -> float:
-        """How many seconds of the session are held and not taken."""
-        with self._lock:
-            return self._span_s()
-
-    @property
     def delay_s(self) -> float:
         """How many seconds the oldest packet that is held or in flight is behind the newest."""
         with self._lock:

@@ -74,7 +74,7 @@ def assemble(
         disk.sync(path)
     target = building.path.with_name(f"{name}{names.JOINED}")
     disk.move_folder(building.path, target)
-    return archive.reopen_folder(target)
+    return archive.reopen(target)
 
 
 def _join_files(

@@ -165,7 +165,7 @@ def _locked(session: Unfinished) -> Iterator[list[WorkFolder]]:
     with ExitStack() as stack:
         works = []
         for part in session.parts:
-            work = part.archive.reopen_folder(part.folder)
+            work = part.archive.reopen(part.folder)
             stack.callback(work.release)
             works.append(work)
         yield works

@@ -99,7 +99,7 @@ def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
     try:
         for session in find([archive]):
             if session.name == name:
-                works += (part.archive.reopen_folder(part.folder) for part in session.parts)
+                works += (part.archive.reopen(part.folder) for part in session.parts)
     except LiputError:
         _release(works)
         raise

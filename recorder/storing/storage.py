@@ -282,11 +282,6 @@ class Storage:
     def _parts(self) -> list[Part]:
         return [part for copy in self._tee.copies for part in copy.parts]
 
-    @property
-    def abandoned(self) -> int:
-        """How many files were left to themselves because their disk does not answer."""
-        return sum(not part.answers for part in self._parts())
-
     def discard(self) -> None:
         """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
 

@@ -8,12 +8,12 @@ Speech with pauses, as it is read from a microphone: 20 ms a block. The share is
 import time
 
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.synthetic.speech import speech_loop
 from capture.watch.audio import AudioWatch
 from devices.clock import NANOSECONDS
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
 from tests.support.simulated import SimulatedClock
+from tests.support.speech import speech_loop
 
 MINUTES = 10
 BLOCK = 960

@@ -14,13 +14,13 @@ import numpy as np
 
 from capture.reader import Reader
 from capture.source import SAMPLE_RATE, AudioBlock
-from capture.synthetic.speech import speech_loop
 from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME, AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
 from recorder.sound.program import ProgramSound
 from recorder.timeline import Timeline
 from tests.support.simulated import EventList, ScriptedReader, SimulatedClock
+from tests.support.speech import speech_loop
 from tests.support.tracks import microphone
 
 MINUTES = 2.0

@@ -13,7 +13,7 @@ from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.modes import Offer
 from devices.roles.choice import best_sound, best_video
-from devices.snapshot import current, describe, in_use, list_devices, open_elsewhere
+from devices.snapshot import describe, in_use, list_devices, open_elsewhere
 from devices.udev import PictureNode, Plugged, SoundInput, UsbDevice
 
 MODES = (Mode("MJPG", 1280, 720, (30.0,)),)
@@ -106,15 +106,6 @@ def test_sound_whose_node_may_not_be_read_is_denied(tmp_path: Path) -> None:
     (device,) = describe(Plugged((), (dataclasses.replace(sound("MS2109", STICK), node=str(node)),)), {})
     assert (device.health.state, device.health.fault) == ("degraded", "denied")
     assert f"this user may not open MS2109 ({node})" in str(device.health.reason)
-
-
-def test_the_present_state_of_a_device_is_that_of_the_one_with_its_id(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = listed(picture("/dev/video0", WEBCAM), picture("/dev/video2", STICK))
-    monkeypatch.setattr("devices.snapshot.list_devices", lambda: there)
-    for device in there:
-        assert current(device.id) is device
-    with pytest.raises(DeviceNotFound, match="0d8c:0134@1-5 is not plugged in"):
-        current("0d8c:0134@1-5")
 
 
 def test_what_another_process_holds_is_busy_and_names_it() -> None:

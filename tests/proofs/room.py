@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE
-from capture.synthetic.speech import LOOP_SECONDS, speech_loop, syllables
+from capture.synthetic.speech import LOOP_SECONDS, syllables
+from tests.support.speech import speech_loop
 
 type Sound = NDArray[np.float32]
 

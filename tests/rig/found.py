@@ -5,8 +5,16 @@ from contextlib import suppress
 
 from config.errors import DeviceNotFound
 from devices.model import Device
-from devices.snapshot import current, list_devices
+from devices.snapshot import list_devices
 from tests.rig.rig import RigDevice
+
+
+def current(device_id: str) -> Device:
+    """Return the device `device_id` as it is plugged in now (its node may be another); raises DeviceNotFound."""
+    for device in list_devices():
+        if device.id == device_id:
+            return device
+    raise DeviceNotFound(f"{device_id} is not plugged in")
 
 
 def listed(device_id: str) -> Device:

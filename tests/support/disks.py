@@ -8,6 +8,8 @@ from collections.abc import Callable
 from fcntl import ioctl
 from pathlib import Path
 
+from recorder.storing.storage import Storage
+
 SECTOR = 512
 MODULES = ("loop", "dm-mod", "ext4")
 _TARGET_MSG = 0xC138FD0E  # DM_TARGET_MSG of linux/dm-ioctl.h
@@ -143,3 +145,8 @@ def every(seconds: float, act: Callable[[], None], stop: threading.Event) -> thr
     thread = threading.Thread(target=run_it, name="every")
     thread.start()
     return thread
+
+
+def left_alone(storage: Storage) -> int:
+    """Return how many files were left to themselves because their disk does not answer."""
+    return sum(not part.answers for part in storage._parts())

@@ -19,13 +19,13 @@ from capture.synthetic.speech import (
     Speech,
     _response,
     mouth_opening,
-    speech_loop,
     syllables,
 )
 from config.errors import DeviceLost
 from devices.clock import NANOSECONDS
 from tests.support.markers import beep_times
 from tests.support.simulated import SimulatedClock
+from tests.support.speech import speech_loop
 
 STOP = threading.Event()
 

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import SAMPLE_RATE, AudioBlock, Samples
-from capture.synthetic.speech import speech_loop
 from capture.watch.audio import AudioWatch
 from devices.clock import NANOSECONDS
 from devices.health.line import HealthLine, Kind
 from devices.health.tracker import HealthTracker
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
+from tests.support.speech import speech_loop
 
 BLOCK = 960
 _AT_A_TIME = 50

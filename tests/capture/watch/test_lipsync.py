@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, Samples
-from capture.synthetic.speech import speech_loop
 from capture.synthetic.video import Painter
 from capture.watch.lipsync import Seeing, Sync, distance, measure, onsets
+from tests.support.speech import speech_loop
 
 RATE = 30
 SIZE = 320, 180

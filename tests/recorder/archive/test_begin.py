@@ -126,9 +126,9 @@ def test_a_folder_in_use_is_not_taken_over(archive: Archive) -> None:
     work = archive.begin("Rapat", archives.STARTED)
     (package,) = archive.list()
     with pytest.raises(ArchiveError, match="still being recorded"):
-        archive.reopen(package)
+        archive.reopen(package.folder)
     work.release()
-    taken = archive.reopen(package)
+    taken = archive.reopen(package.folder)
     assert (taken.path, taken.begun) == (work.path, work.begun)
     taken.release()
 
@@ -139,7 +139,7 @@ def test_a_folder_that_lost_its_notes_is_still_sealed(archive: Archive, program:
         work.release()
         (unfinished,) = archive.list()
         assert (unfinished.state, unfinished.title) == (PackageState.UNFINISHED, work.name)
-        sealed = archive.seal(archive.reopen(unfinished))
+        sealed = archive.seal(archive.reopen(unfinished.folder))
     assert sealed.title == work.name
     assert sealed.recording
     assert sealed.recording.degraded == ("interrupted",)

@@ -78,7 +78,7 @@ def test_records_management_and_consent_are_kept(archive: Archive, program: Path
     work.program.write_bytes(program.read_bytes())
     work.release()  # the recorder is killed: what it was told at the beginning counts
     (unfinished,) = archive.list()
-    package = archive.seal(archive.reopen(unfinished))
+    package = archive.seal(archive.reopen(unfinished.folder))
     assert package.recording
     assert (package.recording.records, package.recording.consent) == (RECORDS, consent)
     info = archives.validate_bag(package.folder)

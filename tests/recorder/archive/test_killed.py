@@ -60,7 +60,7 @@ def seal_again(archive: Archive, program: Path) -> PackageState:
     else:
         assert (left.folder / "data" / "media" / "program.mp4").read_bytes() == program.read_bytes()
         described = (left.folder / RECORDING_FILE).exists()
-        package = archive.seal(archive.reopen(left))
+        package = archive.seal(archive.reopen(left.folder))
         recording = package.recording
         assert recording
         assert recording.degraded == (archives.FACTS.degraded if described else ("interrupted",))
@@ -79,7 +79,7 @@ def test_a_kill_while_beginning_leaves_nothing_that_stays(tmp_path: Path, progra
         archive = archives.archive_at(root)
         (left,) = archive.list()
         assert left.state is PackageState.UNFINISHED
-        archive.discard(archive.reopen(left))
+        archive.discard(archive.reopen(left.folder))
         assert list(root.iterdir()) == []
 
 
@@ -102,8 +102,8 @@ def test_a_killed_recorder_lets_go_of_its_folder(tmp_path: Path) -> None:
             assert recorder.stdout.readline() == b"ready\n"
             (package,) = archive.list()
             with pytest.raises(ArchiveError, match="still being recorded"):
-                archive.reopen(package)
+                archive.reopen(package.folder)
         finally:
             recorder.kill()
-    archive.discard(archive.reopen(package))
+    archive.discard(archive.reopen(package.folder))
     assert list(tmp_path.iterdir()) == []

@@ -328,7 +328,7 @@ def test_a_kill_at_any_step_of_sealing_costs_the_package_no_letter(tmp_path: Pat
     for root in roots:
         archive = archives.archive_at(root)
         (left,) = archive.list()
-        package = left if left.state is PackageState.SEALED else archive.seal(archive.reopen(left))
+        package = left if left.state is PackageState.SEALED else archive.seal(archive.reopen(left.folder))
         assert (package.folder / "data/surat/permohonan-1.pdf").read_bytes() == dossiers.PDF
         assert record_of(package).missing == ()
         assert archive.verify(package) == []

@@ -23,7 +23,7 @@ def test_the_program_comes_first_and_what_a_part_tells_is_its_own(archive: Archi
     """
     files = {"aula.mp4": left.killed, "program.mp4": left.closed, "podium.mp4": left.killed, ".half.mp4": left.closed}
     folder = leftovers.leave(archive, files, part=2, offset_s=9.0, copy=2, events=[live(9.0)], written_s=20)
-    work = archive.reopen_folder(folder)
+    work = archive.reopen(folder)
     found = examine(work)
     work.release()
     assert [file.name for file in found.files] == ["program.mp4", "aula.mp4", "podium.mp4"]

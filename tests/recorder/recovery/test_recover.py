@@ -341,7 +341,7 @@ def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> N
     """Also the part that was killed, while another recorder goes on with the session."""
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0)
-    work = archive.reopen_folder(folder)
+    work = archive.reopen(folder)
     before = contents(archive.root)
     (outcome,) = recover(archive)
     assert outcome.state is State.RECORDING

@@ -168,7 +168,7 @@ def test_the_next_part_and_the_end_make_one_package(archive: Archive, left: Left
         archive, {"program.mp4": left.closed}, part=taken.part, offset_s=offset_s, uuid=taken.uuid,
         events=[live(10, clock_ns=5010 * S), ended],
     )  # fmt: skip
-    work = archive.reopen_folder(second)
+    work = archive.reopen(second)
     facts = archives.FACTS
     package = Finisher([archive], clock=SimulatedClock()).finish([*taken.works, work], facts)
     assert [entry.path for entry in archive.list()] == [package.path]

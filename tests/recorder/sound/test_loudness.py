@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from capture.source import SAMPLE_RATE, Samples
-from capture.synthetic.speech import speech_loop
 from recorder.encoder import AAC_FRAME
 from recorder.sound.loudness import LoudnessMeter
 from recorder.status import Loudness
+from tests.support.speech import speech_loop
 
 
 def measured(samples: Samples) -> Loudness:

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from config.errors import StorageStalled
+from tests.support.disks import left_alone
 from tests.support.stored import RATE, Disks, Shows, facts
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
@@ -25,7 +26,7 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     session.feed(2)
     session.close()
     assert session.kinds[:4] == ["recording-stalled", "storage-stalled", "recording-resumed", "storage-switched"]
-    assert session.storage.abandoned == 1
+    assert left_alone(session.storage) == 1
     package = session.storage.seal(facts(session))
     assert package.path.startswith(str(session.roots[1]))
     assert "part-left" in session.kinds
@@ -67,7 +68,7 @@ def test_only_a_disk_that_never_answers_leaves_a_session_that_says_so_and_ends(
     assert [type(error) for error in session.failures] == [StorageStalled]
     with pytest.raises(StorageStalled):
         session.storage.seal(facts(session))
-    assert session.storage.abandoned == 1
+    assert left_alone(session.storage) == 1
 
 
 def test_a_session_that_waits_for_its_disk_ends_where_that_takes_nothing_any_more(

@@ -19,6 +19,7 @@ from recorder.storing.opening import SessionFacts
 from recorder.storing.part import Part
 from recorder.storing.storage import Storage
 from tests.support import archives, media
+from tests.support.disks import left_alone
 from tests.support.recorded import encoder
 from tests.support.stored import RATE, Shows, facts
 from tests.support.timeline import is_continuous, offset_of
@@ -37,7 +38,7 @@ def test_a_session_on_one_disk_is_one_package(show: Shows) -> None:
     media.decodes_cleanly(program)
     assert media.decoded(program, "v").frames == session.fed
     assert "Sambutan" in media.run("ffprobe", "-v", "error", "-show_chapters", program)
-    assert session.storage.abandoned == 0
+    assert left_alone(session.storage) == 0
 
 
 def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: Shows) -> None:

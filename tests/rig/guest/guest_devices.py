@@ -16,7 +16,8 @@ from devices import holders
 from devices.identity import find_sound, find_video
 from devices.idle import is_idle
 from devices.model import Device, DeviceKind, Mode
-from devices.snapshot import current, list_devices
+from devices.snapshot import list_devices
+from tests.rig.found import current
 from tests.rig.rig import RigDevice
 
 CAMERA = "046d:0825:CAM0001"

@@ -22,11 +22,10 @@ from devices.clock import SystemClock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level
 from devices.model import Device
-from devices.snapshot import current
 from devices.usb.claims import Stream, claim, usable_bps
 from devices.usb.ports import neighbours, port_of, port_warning
 from devices.usb.topology import Topology
-from tests.rig.found import listed
+from tests.rig.found import current, listed
 from tests.rig.rig import RigDevice
 from tests.support.confined import be_powerless_root, be_user, confined, refuse_ioctl
 from tests.support.health import Recorded

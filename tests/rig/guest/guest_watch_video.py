@@ -21,8 +21,7 @@ from devices.health.faults import Fault
 from devices.health.line import HealthLine, Kind, Level
 from devices.health.tracker import HealthChange
 from devices.model import Device, DeviceKind, HealthState
-from devices.snapshot import current
-from tests.rig.found import device_of
+from tests.rig.found import current, device_of
 from tests.rig.rig import RigDevice
 from tests.support.health import Recorded
 from tests.support.waiting import wait_for
