@@ -1,8 +1,5 @@
-"""What the commands of `liput archive` have in common: their options, one document of JSON, a progress bar."""
+"""What the commands of `liput archive` have in common: their options, which archive, what they refuse and print."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +10,6 @@ from agent.archives import archives_of
 from agent.moments import day_or_time, ending
 from config.errors import ArchiveError
 from recorder.archive.archive import Archive
-from recorder.archive.fixity import Progress
 from recorder.archive.model import Package, PackageState
 
 archive_option = click.option(
@@ -54,24 +50,3 @@ def length_text(seconds: float) -> str:
 def print_json(value: object) -> None:
     """Print one document."""
     click.echo(msgspec.json.encode(value))
-
-
-@contextmanager
-def progress_bar(label: str, *, shown: bool, counted: bool = False) -> Iterator[Progress | None]:
-    """Give a progress callback that draws on standard error while the body runs: bytes, or what is `counted`.
-
-    None where nobody would see it.
-    """
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    amount = MofNCompleteColumn() if counted else DownloadColumn()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        update: Callable[..., None] = bar.update
-        yield lambda done, total: update(task, completed=done, total=total)

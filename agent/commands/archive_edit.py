@@ -7,8 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json, progress_bar
+from agent.archive_options import archive_of, archive_option, print_json
 from agent.parameters import json_option
+from agent.progress import progress_bar
 from config.planned import CONSENTS
 from devices.clock import SystemClock
 from recorder.archive.catalog import sealed

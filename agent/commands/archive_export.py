@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json, progress_bar
+from agent.archive_options import archive_of, archive_option, print_json
 from agent.parameters import json_option
+from agent.progress import progress_bar
 from config.quantities import brief_size
 from devices.clock import SystemClock
 from recorder.archive.catalog import sealed

@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option, progress_bar
+from agent.archive_options import archive_option
 from agent.archives import archives_of
 from agent.commands.archive_verify import PROBLEMS_FOUND
+from agent.progress import progress_bar
 from config.kinds import Size
 from config.quantities import NotAllowed, brief_size
 from config.settings import load_settings

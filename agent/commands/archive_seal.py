@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_option, progress_bar
+from agent.archive_options import archive_option
 from agent.archives import archives_of
-from agent.serving import forget
+from agent.progress import progress_bars
+from agent.recovering import recover_one
 from config.errors import ArchiveError
 from devices.clock import SystemClock
-from recorder.archive.fixity import Progress
 from recorder.archive.model import PackageState
 from recorder.archive.names import session_of
 from recorder.recovery.find import find
-from recorder.recovery.recover import OnProgress, Recovery, State
+from recorder.recovery.recover import Recovery, State
 
 
 @click.command("seal")
@@ -36,11 +36,8 @@ def seal_command(ctx: click.Context, package_id: str | None, folder: Path | None
             raise ArchiveError(f"{package.id} is sealed already")
         sessions = [session for session in sessions if session.name == session_of(package.id)]
     for session in sessions:
-        with progress_bar(session.name, shown=True) as progress:
-            recovery = Recovery(archives, clock=SystemClock(), progress=_for_one(progress))
-            outcome = recovery.recover(session)
-        if outcome.state in {State.SEALED, State.DISCARDED}:
-            forget(session.name)
+        with progress_bars(shown=True) as progress:
+            outcome = recover_one(Recovery(archives, clock=SystemClock(), progress=progress), session)
         if outcome.package is not None:
             click.echo(outcome.package)
         elif outcome.state is State.DISCARDED:
@@ -49,7 +46,3 @@ def seal_command(ctx: click.Context, package_id: str | None, folder: Path | None
             raise ArchiveError(outcome.message, hint=outcome.hint)
     if not sessions:
         click.echo(f"Nothing in {archives[0].root} is unfinished.", err=True)
-
-
-def _for_one(progress: Progress | None) -> OnProgress | None:
-    return None if progress is None else lambda _name, done, total: progress(done, total)

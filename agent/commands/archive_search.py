@@ -11,11 +11,11 @@ from agent.archive_options import (
     archive_option,
     from_option,
     print_json,
-    progress_bar,
     room_option,
     to_option,
 )
 from agent.parameters import json_option
+from agent.progress import progress_bar
 from recorder.archive.names import one_line
 
 EXAMPLES = """\b

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json, progress_bar
+from agent.archive_options import archive_of, archive_option, print_json
 from agent.commands.archive_at import at_option, verified_at
 from agent.parameters import json_option
+from agent.progress import progress_bar
 from config.errors import PackageBusy
 from config.quantities import brief_size
 from recorder.archive.archive import Archive

@@ -1,9 +1,5 @@
 """`liput recover`: what a crash left becomes packages."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,14 +7,14 @@ import click
 import msgspec
 
 from agent.archives import archives_of
-from agent.serving import awaited, forget, is_serving
+from agent.progress import progress_bars
+from agent.recovering import recover_one
 from config.errors import PackageNotFound
 from config.quantities import brief_size
 from devices.clock import SystemClock
-from recorder.archive.model import INTERRUPTED
 from recorder.archive.names import one_line
 from recorder.recovery.find import Unfinished, find
-from recorder.recovery.recover import OnProgress, Outcome, Recovery, State, awaiting
+from recorder.recovery.recover import Outcome, Recovery, State
 
 FAILED, DEGRADED = 1, 3
 """Exit statuses; docs/reference/cli.md."""
@@ -57,16 +53,11 @@ def recover_command(
     """
     archives = archives_of(ctx, folder)
     sessions = _wanted(find(archives), keys)
-    with _progress(shown=not as_json and not dry_run) as progress:
+    with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
         for session in sessions:
-            if is_serving() and session.name in awaited(time.time()):
-                outcome = awaiting(session)
-            else:
-                outcome = recovery.look(session) if dry_run else recovery.recover(session)
-            if outcome.state in {State.SEALED, State.DISCARDED}:
-                forget(session.name)
+            outcome = recover_one(recovery, session, dry_run=dry_run)
             outcomes.append(outcome)
             _show(outcome, as_json=as_json)
     if not outcomes and not as_json:
@@ -112,27 +103,5 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
 def _status(outcomes: list[Outcome]) -> int:
     if any(outcome.state is State.FAILED for outcome in outcomes):
         return FAILED
-    is_less = any(outcome.gaps or INTERRUPTED in outcome.degraded for outcome in outcomes)
+    is_less = any(outcome.gaps or outcome.degraded for outcome in outcomes)
     return DEGRADED if is_less else 0
-
-
-@contextmanager
-def _progress(*, shown: bool) -> Iterator[OnProgress | None]:
-    """Draw how far each session is, on standard error, while the body runs; nothing where nobody would see it."""
-    if not shown or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-        update: Callable[..., None] = bar.update
-
-        def tell(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            update(tasks[name], completed=done, total=total)
-
-        yield tell

@@ -91,9 +91,9 @@ def _refuse_missing_disk(root: Path, real: Path, fstab: Path) -> None:
 
     Of what is mounted only the kernel is asked: a share of another server may hang, and is no business of this folder.
     """
-    in_use = _mounted_at()
+    points = _mounted_at()
     for mount_point in reversed(mount_points(fstab)):
-        if mount_point in in_use:
+        if mount_point in points:
             continue
         point = Path(os.path.realpath(mount_point))
         if (real == point or point in real.parents) and not os.path.ismount(point):

@@ -43,12 +43,17 @@ def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clo
 
 
 def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
-    """Return in words what is missing of a recording."""
-    if not gaps:
-        return "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
-    return "missing: " + "; ".join(
-        f"{gap.duration_s:.1f} s from {_moment(gap.start_s)} on ({gap.reason})" for gap in gaps
-    )
+    """Return in words what is missing of a recording: what a kill has cost, and what was lost while it was recorded."""
+    said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
+    if gaps:
+        said = "missing: " + "; ".join(
+            f"{gap.duration_s:.1f} s from {_moment(gap.start_s)} on ({gap.reason})" for gap in gaps
+        )
+    lost = [reason for reason in degraded if reason != INTERRUPTED]
+    if not lost:
+        return said
+    told = f"while it was recorded: {', '.join(lost)}"
+    return f"{said}; {told}" if gaps or INTERRUPTED in degraded else told
 
 
 def _moment(seconds: float) -> str:

@@ -54,6 +54,16 @@ def test_scripts_get_a_line_for_each_session(archive: Archive, left: Left, tmp_p
     assert command.liput(tmp_path, "recover", "--json", "--archive", archive.root).stdout == ""
 
 
+def test_what_was_lost_while_it_was_recorded_is_said_and_status_3(archive: Archive, left: Left, tmp_path: Path) -> None:
+    lost = leftovers.event(1.0, "source-lost", "podium")
+    ended = leftovers.event(3.1, "session-ended", "Rapat", media_time_s=3.0, frames=90)
+    leftovers.leave(archive, {"program.mp4": left.closed}, events=[live(), lost, ended])
+    done = command.liput(tmp_path, "recover", "--archive", archive.root)
+    assert done.returncode == 3
+    assert "while it was recorded: source-lost: podium" in done.stderr
+    assert "nothing is missing" not in done.stderr
+
+
 def test_all_places_of_the_settings_are_looked_at(archive: Archive, left: Left, tmp_path: Path) -> None:
     second = archives.archive_at(tmp_path / "cadangan")
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])

@@ -1,0 +1,39 @@
+"""What the commands that recover leave to a daemon."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.commands.archive_seal import seal_command
+from agent.commands.recover import recover_command
+from agent.recovering import recover_one
+from config.errors import ArchiveError
+from devices.clock import SystemClock
+from recorder.recovery.find import find
+from recorder.recovery.recover import Recovery, State
+from tests.support import archives, leftovers
+from tests.support.cut_short import Material
+from tests.support.leftovers import live
+
+
+@pytest.fixture
+def _awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a session whose recorder was killed, with a daemon that is about to go on with it."""
+    archive = archives.archive_at(tmp_path / "arsip")
+    work = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])
+    monkeypatch.setattr("agent.recovering.is_serving", lambda: True)
+    monkeypatch.setattr("agent.recovering.awaited", lambda now_s: {work.name})
+
+
+@pytest.mark.usefixtures("_awaited")
+def test_what_a_daemon_is_about_to_go_on_with_is_left_to_it(tmp_path: Path) -> None:
+    archive = archives.archive_at(tmp_path / "arsip")
+    recovery = Recovery([archive], clock=SystemClock())
+    (session,) = find([archive])
+    for dry_run in (False, True):
+        assert recover_one(recovery, session, dry_run=dry_run).state is State.RECORDING
+    with pytest.raises(ArchiveError, match="taken up again by liput serve"):
+        seal_command.main(["--all", "--archive", str(archive.root)], standalone_mode=False)
+    assert recover_command.main(["--archive", str(archive.root)], standalone_mode=False) == 0
+    (still,) = find([archive])
+    assert still.parts == session.parts
