@@ -13,6 +13,7 @@ from agent.schedule.asked import PlanAsked, add, edit
 from agent.schedule.done import DoneFile
 from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.planner import Planner, id_argument, planner
+from agent.schedule.runs import runs
 from config.schedule import MODES
 
 ADD_EXAMPLES = """\b
@@ -84,11 +85,11 @@ def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None
     """Do nothing for a planned session any more. One of a calendar stays removed when the calendar is read again.
 
     A session that is recorded goes on until its end; one that is armed is let go. One that was planned by hand, and is
-    removed already, is forgotten.
+    removed already, is forgotten, once no session of it runs.
     """
     desk = planner(config_file)
     plan = desk.plans.find(key)
-    desk.plans.remove(plan.id)
+    desk.plans.remove(plan.id, forgets=plan.id not in {run.plan for run in runs()})
     _answer(desk, msgspec.structs.replace(plan, state=PlanState.REMOVED), "removed", as_json=as_json)
 
 

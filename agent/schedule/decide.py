@@ -12,7 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from agent.schedule.done import Done, Ledger, done_for
-from agent.schedule.plan import Mode, Plan
+from agent.schedule.plan import Mode, Plan, begun_as
 from config.schedule import ScheduleSettings
 from recorder.status import AFTER, BEFORE, RECORDS, SessionState
 
@@ -34,6 +34,8 @@ class Kind(StrEnum):
     """Begin to record at once: it was not armed in time."""
     START = "start"
     """Start what is armed."""
+    REARM = "rearm"
+    """Let its devices go: the plan has changed since, and they are opened again as it asks for now."""
     STOP = "stop"
     DISARM = "disarm"
     TELL = "tell"
@@ -135,6 +137,8 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[A
             yield Act(Kind.DISARM, plan, run.recorder)
         elif plan.mode is Mode.RECORD and now >= plan.starts_at:
             yield Act(Kind.START, plan, run.recorder)
+        elif done.begun_as and done.begun_as != begun_as(plan):
+            yield Act(Kind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
             yield Act(Kind.TELL, plan, word="waits")
     elif run.state in RECORDS and is_over:

@@ -29,6 +29,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     `reminded` says how long before its beginning; `told` what else was said once. `recorder` is the id of the recorder
     that it has, or had, in the boot `boot_id`. `ended_at`: that one has ended, by whomever; it is not begun again.
+    `begun_as` is how the plan was when its recorder was begun (agent/schedule/plan.py); `changing` the recorder that
+    was asked to let its devices go, because the plan has changed since.
     """
 
     starts_at: Moment
@@ -40,6 +42,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     recorder: str | None = None
     boot_id: str = ""
     ended_at: Moment | None = None
+    begun_as: str = ""
+    changing: str = ""
 
 
 type Ledger = Mapping[str, Done]

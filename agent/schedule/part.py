@@ -18,7 +18,7 @@ from agent.schedule.checking import Checking
 from agent.schedule.decide import LATE_S, Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, DoneFile, Ledger, done_for
 from agent.schedule.feeds import Feeds
-from agent.schedule.plan import Mode, Plan
+from agent.schedule.plan import Mode, Plan, begun_as
 from agent.schedule.store import Plans
 from agent.schedule.words import Notice, notice, notice_of
 from config.errors import LiputError, StateError
@@ -31,7 +31,7 @@ from recorder.control.client import ask, how_it_ended
 from recorder.control.directory import RecorderFolder, ended_folder, process_started, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, Stop
 from recorder.control.spawn import Spawned
-from recorder.status import SessionResult
+from recorder.status import RECORDS, SessionResult, SessionState
 
 LOOK_S = 0.5
 PRE_ROLL_S = 60.0
@@ -77,6 +77,8 @@ class Schedule:
     _begun_ns: dict[str, int] = field(default_factory=dict)
     _not_before_ns: dict[str, int] = field(default_factory=dict)
     _said: dict[str, str] = field(default_factory=dict)
+    _starting: dict[str, Plan] = field(default_factory=dict)
+    """By its recorder, what was asked to begin to record."""
     _newest: Settings = field(init=False)
     _once: Once = field(init=False)
 
@@ -134,6 +136,7 @@ class Schedule:
             return
         self._once("", "runs")
         ledger, now = self._ledger(), self._now()
+        self._tell_started(runs, now)
         plans = self._near(ledger, runs, now)
         for act in decide(plans, ledger, runs, now, self._rules, self._coming(plans, ledger, runs)):
             if not self._waits_for_the_clock(act, ledger):
@@ -222,11 +225,19 @@ class Schedule:
                 self._begin(act.plan, now, records=act.kind is Kind.RECORD)
             case Kind.START:
                 late_s = (now - act.plan.starts_at).total_seconds()
-                self._ask(act, Start(pre_roll_s=min(max(0.0, late_s), PRE_ROLL_S)), "recording", now)
+                self._starting[act.recorder] = act.plan
+                self._ask(act, Start(pre_roll_s=min(max(0.0, late_s), PRE_ROLL_S)), "recording")
             case Kind.STOP:
-                self._ask(act, Stop(), "stopped", now)
+                self._end(act, Stop(), "stopped", now)
             case Kind.DISARM:
-                self._ask(act, Disarm(), "disarmed", now)
+                self._end(act, Disarm(), "disarmed", now)
+            case Kind.REARM:
+                if done_for(act.plan, self._ledger()).changing != act.recorder:
+                    self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
+                self._ask(act, Disarm(), "changed")
+            case Kind.NOTE_END if self._is_begun_anew(act):
+                again = {"recorder": None, "attempt": None, "changing": ""}
+                self._note(act.plan, lambda done: msgspec.structs.replace(done, **again))
             case Kind.NOTE_END if why := _failed(act, now):
                 self._fail(act.plan, why, now)
             case _:
@@ -246,19 +257,39 @@ class Schedule:
     def _command(self, plan: Plan) -> Checking:
         return Checking(plan, self.clock, self.config_file, self.archive)
 
-    def _ask(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
-        """Ask a recorder for something until it has done it; that it was asked is said once."""
+    def _is_begun_anew(self, act: Act) -> bool:
+        """Return whether a recorder has let its devices go because its plan has changed, and for nothing else."""
+        if not act.plan.holds or done_for(act.plan, self._ledger()).changing != act.recorder:
+            return False
+        end = how_it_ended(ended_folder(act.recorder))
+        return isinstance(end, SessionResult) and end.state is SessionState.IDLE
+
+    def _ask(self, act: Act, request: AnyRequest, word: str) -> bool:
+        """Ask a recorder for something, again and again until it has done it; return whether it was asked now."""
         if not self._may(f"{act.recorder} {word}"):
-            return
+            return False
+        self._not_before(f"{act.recorder} {word}", RETRY_S[0])
         try:
             ask(RecorderFolder(runtime_folder() / act.recorder), request)
         except (LiputError, OSError) as error:
             self._once(f'"{act.plan.title}": {error}', act.recorder)
-        else:
-            late_s = (now - act.plan.starts_at).total_seconds()
-            late_s = late_s if word == "recording" and late_s > LATE_S else 0.0
-            self._notify_once(act.recorder, notice(word, act.plan, now, late_s=late_s))
-        self._not_before(f"{act.recorder} {word}", RETRY_S[0])
+            return False
+        return True
+
+    def _end(self, act: Act, request: AnyRequest, word: str, now: datetime) -> None:
+        """Ask a recorder to end; that it was asked is said once."""
+        if self._ask(act, request, word):
+            self._notify_once(act.recorder, notice(word, act.plan, now))
+
+    def _tell_started(self, runs: Sequence[Run], now: datetime) -> None:
+        """Say of what was asked to begin that it is recorded, once it is: its disk may be gone or full."""
+        states = {run.recorder: run.state for run in runs}
+        for recorder, plan in list(self._starting.items()):
+            if recorder not in states:
+                del self._starting[recorder]
+            elif states[recorder] in RECORDS:
+                del self._starting[recorder]
+                self.notify(notice("recording", plan, now, late_s=_late_s(plan, now)))
 
     def _begin(self, plan: Plan, now: datetime, *, records: bool) -> None:
         """Start a plan's recorder. Its process is noted before it is told anything: one that nobody tells ends."""
@@ -276,7 +307,8 @@ class Schedule:
             self._notify_once(plan.id, notice("without-request", plan, now, why=why))
         started = process_started(spawned.pid) or 0
         attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
-        self._note(plan, lambda done: msgspec.structs.replace(done, attempt=attempt, recorder=None))
+        begun = {"attempt": attempt, "recorder": None, "begun_as": begun_as(plan), "changing": ""}
+        self._note(plan, lambda done: msgspec.structs.replace(done, **begun))
         self._children.append(spawned)
         self._beginning = Beginning(plan, spawned, records=records)
         self._beginning.start()
@@ -296,9 +328,8 @@ class Schedule:
         act = Act(Kind.NOTE_RECORDER, plan, beginning.recorder)
         self._note(plan, lambda done: noted(act, done, now, self._rules))
         self._begun_ns[plan.id] = self.clock.now_ns()
-        late_s = (now - plan.starts_at).total_seconds()
         word = "recording" if beginning.records else "armed"
-        self.notify(notice(word, plan, now, late_s=late_s if beginning.records and late_s > LATE_S else 0.0))
+        self.notify(notice(word, plan, now, late_s=_late_s(plan, now) if beginning.records else 0.0))
 
     def _fail(self, plan: Plan, why: str, now: datetime) -> None:
         """Note that a plan's recorder did not begin, or broke off, and when it is tried again."""
@@ -332,6 +363,12 @@ class Schedule:
         if self._said.get(f"notice {key}") != text:
             self._said[f"notice {key}"] = text
             self.notify(notice)
+
+
+def _late_s(plan: Plan, now: datetime) -> float:
+    """Return how late a session begins; 0 where that is not worth a word."""
+    late_s = (now - plan.starts_at).total_seconds()
+    return late_s if late_s > LATE_S else 0.0
 
 
 def _failed(act: Act, now: datetime) -> str:

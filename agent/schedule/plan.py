@@ -3,6 +3,7 @@
 Fields may be added in a version; renaming or retyping one makes a new version. docs/schedule.md says the same.
 """
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -95,6 +96,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 OF_CALENDARS = Said.__struct_fields__
 """The fields of a plan that a calendar may change."""
+
+
+OF_SESSIONS = ("title", "request", "videos", "audios", "streams", "layout", "profile")
+"""The fields of a plan that its recorder is begun with."""
+
+
+def begun_as(plan: Plan) -> str:
+    """Return what tells a plan from one whose recorder would be begun in another way."""
+    asked = msgspec.json.encode([getattr(plan, field) for field in OF_SESSIONS])
+    return hashlib.sha256(asked).hexdigest()[:16]
 
 
 def from_calendar(plan_id: str, source: Source) -> Plan:

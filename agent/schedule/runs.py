@@ -1,9 +1,11 @@
 """The sessions of this PC as the schedule sees them: which runs for which plan, and which people have begun."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 from agent.schedule.decide import Run
+from agent.serving import FOLLOWS_S
 from config.errors import LiputError
 from devices.clock import boot_id
 from recorder.control import directory
@@ -14,17 +16,24 @@ from recorder.control.spec import decode_spec
 
 def runs() -> list[Run]:
     """Return the sessions that run, and those whose recorder was killed and is being replaced. Raises LiputError."""
-    alive = [Run(one.info.id, one.info.title, one.info.started_at, plan_of(one.folder), one.state) for one in running()]
+    found = running()
+    alive = [Run(one.info.id, one.info.title, one.info.started_at, plan_of(one.folder), one.state) for one in found]
     known = {run.plan for run in alive if run.plan}
-    return [*(run for run in _killed() if run.plan not in known), *alive]
+    replaced = {one.info.replaces for one in found}
+    killed = (run for run in _killed() if (run.plan not in known if run.plan else run.recorder not in replaced))
+    return [*killed, *alive]
 
 
 def _killed() -> Iterator[Run]:
-    """Yield the sessions of killed recorders: as long as their folder is there they are gone on with, or given up."""
+    """Yield the sessions of killed recorders: as long as their folder is there they are gone on with, or given up.
+
+    One that people have begun counts only as long as going on with it usually takes: no plan is to wait for a disk that
+    may not come back.
+    """
     for folder in directory.killed():
-        if info := folder.info():
+        if (info := folder.info()) and _is_of_this_boot(info):
             plan = plan_of(folder)
-            if plan is not None and _is_of_this_boot(info):
+            if plan is not None or (info.work and time.time() - folder.last_beat_s < FOLLOWS_S):
                 yield Run(info.id, info.title, info.started_at, plan)
 
 

@@ -8,6 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.control import directory
+from recorder.control.spec import Spec, saved_spec
 from tests.support import command
 from tests.support.calendars import calendar, event
 from tests.support.room import Room
@@ -64,6 +68,21 @@ def test_a_session_is_planned_listed_changed_and_removed(office: Room) -> None:
     assert document(office, "edit", key, "--title", "Rapat")["status"] == "planned"
     for _ in range(2):
         document(office, "remove", key)
+    assert document(office, "list", "--all") == []
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_is_removed_twice_while_it_is_recorded_is_not_forgotten(office: Room) -> None:
+    """Else nobody would end its recording."""
+    words = ("--title", "Rapat", "--starts", f"{DAY} 09:00", "--for", "2h", "--mode", "record")
+    key = document(office, "add", *words)["plan"]["id"]
+    info = directory.new_info("Rapat", office.archive, SystemClock().now())
+    recorder = directory.make_folder(info, saved_spec(Spec(asked=Asked(title="Rapat"), plan=key)))
+    for _ in range(3):
+        document(office, "remove", key)
+    assert [each["status"] for each in document(office, "list", "--all")] == ["removed"]
+    recorder.remove()
+    document(office, "remove", key)
     assert document(office, "list", "--all") == []
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.schedule.decide import Act, Kind, Rules, Run, decide, noted
 from agent.schedule.done import Attempt, Done, done_for
-from agent.schedule.plan import Mode, Plan, PlanState
+from agent.schedule.plan import Mode, Plan, PlanState, begun_as
 from recorder.status import SessionState
 from tests.support.calendars import NINE, plan
 
@@ -86,6 +86,24 @@ def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
     assert world.go_on(NINE + 119 * MINUTE) == []
     assert world.go_on(NINE + 120 * MINUTE) == [(Kind.STOP, "0")]
     assert world.go_on(NINE + 180 * MINUTE) == [(Kind.NOTE_END, "0")]
+
+
+def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_time_to_record() -> None:
+    for mode in (Mode.RECORD, Mode.ARM):
+        world = World([plan(mode=mode)])
+        world.go_on(NINE - 4 * MINUTE)
+        (run,) = world.runs
+        (one,) = world.plans
+        world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_as=begun_as(one))
+        world.plans = [msgspec.structs.replace(one, ends_at=one.ends_at + MINUTE, room="Aula")]
+        assert world.look() == [], "nothing that its recorder was begun with"
+        for changed in ({"title": "Senat"}, {"streams": ("youtube",)}, {"request": "r"}, {"layout": "card:pause"}):
+            world.plans = [msgspec.structs.replace(one, **changed)]
+            assert [(act.kind, act.recorder) for act in world.look()] == [(Kind.REARM, run.recorder)], changed
+        world.now = NINE
+        assert world.look()[0].kind is (Kind.START if mode is Mode.RECORD else Kind.REARM)
+        world.become(run.recorder, SessionState.LIVE)
+        assert world.look() == [], "what is recorded goes on"
 
 
 def test_one_that_is_only_reminded_of_opens_nothing() -> None:

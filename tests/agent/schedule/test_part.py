@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from agent.schedule.part import Schedule
 from agent.schedule.plan import Mode, Plan
 from agent.schedule.store import Plans
 from agent.schedule.words import WORDS, Notice
+from agent.steering import NOTHING
 from config.errors import SessionError
 from config.schedule import ScheduleSettings
 from config.schema import Settings
 from devices.clock import NANOSECONDS, SystemClock
-from recorder.control.directory import RecorderFolder
-from recorder.control.protocol import Failure, encode
+from recorder.control.directory import RecorderFolder, runtime_folder
+from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, encode
 from recorder.control.spec import Spec
 from recorder.status import SessionResult, SessionState
 from tests.support.calendars import plan
@@ -212,7 +213,7 @@ def test_what_cannot_be_begun_is_told_once_and_tried_again_ever_more_seldom(benc
 def test_a_session_that_failed_by_itself_is_begun_again_and_one_that_people_ended_is_not(
     bench: Bench, runtime: Path
 ) -> None:
-    runtime.mkdir(mode=0o700)
+    runtime_folder(make=True)
     Plans(bench.folder).add(plan_in(0))
     schedule = bench.schedule()
     schedule.look()
@@ -345,9 +346,98 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
         assert any("jauh" in each for each in problems) == (mode is Mode.REMIND), problems
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
+    """Return what recorders are asked for; each says yes."""
+    found: list[tuple[str, AnyRequest]] = []
+    monkeypatch.setattr("agent.schedule.part.ask", lambda folder, request: found.append((folder.id, request)))
+    return found
+
+
+def armed(bench: Bench, one: Plan) -> Schedule:
+    """Plan a session, and let it be armed."""
+    Plans(bench.folder).add(one)
+    schedule = bench.schedule()
+    schedule.look()
+    bench.ready(schedule)
+    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
+    return schedule
+
+
+def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    runtime_folder(make=True)
+    one = plan_in(3)
+    schedule = armed(bench, one)
+    schedule.look()
+    assert asked == []
+    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, streams=("youtube",)))
+    for _ in range(3):
+        schedule.look()
+    assert asked == [("r1", Disarm())]
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING))
+    again = bench.schedule()  # the daemon is killed just then
+    again.look()
+    again.look()
+    bench.ready(again)
+    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
+    for _ in range(3):
+        again.look()
+    assert [list(spec.asked.streams) for spec in bench.specs] == [[], ["youtube"]]
+    assert (len(asked), bench.kinds().count("armed")) == (1, 2)
+    bench.runs = []
+    RecorderFolder(runtime / "r2").end(encode(NOTHING))  # now by people
+    for second in (10, 20):
+        bench.at(second)
+        again.look()
+    assert len(bench.specs) == 2
+    assert DoneFile(bench.folder).read()[one.id].ended_at
+
+
+def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they_have_ended_it(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    runtime_folder(make=True)
+    one = plan_in(3)
+    schedule = armed(bench, one)
+    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, title="Senat"))
+    schedule.look()
+    assert len(asked) == 1
+    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
+    schedule.look()
+    bench.runs = []
+    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+    RecorderFolder(runtime / "r1").end(encode(sealed))
+    for second in (10, 20, 200):
+        bench.at(second)
+        schedule.look()
+    assert len(bench.specs) == 1
+
+
+def test_that_it_is_recorded_is_said_once_it_is(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    """A start is taken at once, and may fail: of a disk that is away, say."""
+    runtime_folder(make=True)
+    schedule = armed(bench, plan_in(3))
+    for second in range(180, 260, 2):
+        bench.at(second)
+        schedule.look()
+    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", Start)}
+    assert len(asked) > 5, "it is asked again and again"
+    assert "recording" not in bench.kinds()
+    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
+    for _ in range(3):
+        schedule.look()
+    assert (bench.kinds().count("recording"), bench.kinds()[-1]) == (1, "recording")
+    assert "after its beginning" in bench.notices[-1].words.english
+
+
 def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(bench: Bench, runtime: Path) -> None:
     """As of a disk that fails: nobody may be in the room. One that people stopped stays so, whatever failed then."""
-    runtime.mkdir(mode=0o700)
+    runtime_folder(make=True)
     Plans(bench.folder).add(plan_in(0))
     schedule, begun = bench.schedule(), []
     bench.gate.set()

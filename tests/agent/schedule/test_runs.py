@@ -1,0 +1,47 @@
+"""Which sessions the schedule sees: also those whose recorder was killed, as long as somebody may go on with them."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.schedule.runs import runs
+from agent.serving import FOLLOWS_S
+from devices.clock import SystemClock
+from recorder.asked import Asked
+from recorder.control import directory
+from recorder.control.directory import RecorderFolder
+from recorder.control.spec import Spec, saved_spec
+
+
+def killed(spec: Spec, *, work: str | None = "/arsip/.incoming/rapat", ago_s: float = 0.0) -> RecorderFolder:
+    """Leave the folder of a recorder that was killed so long ago."""
+    info = directory.new_info(spec.asked.title, Path("/arsip"), SystemClock().now() - timedelta(hours=2))
+    folder = directory.make_folder(msgspec.structs.replace(info, work=work, pid_started=1), saved_spec(spec))
+    then_s = folder.last_beat_s - ago_s
+    for path in (folder.path, *folder.path.iterdir()):
+        os.utime(path, (then_s, then_s))
+    return folder
+
+
+BY_HAND = Spec(asked=Asked(title="Rapat"))
+
+
+@pytest.mark.usefixtures("runtime")
+def test_one_that_people_began_counts_as_long_as_going_on_with_it_takes() -> None:
+    just_now = killed(BY_HAND)
+    killed(BY_HAND, ago_s=FOLLOWS_S + 5)
+    killed(BY_HAND, work=None)
+    planned = killed(msgspec.structs.replace(BY_HAND, plan="senat"), ago_s=FOLLOWS_S + 5)
+    found = {run.recorder: (run.plan, run.state, run.is_open) for run in runs()}
+    assert found == {just_now.id: (None, None, True), planned.id: ("senat", None, True)}
+
+
+@pytest.mark.usefixtures("runtime")
+def test_one_that_is_gone_on_with_is_seen_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = killed(BY_HAND)
+    info = msgspec.structs.replace(directory.new_info("Rapat", Path("/arsip"), SystemClock().now()), replaces=before.id)
+    after = directory.make_folder(info, saved_spec(BY_HAND))
+    assert [run.recorder for run in runs()] == [after.id]
