@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from agent.alarms.alarm import Alarm, Key
 from agent.alarms.message import Message
-from agent.alarms.words import DAMAGED
+from agent.alarms.words import DAMAGED, FAILED, KILLED
 from devices.clock import NANOSECONDS, Clock
 from recorder.troubles import LASTING
 
@@ -22,7 +22,7 @@ HOUR_S = 3600.0
 ONCE = (LASTING - {"disk-critical"}) | {DAMAGED}
 """Kinds that are told once: nobody can end them while the session runs, or within the hour."""
 
-STAYS = frozenset({"session-failed", "recording-failed", "sealing-failed", "parts-apart", "part-left"})
+STAYS = frozenset({FAILED, "recording-failed", "sealing-failed", "parts-apart", "part-left"})
 """Kinds that are still worth to be read when the session is over."""
 
 
@@ -51,6 +51,7 @@ class Herald:
             self._begun_s.setdefault(alarm.key, deque(maxlen=FLAPS)).append(now_s)
         self._await(now_s, [*begun, *present])
         self._notice_ends(now_s, there)
+        self._drop_killed({alarm.session for alarm in (*begun, *present) if alarm.kind == FAILED})
         began = self._due(now_s, there)
         lasting = [] if self._is_full(now_s) else self._lasting(now_s, there)
         over = list(self._ended.values()) if self._ended and now_s - self._ended_s >= GATHER_S else []
@@ -78,6 +79,12 @@ class Herald:
                 if not self._ended:
                     self._ended_s = now_s
                 self._ended[key] = alarm
+
+    def _drop_killed(self, failed: set[str]) -> None:
+        """Do not say that it is over that a recorder was killed, where its session has failed: nobody goes on."""
+        for kept in (self._standing, self._ended):
+            for key in [key for key, alarm in kept.items() if alarm.kind == KILLED and alarm.session in failed]:
+                del kept[key]
 
     def _due(self, now_s: float, there: dict[Key, Alarm]) -> list[Alarm]:
         """Return what has begun and is to be told now; what is over already is forgotten, unless it counts."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from agent.alarms.alarm import Alarm, new_alarm
 from agent.alarms.hearing import Hearing
-from agent.alarms.words import KILLED, SILENT
+from agent.alarms.words import FAILED, KILLED, SILENT
 from config.errors import LiputError
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
 from recorder.control import directory
-from recorder.control.client import Connection
-from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.protocol import Note, Watch
+from recorder.control.client import Connection, how_it_ended
+from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
+from recorder.control.protocol import Failure, Note, Watch
 
 STATUS_S = 5.0
 """How often a recorder says that it is there."""
@@ -78,9 +78,11 @@ class Ears:
     _listeners: dict[str, Listener] = field(default_factory=dict)
     _since: dict[tuple[str, str], Alarm] = field(default_factory=dict)
     _last: list[Alarm] = field(default_factory=list)
+    _killed: dict[str, RecorderInfo] = field(default_factory=dict)
 
     def look(self) -> None:
         """Listen to recorders that are new, and no more to those that are gone. Raises LiputError, OSError."""
+        self._notice_given_up()
         alive = {folder.id: (folder, info) for folder, info in directory.alive()}
         for gone in self._listeners.keys() - alive.keys():
             listener = self._listeners.pop(gone)
@@ -89,20 +91,29 @@ class Ears:
         for new in alive.keys() - self._listeners.keys():
             self._listeners[new] = Listener(*alive[new], self.clock)
 
+    def _notice_given_up(self) -> None:
+        """Hear of sessions whose recorder was killed, and that nobody goes on with any more."""
+        killed = {folder.id: info for folder in directory.killed() if (info := folder.info())}
+        for gone in self._killed.keys() - killed.keys():
+            info, end = self._killed[gone], how_it_ended(ended_folder(gone))
+            if isinstance(end, Failure):
+                now = self.clock.now()
+                self._last.append(new_alarm(info.id, info.title, FAILED, "session", now, end.message))
+        self._killed = killed
+
     def begun(self) -> list[Alarm]:
         """Return what has begun since this was asked last, also what is over again."""
         last, self._last = self._last, []
         return [*last, *(alarm for listener in self._listeners.values() for alarm in listener.hearing.begun())]
 
     def present(self) -> list[Alarm]:
-        """Return what is wrong now, with what no recorder can tell of itself. Raises LiputError, OSError."""
+        """Return what is wrong now, with what no recorder can tell of itself."""
         ours = [alarm for listener in self._listeners.values() if (alarm := listener.silent())]
         ours += [
             new_alarm(
                 info.id, info.title, KILLED, info.title, self.clock.now(), f"the recorder of {info.title} was killed"
             )
-            for folder in directory.killed()
-            if (info := folder.info())
+            for info in self._killed.values()
         ]
         # It was found out now; it has been so since it was found out first.
         self._since = {alarm.key[:2]: self._since.get(alarm.key[:2], alarm) for alarm in ours}

@@ -15,6 +15,8 @@ from recorder.faults import TOLD_BY_TRACKS, kind_of
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
 """Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
+FAILED = "session-failed"
+"""Of a session whose recorder was killed, and that nobody goes on with any more, it is told for the session."""
 DAMAGED = "package-damaged"
 """The trouble of a package of the archive."""
 
@@ -181,7 +183,7 @@ _SESSION = {
         "Rekaman TIDAK dimulai: periksa disk arsip dan sisa tempatnya, lalu tekan lagi “Mulai merekam”.",
         "The recording has NOT begun: look at the archive's disk and its space, then press “Start recording” again.",
     ),
-    "session-failed": Words(
+    FAILED: Words(
         "Sesi GAGAL: mulai rekaman baru sekarang, lalu hubungi IT. Yang sudah direkam tetap ada.",
         "The session has FAILED: start a new recording now, then call IT. What was recorded is kept.",
     ),

@@ -55,6 +55,20 @@ def test_a_trouble_is_told_once_and_again_while_it_lasts_and_when_it_is_over(wat
     assert watched.go(REPEAT_S * 2) == []
 
 
+def test_a_killed_recorder_whose_session_has_failed_is_not_said_to_be_over(watched: Watched) -> None:
+    killed, failed = alarm("recorder-killed", "Rapat"), alarm("session-failed", "session")
+    watched.go(60, killed, PODIUM)
+    (told,) = watched.go(60, failed)
+    assert (told.began, told.over) == ((failed,), (PODIUM,))
+
+
+def test_a_killed_recorder_that_another_one_follows_is_over(watched: Watched) -> None:
+    killed = alarm("recorder-killed", "Rapat")
+    watched.go(60, killed)
+    (over,) = watched.go(60)
+    assert over.over == (killed,)
+
+
 def test_several_at_once_are_one_message(watched: Watched) -> None:
     watched.go(GATHER_S / 3, PODIUM)
     watched.go(GATHER_S / 3, PODIUM, SLIDES)

@@ -12,7 +12,7 @@ import pytest
 from agent.alarms import listening
 from agent.alarms.alarm import Alarm
 from agent.alarms.desktop import Desktop
-from agent.alarms.herald import Herald
+from agent.alarms.herald import GATHER_S, Herald
 from agent.alarms.message import Message
 from agent.alarms.part import Alarms, alarms_of
 from agent.alarms.sender import Sender
@@ -21,6 +21,7 @@ from config.reader import read_settings
 from config.schema import Settings
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.control import sockets
+from recorder.control.protocol import Failure, encode
 from recorder.status import SessionState
 from tests.support import command
 from tests.support.alarms import alarm, message
@@ -169,6 +170,24 @@ def test_a_recorder_that_was_killed_is_an_alarm_until_somebody_goes_on(going: Go
         assert (alarm.session, alarm.subject) == (recorder.info.id, "Rapat senat")
         recorder.folder.remove()
         going.until()
+
+
+def test_a_session_that_nobody_goes_on_with_has_failed_and_is_not_said_to_be_over(going: Going) -> None:
+    with ServedRecorder() as recorder:
+        wait_for(lambda: recorder.session.asked)
+        recorder.kill()
+        going.until("recorder-killed")
+        wait_for(lambda: going.way.sent)
+        recorder.folder.end(encode(Failure(message="its recorder was killed, and no other could go on with it")))
+        wait_for(lambda: len(going.way.sent) == 2)
+        going.until()
+        beats = going.beats
+        wait_for(lambda: going.beats > beats + GATHER_S * 3, what="time for another message")
+    killed, failed = going.way.sent
+    assert [alarm.kind for alarm in killed.began] == ["recorder-killed"]
+    assert ([alarm.kind for alarm in failed.began], failed.over) == (["session-failed"], ())
+    assert failed.began[0].session == recorder.info.id
+    assert "mulai rekaman baru sekarang" in failed.began[0].text.id
 
 
 def test_a_recorder_that_hangs_is_an_alarm_and_the_others_are_heard(
