@@ -17,7 +17,7 @@ from agent.keyboard import watched
 from agent.reporters import Reporter
 from agent.serving import successor
 from agent.signals import hearing
-from agent.steering import was_killed
+from agent.steering import until_it_records, was_killed
 from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError
 from recorder.control.client import Lost, ask, how_it_ended
@@ -108,8 +108,9 @@ class RecorderRun:
                     folder = self._folder = self._next(folder)
                     follower.happened = 0
                     reporter.note("The recorder was killed; another one goes on.")
+                    self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
                     if self._asked_to_end:
-                        self._end()
+                        self._end_next(folder, was_recording=follower.is_recording)
         return follower.result
 
     def _is_over(self, folder: RecorderFolder) -> bool:
@@ -150,10 +151,10 @@ class RecorderRun:
 
     def _end_when_asked(self) -> None:
         while (asked := self._ends.get()) is not Request.OVER:
+            self._heard.put(asked)  # first: what the recorder does not hear that there is now, the next one is told
+            os.eventfd_write(self._rung, 1)
             if asked is Request.END:
                 self._end()
-            self._heard.put(asked)
-            os.eventfd_write(self._rung, 1)
 
     def _end(self) -> None:
         try:
@@ -164,6 +165,13 @@ class RecorderRun:
         else:
             if not self._folder:
                 self._terminate()
+
+    def _end_next(self, folder: RecorderFolder, *, was_recording: bool) -> None:
+        """End what goes on in the place of a killed recorder: not before it has what that one recorded."""
+        if was_recording:
+            with contextlib.suppress(LiputError):
+                until_it_records(folder)
+        self._end()
 
     def _terminate(self) -> None:
         info = self._folder.info() if self._folder else None

@@ -120,6 +120,27 @@ def test_a_stop_that_comes_just_when_its_recorder_was_killed_ends_the_session(
 
 
 @pytest.mark.slow
+def test_ending_the_command_line_just_when_its_recorder_was_killed_ends_the_session(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    """Who is asked is the one that goes on: it is not there yet."""
+    with recorded(tmp_path, archive) as (daemon, client):
+        first = recorders.recording(runtime)
+        daemon.signal(signal.SIGSTOP)  # it has not seen it yet
+        recorders.kill(first.pid)
+        time.sleep(1)
+        client.signal(signal.SIGTERM)
+        time.sleep(1)
+        daemon.signal(signal.SIGCONT)
+        assert client.wait() == 3
+        assert client.seen[-1]["state"] == "sealed"
+        wait_for(lambda: not recorders.recorders(runtime))
+    (package,) = archive.list()
+    assert package.recording
+    assert len(package.recording.parts) == 2
+
+
+@pytest.mark.slow
 def test_killing_the_daemon_costs_nothing_and_the_next_one_goes_on(
     tmp_path: Path, archive: Archive, runtime: Path
 ) -> None:
