@@ -1,6 +1,8 @@
 """Beginning a session by the API: from what was asked to a recorder that is armed, or records."""
 
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +11,15 @@ import msgspec
 from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.requests.lookup import with_request
-from agent.steering import SessionLine, ended_before, line_of, start, until_armed, until_it_records
+from agent.serving import FOLLOWS_S, killed_of_late
+from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
-from config.errors import NoSession, UsageError
+from config.errors import NoSession, SessionError, UsageError
+from config.messages import in_language
+from config.records import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
 from recorder.asked import Asked
-from recorder.control.find import running, running_as, session
+from recorder.control.find import Running, running, running_as, session
 from recorder.control.protocol import Name
 from recorder.status import BEFORE, RECORDS, SessionResult
 
@@ -56,7 +61,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     disposition: Text | None = None
 
 
-_RECORDS = ("classification", "security", "retention_active", "retention_inactive", "disposition")
+_RECORDS = RecordsSettings.__struct_fields__
 _ALONE = threading.Lock()
 """Held while one button decides between starting what is armed and beginning another session."""
 
@@ -107,13 +112,23 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
             one = session(None, (BEFORE,)) if len(armed) > 1 else armed[0]
             start(one, pre_roll_s)
             return how_it_is(one.info.id)
+        if (following := _followed()) is not None:
+            return line_of(following)
         return begin(house, NewSession(title=_title_of_now(house)))
 
 
+def _followed() -> Running | None:
+    """Return what goes on with a session whose recorder was killed just now; None where nothing has in time."""
+    if all(time.time() - folder.last_beat_s > FOLLOWS_S for folder, _ in killed_of_late(time.time())):
+        return None
+    with suppress(SessionError):
+        return gone_on_with(None)
+    return None
+
+
 def _title_of_now(house: House) -> str:
-    now = house.clock.now()
-    word = "Rekaman" if house.settings.read().general.language == "id" else "Recording"
-    return f"{word} {now:%Y-%m-%d %H.%M}"
+    word = in_language(("Rekaman", "Recording"), house.settings.read().general.language)
+    return f"{word} {house.clock.now():%Y-%m-%d %H.%M}"
 
 
 def _asked(house: House, new: NewSession) -> Asked:

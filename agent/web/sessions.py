@@ -148,6 +148,12 @@ def begin_session(call: Call) -> Begun:
     return begin(call.house, new)
 
 
+def show_session(call: Call) -> Begun:
+    """Return how a session is, or how it has ended."""
+    found = how_it_is(_id(call))
+    return storable_result(found) if isinstance(found, SessionResult) else found
+
+
 def start_session(call: Call) -> Begun:
     """Record what is armed; one that records goes on."""
     found = _session(call)
@@ -291,6 +297,10 @@ ENDPOINTS = [
     Endpoint(
         method="POST", path="/api/v1/sessions", does=begin_session, body=NewSession, answers=Begun, lane=_slow,
         summary="Arm a session, or record it", errors=(404, 409),
+    ),
+    Endpoint(
+        method="GET", path=_AT, does=show_session, answers=Begun,
+        summary="How a session is, or how it has ended", errors=(404, 409),
     ),
     Endpoint(
         method="POST", path=f"{_AT}/start", does=start_session, body=StartBody, answers=Begun, lane=_slow,

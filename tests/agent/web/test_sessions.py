@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from recorder.control.directory import make_folder, new_info, process_started
-from recorder.control.protocol import encode
+from recorder.control.protocol import Failure, encode
 from recorder.status import SessionResult, SessionState
 from tests.support import command, media, web
 from tests.support.recorders import recorders
@@ -46,6 +46,15 @@ def test_nothing_runs_at_first(page: Page) -> None:
     assert (state["room"], state["language"], state["sessions"], state["standing"]) == ("Aula", "id", [], [])
     assert page.post("/api/v1/recording/stop").json["state"] == "idle"
     assert page.post(f"{SESSIONS}/abc123/stop").status == 404
+    assert [page.get(f"{SESSIONS}/{key}").status for key in ("abc123", "..", "x" * 40)] == [404] * 3
+
+
+def test_of_one_that_has_failed_it_is_said_why(page: Page) -> None:
+    failed = make_folder(new_info("Rapat", Path("/arsip"), datetime.now(UTC)), b"{}")
+    assert page.get(f"{SESSIONS}/{failed.id}").status == 200, "it runs: it is this very process"
+    failed.end(encode(Failure(message="the disk is gone")))
+    answer = page.get(f"{SESSIONS}/{failed.id}")
+    assert (answer.status, answer.json["message"]) == (409, "the disk is gone")
 
 
 def test_of_one_that_does_not_answer_any_more_because_it_ends_is_told_how_it_ended(page: Page) -> None:
@@ -69,6 +78,8 @@ def test_of_one_that_does_not_answer_any_more_because_it_ends_is_told_how_it_end
 def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, room: Room) -> None:
     session = begun(page, arm_only=True)
     assert the_state(page)["sessions"][0]["state"] == "armed"
+    line = page.get(f"{SESSIONS}/{session}").json
+    assert (line["type"], line["id"], line["state"]) == ("session", session, "armed")
     assert page.post(f"{SESSIONS}/{session[:1]}/disarm").status == 404, "only its whole id means it"
     wait_for(lambda: the_state(page)["sessions"][0]["status"]["pre_roll_s"] > 1)
     assert page.post(f"{SESSIONS}/{session}/start", {"pre_roll_s": 1}).json["state"] in {"live", "degraded"}
@@ -88,6 +99,7 @@ def test_a_session_is_armed_started_steered_and_becomes_a_package(page: Page, ro
     assert (result["type"], result["state"]) == ("result", "sealed")
     again = page.post(f"{SESSIONS}/{session}/stop").json
     assert again == result, "how it ended is known afterwards too"
+    assert page.get(f"{SESSIONS}/{session}").json == result
     package = room.only_package()
     assert str(package) == result["package"]
     media.decodes_cleanly(program(package))

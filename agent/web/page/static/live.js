@@ -2,6 +2,7 @@
 
 const QUIET_MS = 4000; // the state comes every second; whoever is silent for longer is gone
 const LONGEST_MS = 5000;
+const ANSWER_MS = 2000; // one that hangs, or that no packet reaches, does not answer either
 
 export class Live extends EventTarget {
   #socket = null;
@@ -56,7 +57,7 @@ export class Live extends EventTarget {
   async #lose(socket) {
     if (socket !== this.#socket) return;
     this.#socket = null;
-    const status = await fetch("/api/v1/state").then((answer) => answer.status, () => 0);
+    const status = await fetch("/api/v1/state", { signal: AbortSignal.timeout(ANSWER_MS) }).then((answer) => answer.status, () => 0);
     this.#tell(status === 401 || status === 403 ? "denied" : "lost", {});
     setTimeout(() => this.#socket ?? this.#connect(), this.#pauseMs);
     this.#pauseMs = Math.min(LONGEST_MS, this.#pauseMs * 2);

@@ -8,6 +8,7 @@ import { subjectText } from "./words.js";
 let wanted = [];
 let asked = "";
 const MOST = 15; // beside the program
+const GIVES_NONE = ["lost", "silent", "frozen", "busy"];
 
 async function draw(canvas, jpeg) {
   const picture = await createImageBitmap(jpeg).catch(() => null);
@@ -27,18 +28,20 @@ live.addEventListener("picture", ({ detail }) => {
 
 /** Show the pictures of `session`, or none. */
 export function showPictures(session) {
-  const names = session?.status ? sourceNames(session.status) : [];
-  el("sources-box").hidden = names.length < 2;
-  const shown = names.length < 2 ? [] : names;
-  keep(el("sources"), shown, (name) => `${session.id} ${name}`, (name) => {
-    const label = subjectText(name, session);
-    return make("figure", {},
-      make("div", { className: "picture" }, make("canvas", { role: "img", "aria-label": t("session.source", { name: label }) })),
-      make("figcaption", { textContent: label }));
-  });
+  const sources = session?.status ? pictureSources(session.status) : [];
+  el("sources-box").hidden = sources.length < 2;
+  const shown = sources.length < 2 ? [] : sources;
+  keep(el("sources"), shown, ({ name }) => `${session.id} ${name}`,
+    () => make("figure", {}, make("div", { className: "picture" }, make("canvas", { role: "img" })), make("figcaption", {})),
+    (figure, { name, state }) => {
+      const label = `${subjectText(name, session)}${state === "ok" ? "" : `: ${t(`health.${state}`)}`}`;
+      figure.classList.toggle("gone", GIVES_NONE.includes(state)); // its last picture is still there
+      figure.querySelector("canvas").setAttribute("aria-label", t("session.source", { name: label }));
+      say(figure.querySelector("figcaption"), label);
+    });
   watch(session, !session?.status ? [] : [
     { source: "program", fps: 5, width: 640, canvas: () => el("program") },
-    ...shown.slice(0, MOST).map((name, place) => ({
+    ...shown.slice(0, MOST).map(({ name }, place) => ({
       source: name, fps: 1, width: 240, canvas: () => el("sources").children[place]?.querySelector("canvas"),
     })),
   ]);
@@ -57,9 +60,10 @@ export function watch(session, pictures, levels = true) {
   live.watch(wish);
 }
 
-function sourceNames(status) {
-  return status.sources.filter((source) => !status.sounds.some((sound) => sound.name === (source.role ?? source.name)))
-    .map((source) => source.role ?? source.name);
+/** Return what gives pictures: its `name`, and the `state` of its health. */
+function pictureSources(status) {
+  return status.sources.map(({ role, name, health }) => ({ name: role ?? name, state: health.state }))
+    .filter(({ name }) => !status.sounds.some((sound) => sound.name === name));
 }
 
 function forget(key) {

@@ -1,20 +1,19 @@
 // The session screen: which session is looked at, and everything that is shown of it.
 
 import { showAlarms } from "./alarms.js";
-import { ask } from "./api.js";
 import { showCommands } from "./commands.js";
 import { showDestinations } from "./destinations.js";
-import { el, make, message, say } from "./dom.js";
+import { el, say } from "./dom.js";
+import { showEnds } from "./ends.js";
 import { Light } from "./light.js";
 import { live } from "./live.js";
 import { showPictures } from "./preview.js";
 import { showSound } from "./sound.js";
 import { clock, number, size, span, t } from "./texts.js";
 
-const ORDER = ["degraded", "live", null, "armed", "idle", "sealing"];
+const ORDER = ["degraded", "live", null, "armed", "idle", "sealing", "sealed", "failed"];
 const SHORT_S = 1800;
 const light = new Light();
-const sealing = new Map();
 let last = null;
 
 /** Of several sessions the one that records counts most, then one whose recorder does not answer, then the next one. */
@@ -39,22 +38,6 @@ function showFacts(session, word) {
   el("dropped").classList.toggle("warn", status.dropped > 0);
 }
 
-/** Say how a session ended that is gone from the list: whether the archive has it. */
-async function noticeEnds(sessions) {
-  for (const [id, { title, name }] of sealing) {
-    if (sessions.some((session) => session.id === id)) continue;
-    sealing.delete(id);
-    const found = await ask("GET", `/archive/${encodeURIComponent(name)}`).catch(() => null);
-    const isThere = found?.state === "sealed";
-    el("ended").replaceChildren(message(isThere ? "ok" : "bad", make("p", t(isThere ? "sealed.done" : "sealed.failed", { title })),
-      isThere ? make("p", make("a", { href: `/archive/${encodeURIComponent(name)}` }, t("sealed.open"))) : null));
-  }
-  for (const session of sessions) {
-    if (session.work && session.state !== "armed") sealing.set(session.id, { title: session.title, name: session.work.split("/").pop() });
-    if (session.state === "live") el("ended").replaceChildren();
-  }
-}
-
 function show(state) {
   last = state;
   const session = chosen(state.sessions);
@@ -65,7 +48,7 @@ function show(state) {
   showSound(session);
   showPictures(session);
   showDestinations(session);
-  noticeEnds(state.sessions);
+  showEnds(state);
 }
 
 function unknown() {

@@ -1,6 +1,7 @@
 """In the middle of a session: another browser, a reload, a daemon that is killed, a source that is lost."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from agent.alarms.words import sentence
+from recorder.status import RECORDS
 from tests.agent.web.page.test_session_page import light, press
 from tests.support import browser as browsers
 from tests.support import command
@@ -128,6 +130,57 @@ def test_a_daemon_that_is_killed_and_begun_anew_is_said_and_costs_the_session_no
     assert [one["text"] for one in said["marks"]] == ["Sebelum", "Sesudah"]
     assert said["parts"] == [], "it is in one piece"
     assert said["marks"][1]["media_s"] > killed_s + 1, "and knows the time without a daemon"
+
+
+def test_a_daemon_that_hangs_is_said_and_the_light_does_not_stay_red(looked: Visit) -> None:
+    """Its port still takes connections, and nothing is answered there."""
+    served = looked.served
+    arm(served)
+    page = looked.open()
+    press(page, "start.record")
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    served.daemon.signal(signal.SIGSTOP)
+    try:
+        expect(light(page)).to_have_text(say("light.unknown"), timeout=SOON_MS)
+        expect(page.locator("#connection")).to_have_text(say("live.lost"))
+    finally:
+        served.daemon.signal(signal.SIGCONT)
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    looked.complaints.clear()  # of a server that does not answer
+
+
+def test_a_session_whose_recorder_is_killed_is_not_said_to_have_ended_and_then_is_in_the_archive(
+    looked: Visit,
+) -> None:
+    served = looked.served
+    session = arm(served)
+    page = looked.open()
+    press(page, "start.record")
+    expect(light(page)).to_have_text(say("light.recording"), timeout=SOON_MS)
+    wait_for(lambda: seconds(page) >= 2, what="two seconds")
+    page.evaluate("""() => {
+      window.saidOfEnds = [];
+      const ended = document.getElementById("ended");
+      const look = () => ended.textContent && saidOfEnds.push(ended.textContent);
+      new MutationObserver(look).observe(ended, { childList: true, subtree: true });
+    }""")
+    (line,) = served.ask("GET", "/state")["sessions"]
+    os.kill(line["pid"], signal.SIGKILL)
+    wait_for(
+        lambda: [one["id"] for one in served.ask("GET", "/state")["sessions"] if one["state"] in RECORDS] not in (
+            [], [session]
+        ),
+        what="another recorder",
+    )  # fmt: skip
+    before = seconds(page)
+    wait_for(lambda: seconds(page) > before + 1, what="the recording to go on")
+    press(page, "stop.button")
+    press(page, "stop.confirm")
+    expect(page.locator("#ended")).to_contain_text(say("sealed.done", title="Rapat Senat"), timeout=SEALED_MS)
+    said = page.evaluate("window.saidOfEnds")
+    assert all(say("sealed.done", title="Rapat Senat") in one for one in said), said
+    assert len(recording(served)["parts"]) == 2
+    looked.complaints.clear()  # a browser complains of what is not there
 
 
 def elapsed_s(served: Served) -> float:

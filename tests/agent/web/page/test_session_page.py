@@ -1,10 +1,11 @@
 """The session screen in a real browser, on a real daemon, with a synthetic session that a recorder really records."""
 
 import json
+import re
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from agent.alarms.words import sentence
 from agent.steering import SessionLine
@@ -131,8 +132,8 @@ def test_a_destination_that_is_not_there_is_said_in_words(looked: Visit) -> None
     expect(page.locator("#alarms")).not_to_contain_text("kampus", timeout=SOON_MS)
 
 
-def _made_up(**status: object) -> dict[str, object]:
-    """Return a state as the daemon tells it, of a session that nobody records."""
+def _made_line(**status: object) -> dict[str, object]:
+    """Return a session that nobody records, as the state lists it."""
     known = {
         "type": "status", "state": "live", "elapsed_s": 65.0, "media_time_s": 64.5, "bytes": 40_000_000, "frames": 1950,
         "dropped": 0, "repeated": 0, "fps": 30.0, "levels_dbfs": [-18.0, -20.0], "disk_left_s": 86_400.0,
@@ -144,10 +145,15 @@ def _made_up(**status: object) -> dict[str, object]:
         "sounds": [{"name": "microphone", "muted": False, "levels_dbfs": [-18.0], "ppm": None}],
     }  # fmt: skip
     found = known | status
-    session = {
+    return {
         "type": "session", "id": "aaaaaa", "title": "Rapat", "state": found["state"], "archive": "/srv", "work": None,
         "started_at": "2026-11-26T09:00:00+07:00", "pid": 1, "folder": "/run", "status": found,
     }  # fmt: skip
+
+
+def _made_up(**status: object) -> dict[str, object]:
+    """Return a state as the daemon tells it, with that session."""
+    session = _made_line(**status)
     told = msgspec.to_builtins(troubles_of([msgspec.convert(session, SessionLine)], []))
     return {"type": "state", "room": "Aula", "language": "id", "version": "0", "at": "2026-11-26T09:01:05+07:00",
             "sessions": [session], "troubles": told, "standing": []}  # fmt: skip
@@ -194,6 +200,110 @@ def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(shown: V
     expect(page.locator("#alarms li")).to_have_text(say("alarm.stalled"))
     page.evaluate(TELL, _made_up(elapsed_s=69.0, bytes=41_000_000))
     expect(light(page)).to_have_text(say("light.recording"))
+
+
+def test_one_that_is_being_let_go_of_does_not_hide_the_one_that_records(shown: Visit) -> None:
+    """A recorder is there until all who watch it know how it ended."""
+    page = _with_states_of_ours(shown, "/")
+    now, (recorded, ended) = _made_up(), (_made_line(), _made_line(state="sealed"))
+    for sessions in ([ended, recorded], [recorded, ended]):
+        page.evaluate(TELL, now | {"sessions": sessions})
+        expect(light(page)).to_have_text(say("light.recording"))
+        expect(page.locator("#stop")).to_be_visible()
+
+
+def test_the_last_picture_of_a_source_that_is_gone_is_not_shown_as_if_it_were_live(shown: Visit) -> None:
+    page = _with_states_of_ours(shown, "/")
+    figure = page.locator("#sources figure").first
+    for state in ("ok", "lost", "frozen", "degraded", "ok"):
+        sources = [
+            {"id": name, "name": name, "role": name,
+             "health": {"state": state if name == "podium" else "ok", "reason": None, "since": None, "fault": None}}
+            for name in ("podium", "slides")
+        ]  # fmt: skip
+        page.evaluate(TELL, _made_up(sources=sources))
+        expect(figure.locator("figcaption")).to_contain_text("" if state == "ok" else say(f"health.{state}"))
+        is_gone = bool(page.evaluate("document.querySelector('#sources figure').classList.contains('gone')"))
+        assert is_gone == (state in {"lost", "frozen"})
+        assert float(page.evaluate("getComputedStyle(document.querySelector('#sources canvas')).opacity")) == (
+            0.3 if is_gone else 1.0
+        )
+        shown.has_no_violation()
+
+
+SEALED = {"type": "result", "state": "sealed", "package": "/lain/2026/11/rapat"}
+
+
+@pytest.mark.parametrize(
+    ("ended", "archive", "trouble", "said"),
+    [
+        pytest.param((200, SEALED), (200, {"state": "sealed"}), "", "sealed.done", id="sealed"),
+        pytest.param((200, SEALED), (404, {}), "", "sealed.done", id="in-another-archive"),
+        pytest.param((409, {"message": "no disk"}), (404, {}), "", "sealed.failed", id="failed"),
+        pytest.param((404, {}), (404, {}), "", "sealed.failed", id="nobody-knows"),
+        pytest.param((404, {}), (404, {}), "recorder-killed", None, id="killed"),
+        pytest.param((404, {}), (200, {"state": "sealed"}), "recorder-killed", "sealed.done", id="recovered"),
+        pytest.param((200, SEALED | {"state": "idle"}), (404, {}), "", None, id="nothing-recorded"),
+        pytest.param((503, {}), (404, {}), "", None, id="asked-again"),
+    ],
+)
+def test_how_a_session_ended_is_said_once_it_is_known(
+    shown: Visit, ended: tuple[int, dict[str, str]], archive: tuple[int, dict[str, str]], trouble: str, said: str | None
+) -> None:
+    name = "2026-11-26_0900_rapat_0badcafe"
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url.rpartition("/api/v1")[2])
+        status, body = ended if "/sessions/" in asked[-1] else archive
+        route.fulfill(status=status, json=body)
+
+    page = _with_states_of_ours(shown, "/")
+    for path in ("sessions", "archive"):
+        page.route(f"**/api/v1/{path}/*", answer)
+    state, line = _made_up(), _made_line() | {"work": f"/srv/.incoming/{name}.2"}
+    page.evaluate(TELL, state | {"sessions": [line]})
+    gone = state | {"sessions": [], "troubles": [made_trouble(trouble)] if trouble else []}
+    page.evaluate(TELL, gone)
+    for _ in range(500):
+        page.wait_for_timeout(20)  # what a browser asks is answered meanwhile
+        if len(asked) == 2:
+            break
+    assert set(asked) == {f"/sessions/{line['id']}", f"/archive/{name}"}
+    if trouble or said == "sealed.failed":
+        page.wait_for_timeout(200)
+        page.evaluate("window.later = 30_000")
+        page.evaluate(TELL, gone)
+    if said is None:
+        page.wait_for_timeout(200)
+        expect(page.locator("#ended")).to_be_empty()
+    else:
+        expect(page.locator("#ended")).to_have_text(re.compile(re.escape(say(said, title="Rapat"))))
+    expect(page.locator("#ended a")).to_have_count(int(archive[0] == 200))
+    shown.complaints.clear()  # a browser complains of answers that refuse
+
+
+def made_trouble(kind: str) -> dict[str, object]:
+    words = {"id": "Perekam berhenti", "en": "It was killed"}
+    return {"id": kind, "session": "aaaaaa", "kind": kind, "subject": "Rapat", "is_grave": True, "text": words,
+            "over": None}  # fmt: skip
+
+
+def test_one_that_another_recorder_goes_on_with_has_not_ended(shown: Visit) -> None:
+    page = _with_states_of_ours(shown, "/")
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.abort()
+
+    for path in ("sessions", "archive"):
+        page.route(f"**/api/v1/{path}/*", refuse)
+    state, line = _made_up(), _made_line()
+    for recorder, folder in (("aaaaaa", "rapat_0badcafe"), ("bbbbbb", "rapat_0badcafe.2")):
+        page.evaluate(TELL, state | {"sessions": [line | {"id": recorder, "work": f"/srv/.incoming/{folder}"}]})
+    page.wait_for_timeout(200)
+    assert asked == []
 
 
 def _with_states_of_ours(shown: Visit, path: str) -> Page:
