@@ -8,7 +8,7 @@ import click
 from config.errors import PackageNotFound, StorageUnwritable
 from config.settings import load_settings
 from devices.clock import SystemClock
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Package
 
 
@@ -19,9 +19,7 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
         if not folder.is_dir():
             raise StorageUnwritable(f"There is no archive {folder}", hint="`liput record --archive` makes one.")
         return [Archive(folder, clock)]
-    settings = load_settings(config_file or ctx.find_object(Path))
-    roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
-    return [Archive(root, clock, settings.archive.reserve) for root in roots]
+    return session_archives(load_settings(config_file or ctx.find_object(Path)), clock)
 
 
 def find_in(archives: Sequence[Archive], key: str) -> tuple[Archive, Package]:

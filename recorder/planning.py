@@ -20,7 +20,7 @@ from config.schema import Profile, Settings
 from config.secrets import StreamTarget, stream_name, stream_target
 from devices.clock import Clock
 from devices.health.line import Record, nowhere
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Records, SessionContext
 from recorder.archive.names import storable
 from recorder.asked import Asked
@@ -152,8 +152,7 @@ def _places(asked: Asked, settings: Settings, clock: Clock) -> list[Archive]:
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
     if asked.resume:  # a session that runs takes what there is
         reserve = min(reserve, settings.storage.keep_free)
-    paths = [asked.archive or settings.archive.path, *settings.storage.paths]
-    places = [Archive(path, clock, reserve) for path in paths]
+    places = session_archives(settings, clock, folder=asked.archive, reserve=reserve)
     check_places(places, settings.storage, clock)
     return places
 

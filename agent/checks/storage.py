@@ -17,7 +17,7 @@ from config.errors import StorageError, StorageFull, StorageNotMounted, StorageR
 from config.quantities import brief_duration, brief_rate, brief_size
 from config.schema import Settings
 from devices.clock import Clock
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, session_archives
 from recorder.archive.place import nearest_existing
 from recorder.status import SessionState
 from recorder.storing.forecast import INDEX_BYTES_PER_S
@@ -70,8 +70,7 @@ def look(situation: Situation, tell: Tell) -> Iterable[Result]:
     """Return what is found of each place, and whether there is room enough in all of them."""
     settings, asked = situation.settings, situation.asked
     reserve = settings.archive.reserve if asked.reserve is None else asked.reserve
-    roots = dict.fromkeys((asked.archive or settings.archive.path, *settings.storage.paths))
-    archives = [Archive(root, situation.clock, reserve) for root in roots]
+    archives = session_archives(settings, situation.clock, folder=asked.archive, reserve=reserve)
     memory = MountMemory() if settings.storage.must_be_mounted else None
     patience_s = QUICK_ANSWER_S if situation.quick else ANSWER_S
     looks = [partial(_state, archive, memory) for archive in archives]

@@ -29,7 +29,7 @@ _GATHERING = Gathering()
 def expose(
     settings: Settings,
     *,
-    roots: Sequence[Path] | None = None,
+    roots: Sequence[Path],
     parts: Sequence[str] = (),
     standing: Sequence[str] = (),
     gathering: Gathering = _GATHERING,
@@ -37,13 +37,11 @@ def expose(
 ) -> bytes:
     """Return the answer to a scrape, in the text format of Prometheus (CONTENT_TYPE), after `deadline_s` at most.
 
-    `roots`: the archives, None for those of the settings. `parts` are the names of the daemon's parts, `standing` those
-    of them that hang. May be called from any thread; waits, so not from one that serves others.
+    `roots`: the archives. `parts` are the names of the daemon's parts, `standing` those of them that hang. May be
+    called from any thread; waits, so not from one that serves others.
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
-    if roots is None:
-        roots = list(dict.fromkeys((settings.archive.path, *settings.storage.paths)))
     readings = read(settings, roots, gathering, deadline_s)
     registry = CollectorRegistry()
     registry.register(_Found(samples(readings, VERSION, parts, standing), settings.general.room))

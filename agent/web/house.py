@@ -15,7 +15,7 @@ from config.in_force import SettingsInForce
 from config.schema import Settings
 from devices.clock import Clock
 from devices.model import Device
-from recorder.archive.archive import Archive
+from recorder.archive.archive import Archive, session_archives
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 
@@ -72,9 +72,7 @@ class House:
         """Return the archive where sessions go, and those that they go on in. Raises SettingsError."""
         if self.folder is not None:
             return [Archive(self.folder, self.clock)]
-        settings = self.settings.read()
-        roots = dict.fromkeys((settings.archive.path, *settings.storage.paths))
-        return [Archive(root, self.clock, settings.archive.reserve) for root in roots]
+        return session_archives(self.settings.read(), self.clock)
 
     def reap(self) -> None:
         """Let go of recorders that have ended."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
+from config.schema import Settings
 from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, verification
 from recorder.archive.disk import PRIVATE, Disk
@@ -190,3 +191,15 @@ class Archive:
         """
         with locked(catalog.sealed(package).folder, alone=False):
             return verification.verify(package.folder, decode=decode, progress=progress)
+
+
+def session_archives(
+    settings: Settings, clock: Clock, *, folder: Path | None = None, reserve: int | None = None
+) -> list[Archive]:
+    """Return the archive where sessions go, and those that they go on in, each folder once.
+
+    `folder` goes before the settings' own archive, and `reserve`, in bytes, before theirs.
+    """
+    reserve = settings.archive.reserve if reserve is None else reserve
+    named = (folder or settings.archive.path, *settings.storage.paths)
+    return list({archive.root: archive for archive in (Archive(path, clock, reserve) for path in named)}.values())

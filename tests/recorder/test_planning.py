@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import StorageFull
+from config.errors import StorageFull, UsageError
 from config.layout_kinds import KINDS, SINGLE
 from config.program import Program
 from config.report import ReportSettings
-from config.schema import General, Recording, Settings, Video
+from config.schema import General, Recording, Settings, Storage, Video
 from config.secrets import StreamTarget, secret_url
 from config.slides import SlideSettings
 from devices.clock import SystemClock
@@ -30,6 +30,15 @@ def test_a_session_that_is_gone_on_with_takes_what_a_session_that_runs_takes(tmp
     assert planned.archive.reserve_bytes == Settings().storage.keep_free
     assert planned.plan.resume
     planned.plan.resume.release()
+
+
+def test_a_folder_that_is_named_twice_is_one_which_no_mirror_has_enough_in(tmp_path: Path) -> None:
+    here, there = tmp_path / "arsip", tmp_path / "cadangan"
+    asked = Asked(title="Rapat", videos=("synthetic",), archive=here, reserve=1)
+    planned = plan_session(asked, Settings(storage=Storage(paths=(here, there, there))), SystemClock())
+    assert [archive.root for archive in (planned.archive, *planned.plan.further)] == [here, there]
+    with pytest.raises(UsageError, match="a second folder"):
+        plan_session(asked, Settings(storage=Storage(paths=(here,), mirror=True)), SystemClock())
 
 
 def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path) -> None:
