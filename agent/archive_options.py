@@ -8,9 +8,7 @@ import msgspec
 
 from agent.archives import archives_of
 from agent.moments import day_or_time, ending
-from config.errors import ArchiveError
 from recorder.archive.archive import Archive
-from recorder.archive.model import Package, PackageState
 
 archive_option = click.option(
     "--archive",
@@ -31,15 +29,6 @@ room_option = click.option(
 def archive_of(ctx: click.Context, folder: Path | None) -> Archive:
     """Return the archive of the settings, or the one named, which must be there."""
     return archives_of(ctx, folder)[0]
-
-
-def refuse_elsewhere(package: Package) -> None:
-    """Raise ArchiveError where the media of a package are not here: they were pruned."""
-    if package.state is PackageState.ELSEWHERE:
-        raise ArchiveError(
-            f"The media of {package.id} are kept elsewhere",
-            hint=f"liput archive fetch {package.id} --from TARGET brings them back; liput archive copies says where.",
-        )
 
 
 def length_text(seconds: float) -> str:

@@ -14,14 +14,14 @@ from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.progress import progress_bar
 from agent.redact import redactor_for
-from config.errors import ArchiveError, UsageError
+from config.errors import UsageError
 from config.quantities import brief_rate, brief_size
 from config.schema import Settings
 from config.settings import load_settings
 from devices.clock import SystemClock
 from devices.health.log import HealthLog
 from recorder.archive.archive import Archive
-from recorder.archive.catalog import is_elsewhere, sealed
+from recorder.archive.catalog import refuse_elsewhere, sealed
 from recorder.archive.fixity_round import go_last
 from recorder.archive.names import one_line
 from recorder.copies.ledger import CopyState
@@ -128,8 +128,7 @@ def _task(archives: list[Archive], key: str) -> Task:
 
 def _to_copy(archives: list[Archive], key: str) -> Task:
     task = _task(archives, key)
-    if is_elsewhere(task.folder):
-        raise ArchiveError(f"the media of {task.package} are elsewhere", hint="`liput archive fetch` brings them back.")
+    refuse_elsewhere(task.folder)
     return task
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option, refuse_elsewhere
+from agent.archive_options import archive_of, archive_option
 from config.errors import ArchiveError
 from recorder.archive import catalog
 from recorder.archive.model import Package
@@ -39,7 +39,7 @@ def open_command(ctx: click.Context, package_id: str, folder: Path | None, *, wh
 
 def _film(package: Package) -> Path:
     """Return the first file of media that the package describes; raises ArchiveError where it is none, or not there."""
-    refuse_elsewhere(package)
+    catalog.refuse_elsewhere(package.folder)
     for file in package.recording.media if package.recording else ():
         path = package.folder / file.file
         if catalog.is_inside(package.folder, path):

@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, refuse_elsewhere
+from agent.archive_options import archive_of, archive_option
 from config.errors import ArchiveError
 from config.messages import LANGUAGES
 from config.settings import load_settings
+from recorder.archive.catalog import refuse_elsewhere
 from recorder.archive.disk import PRIVATE
 from recorder.archive.handing import publishing
 from recorder.archive.model import PackageState
@@ -38,7 +39,7 @@ def report_command(
         liput archive report 3f2a91c0 --language en --pdf report.pdf --html report.html
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
     package = archive_of(ctx, folder).find(package_id)
-    refuse_elsewhere(package)
+    refuse_elsewhere(package.folder)
     if package.state is not PackageState.SEALED:
         raise ArchiveError(f"{package.id} is {package.state}: there is nothing to report", hint="liput recover")
     settings = load_settings(ctx.find_object(Path))

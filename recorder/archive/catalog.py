@@ -153,6 +153,15 @@ def is_elsewhere(folder: Path) -> bool:
         return False
 
 
+def refuse_elsewhere(folder: Path) -> None:
+    """Raise ArchiveError where media of the package at `folder` are not here: they were pruned."""
+    if is_elsewhere(folder):
+        raise ArchiveError(
+            f"The media of {folder.name} are kept elsewhere",
+            hint=f"liput archive fetch {folder.name} --from TARGET brings them back; liput archive copies says where.",
+        )
+
+
 def _standing(folder: Path) -> tuple[Path, Recording | None]:
     """Return where the package called `folder` is, and its description, None where it has none that can be read.
 

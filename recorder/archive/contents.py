@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO
 
 from config.errors import PackageDamaged
-from recorder.archive import bag, fixity
-from recorder.archive.rebuilding import refuse_incomplete
+from recorder.archive import bag, fixity, names
+from recorder.archive.rebuilding import damaged, refuse_incomplete
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,11 @@ class Content:
     def is_private(self) -> bool:
         """Whether only its owner may read it: it holds personal data."""
         return isinstance(self.source, Path) and not stat.S_IMODE(self.source.stat().st_mode) & 0o077
+
+    def changed(self) -> PackageDamaged:
+        """Return the error of what was read and is not what its checksum says."""
+        package = self.source.parents[self.path.count("/")].name if isinstance(self.source, Path) else ""
+        return damaged(package, f"{names.one_line(self.path)} is changed: its SHA-256 is not the one listed")
 
     def open(self) -> IO[bytes]:
         """Return its content, open to be read."""

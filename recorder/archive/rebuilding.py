@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from config.errors import ArchiveError, PackageDamaged, StorageFull
+from config.errors import PackageDamaged, StorageFull
 from config.quantities import brief_size
 from recorder.archive import bag, catalog, fixity, names
 from recorder.archive.disk import Disk
@@ -66,11 +66,7 @@ def rebuilding(folder: Path, disk: Disk, tally: Tally) -> Iterator["Draft"]:
 def refuse_incomplete(folder: Path) -> None:
     """Raise PackageDamaged when the package at `folder` is not whole, ArchiveError when its media are not here."""
     refuse_damaged(folder.name, verify(folder, payload=False))
-    if catalog.is_elsewhere(folder):
-        raise ArchiveError(
-            f"The media of {folder.name} are kept elsewhere",
-            hint=f"liput archive fetch {folder.name} brings them back.",
-        )
+    catalog.refuse_elsewhere(folder)
 
 
 def refuse_damaged(name: str, problems: list[Problem]) -> None:

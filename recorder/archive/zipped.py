@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from config.errors import ArchiveError, PackageDamaged
-from recorder.archive import bag, names
+from config.errors import ArchiveError
+from recorder.archive import bag
 from recorder.archive.contents import Content
 from recorder.archive.disk import PRIVATE
 from recorder.archive.fixity import CHUNK_BYTES, Progress, Tally
@@ -50,10 +50,7 @@ def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) ->
     with content.open() as source, archive.open(entry, "w", force_zip64=True) as target:
         digest = _pump(source, target, tally)
     if digest != content.digest:
-        raise PackageDamaged(
-            f"{root} is damaged: {names.one_line(content.path)} is changed: its SHA-256 is not the one listed",
-            hint="liput archive verify lists everything that is wrong with it.",
-        )
+        raise content.changed()
 
 
 def _time_of(content: Content) -> tuple[int, int, int, int, int, int]:

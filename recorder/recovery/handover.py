@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from config.errors import ArchiveError, PackageDamaged
+from config.errors import ArchiveError
 from recorder.archive import fixity
 from recorder.archive.contents import Content
 from recorder.archive.fixity import Progress, Tally
@@ -31,10 +31,7 @@ def write_mp4(whole: Sequence[Content], recording: Recording, target: Path, prog
     tags = {"title": recording.title, "date": recording.started_at.isoformat(), "artist": recording.office}
     with publishing(target, programs[0].size) as part:
         if fixity.sha256(source, tally) != programs[0].digest:
-            raise PackageDamaged(
-                f"{programs[0].path} is changed: its SHA-256 is not the one listed",
-                hint="liput archive verify lists everything that is wrong with its package.",
-            )
+            raise programs[0].changed()
         copied = copy(
             [Piece.of(source)], part, container="mp4", marks=starts(recording), title=recording.title,
             tags={name: value for name, value in tags.items() if value}, advance=tally.add,

@@ -322,8 +322,9 @@ def test_a_package_whose_media_are_elsewhere_waits_for_them(archive: Archive, pa
     media.unlink()
     assert archive.find(package.id).state is PackageState.ELSEWHERE
     before = snapshot(archive.root)
-    with pytest.raises(ArchiveError, match="kept elsewhere"):
+    with pytest.raises(ArchiveError, match="kept elsewhere") as caught:
         correct(package, title="Terbuka")
+    assert f"liput archive fetch {package.id} --from " in caught.value.hint, "without it that is refused"
     assert snapshot(archive.root) == before
 
 

@@ -269,8 +269,9 @@ def test_a_flipped_bit_in_the_media_is_found_on_the_way(package: Package, tmp_pa
     content[len(content) // 2] ^= 4
     (package.folder / MEDIA).write_bytes(content)
     files = excerpt(package.folder, STARTED)[1] if redact else contents(package.folder)
-    with pytest.raises(PackageDamaged, match=r"program\.mp4 is changed"):
-        write_zip(files, package.id, tmp_path / "satu.zip")
+    with pytest.raises(PackageDamaged, match=rf"{package.id} is damaged: .*program\.mp4 is changed") as caught:
+        write_zip(files, "kutipan", tmp_path / "satu.zip")
+    assert f"liput archive verify {package.id} " in caught.value.hint
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*.part")) == []
 
 

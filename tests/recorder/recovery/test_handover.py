@@ -75,8 +75,9 @@ def test_nothing_is_overwritten(package: Package, tmp_path: Path) -> None:
 
 def test_media_that_have_changed_are_not_handed_over(package: Package, tmp_path: Path) -> None:
     whole = [replace(one, digest="0" * 64) for one in contents(package.folder)]
-    with pytest.raises(PackageDamaged, match="is changed"):
+    with pytest.raises(PackageDamaged, match=rf"{package.id} is damaged: .* is changed") as caught:
         write_mp4(whole, described(package), tmp_path / "rapat.mp4")
+    assert f"liput archive verify {package.id} " in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 
