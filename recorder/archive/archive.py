@@ -43,8 +43,8 @@ class Archive:
     def check(self) -> int:
         """Return the bytes free for a session; makes nothing.
 
-        Raises StorageUnwritable when the folder cannot be written or made, StorageFull when less than the reserve
-        is free.
+        Raises StorageUnwritable when the folder cannot be written or made, StorageVanished when its disk is gone,
+        StorageFull when less than the reserve is free.
         """
         return place.check_place(self.root, self.reserve_bytes)
 

@@ -35,7 +35,8 @@ PROBE_BYTES = 4096
 def check_place(root: Path, reserve_bytes: int, fstab: Path = FSTAB) -> int:
     """Return the bytes free for a session at `root`; nothing is made or left behind.
 
-    Raises StorageUnwritable when `root` cannot be written or made, StorageFull when less than `reserve_bytes` is free.
+    Raises StorageUnwritable when `root` cannot be written or made, StorageVanished when its disk or share is gone,
+    StorageFull when less than `reserve_bytes` is free.
     """
     try:
         real = Path(os.path.realpath(root))  # a link does not tell which disk it leads to

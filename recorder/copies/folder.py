@@ -9,7 +9,7 @@ from functools import partial
 from io import FileIO
 from pathlib import Path
 
-from config.errors import CopyError, StorageFull, StorageNotMounted, StorageUnwritable
+from config.errors import CopyError, StorageFull, StorageNotMounted, StorageUnwritable, StorageVanished
 from recorder.archive import fixity
 from recorder.archive.disk import Disk
 from recorder.archive.place import check_place, nearest_existing
@@ -62,8 +62,8 @@ class FolderTarget:
             check_place(self._root, 0)
         except StorageNotMounted as error:
             raise copy_error(CopyReason.NOT_MOUNTED, self.name, error.message) from None
-        except (StorageFull, StorageUnwritable):
-            pass  # it can be read all the same; what cannot be written says so then
+        except (StorageFull, StorageUnwritable, StorageVanished):
+            pass  # it can be read all the same, or says itself why not; what cannot be written says so then
 
     def _status(self) -> os.stat_result:
         """Return what the system says of the folder; raises CopyError where there is none, or it is on another disk."""

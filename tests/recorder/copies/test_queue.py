@@ -93,6 +93,27 @@ def test_whatever_is_sealed_is_copied_once_the_newest_first(bench: Bench) -> Non
     assert [kind for kind, _ in bench.told] == ["copied"] * 3
 
 
+@pytest.mark.parametrize(
+    ("number", "reason"), [(errno.ESTALE, CopyReason.NOT_MOUNTED), (errno.EHOSTDOWN, CopyReason.UNREACHABLE)]
+)
+def test_a_share_that_is_gone_keeps_all_packages_waiting_and_it_is_known_why(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, reason: CopyReason
+) -> None:
+    real = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path == bench.folder / "nas":
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert [outcome.reason for outcome in bench.work()] == [reason] * 3
+    trouble = bench.queue().ledger.trouble("nas")
+    assert trouble
+    assert trouble.reason == reason
+    assert [kind for kind, _ in bench.told] == ["copy-waits"]
+
+
 def test_a_place_that_is_not_automatic_gets_what_was_asked_for_and_keeps_waiting_for_it(bench: Bench) -> None:
     queue = bench.queue()
     assert queue.tasks("lain") == []
