@@ -58,6 +58,17 @@ def session_of(name: str) -> str:
     return name[: match.start("part")] if match and match["part"] else name
 
 
+def time_in(name: str) -> datetime | None:
+    """Return when the session began that a name tells of, None where there is no such time in it; in this PC's zone."""
+    match = NAME.fullmatch(name)
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone()
+    except (ValueError, OverflowError):  # 2026-13-40 only looks like a date, 0001-01-01 is none in every time zone
+        return None
+
+
 def corrected(name: str) -> str | None:
     """Return the name of the package of which a folder called `name` is another version; None for any other."""
     end = next((end for end in (NEW, OLD) if name.endswith(end)), "")

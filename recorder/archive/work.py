@@ -17,7 +17,7 @@ import msgspec
 from config.errors import ArchiveError, PackageBusy
 from config.json_text import json_text
 from recorder.archive.model import Begun, MediaFile, SessionContext, decode_begun, decode_recording
-from recorder.archive.names import NAME, part_of, storable
+from recorder.archive.names import part_of, storable, time_in
 
 BEGUN_FILE = "begun.json"
 RECORDING_FILE = "metadata/recording.json"
@@ -171,10 +171,4 @@ def recall_begun(folder: Path) -> Begun:
 
 def time_of(folder: Path) -> datetime:
     """Return when a session began as far as its folder's name tells, else when the folder last changed."""
-    match = NAME.fullmatch(folder.name)
-    if match is not None:
-        try:
-            return datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone()
-        except (ValueError, OverflowError):
-            pass  # 2026-13-40 only looks like a date, and 0001-01-01 is none in every time zone
-    return datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()
+    return time_in(folder.name) or datetime.fromtimestamp(folder.lstat().st_mtime).astimezone()

@@ -54,7 +54,7 @@ def _package(target: Target, place: str, files: Mapping[str, int]) -> Package:
         id=name,
         uuid=recording.uuid if recording else "",
         title=recording.title if recording else name,
-        started_at=recording.started_at if recording else _started(name),
+        started_at=recording.started_at if recording else names.time_in(name) or _NO_TIME,
         duration_s=recording.duration_s if recording else 0.0,
         bytes=sum(files.values()), path=f"{target.name}:{place}", state=state, recording=recording or msgspec.UNSET,
     )  # fmt: skip
@@ -68,16 +68,6 @@ def _recording(target: Target, place: str, files: Mapping[str, int]) -> Recordin
         return decode_recording(b"".join(target.read(f"{place}/{RECORDING_FILE}", size)))
     except (msgspec.MsgspecError, UnicodeDecodeError, CopyError):
         return None
-
-
-def _started(name: str) -> datetime:
-    match = names.NAME.fullmatch(name)
-    try:
-        return (
-            datetime.strptime(f"{match['date']} {match['time']}", "%Y-%m-%d %H%M").astimezone() if match else _NO_TIME
-        )
-    except ValueError:
-        return _NO_TIME
 
 
 def found_in(packages: list[Package], words: str) -> list[Package]:

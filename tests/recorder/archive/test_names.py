@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.archive.names import NAME, SLUG_LENGTH, one_line, package_name, slug, storable
+from recorder.archive.names import NAME, SLUG_LENGTH, one_line, package_name, slug, storable, time_in
 from tests.support.archives import STARTED, WIB
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
@@ -51,6 +51,23 @@ def test_a_package_name_is_a_safe_file_name(title: str, started_at: datetime, uu
 def test_a_package_name_says_local_date_title_and_uuid() -> None:
     uuid = UUID("3f2a91c0-0000-4000-8000-000000000000")
     assert package_name("Rapat Senat", STARTED, uuid) == "2026-11-24_0900_rapat-senat_3f2a91c0"
+
+
+@pytest.mark.parametrize(
+    ("at", "began"),
+    [
+        ("2026-11-24_0900", "2026-11-24T09:00"),
+        ("2026-13-40_0900", None),
+        ("2026-11-24_2500", None),
+        ("9999-12-31_2359", None),
+        ("0000-01-01_0000", None),
+    ],
+)
+def test_a_name_says_when_a_session_began_where_that_is_a_time(at: str, began: str | None) -> None:
+    found = time_in(f"{at}_rapat_3f2a91c0")
+    assert (found and f"{found:%Y-%m-%dT%H:%M}") == began
+    assert found is None or found.tzinfo
+    assert time_in(at) is None
 
 
 @given(ANY_TEXT)
