@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 
-from config.errors import LiputError, StorageError, UsageError, as_ours
+from config.errors import LiputError, StorageError, as_ours
 from devices.clock import Clock
 from recorder.archive.archive import Archive
 from recorder.storing.bounded import OPEN_S, Bounded
@@ -62,10 +62,10 @@ class Mover:
 
     # Opening
 
-    def first(self, number: int) -> Copy:
-        """Return copy `number`, in the first folder that can be recorded to; those before it are told.
+    def first(self, number: int) -> Copy | None:
+        """Return copy `number`, in the first folder that can be recorded to, None where there is none; others are told.
 
-        Raises the first one's StorageError when there is none for the first copy, and a UsageError for another one.
+        Raises the first one's StorageError when there is none for the first copy.
         """
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
@@ -79,8 +79,6 @@ class Mover:
             raise faults[0][1]  # it is told by whoever asked for a recording
         for refused, fault in faults:
             self._tell.fault(str(refused.root), fault)
-        if copy is None:
-            raise UsageError("a mirror needs a second folder", hint="name one in the settings: [storage] paths")
         return copy
 
     def _open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:

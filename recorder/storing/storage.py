@@ -127,12 +127,12 @@ class Storage:
             tell=self._tell,
             on_no_disk=self._on_failure,
         )
-        tee.copies.append(mover.first(1))
+        for number in (1, 2) if self._settings.mirror else (1,):
+            copy = mover.first(number)
+            if copy is not None:  # else it is told; one file is better than none
+                tee.copies.append(copy)
         if self._settings.must_be_mounted:
             self._check_memory()
-        if self._settings.mirror:
-            with suppress(LiputError):  # told; one file is better than none
-                tee.copies.append(mover.first(2))
         if mover.has_spares or templates_of is not None:
             tee.keep(list(templates))
         self._guard.start()

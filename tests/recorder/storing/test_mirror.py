@@ -2,11 +2,14 @@
 
 import threading
 import time
+from typing import Any
 
 import pytest
 
+from config.errors import StorageUnwritable
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
 from recorder.packet import EncodedPacket
 from recorder.recording import Recording
 from recorder.storing.bounded import Bounded
@@ -28,6 +31,25 @@ def test_a_mirror_is_two_packages_of_one_session(show: Shows) -> None:
     programs = [package.folder / "data/media/program.mp4" for package in packages]
     assert [media.decoded(program, "v").frames for program in programs] == [session.fed, session.fed]
     assert session.events == []
+
+
+def test_half_a_mirror_that_cannot_begin_is_told_and_the_other_is_recorded(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Archive.begin
+
+    def refusing(archive: Archive, *given: Any, copy: int, **more: Any) -> WorkFolder:
+        if copy == 2:
+            raise StorageUnwritable("Not here")
+        return begin(archive, *given, copy=copy, **more)
+
+    monkeypatch.setattr(Archive, "begin", refusing)
+    session = show(2, mirror=True)
+    session.feed(1)
+    session.close()
+    assert [(event.kind, event.subject) for event in session.events] == [("storage-refused", str(session.roots[1]))]
+    assert [folder.parents[1] for folder in session.folders] == [session.roots[0]]
+    assert not session.failures
 
 
 def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
