@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.archive_options import archive_of, archive_option, print_json
 from agent.commands.archive_at import at_option, verified_at
@@ -16,19 +15,10 @@ from config.quantities import brief_size
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, Problem, ProblemKind
 from recorder.archive.names import one_line
+from recorder.archive.verification import Verdict
 
 PROBLEMS_FOUND = 1
 """Exit status when a package is not whole."""
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What `verify` found out about one package; `elsewhere`: its media are not here, and were not looked at."""
-
-    id: str
-    ok: bool
-    problems: list[Problem]
-    decoded: bool
-    elsewhere: bool = False
 
 
 @click.command("verify")
@@ -78,19 +68,18 @@ def _here(archive: Archive, key: str | None, *, decode: bool, as_json: bool) -> 
             continue
         with progress_bar(package.id, shown=not as_json) as progress:
             try:
-                problems = list(archive.verify(package, decode=decode, progress=progress))
+                problems = archive.verify(package, decode=decode, progress=progress)
             except PackageBusy:
                 if key is not None:
                     raise
                 problems = [Problem(".", "is being changed by another Liput; look again", ProblemKind.UNREADABLE)]
-        elsewhere = package.state is PackageState.ELSEWHERE
-        yield Verdict(package.id, not problems, problems, decode, elsewhere), package.bytes
+        yield Verdict.of(package, problems, decoded=decode), package.bytes
 
 
 def _there(ctx: click.Context, target: str, key: str | None, *, as_json: bool) -> Iterator[tuple[Verdict, int]]:
     """Yield what is found of copies at a place, with their bytes."""
     for name, size, problems in verified_at(ctx, target, key, partial(progress_bar, shown=not as_json)):
-        yield Verdict(name, not problems, problems, decoded=False), size
+        yield Verdict(id=name, ok=not problems, problems=problems, decoded=False), size
 
 
 def _print_verdict(verdict: Verdict, size: int) -> None:

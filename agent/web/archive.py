@@ -17,8 +17,9 @@ from agent.web.troubles import PackageShown, package_shown
 from config.errors import PackageNotFound, UsageError
 from config.quantities import NotAllowed
 from recorder.archive.archive import Archive
-from recorder.archive.model import Package, PackageState, Problem
+from recorder.archive.model import Package
 from recorder.archive.search import Found, search
+from recorder.archive.verification import Verdict
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")
 FURTHEST = 10_000
@@ -55,16 +56,6 @@ class PackagesFound(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     packages: list[Found]
     offset: int
     more: bool
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out about a package, as `liput archive verify --json` has it."""
-
-    id: str
-    ok: bool
-    problems: list[Problem]
-    decoded: bool
-    elsewhere: bool = False
 
 
 def packages(call: Call) -> PackagesFound:
@@ -111,11 +102,9 @@ def file(call: Call) -> Response:
 
 
 def verify(call: Call) -> Verdict:
-    """Read all of a package, and compare it with its manifests."""
+    """Read all of a package, and compare it with its manifests; as `liput archive verify --json`."""
     archive, found = _package(call)
-    problems = list(archive.verify(found, decode=call.body.decode))
-    elsewhere = found.state is PackageState.ELSEWHERE
-    return Verdict(id=found.id, ok=not problems, problems=problems, decoded=call.body.decode, elsewhere=elsewhere)
+    return Verdict.of(found, archive.verify(found, decode=call.body.decode), decoded=call.body.decode)
 
 
 def _disk(house: House) -> Lane:

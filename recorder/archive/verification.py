@@ -4,7 +4,7 @@ A package may come from anywhere: no link in it is followed, no path of a manife
 package has not found, and everything that is wrong is reported, not only the first thing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ from recorder.archive.fixity import Progress, Tally
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
+    Package,
+    PackageState,
     Problem,
     ProblemKind,
     Recording,
@@ -34,6 +36,22 @@ TOLERANCE_S = 0.1
 
 REORDERED = 4
 """Pictures: as many as x264 moves one by, and one more."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found out about a package; `elsewhere`: its media are not here, and were not looked at."""
+
+    id: str
+    ok: bool
+    problems: Sequence[Problem]
+    decoded: bool
+    elsewhere: bool = False
+
+    @classmethod
+    def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "Verdict":
+        """Return it of a package of an archive, in which `problems` were found."""
+        elsewhere = package.state is PackageState.ELSEWHERE
+        return cls(id=package.id, ok=not problems, problems=problems, decoded=decoded, elsewhere=elsewhere)
 
 
 def verify(
