@@ -12,13 +12,10 @@ from agent.checks.result import Words
 from agent.steering import SessionLine
 from devices.health.faults import Fault
 from devices.model import Device
-from recorder.archive.model import Package
+from recorder.archive.model import INTERRUPTED, Package
 from recorder.faults import TOLD_BY_TRACKS, kind_of
 from recorder.report.words import INCIDENTS, PAGE
 from recorder.troubles import kind_and_subject
-
-INTERRUPTED = "interrupted"
-"""What recorder/archive/sealing.py notes of a recording whose recorder did not end it; that loads PyAV."""
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="trouble"):

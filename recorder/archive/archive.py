@@ -69,8 +69,7 @@ class Archive:
             raise ValueError("started_at needs its offset")
         self.check()
         uuid = uuid or uuid4()
-        name = names.package_name(title, started_at, uuid)
-        folder = self.root / catalog.INCOMING / (name if part == 1 else f"{name}.{part}")
+        folder = catalog.work_folder(self.root, names.package_name(title, started_at, uuid), part)
         begun = Begun(
             uuid=str(uuid), title=names.storable(title), started_at=started_at, host=platform.node(),
             context=context or SessionContext(), part=part, offset_s=offset_s, boot=boot_id(), copy=copy,
@@ -115,7 +114,7 @@ class Archive:
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
         target = month / names.session_of(work.name)
         if os.path.lexists(target) and catalog.read_package(target).uuid == work.begun.uuid:
-            target = month / f"{target.name}.{work.begun.part}"  # another part was sealed without this one
+            target = month / names.of_part(target.name, work.begun.part)  # another part was sealed without this one
         try:
             sealing.fill(work, facts, target, now, self._disk, progress)
             self._disk.make_folder(month.parent)

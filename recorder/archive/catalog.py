@@ -53,6 +53,11 @@ def unfinished(root: Path) -> list[Path]:
     return [folder for folder in _folders(root / INCOMING) if not folder.name.startswith(".")]
 
 
+def work_folder(root: Path, session: str, part: int) -> Path:
+    """Return where the archive at `root` has the work folder of part `part` of a session, counted from 1."""
+    return root / INCOMING / (session if part == 1 else names.of_part(session, part))
+
+
 def sealed_as(root: Path, name: str) -> list[Path]:
     """Return the packages in the archive at `root` that bear the name of a session, or of a part of it."""
     return [folder for folder in _sealed(root) if names.session_of(folder.name) == name]

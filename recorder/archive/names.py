@@ -58,6 +58,11 @@ def session_of(name: str) -> str:
     return name[: match.start("part")] if match and match["part"] else name
 
 
+def of_part(session: str, part: int) -> str:
+    """Return the name of what holds a further part of a session: the session's with the part's number at its end."""
+    return f"{session}.{part}"
+
+
 def time_in(name: str) -> datetime | None:
     """Return when the session began that a name tells of, None where there is no such time in it; in this PC's zone."""
     match = NAME.fullmatch(name)

@@ -20,7 +20,7 @@ from devices.awake import Awake
 from devices.clock import NANOSECONDS, Clock
 from devices.priority import Standing
 from recorder import broken_threads, heap, later
-from recorder.archive.catalog import INCOMING
+from recorder.archive.catalog import work_folder
 from recorder.archive.names import storable
 from recorder.control import directory
 from recorder.control.asks import Ask, Inbox
@@ -216,9 +216,8 @@ class Recorder:
         if event.kind == "session-live":
             at_ns = event.detail["clock_ns"]
             self._say(work=str(event.detail["folder"]), live_at=self._live_at(event), live_clock_ns=at_ns or None)
-        elif event.kind == "storage-switched" and self._info.session:
-            name = f"{self._info.session}.{event.detail['part']}"
-            self._say(work=str(Path(event.subject) / INCOMING / name))
+        elif event.kind == "storage-switched" and self._info.session and isinstance(event.detail["part"], int):
+            self._say(work=str(work_folder(Path(event.subject), self._info.session, event.detail["part"])))
         elif event.kind == "layout-changed":
             self._remember(layout=event.subject)
         elif event.kind in {"sound-muted", "sound-unmuted"} and isinstance(muted := event.detail["muted"], list):

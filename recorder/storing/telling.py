@@ -14,6 +14,7 @@ from config.events import Emit
 from recorder.storing.forecast import Level
 from recorder.storing.part import Part
 from recorder.storing.progress import Progress
+from recorder.troubles import reason_of
 
 
 class Teller:
@@ -116,7 +117,7 @@ class Teller:
     def kept_apart(self, place: str, count: int) -> str:
         """Tell that the recording is in several parts; return the reason to be degraded."""
         self._emit("parts-apart", place, f"The recording is in {count} parts, which are not joined")
-        return f"parts-apart: {place}"
+        return reason_of("parts-apart", place)
 
     def left_behind(self, place: str, folder: Path, error: LiputError) -> str:
         """Tell that a part could not be made a package now; return the reason to be degraded."""
@@ -127,7 +128,7 @@ class Teller:
             folder=str(folder),
             hint="`liput recover` makes a package of it once the disk is well again.",
         )
-        return f"part-left: {place}"
+        return reason_of("part-left", place)
 
 
 def _minutes(seconds: float) -> str:

@@ -9,11 +9,10 @@ import pytest
 from agent.alarms.alarm import Alarm, Said, new_alarm
 from agent.alarms.words import SENTENCES
 from agent.steering import SessionLine
-from agent.web.troubles import INTERRUPTED, Trouble, device_shown, package_shown, troubles_of
+from agent.web.troubles import Trouble, device_shown, package_shown, troubles_of
 from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
-from recorder.archive import model
-from recorder.archive.model import Package, PackageState
+from recorder.archive.model import INTERRUPTED, Package, PackageState
 from recorder.faults import kind_of
 from recorder.status import SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
@@ -110,7 +109,6 @@ def test_a_device_that_is_well_or_newer_than_this_program_has_none() -> None:
 
 
 def test_a_package_says_in_words_what_its_recording_lacks() -> None:
-    assert INTERRUPTED == model.INTERRUPTED
     degraded = ("source-lost: podium", INTERRUPTED, "frames-dropped: podium", "letter-missing: surat.pdf", "odd: x")
     package = Package(
         id="p", uuid="u", title="Rapat", started_at=AT, duration_s=1.0, bytes=1, path="/srv/p",
