@@ -119,7 +119,7 @@ _SAID: dict[CopyReason, tuple[str, str]] = {
     CopyReason.DAMAGED_THERE: ("the copy there is damaged", "`liput archive copy` puts right what is wrong there."),
     CopyReason.NOT_INSTALLED: (
         "a library that it needs is not installed",
-        "Install it; Install what stands above, beside Liput.",
+        "Install it where Liput is installed: what stands in brackets brings it.",
     ),
     CopyReason.SESSION: ("a session runs", "It goes on when that is over."),
     CopyReason.BUSY: ("another Liput is at work there", "It takes its turn."),

@@ -276,6 +276,7 @@ def test_a_library_that_is_not_installed_is_told_of_with_what_to_install(monkeyp
     with pytest.raises(CopyError, match=r"liput\[s3\]") as caught:
         opening.open_target(settings, "ember")
     assert caught.value.reason == CopyReason.NOT_INSTALLED
+    assert caught.value.hint.count("Install") == 1
 
 
 def test_a_place_that_needs_a_login_and_has_none(tmp_path: Path, package: Package) -> None:
