@@ -12,6 +12,7 @@ from pathlib import Path
 from devices.clock import Clock
 from recorder.archive import bag
 from recorder.archive.fixity import Progress, Tally, sha256
+from recorder.archive.model import Problem, ProblemKind
 from recorder.copies.contents import Contents, Item, Listing, contents_here, listed_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.recognizing import refuse_links
@@ -135,16 +136,17 @@ def digest_there(target: Target, path: str, item: Item, flow: Flow) -> bool:
     return digest.hexdigest() == item.digest
 
 
-def problems_there(target: Target, listing: Listing, place: str, flow: Flow | None = None) -> list[str]:
-    """Read all of a package at a place that `listing` lists; return the paths of what is wrong."""
+def problems_there(target: Target, listing: Listing, place: str, flow: Flow | None = None) -> list[Problem]:
+    """Read all of a package at a place that `listing` lists; return what is wrong with it, nothing if it is whole."""
     flow = flow or Flow()
     changed = [item for item in listing.contents.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
-    return [problem.file for problem in listing.problems] + [item.path for item in changed]
+    said = "is changed: its SHA-256 is not the one listed"
+    return [*listing.problems, *(Problem(item.path, said, ProblemKind.CHANGED) for item in changed)]
 
 
 def whole_there(target: Target, place: str, flow: Flow | None = None) -> Listing:
     """Return what the package at a place lists once all of it was read and is right; raises CopyError."""
     listing = listed_there(target, place)
     if wrong := problems_there(target, listing, place, flow):
-        raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0])
+        raise copy_error(CopyReason.DAMAGED_THERE, target.name, wrong[0].file)
     return listing

@@ -10,10 +10,10 @@ import msgspec
 from config.errors import CopyError, PackageNotFound
 from recorder.archive import bag, names
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.model import Package, PackageState, Problem, ProblemKind, Recording, decode_recording
+from recorder.archive.model import Package, PackageState, Problem, Recording, decode_recording
 from recorder.archive.work import RECORDING_FILE
 from recorder.copies.contents import LARGEST_TAG_FILE, Listing, listed_there
-from recorder.copies.copying import digest_there
+from recorder.copies.copying import problems_there
 from recorder.copies.target import Flow, Target
 
 _PLACE = re.compile(r"(?P<place>\d{4}/\d{2}/(?P<name>[^./][^/]*))/(?P<file>.+)", re.DOTALL)
@@ -120,10 +120,4 @@ def verify_at(
     `listing` is what `listed_there` says of it, None where that has not been asked yet. Raises CopyError.
     """
     listing = listing or listed_there(target, place)
-    flow = Flow(Tally(listing.contents.bytes, progress))
-    problems = list(listing.problems)
-    changed = [item for item in listing.contents.items if not digest_there(target, f"{place}/{item.path}", item, flow)]
-    problems += [
-        Problem(item.path, "is changed: its SHA-256 is not the one listed", ProblemKind.CHANGED) for item in changed
-    ]
-    return problems
+    return problems_there(target, listing, place, Flow(Tally(listing.contents.bytes, progress)))
