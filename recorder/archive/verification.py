@@ -14,6 +14,7 @@ import msgspec
 from config.errors import MediaError
 from recorder.archive import bag, fixity, names
 from recorder.archive.fixity import Progress, Tally
+from recorder.archive.manifests import listed_in
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
@@ -141,28 +142,15 @@ class _Verification:
         content = self._read(manifest)
         if content is None:
             return {}
-        try:
-            entries = bag.read_manifest(content)
-        except bag.BagFormatError as error:
-            self._add(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)
+        entries, problems = listed_in(manifest, content, {*self._files, *self._others, *self._elsewhere})
+        self._problems += problems
+        if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
             return {}
-        of_payload = manifest == bag.MANIFEST_FILE
-        for path in list(entries):
-            reason = bag.unsafe_path(path)
-            if reason is None and path.startswith(bag.PAYLOAD) != of_payload:
-                reason = f"it is {'not ' if of_payload else ''}below {bag.PAYLOAD}"
-            if reason is not None:
-                self._add(manifest, f"lists {path!r}, which is refused: {reason}", ProblemKind.UNSAFE)
-                del entries[path]
-            elif path not in self._files:
-                if path not in self._others and path not in self._elsewhere:
-                    self._add(path, f"is missing; {manifest} lists it", ProblemKind.MISSING)
-                del entries[path]
         for path in self._files:
             known = path in entries or path in (bag.TAG_MANIFEST_FILE, bag.FETCH_FILE)
-            if path.startswith(bag.PAYLOAD) == of_payload and not known:
+            if path.startswith(bag.PAYLOAD) == (manifest == bag.MANIFEST_FILE) and not known:
                 self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
-        return entries
+        return {path: digest for path, digest in entries.items() if path in self._files}
 
     def _tally(self, listed: Mapping[str, str], media: list[MediaFile]) -> Tally:
         decoded = sum(self._files.get(file.file, 0) for file in media)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorder.archive import bag, fixity
+from recorder.archive.manifests import listed_in
 from recorder.archive.model import Problem, ProblemKind
 from recorder.archive.names import storable
 from recorder.copies.reasons import CopyReason, copy_error
@@ -94,21 +95,9 @@ class Listing:
         return self._read(name, size)
 
     def _entries(self, manifest: str) -> dict[str, str]:
-        """Return the digests of a manifest, without what may not stand there or is not there: those are problems."""
-        try:
-            entries = bag.read_manifest(self._tag_file(manifest))
-        except bag.BagFormatError as error:
-            self._add(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return {}
-        for path in list(entries):
-            wrong = bag.unsafe_path(path)
-            if wrong is None and path.startswith(bag.PAYLOAD) != (manifest == bag.MANIFEST_FILE):
-                wrong = "it belongs in the other manifest"
-            if wrong is not None:
-                self._add(manifest, f"lists {path!r}, which is refused: {wrong}", ProblemKind.UNSAFE)
-                del entries[path]
-            elif path not in self._files:
-                self._add(path, f"is missing; {manifest} lists it", ProblemKind.MISSING)
+        """Return the digests that a manifest lists, also of what is missing; what is wrong with it is noted."""
+        entries, problems = listed_in(manifest, self._tag_file(manifest), self._files)
+        self.problems += problems
         return entries
 
     def _uuid(self) -> str:
