@@ -1,5 +1,6 @@
 """The file under the muxer: what is written goes out at once, one write for a fragment, and always behind the rest."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ class RecordingFile:
         self._size = 0
         self._error: OSError | None = None
         self._folder = path.parent
+        self.closed = False
+        """Whether it was let go of; read by PyAV, whose container writes no end to it then when it is collected."""
 
     @property
     def size(self) -> int:
@@ -63,5 +66,7 @@ class RecordingFile:
         os.fdatasync(self.descriptor)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; nothing is written any more: its descriptor may become that of another one."""
+        self.closed = True
+        self._error = self._error or OSError(errno.EBADF, os.strerror(errno.EBADF))
         os.close(self.descriptor)

@@ -7,15 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
+from av.container import OutputContainer
 
 from config.errors import LiputError, StorageError, StorageFull, StorageStalled, StorageUnwritable, StorageVanished
 from devices.clock import NANOSECONDS, SystemClock
 from recorder.packet import EncodedPacket, Track
 from recorder.recording import Recording
 from recorder.storage_errors import storage_error
+from recorder.storing.file import RecordingFile
 from tests.support import media
 from tests.support.recorded import encoder, feed
 from tests.support.waiting import wait_for
@@ -237,6 +240,33 @@ def test_a_disk_that_is_full_from_the_start_is_refused() -> None:
     with pytest.raises(StorageFull, match="full"):
         Recording(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
     made.close()
+
+
+def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    containers, descriptors, open_container = list[OutputContainer](), list[int](), av.open
+
+    def remember(*given: Any, **options: Any) -> OutputContainer:
+        containers.append(open_container(*given, **options))
+        return containers[0]
+
+    def refuse(file: RecordingFile) -> None:
+        descriptors.append(file.descriptor)
+        raise OSError(5, "Input/output error")
+
+    made = encoder()
+    monkeypatch.setattr("recorder.recording.av.open", remember)
+    monkeypatch.setattr(RecordingFile, "begin", refuse)
+    with pytest.raises(StorageError):
+        Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+    descriptor = os.open(tmp_path / "b.mp4", os.O_RDWR | os.O_CREAT)
+    assert [descriptor] == descriptors
+    os.write(descriptor, b"another recording")
+    containers[0].close()  # as PyAV does where its build has a finalizer, and somebody's exception held it until now
+    os.close(descriptor)
+    made.close()
+    assert (tmp_path / "b.mp4").read_bytes() == b"another recording"
 
 
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
