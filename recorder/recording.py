@@ -3,7 +3,8 @@
 Two threads, so that nothing else ever waits for the disk: the writer takes packets from a queue and muxes them,
 the syncer looks at the file, makes what is in it safe against a power cut (fdatasync) and reports what it found. The
 queue holds what a slow disk has not taken yet; when it falls a minute behind the recording fails, loudly, rather than
-dropping anything. A disk that never answers keeps both threads; `close` then leaves them to themselves.
+dropping anything: it takes nothing more, and what is queued is still written, unless another file has that. A disk
+that never answers keeps both threads; `close` then leaves them to themselves.
 """
 
 import os
@@ -104,6 +105,7 @@ class Recording:
         self._end_s = dict.fromkeys(templates, 0.0)  # of what was muxed, by track
         self._queue: queue.SimpleQueue[tuple[EncodedPacket, int] | None] = queue.SimpleQueue()
         self._writing_since_ns: int | None = None  # when the packet came that is written now
+        self._is_too_slow = False
         self._failed = threading.Event()
         self._written = threading.Event()
         self._on_disk = OnDisk()
@@ -151,7 +153,7 @@ class Recording:
     @property
     def failed(self) -> bool:
         """Whether something went wrong with it; it then takes nothing more."""
-        return self._failed.is_set()
+        return self._is_too_slow or self._failed.is_set()
 
     @property
     def written_bytes(self) -> int:
@@ -179,7 +181,8 @@ class Recording:
             return
         now_ns, since_ns = self._clock.now_ns(), self._writing_since_ns
         if not self._waits and since_ns is not None and now_ns > since_ns + MOST_BEHIND_S * NANOSECONDS:
-            self.fail(
+            self._is_too_slow = True
+            self._on_failure(
                 StorageError(
                     f"{self.path.parent} takes what is recorded too slowly: a minute of it waits in memory",
                     hint="record to a faster disk",
@@ -190,7 +193,8 @@ class Recording:
 
     def _write(self) -> None:
         while (taken := self._queue.get()) is not None:
-            if self.failed and not self.abandoned:  # a disk that did not answer may still go on: then it gets all of it
+            # A disk that did not answer may still go on: then it gets all of it.
+            if self._failed.is_set() and not self.abandoned:
                 continue
             packet, self._writing_since_ns = taken
             try:
@@ -248,7 +252,7 @@ class Recording:
             ended = self._clock.wait(self._written, wait_s)
             try:
                 # Looked at first, synced second: what is reported is on disk.
-                if not ended or self.failed:
+                if not ended or self._failed.is_set():
                     reader.advance()
                 self._file.sync()
                 problem = self._look_around()
@@ -277,10 +281,14 @@ class Recording:
         self.fail(error if isinstance(error, MediaError) else told_apart(error, self.path, self._disk))
 
     def fail(self, error: LiputError) -> None:
-        """Give it up because of `error`: nothing more is taken, what is there stays."""
-        if not self.failed:
+        """Give it up because of `error`: nothing more is taken, nor written; what is there stays."""
+        if not self._failed.is_set():
             self._failed.set()
             self._on_failure(error)
+
+    def give_way(self) -> None:
+        """Take nothing more and drop what is queued, without a word: another file has it now."""
+        self._failed.set()
 
     def close(self, marks: Sequence[Mark] = (), title: str = "") -> None:
         """Write what is queued, make it an ordinary MP4, and wait until all of it is on disk.
@@ -295,7 +303,7 @@ class Recording:
             self.fail(stalled(self.path, CLOSE_S))
             return
         try:
-            if not self.failed:
+            if not self._failed.is_set():
                 size = os.fstat(self._file.descriptor).st_size
                 self._on_disk = OnDisk(size, min(self._end_s.values()))
         except OSError as error:

@@ -118,6 +118,8 @@ class Mover:
         if new is not None:
             with _undone_if_refused(new):
                 begins_s = self._tee.go_on(copy, new)
+            if old.recording.failed:
+                old.recording.give_way()
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
             self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)

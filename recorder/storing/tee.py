@@ -116,7 +116,7 @@ class Tee:
     def end(self, copy: Copy) -> bool:
         """Let a copy end that has nowhere to go on; return whether it was the last one.
 
-        The last one is not closed: whatever is left of it takes what still comes, if it can.
+        The last one is not closed: whatever is left of it takes what still comes, if it can, and writes what it has.
         """
         with self._lock:
             copy.ended, copy.is_moving = True, False

@@ -101,18 +101,46 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
     wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
     disk.clear()
     clock.later_s = 1000  # nothing came meanwhile, so nothing waits
-    for n in (10_001, 10_002):
+    for n in range(10_001, 10_101):
         recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
     wait_for(lambda: recording._writing_since_ns is not None)
     assert not failures
     clock.later_s = 1061
-    recording.put(replace(sound, pts=10_003 * 1024, dts=10_003 * 1024))
+    for n in (10_101, 10_102):
+        recording.put(replace(sound, pts=n * 1024, dts=n * 1024))
     assert [type(error) for error in failures] == [StorageError]
     assert "too slowly" in failures[0].message
     disk.set()
     recording.close()
     made.close()
-    assert media.decoded(recording.path, "a").end_s == pytest.approx(10_002 * 1024 / 48_000, abs=0.1)
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(10_101 * 1024 / 48_000, abs=0.1)
+    assert recording.on_disk.bytes == recording.path.stat().st_size
+    assert len(failures) == 1
+
+
+def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, clock, disk = encoder(), LaterClock(), threading.Event()
+    failures: list[LiputError] = []
+    recording = Recording(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
+    container = recording._container
+    monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
+    disk.set()
+    feed(made, recording, 0, 60)
+    wait_for(lambda: recording._writing_since_ns is None and recording._queue.qsize() == 0)
+    disk.clear()
+    feed(made, recording, 60, 60)
+    wait_for(lambda: recording._writing_since_ns is not None)
+    clock.later_s = 61
+    feed(made, recording, 120, 1)
+    assert len(failures) == 1
+    recording.give_way()
+    disk.set()
+    recording.close()
+    made.close()
+    assert media.decoded(recording.path, "a").end_s == pytest.approx(2.0, abs=0.1)
+    assert len(failures) == 1
 
 
 def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
