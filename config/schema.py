@@ -108,7 +108,7 @@ class Storage(msgspec.Struct, frozen=True, kw_only=True):
 
     With `mirror` the first of them takes a second file from the beginning. A disk with less than `keep_free` bytes is
     left; with less than `low_s` or `critical_s` seconds to go there is a warning or an alarm; one that has taken
-    nothing for `stalled_s` is given up where there is another, and where the session waits for it (`--pace fast`).
+    nothing for `stalled_s` is given up where another takes a file, and where the session waits for it (`--pace fast`).
     """
 
     paths: Annotated[tuple[Path, ...], FilePaths()] = ()

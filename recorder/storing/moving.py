@@ -57,7 +57,7 @@ class Mover:
 
     @property
     def has_spares(self) -> bool:
-        """Whether there is a folder left to go on in."""
+        """Whether there is a folder left that may take the recording."""
         return bool(self._spares)
 
     # Opening
@@ -88,11 +88,14 @@ class Mover:
 
     # To another disk
 
-    def leave(self, copy: Copy, error: LiputError) -> None:
-        """Tell why a copy leaves its disk, and begin to move it to another one; returns at once."""
+    def leave(self, copy: Copy, error: LiputError, *, may_stay: bool = False) -> None:
+        """Tell why a copy leaves its disk, and begin to move it to another one; returns at once.
+
+        One that `may_stay` goes on where it is if no other disk takes it: its own may answer again.
+        """
         self._tell.fault(copy.part.place, error)
         copy.is_moving = True
-        moving = partial(self._or_end, copy, partial(self._move, copy, error), error)
+        moving = partial(self._or_end, copy, partial(self._move, copy, error, may_stay=may_stay), error)
         try:
             copy.move = Bounded(moving, "storage-switch")
         except RuntimeError:  # there are too many threads; nor can it be opened then, so that it ends in order
@@ -111,20 +114,25 @@ class Mover:
             if copy.is_moving and self._tee.end(copy):
                 self._on_no_disk(why or told)
 
-    def _move(self, copy: Copy, error: LiputError) -> None:
+    def _move(self, copy: Copy, error: LiputError, *, may_stay: bool = False) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
         new = self._next_part(copy)
         if new is not None:
             with _undone_if_refused(new):
                 begins_s = self._tee.go_on(copy, new)
-            if old.recording.failed:
+            if may_stay or old.recording.failed:  # it takes nothing, or too little
                 old.recording.give_way()
             if old.progress.is_stalled:
                 self._tell.progress(old, Progress.RESUMED, 0.0)
             self._tell.switched(old.place, new, found_s(copy.parts[:-1]), begins_s)
             if copy.is_moving:  # meanwhile the picture has become one of another form
                 self._renew(copy)
+        elif may_stay:
+            self._tee.stay(copy)
+            if copy.is_moving:  # as above
+                self._renew(copy)
+            return
         elif self._tee.end(copy):
             self._on_no_disk(error)
             return  # it is closed with the session

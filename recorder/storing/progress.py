@@ -36,6 +36,10 @@ class ProgressWatch:
             return Progress.STALLED
         return None
 
+    def stood_still(self, now_ns: int, for_ns: int) -> None:
+        """Leave out of account that this whole process, its disk's threads too, has stood still for so long."""
+        self._grown_ns = min(now_ns, self._grown_ns + for_ns)
+
     @property
     def is_stalled(self) -> bool:
         """Whether it was told, and is not over."""

@@ -19,7 +19,7 @@ from queue import Empty, SimpleQueue
 from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress as SealProgress
 from recorder.archive.model import Mark, Package, RecordingFacts
@@ -42,6 +42,8 @@ from recorder.storing.telling import Teller
 WATCH_S = 0.25
 """How often the guard looks."""
 
+STOOD_STILL_S = 2.0
+"""So long after the last look it is taken that this whole process stood still: it was stopped, or its machine was."""
 
 type _Failure = tuple[Part, LiputError]
 
@@ -84,6 +86,7 @@ class Storage:
         self._failures: SimpleQueue[_Failure] = SimpleQueue()
         self._early: list[_Failure] = []
         self._closing = False
+        self._looked_ns = 0
         self._woken = threading.Event()
         self._guard = threading.Thread(target=self._watch, name="storage-guard", daemon=True)
 
@@ -182,6 +185,7 @@ class Storage:
     # The guard
 
     def _watch(self) -> None:
+        self._looked_ns = self._clock.now_ns()
         while not self._closing:
             self._clock.wait(self._woken, WATCH_S)
             self._woken.clear()
@@ -192,10 +196,19 @@ class Storage:
 
     def _attend(self) -> None:
         self._lose_what_failed()
+        self._see_if_all_stood_still()
         for copy in self._tee.copies:
             if not copy.ended and not copy.is_moving and not copy.part.recording.failed:
                 self._look(copy)
         self._tee.confirm()
+
+    def _see_if_all_stood_still(self) -> None:
+        """Hold nothing against a disk that was not asked: this may be the first thread to go on."""
+        now_ns = self._clock.now_ns()
+        since_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        if since_ns > STOOD_STILL_S * NANOSECONDS:
+            for copy in self._tee.copies:
+                copy.part.progress.stood_still(now_ns, since_ns)
 
     def _lose_what_failed(self) -> bool:
         """Take in which parts have failed; return whether there was one."""
@@ -214,11 +227,15 @@ class Storage:
         if change is not None:
             self._tell.progress(part, change, part.progress.standing_s(now_ns))
         standing_s = part.progress.standing_s(now_ns)
-        # Where nothing else is left it may still go on. What waits for its disk would wait for ever; until it does, it
-        # may be its source that gives nothing.
+        # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
+        # may still go on, where no other disk takes the recording.
         is_lost = part.recording.is_full if self._waits else self._mover.has_spares
         if standing_s > self._settings.stalled_s and is_lost:
-            part.recording.fail(stalled(part.work.path, standing_s))
+            error = stalled(part.work.path, standing_s)
+            if self._waits:
+                part.recording.fail(error)
+            else:
+                self._mover.leave(copy, error, may_stay=True)
             return
         free = part.recording.free_bytes
         if free is None:
@@ -240,12 +257,13 @@ class Storage:
     def _lose(self, part: Part, error: LiputError) -> None:
         """Take in that a part has failed: its copy goes on elsewhere, if it was the one that took packets.
 
-        One that is open already, and whose copy is still on its way to it, is looked at again when that is there.
+        One that is open already, and whose copy is still on its way to it, is looked at again when that is there; so is
+        one whose copy is on its way elsewhere, and may have to stay.
         """
         copy, is_any_moving = self._tee.holder(part)
-        if copy is None and is_any_moving:
+        if (copy is None and is_any_moving) or (copy is not None and copy.is_moving and copy.part is part):
             self._early.append((part, error))
-        elif copy is None or copy.part is not part or copy.is_moving or copy.ended or isinstance(error, MediaError):
+        elif copy is None or copy.part is not part or copy.ended or isinstance(error, MediaError):
             # Of what is damaged all is there, and none of it would be better elsewhere.
             self._tell.fault(part.place, error)
         else:

@@ -103,6 +103,14 @@ class Tee:
             copy.is_moving = new.form != self._forms.now
             return begins_s
 
+    def stay(self, copy: Copy) -> None:
+        """Let a copy that was to leave its disk go on in the part that it has.
+
+        The copy still moves where the picture has become one of another form meanwhile.
+        """
+        with self._lock:
+            copy.is_moving = copy.part.form != self._forms.now
+
     def go_on_beside(self, copy: Copy, new: Part) -> None:
         """Let a copy go on in `new`, of the picture's form; the part so far gets what is still to come for it."""
         with self._lock:

@@ -1,12 +1,16 @@
 """A disk that takes nothing: told, left for another one, and nobody waits for it."""
 
+import threading
 import time
+from typing import Never
 
 import pytest
 
-from config.errors import StorageStalled
+from config.errors import StorageStalled, StorageUnwritable, StorageVanished
+from devices.clock import NANOSECONDS
+from recorder.storing.progress import Progress, ProgressWatch
 from tests.support.disks import left_alone
-from tests.support.stored import RATE, Disks, Shows, facts
+from tests.support.stored import RATE, Disks, Show, Shows, facts
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
 
@@ -51,6 +55,101 @@ def test_a_disk_that_goes_on_is_told_too(show: Shows, disks: Disks, monkeypatch:
     session.feed_until(lambda: "recording-resumed" in session.kinds)
     session.close()
     assert session.kinds == ["recording-stalled", "recording-resumed"]
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def hang_with_an_unusable_spare(session: Show, disks: Disks) -> None:
+    """Let the first disk hang until it would be left, for the last one, which is no folder."""
+    session.roots[-1].rmdir()
+    session.roots[-1].write_text("no folder")
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(lambda: "storage-refused" in session.kinds)
+    session.feed(1)
+
+
+def test_a_disk_that_hangs_for_a_while_is_gone_on_with_where_the_spare_one_cannot_be_used(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    session = show(2, stalled_s=2.0)
+    hang_with_an_unusable_spare(session, disks)
+    disks.let_go.set()
+    session.feed_until(lambda: "recording-resumed" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.failures == []
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"]
+    is_continuous(session.files(), RATE, session.seconds())
+
+
+def test_half_a_mirror_that_hangs_for_a_while_is_gone_on_with_where_the_third_disk_cannot_be_used(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    session = show(3, stalled_s=2.0, mirror=True)
+    hang_with_an_unusable_spare(session, disks)
+    disks.let_go.set()
+    session.feed_until(lambda: "recording-resumed" in session.kinds)
+    session.feed(2)
+    session.close()
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "recording-resumed"]
+    for file in session.files():
+        is_continuous([file], RATE, session.seconds())
+
+
+def test_a_disk_that_is_lost_while_another_one_is_looked_for_ends_the_session_where_there_is_none(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recorder.storing.part.STALLED_S", 0.5)
+    session, opens, go_on = show(2, stalled_s=2.0), threading.Event(), threading.Event()
+
+    def refuse(*_place: object) -> Never:
+        opens.set()
+        go_on.wait(30)
+        raise StorageUnwritable("the second disk is read-only")
+
+    monkeypatch.setattr(session.storage._mover._opener, "open", refuse)
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed_until(opens.is_set)
+    session.roots[0].rename(session.roots[0].with_name("away"))
+    disks.let_go.set()
+    wait_for(lambda: session.storage._tee.copies[0].part.recording.failed)
+    wait_for(session.storage._failures.empty)
+    go_on.set()
+    session.feed_until(lambda: session.failures)
+    session.close()
+    assert [type(error) for error in session.failures] == [StorageVanished]
+    assert session.kinds == ["recording-stalled", "storage-stalled", "storage-refused", "storage-vanished"]
+
+
+def test_that_the_whole_process_stood_still_is_not_held_against_its_disk(
+    show: Shows, disks: Disks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it was stopped, or the virtual machine was: the guard may look before anybody has synced again."""
+    session, looks, update = show(2, stalled_s=5.0), list[int](), ProgressWatch.update
+
+    def look(watch: ProgressWatch, now_ns: int, found_s: float, given_s: float) -> Progress | None:
+        looks.append(now_ns)
+        return update(watch, now_ns, found_s, given_s)
+
+    session.feed(3)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 1)
+    disks.hung = session.roots[0]
+    session.feed(1)
+    monkeypatch.setattr(ProgressWatch, "update", look)
+    wait_for(lambda: len(looks) > 2)  # what came to the disk before it hung is known
+    clock = session.storage._clock
+    before_ns, now_ns = clock.now_ns(), clock.now_ns
+    monkeypatch.setattr(clock, "now_ns", lambda: now_ns() + 30 * NANOSECONDS)
+    wait_for(lambda: sum(at_ns > before_ns + 30 * NANOSECONDS for at_ns in looks) > 2)
+    disks.let_go.set()
+    session.feed(1)
+    session.close()
+    assert session.kinds == []
     is_continuous(session.files(), RATE, session.seconds())
 
 

@@ -42,6 +42,17 @@ def test_it_is_told_within_five_seconds_whatever_is_set(extreme: float) -> None:
     assert settings.fragment_s + settings.sync_s + 2 <= patience_s(settings) <= 5 - 2 * WATCH_S
 
 
+def test_a_time_in_which_the_whole_process_stood_still_does_not_count() -> None:
+    watch = ProgressWatch(0, 3.75)
+    assert watch.update(at(1), 1.0, 2.0) is None
+    watch.stood_still(at(101), at(100))
+    assert watch.update(at(101), 1.0, 2.0) is None
+    assert watch.standing_s(at(104)) == 3
+    assert watch.update(at(105), 1.0, 2.0) is Progress.STALLED
+    watch.stood_still(at(106), at(100))
+    assert watch.standing_s(at(106)) == 0
+
+
 def test_where_nothing_waits_for_the_disk_nothing_is_stalled() -> None:
     watch = ProgressWatch(0, 3.75)
     assert watch.update(at(0), 2.0, 2.0) is None
