@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from devices.clock import NANOSECONDS, Clock
+from recorder.storing.faults import stalled
 
 WAIT_S = 0.05
 OPEN_S = 10.0
@@ -82,3 +83,12 @@ class Bounded[T]:
         if self._error:
             raise self._error
         return self._results[0]
+
+
+def asked[T](act: Callable[[], T], path: Path, clock: Clock) -> T:
+    """Return what `act` returns, which asks the disk of `path`; raises what it raises.
+
+    Raises StorageStalled where the disk gives nothing for OPEN_S, and RuntimeError where there are too many threads.
+    """
+    asking = Bounded(act, "storage-check")
+    return asking.get(clock, OPEN_S, stalled(path, OPEN_S), lambda: asking.moved_bytes)

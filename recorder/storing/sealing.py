@@ -15,7 +15,7 @@ from recorder.archive.work import WorkFolder
 from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
 from recorder.storage_errors import storage_error
-from recorder.storing.bounded import OPEN_S, Bounded
+from recorder.storing.bounded import OPEN_S, Bounded, asked
 from recorder.storing.faults import stalled
 from recorder.storing.part import Part
 from recorder.storing.telling import Teller
@@ -74,15 +74,13 @@ class Sealer:
     def _holds_media(self, part: Part) -> bool:
         """Return whether there is something to seal; a work folder with nothing in it is removed."""
         try:
-            if part.is_void:
-                part.work.program.unlink(missing_ok=True)
-            elif holds_media(part.work.program):
-                return True
-            part.archive.discard(part.work)
+            return asked(partial(_holds_media, part), part.work.path, self._clock)
         except OSError as error:
             self._leave(part, storage_error(error, part.work.program))
         except LiputError as error:
             self._leave(part, error)
+        except RuntimeError as error:  # there are too many threads
+            self._leave(part, as_ours(error))
         return False
 
     def _finish(
@@ -124,6 +122,16 @@ class Sealer:
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+
+
+def _holds_media(part: Part) -> bool:
+    """Return whether a part holds something to seal; its work folder is removed if not. May hang on its disk."""
+    if part.is_void:
+        part.work.program.unlink(missing_ok=True)
+    elif holds_media(part.work.program):
+        return True
+    part.archive.discard(part.work)
+    return False
 
 
 def _as_usual[**Given, Made](act: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made:

@@ -14,9 +14,10 @@ one so far.
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 
-from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull
+from config.errors import LiputError, MediaError, StateError, StorageError, StorageFull, StorageStalled, as_ours
 from config.schema import Recording as RecordingSettings
 from config.schema import Storage as StorageSettings
 from devices.clock import NANOSECONDS, Clock
@@ -28,6 +29,7 @@ from recorder.eventlog import EventLog
 from recorder.isolate import Beside
 from recorder.packet import EncodedPacket
 from recorder.recording import CLOSE_S, OnDisk, OnFailure
+from recorder.storing.bounded import asked
 from recorder.storing.copies import Copy
 from recorder.storing.faults import stalled
 from recorder.storing.forecast import Forecast, Level
@@ -303,11 +305,14 @@ class Storage:
     def discard(self) -> None:
         """Remove the work folders of a session that recorded nothing; raises ArchiveError when there is media in one.
 
-        A disk that does not answer is not asked.
+        A disk that does not answer is not asked; where it stops only now its work folder stays, and that is told.
         """
         for part in self._parts():
             if part.answers:
-                part.archive.discard(part.work)
+                try:
+                    asked(partial(part.archive.discard, part.work), part.work.path, self._clock)
+                except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
+                    self._tell.left_behind(part.place, part.work.path, as_ours(error))
 
     def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> Package:
         """Make a package of each copy, the one first that holds most; return the first one's.

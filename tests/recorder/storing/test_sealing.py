@@ -1,5 +1,6 @@
 """What is told while a session is sealed, and how long that may take."""
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from config.errors import ArchiveError
+from recorder.archive.archive import Archive
+from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
@@ -45,6 +48,51 @@ def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatc
     monkeypatch.setattr("recorder.storing.sealing.SEAL_S", 5.0)
     assert session.storage.seal(facts(session)).folder.is_dir()
     assert session.events == []
+
+
+def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror_nothing(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, goes_on = show(2, mirror=True), threading.Event()
+
+    def hang(path: Path) -> bool:
+        if path.is_relative_to(session.roots[0]):
+            goes_on.wait(30)
+        return holds_media(path)
+
+    session.feed(2)
+    session.close()
+    monkeypatch.setattr("recorder.storing.sealing.holds_media", hang)
+    monkeypatch.setattr("recorder.storing.bounded.OPEN_S", 2.0)
+    package = session.storage.seal(facts(session))
+    goes_on.set()
+    assert package.folder.is_relative_to(session.roots[1])
+    assert session.told("part-left").subject == str(session.roots[0])
+    assert package.recording
+    assert package.recording.degraded == (f"part-left: {session.roots[0]}",)
+    assert (session.folders[0] / "data/media/program.mp4").exists()
+
+
+def test_a_disk_that_hangs_when_nothing_was_recorded_is_left_with_its_work_folder(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, goes_on, discard = show(2, mirror=True), threading.Event(), Archive.discard
+
+    def hang(archive: Archive, work: WorkFolder) -> None:
+        if archive.root == session.roots[0]:
+            goes_on.wait(30)
+            return
+        discard(archive, work)
+
+    session.storage.close()
+    session.log.close()
+    monkeypatch.setattr(Archive, "discard", hang)
+    monkeypatch.setattr("recorder.storing.bounded.OPEN_S", 2.0)
+    session.storage.discard()
+    goes_on.set()
+    assert session.told("part-left").subject == str(session.roots[0])
+    assert list(session.roots[0].iterdir())
+    assert not list(session.roots[1].iterdir())
 
 
 def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_with_the_rest(
