@@ -1,7 +1,8 @@
 """One work folder of the several that a session left: everything of all parts, complete before it gets its name.
 
-It is built as `.NAME.joining`, which nobody takes for a session, and is `NAME.joined` from one rename on. Until then
-the parts count, and after it they do not: whatever stops this, one or the other is there whole.
+It is built as `.NAME.joining` (of a second copy as `.NAME.copy2.joining`), which nobody takes for a session, and is
+`NAME.joined` from one rename on. Until then the parts count, and after it they do not: whatever stops this, one or the
+other is there whole.
 """
 
 import shutil
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.errors import StorageFull
+from config.errors import StorageError, StorageFull
 from config.quantities import brief_size
 from recorder.archive import catalog, fixity, names
 from recorder.archive.archive import Archive
@@ -21,7 +22,7 @@ from recorder.dossier.carry import PAYLOAD
 from recorder.dossier.letters import LETTERS
 from recorder.recovery.copying import Piece
 from recorder.recovery.evidence import Left
-from recorder.recovery.join import join
+from recorder.recovery.join import Joined, join
 from recorder.recovery.repair import Advance
 
 SPARE_BYTES = 20_000_000
@@ -44,9 +45,9 @@ def place_for(lefts: Sequence[Left], archives: Sequence[Archive]) -> Archive:
     )
 
 
-def joining_folder(archive: Archive, name: str) -> Path:
-    """Return where the parts of the session `name` are put together."""
-    return archive.root / catalog.INCOMING / f".{name}.joining"
+def joining_folder(archive: Archive, name: str, copy: int) -> Path:
+    """Return where the parts of copy `copy` of the session `name` are put together: another recovery may do another."""
+    return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
 
 
 def assemble(
@@ -57,11 +58,13 @@ def assemble(
     Raises MediaError, StorageError and OSError; the parts are as they were.
     """
     name = names.session_of(lefts[0].work.name)
-    building = WorkFolder(joining_folder(archive, name), lefts[0].work.begun)
+    first = lefts[0].work.begun
+    building = WorkFolder(joining_folder(archive, name, first.copy), first)
     disk.begin("mkdir", building.path)
     building.media.mkdir(parents=True)
     building.metadata.mkdir()
-    offsets = _join_files(lefts, building, facts, disk, advance)
+    made = _join_files(lefts, building, facts, disk, advance)
+    offsets = {each.path.name: round(each.offset_s, 6) for each in made if each.offset_s > 0}
     _keep_others(lefts, building)
     disk.write(building.events, log)
     begun = msgspec.structs.replace(
@@ -72,16 +75,28 @@ def assemble(
     disk.write(building.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
     for path in (*(path for path in building.path.rglob("*") if path.is_file()), *fixity.folders(building.path)):
         disk.sync(path)
-    target = building.path.with_name(f"{name}{names.JOINED}")
-    disk.move_folder(building.path, target)
-    return archive.reopen(target)
+    sizes = _sizes(building) | {each.path.name: each.path.stat().st_size for each in made}  # raises where one is gone
+    joined = WorkFolder(building.path.with_name(f"{name}{names.JOINED}"), begun)
+    disk.move_folder(building.path, joined.path)
+    if _sizes(joined) != sizes:
+        disk.move_folder(joined.path, building.path)  # the parts count again
+        raise StorageError(
+            f"What {name} was put together in was changed meanwhile; its parts are kept",
+            hint=f"Look for what removes files in {building.path.parent}, then say liput recover again.",
+        )
+    return archive.reopen(joined.path)
+
+
+def _sizes(work: WorkFolder) -> dict[str, int]:
+    """Return the size of each file of media, by name."""
+    return {path.name: path.stat().st_size for path in work.media.glob("*")}
 
 
 def _join_files(
     lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, disk: Disk, advance: Advance | None
-) -> dict[str, float]:
-    """Join what bears the same name in all parts; return the media time at which files begin that do not at 0."""
-    offsets: dict[str, float] = {}
+) -> list[Joined]:
+    """Join what bears the same name in all parts; return the files that were made."""
+    made: list[Joined] = []
     all_names = dict.fromkeys(file.name for left in lefts for file in left.files if file.is_playable)
     for name in all_names:
         pieces = [
@@ -93,9 +108,8 @@ def _join_files(
         marks = facts.marks if name == PROGRAM else ()
         title = building.begun.title if name == PROGRAM else ""
         target = building.media / name
-        made = join(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
-        offsets |= {each.path.name: round(each.offset_s, 6) for each in made if each.offset_s > 0}
-    return offsets
+        made += join(pieces, target, disk=disk, marks=marks, title=title, taken=all_names, advance=advance)
+    return made
 
 
 def _keep_others(lefts: Sequence[Left], building: WorkFolder) -> None:

@@ -120,9 +120,12 @@ class Recovery:
     # What is over
 
     def _sweep(self, session: Unfinished) -> None:
-        """Remove what an attempt to join the parts had half built; the parts are locked, so nobody builds it now."""
+        """Remove what an attempt to join the parts had half built; they are locked, so nobody builds it now.
+
+        Those of another copy are not: somebody may be putting them together.
+        """
         for archive in self._archives:
-            shutil.rmtree(joining_folder(archive, session.name), ignore_errors=True)
+            shutil.rmtree(joining_folder(archive, session.name, session.begun.copy), ignore_errors=True)
 
     def _without_leftovers(
         self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher

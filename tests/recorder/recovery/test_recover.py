@@ -18,7 +18,6 @@ from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording
 from recorder.archive.schema import SCHEMA_FILE
 from recorder.archive.work import EVENTS_FILE, METADATA_FILES
-from recorder.recovery.assemble import joining_folder
 from recorder.recovery.find import find
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media
@@ -449,4 +448,4 @@ def test_keys_mean_one_session(archive: Archive, left: Left) -> None:
 def nothing_half_built(archive: Archive, second: Archive) -> Iterator[None]:
     yield
     for place in (archive, second):
-        assert not joining_folder(place, "2026-11-24_0900_rapat-senat_3f2a91c0").exists()
+        assert not list(place.root.glob(".incoming/*.joining"))
