@@ -68,10 +68,10 @@ class Ending:
         try:
             package = files.storage.seal(self._facts(program), self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
-            told = as_ours(error)
-            self._emit("sealing-failed", files.work.name, told.message, hint=told.hint)
+            told, work = as_ours(error), files.storage.joined or files.work
+            self._emit("sealing-failed", work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
-            return self.without_package(str(files.work.path), self._media_s, program.counts.frames)
+            return self.without_package(str(work.path), self._media_s, program.counts.frames)
         self._machine.to(SessionState.SEALED)
         # What sealing itself found wrong with the media stands in the package only.
         sealed = package.recording

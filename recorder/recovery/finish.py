@@ -47,13 +47,16 @@ class Finisher:
         self._clock = clock
         self._disk = disk or Disk()
         self._progress = progress
+        self.joined: WorkFolder | None = None
+        """What the parts have become, once they were put together: they are gone then, also where sealing fails."""
 
     def finish(self, works: Sequence[WorkFolder], facts: RecordingFacts | None = None) -> Package:
         """Return the package made of the work folders of one session, in the order of their parts.
 
         `facts` are those of the recorder that has just ended in order; without them it is a recovery. Work folders
         whose recording has become part of another one are removed. Raises ArchiveError when nothing was recorded in
-        any of them, MediaError, StorageError and OSError; what was recorded is then still there.
+        any of them, MediaError, StorageError and OSError; what was recorded is then still there, in `joined` if there
+        is one.
         """
         lefts = placed([examine(work) for work in works])
         if not any(left.files for left in lefts):
@@ -100,7 +103,7 @@ class Finisher:
             log = told(log, names.session_of(lefts[0].work.name), facts, parts, self._clock)
         used = [self.archive_of(left.work) for left in lefts]
         archive = place_for(lefts, [archive for archive in self._archives if archive in used])
-        work = assemble(lefts, archive, facts, log, self._disk, meter.advance)
+        work = self.joined = assemble(lefts, archive, facts, log, self._disk, meter.advance)
         try:
             for left in lefts:
                 self.retire(left.work)

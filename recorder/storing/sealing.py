@@ -41,6 +41,8 @@ class Sealer:
         self._told_ns = -TOLD_NS
         self.error: LiputError | None = None
         """What came first of what went wrong."""
+        self.joined: WorkFolder | None = None
+        """What parts were put together in first that could not be sealed: they are gone."""
 
     def seal(self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = ()) -> list[Package]:
         """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.
@@ -53,15 +55,15 @@ class Sealer:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
         is_one = not left and bool(kept) and len(kept) + len(earlier) > 1
-        if is_one and (package := self._finish(kept, earlier)) is not None:
-            return [package]
+        if is_one and (made := self._finish(kept, earlier)) is not None:
+            return made
         for work in earlier:
-            if self._is_there(work):  # else it has become a piece of the others before they could not be sealed
+            if self._is_there(work):  # else people would be sent to nothing
                 apart = self.error or ArchiveError("it was not put together with what was recorded after it")
                 self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
-        packages = [package for part in kept if (package := self._finish([part], is_last_try=True)) is not None]
+        packages = [package for part in kept for package in self._finish([part], is_last_try=True) or ()]
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
 
     def _is_there(self, work: WorkFolder) -> bool:
@@ -85,8 +87,11 @@ class Sealer:
 
     def _finish(
         self, parts: Sequence[Part], earlier: Sequence[WorkFolder] = (), *, is_last_try: bool = False
-    ) -> Package | None:
-        """Make one package of `parts`; None, and they are as they were, where that cannot be."""
+    ) -> list[Package] | None:
+        """Make one package of `parts`; None, and they are as they were, where that cannot be.
+
+        No package where they were put together before it failed: there is nothing left in them.
+        """
         # The newest disk first, to put them together on: the others had to be left.
         archives = {part.archive.root: part.archive for part in reversed(parts)}
         for work in reversed(earlier):
@@ -96,17 +101,21 @@ class Sealer:
         finishing = Bounded(partial(_as_usual, finisher.finish, works, self._facts), "storage-seal")
         too_late = stalled(works[-1].path, SEAL_S)
         try:
-            return finishing.get(self._clock, SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))
+            return [finishing.get(self._clock, SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]
         except OSError as error:
-            told: LiputError = storage_error(error, works[-1].path)
+            told: LiputError = storage_error(error, (finisher.joined or works[-1]).path)
         except LiputError as error:
             told = error
         except Exception as error:  # a mistake of ours: the other parts are sealed all the same
             told = as_ours(error)
+        if (joined := finisher.joined) is not None:
+            told = stalled(joined.path, SEAL_S) if told is too_late else told
+            self._add(self._tell.left_behind(str(joined.archive_root), joined.path, told))
+            self.joined = self.joined or joined
         self.error = self.error or told
         if is_last_try:
             self._leave(parts[0], told)
-        return None
+        return None if joined is None else []
 
     def _advance(self, done: int, of: int) -> None:
         self._step += 1

@@ -85,6 +85,8 @@ class Storage:
         self._waits = waits
         self._memory = memory or MountMemory()
         self._earlier: Sequence[WorkFolder] = ()
+        self.joined: WorkFolder | None = None
+        """What parts were put together in, where that could not be sealed."""
         self._failures: SimpleQueue[_Failure] = SimpleQueue()
         self._early: list[_Failure] = []
         self._closing = False
@@ -329,6 +331,7 @@ class Storage:
             for copy in copies
             for package in sealer.seal(copy.parts, [work for work in self._earlier if work.begun.copy == copy.number])
         ]
+        self.joined = sealer.joined
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")
         return packages[0]

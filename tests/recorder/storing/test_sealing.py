@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from config.errors import ArchiveError
+from config.errors import ArchiveError, LiputError, StorageFull
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
@@ -16,9 +16,10 @@ from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
 from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
-from tests.support import archives
+from tests.support import archives, media
 from tests.support.simulated import EventList, SimulatedClock
-from tests.support.stored import Shows, facts
+from tests.support.stored import Shows, almost_full, facts
+from tests.support.waiting import wait_for
 
 
 def test_how_far_sealing_is_is_told_ten_times_a_second_at_most() -> None:
@@ -118,3 +119,30 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     assert "they do not fit" in session.events[0].message
     assert package.recording
     assert package.recording.degraded == ("part-left: /a",)
+
+
+@pytest.mark.parametrize("error", [StorageFull("no space is left"), OSError(28, "no space is left"), KeyError("a bug")])
+def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_become(
+    show: Shows, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(_archive: Archive, work: WorkFolder, *_given: object) -> Package:
+        assert work.name.endswith(".joined"), "there is nothing else left to seal"
+        raise error
+
+    session = show(2, low_s=0.0, critical_s=0.0)
+    session.feed(5)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    monkeypatch.setattr(Archive, "seal", refuse)
+    with pytest.raises(LiputError):
+        session.storage.seal(facts(session))
+    assert session.kinds == ["storage-full", "storage-switched", "part-left"]
+    (joined,) = session.roots[1].glob(".incoming/*")
+    told = session.told("part-left")
+    assert (told.subject, told.detail["folder"]) == (str(session.roots[1]), str(joined))
+    assert media.decoded(joined / "data/media/program.mp4", "v").frames == session.fed
+    assert session.storage.joined
+    assert session.storage.joined.path == joined

@@ -4,17 +4,23 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 
 from capture.pacing import RealPace
+from config.errors import StorageFull
 from config.reader import read_settings
 from config.schema import Storage as StorageSettings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.archive.model import Package
+from recorder.archive.work import WorkFolder
 from recorder.asked import Asked
 from recorder.planning import plan_session
+from recorder.recovery.find import find
+from recorder.recovery.recover import Recovery, State
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
 from recorder.status import SessionResult, SessionState
 from tests.recorder.test_session import RATE, program
@@ -53,6 +59,40 @@ def test_a_session_that_fills_its_disk_is_one_package_all_the_same(
     assert media.decoded(file, "v").frames == result.frames
     assert "Penutup" in media.run("ffprobe", "-v", "error", "-show_chapters", file)
     assert list(tmp_path.glob("*/.incoming/*")) == []
+
+
+def test_parts_that_were_put_together_but_not_sealed_are_where_the_result_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seal = Archive.seal
+
+    def refuse(archive: Archive, work: WorkFolder, *given: Any) -> Package:
+        if work.name.endswith(".joined"):
+            raise StorageFull("no space is left")
+        return seal(archive, work, *given)
+
+    with Armed(tmp_path, further=[second(tmp_path)], storage=StorageSettings(low_s=0, critical_s=0)) as armed:
+        armed.session.start(FROM_THE_FIRST_PICTURE)
+        armed.wait(4)
+        with monkeypatch.context() as full:
+            full.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+            wait_for(lambda: "storage-switched" in armed.kinds)
+        armed.wait(armed.session.status().elapsed_s + 1.5)
+        with monkeypatch.context() as refusing:
+            refusing.setattr(Archive, "seal", refuse)
+            result = armed.end()
+    assert result.state is SessionState.FAILED
+    assert result.package
+    assert media.decoded(Path(result.package) / "data/media/program.mp4", "v").frames == result.frames
+    assert armed.events[-2:] == [
+        ("part-left", str(tmp_path / "cadangan")), ("sealing-failed", Path(result.package).name),
+    ]  # fmt: skip
+    assert "parts-apart" not in armed.kinds
+    folders = [folder for event in armed.heard[-2:] if (folder := event.detail.get("folder"))]
+    assert folders == [result.package]
+    both = [Archive(tmp_path / "arsip", SystemClock(), 1), second(tmp_path)]
+    (left,) = find(both)
+    assert Recovery(both, clock=SystemClock()).recover(left).state is State.SEALED
 
 
 class Configured:
