@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
+from itertools import chain, count
 
 from config.errors import LiputError, StorageError, as_ours
 from devices.clock import Clock
 from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
 from recorder.storing.bounded import OPEN_S, Bounded
 from recorder.storing.copies import Copy, found_s
 from recorder.storing.faults import stalled
@@ -34,6 +36,7 @@ class Mover:
         tee: Tee,
         *,
         number: int,
+        earlier: Sequence[WorkFolder],
         keep_free: int,
         clock: Clock,
         tell: Teller,
@@ -41,13 +44,14 @@ class Mover:
     ) -> None:
         """`spares` are the folders to record to, in order; `number` that of the first part. The `tee` tells of forms.
 
-        `keep_free` are the bytes that a session which runs leaves on a disk. `on_no_disk` is told why the last copy
-        could not go on.
+        `earlier` are the parts of a session that is gone on with. `keep_free` are the bytes that a session which runs
+        leaves on a disk. `on_no_disk` is told why the last copy could not go on.
         """
         self._spares = list(spares)
         self._opener = opener
         self._tee = tee
         self._number = number
+        self._earlier = earlier
         self._keep_free = keep_free
         self._clock = clock
         self._tell = tell
@@ -63,16 +67,18 @@ class Mover:
     # Opening
 
     def first(self, number: int) -> Copy | None:
-        """Return copy `number`, in the first folder that can be recorded to, None where there is none; others are told.
+        """Begin the first or second copy (`number`) in the first folder that can be recorded to; those before are told.
 
-        Raises the first one's StorageError when there is none for the first copy.
+        A folder with a part of the session goes on with the copy which that is of: both are put together at the end.
+        None where there is no folder; raises the first one's StorageError when there is none for the first copy.
         """
         faults: list[tuple[Archive, LiputError]] = []
         copy = None
         while copy is None and self._spares:
             archive = self._spares.pop(0)
             try:
-                copy = Copy(number, [self._open(archive, number, self._number, Fraction(0))])
+                which = self._number_in(archive)
+                copy = Copy(which, [self._open(archive, which, self._number, Fraction(0))])
             except LiputError as error:
                 faults.append((archive, error))
         if copy is None and number == 1 and faults:
@@ -80,6 +86,12 @@ class Mover:
         for refused, fault in faults:
             self._tell.fault(str(refused.root), fault)
         return copy
+
+    def _number_in(self, archive: Archive) -> int:
+        """Return which copy a folder is for: the one that was recorded there last, else the first that nobody has."""
+        there = (work.begun.copy for work in reversed(self._earlier) if work.archive_root == archive.root)
+        taken = {copy.number for copy in self._tee.copies}
+        return next(number for number in chain(there, count(1)) if number not in taken)
 
     def _open(self, archive: Archive, copy: int, number: int, start: Fraction) -> Part:
         """Open a part; raises what that raises, and a StorageError where the disk does not answer within OPEN_S."""

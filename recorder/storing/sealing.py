@@ -57,14 +57,18 @@ class Sealer:
         is_one = not left and bool(kept) and len(kept) + len(earlier) > 1
         if is_one and (made := self._finish(kept, earlier)) is not None:
             return made
-        for work in earlier:
-            if self._is_there(work):  # else people would be sent to nothing
-                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
-                self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
+        self.leave_earlier(earlier)
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
         packages = [package for part in kept for package in self._finish([part], is_last_try=True) or ()]
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
+
+    def leave_earlier(self, earlier: Sequence[WorkFolder]) -> None:
+        """Tell of parts of a recorder that was killed that they stay for recovery."""
+        for work in earlier:
+            if self._is_there(work):  # else people would be sent to nothing
+                apart = self.error or ArchiveError("it was not put together with what was recorded after it")
+                self._add(self._tell.left_behind(str(work.archive_root), work.path, apart))
 
     def _is_there(self, work: WorkFolder) -> bool:
         """Return whether its folder is there still; so is one whose disk does not answer."""

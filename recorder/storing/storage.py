@@ -129,6 +129,7 @@ class Storage:
             opener,
             tee,
             number=session.part,
+            earlier=session.earlier,
             keep_free=self._keep_free,
             clock=self._clock,
             tell=self._tell,
@@ -320,12 +321,15 @@ class Storage:
         """Make a package of each copy, the one first that holds most; return the first one's.
 
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
-        stays in its work folder and is told. Raises what sealing raised where nothing could be sealed.
+        stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
+        Raises what sealing raised where nothing could be sealed.
         """
         from recorder.storing.sealing import Sealer  # loaded while it records: recorder/later.py
 
         copies = sorted(self._tee.copies, key=lambda copy: copy.found_s, reverse=True)
         sealer = Sealer(self._clock, self._tell, facts, progress)
+        numbers = {copy.number for copy in copies}
+        sealer.leave_earlier([work for work in self._earlier if work.begun.copy not in numbers])
         packages = [
             package
             for copy in copies

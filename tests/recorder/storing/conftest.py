@@ -24,11 +24,11 @@ from tests.support.stored import Disks, Show, Shows
 def show(tmp_path: Path) -> Iterator[Shows]:
     made: list[Show] = []
 
-    def begin(count: int = 2, *, waits: bool = False, **settings: object) -> Show:
+    def begin(count: int = 2, *, waits: bool = False, session: SessionFacts | None = None, **settings: object) -> Show:
         clock = SystemClock()
         roots = [tmp_path / name / "arsip" for name in "abc"[:count]]
         for root in roots:
-            root.mkdir(parents=True)
+            root.mkdir(parents=True, exist_ok=True)
         events: list[Event] = []
         failures: list[LiputError] = []
         log = EventLog(clock, events.append)
@@ -43,7 +43,8 @@ def show(tmp_path: Path) -> Iterator[Shows]:
             waits=waits,
         )
         show = Show(roots, storage, encoder(), log, events, failures)
-        storage.begin(SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT), show.encoder.templates)
+        session = session or SessionFacts("Rapat Senat", archives.STARTED, archives.CONTEXT)
+        storage.begin(session, show.encoder.templates)
         made.append(show)
         return show
 

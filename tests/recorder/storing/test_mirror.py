@@ -2,19 +2,23 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.errors import StorageUnwritable
+from config.errors import StorageFull, StorageUnwritable
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
 from recorder.packet import EncodedPacket
 from recorder.recording import Recording
 from recorder.storing.bounded import Bounded
+from recorder.storing.opening import SessionFacts
 from recorder.storing.part import Part
-from tests.support import media
+from tests.support import archives, leftovers, media
+from tests.support.cut_short import Material
+from tests.support.leftovers import live
 from tests.support.stored import RATE, Shows, almost_full, facts
 from tests.support.timeline import is_continuous
 from tests.support.waiting import wait_for
@@ -119,3 +123,48 @@ def test_a_third_disk_takes_the_place_of_a_half(show: Shows) -> None:
     gone = session.roots[1].with_name("away") / gone.relative_to(session.roots[1])
     session.folders = [gone, third]
     is_continuous(session.files(), RATE, session.seconds())
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_half_that_is_gone_on_with_is_put_together_with_what_its_disk_has(
+    show: Shows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The first disk was full after 2 s, and is still; the recorder was killed after 6 s."""
+    check, clock = Archive.check, SystemClock()
+    both = [Archive(tmp_path / name / "arsip", clock, reserve_bytes=1) for name in "ab"]
+    works = []
+    for copy, (archive, seconds) in enumerate(zip(both, (2.0, 6.0), strict=True), start=1):
+        left = Material(seconds).write(tmp_path / f"left {copy}")
+        works.append(archive.reopen(leftovers.leave(archive, {"program.mp4": left.closed}, copy=copy, events=[live()])))
+
+    def refuse(archive: Archive) -> int:
+        if archive.root == both[0].root:
+            raise StorageFull("no space is left")
+        return check(archive)
+
+    monkeypatch.setattr(Archive, "check", refuse)
+    resumed = SessionFacts(
+        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0, part=2, earlier=works
+    )
+    session = show(count, session=resumed, mirror=True)
+    session.feed(3)
+    session.close()
+    session.storage.seal(facts(session))
+    found: dict[tuple[int, int], tuple[float, int]] = {}
+    for root in session.roots[1:]:
+        (package,) = Archive(root, clock).list()
+        assert package.recording
+        assert package.duration_s == pytest.approx(8 + session.seconds(), abs=0.1)
+        found |= {(part.copy, part.part): (part.offset_s, round(part.duration_s)) for part in package.recording.parts}
+        assert not list(root.glob(".incoming/*"))
+    whole = {(2, 1): (0.0, 6), (2, 2): (8.0, 3)}
+    if count == 2:
+        assert found == whole
+        assert session.kinds == ["storage-full", "part-left"]
+        assert session.told("part-left").detail["folder"] == str(works[0].path)
+        assert works[0].program.is_file()
+        works[0].release()
+    else:
+        assert found == whole | {(1, 1): (0.0, 2), (1, 2): (8.0, 3)}, "the third disk takes the place of the first"
+        assert session.kinds == ["storage-full"]
+        assert not works[0].path.exists()
