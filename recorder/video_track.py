@@ -19,6 +19,7 @@ from recorder.encoder import Encoder
 from recorder.overload.relief import Relief
 from recorder.packet import EncodedPacket, Track
 from recorder.scene import Scene
+from recorder.standstill import Standstill
 from recorder.stillness import Stillness
 from recorder.timeline import Timeline
 from recorder.video_input import Thinning, VideoInput
@@ -31,8 +32,6 @@ LEAST_STEP_NS = 1_000_000
 """Two pictures closer together than this (the resolution of FLV's times) are one too many."""
 MOST_MISSING = 1.25
 """Intervals; a larger hole before a picture is filled with the one before it, however short it is."""
-STOOD_NS = 300_000_000
-"""If it takes so long from one look at the sources to the next, that is not the sources' silence."""
 IDLE_S = 0.05
 """How often a track that waits for something other than its source looks again."""
 
@@ -92,19 +91,19 @@ class VideoTrack:
         self._position_ns = 0  # when the next picture is due
         self._filling = False
         self._is_new_driver = False
-        self._looked_ns = 0
+        self._standstill = Standstill()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
         """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder."""
         self._scene.begin()
-        self._looked_ns = self._timeline.now_ns()
+        self._standstill.look(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first
             self._take(frame)
         while not self._has_reached_end():
             self._follow()
             came = self._next()
-            self._excuse()
+            self._excuse(came=came is not None)
             if came is not None:
                 self._take(came)
             else:
@@ -136,11 +135,9 @@ class VideoTrack:
         self._spacing, self._interval_ns = spacing, interval_ns
         self._thinning = Thinning(interval_ns) if spacing > 1 else None
 
-    def _excuse(self) -> None:
+    def _excuse(self, *, came: bool) -> None:
         """Hold no source to be silent for as long as this PC stood still, or was busy with what it had missed."""
-        now_ns = self._timeline.now_ns()
-        stood_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
-        if stood_ns > STOOD_NS:
+        if stood_ns := self._standstill.look(self._timeline.now_ns(), came=came):
             self._scene.excuse(stood_ns)
 
     def _follow(self) -> None:
@@ -159,7 +156,7 @@ class VideoTrack:
         return end is not None and self._position_ns > end - self._interval_ns // 2
 
     def _wait_s(self) -> float:
-        if not self._timeline.live:
+        if not self._timeline.live or self._standstill.is_excused:
             return IDLE_S
         return max(0.0, min((self._position_ns - self._due_ns()) / NANOSECONDS, IDLE_S))
 
@@ -206,6 +203,8 @@ class VideoTrack:
         """No picture came: repeat the last one where one is due."""
         if self._driver.reader.is_over:
             self._timeline.source_ended(Track.VIDEO)
+        elif self._standstill.is_excused:
+            return  # what was captured meanwhile is on its way, and must not find its moments filled
         if self._timeline.live:
             if (due_ns := self._due_ns()) >= self._position_ns:
                 self._scene.look(self._position_ns)  # what is lost is not silent

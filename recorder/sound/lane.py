@@ -17,6 +17,7 @@ from devices.clock import NANOSECONDS
 from recorder.encoder import AAC_FRAME
 from recorder.sound.drift import DriftMeter
 from recorder.sound.resampler import Floats, Resampler
+from recorder.standstill import Standstill
 from recorder.timeline import Timeline
 
 PATIENCE_NS = 300_000_000
@@ -77,6 +78,7 @@ class Lane:
         self._given = 0  # samples of the device since the last gap
         self._filling = False  # silence stands for a source that gives nothing
         self._adrift = True  # the next samples belong where their stamp says, not behind those before them
+        self._standstill = Standstill()
         self._dropped_before = reader.dropped  # what was dropped before the session began is not missing
 
     @property
@@ -102,7 +104,7 @@ class Lane:
 
     def wait_s(self) -> float:
         """Return how long to wait for the source before silence is due, at most IDLE_S."""
-        if not self._timeline.live:
+        if not self._timeline.live or self._is_excused:
             return IDLE_S
         return max(0.0, min((self.position - self._due()) / SAMPLE_RATE, IDLE_S))
 
@@ -112,9 +114,10 @@ class Lane:
         `others_at` is how far the furthest other lane is: that far a source that is over has given silence.
         """
         block = self._reader.get(timeout_s)
+        self._standstill.look(self._timeline.now_ns(), came=block is not None)
         if block is not None:
             self._take(block)
-        else:
+        elif not self._is_excused:
             self._go_without(others_at)
         return block is not None
 
@@ -146,6 +149,11 @@ class Lane:
         has_an_end = self._reader.is_over and self._timeline.end_ns is not None
         patience_ns = PATIENCE_NS if self._timeline.live and not has_an_end else 0
         return (self._timeline.now_ns() - patience_ns) * SAMPLE_RATE // NANOSECONDS
+
+    @property
+    def _is_excused(self) -> bool:
+        """Whether no silence is due yet: sound of while this PC stood still may be on its way."""
+        return self._standstill.is_excused and not self._reader.is_over
 
     # A block came
 

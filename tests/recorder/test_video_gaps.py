@@ -203,6 +203,48 @@ def test_a_pc_that_stood_still_does_not_take_its_cameras_for_missing(again_s: fl
     assert rig.encoder.times_s == pytest.approx(nominal(180), abs=1 / 30)
 
 
+def test_what_was_captured_while_a_pc_stood_still_finds_its_place() -> None:
+    rig = Rig()
+    rig.timeline.end_at(5 * NANOSECONDS)
+    (_, first), *given = camera(rig, 0, 5.5)
+    # One after the other, since the reader has to take them first.
+    held_up = [(max(at, rig.at(2 + (number - 28) / 1000)) if at > rig.at(1) else at, frame)
+               for number, (at, frame) in enumerate(given)]  # fmt: skip
+    shown = rig.video(held_up, rate=THIRTY)
+    track = rig.track(shown, rate=THIRTY)
+
+    def stand_still(at_s: float) -> None:
+        if 0.95 < at_s < 1:
+            rig.clock.advance_to(rig.at(2))
+
+    rig.encoder.on_picture = stand_still
+    in_time(lambda: track.run((shown, first)))
+    assert rig.encoder.numbers == list(range(150))
+    assert (track.counts.repeated, track.counts.late) == (0, 0)
+    assert rig.events == []
+
+
+def test_a_source_that_died_while_a_pc_stood_still_is_repeated_soon() -> None:
+    rig = Rig()
+    at: list[float] = []
+    rig.timeline.end_at(5 * NANOSECONDS)
+    (_, first), *given = camera(rig, 0, 1)
+    shown = rig.video(given, rate=THIRTY)
+    track = rig.track(shown, rate=THIRTY)
+
+    def stand_still(at_s: float) -> None:
+        if 0.95 < at_s < 1:
+            rig.clock.advance_to(rig.at(2))
+        at.append((rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS)
+
+    rig.encoder.on_picture = stand_still
+    in_time(lambda: track.run((shown, first)))
+    assert rig.encoder.times_s == pytest.approx(nominal(150), abs=1 / 30)
+    assert at[30] == pytest.approx(2.1, abs=0.06)
+    behind = [now - moment for now, moment in zip(at[90:], rig.encoder.times_s[90:], strict=True)]
+    assert max(behind) == pytest.approx(PATIENCE_S, abs=0.002)
+
+
 def test_a_source_whose_every_picture_is_damaged_is_a_slate_and_its_moments_pass() -> None:
     rig = Rig()
     rig.timeline.end_at(4 * NANOSECONDS)

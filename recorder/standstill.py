@@ -1,0 +1,46 @@
+"""Whether it was this PC that stood still, and not a source that gave nothing.
+
+Where it takes long from one look at a source to the next, the process stood still, or had no turn; so, maybe, had the
+thread that reads the source. What was captured meanwhile waits in the kernel, in a pipe or in a queue, and comes as
+soon as that thread has its turn: until then its place is to be left free. As in `capture/sound/process.py`, only time
+in which somebody waited for it counts.
+"""
+
+STOOD_NS = 300_000_000
+"""If it takes so long from one look at a source to the next, that is not the source's silence."""
+IN_VAIN_NS = 100_000_000
+"""A source that was waited for so long in vain has nothing on its way any more..."""
+LOOK_NS = 50_000_000
+"""...of which no look counts for more than this: it takes several, between which others have their turn."""
+MOST_EXCUSED_NS = 1_000_000_000
+"""So long after this PC stood still a source that gives only little by little is taken for what it is."""
+
+
+class Standstill:
+    """Takes note of each look at one source; used by one thread."""
+
+    def __init__(self) -> None:
+        """Begin with no look."""
+        self._looked_ns: int | None = None
+        self._excused_ns = 0
+        self._in_vain_ns = 0
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether a source that gives nothing may have something on its way, so that its place is left free."""
+        return self._excused_ns > 0
+
+    def look(self, now_ns: int, *, came: bool) -> int:
+        """Take note that somebody has looked, until `now_ns`, and whether something came.
+
+        Return for how long this PC stood still before that, in nanoseconds, 0 if it did not.
+        """
+        passed_ns = 0 if self._looked_ns is None else now_ns - self._looked_ns
+        self._looked_ns = now_ns
+        if passed_ns > STOOD_NS:
+            self._excused_ns, self._in_vain_ns = MOST_EXCUSED_NS, 0
+            return passed_ns
+        self._in_vain_ns = 0 if came else self._in_vain_ns + min(passed_ns, LOOK_NS)
+        has_nothing = self._in_vain_ns >= IN_VAIN_NS
+        self._excused_ns = 0 if has_nothing else max(0, self._excused_ns - passed_ns)
+        return 0
