@@ -298,14 +298,7 @@ TOLD = (
         "`device` (its id), `fault`, `state` (of the device now): a watch has found the fault",
     ),
     Told(
-        (
-            "source-jitter",
-            "source-clipping",
-            "source-hum",
-            "source-flapping",
-            "source-swapped",
-            "source-slow-port",
-        ),
+        ("source-jitter", "source-clipping", "source-hum"),
         "source",
         "the same; nothing is lost by it",
     ),

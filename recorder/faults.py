@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from config.events import Emit
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault
 from devices.health.tracker import HealthChange
 
 TOLD_BY_TRACKS: Mapping[str, str] = {Fault.LOST: "source-lost", Fault.NO_DATA: "source-silent"}
@@ -16,8 +16,10 @@ def kind_of(fault: str) -> str:
 
 
 RECOVERED = "source-recovered"
-WARNINGS = frozenset(kind_of(fault) for fault, meaning in FAULTS.items() if not meaning.loses)
-"""Kinds of faults by which the recording loses nothing."""
+WARNINGS = frozenset(
+    kind_of(fault) for fault, meaning in FAULTS.items() if not meaning.loses and fault not in OF_ITS_PLACE
+)
+"""Kinds of faults by which the recording loses nothing; those of its place no watch finds, so no session tells them."""
 
 
 class FaultReporter:

@@ -41,7 +41,7 @@ from config.schedule import MODES
 from config.schema import Settings
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control
-from devices.health.faults import FAULTS
+from devices.health.faults import FAULTS, OF_ITS_PLACE
 from devices.health.line import HealthLine, Kind
 from devices.health.log import LEFT_OUT
 from devices.health.summary import DeviceSummary
@@ -213,9 +213,15 @@ def emitted() -> set[str]:
     kinds = set(itertools.chain.from_iterable(_kinds_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
     kinds.add(EVENTS_LEFT_OUT)  # by the log itself
     reporter = FaultReporter(lambda kind, *_, **__: kinds.add(kind))
-    for fault, begun in itertools.product(FAULTS, (True, False)):
+    for fault, begun in itertools.product(FAULTS.keys() - OF_ITS_PLACE, (True, False)):
         reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
     return kinds
+
+
+def test_no_watch_finds_what_is_found_on_what_is_plugged_in() -> None:
+    of_its_place = re.compile(r"\bFault\.(" + "|".join(sorted(fault.name for fault in OF_ITS_PLACE)) + r")\b")
+    modules = [path for package in ("capture", "recorder") for path in (ROOT / package).rglob("*.py")]
+    assert [str(path) for path in modules if of_its_place.search(path.read_text())] == []
 
 
 def _kinds_in(path: Path) -> Iterator[str]:

@@ -92,6 +92,9 @@ FAULTS: dict[Fault, FaultClass] = {
 }
 """Every fault, the worst first."""
 
+OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
+"""Those that have nothing to do with who opens a device: they are found on what is plugged in."""
+
 
 def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
     """Return `device` with `fault`, unless it has a worse one."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault
 from devices.health.line import HealthLine, Kind
 from devices.health.query import Wanted, read
 from devices.model import Health, HealthState
@@ -14,9 +14,6 @@ LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""
 
 _TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
-OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
-"""The faults that have nothing to do with who opens a device."""
-
 WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """The faults that a device can have without being open; the others end when it is closed."""
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from config.json_text import number
-from devices.health.faults import Fault
+from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.health.line import PC, HealthLine, Kind
-from devices.health.present import OF_ITS_PLACE, WHETHER_OPEN_OR_NOT
+from devices.health.present import WHETHER_OPEN_OR_NOT
 from devices.monitor.flapping import WINDOW_S
 
 UNWATCHED = timedelta(minutes=3)

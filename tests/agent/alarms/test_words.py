@@ -18,7 +18,7 @@ from agent.alarms.words import (
     when_over,
 )
 from agent.checks.result import Words
-from devices.health.faults import Fault
+from devices.health.faults import OF_ITS_PLACE, Fault
 from devices.roles.roles import MICROPHONE, VIDEO_ROLES
 from recorder.event_kinds import TOLD
 from recorder.faults import RECOVERED, WARNINGS, kind_of
@@ -38,7 +38,8 @@ def test_every_trouble_has_a_sentence_in_both_languages(kind: str) -> None:
 
 
 def test_nothing_is_said_that_nobody_tells() -> None:
-    assert {key.partition(":")[0] for key in SENTENCES} == {*DEGRADING, *OWN, *WARNINGS}
+    of_devices = map(kind_of, OF_ITS_PLACE)  # which the page says of what is plugged in
+    assert {key.partition(":")[0] for key in SENTENCES} == {*DEGRADING, *OWN, *WARNINGS, *of_devices}
     reasons = {key.partition(":")[2] for key in SENTENCES if key.startswith("destination-lost:")}
     assert reasons <= set(Reason)
 
