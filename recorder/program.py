@@ -178,11 +178,7 @@ class Program:
         for thread in self._threads:
             thread.start()
         if self._conference:
-            try:
-                self._conference.start()
-            except RuntimeError as error:  # there are too many threads
-                hint = "end other programs"
-                self._emit("conference-lost", "conference", f"{error}", reason="failed", hint=hint)
+            self._conference.start()
 
     def _guarded(self, track: Track, run: Callable[[], None]) -> None:
         """Run a track; whatever stops it early ends the session in order, with what was recorded."""

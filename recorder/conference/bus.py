@@ -15,6 +15,7 @@ import numpy as np
 from capture.source import Samples
 from config.events import Emit
 from devices.clock import Clock
+from recorder.conference.half import CLOSE_S, Half, Why
 from recorder.conference.speaker import Speaker, SpeakerFailed
 from recorder.conference.steering import Steering
 from recorder.encoder import AAC_FRAME
@@ -25,10 +26,7 @@ from recorder.status import ConferenceOutput
 
 MOST_WAITING = 12
 """Frames of sound (a quarter of a second) that wait for this thread; older ones are dropped."""
-RETRY_S = 2.0
 IDLE_S = 0.05
-CLOSE_S = 1.0
-"""How long the end of a session waits for this thread; then it is left to itself."""
 
 type StartSpeaker = Callable[[str, int, Clock], Speaker]
 
@@ -52,20 +50,23 @@ class ConferenceSound:
         self._sink = sink
         self._channels = channels
         self._clock = clock
-        self._emit = emit
         self._start_speaker = speaker
-        self.line = ConferenceOutput(state="starting") if self._near else ConferenceOutput(state="off")
+        self._half = Half("microphone", "sound", self._play, _why, thread="conference-sound", clock=clock, emit=emit)
+        if not self._near:
+            self._half.line = ConferenceOutput(state="off")
         self._queue: deque[tuple[list[Heard], int]] = deque(maxlen=MOST_WAITING)
         self._came = threading.Event()
-        self._stop = threading.Event()
-        self._told: str | None = None  # the reason that was told last
         self._limiter = Limiter(channels)
-        self._thread = threading.Thread(target=self._run, name="conference-sound", daemon=True)
+
+    @property
+    def line(self) -> ConferenceOutput:
+        """How it is."""
+        return self._half.line
 
     def start(self) -> None:
         """Begin, if anything is near; returns at once."""
         if self._near:
-            self._thread.start()
+            self._half.start()
 
     def offer(self, turned: Sequence[Heard], count: int) -> None:
         """Take `count` samples of each lane, muted and turned; returns at once."""
@@ -75,27 +76,15 @@ class ConferenceSound:
 
     def stop(self) -> None:
         """Begin to end the child; returns at once."""
-        self._stop.set()
+        self._half.stopped.set()
         self._came.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Stop, and wait for that at most `timeout_s`; idempotent."""
         self.stop()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
+        self._half.join(timeout_s)
 
     # The thread
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._play()
-            except SpeakerFailed as error:
-                self._lost(error.code, error.message, error.hint)
-            except Exception as error:  # of whatever kind: the recording goes on, and the next try may do
-                self._lost("failed", f"the conference's sound failed: {error!r}", "please report this")
-            self._clock.wait(self._stop, RETRY_S)
-        self.line = ConferenceOutput(state="stopped", reason=self.line.reason)
 
     def _play(self) -> None:
         """Start a child and play until the end; raises why that is over."""
@@ -103,9 +92,9 @@ class ConferenceSound:
         try:
             self._limiter, steering = Limiter(self._channels), Steering(self._channels)
             self._queue.clear()  # what waited meanwhile is too old
-            while not self._stop.is_set():
+            while not self._half.stopped.is_set():
                 if speaker.look() and speaker.takes and self.line.state != "live":
-                    self._live()
+                    self._half.live(f"The conference's sound goes to {self._sink}", sink=self._sink)
                 samples = self._next()
                 if samples is not None and speaker.is_playing:
                     speaker.play(steering.steered(samples, speaker.backlog))
@@ -125,15 +114,9 @@ class ConferenceSound:
         # The limiter takes whole pieces; the last frame of a session may be less, and nobody misses it.
         return self._limiter.process(mixed) if count % PIECE == 0 and count <= AAC_FRAME else None
 
-    def _live(self) -> None:
-        self.line, self._told = ConferenceOutput(state="live"), None
-        self._emit("conference-live", "microphone", f"The conference's sound goes to {self._sink}", sink=self._sink)
 
-    def _lost(self, code: str, message: str, hint: str) -> None:
-        self.line = ConferenceOutput(state="waiting", reason=code)
-        if code != self._told:
-            self._told = code
-            self._emit("conference-lost", "microphone", message, reason=code, hint=hint)
+def _why(error: Exception) -> Why | None:
+    return Why(error.code, error.message, error.hint) if isinstance(error, SpeakerFailed) else None
 
 
 def near_mix(turned: Sequence[Heard], count: int, channels: int) -> Samples | Floats:

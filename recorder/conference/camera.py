@@ -2,8 +2,8 @@
 
     picture track --PictureTap, newest only--> stage -> Packer -> output node
 
-The recording is not asked and not waited for. A node that is missing, refused or gone is told once for each reason, and
-tried again. While nobody looks, where the node can say that, a picture a second keeps it a camera.
+A node that is missing, refused or gone is told once for each reason, and tried again (recorder/conference/half.py).
+While nobody looks, where the node can say that, a picture a second keeps it a camera.
 """
 
 import threading
@@ -29,6 +29,7 @@ from config.messages import Card, card_text
 from config.program import SINGLE, LayoutSettings, Program
 from devices.clock import NANOSECONDS, Clock
 from devices.outputs import OutputInfo, OutputNode, find_output
+from recorder.conference.half import CLOSE_S, Half, Why
 from recorder.conference.layout import near_layouts
 from recorder.conference.plan import ConferencePlan
 from recorder.conference.tap import NearInput, PictureTap
@@ -36,7 +37,6 @@ from recorder.scene import Look, Stage, View
 from recorder.status import ConferenceOutput
 from recorder.video_input import VideoInput
 
-RETRY_S = 2.0
 IDLE_S = 1.0
 """How often a picture is written while nobody looks."""
 SOON = 0.6
@@ -45,8 +45,6 @@ LATE = 2.0
 """Without a new one the last picture is written again after so many intervals."""
 TAKES_S = 3.0
 """A node that takes no picture for so long is told; it may take some again."""
-CLOSE_S = 1.0
-"""How long the end of a session waits for this thread; then it is left to itself."""
 
 _REASONS: tuple[tuple[type[DeviceError], str], ...] = (
     (DeviceNotFound, "no-node"),
@@ -82,57 +80,52 @@ class ConferenceCamera:
         find: Callable[[str], OutputInfo] = find_output,
         open_node: Callable[[OutputInfo, VideoFormat], OutputNode] | None = None,
     ) -> None:
-        self.line = ConferenceOutput(state="starting")
         self._plan = plan
         self._inputs = inputs
         self._appearance = appearance
         self._shows = shows
         self._clock = clock
-        self._emit = emit
         self._find = find
         self._open = open_node or _open
-        self._told: str | None = None  # the reason that was told last
+        self._half = Half("camera", "picture", self._try, _why, thread="conference-camera", clock=clock, emit=emit)
         self._news = threading.Event()
-        self._stop = threading.Event()
         self._taps = []
         for one in inputs:
             if one.name not in plan.far_pictures:  # nobody but these is asked for pictures
                 one.tap = tap = PictureTap(clock, self._news.set)
                 self._taps.append((one, tap))
-        self._thread = threading.Thread(target=self._run, name="conference-camera", daemon=True)
+
+    @property
+    def line(self) -> ConferenceOutput:
+        """How it is."""
+        return self._half.line
 
     def start(self) -> None:
         """Begin; returns at once."""
-        self._thread.start()
+        self._half.start()
 
     def stop(self) -> None:
         """Begin to show the last card and to let go of the node; returns at once."""
-        self._stop.set()
+        self._half.stopped.set()
         self._news.set()
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """Stop, and wait for that at most `timeout_s`; idempotent."""
         self.stop()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        for _, tap in self._taps:
-            tap.size = None
+        self._half.join(timeout_s)
+        self._ask_for_nothing()
 
     # The thread
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._serve()
-            except LiputError as error:
-                code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
-                self._lost(code, error.message, error.hint)
-            except Exception as error:  # of whatever kind: the recording goes on, and the next try may do
-                self._lost("failed", f"the conference's picture failed: {error!r}", "please report this")
-            for _, tap in self._taps:
-                tap.size = None
-            self._clock.wait(self._stop, RETRY_S)
-        self.line = ConferenceOutput(state="stopped", reason=self.line.reason)
+    def _try(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._ask_for_nothing()
+
+    def _ask_for_nothing(self) -> None:
+        for _, tap in self._taps:
+            tap.size = None
 
     def _serve(self) -> None:
         """Find the node and write to it until the end; raises why that is over."""
@@ -152,10 +145,7 @@ class ConferenceCamera:
             node.close()
 
     def _live(self, info: OutputInfo, node: OutputNode) -> None:
-        self.line, self._told = ConferenceOutput(state="live"), None
-        self._emit(
-            "conference-live",
-            "camera",
+        self._half.live(
             f"The conference's picture goes to {info.label} ({info.node})",
             node=info.node,
             width=node.size[0],
@@ -163,18 +153,12 @@ class ConferenceCamera:
             format=node.format,
         )
 
-    def _lost(self, code: str, message: str, hint: str) -> None:
-        self.line = ConferenceOutput(state="waiting", reason=code)
-        if code != self._told:
-            self._told = code
-            self._emit("conference-lost", "camera", message, reason=code, hint=hint)
-
     def _write(self, info: OutputInfo, node: OutputNode, painter: "Painter", packer: Packer) -> None:
         """Write each new picture as soon as it comes, the last one again where none does."""
         taken_ns = self._clock.now_ns()
         packed: memoryview | None = None
         state: object = None
-        while not self._stop.is_set():
+        while not self._half.stopped.is_set():
             self._news.clear()  # before looking: what comes meanwhile is not waited for
             every_s = self._every_s(node)
             painter.look(every_s)
@@ -184,17 +168,17 @@ class ConferenceCamera:
             now_ns = self._clock.now_ns()
             if node.write(packed):
                 taken_ns = now_ns
-                if self._told is not None:
+                if self._half.is_lost:
                     self._live(info, node)
             elif now_ns - taken_ns > TAKES_S * NANOSECONDS:
-                self._lost("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it")
+                self._half.lost(Why("stalled", f"{info.label} ({info.node}) takes no pictures", "close what uses it"))
             self._wait(every_s)
 
     def _every_s(self, node: OutputNode) -> float:
         """Return how often a picture is due."""
         is_idle = node.is_looked_at is False
-        if self._told is None:
-            self.line = ConferenceOutput(state="idle" if is_idle else "live")
+        if not self._half.is_lost:
+            self._half.line = ConferenceOutput(state="idle" if is_idle else "live")
         return IDLE_S if is_idle else float(1 / self._plan.settings.fps)
 
     def _wait(self, every_s: float) -> None:
@@ -203,7 +187,14 @@ class ConferenceCamera:
         self._clock.wait(self._news, every_s * (LATE if every_s < IDLE_S else 1.0))
         early_s = every_s * SOON - (self._clock.now_ns() - wrote_ns) / NANOSECONDS
         if early_s > 0:
-            self._clock.wait(self._stop, early_s)
+            self._clock.wait(self._half.stopped, early_s)
+
+
+def _why(error: Exception) -> Why | None:
+    if not isinstance(error, LiputError):
+        return None
+    code = next((code for kind, code in _REASONS if isinstance(error, kind)), "failed")
+    return Why(code, error.message, error.hint)
 
 
 def _open(info: OutputInfo, form: VideoFormat) -> OutputNode:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.conference.bus import ConferenceSound
-from recorder.conference.camera import CLOSE_S, Appearance, ConferenceCamera
+from recorder.conference.camera import Appearance, ConferenceCamera
+from recorder.conference.half import CLOSE_S
 from recorder.conference.plan import ConferencePlan
 from recorder.status import ConferenceLine
 from recorder.video_input import VideoInput

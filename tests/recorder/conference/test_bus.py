@@ -114,7 +114,7 @@ def test_what_nobody_plays_does_not_pile_up() -> None:
 
 
 def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.conference.bus.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.conference.half.RETRY_S", 0.01)
     tries: list[int] = []
 
     def start(sink: str, channels: int, clock: Clock) -> Speaker:
@@ -135,7 +135,7 @@ def test_why_there_is_no_microphone_is_told_once_and_it_is_tried_again(monkeypat
 
 
 def test_a_sink_that_only_fills_up_is_never_called_live(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("recorder.conference.bus.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.conference.half.RETRY_S", 0.01)
 
     class Full(NotingSpeaker):
         """Takes what it has room for, and then nothing."""

@@ -181,7 +181,7 @@ def test_pictures_are_written_as_they_come_and_a_card_is_the_last() -> None:
 def test_a_node_that_is_missing_busy_or_gone_is_told_once_each_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("recorder.conference.camera.RETRY_S", 0.01)
+    monkeypatch.setattr("recorder.conference.half.RETRY_S", 0.01)
     room, nodes = Room(ROOM, {"zoom"}), [Node() for _ in range(2)]
     errors: list[LiputError] = [DeviceNotFound("none")] * 3 + [DeviceBusy("taken")] * 3
     left = list(nodes)

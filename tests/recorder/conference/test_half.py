@@ -1,0 +1,125 @@
+"""Half of a conference: why it is not live is told once for each reason, of it alone, until it is live again."""
+
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+
+from config.conference import Conference as Settings
+from config.events import Event
+from config.program import BUILT_IN_LAYOUTS, Program
+from devices.clock import SystemClock
+from recorder.conference.camera import Appearance
+from recorder.conference.conference import Conference
+from recorder.conference.half import Half, Why
+from recorder.conference.plan import ConferencePlan
+from recorder.troubles import Troubles
+from tests.recorder.conference.test_bus import Heardable
+from tests.support.simulated import EventList
+from tests.support.waiting import wait_for
+
+type NoThread = Callable[[str], None]
+
+
+@pytest.fixture
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> NoThread:
+    """Return what lets the next thread of a name fail to start."""
+    start = threading.Thread.start
+
+    def refuse(name: str) -> None:
+        def fail(thread: threading.Thread) -> None:
+            if thread.name == name:
+                monkeypatch.setattr(threading.Thread, "start", start)
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", fail)
+
+    return refuse
+
+
+class Told:
+    """A half whose tries end as they are told to, and what a session makes of what it tells."""
+
+    def __init__(self, subject: str = "camera") -> None:
+        self.clock = SystemClock()
+        self.troubles = Troubles(self.clock)
+        self.events: list[tuple[str, str, object]] = []
+        self.errors: list[Exception] = []
+        self.half = Half(
+            subject,
+            "picture",
+            self._serve,
+            self._why,
+            thread=f"conference-{subject}",
+            clock=self.clock,
+            emit=self._emit,
+        )
+
+    def _serve(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.half.live("It goes there", node="/dev/video42")
+        self.half.stopped.wait()
+
+    def _why(self, error: Exception) -> Why | None:
+        return Why("busy", str(error), "close what uses it") if isinstance(error, OSError) else None
+
+    def _emit(self, kind: str, subject: str, message: str, **detail: object) -> None:
+        self.troubles(Event(self.clock.now(), kind, subject, detail, message))
+        self.events.append((kind, subject, detail.get("reason")))
+
+    def end(self) -> None:
+        self.half.stopped.set()
+        self.half.join(60)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recorder.conference.half.RETRY_S", 0.01)
+
+
+def test_why_it_is_not_live_is_told_once_for_each_reason_and_is_over_when_it_is_live() -> None:
+    told = Told()
+    told.errors = [OSError("in use"), OSError("in use"), ZeroDivisionError("a bug"), ZeroDivisionError("a bug")]
+    told.half.start()
+    wait_for(lambda: told.half.line.state == "live")
+    assert told.events == [
+        ("conference-lost", "camera", "busy"),
+        ("conference-lost", "camera", "failed"),
+        ("conference-live", "camera", None),
+    ]
+    assert told.troubles.all == ["conference-lost: camera"]
+    assert told.troubles.now == []
+    told.end()
+    assert told.half.line.state == "stopped"
+
+
+@pytest.mark.parametrize("subject", ["camera", "microphone"])
+def test_that_there_is_no_thread_for_it_is_its_trouble_until_it_is_live(no_thread: NoThread, subject: str) -> None:
+    told = Told(subject)
+    no_thread(f"conference-{subject}")
+    told.half.start()
+    assert told.troubles.now == [f"conference-lost: {subject}"]
+    assert (told.half.line.state, told.half.line.reason) == ("stopped", "failed")
+    told.half.start()
+    wait_for(lambda: told.half.line.state == "live")
+    assert told.troubles.now == []
+    told.end()
+
+
+def test_one_half_for_which_there_is_no_thread_keeps_the_other_from_nothing(no_thread: NoThread) -> None:
+    events, heard = EventList(), Heardable(["mimbar"], set())
+    settings = Settings(width=160, height=90, fps=Fraction(30))
+    conference = Conference(
+        ConferencePlan(settings), [], [], Appearance(BUILT_IN_LAYOUTS, Program(), "Rapat", "id"),
+        channels=1, shows=lambda: "single", clock=SystemClock(), emit=events,
+    )  # fmt: skip
+    conference.sound = heard.bus
+    no_thread("conference-camera")
+    conference.start()
+    wait_for(lambda: heard.bus.line.state == "live")
+    conference.close()
+    assert events == [("conference-lost", "camera")]
+    assert heard.events == [("conference-live", "microphone")]
