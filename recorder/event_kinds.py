@@ -224,7 +224,8 @@ TOLD = (
     Told(
         ("frames-dropped",),
         "source",
-        "`count`, at most every 5 s",
+        "`count`, at most every 5 s; `late_in_all` (they came after their turn) and `not_taken_in_all` (this PC did "
+        "not keep up) since the devices were opened",
     ),
     Told(
         ("encoder-failed",),
