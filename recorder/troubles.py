@@ -5,6 +5,7 @@ something that is over already (pictures that were dropped): that one counts for
 """
 
 import threading
+from collections.abc import Mapping
 
 from config.events import Event
 from devices.clock import NANOSECONDS, Clock
@@ -49,16 +50,31 @@ LASTING = frozenset({
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""
 
+AWAY = "source-away"
+"""What it is called, whatever it is told by, that a source gives nothing."""
+REPLACED = ("source-missing", "source-silent")
+"""Tell that a slate, a last picture or silence is in a source's place, until it is shown, or heard, again."""
+AWAY_KINDS = frozenset({"source-lost", *REPLACED})
+"""Tell that a source gives nothing any more; all of one absence."""
+NOT_OPENED = ("source-busy", "source-denied", "source-bus-full")
+"""Tell why a source was not opened, each with a `source-missing` that says the same."""
+
+
+def may_end(kind: str, detail: Mapping[str, object]) -> bool:
+    """Whether the trouble that an event tells of goes on until another event ends it."""
+    return kind in ENDED_BY or "fault" in detail
+
 
 def lasts(event: Event) -> bool:
     """Whether the trouble that an event tells of goes on, until another event ends it or the session is over."""
-    return event.kind in ENDED_BY or event.kind in LASTING or "fault" in event.detail
+    return event.kind in LASTING or may_end(event.kind, event.detail)
 
 
-def ends(event: Event, kind: str, subject: str) -> bool:
-    """Whether an event ends the trouble that an event of `kind`, of `subject`, began."""
-    is_well = event.kind == RECOVERED and kind == kind_of(str(event.detail.get("fault")))
-    return subject == event.subject and (is_well or event.kind in ENDED_BY.get(kind, ()))
+def ends(kind: str, subject: str, detail: Mapping[str, object], begun: tuple[str, str]) -> bool:
+    """Whether an event of `kind`, of `subject`, ends the trouble that one began with the kind and subject `begun`."""
+    begun_kind, begun_subject = begun
+    is_well = kind == RECOVERED and begun_kind == kind_of(str(detail.get("fault")))
+    return subject == begun_subject and (is_well or kind in ENDED_BY.get(begun_kind, ()))
 
 
 def reason_of(kind: str, subject: str) -> str:
@@ -90,9 +106,8 @@ class Troubles:
                 self._begin(event)
 
     def _end(self, event: Event) -> None:
-        for kind, subject in list(self._open):
-            if ends(event, kind, subject):
-                del self._open[kind, subject]
+        for begun in [begun for begun in self._open if ends(event.kind, event.subject, event.detail, begun)]:
+            del self._open[begun]
 
     def _begin(self, event: Event) -> None:
         reason = reason_of(event.kind, event.subject)

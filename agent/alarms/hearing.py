@@ -39,7 +39,7 @@ class Hearing:
 
     def _take(self, event: Event) -> None:
         self._settle()  # what has gone by meanwhile is over
-        for key in [key for key in self._open if ends(event, *key)]:
+        for key in [key for key in self._open if ends(event.kind, event.subject, event.detail, key)]:
             del self._open[key]
         if event.kind in HARMLESS:
             return

@@ -1,11 +1,9 @@
 """Which events tell of one trouble: that a source gives nothing. One pulled cable makes three of them, one alarm."""
 
-AWAY = "source-away"
-_OF_ONE_TROUBLE = (
-    "source-lost", "source-busy", "source-denied", "source-bus-full", "source-hung", "source-missing", "source-silent",
-)  # fmt: skip
+from recorder.troubles import AWAY, NOT_OPENED, REPLACED
+
+_OF_ONE_TROUBLE = ("source-lost", *NOT_OPENED, "source-hung", *REPLACED)
 """What says most of why it gives nothing comes first."""
-_VAGUE = {"source-missing", "source-silent"}
 
 
 def trouble_of(kind: str) -> str:
@@ -20,4 +18,4 @@ def rank(kind: str) -> int:
 
 def tells_less(kind: str, before: str) -> bool:
     """Return whether `before` is still what people should know: what is left of the trouble only says that it lasts."""
-    return kind in _VAGUE and rank(before) < rank(kind)
+    return kind in REPLACED and rank(before) < rank(kind)

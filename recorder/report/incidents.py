@@ -8,19 +8,16 @@ from typing import Any
 from config.json_text import number
 from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
-from recorder.faults import RECOVERED, kind_of
 from recorder.runs import Line, Run, moment, runs
-from recorder.troubles import ENDED_BY, HARMLESS, kind_and_subject
+from recorder.troubles import AWAY, AWAY_KINDS, HARMLESS, NOT_OPENED, ends, kind_and_subject, may_end
 
-AWAY = "source-away"
 GAP = "gap"
 NEVER_LIVE = "never-live"
 OTHER = "other"
 OF_THE_DESCRIPTION = frozenset({UNREADABLE, NOT_FOUND, NOT_NOTED, MISSING, CHANGED})
 """Reasons to be degraded of which no log tells: they come up while the session is sealed."""
-_AWAY_KINDS = frozenset({"source-lost", "source-silent", "source-missing"})
-_BEFORE_AWAY = frozenset({"source-busy", "source-denied", "source-bus-full"})
-"""Told with a `source-missing` that says the same."""
+_MISSED = "source-missing"
+"""What is away is so until this is over: until it is shown, or heard, again."""
 _COUNTED = {
     "frames-dropped": "count", "sound-lost": "count", "isolated-dropped": "count", "stream-encode-late": "count",
     "destination-dropped": "frames",
@@ -150,16 +147,16 @@ def _read(log: _Log, lines: Sequence[Line]) -> None:
         if isinstance(kind, str) and isinstance(detail, Mapping) and at is not None:
             log.last_at = at
             _end(log, kind, str(subject), detail, at)
-            if kind not in HARMLESS and kind not in _BEFORE_AWAY:
+            if kind not in HARMLESS and kind not in NOT_OPENED:
                 _begin(log, kind, str(subject), detail, at)
 
 
 def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
-    name = AWAY if kind in _AWAY_KINDS else kind
+    name = AWAY if kind in AWAY_KINDS else kind
     if (name, subject) in log.begun:
         return  # it is told that what is silent is lost: the same absence
     incident = _incident(log, name, subject, at)
-    if kind in ENDED_BY or "fault" in detail:
+    if may_end(kind, detail):
         log.begun[name, subject] = _Begun(incident, at, number(detail.get("since_s")))
     elif kind in _COUNTED:
         incident.count = (incident.count or 0) + round(number(detail.get(_COUNTED[kind])) or 0)
@@ -172,10 +169,8 @@ def _begin(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: da
 
 
 def _end(log: _Log, kind: str, subject: str, detail: Mapping[str, Any], at: datetime) -> None:
-    fault = detail.get("fault") if kind == RECOVERED else None
     for (name, whose), begun in list(log.begun.items()):
-        ends = {"source-returned"} if name == AWAY else ENDED_BY.get(name, ())
-        if whose == subject and (kind in ends or (fault is not None and name == kind_of(str(fault)))):
+        if ends(kind, subject, detail, (_MISSED if name == AWAY else name, whose)):
             back_s = number(detail.get("at_s"))
             seconds = (at - begun.at).total_seconds()
             if begun.since_s is not None and back_s is not None:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from config.json_text import number
 from recorder.archive.wishes import SlidesView, SlideWishes
 from recorder.runs import Line, runs
-
-_AWAY = frozenset({"source-missing", "source-silent", "source-lost"})
+from recorder.troubles import AWAY_KINDS
 
 
 class Spans:
@@ -39,7 +38,7 @@ class Spans:
         if kind == "layout-changed":
             self._view = self._wishes.views.get(subject)
             return number(detail.get("media_s")) or 0.0
-        if subject in self._wishes.inputs and kind in _AWAY and "since_s" in detail:
+        if subject in self._wishes.inputs and kind in AWAY_KINDS and "since_s" in detail:
             self._is_away = True  # a slate with a sentence is no slide
             return number(detail.get("since_s")) or 0.0
         if subject in self._wishes.inputs and kind == "source-returned":

@@ -4,7 +4,7 @@ import pytest
 
 from config.events import Event
 from devices.clock import NANOSECONDS
-from recorder.troubles import HOLD_S, Troubles
+from recorder.troubles import AWAY_KINDS, HOLD_S, NOT_OPENED, Troubles, ends
 from tests.support.simulated import SimulatedClock
 
 
@@ -54,6 +54,20 @@ def test_a_trouble_lasts_until_the_same_subject_is_well_again(tell: Told, begun:
     tell(ended, "podium")
     assert tell.troubles.now == []
     assert tell.troubles.all == [f"{begun}: podium"]
+
+
+@pytest.mark.parametrize("kind", sorted(AWAY_KINDS))
+def test_whatever_tells_that_a_source_gives_nothing_is_over_when_it_is_shown_again(kind: str) -> None:
+    assert ends("source-returned", "podium", {}, (kind, "podium"))
+    assert not ends("source-returned", "slides", {}, (kind, "podium"))
+
+
+@pytest.mark.parametrize("kind", NOT_OPENED)
+def test_why_a_source_was_not_opened_is_over_with_that_fault(kind: str) -> None:
+    fault = kind.removeprefix("source-")
+    assert ends("source-recovered", "podium", {"fault": fault}, (kind, "podium"))
+    assert not ends("source-recovered", "podium", {"fault": "lost"}, (kind, "podium"))
+    assert not ends("source-recovered", "podium", {}, (kind, "podium"))
 
 
 def test_a_pc_that_is_too_slow_is_one_trouble_until_the_last_step_is_taken_back(tell: Told) -> None:

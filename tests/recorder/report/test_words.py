@@ -10,7 +10,7 @@ from recorder.dossier.model import StepKind, StepState
 from recorder.faults import WARNINGS
 from recorder.report import incidents, words
 from recorder.report.words import Texts, text
-from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+from recorder.troubles import AWAY, ENDED_BY, HARMLESS, LASTING
 from tests.test_docs import emitted
 
 
@@ -32,9 +32,7 @@ def test_everything_that_degrades_a_session_has_words() -> None:
     assert told - set(words.INCIDENTS) == set()
     known = told | set(ENDED_BY) | LASTING | {f"source-{fault}" for fault in FAULTS} - WARNINGS
     extra = set(words.INCIDENTS) - known
-    assert (
-        extra == {incidents.AWAY, incidents.GAP, incidents.NEVER_LIVE, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
-    )
+    assert extra == {AWAY, incidents.GAP, incidents.NEVER_LIVE, incidents.OTHER} | incidents.OF_THE_DESCRIPTION
 
 
 def test_steps_states_and_kinds_are_those_of_the_models() -> None:
