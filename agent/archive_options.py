@@ -1,6 +1,5 @@
-"""What the commands of `liput archive` have in common: their options, which archive, what they refuse and print."""
+"""What the commands of `liput archive` have in common: their options, which archive, what they print."""
 
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -29,11 +28,6 @@ room_option = click.option(
 def archive_of(ctx: click.Context, folder: Path | None) -> Archive:
     """Return the archive of the settings, or the one named, which must be there."""
     return archives_of(ctx, folder)[0]
-
-
-def length_text(seconds: float) -> str:
-    """Return how long a recording is, as people read it: 1:30:00."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 def print_json(value: object) -> None:

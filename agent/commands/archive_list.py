@@ -12,14 +12,13 @@ from agent.archive_options import (
     archive_of,
     archive_option,
     from_option,
-    length_text,
     print_json,
     room_option,
     to_option,
 )
 from agent.commands.archive_at import at_option, packages_of
 from agent.parameters import json_option
-from config.quantities import brief_size
+from config.quantities import brief_size, clock_text
 from recorder.archive.entries import room_key
 from recorder.archive.model import Package, PackageState
 from recorder.archive.names import one_line
@@ -75,7 +74,7 @@ def list_command(
 
 def _columns(package: Package) -> tuple[str, str, str, str, str]:
     """Return id, length, size, state and title of a package, as people read them."""
-    length, size = length_text(package.duration_s), brief_size(package.bytes)
+    length, size = clock_text(round(package.duration_s)), brief_size(package.bytes)
     return package.id, f"{length:>8}", f"{size:>9}", f"{package.state:<10}", one_line(package.title)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option, length_text, print_json
+from agent.archive_options import archive_of, archive_option, print_json
 from agent.parameters import json_option
-from config.quantities import brief_size
+from config.quantities import brief_size, clock_text
 from recorder.archive.model import AudioTrack, Package, Recording, VideoTrack
 from recorder.archive.names import one_line
 
@@ -34,7 +34,7 @@ def _description(package: Package) -> Iterator[tuple[str, str]]:
     yield "UUID", package.uuid
     yield "State", package.state
     yield "Started", package.started_at.isoformat(" ", "seconds")
-    yield "Length", length_text(package.duration_s)
+    yield "Length", clock_text(round(package.duration_s))
     yield "Size", brief_size(package.bytes)
     if package.recording:
         yield from _asked(package.recording)

@@ -1,11 +1,11 @@
 """What recovery says of itself: the line that it adds to a session's log, and the sentence for people."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 import msgspec
 
 from config.events import Event
+from config.quantities import clock_text
 from devices.clock import Clock
 from recorder.archive.model import INTERRUPTED, Gap, RecordingFacts
 from recorder.recovery.kinds import RECOVERED_KIND
@@ -47,14 +47,10 @@ def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
     said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
     if gaps:
         said = "missing: " + "; ".join(
-            f"{gap.duration_s:.1f} s from {_moment(gap.start_s)} on ({gap.reason})" for gap in gaps
+            f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})" for gap in gaps
         )
     lost = [reason for reason in degraded if reason != INTERRUPTED]
     if not lost:
         return said
     told = f"while it was recorded: {', '.join(lost)}"
     return f"{said}; {told}" if gaps or INTERRUPTED in degraded else told
-
-
-def _moment(seconds: float) -> str:
-    return str(timedelta(seconds=int(seconds)))

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from agent.commands import archive_list, archive_show
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
 from tests.support import archives, forked
@@ -116,6 +118,12 @@ def test_show_describes_a_package(archive: Archive, package: Package) -> None:
     assert lines["Folder"] == package.path
     document = json.loads(liput("show", package.id, "--json", "--archive", archive.root).stdout)
     assert (document["id"], document["recording"]["media"][0]["tracks"][0]["codec"]) == (package.id, "h264")
+
+
+def test_a_recording_of_more_than_a_day_is_so_many_hours_long(package: Package) -> None:
+    long = msgspec.structs.replace(package, duration_s=90_061.6)
+    assert archive_list._columns(long)[1] == "25:01:02"
+    assert dict(archive_show._description(long))["Length"] == "25:01:02"
 
 
 def test_verify_is_quiet_about_what_is_whole(archive: Archive, package: Package) -> None:
