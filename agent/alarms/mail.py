@@ -14,7 +14,7 @@ from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import NetworkError
-from recorder.control.protocol import one_line
+from recorder.archive.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
 
@@ -99,7 +99,7 @@ class Mail:
     def _said(self, words: bytes | str) -> str:
         """Return what a server said, in one line and without what is secret."""
         text = words.decode(errors="replace") if isinstance(words, bytes) else words
-        return one_line(self._keys.redact(text)) or "it says nothing"
+        return quoted(self._keys.redact(text)) or "it says nothing"
 
     def _letter(self, message: Message) -> EmailMessage:
         letter = EmailMessage()

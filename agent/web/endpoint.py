@@ -18,7 +18,7 @@ from agent.web.house import House
 from agent.web.lanes import Lane
 from agent.web.repeated import Repeated
 from config.errors import LiputError, UsageError
-from recorder.control.protocol import one_line
+from recorder.archive.names import quoted
 
 JSON = "application/json"
 
@@ -92,7 +92,7 @@ def _query(request: Request, kind: type[msgspec.Struct]) -> msgspec.Struct:
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
         if name in given:
-            raise UsageError(f"{one_line(name, 40)} stands in the address twice")
+            raise UsageError(f"{quoted(name, 40)} stands in the address twice")
         given[name] = value
     try:
         return msgspec.convert(given, kind, strict=False)
@@ -111,4 +111,4 @@ def _body(request: Request, raw: bytes, kind: type[msgspec.Struct]) -> msgspec.S
 
 def _not_understood(what: str, error: Exception) -> UsageError:
     hint = "/openapi.json says what it takes"
-    return UsageError(f"the request's {what} is not understood: {one_line(str(error))}", hint=hint)
+    return UsageError(f"the request's {what} is not understood: {quoted(str(error))}", hint=hint)

@@ -14,8 +14,8 @@ from agent.web.answers import ErrorAnswer, json_bytes
 from agent.web.hub import Hub, Viewer
 from agent.web.watching import WATCHES
 from devices.clock import NANOSECONDS, Clock
+from recorder.archive.names import quoted
 from recorder.control.bucket import Bucket
-from recorder.control.protocol import one_line
 
 PATH = "/api/v1/live"
 LONGEST = 8 * 1024
@@ -65,7 +65,7 @@ async def _listen(socket: WebSocket, viewer: Viewer, hub: Hub) -> None:
         try:
             viewer.watch(WATCHES.decode(text))
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            why = f"this is not understood: {one_line(str(error))}"
+            why = f"this is not understood: {quoted(str(error))}"
             said = ErrorAnswer(message=why, hint="docs/api.md says what is")
             viewer.put("error", json_bytes(said).decode())
         else:

@@ -16,7 +16,7 @@ import msgspec
 
 from agent.own_command import command_line, environment
 from devices import threads
-from recorder.control.protocol import one_line
+from recorder.archive.names import quoted
 
 LONGEST_S = 300.0
 
@@ -102,5 +102,5 @@ def run_command(
     if ran.returncode in {0, 1} and f'"type":"{kind}"'.encode() in ran.stdout:
         return ran.stdout.strip().splitlines()[-1], None
     said = ran.stderr.decode(errors="replace").strip().splitlines()
-    why = one_line(said[0].removeprefix("liput: ")) if said else f"it has ended with status {ran.returncode}"
+    why = quoted(said[0].removeprefix("liput: ")) if said else f"it has ended with status {ran.returncode}"
     return None, why

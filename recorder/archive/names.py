@@ -21,6 +21,9 @@ JOINED = ".joined"
 NEW, OLD = ".new", ".old"
 """Ends of the hidden names that a corrected package has before it takes a package's place, and that package after."""
 
+LONGEST_QUOTE = 300
+"""Characters of what others say that a message has room for."""
+
 _UNDECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -39,6 +42,11 @@ def one_line(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """Return `text` of at most `most` characters; where some are missing it ends with an ellipsis."""
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def quoted(text: str, most: int = LONGEST_QUOTE) -> str:
+    """Return what another program or a client says, as a message repeats it: `one_line`, at most `most` characters."""
+    return shortened(one_line(text), most)
 
 
 def slug(title: str, fallback: str = "sesi") -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from config.errors import DeviceError, LiputError, UsageError
 from config.events import Event
-from recorder.archive.names import storable
+from recorder.archive.names import quoted, storable
 from recorder.status import SessionResult, SessionStatus
 
 LONGEST_LINE = 64 * 1024
@@ -195,7 +195,7 @@ def decode_request(line: bytes) -> AnyRequest:
         request: AnyRequest = REQUESTS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"this is no command: {one_line(str(error))}", hint="docs/reference/control.md lists the commands"
+            f"this is no command: {quoted(str(error))}", hint="docs/reference/control.md lists the commands"
         ) from None
     return request
 
@@ -206,7 +206,7 @@ def decode_look(line: bytes) -> Look:
         look: Look = LOOKS.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"this asks for no preview: {one_line(str(error))}",
+            f"this asks for no preview: {quoted(str(error))}",
             hint="docs/reference/control.md says how one is asked for",
         ) from None
     return look
@@ -223,14 +223,14 @@ def encode(line: Line | AnyRequest | Ready) -> bytes:
 def refusal(error: Exception) -> Refusal:
     """Return an error as it is sent; one that is not ours is a mistake of the program."""
     if not isinstance(error, LiputError):
-        return Refusal(message=one_line(repr(error)), hint="please report this")
+        return Refusal(message=quoted(repr(error)), hint="please report this")
     return Refusal(message=storable(error.message), hint=storable(error.hint), exit_status=error.exit_status)
 
 
 def failure(error: BaseException) -> Failure:
     """Return the last line of a session that ended with `error`."""
     if not isinstance(error, LiputError):
-        return Failure(message=one_line(repr(error)), hint="please report this")
+        return Failure(message=quoted(repr(error)), hint="please report this")
     return Failure(
         message=storable(error.message),
         hint=storable(error.hint),
@@ -245,9 +245,3 @@ def raised(refused: Refusal | Failure) -> RecorderRefused:
     return RecorderRefused(
         refused.message, hint=refused.hint, exit_status=refused.exit_status, is_of_device=is_of_device
     )
-
-
-def one_line(text: str, longest: int = 300) -> str:
-    """Return `text` in one line, cut where it is long."""
-    line = " ".join(storable(text).split())
-    return line if len(line) <= longest else f"{line[:longest]} ..."

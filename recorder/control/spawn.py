@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from config.errors import SessionError
+from recorder.archive.names import quoted
 from recorder.control.directory import RecorderFolder
 from recorder.control.launched import HOME, Launched, environment, launched
-from recorder.control.protocol import HANDSHAKES, Failure, one_line, raised
+from recorder.control.protocol import HANDSHAKES, Failure, raised
 from recorder.control.spec import ENVIRONMENT, Spec, encode_spec
 
 DISCARD_S = 5.0
@@ -63,7 +64,7 @@ class Spawned:
         try:
             answer = HANDSHAKES.decode(line)
         except msgspec.MsgspecError:
-            words = one_line(self._process.last_words())
+            words = quoted(self._process.last_words())
             raise SessionError(f"the recorder did not start: {words}", hint="please report this") from None
         finally:
             self._process.let_go()

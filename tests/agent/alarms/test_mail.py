@@ -106,6 +106,13 @@ def test_what_a_server_says_is_repeated_without_what_is_secret(tmp_path: Path) -
         mail(server).send(message())
 
 
+def test_what_a_server_says_changes_no_terminal(tmp_path: Path) -> None:
+    server = SmtpServer(tmp_path / "smtp", greeting=b"554 go \x1b[31maway\x1b]0;x\x07")
+    with server, pytest.raises(NetworkError, match=r"takes no e-mail: go \[31maway") as refused:
+        mail(server).send(message())
+    assert refused.value.message.isprintable()
+
+
 def test_nobody_there_is_one_line(tmp_path: Path) -> None:
     with SmtpServer(tmp_path / "smtp") as server:
         pass

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.archive.names import NAME, SLUG_LENGTH, one_line, package_name, slug, storable, time_in
+from recorder.archive.names import (
+    LONGEST_QUOTE,
+    NAME,
+    SLUG_LENGTH,
+    one_line,
+    package_name,
+    quoted,
+    slug,
+    storable,
+    time_in,
+)
 from tests.support.archives import STARTED, WIB
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
@@ -76,6 +86,15 @@ def test_one_line_is_one_printable_line(text: str) -> None:
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", line)
     assert len(line.splitlines()) <= 1
     assert line.encode().decode() == line == line.strip()
+
+
+@given(ANY_TEXT)
+def test_what_is_quoted_is_one_line_and_not_long(text: str) -> None:
+    line = quoted(text)
+    assert line == one_line(line)
+    assert len(line) <= LONGEST_QUOTE
+    assert line.removesuffix("…") in one_line(text)
+    assert quoted("a" * 50, 40) == "a" * 39 + "…"
 
 
 @given(ANY_TEXT)

@@ -65,6 +65,14 @@ def test_what_is_no_command_is_refused_in_one_short_line(line: bytes) -> None:
     assert len(refused.value.message) < 400
 
 
+def test_what_a_client_says_changes_no_terminal() -> None:
+    with pytest.raises(UsageError, match="no command") as refused:
+        protocol.decode_request(b'{"command": "\\u001b]0;x\\u0007\\u001b[31mdance"}')
+    assert refused.value.message.isprintable()
+    assert "dance" in refused.value.message
+    assert protocol.refusal(ZeroDivisionError("\x1b[31mred")).message.isprintable()
+
+
 def test_a_path_that_is_no_text_is_told_as_far_as_it_is() -> None:
     result = SessionResult(state=SessionState.SEALED, package="/arsip-\udcff", duration_s=1.0, frames=30, degraded=[])
     read = protocol.LINES.decode(protocol.encode(result))
