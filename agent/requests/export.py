@@ -6,8 +6,6 @@ ID/PERMOHONAN.txt               the same for people
 ID/surat/*                      letters and disposition sheets; not in one without names
 """
 
-import csv
-import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import IO
 
 import msgspec
 
+from agent.csv_text import csv_text
 from agent.requests.answer import RequestLine, document, line
 from agent.requests.options import Desk
 from config.errors import DossierError
@@ -24,9 +23,6 @@ from recorder.dossier.model import Request
 from recorder.dossier.reading import REQUEST_FILE
 from recorder.dossier.store import TEXT_FILE, Dossier
 from recorder.dossier.text import request_text
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet take a text for something to be computed."""
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -54,7 +50,8 @@ def write_export(raw: IO[bytes], dossiers: Sequence[Dossier], desk: Desk, *, red
             if not redact:
                 left_out += _letters(archive, dossier.folder, request)
         archive.writestr("requests.json", json_text(lines))
-        archive.writestr("requests.csv", _csv(lines))
+        rows = (msgspec.to_builtins(each).values() for each in lines)
+        archive.writestr("requests.csv", csv_text(RequestLine.__struct_fields__, rows))
     return Exported(len(lines), left_out)
 
 
@@ -68,16 +65,3 @@ def _letters(archive: zipfile.ZipFile, folder: Path, request: Request) -> list[s
         except OSError as error:
             left_out.append(f"{folder / letter.file}: {error.strerror}")
     return left_out
-
-
-def _csv(lines: Sequence[RequestLine]) -> str:
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(RequestLine.__struct_fields__)
-    for each in lines:
-        table.writerow(_harmless(value) for value in msgspec.to_builtins(each).values())
-    return f"\ufeff{text.getvalue()}"  # without the mark, Excel takes UTF-8 for something else
-
-
-def _harmless(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

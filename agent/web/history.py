@@ -1,7 +1,5 @@
 """What happened to the devices and to this PC, by the API: lines of the health log, as JSON or as a table."""
 
-import csv
-import io
 from collections import deque
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,6 +7,7 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
+from agent.csv_text import csv_text
 from agent.health.meant import devices_meant
 from agent.web.answers import NOT_STORED
 from agent.web.archive import moment
@@ -94,20 +93,16 @@ def _asked_for(call: Call) -> tuple[datetime, datetime | None, frozenset[str] | 
 
 def table(call: Call) -> Response:
     """Return the same for a spreadsheet."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\r\n")
-    rows.writerow(_COLUMNS)
-    for line in lines(call).lines:
-        detail = msgspec.json.encode(line.detail).decode()
-        cells = (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, detail)
-        rows.writerow(map(_cell, cells))
+    rows = (
+        (line.at.isoformat(), line.device, line.name, line.level, line.kind, line.reason, _json(line.detail))
+        for line in lines(call).lines
+    )
     headers = {**NOT_STORED, "content-disposition": 'attachment; filename="health.csv"'}
-    return Response(text.getvalue().encode(errors="replace"), 200, headers, "text/csv")
+    return Response(csv_text(_COLUMNS, rows), 200, headers, "text/csv")
 
 
-def _cell(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: names of devices come from devices."""
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else str(text)
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _disk(house: House) -> Lane:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -169,7 +170,8 @@ def test_what_happened_is_told_and_is_a_table(page: Page) -> None:
     assert page.get(f"/api/v1/health?since={tomorrow}").json["lines"] == []
     table = page.get("/api/v1/health.csv")
     assert table.headers["content-type"].startswith("text/csv")
-    assert table.body.decode().splitlines()[0] == "at,device,name,level,kind,reason,detail"
+    assert table.body.startswith(BOM_UTF8), "Excel would take it for something else"
+    assert table.body.decode("utf-8-sig").splitlines()[0] == "at,device,name,level,kind,reason,detail"
     assert "'=cmd" in table.body.decode(), "no spreadsheet takes it for a formula"
 
 

@@ -1,0 +1,25 @@
+"""Tables for spreadsheets: CSV that none takes for formulas, or for another encoding."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for something to be computed."""
+_MARK = "\ufeff"  # without it, Excel takes UTF-8 for something else
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> bytes:
+    """Return a table as the content of a CSV file: UTF-8, what that cannot hold replaced by a question mark.
+
+    A text that could be a formula has an apostrophe before it: such names come from devices, and from people.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(columns)
+    table.writerows(map(_harmless, row) for row in rows)
+    return f"{_MARK}{text.getvalue()}".encode(errors="replace")
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
