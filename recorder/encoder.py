@@ -222,6 +222,7 @@ class Encoder:
         """Encode a yuv420p picture shown from `pts` (VIDEO_TIME_BASE units, growing); x264 takes a copy.
 
         A keyframe is asked for by time, not by count, so that it comes when it should whatever the camera's rate.
+        Raises EncoderError when there is no picture to encode, and when the encoder fails.
         """
         pictures = self._pictures
         if pictures is None:
@@ -238,7 +239,10 @@ class Encoder:
         return pictures.encode(picture, pts)
 
     def encode_audio(self, samples: Samples, pts: int, track: TrackId = Track.AUDIO) -> list[EncodedPacket]:
-        """Encode (n, channels) int16 samples of a track of sound that start `pts` samples into the session."""
+        """Encode (n, channels) int16 samples of a track of sound that start `pts` samples into the session.
+
+        Raises EncoderError when there is no such track, and when the encoder fails.
+        """
         stream = self._sounds.get(track)
         if stream is None:
             raise EncoderError(f"this session has no {track} to encode")
@@ -249,7 +253,7 @@ class Encoder:
         return self._encode(track, stream, frame)
 
     def flush(self, track: TrackId) -> list[EncodedPacket]:
-        """Return what the encoder of `track` still holds; it takes nothing after this."""
+        """Return what the encoder of `track` still holds; it takes nothing after this. Raises EncoderError."""
         if track == Track.VIDEO:
             return self._pictures.flush() if self._pictures else []
         stream = self._sounds.get(track)

@@ -150,11 +150,17 @@ class Session:
         return self._marks.add(text, self._media_s() or 0.0)
 
     def layout(self, name: str) -> None:
-        """Show the layout or card called `name` from the next picture on; raises UsageError where that cannot be."""
+        """Show the layout or card called `name` from the next picture on.
+
+        Raises UsageError where that cannot be, LiputError before the session is armed.
+        """
         self._armed().show(name, self._media_s())
 
     def mute(self, name: str | None, *, on: bool) -> None:
-        """Mute the sound input called `name`, or all; or let it be heard again. Raises UsageError for a wrong name."""
+        """Mute the sound input called `name`, or all; or let it be heard again.
+
+        Raises UsageError for a wrong name and where there is no sound, LiputError before the session is armed.
+        """
         self._armed().mute(name, self._media_s(), on=on)
 
     def _armed(self) -> Program:

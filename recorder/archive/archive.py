@@ -162,7 +162,8 @@ class Archive:
     def reopen(self, folder: Path) -> WorkFolder:
         """Return the work folder at `folder`, locked, so that it can be sealed or discarded.
 
-        Raises PackageBusy when another process still records into it, PackageNotFound when it is gone.
+        Raises PackageBusy when another process still records into it, PackageNotFound when it is gone, OSError when
+        its disk fails.
         """
         work = WorkFolder(folder, recall_begun(folder))
         work.lock()
@@ -172,14 +173,20 @@ class Archive:
         return work
 
     def list(self) -> Sequence[Package]:
-        """Return every package and unfinished recording, the oldest first; none when there is no archive yet."""
+        """Return every package and unfinished recording, the oldest first; none when there is no archive yet.
+
+        Raises StorageUnwritable when it is no folder, or a folder of it cannot be read.
+        """
         if self.root.exists() and not self.root.is_dir():
             raise StorageUnwritable(f"The archive cannot be at {self.root}: it is not a folder")
         settle_all(self.root, self._disk)
         return catalog.packages(self.root)
 
     def find(self, key: str) -> Package:
-        """Return the package that `key` means: name, path, UUID, or a beginning of one; raises PackageNotFound."""
+        """Return the package that `key` means: name, path, UUID, or a beginning of one.
+
+        Raises PackageNotFound when none or several answer, StorageUnwritable when a folder of it cannot be read.
+        """
         settle_all(self.root, self._disk)
         return catalog.find(self.root, key)
 

@@ -223,7 +223,8 @@ def _identifier(folder: Path) -> str:
 def find(root: Path, key: str) -> Package:
     """Return the one package that `key` means: its name, path or UUID, or a beginning of its name or UUID.
 
-    Raises PackageNotFound, which names what is near, when none or several answer.
+    Raises PackageNotFound, which names what is near, when none or several answer, StorageUnwritable when a folder of
+    the archive cannot be read.
     """
     wanted = _name_of(root, key)
     likely = _answering(_packages(root, lambda name: _may_answer(name, wanted)), wanted)

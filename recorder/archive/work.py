@@ -91,9 +91,9 @@ class WorkFolder:
         return self.path / EVENTS_FILE
 
     def lock(self) -> None:
-        """Take the lock; raises ArchiveError when another process has it.
+        """Take the lock; raises PackageBusy when another process has it, OSError when the folder cannot be opened.
 
-        A file system without locks is worked on without.
+        A file system without locks is worked on without, and so is a folder that is not there or may not be opened.
         """
         try:
             self._take(self.path, os.O_RDONLY | os.O_DIRECTORY)

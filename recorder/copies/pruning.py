@@ -38,7 +38,8 @@ def prune(
     """Remove the media of the package at `folder` once a whole copy of its present state was read at each of `targets`.
 
     Raises CopyError where a copy is not whole, or of another state, or not apart from the archive and the other copies,
-    or the package is damaged here, and nothing is removed then; PackageBusy, StorageError.
+    or the package is damaged here, and nothing is removed then; ArchiveError without `targets`; PackageBusy,
+    PackageNotFound, StorageError.
     """
     if not targets:
         raise ArchiveError(f"{folder.name} has no copy", hint="`liput archive copy` makes one.")
