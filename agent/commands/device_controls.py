@@ -5,12 +5,14 @@ from pathlib import Path
 
 import click
 
-from agent.devices.controls_page import Row, document, find_camera, health_log, rows_of
+from agent.devices.controls_page import Row, document, find_camera, rows_of
 from agent.devices.table import print_table
 from agent.parameters import config_option
 from config.errors import UsageError
 from config.json_text import json_text
 from config.settings import load_settings
+from devices.attending import keeping
+from devices.clock import SystemClock
 from devices.controls import by_hand as controls_by_hand
 from devices.controls import presets
 from devices.controls.changes import ControlChange
@@ -68,10 +70,10 @@ def controls_command(
     with NodeControls(device.node or "", device.name, to_set=bool(texts or reset)) as panel:
         changes: list[ControlChange] = []
         if texts or reset:
-            with health_log(settings) as record:
+            with keeping(settings, SystemClock()) as record:
                 if reset is None:
-                    keeping = None if no_keep else store
-                    changes = controls_by_hand.change(panel, device, texts, record=record, store=keeping)
+                    kept_in = None if no_keep else store
+                    changes = controls_by_hand.change(panel, device, texts, record=record, store=kept_in)
                 else:
                     only, power_line = None if reset == _ALL else reset, settings.devices.power_line_frequency
                     changes = controls_by_hand.reset(

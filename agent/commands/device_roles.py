@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from agent.devices.gather import exactly
-from agent.devices.giving import RoleState, confirm_devices, everything, give, recording, role_states, take_away
+from agent.devices.giving import RoleState, confirm_devices, everything, give, role_states, take_away
 from agent.devices.table import print_table
 from agent.parameters import config_option
 from config.json_text import json_text
 from config.schema import Settings
 from config.settings import load_settings
+from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.model import Device
 from devices.roles import roles
@@ -105,7 +106,7 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
     given = store.read()
     devices = everything(given)
     if confirm:
-        with recording(settings) as record:
+        with keeping(settings, SystemClock()) as record:
             unclear = confirm_devices(record, devices)
         click.echo("\n".join(f"{name} is where it should be" for name in unclear) or "Nothing was unclear.", err=True)
     proposed = {} if given else roles.proposals(devices)
@@ -124,10 +125,10 @@ def roles_command(config_file: Path | None, *, accept: bool, confirm: bool, as_j
 
 
 def _accept(settings: Settings, proposed: Mapping[str, Device], devices: Sequence[Device]) -> None:
-    store, now = roles.roles_store(), SystemClock().now()
-    with recording(settings) as record:
+    store, clock = roles.roles_store(), SystemClock()
+    with keeping(settings, clock) as record:
         for role, device in proposed.items():
-            roles.assign(store, role, device, devices, now=now, record=record)
+            roles.assign(store, role, device, devices, now=clock.now(), record=record)
 
 
 # What is shown

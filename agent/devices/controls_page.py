@@ -7,11 +7,9 @@ import msgspec
 from agent.devices.board import roles_given
 from config.errors import DeviceNotFound, LiputError
 from config.schema import Settings
-from devices.clock import SystemClock
 from devices.controls import presets
 from devices.controls.changes import ControlChange
 from devices.controls.control import Control, Controls, Value
-from devices.health.log import HealthLog
 from devices.model import Device
 from devices.roles.choice import named_video
 from devices.snapshot import list_devices
@@ -39,12 +37,6 @@ def find_camera(name: str) -> Device:
                 message = error.message if word in roles else f"{preset.name} ({device_id}) is not plugged in"
                 raise DeviceNotFound(message, hint=f"Kept, and set when it is plugged in: {kept}") from error
         raise
-
-
-def health_log(settings: Settings) -> HealthLog:
-    """Return the health log, kept for as long as the settings say."""
-    health = settings.health
-    return HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size)
 
 
 def rows_of(controls: Controls, device: Device, settings: Settings, say: Callable[[str], None]) -> Iterator[Row]:

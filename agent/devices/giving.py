@@ -1,7 +1,6 @@
 """Who has which role: found out, given and taken away, by whoever is asked for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 import msgspec
 
@@ -10,9 +9,9 @@ from capture.sound.inputs import server_inputs
 from capture.source_names import source_names
 from config.errors import DeviceNotFound, DeviceUnsupported, LiputError
 from config.schema import Settings
+from devices.attending import keeping
 from devices.clock import SystemClock
 from devices.health.line import Kind, Record
-from devices.health.log import HealthLog
 from devices.identity import find_sound, find_video
 from devices.model import Device
 from devices.monitor import known
@@ -51,9 +50,9 @@ def give(
     role = roles.role_name(role, source_names())
     store = roles.roles_store()
     devices = everything(store.read(), name)
-    device = find(devices, role, name)
-    with recording(settings) as record:
-        before = roles.assign(store, role, device, devices, now=SystemClock().now(), record=record, moves=moves)
+    device, clock = find(devices, role, name), SystemClock()
+    with keeping(settings, clock) as record:
+        before = roles.assign(store, role, device, devices, now=clock.now(), record=record, moves=moves)
         model = [other for other in devices if device.vid and (other.vid, other.pid) == (device.vid, device.pid)]
         confirm_devices(record, model)
     return role, device, before, devices
@@ -61,7 +60,7 @@ def give(
 
 def take_away(settings: Settings, role: str) -> Binding:
     """Take `role` from whatever device has it, and return that. Raises StateError, UsageError."""
-    with recording(settings) as record:
+    with keeping(settings, SystemClock()) as record:
         return roles.unassign(roles.roles_store(), role, record=record)
 
 
@@ -109,14 +108,6 @@ def _is_plugged_in(devices: Sequence[Device], name: str) -> bool:
     except LiputError:
         return True  # it gives no picture, or is one of several: it is there
     return True
-
-
-@contextmanager
-def recording(settings: Settings) -> Iterator[Record]:
-    """Provide the health log, kept for as long as the settings say, while something is written to it."""
-    health = settings.health
-    with HealthLog(clock=SystemClock(), keep_days=health.keep_days, max_size=health.max_size) as log:
-        yield log
 
 
 def role_states(given: Mapping[str, Binding], devices: Sequence[Device]) -> Iterator[RoleState]:

@@ -14,6 +14,7 @@ from agent.web.house import House
 from agent.web.lanes import Lane
 from agent.web.troubles import DeviceShown, device_shown
 from config.errors import UsageError
+from devices.attending import keeping
 from devices.controls import by_hand, presets
 from devices.controls.changes import ControlChange
 from devices.controls.panel import ControlPanel
@@ -158,7 +159,7 @@ def _controls(call: Call, act: Act | None = None) -> ControlsDocument:
     with ExitStack() as stack:
         panel = stack.enter_context(NodeControls(device.node or "", device.name, to_set=act is not None))
         if act is not None:
-            changes = act(panel, device, stack.enter_context(controls_page.health_log(settings)))
+            changes = act(panel, device, stack.enter_context(keeping(settings, call.house.clock)))
         rows = list(controls_page.rows_of(panel.controls(), device, settings, call.house.tell))
     document: Any = controls_page.document(device, changes, rows)
     return ControlsDocument(**document)
