@@ -1,7 +1,6 @@
 """Whether the cameras and microphones that a session wants are there, and are as they should be."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 
 from agent.checks.check import Check, Situation, Tell
@@ -10,12 +9,10 @@ from agent.checks.equipment_codes import CODES
 from agent.checks.result import Result, Words, found
 from agent.checks.side_by_side import side_by_side
 from agent.checks.wanted import Room, WantedSource
-from agent.devices.board import with_fault
+from agent.devices.gather import with_what_is_known
 from config.errors import StateError
-from devices.health.log import log_folder
-from devices.health.present import open_faults
+from devices.health.faults import Fault
 from devices.model import Device
-from devices.monitor.known import known_store, with_swaps
 from devices.roles.roles import Roles, roles_store
 from devices.usb.budget import Verdict as Fit
 from devices.usb.budget import predict
@@ -50,14 +47,14 @@ def look_at(situation: Situation, tree: Topology) -> Iterator[Result]:
 
 
 def _listed(situation: Situation) -> Sequence[Device]:
-    """Return what is plugged in, with what whoever watches it has found where it is not in a worse way by itself."""
+    """Return what is plugged in, with what is known of it.
+
+    One that is in use is just that, whatever its holder has found: no session could open it, and nothing is set on it.
+    """
     devices = situation.devices()
-    with suppress(StateError):
-        devices = with_swaps(devices, known_store().read())
-    with suppress(StateError):
-        faults = open_faults(log_folder(), now=situation.clock.now())
-        devices = [device if device.health.fault else with_fault(device, faults.get(device.id)) for device in devices]
-    return devices
+    known = with_what_is_known(devices, situation.clock.now())
+    pairs = zip(devices, known, strict=True)
+    return [device if device.health.fault == Fault.BUSY else with_known for device, with_known in pairs]
 
 
 def _looked_at(number: int, situation: Situation, tree: Topology, source: WantedSource) -> tuple[int, list[Result]]:

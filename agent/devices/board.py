@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from config.errors import StateError
+from devices.health.present import with_found
 from devices.model import Device, Health
 from devices.monitor.changes import ChangeKind, DeviceChange
 from devices.roles.matching import Missing, resolve_all
@@ -90,7 +91,7 @@ class DeviceBoard:
         roles = self._roles()
         devices = with_roles([*self._hardware, *self._inputs], roles)
         self.missing = missing_roles(roles, devices)
-        self.devices = tuple(with_fault(device, self._faults.get(device.id)) for device in devices)
+        self.devices = tuple(with_found(device, self._faults.get(device.id)) for device in devices)
         after = {device.id: device for device in self.devices}
         gone = [Change(words.get(key, ChangeKind.UNPLUGGED), before[key]) for key in before.keys() - after.keys()]
         there = [
@@ -105,8 +106,3 @@ def _word(before: Device | None, after: Device) -> str:
     if before is None:
         return ChangeKind.PLUGGED
     return HEALTH if msgspec.structs.replace(before, health=after.health) == after else ChangeKind.CHANGED
-
-
-def with_fault(device: Device, fault: Health | None) -> Device:
-    """Return `device` with the health that whoever uses it has found, if it has found something."""
-    return msgspec.structs.replace(device, health=fault) if fault else device

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
 
-from agent.devices.board import with_fault
 from capture.sound.inputs import server_inputs
 from config.errors import StateError
 from devices.clock import SystemClock
 from devices.health.log import log_folder
-from devices.health.present import open_faults
+from devices.health.present import open_faults, with_found
 from devices.model import Device
 from devices.monitor.known import known_store, with_swaps
 from devices.roles.roles import Roles, with_roles
@@ -22,7 +23,22 @@ def known(roles: Roles, there: Sequence[Device] | None = None) -> list[Device]:
     `there` is what is plugged in, for whoever has watched it; None: that is looked for.
     """
     found = everything() if there is None else there
-    return with_roles(_with_faults(with_slow_ports(_with_swaps(found))), roles)
+    return with_roles(with_what_is_known(with_slow_ports(found), SystemClock().now()), roles)
+
+
+def with_what_is_known(devices: Sequence[Device], now: datetime) -> list[Device]:
+    """Return `devices` with what is kept of them, each with the worst of what it has.
+
+    That is which may have changed places with a twin, and what those who use them have found (`with_found`). What
+    cannot be read costs the list nothing else.
+    """
+    found = list(devices)
+    with suppress(StateError):
+        found = with_swaps(found, known_store().read())
+    with suppress(StateError):
+        faults = open_faults(log_folder(), now=now)
+        found = [with_found(device, faults.get(device.id)) for device in found]
+    return found
 
 
 def everything() -> list[Device]:
@@ -39,20 +55,3 @@ def exactly(devices: Sequence[Device], name: str) -> Device | None:
         if word in {trait.casefold() for trait in (device.id, device.node, device.alsa) if trait}:
             return device
     return None
-
-
-def _with_faults(devices: Sequence[Device]) -> list[Device]:
-    """Return `devices` with what those who use them have found wrong: a device that is in use cannot be asked."""
-    try:
-        faults = open_faults(log_folder(), now=SystemClock().now())
-    except StateError:
-        return list(devices)
-    return [with_fault(device, faults.get(device.id)) for device in devices]
-
-
-def _with_swaps(devices: Sequence[Device]) -> list[Device]:
-    """Return `devices`, with those that may have changed places with a twin, as whoever watched them has kept it."""
-    try:
-        return with_swaps(devices, known_store().read())
-    except StateError:
-        return list(devices)

@@ -96,10 +96,21 @@ OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 """Those that have nothing to do with who opens a device: they are found on what is plugged in."""
 
 
+_RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULTS)}
+
+
+def rank(fault: str | None) -> int:
+    """Return a sort key of faults, the worst first; one of another name, as of a newer Liput, comes last."""
+    return _RANKS.get(fault or "", len(_RANKS))
+
+
 def with_health(device: Device, fault: Fault, reason: str, since: datetime | None) -> Device:
     """Return `device` with `fault`, unless it has a worse one."""
-    order = list(FAULTS)
-    present = device.health.fault
-    if present in order and order.index(Fault(present)) <= order.index(fault):
+    return with_worse(device, Health(FAULTS[fault].state, reason, since, fault))
+
+
+def with_worse(device: Device, found: Health) -> Device:
+    """Return `device` with the fault that is `found`, unless it has a worse one."""
+    if device.health.fault is not None and rank(device.health.fault) <= rank(found.fault):
         return device
-    return msgspec.structs.replace(device, health=Health(FAULTS[fault].state, reason, since, fault))
+    return msgspec.structs.replace(device, health=found)

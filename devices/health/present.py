@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault
+import msgspec
+
+from devices.health.faults import FAULTS, OF_ITS_PLACE, Fault, rank, with_worse
 from devices.health.line import HealthLine, Kind
 from devices.health.query import Wanted, read
-from devices.model import Health, HealthState
+from devices.model import Device, Health, HealthState
 
 LOOKED_BACK = timedelta(days=2)
 """How old the beginning of a fault may be."""
@@ -16,8 +18,6 @@ LOOKED_BACK = timedelta(days=2)
 _TOLD_S = 60.0  # how much later than its own lines a process may seem to have started: clocks are set
 WHETHER_OPEN_OR_NOT = OF_ITS_PLACE | {Fault.LOST, Fault.BUSY, Fault.DENIED, Fault.BUS_FULL}
 """The faults that a device can have without being open; the others end when it is closed."""
-
-_RANKS = {str(fault): rank for rank, fault in enumerate(FAULTS)}
 
 type IsAlive = Callable[[int, datetime], bool]
 
@@ -46,8 +46,20 @@ def open_faults(folder: Path, *, now: datetime, is_alive: IsAlive | None = None)
     for device, state in states.items():
         there = [line for pid, line in state.faults.values() if pid is not None and alive(pid, line.at)]
         if there:
-            healths[device] = _health(min(there, key=lambda line: _RANKS.get(_fault(line), len(_RANKS))))
+            healths[device] = _health(min(there, key=lambda line: rank(_fault(line))))
     return healths
+
+
+def with_found(device: Device, found: Health | None) -> Device:
+    """Return `device` with what those who use it have found, unless something worse is seen of it from outside.
+
+    That it is in use is not: whoever has it open knows how it is, and nobody else can ask it.
+    """
+    if found is None:
+        return device
+    if device.health.fault == Fault.BUSY and found.fault not in WHETHER_OPEN_OR_NOT:
+        return msgspec.structs.replace(device, health=found)
+    return with_worse(device, found)
 
 
 def _take(state: _State, line: HealthLine) -> None:
@@ -82,7 +94,7 @@ def _fault(line: HealthLine) -> str:
 
 def _health(line: HealthLine) -> Health:
     name = _fault(line)
-    state = FAULTS[Fault(name)].state if name in _RANKS else HealthState.DEGRADED
+    state = FAULTS[Fault(name)].state if name in set(Fault) else HealthState.DEGRADED
     after_s = line.detail.get("after_s")
     began = line.at - timedelta(seconds=after_s) if isinstance(after_s, int | float) else line.at
     return Health(state, line.reason or None, began, name or None)

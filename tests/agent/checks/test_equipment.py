@@ -11,7 +11,10 @@ from agent.checks.equipment import look, look_at
 from agent.checks.result import Result, Verdict
 from capture.sound.wire import ServerSource
 from config.schema import Settings
+from devices.clock import SystemClock
 from devices.health.faults import FAULTS, Fault
+from devices.health.line import Kind
+from devices.health.log import HealthLog
 from devices.holders import Holder
 from devices.model import Device, DeviceKind, Health, Mode
 from devices.monitor.known import Known, known_store
@@ -163,6 +166,28 @@ def test_twins_that_may_have_been_swapped_are_told() -> None:
     known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
     known_store().change(lambda _: {sound().id: known})
     assert of_sound(sound()).code == "swapped"
+
+
+def test_what_is_worse_than_that_is_told_in_its_place() -> None:
+    known = Known(name="Mixer", first_seen=NOW, last_seen=NOW, port="1-3", swapped="it may be its twin", swapped_at=NOW)
+    known_store().change(lambda _: {sound().id: known})
+    find(Fault.FLAPPING)
+    result = of_sound(sound())
+    assert (result.code, result.measured) == ("unwell", {"fault": "flapping"})
+
+
+def test_what_its_holder_has_found_is_told_of_none_that_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.checks.device_state.holders", lambda _node: [Holder(7, "zoom")])
+    find(Fault.DEAD_CHANNEL)
+    assert of_sound(sound()).code == "unwell"
+    assert of_sound(sound(health=Health(FAULTS[Fault.BUSY].state, "used", NOW, Fault.BUSY))).code == "busy"
+
+
+def find(fault: Fault) -> None:
+    """Say in the health log that the microphone has `fault`, as one does who has it open."""
+    with HealthLog(clock=SystemClock(), journal=None) as log:
+        log(sound().id, Kind.OPENED)
+        log(sound().id, Kind.DEGRADED, "it is so", fault=fault)
 
 
 def test_a_camera_that_has_just_gone_does_not_answer() -> None:

@@ -11,9 +11,10 @@ import msgspec
 import psutil
 import pytest
 
+from devices.health.faults import FAULTS, Fault
 from devices.health.line import HealthLine, Kind
-from devices.health.present import open_faults
-from devices.model import Health, HealthState
+from devices.health.present import open_faults, with_found
+from devices.model import Device, DeviceKind, Health, HealthState
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 CAMERA = "046d:0825:A1"
@@ -166,3 +167,34 @@ def test_only_the_process_that_wrote_the_line_counts_as_alive(tmp_path: Path) ->
     ended = subprocess.Popen(["true"])
     ended.wait()
     assert not has_fault("ended", ended.pid, now)
+
+
+def health(fault: str | None) -> Health:
+    if fault is None:
+        return Health()
+    return Health(FAULTS[Fault(fault)].state if fault in set(Fault) else HealthState.DEGRADED, fault, NOW, fault)
+
+
+@pytest.mark.parametrize(
+    ("own", "found", "shown"),
+    [
+        (None, "slow-port", "slow-port"),
+        (None, "of-tomorrow", "of-tomorrow"),
+        ("slow-port", "of-tomorrow", "slow-port"),
+        ("swapped", "flapping", "flapping"),
+        ("flapping", "swapped", "flapping"),
+        ("denied", "slow-port", "denied"),
+        ("no-data", "denied", "denied"),
+        # Whoever has it open knows how it is; what is wrong with its port alone is less than that it is in use.
+        ("busy", "frozen", "frozen"),
+        ("busy", "hum", "hum"),
+        ("busy", "of-tomorrow", "of-tomorrow"),
+        ("busy", "flapping", "busy"),
+        ("busy", "slow-port", "busy"),
+        ("busy", "lost", "lost"),
+    ],
+)
+def test_what_others_have_found_counts_unless_something_worse_is_seen(own: str | None, found: str, shown: str) -> None:
+    device = Device(id=CAMERA, kind=DeviceKind.CAMERA, name="Webcam", health=health(own))
+    assert with_found(device, health(found)).health == health(shown)
+    assert with_found(device, None) == device
