@@ -8,7 +8,7 @@ seconds to say no holds up nobody else.
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -28,8 +28,9 @@ from capture.source import (
     abandoned_closings,
     coded_form,
 )
-from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceError, DeviceLost, LiputError
+from config.errors import DeviceError, DeviceLost, LiputError
 from devices.clock import NANOSECONDS, Clock
+from devices.health.faults import Fault, refused
 from devices.model import Device
 
 RETRY_S = 0.25
@@ -60,13 +61,16 @@ class AbsenceKind(StrEnum):
     """Its USB bus has no room for its stream."""
 
 
+_REFUSED: Mapping[Fault | None, AbsenceKind] = {
+    Fault.BUSY: AbsenceKind.BUSY,
+    Fault.DENIED: AbsenceKind.DENIED,
+    Fault.BUS_FULL: AbsenceKind.BUS_FULL,
+}
+
+
 def _kind_of(error: LiputError, otherwise: AbsenceKind) -> AbsenceKind:
     """Return in which way a device that was refused with `error` is not there."""
-    if isinstance(error, DeviceBusy):
-        return AbsenceKind.BUSY
-    if isinstance(error, DeviceAccessDenied):
-        return AbsenceKind.DENIED
-    return AbsenceKind.BUS_FULL if isinstance(error, DeviceBusFull) else otherwise
+    return _REFUSED.get(refused(error), otherwise)
 
 
 @dataclass(frozen=True, slots=True)

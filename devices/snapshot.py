@@ -8,9 +8,9 @@ from datetime import datetime
 
 import msgspec
 
-from config.errors import DeviceAccessDenied, DeviceBusy, DeviceError, DeviceNotFound
+from config.errors import DeviceError, DeviceNotFound
 from devices import quirks
-from devices.health.faults import FAULTS, Fault
+from devices.health.faults import FAULTS, Fault, refused
 from devices.holders import Holder, denied, holders_of, is_own, used_by
 from devices.identity import Identities
 from devices.idle import idle
@@ -159,17 +159,13 @@ def _name(usb: UsbDevice | None, kernel_name: str) -> str:
 
 def _video_health(answer: Offer | DeviceError | None, picture: PictureNode, others: list[Holder]) -> Health:
     if isinstance(answer, DeviceError):
-        return _trouble(_fault(answer), answer.message)
+        fault = refused(answer)
+        if fault is None or fault is Fault.LOST:  # it is plugged in, and does not answer
+            fault = Fault.NO_DATA
+        return _trouble(fault, answer.message)
     if answer is None:
         return _trouble(Fault.NO_DATA, "it does not say what it offers")
     return _use(picture.name, picture.node, others)
-
-
-def _fault(error: DeviceError) -> Fault:
-    """Return which fault it is that a node could not be asked."""
-    if isinstance(error, DeviceAccessDenied):
-        return Fault.DENIED
-    return Fault.BUSY if isinstance(error, DeviceBusy) else Fault.NO_DATA
 
 
 def _sound_health(sound: SoundInput, others: list[Holder]) -> Health:

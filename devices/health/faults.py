@@ -24,12 +24,14 @@ A fault that *loses* leaves the recording with less than it should hold. The wor
 first in this order, is its health.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
+from config.errors import DeviceAccessDenied, DeviceBusFull, DeviceBusy, DeviceLost, DeviceNotFound, LiputError
 from devices.health.line import Level
 from devices.model import Device, Health, HealthState
 
@@ -96,7 +98,21 @@ OF_ITS_PLACE = frozenset({Fault.FLAPPING, Fault.SWAPPED, Fault.SLOW_PORT})
 """Those that have nothing to do with who opens a device: they are found on what is plugged in."""
 
 
+REFUSALS: Mapping[type[LiputError], Fault] = {
+    DeviceLost: Fault.LOST,
+    DeviceNotFound: Fault.LOST,
+    DeviceBusy: Fault.BUSY,
+    DeviceAccessDenied: Fault.DENIED,
+    DeviceBusFull: Fault.BUS_FULL,
+}
+"""What an error of opening a device means for its health; any other one is no fault of it."""
+
 _RANKS: dict[str, int] = {str(fault): rank for rank, fault in enumerate(FAULTS)}
+
+
+def refused(error: LiputError) -> Fault | None:
+    """Return the fault that `error` of opening a device stands for, None where it stands for none."""
+    return next((fault for kind, fault in REFUSALS.items() if isinstance(error, kind)), None)
 
 
 def rank(fault: str | None) -> int:
