@@ -52,11 +52,6 @@ class PreRoll:
         with self._lock:
             return self._kept.leaders[-1].form if self._kept.leaders else 0
 
-    @property
-    def bytes(self) -> int:
-        """How much is kept in memory."""
-        return self._kept.bytes
-
     def put(self, packet: EncodedPacket) -> None:
         """Take a packet in program time; waits as long as who it is handed on to, and nobody else does."""
         with self._lock:

@@ -38,7 +38,7 @@ QUEUE_PACKETS = 6000
 """How many may wait for the disk of a session without a clock, before whoever makes them has to wait."""
 
 WAIT_S = 0.1
-"""How often a `put` that waits looks whether the recording has failed meanwhile."""
+"""How often whoever waits for its disk looks whether the recording has failed or ended meanwhile."""
 
 GATHER_S = 0.04
 """For so long packets of a session without a clock gather: a writer woken for each takes turns with who encodes."""
@@ -83,7 +83,7 @@ def muxer_options(fragment_s: float, bit_rate: int = 0) -> dict[str, str]:
 
 
 class Recording:
-    """One media file being written. `put` from any thread; `close` once."""
+    """One media file being written. `take` from any thread; `close` once."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Recording:
         sync_s: float = 0.5,
         waits: bool = False,
     ) -> None:
-        """Open the file; `waits` makes `put` wait for a slow disk instead of failing, for sessions without a clock."""
+        """Open the file; with `waits`, for sessions without a clock, a slow disk is waited for and is no failure."""
         self.path = path
         self._clock = clock
         self._on_failure = on_failure
@@ -169,11 +169,6 @@ class Recording:
         """Wait until the disk has taken what fills the queue, where this recording waits at all, and is written."""
         while self._waits and not self.failed and self._writer.is_alive() and self.is_full:
             self._written.wait(WAIT_S)
-
-    def put(self, packet: EncodedPacket) -> None:
-        """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
-        self.wait_for_room()
-        self.take(packet)
 
     def take(self, packet: EncodedPacket) -> None:
         """Take a packet; returns at once."""

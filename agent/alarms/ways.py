@@ -2,15 +2,15 @@
 
 from agent.alarms.desktop import Desktop
 from agent.alarms.sender import Way
-from config.alarm_keys import AlarmKeys, alarm_keys
+from config.alarm_keys import alarm_keys
 from config.schema import Settings
 
 WAYS = ("desktop", "mail", "webhook")
 
 
-def ways_of(settings: Settings, keys: AlarmKeys | None = None) -> list[Way]:
+def ways_of(settings: Settings) -> list[Way]:
     """Return the ways that are set up, each ready to be used. Raises SecretError."""
-    keys = alarm_keys(settings) if keys is None else keys
+    keys = alarm_keys(settings)
     alarms, room, language = settings.alarms, settings.general.room, settings.general.language
     ways: list[Way] = [Desktop(room, language)] if alarms.desktop else []
     # The libraries of each way take time that a daemon without it has no use for.

@@ -47,7 +47,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 """All that the API has, in the order of its document."""
 
 
-def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates: Rates | None = None) -> ASGIApp:
+def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`."""
 
     def now_s() -> float:
@@ -69,7 +69,7 @@ def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = (), rates:
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
-    return Guard(app, house.gate, names, rates or Rates(now_s))
+    return Guard(app, house.gate, names, Rates(now_s))
 
 
 async def _openapi(request: Request) -> Response:

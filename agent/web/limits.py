@@ -24,17 +24,14 @@ UNREAD_S = 30.0
 class Rates:
     """Counts requests by address; times are those of `now_s`, any clock that never goes back."""
 
-    def __init__(
-        self, now_s: Callable[[], float], at_once: float = REQUESTS_AT_ONCE, per_s: float = REQUESTS_PER_S
-    ) -> None:
+    def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._at_once, self._per_s = at_once, per_s
         self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def wait_s(self, address: str) -> float:
         """Count a request; return 0, or in how many seconds it may be asked again where this is one too many."""
         now_s = self._now_s()
-        bucket = self._buckets.pop(address, None) or Bucket(self._at_once, self._per_s, now_s)
+        bucket = self._buckets.pop(address, None) or Bucket(REQUESTS_AT_ONCE, REQUESTS_PER_S, now_s)
         self._buckets[address] = bucket
         if len(self._buckets) > MOST_ADDRESSES:
             self._buckets.popitem(last=False)

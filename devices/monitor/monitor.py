@@ -24,7 +24,7 @@ from devices.monitor.known import KnownDevices, known_store
 from devices.monitor.observer import Observer
 from devices.monitor.use import UseWatch
 from devices.snapshot import describe, in_use, open_elsewhere
-from devices.udev import Hub, KnownPlugs, plugged
+from devices.udev import KnownPlugs, plugged
 
 SETTLED_S = 0.45
 GONE_S = 0.1
@@ -62,6 +62,10 @@ class Eyes:
         return sight(found, describe(found, offers, used))
 
 
+def _nothing(_change: DeviceChange) -> None:
+    """Tell nobody."""
+
+
 class DeviceMonitor:
     """Tells `on_change` of each device that comes, goes, moves or changes, and the health log through `record`.
 
@@ -81,14 +85,14 @@ class DeviceMonitor:
         events: Callable[[], HotplugEvents] = NetlinkEvents,
         follows_use: bool = False,
     ) -> None:
-        self._listeners = [on_change] if on_change else []
+        self._on_change = on_change or _nothing
         self._clock = clock or SystemClock()
         self._record = record
         self._use = UseWatch(self.refresh) if follows_use else None
         self._look = look or Eyes(self.refresh, self._use)
         self._open_events = events
         self._observer = Observer(clock=self._clock, record=record, known=KnownDevices(known_store(memory)))
-        self._shown: tuple[tuple[Device, ...], tuple[Hub, ...]] = (), ()
+        self._shown: tuple[Device, ...] = ()
         self._events: HotplugEvents | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -110,7 +114,7 @@ class DeviceMonitor:
         """Take the first look, and watch from then on. Raises OSError where the kernel's messages cannot be had."""
         self._events = self._open_events()
         self._observer.begin(self._seen() or Sight())
-        self._shown = self._observer.devices, self._observer.hubs
+        self._shown = self._observer.devices
         self._thread = threading.Thread(target=self._run, args=(self._events,), name="device-monitor", daemon=True)
         self._thread.start()
         if self._use is not None:
@@ -135,15 +139,7 @@ class DeviceMonitor:
 
     def devices(self) -> list[Device]:
         """Return what is plugged in: cameras and capture cards, then microphones."""
-        return list(self._shown[0])
-
-    def hubs(self) -> list[Hub]:
-        """Return the USB hubs, root hubs included."""
-        return list(self._shown[1])
-
-    def listen(self, on_change: OnChange) -> None:
-        """Tell `on_change` too of each change from now on."""
-        self._listeners = [*self._listeners, on_change]
+        return list(self._shown)
 
     def refresh(self) -> None:
         """Take a look soon, though nothing came or went: another process may hold a device now."""
@@ -234,12 +230,11 @@ class DeviceMonitor:
         return seen
 
     def _tell(self, changes: Iterable[DeviceChange]) -> None:
-        self._shown = self._observer.devices, self._observer.hubs
+        self._shown = self._observer.devices
         for change in changes:
-            for listener in self._listeners:
-                if self._stopping.is_set():
-                    return
-                try:
-                    listener(change)
-                except Exception:  # a listener that fails must not blind the others
-                    threads.report()
+            if self._stopping.is_set():
+                return
+            try:
+                self._on_change(change)
+            except Exception:  # a listener that fails must not end the watch
+                threads.report()

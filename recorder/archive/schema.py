@@ -1,14 +1,10 @@
 """The JSON Schema of `metadata/recording.json`; `python -m recorder.archive.schema` prints what is to be shipped."""
 
 import sys
-from pathlib import Path
 
 import msgspec
 
 from recorder.archive.model import Recording
-
-SCHEMA_FILE = Path(__file__).with_name("recording.schema.json")
-"""The schema as it is shipped; a test compares it with the classes."""
 
 
 def recording_schema() -> bytes:

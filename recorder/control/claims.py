@@ -93,10 +93,10 @@ class Claims:
         )
 
 
-def claimed(device: str, folder: Path | None = None) -> Claim | None:
+def claimed(device: str) -> Claim | None:
     """Return which session has the device of an id, None where none has or none that can be read."""
     try:
-        descriptor = os.open(_lock_of(device, folder or runtime_folder()), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(_lock_of(device, runtime_folder()), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
     try:

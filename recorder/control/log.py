@@ -10,16 +10,15 @@ LARGEST = 512 * 1024
 class OutputLog:
     """Standard output and error of this process, in the file `path`; of twice LARGEST bytes the older go."""
 
-    def __init__(self, path: Path, largest: int = LARGEST) -> None:
+    def __init__(self, path: Path) -> None:
         """Turn both to `path` from now on; raises OSError."""
         self._path = path
-        self._largest = largest
         self._turn()
 
     def check(self) -> None:
         """Begin anew if the file is full, keeping the one before; called now and then."""
         try:
-            if os.fstat(STDERR).st_size > self._largest:
+            if os.fstat(STDERR).st_size > LARGEST:
                 self._path.replace(self._path.with_suffix(".old"))
                 self._turn()
         except OSError:

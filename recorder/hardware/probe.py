@@ -43,15 +43,13 @@ class Limits:
     """Seconds that a second of pictures may take."""
 
 
-def probe(
-    kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKER, limits: Limits | None = None
-) -> Verdict:
+def probe(kind: Kind, settings: VideoSettings, *, command: Sequence[str] = WORKER) -> Verdict:
     """Return whether the encoder of `kind` does what x264 would do with `settings`; never raises HardwareFailed."""
     if MODELS[kind].codec not in av.codecs_available:
         return Verdict(kind=kind, reason=Reason.NOT_IN_BUILD, detail=MODELS[kind].codec)
     if (nodes := missing_node(kind)) is not None:
         return Verdict(kind=kind, reason=Reason.NO_DEVICE, detail=nodes)
-    return tried(kind, settings, command=command, limits=limits or Limits())
+    return tried(kind, settings, command=command, limits=Limits())
 
 
 def tried(kind: Kind, settings: VideoSettings, *, command: Sequence[str], limits: Limits) -> Verdict:

@@ -82,7 +82,6 @@ class LiveDestination:
         clock: Clock,
         ca_file: Path | None = None,
         deadlines: Deadlines | None = None,
-        backoff: Backoff | None = None,
         earlier: Counted | None = None,
     ) -> None:
         """`earlier` is what was counted of the same destination before this one, and is counted on from."""
@@ -93,7 +92,7 @@ class LiveDestination:
         self._clock = clock
         self._ca_file = ca_file
         self._deadlines = deadlines or Deadlines()
-        self._backoff = backoff or Backoff()
+        self._backoff = Backoff()
         self._queue = PacketQueue()
         self._lag = Lag()
         self._stopping = threading.Event()

@@ -12,7 +12,7 @@ LONGEST_S = 6.0
 
 
 class PacketQueue:
-    """The newest packets that have not reached the network yet, at most `longest_s` seconds of them.
+    """The newest packets that have not reached the network yet, at most LONGEST_S seconds of them.
 
     What was taken and not reported as sent is in flight: it counts as waiting, and comes back (`put_back`) when the
     attempt that took it fails. What is in flight cannot be dropped; all that waits behind it can. On a link that is too
@@ -23,8 +23,7 @@ class PacketQueue:
     newest keyframe stays; where that would be everything, all goes and the next keyframe starts anew.
     """
 
-    def __init__(self, longest_s: float = LONGEST_S) -> None:
-        self._longest_s = longest_s
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._packets: deque[EncodedPacket] = deque()
         self._flight = Flight()
@@ -78,7 +77,7 @@ class PacketQueue:
                 self._count_dropped(packets)
             else:
                 self._packets.extendleft(reversed(packets))
-                if self._span_s() > self._longest_s:
+                if self._span_s() > LONGEST_S:
                     self._shorten()
 
     def start(self, *, at_newest: bool) -> EncodedPacket | None:
@@ -144,9 +143,9 @@ class PacketQueue:
 
     def _is_too_long(self) -> bool:
         begins_s = self._flight.begins_s
-        if begins_s is not None and not self._awaiting_keyframe and self._newest_s - begins_s > self._longest_s:
+        if begins_s is not None and not self._awaiting_keyframe and self._newest_s - begins_s > LONGEST_S:
             return True  # nothing moves
-        return self._will_wait_s() > self._longest_s
+        return self._will_wait_s() > LONGEST_S
 
     def _will_wait_s(self) -> float:
         """Return how old what waits first will be when what is in flight has been sent."""
@@ -159,17 +158,17 @@ class PacketQueue:
 
     def _shorten(self) -> None:
         if self._awaiting_keyframe:
-            while self._span_s() > self._longest_s:
+            while self._span_s() > LONGEST_S:
                 self._packets.popleft()
             return
         newest = next((packet for packet in reversed(self._packets) if _is_start(packet)), None)
         if newest is None:  # what waits follows on a keyframe that is in flight
-            if self._will_wait_s() > self._longest_s:
+            if self._will_wait_s() > LONGEST_S:
                 self._clear()
             return
         if self._packets[0].dts_s < newest.dts_s:
             self._keep_from(newest)
-        if self._span_s() > self._longest_s:
+        if self._span_s() > LONGEST_S:
             self._clear()
 
     def _keep_from(self, keyframe: EncodedPacket) -> None:

@@ -74,8 +74,8 @@ def _key(root: Path) -> str:
 class MountMemory:
     """Remembers, for each folder that was recorded into, where its disk was mounted."""
 
-    def __init__(self, store: Store[dict[str, str]] | None = None) -> None:
-        self._store = store or Store(state_folder() / "storage.json", dict[str, str], {})
+    def __init__(self) -> None:
+        self._store = Store(state_folder() / "storage.json", dict[str, str], {})
 
     def check(self) -> None:
         """Raise StateError where what is remembered cannot be read: no disk is missed then."""

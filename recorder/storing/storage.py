@@ -65,7 +65,6 @@ class Storage:
         bytes_per_s: float,
         planned_s: float | None = None,
         waits: bool = False,
-        memory: MountMemory | None = None,
     ) -> None:
         """Make nothing yet: `archives` are the folders to record to, in order.
 
@@ -83,7 +82,7 @@ class Storage:
         self._bytes_per_s = bytes_per_s
         self._planned_s = planned_s
         self._waits = waits
-        self._memory = memory or MountMemory()
+        self._memory = MountMemory()
         self._earlier: Sequence[WorkFolder] = ()
         self.joined: WorkFolder | None = None
         """What parts were put together in, where that could not be sealed."""

@@ -32,6 +32,7 @@ from tests.bench.material import Clip, write
 from tests.bench.muxed_file import MuxedFile
 from tests.bench.peers import x264_options
 from tests.support import media
+from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT, RATE = 320, 240, 30
@@ -201,7 +202,7 @@ def test_a_kill_costs_no_more_where_it_stands_still(tmp_path: Path) -> None:
     """What was fed and is not in the file: with the patience for a quiet source that is what a kill costs."""
     encoder = Encoder(SLOWEST, AudioSettings(1, 64_000))
     problems: list[Exception] = []
-    recording = Recording(
+    recording = OneFile(
         tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=problems.append,
         fragment_s=FRAGMENT_S,
     )  # fmt: skip

@@ -15,10 +15,10 @@ from recorder.archive.model import Mark
 from recorder.live.destinations import Destinations
 from recorder.outputs import Outputs, Sink, Templates
 from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.recording import OnDisk, Recording
+from recorder.recording import OnDisk
 from tests.support import media
 from tests.support.encoded import SmallEncoder
-from tests.support.recorded import encoder, feed
+from tests.support.recorded import OneFile, encoder, feed
 from tests.support.simulated import EventList
 
 
@@ -38,7 +38,7 @@ class Broken:
 
 def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> None:
     made, before = encoder(), set(threading.enumerate())
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
 
     def refuse(templates: Templates) -> Sink:
         raise StorageError("no sink")
@@ -55,7 +55,7 @@ def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> No
 def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:
     made, broken, events = encoder(), Broken(), EventList()
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
     live = Destinations(clock=SystemClock(), emit=events)
     outputs = Outputs(recording, made.templates, emit=events, live=live, more=[lambda _: broken])
     feed(made, outputs, 0, 60)

@@ -21,8 +21,8 @@ from recorder.overload.ladder import Step
 from recorder.overload.relief import CHEAP, cheap_params
 from recorder.packet import EncodedPacket, Track
 from recorder.picture_stream import PictureStream, _Encoder
-from recorder.recording import Recording
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 180
@@ -104,7 +104,7 @@ def test_the_recording_plays_every_picture_at_its_time(
 ) -> None:
     shown = times(changes, random.Random(7))
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
     for packet in encode(encoder, shown, changes):
         recording.put(packet)
     recording.close()

@@ -14,8 +14,8 @@ from devices.clock import NANOSECONDS, SystemClock
 from recorder.kept_packets import KeptPackets
 from recorder.packet import RUN_IN, EncodedPacket, Track
 from recorder.preroll import PreRoll
-from recorder.recording import Recording
 from tests.support.encoded import RATE, SmallEncoder
+from tests.support.recorded import OneFile
 
 KEYFRAME_S = 1.0
 
@@ -107,7 +107,7 @@ def test_what_follows_is_handed_on_at_once_on_the_same_times(packets: list[Encod
     assert len(handed) == before + len(packets) - len(packets) // 2
     pictures = [packet.pts for packet in handed if packet.track == Track.VIDEO]
     assert pictures == list(range(0, 3000 * len(pictures), 3000))
-    assert gate.bytes == 0
+    assert gate._kept.bytes == 0
 
 
 def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[EncodedPacket]) -> None:
@@ -139,7 +139,7 @@ def test_a_slow_disk_holds_up_who_hands_on_and_nobody_else(packets: list[Encoded
 
 def test_before_the_first_packet_it_begins_with_the_first(packets: list[EncodedPacket]) -> None:
     gate = PreRoll(keep_s=30)
-    assert (gate.bytes, gate.seconds) == (0, 0.0)
+    assert (gate._kept.bytes, gate.seconds) == (0, 0.0)
     handed: list[EncodedPacket] = []
     assert gate.open(handed.append, NANOSECONDS) == 0
     put(gate, packets)
@@ -171,7 +171,7 @@ def test_its_memory_is_bounded_whatever_is_to_be_kept(packets: list[EncodedPacke
     )
     for packet in packets:
         gate.put(packet)
-        assert gate.bytes <= whole // 4 + group
+        assert gate._kept.bytes <= whole // 4 + group
     assert gate.seconds > 1
 
 
@@ -188,7 +188,7 @@ def test_it_keeps_no_pictures_of_another_form_than_the_newest(packets: list[Enco
     assert {packet.form for packet in shown} == {1}
     assert shown[0].is_keyframe
     assert gate.skipped == len(pictures) - len(shown)
-    assert gate.bytes == 0
+    assert gate._kept.bytes == 0
 
 
 def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
@@ -199,7 +199,7 @@ def test_a_recording_that_reaches_back_plays_from_its_first_picture_in_sync(
     gate = PreRoll(keep_s=30)
     put(gate, made)
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "program.mp4", encoder.templates, clock=SystemClock(), on_failure=failures.append)
     gate.open(recording.put, round(4.5 * NANOSECONDS))
     put(gate, [packet for _ in range(2 * RATE) for packet in encoder.next()])
     put(gate, encoder.flush())

@@ -19,11 +19,10 @@ from devices.clock import SystemClock
 from recorder.archive.media import holds_media
 from recorder.archive.model import Mark
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
 from tests.bench.starting import fragments
 from tests.support import media
 from tests.support.encoded import SmallEncoder
-from tests.support.recorded import encoder, feed, onsets, record
+from tests.support.recorded import OneFile, encoder, feed, onsets, record
 from tests.support.waiting import wait_for
 
 
@@ -62,7 +61,7 @@ def test_pictures_that_come_long_after_their_sound_play_with_it(tmp_path: Path) 
     made = encoder()
     failures: list[LiputError] = []
     pictures: list[EncodedPacket] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
 
     class SoundFirst:
         def put(self, packet: EncodedPacket) -> None:
@@ -91,7 +90,7 @@ def test_without_a_clock_packets_gather_for_a_while_and_all_of_them_are_written(
         made = encoder()
         failures: list[LiputError] = []
         path = tmp_path / f"{waits}.mp4"
-        recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
+        recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, waits=waits)
         feed(made, recording, 0, 30)
         wait_for(recording._queue.empty)
         feed(made, recording, 30, 30)
@@ -119,7 +118,7 @@ def test_of_a_live_session_what_is_more_than_its_bit_rate_is_written_at_once(
     made = SmallEncoder(noise=True, bit_rate=bit_rate)
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = Recording(
+    recording = OneFile(
         path, made.templates, clock=SystemClock(), on_failure=failures.append, fragment_s=fragment_s, waits=waits
     )
     packets = [packet for _ in range(3) for packet in made.next()]
@@ -149,10 +148,9 @@ CHILD = """
 import sys, threading
 from pathlib import Path
 from devices.clock import SystemClock
-from recorder.recording import Recording
 from tests.support import recorded as t
 encoder = t.encoder()
-recording = Recording(Path(sys.argv[1]), encoder.templates, clock=SystemClock(), on_failure=print, sync_s=0.02)
+recording = t.OneFile(Path(sys.argv[1]), encoder.templates, clock=SystemClock(), on_failure=print, sync_s=0.02)
 for start in range(0, 3000, 5):
     t.feed(encoder, recording, start, 5)
     # The writer must have taken what was fed, or the figure would be that of the queue.
@@ -198,7 +196,7 @@ def test_a_killed_recording_plays_what_it_said_was_on_disk(tmp_path: Path) -> No
 def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path) -> None:
     made = encoder()
     failed = threading.Event()
-    recording = Recording(
+    recording = OneFile(
         tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=lambda _: failed.set(), sync_s=0.005
     )
     seen = []
@@ -217,7 +215,7 @@ def test_what_is_reported_grows_with_the_file_and_never_beyond_it(tmp_path: Path
 def test_marks_are_chapters_for_every_player(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
     feed(made, recording, 0, 120)
     at = datetime(2026, 11, 24, 9, tzinfo=UTC)
     recording.close(
@@ -238,7 +236,6 @@ from pathlib import Path
 import psutil
 from devices.clock import SystemClock
 from recorder.packet import Track
-from recorder.recording import Recording
 from tests.support import recorded as t
 made, packets = t.encoder(), []
 class List:
@@ -247,7 +244,7 @@ t.feed(made, List, 0, 60)
 picture = [packet for packet in packets if packet.track == Track.VIDEO][5]
 sound = [packet for packet in packets if packet.track == Track.AUDIO][5]
 failures = []
-recording = Recording(
+recording = t.OneFile(
     Path(sys.argv[1]), made.templates, clock=SystemClock(), on_failure=failures.append, waits=True, sync_s=0.1
 )
 grown, sounds = [], 0
@@ -278,7 +275,7 @@ def test_an_hour_of_recording_takes_no_more_memory_than_ten_minutes(tmp_path: Pa
 def test_a_recording_that_nothing_came_for_is_closed_without_a_word(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
     recording.close()
     made.close()
     assert not failures

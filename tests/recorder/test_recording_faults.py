@@ -20,7 +20,7 @@ from recorder.recording import Recording
 from recorder.storage_errors import storage_error
 from recorder.storing.file import RecordingFile
 from tests.support import media
-from tests.support.recorded import encoder, feed
+from tests.support.recorded import OneFile, encoder, feed
 from tests.support.waiting import wait_for
 
 type Packet = "av.Packet[av.stream.Stream]"
@@ -52,7 +52,7 @@ def test_a_disk_that_fills_up_fails_once_and_loudly_and_what_was_written_stays(t
         failures.append(error)
         failed.set()
 
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=on_failure)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=on_failure)
     no_limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, no_limit[1]))
     try:
@@ -83,7 +83,7 @@ def test_a_disk_that_falls_a_minute_behind_fails_a_live_session_whatever_was_han
     made, clock, disk = encoder(), LaterClock(), threading.Event()
     failures: list[LiputError] = []
     packets: list[EncodedPacket] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
     container = recording._container
     monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
 
@@ -147,9 +147,7 @@ def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypa
     monkeypatch.setattr("recorder.recording.QUEUE_PACKETS", 20)
     made, disk = encoder(), threading.Event()
     failures: list[LiputError] = []
-    recording = Recording(
-        tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append, waits=True
-    )
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append, waits=True)
     container = recording._container
     monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
     feeder = threading.Thread(target=feed, args=(made, recording, 0, 90))
@@ -171,7 +169,7 @@ def test_a_slow_disk_holds_up_a_session_without_a_clock(tmp_path: Path, monkeypa
 def test_a_fault_of_our_own_ends_the_recording_in_order(tmp_path: Path) -> None:
     made = encoder()
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
     feed(made, recording, 0, 60)
     packet = made.encode_video(av.VideoFrame(320, 180, "yuv420p"), 180_000)[0]
     recording.put(replace(packet, data=b""))
@@ -210,7 +208,7 @@ def test_a_disk_that_never_answers_is_left_to_itself_when_the_recording_is_close
     made = encoder()
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
     feed(made, recording, 0, 60)
     wait_for(lambda: recording.on_disk.media_time_s > 0.5)
     disk.hangs.set()
@@ -234,7 +232,7 @@ def test_a_disk_that_goes_on_after_the_recording_was_closed_gets_what_was_waitin
 ) -> None:
     monkeypatch.setattr("recorder.recording.CLOSE_S", 0.3)
     made, disk, failures = encoder(), threading.Event(), list[LiputError]()
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=SystemClock(), on_failure=failures.append)
     container = recording._container
     monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
     feed(made, recording, 0, 90)
@@ -254,7 +252,7 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
     made = encoder()
     failures: list[LiputError] = []
     path = tmp_path / "a.mp4"
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
     feed(made, recording, 0, 60)
     path.rename(tmp_path / "b.mp4")
     wait_for(lambda: bool(failures))
@@ -266,7 +264,7 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
 def test_a_disk_that_is_full_from_the_start_is_refused() -> None:
     made = encoder()
     with pytest.raises(StorageFull, match="full"):
-        Recording(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
+        OneFile(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
     made.close()
 
 
@@ -300,7 +298,7 @@ def test_what_is_left_of_a_file_that_was_refused_writes_to_no_other_one(
 def test_a_folder_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     made = encoder()
     with pytest.raises(StorageUnwritable, match="No such file"):
-        Recording(tmp_path / "gone" / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
+        OneFile(tmp_path / "gone" / "a.mp4", made.templates, clock=SystemClock(), on_failure=print)
     made.close()
 
 

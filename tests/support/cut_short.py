@@ -13,8 +13,8 @@ from capture.source import Matrix
 from devices.clock import SystemClock
 from recorder.encoder import AudioSettings, Encoder
 from recorder.packet import EncodedPacket, Track
-from recorder.recording import Recording
 from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
+from tests.support.recorded import OneFile
 from tests.support.waiting import wait_for
 
 RATE = Fraction(30)
@@ -68,7 +68,7 @@ class Material:
         folder.mkdir(parents=True, exist_ok=True)
         left = Left(folder / "killed.mp4", folder / "closed.mp4")
         failures: list[Exception] = []
-        recording = Recording(
+        recording = OneFile(
             left.closed, self.encoder.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.01
         )
         kept = list(self.packets if packets is None else packets)

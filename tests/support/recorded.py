@@ -22,6 +22,15 @@ class PutsPackets(Protocol):
     def put(self, packet: EncodedPacket) -> None: ...
 
 
+class OneFile(Recording):
+    """A recording that is given packets as the storage of a session is."""
+
+    def put(self, packet: EncodedPacket) -> None:
+        """Take a packet; does not wait for the disk, unless the session runs as fast as its outputs."""
+        self.wait_for_room()
+        self.take(packet)
+
+
 def encoder() -> Encoder:
     return Encoder(VideoSettings(320, 180, RATE, Matrix.BT601, 400_000, 400_000), AudioSettings(2, 64_000))
 
@@ -45,7 +54,7 @@ def feed(encoder: Encoder, recording: PutsPackets, first: int, count: int) -> No
 def record(path: Path, count: int) -> Recording:
     made = encoder()
     failures: list[LiputError] = []
-    recording = Recording(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
+    recording = OneFile(path, made.templates, clock=SystemClock(), on_failure=failures.append, sync_s=0.02)
     feed(made, recording, 0, count)
     for track in Track:
         for packet in made.flush(track):

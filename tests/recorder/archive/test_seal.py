@@ -20,16 +20,17 @@ from recorder.archive.disk import Disk
 from recorder.archive.dublincore import TERMS
 from recorder.archive.model import AudioTrack, Package, PackageState, Recording, VideoTrack
 from recorder.archive.names import one_line, storable
-from recorder.archive.schema import SCHEMA_FILE, recording_schema
+from recorder.archive.schema import recording_schema
 from tests.recorder.archive.test_begin import ODD_TITLES
 from tests.support import archives
+from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 
 
 def validate(package: Package) -> None:
     """Let others judge: the bagit library, and jsonschema with the shipped schema."""
     archives.validate_bag(package.folder)
-    schema = json.loads(SCHEMA_FILE.read_bytes())
+    schema = json.loads(RECORDING_SCHEMA.read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads((package.folder / "metadata" / "recording.json").read_bytes())
     jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())
@@ -236,7 +237,7 @@ def test_a_recording_left_by_a_killed_recorder_is_sealed_from_what_it_tells(arch
 
 
 def test_the_shipped_schema_is_that_of_the_classes() -> None:
-    assert SCHEMA_FILE.read_bytes() == recording_schema()
+    assert RECORDING_SCHEMA.read_bytes() == recording_schema()
 
 
 def test_a_recording_reads_as_it_was_written(package: Package) -> None:

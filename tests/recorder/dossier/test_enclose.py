@@ -27,11 +27,12 @@ from recorder.dossier.carry import Carrying
 from recorder.dossier.changes import amended
 from recorder.dossier.dossiers import Dossiers
 from recorder.dossier.model import RequestRecord, StepState
-from recorder.dossier.schema import SCHEMA_FILE, request_schema
+from recorder.dossier.schema import request_schema
 from recorder.dossier.store import Dossier
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, dossiers
+from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -91,9 +92,9 @@ def test_the_package_has_the_letter_the_request_and_its_steps(
 
 
 def test_the_published_schema_knows_all_of_it(archive: Archive, program: Path, dossier: Dossier) -> None:
-    assert SCHEMA_FILE.read_bytes() == request_schema()
+    assert REQUEST_SCHEMA.read_bytes() == request_schema()
     package = sealed(archive, program, dossiers.context_of(dossier))
-    schema = json.loads(SCHEMA_FILE.read_bytes())
+    schema = json.loads(REQUEST_SCHEMA.read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     document = json.loads((package.folder / REQUEST_FILE).read_bytes())
     jsonschema.validate(document, schema, format_checker=jsonschema.FormatChecker())

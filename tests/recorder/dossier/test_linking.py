@@ -22,9 +22,9 @@ from recorder.archive.work import REQUEST_FILE
 from recorder.dossier.carry import carried
 from recorder.dossier.linking import link
 from recorder.dossier.model import CarriedRequest, Request
-from recorder.dossier.schema import SCHEMA_FILE
 from recorder.dossier.store import Dossier
 from tests.support import archives, dossiers
+from tests.support.schemas import REQUEST_SCHEMA
 from tests.support.simulated import SimulatedClock
 
 PROJECT = Path(__file__).parents[3]
@@ -63,7 +63,7 @@ def test_the_package_has_its_request_and_the_dossier_its_package(
     assert letter.read_bytes() == dossiers.PDF
     assert {stat.S_IMODE(path.stat().st_mode) for path in (letter, package.folder / REQUEST_FILE)} == {0o600}
     document = json.loads((package.folder / REQUEST_FILE).read_bytes())
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_bytes()))
+    jsonschema.validate(document, json.loads(REQUEST_SCHEMA.read_bytes()))
     assert [change["kind"] for change in document["request"]["history"]] == ["created"]
     recording = archive.find(package.id).recording
     assert recording

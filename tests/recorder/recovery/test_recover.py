@@ -16,13 +16,13 @@ from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import walk
 from recorder.archive.model import Package, Recording
-from recorder.archive.schema import SCHEMA_FILE
 from recorder.archive.work import EVENTS_FILE, METADATA_FILES
 from recorder.recovery.find import find
 from recorder.recovery.recover import Outcome, Recovery, State
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import RATE, Left, Material
 from tests.support.leftovers import event, live
+from tests.support.schemas import RECORDING_SCHEMA
 from tests.support.simulated import SimulatedClock
 
 
@@ -105,7 +105,7 @@ def test_the_schema_knows_all_of_it(archive: Archive, left: Left) -> None:
     leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=12.0, events=[live(12)])
     _, package, _ = only(archive)
     document = json.loads((package.folder / "metadata" / "recording.json").read_bytes())
-    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_bytes()))
+    jsonschema.validate(document, json.loads(RECORDING_SCHEMA.read_bytes()))
     assert [part["part"] for part in document["parts"]] == [1, 2]
 
 

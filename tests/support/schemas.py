@@ -1,0 +1,9 @@
+"""The JSON Schemas as they are shipped, which tests compare with the classes and hold documents to."""
+
+from pathlib import Path
+
+from recorder.archive import schema as archive
+from recorder.dossier import schema as dossier
+
+RECORDING_SCHEMA = Path(archive.__file__).with_name("recording.schema.json")
+REQUEST_SCHEMA = Path(dossier.__file__).with_name("request.schema.json")
