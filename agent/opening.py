@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import ssl
 import subprocess
 import time
@@ -10,6 +9,7 @@ import urllib.request
 
 import click
 
+from agent.desktop import OPENER, has_desktop, open_there
 from agent.own_command import command_line, environment
 from agent.serving import is_serving
 from agent.web.server import HINDERED, Place, read_place
@@ -24,7 +24,7 @@ READY_S = 30.0
 LOOK_S = 0.05
 ANSWER_S = 10.0
 LOG_FILE = "serve.log"
-_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
+_BROWSERS = (OPENER, "sensible-browser")
 
 
 def open_page(*, with_browser: bool) -> None:
@@ -36,9 +36,9 @@ def open_page(*, with_browser: bool) -> None:
     click.echo(place.url)
     if not with_browser:
         return
-    if not any(os.environ.get(name) for name in _SCREENS):
+    if not has_desktop():
         click.echo("There is no desktop here: open that address elsewhere; `liput token` lets you in.", err=True)
-    elif not _show(_ticket(place, settings)):
+    elif not open_there(_ticket(place, settings), *_BROWSERS):
         click.echo("No browser was found: open that address; `liput token` lets you in.", err=True)
 
 
@@ -107,13 +107,3 @@ def _ticket(place: Place, settings: Settings) -> str:
     except (OSError, ValueError, KeyError) as error:
         raise StateError(f"the page at {place.url} does not let us in: {error}") from None
     return url
-
-
-def _show(url: str) -> bool:
-    """Open an address in the browser of the desktop; return whether there is a program that does."""
-    opener = shutil.which("xdg-open") or shutil.which("sensible-browser")
-    if opener is None:
-        return False
-    quiet = subprocess.DEVNULL
-    subprocess.Popen([opener, url], stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)
-    return True

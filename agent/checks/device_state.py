@@ -10,7 +10,8 @@ from agent.checks.equipment_codes import CODES
 from agent.checks.fault_words import fault_words
 from agent.checks.held import Held
 from agent.checks.result import Measured, Result, found
-from capture.sound.failure import SOUND_SERVERS, pcm_node
+from capture.sound.alsa import pcm_node
+from capture.sound.failure import SOUND_SERVERS
 from capture.sound.listing import source_of_card
 from config.errors import DeviceAccessDenied, DeviceError, StateError
 from config.quantities import brief_rate

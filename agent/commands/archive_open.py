@@ -1,13 +1,11 @@
 """`liput archive open`: a recording in the player, or its folder in the file manager, of this desktop."""
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import click
 
 from agent.archive_options import archive_of, archive_option
+from agent.desktop import OPENER, has_desktop, open_there
 from config.errors import ArchiveError
 from recorder.archive import catalog
 from recorder.archive.model import Package
@@ -33,8 +31,8 @@ def open_command(ctx: click.Context, package_id: str, folder: Path | None, *, wh
     package = archive_of(ctx, folder).find(package_id)
     path = package.folder if whole else _film(package)
     click.echo(path)
-    if not print_only and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
-        _open(path)
+    if not print_only and has_desktop() and not open_there(str(path), OPENER):
+        raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
 
 
 def _film(package: Package) -> Path:
@@ -47,11 +45,3 @@ def _film(package: Package) -> Path:
     raise ArchiveError(
         f"{package.id} has no recording that can be opened", hint=f"liput archive verify {package.id} says why."
     )
-
-
-def _open(path: Path) -> None:
-    opener = shutil.which("xdg-open")
-    if opener is None:
-        raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
-    nothing = subprocess.DEVNULL
-    subprocess.Popen([opener, str(path)], start_new_session=True, stdin=nothing, stdout=nothing, stderr=nothing)

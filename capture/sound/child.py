@@ -12,12 +12,12 @@ import re
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from capture.sound import server as sound_server
+from capture.sound.alsa import card_and_device, card_number
 from capture.sound.wire import (
     HEADER,
     OVERFLOW,
@@ -49,7 +49,6 @@ _NO_SERVER_S = 5.0
 """How often a sound server is looked for while none runs."""
 
 _HARDWARE = re.compile(r"\(hw:(\d+),(\d+)\)$")
-_CARD = re.compile(r"^hw:CARD=([^,]+)(?:,DEV=(\d+))?$")
 
 type _Block = tuple[int, int, bool, bytes]
 
@@ -146,21 +145,13 @@ def _tell(sources: list[ServerSource], told: list[ServerSource] | None) -> list[
 
 def _find(sounddevice: Any, name: str) -> int | None:
     """Return PortAudio's index of the input `name`, or None; a card's number is the one it has at this moment."""
-    card = _CARD.match(name)
-    ending = f"(hw:{_card_number(card[1])},{card[2] or 0})" if card else None
+    card = card_and_device(name)
+    ending = f"(hw:{card_number(card[0]) or ''},{card[1]})" if card else None
     for index, device in enumerate(sounddevice.query_devices()):
         matches = device["name"].endswith(ending) if ending else device["name"] == name
         if matches and device["max_input_channels"] > 0:
             return index
     return None
-
-
-def _card_number(identifier: str) -> str:
-    """Return the number of the ALSA card `identifier`, "" if there is none."""
-    try:
-        return Path("/proc/asound", identifier).readlink().name.removeprefix("card")
-    except OSError:
-        return ""
 
 
 def _capture(sounddevice: Any, request: Request) -> None:
@@ -178,7 +169,7 @@ def _capture(sounddevice: Any, request: Request) -> None:
     device = sounddevice.query_devices(index)
     channels = min(channels, device["max_input_channels"])
     blocks: queue.Queue[_Block] = queue.Queue(_MOST_WAITING)
-    is_card = bool(_CARD.match(request.name))
+    is_card = card_and_device(request.name) is not None
     problem, scheduled = "", ask_for_sound(of_a_card=is_card)  # PortAudio's threads are started as this one is
     for rate in dict.fromkeys((request.rate, round(device["default_samplerate"]))):
         try:

@@ -1,9 +1,9 @@
 """Why a sound input was not opened: PortAudio only ever says that something went wrong, the system says what."""
 
 import os
-import re
 from pathlib import Path
 
+from capture.sound.alsa import pcm_node
 from capture.sound.listing import source_of_card
 from capture.sound.wire import Answer, Failed
 from config.errors import DeviceBusy, DeviceError, DeviceNotFound, DeviceUnsupported
@@ -37,15 +37,3 @@ def _busy(name: str, sound_input: str, node: str) -> DeviceBusy:
             hint = f"The sound server has it, and shares it: --audio pulse:{source.name}"
             return DeviceBusy(busy.message, hint=hint)
     return busy
-
-
-def pcm_node(sound_input: str) -> str | None:
-    """Return the node of an ALSA name of the form hw:CARD=ID,DEV=N; None for any other input."""
-    match = re.fullmatch(r"hw:CARD=([^,]+),DEV=(\d+)", sound_input)
-    if match is None:
-        return None
-    try:
-        number = Path("/proc/asound", match[1]).readlink().name.removeprefix("card")
-    except OSError:
-        return f"/dev/snd/{match[1]}"  # which is not there
-    return f"/dev/snd/pcmC{number}D{match[2]}c"
