@@ -123,7 +123,7 @@ def test_what_another_file_has_is_not_written_to_a_disk_that_is_too_slow(
 ) -> None:
     made, clock, disk = encoder(), LaterClock(), threading.Event()
     failures: list[LiputError] = []
-    recording = Recording(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
+    recording = OneFile(tmp_path / "a.mp4", made.templates, clock=clock, on_failure=failures.append)
     container = recording._container
     monkeypatch.setattr(recording, "_container", SlowContainer(container.mux, container.close, disk))
     disk.set()
