@@ -77,7 +77,7 @@ def take_up(archives: Iterable[Archive], folder: Path, clock: Clock) -> Resumpti
     try:
         for archive in archives:
             looking = Bounded(partial(_reopen, archive, name), "resume-look", _release)
-            with suppress(StorageError):
+            with suppress(StorageError, OSError):
                 works += looking.get(clock, OPEN_S, stalled(archive.root, OPEN_S))
         return _resumption(works, folder)
     except LiputError:
@@ -100,7 +100,7 @@ def _reopen(archive: Archive, name: str) -> list[WorkFolder]:
         for session in find([archive]):
             if session.name == name:
                 works += (part.archive.reopen(part.folder) for part in session.parts)
-    except LiputError:
+    except (LiputError, OSError):  # where no lock is to be had: that of a share may be away
         _release(works)
         raise
     return works

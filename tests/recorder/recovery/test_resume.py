@@ -1,5 +1,7 @@
 """What the next recorder of a killed session is told, and that nobody else touches the session meanwhile."""
 
+import errno
+import os
 import subprocess
 import threading
 from datetime import timedelta
@@ -12,6 +14,7 @@ from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, PackageBusy, PackageNotFound
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
+from recorder.archive.work import WorkFolder
 from recorder.recovery import resume
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
@@ -101,6 +104,29 @@ def test_a_disk_that_does_not_answer_is_gone_on_without(
     assert taken.part == 3, "the second is there, on the disk that hangs"
     taken.release()
     over.set()
+
+
+def test_a_share_that_gives_no_locks_is_gone_on_without_and_nothing_stays_locked(
+    archive: Archive, left: Left, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    share = archives.archive_at(tmp_path / "share")
+    for part, offset_s in ((1, 0.0), (2, 6.0)):
+        leftovers.leave(share, {"program.mp4": left.killed}, events=[live()], part=part, offset_s=offset_s)
+    folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()], part=3, offset_s=12.0)
+    reopen, locked = Archive.reopen, list[WorkFolder]()
+
+    def refused(self: Archive, path: Path) -> WorkFolder:
+        if self.root == share.root and locked:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        locked.append(reopen(self, path))
+        return locked[-1]
+
+    monkeypatch.setattr(Archive, "reopen", refused)
+    taken = take_up([share, archive], folder, SystemClock())
+    assert [work.path for work in taken.works] == [folder]
+    monkeypatch.undo()
+    share.reopen(locked[0].path).release()
+    taken.release()
 
 
 def test_nobody_recovers_it_meanwhile(archive: Archive, left: Left) -> None:
