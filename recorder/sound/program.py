@@ -180,10 +180,13 @@ class ProgramSound:
         if all(lane.is_over for lane in self.lanes):
             self._timeline.advance(Track.AUDIO, furthest * NANOSECONDS // SAMPLE_RATE)
             self._timeline.source_ended(Track.AUDIO)
-        last = min(self.lanes, key=lambda lane: (lane.is_over, lane.position))
-        others = [lane for lane in self.lanes if lane is not last and lane.ready < MOST_AHEAD]
+        going = [lane for lane in self.lanes if not lane.has_reached_end]  # what comes after the end is no gap
+        if not going:
+            return
+        last = min(going, key=lambda lane: (lane.is_over, lane.position))
+        others = [lane for lane in going if lane is not last and lane.ready < MOST_AHEAD]
         came = [lane.pull(0.0, furthest) for lane in others]
-        waits_s = [lane.wait_s() for lane in self.lanes if not lane.has_reached_end]
+        waits_s = [lane.wait_s() for lane in going if not lane.has_reached_end]
         wait_s = 0.0 if any(came) else min(waits_s, default=0.0)
         last.pull(wait_s, furthest)
 

@@ -100,6 +100,16 @@ def test_an_input_that_died_meanwhile_is_told_soon_and_holds_up_nobody() -> None
     assert max(behind_s[-3 * SAMPLE_RATE // AAC_FRAME :]) < PATIENCE_NS / NANOSECONDS + 0.1
 
 
+def test_of_the_others_nothing_is_told_when_one_that_is_dead_comes_last_to_the_end() -> None:
+    rig = Rig()
+    rig.timeline.end_at(8 * NANOSECONDS)
+    inputs = [("podium", script(rig, 0, 9)), ("ruang", script(rig, 0, 2.5, 20)), ("mimbar", script(rig, 0, 9))]
+    sound = rig.sound([(microphone(name), rig.reader(given)) for name, given in inputs])
+    in_time(sound.run)
+    assert rig.events == [("source-silent", "ruang")]
+    assert [lane.counts.silence for lane in sound.lanes] == [0, 5.5 * SAMPLE_RATE, 0]
+
+
 def test_what_comes_slower_than_it_was_captured_is_given_up() -> None:
     rig = Rig()
     rig.timeline.end_at(12 * NANOSECONDS)
