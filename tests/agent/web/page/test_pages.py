@@ -163,7 +163,7 @@ def test_the_health_log_is_filtered_and_taken_along(looked: Visit) -> None:
     with page.expect_download() as download:
         page.get_by_role("link", name=say("log.export")).click()
     rows = download.value.path().read_text().splitlines()
-    assert rows[0].startswith("at,device")
+    assert rows[0].startswith("\ufeffat,device"), "marked as UTF-8, for spreadsheets"
     assert len(rows) == page.locator("#lines tr").count() + 1
 
 
