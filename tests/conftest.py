@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rig-sample",
         metavar="SEED",
-        help="of the tests in the rig's machines, run a fifth, of the long ones an eighth, as SEED decides",
+        help="of the tests in the rig's machines, run a sixth, of the long ones a ninth, as SEED decides",
     )
 
 
