@@ -14,7 +14,7 @@ from devices.process_stat import process_stat
 def test_it_is_what_psutil_says_whatever_the_command_is_called(tmp_path: Path) -> None:
     awkward = tmp_path / ") R 1 (\udcff"
     shutil.copy(shutil.which("sleep") or "", awkward)
-    with subprocess.Popen([awkward, "60"]) as child:
+    with subprocess.Popen([awkward, "60"], process_group=0) as child:
         try:
             found = process_stat(child.pid)
             assert found is not None
