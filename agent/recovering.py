@@ -1,10 +1,17 @@
 """Recovering what is unfinished, for whichever command does it: what a daemon is about to go on with is left alone."""
 
 import time
+from contextlib import suppress
 
 from agent.serving import awaited, forget, is_serving
+from config.errors import LiputError
+from recorder.control import directory
 from recorder.recovery.find import Unfinished
 from recorder.recovery.recover import Outcome, Recovery, State, awaiting
+
+LETS_GO_S = 2.0
+"""How long a child of a recorder that was killed just now may still hold its lock: until it is another program."""
+AGAIN_S = 0.1
 
 
 def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = False) -> Outcome:
@@ -13,7 +20,17 @@ def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = Fals
         return awaiting(session)
     if dry_run:
         return recovery.look(session)
-    outcome = recovery.recover(session)
+    outcome, deadline_s = recovery.recover(session), time.monotonic() + LETS_GO_S
+    while outcome.state is State.RECORDING and not _is_recorded(session) and time.monotonic() < deadline_s:
+        time.sleep(AGAIN_S)
+        outcome = recovery.recover(session)
     if outcome.state in {State.SEALED, State.DISCARDED}:
         forget(session.name)
     return outcome
+
+
+def _is_recorded(session: Unfinished) -> bool:
+    """Return whether a recorder of this user runs that says so, or that cannot be known."""
+    with suppress(LiputError, OSError):
+        return session.name in {info.session for _, info in directory.alive()}
+    return True

@@ -1,7 +1,9 @@
 """What the commands that recover leave to a daemon."""
 
+import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.commands.archive_seal import seal_command
@@ -9,6 +11,7 @@ from agent.commands.recover import recover_command
 from agent.recovering import recover_one
 from config.errors import ArchiveError
 from devices.clock import SystemClock
+from recorder.control import directory
 from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, leftovers
@@ -37,3 +40,29 @@ def test_what_a_daemon_is_about_to_go_on_with_is_left_to_it(tmp_path: Path) -> N
     assert recover_command.main(["--archive", str(archive.root)], standalone_mode=False) == 0
     (still,) = find([archive])
     assert still.parts == session.parts
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_lock_that_a_child_of_the_killed_recorder_still_has_is_waited_for(tmp_path: Path) -> None:
+    directory.runtime_folder(make=True)
+    archive = archives.archive_at(tmp_path / "arsip")
+    folder = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])
+    held = archive.reopen(folder)
+    recovery = Recovery([archive], clock=SystemClock())
+    (session,) = find([archive])
+    assert recover_one(recovery, session).state is State.RECORDING, "it is not waited for for ever"
+    threading.Timer(0.5, held.release).start()
+    assert recover_one(recovery, session).state is State.SEALED
+
+
+@pytest.mark.usefixtures("runtime")
+def test_what_is_recorded_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = archives.archive_at(tmp_path / "arsip")
+    folder = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])
+    info = directory.new_info("Rapat Senat", archive.root, SystemClock().now())
+    directory.make_folder(msgspec.structs.replace(info, work=str(folder)), b"{}")
+    monkeypatch.setattr("agent.recovering.time.sleep", lambda seconds: pytest.fail("it waits"))
+    held = archive.reopen(folder)
+    (session,) = find([archive])
+    assert recover_one(Recovery([archive], clock=SystemClock()), session).state is State.RECORDING
+    held.release()
