@@ -61,16 +61,16 @@ def is_serving() -> bool:
     return False
 
 
-def killed_of_late(now_s: float) -> list[tuple[RecorderFolder, RecorderInfo]]:
+def killed_of_late(now_s: float, within_s: float = TRUST_S) -> list[tuple[RecorderFolder, RecorderInfo]]:
     """Return the recorders that were killed a short while ago while they recorded: a daemon goes on with what they did.
 
-    `now_s` as time.time() counts.
+    `now_s` as time.time() counts; `within_s` is how long ago at most.
     """
     with suppress(OSError, LiputError):
         return [
             (folder, info)
             for folder in directory.killed()
-            if (info := folder.info()) and info.session and now_s - folder.last_beat_s < TRUST_S
+            if (info := folder.info()) and info.session and now_s - folder.last_beat_s < within_s
         ]
     return []
 

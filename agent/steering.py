@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from agent.serving import FOLLOWS_S, is_serving, killed_of_late, successor
+from agent.serving import FOLLOWS_S, TRUST_S, is_serving, killed_of_late, successor
 from config.errors import SessionError
 from config.events import Event
 from recorder.archive.names import storable
@@ -127,15 +127,15 @@ def was_killed() -> SessionError:
     )
 
 
-def gone_on_with(key: str | None, *, is_whole: bool = False) -> Running | None:
-    """Return the recorder that goes on with a session whose recorder was killed just now, once there is one.
+def gone_on_with(key: str | None, *, is_whole: bool = False, within_s: float = TRUST_S) -> Running | None:
+    """Return the recorder that goes on with a session whose recorder was killed `within_s`, once there is one.
 
     `key` is the id of the killed one or the beginning of it (all of it where it `is_whole`), None for whichever.
     Without such a session, or somebody who goes on with it, None; raises SessionError where that has not begun to
     record within FOLLOWS_S.
     """
     missed: SessionError | None = None
-    for folder, info in killed_of_late(time.time()):
+    for folder, info in killed_of_late(time.time(), within_s):
         is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
         if is_meant and is_serving():
             try:

@@ -1,7 +1,6 @@
 """Beginning a session by the API: from what was asked to a recorder that is armed, or records."""
 
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import msgspec
 from agent.asking import specify
 from agent.checks.document import before_a_session
 from agent.requests.lookup import with_request
-from agent.serving import FOLLOWS_S, killed_of_late
+from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
 from config.errors import NoSession, SessionError, UsageError
@@ -119,10 +118,8 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
 
 def _followed() -> Running | None:
     """Return what goes on with a session whose recorder was killed just now; None where nothing has in time."""
-    if all(time.time() - folder.last_beat_s > FOLLOWS_S for folder, _ in killed_of_late(time.time())):
-        return None
     with suppress(SessionError):
-        return gone_on_with(None)
+        return gone_on_with(None, within_s=FOLLOWS_S)
     return None
 
 

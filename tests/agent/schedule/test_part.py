@@ -349,6 +349,7 @@ def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.Monk
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
     """Return what recorders are asked for; each says yes."""
+    runtime_folder(make=True)
     found: list[tuple[str, AnyRequest]] = []
     monkeypatch.setattr("agent.schedule.part.ask", lambda folder, request: found.append((folder.id, request)))
     return found
@@ -367,7 +368,6 @@ def armed(bench: Bench, one: Plan) -> Schedule:
 def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
     bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
 ) -> None:
-    runtime_folder(make=True)
     one = plan_in(3)
     schedule = armed(bench, one)
     schedule.look()
@@ -399,7 +399,6 @@ def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
 def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they_have_ended_it(
     bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
 ) -> None:
-    runtime_folder(make=True)
     one = plan_in(3)
     schedule = armed(bench, one)
     Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, title="Senat"))
@@ -420,7 +419,6 @@ def test_that_it_is_recorded_is_said_once_it_is(
     bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
 ) -> None:
     """A start is taken at once, and may fail: of a disk that is away, say."""
-    runtime_folder(make=True)
     schedule = armed(bench, plan_in(3))
     for second in range(180, 260, 2):
         bench.at(second)

@@ -1,6 +1,7 @@
 """Which sessions the schedule sees: also those whose recorder was killed, as long as somebody may go on with them."""
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import msgspec
 import pytest
 
 from agent.schedule.runs import runs
-from agent.serving import FOLLOWS_S
+from agent.serving import FOLLOWS_S, TRUST_S, killed_of_late
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control import directory
@@ -37,6 +38,15 @@ def test_one_that_people_began_counts_as_long_as_going_on_with_it_takes() -> Non
     planned = killed(msgspec.structs.replace(BY_HAND, plan="senat"), ago_s=FOLLOWS_S + 5)
     found = {run.recorder: (run.plan, run.state, run.is_open) for run in runs()}
     assert found == {just_now.id: (None, None, True), planned.id: ("senat", None, True)}
+
+
+@pytest.mark.usefixtures("runtime")
+def test_how_long_ago_one_was_killed_counts_for_who_waits_for_the_next() -> None:
+    now_s = time.time()
+    killed(BY_HAND, ago_s=TRUST_S + 5)
+    before, just_now = killed(BY_HAND, ago_s=FOLLOWS_S + 5), killed(BY_HAND)
+    assert {folder.id for folder, _ in killed_of_late(now_s)} == {before.id, just_now.id}
+    assert [folder.id for folder, _ in killed_of_late(now_s, FOLLOWS_S)] == [just_now.id]
 
 
 @pytest.mark.usefixtures("runtime")

@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent.serving import FOLLOWS_S
 from recorder.control.directory import make_folder, new_info, process_started
+from recorder.control.find import Running, running_as
 from recorder.control.protocol import Failure, encode
 from recorder.status import SessionResult, SessionState
 from tests.support import command, media, web
@@ -127,6 +129,24 @@ def test_one_button_records_and_ends_it_however_often_it_is_pressed(page: Page, 
     assert page.post("/api/v1/recording/stop", {"wait": True}).json["state"] == "sealed"
     assert page.post("/api/v1/recording/stop").json["state"] == "idle"
     assert room.only_package()
+
+
+@pytest.mark.slow
+def test_the_button_begins_no_other_where_a_killed_session_is_just_gone_on_with(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = begun(page)
+    following, asked = running_as(session), list[float]()
+
+    def gone_on_with(_key: None, *, within_s: float) -> Running | None:
+        asked.append(within_s)
+        return following
+
+    monkeypatch.setattr("agent.web.beginning.running", list)  # it is not there yet
+    monkeypatch.setattr("agent.web.beginning.gone_on_with", gone_on_with)
+    assert page.post("/api/v1/recording/start").json["id"] == session
+    assert asked == [FOLLOWS_S], "one that nobody has gone on with for long keeps nobody from recording"
+    assert [one["id"] for one in the_state(page)["sessions"]] == [session]
 
 
 @pytest.mark.slow
