@@ -13,6 +13,7 @@ import pytest
 
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
+from tests.rig.sampling import IN_WORDS
 from tests.support.guest import IN_GUEST
 from tests.support.parts import is_unit, may_have_unit
 from tests.support.recorders import kill_recorders
@@ -27,18 +28,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--rig-sample",
         metavar="SEED",
-        help="of the tests in the rig's machines, run a sixth, of the long ones a ninth, as SEED decides",
+        help=f"of the tests in the rig's machines, run {IN_WORDS}, as SEED decides",
     )
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which sample it is, so that it can be run again."""
     seed = config.getoption("rig_sample")
-    return (
-        f"--rig-sample {seed}: a fifth of the rig's tests, of the long ones an eighth; ./run prove rig has all"
-        if seed
-        else None
-    )
+    return f"--rig-sample {seed}: of the rig's tests {IN_WORDS}; ./run prove rig has all" if seed else None
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

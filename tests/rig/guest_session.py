@@ -29,6 +29,8 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
+ENOUGH_FOR_ONE = 48
+"""What one machine does alone (weights, see sampling.py): another one's start would take a minute of a processor."""
 NOT_NEEDED = (
     r"/(asyncssh|graphql|hatchling|hypothesis|idlelib|ensurepip|linuxpy|mypy|mypyc|playwright|pypdf|schemathesis"
     r"|werkzeug)/|/pygments/(lexers|styles)/(?!__init__|_mapping|diff|python)|/python[^/]*/test/|/site-packages/.*/tests/"
@@ -63,7 +65,7 @@ class GuestSessions:
     """The machines that run `tests` (node ids, FILE::TEST): each file in one of them, in order.
 
     One machine keeps one processor of the host busy and its clock does not mind (see vm.py), so there
-    are as many as processors, two at most.
+    are as many as processors, two at most, and one where there is little to do.
     """
 
     def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
@@ -72,9 +74,8 @@ class GuestSessions:
         files: dict[str, list[str]] = {}
         for test in tests:
             files.setdefault(test.partition("::")[0], []).append(test)
-        self._shares: list[list[str]] = [
-            [] for _ in range(min(MOST_MACHINES, len(os.sched_getaffinity(0)), len(files)))
-        ]
+        most = MOST_MACHINES if _weight(tests) > ENOUGH_FOR_ONE else 1
+        self._shares: list[list[str]] = [[] for _ in range(min(most, len(os.sched_getaffinity(0)), len(files)))]
         for file in sorted(files.values(), key=_weight, reverse=True):
             min(self._shares, key=_weight).extend(file)
         self._sessions: dict[str, GuestSession] = {}

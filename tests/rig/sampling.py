@@ -6,16 +6,18 @@
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
+WHOLE_SESSION = 9
 WEIGHTS: Mapping[str, int] = {
-    "guest_session_survives": 9,
-    "guest_session_health": 9,
-    "guest_conference": 9,
+    "guest_session_survives": WHOLE_SESSION,
+    "guest_session_health": WHOLE_SESSION,
+    "guest_conference": WHOLE_SESSION,
     "guest_storage": 4,
     "guest_check_media": 5,
     "guest_check": 3,
 }
 """How many times as long as others (8 s of the guest) the tests of a file take: whole sessions, disks that fail."""
-ONE_IN, OF_LONG_ONE_IN = 6, 9
+ONE_IN, OF_LONG_ONE_IN = 9, 12
+IN_WORDS = "a ninth, of the long ones a twelfth, of whole sessions one file"
 
 
 def weight(test: str) -> int:
@@ -25,14 +27,18 @@ def weight(test: str) -> int:
 
 
 def sampled(tests: Iterable[str], seed: str) -> set[str]:
-    """Return the tests (node ids) that are to run: of an ordinary file a sixth at most, of a long one a ninth.
+    """Return the tests (node ids) that are to run: of an ordinary file a ninth at most, of a long one a twelfth.
 
-    Of each file one at least.
+    Of each file one at least, but for those of whole sessions, which have turns: one file of them.
     """
-    chosen: set[str] = set()
     files: dict[str, list[str]] = {}
     for test in tests:
         files.setdefault(test.partition("::")[0], []).append(test)
+    by_turns = sorted(file for file, its in files.items() if weight(its[0]) == WHOLE_SESSION)
+    random.Random(seed).shuffle(by_turns)
+    for file in by_turns[1:]:
+        del files[file]
+    chosen: set[str] = set()
     for file, its in files.items():
         chosen |= _some(its, f"{seed} {file}", ONE_IN if weight(its[0]) == 1 else OF_LONG_ONE_IN)
     return chosen

@@ -2,16 +2,25 @@
 
 from tests.rig.sampling import OF_LONG_ONE_IN, ONE_IN, sampled, weight
 
-SHORT = [f"tests/rig/guest/guest_rig.py::test_{number}" for number in range(14)]
-LONG = [f"tests/rig/guest/guest_storage.py::test_disk[{number}]" for number in range(23)]
+SHORT = [f"tests/rig/guest/guest_rig.py::test_{number}" for number in range(19)]
+LONG = [f"tests/rig/guest/guest_storage.py::test_disk[{number}]" for number in range(25)]
+SESSIONS = [
+    f"tests/rig/guest/guest_{name}.py::test[{number}]" for name in ("conference", "session_health") for number in (1, 2)
+]
 ALONE = ["tests/rig/guest/guest_session_survives.py::test_one"]
 
 
-def test_at_most_a_fifth_of_an_ordinary_file_runs_and_of_a_long_one_an_eighth_and_of_each_something() -> None:
+def test_at_most_a_ninth_of_an_ordinary_file_runs_and_of_a_long_one_a_twelfth_and_of_each_something() -> None:
     chosen = sampled([*SHORT, *LONG, *ALONE], "a")
     assert chosen >= set(ALONE)
     assert len(chosen & set(SHORT)) == 2
     assert len(chosen & set(LONG)) == 2
+
+
+def test_files_of_whole_sessions_have_turns_and_each_of_their_tests_has_one() -> None:
+    chosen = [sampled([*SHORT, *SESSIONS], str(seed)) - set(SHORT) for seed in range(200)]
+    assert {len(its) for its in chosen} == {1}
+    assert set().union(*chosen) == set(SESSIONS)
 
 
 def test_a_seed_decides_and_its_order_does_not() -> None:
