@@ -2,13 +2,14 @@
 
 One process waits for the machines of the rig, which all start at once. Each other file goes to one process, which
 starts the file's servers once. What judges how long something takes, or what it costs, comes first and has its turn
-alone: only the machines, which are nicer, run beside it, as they do where nothing is shared, and take what it leaves
-of the processors; once they are done, the others have both. What mostly waits has a lane: one of each other lane may
+alone: only the machines and what merely computes, which are nicer, run beside it and take what it leaves of the
+processors; once they are done, the others have both. What mostly waits has a lane: one of each other lane may
 run beside it. With `--reruns 1` what failed beside others is alone, too (docs/decisions/0054).
 """
 
 import contextlib
 import fcntl
+import os
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -18,14 +19,25 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.rig.vm import PATIENT, be_nice
+
 GUEST = "tests/rig/guest/"
+COMPUTING = (
+    "tests/proofs/test_simulated_samples.py",
+    "tests/recorder/archive/test_deriving.py",
+    "tests/recorder/archive/test_killed",
+    "tests/recorder/dossier/test_enclose.py",
+    "tests/recorder/mp4/test_finish.py",
+    "tests/recorder/recovery/test_killed.py",
+    "tests/recorder/report/",
+    "tests/recorder/slides/",
+)
+"""What merely computes, and judges no clock: one process does it from the beginning, beside whatever runs."""
 LONG = (
     "tests/agent/commands/",
     "tests/agent/test_",
     "tests/agent/web/",
     "tests/bench/",
-    "tests/proofs/test_simulated_samples.py",
-    "tests/recorder/archive/test_killed",
     "tests/recorder/copies/",
     "tests/recorder/recovery/",
     "tests/recorder/streaming/test_session_streams.py",
@@ -53,7 +65,7 @@ ALL_LANES = range(len(LANES))
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
-    """Hands out groups of tests: machines, what has a lane, what runs alone, what is long, other files.
+    """Hands out groups of tests: machines, what computes, what has a lane, what runs alone, what is long, other files.
 
     Of each the largest first; of those with a lane by turns, so that each has somebody.
     """
@@ -64,7 +76,9 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
 
     def _split_scope(self, nodeid: str) -> str:
         """Return the group of a test."""
-        return GUEST if nodeid.startswith(GUEST) else nodeid.partition("::")[0]
+        if nodeid.startswith(GUEST):
+            return GUEST
+        return COMPUTING[0] if nodeid.startswith(COMPUTING) else nodeid.partition("::")[0]
 
     def _assign_work_unit(self, node: Any) -> None:
         """Give a process the next group."""
@@ -76,12 +90,8 @@ class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed f
 
 def _place(group: str) -> int:
     """Return the place of a group in the order in which they are handed out."""
-    if group == GUEST:
-        return 0
-    for place, groups in enumerate((sum(LANES, ()), ALONE, LONG), start=1):
-        if group.startswith(groups):
-            return place
-    return 4
+    places: Sequence[tuple[str, ...]] = ((GUEST,), COMPUTING, sum(LANES, ()), ALONE, LONG)
+    return next((place for place, groups in enumerate(places) if group.startswith(groups)), len(places))
 
 
 def _lane(name: str) -> int | None:
@@ -99,7 +109,8 @@ class Turns:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # before pytest-timeout, which does not count the wait for others
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        with turn_of(item.nodeid, self._folder) as self._be_alone:
+        patient = be_patient() if item.nodeid.startswith(COMPUTING) else contextlib.nullcontext()
+        with patient, turn_of(item.nodeid, self._folder) as self._be_alone:
             return (yield)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -112,9 +123,29 @@ def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Call
     """Let this test have its turn; `folder` is one that all processes know. As `turn`."""
     if nodeid.startswith(GUEST):
         return contextlib.nullcontext(_nothing)
+    if nodeid.startswith(COMPUTING):
+        return turn(folder, alone=True, lanes=())
     if (lane := _lane(nodeid)) is not None:
         return turn(folder, alone=True, lanes=(lane,))
     return turn(folder, alone=nodeid.startswith(ALONE))
+
+
+@contextlib.contextmanager
+def be_patient() -> Iterator[None]:
+    """Be as nice as the rig's machines; whoever is not root could not come back from that, and stays as it is."""
+    if os.geteuid():
+        yield
+        return
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):  # it has its own
+        os.setsid()
+    be_nice(os.getpid(), PATIENT)
+    os.setpriority(os.PRIO_PROCESS, 0, PATIENT)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+        be_nice(os.getpid(), before)
 
 
 @contextlib.contextmanager

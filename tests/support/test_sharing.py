@@ -20,11 +20,14 @@ from tests.conftest import (
 """
 
 
-def test_machines_come_first_then_what_has_a_lane_then_what_is_measured_then_what_is_long(tmp_path: Path) -> None:
+def test_machines_come_first_then_what_computes_then_lanes_then_what_is_measured_then_what_is_long(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "conftest.py").write_text(OURS)
     names = (
         "recorder/live/test_srt", "net/test_few", "agent/test_few", "agent/test_more", "config/test_many",
-        "net/test_more", "recorder/test_session_armed", "rig/guest/test_in_machine",
+        "net/test_more", "recorder/test_session_armed", "rig/guest/test_in_machine", "recorder/report/test_page",
+        "recorder/mp4/test_finish",
     )  # fmt: skip
     for number, name in enumerate(names):
         file = tmp_path / "tests" / f"{name}.py"
@@ -35,11 +38,12 @@ def test_machines_come_first_then_what_has_a_lane_then_what_is_measured_then_wha
     lines = done.stdout.splitlines()
     ran = [line.split()[-1].partition("::")[0] for line in lines if "PASSED" in line]
     assert list(dict.fromkeys(ran)) == [
-        "tests/rig/guest/test_in_machine.py", "tests/net/test_more.py", "tests/recorder/live/test_srt.py",
+        "tests/rig/guest/test_in_machine.py", "tests/recorder/mp4/test_finish.py", "tests/recorder/report/test_page.py",
+        "tests/net/test_more.py", "tests/recorder/live/test_srt.py",
         "tests/net/test_few.py", "tests/recorder/test_session_armed.py", "tests/agent/test_more.py",
         "tests/agent/test_few.py", "tests/config/test_many.py",
     ], done.stdout + done.stderr  # fmt: skip
-    assert "36 passed in" in lines[-1]
+    assert "55 passed in" in lines[-1]
     assert (tmp_path / "base" / "lane-1").exists(), "each test has had its turn, in a folder of all processes"
 
 
@@ -126,6 +130,31 @@ def test_what_mostly_waits_runs_beside_one_of_each_other_lane_and_nobody_else(tm
             order.append("all lanes")
     other.join(60)
     assert order == ["all lanes", "another"]
+
+
+def test_what_merely_computes_runs_beside_whatever_is_alone_as_nice_as_the_machines(tmp_path: Path) -> None:
+    with turn(tmp_path, alone=True), turn_of("tests/recorder/slides/test_chapters.py::test_x", tmp_path):
+        assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)
+    with turn_of("tests/recorder/slides/test_chapters.py::test_x", tmp_path) as be_alone:
+        assert not any(is_locked(tmp_path / f"lane-{lane}") for lane in ALL_LANES)
+        be_alone()
+        assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)
+
+
+PATIENTLY = """
+import os
+from tests.support.sharing import be_patient
+with be_patient():
+    print(os.nice(0), os.getsid(0) == os.getpid())
+print(os.nice(0))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be less nice again")
+def test_who_is_patient_is_no_longer_so_afterwards() -> None:
+    command = ["nice", "-n", "1", sys.executable, "-c", PATIENTLY]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["10", "True", "1"]
 
 
 def test_what_has_a_lane_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
