@@ -49,7 +49,7 @@ def test_what_cannot_be_begun_leaves_no_destination_behind(tmp_path: Path) -> No
         Outputs(recording, made.templates, emit=EventList(), live=live, more=[refuse])
     recording.close()
     made.close()
-    assert set(threading.enumerate()) == before
+    assert set(threading.enumerate()) <= before, "of a test before this one some may just have ended"
 
 
 def test_a_sink_that_breaks_is_told_once_and_left_out(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ LANES = (
 )
 """The same, but it mostly waits: for sound; for links; for disks, and for what goes wrong. One of each lane may run."""
 ALL_LANES = range(len(LANES))
+ONE_AMONG_SIX = 7
+"""The niceness of a session that has a fifth of what another one has: a process beside the five others."""
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for us
@@ -132,7 +134,11 @@ def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Call
 
 @contextlib.contextmanager
 def be_patient() -> Iterator[None]:
-    """Be as nice as the rig's machines; whoever is not root could not come back from that, and stays as it is."""
+    """Be as nice as the rig's machines; whoever is not root could not come back from that, and stays as it is.
+
+    That asks for a session of its own, where Linux shares processors among sessions first. It is for good, so
+    afterwards that has the share of one process among the others, which are one session.
+    """
     if os.geteuid():
         yield
         return
@@ -145,7 +151,7 @@ def be_patient() -> Iterator[None]:
         yield
     finally:
         os.setpriority(os.PRIO_PROCESS, 0, before)
-        be_nice(os.getpid(), before)
+        be_nice(os.getpid(), ONE_AMONG_SIX)
 
 
 @contextlib.contextmanager
