@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.rig.sampling import weight
-from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, be_nice, fetch_loopback, usable_kernel
+from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, fetch_loopback, usable_kernel
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -142,7 +142,6 @@ class GuestSession:
                 self._command(kernel, bytecode, reruns),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        be_nice(self._machine.pid, PATIENT)
 
     def _command(self, kernel: Path, bytecode: Path, reruns: int) -> list[str]:
         environment = {
@@ -157,8 +156,8 @@ class GuestSession:
             f' "--junitxml=$ARTIFACTS/junit.xml" "@$ARTIFACTS/{TESTS}"'  # another path there than here
         )
         return [
-            "nice", "-n", str(PATIENT),
             sys.executable, str(HERE / "vm.py"), "--kernel", str(kernel), "--modules", MODULES,
+            "--nice", str(PATIENT),
             "--artifacts", str(self.artifacts), "--timeout", str(LONGEST_RUN_SECONDS),
             *(f"--env={name}={value}" for name, value in environment.items()),
             "--", "sh", "-c", f"exec {pytest}",

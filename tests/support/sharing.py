@@ -62,6 +62,8 @@ LANES = (
 )
 """The same, but it mostly waits: for sound; for links; for disks, and for what goes wrong. One of each lane may run."""
 ALL_LANES = range(len(LANES))
+MORE_PATIENT = PATIENT + 2
+"""The niceness of what computes: a machine has one processor at most, and if it has less, the others wait for it."""
 ONE_AMONG_SIX = 7
 """The niceness of a session that has a fifth of what another one has: a process beside the five others."""
 
@@ -134,7 +136,7 @@ def turn_of(nodeid: str, folder: Path) -> contextlib.AbstractContextManager[Call
 
 @contextlib.contextmanager
 def be_patient() -> Iterator[None]:
-    """Be as nice as the rig's machines; whoever is not root could not come back from that, and stays as it is.
+    """Be nicer than the rig's machines; whoever is not root could not come back from that, and stays as it is.
 
     That asks for a session of its own, where Linux shares processors among sessions first. It is for good, so
     afterwards that has the share of one process among the others, which are one session.
@@ -145,8 +147,8 @@ def be_patient() -> Iterator[None]:
     before = os.getpriority(os.PRIO_PROCESS, 0)
     with contextlib.suppress(PermissionError):  # it has its own
         os.setsid()
-    be_nice(os.getpid(), PATIENT)
-    os.setpriority(os.PRIO_PROCESS, 0, PATIENT)
+    be_nice(os.getpid(), MORE_PATIENT)
+    os.setpriority(os.PRIO_PROCESS, 0, MORE_PATIENT)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sharing import ALL_LANES, turn, turn_of
+from tests.support.sharing import ALL_LANES, MORE_PATIENT, turn, turn_of
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,7 +132,7 @@ def test_what_mostly_waits_runs_beside_one_of_each_other_lane_and_nobody_else(tm
     assert order == ["all lanes", "another"]
 
 
-def test_what_merely_computes_runs_beside_whatever_is_alone_as_nice_as_the_machines(tmp_path: Path) -> None:
+def test_what_merely_computes_runs_beside_whatever_is_alone(tmp_path: Path) -> None:
     with turn(tmp_path, alone=True), turn_of("tests/recorder/slides/test_chapters.py::test_x", tmp_path):
         assert all(is_locked(tmp_path / f"lane-{lane}", fcntl.LOCK_SH) for lane in ALL_LANES)
     with turn_of("tests/recorder/slides/test_chapters.py::test_x", tmp_path) as be_alone:
@@ -155,7 +155,7 @@ print(os.nice(0) - before)
 def test_who_is_patient_is_no_longer_so_afterwards() -> None:
     command = [sys.executable, "-c", PATIENTLY]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert said.split() == ["10", "True", "0"]
+    assert said.split() == [str(MORE_PATIENT), "True", "0"]
 
 
 def test_what_has_a_lane_and_failed_is_tried_again_quite_alone(tmp_path: Path) -> None:
