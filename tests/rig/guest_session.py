@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.rig.sampling import weight
+from tests.rig.sampling import shared
 from tests.rig.vm import NEVER_REPORTED, PATIENT, TIMED_OUT, CannotStart, fetch_loopback, usable_kernel
 
 HERE = Path(__file__).resolve().parent
@@ -29,8 +29,6 @@ MODULES = "vhci-hcd uvcvideo snd-usb-audio"
 RESULTS, TESTS, OUTPUT = "results.jsonl", "tests", "output.log"  # files among the artifacts
 LONGEST_RUN_SECONDS = 4800  # boot and all tests; each test has pytest-timeout's limit in the guest
 MOST_MACHINES = 2
-ENOUGH_FOR_ONE = 48
-"""What one machine does alone (weights, see sampling.py): another one's start would take a minute of a processor."""
 NOT_NEEDED = (
     r"/(asyncssh|graphql|hatchling|hypothesis|idlelib|ensurepip|linuxpy|mypy|mypyc|playwright|pypdf|schemathesis"
     r"|werkzeug)/|/pygments/(lexers|styles)/(?!__init__|_mapping|diff|python)|/python[^/]*/test/|/site-packages/.*/tests/"
@@ -71,13 +69,7 @@ class GuestSessions:
     def __init__(self, tests: Sequence[str], reruns: int = 0) -> None:
         """Try what fails again, `reruns` times."""
         self._reruns = reruns
-        files: dict[str, list[str]] = {}
-        for test in tests:
-            files.setdefault(test.partition("::")[0], []).append(test)
-        most = MOST_MACHINES if _weight(tests) > ENOUGH_FOR_ONE else 1
-        self._shares: list[list[str]] = [[] for _ in range(min(most, len(os.sched_getaffinity(0)), len(files)))]
-        for file in sorted(files.values(), key=_weight, reverse=True):
-            min(self._shares, key=_weight).extend(file)
+        self._shares = shared(tests, min(MOST_MACHINES, len(os.sched_getaffinity(0))))
         self._sessions: dict[str, GuestSession] = {}
 
     def start(self) -> None:
@@ -99,11 +91,6 @@ class GuestSessions:
         """End the machines that still run."""
         for session in set(self._sessions.values()):
             session.close()
-
-
-def _weight(tests: Sequence[str]) -> int:
-    """Return how long tests take together, in units of an ordinary one."""
-    return sum(map(weight, tests))
 
 
 class GuestSession:

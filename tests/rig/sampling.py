@@ -1,4 +1,6 @@
-"""Which tests of the rig's machines a run of all tests does: a sample of each file, which a seed decides.
+"""Which tests of the rig's machines a run of all tests does, and how the machines share them.
+
+It does a sample of each file, which a seed decides.
 
 `./run prove rig` does them all, as does whoever names files.
 """
@@ -17,6 +19,8 @@ WEIGHTS: Mapping[str, int] = {
 }
 """How many times as long as others (8 s of the guest) the tests of a file take: whole sessions, disks that fail."""
 ONE_IN, OF_LONG_ONE_IN = 9, 12
+ENOUGH_FOR_ONE = 48
+"""What one machine does alone: another one's start would take a minute of a processor."""
 IN_WORDS = "a ninth, of the long ones a twelfth, of whole sessions one file"
 
 
@@ -31,9 +35,7 @@ def sampled(tests: Iterable[str], seed: str) -> set[str]:
 
     Of each file one at least, but for those of whole sessions, which have turns: one file of them.
     """
-    files: dict[str, list[str]] = {}
-    for test in tests:
-        files.setdefault(test.partition("::")[0], []).append(test)
+    files = _by_file(tests)
     by_turns = sorted(file for file, its in files.items() if weight(its[0]) == WHOLE_SESSION)
     random.Random(seed).shuffle(by_turns)
     for file in by_turns[1:]:
@@ -42,6 +44,27 @@ def sampled(tests: Iterable[str], seed: str) -> set[str]:
     for file, its in files.items():
         chosen |= _some(its, f"{seed} {file}", ONE_IN if weight(its[0]) == 1 else OF_LONG_ONE_IN)
     return chosen
+
+
+def shared(tests: Iterable[str], most: int) -> list[list[str]]:
+    """Return the tests of each machine (each file in one): `most` machines, or one where there is little to do."""
+    files = _by_file(tests)
+    enough = sum(map(_weight, files.values())) > ENOUGH_FOR_ONE
+    shares: list[list[str]] = [[] for _ in range(min(most if enough else 1, len(files)))]
+    for file in sorted(files.values(), key=_weight, reverse=True):
+        min(shares, key=_weight).extend(file)
+    return shares
+
+
+def _by_file(tests: Iterable[str]) -> dict[str, list[str]]:
+    files: dict[str, list[str]] = {}
+    for test in tests:
+        files.setdefault(test.partition("::")[0], []).append(test)
+    return files
+
+
+def _weight(tests: Iterable[str]) -> int:
+    return sum(map(weight, tests))
 
 
 def _some(tests: Sequence[str], seed: str, one_in: int) -> set[str]:

@@ -1,6 +1,6 @@
-"""Which of the machines' tests a run of all tests does."""
+"""Which of the machines' tests a run of all tests does, and how the machines share them."""
 
-from tests.rig.sampling import OF_LONG_ONE_IN, ONE_IN, sampled, weight
+from tests.rig.sampling import ENOUGH_FOR_ONE, OF_LONG_ONE_IN, ONE_IN, sampled, shared, weight
 
 SHORT = [f"tests/rig/guest/guest_rig.py::test_{number}" for number in range(19)]
 LONG = [f"tests/rig/guest/guest_storage.py::test_disk[{number}]" for number in range(25)]
@@ -37,3 +37,21 @@ def test_files_are_told_by_their_whole_name() -> None:
     assert weight("tests/rig/guest/guest_check_media.py::test_x") == 5
     assert weight("tests/rig/guest/guest_check.py::test_x") == 3
     assert weight("tests/rig/guest/guest_devices.py::test_guest_storage") == 1
+
+
+def test_one_machine_does_what_is_little_and_two_what_is_more() -> None:
+    little = [f"tests/rig/guest/guest_{number % 2}.py::test[{number}]" for number in range(ENOUGH_FOR_ONE)]
+    assert [sorted(its) for its in shared(little, 2)] == [sorted(little)]
+    more = shared([*little, "tests/rig/guest/guest_rig.py::test_one"], 2)
+    assert [len(its) for its in more] == [25, 24]
+    assert len(shared([*little, *little], 1)) == 1
+
+
+def test_machines_share_by_how_long_it_takes_and_no_file_is_parted() -> None:
+    shares = shared([*SHORT, *LONG, *SESSIONS], 2)
+    assert sorted(test for its in shares for test in its) == sorted([*SHORT, *LONG, *SESSIONS])
+    files = [{test.partition("::")[0] for test in its} for its in shares]
+    assert not files[0] & files[1]
+    assert [sum(map(weight, its)) for its in shares] == [100, 55]  # the disks; all others
+    assert len(shared([*LONG, *LONG], 2)) == 1  # a file has one machine
+    assert shared([], 2) == []
