@@ -1,6 +1,7 @@
 """docs/extending.md: each of its examples, put where it says, is held to the contracts and meets them."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from tests.reference import EXAMPLES, ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.server]
 
-COPIED = ("agent", "recorder", "capture", "devices", "config", "tests", "pyproject.toml")
+COPIED = ("agent", "recorder", "capture", "devices", "config", "docs", "tests", "pyproject.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,14 @@ HOW_TOS = {
         "tcp or address",
     ),
     "a check": HowTo(
-        ("agent/checks/uptime.py", "tests/agent/checks/test_uptime.py"),
-        ("tests/agent/checks/test_every.py", "tests/agent/checks/test_uptime.py"),
-        "uptime",
+        (
+            "agent/checks/uptime.py",
+            "tests/agent/checks/test_uptime.py",
+            "agent/web/page/texts/en.json",
+            "agent/web/page/texts/id.json",
+        ),
+        ("tests/agent/checks/test_every.py", "tests/agent/checks/test_uptime.py", "tests/agent/web/page/test_texts.py"),
+        "uptime or called_something or same_sentences",
     ),
     "a layout": HowTo(("config/layout_kinds.py",), ("tests/capture/compose/test_layout.py",), "stacked or places"),
     "a quirk": HowTo(("devices/quirk_table.py",), ("tests/devices/test_quirks.py",), "046d and 081b"),
@@ -70,6 +76,9 @@ def place(example: Path, target: Path) -> None:
         shutil.copy(example, target)
         return
     text, whole = example.read_text(), target.read_text()
+    if target.suffix == ".json":
+        target.write_text(json.dumps(json.loads(whole) | json.loads(text)))
+        return
     *defined, table = ast.parse(text).body
     assert isinstance(table, ast.Assign)
     (name,) = (ast.unparse(one) for one in table.targets)
