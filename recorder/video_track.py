@@ -156,9 +156,18 @@ class VideoTrack:
         return end is not None and self._position_ns > end - self._interval_ns // 2
 
     def _wait_s(self) -> float:
-        if not self._timeline.live or self._standstill.is_excused:
+        if not self._timeline.live or self._is_excused:
             return IDLE_S
         return max(0.0, min((self._position_ns - self._due_ns()) / NANOSECONDS, IDLE_S))
+
+    @property
+    def _is_excused(self) -> bool:
+        """Whether pictures of while this PC stood still may be on their way.
+
+        A source that is being filled in for has none. And to repeat its picture takes long itself, on a PC that is
+        nearly too slow: were that taken for standing still, what is behind would stay so.
+        """
+        return self._standstill.is_excused and not self._filling
 
     def _due_ns(self) -> int:
         """Up to where repeated pictures are due now.
@@ -203,7 +212,7 @@ class VideoTrack:
         """No picture came: repeat the last one where one is due."""
         if self._driver.reader.is_over:
             self._timeline.source_ended(Track.VIDEO)
-        elif self._standstill.is_excused:
+        elif self._is_excused:
             return  # what was captured meanwhile is on its way, and must not find its moments filled
         if self._timeline.live:
             if (due_ns := self._due_ns()) >= self._position_ns:

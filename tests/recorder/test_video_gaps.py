@@ -245,6 +245,25 @@ def test_a_source_that_died_while_a_pc_stood_still_is_repeated_soon() -> None:
     assert max(behind) == pytest.approx(PATIENCE_S, abs=0.002)
 
 
+def test_a_pc_that_is_nearly_too_slow_makes_up_for_a_hiccup_while_a_source_is_silent() -> None:
+    rig = Rig()
+    behind: list[tuple[float, float]] = []
+    rig.timeline.end_at(8 * NANOSECONDS)
+    (_, first), *given = camera(rig, 0, 1)
+    shown = rig.video(given, rate=THIRTY)
+    track = rig.track(shown, rate=THIRTY)
+
+    def take_long(at_s: float) -> None:
+        hiccup_s = 0.4 if 3 <= at_s < 3 + 1 / 30 else 0
+        rig.clock.advance_to(rig.clock.now_ns() + round((hiccup_s + 0.9 / 30) * NANOSECONDS))
+        behind.append((at_s, (rig.clock.now_ns() - rig.zero_ns) / NANOSECONDS - at_s))
+
+    rig.encoder.on_picture = take_long
+    in_time(lambda: track.run((shown, first)))
+    assert rig.encoder.times_s == pytest.approx(nominal(240), abs=1 / 30)
+    assert max(late for at, late in behind if at > 7.5) == pytest.approx(PATIENCE_S + 1 / 30, abs=0.01)
+
+
 def test_a_source_whose_every_picture_is_damaged_is_a_slate_and_its_moments_pass() -> None:
     rig = Rig()
     rig.timeline.end_at(4 * NANOSECONDS)
