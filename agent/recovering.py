@@ -16,17 +16,24 @@ AGAIN_S = 0.1
 
 def recover_one(recovery: Recovery, session: Unfinished, *, dry_run: bool = False) -> Outcome:
     """Recover a session, or with `dry_run` say what would be done; what killed recorders left of it goes."""
-    if is_serving() and session.name in awaited(time.time()):
+    if _is_awaited(session):
         return awaiting(session)
     if dry_run:
         return recovery.look(session)
     outcome, deadline_s = recovery.recover(session), time.monotonic() + LETS_GO_S
     while outcome.state is State.RECORDING and not _is_recorded(session) and time.monotonic() < deadline_s:
         time.sleep(AGAIN_S)
+        if _is_awaited(session):  # its recorder may have been killed since
+            return awaiting(session)
         outcome = recovery.recover(session)
     if outcome.state in {State.SEALED, State.DISCARDED}:
         forget(session.name)
     return outcome
+
+
+def _is_awaited(session: Unfinished) -> bool:
+    """Return whether a daemon is about to go on with a session."""
+    return is_serving() and session.name in awaited(time.time())
 
 
 def _is_recorded(session: Unfinished) -> bool:

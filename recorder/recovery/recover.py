@@ -78,13 +78,15 @@ class Recovery:
         self._progress = progress
 
     def look(self, session: Unfinished) -> Outcome:
-        """Return what there is of a session, and whether somebody records it; changes nothing."""
+        """Return what there is of a session, and whether somebody records it; changes nothing, never raises for one."""
         size = sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
         try:
             with _locked(session):
                 return _outcome(session, State.UNFINISHED, bytes=size)
         except (PackageBusy, PackageNotFound) as error:
             return _outcome(session, State.RECORDING, bytes=size, message=error.message, hint=error.hint)
+        except OSError as error:
+            return _failed(session, error)
 
     def recover(self, session: Unfinished) -> Outcome:
         """Seal a session, discard it if nothing was recorded, or say why neither was done; never raises for one."""
@@ -96,10 +98,7 @@ class Recovery:
         except LiputError as error:
             return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
         except OSError as error:
-            return _outcome(
-                session, State.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
-                hint="Check the disk, then say liput recover again; what was recorded is kept.",
-            )  # fmt: skip
+            return _failed(session, error)
 
     def _recover(self, session: Unfinished, works: Sequence[WorkFolder]) -> Outcome:
         tell = self._progress
@@ -194,6 +193,13 @@ def _sealed(session: Unfinished, package: Package) -> Outcome:
         degraded=list(recording.degraded) if recording else [],
         message=missing(recording.gaps, recording.degraded) if recording else "",
     )
+
+
+def _failed(session: Unfinished, error: OSError) -> Outcome:
+    return _outcome(
+        session, State.FAILED, message=f"{error.filename or session.name}: {error.strerror}",
+        hint="Check the disk, then say liput recover again; what was recorded is kept.",
+    )  # fmt: skip
 
 
 def _outcome(session: Unfinished, state: State, **more: object) -> Outcome:

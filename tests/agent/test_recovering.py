@@ -56,6 +56,28 @@ def test_a_lock_that_a_child_of_the_killed_recorder_still_has_is_waited_for(tmp_
 
 
 @pytest.mark.usefixtures("runtime")
+def test_a_session_whose_recorder_is_killed_meanwhile_is_left_to_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archives.archive_at(tmp_path / "arsip")
+    work = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])
+    held, killed = archive.reopen(work), set[str]()
+
+    def end_of_its_recorder(_seconds: float) -> None:
+        held.release()
+        killed.add(work.name)
+
+    monkeypatch.setattr("agent.recovering.is_serving", lambda: True)
+    monkeypatch.setattr("agent.recovering.awaited", lambda now_s: killed)
+    monkeypatch.setattr("agent.recovering.time.sleep", end_of_its_recorder)
+    (session,) = find([archive])
+    outcome = recover_one(Recovery([archive], clock=SystemClock()), session)
+    assert (outcome.state, "liput serve" in outcome.message) == (State.RECORDING, True)
+    (still,) = find([archive])
+    assert still.parts == session.parts
+
+
+@pytest.mark.usefixtures("runtime")
 def test_what_is_recorded_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = archives.archive_at(tmp_path / "arsip")
     folder = leftovers.leave(archive, {"program.mp4": Material(3.0).write(tmp_path).killed}, events=[live()])

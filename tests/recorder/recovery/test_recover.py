@@ -350,6 +350,22 @@ def test_what_is_being_recorded_is_left_alone(archive: Archive, left: Left) -> N
     only(archive)
 
 
+def test_a_share_that_gives_no_locks_fails_with_a_word(
+    archive: Archive, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
+
+    def refused(_self: Archive, _path: Path) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(Archive, "reopen", refused)
+    (session,) = find([archive])
+    recovery = Recovery([archive], clock=SimulatedClock())
+    for outcome in (recovery.look(session), recovery.recover(session)):
+        assert (outcome.state, outcome.message) == (State.FAILED, f"{session.name}: No locks available")
+        assert "is kept" in outcome.hint
+
+
 def test_a_look_changes_nothing(archive: Archive, left: Left) -> None:
     leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
     before = contents(archive.root)
