@@ -6,6 +6,7 @@ import { t } from "./texts.js";
 
 const RECORDS = ["live", "degraded"];
 const PATIENCE_MS = 20_000; // for a recorder that goes on, or a package that is being recovered
+const AGAIN_MS = 5_000; // a long recording takes longer to be recovered, and then the archive has it after all
 const seen = new Map(); // by recorder: sessions that recorded
 
 /** The package that a work folder becomes part of: several of them, where it was gone on with or changed its disk. */
@@ -13,17 +14,23 @@ const packageOf = (work) => work.split("/").pop().replace(/\.\d+$/, "");
 
 /** Say of each session that is gone how it ended, once that is known. */
 export function showEnds({ sessions, troubles }) {
+  if (sessions.some(({ state }) => RECORDS.includes(state))) forget();
   const isAwaited = troubles.some(({ kind }) => kind === "recorder-killed"); // which has words of its own
   const going = new Set(sessions.map(({ work }) => work && packageOf(work)));
   for (const [id, one] of seen) {
     if (sessions.some((session) => session.id === id)) continue;
     if (going.has(one.name)) seen.delete(id); // its recorder was killed, and another one goes on
-    else if (!one.isAsked) notice(id, one, isAwaited);
+    else if (!one.isAsked && !(performance.now() < one.againMs)) notice(id, one, isAwaited);
   }
   for (const { id, title, work, state } of sessions) {
     if (work && state !== "armed") seen.set(id, { title, name: packageOf(work), goneMs: null, isAsked: false });
-    if (RECORDS.includes(state)) el("ended").replaceChildren();
   }
+}
+
+/** Say no more of what was before: another session records. */
+function forget() {
+  el("ended").replaceChildren();
+  for (const [id, one] of seen) if (one.againMs) seen.delete(id);
 }
 
 async function notice(id, one, isAwaited) {
@@ -37,7 +44,11 @@ async function notice(id, one, isAwaited) {
   const isThere = found.state === "sealed";
   const isOpen = end.status === 404 && (isAwaited || performance.now() - one.goneMs < PATIENCE_MS);
   if (!isThere && isOpen) return;
-  seen.delete(id);
+  const isKnown = isThere || end.status !== 404;
+  const isSaid = Boolean(one.againMs);
+  if (isKnown) seen.delete(id);
+  else one.againMs = performance.now() + AGAIN_MS;
+  if (isSaid && !isKnown) return; // as was said
   if (!isThere && end.state === "idle") return; // nothing was recorded
   const isSealed = isThere || end.state === "sealed"; // it may be in an archive that is not shown here
   el("ended").replaceChildren(message(isSealed ? "ok" : "bad",

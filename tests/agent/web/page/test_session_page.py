@@ -283,6 +283,60 @@ def test_how_a_session_ended_is_said_once_it_is_known(
     shown.complaints.clear()  # a browser complains of answers that refuse
 
 
+def test_a_recording_that_takes_long_to_be_recovered_is_found_in_the_archive_after_all(shown: Visit) -> None:
+    answers: dict[str, tuple[int, dict[str, str]]] = {"sessions": (404, {}), "archive": (404, {})}
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        status, body = answers["sessions" if "/sessions/" in asked[-1] else "archive"]
+        route.fulfill(status=status, json=body)
+
+    def tell(later_s: int, **more: object) -> None:
+        page.evaluate(f"window.later = {later_s * 1000}")
+        page.evaluate(TELL, state | more)
+        page.wait_for_timeout(200)  # what a browser asks is answered meanwhile
+
+    page = _with_states_of_ours(shown, "/")
+    for path in answers:
+        page.route(f"**/api/v1/{path}/*", answer)
+    state, line = _made_up(), _made_line() | {"work": "/srv/.incoming/2026-11-26_0900_rapat_0badcafe"}
+    tell(0, sessions=[line])
+    for later_s in (0, 30):
+        tell(later_s, sessions=[])
+    expect(page.locator("#ended")).to_contain_text(say("sealed.failed", title="Rapat"))
+    asked_before = len(asked)
+    tell(31, sessions=[])
+    assert len(asked) == asked_before, "it is asked every second"
+    answers["archive"] = (200, {"state": "sealed"})
+    tell(40, sessions=[])
+    expect(page.locator("#ended")).to_contain_text(say("sealed.done", title="Rapat"))
+    tell(50, sessions=[])
+    assert len(asked) == asked_before + 2
+    shown.complaints.clear()  # a browser complains of answers that refuse
+
+
+def test_what_is_not_found_is_forgotten_where_another_session_records(shown: Visit) -> None:
+    page = _with_states_of_ours(shown, "/")
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=404, json={})
+
+    for path in ("sessions", "archive"):
+        page.route(f"**/api/v1/{path}/*", answer)
+    state, line = _made_up(), _made_line() | {"work": "/srv/.incoming/2026-11-26_0900_rapat_0badcafe"}
+    other = _made_line() | {"id": "bbbbbb", "work": "/srv/.incoming/2026-11-26_1000_lain_0badcafe"}
+    for later_s, sessions in ((0, [line]), (0, []), (30, []), (40, [other]), (50, [other])):
+        page.evaluate(f"window.later = {later_s * 1000}")
+        page.evaluate(TELL, state | {"sessions": sessions})
+        page.wait_for_timeout(200)
+    assert len(asked) == 4
+    expect(page.locator("#ended")).to_be_empty()
+    shown.complaints.clear()  # a browser complains of answers that refuse
+
+
 def made_trouble(kind: str) -> dict[str, object]:
     words = {"id": "Perekam berhenti", "en": "It was killed"}
     return {"id": kind, "session": "aaaaaa", "kind": kind, "subject": "Rapat", "is_grave": True, "text": words,
