@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from recorder.archive.archive import Archive
 from recorder.storing.bounded import Bounded
 from recorder.storing.part import Part
 
@@ -17,6 +18,8 @@ class Copy:
     is_moving: bool = False
     """Whether it looks for another disk; `move` is who does."""
     move: Bounded[None] | None = None
+    refused: list[Archive] = field(default_factory=list)
+    """The folders that took nothing while its own disk stood still; the Mover's."""
     former: Part | None = None
     """The part before it, where that still gets what came too late for it: the sound of its last pictures."""
     ended: bool = False

@@ -61,7 +61,7 @@ class Mover:
 
     @property
     def has_spares(self) -> bool:
-        """Whether there is a folder left that may take the recording."""
+        """Whether there is a folder left that a disk is left for which may answer again."""
         return bool(self._spares)
 
     # Opening
@@ -129,10 +129,11 @@ class Mover:
     def _move(self, copy: Copy, error: LiputError, *, may_stay: bool = False) -> None:
         """Open a part on the next disk that takes one, and hand it the backlog; the old one is closed."""
         old = copy.part
-        new = self._next_part(copy)
+        new = self._next_part(copy, may_stay=may_stay)
         if new is not None:
             with _undone_if_refused(new):
                 begins_s = self._tee.go_on(copy, new)
+            self.count_again(copy)
             if may_stay or old.recording.failed:  # it takes nothing, or too little
                 old.recording.give_way()
             if old.progress.is_stalled:
@@ -150,21 +151,46 @@ class Mover:
             return  # it is closed with the session
         old.close()
 
-    def _next_part(self, copy: Copy) -> Part | None:
-        start = self._tee.start
-        while True:
-            with self._lock:
-                if not self._spares:
-                    return None
-                spare = self._spares.pop(0)
-                self._number += 1
-                number = self._number
+    def _next_part(self, copy: Copy, *, may_stay: bool) -> Part | None:
+        """Open a part in the next folder that takes one; None where none does.
+
+        What refuses a copy that `may_stay` is set aside: the trouble that its own disk has may pass for both.
+        """
+        start, told = self._tee.start, list(copy.refused)
+        while (place := self._take(copy, may_stay=may_stay)) is not None:
+            spare, number = place
             # Down to what must stay free, not to the reserve: a session that runs takes what there is.
             archive = Archive(spare.root, self._clock, self._keep_free)
             try:
                 return self._open(archive, copy.number, number, start)
             except Exception as error:  # of whatever kind: the next one is tried
-                self._tell.fault(str(archive.root), as_ours(error, StorageError))
+                if spare not in told:
+                    self._tell.fault(str(archive.root), as_ours(error, StorageError))
+                if may_stay:
+                    with self._lock:
+                        copy.refused.append(spare)
+        return None
+
+    def _take(self, copy: Copy, *, may_stay: bool) -> tuple[Archive, int] | None:
+        """Take the next folder for a copy, and the number of the part there; None where there is none left.
+
+        What has refused it is tried once more where it would have to end.
+        """
+        with self._lock:
+            left = self._spares if self._spares or may_stay else copy.refused
+            if not left:
+                return None
+            self._number += 1
+            return left.pop(0), self._number
+
+    def count_again(self, copy: Copy) -> None:
+        """Let the folders count again that refused a copy while its disk stood still: that is over.
+
+        Not before: the guard would leave the disk for them again with each look.
+        """
+        with self._lock:
+            self._spares += copy.refused
+            copy.refused.clear()
 
     # Into another form
 
@@ -205,7 +231,8 @@ class Mover:
         moves = [(copy, copy.move) for copy in self._tee.copies if copy.move is not None]
         for copy, move in moves:
             copy.move = None
-            if not move.wait(self._clock, OPEN_S * (len(self._spares) + 2)) or copy.is_moving:
+            tried = len(self._spares) + len(copy.refused)
+            if not move.wait(self._clock, OPEN_S * (tried + 2)) or copy.is_moving:
                 copy.ended, copy.is_moving = True, False
         return bool(moves)
 

@@ -38,6 +38,7 @@ from recorder.storing.mounts import MountMemory
 from recorder.storing.moving import Mover
 from recorder.storing.opening import Opener, SessionFacts
 from recorder.storing.part import Part
+from recorder.storing.progress import Progress
 from recorder.storing.tee import Tee
 from recorder.storing.telling import Teller
 
@@ -230,6 +231,8 @@ class Storage:
         change = part.progress.update(now_ns, part.found_s, given_s)
         if change is not None:
             self._tell.progress(part, change, part.progress.standing_s(now_ns))
+        if change is Progress.RESUMED:
+            self._mover.count_again(copy)
         standing_s = part.progress.standing_s(now_ns)
         # What waits for its disk would wait for ever; until it does, it may be its source that gives nothing. Else it
         # may still go on, where no other disk takes the recording.
