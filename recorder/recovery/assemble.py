@@ -2,11 +2,11 @@
 
 It is built as `.NAME.joining` (of a second copy as `.NAME.copy2.joining`), which nobody takes for a session, and is
 `NAME.joined` from one rename on. Until then the parts count, and after it they do not: whatever stops this, one or the
-other is there whole.
+other is there whole. What is half built when it fails is removed; what a kill leaves of it, the next one removes.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -50,17 +50,40 @@ def joining_folder(archive: Archive, name: str, copy: int) -> Path:
     return archive.root / catalog.INCOMING / (f".{name}.joining" if copy == 1 else f".{name}.copy{copy}.joining")
 
 
+def sweep(archives: Iterable[Archive], name: str, copy: int) -> None:
+    """Remove what an attempt to join the parts of copy `copy` of the session `name` had half built.
+
+    Only for who has locked these parts: then nobody builds it now. Those of another copy are not removed: somebody may
+    be putting them together.
+    """
+    for archive in archives:
+        shutil.rmtree(joining_folder(archive, name, copy), ignore_errors=True)
+
+
 def assemble(
     lefts: Sequence[Left], archive: Archive, facts: RecordingFacts, log: bytes, disk: Disk, advance: Advance | None
 ) -> WorkFolder:
     """Make one work folder of all parts, with the session's `facts` and `log`, and return it, locked.
 
-    Raises MediaError, StorageError and OSError; the parts are as they were.
+    Raises MediaError, StorageError and OSError; the parts are as they were, and what was half built is gone.
     """
-    name = names.session_of(lefts[0].work.name)
-    first = lefts[0].work.begun
-    building = WorkFolder(joining_folder(archive, name, first.copy), first)
+    first = lefts[0].work
+    building = WorkFolder(joining_folder(archive, names.session_of(first.name), first.begun.copy), first.begun)
     disk.begin("mkdir", building.path)
+    building.path.mkdir()  # what is there by now is somebody else's, and not ours to remove
+    try:
+        joined = _build(lefts, building, facts, log, disk, advance)
+    except Exception:
+        shutil.rmtree(building.path, ignore_errors=True)  # sealing the parts takes some room, too
+        raise
+    return archive.reopen(joined)
+
+
+def _build(
+    lefts: Sequence[Left], building: WorkFolder, facts: RecordingFacts, log: bytes, disk: Disk, advance: Advance | None
+) -> Path:
+    """Put all parts together in `building`, and return where that is once it is complete."""
+    name = names.session_of(lefts[0].work.name)
     building.media.mkdir(parents=True)
     building.metadata.mkdir()
     made = _join_files(lefts, building, facts, disk, advance)
@@ -84,7 +107,7 @@ def assemble(
             f"What {name} was put together in was changed meanwhile; its parts are kept",
             hint=f"Look for what removes files in {building.path.parent}, then say liput recover again.",
         )
-    return archive.reopen(joined.path)
+    return joined.path
 
 
 def _sizes(work: WorkFolder) -> dict[str, int]:

@@ -17,7 +17,7 @@ from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.model import UNREADABLE, Package, RecordingFacts, decode_recording
 from recorder.archive.work import BEGUN_FILE, PROGRAM, RECORDING_FILE, WorkFolder, encode_begun
-from recorder.recovery.assemble import assemble, place_for
+from recorder.recovery.assemble import assemble, place_for, sweep
 from recorder.recovery.evidence import Left, examine, placed
 from recorder.recovery.rebuild import rebuild
 from recorder.recovery.repair import repair
@@ -97,11 +97,13 @@ class Finisher:
     def _join(self, lefts: Sequence[Left], said: RecordingFacts | None, meter: "Meter") -> Package:
         """Make one work folder of several, then seal that."""
         facts = rebuild([left.evidence() for left in lefts], lefts[0].work.begun.started_at, said)
+        name = names.session_of(lefts[0].work.name)
         log = joined_log([left.log() for left in lefts])
         if said is None:
             parts = [left.work.begun.part for left in lefts]
-            log = told(log, names.session_of(lefts[0].work.name), facts, parts, self._clock)
+            log = told(log, name, facts, parts, self._clock)
         used = [self.archive_of(left.work) for left in lefts]
+        sweep(used, name, lefts[0].work.begun.copy)  # where a recovery was interrupted before the session went on
         archive = place_for(lefts, [archive for archive in self._archives if archive in used])
         work = self.joined = assemble(lefts, archive, facts, log, self._disk, meter.advance)
         try:

@@ -4,7 +4,6 @@ Each step leaves, whatever stops it, something that the next attempt goes on wit
 process records or seals is left alone.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
@@ -21,7 +20,7 @@ from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Gap, Package
 from recorder.archive.work import BEGUN_FILE, WorkFolder
-from recorder.recovery.assemble import joining_folder
+from recorder.recovery.assemble import sweep
 from recorder.recovery.find import Unfinished
 from recorder.recovery.finish import Finisher
 from recorder.recovery.telling import missing
@@ -104,7 +103,7 @@ class Recovery:
         tell = self._progress
         progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
         finisher = Finisher(self._archives, clock=self._clock, disk=self._disk, progress=progress)
-        self._sweep(session)
+        sweep(self._archives, session.name, session.begun.copy)
         works = self._without_leftovers(session, works, finisher)
         if not works:
             return _outcome(session, State.DISCARDED, message="it was sealed before; what was left of it is removed")
@@ -117,14 +116,6 @@ class Recovery:
         return _sealed(session, finisher.finish(works))
 
     # What is over
-
-    def _sweep(self, session: Unfinished) -> None:
-        """Remove what an attempt to join the parts had half built; they are locked, so nobody builds it now.
-
-        Those of another copy are not: somebody may be putting them together.
-        """
-        for archive in self._archives:
-            shutil.rmtree(joining_folder(archive, session.name, session.begun.copy), ignore_errors=True)
 
     def _without_leftovers(
         self, session: Unfinished, works: Sequence[WorkFolder], finisher: Finisher

@@ -1,5 +1,7 @@
 """What parts are put together in is nobody else's, and takes their place only whole."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,42 @@ def test_parts_are_kept_where_what_was_made_of_them_is_lost(archive: Archive, le
     assert outcome.state is State.FAILED, outcome
     assert recordings(archive) == before
     only(archive)
+
+
+@pytest.mark.parametrize(("step", "name"), [("write", "events.jsonl"), ("rename", ".joined")])
+def test_what_cannot_be_completed_takes_no_room(archive: Archive, left: Left, step: str, name: str) -> None:
+    leave_two_parts(archive, left)
+    before = everything(archive)
+
+    def fail(at: str, path: Path) -> None:
+        if at == step and path.name.endswith(name):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    (outcome,) = recover(archive, disk=Disk(fail))
+    assert outcome.state is State.FAILED, outcome
+    assert everything(archive) == before
+    only(archive)
+
+
+def test_what_another_one_has_begun_by_then_is_not_removed(archive: Archive, left: Left) -> None:
+    """On a share that gives no locks."""
+    leave_two_parts(archive, left)
+    begun = list[Path]()
+
+    def begin_before(step: str, path: Path) -> None:
+        if (step, path.suffix) == ("mkdir", ".joining"):
+            path.mkdir()
+            begun.append(path / "theirs")
+            begun[0].touch()
+
+    (outcome,) = recover(archive, disk=Disk(begin_before))
+    assert outcome.state is State.FAILED, outcome
+    assert begun[0].exists()
+    only(archive)
+
+
+def everything(archive: Archive) -> set[Path]:
+    return set(archive.root.rglob("*"))
 
 
 def recordings(archive: Archive) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
 from tests.support import archives, media
 from tests.support.simulated import EventList, SimulatedClock
-from tests.support.stored import Shows, almost_full, facts
+from tests.support.stored import Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
 
 
@@ -121,6 +121,32 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     assert package.recording.degraded == ("part-left: /a",)
 
 
+def leave_the_first_disk(session: Show, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.feed(5)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
+    session.feed_until(lambda: "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+
+
+def test_what_an_interrupted_recovery_had_half_put_together_is_removed_on_every_disk(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = show(2, low_s=0.0, critical_s=0.0)
+    leave_the_first_disk(session, monkeypatch)
+    name = session.folders[0].name
+    for root in session.roots:
+        for half_done in (f".{name}.joining", f".{name}.copy2.joining"):
+            (root / ".incoming" / half_done / "data/media").mkdir(parents=True)
+            (root / ".incoming" / half_done / "data/media/program.mp4").write_bytes(b"half of it")
+    package = session.storage.seal(facts(session))
+    assert session.kinds == ["storage-full", "storage-switched"]
+    assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
+    for root in session.roots:
+        assert [path.name for path in root.glob(".incoming/*")] == [f".{name}.copy2.joining"], "another copy's"
+
+
 @pytest.mark.parametrize("error", [StorageFull("no space is left"), OSError(28, "no space is left"), KeyError("a bug")])
 def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_become(
     show: Shows, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -130,12 +156,7 @@ def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_
         raise error
 
     session = show(2, low_s=0.0, critical_s=0.0)
-    session.feed(5)
-    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
-    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], 1_000_000))
-    session.feed_until(lambda: "storage-switched" in session.kinds)
-    session.feed(2)
-    session.close()
+    leave_the_first_disk(session, monkeypatch)
     monkeypatch.setattr(Archive, "seal", refuse)
     with pytest.raises(LiputError):
         session.storage.seal(facts(session))
