@@ -224,7 +224,8 @@ class Session:
                 raise self._failure
             self._machine.to(SessionState.IDLE)
             return self._ending.without_package()
-        if not program.counts.frames and files.discarded():
+        is_new = self._plan.resume is None  # else something was recorded before, whatever has come since
+        if is_new and not program.counts.frames and files.discarded():
             raise self._failure or LiputError(f"{self._plan.pictures[0].name} gave no picture; nothing was recorded")
         return msgspec.structs.replace(self._ending.seal(files, program), broke_off=self._broke_off)
 

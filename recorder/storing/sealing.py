@@ -39,6 +39,8 @@ class Sealer:
         self._progress = progress
         self._step = 0
         self._told_ns = -TOLD_NS
+        self._has_more = False
+        """Whether anything was recorded after what a killed recorder left."""
         self.error: LiputError | None = None
         """What came first of what went wrong."""
         self.joined: WorkFolder | None = None
@@ -48,14 +50,16 @@ class Sealer:
         """Return the packages that were made of a copy's parts, the longest first: one, if all of them are there.
 
         `earlier` are the parts of a recorder that was killed; where they cannot be put together with these, they stay
-        for recovery.
+        for recovery. Where nothing was recorded after them, in this copy or one before it, they are all there is.
         """
         left = [part for part in parts if not part.answers]
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
-        is_one = not left and bool(kept) and len(kept) + len(earlier) > 1
-        if is_one and (made := self._finish(kept, earlier)) is not None:
+        self._has_more = self._has_more or bool(kept or left)
+        is_one = bool(kept) and len(kept) + len(earlier) > 1
+        is_all = bool(earlier) and not self._has_more
+        if not left and (is_one or is_all) and (made := self._finish(kept, earlier)) is not None:
             return made
         self.leave_earlier(earlier)
         if len(kept) + len(left) > 1:
@@ -102,7 +106,8 @@ class Sealer:
             archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
         finisher = Finisher(list(archives.values()), clock=self._clock, progress=self._advance)
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
-        finishing = Bounded(partial(_as_usual, finisher.finish, works, self._facts), "storage-seal")
+        facts = self._facts if parts else None  # of what was recorded before, its own log says more
+        finishing = Bounded(partial(_as_usual, finisher.finish, works, facts), "storage-seal")
         too_late = stalled(works[-1].path, SEAL_S)
         try:
             return [finishing.get(self._clock, SEAL_S, too_late, lambda: (self._step, finishing.moved_bytes))]

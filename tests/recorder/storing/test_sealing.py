@@ -9,14 +9,18 @@ from types import SimpleNamespace
 import pytest
 
 from config.errors import ArchiveError, LiputError, StorageFull
+from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
+from recorder.storing.opening import SessionFacts
 from recorder.storing.sealing import Sealer
 from recorder.storing.telling import Teller
-from tests.support import archives, media
+from tests.support import archives, leftovers, media
+from tests.support.cut_short import Material
+from tests.support.leftovers import live
 from tests.support.simulated import EventList, SimulatedClock
 from tests.support.stored import Show, Shows, almost_full, facts
 from tests.support.waiting import wait_for
@@ -167,3 +171,34 @@ def test_parts_that_were_put_together_but_not_sealed_are_told_as_what_they_have_
     assert media.decoded(joined / "data/media/program.mp4", "v").frames == session.fed
     assert session.storage.joined
     assert session.storage.joined.path == joined
+
+
+@pytest.mark.parametrize(("count", "copies"), [(1, 1), (2, 1), (1, 2)])
+def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
+    show: Shows, tmp_path: Path, count: int, copies: int
+) -> None:
+    """The next recorder was ended before a picture came."""
+    clock, works = SystemClock(), list[WorkFolder]()
+    roots = [Archive(tmp_path / name / "arsip", clock, reserve_bytes=1) for name in "ab"[:copies]]
+    for copy, archive in enumerate(roots, start=1):
+        for part in range(1, count + 1):
+            left, offset_s = Material(2.0).write(tmp_path / f"left {copy} {part}"), 8.0 * (part - 1)
+            folder = leftovers.leave(
+                archive, {"program.mp4": left.killed}, copy=copy, part=part, offset_s=offset_s, events=[live(offset_s)]
+            )
+            works.append(archive.reopen(folder))
+    resumed = SessionFacts(
+        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0 * count,
+        part=count + 1, earlier=works,
+    )  # fmt: skip
+    session = show(copies, session=resumed, mirror=copies > 1)
+    session.close()
+    package = session.storage.seal(facts(session))
+    assert session.events == []
+    packages = [each for archive in roots for each in archive.list()]
+    assert len(packages) == copies
+    assert package in packages
+    for archive, each in zip(roots, packages, strict=True):
+        assert archive.verify(each, decode=True) == []
+        assert each.duration_s == pytest.approx(8.0 * (count - 1) + 2.0, abs=0.5), "as much as was on the disk"
+        assert not list(archive.root.glob(".incoming/*"))
