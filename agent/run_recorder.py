@@ -17,7 +17,7 @@ from agent.keyboard import watched
 from agent.reporters import Reporter
 from agent.serving import successor
 from agent.signals import hearing
-from agent.steering import until_it_records, was_killed
+from agent.steering import until_taken_over, was_killed
 from agent.telling import Follower, exit_status, follow
 from config.errors import LiputError
 from recorder.control.client import Lost, ask, how_it_ended
@@ -110,7 +110,7 @@ class RecorderRun:
                     reporter.note("The recorder was killed; another one goes on.")
                     self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
                     if self._asked_to_end:
-                        self._end_next(folder, was_recording=follower.is_recording)
+                        self._end()
         return follower.result
 
     def _is_over(self, folder: RecorderFolder) -> bool:
@@ -159,19 +159,13 @@ class RecorderRun:
     def _end(self) -> None:
         try:
             if self._folder:
+                until_taken_over(self._folder)
                 ask(self._folder, Stop())
         except LiputError:
             self._terminate()  # its server hangs, or it is ending already: a signal is enough
         else:
             if not self._folder:
                 self._terminate()
-
-    def _end_next(self, folder: RecorderFolder, *, was_recording: bool) -> None:
-        """End what goes on in the place of a killed recorder: not before it has what that one recorded."""
-        if was_recording:
-            with contextlib.suppress(LiputError):
-                until_it_records(folder)
-        self._end()
 
     def _terminate(self) -> None:
         info = self._folder.info() if self._folder else None

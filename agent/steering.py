@@ -6,11 +6,12 @@ Each waits until it is done, and raises what kept it from that.
 import os
 import signal
 import time
+from contextlib import suppress
 
 import msgspec
 
 from agent.serving import FOLLOWS_S, TRUST_S, is_serving, killed_of_late, successor
-from config.errors import SessionError
+from config.errors import LiputError, SessionError
 from config.events import Event
 from recorder.archive.names import storable
 from recorder.control.client import Connection, Lost, how_it_ended
@@ -90,6 +91,21 @@ def until_it_records(folder: RecorderFolder) -> None:
         _until_it_records(connection)
 
 
+def until_taken_over(folder: RecorderFolder) -> None:
+    """Wait, of a recorder that goes on in the place of a killed one, until it has what that one recorded.
+
+    Before that it would end as one that has recorded nothing. Where it does not come to that, there is no more to wait
+    for.
+    """
+    info = folder.info()
+    if info is None or info.replaces is None or info.work is not None:
+        return
+    killed = RecorderFolder(folder.path.with_name(info.replaces)).info()  # None: it has just been taken over
+    if killed is not None and killed.session is not None:
+        with suppress(LiputError):
+            until_it_records(folder)
+
+
 def _until_it_records(connection: Connection) -> None:
     for told in connection.told_within(START_S):
         if isinstance(told, Event) and told.kind == "start-failed":
@@ -165,8 +181,9 @@ def _successor(folder: RecorderFolder, info: RecorderInfo) -> Running:
 def stop(found: Running, *, wait: bool) -> SessionResult | None:
     """End it, by a signal where it does not answer; return how it ended if that is waited for.
 
-    Where it is killed meanwhile, the one that goes on with its session is ended.
+    Where it is killed meanwhile, the one that goes on with its session is ended; one that is about to is waited for.
     """
+    until_taken_over(found.folder)
     try:
         return _asked_to_stop(found, wait=wait)
     except Lost:

@@ -27,13 +27,9 @@ class Follower:
         self._reporter = reporter
         self.happened = 0
         """How many events and notes have come: the number of the next, for a second connection."""
-        self.state: SessionState | None = None
+        self.is_recording = False
+        """Whether anything was recorded, as far as has been told: also by a recorder that was killed meanwhile."""
         self.result: SessionResult | None = None
-
-    @property
-    def is_recording(self) -> bool:
-        """Whether anything was recorded, as far as has been told."""
-        return self.state is not None and self.state not in BEFORE
 
     def take(self, told: Told) -> None:
         """Show a line; raises what it says of a session of which nothing was recorded."""
@@ -42,11 +38,10 @@ class Follower:
         if isinstance(told, Event | Note):
             self.happened += 1
         if isinstance(told, SessionStatus):
-            self.state = told.state
+            self.is_recording |= told.state not in BEFORE
             self._reporter.status(told)
         elif isinstance(told, Event):
-            if told.kind == "session-live":
-                self.state = SessionState.LIVE
+            self.is_recording |= told.kind == "session-live"
             self._reporter.event(told)
             is_unmeasured = told.kind == "session-live" and told.detail.get("stream_why") == "not-measured"
             if is_unmeasured and told.detail.get("destinations"):
