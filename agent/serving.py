@@ -80,19 +80,22 @@ def awaited(now_s: float) -> set[str | None]:
     return {info.session for _, info in killed_of_late(now_s)}
 
 
-def successor(recorder: RecorderFolder) -> RecorderFolder | None:
+def successor(recorder: RecorderFolder, patience_s: float = FOLLOWS_S) -> RecorderFolder | None:
     """Return the recorder that goes on with the session of one that was killed, once there is one.
 
-    None where no daemon runs, or none has come within FOLLOWS_S.
+    None where no daemon runs, where it has given the session up, or where none has come within `patience_s`.
     """
-    deadline_s = time.monotonic() + FOLLOWS_S
-    while is_serving() and time.monotonic() < deadline_s:
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        # Asked first: one that goes on takes the killed one's folder away itself, and is there before that.
+        may_come = is_serving() and recorder.path.exists() and time.monotonic() < deadline_s
         with suppress(OSError, LiputError):
             for folder, info in directory.alive():
                 if info.replaces == recorder.id:
                     return folder
+        if not may_come:
+            return None
         time.sleep(LOOK_S)
-    return None
 
 
 def forget(session: str) -> None:

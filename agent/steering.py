@@ -143,19 +143,21 @@ def was_killed() -> SessionError:
     )
 
 
-def gone_on_with(key: str | None, *, is_whole: bool = False, within_s: float = TRUST_S) -> Running | None:
+def gone_on_with(
+    key: str | None, *, is_whole: bool = False, within_s: float = TRUST_S, patience_s: float = FOLLOWS_S
+) -> Running | None:
     """Return the recorder that goes on with a session whose recorder was killed `within_s`, once there is one.
 
     `key` is the id of the killed one or the beginning of it (all of it where it `is_whole`), None for whichever.
-    Without such a session, or somebody who goes on with it, None; raises SessionError where that has not begun to
-    record within FOLLOWS_S.
+    Without such a session, or somebody who goes on with it, None; raises SessionError where none has come within
+    `patience_s`, or it has not begun to record.
     """
     missed: SessionError | None = None
     for folder, info in killed_of_late(time.time(), within_s):
         is_meant = key is None or folder.id == key or (not is_whole and key and folder.id.startswith(key.lower()))
         if is_meant and is_serving():
             try:
-                return _successor(folder, info)
+                return _successor(folder, info, patience_s)
             except SessionError as error:
                 missed = error
     if missed is not None:
@@ -163,17 +165,17 @@ def gone_on_with(key: str | None, *, is_whole: bool = False, within_s: float = T
     return None
 
 
-def _successor(folder: RecorderFolder, info: RecorderInfo) -> Running:
+def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = FOLLOWS_S) -> Running:
     """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
-    if following := successor(folder):
+    if following := successor(folder, patience_s):
         if info.session is not None:
             until_it_records(following)
         if found := running_as(following.id):
             return found
-    if not is_serving():
+    if not is_serving() or not folder.path.exists():  # which is gone where the session was given up
         raise was_killed()
     raise SessionError(
-        f'the recorder of "{info.title}" was killed, and none has gone on with it within {FOLLOWS_S:.0f} s',
+        f'the recorder of "{info.title}" was killed, and none has gone on with it within {patience_s:.0f} s',
         hint="it may still do so: liput status says how it is",
     )
 

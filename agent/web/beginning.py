@@ -23,6 +23,11 @@ from recorder.control.protocol import Name
 from recorder.status import BEFORE, RECORDS, SessionResult
 
 LONGEST_S = 30 * 86_400
+TAKEN_UP_S = 5.0
+"""How long the one button waits for a recorder to come in the place of one killed just now.
+
+Others wait longer; here an event begins, and two recordings of it are better than none.
+"""
 ROOT = Path("/")
 
 type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -119,7 +124,7 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
 def _followed() -> Running | None:
     """Return what goes on with a session whose recorder was killed just now; None where nothing has in time."""
     with suppress(SessionError):
-        return gone_on_with(None, within_s=FOLLOWS_S)
+        return gone_on_with(None, within_s=FOLLOWS_S, patience_s=TAKEN_UP_S)
     return None
 
 

@@ -138,7 +138,7 @@ def test_the_button_begins_no_other_where_a_killed_session_is_just_gone_on_with(
     session = begun(page)
     following, asked = running_as(session), list[float]()
 
-    def gone_on_with(_key: None, *, within_s: float) -> Running | None:
+    def gone_on_with(_key: None, *, within_s: float, patience_s: float) -> Running | None:
         asked.append(within_s)
         return following
 

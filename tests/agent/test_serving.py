@@ -1,0 +1,65 @@
+"""Who waits for the recorder that goes on in the place of a killed one, and for how long."""
+
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import serving
+from agent.serving import FOLLOWS_S, successor
+from devices.clock import SystemClock
+from recorder.control import directory
+from recorder.control.directory import RecorderFolder
+
+pytestmark = pytest.mark.usefixtures("runtime")
+
+
+def recorder(**facts: object) -> RecorderFolder:
+    """Leave the folder of a recorder: this very process, so that it counts as alive."""
+    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
+    return directory.make_folder(msgspec.structs.replace(info, work="/arsip/.incoming/rapat", **facts), b"{}")
+
+
+def test_one_that_has_taken_the_folder_of_the_killed_one_away_is_found() -> None:
+    killed = recorder(pid_started=1)
+    following = recorder(replaces=killed.id)
+    killed.remove()
+    found = successor(killed)
+    assert found
+    assert found.id == following.id
+
+
+def test_one_that_comes_is_waited_for() -> None:
+    killed = recorder(pid_started=1)
+
+    def come() -> None:
+        recorder(replaces=killed.id)
+        killed.remove()
+
+    with serving.only_one():
+        coming = threading.Timer(0.5, come)
+        coming.start()
+        found = successor(killed)
+        coming.join()
+    assert found
+    info = found.info()
+    assert info
+    assert info.replaces == killed.id
+
+
+def test_none_is_waited_for_once_the_session_is_given_up() -> None:
+    """The daemon takes the folder away, and makes a package of what there is."""
+    killed = recorder(pid_started=1)
+    began_s = time.monotonic()
+    with serving.only_one():
+        threading.Timer(0.5, killed.remove).start()
+        assert successor(killed) is None
+    assert time.monotonic() - began_s < FOLLOWS_S / 2
+
+
+def test_none_is_waited_for_where_no_daemon_runs() -> None:
+    began_s = time.monotonic()
+    assert successor(recorder(pid_started=1)) is None
+    assert time.monotonic() - began_s < FOLLOWS_S / 2

@@ -1,0 +1,44 @@
+"""The one button, pressed just when the recorder of a session was killed."""
+
+import threading
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent import serving
+from agent.serving import FOLLOWS_S
+from agent.steering import NOTHING
+from agent.web import beginning
+from agent.web.beginning import TAKEN_UP_S, Begun, NewSession
+from agent.web.house import House
+from devices.clock import SystemClock
+from recorder.control import directory
+from tests.support.web import house
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gone_after_s", "begun_within_s"), [(0.5, TAKEN_UP_S - 1), (60.0, FOLLOWS_S / 2)])
+def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, gone_after_s: float, begun_within_s: float
+) -> None:
+    """The daemon has given it up and takes its folder away; or its disk is gone, and it is tried again and again."""
+    begun: list[str] = []
+
+    def begin(_house: House, new: NewSession) -> Begun:
+        begun.append(new.title)
+        return NOTHING
+
+    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
+    info = msgspec.structs.replace(info, work="/arsip/.incoming/rapat", pid_started=1)
+    killed = directory.make_folder(info, b"{}")
+    monkeypatch.setattr(beginning, "begin", begin)
+    giving_up = threading.Timer(gone_after_s, killed.remove)
+    began_s = time.monotonic()
+    with serving.only_one():
+        giving_up.start()
+        beginning.record_now(house([]), 0.0)
+        giving_up.cancel()
+    assert len(begun) == 1
+    assert time.monotonic() - began_s < begun_within_s
