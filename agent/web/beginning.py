@@ -116,7 +116,7 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
             one = session(None, (BEFORE,)) if len(armed) > 1 else armed[0]
             start(one, pre_roll_s)
             return how_it_is(one.info.id)
-        if (following := _followed()) is not None:
+        if (following := _followed()) is not None and following.state in RECORDS:  # it may have ended since
             return line_of(following)
         return begin(house, NewSession(title=_title_of_now(house)))
 

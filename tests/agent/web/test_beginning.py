@@ -9,12 +9,14 @@ import pytest
 
 from agent import serving
 from agent.serving import FOLLOWS_S
-from agent.steering import NOTHING
+from agent.steering import NOTHING, line_of
 from agent.web import beginning
 from agent.web.beginning import TAKEN_UP_S, Begun, NewSession
 from agent.web.house import House
 from devices.clock import SystemClock
 from recorder.control import directory
+from recorder.control.find import Running
+from recorder.status import SessionState, SessionStatus
 from tests.support.web import house
 
 
@@ -42,3 +44,18 @@ def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
         giving_up.cancel()
     assert len(begun) == 1
     assert time.monotonic() - began_s < begun_within_s
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [(SessionState.LIVE, True), (SessionState.SEALING, False)])
+def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, state: SessionState, goes_on: bool
+) -> None:
+    status = SessionStatus(
+        state=state, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30, levels_dbfs=[],
+        disk_left_s=None, destinations=[],
+    )  # fmt: skip
+    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
+    following = Running(directory.RecorderFolder(runtime / info.id), info, status)
+    monkeypatch.setattr(beginning, "gone_on_with", lambda *_key, **_how: following)
+    monkeypatch.setattr(beginning, "begin", lambda _house, _new: NOTHING)
+    assert beginning.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING)
