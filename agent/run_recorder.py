@@ -9,6 +9,7 @@ import queue
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 
@@ -88,7 +89,7 @@ class RecorderRun:
 
     def _follow(self, folder: RecorderFolder, reporter: Reporter) -> SessionResult:
         """Show what is told and asked until the session is over; raises what kept it from recording anything."""
-        follower = Follower(reporter)
+        follower, killed = Follower(reporter), list[RecorderFolder]()
         while follower.result is None:
             try:
                 follow(
@@ -105,7 +106,8 @@ class RecorderRun:
                 if end := how_it_ended(folder):
                     follower.take(end)
                 else:
-                    folder = self._folder = self._next(folder)
+                    killed.append(folder)
+                    folder = self._folder = self._next(killed)
                     follower.happened = 0
                     reporter.note("The recorder was killed; another one goes on.")
                     self._show_asked(follower, reporter)  # also what was asked while there was none to hear it
@@ -123,9 +125,9 @@ class RecorderRun:
         return True
 
     @staticmethod
-    def _next(folder: RecorderFolder) -> RecorderFolder:
-        """Return the recorder that goes on in the place of a killed one; raises SessionError where none does."""
-        if found := successor(folder):
+    def _next(killed: Sequence[RecorderFolder]) -> RecorderFolder:
+        """Return the recorder that goes on in the place of killed ones; raises SessionError where none does."""
+        if found := successor(*killed):
             return found
         raise was_killed()
 

@@ -80,22 +80,29 @@ def awaited(now_s: float) -> set[str | None]:
     return {info.session for _, info in killed_of_late(now_s)}
 
 
-def successor(recorder: RecorderFolder, patience_s: float = FOLLOWS_S) -> RecorderFolder | None:
+def successor(*killed: RecorderFolder, patience_s: float = FOLLOWS_S) -> RecorderFolder | None:
     """Return the recorder that goes on with the session of one that was killed, once there is one.
 
+    `killed` are that one and those in whose place it had come: where it has not recorded, another one comes in theirs.
     None where no daemon runs, where it has given the session up, or where none has come within `patience_s`.
     """
     deadline_s = time.monotonic() + patience_s
     while True:
         # Asked first: one that goes on takes the killed one's folder away itself, and is there before that.
-        may_come = is_serving() and recorder.path.exists() and time.monotonic() < deadline_s
+        is_open = any(recorder.path.exists() for recorder in killed)
+        may_come = is_serving() and is_open and time.monotonic() < deadline_s
         with suppress(OSError, LiputError):
             for folder, info in directory.alive():
-                if info.replaces == recorder.id:
+                if info.replaces in {recorder.id for recorder in killed}:
                     return folder
         if not may_come:
             return None
         time.sleep(LOOK_S)
+
+
+def with_replaced(folder: RecorderFolder, info: RecorderInfo) -> list[RecorderFolder]:
+    """Return a recorder, and the one in whose place it has come, if any."""
+    return [folder] if info.replaces is None else [folder, RecorderFolder(folder.path.with_name(info.replaces))]
 
 
 def forget(session: str) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from agent.serving import FOLLOWS_S, TRUST_S, is_serving, killed_of_late, successor
+from agent.serving import FOLLOWS_S, TRUST_S, is_serving, killed_of_late, successor, with_replaced
 from config.errors import LiputError, SessionError
 from config.events import Event
 from recorder.archive.names import storable
@@ -98,10 +98,10 @@ def until_taken_over(folder: RecorderFolder) -> None:
     for.
     """
     info = folder.info()
-    if info is None or info.replaces is None or info.work is not None:
+    if info is None or info.work is not None:
         return
-    killed = RecorderFolder(folder.path.with_name(info.replaces)).info()  # None: it has just been taken over
-    if killed is not None and killed.session is not None:
+    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over
+    if any(killed is not None and killed.session is not None for killed in replaced):
         with suppress(LiputError):
             until_it_records(folder)
 
@@ -167,12 +167,18 @@ def gone_on_with(
 
 def _successor(folder: RecorderFolder, info: RecorderInfo, patience_s: float = FOLLOWS_S) -> Running:
     """Return the recorder that goes on in the place of a killed one, once it does; raises SessionError if none does."""
-    if following := successor(folder, patience_s):
+    killed = with_replaced(folder, info)
+    if following := successor(*killed, patience_s=patience_s):
+        its_info = following.info()
         if info.session is not None:
-            until_it_records(following)
+            with suppress(Lost):  # it has ended since, or was killed too
+                until_it_records(following)
         if found := running_as(following.id):
             return found
-    if not is_serving() or not folder.path.exists():  # which is gone where the session was given up
+        if its_info and how_it_ended(following):  # somebody else has ended it since
+            return Running(following, its_info, None)
+    is_open = any(recorder.path.exists() for recorder in killed)  # none is where the session was given up
+    if not is_serving() or not is_open:
         raise was_killed()
     raise SessionError(
         f'the recorder of "{info.title}" was killed, and none has gone on with it within {patience_s:.0f} s',
@@ -232,7 +238,8 @@ def _signal(found: Running) -> None:
 
 
 def disarm(found: Running) -> SessionResult:
-    """Let go of the devices of a session that is armed; refused by one that records."""
+    """Let go of the devices of a session that is armed; refused by one that records, or is about to go on with one."""
+    until_taken_over(found.folder)
     with Connection(found.folder) as connection:
         connection.request(Watch(every_s=3600))
         connection.request(Disarm())

@@ -11,7 +11,7 @@ from agent.commands.sessions import json_option, say, session_option
 from agent.destination_text import destination_text
 from agent.keyboard import watched
 from agent.reporters import reporter, status_text
-from agent.serving import is_serving, successor
+from agent.serving import is_serving, successor, with_replaced
 from agent.signals import hearing
 from agent.steering import line_of
 from agent.telling import Follower, follow
@@ -86,11 +86,13 @@ def _watch(found: Running, *, as_json: bool) -> int:
             if status := ask(found.folder, Status()).status:
                 follower.take(status)
             folder: RecorderFolder | None = found.folder
+            killed = with_replaced(found.folder, found.info)
             while folder and not has_seen_enough and not follower.result:
                 try:
                     follow(folder, follower, every_s=shown.every_s, rung=rung, heard=lambda: has_seen_enough)
                 except Lost:
-                    if how_it_ended(folder) or not (folder := successor(folder)):
+                    killed.append(folder)
+                    if how_it_ended(folder) or not (folder := successor(*killed)):
                         raise
                     follower.happened = 0
             if follower.result:

@@ -13,7 +13,7 @@ from agent.requests.lookup import with_request
 from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
-from config.errors import NoSession, SessionError, UsageError
+from config.errors import LiputError, NoSession, UsageError
 from config.messages import in_language
 from config.records import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
@@ -123,7 +123,7 @@ def record_now(house: House, pre_roll_s: float) -> Begun:
 
 def _followed() -> Running | None:
     """Return what goes on with a session whose recorder was killed just now; None where nothing has in time."""
-    with suppress(SessionError):
+    with suppress(LiputError):  # also why the next one cannot record: the new one may
         return gone_on_with(None, within_s=FOLLOWS_S, patience_s=TAKEN_UP_S)
     return None
 

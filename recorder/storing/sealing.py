@@ -40,7 +40,7 @@ class Sealer:
         self._step = 0
         self._told_ns = -TOLD_NS
         self._has_more = False
-        """Whether anything was recorded after what a killed recorder left."""
+        """Whether anything was recorded after what a killed recorder left, or may have been."""
         self.error: LiputError | None = None
         """What came first of what went wrong."""
         self.joined: WorkFolder | None = None
@@ -56,7 +56,7 @@ class Sealer:
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
-        self._has_more = self._has_more or bool(kept or left)
+        self._has_more = self._has_more or bool(kept)
         is_one = bool(kept) and len(kept) + len(earlier) > 1
         is_all = bool(earlier) and not self._has_more
         if not left and (is_one or is_all) and (made := self._finish(kept, earlier)) is not None:
@@ -134,6 +134,7 @@ class Sealer:
             self._progress(done, of)
 
     def _leave(self, part: Part, error: LiputError) -> None:
+        self._has_more = True
         self.error = self.error or error
         self._add(self._tell.left_behind(part.place, part.work.path, error))
 

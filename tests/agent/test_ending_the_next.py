@@ -30,6 +30,12 @@ def by_command(room: Room, client: command.Running, following: RecorderInfo) -> 
     return command.lines(command.liput(room.home, "stop", "--session", following.id, "--json").stdout)[-1]
 
 
+def by_command_after_disarming(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
+    refused = command.liput(room.home, "disarm", "--session", following.id)
+    assert (refused.returncode, "not armed" in refused.stderr) == (1, True)
+    return by_command(room, client, following)
+
+
 def by_api(room: Room, client: command.Running, following: RecorderInfo) -> command.Line:
     with web.serving(folder=room.archive) as page:
         answer: command.Line = page.post(f"/api/v1/sessions/{following.id}/stop", {"wait": True}).json
@@ -47,7 +53,13 @@ def recorded_s(runtime: Path, info: RecorderInfo) -> float:
 @pytest.mark.server
 @pytest.mark.parametrize(
     ("end", "opens_after_s"),
-    [(by_signal, OPENS_S), (by_command, OPENS_S), (by_api, OPENS_S), (by_signal, NEVER_S)],
+    [
+        (by_signal, OPENS_S),
+        (by_command, OPENS_S),
+        (by_command_after_disarming, OPENS_S),
+        (by_api, OPENS_S),
+        (by_signal, NEVER_S),
+    ],
 )
 def test_what_was_recorded_before_is_its_package(
     room: Room, runtime: Path, tmp_path: Path, end: End, opens_after_s: float

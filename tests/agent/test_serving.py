@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent import serving
-from agent.serving import FOLLOWS_S, successor
+from agent.serving import FOLLOWS_S, successor, with_replaced
 from devices.clock import SystemClock
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder
@@ -47,6 +47,29 @@ def test_one_that_comes_is_waited_for() -> None:
     info = found.info()
     assert info
     assert info.replaces == killed.id
+
+
+def test_one_that_died_before_it_recorded_is_followed_by_who_comes_in_the_place_of_the_first() -> None:
+    killed = recorder(pid_started=1)
+    second = recorder(pid_started=1, replaces=killed.id)
+    info = second.info()
+    assert info
+    both = with_replaced(second, info)
+    second.remove()  # the daemon does: nothing is lost with it
+
+    def come() -> None:
+        recorder(replaces=killed.id)
+        killed.remove()
+
+    with serving.only_one():
+        coming = threading.Timer(0.5, come)
+        coming.start()
+        found = successor(*both)
+        coming.join()
+    assert found
+    third = found.info()
+    assert third
+    assert third.replaces == killed.id
 
 
 def test_none_is_waited_for_once_the_session_is_given_up() -> None:

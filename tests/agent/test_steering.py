@@ -66,3 +66,22 @@ def test_one_that_is_just_ending_has_time_to(
 
     monkeypatch.setattr(time, "sleep", sleep)
     assert steering.stop(found, wait=True) == RESULT
+
+
+def test_one_that_went_on_and_was_ended_by_somebody_else_says_how(runtime: Path, tmp_path: Path) -> None:
+    """And not that it was killed."""
+
+    def leave(**facts: object) -> Running:
+        info = msgspec.structs.replace(directory.new_info("Rapat", tmp_path, SystemClock().now()), **facts)
+        return Running(directory.make_folder(info, saved_spec(Spec(asked=Asked(title="Rapat")))), info, None)
+
+    killed = leave(pid_started=1)
+    following = leave(pid_started=1, replaces=killed.info.id)
+
+    def end(_recorder_id: str) -> None:
+        following.folder.end(encode(RESULT))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(steering, "successor", lambda *_killed, **_how: following.folder)
+        patched.setattr(steering, "running_as", end)
+        assert steering.stop(killed, wait=True) == RESULT

@@ -16,6 +16,7 @@ from agent.web.house import House
 from devices.clock import SystemClock
 from recorder.control import directory
 from recorder.control.find import Running
+from recorder.control.protocol import RecorderRefused
 from recorder.status import SessionState, SessionStatus
 from tests.support.web import house
 
@@ -44,6 +45,17 @@ def test_the_button_does_not_wait_long_for_a_session_that_nobody_goes_on_with(
         giving_up.cancel()
     assert len(begun) == 1
     assert time.monotonic() - began_s < begun_within_s
+
+
+def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_key: object, **_how: object) -> Running:
+        raise RecorderRefused("the disk is full")
+
+    monkeypatch.setattr(beginning, "gone_on_with", refuse)
+    monkeypatch.setattr(beginning, "begin", lambda _house, _new: NOTHING)
+    assert beginning.record_now(house([]), 0.0) == NOTHING
 
 
 @pytest.mark.parametrize(("state", "goes_on"), [(SessionState.LIVE, True), (SessionState.SEALING, False)])

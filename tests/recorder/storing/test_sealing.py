@@ -1,5 +1,7 @@
 """What is told while a session is sealed, and how long that may take."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from config.errors import ArchiveError, LiputError, StorageFull
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
-from recorder.archive.model import Package, RecordingFacts
+from recorder.archive.model import Package, PackageState, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.recovery.finish import Finisher
 from recorder.storing.opening import SessionFacts
@@ -202,3 +204,28 @@ def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
         assert archive.verify(each, decode=True) == []
         assert each.duration_s == pytest.approx(8.0 * (count - 1) + 2.0, abs=0.5), "as much as was on the disk"
         assert not list(archive.root.glob(".incoming/*"))
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
+    show: Shows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what was recorded before the kill would be sealed as all there is, and the rest be a package of its own."""
+    archive = Archive(tmp_path / "a" / "arsip", SystemClock(), reserve_bytes=1)
+    left = leftovers.leave(archive, {"program.mp4": Material(2.0).write(tmp_path).killed}, events=[live()])
+    resumed = SessionFacts(
+        leftovers.TITLE, archives.STARTED, archives.CONTEXT, uuid=leftovers.UUID_, offset_s=8.0, part=2,
+        earlier=[archive.reopen(left)],
+    )  # fmt: skip
+    session = show(1, session=resumed)
+    session.feed(2)
+    session.close()
+
+    def refused(_path: Path) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("recorder.storing.sealing.holds_media", refused)
+    with pytest.raises(LiputError):
+        session.storage.seal(facts(session))
+    assert session.kinds == ["part-left", "part-left"]
+    assert {each.state for each in archive.list()} == {PackageState.UNFINISHED}
+    assert left.is_dir()
