@@ -237,7 +237,7 @@ class _Stream:
         self._poll, self._watched = select.poll(), -1
         self.signal: SignalInput | None = None
         with contextlib.suppress(OSError):
-            self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._watched = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             self._poll.register(self._watched, select.POLLIN)
             self.signal = SignalInput(self._watched)
 

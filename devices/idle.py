@@ -61,7 +61,7 @@ def _question(node: str) -> _Question:
 
 def is_idle(node: str) -> bool:
     """Return whether nobody has the stream of `node`; raises OSError where it cannot be asked."""
-    fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         request = v4l2.Requestbuffers()
         request.count, request.type, request.memory = 0, v4l2.BUF_TYPE_VIDEO_CAPTURE, v4l2.MEMORY_MMAP

@@ -67,7 +67,7 @@ def offers(nodes: Sequence[tuple[str, str]], timeout_s: float = 1.0) -> dict[str
 def offer(node: str, name: str) -> Offer:
     """Return what `node` of the device `name` offers; raises a DeviceError where it cannot be opened."""
     try:
-        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(node, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise refusal(error.errno or errno.EIO, name, node) from error
     try:

@@ -85,7 +85,7 @@ def nodes_called(word: str) -> Iterator[tuple[str, str]]:
 def _ask(node: str, label: str) -> OutputInfo | None:
     """Return what `node` is, None if it takes no pictures; raises a DeviceError where it cannot be asked."""
     try:
-        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError as error:
         raise refusal(error.errno or errno.EIO, label, node) from error
     try:
@@ -111,7 +111,7 @@ class OutputNode:
         """Open it; raises a DeviceError where that cannot be done, or where it takes no picture that we can make."""
         self._info = info
         try:
-            self._fd = os.open(info.node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._fd = os.open(info.node, os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError as error:
             raise refusal(error.errno or errno.EIO, info.label, info.node) from error
         try:

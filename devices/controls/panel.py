@@ -64,7 +64,7 @@ class NodeControls:
         self._node, self._name = node, name
         access = os.O_RDWR if to_set else os.O_RDONLY
         try:
-            self._fd = os.open(node, access | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._fd = os.open(node, access | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refusal(error) from error
 

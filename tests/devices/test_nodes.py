@@ -1,0 +1,48 @@
+"""Nodes are opened as what they are to us: none becomes the terminal that ends us when it hangs up."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+ASK = """
+import contextlib, os, sys
+from fractions import Fraction
+from config.errors import LiputError
+from devices.controls.panel import NodeControls
+from devices.idle import is_idle
+from devices.modes import offer
+from devices.outputs import OutputInfo, OutputNode, _ask
+
+node = sys.argv[1]
+with contextlib.suppress(LiputError, OSError):
+    {asking}
+try:
+    os.close(os.open("/dev/tty", os.O_RDWR))
+except OSError:
+    print("no terminal")
+"""
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        "is_idle(node)",
+        "offer(node, 'Cam')",
+        "NodeControls(node, 'Cam')",
+        "_ask(node, 'Loop')",
+        "OutputNode(OutputInfo(node, 'Loop', 'none'), 16, 16, Fraction(30))",
+    ],
+)
+def test_a_terminal_that_is_taken_for_a_device_is_not_ours(asking: str) -> None:
+    """A daemon leads a session of its own; a terminal that it opened would end it when somebody closes that."""
+    master, slave = os.openpty()
+    node = os.ttyname(slave)
+    os.close(slave)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK.format(asking=asking), node],
+        capture_output=True, text=True, start_new_session=True, timeout=60, check=False,
+    )  # fmt: skip
+    os.close(master)
+    assert (done.stdout, done.stderr) == ("no terminal\n", "")
