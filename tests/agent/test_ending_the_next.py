@@ -55,7 +55,6 @@ def recorded_s(runtime: Path, info: RecorderInfo) -> float:
     ("end", "opens_after_s"),
     [
         (by_signal, OPENS_S),
-        (by_command, OPENS_S),
         (by_command_after_disarming, OPENS_S),
         (by_api, OPENS_S),
         (by_signal, NEVER_S),
