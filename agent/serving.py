@@ -86,14 +86,14 @@ def successor(*killed: RecorderFolder, patience_s: float = FOLLOWS_S) -> Recorde
     `killed` are that one and those in whose place it had come: where it has not recorded, another one comes in theirs.
     None where no daemon runs, where it has given the session up, or where none has come within `patience_s`.
     """
-    deadline_s = time.monotonic() + patience_s
+    deadline_s, ids = time.monotonic() + patience_s, {recorder.id for recorder in killed}
     while True:
         # Asked first: one that goes on takes the killed one's folder away itself, and is there before that.
         is_open = any(recorder.path.exists() for recorder in killed)
         may_come = is_serving() and is_open and time.monotonic() < deadline_s
         with suppress(OSError, LiputError):
             for folder, info in directory.alive():
-                if info.replaces in {recorder.id for recorder in killed}:
+                if info.replaces in ids:
                     return folder
         if not may_come:
             return None

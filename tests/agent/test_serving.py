@@ -11,7 +11,7 @@ from agent import serving
 from agent.serving import FOLLOWS_S, successor, with_replaced
 from devices.clock import SystemClock
 from recorder.control import directory
-from recorder.control.directory import RecorderFolder
+from recorder.control.directory import RecorderFolder, RecorderInfo
 
 pytestmark = pytest.mark.usefixtures("runtime")
 
@@ -20,6 +20,24 @@ def recorder(**facts: object) -> RecorderFolder:
     """Leave the folder of a recorder: this very process, so that it counts as alive."""
     info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
     return directory.make_folder(msgspec.structs.replace(info, work="/arsip/.incoming/rapat", **facts), b"{}")
+
+
+def who_comes_in_the_place_of(killed: RecorderFolder, *waited_for: RecorderFolder) -> RecorderInfo:
+    """Return who is found by those who wait, of those that come only half a second later."""
+
+    def come() -> None:
+        recorder(replaces=killed.id)
+        killed.remove()
+
+    with serving.only_one():
+        coming = threading.Timer(0.5, come)
+        coming.start()
+        found = successor(*waited_for)
+        coming.join()
+    assert found
+    info = found.info()
+    assert info
+    return info
 
 
 def test_one_that_has_taken_the_folder_of_the_killed_one_away_is_found() -> None:
@@ -33,20 +51,7 @@ def test_one_that_has_taken_the_folder_of_the_killed_one_away_is_found() -> None
 
 def test_one_that_comes_is_waited_for() -> None:
     killed = recorder(pid_started=1)
-
-    def come() -> None:
-        recorder(replaces=killed.id)
-        killed.remove()
-
-    with serving.only_one():
-        coming = threading.Timer(0.5, come)
-        coming.start()
-        found = successor(killed)
-        coming.join()
-    assert found
-    info = found.info()
-    assert info
-    assert info.replaces == killed.id
+    assert who_comes_in_the_place_of(killed, killed).replaces == killed.id
 
 
 def test_one_that_died_before_it_recorded_is_followed_by_who_comes_in_the_place_of_the_first() -> None:
@@ -56,20 +61,7 @@ def test_one_that_died_before_it_recorded_is_followed_by_who_comes_in_the_place_
     assert info
     both = with_replaced(second, info)
     second.remove()  # the daemon does: nothing is lost with it
-
-    def come() -> None:
-        recorder(replaces=killed.id)
-        killed.remove()
-
-    with serving.only_one():
-        coming = threading.Timer(0.5, come)
-        coming.start()
-        found = successor(*both)
-        coming.join()
-    assert found
-    third = found.info()
-    assert third
-    assert third.replaces == killed.id
+    assert who_comes_in_the_place_of(killed, *both).replaces == killed.id
 
 
 def test_none_is_waited_for_once_the_session_is_given_up() -> None:
