@@ -54,6 +54,14 @@ def went_on(session: Show, *roots: Path) -> None:
     is_continuous(session.files(), RATE, session.seconds())
 
 
+def goes_over(session: Show) -> None:
+    """See that the recording leaves the first disk for the last one, and goes on there."""
+    session.feed_until(lambda: session.failures or "storage-switched" in session.kinds)
+    session.feed(2)
+    session.close()
+    went_on(session, *session.roots)
+
+
 def test_it_takes_the_recording_when_the_disk_that_went_on_is_lost(show: Shows, disks: Disks) -> None:
     session = show(2, stalled_s=2.0)
     hang_with_an_unusable_spare(session, disks)
@@ -61,10 +69,7 @@ def test_it_takes_the_recording_when_the_disk_that_went_on_is_lost(show: Shows, 
     make_usable(session.roots[1])
     session.feed(2)
     pull_out(session.roots[0])
-    session.feed_until(lambda: session.failures or "storage-switched" in session.kinds)
-    session.feed(2)
-    session.close()
-    went_on(session, *session.roots)
+    goes_over(session)
 
 
 def test_it_takes_the_recording_when_the_disk_that_went_on_hangs_again(show: Shows, disks: Disks) -> None:
@@ -85,10 +90,7 @@ def test_it_is_tried_once_more_when_the_disk_that_hangs_is_lost(show: Shows, dis
     make_usable(session.roots[1])
     pull_out(session.roots[0])
     disks.let_go.set()
-    session.feed_until(lambda: session.failures or "storage-switched" in session.kinds)
-    session.feed(2)
-    session.close()
-    went_on(session, *session.roots)
+    goes_over(session)
 
 
 def test_it_takes_the_recording_when_the_disk_that_took_it_instead_hangs_too(show: Shows, disks: Disks) -> None:
