@@ -105,6 +105,17 @@ def with_replaced(folder: RecorderFolder, info: RecorderInfo) -> list[RecorderFo
     return [folder] if info.replaces is None else [folder, RecorderFolder(folder.path.with_name(info.replaces))]
 
 
+def is_taking_over(folder: RecorderFolder, info: RecorderInfo) -> bool:
+    """Return whether a recorder goes on in the place of a killed one, and does not have yet what that one recorded.
+
+    Until it has, it would end as one that has recorded nothing.
+    """
+    if info.work is not None:
+        return False
+    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over
+    return any(killed is not None and killed.session is not None for killed in replaced)
+
+
 def forget(session: str) -> None:
     """Take away what killed recorders of a session have left in the runtime directory: it has been recovered."""
     with suppress(OSError, LiputError):

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from agent.serving import FOLLOWS_S, TRUST_S, is_serving, killed_of_late, successor, with_replaced
+from agent.serving import FOLLOWS_S, TRUST_S, is_serving, is_taking_over, killed_of_late, successor, with_replaced
 from config.errors import LiputError, SessionError
 from config.events import Event
 from recorder.archive.names import storable
@@ -94,14 +94,10 @@ def until_it_records(folder: RecorderFolder) -> None:
 def until_taken_over(folder: RecorderFolder) -> None:
     """Wait, of a recorder that goes on in the place of a killed one, until it has what that one recorded.
 
-    Before that it would end as one that has recorded nothing. Where it does not come to that, there is no more to wait
-    for.
+    Where it does not come to that, there is no more to wait for.
     """
     info = folder.info()
-    if info is None or info.work is not None:
-        return
-    replaced = [killed.info() for killed in with_replaced(folder, info)[1:]]  # None: it has just been taken over
-    if any(killed is not None and killed.session is not None for killed in replaced):
+    if info is not None and is_taking_over(folder, info):
         with suppress(LiputError):
             until_it_records(folder)
 

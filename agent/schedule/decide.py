@@ -50,7 +50,7 @@ class Kind(StrEnum):
 class Run:
     """A session of this PC that runs. `plan` is that for which it was begun, None where people have begun it.
 
-    `state` is None where its recorder does not answer, or was killed and is being replaced.
+    `state` is None where its recorder does not answer, was killed, or is about to go on with a killed one's session.
     """
 
     recorder: str

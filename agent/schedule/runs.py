@@ -5,23 +5,33 @@ import time
 from collections.abc import Iterator
 
 from agent.schedule.decide import Run
-from agent.serving import FOLLOWS_S
+from agent.serving import FOLLOWS_S, is_taking_over
 from config.errors import LiputError
 from devices.clock import boot_id
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder, RecorderInfo
-from recorder.control.find import running
+from recorder.control.find import Running, running
 from recorder.control.spec import decode_spec
+from recorder.status import SessionState
+
+TAKES_UP_S = 60.0
+"""How long one that goes on in the place of a killed one may take until it records: after that it is let go of."""
 
 
 def runs() -> list[Run]:
     """Return the sessions that run, and those whose recorder was killed and is being replaced. Raises LiputError."""
     found = running()
-    alive = [Run(one.info.id, one.info.title, one.info.started_at, plan_of(one.folder), one.state) for one in found]
+    alive = [Run(one.info.id, one.info.title, one.info.started_at, plan_of(one.folder), _state(one)) for one in found]
     known = {run.plan for run in alive if run.plan}
     replaced = {one.info.replaces for one in found}
     killed = (run for run in _killed() if (run.plan not in known if run.plan else run.recorder not in replaced))
     return [*killed, *alive]
+
+
+def _state(one: Running) -> SessionState | None:
+    """Return how it is; None of one that is about to go on with what was recorded: that is not to be disarmed."""
+    is_coming = time.time() - one.info.started_at.timestamp() < TAKES_UP_S
+    return None if is_coming and is_taking_over(one.folder, one.info) else one.state
 
 
 def _killed() -> Iterator[Run]:

@@ -8,13 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.schedule.runs import runs
+from agent.schedule import runs as looking
+from agent.schedule.runs import TAKES_UP_S, runs
 from agent.serving import FOLLOWS_S, TRUST_S, killed_of_late
 from devices.clock import SystemClock
 from recorder.asked import Asked
 from recorder.control import directory
 from recorder.control.directory import RecorderFolder
+from recorder.control.find import Running
 from recorder.control.spec import Spec, saved_spec
+from recorder.status import SessionState
+from tests.support.situations import session
 
 
 def killed(spec: Spec, *, work: str | None = "/arsip/.incoming/rapat", ago_s: float = 0.0) -> RecorderFolder:
@@ -55,3 +59,25 @@ def test_one_that_is_gone_on_with_is_seen_once(monkeypatch: pytest.MonkeyPatch) 
     info = msgspec.structs.replace(directory.new_info("Rapat", Path("/arsip"), SystemClock().now()), replaces=before.id)
     after = directory.make_folder(info, saved_spec(BY_HAND))
     assert [run.recorder for run in runs()] == [after.id]
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.parametrize(
+    ("work", "ago_s", "records", "state"),
+    [
+        ("/arsip/.incoming/rapat", 0.0, False, None),  # disarmed, it would end as one that has recorded nothing
+        ("/arsip/.incoming/rapat", 0.0, True, SessionState.ARMED),
+        ("/arsip/.incoming/rapat", TAKES_UP_S + 5, False, SessionState.ARMED),  # its disk is full: it waits for ever
+        (None, 0.0, False, SessionState.ARMED),
+    ],
+)
+def test_one_that_is_about_to_go_on_with_what_was_recorded_is_not_armed(
+    monkeypatch: pytest.MonkeyPatch, work: str | None, ago_s: float, records: bool, state: SessionState | None
+) -> None:
+    planned = msgspec.structs.replace(BY_HAND, plan="senat")
+    before = killed(planned, work=work)
+    info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now() - timedelta(seconds=ago_s))
+    info = msgspec.structs.replace(info, replaces=before.id, work="/arsip/.incoming/rapat" if records else None)
+    after = directory.make_folder(info, saved_spec(planned))
+    monkeypatch.setattr(looking, "running", lambda: [Running(after, info, session(SessionState.ARMED))])
+    assert [(run.recorder, run.plan, run.state) for run in runs()] == [(after.id, "senat", state)]

@@ -17,7 +17,8 @@ from devices.clock import SystemClock
 from recorder.control import directory
 from recorder.control.find import Running
 from recorder.control.protocol import RecorderRefused
-from recorder.status import SessionState, SessionStatus
+from recorder.status import SessionState
+from tests.support.situations import session
 from tests.support.web import house
 
 
@@ -62,12 +63,8 @@ def test_where_the_next_recorder_says_why_it_cannot_another_session_is_begun(
 def test_a_session_that_was_gone_on_with_and_has_ended_since_is_no_recording(
     runtime: Path, monkeypatch: pytest.MonkeyPatch, state: SessionState, goes_on: bool
 ) -> None:
-    status = SessionStatus(
-        state=state, elapsed_s=1, media_time_s=1, bytes=1, frames=1, dropped=0, repeated=0, fps=30, levels_dbfs=[],
-        disk_left_s=None, destinations=[],
-    )  # fmt: skip
     info = directory.new_info("Rapat", Path("/arsip"), SystemClock().now())
-    following = Running(directory.RecorderFolder(runtime / info.id), info, status)
+    following = Running(directory.RecorderFolder(runtime / info.id), info, session(state))
     monkeypatch.setattr(beginning, "gone_on_with", lambda *_key, **_how: following)
     monkeypatch.setattr(beginning, "begin", lambda _house, _new: NOTHING)
     assert beginning.record_now(house([]), 0.0) == (line_of(following) if goes_on else NOTHING)
