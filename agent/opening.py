@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import time
 import urllib.request
+from collections.abc import Callable
 
 import click
 
@@ -17,7 +18,7 @@ from agent.web.token import read_token
 from config.errors import StateError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
-from recorder.control.directory import runtime_folder
+from recorder.control.directory import is_anothers, runtime_folder
 
 READY_S = 30.0
 """How long the daemon may take until it serves the page, on a PC that has just been switched on."""
@@ -28,7 +29,14 @@ _BROWSERS = (OPENER, "sensible-browser")
 
 
 def open_page(*, with_browser: bool) -> None:
-    """Print where the page is, and open it; raises what keeps it from being there."""
+    """Print where the page is, and open it; raises what keeps it from being there.
+
+    A browser is let in where the page is this user's own. That of a service, whose operator this user is, asks for the
+    token at the first time.
+    """
+    if is_anothers():
+        _open_anothers(with_browser=with_browser)
+        return
     settings = load_settings()
     if not settings.web.enabled:
         raise UsageError("the page is switched off", hint="[web] enabled = true in the settings serves it")
@@ -36,10 +44,27 @@ def open_page(*, with_browser: bool) -> None:
     click.echo(place.url)
     if not with_browser:
         return
+    _show(lambda: _ticket(place, settings), "`liput token` lets you in")
+
+
+def _open_anothers(*, with_browser: bool) -> None:
+    place = read_place()
+    if place is None:
+        raise StateError(
+            f"the service whose sessions are in {runtime_folder()} serves no page now",
+            hint="IT sees why: sudo journalctl -u liput",
+        )
+    click.echo(place.url)
+    if with_browser:
+        _show(lambda: place.url, "the page asks for the token, which IT has")
+
+
+def _show(address: Callable[[], str], how: str) -> None:
+    """Show an address in the browser; where that cannot be, say `how` one is let in."""
     if not has_desktop():
-        click.echo("There is no desktop here: open that address elsewhere; `liput token` lets you in.", err=True)
-    elif not open_there(_ticket(place, settings), *_BROWSERS):
-        click.echo("No browser was found: open that address; `liput token` lets you in.", err=True)
+        click.echo(f"There is no desktop here: open that address elsewhere; {how}.", err=True)
+    elif not open_there(address(), *_BROWSERS):
+        click.echo(f"No browser was found: open that address; {how}.", err=True)
 
 
 def _place() -> Place:

@@ -1,7 +1,6 @@
 """The files of an installed service, as text by their places: units, the launcher of the desktop, udev's rules."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import platformdirs
@@ -9,6 +8,7 @@ import platformdirs
 from agent.service.place import STATE, USER, Place
 from agent.service.units import DAEMON, RECORDER, SOCKET, units
 from config.replace import of_mode, replace_file
+from recorder.control.directory import VARIABLE as RUNTIME
 
 MARK = "# Made by `liput service install`"
 """Begins every file that is ours to write anew and to remove."""
@@ -16,6 +16,7 @@ MARK = "# Made by `liput service install`"
 SYSTEM_UNITS = Path("/etc/systemd/system")
 SYSTEM_USERS = Path("/etc/sysusers.d/liput.conf")
 UDEV_RULES = Path("/etc/udev/rules.d/70-liput.rules")
+SYSTEM_RUNTIME = Path("/run/liput")
 SYSTEM_LAUNCHER = Path("/usr/local/share/applications/liput.desktop")
 
 RULES = f"""{MARK}.
@@ -75,9 +76,9 @@ def users(place: Place) -> str:
 
 
 def launcher(place: Place) -> str:
-    """Return the desktop's launcher, which opens the page."""
-    path: Mapping[str, Path] = {"PYTHONPATH": place.python_path} if place.python_path else {}
-    variables = [f"{name}={value}" for name, value in path.items()]
+    """Return the desktop's launcher, which opens the page: that of the service, whoever is at the desktop."""
+    path = [f"PYTHONPATH={place.python_path}"] if place.python_path else []
+    variables = [*path, *([f"{RUNTIME}={SYSTEM_RUNTIME}"] if place.is_system else [])]
     words = [*(("env", *variables) if variables else ()), *place.run("agent.cli")]
     return "\n".join([
         MARK + ".",

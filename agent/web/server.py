@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import LiputError, StateError
-from config.replace import replace_file
 from config.web import WebSettings
 from devices.clock import Clock
-from recorder.control.directory import process_started, runtime_folder
+from recorder.control.directory import process_started, runtime_folder, write_file
+from recorder.control.operators import operators
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -42,14 +42,14 @@ type Beat = Callable[[], None]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the page of the daemon that runs is, for the commands of the same user: RUNTIME/web.json."""
+    """Where the page of the daemon that runs is, for the commands of the same user and operators: RUNTIME/web.json."""
 
     url: str
     pid: int
 
 
 def read_place() -> Place | None:
-    """Return where the page is; None where no daemon of this user that runs has said so."""
+    """Return where the page is; None where no daemon of this runtime directory that runs has said so."""
     with contextlib.suppress(OSError, LiputError, msgspec.MsgspecError):
         place = msgspec.json.decode((runtime_folder() / PLACE_FILE).read_bytes(), type=Place)
         return place if process_started(place.pid) is not None else None
@@ -132,8 +132,8 @@ def url_of(settings: WebSettings, listener: socket.socket) -> str:
 
 
 def write_place(place: Place) -> None:
-    """Say where the page is. Raises LiputError, OSError."""
-    replace_file(runtime_folder(make=True) / PLACE_FILE, msgspec.json.encode(place), durable=False)
+    """Say where the page is, to this user and to operators. Raises LiputError, OSError."""
+    write_file(runtime_folder(make=True) / PLACE_FILE, msgspec.json.encode(place), operators())
 
 
 def _hindrance(settings: WebSettings, error: LiputError | OSError) -> str:

@@ -147,11 +147,11 @@ class RecorderFolder:
 
     def write_info(self, info: RecorderInfo) -> None:
         """Say who it is, in one step for readers. Raises OSError."""
-        _write(self.path / RECORDER_FILE, json_text(info), operators())
+        write_file(self.path / RECORDER_FILE, json_text(info), operators())
 
     def write_spec(self, spec: bytes) -> None:
         """Say what another recorder should be asked that takes its place, in one step for readers. Raises OSError."""
-        _write(self.spec, spec)
+        write_file(self.spec, spec)
 
     def beat(self) -> None:
         """Say that its recorder lives: by the time of the file that says who it is."""
@@ -173,7 +173,7 @@ class RecorderFolder:
             self._ended.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             if group is not None:
                 share(self._ended.parent, group, LISTED_FOLDER)
-            _write(self._ended, last_line, group)
+            write_file(self._ended, last_line, group)
             ends = sorted(self._ended.parent.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
             for old in ends[:-ENDS_KEPT]:
                 old.unlink()
@@ -196,7 +196,7 @@ def make_folder(info: RecorderInfo, spec: bytes) -> RecorderFolder:
         if (group := operators()) is not None:
             share(aside.path, group, REACHED_FOLDER)
         aside.write_info(info)
-        _write(aside.spec, spec)
+        write_file(aside.spec, spec)
         aside.path.rename(runtime / info.id)
     except OSError as error:
         aside.remove()
@@ -269,6 +269,17 @@ def runtime_folder(*, make: bool = False) -> Path:
     return path
 
 
+def is_anothers() -> bool:
+    """Return whether the runtime directory is another user's, whose operators we are one of: that of a service.
+
+    Raises StorageUnwritable as `runtime_folder` does.
+    """
+    try:
+        return runtime_folder().lstat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
 def _is_for_us(found: os.stat_result) -> bool:
     """Return whether a folder of another user is for operators alone, of whom we are one; root always is."""
     groups = {os.getegid(), *os.getgroups()}
@@ -301,8 +312,11 @@ def _refused(path: Path, error: OSError) -> StorageUnwritable:
     )
 
 
-def _write(path: Path, content: bytes, group: int | None = None) -> None:
-    """Write a private file, or one that `group` may read, in one step for readers. Raises OSError."""
+def write_file(path: Path, content: bytes, group: int | None = None) -> None:
+    """Write a private file of the runtime directory, or one that `group` may read, in one step for readers.
+
+    Raises OSError.
+    """
     prepare: Prepare = of_mode(PRIVATE_FILE) if group is None else partial(share, group=group, mode=READ_FILE)
     replace_file(path, content, prepare, durable=False)  # the runtime directory does not outlive the PC
 

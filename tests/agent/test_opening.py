@@ -1,18 +1,24 @@
 """`liput` without a command: the daemon is started, the page is there, and the browser is let in with a ticket."""
 
+import grp
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.web.server import Place, listen, read_place
+from agent.web.server import PLACE_FILE, Place, listen, read_place
+from recorder.control.directory import runtime_folder
+from recorder.control.operators import PRIVATE_FILE, READ_FILE
+from recorder.control.operators import VARIABLE as OPERATORS
 from tests.support import command, web
 from tests.support.room import Room
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -85,3 +91,33 @@ def test_words_before_a_command_do_nothing(room: Room) -> None:
     assert command.liput(room.home, "--no-browser", "status").returncode == 2
     assert command.liput(room.home, "nowhere").returncode == 2
     assert read_place() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_the_page_of_a_service_is_opened_without_a_ticket_and_no_daemon_is_started(room: Room) -> None:
+    runtime = room.home / "run-liput"
+    runtime.mkdir(mode=0o750)
+    more = variables(room) | {"LIPUT_RUNTIME": str(runtime)}
+    with web.serving() as page:
+        place = runtime_folder() / PLACE_FILE
+        (runtime / PLACE_FILE).write_bytes(place.read_bytes())
+        os.chown(runtime, NOBODY, -1)
+        done = command.liput(room.home, more=more)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{page.origin}/\n", "")
+        wait_for(lambda: (room.home / "shown").exists())
+        assert (room.home / "shown").read_text() == f"{page.origin}/\n", "it asks for the token"
+    (runtime / PLACE_FILE).unlink()
+    done = command.liput(room.home, more=more)
+    assert done.returncode == 1
+    assert "serves no page now" in done.stderr
+    assert [*runtime.iterdir()] == []
+
+
+def test_operators_of_a_service_may_read_where_its_page_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with web.serving():
+        assert stat.S_IMODE((runtime_folder() / PLACE_FILE).stat().st_mode) == PRIVATE_FILE
+    group = grp.getgrnam("audio") if os.geteuid() == 0 else grp.getgrgid(os.getegid())
+    monkeypatch.setenv(OPERATORS, group.gr_name)
+    with web.serving():
+        found = (runtime_folder() / PLACE_FILE).stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (group.gr_gid, READ_FILE)

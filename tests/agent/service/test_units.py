@@ -214,3 +214,5 @@ def test_the_launcher_opens_the_page_whatever_the_folder_is_called() -> None:
     odd = Place(is_system=False, program=("/opt/li put/100%/python",), python_path=None)
     (line,) = [line for line in files.launcher(odd).splitlines() if line.startswith("Exec=")]
     assert line == 'Exec="/opt/li put/100%%/python" -P -m agent.cli'
+    (line,) = [line for line in files.launcher(SYSTEM).splitlines() if line.startswith("Exec=")]
+    assert line == "Exec=env PYTHONPATH=/opt/liput LIPUT_RUNTIME=/run/liput /usr/bin/python3 -P -m agent.cli"
