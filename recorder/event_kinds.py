@@ -92,6 +92,11 @@ TOLD = (
         "the same; minutes are left",
     ),
     Told(
+        ("disk-enough",),
+        "folder",
+        "`left_s`, `free`: it is not minutes any more",
+    ),
+    Told(
         ("storage-full", "storage-read-only", "storage-failed", "storage-vanished", "storage-stalled"),
         "folder",
         "`hint`: its disk takes no more, and why; `failed` is an error of the disk itself, or a file damaged on "

@@ -15,8 +15,8 @@ HARMLESS = WARNINGS | {
     "session-live", "session-ended", "destination-live", "destination-stopped", "source-returned", RECOVERED,
     "session-armed", "source-found", "mark", "layout-changed", "sound-muted", "sound-unmuted", "recording-resumed",
     "session-stopping", "session-recovered", "session-resumed", "meter-failed", "sound-measured", "cpu-measured",
-    "priority-granted", "storage-switched", "disk-low", "mounts-unknown", "stream-rate-changed", "stepped-up",
-    "keeps-up", "conference-live", "destination-added", "destination-removed", "destination-restarted",
+    "priority-granted", "storage-switched", "disk-low", "disk-enough", "mounts-unknown", "stream-rate-changed",
+    "stepped-up", "keeps-up", "conference-live", "destination-added", "destination-removed", "destination-restarted",
     "destination-keeps-up", "events-left-out",
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
@@ -39,13 +39,20 @@ ENDED_BY = {
         "destination-restarted",
     },
     "recording-stalled": {"recording-resumed"},
+    "disk-critical": {  # or that disk is left
+        "disk-enough",
+        "storage-full",
+        "storage-read-only",
+        "storage-failed",
+        "storage-vanished",
+    },
     "stepped-down": {"keeps-up"},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""
 
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
-    "storage-refused", "storage-failed", "storage-vanished", "storage-stalled", "disk-critical",
+    "storage-refused", "storage-failed", "storage-vanished", "storage-stalled",
     "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed", "thread-failed",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""

@@ -19,7 +19,7 @@ FLAPS, FLAPS_S = 3, 60.0
 """What has begun so often within so long is told although it may be over at this moment."""
 HOUR_S = 3600.0
 
-ONCE = (LASTING - {"disk-critical"}) | {DAMAGED}
+ONCE = LASTING | {DAMAGED}
 """Kinds that are told once: nobody can end them while the session runs, or within the hour."""
 
 STAYS = frozenset({FAILED, "recording-failed", "sealing-failed", "parts-apart", "part-left"})

@@ -54,7 +54,7 @@ class Forecast:
     def update(self, now_ns: int, free: int, written: int, media_s: float, planned_s: float | None) -> Level | None:
         """Take a look: bytes free on the disk and written to the file, its media time, seconds to the planned end.
 
-        Returns the level when it has become more urgent.
+        Returns the level when it has become more urgent, and when an alarm is over.
         """
         self._looks.append(_Look(now_ns, free, written))
         while self._looks[0].at_ns < now_ns - WINDOW_NS:
@@ -65,8 +65,8 @@ class Forecast:
         if level > self.level:
             self.level = level
             return level
-        self.level = max(level, min(self.level, self._level(room, planned_s, AGAIN)))
-        return None
+        before, self.level = self.level, max(level, min(self.level, self._level(room, planned_s, AGAIN)))
+        return self.level if self.level < Level.CRITICAL <= before else None
 
     def _rate(self) -> float:
         """Return how fast the disk fills up, bytes a second; also by what others write to it."""

@@ -249,9 +249,10 @@ class Storage:
             return
         planned_s = None if self._planned_s is None else max(0.0, self._planned_s - given_s)
         media_s = given_s - float(part.start)
+        was = part.forecast.level
         level = part.forecast.update(now_ns, free, part.recording.written_bytes, media_s, planned_s)
         if level is not None:
-            self._tell.level(part, level, planned_s)
+            self._tell.level(part, level, planned_s, was=was)
         if level is Level.OVER:
             self._mover.leave(
                 copy,

@@ -76,11 +76,20 @@ class Teller:
                 media_time_s=round(part.found_s, 3),
             )
 
-    def level(self, part: Part, level: Level, planned_s: float | None) -> None:
-        """Warn, or alarm, that a disk will be full."""
+    def level(self, part: Part, level: Level, planned_s: float | None, *, was: Level) -> None:
+        """Warn, or alarm, that a disk will be full, or tell that it will not be so soon."""
         if level is Level.OVER:
             return
         left_s = part.forecast.left_s or 0.0
+        if level < was:
+            self._emit(
+                "disk-enough",
+                part.place,
+                f"The disk of {part.place} lasts for {_minutes(left_s)} again",
+                left_s=round(left_s),
+                free=part.recording.free_bytes,
+            )
+            return
         enough = f"; {_minutes(planned_s)} are still planned" if planned_s is not None else ""
         warning = "disk-low" if level is Level.LOW else "disk-critical"
         self._emit(

@@ -5,7 +5,9 @@ from functools import partial
 import pytest
 
 from config.errors import StorageFull
+from devices.clock import SystemClock
 from recorder.archive.model import Mark
+from recorder.troubles import Troubles
 from tests.support import archives, media
 from tests.support.stored import RATE, Show, Shows, almost_full, facts
 from tests.support.timeline import is_continuous
@@ -14,6 +16,10 @@ from tests.support.waiting import wait_for
 
 def told(session: Show, kind: str) -> bool:
     return kind in session.kinds
+
+
+def told_of(session: Show, count: int) -> bool:
+    return len(session.kinds) == count
 
 
 def test_a_disk_that_is_almost_full_is_left_in_order_and_the_parts_become_one_package(
@@ -55,6 +61,37 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
     assert [type(error) for error in session.failures] == [StorageFull]
     package = session.storage.seal(facts(session))
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
+
+
+def test_an_alarm_is_over_when_somebody_frees_space(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = show(1)
+    troubles = Troubles(SystemClock())
+    session.feed(5)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    for free, kind in ((15_000_000, "disk-critical"), (900_000_000, "disk-enough"), (15_000_000, "disk-critical")):
+        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], free))
+        session.feed_until(partial(told_of, session, len(session.kinds) + 1))
+        assert session.kinds[-1] == kind
+        troubles(session.events[-1])
+        assert troubles.now == ([f"disk-critical: {session.roots[0]}"] if kind == "disk-critical" else [])
+    session.close()
+    left_s = session.events[1].detail["left_s"]
+    assert isinstance(left_s, int)
+    assert left_s > 1800
+
+
+def test_an_alarm_is_over_when_its_disk_is_left(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = show(2)
+    session.feed(5)
+    wait_for(lambda: session.storage.on_disk.media_time_s > 3)
+    for free, kind in ((15_000_000, "disk-critical"), (1_000_000, "storage-switched")):
+        monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(session.roots[0], free))
+        session.feed_until(partial(told, session, kind))
+    session.close()
+    troubles = Troubles(SystemClock())
+    for event in session.events:
+        troubles(event)
+    assert troubles.now == [f"storage-full: {session.roots[0]}"]
 
 
 def test_a_warning_comes_before_an_alarm_before_the_disk_is_left(show: Shows, monkeypatch: pytest.MonkeyPatch) -> None:

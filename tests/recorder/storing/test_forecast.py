@@ -55,6 +55,16 @@ def test_a_disk_that_does_not_last_to_the_planned_end_is_told_at_once() -> None:
     assert run(forecast, 2_000 * MB, 5, planned_s=7200) == [Level.LOW]
 
 
+def test_an_alarm_is_over_once_there_is_a_fifth_more_time_than_where_it_begins() -> None:
+    forecast = Forecast(StorageSettings(low_s=1000, critical_s=100), 0, RATE)
+    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is Level.CRITICAL
+    assert forecast.update(0, 119 * RATE + 4 * MB, 0, 0.0, None) is None
+    assert forecast.update(0, 121 * RATE + 4 * MB, 0, 0.0, None) is Level.LOW
+    assert forecast.update(0, 125 * RATE + 4 * MB, 0, 0.0, None) is None, "told once"
+    assert forecast.update(0, 90 * RATE + 4 * MB, 0, 0.0, None) is Level.CRITICAL
+    assert forecast.update(0, 2000 * RATE, 0, 0.0, None) is Level.ENOUGH
+
+
 def test_a_level_around_its_bound_is_not_told_again_and_again() -> None:
     forecast, told = Forecast(StorageSettings(low_s=100, critical_s=0), 0, RATE), []
     for number in range(40):
