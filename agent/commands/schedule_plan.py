@@ -94,9 +94,20 @@ def remove_command(*, key: str, config_file: Path | None, as_json: bool) -> None
 
 
 def _asked(given: Mapping[str, Any]) -> PlanAsked:
-    """Return what was given of a plan's fields; nothing of an option that was left out."""
+    """Return what was given of a plan's fields; nothing of an option that was left out.
+
+    Files are named by their whole paths: the session begins elsewhere.
+    """
     asked = {name: value for name, value in given.items() if value not in (None, ())}
+    for name in ("videos", "audios"):
+        if name in asked:
+            asked[name] = tuple(map(_whole, asked[name]))
     return PlanAsked(**asked | ({"mode": Mode(given["mode"])} if given["mode"] else {}))
+
+
+def _whole(word: str) -> str:
+    path = Path(word).expanduser()
+    return str(path.absolute()) if path.is_file() else word
 
 
 def _answer(desk: Planner, plan: Plan, what: str, *, as_json: bool) -> None:

@@ -18,6 +18,8 @@ from recorder.asked import Asked
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec
 
+ROOT = Path("/")
+
 type Spawn = Callable[[Spec], Spawned]
 
 
@@ -27,7 +29,8 @@ def spec_of(
     """Return what a plan's recorder is asked to be, and why it is not for the plan's request; "" where it is.
 
     Nobody is there to be asked: a slate stands for a device that is missing, and a request that cannot be had costs no
-    recording.
+    recording. No word of a plan is a file's name without its folder: who may plan on the page may not read what lies
+    where the daemon was started.
     """
     newest = History().newest(datetime.now(UTC))
     asked = Asked(
@@ -47,7 +50,7 @@ def spec_of(
     except LiputError as error:
         why = error.message
     spec = specify(asked, config_file, arm_only=arm_only)
-    return msgspec.structs.replace(spec, plan=plan.id), why
+    return msgspec.structs.replace(spec, plan=plan.id, folder=ROOT), why
 
 
 class Beginning:

@@ -51,6 +51,10 @@ def test_a_session_is_planned_listed_changed_and_removed(office: Room) -> None:
     assert (plan["mode"], plan["room"], plan["streams"], plan["videos"]) == ("arm", "Aula 1", ["web"], ["podium"])
     assert (made["status"], plan["source"], plan["zone"]) == ("planned", None, "WITA")
     assert document(office, "list") == [made]
+    film = office.home / "pembukaan.mkv"
+    film.touch()
+    with_film = document(office, "edit", plan["id"], "--video", film.name, "--video", "podium")
+    assert with_film["plan"]["videos"] == [str(film), "podium"], "it is begun elsewhere than here"
     table = ask(office, "list")
     assert f"{DAY} 09:00-11:00" in table
     assert "Rapat Senat" in table

@@ -143,6 +143,7 @@ def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(b
         "rapat",
         True,
     )
+    assert spec.folder == Path("/"), "a word that is no device is no file beside the daemon either"
     attempt = DoneFile(bench.folder).read()[plan_in(0).id].attempt
     assert attempt
     assert attempt.pid == bench.spawned[0].pid
