@@ -1,4 +1,4 @@
-"""The cookie of a browser that was let in."""
+"""What a request shows to be let in: the token itself, or the cookie of a browser that was let in."""
 
 from http.cookies import CookieError, SimpleCookie
 
@@ -8,6 +8,12 @@ from starlette.types import Scope
 def cookie_name(scope: Scope) -> str:
     """Return the name of our cookie: cookies know no ports, and two users of a PC may each have a page."""
     return f"liput-{(scope.get('server') or ('', 0))[1]}"
+
+
+def bearer_of(authorization: str) -> str:
+    """Return the token of an Authorization header, "" where it holds none."""
+    scheme, _, word = authorization.partition(" ")
+    return word.strip() if scheme.lower() == "bearer" else ""
 
 
 def cookie_of(scope: Scope) -> str:

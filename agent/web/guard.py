@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.web.answers import Refused, error_answer
-from agent.web.cookie import cookie_of
+from agent.web.cookie import bearer_of, cookie_of
 from agent.web.door import OPEN, closed_page
 from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Rates
 from agent.web.token import Gate
@@ -139,8 +139,7 @@ class _Asked:
         self.is_socket = scope["type"] == "websocket"
         self.is_reading = not self.is_socket and scope["method"] in _READING
         self.address: str = (scope.get("client") or ("",))[0]
-        scheme, _, word = (self.headers("authorization") or [""])[0].partition(" ")
-        self.bearer = word.strip() if scheme.lower() == "bearer" else ""
+        self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookie = cookie_of(scope)
 
     def headers(self, name: str) -> list[str]:
