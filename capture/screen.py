@@ -44,7 +44,12 @@ class ScreenSource:
         self._size: Size = (0, 0)
 
     def open(self) -> VideoFormat:
-        """Connect to the X server; raises DeviceNotFound, DeviceUnsupported, or DeviceLost where it does not answer."""
+        """Connect to the X server; raises DeviceNotFound, DeviceUnsupported, or DeviceLost where it does not answer.
+
+        As long as an earlier one has not ended, it is not asked again: each that hangs keeps threads and a descriptor.
+        """
+        if self.abandoned:
+            raise _silent(self._area)
         grabber = self._grabber = _Grabber(self._area, self._rate, self._clock)
         try:
             size = self._size = grabber.opened()
@@ -82,6 +87,10 @@ class ScreenSource:
         return abandoned(self._area.id)
 
 
+def _silent(area: ScreenArea) -> DeviceLost:
+    return DeviceLost(f"{area.name} does not answer", hint="the X server hangs; log out and in again")
+
+
 class _Grabber(threading.Thread):
     """The thread that reads; it begins at once, and closes what it has opened."""
 
@@ -104,7 +113,7 @@ class _Grabber(threading.Thread):
             if self._error:
                 raise self._error
             if self._size is None:
-                raise DeviceLost(f"{self._area.name} does not answer", hint="the X server hangs; log out and in again")
+                raise _silent(self._area)
             return self._size
 
     def next(self, timeout_s: float) -> Frame | None:

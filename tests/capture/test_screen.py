@@ -161,11 +161,19 @@ def test_an_x_server_that_hangs_blocks_neither_reading_nor_closing(server: Xvfb)
     closing_thread.join(60)
     assert not closing_thread.is_alive()
     assert source.abandoned == 1
+    threads = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(DeviceLost, match="does not answer"):
+            source.open()
+    assert threading.active_count() <= threads, "each try would keep two threads and a descriptor"
     server.go_on()
     deadline = time.monotonic() + 10
     while source.abandoned:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    source.open()
+    within(10, lambda: source.read(0.5), lambda _: True)
+    source.close()
 
 
 def test_a_screen_comes_back_with_its_server(tmp_path: Path) -> None:
