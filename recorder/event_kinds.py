@@ -357,8 +357,8 @@ TOLD = (
     Told(
         ("destination-forgotten",),
         "destination",
-        "`hint`: its recorder was killed, and its address was given by `@-` alone, or is not found any more; "
-        "until it is added again",
+        "`hint`: its recorder was killed, and its address was given by `@-` alone, or is not found any more; or the "
+        "session was planned, and its address or key is not found; until it is added",
     ),
     Told(
         ("conference-live",),

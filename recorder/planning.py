@@ -68,16 +68,17 @@ def plan_session(
     record: Record = nowhere,
     listing: "Listing | None" = None,
     *,
-    going_on: bool = False,
+    unattended: bool = False,
     timing: Timing = untimed,
 ) -> Planned:
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
     What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs. One
-    that is `going_on` in place of a killed recorder's is not kept from it by a destination whose address is lost.
+    that is `unattended` has nobody who could be asked: it is not kept from recording by a destination whose address is
+    lost, nor by a conference that cannot be.
     """
     profile = settings.profile(asked.profile or settings.video.profile)
-    asked, forgotten = _without_lost(asked, settings) if going_on else (asked, {})
+    asked, forgotten = _without_lost(asked, settings) if unattended else (asked, {})
     targets = _targets(asked, settings)
     archive, *further = _places(asked, settings, clock)
     stop = threading.Event()
@@ -87,7 +88,7 @@ def plan_session(
     chosen = _chooser(asked, wanted, pace, clock, stop, watcher, listing).choose(asked.videos, asked.audios)
     layout = settings.program.layout if asked.layout is None else asked.layout
     check_layout(layout, settings.layouts, [picture.name for picture in chosen.pictures])
-    conference, no_conference = _conference(asked, settings, chosen, going_on=going_on)
+    conference, no_conference = _conference(asked, settings, chosen, unattended=unattended)
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
     plan = SessionPlan(
@@ -216,7 +217,7 @@ def _resumption(archives: Sequence[Archive], folder: Path, clock: Clock) -> "Res
 
 
 def _conference(
-    asked: Asked, settings: Settings, chosen: Chosen, *, going_on: bool
+    asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool
 ) -> "tuple[ConferencePlan | None, UsageError | None]":
     """Return what a conference gets, if there is one; or what is wrong with one that nobody has just asked for."""
     is_wanted = settings.conference.always if asked.conference is None else asked.conference
@@ -231,7 +232,7 @@ def _conference(
     try:
         return plan_conference(settings.conference, settings.layouts, chosen), None
     except UsageError as error:
-        if asked.conference and not going_on:
+        if asked.conference and not unattended:
             raise
         return None, error  # the recording goes first
 
@@ -276,7 +277,7 @@ def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPla
 
 
 def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:
-    """Return what is asked without the destinations whose address is not found any more, and why each is not."""
+    """Return what is asked without the destinations whose address is not found, and why each is not."""
     forgotten: dict[str, str] = {}
     kept = []
     for word in asked.streams:
@@ -284,7 +285,8 @@ def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, st
             parse_live_url(stream_target(settings, word).url.reveal())
             kept.append(word)
         except LiputError as error:
-            forgotten[storable(stream_name(word))] = error.message
+            name = "an address" if "://" in word else stream_name(word)  # which may have a key in it
+            forgotten[storable(name)] = error.message
     return msgspec.structs.replace(asked, streams=tuple(kept)), forgotten
 
 

@@ -281,8 +281,8 @@ _DESTINATIONS = {
         "The stream to {subject} skipped pictures, the internet is slow: stop other downloads. The recording is whole.",
     ),
     "destination-forgotten": Words(
-        "Alamat siaran {subject} tidak diketahui lagi: tambahkan kembali. Rekaman tetap berjalan.",
-        "The address of {subject} is not known any more: add it again. The recording goes on.",
+        "Alamat siaran {subject} tidak diketahui: tambahkan kembali. Rekaman tetap berjalan.",
+        "The address of {subject} is not known: add it again. The recording goes on.",
     ),
 }
 

@@ -111,7 +111,7 @@ def _record(spec: Spec, handshake: Handshake, inbox: Inbox, clock: Clock, standi
             clock,
             log,
             plugged,
-            going_on=spec.replaces is not None,
+            unattended=spec.replaces is not None or spec.plan is not None,
             timing=profile.timing if profile else untimed,
         )
         if planned.plan.context.devices:

@@ -129,7 +129,7 @@ class Recorder:
         for name, why in (lost | dict(self._planned.forgotten)).items():
             session.emit(
                 "destination-forgotten", name,
-                f"{name} is not streamed to any more: {why}",
+                f"{name} is not streamed to: {why}",
                 hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
             )  # fmt: skip
         if wrong := self._planned.no_conference:

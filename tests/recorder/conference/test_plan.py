@@ -130,13 +130,13 @@ def test_as_fast_as_it_goes_there_is_none(tmp_path: Path) -> None:
     assert plan_session(usual, Settings(conference=Conference(always=True)), SystemClock()).plan.conference is None
 
 
-@pytest.mark.parametrize(("asked", "going_on"), [(None, False), (True, True)])
+@pytest.mark.parametrize(("asked", "unattended"), [(None, False), (True, True)])
 def test_settings_of_a_conference_that_nobody_asked_for_just_now_keep_no_session_from_recording(
-    asked: bool | None, going_on: bool, tmp_path: Path
+    asked: bool | None, unattended: bool, tmp_path: Path
 ) -> None:
     settings = Settings(conference=Conference(always=True, layout="pap"))
     wish = Asked(title="Rapat", videos=("synthetic",), conference=asked, reserve=1, archive=tmp_path)
-    planned = plan_session(wish, settings, SystemClock(), going_on=going_on)
+    planned = plan_session(wish, settings, SystemClock(), unattended=unattended)
     assert planned.plan.conference is None
     assert planned.no_conference
     assert 'no layout "pap"' in planned.no_conference.message

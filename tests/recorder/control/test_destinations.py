@@ -142,9 +142,21 @@ def test_a_session_is_gone_on_with_without_a_destination_that_is_lost(
     )
     with pytest.raises(UsageError):
         plan_session(asked, settings(), SystemClock())
-    planned = plan_session(asked, settings(), SystemClock(), going_on=True)
+    planned = plan_session(asked, settings(), SystemClock(), unattended=True)
     assert [target.name for target in planned.plan.targets] == ["kampus"]
     assert set(planned.forgotten) == {"hilang", "file"}
+
+
+def test_of_an_address_that_stands_where_a_name_should_nothing_is_said(
+    settings: Callable[[], Settings], tmp_path: Path
+) -> None:
+    """As in a plan that was changed with an editor."""
+    streams = ("kampus", f"rtmp://live.example.org/app/{SECRET}")
+    asked = Asked(title="Rapat", videos=("synthetic",), archive=tmp_path, reserve=0, streams=streams)
+    planned = plan_session(asked, settings(), SystemClock(), unattended=True)
+    assert [target.name for target in planned.plan.targets] == ["kampus"]
+    assert len(planned.forgotten) == 1
+    assert SECRET not in str(planned.forgotten)
 
 
 class Slow:
