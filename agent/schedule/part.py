@@ -230,14 +230,14 @@ class Schedule:
             case Kind.STOP:
                 self._end(act, Stop(), "stopped", now)
             case Kind.DISARM:
+                if not act.plan.holds:  # it may come to hold again
+                    self._note_changing(act)
                 self._end(act, Disarm(), "disarmed", now)
             case Kind.REARM:
-                if done_for(act.plan, self._ledger()).changing != act.recorder:
-                    self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
+                self._note_changing(act)
                 self._ask(act, Disarm(), "changed")
             case Kind.NOTE_END if self._is_begun_anew(act):
-                again = {"recorder": None, "attempt": None, "changing": ""}
-                self._note(act.plan, lambda done: msgspec.structs.replace(done, **again))
+                self._note(act.plan, Done.without_recorder)
             case Kind.NOTE_END if why := _failed(act, now):
                 self._fail(act.plan, why, now)
             case _:
@@ -257,9 +257,17 @@ class Schedule:
     def _command(self, plan: Plan) -> Checking:
         return Checking(plan, self.clock, self.config_file, self.archive)
 
+    def _note_changing(self, act: Act) -> None:
+        """Note that a recorder is to let its devices go because of its plan, before it is asked to."""
+        if done_for(act.plan, self._ledger()).changing != act.recorder:
+            self._note(act.plan, lambda done: msgspec.structs.replace(done, changing=act.recorder))
+
     def _is_begun_anew(self, act: Act) -> bool:
-        """Return whether a recorder has let its devices go because its plan has changed, and for nothing else."""
-        if not act.plan.holds or done_for(act.plan, self._ledger()).changing != act.recorder:
+        """Return whether a recorder has let its devices go because its plan has changed, and for nothing else.
+
+        It is begun anew when that is due: never, unless it holds.
+        """
+        if done_for(act.plan, self._ledger()).changing != act.recorder:
             return False
         end = how_it_ended(ended_folder(act.recorder))
         return isinstance(end, SessionResult) and end.state is SessionState.IDLE
@@ -307,8 +315,8 @@ class Schedule:
             self._notify_once(plan.id, notice("without-request", plan, now, why=why))
         started = process_started(spawned.pid) or 0
         attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
-        begun = {"attempt": attempt, "recorder": None, "begun_as": begun_as(plan), "changing": ""}
-        self._note(plan, lambda done: msgspec.structs.replace(done, **begun))
+        begun = {"attempt": attempt, "begun_as": begun_as(plan)}
+        self._note(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
         self._children.append(spawned)
         self._beginning = Beginning(plan, spawned, records=records)
         self._beginning.start()

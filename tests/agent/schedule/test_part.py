@@ -16,7 +16,7 @@ from agent.schedule.checking import Checking, words_of
 from agent.schedule.decide import Run
 from agent.schedule.done import DoneFile
 from agent.schedule.part import Schedule
-from agent.schedule.plan import Mode, Plan
+from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.store import Plans
 from agent.schedule.words import WORDS, Notice
 from agent.steering import NOTHING
@@ -366,6 +366,14 @@ def armed(bench: Bench, one: Plan) -> Schedule:
     return schedule
 
 
+def begins(bench: Bench, schedule: Schedule) -> None:
+    """Let a recorder be started, and be ready."""
+    for _ in range(2):  # what was before it may have to be noted first
+        if not schedule._beginning:
+            schedule.look()
+    bench.ready(schedule)
+
+
 def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
     bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
 ) -> None:
@@ -414,6 +422,44 @@ def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they
         bench.at(second)
         schedule.look()
     assert len(bench.specs) == 1
+
+
+@pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
+@pytest.mark.parametrize("changes_before", [False, True])
+@pytest.mark.parametrize("is_seen_to_end", [False, True])
+def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_again(
+    state: PlanState, changes_before: bool, is_seen_to_end: bool,
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]],
+) -> None:  # fmt: skip
+    one, plans = plan_in(3), Plans(bench.folder)
+    schedule = armed(bench, one)
+
+    def become(**fields: object) -> None:
+        plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, **fields))
+
+    if changes_before:
+        become(title="Senat")
+        schedule.look()
+    become(state=state)
+    for _ in range(3):
+        schedule.look()
+    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", Disarm)}
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING))
+    again = bench.schedule()  # the daemon is killed just then
+    if is_seen_to_end:
+        for _ in range(3):
+            again.look()
+    become(state=PlanState.PLANNED)
+    begins(bench, again)
+    assert (len(bench.specs), bench.kinds().count("armed")) == (2, 2)
+    bench.runs = []
+    RecorderFolder(runtime / "r2").end(encode(NOTHING))  # now by people, while it holds
+    for second in (10, 20):
+        bench.at(second)
+        again.look()
+    assert len(bench.specs) == 2
+    assert DoneFile(bench.folder).read()[one.id].ended_at
 
 
 def test_that_it_is_recorded_is_said_once_it_is(
