@@ -35,7 +35,7 @@ class Kind(StrEnum):
     START = "start"
     """Start what is armed."""
     REARM = "rearm"
-    """Let its devices go: the plan has changed since, and they are opened again as it asks for now."""
+    """Let its devices go: the plan has changed since, and they are opened again as, and when, it asks for now."""
     STOP = "stop"
     DISARM = "disarm"
     TELL = "tell"
@@ -111,7 +111,7 @@ def decide(
     for plan in plans:
         done = done_for(plan, ledger)
         if run := own.get(plan.id):
-            acts += _with_its_own(plan, done, run, now)
+            acts += _with_its_own(plan, done, run, now, rules)
             acts += _reminders(plan, done, now, rules)
         elif plan.id in coming or done.ended_at is not None:
             pass
@@ -127,7 +127,7 @@ def decide(
     return acts
 
 
-def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
+def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules) -> Iterator[Act]:
     """Yield what is to be done for a plan whose recorder runs."""
     if done.recorder != run.recorder or done.ended_at is not None:
         yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
@@ -137,7 +137,7 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[A
             yield Act(Kind.DISARM, plan, run.recorder)
         elif plan.mode is Mode.RECORD and now >= plan.starts_at:
             yield Act(Kind.START, plan, run.recorder)
-        elif done.begun_as and done.begun_as != begun_as(plan):
+        elif _is_another(plan, done) or _is_put_off(plan, done, now, rules):
             yield Act(Kind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
             yield Act(Kind.TELL, plan, word="waits")
@@ -146,6 +146,21 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[A
             yield Act(Kind.STOP, plan, run.recorder)
         elif "overrun" not in done.told:
             yield Act(Kind.TELL, plan, word="overrun")
+
+
+def _is_another(plan: Plan, done: Done) -> bool:
+    """Return whether what is armed would be begun in another way now, or not at all."""
+    return plan.mode is Mode.REMIND or bool(done.begun_as and done.begun_as != begun_as(plan))
+
+
+def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
+    """Return whether a plan was moved since its recorder was begun, so far that this is not due yet.
+
+    A clock that jumps moves none, and neither does another `arm_ahead_s`.
+    """
+    if done.begun_for is None or plan.starts_at <= done.begun_for:
+        return False
+    return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
 def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
@@ -204,6 +219,8 @@ def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
         case Kind.NOTE_RECORDER:
             own = {"recorder": act.recorder, "boot_id": rules.boot_id}
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
+        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules):  # it has ended for a time that it has no more
+            return done.without_recorder()
         case Kind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)
         case _:

@@ -29,8 +29,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
     `reminded` says how long before its beginning; `told` what else was said once. `recorder` is the id of the recorder
     that it has, or had, in the boot `boot_id`. `ended_at`: that one has ended, by whomever; it is not begun again.
-    `begun_as` is how the plan was when its recorder was begun (agent/schedule/plan.py); `changing` the recorder that
-    was asked to let its devices go, because the plan has changed since, or does not hold any more.
+    `begun_as` is how the plan was when its recorder was begun (agent/schedule/plan.py), `begun_for` when it was to
+    begin; `changing` the recorder that was asked to let its devices go, because the plan has changed since, or does not
+    hold any more.
     """
 
     starts_at: Moment
@@ -43,6 +44,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     boot_id: str = ""
     ended_at: Moment | None = None
     begun_as: str = ""
+    begun_for: Moment | None = None
     changing: str = ""
 
     def without_recorder(self) -> "Done":

@@ -315,7 +315,7 @@ class Schedule:
             self._notify_once(plan.id, notice("without-request", plan, now, why=why))
         started = process_started(spawned.pid) or 0
         attempt = Attempt(pid=spawned.pid, pid_started=started, boot_id=self._rules.boot_id)
-        begun = {"attempt": attempt, "begun_as": begun_as(plan)}
+        begun = {"attempt": attempt, "begun_as": begun_as(plan), "begun_for": plan.starts_at}
         self._note(plan, lambda done: msgspec.structs.replace(done.without_recorder(), **begun))
         self._children.append(spawned)
         self._beginning = Beginning(plan, spawned, records=records)

@@ -47,7 +47,9 @@ class World:
                 recorder = f"r{len(self.acts)}"
                 self.runs.append(Run(recorder, act.plan.title, self.now, act.plan.id, state))
                 note = Act(Kind.NOTE_RECORDER, act.plan, recorder)
-                self.ledger[act.plan.id] = noted(note, done_for(act.plan, self.ledger), self.now, self.rules)
+                done = noted(note, done_for(act.plan, self.ledger), self.now, self.rules)
+                begun = {"begun_as": begun_as(act.plan), "begun_for": act.plan.starts_at}
+                self.ledger[act.plan.id] = msgspec.structs.replace(done, **begun)
             case Kind.START:
                 self.become(act.recorder, SessionState.LIVE)
             case Kind.STOP | Kind.DISARM:
@@ -104,6 +106,71 @@ def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_ti
         assert world.look()[0].kind is (Kind.START if mode is Mode.RECORD else Kind.REARM)
         world.become(run.recorder, SessionState.LIVE)
         assert world.look() == [], "what is recorded goes on"
+
+
+def rearmed(world: World, *plans: Plan) -> list[str]:
+    """Return which recorders are to let their devices go where these are the plans."""
+    return [act.recorder for act in decide(plans, world.ledger, world.runs, world.now, world.rules)
+            if act.kind is Kind.REARM]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", [Mode.RECORD, Mode.ARM])
+def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_armed_yet(mode: Mode) -> None:
+    world = World([plan(mode=mode)])
+    world.go_on(NINE - 4 * MINUTE)
+    (run,) = world.runs
+    later = plan(starts_at=NINE + timedelta(hours=4), mode=mode)
+    assert rearmed(world, plan(starts_at=NINE + MINUTE, mode=mode)) == [], "it is due all the same"
+    assert rearmed(world, plan(starts_at=NINE - MINUTE, mode=mode)) == []
+    assert rearmed(world, later) == [run.recorder]
+    assert rearmed(world, plan(mode=mode)) == [], "it was moved back"
+    (start, *_) = decide([plan(starts_at=NINE - 10 * MINUTE, mode=mode)], world.ledger, world.runs, world.now, RULES)
+    assert (start.kind is Kind.START) == (mode is Mode.RECORD)
+    world.now = NINE + 10 * MINUTE
+    assert rearmed(world, later) == [run.recorder], "also one that nobody has started yet"
+    world.become(run.recorder, SessionState.LIVE)
+    assert rearmed(world, later) == [], "what is recorded goes on"
+
+
+def test_a_clock_that_jumps_or_other_settings_let_nothing_go_that_is_armed() -> None:
+    world = World([plan()])
+    world.go_on(NINE - 4 * MINUTE)
+    world.rules = Rules(arm_ahead_s=60.0, boot_id=BOOT)
+    assert rearmed(world, plan()) == []
+    world.now = NINE - timedelta(hours=3)
+    assert rearmed(world, plan()) == []
+
+
+def test_what_an_older_version_has_armed_is_let_go_for_no_move_that_it_did_not_note() -> None:
+    world = World([plan()])
+    world.go_on(NINE - 4 * MINUTE)
+    one = plan()
+    world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_for=None)
+    assert rearmed(world, plan(starts_at=NINE + timedelta(hours=4))) == []
+
+
+def test_one_that_is_to_be_reminded_of_only_is_let_go_while_it_is_armed() -> None:
+    world = World([plan()])
+    world.go_on(NINE - 4 * MINUTE)
+    (run,) = world.runs
+    for now in (world.now, NINE + MINUTE):
+        world.now = now
+        assert rearmed(world, plan(mode=Mode.REMIND)) == [run.recorder]
+    world.become(run.recorder, SessionState.LIVE)
+    assert rearmed(world, plan(mode=Mode.REMIND)) == []
+
+
+@pytest.mark.parametrize(("moved", "is_begun"), [(timedelta(hours=4), True), (MINUTE, False)])
+def test_one_that_people_disarm_after_it_was_moved_is_begun_then_where_that_was_not_what_they_disarmed(
+    moved: timedelta, is_begun: bool
+) -> None:
+    """Both while the daemon was away: it finds nothing armed any more, and another time."""
+    world = World([plan()])
+    world.go_on(NINE - 4 * MINUTE)
+    world.plans, world.runs = [plan(starts_at=NINE + moved)], []
+    world.look()
+    world.go_on(NINE + moved + MINUTE)
+    assert [act.kind for act in begun(world.acts)] == [Kind.ARM] * (1 + is_begun)
 
 
 def test_one_that_is_only_reminded_of_opens_nothing() -> None:

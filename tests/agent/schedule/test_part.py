@@ -462,6 +462,37 @@ def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_agai
     assert DoneFile(bench.folder).read()[one.id].ended_at
 
 
+def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and_is_armed_again_when_it_is_due(
+    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
+) -> None:
+    one, plans = plan_in(3), Plans(bench.folder)
+    schedule = armed(bench, one)
+    assert DoneFile(bench.folder).read()[one.id].begun_for == one.starts_at
+    other = plan("kuliah", one.starts_at, 30 * MINUTE)
+    plans.add(other)
+    later = one.starts_at + 60 * MINUTE
+    plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, starts_at=later, ends_at=later + 60 * MINUTE))
+    for _ in range(3):
+        schedule.look()
+    assert asked == [("r1", Disarm())]
+    assert len(bench.specs) == 1
+    bench.runs = []
+    RecorderFolder(runtime / "r1").end(encode(NOTHING))
+    begins(bench, schedule)
+    assert [spec.plan for spec in bench.specs] == [one.id, other.id]
+    bench.runs = []
+    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
+    RecorderFolder(runtime / "r2").end(encode(sealed))
+    for minute in (33, 57):
+        bench.at(minute * 60.0)
+        schedule.look()
+    assert len(bench.specs) == 2
+    bench.at(58.5 * 60)
+    begins(bench, schedule)
+    assert [spec.plan for spec in bench.specs] == [one.id, other.id, one.id]
+    assert len(asked) == 1
+
+
 def test_that_it_is_recorded_is_said_once_it_is(
     bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
 ) -> None:
