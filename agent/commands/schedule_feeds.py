@@ -15,6 +15,7 @@ from agent.schedule.feeds import BEHIND, FeedState, FeedStates, Keeper, wanted_o
 from agent.schedule.planner import Planner, planner
 from agent.schedule.reading import read_now
 from agent.schedule.room import taken
+from agent.schedule.store import of_file
 from config.errors import LiputError
 from config.feed_keys import feed_address
 from config.schedule import EVERYWHERE, MODES, Feed
@@ -67,8 +68,9 @@ def import_command(
     )
     answer = read_now(wanted, SystemClock(), str(file))
     feed = Feed(locations=locations, categories=categories, mode=mode)
-    sources = taken(f"file {file.name}", feed, answer.events, desk.settings)
-    plans = desk.plans.take(f"file {file.name}", sources, None)
+    name = of_file(file.name)
+    sources = taken(name, feed, answer.events, desk.settings)
+    plans = desk.plans.take(name, sources, None)
     for note in answer.notes:
         click.echo(f"liput: {file}: {note}", err=True)
     if as_json:

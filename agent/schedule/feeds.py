@@ -1,5 +1,6 @@
 """Calendars that are read again and again, one at a time; one that cannot be had keeps what was known of it."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -97,7 +98,10 @@ class Keeper:
 
 @dataclass
 class Feeds:
-    """Reads the calendars of the settings in turn; `look` never waits. Problems are told once until they are over."""
+    """Reads the calendars of the settings in turn; `look` never waits. Problems are told once until they are over.
+
+    What is planned of calendars that the settings do not have any more is cancelled.
+    """
 
     keeper: Keeper
     clock: Clock
@@ -106,10 +110,13 @@ class Feeds:
     _reading: tuple[str, Reading, datetime] | None = None
     _next_ns: dict[str, int] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
+    _is_seen: bool = False
+    """Whether it has been seen which plans are of calendars that these settings do not have."""
 
     def take(self, settings: Settings) -> None:
         """Read the calendars of these settings from now on: one that is new, or another, at once."""
         before, self.keeper.settings = self.keeper.settings, settings
+        self._is_seen = False
         is_read_otherwise = (before.schedule, before.office) != (settings.schedule, settings.office)
         for name in before.feeds:
             if is_read_otherwise or before.feeds[name] != settings.feeds.get(name):
@@ -118,7 +125,10 @@ class Feeds:
             self.close()
 
     def look(self) -> None:
-        """Begin to read one that is due, or take in what was read."""
+        """Begin to read one that is due, or take in what was read. Raises StateError, and tries it again then."""
+        if not self._is_seen:
+            self._leave()
+            self._is_seen = True
         if self._reading is None:
             self._begin()
         else:
@@ -127,6 +137,13 @@ class Feeds:
             if answer is not None:
                 self._reading = None
                 self._take(name, answer, asked_at)
+
+    def _leave(self) -> None:
+        """Cancel what is planned of other calendars than those of the settings; without a file of these, nothing."""
+        settings = self.keeper.settings
+        left = self.keeper.plans.leave(settings.feeds, self.clock.now()) if settings.file else []
+        for name, count in Counter(plan.source.feed for plan in left if plan.source).items():
+            self.tell(f'the settings have no calendar "{name}" any more: {count} planned sessions are cancelled')
 
     def _begin(self) -> None:
         now_ns = self.clock.now_ns()

@@ -5,7 +5,7 @@ STATE/schedule/done.json     what was done for which (agent/schedule/done.py)
 STATE/schedule/feeds.json    how each calendar was read last (agent/schedule/feeds.py)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -21,6 +21,7 @@ from recorder.archive.names import slug
 KEPT = timedelta(days=60)
 """How long a calendar's plan is kept after its end; one that was made by hand until it is removed."""
 MOST_PLANS = 5000
+_FILE = "file "
 type Key = tuple[str, str, str]
 
 
@@ -93,6 +94,22 @@ class Plans:
 
         self._change(merged)
         return [plan for plan in after if before.get(plan.id) != plan]
+
+    def leave(self, feeds: Collection[str], now: datetime) -> list[Plan]:
+        """Cancel what is still to begin of calendars that are not among `feeds`, and return that. Raises StateError.
+
+        It comes back with its calendar. What is of a file or by hand stays, as does what people plan again.
+        """
+        cancelled: list[Plan] = []
+
+        def without(plans: list[Plan]) -> list[Plan]:
+            after = [_without_feed(plan, feeds, now) for plan in plans]
+            cancelled[:] = [new for old, new in zip(plans, after, strict=True) if new.state is not old.state]
+            return after
+
+        if (plans := self.read()) != without(plans):  # else there is nothing to be written
+            self._change(without)
+        return cancelled
 
     def find(self, key: str) -> Plan:
         """Return the plan that `key` means: its id, the beginning of it, or the beginning of the 8 digits at its end.
@@ -184,6 +201,19 @@ def _moved(sources: Sequence[Source], again: Mapping[Key, Source], new: dict[Key
             if len(same_day) == 1:
                 moved[source.key] = new.pop(same_day[0].key)
     return moved
+
+
+def of_file(name: str) -> str:
+    """Return what the plans of a file that was imported name as their calendar."""
+    return f"{_FILE}{name}"
+
+
+def _without_feed(plan: Plan, feeds: Collection[str], now: datetime) -> Plan:
+    """Return a plan as it is where there are no calendars but `feeds`."""
+    source = plan.source
+    if source is None or source.feed in feeds or source.feed.startswith(_FILE):
+        return plan
+    return _gone(plan, source) if plan.starts_at > now else plan
 
 
 def _gone(plan: Plan, source: Source) -> Plan:

@@ -17,11 +17,12 @@ import pytest
 from agent.schedule import child
 from agent.schedule.event import LARGEST_BYTES, Wanted
 from agent.schedule.feeds import Feeds, FeedStates, Keeper
-from agent.schedule.plan import PlanState
+from agent.schedule.plan import Mode, PlanState, Said, Source
 from agent.schedule.reading import Reading, read_now
-from agent.schedule.store import Plans
+from agent.schedule.store import Plans, of_file
 from config.errors import LiputError, StateError
 from config.reader import read_settings
+from config.schema import Settings
 from devices.clock import SystemClock
 from recorder.control.directory import process_started
 from tests.support.calendars import calendar, event
@@ -268,6 +269,43 @@ def test_settings_that_change_are_taken_and_what_is_read_of_a_calendar_that_is_g
     for _ in range(5):
         own.feeds.look()
     assert server.asked == before, "what is as it was is not read again"
+
+
+def test_what_is_planned_of_a_calendar_that_the_settings_have_no_more_is_cancelled(tmp_path: Path) -> None:
+    own = kept(tmp_path, "http://127.0.0.1:1/a.ics")
+
+    def sources(name: str) -> list[Source]:
+        said = Said(title=name, starts_at=TOMORROW, ends_at=TOMORROW + timedelta(hours=1), mode=Mode.RECORD)
+        return [Source(feed=name, uid="a", said=said)]
+
+    def states() -> dict[str, PlanState]:
+        return {each.title: each.state for each in own.plans.read()}
+
+    for name in ("aula", "lama", of_file("a.ics")):
+        own.plans.take(name, sources(name), None)
+    planned = dict.fromkeys(("aula", "lama", of_file("a.ics")), PlanState.PLANNED)
+    try:
+        settings = own.feeds.keeper.settings
+        own.feeds.take(Settings())  # there is no file of settings
+        own.feeds.look()
+        assert states() == planned
+        own.feeds.take(settings)
+        text = own.plans.path.read_text()
+        own.plans.path.write_text("[damaged")
+        with pytest.raises(StateError):
+            own.feeds.look()
+        own.plans.path.write_text(text)
+        own.feeds.look()
+        assert states() == planned | {"lama": PlanState.CANCELLED}, "the other cannot be had, and is set"
+        own.feeds.take(msgspec.structs.replace(settings, feeds={"hall": settings.feeds["aula"]}))
+        own.feeds.look()
+        assert states() == planned | dict.fromkeys(("lama", "aula"), PlanState.CANCELLED)
+    finally:
+        own.feeds.close()
+    assert [text for text in own.told if "cancelled" in text] == [
+        f'the settings have no calendar "{name}" any more: 1 planned sessions are cancelled'
+        for name in ("lama", "aula")
+    ]
 
 
 def test_what_is_being_read_ends_with_the_daemon(server: Server) -> None:

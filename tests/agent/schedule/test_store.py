@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.schedule.done import Done, DoneFile, done_for
 from agent.schedule.plan import Mode, Plan, PlanState, Said, Source, by_hand, said_again
-from agent.schedule.store import Plans, merge
+from agent.schedule.store import Plans, merge, of_file
 from config.errors import StateError, UsageError
 from tests.support.calendars import NINE, plan
 
@@ -102,6 +102,33 @@ def test_what_was_not_read_is_not_gone(plans: Plans) -> None:
     assert found == {
         ("aula", "a"): PlanState.CANCELLED, ("aula", "b"): PlanState.PLANNED, ("lain", "a"): PlanState.PLANNED,
     }  # fmt: skip
+
+
+def test_what_is_to_come_of_a_calendar_that_is_no_more_is_cancelled_and_comes_back_with_it(plans: Plans) -> None:
+    begun = source(said(starts_at=NINE - 2 * HOUR), "begun")
+    made, _ = plans.take("aula", [source(said()), begun], WINDOW)
+    plans.take("lain", [source(said(), feed="lain")], WINDOW)
+    plans.take(of_file("a.ics"), [source(said(), feed=of_file("a.ics"))], None)
+    plans.add(plan("tangan"))
+    before, written = plans.read(), plans.path.stat().st_ino
+    assert plans.leave(["aula", "lain"], NINE - HOUR) == []
+    assert plans.path.stat().st_ino == written, "nothing is written"
+    (gone,) = plans.leave(["lain"], NINE - HOUR)
+    assert (gone.id, gone.state, gone.holds) == (made.id, PlanState.CANCELLED, False)
+    assert [one for one in plans.read() if one.id != gone.id] == [one for one in before if one.id != gone.id]
+    assert plans.leave(["lain"], NINE - HOUR) == []
+    plans.take("aula", [source(said()), begun], WINDOW)
+    assert plans.read() == before
+
+
+def test_what_people_have_removed_or_plan_again_is_no_calendars_that_is_no_more(plans: Plans) -> None:
+    (made,) = plans.take("aula", [source(said())], WINDOW)
+    plans.remove(made.id)
+    assert plans.leave([], NINE - HOUR) == []
+    assert [each.state for each in plans.read()] == [PlanState.REMOVED]
+    plans.replace(made.id, lambda one: msgspec.structs.replace(one, state=PlanState.PLANNED))
+    assert plans.leave([], NINE - HOUR) == []
+    assert [each.state for each in plans.read()] == [PlanState.PLANNED]
 
 
 def test_a_series_that_is_moved_to_another_hour_takes_along_what_was_changed_by_hand(plans: Plans) -> None:
