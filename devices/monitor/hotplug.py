@@ -45,7 +45,7 @@ class HotplugEvents(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of it; `wake` does nothing any more."""
+        """Let go of it; `wake` does nothing any more. Idempotent."""
         ...
 
 
@@ -91,12 +91,13 @@ class NetlinkEvents:
                 os.eventfd_write(self._woken, 1)
 
     def close(self) -> None:
-        """Close what was opened; the netlink socket goes with its last reference."""
+        """Close what was opened; the netlink socket goes with its last reference. Idempotent."""
         with self._closing:
-            if self._woken >= 0:
-                os.close(self._woken)
+            if self._woken < 0:
+                return
+            os.close(self._woken)
             self._woken = -1
-        del self._monitor
+            del self._monitor
 
 
 def _listen() -> pyudev.Monitor:

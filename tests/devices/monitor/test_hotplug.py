@@ -50,3 +50,12 @@ def test_waking_ends_the_wait_also_one_that_comes_later() -> None:
     assert time.monotonic() - began < 10
     events.close()
     events.wake()
+
+
+def test_closing_it_twice_is_closing_it_once() -> None:
+    netlink = Netlink()
+    events = NetlinkEvents(netlink)
+    for _ in range(2):
+        events.close()
+        events.wake()
+    netlink.close()

@@ -12,11 +12,12 @@ from devices.clock import NANOSECONDS
 from devices.health.line import Kind
 from devices.monitor import monitor as module
 from devices.monitor.changes import ChangeKind, DeviceChange, Sight
-from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents
+from devices.monitor.hotplug import LOST, Hotplug, HotplugEvents, NetlinkEvents
 from devices.monitor.known import confirm, known_store
 from devices.monitor.monitor import GONE_S, LATEST_S, SETTLED_S, DeviceMonitor
 from tests.support.health import Recorded
 from tests.support.looks import STICK, WEBCAM, Act, PortRoom, Script
+from tests.support.netlink import Netlink
 from tests.support.simulated import SimulatedClock
 
 NODE = Hotplug("add")
@@ -130,6 +131,26 @@ def test_a_socket_that_fails_is_opened_anew(tmp_path: Path, room: PortRoom) -> N
     with DeviceMonitor(run._on_change, clock=run.clock, memory=run.memory, look=run._see, events=events):
         assert sound.over.wait(60)
     assert (broken.is_closed, run.kinds(), run.looked) == (True, ["plugged"], [0.0, 3.0])
+
+
+def test_what_was_seen_is_kept_also_when_it_is_stopped_while_netlink_fails(tmp_path: Path, room: PortRoom) -> None:
+    room.plug(WEBCAM, "1-1")
+    run, netlink, failing = Run(tmp_path, room), Netlink(), threading.Event()
+    opened: list[HotplugEvents] = []
+
+    def events() -> HotplugEvents:
+        if opened:
+            failing.set()
+            raise OSError(errno.ENOMEM, "no room")
+        opened.append(NetlinkEvents(netlink))
+        return opened[0]
+
+    with DeviceMonitor(clock=run.clock, memory=run.memory, look=run._see, events=events):
+        netlink.put(OSError(errno.EBADF, "gone"))
+        assert failing.wait(60)
+    (known,) = known_store(run.memory).read().values()
+    assert known.last_seen > known.first_seen
+    netlink.close()
 
 
 def test_a_look_that_fails_is_taken_again(tmp_path: Path, room: PortRoom) -> None:
