@@ -159,6 +159,11 @@ class _Keeper:
         with contextlib.suppress(Exception):  # what it holds of the device would keep the next try from it
             self._source.close()
 
+    def opened(self) -> None:
+        """Take note that it has been opened, however long ago it was made: it has from now on to give something."""
+        self._heard_ns = self._clock.now_ns()
+        self.absence = None
+
     def heard(self) -> None:
         """Take note that something came."""
         self._heard_ns = self._clock.now_ns()
@@ -273,6 +278,7 @@ class _Kept[Source: VideoSource | AudioSource]:
             raise
         except Exception as error:
             raise self._keeper.missed(_told(error, self.name)) from error
+        self._keeper.opened()
         if self._keeper.is_closed:  # meanwhile, when there was nothing to be closed yet
             self.source.close()
         return opened

@@ -216,6 +216,30 @@ def test_a_silent_device_is_opened_again_and_less_and_less_often(
     assert AbsenceKind.LOST not in [kind for kind, _ in told]
 
 
+def test_it_has_all_its_time_also_when_it_is_opened_long_after_it_was_made(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock
+) -> None:
+    clock.advance_to(clock.now_ns() + round(2 * STUCK_S * NANOSECONDS))
+    camera.open()
+    plug.gives = False
+    assert read_for(camera, clock, STUCK_S - 1) == 0
+    assert plug.closed == 0
+    read_for(camera, clock, 2)
+    assert plug.closed == 1
+
+
+def test_one_that_was_refused_and_opened_again_is_not_opened_once_more(
+    camera: KeptVideo, plug: Plug, clock: SimulatedClock, told: Told
+) -> None:
+    plug.refusals.append(DeviceBusy("busy"))
+    with pytest.raises(DeviceBusy):
+        camera.open()
+    camera.open()
+    assert camera.absence is None
+    assert read_for(camera, clock, 1) == 10
+    assert (plug.opened, told) == ([HERE.node], [])
+
+
 def test_a_silent_device_that_the_kernel_has_not_let_go_of_is_left_alone(
     camera: KeptVideo, plug: Plug, clock: SimulatedClock
 ) -> None:
