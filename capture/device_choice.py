@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from capture.chosen import Chosen, ChosenSource, refuse_fast
+from capture.claims import Claim, Claims
 from capture.kept import KeptAudio, KeptVideo, Whereabouts
 from capture.sound.inputs import find_sound_input, server_inputs
 from capture.sound.source import SoundSource
@@ -32,6 +33,7 @@ class DeviceChooser:
         self._listing = listing or list_devices
         self._known = {device.id: device for device in known}
         self._listed: tuple[list[Device], Roles] | None = None
+        self._claims = Claims()
         self.unread: StateError | None = None
         """Why the roles could not be read."""
 
@@ -114,12 +116,18 @@ class DeviceChooser:
         return [device] if missing is None or device.id in self._known else []
 
     def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
+        claim = self._claims.add()
         if missing is not None and device.id not in self._known:
+            if device.role:
+                claim.expect(self._plugged()[1][device.role])
             every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
-            return NamedWhereabouts(named, self._listing, self._clock, every_s)
+            return NamedWhereabouts(named, lambda found: self._bound(found, claim), self._clock, every_s)
         if device.id.startswith(SERVER_INPUTS):
             return AlwaysThere(device)
-        return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)
+        return self._bound(device, claim)
+
+    def _bound(self, device: Device, claim: Claim) -> Whereabouts:
+        return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:
         """Return what is plugged in now."""

@@ -103,6 +103,10 @@ class Whereabouts(Protocol):
         """Return where it is now, None while it is not plugged in; does not block for long."""
         ...
 
+    def regained(self) -> None:
+        """Take note that it has been opened where it was found last."""
+        ...
+
 
 type OnAbsence = Callable[[Absence], None]
 type OnReturn = Callable[[Absence, Return], None]
@@ -210,6 +214,7 @@ class _Keeper:
         if self._closed.is_set():
             self._let_go()
             return
+        self._whereabouts.regained()
         absence, self.absence = self.absence, None
         self._heard_ns = self._clock.now_ns()
         if absence is not None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from capture.kept import Return
+from capture.claims import Claim, Claims
+from capture.kept import Return, Whereabouts
 from config.errors import DeviceError
 from devices.clock import NANOSECONDS, Clock
 from devices.model import Device
@@ -16,29 +17,47 @@ class BoundWhereabouts:
     """Whereabouts (capture/kept.py) of one device, known again as a role's is (devices/roles/matching.py).
 
     One difference: a device without a serial number is also known in another port, if it is the only one of its make
-    that has come since ours went. That is not certain, and is said.
+    that has come since ours went, and that no other input of the session claims. That is not certain, and is said.
+    What is looked for changes only when a device that was found has been opened.
     """
 
-    def __init__(self, binding: Binding, listing: Listing) -> None:
+    def __init__(self, binding: Binding, listing: Listing, claim: Claim | None = None) -> None:
         self._binding = binding
         self._listing = listing
+        self._claim = claim or Claims().add()
+        self._claim.bind(binding)
         self._others: frozenset[str] | None = None  # of its make, and there when it went
 
     def lost(self) -> None:
         """Take note that it is gone from where it was."""
         self._others = None
 
+    def regained(self) -> None:
+        """Take note that it has been opened where it was found last."""
+        with self._claim.lock:
+            if self._claim.tried:
+                self._binding = self._claim.bound = self._claim.tried
+            self._claim.tried = None
+
     def find(self) -> Return | None:
         """Return where it is now, None while it is not plugged in."""
-        found = resolve(self._binding, self._listing())
+        devices = self._listing()
+        with self._claim.lock:
+            found = self._found(devices)
+            self._claim.tried = binding_of(found.device, self._binding.at) if found else None
+            return found
+
+    def _found(self, devices: Sequence[Device]) -> Return | None:
+        found = resolve(self._binding, devices)
         if isinstance(found, Present):
             return self._return(found.device)
         elsewhere = {device.id: device for device in found.elsewhere}
         if self._others is None:
             self._others = frozenset(elsewhere)
         came = [device for key, device in elsewhere.items() if key not in self._others and self._is_alike(device)]
-        if len(came) == 1 and not _has_serial(self._binding):
-            return self._return(came[0], is_certain=False)
+        free = [device for device in came if self._claim.is_free(device, devices)]
+        if len(free) == 1 and not _has_serial(self._binding):
+            return self._return(free[0], is_certain=False)
         return None
 
     def _is_alike(self, device: Device) -> bool:
@@ -47,7 +66,6 @@ class BoundWhereabouts:
 
     def _return(self, device: Device, *, is_certain: bool = True) -> Return:
         moved_from = self._binding.port if self._binding.port != device.port else None
-        self._binding = binding_of(device, self._binding.at)
         return Return(device, moved_from, is_certain)
 
 
@@ -62,27 +80,39 @@ def _serial(device: Device) -> str | None:
 class NamedWhereabouts:
     """Whereabouts of what was not there when a session was armed: the first that answers to its name, then that one."""
 
-    def __init__(self, named: Callable[[], Device], listing: Listing, clock: Clock, every_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        named: Callable[[], Device],
+        then: Callable[[Device], Whereabouts],
+        clock: Clock,
+        every_s: float = 0.0,
+    ) -> None:
         """`named` returns the device that is meant, and raises a DeviceError as long as there is none.
 
-        It is asked at most once in `every_s` seconds: asking a sound server starts a process.
+        It is asked at most once in `every_s` seconds: asking a sound server starts a process. `then` returns what knows
+        where the device is from then on.
         """
         self._named = named
-        self._listing = listing
+        self._then = then
         self._clock = clock
         self._every_ns = round(every_s * NANOSECONDS)
         self._next_ns = 0
-        self._bound: BoundWhereabouts | None = None
+        self._found: Whereabouts | None = None
 
     def lost(self) -> None:
         """Take note that it is gone from where it was."""
-        if self._bound:
-            self._bound.lost()
+        if self._found:
+            self._found.lost()
+
+    def regained(self) -> None:
+        """Take note that it has been opened where it was found last."""
+        if self._found:
+            self._found.regained()
 
     def find(self) -> Return | None:
         """Return where it is now, None while it is not plugged in."""
-        if self._bound:
-            return self._bound.find()
+        if self._found:
+            return self._found.find()
         if self._clock.now_ns() < self._next_ns:
             return None
         try:
@@ -90,7 +120,7 @@ class NamedWhereabouts:
         except DeviceError:
             self._next_ns = self._clock.now_ns() + self._every_ns
             return None
-        self._bound = BoundWhereabouts(binding_of(device, self._clock.now()), self._listing)
+        self._found = self._then(device)
         return Return(device)
 
 
@@ -101,6 +131,9 @@ class AlwaysThere:
         self._device = device
 
     def lost(self) -> None:
+        """Nothing to note."""
+
+    def regained(self) -> None:
         """Nothing to note."""
 
     def find(self) -> Return:

@@ -36,6 +36,7 @@ class Plug:
         self.opened: list[str | None] = []
         self.closed = 0
         self.abandoned = 0
+        self.regains = 0
         self.is_open = False
         self._device = HERE
 
@@ -69,6 +70,9 @@ class Plug:
 
     def lost(self) -> None:
         """Nothing to note."""
+
+    def regained(self) -> None:
+        self.regains += 1
 
     def find(self) -> Return | None:
         if self.failures:
@@ -162,7 +166,9 @@ def test_a_device_that_refuses_is_tried_again_once_a_second(
     began_s, kinds = told.now_s, set()
     while camera.absence is not None:
         kinds.add(camera.absence.kind)
+        assert plug.regains == 0, "what is refused has not been regained"
         camera.read(0.1)
+    assert plug.regains == 1
     assert 5 <= told.now_s - began_s < 10
     assert kinds == {AbsenceKind.LOST, AbsenceKind.BUSY}
     assert plug.closed == 1 + 5  # what a refused try holds of the device is let go of

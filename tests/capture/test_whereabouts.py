@@ -1,10 +1,12 @@
 """Where a device of a session is now."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
+from capture.claims import Claims
 from capture.kept import Return
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, NamedWhereabouts
 from config.errors import DeviceNotFound
@@ -35,6 +37,11 @@ class Room(list[Device]):
         return list(self)
 
 
+def bound_in(room: Room) -> Callable[[Device], BoundWhereabouts]:
+    """Return what makes the whereabouts of one that was found in `room`."""
+    return lambda device: BoundWhereabouts(binding_of(device, NOW), room)
+
+
 def test_a_serial_number_is_known_in_any_port_with_any_node() -> None:
     room = Room()
     where = BoundWhereabouts(binding_of(CAMERA, NOW), room)
@@ -43,6 +50,7 @@ def test_a_serial_number_is_known_in_any_port_with_any_node() -> None:
     moved = msgspec.structs.replace(CAMERA, port="1-4", place="p1-4", node="/dev/video7")
     room.append(moved)
     assert where.find() == Return(moved, moved_from="1-1")
+    where.regained()
     room.clear()
     where.lost()
     room.append(CAMERA)
@@ -97,7 +105,7 @@ def test_what_was_missing_at_the_start_is_the_first_that_answers_and_then_that_o
             return device
         raise DeviceNotFound("podium is missing")
 
-    where = NamedWhereabouts(named, room, SimulatedClock())
+    where = NamedWhereabouts(named, bound_in(room), SimulatedClock())
     assert where.find() is None
     room.append(CAMERA)
     assert where.find() == Return(CAMERA)
@@ -114,7 +122,7 @@ def test_who_is_dear_to_ask_is_asked_seldom() -> None:
         asked.append(clock.now_ns())
         raise DeviceNotFound("the microphone is missing")
 
-    where = NamedWhereabouts(named, Room(), clock, every_s=2.0)
+    where = NamedWhereabouts(named, bound_in(Room()), clock, every_s=2.0)
     for _ in range(40):
         assert where.find() is None
         clock.advance_to(clock.now_ns() + NANOSECONDS // 4)
@@ -142,7 +150,7 @@ def test_whoever_has_a_serial_number_is_not_another_without_one_nor_the_other_wa
 
 def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_anew() -> None:
     room = Room([stick("1-2")])
-    where = NamedWhereabouts(lambda: room[0], room, SimulatedClock())
+    where = NamedWhereabouts(lambda: room[0], bound_in(room), SimulatedClock())
     assert where.find() == Return(stick("1-2"))
     assert where.find() == Return(stick("1-2"))
     room[:] = [stick("1-3")]
@@ -153,3 +161,139 @@ def test_once_it_was_there_it_is_looked_for_like_any_other_and_each_loss_begins_
     assert where.find() is None
     room.append(stick("1-3"))
     assert where.find() == Return(stick("1-3"), moved_from="1-2", is_certain=False)
+
+
+# Several inputs of a session, all of one make without serial numbers
+
+
+def half(port: str) -> Device:
+    """Return the sound of a stick without a serial number."""
+    return msgspec.structs.replace(
+        stick(port), id=f"534d:2109@{port}+sound", kind=DeviceKind.MICROPHONE, node=None, alsa="hw:CARD=S,DEV=0"
+    )
+
+
+def session_of(room: Room, *devices: Device) -> list[BoundWhereabouts]:
+    """Return the whereabouts of what one session has, all of which went together."""
+    claims = Claims()
+    session = [BoundWhereabouts(binding_of(device, NOW), room, claims.add()) for device in devices]
+    for where in session:
+        where.lost()
+        assert where.find() is None
+    return session
+
+
+def test_what_is_anothers_is_not_taken_also_when_it_is_there_alone() -> None:
+    room = Room()
+    one, other = session_of(room, stick("1-2"), stick("1-3"))
+    room.append(stick("1-2"))
+    assert other.find() is None
+    assert one.find() == Return(stick("1-2"))
+    assert other.find() is None
+    room.append(stick("1-3"))
+    assert other.find() == Return(stick("1-3"))
+
+
+def test_one_that_is_refused_in_another_port_is_still_looked_for_in_its_own() -> None:
+    room = Room()
+    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room)
+    where.lost()
+    assert where.find() is None
+    room.append(stick("1-2"))
+    for _ in range(2):  # each time it is refused, and it is as uncertain as before
+        assert where.find() == Return(stick("1-2"), moved_from="1-3", is_certain=False)
+    room.append(stick("1-3"))
+    assert where.find() == Return(stick("1-3"))
+
+
+def test_one_that_was_opened_in_another_port_is_looked_for_there() -> None:
+    room = Room()
+    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room)
+    where.lost()
+    assert where.find() is None
+    room.append(stick("1-2"))
+    assert where.find() == Return(stick("1-2"), moved_from="1-3", is_certain=False)
+    where.regained()
+    where.lost()
+    assert where.find() == Return(stick("1-2"))
+
+
+@pytest.mark.parametrize("opens", [True, False], ids=["opened", "being opened"])
+def test_two_that_were_moved_to_other_ports_one_by_one_are_both_found(opens: bool) -> None:
+    room = Room()
+    one, other = session_of(room, stick("1-2"), stick("1-3"))
+    room.append(stick("2-1"))
+    assert other.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)
+    if opens:
+        other.regained()
+    assert one.find() is None
+    room.append(stick("2-2"))
+    assert one.find() == Return(stick("2-2"), moved_from="1-2", is_certain=False)
+    one.regained()
+    other.regained()
+    for where, port in ((one, "2-2"), (other, "2-1")):
+        where.lost()
+        assert where.find() == Return(stick(port))
+
+
+def test_one_that_was_tried_and_has_gone_again_is_anybodys() -> None:
+    room = Room()
+    one, other = session_of(room, stick("1-2"), stick("1-3"))
+    room.append(stick("2-1"))
+    assert other.find() is not None
+    assert one.find() is None
+    room.clear()
+    assert other.find() is None
+    room.append(stick("2-1"))
+    assert one.find() == Return(stick("2-1"), moved_from="1-2", is_certain=False)
+
+
+def test_picture_and_sound_of_one_stick_go_together() -> None:
+    room = Room()
+    picture, sound, other, other_sound = session_of(room, stick("1-2"), half("1-2"), stick("1-3"), half("1-3"))
+    room.extend([stick("2-1"), half("2-1")])
+    assert other_sound.find() == Return(half("2-1"), moved_from="1-3", is_certain=False)
+    assert (picture.find(), sound.find()) == (None, None)
+    assert other.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)
+    for where in (other, other_sound):
+        where.regained()
+    room.extend([stick("2-2"), half("2-2")])
+    assert picture.find() == Return(stick("2-2"), moved_from="1-2", is_certain=False)
+    assert sound.find() == Return(half("2-2"), moved_from="1-2", is_certain=False)
+    for where in (picture, sound):
+        where.regained()
+    room[:] = [stick("3-1"), half("3-1")]  # what belongs together is known where it is now, too
+    for where in (picture, sound, other, other_sound):
+        where.lost()
+        assert where.find() is None, "this one was there when ours went"
+    room[:] = []
+    for where in (picture, sound, other, other_sound):
+        where.lost()
+        assert where.find() is None
+    room[:] = [stick("3-1"), half("3-1")]
+    assert picture.find() == Return(stick("3-1"), moved_from="2-2", is_certain=False)
+    assert sound.find() == Return(half("3-1"), moved_from="2-2", is_certain=False)
+    assert (other.find(), other_sound.find()) == (None, None)
+
+
+def test_the_sound_of_anothers_stick_is_not_taken_where_only_its_picture_is_in_the_session() -> None:
+    room = Room()
+    _, other, other_sound = session_of(room, stick("1-2"), stick("1-3"), half("1-3"))
+    room.extend([stick("1-2"), half("1-2")])
+    assert (other.find(), other_sound.find()) == (None, None)
+
+
+def test_what_a_role_was_given_to_is_not_taken_before_it_was_ever_there() -> None:
+    room, claims = Room(), Claims()
+    awaited = claims.add()
+    awaited.expect(binding_of(stick("1-2"), NOW))
+    where = BoundWhereabouts(binding_of(stick("1-3"), NOW), room, claims.add())
+    where.lost()
+    assert where.find() is None
+    room.append(stick("1-2"))
+    assert where.find() is None
+    found = BoundWhereabouts(binding_of(stick("1-2"), NOW), room, awaited)
+    assert found.find() == Return(stick("1-2"))
+    assert where.find() is None
+    room.append(stick("2-1"))
+    assert where.find() == Return(stick("2-1"), moved_from="1-3", is_certain=False)

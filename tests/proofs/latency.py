@@ -78,6 +78,9 @@ class Plug:
     def lost(self) -> None:
         """Nothing to note."""
 
+    def regained(self) -> None:
+        """Nothing to note."""
+
     def find(self) -> Return | None:
         return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_in else None
 

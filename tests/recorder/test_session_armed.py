@@ -237,6 +237,9 @@ class NeverThere:
     def lost(self) -> None:
         """Nothing to note."""
 
+    def regained(self) -> None:
+        """Nothing to note."""
+
     def find(self) -> Return | None:
         return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
 
