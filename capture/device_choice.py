@@ -122,11 +122,11 @@ class DeviceChooser:
                 claim.expect(self._plugged()[1][device.role])
             every_s = ASK_SERVERS_S if device.kind is DeviceKind.MICROPHONE else 0.0
             return NamedWhereabouts(named, lambda found: self._bound(found, claim), self._clock, every_s)
-        if device.id.startswith(SERVER_INPUTS):
-            return AlwaysThere(device)
         return self._bound(device, claim)
 
     def _bound(self, device: Device, claim: Claim) -> Whereabouts:
+        if device.id.startswith(SERVER_INPUTS):
+            return AlwaysThere(device)
         return BoundWhereabouts(binding_of(device, self._clock.now()), self._listing, claim)
 
     def _now(self) -> tuple[Sequence[Device], Roles]:

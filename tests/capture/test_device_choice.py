@@ -1,0 +1,156 @@
+"""Which devices a session gets, what stands for one that is missing, and what becomes of that when it comes."""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from capture import device_choice
+from capture.choice import Chooser
+from capture.chosen import Chosen, Wanted
+from capture.kept import KeptAudio, KeptVideo
+from capture.pacing import FastPace
+from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
+from capture.watch.watcher import Watcher
+from config.errors import DeviceLost, DeviceNotFound
+from config.schema import Settings
+from devices.clock import NANOSECONDS
+from devices.model import Device, DeviceKind, Mode
+from tests.support.health import Recorded
+from tests.support.simulated import SimulatedClock
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+RATE = 10
+CAMERA = Device(
+    id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", vid="046d", pid="0825", serial="CAM1", port="1-1",
+    place="p1-1", node="/dev/video0", modes=(Mode("MJPG", 320, 240, (RATE,)),),
+)  # fmt: skip
+SERVER = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
+
+
+class Room(list[Device]):
+    """What is plugged in; sources of it are opened, or refused, and give the same picture for ever."""
+
+    def __init__(self) -> None:
+        self.clock = SimulatedClock()
+        self.record = Recorded(self.clock)
+        self.opened: list[str] = []
+        self.refusals: deque[Exception] = deque()
+
+    def __call__(self) -> list[Device]:
+        return list(self)
+
+    def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = (), *, allow_missing: bool = True) -> Chosen:
+        return Chooser(
+            Wanted(320, 240, Fraction(RATE), 2), FastPace(("video", "audio")), self.clock, threading.Event(), live=True,
+            watcher=Watcher(Settings(), self.clock, self.record), allow_missing=allow_missing, listing=self,
+        ).choose(videos, audios)  # fmt: skip
+
+
+class FakeSource:
+    """What both kinds of source in a room do alike."""
+
+    channels = 2
+
+    def __init__(self, room: Room, device: Device) -> None:
+        self.name = device.name
+        self._room = room
+        self._device = device
+
+    def relocate(self, device: Device) -> None:
+        self._device = device
+
+    def _open(self) -> None:
+        if self._room.refusals:
+            raise self._room.refusals.popleft()
+        self._room.opened.append(self._device.id)
+
+    def _wait(self, seconds: float) -> None:
+        clock = self._room.clock
+        clock.advance_to(clock.now_ns() + round(seconds * NANOSECONDS))
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class FakeCamera(FakeSource):
+    """Stands for V4l2Source."""
+
+    def open(self) -> VideoFormat:
+        self._open()
+        return VideoFormat(320, 240, Fraction(RATE), Matrix.BT601)
+
+    def read(self, _timeout_s: float) -> Frame | None:
+        self._wait(1 / RATE)
+        return Frame(self._room.clock.now_ns(), b"slide")
+
+    def decode(self, _frame: Frame, _within: Size | None = None) -> av.VideoFrame:
+        return av.VideoFrame(320, 240, "yuv420p")
+
+
+class FakeSound(FakeSource):
+    """Stands for SoundSource."""
+
+    def open(self) -> None:
+        self._open()
+
+    def read(self, timeout_s: float) -> AudioBlock | None:
+        self._wait(timeout_s)
+        return None
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
+    """Return a room with nothing in it, on a PC without roles."""
+    room = Room()
+    monkeypatch.setenv("LIPUT_STATE", str(tmp_path))
+    monkeypatch.setattr(device_choice, "list_devices", room)
+    monkeypatch.setattr(device_choice, "V4l2Source", lambda device, **_wanted: FakeCamera(room, device))
+    monkeypatch.setattr(device_choice, "SoundSource", lambda device, **_wanted: FakeSound(room, device))
+    return room
+
+
+def picture(chosen: Chosen) -> KeptVideo:
+    (one,) = chosen.pictures
+    assert isinstance(one.source, KeptVideo)
+    return one.source
+
+
+def sound(chosen: Chosen) -> KeptAudio:
+    (one,) = chosen.sounds
+    assert isinstance(one.source, KeptAudio)
+    return one.source
+
+
+def read_for(kept: KeptVideo | KeptAudio, room: Room, seconds: float) -> None:
+    """Read as the reader does."""
+    until_ns = room.clock.now_ns() + round(seconds * NANOSECONDS)
+    while room.clock.now_ns() < until_ns:
+        kept.read(0.1)
+
+
+def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there: list[Device] = []
+
+    def find(_devices: Sequence[Device], name: str, _roles: object) -> Device:
+        if not there:
+            raise DeviceNotFound(f"no sound server answers, so there is no {name}")
+        return there[0]
+
+    monkeypatch.setattr(device_choice, "find_sound_input", find)
+    room.append(CAMERA)
+    kept = sound(room.choose([CAMERA.id], [SERVER.id]))
+    with pytest.raises(DeviceNotFound, match="no sound server answers"):
+        kept.open()
+    read_for(kept, room, 5)
+    there.append(SERVER)
+    room.refusals.extend([DeviceLost("Mic cannot be opened")] * 3)
+    read_for(kept, room, 10)
+    assert (room.opened, kept.absence) == ([SERVER.id], None)
