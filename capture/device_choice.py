@@ -13,7 +13,7 @@ from capture.v4l2 import V4l2Source
 from capture.whereabouts import AlwaysThere, BoundWhereabouts, Listing, NamedWhereabouts
 from config.errors import DeviceNotFound, StateError
 from devices.model import Device, DeviceKind
-from devices.roles.choice import choose_sound, choose_video, named_video
+from devices.roles.choice import choose_sound, choose_video, first_sound_role, first_video_role, named_video
 from devices.roles.matching import Present, binding_of, resolve
 from devices.roles.roles import SERVER_INPUTS, Roles, roles_store, with_roles
 from devices.snapshot import list_devices
@@ -40,7 +40,8 @@ class DeviceChooser:
     def picture(self, chosen: Chosen, word: str | None) -> ChosenSource[VideoSource]:
         """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
         wanted = self._terms.wanted
-        device, missing = self._find(word, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
+        meant = first_video_role(self._plugged()[1]) if word is None else word
+        device, missing = self._find(meant, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
         refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
         camera = V4l2Source(
@@ -56,7 +57,7 @@ class DeviceChooser:
             chosen.notes.append(f"Picture: {_called(device)}")
         where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
         kept = KeptVideo(self._terms.watcher.video(camera, device), where, self._clock, missing=missing)
-        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
+        return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
     @staticmethod
     def _video_device(word: str | None, devices: Sequence[Device], roles: Roles) -> Device:
@@ -65,30 +66,39 @@ class DeviceChooser:
     def sound(self, chosen: Chosen, word: str | None) -> ChosenSource[AudioSource] | None:
         """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows."""
         picture = chosen.pictures[0].device
-        if word is None:
-            best = choose_sound(*self._plugged(), picture, server_inputs)
-            if best is None:
-                chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
-                return None
-            device, missing = best, None
+        meant = first_sound_role(self._plugged()[1]) if word is None else word
+        device, missing = self._find(
+            meant, DeviceKind.MICROPHONE, lambda: self._sound_device(word, picture, *self._plugged())
+        )
+        if device is None:
+            chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
+            return None
+        if word is None and missing is None:
             chosen.notes.append(f"Sound: {_called(device)}")
-        else:
-            device, missing = self._find(
-                word, DeviceKind.MICROPHONE, lambda: find_sound_input(self._plugged()[0], word, self._plugged()[1])
-            )
         refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
         devices = self._plugged()[0]
         plug = next((one.kind for one in devices if one.id == device.paired_with), None)
-        where = self._whereabouts(device, missing, lambda: find_sound_input(self._now()[0], word or "", self._now()[1]))
+        where = self._whereabouts(device, missing, lambda: self._sound_device(word, picture, *self._now()))
         source = self._terms.watcher.sound(SoundSource(device, channels=self._terms.wanted.channels), device, plug)
         kept = KeptAudio(source, where, self._clock, missing=missing)
-        return ChosenSource(device.role or device.name, kept, _word_of(word, device, missing), device=device)
+        return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
-    def _find(
-        self, word: str | None, kind: DeviceKind, find: Callable[[], Device]
-    ) -> tuple[Device, DeviceNotFound | None]:
-        """Return a device, or what stands for one that may be missing, and why it is."""
+    @staticmethod
+    def _sound_device(
+        word: str | None, picture: Device | None, devices: Sequence[Device], roles: Roles
+    ) -> Device | None:
+        if word is None:
+            return choose_sound(devices, roles, picture, server_inputs)
+        return find_sound_input(devices, word, roles)
+
+    def _find[Found](
+        self, word: str | None, kind: DeviceKind, find: Callable[[], Found]
+    ) -> tuple[Found | Device, DeviceNotFound | None]:
+        """Return what `find` does, or what stands for a device that may be missing, and why it is.
+
+        `word` is what names it: for the best that is plugged in, the role whose device is not there.
+        """
         if known := self._known.get(word or ""):
             return self._find_again(known)
         try:
@@ -115,7 +125,9 @@ class DeviceChooser:
     def _worth_knowing(self, device: Device, missing: DeviceNotFound | None) -> list[Device]:
         return [device] if missing is None or device.id in self._known else []
 
-    def _whereabouts(self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device]) -> Whereabouts:
+    def _whereabouts(
+        self, device: Device, missing: DeviceNotFound | None, named: Callable[[], Device | None]
+    ) -> Whereabouts:
         claim = self._claims.add()
         if missing is not None and device.id not in self._known:
             if device.role:

@@ -1,5 +1,6 @@
 """Where the device of a session is now: in another port, with another node, or not plugged in."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 from capture.claims import Claim, Claims
@@ -82,12 +83,12 @@ class NamedWhereabouts:
 
     def __init__(
         self,
-        named: Callable[[], Device],
+        named: Callable[[], Device | None],
         then: Callable[[Device], Whereabouts],
         clock: Clock,
         every_s: float = 0.0,
     ) -> None:
-        """`named` returns the device that is meant, and raises a DeviceError as long as there is none.
+        """`named` returns the device that is meant; None, or a DeviceError, as long as there is none.
 
         It is asked at most once in `every_s` seconds: asking a sound server starts a process. `then` returns what knows
         where the device is from then on.
@@ -115,9 +116,10 @@ class NamedWhereabouts:
             return self._found.find()
         if self._clock.now_ns() < self._next_ns:
             return None
-        try:
+        device = None
+        with contextlib.suppress(DeviceError):
             device = self._named()
-        except DeviceError:
+        if device is None:
             self._next_ns = self._clock.now_ns() + self._every_ns
             return None
         self._found = self._then(device)

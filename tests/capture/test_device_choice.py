@@ -21,6 +21,8 @@ from config.errors import DeviceLost, DeviceNotFound
 from config.schema import Settings
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind, Mode
+from devices.roles.matching import binding_of
+from devices.roles.roles import roles_store
 from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
@@ -29,6 +31,18 @@ RATE = 10
 CAMERA = Device(
     id="046d:0825:CAM1", kind=DeviceKind.CAMERA, name="Webcam", vid="046d", pid="0825", serial="CAM1", port="1-1",
     place="p1-1", node="/dev/video0", modes=(Mode("MJPG", 320, 240, (RATE,)),),
+)  # fmt: skip
+STICK = Device(
+    id="534d:2109@1-2", kind=DeviceKind.CAPTURE_CARD, name="Stick", vid="534d", pid="2109", port="1-2", place="p1-2",
+    node="/dev/video2", paired_with="534d:2109@1-2+sound", modes=CAMERA.modes,
+)  # fmt: skip
+STICK_SOUND = Device(
+    id="534d:2109@1-2+sound", kind=DeviceKind.MICROPHONE, name="Stick (sound)", vid="534d", pid="2109", port="1-2",
+    place="p1-2", alsa="hw:CARD=S,DEV=0", paired_with=STICK.id,
+)  # fmt: skip
+MICROPHONE = Device(
+    id="0d8c:0134:MIC1", kind=DeviceKind.MICROPHONE, name="Desk", vid="0d8c", pid="0134", serial="MIC1", port="1-3",
+    place="p1-3", alsa="hw:CARD=M,DEV=0",
 )  # fmt: skip
 SERVER = Device(id="pulse:mic", kind=DeviceKind.MICROPHONE, name="Mic")
 
@@ -115,6 +129,12 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Room:
     return room
 
 
+def give(**devices: Device) -> None:
+    """Give roles to devices."""
+    given = {role: binding_of(device, NOW) for role, device in devices.items()}
+    roles_store().change(lambda _: given)
+
+
 def picture(chosen: Chosen) -> KeptVideo:
     (one,) = chosen.pictures
     assert isinstance(one.source, KeptVideo)
@@ -154,3 +174,69 @@ def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
     room.refusals.extend([DeviceLost("Mic cannot be opened")] * 3)
     read_for(kept, room, 10)
     assert (room.opened, kept.absence) == ([SERVER.id], None)
+
+
+# Nobody named a source, and what has the role is not there
+
+
+def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_comes_in_when_it_is_there(
+    room: Room,
+) -> None:
+    give(microphone=MICROPHONE)
+    room.extend([CAMERA, STICK, STICK_SOUND])  # no other sound is taken silently
+    chosen = room.choose()
+    assert [one.name for one in (*chosen.pictures, *chosen.sounds)] == ["Stick", "microphone"]
+    assert (chosen.known, chosen.notes) == ([STICK], [f"Picture: Stick ({STICK.id})"])
+    kept = sound(chosen)
+    with pytest.raises(DeviceNotFound, match=r"microphone \(Desk\) is missing"):
+        kept.open()
+    picture(chosen).open()
+    read_for(kept, room, 5)
+    assert room.opened == [STICK.id]
+    room.append(MICROPHONE)
+    read_for(kept, room, 3)
+    assert (room.opened, kept.absence) == ([STICK.id, MICROPHONE.id], None)
+
+
+def test_where_nothing_may_be_missing_it_ends_the_session_that_it_is(room: Room) -> None:
+    give(microphone=MICROPHONE)
+    room.append(CAMERA)
+    with pytest.raises(DeviceNotFound, match=r"microphone \(Desk\) is missing"):
+        room.choose(allow_missing=False)
+
+
+def test_a_room_without_sound_and_without_a_role_for_it_has_none(room: Room) -> None:
+    room.append(CAMERA)
+    chosen = room.choose()
+    assert chosen.sounds == []
+    assert chosen.notes[-1] == "Sound: none, no microphone and no capture card with sound is plugged in"
+
+
+def test_a_capture_card_with_a_role_that_is_missing_is_known_as_one_from_the_beginning(room: Room) -> None:
+    give(slides=STICK, microphone=MICROPHONE)
+    room.append(CAMERA)
+    chosen = room.choose()
+    (slides,), (microphone,) = chosen.pictures, chosen.sounds
+    assert (slides.name, slides.word, microphone.word) == ("slides", "slides", "microphone")
+    assert slides.device
+    assert (slides.device.id, slides.device.kind, slides.device.role) == (STICK.id, DeviceKind.CAPTURE_CARD, "slides")
+    kept = picture(chosen)
+    with pytest.raises(DeviceNotFound, match=r"slides \(Stick\) is missing"):
+        kept.open()
+    room.extend([STICK, STICK_SOUND])
+    read_for(kept, room, 10)  # of a slide
+    assert room.opened == [STICK.id]
+    assert room.record.faults() == []
+    again = room.choose([slides.word], [microphone.word])
+    assert again.devices[0].id == STICK.id
+
+
+def test_without_any_role_the_first_picture_that_comes_is_taken(room: Room) -> None:
+    chosen = room.choose([], ["none"])
+    kept = picture(chosen)
+    assert (chosen.known, chosen.notes) == ([], [])
+    with pytest.raises(DeviceNotFound, match="no camera or capture card is plugged in"):
+        kept.open()
+    room.append(CAMERA)
+    read_for(kept, room, 1)
+    assert room.opened == [CAMERA.id]
