@@ -34,6 +34,7 @@ class DeviceChooser:
         self._known = {device.id: device for device in known}
         self._listed: tuple[list[Device], Roles] | None = None
         self._claims = Claims()
+        self._plugs: dict[str, DeviceKind] = {}
         self.unread: StateError | None = None
         """Why the roles could not be read."""
 
@@ -77,10 +78,10 @@ class DeviceChooser:
             chosen.notes.append(f"Sound: {_called(device)}")
         refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
-        devices = self._plugged()[0]
-        plug = next((one.kind for one in devices if one.id == device.paired_with), None)
         where = self._whereabouts(device, missing, lambda: self._sound_device(word, picture, *self._now()))
-        source = self._terms.watcher.sound(SoundSource(device, channels=self._terms.wanted.channels), device, plug)
+        source = self._terms.watcher.sound(
+            SoundSource(device, channels=self._terms.wanted.channels), device, self._plug_of
+        )
         kept = KeptAudio(source, where, self._clock, missing=missing)
         return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
@@ -91,6 +92,15 @@ class DeviceChooser:
         if word is None:
             return choose_sound(devices, roles, picture, server_inputs)
         return find_sound_input(devices, word, roles)
+
+    def _plug_of(self, sound: Device) -> DeviceKind | None:
+        """Return the kind of what gives pictures on the plug of `sound`, as it was seen first; None where none does."""
+        pair = sound.paired_with
+        for seen in (lambda: self._plugged()[0], self._listing):
+            if pair is None or pair in self._plugs:
+                break
+            self._plugs |= {device.id: device.kind for device in seen() if device.id == pair}
+        return self._plugs.get(pair or "")
 
     def _find[Found](
         self, word: str | None, kind: DeviceKind, find: Callable[[], Found]

@@ -5,15 +5,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from capture.source import AudioSource, Relocatable, VideoSource
 from capture.watch.guard import Guard
+from capture.watch.patience import Patience
 from capture.watch.refusal import clear_refusals, find_refusal
 from config.errors import DeviceLost, LiputError
 from devices.clock import Clock
 from devices.health.faults import Fault
 from devices.health.line import Kind, Level, Record
 from devices.health.tracker import HealthTracker, OnChange
-from devices.model import Device, Health
+from devices.model import Device, DeviceKind, Health
 
 
 class WatchedSource[Source: VideoSource | AudioSource, Opened, Watch](ABC):
@@ -24,10 +27,21 @@ class WatchedSource[Source: VideoSource | AudioSource, Opened, Watch](ABC):
     """
 
     def __init__(
-        self, source: Source, device: Device, *, record: Record, clock: Clock, on_change: OnChange | None = None
+        self,
+        source: Source,
+        device: Device,
+        *,
+        patience_of: Callable[[Device], Patience],
+        record: Record,
+        clock: Clock,
+        on_change: OnChange | None = None,
     ) -> None:
+        """`patience_of` is asked again where the device is found again: at first something may have stood in for it."""
         self.name = source.name
         self.source = source
+        self._device = device
+        self._patience_of = patience_of
+        self._patience = patience_of(device)
         self._clock = clock
         self._guard = Guard(device.id, device.name, record)
         told = self._guard.listener(on_change)
@@ -47,6 +61,20 @@ class WatchedSource[Source: VideoSource | AudioSource, Opened, Watch](ABC):
         source: VideoSource | AudioSource = self.source
         if isinstance(source, Relocatable):
             source.relocate(device)
+        self._guard("its patience", self._know_better, device)
+
+    def _know_better(self, found: Device) -> None:
+        """Take what is found for what it is: what stood in for it may have been thought of another kind.
+
+        Whoever finds it again does not tell its role, and may not see the other half of its plug yet, nor what it
+        offers, by which a capture card is told from a camera: what was known of these stays.
+        """
+        known = self._device
+        is_card = DeviceKind.CAPTURE_CARD in {known.kind, found.kind}
+        kind = DeviceKind.CAPTURE_CARD if is_card else found.kind
+        role, pair = found.role or known.role, found.paired_with or known.paired_with
+        self._device = msgspec.structs.replace(found, kind=kind, role=role, paired_with=pair)
+        self._patience = self._patience_of(self._device)
 
     def _open(self, opening: Callable[[], Opened]) -> Opened:
         """Open the source by `opening` and begin to watch it; raises what that raises, after it is in the log."""

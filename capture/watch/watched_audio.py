@@ -1,6 +1,7 @@
 """A sound input that is watched whenever it is open: an AudioSource around another one."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from capture.sound.source import SoundSource
@@ -29,20 +30,24 @@ class WatchedAudio(WatchedSource[AudioSource, None, AudioWatch]):
         source: AudioSource,
         device: Device,
         *,
-        patience: Patience,
+        patience_of: Callable[[Device], Patience],
         record: Record,
         clock: Clock,
         on_change: OnChange | None = None,
         mains_hz: int = 50,
         timing: Timing = untimed,
     ) -> None:
-        super().__init__(source, device, record=record, clock=clock, on_change=on_change)
+        super().__init__(source, device, patience_of=patience_of, record=record, clock=clock, on_change=on_change)
         self.channels = source.channels
-        self.silence_s = patience.silence_s
         self._mains_hz = mains_hz
         self._opened_ns = self._sampled_ns = 0
         self._blocks = 0
         self._judge = timing(CpuStage.WATCHES, _judge)
+
+    @property
+    def silence_s(self) -> float:
+        """How long it may be silent."""
+        return self._patience.silence_s
 
     def open(self) -> None:
         """Open the source and begin to watch; raises what it raises, and logs that."""

@@ -5,6 +5,7 @@ one that decodes has every picture in its hands.
 """
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -34,15 +35,13 @@ class WatchedVideo(WatchedSource[VideoSource, VideoFormat, VideoWatches]):
         source: VideoSource,
         device: Device,
         *,
-        patience: Patience,
+        patience_of: Callable[[Device], Patience],
         record: Record,
         clock: Clock,
         on_change: OnChange | None = None,
         timing: Timing = untimed,
     ) -> None:
-        super().__init__(source, device, record=record, clock=clock, on_change=on_change)
-        self._device = device
-        self._patience = patience
+        super().__init__(source, device, patience_of=patience_of, record=record, clock=clock, on_change=on_change)
         self._driver = source if isinstance(source, Driven) else None
         self._judge_frame = timing(CpuStage.WATCHES, _judge_frame)
         self._judge_picture = timing(CpuStage.WATCHES, _judge_picture)

@@ -4,6 +4,7 @@ What a watch takes is loaded with the first device: sessions of files, or of a s
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from capture.source import AudioSource, VideoSource
@@ -45,17 +46,18 @@ class Watcher:
         return WatchedVideo(
             source,
             device,
-            patience=patience_for(self.settings, device.kind, device.role),
+            patience_of=lambda known: patience_for(self.settings, known.kind, known.role),
             record=self.record,
             clock=self.clock,
             on_change=self.board,
             timing=self.timing,
         )
 
-    def sound(self, source: AudioSource, device: Device, plug: DeviceKind | None = None) -> AudioSource:
+    def sound(self, source: AudioSource, device: Device, plug_of: Callable[[Device], DeviceKind | None]) -> AudioSource:
         """Return `source`, which is the sound of `device`, with a watch around it.
 
-        `plug` is the kind of what gives pictures on the same plug: a capture card's sound has that one's patience.
+        `plug_of` returns the kind of what gives pictures on the plug of a device: a capture card's sound has that one's
+        patience.
         """
         from capture.watch.audio import mains_hz
         from capture.watch.patience import patience_for
@@ -65,7 +67,7 @@ class Watcher:
         return WatchedAudio(
             source,
             device,
-            patience=patience_for(self.settings, plug or device.kind, device.role),
+            patience_of=lambda known: patience_for(self.settings, plug_of(known) or known.kind, known.role),
             record=self.record,
             clock=self.clock,
             on_change=self.board,

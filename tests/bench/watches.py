@@ -110,7 +110,7 @@ def _seconds(payloads: Sequence[bytes], pictures: Sequence[av.VideoFrame], count
         kind = DeviceKind.CAPTURE_CARD
         device = Device(id="bench", kind=kind, name="bench")
         patience = patience_for(Settings(), kind)
-        source = WatchedVideo(source, device, patience=patience, record=Recorded(clock), clock=clock)
+        source = WatchedVideo(source, device, patience_of=lambda _device: patience, record=Recorded(clock), clock=clock)
     source.open()
     began = time.process_time()
     for _ in range(count):

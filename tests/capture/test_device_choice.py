@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import msgspec
 import pytest
 
 from capture import device_choice
@@ -16,9 +17,10 @@ from capture.chosen import Chosen, Wanted
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace
 from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
+from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
 from config.errors import DeviceLost, DeviceNotFound
-from config.schema import Settings
+from config.schema import Patience, Settings
 from devices.clock import NANOSECONDS
 from devices.model import Device, DeviceKind, Mode
 from devices.roles.matching import binding_of
@@ -55,6 +57,7 @@ class Room(list[Device]):
         self.record = Recorded(self.clock)
         self.opened: list[str] = []
         self.refusals: deque[Exception] = deque()
+        self.settings = Settings()
 
     def __call__(self) -> list[Device]:
         return list(self)
@@ -62,7 +65,7 @@ class Room(list[Device]):
     def choose(self, videos: Sequence[str] = (), audios: Sequence[str] = (), *, allow_missing: bool = True) -> Chosen:
         return Chooser(
             Wanted(320, 240, Fraction(RATE), 2), FastPace(("video", "audio")), self.clock, threading.Event(), live=True,
-            watcher=Watcher(Settings(), self.clock, self.record), allow_missing=allow_missing, listing=self,
+            watcher=Watcher(self.settings, self.clock, self.record), allow_missing=allow_missing, listing=self,
         ).choose(videos, audios)  # fmt: skip
 
 
@@ -240,3 +243,68 @@ def test_without_any_role_the_first_picture_that_comes_is_taken(room: Room) -> N
     room.append(CAMERA)
     read_for(kept, room, 1)
     assert room.opened == [CAMERA.id]
+
+
+# What stood in for a device is watched as what it is, once it is there
+
+
+def read_when_it_comes(kept: KeptVideo | KeptAudio, room: Room, *came: Device) -> None:
+    """Open what is missing, plug it in, and read it for ten seconds, of which a camera may stand still for three."""
+    with pytest.raises(DeviceNotFound):
+        kept.open()
+    room.extend(came)
+    read_for(kept, room, 10)
+    assert kept.absence is None
+
+
+def silence_s(kept: KeptAudio) -> float:
+    assert isinstance(kept.source, WatchedAudio)
+    return kept.source.silence_s
+
+
+@pytest.mark.parametrize(("device", "faults"), [(STICK, []), (CAMERA, ["frozen"])], ids=["card", "camera"])
+@pytest.mark.parametrize("words", [(), ("id",)], ids=["nobody named it", "named"])
+def test_a_picture_that_was_missing_is_watched_as_what_came(
+    room: Room, device: Device, faults: list[str], words: tuple[str, ...]
+) -> None:
+    kept = picture(room.choose([device.id for _ in words], ["none"]))
+    read_when_it_comes(kept, room, device)
+    assert [fault for _, _, fault in room.record.faults()] == faults
+
+
+def test_a_capture_card_that_does_not_say_yet_what_it_offers_stays_one(room: Room) -> None:
+    room.append(STICK)
+    kept = picture(room.choose([STICK.id], ["none"]))
+    kept.open()
+    room.refusals.append(DeviceLost("Stick does not answer"))
+    room[:] = [msgspec.structs.replace(STICK, kind=DeviceKind.CAMERA, modes=())]
+    kept.source.close()
+    kept.miss(DeviceNotFound("Stick has gone"))
+    read_when_it_comes(kept, room)
+    assert room.opened == [STICK.id] * 2
+    assert "frozen" not in [fault for _, _, fault in room.record.faults()]
+
+
+def test_the_patience_of_a_role_stays_where_its_device_comes_again(room: Room) -> None:
+    room.settings = Settings(patience={"podium": Patience(frozen_s=60.0)})
+    give(podium=CAMERA)
+    kept = picture(room.choose([], ["none"]))
+    read_when_it_comes(kept, room, CAMERA)
+    kept.miss(DeviceNotFound("Webcam has gone"))
+    read_when_it_comes(kept, room)
+    assert room.opened == [CAMERA.id] * 2
+    assert room.record.faults() == []
+
+
+def test_sound_that_was_missing_has_the_patience_of_the_capture_card_that_it_comes_with(room: Room) -> None:
+    room.settings = Settings(patience={"capture-card": Patience(silence_s=77.0)})
+    room.append(CAMERA)
+    give(microphone=STICK_SOUND)
+    kept = sound(room.choose([CAMERA.id]))
+    assert silence_s(kept) == 20
+    read_when_it_comes(kept, room, STICK, STICK_SOUND)
+    assert silence_s(kept) == 77
+    room[:] = [msgspec.structs.replace(STICK_SOUND, paired_with=None)]  # its picture takes a moment longer
+    kept.miss(DeviceNotFound("Stick has gone"))
+    read_when_it_comes(kept, room)
+    assert (room.opened, silence_s(kept)) == ([STICK_SOUND.id] * 2, 77)

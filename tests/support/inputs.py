@@ -79,7 +79,7 @@ class WatchedInput:
         self.audio = WatchedAudio(
             self.input,
             Device(id="046d:0825@1-1+sound", kind=DeviceKind.MICROPHONE, name=self.input.name, alsa="hw:CARD=X,DEV=0"),
-            patience=patience,
+            patience_of=lambda _device: patience,
             record=self.log,
             clock=clock,
         )

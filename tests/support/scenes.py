@@ -181,7 +181,7 @@ class Watched:
         self.video = WatchedVideo(
             self.camera,
             Device(id="046d:0825:CAM0001", kind=kind, name="Podium"),
-            patience=patience or usual,
+            patience_of=lambda _device: patience or usual,
             record=self.log,
             clock=self.clock,
             on_change=on_change,

@@ -77,7 +77,7 @@ class Rig:
         self.watched = WatchedAudio(
             self.source,
             DEVICE,
-            patience=Patience(3, 5, 20),
+            patience_of=lambda _device: Patience(3, 5, 20),
             record=self.recorded,
             clock=self.clock,
             on_change=self.changes.append,

@@ -79,7 +79,11 @@ def test_a_full_bus_names_what_else_is_on_it_and_what_to_do(camera: RigDevice, s
     listed(STICK)
     recorded = Recorded(CLOCK)
     watched = WatchedVideo(
-        picture(device), device, patience=patience_for(Settings(), device.kind), record=recorded, clock=CLOCK
+        picture(device),
+        device,
+        patience_of=lambda known: patience_for(Settings(), known.kind),
+        record=recorded,
+        clock=CLOCK,
     )
     began = CLOCK.now()
     caught = refusal_of(watched, lambda: refuse_ioctl(v4l2.VIDIOC_STREAMON, errno.ENOSPC))

@@ -56,7 +56,9 @@ def watched(stick: RigDevice, recorded: Recorded) -> Iterator[WatchedAudio]:
     """Provide the stick's sound, watched; not open yet."""
     stick.plug(1)
     device = sound_of(stick)
-    source = WatchedAudio(SoundSource(device), device, patience=PATIENCE, record=recorded, clock=CLOCK)
+    source = WatchedAudio(
+        SoundSource(device), device, patience_of=lambda _device: PATIENCE, record=recorded, clock=CLOCK
+    )
     with closing(source):
         yield source
 

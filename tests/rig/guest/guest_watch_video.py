@@ -41,7 +41,12 @@ class Running:
         self.frames = 0
         self._source = V4l2Source(device, width=size[0], height=size[1], rate=RATE)
         self.video = WatchedVideo(
-            self._source, device, patience=patience, record=self.log, clock=clock, on_change=self._changed
+            self._source,
+            device,
+            patience_of=lambda _device: patience,
+            record=self.log,
+            clock=clock,
+            on_change=self._changed,
         )
         self.losses: list[LiputError] = []
         self._over = threading.Event()
