@@ -16,7 +16,7 @@ from capture.choice import Chooser
 from capture.chosen import Chosen, Wanted
 from capture.kept import KeptAudio, KeptVideo
 from capture.pacing import FastPace
-from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat
+from capture.source import AudioBlock, Frame, Matrix, Size, VideoFormat, VideoSource
 from capture.watch.watched_audio import WatchedAudio
 from capture.watch.watcher import Watcher
 from config.errors import DeviceLost, DeviceNotFound
@@ -138,10 +138,19 @@ def give(**devices: Device) -> None:
     roles_store().change(lambda _: given)
 
 
+def at_port(device: Device, port: str) -> Device:
+    """Return a twin of a device without a serial number."""
+    return msgspec.structs.replace(device, id=device.id.replace(device.port or "", port), port=port, place=f"p{port}")
+
+
+def kept_picture(source: VideoSource) -> KeptVideo:
+    assert isinstance(source, KeptVideo)
+    return source
+
+
 def picture(chosen: Chosen) -> KeptVideo:
     (one,) = chosen.pictures
-    assert isinstance(one.source, KeptVideo)
-    return one.source
+    return kept_picture(one.source)
 
 
 def sound(chosen: Chosen) -> KeptAudio:
@@ -179,19 +188,61 @@ def test_an_input_of_a_sound_server_that_was_missing_is_tried_until_it_opens(
     assert (room.opened, kept.absence) == ([SERVER.id], None)
 
 
+def test_two_sticks_whose_hub_was_pulled_out_come_back_each_as_itself(room: Room) -> None:
+    twin = at_port(STICK, "1-4")
+    room.extend([STICK, twin])
+    chosen = room.choose([STICK.id, twin.id], ["none"])
+    one, other = (kept_picture(source.source) for source in chosen.pictures)
+    for kept in (one, other):
+        kept.open()
+        kept.miss(DeviceNotFound("the hub was pulled out"))
+        with pytest.raises(DeviceNotFound):
+            kept.open()
+    room.clear()
+    for kept in (one, other):
+        read_for(kept, room, 1)
+    room.append(STICK)
+    read_for(other, room, 2)
+    read_for(one, room, 2)
+    room.append(twin)
+    read_for(other, room, 2)
+    assert room.opened == [STICK.id, twin.id, STICK.id, twin.id]
+
+
+def test_a_stick_that_has_a_role_is_not_taken_for_another_one_before_it_comes(room: Room) -> None:
+    twin = at_port(STICK, "1-4")
+    give(slides=STICK)
+    room.append(twin)
+    chosen = room.choose(["slides", twin.id], ["none"])
+    slides, other = (kept_picture(source.source) for source in chosen.pictures)
+    other.open()
+    for kept in (slides, other):
+        kept.miss(DeviceNotFound("the hub was pulled out"))
+        with pytest.raises(DeviceNotFound):
+            kept.open()
+    room.clear()
+    read_for(other, room, 1)
+    room.append(STICK)
+    read_for(other, room, 2)
+    read_for(slides, room, 2)
+    assert room.opened == [twin.id, STICK.id]
+    assert other.absence
+
+
 # Nobody named a source, and what has the role is not there
 
 
 def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_comes_in_when_it_is_there(
     room: Room,
 ) -> None:
-    give(microphone=MICROPHONE)
+    give(desk=MICROPHONE)
     room.extend([CAMERA, STICK, STICK_SOUND])  # no other sound is taken silently
     chosen = room.choose()
-    assert [one.name for one in (*chosen.pictures, *chosen.sounds)] == ["Stick", "microphone"]
+    assert [one.name for one in (*chosen.pictures, *chosen.sounds)] == ["Stick", "desk"]
+    assert chosen.sounds[0].word == "desk"
     assert (chosen.known, chosen.notes) == ([STICK], [f"Picture: Stick ({STICK.id})"])
     kept = sound(chosen)
-    with pytest.raises(DeviceNotFound, match=r"microphone \(Desk\) is missing"):
+    with pytest.raises(DeviceNotFound, match=r"desk \(Desk\) is missing"):
         kept.open()
     picture(chosen).open()
     read_for(kept, room, 5)
