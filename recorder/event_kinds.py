@@ -361,6 +361,12 @@ TOLD = (
         "session was planned, and its address or key is not found; until it is added",
     ),
     Told(
+        ("wish-unknown",),
+        "profile, layout",
+        "`hint`: a planned session, or one that goes on after a kill, names one that the settings do not have or that "
+        "cannot be shown; it is recorded with theirs",
+    ),
+    Told(
         ("conference-live",),
         "`camera` or `microphone`",
         "`node`, `width`, `height`, `format`; or `sink`: it gets pictures, or sound",

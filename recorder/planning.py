@@ -1,5 +1,6 @@
 """From what was asked on the command line, and the settings, to a plan that can be run."""
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,8 @@ class Planned:
     """The sources that are devices, by their ids."""
     forgotten: Mapping[str, str] = field(default_factory=dict)
     """The destinations that are gone on without, by name, each with the reason."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """The profile and the layout that were asked for and cannot be had, by name, each with the reason."""
     no_conference: UsageError | None = None
     """What is wrong with the conference that the settings want, or that an earlier recorder had."""
 
@@ -74,11 +77,10 @@ def plan_session(
     """Decide everything that can be decided before a device is opened; raises LiputErrors for what cannot be done.
 
     What the watches of its devices find goes to `record`. `listing` says what is plugged in while the session runs. One
-    that is `unattended` has nobody who could be asked: it is not kept from recording by a destination whose address is
-    lost, nor by a conference that cannot be.
+    that is `unattended` has nobody to ask: no destination, profile, layout or conference that cannot be had stops it.
     """
+    asked, unknown, forgotten = _with_what_is_known(asked, settings) if unattended else (asked, {}, {})
     profile = settings.profile(asked.profile or settings.video.profile)
-    asked, forgotten = _without_lost(asked, settings) if unattended else (asked, {})
     targets = _targets(asked, settings)
     archive, *further = _places(asked, settings, clock)
     stop = threading.Event()
@@ -86,8 +88,7 @@ def plan_session(
     watcher = Watcher(settings, clock, record, timing=timing)
     wanted = Wanted(profile.width, profile.height, profile.fps, profile.audio_channels)
     chosen = _chooser(asked, wanted, pace, clock, stop, watcher, listing).choose(asked.videos, asked.audios)
-    layout = settings.program.layout if asked.layout is None else asked.layout
-    check_layout(layout, settings.layouts, [picture.name for picture in chosen.pictures])
+    layout, no_layout = _layout(asked, settings, chosen, unattended=unattended)
     conference, no_conference = _conference(asked, settings, chosen, unattended=unattended)
     if not chosen.sounds:
         pace.finish(str(Track.AUDIO))
@@ -121,7 +122,8 @@ def plan_session(
         context=_context(asked, settings, chosen, targets, layout),
     )
     notes = [*chosen.notes, *_slowed(plan), *_encoder_changed(plan, settings)]
-    return Planned(plan, archive, stop, notes, _again(asked, chosen), _kept(chosen), forgotten, no_conference)
+    without = forgotten, unknown | no_layout, no_conference
+    return Planned(plan, archive, stop, notes, _again(asked, chosen), _kept(chosen), *without)
 
 
 def _chooser(
@@ -274,6 +276,36 @@ def _stream(settings: Settings, profile: Profile, *, is_live: bool) -> StreamPla
     least, most = settings.video.stream_range(profile)
     wish = settings.video.stream_encode if is_live else SHARED
     return StreamPlan(wish, least, most, profile.audio_bitrate, Question(profile, most))
+
+
+def _with_what_is_known(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str], dict[str, str]]:
+    """Return what is asked without what the settings do not have; which profile that is, and which destinations.
+
+    Both are by name, each with the reason.
+    """
+    unknown: dict[str, str] = {}
+    try:
+        settings.profile(asked.profile)
+    except UsageError as error:
+        unknown[storable(str(asked.profile))] = error.message
+        asked = msgspec.structs.replace(asked, profile=None)
+    asked, forgotten = _without_lost(asked, settings)
+    return asked, unknown, forgotten
+
+
+def _layout(asked: Asked, settings: Settings, chosen: Chosen, *, unattended: bool) -> tuple[str, dict[str, str]]:
+    """Return the layout, and which one cannot be shown, and why, where another has to do."""
+    inputs = [picture.name for picture in chosen.pictures]
+    wished = settings.program.layout if asked.layout is None else asked.layout
+    try:
+        check_layout(wished, settings.layouts, inputs)
+    except UsageError as error:
+        for name in (settings.program.layout, *settings.layouts) if unattended else ():
+            with contextlib.suppress(UsageError):
+                check_layout(name, settings.layouts, inputs)
+                return name, {storable(wished): error.message}
+        raise
+    return wished, {}
 
 
 def _without_lost(asked: Asked, settings: Settings) -> tuple[Asked, dict[str, str]]:

@@ -53,7 +53,7 @@ ENDED_BY = {
 LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
     "storage-refused", "storage-failed", "storage-vanished", "storage-stalled",
-    "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed", "thread-failed",
+    "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed", "thread-failed", "wish-unknown",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""
 

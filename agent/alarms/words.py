@@ -199,6 +199,10 @@ _SESSION = {
         "PC ini sempat tidur saat merekam: catat jamnya, waktu itu tidak terekam. Rekaman berjalan lagi.",
         "This PC was asleep while it recorded: note the time, that part is missing. The recording goes on.",
     ),
+    "wish-unknown": Words(
+        "Profil atau tata letak {subject} tidak ada di pengaturan: hubungi IT. Rekaman tetap berjalan, tanpa itu.",
+        "The settings have no profile or layout {subject}: tell IT. The recording goes on, without it.",
+    ),
     "thread-failed": Words(
         "Satu bagian perekam gagal ({subject}): periksa gambar, suara, dan siaran, laporkan ke IT. Rekaman berjalan.",
         "A part of the recorder has failed ({subject}): look at picture, sound and stream, tell IT. It still records.",

@@ -132,6 +132,9 @@ class Recorder:
                 f"{name} is not streamed to: {why}",
                 hint=f"liput destination add adds it again; {name} of the settings, or @FILE, is found by itself",
             )  # fmt: skip
+        for name, why in self._planned.unknown.items():
+            hint = "liput config show lists what there is; liput schedule edit changes a planned session"
+            session.emit("wish-unknown", name, f"It is recorded as the settings have it: {why}", hint=hint)
         if wrong := self._planned.no_conference:
             session.emit("conference-lost", "camera", wrong.message, reason="settings", hint=wrong.hint)
         if standing:

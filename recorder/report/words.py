@@ -137,6 +137,7 @@ INCIDENTS: Texts = {
     "sink-failed": ("Keluaran gagal", "An output failed"),
     "guard-failed": ("Penjaga disk gagal", "Watching the disks failed"),
     "pc-slept": ("PC sempat tidur", "The PC was asleep"),
+    "wish-unknown": ("Profil atau tata letak tidak dikenal", "Profile or layout not known"),
     "thread-failed": ("Satu bagian perekam gagal", "A part of the recorder failed"),
     "media-unreadable": ("Berkas rekaman tidak dapat dibaca", "A file of the recording cannot be read"),
     "request-not-found": ("Berkas permohonan tidak ditemukan", "The dossier of the request was not found"),
