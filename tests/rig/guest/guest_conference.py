@@ -29,6 +29,7 @@ from tests.support.waiting import wait_for
 
 WIDTH, HEIGHT = 320, 240
 NODE, NODES = "/dev/video10", Path("/sys/class/video4linux")
+USERS = Path("/sys/module/v4l2loopback/refcnt")
 VIVID = "vivid-000-vid-out"
 CAMERA, STICK = "046d:0825:CAM0001", "534d:2109@1-2"
 SETTINGS = f"""{ARCHIVE}{NO_REPORT}{rig_profile(15)}
@@ -54,6 +55,8 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     assert [check for check in camera.checks() if not check.ok] == []
     assert (places.load.read_text(), list(camera.commands())) == ("v4l2loopback\n", [])  # twice does nothing more
     yield NODE
+    # Whoever looks at what is plugged in, as udev does, has it open for a moment: its module stays as long as that.
+    wait_for(lambda: int(USERS.read_text()) == 0, what="a node that nobody has open")
     assert conference_command_at_a_terminal("setup --undo", monkeypatch) == 0
     assert not Path(NODE).exists()
     assert not places.load.exists()
