@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from agent.schedule.plan import Mode, Plan
 
 NINE = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
 
 
 def event(*lines: str, uid: str = "a", summary: str = "Rapat") -> str:

@@ -11,8 +11,8 @@ from agent.schedule.coming import ComingKind, coming
 from agent.schedule.decide import Kind, Rules
 from agent.schedule.done import Done, done_for
 from agent.schedule.plan import Mode, PlanState
-from tests.agent.schedule.test_decide import World
 from tests.support.calendars import NINE, plan
+from tests.support.schedule_world import World
 
 SECOND = timedelta(seconds=1)
 DOES = {

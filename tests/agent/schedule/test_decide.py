@@ -1,79 +1,19 @@
 """What is decided for plans, at every moment, whatever the clock does and whenever the daemon begins anew."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.schedule.decide import Act, Kind, Rules, Run, decide, noted
-from agent.schedule.done import Attempt, Done, done_for
-from agent.schedule.plan import Mode, Plan, PlanState, begun_as
+from agent.schedule.decide import Kind, Rules, Run, decide
+from agent.schedule.done import Attempt, Done
+from agent.schedule.plan import Mode, PlanState
 from recorder.status import SessionState
-from tests.support.calendars import NINE, plan
-
-BOOT = "boot-1"
-RULES = Rules(boot_id=BOOT)
-MINUTE = timedelta(minutes=1)
-
-
-@dataclass
-class World:
-    """A PC as the schedule sees it: sessions begin, record and end as they are asked to."""
-
-    plans: list[Plan]
-    now: datetime = NINE - timedelta(hours=1)
-    ledger: dict[str, Done] = field(default_factory=dict)
-    runs: list[Run] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
-    rules: Rules = RULES
-
-    def look(self) -> list[Act]:
-        """Decide, and do it; return what was done."""
-        acts = decide(self.plans, self.ledger, self.runs, self.now, self.rules)
-        for act in acts:
-            self.acts.append(act)
-            self.ledger[act.plan.id] = noted(act, done_for(act.plan, self.ledger), self.now, self.rules)
-            self._do(act)
-        return acts
-
-    def _do(self, act: Act) -> None:
-        match act.kind:
-            case Kind.ARM | Kind.RECORD:
-                state = SessionState.ARMED if act.kind is Kind.ARM else SessionState.LIVE
-                recorder = f"r{len(self.acts)}"
-                self.runs.append(Run(recorder, act.plan.title, self.now, act.plan.id, state))
-                note = Act(Kind.NOTE_RECORDER, act.plan, recorder)
-                done = noted(note, done_for(act.plan, self.ledger), self.now, self.rules)
-                begun = {"begun_as": begun_as(act.plan), "begun_for": act.plan.starts_at}
-                self.ledger[act.plan.id] = msgspec.structs.replace(done, **begun)
-            case Kind.START:
-                self.become(act.recorder, SessionState.LIVE)
-            case Kind.STOP | Kind.DISARM:
-                self.runs = [run for run in self.runs if run.recorder != act.recorder]
-            case _:
-                pass
-
-    def become(self, recorder: str, state: SessionState | None) -> None:
-        self.runs = [replace(run, state=state) if run.recorder == recorder else run for run in self.runs]
-
-    def go_on(self, until: datetime, step: timedelta = timedelta(seconds=30)) -> list[tuple[Kind, str]]:
-        """Let time pass; return what was done meanwhile, with the word or the time that goes with it."""
-        before = len(self.acts)
-        while self.now < until:
-            self.now = min(until, self.now + step)
-            self.look()
-        return [(act.kind, act.word or f"{act.before_s:g}") for act in self.acts[before:]]
-
-    def kinds(self) -> list[Kind]:
-        return [act.kind for act in self.acts]
-
-
-def begun(acts: list[Act]) -> list[Act]:
-    return [act for act in acts if act.kind in (Kind.ARM, Kind.RECORD)]
+from tests.support.calendars import MINUTE, NINE, plan
+from tests.support.schedule_world import BOOT, RULES, World, begun
 
 
 def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
@@ -88,89 +28,6 @@ def test_a_recorded_session_from_its_reminders_to_its_end() -> None:
     assert world.go_on(NINE + 119 * MINUTE) == []
     assert world.go_on(NINE + 120 * MINUTE) == [(Kind.STOP, "0")]
     assert world.go_on(NINE + 180 * MINUTE) == [(Kind.NOTE_END, "0")]
-
-
-def test_one_that_changes_while_it_is_armed_is_to_be_armed_again_unless_it_is_time_to_record() -> None:
-    for mode in (Mode.RECORD, Mode.ARM):
-        world = World([plan(mode=mode)])
-        world.go_on(NINE - 4 * MINUTE)
-        (run,) = world.runs
-        (one,) = world.plans
-        world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_as=begun_as(one))
-        world.plans = [msgspec.structs.replace(one, ends_at=one.ends_at + MINUTE, room="Aula")]
-        assert world.look() == [], "nothing that its recorder was begun with"
-        for changed in ({"title": "Senat"}, {"streams": ("youtube",)}, {"request": "r"}, {"layout": "card:pause"}):
-            world.plans = [msgspec.structs.replace(one, **changed)]
-            assert [(act.kind, act.recorder) for act in world.look()] == [(Kind.REARM, run.recorder)], changed
-        world.now = NINE
-        assert world.look()[0].kind is (Kind.START if mode is Mode.RECORD else Kind.REARM)
-        world.become(run.recorder, SessionState.LIVE)
-        assert world.look() == [], "what is recorded goes on"
-
-
-def rearmed(world: World, *plans: Plan) -> list[str]:
-    """Return which recorders are to let their devices go where these are the plans."""
-    return [act.recorder for act in decide(plans, world.ledger, world.runs, world.now, world.rules)
-            if act.kind is Kind.REARM]  # fmt: skip
-
-
-@pytest.mark.parametrize("mode", [Mode.RECORD, Mode.ARM])
-def test_one_that_is_moved_while_it_is_armed_is_let_go_where_it_would_not_be_armed_yet(mode: Mode) -> None:
-    world = World([plan(mode=mode)])
-    world.go_on(NINE - 4 * MINUTE)
-    (run,) = world.runs
-    later = plan(starts_at=NINE + timedelta(hours=4), mode=mode)
-    assert rearmed(world, plan(starts_at=NINE + MINUTE, mode=mode)) == [], "it is due all the same"
-    assert rearmed(world, plan(starts_at=NINE - MINUTE, mode=mode)) == []
-    assert rearmed(world, later) == [run.recorder]
-    assert rearmed(world, plan(mode=mode)) == [], "it was moved back"
-    (start, *_) = decide([plan(starts_at=NINE - 10 * MINUTE, mode=mode)], world.ledger, world.runs, world.now, RULES)
-    assert (start.kind is Kind.START) == (mode is Mode.RECORD)
-    world.now = NINE + 10 * MINUTE
-    assert rearmed(world, later) == [run.recorder], "also one that nobody has started yet"
-    world.become(run.recorder, SessionState.LIVE)
-    assert rearmed(world, later) == [], "what is recorded goes on"
-
-
-def test_a_clock_that_jumps_or_other_settings_let_nothing_go_that_is_armed() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
-    world.rules = Rules(arm_ahead_s=60.0, boot_id=BOOT)
-    assert rearmed(world, plan()) == []
-    world.now = NINE - timedelta(hours=3)
-    assert rearmed(world, plan()) == []
-
-
-def test_what_an_older_version_has_armed_is_let_go_for_no_move_that_it_did_not_note() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
-    one = plan()
-    world.ledger[one.id] = msgspec.structs.replace(world.ledger[one.id], begun_for=None)
-    assert rearmed(world, plan(starts_at=NINE + timedelta(hours=4))) == []
-
-
-def test_one_that_is_to_be_reminded_of_only_is_let_go_while_it_is_armed() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
-    (run,) = world.runs
-    for now in (world.now, NINE + MINUTE):
-        world.now = now
-        assert rearmed(world, plan(mode=Mode.REMIND)) == [run.recorder]
-    world.become(run.recorder, SessionState.LIVE)
-    assert rearmed(world, plan(mode=Mode.REMIND)) == []
-
-
-@pytest.mark.parametrize(("moved", "is_begun"), [(timedelta(hours=4), True), (MINUTE, False)])
-def test_one_that_people_disarm_after_it_was_moved_is_begun_then_where_that_was_not_what_they_disarmed(
-    moved: timedelta, is_begun: bool
-) -> None:
-    """Both while the daemon was away: it finds nothing armed any more, and another time."""
-    world = World([plan()])
-    world.go_on(NINE - 4 * MINUTE)
-    world.plans, world.runs = [plan(starts_at=NINE + moved)], []
-    world.look()
-    world.go_on(NINE + moved + MINUTE)
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM] * (1 + is_begun)
 
 
 def test_one_that_is_only_reminded_of_opens_nothing() -> None:
@@ -230,46 +87,6 @@ def test_one_that_is_disarmed_by_hand_is_not_armed_again() -> None:
     world.go_on(NINE - 2 * MINUTE)
     world.runs = []
     assert world.go_on(NINE + 60 * MINUTE) == [(Kind.NOTE_END, "0")]
-
-
-def test_one_whose_end_is_moved_is_stopped_then() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 110 * MINUTE)
-    world.plans = [plan(length=timedelta(hours=3))]
-    assert world.go_on(NINE + 179 * MINUTE) == []
-    assert world.go_on(NINE + 180 * MINUTE) == [(Kind.STOP, "0")]
-
-
-def test_one_that_is_moved_is_reminded_of_anew() -> None:
-    world = World([plan()])
-    world.go_on(NINE - 15 * MINUTE)
-    later = NINE + timedelta(hours=4)
-    world.plans = [plan(starts_at=later)]
-    assert world.go_on(later - 5 * MINUTE) == [
-        (Kind.REMIND, "1800"), (Kind.CHECK, "0"), (Kind.REMIND, "600"), (Kind.ARM, "0"),
-    ]  # fmt: skip
-
-
-def test_one_that_was_held_and_is_moved_to_another_day_is_another_session() -> None:
-    world = World([plan()])
-    world.go_on(NINE + 150 * MINUTE)
-    world.plans = [plan(starts_at=NINE + timedelta(days=1))]
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM]
-    world.go_on(NINE + timedelta(days=1, hours=3))
-    assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
-
-
-@pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
-def test_one_that_is_cancelled_is_let_go_while_it_is_armed_and_goes_on_while_it_is_recorded(state: PlanState) -> None:
-    world = World([plan()])
-    world.go_on(NINE - MINUTE)
-    world.plans = [msgspec.structs.replace(world.plans[0], state=state)]
-    assert [act.kind for act in world.look()] == [Kind.DISARM]
-    other = World([plan()])
-    other.go_on(NINE + MINUTE)
-    other.plans = [msgspec.structs.replace(other.plans[0], state=state)]
-    assert other.go_on(NINE + 119 * MINUTE) == []
-    assert other.go_on(NINE + 121 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
 
 
 def test_nothing_is_done_for_what_does_not_hold() -> None:

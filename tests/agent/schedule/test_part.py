@@ -28,12 +28,10 @@ from recorder.control.directory import RecorderFolder, runtime_folder
 from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, encode
 from recorder.control.spec import Spec
 from recorder.status import SessionResult, SessionState
-from tests.support.calendars import plan
+from tests.support.calendars import MINUTE, plan
 from tests.support.room import Room
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
-
-MINUTE = timedelta(minutes=1)
 
 
 class Spawned:
