@@ -1,133 +1,23 @@
 """The part of the daemon, with processes that stand for recorders: what is kept, tried again, and told."""
 
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 
-from agent.schedule.checking import Checking, words_of
-from agent.schedule.decide import Run
 from agent.schedule.done import DoneFile
-from agent.schedule.part import Schedule
-from agent.schedule.plan import Mode, Plan, PlanState
 from agent.schedule.store import Plans
-from agent.schedule.words import WORDS, Notice
-from agent.steering import NOTHING
+from agent.schedule.words import WORDS
 from config.errors import SessionError
 from config.schedule import ScheduleSettings
 from config.schema import Settings
-from devices.clock import NANOSECONDS, SystemClock
 from recorder.control.directory import RecorderFolder, runtime_folder
-from recorder.control.protocol import AnyRequest, Disarm, Failure, Start, encode
-from recorder.control.spec import Spec
+from recorder.control.protocol import Failure, encode
 from recorder.status import SessionResult, SessionState
-from tests.support.calendars import MINUTE, plan
-from tests.support.room import Room
-from tests.support.simulated import BEGINNING, SimulatedClock
-from tests.support.waiting import wait_for
-
-
-class Spawned:
-    """Stands for a recorder that is started: a process that lives until it is killed, ready when it is let."""
-
-    def __init__(self, number: int, gate: threading.Event, error: SessionError | None) -> None:
-        self.notes: list[str] = []
-        self._process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-        self._gate, self._error, self._folder = gate, error, RecorderFolder(Path(f"/r{number}"))
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    def ready(self) -> RecorderFolder:
-        self._gate.wait(20)
-        if self._error:
-            self.end()
-            raise self._error
-        return self._folder
-
-    def wait(self, timeout_s: float) -> bool:
-        return self._process.poll() is not None
-
-    def end(self) -> None:
-        self._process.communicate()
-
-
-@dataclass
-class Bench:
-    """A schedule with one PC around it."""
-
-    folder: Path
-    clock: SimulatedClock = field(default_factory=SimulatedClock)
-    specs: list[Spec] = field(default_factory=list)
-    spawned: list[Spawned] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
-    notices: list[Notice] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
-    gate: threading.Event = field(default_factory=threading.Event)
-    error: SessionError | None = None
-    checked: list[Plan] = field(default_factory=list)
-
-    def schedule(self) -> Schedule:
-        """Return a schedule as a daemon that has just begun has it."""
-        return Schedule(
-            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notices.append, self.told.append,
-            self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
-            lambda: self.runs, Plans(self.folder), DoneFile(self.folder), check=self.check,
-        )  # fmt: skip
-
-    def spawn(self, spec: Spec) -> Spawned:
-        self.specs.append(spec)
-        self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
-        return self.spawned[-1]
-
-    def check(self, one: Plan) -> Checking:
-        self.checked.append(one)
-
-        class Done:
-            plan = one
-
-            def outcome(self) -> Sequence[str]:
-                return ["camera: podium: not there"]
-
-        return Done()  # type: ignore[return-value]
-
-    def at(self, moment_s: float) -> None:
-        self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))
-
-    def kinds(self) -> list[str]:
-        return [notice.kind for notice in self.notices]
-
-    def ready(self, schedule: Schedule) -> None:
-        """Let the recorder that is being started be ready, and the schedule hear of it."""
-        self.gate.set()
-        beginning = schedule._beginning
-        assert beginning
-        wait_for(lambda: beginning.is_over)
-        if self.error is None:
-            recorder = f"r{len(self.specs)}"
-            self.runs = [Run(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)]
-        schedule.look()
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.gate.set()
-    for each in made.spawned:
-        each.end()
-
-
-def plan_in(minutes: float, mode: Mode = Mode.RECORD) -> Plan:
-    return plan(starts_at=BEGINNING + minutes * MINUTE, mode=mode)
+from tests.support.schedule_bench import Bench, plan_in
+from tests.support.simulated import BEGINNING
 
 
 def test_what_is_begun_is_noted_before_it_is_told_anything_and_not_begun_twice(bench: Bench) -> None:
@@ -294,219 +184,11 @@ def test_it_ends_when_it_is_told_to_and_beats_meanwhile(bench: Bench) -> None:
     assert len(beats) == 5
 
 
-def test_the_command_of_a_check_has_what_the_plan_has() -> None:
-    one = msgspec.structs.replace(
-        plan(),
-        videos=("podium",),
-        audios=("mixer",),
-        streams=("youtube", "kampus"),
-        profile="720p30",
-    )
-    checked = ["check", "--quick", "--json", "--for", "7200s"]
-    assert words_of(one) == [
-        *checked, "--video", "podium", "--audio", "mixer", "--stream", "youtube",
-        "--stream", "kampus", "--profile", "720p30",
-    ]  # fmt: skip
-    nowhere = msgspec.structs.replace(one, videos=(), audios=(), streams=(), profile=None)
-    for mode in (Mode.ARM, Mode.RECORD):
-        assert words_of(msgspec.structs.replace(nowhere, mode=mode)) == [*checked, "--session", "/dev/stdin"]
-    assert words_of(msgspec.structs.replace(nowhere, mode=Mode.REMIND)) == checked, "people may stream it anywhere"
-
-
 def test_everything_that_is_said_is_said_in_both_languages_with_the_same_facts() -> None:
     for kind, words in WORDS.items():
         fields = [{part.split("}")[0] for part in text.split("{")[1:]} for text in words]
         assert fields[0] == fields[1], kind
         assert all(words)
-
-
-@pytest.mark.slow
-def test_the_check_is_the_commands_own(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(room.home))
-    clock = SystemClock()
-    checking = Checking(msgspec.structs.replace(plan(), videos=("tidak-ada",)), clock, room.settings)
-    problems = wait_for(checking.outcome, 100.0, "what the check found")
-    assert any("tidak-ada" in each for each in problems or []), problems
-    wrong = Checking(msgspec.structs.replace(plan(), profile="tidak-ada"), clock, room.settings)
-    assert wait_for(wrong.outcome, 100.0) == ['there is no profile "tidak-ada"']
-
-
-@pytest.mark.slow
-def test_what_is_checked_is_what_is_planned(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A week does not fit on this disk; what it is not streamed to may be wrong."""
-    monkeypatch.setenv("HOME", str(room.home))
-    room.configure('[destinations.jauh]\nurl = "rtmp://127.0.0.1:9/live"\n\n', keys='[destinations]\njauh = "k3y"\n')
-    week = plan('Rapat "A\\B"\n\x7f', length=timedelta(days=7))
-    week = msgspec.structs.replace(week, videos=("synthetic",), profile="1080p60")
-    for mode in (Mode.RECORD, Mode.REMIND):
-        checking = Checking(msgspec.structs.replace(week, mode=mode), SystemClock(), room.settings, room.archive)
-        problems = wait_for(checking.outcome, 100.0, "what the check found") or []
-        assert any(each.startswith("storage: ") for each in problems), problems
-        assert any("jauh" in each for each in problems) == (mode is Mode.REMIND), problems
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, AnyRequest]]:
-    """Return what recorders are asked for; each says yes."""
-    runtime_folder(make=True)
-    found: list[tuple[str, AnyRequest]] = []
-    monkeypatch.setattr("agent.schedule.part.ask", lambda folder, request: found.append((folder.id, request)))
-    return found
-
-
-def armed(bench: Bench, one: Plan) -> Schedule:
-    """Plan a session, and let it be armed."""
-    Plans(bench.folder).add(one)
-    schedule = bench.schedule()
-    schedule.look()
-    bench.ready(schedule)
-    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
-    return schedule
-
-
-def begins(bench: Bench, schedule: Schedule) -> None:
-    """Let a recorder be started, and be ready."""
-    for _ in range(2):  # what was before it may have to be noted first
-        if not schedule._beginning:
-            schedule.look()
-    bench.ready(schedule)
-
-
-def test_one_that_changes_while_it_is_armed_is_armed_again_as_it_is_now(
-    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
-) -> None:
-    one = plan_in(3)
-    schedule = armed(bench, one)
-    schedule.look()
-    assert asked == []
-    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, streams=("youtube",)))
-    for _ in range(3):
-        schedule.look()
-    assert asked == [("r1", Disarm())]
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING))
-    again = bench.schedule()  # the daemon is killed just then
-    again.look()
-    again.look()
-    bench.ready(again)
-    bench.runs = [replace(bench.runs[0], state=SessionState.ARMED)]
-    for _ in range(3):
-        again.look()
-    assert [list(spec.asked.streams) for spec in bench.specs] == [[], ["youtube"]]
-    assert (len(asked), bench.kinds().count("armed")) == (1, 2)
-    bench.runs = []
-    RecorderFolder(runtime / "r2").end(encode(NOTHING))  # now by people
-    for second in (10, 20):
-        bench.at(second)
-        again.look()
-    assert len(bench.specs) == 2
-    assert DoneFile(bench.folder).read()[one.id].ended_at
-
-
-def test_one_that_people_start_just_when_it_changes_is_not_begun_again_when_they_have_ended_it(
-    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
-) -> None:
-    one = plan_in(3)
-    schedule = armed(bench, one)
-    Plans(bench.folder).replace(one.id, lambda plan: msgspec.structs.replace(plan, title="Senat"))
-    schedule.look()
-    assert len(asked) == 1
-    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
-    schedule.look()
-    bench.runs = []
-    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
-    RecorderFolder(runtime / "r1").end(encode(sealed))
-    for second in (10, 20, 200):
-        bench.at(second)
-        schedule.look()
-    assert len(bench.specs) == 1
-
-
-@pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
-@pytest.mark.parametrize("changes_before", [False, True])
-@pytest.mark.parametrize("is_seen_to_end", [False, True])
-def test_one_that_is_cancelled_while_it_is_armed_and_planned_again_is_armed_again(
-    state: PlanState, changes_before: bool, is_seen_to_end: bool,
-    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]],
-) -> None:  # fmt: skip
-    one, plans = plan_in(3), Plans(bench.folder)
-    schedule = armed(bench, one)
-
-    def become(**fields: object) -> None:
-        plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, **fields))
-
-    if changes_before:
-        become(title="Senat")
-        schedule.look()
-    become(state=state)
-    for _ in range(3):
-        schedule.look()
-    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", Disarm)}
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING))
-    again = bench.schedule()  # the daemon is killed just then
-    if is_seen_to_end:
-        for _ in range(3):
-            again.look()
-    become(state=PlanState.PLANNED)
-    begins(bench, again)
-    assert (len(bench.specs), bench.kinds().count("armed")) == (2, 2)
-    bench.runs = []
-    RecorderFolder(runtime / "r2").end(encode(NOTHING))  # now by people, while it holds
-    for second in (10, 20):
-        bench.at(second)
-        again.look()
-    assert len(bench.specs) == 2
-    assert DoneFile(bench.folder).read()[one.id].ended_at
-
-
-def test_one_that_is_moved_later_while_it_is_armed_leaves_the_room_to_others_and_is_armed_again_when_it_is_due(
-    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
-) -> None:
-    one, plans = plan_in(3), Plans(bench.folder)
-    schedule = armed(bench, one)
-    assert DoneFile(bench.folder).read()[one.id].begun_for == one.starts_at
-    other = plan("kuliah", one.starts_at, 30 * MINUTE)
-    plans.add(other)
-    later = one.starts_at + 60 * MINUTE
-    plans.replace(one.id, lambda plan: msgspec.structs.replace(plan, starts_at=later, ends_at=later + 60 * MINUTE))
-    for _ in range(3):
-        schedule.look()
-    assert asked == [("r1", Disarm())]
-    assert len(bench.specs) == 1
-    bench.runs = []
-    RecorderFolder(runtime / "r1").end(encode(NOTHING))
-    begins(bench, schedule)
-    assert [spec.plan for spec in bench.specs] == [one.id, other.id]
-    bench.runs = []
-    sealed = SessionResult(state=SessionState.SEALED, package="p", duration_s=9.0, frames=9, degraded=[])
-    RecorderFolder(runtime / "r2").end(encode(sealed))
-    for minute in (33, 57):
-        bench.at(minute * 60.0)
-        schedule.look()
-    assert len(bench.specs) == 2
-    bench.at(58.5 * 60)
-    begins(bench, schedule)
-    assert [spec.plan for spec in bench.specs] == [one.id, other.id, one.id]
-    assert len(asked) == 1
-
-
-def test_that_it_is_recorded_is_said_once_it_is(
-    bench: Bench, runtime: Path, asked: list[tuple[str, AnyRequest]]
-) -> None:
-    """A start is taken at once, and may fail: of a disk that is away, say."""
-    schedule = armed(bench, plan_in(3))
-    for second in range(180, 260, 2):
-        bench.at(second)
-        schedule.look()
-    assert {(recorder, type(request)) for recorder, request in asked} == {("r1", Start)}
-    assert len(asked) > 5, "it is asked again and again"
-    assert "recording" not in bench.kinds()
-    bench.runs = [replace(bench.runs[0], state=SessionState.LIVE)]
-    for _ in range(3):
-        schedule.look()
-    assert (bench.kinds().count("recording"), bench.kinds()[-1]) == (1, "recording")
-    assert "after its beginning" in bench.notices[-1].words.english
 
 
 def test_a_recording_that_broke_off_is_begun_again_ever_more_seldom_until_its_end(bench: Bench, runtime: Path) -> None:

@@ -1,0 +1,113 @@
+"""A schedule with one PC around it: processes stand for its recorders, and time passes as a test says."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.schedule.checking import Checking
+from agent.schedule.decide import Run
+from agent.schedule.done import DoneFile
+from agent.schedule.part import Schedule
+from agent.schedule.plan import Mode, Plan
+from agent.schedule.store import Plans
+from agent.schedule.words import Notice
+from config.errors import SessionError
+from config.schedule import ScheduleSettings
+from config.schema import Settings
+from devices.clock import NANOSECONDS
+from recorder.control.directory import RecorderFolder
+from recorder.control.spec import Spec
+from recorder.status import SessionState
+from tests.support.calendars import MINUTE, plan
+from tests.support.simulated import BEGINNING, SimulatedClock
+from tests.support.waiting import wait_for
+
+
+class Spawned:
+    """Stands for a recorder that is started: a process that lives until it is killed, ready when it is let."""
+
+    def __init__(self, number: int, gate: threading.Event, error: SessionError | None) -> None:
+        self.notes: list[str] = []
+        self._process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+        self._gate, self._error, self._folder = gate, error, RecorderFolder(Path(f"/r{number}"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ready(self) -> RecorderFolder:
+        self._gate.wait(20)
+        if self._error:
+            self.end()
+            raise self._error
+        return self._folder
+
+    def wait(self, timeout_s: float) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+@dataclass
+class Bench:
+    """A schedule with one PC around it."""
+
+    folder: Path
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    specs: list[Spec] = field(default_factory=list)
+    spawned: list[Spawned] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    error: SessionError | None = None
+    checked: list[Plan] = field(default_factory=list)
+
+    def schedule(self) -> Schedule:
+        """Return a schedule as a daemon that has just begun has it."""
+        return Schedule(
+            Settings(schedule=ScheduleSettings(mode="record")), self.clock, self.notices.append, self.told.append,
+            self.spawn,  # type: ignore[arg-type]  # it stands for a recorder
+            lambda: self.runs, Plans(self.folder), DoneFile(self.folder), check=self.check,
+        )  # fmt: skip
+
+    def spawn(self, spec: Spec) -> Spawned:
+        self.specs.append(spec)
+        self.spawned.append(Spawned(len(self.specs), self.gate, self.error))
+        return self.spawned[-1]
+
+    def check(self, one: Plan) -> Checking:
+        self.checked.append(one)
+
+        class Done:
+            plan = one
+
+            def outcome(self) -> Sequence[str]:
+                return ["camera: podium: not there"]
+
+        return Done()  # type: ignore[return-value]
+
+    def at(self, moment_s: float) -> None:
+        self.clock.advance_to(5 * NANOSECONDS + int(moment_s * NANOSECONDS))
+
+    def kinds(self) -> list[str]:
+        return [notice.kind for notice in self.notices]
+
+    def ready(self, schedule: Schedule) -> None:
+        """Let the recorder that is being started be ready, and the schedule hear of it."""
+        self.gate.set()
+        beginning = schedule._beginning
+        assert beginning
+        wait_for(lambda: beginning.is_over)
+        if self.error is None:
+            recorder = f"r{len(self.specs)}"
+            self.runs = [Run(recorder, beginning.plan.title, self.clock.now(), beginning.plan.id, SessionState.LIVE)]
+        schedule.look()
+
+
+def plan_in(minutes: float, mode: Mode = Mode.RECORD) -> Plan:
+    return plan(starts_at=BEGINNING + minutes * MINUTE, mode=mode)
