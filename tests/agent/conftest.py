@@ -1,10 +1,12 @@
-"""What the tests of the command line share."""
+"""What the tests of the command line and of the daemon share."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
 from recorder.control import directory
 from tests.support.room import Room
 
@@ -21,3 +23,9 @@ def room(tmp_path: Path) -> Room:
 def runtime() -> Path:
     """Return where this test's sessions are found."""
     return Path(os.environ[directory.VARIABLE])
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    (tmp_path / "arsip").mkdir()
+    return Archive(tmp_path / "arsip", SystemClock(), 1)
