@@ -7,8 +7,8 @@ from signal import SIGKILL
 import pytest
 
 from agent.receiver import HOST
-from tests.agent.test_record import check_lines
 from tests.support.live import count, decode
+from tests.support.record_lines import check_lines
 from tests.support.room import FPS, Room, frames
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.waiting import wait_for
