@@ -185,6 +185,16 @@ def sees_a_picture(canvas: Locator) -> None:
     wait_for(lambda: canvas.evaluate(_BRIGHT) > 300, what="a picture")
 
 
+def light(page: Page) -> Locator:
+    """Return where the session screen says what the session does."""
+    return page.locator("#light")
+
+
+def press(page: Page, key: str) -> None:
+    """Click the button that is called like a sentence of the page."""
+    page.get_by_role("button", name=say(key), exact=True).click()
+
+
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until it has the focus."""
     expect(wanted).to_be_visible(timeout=SOON_MS)

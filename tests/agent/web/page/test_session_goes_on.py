@@ -11,10 +11,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from agent.alarms.words import sentence
 from recorder.status import RECORDS
-from tests.agent.web.page.test_session_page import light, press
 from tests.support import browser as browsers
 from tests.support import command
-from tests.support.browser import SOON_MS, Served, Visit, arm, say
+from tests.support.browser import SOON_MS, Served, Visit, arm, light, press, say
 from tests.support.waiting import wait_for
 from tests.support.xvfb import Xvfb
 
