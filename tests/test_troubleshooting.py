@@ -14,7 +14,9 @@ from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.live.reason import Reason
 from recorder.troubles import HARMLESS
-from tests.test_docs import CHECK_CODES, ROOT, emitted, rows
+from tests.support.pages import ROOT, rows
+from tests.test_docs import CHECK_CODES
+from tests.test_docs_json import emitted
 
 PAGES = {"en": "troubleshooting.md", "id": "troubleshooting.id.md"}
 PARTS = {"en": ("You see", "Now", "Later"), "id": ("Yang terlihat", "Sekarang", "Sesudahnya")}

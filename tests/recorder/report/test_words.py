@@ -11,7 +11,7 @@ from recorder.faults import WARNINGS
 from recorder.report import incidents, words
 from recorder.report.words import Texts, text
 from recorder.troubles import AWAY, ENDED_BY, HARMLESS, LASTING
-from tests.test_docs import emitted
+from tests.test_docs_json import emitted
 
 
 @pytest.mark.parametrize("name", ["PAGE", "INCIDENTS", "STEPS", "STATES", "KINDS"])

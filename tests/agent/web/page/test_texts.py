@@ -11,7 +11,7 @@ from agent.checks.every import every_check
 from agent.web.page import texts, views
 from config.messages import LANGUAGES, WRITTEN
 from config.program import BUILT_IN_LAYOUTS
-from tests.test_docs import CLI, rows, section
+from tests.support.pages import CLI, rows, section
 
 PAGE = Path(texts.__file__).parent
 SOURCES = [*sorted(PAGE.glob("static/*.js")), *sorted(PAGE.glob("templates/*.j2")), *sorted(PAGE.glob("*.py"))]

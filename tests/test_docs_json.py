@@ -1,0 +1,228 @@
+"""The reference for scripts has all that is told and taken as JSON: events, fields, the lines of the control socket."""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+
+from agent.alarms.alarm import Alarm
+from agent.commands.alarm import WayTested
+from agent.commands.schedule_feeds import FeedLine
+from agent.conference.parts import Check
+from agent.devices.giving import RoleState
+from agent.devices.page import DevicePage, ModeRow, UsbPlace
+from agent.requests.answer import RequestDocument, RequestLine
+from agent.schedule.answer import PlanDocument
+from agent.schedule.coming import Coming
+from agent.schedule.done import Done
+from agent.schedule.feeds import FeedState
+from agent.schedule.plan import Plan, Source
+from agent.steering import SessionLine
+from config.schedule import MODES
+from devices.controls.changes import ControlChange
+from devices.controls.control import Control
+from devices.health.faults import FAULTS, OF_ITS_PLACE
+from devices.health.line import HealthLine
+from devices.health.summary import DeviceSummary
+from devices.health.tracker import HealthChange
+from devices.model import Device, Health
+from recorder.control.directory import RecorderInfo
+from recorder.control.protocol import AnyRequest, Failure, Look, Note, Sealing, Told
+from recorder.dossier.model import (
+    Change,
+    Disposition,
+    FieldChange,
+    Letter,
+    Receipt,
+    RecordedSession,
+    Request,
+    RequestRecord,
+    Step,
+    StepState,
+)
+from recorder.event_kinds import TOLD
+from recorder.faults import FaultReporter
+from recorder.repeats import EVENTS_LEFT_OUT
+from recorder.states import TRANSITIONS
+from recorder.status import (
+    DestinationLine,
+    EncoderLine,
+    LoadLine,
+    MarkLine,
+    SessionResult,
+    SessionStatus,
+    SoundLine,
+    SourceLine,
+)
+from recorder.troubles import ENDED_BY, HARMLESS, LASTING
+from tests.support.pages import ALARMS, CLI, CONTROL, REQUEST, ROOT, SCHEDULE, rows, section
+
+STATIC = {ROOT / "recorder/faults.py", ROOT / "recorder/losses.py"}
+"""Modules whose kinds come from elsewhere: the faults, and whoever makes a LossReporter."""
+
+
+# Events of a session
+
+
+def emitted() -> set[str]:
+    """Return every kind of event that a session can tell."""
+    kinds = set(itertools.chain.from_iterable(_kinds_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    kinds.add(EVENTS_LEFT_OUT)  # by the log itself
+    reporter = FaultReporter(lambda kind, *_, **__: kinds.add(kind))
+    for fault, begun in itertools.product(FAULTS.keys() - OF_ITS_PLACE, (True, False)):
+        reporter(HealthChange("id", "name", fault, begun, "reason", Health()))
+    return kinds
+
+
+def test_no_watch_finds_what_is_found_on_what_is_plugged_in() -> None:
+    of_its_place = re.compile(r"\bFault\.(" + "|".join(sorted(fault.name for fault in OF_ITS_PLACE)) + r")\b")
+    modules = [path for package in ("capture", "recorder") for path in (ROOT / package).rglob("*.py")]
+    assert [str(path) for path in modules if of_its_place.search(path.read_text())] == []
+
+
+def _kinds_in(path: Path) -> Iterator[str]:
+    if path in STATIC:
+        return
+    tree = ast.parse(path.read_text())
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in {"emit", "_emit", "LossReporter"}:
+            kind = node.args[0]
+            yield from _texts(assigned[kind.id] if isinstance(kind, ast.Name) else kind, path)
+
+
+def _facts_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield each kind of event that stands in a call, with each of its facts that does so too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Call)
+            and _name(node.func) in {"emit", "_emit"}
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield from ((str(node.args[0].value), word.arg) for word in node.keywords if word.arg)
+
+
+def test_whatever_ends_or_lasts_is_a_kind_of_event() -> None:
+    known = {kind for said in TOLD for kind in said.kinds}
+    assert {*HARMLESS, *LASTING, *ENDED_BY, *itertools.chain.from_iterable(ENDED_BY.values())} <= known
+
+
+def test_every_fact_of_an_event_is_explained() -> None:
+    told = {kind: said.detail for said in TOLD for kind in said.kinds}
+    facts = list(itertools.chain.from_iterable(_facts_in(path) for path in sorted((ROOT / "recorder").rglob("*.py"))))
+    assert len(facts) > 50
+    assert [(kind, fact) for kind, fact in facts if f"`{fact}`" not in told[kind]] == []
+
+
+def _name(function: ast.expr) -> str:
+    return (
+        function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    )
+
+
+def _texts(value: ast.expr, path: Path) -> Iterator[str]:
+    if isinstance(value, ast.IfExp):
+        yield from (*_texts(value.body, path), *_texts(value.orelse, path))
+        return
+    assert isinstance(value, ast.Constant), f"{path}:{value.lineno}: which kind of event is this?"
+    yield str(value.value)
+
+
+def test_every_kind_of_event_is_explained_and_whether_it_degrades() -> None:
+    table = rows(section(CLI, "### Events"))
+    assert {kind: row[-1] for kind, row in table.items()} == {
+        kind: "no" if kind in HARMLESS else "yes" for kind in emitted()
+    }
+
+
+# JSON
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [
+        ("## liput devices", [Device, Health]),
+        ("## liput devices show", [DevicePage, UsbPlace, ModeRow]),
+        ("## liput devices controls", [Control, ControlChange]),
+        ("## liput devices roles", [RoleState]),
+        ("## liput conference", [Check]),
+        ("## liput health", [HealthLine]),
+        ("## liput health summary", [DeviceSummary]),
+        ("## liput arm", [SessionLine]),
+        ("## liput alarm", [WayTested]),
+        ("## liput request", [RequestLine, RequestDocument]),
+        ("## liput schedule", [PlanDocument, Coming, Plan, Source, Done, FeedLine, FeedState]),
+        (
+            "## liput record",
+            [SessionStatus, SessionResult, DestinationLine, SourceLine, SoundLine, MarkLine, LoadLine, EncoderLine],
+        ),
+    ],
+)
+def test_every_field_is_in_the_reference(heading: str, kinds: Sequence[type[msgspec.Struct]]) -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(CLI, heading)))
+    for kind in kinds:
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+
+
+def test_every_field_of_an_alarm_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z_]+)[`\"]", section(ALARMS, "## What a webhook gets")))
+    assert not {field.encode_name for field in msgspec.structs.fields(Alarm)} - named
+
+
+def test_every_field_of_a_request_is_on_its_page() -> None:
+    named = set(re.findall(r"[`\".]([a-z0-9_]+)[`\"]", section(REQUEST, "## What a package keeps")))
+    for kind in (RequestRecord, Request, Letter, Receipt, Disposition, RecordedSession, Change, FieldChange, Step):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named, kind
+    states = rows(section(REQUEST, "## Standard times"))
+    assert set(StepState) <= set(states)
+
+
+def test_every_field_of_a_plan_is_on_its_page() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", section(SCHEDULE, "## On the disk")))
+    for kind in (Plan, Source):
+        assert not {field.encode_name for field in msgspec.structs.fields(kind)} - named - {"version"}, kind
+    assert set(rows(section(SCHEDULE, "## What is done, and when"))) == set(MODES)
+
+
+# The control socket
+
+
+def test_every_command_of_the_control_socket_is_in_the_reference_with_all_it_takes() -> None:
+    table = rows(section(CONTROL, "## Lines"))
+    for request in get_args(AnyRequest.__value__):
+        words = {field.encode_name for field in msgspec.structs.fields(request)} - {"id"}
+        tag = request.__struct_config__.tag
+        assert tag in table
+        assert all(f"`{word}`" in " ".join(table[tag]) for word in words), tag
+
+
+def test_every_line_of_the_control_socket_is_in_the_reference() -> None:
+    text = section(CONTROL, "## Lines")
+    for line in get_args(Told.__value__):
+        assert f"`{line.__struct_config__.tag}`" in text, line
+    fields = [field.encode_name for kind in (Note, Sealing, Failure) for field in msgspec.structs.fields(kind)]
+    assert all(f"`{field}`" in text for field in fields)
+    where = section(CONTROL, "## Where")
+    assert all(f'"{field.encode_name}"' in where for field in msgspec.structs.fields(RecorderInfo))
+
+
+def test_what_can_be_asked_of_the_preview_socket_is_in_the_reference() -> None:
+    assert {field.encode_name for field in msgspec.structs.fields(Look)} - {"id"} == set(
+        rows(section(CONTROL, "## Previews"))
+    ) - {"program"}
+
+
+def test_the_transitions_of_the_reference_are_those_of_the_code() -> None:
+    cells = re.findall(r"^\| `(\w+)` \| `(\w+)` \| \S", section(CONTROL, "## States"), re.MULTILINE)
+    assert sorted(cells) == sorted((str(a), str(b)) for a, ways in TRANSITIONS.items() for b in ways)
