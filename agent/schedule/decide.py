@@ -131,9 +131,8 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules)
     """Yield what is to be done for a plan whose recorder runs."""
     if done.recorder != run.recorder or done.ended_at is not None:
         yield Act(Kind.NOTE_RECORDER, plan, run.recorder)
-    is_over = now >= plan.ends_at
     if run.state in BEFORE:
-        if is_over or not plan.holds:
+        if now >= plan.ends_at or not plan.holds:
             yield Act(Kind.DISARM, plan, run.recorder)
         elif plan.mode is Mode.RECORD and now >= plan.starts_at:
             yield Act(Kind.START, plan, run.recorder)
@@ -141,7 +140,7 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules)
             yield Act(Kind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
             yield Act(Kind.TELL, plan, word="waits")
-    elif run.state in RECORDS and is_over:
+    elif run.state in RECORDS and now >= _end(plan, done):
         if plan.mode is Mode.RECORD:
             yield Act(Kind.STOP, plan, run.recorder)
         elif "overrun" not in done.told:
@@ -161,6 +160,22 @@ def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
     if done.begun_for is None or plan.starts_at <= done.begun_for:
         return False
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
+
+
+def _end(plan: Plan, done: Done) -> datetime:
+    """Return when what is recorded for a plan ends; one that was moved behind that meanwhile ends as it would have."""
+    return plan.ends_at if (before := _end_before_it_was_moved(plan, done)) is None else before
+
+
+def _end_before_it_was_moved(plan: Plan, done: Done) -> datetime | None:
+    """Return the end of the time that its recorder was begun for, None where the plan was not moved behind that.
+
+    It counts as having been as long as it is now. One that is moved by less is longer: it is recorded in one piece.
+    """
+    if done.begun_for is None:
+        return None
+    end = done.begun_for + (plan.ends_at - plan.starts_at)
+    return end if plan.starts_at >= end else None
 
 
 def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
@@ -219,8 +234,8 @@ def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
         case Kind.NOTE_RECORDER:
             own = {"recorder": act.recorder, "boot_id": rules.boot_id}
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
-        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules):  # it has ended for a time that it has no more
-            return done.without_recorder()
+        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules) or _end_before_it_was_moved(act.plan, done):
+            return done.without_recorder()  # it has ended for a time that it has no more
         case Kind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)
         case _:

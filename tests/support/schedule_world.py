@@ -63,9 +63,6 @@ class World:
             self.look()
         return [(act.kind, act.word or f"{act.before_s:g}") for act in self.acts[before:]]
 
-    def kinds(self) -> list[Kind]:
-        return [act.kind for act in self.acts]
-
 
 def begun(acts: list[Act]) -> list[Act]:
     return [act for act in acts if act.kind in (Kind.ARM, Kind.RECORD)]

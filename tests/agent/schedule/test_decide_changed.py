@@ -122,6 +122,38 @@ def test_one_that_was_held_and_is_moved_to_another_day_is_another_session() -> N
     assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
 
 
+@pytest.mark.parametrize("days", [0, 1])
+def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and_is_recorded_then(days: int) -> None:
+    world = World([plan()])
+    world.go_on(NINE + 30 * MINUTE)
+    later = NINE + (timedelta(days=days) if days else timedelta(hours=2, minutes=2))
+    world.plans = [plan(starts_at=later)]
+    assert (Kind.STOP, "0") not in world.go_on(NINE + 119 * MINUTE)
+    assert world.go_on(NINE + 120 * MINUTE)[-1] == (Kind.STOP, "0")
+    world.go_on(later + 119 * MINUTE)
+    (run,) = world.runs
+    assert (run.began_at > NINE + 119 * MINUTE, run.state) == (True, SessionState.LIVE)
+    assert world.go_on(later + 125 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+
+
+def test_one_that_is_moved_by_less_than_its_length_while_it_is_recorded_goes_on_until_its_new_end() -> None:
+    world = World([plan()])
+    world.go_on(NINE + 30 * MINUTE)
+    world.plans = [plan(starts_at=NINE + 45 * MINUTE)]
+    world.go_on(NINE + 164 * MINUTE)
+    assert [act.kind for act in begun(world.acts)] == [Kind.ARM]
+    assert world.go_on(NINE + 170 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+
+
+def test_one_that_people_stop_after_it_was_moved_to_another_day_is_recorded_then() -> None:
+    world = World([plan()])
+    world.go_on(NINE + 30 * MINUTE)
+    tomorrow = NINE + timedelta(days=1)
+    world.plans, world.runs = [plan(starts_at=tomorrow)], []
+    world.go_on(tomorrow + 125 * MINUTE)
+    assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
+
+
 @pytest.mark.parametrize("state", [PlanState.CANCELLED, PlanState.REMOVED])
 def test_one_that_is_cancelled_is_let_go_while_it_is_armed_and_goes_on_while_it_is_recorded(state: PlanState) -> None:
     world = World([plan()])
