@@ -27,7 +27,7 @@ COMPUTING = (
     "tests/recorder/archive/test_deriving.py",
     "tests/recorder/archive/test_killed",
     "tests/recorder/dossier/test_enclose.py",
-    "tests/recorder/mp4/test_finish.py",
+    "tests/recorder/mp4/test_finish",
     "tests/recorder/recovery/test_killed.py",
     "tests/recorder/report/",
     "tests/recorder/slides/",

@@ -1,0 +1,15 @@
+"""What the tests of finishing a file share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def fragmented(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file as a kill leaves it: 2 s of pictures and sound, all fragments whole."""
+    from tests.support import muxed  # which loads libav
+
+    made = muxed.Coded(muxed.regular(2))
+    path = tmp_path_factory.mktemp("open") / "a.mp4"
+    return muxed.mux(path, made.encoder.templates, made.packets, muxed.FRAGMENTED)
