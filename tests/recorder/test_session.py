@@ -3,7 +3,6 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -13,42 +12,23 @@ import pytest
 from av.video.frame import VideoFrame
 
 from capture.file import FileAudioSource, FileVideoSource
-from capture.pacing import FastPace, Pace, RealPace
+from capture.pacing import Pace
 from capture.source import AudioSource, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
 from capture.synthetic.video import SyntheticVideo
 from config.errors import DeviceError, LiputError, MediaError
 from config.events import Event
-from config.schema import BUILT_IN_PROFILES
 from devices.clock import NANOSECONDS, SystemClock
-from devices.health.board import HealthBoard
 from devices.health.faults import Fault
 from devices.health.line import nowhere
 from devices.health.tracker import HealthTracker
 from devices.model import Device, DeviceKind
-from recorder.archive.archive import Archive
 from recorder.packet import Track
-from recorder.plan import PictureInput, SessionPlan
-from recorder.session import Session
-from recorder.sound.inputs import SoundInput
-from recorder.status import SessionResult, SessionState
+from recorder.status import SessionState
 from tests.support import markers, media
+from tests.support.sessions import HEIGHT, RATE, WIDTH, MakeAudio, MakeVideo, Room, lengths, program
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
-
-PROFILE = BUILT_IN_PROFILES["240p15"]
-WIDTH, HEIGHT, RATE = PROFILE.width, PROFILE.height, PROFILE.fps
-
-type MakeVideo = Callable[[Pace, threading.Event], VideoSource]
-type MakeAudio = Callable[[Pace, threading.Event], AudioSource]
-
-
-def synthetic_video(pace: Pace, stop: threading.Event) -> VideoSource:
-    return SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop)
-
-
-def synthetic_audio(pace: Pace, stop: threading.Event) -> AudioSource:
-    return SyntheticAudio(pace, stop)
 
 
 def file_video(path: Path) -> MakeVideo:
@@ -59,60 +39,6 @@ def file_audio(path: Path) -> MakeAudio:
     return lambda pace, _stop: FileAudioSource(path, pace)
 
 
-class Room:
-    """A session that can be run, in an archive of its own."""
-
-    def __init__(
-        self,
-        folder: Path,
-        video: MakeVideo = synthetic_video,
-        audio: MakeAudio | None = synthetic_audio,
-        *,
-        ends: Sequence[Track] = (),
-        live: bool = False,
-        duration_s: float | None = None,
-    ) -> None:
-        clock, stop = SystemClock(), threading.Event()
-        tracks = ("video", "audio") if audio else ("video",)
-        pace = RealPace(clock, stop) if live else FastPace(tracks)
-        pictures, sound = video(pace, stop), audio(pace, stop) if audio else None
-        self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
-        self.events: list[Event] = []
-        self.on_event: Callable[[Event], None] | None = None
-        self.board = HealthBoard()
-        plan = SessionPlan(
-            title="Rapat Senat",
-            profile=PROFILE,
-            pictures=[PictureInput(pictures.name, pictures)],
-            sounds=[SoundInput(sound.name, sound)] if sound else [],
-            pace=pace,
-            live=live,
-            ends=frozenset(ends),
-            duration_s=duration_s,
-            board=self.board,
-        )
-        self.session = Session(plan, self.archive, clock=clock, stop=stop, listener=self._listen)
-
-    def _listen(self, event: Event) -> None:
-        self.events.append(event)
-        if self.on_event:
-            self.on_event(event)
-
-    def run(self) -> SessionResult:
-        self.session.start()
-        return self.session.run()
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.events]
-
-
-def program(result: SessionResult) -> Path:
-    assert result.state is SessionState.SEALED
-    assert result.package
-    return Path(result.package) / "data/media/program.mp4"
-
-
 def make_file(path: Path, seconds: float, *, sound_s: float | None = None) -> Path:
     """Make a file of `seconds` of pictures at 15 a second and `sound_s` of tone."""
     words = ["-f", "lavfi", "-i", f"testsrc2=s={WIDTH}x{HEIGHT}:r={RATE}:d={seconds}"]
@@ -120,12 +46,6 @@ def make_file(path: Path, seconds: float, *, sound_s: float | None = None) -> Pa
         words += ["-f", "lavfi", "-i", f"sine=440:r=48000:d={sound_s}", "-c:a", "pcm_s16le"]
     media.run("ffmpeg", "-v", "error", "-y", *words, "-c:v", "libx264", "-preset", "ultrafast", path)
     return path
-
-
-def lengths(path: Path) -> tuple[int, float, float]:
-    """Return the pictures of a recording, and where its pictures and its sound end, as ffmpeg decodes them."""
-    video, audio = media.decoded(path, "v"), media.decoded(path, "a")
-    return video.frames, video.end_s, audio.end_s
 
 
 def test_a_minute_is_900_frames_in_both_senses(tmp_path: Path) -> None:

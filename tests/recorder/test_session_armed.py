@@ -31,8 +31,8 @@ from recorder.plan import PictureInput, SessionPlan
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionResult, SessionState
-from tests.recorder.test_session import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support import markers, media
+from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

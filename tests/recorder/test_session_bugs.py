@@ -10,8 +10,8 @@ from recorder import program as in_program
 from recorder.encoder import Encoder
 from recorder.packet import Track
 from recorder.status import SessionState
-from tests.recorder.test_session import Room, program
 from tests.support import media
+from tests.support.sessions import Room, program
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
 

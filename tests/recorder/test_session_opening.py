@@ -19,8 +19,8 @@ from devices.model import Device, DeviceKind
 from recorder import inputs
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionState
-from tests.recorder.test_session import HEIGHT, RATE, WIDTH, program
 from tests.recorder.test_session_armed import LAYOUTS, Armed, NeverThere, picture_numbers
+from tests.support.sessions import HEIGHT, RATE, WIDTH, program
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")

@@ -11,7 +11,7 @@ from devices.clock import NANOSECONDS
 from devices.monitor.sleep import slept_ns
 from recorder import session
 from recorder.sleep import SleepWatch
-from tests.recorder.test_session import Room
+from tests.support.sessions import Room
 from tests.support.simulated import SimulatedClock
 
 SECOND = NANOSECONDS
