@@ -1,111 +1,27 @@
 """Sessions that are armed before they start, in this process and in real time."""
 
-import subprocess
 import threading
 import time
-from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import Self
 
 import av
-import numpy as np
 import pytest
-import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
-from capture.jpeg import JpegDecoder
-from capture.kept import KeptVideo, Return
-from capture.pacing import Pace, RealPace
-from capture.source import Coded, Frame, Size, VideoSource
-from capture.synthetic.audio import SyntheticAudio
+from capture.kept import KeptVideo
+from capture.pacing import RealPace
+from capture.source import VideoSource
 from capture.synthetic.video import SyntheticVideo
-from config.errors import DeviceNotFound, LiputError, UsageError
-from config.events import Event
-from config.program import SINGLE, LayoutSettings
+from config.errors import DeviceNotFound
 from devices.clock import SystemClock
-from devices.model import Device, DeviceKind
-from recorder import program as recorder_program
 from recorder.archive.archive import Archive
 from recorder.archive.work import WorkFolder
-from recorder.plan import PictureInput, SessionPlan
-from recorder.session import FROM_THE_FIRST_PICTURE, Session
-from recorder.sound.inputs import SoundInput
-from recorder.status import SessionResult, SessionState
-from tests.support import markers, media
+from recorder.session import FROM_THE_FIRST_PICTURE
+from recorder.status import SessionState
+from tests.support.armed import LAYOUTS, Armed, JpegCamera, NeverThere, picture_numbers
 from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH, lengths, program
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("no_thread_is_left")
-
-LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
-
-
-class Armed:
-    """A session that runs on a thread of its own."""
-
-    def __init__(
-        self, folder: Path, *pictures: VideoSource, sounds: bool | Sequence[SoundInput] = True, **plan: object
-    ) -> None:
-        clock, self.stopped = SystemClock(), threading.Event()
-        self.pace: Pace = RealPace(clock, self.stopped)
-        self.heard: list[Event] = []
-        self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
-        given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
-        sound = SyntheticAudio(self.pace, self.stopped)
-        self.session = Session(
-            SessionPlan(
-                title="Rapat Senat",
-                profile=PROFILE,
-                pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
-                sounds=([SoundInput(sound.name, sound)] if sounds else []) if isinstance(sounds, bool) else sounds,
-                pace=self.pace,
-                live=True,
-                **plan,  # type: ignore[arg-type] # of the plan's own
-            ),
-            self.archive,
-            clock=clock,
-            stop=self.stopped,
-            listener=self.heard.append,
-        )
-        self.result: SessionResult | None = None
-        self.error: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self.result = self.session.run()
-        except LiputError as error:
-            self.error = error
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self.until(SessionState.ARMED, SessionState.LIVE, SessionState.DEGRADED)  # armed for a moment, if at once
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.session.stop()
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-
-    def until(self, *states: SessionState) -> None:
-        wait_for(lambda: self.session.status().state in states or not self._thread.is_alive(), what=str(states))
-
-    def wait(self, elapsed_s: float) -> None:
-        wait_for(lambda: self.session.status().elapsed_s >= elapsed_s)
-
-    def end(self) -> SessionResult:
-        self.session.stop()
-        self._thread.join(30)
-        assert self.result, self.error
-        return self.result
-
-    @property
-    def events(self) -> list[tuple[str, str]]:
-        return [(event.kind, event.subject) for event in self.heard]
-
-    @property
-    def kinds(self) -> list[str]:
-        return [kind for kind, _ in self.events]
 
 
 def test_what_is_armed_and_disarmed_has_written_nothing(tmp_path: Path) -> None:
@@ -142,12 +58,6 @@ def test_a_start_reaches_back_and_the_recording_is_whole_and_in_sync(tmp_path: P
     assert armed.kinds == ["session-armed", "session-live", "session-stopping", "session-ended"]
 
 
-def picture_numbers(path: Path) -> list[int]:
-    """Return the numbers in a recording's pictures, -1 for those without."""
-    raw = np.frombuffer(media.luma(path, WIDTH, HEIGHT), np.uint8).reshape(-1, HEIGHT, WIDTH)
-    return [-1 if (number := markers.frame_number(picture)) is None else number for picture in raw]
-
-
 def test_a_start_with_everything_that_is_kept_begins_with_the_first_picture(tmp_path: Path) -> None:
     with Armed(tmp_path, sounds=False) as armed:
         wait_for(lambda: armed.session.status().pre_roll_s > 1)
@@ -157,91 +67,6 @@ def test_a_start_with_everything_that_is_kept_begins_with_the_first_picture(tmp_
         result = armed.end()
     numbers = picture_numbers(program(result))
     assert numbers == list(range(result.frames))
-
-
-def test_marks_are_kept_with_their_times_and_are_chapters(tmp_path: Path) -> None:
-    with Armed(tmp_path) as armed:
-        with pytest.raises(UsageError, match="nothing is being recorded"):
-            armed.session.mark("too early")
-        armed.session.mute(None, on=True)
-        armed.session.layout("pause")
-        armed.session.mute(None, on=False)
-        armed.session.layout("single")
-        changes = [event for event in armed.heard if event.kind.startswith(("sound-", "layout-"))]
-        assert [event.detail["media_s"] for event in changes] == [None] * 4
-        armed.session.start()
-        armed.until(SessionState.LIVE)
-        armed.wait(1)
-        first = armed.session.mark("Pembukaan")
-        with pytest.raises(UsageError, match="no text"):
-            armed.session.mark("  ")
-        armed.wait(first.media_s + 1)
-        second = armed.session.mark("Tanya\njawab")
-        told = [(mark.media_s, mark.text) for mark in armed.session.status().marks]
-        assert told == [(first.media_s, "Pembukaan"), (second.media_s, "Tanya jawab")]
-        for number in range(9):
-            armed.session.mark(f"{number}")
-        assert [mark.text for mark in armed.session.status().marks] == list("12345678")
-        result = armed.end()
-    assert second.text == "Tanya jawab"
-    assert second.media_s - first.media_s >= 1
-    (package,) = armed.archive.list()
-    assert package.recording
-    assert [mark.text for mark in package.recording.marks] == ["Pembukaan", "Tanya jawab", *"012345678"]
-    assert [mark.media_s for mark in package.recording.marks[:2]] == [first.media_s, second.media_s]
-    assert result.degraded == []
-    probed = media.run("ffprobe", "-v", "error", "-show_chapters", "-of", "compact", program(result))
-    chapters = [line for line in probed.splitlines() if line.startswith("chapter")]
-    assert len(chapters) >= 3, "those at the same moment are one"
-    assert "Pembukaan" in chapters[1]
-    assert "Tanya jawab" in chapters[2]
-    assert f"start_time={first.media_s:.6f}" in chapters[1]
-
-
-def test_a_layout_is_switched_at_a_picture_and_none_is_lost(tmp_path: Path) -> None:
-    stop = threading.Event()
-    pace = RealPace(SystemClock(), stop)
-    sources = [SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop) for _ in range(2)]
-    with Armed(tmp_path, *sources, layouts=LAYOUTS, layout="1") as armed:
-        armed.session.start()
-        armed.until(SessionState.LIVE)
-        for layout in ("2", "1", "waiting", "2"):
-            armed.wait(armed.session.status().elapsed_s + 0.7)
-            armed.session.layout(layout)
-            assert armed.session.status().layout == layout
-        with pytest.raises(UsageError, match="no layout"):
-            armed.session.layout("3")
-        armed.wait(armed.session.status().elapsed_s + 0.7)
-        stop.set()
-        result = armed.end()
-    assert result.degraded == []
-    times = media.run(
-        "ffprobe", "-v", "error", "-select_streams", "v", "-show_entries", "frame=pts_time", "-of", "csv=p=0",
-        program(result),
-    ).split()  # fmt: skip
-    at = [float(time.strip(",")) for time in times]
-    assert max(after - before for before, after in pairwise(at)) < 2.1 / RATE
-    numbers = picture_numbers(program(result))
-    assert -1 in numbers  # the card
-    shown = [number for number in numbers if number >= 0]
-    until = shown.index(max(shown))
-    assert all(after - before > 0 for before, after in pairwise(shown[: until + 1]))
-
-
-class NeverThere:
-    """Whereabouts of what is not plugged in before it is told so."""
-
-    def __init__(self) -> None:
-        self.is_there = False
-
-    def lost(self) -> None:
-        """Nothing to note."""
-
-    def regained(self) -> None:
-        """Nothing to note."""
-
-    def find(self) -> Return | None:
-        return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
 
 
 def missing(source: VideoSource) -> tuple[KeptVideo, NeverThere]:
@@ -300,65 +125,6 @@ def test_a_start_that_is_refused_leaves_it_armed_until_the_next(tmp_path: Path) 
     assert (result.state, result.degraded) == (SessionState.SEALED, [])
 
 
-def test_sound_that_is_muted_is_silent_from_there_to_where_it_is_heard_again(tmp_path: Path) -> None:
-    with Armed(tmp_path) as armed:
-        armed.session.start()
-        armed.until(SessionState.LIVE)
-        armed.wait(1.5)
-        with pytest.raises(UsageError, match="mimbar"):
-            armed.session.mute("mimbar", on=True)
-        assert -50 < (armed.session.status().loudness.momentary_lufs or 0) < -5
-        armed.session.mute(None, on=True)
-        muted_s = armed.session.status().elapsed_s
-        assert [(sound.name, sound.muted) for sound in armed.session.status().sounds] == [("synthetic sound", True)]
-        armed.wait(muted_s + 1.5)
-        loudness = armed.session.status().loudness
-        assert loudness.momentary_lufs is None
-        assert -50 < (loudness.integrated_lufs or 0) < -5
-        armed.session.mute("synthetic sound", on=False)
-        heard_s = armed.session.status().elapsed_s
-        armed.wait(heard_s + 1.5)
-        result = armed.end()
-    assert result.degraded == []
-    assert [kind for kind in armed.kinds if kind.startswith("sound-")] == ["sound-muted", "sound-unmuted"]
-    raw = subprocess.run(
-        ["ffmpeg", "-v", "error", "-i", program(result), "-ac", "1", "-f", "s16le", "-"],
-        capture_output=True,
-        check=True,
-    ).stdout
-    samples = np.abs(np.frombuffer(raw, np.int16).astype(np.int32))
-
-    def peak(begin_s: float, end_s: float) -> int:
-        return int(samples[round(begin_s * 48_000) : round(end_s * 48_000)].max())
-
-    assert peak(0.2, muted_s - 0.2) > 1000
-    assert peak(muted_s + 0.4, heard_s - 0.4) < 20
-    assert peak(heard_s + 0.4, heard_s + 1.3) > 1000
-
-
-class JpegCamera(SyntheticVideo):
-    """A camera that sends JPEG: `coded` says so, `sent` is what it gave."""
-
-    coded = Coded("mjpeg", WIDTH, HEIGHT)
-
-    def __init__(self, pace: Pace, stop: threading.Event) -> None:
-        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
-        self.sent: list[bytes] = []
-        self._decoder = JpegDecoder(WIDTH, HEIGHT)
-
-    def read(self, timeout_s: float) -> Frame | None:
-        frame = super().read(timeout_s)
-        if frame is None:
-            return None
-        rgb = super().decode(frame).to_ndarray(format="rgb24")
-        self.sent.append(bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=80)))
-        return Frame(frame.timestamp_ns, self.sent[-1])
-
-    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
-        assert isinstance(frame.payload, bytes)
-        return self._decoder.decode(frame.payload)
-
-
 def test_each_source_is_recorded_apart_as_it_came_on_the_programs_timeline(tmp_path: Path) -> None:
     stop = threading.Event()
     pace = RealPace(SystemClock(), stop)
@@ -414,21 +180,3 @@ def test_a_disk_that_is_slow_to_open_costs_nothing_of_what_is_recorded_at_once(
     assert [kind for kind in armed.kinds if kind.startswith(("source", "frames"))] == []
     _, video_s, audio_s = lengths(program(result))
     assert video_s == pytest.approx(audio_s, abs=0.08)
-
-
-def test_how_loud_it_is_is_told_while_it_records_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_program, "SOUND_EVERY_S", 0.5)
-    with Armed(tmp_path) as armed:
-        wait_for(lambda: armed.session.status().pre_roll_s > 1)
-        assert "sound-measured" not in [event.kind for event in armed.heard], "nothing is recorded yet"
-        armed.session.start()
-        armed.until(SessionState.LIVE)
-        armed.wait(3)
-        armed.end()
-    told = [event.detail for event in armed.heard if event.kind in {"sound-measured", "session-ended"}]
-    assert len(told) >= 3
-    assert set(told[0]) >= {"loudness_lufs", "loudness_range_lu", "drift_ppm"}
-    (package,) = armed.archive.list()
-    assert package.recording
-    assert package.recording.loudness_lufs == told[-1]["loudness_lufs"]
-    assert isinstance(package.recording.loudness_lufs, float)

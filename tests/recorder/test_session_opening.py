@@ -19,7 +19,7 @@ from devices.model import Device, DeviceKind
 from recorder import inputs
 from recorder.sound.inputs import SoundInput
 from recorder.status import SessionState
-from tests.recorder.test_session_armed import LAYOUTS, Armed, NeverThere, picture_numbers
+from tests.support.armed import LAYOUTS, Armed, NeverThere, picture_numbers
 from tests.support.sessions import HEIGHT, RATE, WIDTH, program
 from tests.support.waiting import wait_for
 

@@ -49,6 +49,7 @@ ALONE = (
     "tests/agent/test_demo.py",
     "tests/devices/test_others_load.py",
     "tests/recorder/test_session_armed.py",
+    "tests/recorder/test_session_steered.py",
 )
 """What a computer that does too much else fails: recordings that miss nothing, figures."""
 LANES = (

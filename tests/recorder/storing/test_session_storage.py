@@ -23,8 +23,8 @@ from recorder.recovery.find import find
 from recorder.recovery.recover import Recovery, State
 from recorder.session import FROM_THE_FIRST_PICTURE, Session
 from recorder.status import SessionResult, SessionState
-from tests.recorder.test_session_armed import Armed, JpegCamera
 from tests.support import media
+from tests.support.armed import Armed, JpegCamera
 from tests.support.sessions import RATE, program
 from tests.support.stored import almost_full
 from tests.support.timeline import is_continuous

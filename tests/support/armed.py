@@ -1,0 +1,145 @@
+"""Sessions that are armed before they start, what they may have as sources, and which pictures they recorded."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import av
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
+
+from capture.jpeg import JpegDecoder
+from capture.kept import Return
+from capture.pacing import Pace, RealPace
+from capture.source import Coded, Frame, Size, VideoSource
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.errors import LiputError
+from config.events import Event
+from config.program import SINGLE, LayoutSettings
+from devices.clock import SystemClock
+from devices.model import Device, DeviceKind
+from recorder.archive.archive import Archive
+from recorder.plan import PictureInput, SessionPlan
+from recorder.session import Session
+from recorder.sound.inputs import SoundInput
+from recorder.status import SessionResult, SessionState
+from tests.support import markers, media
+from tests.support.sessions import HEIGHT, PROFILE, RATE, WIDTH
+from tests.support.waiting import wait_for
+
+LAYOUTS = {one: LayoutSettings(kind=SINGLE, show=(one,)) for one in ("1", "2")}
+
+
+class Armed:
+    """A session that runs on a thread of its own."""
+
+    def __init__(
+        self, folder: Path, *pictures: VideoSource, sounds: bool | Sequence[SoundInput] = True, **plan: object
+    ) -> None:
+        clock, self.stopped = SystemClock(), threading.Event()
+        self.pace: Pace = RealPace(clock, self.stopped)
+        self.heard: list[Event] = []
+        self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
+        given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
+        sound = SyntheticAudio(self.pace, self.stopped)
+        self.session = Session(
+            SessionPlan(
+                title="Rapat Senat",
+                profile=PROFILE,
+                pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
+                sounds=([SoundInput(sound.name, sound)] if sounds else []) if isinstance(sounds, bool) else sounds,
+                pace=self.pace,
+                live=True,
+                **plan,  # type: ignore[arg-type] # of the plan's own
+            ),
+            self.archive,
+            clock=clock,
+            stop=self.stopped,
+            listener=self.heard.append,
+        )
+        self.result: SessionResult | None = None
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            self.result = self.session.run()
+        except LiputError as error:
+            self.error = error
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.until(SessionState.ARMED, SessionState.LIVE, SessionState.DEGRADED)  # armed for a moment, if at once
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.session.stop()
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+
+    def until(self, *states: SessionState) -> None:
+        wait_for(lambda: self.session.status().state in states or not self._thread.is_alive(), what=str(states))
+
+    def wait(self, elapsed_s: float) -> None:
+        wait_for(lambda: self.session.status().elapsed_s >= elapsed_s)
+
+    def end(self) -> SessionResult:
+        self.session.stop()
+        self._thread.join(30)
+        assert self.result, self.error
+        return self.result
+
+    @property
+    def events(self) -> list[tuple[str, str]]:
+        return [(event.kind, event.subject) for event in self.heard]
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.events]
+
+
+def picture_numbers(path: Path) -> list[int]:
+    """Return the numbers in a recording's pictures, -1 for those without."""
+    raw = np.frombuffer(media.luma(path, WIDTH, HEIGHT), np.uint8).reshape(-1, HEIGHT, WIDTH)
+    return [-1 if (number := markers.frame_number(picture)) is None else number for picture in raw]
+
+
+class NeverThere:
+    """Whereabouts of what is not plugged in before it is told so."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+
+    def lost(self) -> None:
+        """Nothing to note."""
+
+    def regained(self) -> None:
+        """Nothing to note."""
+
+    def find(self) -> Return | None:
+        return Return(Device(id="x", kind=DeviceKind.CAMERA, name="Podium")) if self.is_there else None
+
+
+class JpegCamera(SyntheticVideo):
+    """A camera that sends JPEG: `coded` says so, `sent` is what it gave."""
+
+    coded = Coded("mjpeg", WIDTH, HEIGHT)
+
+    def __init__(self, pace: Pace, stop: threading.Event) -> None:
+        super().__init__(WIDTH, HEIGHT, RATE, pace, stop)
+        self.sent: list[bytes] = []
+        self._decoder = JpegDecoder(WIDTH, HEIGHT)
+
+    def read(self, timeout_s: float) -> Frame | None:
+        frame = super().read(timeout_s)
+        if frame is None:
+            return None
+        rgb = super().decode(frame).to_ndarray(format="rgb24")
+        self.sent.append(bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=80)))
+        return Frame(frame.timestamp_ns, self.sent[-1])
+
+    def decode(self, frame: Frame, within: Size | None = None) -> av.VideoFrame:
+        assert isinstance(frame.payload, bytes)
+        return self._decoder.decode(frame.payload)
