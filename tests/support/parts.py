@@ -40,7 +40,7 @@ STARTERS = (
             "measured", "media", "muxed", "nginx_rtmp", "packets", "pipewire", "pulse", "quota", "raw_server",
             "receivers", "recorded", "relieved", "room", "s3_proxy", "scenes", "schedule_bench", "scripted_session",
             "seaweed", "served", "sessions", "slides", "smtp_server", "sources", "srt_peer", "srt_sender", "sshd",
-            "stored", "streamed", "terminal", "timeline", "tls_front", "tracks", "web", "xvfb",
+            "stored", "streamed", "streaming", "terminal", "timeline", "tls_front", "tracks", "web", "xvfb",
         )
     ),
 )  # fmt: skip

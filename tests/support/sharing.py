@@ -40,7 +40,7 @@ LONG = (
     "tests/bench/",
     "tests/recorder/copies/",
     "tests/recorder/recovery/",
-    "tests/recorder/streaming/test_session_streams.py",
+    "tests/recorder/streaming/test_session_streams",
 )
 """Few tests, of which each runs a daemon, a browser, sessions: begun last, one file would be waited for at the end."""
 ALONE = (

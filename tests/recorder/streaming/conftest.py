@@ -1,0 +1,14 @@
+"""What the tests of sessions that stream share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.nginx_rtmp import NginxRtmp
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NginxRtmp]:
+    with NginxRtmp(tmp_path / "nginx") as server:
+        yield server

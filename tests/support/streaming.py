@@ -1,0 +1,82 @@
+"""A session that streams beside its recording, on a thread of its own, and where its recording is."""
+
+import threading
+from pathlib import Path
+
+from capture.pacing import RealPace
+from capture.synthetic.audio import SyntheticAudio
+from capture.synthetic.video import SyntheticVideo
+from config.events import Event
+from config.schema import BUILT_IN_PROFILES
+from config.secrets import Secret, StreamTarget
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.conference.plan import ConferencePlan
+from recorder.plan import PictureInput, SessionPlan
+from recorder.session import Session
+from recorder.sound.inputs import SoundInput
+from recorder.status import SessionResult
+from recorder.streaming.wish import StreamPlan
+from tests.support.nginx_rtmp import NginxRtmp
+from tests.support.waiting import wait_for
+
+PROFILE = BUILT_IN_PROFILES["240p15"]
+SEPARATE = StreamPlan("separate", 60_000, 120_000, PROFILE.audio_bitrate)
+
+
+class Streamed:
+    """A session that runs on a thread until `end`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        server: NginxRtmp | None,
+        stream: StreamPlan = SEPARATE,
+        conference: ConferencePlan | None = None,
+    ) -> None:
+        clock, stop = SystemClock(), threading.Event()
+        pace = RealPace(clock, stop)
+        picture = SyntheticVideo(PROFILE.width, PROFILE.height, PROFILE.fps, pace, stop)
+        sound = SyntheticAudio(pace, stop)
+        self.events: list[Event] = []
+        url = server.url("good-key") if server else ""
+        plan = SessionPlan(
+            title="Rapat Senat",
+            profile=PROFILE,
+            pictures=[PictureInput(picture.name, picture)],
+            sounds=[SoundInput(sound.name, sound)],
+            pace=pace,
+            live=True,
+            stream=stream,
+            conference=conference,
+            targets=[StreamTarget("kampus", Secret(url))] if server else [],
+        )
+        archive = Archive(folder / "arsip", clock, reserve_bytes=1)
+        self.session = Session(plan, archive, clock=clock, stop=stop, listener=self.events.append)
+        self._results: list[SessionResult] = []
+        self._thread = threading.Thread(target=lambda: self._results.append(self.session.run()))
+
+    def start(self, *, at_once: bool = True) -> None:
+        if at_once:
+            self.session.start()
+        self._thread.start()
+
+    def until(self, kind: str, times: int = 1, timeout_s: float = 30.0) -> Event:
+        def seen() -> list[Event]:
+            return [event for event in self.events if event.kind == kind][times - 1 :]
+
+        return wait_for(seen, timeout_s, kind)[0]
+
+    def until_frames(self, count: int) -> None:
+        wait_for(lambda: self.session.status().frames >= count)
+
+    def end(self) -> SessionResult:
+        self.session.stop()
+        self._thread.join(60)
+        (result,) = self._results
+        return result
+
+
+def program(result: SessionResult) -> Path:
+    assert result.package
+    return Path(result.package) / "data/media/program.mp4"
