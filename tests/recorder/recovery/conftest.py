@@ -1,5 +1,10 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from recorder.archive.archive import Archive
+from tests.support import archives
 from tests.support.cut_short import Left, Material
 
 
@@ -11,3 +16,20 @@ def material() -> Material:
 @pytest.fixture(scope="session")
 def left(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Left:
     return material.write(tmp_path_factory.mktemp("left"))
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "arsip")
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Archive:
+    return archives.archive_at(tmp_path / "cadangan")
+
+
+@pytest.fixture
+def nothing_half_built(archive: Archive, second: Archive) -> Iterator[None]:
+    yield
+    for place in (archive, second):
+        assert not list(place.root.glob(".incoming/*.joining"))

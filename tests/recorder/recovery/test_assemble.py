@@ -10,16 +10,11 @@ from recorder.archive.archive import Archive
 from recorder.archive.disk import Disk
 from recorder.recovery.find import find
 from recorder.recovery.recover import Outcome, Recovery, State
-from tests.recorder.recovery.test_recover import checked, contents, only, program_of, recover
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Left
 from tests.support.leftovers import live
+from tests.support.recovering import checked, contents, only, program_of, recover
 from tests.support.simulated import SimulatedClock
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
 
 
 def leave_two_parts(archive: Archive, left: Left, *, copy: int = 1) -> None:

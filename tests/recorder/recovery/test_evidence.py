@@ -1,7 +1,5 @@
 """What is found in a work folder that was left."""
 
-from pathlib import Path
-
 import pytest
 
 from recorder.archive.archive import Archive
@@ -9,11 +7,6 @@ from recorder.recovery.evidence import examine
 from tests.support import archives, leftovers
 from tests.support.cut_short import Left
 from tests.support.leftovers import live
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
 
 
 def test_the_program_comes_first_and_what_a_part_tells_is_its_own(archive: Archive, left: Left) -> None:

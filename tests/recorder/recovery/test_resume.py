@@ -29,11 +29,6 @@ from tests.support.simulated import SimulatedClock
 S = 1_000_000_000
 
 
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return archives.archive_at(tmp_path / "arsip")
-
-
 def test_the_next_part_lies_where_the_clock_says(archive: Archive, left: Left) -> None:
     folder = leftovers.leave(archive, {"program.mp4": left.killed}, events=[live(clock_ns=5000 * S)])
     taken = take_up([archive], folder, SystemClock())
