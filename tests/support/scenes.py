@@ -20,6 +20,7 @@ from capture.watch.patience import Patience
 from capture.watch.watched_video import WatchedVideo
 from config.errors import DeviceError, DeviceLost, MediaError
 from devices.clock import NANOSECONDS
+from devices.health.faults import Fault
 from devices.health.tracker import OnChange
 from devices.mode_choice import ChosenMode
 from devices.model import Device, DeviceKind, Mode
@@ -27,6 +28,7 @@ from tests.support.health import Recorded
 from tests.support.simulated import SimulatedClock
 
 WIDTH, HEIGHT, RATE = 320, 180, 30
+CARD = DeviceKind.CAPTURE_CARD
 
 type Image = NDArray[np.uint8]
 """Shape (height, width, 3), RGB."""
@@ -85,6 +87,22 @@ def paced(
 def before(end_s: float, shots: Iterable[Shot]) -> Iterator[Shot]:
     """Give what is captured before `end_s`."""
     return itertools.takewhile(lambda shot: shot[0] < end_s, shots)
+
+
+def numbered(picture: bytes) -> Iterator[bytes]:
+    """Give the same picture for ever, in other bytes each time."""
+    for number in itertools.count():
+        # Bytes behind the end of a JPEG mean nothing.
+        yield picture + number.to_bytes(4)
+
+
+def live_then(pictures: Iterator[bytes], from_s: float, to_s: float, rate: float = 30) -> itertools.chain[Shot]:
+    """Show a camera, then `pictures` for a while, then the camera again."""
+    return itertools.chain(
+        before(from_s, paced(live(), rate)),
+        before(to_s, paced(pictures, rate, from_s=from_s)),
+        paced(live(), rate, from_s=to_s),
+    )
 
 
 class FakeCamera:
@@ -205,3 +223,11 @@ class Watched:
     def faults(self) -> list[tuple[float, str, str]]:
         """Return (seconds after opening, kind of line, fault) of what was found and what was over."""
         return self.log.faults()
+
+
+def one_fault(watched: Watched, fault: Fault) -> tuple[float, float]:
+    """Return when the only fault was found and when it was over."""
+    (found_s, found, what), (over_s, over, ended) = watched.faults()
+    assert (found, over) == ("degraded", "recovered")
+    assert what == ended == fault
+    return found_s, over_s
