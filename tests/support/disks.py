@@ -9,6 +9,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 from recorder.storing.storage import Storage
+from tests.support.waiting import wait_for
 
 SECTOR = 512
 MODULES = ("loop", "dm-mod", "ext4")
@@ -116,6 +117,42 @@ class MappedDisk:
         subprocess.run(["dmsetup", "resume", self.name], capture_output=True, check=False)
         subprocess.run(["umount", "-l", self.mount_point], capture_output=True, check=False)
         subprocess.run(["dmsetup", "remove", "--retry", self.name], capture_output=True, check=False)
+
+
+class PulledOut:
+    """A SCSI disk in memory, as a USB disk is one, that can be pulled out and plugged in again."""
+
+    def __init__(self, mount_point: Path) -> None:
+        load("ext4")
+        run("modprobe", "scsi_debug", "dev_size_mb=32", "removable=1")
+        self.mount_point = mount_point
+        mount_point.mkdir()
+        self.node = self._node()
+        run("mkfs.ext4", "-q", "-F", self.node)
+        run("mount", "-t", "ext4", self.node, mount_point)
+
+    def _node(self) -> Path:
+        def found() -> Path | None:
+            there = [
+                path for path in Path("/sys/block").glob("sd*") if "scsi_debug" in (path / "device/model").read_text()
+            ]
+            return Path("/dev") / there[0].name if there and (Path("/dev") / there[0].name).exists() else None
+
+        return wait_for(found) or Path()
+
+    def pull_out(self) -> None:
+        (Path("/sys/block") / self.node.name / "device/delete").write_text("1")
+
+    def plug_in(self) -> None:
+        run("umount", "-l", self.mount_point)
+        for host in Path("/sys/class/scsi_host").glob("host*"):
+            if (host / "proc_name").read_text().strip() == "scsi_debug":
+                (host / "scan").write_text("- - -")
+        self.node = self._node()
+        run("mount", "-t", "ext4", self.node, self.mount_point)
+
+    def close(self) -> None:
+        run("umount", "-l", self.mount_point)
 
 
 class Marker:

@@ -36,12 +36,12 @@ STARTERS = (
         f"tests.support.{name}"
         for name in (
             "archives", "armed", "bars", "browser", "buses", "command", "control_socket", "copies", "cut_short",
-            "damage", "disks", "dossiers", "footage", "forked", "health_log", "hook_server", "leftovers",
-            "listening", "live", "measured", "media", "muxed", "nginx_rtmp", "packets", "pipewire", "pulse",
-            "quota", "raw_server", "receivers", "recorded", "recovering", "relieved", "room", "s3_proxy", "scenes",
-            "schedule_bench", "scripted_session", "seaweed", "served", "sessions", "slides", "smtp_server",
-            "sources", "srt_peer", "srt_sender", "sshd", "stored", "streamed", "streaming", "terminal", "timeline",
-            "tls_front", "tracks", "web", "xvfb",
+            "damage", "disk_sessions", "disks", "dossiers", "footage", "forked", "health_log", "hook_server",
+            "leftovers", "listening", "live", "measured", "media", "muxed", "nginx_rtmp", "packets", "pipewire",
+            "pulse", "quota", "raw_server", "receivers", "recorded", "recovering", "relieved", "room", "s3_proxy",
+            "scenes", "schedule_bench", "scripted_session", "seaweed", "served", "sessions", "slides",
+            "smtp_server", "sources", "srt_peer", "srt_sender", "sshd", "stored", "streamed", "streaming",
+            "terminal", "timeline", "tls_front", "tracks", "web", "xvfb",
         )
     ),
 )  # fmt: skip

@@ -8,27 +8,19 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config.errors import LiputError, StorageUnwritable
-from config.events import Event
-from config.schema import Recording as RecordingSettings
-from config.schema import Storage as StorageSettings
-from devices.clock import SystemClock
-from recorder.archive.archive import Archive
 from recorder.archive.model import RecordingFacts
-from recorder.eventlog import EventLog
 from recorder.mending import mend
 from recorder.packet import EncodedPacket
 from recorder.recording import Recording
-from recorder.storing.opening import SessionFacts
-from recorder.storing.storage import Storage
 from tests.support import archives, disks, media
-from tests.support.disks import MappedDisk
+from tests.support.disk_sessions import Session, record, release
+from tests.support.disks import MappedDisk, PulledOut
 from tests.support.log_writes import entries
 from tests.support.packets import RATE, Reel
 from tests.support.timeline import is_continuous, picture_times
@@ -39,6 +31,7 @@ FAULT_S = 4.0
 LOSS_S = 1.05
 """The promise is 1.5 s with 0.45 s for pictures in an encoder (one in hardware), which these have left already."""
 SIZE = 24_000_000
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -55,74 +48,6 @@ def first(tmp_path: Path) -> Iterator[MappedDisk]:
     yield disk
     release()
     disk.close()
-
-
-@dataclass
-class Session:
-    """A session that records the reel, with what it told and what became of it."""
-
-    storage: Storage
-    log: EventLog
-    events: list[Event]
-    failures: list[LiputError]
-    stop: threading.Event
-    heard: list[float]
-    """When each event was told, on the session clock."""
-    works: list[Path] = field(default_factory=list)
-    reached: float = 0.0
-
-    @property
-    def kinds(self) -> list[str]:
-        return [event.kind for event in self.events]
-
-    def offsets(self) -> list[float]:
-        return [float(part.start) for part in self.storage._tee.copies[0].parts]
-
-
-NUMBERS = itertools.count()
-HELD: list[Session] = []
-"""Sessions whose work folders may still be locked: a disk cannot be unmounted while they are."""
-
-
-def release() -> None:
-    """Let go of what sessions that were not sealed hold."""
-    while HELD:
-        for part in HELD.pop().storage._parts():
-            part.work.release()
-
-
-def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]], **settings: object) -> Session:
-    """Record the reel to the end, or until there is no disk left."""
-    clock, events, failures, stop = SystemClock(), list[Event](), list[LiputError](), threading.Event()
-    heard: list[float] = []
-
-    def hear(event: Event) -> None:
-        events.append(event)
-        heard.append(time.monotonic())
-
-    log = EventLog(clock, hear)
-
-    def on_failure(error: LiputError) -> None:
-        failures.append(error)
-        stop.set()
-
-    storage = Storage(
-        [Archive(root, clock, reserve_bytes=1) for root in roots],
-        StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
-        clock=clock,
-        log=log,
-        on_failure=on_failure,
-        recording=RecordingSettings(),
-        bytes_per_s=40_000,
-    )
-    session = Session(storage, log, events, failures, stop, heard)
-    HELD.append(session)
-    storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), reel.encoder.templates)
-    session.reached = reel.play(storage.put, stop=stop, at=at)
-    storage.close()
-    log.close()
-    session.works = [part.work.path for part in storage._parts()]
-    return session
 
 
 def has_all(session: Session, files: list[Path]) -> None:
@@ -231,46 +156,10 @@ def test_a_disk_that_is_unmounted_is_gone(reel: Reel, first: MappedDisk, tmp_pat
 
 
 @pytest.fixture
-def usb(tmp_path: Path) -> Iterator["PulledOut"]:
+def usb(tmp_path: Path) -> Iterator[PulledOut]:
     disk = PulledOut(tmp_path / "usb")
     yield disk
     disk.close()
-
-
-class PulledOut:
-    """A SCSI disk in memory, as a USB disk is one, that can be pulled out and plugged in again."""
-
-    def __init__(self, mount_point: Path) -> None:
-        disks.load("ext4")
-        disks.run("modprobe", "scsi_debug", "dev_size_mb=32", "removable=1")
-        self.mount_point = mount_point
-        mount_point.mkdir()
-        self.node = self._node()
-        disks.run("mkfs.ext4", "-q", "-F", self.node)
-        disks.run("mount", "-t", "ext4", self.node, mount_point)
-
-    def _node(self) -> Path:
-        def found() -> Path | None:
-            there = [
-                path for path in Path("/sys/block").glob("sd*") if "scsi_debug" in (path / "device/model").read_text()
-            ]
-            return Path("/dev") / there[0].name if there and (Path("/dev") / there[0].name).exists() else None
-
-        return wait_for(found) or Path()
-
-    def pull_out(self) -> None:
-        (Path("/sys/block") / self.node.name / "device/delete").write_text("1")
-
-    def plug_in(self) -> None:
-        disks.run("umount", "-l", self.mount_point)
-        for host in Path("/sys/class/scsi_host").glob("host*"):
-            if (host / "proc_name").read_text().strip() == "scsi_debug":
-                (host / "scan").write_text("- - -")
-        self.node = self._node()
-        disks.run("mount", "-t", "ext4", self.node, self.mount_point)
-
-    def close(self) -> None:
-        disks.run("umount", "-l", self.mount_point)
 
 
 @pytest.mark.parametrize("has_second", [True, False])

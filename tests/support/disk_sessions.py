@@ -1,0 +1,86 @@
+"""A session that records a reel onto disks that may fail, with what it told and what became of it."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.errors import LiputError
+from config.events import Event
+from config.schema import Recording as RecordingSettings
+from config.schema import Storage as StorageSettings
+from devices.clock import SystemClock
+from recorder.archive.archive import Archive
+from recorder.eventlog import EventLog
+from recorder.storing.opening import SessionFacts
+from recorder.storing.storage import Storage
+from tests.support import archives
+from tests.support.packets import Reel
+
+
+@dataclass
+class Session:
+    """A session that records the reel, with what it told and what became of it."""
+
+    storage: Storage
+    log: EventLog
+    events: list[Event]
+    failures: list[LiputError]
+    stop: threading.Event
+    heard: list[float]
+    """When each event was told, on the session clock."""
+    works: list[Path] = field(default_factory=list)
+    reached: float = 0.0
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def offsets(self) -> list[float]:
+        return [float(part.start) for part in self.storage._tee.copies[0].parts]
+
+
+HELD: list[Session] = []
+"""Sessions whose work folders may still be locked: a disk cannot be unmounted while they are."""
+
+
+def release() -> None:
+    """Let go of what sessions that were not sealed hold."""
+    while HELD:
+        for part in HELD.pop().storage._parts():
+            part.work.release()
+
+
+def record(reel: Reel, roots: list[Path], at: dict[float, Callable[[], object]], **settings: object) -> Session:
+    """Record the reel to the end, or until there is no disk left."""
+    clock, events, failures, stop = SystemClock(), list[Event](), list[LiputError](), threading.Event()
+    heard: list[float] = []
+
+    def hear(event: Event) -> None:
+        events.append(event)
+        heard.append(time.monotonic())
+
+    log = EventLog(clock, hear)
+
+    def on_failure(error: LiputError) -> None:
+        failures.append(error)
+        stop.set()
+
+    storage = Storage(
+        [Archive(root, clock, reserve_bytes=1) for root in roots],
+        StorageSettings(keep_free=0, low_s=0.0, critical_s=0.0, **settings),  # type: ignore[arg-type]
+        clock=clock,
+        log=log,
+        on_failure=on_failure,
+        recording=RecordingSettings(),
+        bytes_per_s=40_000,
+    )
+    session = Session(storage, log, events, failures, stop, heard)
+    HELD.append(session)
+    storage.begin(SessionFacts("Rapat", archives.STARTED, archives.CONTEXT), reel.encoder.templates)
+    session.reached = reel.play(storage.put, stop=stop, at=at)
+    storage.close()
+    log.close()
+    session.works = [part.work.path for part in storage._parts()]
+    return session
