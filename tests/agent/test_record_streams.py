@@ -69,8 +69,8 @@ def everything_in(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.server
-def test_each_destination_that_fails_says_how_while_everything_else_goes_on(room: Room, nginx: NginxRtmp) -> None:
+def configure_destinations(room: Room, nginx: NginxRtmp) -> None:
+    """Write settings, keys and files of addresses: destinations that fail, each in its way, and one that does not."""
     wrong, refused, unknown, good, password, passphrase, stream_id, added_passphrase, added_stream_id = SECRETS
     room.configure(
         f"""
@@ -92,6 +92,11 @@ url = "srt://127.0.0.1:{free_udp_port()}"
     }.items():
         (room.home / name).touch(0o600)
         (room.home / name).write_text(url)
+
+
+@pytest.mark.server
+def test_each_destination_that_fails_says_how_while_everything_else_goes_on(room: Room, nginx: NginxRtmp) -> None:
+    configure_destinations(room, nginx)
     failing = ("wrong", "refused", "unknown", "srt")
     streams = [word for name in (*failing, "@kampus.txt") for word in ("--stream", name)]
     with running(room.home, *room.words("--json", *streams)) as session:
