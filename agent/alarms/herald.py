@@ -47,8 +47,9 @@ class Herald:
         now_s = self.clock.now_ns() / NANOSECONDS
         there = {alarm.key: alarm for alarm in present}
         self._forget(now_s, there)
-        for alarm in begun:
-            self._begun_s.setdefault(alarm.key, deque(maxlen=FLAPS)).append(now_s)
+        for alarm in begun:  # by its own time: a daemon that begins anew hears at once what happened in hours
+            ago_s = max(0.0, (self.clock.now() - alarm.since).total_seconds())
+            self._begun_s.setdefault(alarm.key, deque(maxlen=FLAPS)).append(now_s - ago_s)
         self._await(now_s, [*begun, *present])
         self._notice_ends(now_s, there)
         self._drop_killed({alarm.session for alarm in (*begun, *present) if alarm.kind == FAILED})
@@ -73,12 +74,15 @@ class Herald:
         for key in [key for key in self._ended if key in there]:
             self._standing[key] = self._ended.pop(key)
         self._standing |= {key: there[key] for key in self._standing if key in there}
-        for key in [key for key in self._standing if key not in there]:
-            alarm = self._standing.pop(key)
+        self._end(now_s, [self._standing.pop(key) for key in [*self._standing] if key not in there])
+
+    def _end(self, now_s: float, alarms: list[Alarm]) -> None:
+        """Keep what is to be said to be over."""
+        for alarm in alarms:
             if alarm.kind not in STAYS:
                 if not self._ended:
                     self._ended_s = now_s
-                self._ended[key] = alarm
+                self._ended[alarm.key] = alarm
 
     def _drop_killed(self, failed: set[str]) -> None:
         """Do not say that it is over that a recorder was killed, where its session has failed: nobody goes on."""
@@ -121,6 +125,7 @@ class Herald:
             self._pending.clear()
         if over:
             self._ended.clear()
+        self._end(now_s, [alarm for alarm in began if alarm.key not in there])  # told while it is over already
         if not closes:
             self._sent_s.append(now_s)
         return Message(

@@ -103,6 +103,14 @@ def test_what_ends_a_session_is_told_although_the_session_is_gone(watched: Watch
     assert watched.go(REPEAT_S * 2) == []
 
 
+def test_what_is_told_once_its_session_is_gone_is_taken_away_again(watched: Watched) -> None:
+    full = alarm("storage-full", "/mnt/a")
+    assert watched.herald.look([full], []) is None
+    told, closing = watched.go(60)
+    assert (told.began, told.present, told.closes) == ((full,), (), False)
+    assert (closing.closes, closing.began, closing.present) == (True, (), ())
+
+
 def test_what_nobody_can_end_is_told_once_and_its_end_only_shown(watched: Watched) -> None:
     gap = alarm("recording-gap", "/mnt/a")
     watched.go(REPEAT_S * 3, gap)

@@ -1,5 +1,7 @@
 """From what a recorder tells of a source that is gone to what people read: one message, and one when it is over."""
 
+from datetime import timedelta
+
 import pytest
 
 from agent.alarms.hearing import Hearing
@@ -7,7 +9,7 @@ from agent.alarms.herald import Herald
 from agent.alarms.telling import text
 from config.events import Event
 from devices.clock import NANOSECONDS
-from tests.support.simulated import SimulatedClock
+from tests.support.simulated import BEGINNING, SimulatedClock
 
 type Happened = tuple[float, str, dict[str, object]]
 
@@ -40,15 +42,19 @@ STAYS_SILENT: list[Happened] = [
 ]
 
 
-def read(happened: list[Happened], until_s: float = 60.0) -> list[str]:
-    """Return what people read, in English, of what a recorder tells at these times (seconds)."""
+def read(happened: list[Happened], until_s: float = 60.0, from_s: float = 0.0) -> list[str]:
+    """Return what people read, in English, of what a recorder tells at these times (seconds).
+
+    The daemon begins at `from_s`: what happened before that it hears then, as a new one does.
+    """
     clock = SimulatedClock()
     hearing, herald = Hearing("a1b2c3", "Rapat", clock), Herald(clock, 900.0, 12)
     left, told, begin_ns = list(happened), [], clock.now_ns()
+    clock.advance_to(begin_ns + round(from_s * NANOSECONDS))
     while (now_s := (clock.now_ns() - begin_ns) / NANOSECONDS) < until_s:
         while left and left[0][0] <= now_s:
-            _, kind, detail = left.pop(0)
-            hearing.take(Event(clock.now(), kind, "podium", detail, kind))
+            at_s, kind, detail = left.pop(0)
+            hearing.take(Event(BEGINNING + timedelta(seconds=at_s), kind, "podium", detail, kind))
         if (message := herald.look(hearing.begun(), hearing.present())) and not message.closes:
             told.append(text(message, "", "en"))
         clock.advance_to(clock.now_ns() + NANOSECONDS // 10)
@@ -89,3 +95,29 @@ def test_a_cable_that_is_pulled_twice_is_two_troubles() -> None:
     again = [(at_s + 1000, kind, detail) for at_s, kind, detail in PULLED]
     told = read([*PULLED, *again], 1060.0)
     assert [one.partition(":")[0] for one in told] == ["Trouble", "Over", "Trouble", "Over"]
+
+
+def came_and_went(*at_s: float, for_s: float = 1.0) -> list[Happened]:
+    """Return that a cable was loose at these times, for so long."""
+    told: list[Happened] = []
+    for at in at_s:
+        told += [(at, "source-lost", {}), (at + for_s, "source-returned", {})]
+    return told
+
+
+def test_a_daemon_that_begins_anew_says_nothing_of_what_was_over_hours_ago() -> None:
+    hours_ago = came_and_went(0.0, 4000.0, 8000.0, for_s=20.0)
+    assert read(hours_ago, 9600.0, from_s=9000.0) == []
+    (told,) = read([*hours_ago, (8990.0, "source-lost", {})], 9600.0, from_s=9000.0)
+    assert told.startswith("Trouble:\n")
+
+
+def test_a_daemon_that_begins_anew_tells_what_has_come_and_gone_within_this_minute() -> None:
+    told = read(came_and_went(0.0, 10.0, 20.0), from_s=30.0)
+    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over"]
+
+
+def test_a_loose_cable_that_is_told_while_it_is_in_is_said_to_be_over_too() -> None:
+    told = read(came_and_went(0.0, 6.0, 12.0), 600.0)
+    assert [one.partition(":")[0] for one in told] == ["Trouble", "Over"]
+    assert "Podium camera was unplugged" in told[1]
