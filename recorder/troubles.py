@@ -21,6 +21,9 @@ HARMLESS = WARNINGS | {
 }  # fmt: skip
 """Kinds that do not make a session less than it should be; every other kind degrades it."""
 
+BEGUN = "session-live"
+"""Tells that the session records: of all of it, whatever its subject."""
+
 HOLD_S = 10.0
 """How long something that is over leaves a session degraded, so that people see it."""
 
@@ -47,6 +50,7 @@ ENDED_BY = {
         "storage-vanished",
     },
     "stepped-down": {"keeps-up"},
+    "start-failed": {BEGUN},
 }
 """Which kinds of events, of the same subject, end a trouble; faults of watches end with RECOVERED of the same fault."""
 
@@ -81,7 +85,7 @@ def ends(kind: str, subject: str, detail: Mapping[str, object], begun: tuple[str
     """Whether an event of `kind`, of `subject`, ends the trouble that one began with the kind and subject `begun`."""
     begun_kind, begun_subject = begun
     is_well = kind == RECOVERED and begun_kind == kind_of(str(detail.get("fault")))
-    return subject == begun_subject and (is_well or kind in ENDED_BY.get(begun_kind, ()))
+    return (subject == begun_subject or kind == BEGUN) and (is_well or kind in ENDED_BY.get(begun_kind, ()))
 
 
 def reason_of(kind: str, subject: str) -> str:
@@ -128,6 +132,8 @@ class Troubles:
         """Forget what is over: the recording begins here."""
         with self._lock:
             self._held.clear()
+            for begun in [begun for begun in self._open if ends(BEGUN, "", {}, begun)]:
+                del self._open[begun]
             self._all = dict.fromkeys(self._open.values())
 
     @property

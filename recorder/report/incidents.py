@@ -9,7 +9,7 @@ from config.json_text import number
 from recorder.archive.model import UNREADABLE, Recording
 from recorder.dossier.enclose import CHANGED, MISSING, NOT_FOUND, NOT_NOTED
 from recorder.runs import Line, Run, moment, runs
-from recorder.troubles import AWAY, AWAY_KINDS, HARMLESS, NOT_OPENED, ends, kind_and_subject, may_end
+from recorder.troubles import AWAY, AWAY_KINDS, BEGUN, HARMLESS, NOT_OPENED, ends, kind_and_subject, may_end
 
 GAP = "gap"
 NEVER_LIVE = "never-live"
@@ -85,6 +85,8 @@ def _of_run(run: Run, ended_at: datetime | None) -> Iterable[Incident]:
     armed, log = _Log(), _Log()
     _read(armed, run.armed)
     for (kind, subject), begun in armed.begun.items():
+        if ends(BEGUN, "", {}, (kind, subject)):
+            continue
         at = run.began_at or begun.at
         log.begun[kind, subject] = _Begun(_incident(log, kind, subject, at), at, 0.0)
     _read(log, run.recording)

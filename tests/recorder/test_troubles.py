@@ -80,6 +80,16 @@ def test_a_pc_that_is_too_slow_is_one_trouble_until_the_last_step_is_taken_back(
     assert tell.troubles.all == ["stepped-down: PC"]
 
 
+def test_that_it_could_not_begin_lasts_until_it_records_and_is_nothing_that_the_recording_lacks(tell: Told) -> None:
+    tell("start-failed", "Rapat")
+    tell.wait(3600)
+    assert tell.troubles.now == ["start-failed: Rapat"]
+    tell.troubles.begin()  # which comes before anybody is told
+    assert tell.troubles.all == []
+    tell("session-live", "2026-11-24_0900_rapat")
+    assert (tell.troubles.now, tell.troubles.all) == ([], [])
+
+
 def test_a_fault_lasts_until_that_fault_is_over(tell: Told) -> None:
     tell("source-frozen", "podium", fault="frozen")
     tell("source-black", "podium", fault="black")

@@ -51,6 +51,16 @@ def test_the_reason_of_an_event_decides_what_is_said(hearing: Hearing) -> None:
     assert "kunci" in hearing.present()[0].text.id
 
 
+def test_a_recording_that_could_not_begin_is_an_alarm_until_it_has_begun(
+    hearing: Hearing, clock: SimulatedClock
+) -> None:
+    tell(hearing, "start-failed", "Rapat senat")
+    clock.advance_to(clock.now_ns() + 3600 * NANOSECONDS)
+    assert kinds(hearing) == ["start-failed"]
+    tell(hearing, "session-live", "2026-11-24_0900_rapat-senat")
+    assert kinds(hearing) == []
+
+
 def test_a_fault_ends_with_its_own_recovery(hearing: Hearing) -> None:
     tell(hearing, "source-frozen", fault="frozen")
     tell(hearing, "source-black", fault="black")

@@ -88,7 +88,10 @@ def test_pictures_that_stood_still_are_counted_by_how_long() -> None:
 
 
 def test_what_was_wrong_while_it_was_armed_only_does_not_count() -> None:
-    armed = [event(-9, "frames-dropped", "podium", count=1), event(-5, "source-lost", "layar")]
+    armed = [
+        event(-9, "frames-dropped", "podium", count=1), event(-7, "start-failed", "Rapat"),
+        event(-5, "source-lost", "layar"),
+    ]  # fmt: skip
     assert rebuild([part([*armed, live()])], STARTED).degraded == ("source-lost: layar", "interrupted")
 
 

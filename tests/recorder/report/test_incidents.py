@@ -141,6 +141,10 @@ def test_what_was_over_before_the_recording_began_is_none_of_it() -> None:
     assert one.first_at == STARTED
 
 
+def test_that_it_could_not_begin_at_first_is_none_of_the_recording() -> None:
+    assert incidents([event(-30, "start-failed", "Rapat", hint=""), event(0, "session-live", "paket")]) == []
+
+
 KILLED = (
     event(0, "session-live", "Rapat"),
     event(100, "source-missing", "slides", since_s=100.0, reason="lost"),
