@@ -349,7 +349,9 @@ OVER: Mapping[str, Words] = {
 }
 """What is worth saying when a trouble has ended."""
 
-_OF_THE_RECORDING = re.compile(r"recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part")
+_OF_THE_RECORDING = re.compile(
+    r"recorder-|recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part"
+)
 
 
 def sentence(kind: str, subject: str, reason: object = None) -> Words:

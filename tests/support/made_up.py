@@ -30,6 +30,13 @@ def made_line(**status: object) -> dict[str, object]:
     }  # fmt: skip
 
 
+def made_trouble(kind: str) -> dict[str, object]:
+    """Return something that is wrong with that session."""
+    words = {"id": "Perekam berhenti", "en": "It was killed"}
+    return {"id": kind, "session": "aaaaaa", "kind": kind, "subject": "Rapat", "is_grave": True, "text": words,
+            "over": None}  # fmt: skip
+
+
 def made_up(**status: object) -> dict[str, object]:
     """Return a state as the daemon tells it, with that session."""
     session = made_line(**status)

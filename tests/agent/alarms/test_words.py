@@ -95,6 +95,8 @@ def test_of_what_is_over_is_told_what_happened_and_no_advice() -> None:
 
 
 def test_what_endangers_the_recording_is_told_from_what_does_not() -> None:
-    grave = {kind for kind in DEGRADING if is_grave(kind)}
+    grave = {kind for kind in (*DEGRADING, *OWN) if is_grave(kind)}
     assert {"session-failed", "start-failed", "disk-critical", "storage-full", "part-left", "parts-apart"} <= grave
+    assert {KILLED, SILENT} <= grave
+    assert DAMAGED not in grave, "nothing that is recorded now"
     assert not [kind for kind in grave if kind.startswith(("source-", "destination-", "sound-"))]

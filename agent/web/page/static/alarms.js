@@ -11,7 +11,8 @@ let good = [];
 function troubles(state, session, isStalled) {
   const found = new Map();
   const add = (key, text, more = {}) => found.set(key, { key, text, isBad: false, ...more });
-  if (session && !session.state) add("silent", t("alarm.silent-recorder"), { isBad: true });
+  const isTold = state.troubles.some(({ kind, session: whose }) => kind === "recorder-silent" && whose === session?.id);
+  if (session && !session.state && !isTold) add("silent", t("alarm.silent-recorder"), { isBad: true });
   if (isStalled) add("stalled", t("alarm.stalled"), { isBad: true });
   for (const { id, kind, text, over, is_grave: isBad } of state.troubles) {
     if (!(isStalled && kind === "recording-stalled")) add(id, inWords(text), { isBad, over });

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.support.browser import Visit, say
-from tests.support.made_up import TELL, made_line, made_up, with_states_of_ours
+from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -114,12 +114,6 @@ def test_what_is_not_found_is_forgotten_where_another_session_records(shown: Vis
     assert len(asked) == 4
     expect(page.locator("#ended")).to_be_empty()
     shown.complaints.clear()  # a browser complains of answers that refuse
-
-
-def made_trouble(kind: str) -> dict[str, object]:
-    words = {"id": "Perekam berhenti", "en": "It was killed"}
-    return {"id": kind, "session": "aaaaaa", "kind": kind, "subject": "Rapat", "is_grave": True, "text": words,
-            "over": None}  # fmt: skip
 
 
 def test_one_that_another_recorder_goes_on_with_has_not_ended(shown: Visit) -> None:

@@ -5,7 +5,7 @@ from playwright.sync_api import Browser, expect
 
 from agent.alarms.words import sentence
 from tests.support.browser import Served, Visit, light, say
-from tests.support.made_up import TELL, made_line, made_up, with_states_of_ours
+from tests.support.made_up import TELL, made_line, made_trouble, made_up, with_states_of_ours
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
@@ -52,6 +52,18 @@ def test_the_light_does_not_say_recording_when_nothing_reaches_the_disk(shown: V
     expect(page.locator("#alarms li")).to_have_text(say("alarm.stalled"))
     page.evaluate(TELL, made_up(elapsed_s=69.0, bytes=41_000_000))
     expect(light(page)).to_have_text(say("light.recording"))
+
+
+@pytest.mark.parametrize("language", ["id", "en"])
+def test_of_a_recorder_that_does_not_answer_one_thing_is_said(shown: Visit, language: str) -> None:
+    page = with_states_of_ours(shown, f"/?lang={language}")
+    state = made_up() | {"sessions": [made_line() | {"state": None, "status": None}]}
+    told = made_trouble("recorder-silent")
+    page.evaluate(TELL, state | {"troubles": [told | {"session": "bbbbbb"}]})
+    expect(page.locator("#alarms li.bad")).to_have_count(2)
+    expect(page.locator("#alarms")).to_contain_text(say("alarm.silent-recorder", language))
+    page.evaluate(TELL, state | {"troubles": [told]})
+    expect(page.locator("#alarms li")).to_have_text("Perekam berhenti" if language == "id" else "It was killed")
 
 
 def test_one_that_is_being_let_go_of_does_not_hide_the_one_that_records(shown: Visit) -> None:
