@@ -5,11 +5,13 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.message import Message
+from agent.alarms.sender import PartlySent
 from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
@@ -17,6 +19,18 @@ from config.errors import NetworkError
 from recorder.archive.names import quoted
 
 _READY, _GO_AHEAD = 220, 220
+_FOR_GOOD = 500
+"""Answers from here on stay what they are."""
+
+
+@dataclass
+class _Begun:
+    """A letter, and to whom it is still to be sent; `is_taken`: some have it."""
+
+    message: Message
+    letter: EmailMessage
+    left: list[str]
+    is_taken: bool = False
 
 
 class Mail:
@@ -30,6 +44,7 @@ class Mail:
         self._keys = keys
         self._room = room
         self._language = language
+        self._begun: _Begun | None = None
 
     @property
     def to(self) -> str:
@@ -37,10 +52,12 @@ class Mail:
         return ", ".join(self._settings.mail_to)
 
     def send(self, message: Message) -> None:
-        """Send one message; raises LiputError."""
+        """Send one message to all whom it has not reached; raises LiputError."""
         host, port = self._settings.mail_host
         context = trusting(self._settings.ca_file)
-        letter = self._letter(message)
+        if self._begun is None or self._begun.message is not message:
+            self._begun = _Begun(message, self._letter(message), list(self._settings.mail_to))
+        begun = self._begun
         with (
             connected(host, port, self.deadline_s) as connection,
             self._translated(f"{host}:{port}"),
@@ -50,11 +67,14 @@ class Mail:
             self._greet(smtp, connection, host, context)
             if self._settings.mail_user and self._keys.mail_password is not None:
                 smtp.login(self._settings.mail_user, self._keys.mail_password.reveal())
-            refused = smtp.send_message(letter)
+            refused = _deliver(smtp, begun)
             with suppress(smtplib.SMTPException, OSError):  # it has the letter
                 smtp.quit()
         if refused:
-            raise NetworkError(f"{host}:{port} does not write to {', '.join(refused)}")
+            is_vain = begun.is_taken and all(code >= _FOR_GOOD for code, _ in refused.values())
+            error = PartlySent if is_vain else NetworkError
+            raise error(f"{host}:{port} does not write to {', '.join(refused)}")
+        self._begun = None
 
     def _greet(self, smtp: smtplib.SMTP, connection: socket.socket, host: str, context: ssl.SSLContext) -> None:
         """Begin a conversation, and get behind TLS."""
@@ -87,8 +107,6 @@ class Mail:
                 f"{where} does not accept mail_user and its password",
                 hint="mail_password in [alarms] of the file of keys; some servers want one made for programs",
             ) from None
-        except smtplib.SMTPRecipientsRefused as error:
-            raise NetworkError(f"{where} does not write to {', '.join(error.recipients)}") from None
         except smtplib.SMTPResponseException as error:
             raise NetworkError(f"{where} does not take the e-mail: {self._said(error.smtp_error)}") from None
         except smtplib.SMTPServerDisconnected:
@@ -111,3 +129,13 @@ class Mail:
         letter["Auto-Submitted"] = "auto-generated"  # so that no absence notice answers it
         letter.set_content(both(message, self._room, self._language))
         return letter
+
+
+def _deliver(smtp: smtplib.SMTP, begun: _Begun) -> dict[str, tuple[int, bytes]]:
+    """Send it to those who are left; return whom the server refuses, and with which answer."""
+    try:
+        refused = smtp.send_message(begun.letter, to_addrs=begun.left)
+    except smtplib.SMTPRecipientsRefused as error:  # nobody of them has it
+        return error.recipients
+    begun.left, begun.is_taken = list(refused), True
+    return refused

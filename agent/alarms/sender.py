@@ -10,13 +10,17 @@ from typing import Protocol
 
 from agent.alarms.desktop import Desktop, NoDesktop
 from agent.alarms.message import Message
-from agent.daemon.once import Tell
-from config.errors import LiputError
+from agent.daemon.once import Once, Tell
+from config.errors import LiputError, NetworkError
 from devices.clock import Clock
 
 PAUSES_S = (5.0, 30.0, 120.0, 300.0)
 """Before each further attempt."""
 LONGEST_QUEUE = 20
+
+
+class PartlySent(NetworkError):
+    """It is sent, but not to all, and another attempt would not change that."""
 
 
 class Way(Protocol):
@@ -31,7 +35,10 @@ class Way(Protocol):
         """Whom it reaches, for people; no secret."""
 
     def send(self, message: Message) -> None:
-        """Send one message, within a time of its own; raises LiputError."""
+        """Send one message, within a time of its own; raises LiputError, PartlySent where trying again is in vain.
+
+        The same message again goes to those only whom it has not reached.
+        """
 
 
 @dataclass(eq=False)
@@ -47,6 +54,11 @@ class Sender:
     _pause_ends: threading.Event = field(default_factory=threading.Event)
     """Set by what makes a wait for the next attempt vain: another such way, or the end."""
     _thread: threading.Thread | None = None
+    _once: Once = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say once whom a way does not reach."""
+        self._once = Once(self.tell)
 
     def start(self) -> None:
         """Begin to send."""
@@ -98,6 +110,9 @@ class Sender:
                 self.way.send(message)
             except NoDesktop:
                 return  # a PC that nobody sits at
+            except PartlySent as error:
+                self._once(f"{self.way.name}: {error.message}")
+                return
             except Exception as error:  # of whatever kind: the next message is to be sent all the same
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
                 if pause_s is None:
@@ -105,4 +120,5 @@ class Sender:
                 else:
                     self.clock.wait(self._pause_ends, pause_s)
             else:
+                self._once("")
                 return

@@ -28,6 +28,8 @@ class SmtpServer(Listening):
     greeting: bytes = b"220 surat.kampus.example ESMTP"
     fails: int = 0
     """How many letters it refuses before it takes one."""
+    refuses: dict[str, bytes] = field(default_factory=dict)
+    """What it answers of whom it does not write to."""
     letters: list[EmailMessage] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     authority: Path = field(init=False)
@@ -93,7 +95,8 @@ class SmtpServer(Listening):
             given = base64.b64decode(words.split()[2]).decode().split("\0")[2]
             # Servers that repeat what they are told are the ones that a log must be kept clean of.
             return b"235 welcome\r\n" if given == self.password else f"535 wrong: {given}\r\n".encode()
-        return b"250 well\r\n"
+        refused = self.refuses.get(words.partition("<")[2].partition(">")[0]) if word == "RCPT" else None
+        return (refused or b"250 well") + b"\r\n"
 
     def _hang(self, connection: socket.socket) -> None:
         while not self._over.wait(0.2 if self.trickles else 60):

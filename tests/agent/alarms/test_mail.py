@@ -7,6 +7,7 @@ import pytest
 
 from agent.alarms.mail import Mail
 from agent.alarms.message import Message
+from agent.alarms.sender import PartlySent
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import NetworkError, UsageError
@@ -118,6 +119,38 @@ def test_nobody_there_is_one_line(tmp_path: Path) -> None:
         pass
     with pytest.raises(NetworkError, match="cannot be talked to: Connection refused"):
         mail(server).send(message())
+
+
+def test_who_is_refused_for_now_gets_the_same_letter_later_and_nobody_else_gets_it_twice(tmp_path: Path) -> None:
+    told, greylisted = message(), {"it@kampus.example": b"450 later"}
+    with SmtpServer(tmp_path / "smtp", refuses=greylisted) as server:
+        sending = mail(server)
+        for _ in range(2):
+            with pytest.raises(NetworkError, match=r"does not write to it@kampus.example") as caught:
+                sending.send(told)
+            assert not isinstance(caught.value, PartlySent), "that may be another answer later"
+        greylisted.clear()
+        sending.send(told)
+        sending.send(message())
+    first, later, another = server.letters
+    assert (later["Message-ID"], later["To"]) == (first["Message-ID"], first["To"])
+    assert another["Message-ID"] != first["Message-ID"]
+    assert [words.partition("<")[2] for words in server.commands if words.startswith("RCPT")] == [
+        "humas@kampus.example>", *["it@kampus.example>"] * 3, "humas@kampus.example>", "it@kampus.example>",
+    ]  # fmt: skip
+
+
+def test_who_is_refused_for_good_is_told_and_not_tried_again(tmp_path: Path) -> None:
+    refused = {"it@kampus.example": b"550 no such user"}
+    with SmtpServer(tmp_path / "smtp", refuses=refused) as server:
+        sending = mail(server)
+        with pytest.raises(PartlySent, match=r"does not write to it@kampus.example"):
+            sending.send(message())
+        assert len(server.letters) == 1
+        refused["humas@kampus.example"] = b"550 no such user"
+        with pytest.raises(NetworkError, match=r"does not write to humas@kampus.example, it@") as caught:
+            sending.send(message())
+        assert not isinstance(caught.value, PartlySent), "nobody has it"
 
 
 def test_authorities_that_are_not_there_are_one_line(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from config.alarms import AlarmSettings
 from config.errors import NetworkError
 from config.secrets import Secret
 from devices.clock import SystemClock
-from tests.support.alarms import message
+from tests.support.alarms import alarm, message
 from tests.support.hook_server import HookServer
 from tests.support.simulated import SimulatedClock
 from tests.support.smtp_server import SmtpServer
@@ -131,6 +131,25 @@ def test_what_waits_for_its_next_attempt_goes_another_such_way_at_once() -> None
     wait_for(lambda: right.sent)
     assert time.monotonic() - began_s < PAUSES_S[0]
     sender.stop(10)
+
+
+@pytest.mark.server
+def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    with SmtpServer(tmp_path / "smtp", refuses={"gone@kampus.example": b"550 no such user"}) as post:
+        settings = AlarmSettings(
+            mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
+            mail_to=("gone@kampus.example", "humas@kampus.example"), ca_file=post.authority,
+        )  # fmt: skip
+        sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SimulatedClock(), told.append)
+        sender.start()
+        for kind in ("source-lost", "storage-full", "source-black"):
+            sender.give(message(alarm(kind)))
+        wait_for(lambda: len(post.letters) >= 3)
+        sender.stop(10)
+    assert [letter["Subject"].partition(":")[0] for letter in post.letters] == ["Liput (Aula)"] * 3
+    assert len({letter["Subject"] for letter in post.letters}) == 3
+    assert told == [f"mail: localhost:{post.port} does not write to gone@kampus.example"], "once"
 
 
 @pytest.mark.server
