@@ -5,7 +5,8 @@ from datetime import datetime
 import msgspec
 
 from agent.alarms.sources import trouble_of
-from agent.alarms.words import sentence
+from agent.alarms.words import NOT_YET, sentence, unrecorded
+from agent.checks.result import Words
 from config.messages import in_language
 
 type Key = tuple[str, str, str]
@@ -41,6 +42,11 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="al
     def key(self) -> Key:
         """What makes two alarms the same trouble."""
         return self.session, trouble_of(self.kind), self.subject
+
+
+def before_it_records(said: Said) -> Said:
+    """Return what is said of a trouble as long as its session does not record."""
+    return Said(*unrecorded(Words(said.id, said.en), NOT_YET))
 
 
 def new_alarm(

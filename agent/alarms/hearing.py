@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from agent.alarms.alarm import Alarm, Key, new_alarm
+from agent.alarms.alarm import Alarm, Key, before_it_records, new_alarm
 from agent.alarms.sources import rank, tells_less
 from config.events import Event
 from devices.clock import Clock
 from recorder.control.protocol import Failure, Told
-from recorder.status import SessionResult
-from recorder.troubles import HARMLESS, HOLD_S, ends, lasts
+from recorder.status import BEFORE, SessionResult, SessionStatus
+from recorder.troubles import BEGUN, HARMLESS, HOLD_S, ends, lasts
 
 
 @dataclass(eq=False)
@@ -22,6 +22,7 @@ class Hearing:
     title: str
     clock: Clock
     is_over: bool = False
+    _has_begun: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: dict[tuple[str, str], Alarm] = field(default_factory=dict)
     _passing: dict[tuple[str, str], tuple[Alarm, float]] = field(default_factory=dict)
@@ -32,8 +33,11 @@ class Hearing:
         """Take note of what a recorder tells."""
         with self._lock:
             if isinstance(told, Event):
+                self._has_begun |= told.kind == BEGUN
                 self._take(told)
                 self._settle()
+            elif isinstance(told, SessionStatus):  # the event may be so old that it is kept no more
+                self._has_begun |= told.state not in BEFORE
             elif isinstance(told, SessionResult | Failure):
                 self.is_over = True
 
@@ -77,7 +81,7 @@ class Hearing:
         """Return what has begun since this was asked last, also what is over again."""
         with self._lock:
             begun, self._begun = self._begun, []
-            return begun
+            return self._as_it_is(begun)
 
     def present(self) -> list[Alarm]:
         """Return what is wrong now, in the order it began; nothing once the session is over."""
@@ -85,4 +89,10 @@ class Hearing:
             if self.is_over:
                 return []
             self._settle()
-            return sorted(self._shown.values(), key=lambda alarm: alarm.since)
+            return self._as_it_is(sorted(self._shown.values(), key=lambda alarm: alarm.since))
+
+    def _as_it_is(self, alarms: list[Alarm]) -> list[Alarm]:
+        """Return them as they are said now: an armed session may have begun to record since."""
+        if self._has_begun:
+            return alarms
+        return [msgspec.structs.replace(alarm, text=before_it_records(alarm.text)) for alarm in alarms]

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from agent.alarms.subjects import named
-from agent.checks.result import Words
+from agent.checks.result import NOTHING, Words
 from devices.health.faults import Fault
 from recorder.faults import TOLD_BY_TRACKS, kind_of
 
@@ -349,6 +349,10 @@ OVER: Mapping[str, Words] = {
 }
 """What is worth saying when a trouble has ended."""
 
+NOT_YET = Words("Belum merekam.", "Nothing is recorded yet.")
+"""What is said of a session that does not record, in the place of what `_GOES_ON` finds."""
+_GOES_ON = re.compile(r" (?:Rekaman|The (?:main )?recording|It still records)[^.:]*\.$")
+
 _OF_THE_RECORDING = re.compile(
     r"recorder-|recording-|storage-|session-failed|start-failed|sealing-failed|disk-critical|part"
 )
@@ -357,6 +361,11 @@ _OF_THE_RECORDING = re.compile(
 def sentence(kind: str, subject: str, reason: object = None) -> Words:
     """Return what to tell people of a trouble, and what to do about it."""
     return _filled(SENTENCES.get(f"{kind}:{reason}") or SENTENCES.get(kind) or UNKNOWN, kind, subject)
+
+
+def unrecorded(words: Words, instead: Words = NOTHING) -> Words:
+    """Return a sentence as it is where nothing is recorded: `instead` of that the recording goes on."""
+    return Words(*(_GOES_ON.sub(f" {other}".rstrip(), text) for text, other in zip(words, instead, strict=True)))
 
 
 def what_happened(kind: str, subject: str) -> Words | None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from agent.alarms.alarm import Alarm, Said
+from agent.alarms.alarm import Alarm, Said, before_it_records
 from agent.alarms.sources import rank, trouble_of
-from agent.alarms.words import is_grave, sentence, what_happened, when_over
+from agent.alarms.words import is_grave, sentence, unrecorded, what_happened, when_over
 from agent.checks.result import Words
 from agent.steering import SessionLine
 from devices.health.faults import Fault
@@ -15,6 +15,7 @@ from devices.model import Device
 from recorder.archive.model import INTERRUPTED, Package
 from recorder.faults import TOLD_BY_TRACKS, kind_of
 from recorder.report.words import INCIDENTS, PAGE
+from recorder.status import BEFORE
 from recorder.troubles import kind_and_subject
 
 
@@ -53,11 +54,14 @@ def troubles_of(sessions: Sequence[SessionLine], alarms: Sequence[Alarm]) -> lis
     """
     found: dict[str, Trouble] = {}
     roles = {(line.id, source.name): source.role for line in sessions if line.status for source in line.status.sources}
+    waiting = {line.id for line in sessions if line.state in BEFORE}
     told = [(alarm.session, alarm.kind, alarm.subject, alarm.text) for alarm in alarms]
     seen = [(line.id, kind, subject, None) for line in sessions for kind, subject in _of_session(line)]
     for session, kind, subject, text in (*told, *seen):
         role = roles.get((session, subject))
         trouble = _trouble(session, kind, role or subject, None if role else text)
+        if session in waiting:
+            trouble = msgspec.structs.replace(trouble, text=before_it_records(trouble.text))
         if (other := found.get(trouble.id)) is None or rank(kind) < rank(other.kind):
             found[trouble.id] = trouble
     return list(found.values())
@@ -82,10 +86,12 @@ def _of_session(line: SessionLine) -> Iterable[tuple[str, str]]:
 
 
 def device_shown(device: Device) -> DeviceShown:
-    """Return a device with the words for its fault."""
+    """Return a device with the words for its fault, whether anything is recorded or not."""
     fault = device.health.fault
-    text = _said(sentence(kind_of(fault), device.role or device.name)) if fault in set(Fault) and fault else None
-    return DeviceShown(**_fields(device), text=text)
+    if not fault or fault not in set(Fault):
+        return DeviceShown(**_fields(device))
+    words = unrecorded(sentence(kind_of(fault), device.role or device.name))
+    return DeviceShown(**_fields(device), text=_said(words))
 
 
 def package_shown(package: Package) -> PackageShown:

@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from agent.alarms.hearing import Hearing
 from config.events import Event
 from devices.clock import NANOSECONDS
+from recorder.status import SessionState
 from recorder.troubles import HOLD_S
-from tests.support.scripted_session import RESULT
+from tests.support.scripted_session import RESULT, ScriptedSession
 from tests.support.simulated import SimulatedClock
 
 
@@ -59,6 +61,24 @@ def test_a_recording_that_could_not_begin_is_an_alarm_until_it_has_begun(
     assert kinds(hearing) == ["start-failed"]
     tell(hearing, "session-live", "2026-11-24_0900_rapat-senat")
     assert kinds(hearing) == []
+
+
+def test_that_the_recording_goes_on_is_said_once_it_has_begun(hearing: Hearing) -> None:
+    def ends() -> list[str]:
+        return [alarm.text.en.rpartition(": ")[2] for alarm in (*hearing.present(), *hearing.begun())]
+
+    tell(hearing, "source-lost")
+    hearing.take(msgspec.structs.replace(ScriptedSession().status(), state=SessionState.ARMED))
+    assert ends() == ["plug it in again. Nothing is recorded yet."] * 2
+    tell(hearing, "source-lost", "slides")
+    tell(hearing, "session-live", "2026-11-24_0900_rapat-senat")
+    assert ends() == ["plug it in again. The recording goes on."] * 3
+
+
+def test_one_whose_beginning_nobody_keeps_any_more_records_by_what_it_says_of_itself(hearing: Hearing) -> None:
+    tell(hearing, "source-lost")
+    hearing.take(msgspec.structs.replace(ScriptedSession().status(), state=SessionState.DEGRADED))
+    assert hearing.present()[0].text.id == "Kamera podium terlepas: colokkan kembali. Rekaman tetap berjalan."
 
 
 def test_a_fault_ends_with_its_own_recovery(hearing: Hearing) -> None:

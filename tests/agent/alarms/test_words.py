@@ -8,12 +8,14 @@ from agent.alarms.subjects import ROLES, named
 from agent.alarms.words import (
     DAMAGED,
     KILLED,
+    NOT_YET,
     OVER,
     SENTENCES,
     SILENT,
     UNKNOWN,
     is_grave,
     sentence,
+    unrecorded,
     what_happened,
     when_over,
 )
@@ -51,6 +53,19 @@ def test_a_sentence_is_whole_and_says_what_to_do(key: str) -> None:
         assert ": " in text, "what happened, a colon, what to do"
         assert len(text) <= 140
     assert len({"{subject}" in text for text in SENTENCES[key]}) == 1, "both name it, or neither"
+
+
+@pytest.mark.parametrize("key", SENTENCES)
+def test_where_nothing_is_recorded_nobody_reads_that_it_goes_on(key: str) -> None:
+    words, none = SENTENCES[key], unrecorded(SENTENCES[key])
+    for text in none:
+        assert not re.search(r"\. (Rekaman|The (main )?recording|It still)", text)
+        assert text.endswith(".")
+    is_said = {before != after for before, after in zip(words, none, strict=True)}
+    assert len(is_said) == 1, "both say it, or neither"
+    assert unrecorded(words, NOT_YET) == (
+        Words(*map(" ".join, zip(none, NOT_YET, strict=True))) if any(is_said) else words
+    )
 
 
 @pytest.mark.parametrize("words", [*OVER.values(), *ROLES.values()])

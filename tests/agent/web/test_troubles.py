@@ -1,5 +1,6 @@
 """What is wrong is told to the page in words, each thing once, from what sessions and alarms say."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from devices.health.faults import Fault
 from devices.model import Device, DeviceKind, Health, HealthState
 from recorder.archive.model import INTERRUPTED, Package, PackageState
 from recorder.faults import kind_of
-from recorder.status import SessionState, SessionStatus, SourceLine
+from recorder.status import BEFORE, SessionState, SessionStatus, SourceLine
 from tests.support.reports import material
 
 AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -53,6 +54,17 @@ def test_a_trouble_of_a_session_is_worded_in_both_languages_with_what_is_said_wh
     assert (lost.session, lost.is_grave) == ("a1b2c3", False)
 
 
+@pytest.mark.parametrize("state", BEFORE)
+def test_of_a_session_that_does_not_record_yet_it_is_not_said_that_it_does(state: SessionState) -> None:
+    armed = msgspec.structs.replace(line("source-lost: podium", "conference-lost: camera"), state=state)
+    lost, conference, slow = troubles_of([armed], [alarm("source-lost", "podium"), alarm("destination-slow", "kampus")])
+    assert lost.text == Said(
+        "Kamera podium terlepas: colokkan kembali. Belum merekam.",
+        "Podium camera was unplugged: plug it in again. Nothing is recorded yet.",
+    )
+    assert {one.text.en.rpartition(". ")[2] for one in (conference, slow)} == {"Nothing is recorded yet."}
+
+
 def test_the_same_trouble_comes_once_with_the_reason_that_its_alarm_knows() -> None:
     told = troubles_of([line("destination-lost: kampus")], [alarm("destination-lost", "kampus", "rejected")])
     assert len(told) == 1
@@ -73,8 +85,11 @@ def test_what_no_session_tells_is_there_too_and_what_has_a_colon_in_its_name() -
 def test_a_device_with_a_fault_has_words_for_it(fault: Fault) -> None:
     health = Health(HealthState.DEGRADED, "...", AT, str(fault))
     shown = device_shown(Device(id="a", kind=DeviceKind.MICROPHONE, name="Rig Mic", role="microphone", health=health))
-    indonesian, english = SENTENCES[kind_of(fault)]
-    assert shown.text == Said(indonesian.format(subject="Mikrofon"), english.format(subject="Microphone"))
+    assert shown.text
+    for text, words, name in zip(
+        (shown.text.id, shown.text.en), SENTENCES[kind_of(fault)], ("Mikrofon", "Microphone"), strict=True
+    ):
+        assert text == re.sub(r" (Rekaman|The recording) .*", "", words.format(subject=name)), "nobody may record"
 
 
 def test_one_pulled_cable_is_one_trouble_whoever_has_heard_more_of_it() -> None:

@@ -13,7 +13,6 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
-from agent.alarms.words import sentence
 from devices.controls import presets
 from devices.model import Device, DeviceKind
 from devices.roles.roles import roles_store
@@ -249,7 +248,8 @@ def test_a_hall_on_a_phone_says_who_has_which_role_and_what_is_wrong(
         page.goto(f"{served.origin}/devices")
         capture = card(page, hall.CARD.name)
         expect(capture).to_contain_text(say("health.silent"), timeout=SOON_MS)
-        expect(capture).to_contain_text(sentence("source-no-signal", "slides").indonesian)
+        expect(capture).to_contain_text("periksa kabel HDMI di kedua ujung dan layar laptop.")
+        expect(capture).not_to_contain_text("Rekaman")
         for device in (CAMERA, hall.CARD, hall.MICROPHONE):
             role = hall.ROLES[device.id]
             expect(page.locator("#roles li").filter(has_text=say(f"role.{role}"))).to_contain_text(device.name)
