@@ -20,6 +20,10 @@ LONGEST_QUEUE = 20
 
 
 class PartlySent(NetworkError):
+    """It is sent, but not to all: another attempt is for the others only."""
+
+
+class Refused(PartlySent):
     """It is sent, but not to all, and another attempt would not change that."""
 
 
@@ -35,9 +39,9 @@ class Way(Protocol):
         """Whom it reaches, for people; no secret."""
 
     def send(self, message: Message) -> None:
-        """Send one message, within a time of its own; raises LiputError, PartlySent where trying again is in vain.
+        """Send one message, within a time of its own; raises LiputError.
 
-        The same message again goes to those only whom it has not reached.
+        The same message again goes to those only whom it has not reached; Refused where that is in vain.
         """
 
 
@@ -52,8 +56,10 @@ class Sender:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _stop: threading.Event = field(default_factory=threading.Event)
     _pause_ends: threading.Event = field(default_factory=threading.Event)
-    """Set by what makes a wait for the next attempt vain: another such way, or the end."""
+    """Set by what makes a wait for the next attempt vain: another such way, another message, or the end."""
     _thread: threading.Thread | None = None
+    _is_partly: bool = False
+    """Some have what is being sent: what else is to be sent does not wait for those who have not."""
     _once: Once = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +75,8 @@ class Sender:
         """Send a message as soon as that can be; the oldest goes where too many wait."""
         with self._changed:
             self._queue.append(message)
+            if self._is_partly:
+                self._pause_ends.set()
             if len(self._queue) > LONGEST_QUEUE:
                 self._queue.popleft()
                 self.tell(f"{self.way.name}: an alarm was not sent: too many wait")
@@ -102,6 +110,7 @@ class Sender:
 
     def _send(self, message: Message) -> None:
         """Try until it is sent, or all attempts are used up; another such way is tried at once."""
+        self._is_partly = False
         for pause_s in (*PAUSES_S, None):
             self._pause_ends.clear()
             if self._stop.is_set():
@@ -110,11 +119,12 @@ class Sender:
                 self.way.send(message)
             except NoDesktop:
                 return  # a PC that nobody sits at
-            except PartlySent as error:
-                self._once(f"{self.way.name}: {error.message}")
-                return
             except Exception as error:  # of whatever kind: the next message is to be sent all the same
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
+                self._is_partly = isinstance(error, PartlySent)
+                if isinstance(error, Refused) or (self._is_partly and (self._queue or pause_s is None)):
+                    self._once(f"{self.way.name}: {said}")
+                    return
                 if pause_s is None:
                     self.tell(f"{self.way.name}: an alarm of {message.at:%H:%M} could not be sent: {said}")
                 else:

@@ -153,6 +153,26 @@ def test_of_two_of_whom_one_is_refused_the_other_gets_each_letter_once_and_at_on
 
 
 @pytest.mark.server
+def test_who_is_refused_for_now_keeps_nobody_waiting_for_the_next(tmp_path: Path) -> None:
+    told: list[str] = []
+    with SmtpServer(tmp_path / "smtp", refuses={"full@kampus.example": b"452 mailbox full"}) as post:
+        settings = AlarmSettings(
+            mail_server=f"smtp://localhost:{post.port}", mail_from="liput@kampus.example",
+            mail_to=("full@kampus.example", "humas@kampus.example"), ca_file=post.authority,
+        )  # fmt: skip
+        sender = Sender(Mail(settings, AlarmKeys(), "Aula", "id"), SystemClock(), told.append)
+        sender.start()
+        sender.give(message())
+        wait_for(lambda: post.commands.count("QUIT") == 1)
+        began_s = time.monotonic()
+        sender.give(message(alarm("storage-full")))
+        wait_for(lambda: len(post.letters) == 2)
+        assert time.monotonic() - began_s < PAUSES_S[0]
+        sender.stop(10)
+    assert told == [f"mail: localhost:{post.port} does not write to full@kampus.example"]
+
+
+@pytest.mark.server
 def test_a_mail_server_that_hangs_delays_no_webhook_and_says_no_secret_at_last(tmp_path: Path) -> None:
     told: list[str] = []
     with SmtpServer(tmp_path / "smtp", hangs_at="EHLO") as post, HookServer(tmp_path / "web") as web:
