@@ -34,14 +34,14 @@ def lost(recorder: str, how: str) -> Lost:
 class Connection:
     """A connection to one recorder, for one thread; a context manager."""
 
-    def __init__(self, folder: RecorderFolder) -> None:
-        """Connect. Raises Lost."""
+    def __init__(self, folder: RecorderFolder, timeout_s: float = ANSWER_S) -> None:
+        """Connect, within `timeout_s`. Raises Lost."""
         self._id = folder.id
         self._received = bytearray()
         self._told: deque[Told] = deque()
         self._number = 0
         try:
-            self._socket = sockets.connect(folder.control, ANSWER_S)
+            self._socket = sockets.connect(folder.control, timeout_s)
         except OSError as error:
             raise lost(self._id, f"cannot be reached: {error.strerror or error}") from None
 
@@ -142,6 +142,7 @@ def how_it_ended(folder: RecorderFolder) -> SessionResult | Failure | None:
 
 
 def ask(folder: RecorderFolder, request: AnyRequest, timeout_s: float = ANSWER_S) -> Reply:
-    """Connect, send one command and return its reply; errors as `Connection` has them."""
-    with Connection(folder) as connection:
-        return connection.request(request, timeout_s)
+    """Connect, send one command and return its reply, all of it within `timeout_s`; errors as `Connection` has them."""
+    deadline_s = time.monotonic() + timeout_s
+    with Connection(folder, timeout_s) as connection:
+        return connection.request(request, max(0.0, deadline_s - time.monotonic()))

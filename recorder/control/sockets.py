@@ -48,9 +48,8 @@ def connect(path: Path, timeout_s: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # A crowd may be before us. Only a socket that blocks waits for its turn, and it has a timeout of its own.
-        seconds = int(timeout_s)
-        limit = struct.pack("@ll", seconds, round((timeout_s - seconds) * 1e6))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+        limit = divmod(max(1, round(timeout_s * 1e6)), 1_000_000)  # none at all would be for ever
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", *limit))
         with _short(path) as name:
             connection.connect(name)
         connection.settimeout(timeout_s)

@@ -17,7 +17,10 @@ from devices.controls.keeper import PresetKeeper
 from devices.model import Device, DeviceKind
 from devices.monitor.asking import Asker
 from devices.udev import PictureNode
+from recorder.control.find import running
+from recorder.status import SessionState
 from tests.support.looks import OFFER
+from tests.support.served import ServedRecorder
 from tests.support.waiting import wait_for
 
 CAMERA = Device(id="046d:0825:A1", kind=DeviceKind.CAMERA, name="Webcam", node="/dev/video0")
@@ -58,6 +61,12 @@ def test_a_lane_has_as_many_places_as_before(no_thread: Once) -> None:
         return await asyncio.wait_for(lane.run(lambda: 2), 30)
 
     assert asyncio.run(ask()) == 2
+
+
+def test_a_recorder_is_asked_how_it_is_without_one(no_thread: Once) -> None:
+    with ServedRecorder():
+        no_thread()
+        assert [one.state for one in running()] == [SessionState.LIVE]
 
 
 def test_sound_servers_are_asked_by_the_next_who_wants_to_know(no_thread: Once) -> None:

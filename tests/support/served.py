@@ -1,6 +1,8 @@
 """A recorder of a test's own: in the runtime directory as real ones are, with a real socket and a scripted session."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,7 +11,8 @@ import msgspec
 
 from config.events import Event
 from devices.clock import SystemClock
-from recorder.control import directory
+from recorder.control import directory, sockets
+from recorder.control.directory import RecorderFolder
 from recorder.control.protocol import encode
 from recorder.control.server import ControlServer
 from recorder.status import SessionResult, SessionStatus
@@ -72,3 +75,27 @@ class ServedRecorder:
         """Leave everything as a recorder does that is killed."""
         self.close()
         self.folder.write_info(msgspec.structs.replace(self.info, pid_started=self.info.pid_started - 1))
+
+
+@contextmanager
+def hanging(title: str = "Rapat senat", clients: int = 0) -> Iterator[tuple[RecorderFolder, socket.socket]]:
+    """Provide a recorder that hangs, and its socket: so many `clients` wait for it already, and nobody is answered."""
+    folder = directory.make_folder(directory.new_info(title, Path("/arsip"), SystemClock().now()), b"{}")
+    with closing(sockets.listen(folder.control)) as listener, ExitStack() as crowd:
+        for _ in range(clients):
+            crowd.enter_context(closing(sockets.connect(folder.control, 60.0)))
+        try:
+            yield folder, listener
+        finally:
+            folder.remove()
+
+
+def taken(listener: socket.socket) -> int:
+    """Return how many had connected to a recorder that hangs; they are hung up on."""
+    count = 0
+    while True:
+        try:
+            listener.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1

@@ -15,7 +15,9 @@ from websockets.sync.client import ClientConnection, connect
 from agent.web import limits
 from agent.web.hub import Viewer
 from agent.web.watching import Preview, Watching
+from recorder.control.sockets import BACKLOG
 from tests.agent.web.test_sessions import SESSIONS, begun
+from tests.support.served import ServedRecorder, hanging
 from tests.support.waiting import wait_for
 from tests.support.web import Page, upgrade, wish
 
@@ -52,6 +54,19 @@ def test_the_state_comes_at_once_and_every_second(page: Page) -> None:
         for _ in range(3):
             until(looking, is_kind("state"), 5.0)
         assert time.monotonic() - began < 10
+
+
+def test_recorders_that_hang_keep_no_page_from_being_told_of_the_others(page: Page) -> None:
+    """The page takes a daemon that says nothing for 4 s for lost (live.js)."""
+    with ExitStack() as stack:
+        for clients in (0, 0, BACKLOG + 1):
+            stack.enter_context(hanging("Macet", clients))
+        stack.enter_context(ServedRecorder("Rapat"))
+        looking = stack.enter_context(opened(page))
+        for _ in range(8):
+            said = until(looking, is_kind("state"), 4.0)
+            assert [one["state"] for one in said["sessions"]] == [None, None, None, "live"]
+        assert page.get("/api/v1/state", timeout_s=4.0).status == 200
 
 
 @pytest.mark.slow
