@@ -5,7 +5,9 @@ import { el, keep, make, onSubmit, press, say, sure } from "./dom.js";
 import { clock, t } from "./texts.js";
 
 let session = null;
-const path = (rest) => `/sessions/${session.id}/${rest}`;
+let named = null; // the session that the dialog would end: by the time of the answer another one may be shown
+const path = (rest, { id } = session) => `/sessions/${id}/${rest}`;
+const records = (one) => one.state === "live" || one.state === "degraded";
 
 function wish(armOnly) {
   const asked = { title: el("new-title").value.trim(), arm_only: armOnly, layout: el("new-layout").value, consent: el("new-consent").value,
@@ -65,10 +67,13 @@ el("start").addEventListener("click", () => {
 });
 el("disarm").addEventListener("click", () => doing(el("disarm"), () => ask("POST", path("disarm"), {})));
 
-el("stop").addEventListener("click", () => sure(el("stop-dialog"), t("stop.body", { title: session.title }), () => {
-  say(el("busy"), t("stop.busy"));
-  doing(el("stop"), () => ask("POST", path("stop"), {})).finally(() => say(el("busy"), ""));
-}));
+el("stop").addEventListener("click", () => {
+  const asked = named = session;
+  sure(el("stop-dialog"), t("stop.body", { title: asked.title }), () => {
+    say(el("busy"), t("stop.busy"));
+    doing(el("stop"), () => ask("POST", path("stop", asked), {})).finally(() => say(el("busy"), ""));
+  });
+});
 
 for (const button of document.querySelectorAll("#layouts button")) {
   button.addEventListener("click", () => doing(button, () => ask("POST", path("layout"), { name: button.value })));
@@ -82,18 +87,18 @@ onSubmit(el("mark"), async (button) => {
 export const mute = (button, name, on) => doing(button, () => ask("POST", path("mute"), { name, on }));
 el("mute-all").addEventListener("click", () => mute(el("mute-all"), null, el("mute-all").getAttribute("aria-pressed") !== "true"));
 
-/** Show what can be done to `now`, the session that is looked at. */
-export function showCommands(now) {
+/** Show what can be done to `now`, the session that is looked at, of all `sessions`. */
+export function showCommands(now, sessions) {
   session = now;
   const state = now?.status?.state;
   const isArmed = state === "armed";
-  const records = state === "live" || state === "degraded";
+  const isRecorded = Boolean(now) && records(now);
   el("new").hidden = Boolean(now) && state !== "sealing" && state !== "sealed" && state !== "failed";
   el("armed").hidden = !isArmed && state !== "idle";
   el("start").disabled = !isArmed;
-  el("stop").hidden = !records;
-  el("live-tools").hidden = el("side-tools").hidden = !(records || isArmed);
-  if (!records && el("stop-dialog").open) el("stop-dialog").close();
+  el("stop").hidden = !isRecorded;
+  el("live-tools").hidden = el("side-tools").hidden = !(isRecorded || isArmed);
+  if (el("stop-dialog").open && !sessions.some((one) => one.id === named.id && records(one))) el("stop-dialog").close();
   keep(el("marks"), [...(now?.status?.marks ?? [])].reverse(), (mark) => `${mark.media_s} ${mark.text}`,
     (mark) => make("li small", t("mark.done", { time: clock(mark.media_s), text: mark.text })));
   const kept = Math.floor(now?.status?.pre_roll_s ?? 0);

@@ -44,7 +44,7 @@ function show(state) {
   const word = light.word(session);
   showFacts(session, word);
   showAlarms(state, session, word === "stalled");
-  showCommands(session);
+  showCommands(session, state.sessions);
   showSound(session);
   showPictures(session);
   showDestinations(session);
