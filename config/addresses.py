@@ -56,6 +56,7 @@ SCHEMES: Mapping[str, Scheme] = {
     "file": Scheme("folder", "file:///FOLDER", Form.FOLDER),
 }
 """Of live destinations; each has its entry here and its module in recorder/live/kinds."""
+NO_HOST = "names a host that cannot be looked up: between its dots stand 1 to 63 letters"
 PASSPHRASE_LENGTHS = range(10, 80)
 """Bytes; the standard of SRT allows no others."""
 LONGEST_STREAM_ID = 512
@@ -107,6 +108,15 @@ def folder_of(url: str) -> Path:
     return Path(urllib.parse.unquote(url.partition("://")[2]))
 
 
+def is_host(host: str) -> bool:
+    """Return whether a host has a name that can be looked up; Python asks no server for any other, and raises."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def check_stream_url(url: str) -> None:
     """Raise NotAllowed, without repeating any of it, where `url` cannot be the address of a live destination."""
     known = SCHEMES.get(scheme_of(url))
@@ -131,6 +141,8 @@ def check_stream_url(url: str) -> None:
         raise NotAllowed(form) from None
     if port == 0 or not (is_port or (host and parts.path.strip("/"))):
         raise NotAllowed(form)
+    if not is_host(host or ""):
+        raise NotAllowed(NO_HOST)
 
 
 def _looks(known: Scheme | None) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from config.addresses import NO_HOST, is_host
 from config.kinds import FilePath, Seconds, Shown, Switch, Text, Whole
 from config.quantities import NotAllowed
 
@@ -109,6 +110,8 @@ def _parts(raw: object, form: str) -> urllib.parse.SplitResult:
         raise NotAllowed("must not hold a user name or password; they belong in mail_user and in the file of keys")
     if not host or port == 0:
         raise NotAllowed(form)
+    if not is_host(host):
+        raise NotAllowed(NO_HOST)
     return parts
 
 

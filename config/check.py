@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from config.addresses import NO_HOST, is_host
 from config.kinds import Choice, Rate, Size, Switch, Text, Whole, Words
 
 SCHEMES = {"librespeed": ("http", "https"), "iperf3": ("iperf3",)}
@@ -37,8 +38,10 @@ class CheckSettings(msgspec.Struct, frozen=True, kw_only=True):
         if schemes and self.server:
             try:
                 parts = urlsplit(self.server)
-                is_address = parts.scheme in schemes and bool(parts.hostname) and (parts.port or 1) > 0
+                host, is_address = parts.hostname or "", parts.scheme in schemes and (parts.port or 1) > 0
             except ValueError:
-                is_address = False
-            if not is_address:
+                host, is_address = "", False
+            if not host or not is_address:
                 yield "server", f"must be an address, {' or '.join(f'{scheme}://HOST' for scheme in schemes)}"
+            elif not is_host(host):
+                yield "server", NO_HOST

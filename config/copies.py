@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.addresses import folder_of, scheme_of
+from config.addresses import NO_HOST, folder_of, is_host, scheme_of
 from config.kinds import FilePath, Rate, Seconds, Shown, Size, Switch, Text
 from config.quantities import NotAllowed
 
@@ -43,6 +43,8 @@ class CopyAddress(msgspec.Struct, frozen=True):
             raise NotAllowed(_FORM)
         if scheme_of(raw) == "sftp" and not parts.path.strip("/"):
             raise NotAllowed("must name a folder: sftp://USER@HOST/FOLDER")
+        if scheme_of(raw) == "sftp" and not is_host(host):
+            raise NotAllowed(NO_HOST)
         return raw.rstrip("/")
 
     def show(self, value: object) -> Shown:
@@ -87,8 +89,10 @@ class CopyTarget(msgspec.Struct, frozen=True, kw_only=True):
             for name in ("endpoint", "ca_file"):
                 if getattr(self, name):
                     yield name, "goes with an s3:// address only"
-        elif not re.fullmatch(r"https?://[^\s/@?#]+/?", self.endpoint):
+        elif not (found := re.fullmatch(r"https?://([^\s/@?#]+?)(:\d+)?/?", self.endpoint)):
             yield "endpoint", 'must be the address of the object store: endpoint = "https://s3.kampus.ac.id"'
+        elif not is_host(found[1]):
+            yield "endpoint", NO_HOST
 
 
 class TimeOfDay(msgspec.Struct, frozen=True):

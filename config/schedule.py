@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.addresses import scheme_of
+from config.addresses import NO_HOST, is_host, scheme_of
 from config.kinds import Choice, Seconds, Shown, Whole, Words
 from config.quantities import NotAllowed, format_duration, parse_duration
 
@@ -30,13 +30,14 @@ def check_feed_address(raw: object) -> str:
         raise NotAllowed(_FORM)
     try:
         parts = urllib.parse.urlsplit(raw)
-        has_host, password = bool(parts.hostname) and (parts.port or 1) > 0, parts.password
+        host, port, password = parts.hostname or "", parts.port, parts.password
     except ValueError:
         raise NotAllowed(_FORM) from None
-    if scheme_of(raw) == "file":
-        has_host = not parts.netloc and len(parts.path) > 1
-    if not has_host:
+    is_file = scheme_of(raw) == "file"
+    if not (not parts.netloc and len(parts.path) > 1 if is_file else host and port != 0):
         raise NotAllowed(_FORM)
+    if not is_host(host):
+        raise NotAllowed(NO_HOST)
     if password is not None:
         raise NotAllowed("must not hold a password; such an address belongs in the file of keys, in the table [feeds]")
     return raw

@@ -31,7 +31,7 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
     is_late = threading.Event()
     try:
         with (
-            closing(socket.create_connection((host, port), timeout=deadline_s)) as connection,
+            closing(_connect(host, port, deadline_s)) as connection,
             closing(connection.dup()) as twin,  # it reaches the connection also when TLS has taken the first one over
             _deadline(twin, deadline_s, is_late),
         ):
@@ -41,6 +41,14 @@ def connected(host: str, port: int, deadline_s: float) -> Iterator[socket.socket
         if is_late.is_set() or isinstance(error, TimeoutError):
             raise NetworkError(f"{host}:{port} did not answer within {deadline_s:g} s") from None
         raise _translated(error, host, f"{host}:{port}") from None
+
+
+def _connect(host: str, port: int, timeout_s: float) -> socket.socket:
+    """Return a connection; raises OSError, also where the name is none, of which the system is not even asked."""
+    try:
+        return socket.create_connection((host, port), timeout=timeout_s)
+    except UnicodeError:
+        raise socket.gaierror from None
 
 
 def _translated(error: Exception, host: str, where: str) -> Exception:

@@ -14,7 +14,7 @@ def host_and_port(place: str, hint: str) -> tuple[str, int | None]:
     if port is not None and not 0 < port < 65536:
         raise UsageError("a live destination's port is not between 1 and 65535", hint=hint)
     try:
-        host = match[1].strip("[]").lower().encode("idna" if not match[1].isascii() else "ascii").decode()
+        host = match[1].strip("[]").lower().encode("idna").decode()
     except UnicodeError:
         raise UsageError("a live destination's host is not a name that can be looked up", hint=hint) from None
     return host, port

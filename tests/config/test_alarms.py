@@ -50,6 +50,9 @@ def test_what_is_set_is_read(settings: Settings, tmp_path: Path) -> None:
         ('mail_server = "smtp://surat/x"', "must look like smtp://HOST"),
         ('mail_server = "smtp://liput:RAHASIA@surat"', "must not hold a user name or password"),
         ('mail_server = "smtp://[RAHASIA"', "must look like smtp://HOST"),
+        ('mail_server = "smtp://surat..RAHASIA"', "names a host that cannot be looked up"),
+        (f'mail_server = "smtps://{"x" * 64}.kampus.ac.id"', "names a host that cannot be looked up"),
+        ('webhook = "https://.chat.RAHASIA/x"', "names a host that cannot be looked up"),
         ('mail_server = "smtp://surat"\nmail_from = "a@b"', "needs somebody to write to"),
         ('mail_server = "smtp://surat"\nmail_to = ["a@b"]', "needs an address to write from"),
         ('mail_to = ["a@b"]', "needs a server"),
@@ -110,6 +113,7 @@ def test_secrets_stand_beside_stream_keys_and_are_none(settings: Settings, tmp_p
         ('[alarms]\nmail_password = "x"\nwebhook_header = "RAHASIA"\n', "webhook_header is no header"),
         ('[alarms]\nmail_password = "x"\nwebhook_header = "A: b\\nRAHASIA: c"\n', "of another form"),
         ('[alarms]\nmail_password = "x"\nwebhook_url = "http://chat/RAHASIA"\n', "webhook_url must look like"),
+        ('[alarms]\nmail_password = "x"\nwebhook_url = "https://chat..RAHASIA/x"\n', "webhook_url names a host that"),
     ],
 )
 def test_what_is_wrong_in_the_file_of_keys_is_said_without_repeating_it(

@@ -51,6 +51,8 @@ def test_places_of_every_kind_are_read(settings: Settings, tmp_path: Path) -> No
         ('url = "sftp://liput:RAHASIA@gudang/srv"', "must not hold a password"),
         ('url = "s3://RAHASIA@bucket"', "must not hold a password"),
         ('url = "sftp://gudang/srv/../etc"', "must look like"),
+        ('url = "sftp://gudang..RAHASIA/srv"', "names a host that cannot be looked up"),
+        ('url = "s3://bucket"\nendpoint = "https://s3..RAHASIA"', "names a host that cannot be looked up"),
         ('url = "s3://bucket"', "must be the address of the object store"),
         ('url = "s3://bucket"\nendpoint = "https://u:RAHASIA@s3.id"', "must be the address of the object store"),
         ('url = "file:///a"\nendpoint = "https://s3.id"', "goes with an s3:// address only"),

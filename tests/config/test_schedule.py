@@ -56,6 +56,7 @@ def test_what_is_set_is_read(settings: Settings) -> None:
         ('[feeds.a]\nurl = "ftp://host/a.ics"', "must look like https://HOST"),
         ('[feeds.a]\nurl = "https:///a.ics"', "must look like https://HOST"),
         ('[feeds.a]\nurl = "https://host:99999/RAHASIA"', "must look like https://HOST"),
+        ('[feeds.a]\nurl = "webcal://host..RAHASIA/a.ics"', "names a host that cannot be looked up"),
         ('[feeds.a]\nurl = "https://u:RAHASIA@host/a.ics"', "must not hold a password"),
         ('[feeds.a]\nlocation = ["x"]', 'unknown key "location"'),
     ],

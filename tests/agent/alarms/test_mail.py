@@ -168,3 +168,9 @@ def test_a_server_that_hangs_costs_no_more_than_the_deadline(tmp_path: Path, han
         with pytest.raises(NetworkError, match="did not answer within 1 s"):
             sending.send(message())
         assert time.monotonic() - began < 20.0
+
+
+@pytest.mark.parametrize("host", ["surat..kampus.example", f"{'x' * 64}.kampus.example"])
+def test_a_name_that_is_none_is_one_line(tmp_path: Path, host: str) -> None:
+    with SmtpServer(tmp_path / "smtp") as server, pytest.raises(NetworkError, match=f"{host} cannot be looked up"):
+        mail(server, host=host).send(message())

@@ -97,6 +97,9 @@ def test_a_key_given_apart_may_hold_slashes() -> None:
         f"rtmp://h/live/{KEY}\x00",
         f"rtmp://h/live/{KEY * 100}",
         f"rtmp://{'a' * 70}ü.example/live/{KEY}",
+        f"rtmp://{'a' * 70}.example/live/{KEY}",
+        f"rtmp://h..example/live/{KEY}",
+        f"srt://h..example:9000?passphrase={KEY}",
     ],
 )
 def test_refuses_what_cannot_work_without_repeating_it(url: str) -> None:
