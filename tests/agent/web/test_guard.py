@@ -140,6 +140,10 @@ def test_the_token_typed_into_the_form_opens_too(page: Page) -> None:
     assert right.status == 303
     wrong = page.ask("POST", "/open", b"token=x", token=None, Content_Type=kind, Origin=page.origin)
     assert wrong.status == 401
+    told = list(page.told)
+    for unread in (b"a&b&c&d&e", b"&".join([f"token={page.token}".encode()] * 5), b"\xff=%ff"):
+        assert page.ask("POST", "/open", unread, token=None, Content_Type=kind, Origin=page.origin).status == 401
+    assert page.told == told, "nobody fills the log who is not let in"
     elsewhere = page.ask("POST", "/open", b"token=x", token=None, Content_Type=kind, Origin="http://evil.example")
     assert elsewhere.status == 403
 
