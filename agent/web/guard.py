@@ -77,6 +77,7 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(scope.get("client"))}
         send = _with_headers(send)
         try:
             self._judge(_Asked(scope))
@@ -167,6 +168,14 @@ class _Asked:
     def length(self) -> int:
         lengths = self.headers("content-length")
         return int(lengths[0]) if lengths and lengths[0].isdecimal() else 0
+
+
+def _plain[Port](place: tuple[str, Port] | None) -> tuple[str, Port] | None:
+    """Return address and port; one of IPv4 as people know it, though a socket of IPv6 has it as ::ffff:192.168.1.5."""
+    if place is None:
+        return None
+    address, port = place
+    return (address.removeprefix("::ffff:") if "." in address else address), port
 
 
 def _web_scheme(scope: Scope) -> str:

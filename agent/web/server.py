@@ -6,6 +6,7 @@ let go: a request has to come in, and its answer has to be taken, in a time.
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import socket
@@ -32,6 +33,8 @@ AGAIN_S = 5.0
 """Between two looks whether a port that was taken is free."""
 PLACE_FILE = "web.json"
 BACKLOG = 64
+LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
+"""This PC, by the version of IP."""
 HINDERED = "the page cannot be served"
 TICKS = 10
 """Of a tenth of a second, between two signs of life."""
@@ -126,7 +129,8 @@ def listen(settings: WebSettings) -> socket.socket:
 def url_of(settings: WebSettings, listener: socket.socket) -> str:
     """Return the address of the page for this PC, without a path."""
     port: int = listener.getsockname()[1]
-    host = settings.address if settings.address != "0.0.0.0" else "127.0.0.1"  # noqa: S104 - is what is listened at
+    listened = ipaddress.ip_address(settings.address)
+    host = LOOPBACKS[listened.version] if listened.is_unspecified else settings.address
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.is_encrypted else 'http'}://{shown}:{port}/"
 

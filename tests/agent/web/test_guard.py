@@ -1,12 +1,17 @@
 """Who gets in: every way that is none, tried on a real server, with requests as no library would send them."""
 
+import contextlib
+import http.client
 import socket
 import time
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from agent.web import limits
+from agent.web.server import read_place
+from config.web import WebSettings
 from tests.support import web
 from tests.support.web import Page
 
@@ -52,6 +57,22 @@ def test_a_name_that_is_not_this_pcs_is_refused(page: Page, host: str) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"])
 def test_its_own_names_are_not(page: Page, host: str) -> None:
     assert page.status_of("GET", "/healthz", f"Host: {host.format(port=page.port)}") == 200
+
+
+def test_one_that_listens_everywhere_is_reached_by_ipv4_too() -> None:
+    """The kernel then calls an address of IPv4 by one of IPv6."""
+    with web.serving(WebSettings(host="::", port=0)) as page:
+        place = read_place()
+        assert place
+        assert place.url == f"http://[::1]:{page.port}/"
+        with urllib.request.urlopen(f"{place.url}healthz", timeout=60) as answer:
+            assert answer.status == 200
+        other = "127.0.0.2"  # it stands for one of the network
+        for host, status in ((other, 200), ("127.0.0.3", 421), ("[::]", 421), (f"[::ffff:{other}]", 421)):
+            with contextlib.closing(http.client.HTTPConnection(other, page.port, timeout=60)) as connection:
+                connection.request("GET", "/healthz", headers={"Host": f"{host}:{page.port}"})
+                assert connection.getresponse().status == status, host
+        assert page.ask("GET", "/metrics", token=None).status == 200, "this PC may, without a token"
 
 
 def test_two_names_are_refused(page: Page) -> None:
