@@ -12,7 +12,7 @@ from av.stream import Stream
 
 from devices.clock import NANOSECONDS, Clock
 from recorder.live.feed import FlvFeed, announcement, bit_rate
-from recorder.live.kind import LiveUrl
+from recorder.live.kind import LiveUrl, kind_of
 from recorder.live.process import Child, half_a_second
 from recorder.live.protocol import Ended, Entered, Failed, Live, Order, Report, Request, Sent
 from recorder.live.queue import PacketQueue
@@ -57,16 +57,22 @@ class Outcome:
 
 
 class Ending:
-    """The wish that an attempt end, and until when it may still send what it has."""
+    """The wish that an attempt end, until when it may still send what it has, and whether the stream `goes_on`."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         self.deadline_ns = 0
+        self.goes_on = False
 
-    def set(self, deadline_ns: int) -> None:
-        """Wish it; a second wish changes nothing."""
-        if not self.event.is_set():
-            self.deadline_ns = deadline_ns
+    def set(self, deadline_ns: int, *, goes_on: bool = False) -> None:
+        """Wish it; where the stream `goes_on`, another attempt follows at once.
+
+        A second wish changes nothing but this: after the wish for its end, the stream goes on no more.
+        """
+        if self.event.is_set():
+            self.goes_on = self.goes_on and goes_on
+        else:
+            self.deadline_ns, self.goes_on = deadline_ns, goes_on
             self.event.set()
 
 
@@ -99,7 +105,7 @@ class Attempt:
         self._deadlines = deadlines or Deadlines()
         self._child: Child | None = None
         self._feed: FlvFeed | None = None
-        self._finished = False
+        self._finished = self._broken_off = False
         self._over = False
         self._outbound = bytearray()
         self._most_bytes = half_a_second(bit_rate(templates))
@@ -167,12 +173,18 @@ class Attempt:
             if packet:
                 self._feed.add(packet)
             elif self._ending.event.is_set():
-                self._feed.finish()
-                self._finished = True
+                self._finish(self._feed)
             self._outbound += self._feed.data
             self._feed.data.clear()
             if packet is None:
                 break
+
+    def _finish(self, feed: FlvFeed) -> None:
+        """End the stream, or break it off where the next attempt goes on with it: whoever plays it waits for that."""
+        self._finished = True
+        self._broken_off = self._ending.goes_on and kind_of(self._url.scheme).goes_on
+        if not self._broken_off:
+            feed.finish()
 
     def _begin(self) -> None:
         """Begin the stream once it is wanted, and not before: with what is newest then, however long it took."""
@@ -191,6 +203,9 @@ class Attempt:
             child.close_input()
         if not self._outbound and self._live_ns is not None:
             self._moved_ns = self._clock.now_ns()
+        if reports is None and self._broken_off:
+            self._over = True
+            return Outcome(None, "", self._live_s())
         if reports is None:
             return Outcome(Reason.FAILED, "its process ended without a word", self._live_s())
         return next(filter(None, map(self._take_note, reports)), None)

@@ -171,9 +171,10 @@ class LiveDestination:
         """
         url = None if target is None else parse_live_url(target.url.reveal())
         with self._changing:
+            goes_on = url is None or url == self._url
             if target is not None and url is not None:
                 self._url, self._ca_file = url, target.ca_file
-            self._ending.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS))
+            self._ending.set(self._clock.now_ns() + round(RESTART_S * NANOSECONDS), goes_on=goes_on)
 
     def stop(self, timeout_s: float = 4.0) -> None:
         """Send what is left, tell the server, and end; after `timeout_s` seconds at most, whatever hangs.
@@ -183,17 +184,18 @@ class LiveDestination:
         self.end(timeout_s)
         self.join(timeout_s)
 
-    def end(self, timeout_s: float, *, is_over: bool = False) -> None:
+    def end(self, timeout_s: float, *, is_over: bool = False, goes_on: bool = False) -> None:
         """Begin to stop, within `timeout_s` seconds; returns at once. A second wish changes nothing.
 
         Where the session `is_over`, that it never was live is told, unless it listens for callers: nobody need call.
+        Where another destination `goes_on` with the stream, whoever plays it is not told that it has ended.
         """
         patience_s = max(0.0, timeout_s - _TO_REAP_S)
         with self._changing:
             if not self._stopping.is_set():
                 self._is_missed = is_over and not (self._times_live or self._trouble or self._is_listening)
             self._stopping.set()
-            self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS))
+            self._ending.set(self._clock.now_ns() + round(patience_s * NANOSECONDS), goes_on=goes_on)
 
     def join(self, timeout_s: float | None = None) -> None:
         """Wait until it has ended, not longer than `timeout_s`."""

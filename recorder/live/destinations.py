@@ -152,13 +152,13 @@ class Destinations:
             self._templates = templates
             before, self._streaming, self._taking = self._streaming, {}, ()
             for destination in before.values():
-                self._leave(destination)
+                self._leave(destination, goes_on=True)
             failed = self._connect_all(templates, before)
         self._tell(failed)
 
-    def _leave(self, destination: LiveDestination) -> None:
+    def _leave(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
         """Begin to stop it. One of the same name that is still leaving ends first: this one waits for it."""
-        destination.end(STOP_S)
+        destination.end(STOP_S, goes_on=goes_on)
         self._leaving[destination.name] = destination
 
     def _connect_all(self, templates: Templates, before: Mapping[str, LiveDestination]) -> list[tuple[str, Exception]]:

@@ -46,7 +46,8 @@ def packets(sink: OutputContainer) -> "Iterator[tuple[av.Packet[Stream], float]]
     """Yield each packet of the stream as `sink` takes it, with its decoding time in seconds; raises FFmpegError.
 
     Where the input breaks off, this process ends without another word. The recorder was killed, or has given this
-    attempt up: the kernel is about to kill us, or it is. Who comes next goes on with the stream, unless we end it.
+    attempt up: the kernel is about to kill us, or it is; or it connects anew, to what waits for that. Who comes next
+    goes on with the stream, unless we end it.
     """
     incoming = _Incoming()
     source = av.open(incoming, "r", format="flv", options=SOURCE_OPTIONS)  # once it has begun

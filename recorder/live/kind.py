@@ -72,7 +72,7 @@ class DestinationKind[Url: LiveUrl]:
     (recorder/live/incoming.py) until that ends or the connection does, tells how far it is, and returns the last
     report; it runs in a process of its own, which is killed where it hangs. `reach` finds out without streaming whether
     the place is there; it raises NetworkTrouble, FolderTrouble and Stopped. What it streams to `is_here`: no network
-    carries it.
+    carries it. A stream that breaks off there `goes_on` with the next one: it is ended only where none follows.
     """
 
     url: type[Url]
@@ -80,6 +80,7 @@ class DestinationKind[Url: LiveUrl]:
     publish: Callable[[Request, Url, Tell], Report]
     reach: "Callable[[Url, Path | None, Patience], Reached]"
     is_here: bool = False
+    goes_on: bool = False
 
 
 def kind_of(scheme: str) -> DestinationKind[Any]:

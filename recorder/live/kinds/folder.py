@@ -28,4 +28,4 @@ def _reach(url: FolderUrl, _ca_file: Path | None, _patience: "Patience") -> Reac
     return Reached.FOLDER
 
 
-KIND = DestinationKind(FolderUrl, _parse, _publish, _reach, is_here=True)
+KIND = DestinationKind(FolderUrl, _parse, _publish, _reach, is_here=True, goes_on=True)

@@ -183,6 +183,16 @@ def test_what_is_live_and_has_nothing_to_send_yet_ends_at_once(
     assert told_live == [], "there was nothing to see"
 
 
+def test_a_stream_that_is_wished_to_end_goes_on_no_more_whatever_was_wished_before() -> None:
+    again, over = Ending(), Ending()
+    again.set(1, goes_on=True)
+    over.set(1)
+    assert (again.goes_on, over.goes_on) == (True, False)
+    for ending in (again, over):
+        ending.set(2, goes_on=ending is over)
+        assert (ending.goes_on, ending.deadline_ns) == (False, 1)
+
+
 def test_a_look_up_is_repeated_within_the_time_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RES_OPTIONS", "rotate")
     started: dict[str, object] = {}

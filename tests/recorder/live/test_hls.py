@@ -7,17 +7,21 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 import pytest
 
 from capture.closing import abandoned
+from config.secrets import StreamTarget, secret_url
+from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
+from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.playlist import Playlist
@@ -28,7 +32,7 @@ from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined
 from tests.support.encoded import SmallEncoder
 from tests.support.live import Events, Pump, count, decode, is_live, running
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.server
 
@@ -87,6 +91,36 @@ def play(url: str, seconds: float) -> int:
     return int([line for line in done.stdout.splitlines() if line.startswith("frame=")][-1].removeprefix("frame="))
 
 
+class Player:
+    """The ffmpeg command, which plays an address to its end and keeps what it has seen in a file."""
+
+    def __init__(self, url: str, file: Path) -> None:
+        self._words = ["ffmpeg", "-v", "error", "-i", url, "-c", "copy", "-flush_packets", "1", str(file)]
+        self._file = file
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(self._words)
+
+    @property
+    def seen(self) -> int:
+        """Bytes of what it has played."""
+        return self._file.stat().st_size if self._file.exists() else 0
+
+    def wait(self) -> int:
+        """Return its exit status once it has come to the end."""
+        assert self._process
+        return self._process.wait(PATIENCE_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+
 def test_everything_put_is_in_segments_that_others_can_read(
     url: str, folder: Path, encoder: SmallEncoder, events: Events
 ) -> None:
@@ -132,6 +166,48 @@ def test_it_plays_while_it_grows_and_goes_on_after_a_break(
     frames = play(str(folder / PLAYLIST), 60)
     assert frames > sum(segment.duration_s for segment in playlist(folder).segments) * 28
     assert events.reasons() == ["failed"]
+
+
+@pytest.mark.parametrize("how", ["restart", "renew"])
+def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
+    url: str, folder: Path, web: str, encoder: SmallEncoder, events: Events, tmp_path: Path, how: str
+) -> None:
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with Player(web, tmp_path / "seen.ts") as player, closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: len(playlist(folder).segments) >= 2)
+        player.start()
+        wait_for(lambda: player.seen > 0)
+        first = playlist(folder).segments[0].number
+        if how == "restart":
+            destinations.restart("web")
+        else:
+            destinations.renew(encoder.templates)
+        wait_for(lambda: len(events.of("destination-live")) == 2)
+        again, seen = len(playlist(folder).segments), player.seen
+        wait_for(lambda: len(playlist(folder).segments) >= again + 2)
+        found = playlist(folder)
+        assert [segment.number for segment in found.segments] == list(range(first, first + len(found.segments)))
+        assert [segment.is_discontinuity for segment in found.segments].count(True) == 1
+        assert not found.has_ended
+        wait_for(lambda: player.seen > seen)
+        destinations.close()
+        assert playlist(folder).has_ended
+        assert player.wait() == 0
+    assert events.reasons() == []
+
+
+def test_a_folder_that_is_left_for_another_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, tmp_path: Path
+) -> None:
+    (tmp_path / "hall").mkdir()
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: playlist(folder).segments)
+        destinations.restart("web", StreamTarget("web", secret_url(f"file://{tmp_path / 'hall'}")))
+        wait_for(lambda: playlist(tmp_path / "hall").segments)
+        assert playlist(folder).has_ended
 
 
 @pytest.mark.parametrize("is_whole", [True, False])
