@@ -7,7 +7,6 @@ written here, for it does not say what a disk has refused; so is the playlist (r
 import contextlib
 import fcntl
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ import av
 from av.error import FFmpegError
 
 from recorder.live.folder_url import FolderUrl
+from recorder.live.hls_folder import OURS, open_lock
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
@@ -32,10 +32,8 @@ SEGMENT_S = 1.5
 GOES_ON_S = 60.0
 """A playlist without an end that is younger than this is gone on with: it is a stream that broke off."""
 
-_OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8(\.new)?")
 _TO_US = "liput:playlist"
 """The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
-_LOCK = ".live.lock"
 _READABLE = 0o022  # umask: a web server is another user
 
 
@@ -46,8 +44,7 @@ def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) 
     folder = Path(url.path)
     try:
         # The lock is held as long as this process lives.
-        lock = os.open(folder / _LOCK, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
         _write(request, Output(folder), report)
     except BlockingIOError:
         return Failed(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
@@ -136,7 +133,7 @@ class Output:
         """Remove what is ours and not listed; return the numbers of what a player may still want."""
         left = []
         for path in self.folder.iterdir():
-            found = _OURS.fullmatch(path.name)
+            found = OURS.fullmatch(path.name)
             number = int(found[1]) if found and found[1] else None
             if found is None or number in listed or (listed and path.name == PLAYLIST):
                 continue

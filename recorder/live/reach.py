@@ -23,6 +23,7 @@ from devices.uplink.http import receive
 from devices.uplink.portal import portal_before
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.folder_url import FolderUrl
+from recorder.live.hls_folder import look_over
 from recorder.live.reason import Reason, folder_reason
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.srt_url import SrtUrl
@@ -167,11 +168,15 @@ def _look_at(answer: bytes, number: int) -> None:
 
 
 def reach_folder(url: FolderUrl) -> None:
-    """Write a little into a folder, which nobody sees; raises FolderTrouble."""
+    """Write a little into a folder, which nobody sees, and look at what is there of earlier streams.
+
+    Raises FolderTrouble.
+    """
     try:
         with tempfile.TemporaryFile(dir=url.path, buffering=0) as file:
             file.write(bytes(4096))
             os.fsync(file.fileno())
+        look_over(Path(url.path))
     except OSError as error:
         raise FolderTrouble(folder_reason(error.errno or 0)) from None
 

@@ -55,6 +55,7 @@ _FOLDER_REASONS = {
     errno.EACCES: Reason.NOT_WRITABLE,
     errno.EPERM: Reason.NOT_WRITABLE,
     errno.EROFS: Reason.NOT_WRITABLE,
+    errno.EBADF: Reason.NOT_WRITABLE,  # flock(2) on NFS, of what may only be read
     errno.ENOSPC: Reason.DISK_FULL,
     errno.EDQUOT: Reason.DISK_FULL,
 }

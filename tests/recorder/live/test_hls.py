@@ -23,10 +23,12 @@ from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement
+from recorder.live.folder_url import FolderUrl
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
 from recorder.live.playlist import Playlist
 from recorder.live.process import Child
 from recorder.live.protocol import Ended, Order, Report, Request
+from recorder.live.reach import reach_folder
 from recorder.live.url import parse_live_url
 from tests.support.children import children
 from tests.support.confined import be_powerless_root, confined
@@ -35,6 +37,9 @@ from tests.support.live import Events, Pump, count, decode, is_live, running
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.server
+
+ANOTHER = 54321
+"""A user who is not this one."""
 
 
 @pytest.fixture
@@ -291,6 +296,28 @@ def test_a_folder_that_may_not_be_written_into(url: str, folder: Path, encoder: 
 
     confined(be_powerless_root if os.geteuid() == 0 else lambda: None, run)
     folder.chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+def test_a_folder_that_another_user_has_streamed_to_is_streamed_to(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events
+) -> None:
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-41.ts\n"
+    for name in (".live.lock", PLAYLIST, f"{PLAYLIST}.new", "live-40.ts", "live-41.ts", "live-42.ts"):
+        (folder / name).write_text(text)
+        os.chown(folder / name, ANOTHER, ANOTHER)
+    folder.chmod(0o777)
+
+    def run() -> None:
+        reach_folder(FolderUrl(str(folder)))
+        with running(url, encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: len(playlist(folder).segments) > 1 and is_live(destination))
+            with running(url, encoder, Events()) as second:
+                wait_for(lambda: second.status().reason == "already-publishing")
+
+    confined(be_powerless_root, run)
+    assert [segment.number for segment in playlist(folder).segments][:2] == [41, 42]
+    assert events.reasons() == []
 
 
 @pytest.mark.parametrize("file", ["live-43.ts", f"{PLAYLIST}.new"])

@@ -30,6 +30,8 @@ from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server
 
+ANOTHER = 54321
+"""A user who is not this one."""
 HALF_A_HELLO = b"\3" + bytes(700)
 
 
@@ -192,6 +194,26 @@ def test_a_folder_that_takes_nothing_is_told_by_its_reason(tmp_path: Path) -> No
     (tmp_path / "closed").mkdir(mode=0o555)
     confine = be_powerless_root if os.geteuid() == 0 else lambda: None
     assert confined(confine, lambda: why(tmp_path / "closed")) == Reason.NOT_WRITABLE
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+@pytest.mark.parametrize("left", [".live.lock", "live.m3u8", "live-7.ts"])
+def test_a_folder_with_what_another_user_has_left_and_nobody_else_may_touch_is_told(tmp_path: Path, left: str) -> None:
+    (tmp_path / left).touch(mode=0o600 if left == ".live.lock" else 0o644)
+    os.chown(tmp_path / left, ANOTHER, ANOTHER)
+    os.chown(tmp_path, ANOTHER, -1)
+    tmp_path.chmod(0o1777)
+
+    def look() -> None:
+        reach_folder(FolderUrl(str(tmp_path)))
+
+    with pytest.raises(FolderTrouble) as caught:
+        confined(be_powerless_root, look)
+    assert caught.value.reason == Reason.NOT_WRITABLE
+    assert (tmp_path / left).exists()
+    os.chown(tmp_path, 0, -1)
+    if left != ".live.lock":
+        confined(be_powerless_root, look)  # whose folder it is may remove what is in it
 
 
 FULL = """
