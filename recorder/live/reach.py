@@ -117,10 +117,11 @@ def reach_srt(url: SrtUrl, patience: Patience) -> float:
     """
     began, trouble = time.monotonic(), NetworkTrouble(Trouble.SILENT)
     addresses = resolve(url.host, url.port, patience, socket.SOCK_DGRAM)
+    patience = patience.step()  # for all of them, as where it is streamed
     for index, (family, _, _, _, address) in enumerate(addresses):
         with socket.socket(family, socket.SOCK_DGRAM) as asking:
             try:
-                _ask_for_a_cookie(asking, address, patience.share(len(addresses) - index).step())
+                _ask_for_a_cookie(asking, address, patience.share(len(addresses) - index))
             except NetworkTrouble as error:
                 trouble = error
             else:

@@ -7,6 +7,7 @@ flooded is told in recorder.live.pace and docs/decisions/0028.
 import errno
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
+from devices.uplink.connecting import Patience
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
 from recorder.live.pace import Counts, Pace
@@ -45,6 +47,9 @@ _LONGEST_PLAYOUT_S = 1.5
 _CONFLICT, _FORBIDDEN = 1409, 1403  # access_control.h
 _MUXER = {"flush_packets": "1", "max_interleave_delta": "1000000", "mpegts_flags": "resend_headers"}
 _NO_WAY_THERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+
+_NEXT_AFTER = (Reason.REFUSED, Reason.UNREACHABLE, Reason.TIMEOUT)
+"""Why the next address of a host is called: what answers otherwise is there, and another one would say the same."""
 
 type Tell = Callable[[Report], None]
 
@@ -92,37 +97,40 @@ def _prepared(url: SrtUrl, family: int, request: Request) -> SrtSocket:
 
 
 def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
-    """Return a connection to whoever listens at the first address that does not turn it away at once."""
+    """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
     report(Entered("connect"))
-    lost = _Lost(Reason.UNREACHABLE)
-    for family, _, _, _, address in socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM):
+    patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), _Lost(Reason.UNREACHABLE)
+    addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM)
+    for index, (family, _, _, _, address) in enumerate(addresses):
+        one = _prepared(url, family, request)
         try:
-            return _call_at(family, address, request, url)
+            _call_at(one, family, address, url, patience.share(len(addresses) - index))
         except _Lost as why:
+            one.close()  # or it goes on calling
             lost = why
-            if why.failed.reason not in (Reason.REFUSED, Reason.UNREACHABLE):
+            if why.failed.reason not in _NEXT_AFTER:
                 break
+        else:
+            return one
     raise lost
 
 
-def _call_at(family: int, address: Any, request: Request, url: SrtUrl) -> SrtSocket:
-    one = _prepared(url, family, request)
+def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:
+    """Connect to an address; raises _Lost and SrtError."""
     if url.stream_id:
         one.set(Option.STREAMID, url.stream_id)
-    deadline = time.monotonic() + request.connect_timeout_s
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0)
         _ask(probe, lambda: probe.connect(address))
         one.connect(family, address)
         turn = 0
         while (state := one.state) is not State.CONNECTED:
-            if state >= State.BROKEN or time.monotonic() > deadline:
+            if state >= State.BROKEN or not patience.slice_s():
                 raise _turned_away(*one.reject_reason)
             # libsrt does not hear that nobody has the port; a socket of our own does.
             _ask(probe, lambda: probe.send(b"\0") if turn % 20 == 0 else probe.recv(1))  # noqa: B023 - called here
             turn += 1
             time.sleep(_LOOK_S)
-    return one
 
 
 def _ask(probe: socket.socket, what: Callable[[], object]) -> None:

@@ -1,6 +1,7 @@
 """SRT against the peer that libsrt's own authors give: srt-live-transmit."""
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,6 +134,31 @@ def test_a_listener_that_is_stopped_does_not_answer(
         assert destination.status().reason == "timeout"
         peer.send(SIGCONT)
         wait_for(lambda: is_live(destination))
+
+
+TWO_ADDRESSES = f"""
+import socket
+found = socket.getaddrinfo
+def two(host, *more, **named):
+    hosts = ("127.0.0.2", "{HOST}") if host == "relay.test" else (host,)
+    return [answer for host in hosts for answer in found(host, *more, **named)]
+socket.getaddrinfo = two
+"""
+"""What Python runs before anything else: a name with two addresses, in the order in which they are called."""
+
+
+def test_where_one_address_is_silent_the_next_one_is_called(
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.2", port))
+        peer = peers.start(port, "listener")
+        with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+            wait_for(lambda: is_live(destination) or events.reasons())
+            assert events.reasons() == []
+            wait_for(lambda: peer.received > 20_000)
 
 
 def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
