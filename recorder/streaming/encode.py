@@ -25,7 +25,7 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.encoder import Encoder
 from recorder.niceness import be_nicer
 from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.x264 import VideoSettings
+from recorder.x264 import VIDEO_TIME_BASE, VideoSettings
 
 QUEUE = 3
 """Pictures that may wait."""
@@ -41,6 +41,8 @@ LATE_EVERY_S = 10.0
 """At most one event about pictures left out in this time."""
 AGAIN_S = 60.0
 """An encoder that fails is opened again, but not twice in this time."""
+PAUSE_PICTURES = 10
+"""Where more than a keyframe's interval, and so many pictures' time, is missing, nobody was streamed to meanwhile."""
 
 SUBJECT = "live picture"
 
@@ -109,6 +111,8 @@ class StreamEncode:
         self._problem: Exception | None = None
         self._bit_rate = self._in_force = settings.bit_rate
         self._last_dts: int | None = None
+        self._newest: int | None = None
+        self._pause = max(settings.keyframe_s, float(PAUSE_PICTURES / settings.rate)) / VIDEO_TIME_BASE
         self._failed_ns: int | None = None
         self.late = 0
         """Pictures that were left out because the encoder was behind."""
@@ -221,6 +225,10 @@ class StreamEncode:
     def _encode(self, slot: Slot) -> None:
         if self._encoder is None:
             return
+        before, self._newest = self._newest, slot.pts
+        # With B-frames it would have this one decoded at the time of those from before that it still holds.
+        if before is not None and slot.pts - before > self._pause and not self._begin_anew():
+            raise EncoderError("what follows a pause would be another stream")
         if self._wanted != self._asked:
             self._change(self._encoder)
         if self._bit_rate != self._in_force:
@@ -251,11 +259,7 @@ class StreamEncode:
         if self._failed_ns is not None and now_ns - self._failed_ns < AGAIN_S * NANOSECONDS:
             raise error
         self._failed_ns = now_ns
-        encoder, former = self._make(self._settings, None), self._encoder
-        self._encoder, self._in_force, self._asked = encoder, self._settings.bit_rate, self._settings
-        if former is not None and former is not self._first:
-            former.close()
-        if self._first is None or _parameters(self._first) != _parameters(encoder):
+        if not self._begin_anew():
             raise error  # those who watch could not decode what follows
         self._emit(
             "stream-encode-failed",
@@ -263,6 +267,14 @@ class StreamEncode:
             f"the live picture's encoder failed and was opened again: {error}",
             goes_on="separate",
         )
+
+    def _begin_anew(self) -> bool:
+        """Go on with a new encoder, without what the former still holds; return whether it makes the same stream."""
+        encoder, former = self._make(self._settings, None), self._encoder
+        self._encoder, self._in_force, self._asked = encoder, self._settings.bit_rate, self._settings
+        if former is not None and former is not self._first:
+            former.close()
+        return self._first is not None and _parameters(self._first) == _parameters(encoder)
 
     def _give_up(self, error: Exception) -> None:
         self._end()

@@ -243,6 +243,51 @@ def test_a_simpler_encode_is_the_same_stream_at_the_rate_it_had(
         assert it.events == []
 
 
+def test_after_a_pause_no_picture_is_to_be_decoded_at_a_time_from_before_it() -> None:
+    """The first keyframe is where a destination's time begins; with B-frames it is decoded at an earlier picture's."""
+    pause = 45 * 60 * RATE
+    with running(settings(800_000, 320, 180)) as it:
+        it.encode.bit_rate = 400_000
+        parameters = it.encode.templates[Track.VIDEO].codec_context.extradata
+        for number in [*range(60), *range(pause, pause + 120)]:
+            it.offer(number)
+        it.encode.close(10.0)
+
+        after = [packet for packet in it.packets if packet.pts // STEP >= pause]
+        assert (after[0].is_keyframe, after[0].pts // STEP) == (True, pause)
+        assert after[0].dts // STEP >= pause - 5
+        assert len(after) == 120
+        assert after == it.packets[-120:], "nothing of before comes after it"
+        assert all(earlier.dts < later.dts <= later.pts for earlier, later in pairwise(it.packets))
+        assert it.encode.templates[Track.VIDEO].codec_context.extradata == parameters
+        assert len(decode(it.encode, it.packets)) == len(it.packets)
+        begun_s = pause / RATE
+        assert bits_a_second(it.packets, begun_s + 1, begun_s + 4) < 600_000, "with the rate it had"
+        assert it.events == []
+
+
+class Counted(Encoder):
+    """Counts how many were opened."""
+
+    opened = 0
+
+    def __init__(self, video: VideoSettings, audio: None) -> None:
+        Counted.opened += 1
+        super().__init__(video, audio)
+
+
+@pytest.mark.parametrize(("rate", "spacing", "opened"), [(RATE, 59, 1), (RATE, 75, 2), (1, 4, 1)])
+def test_what_comes_seldom_is_no_pause(rate: int, spacing: int, opened: int) -> None:
+    Counted.opened = 0
+    asked = replace(settings(800_000, 320, 180), rate=Fraction(rate))
+    with running(asked, Counted) as it:
+        for number in (*range(10), 9 + spacing):
+            wait_for(lambda: it.encode._waiting.qsize() < QUEUE - 1)
+            it.encode.offer(it.moving.picture(number), number * round(1 / rate / VIDEO_TIME_BASE))
+        it.encode.close(10.0)
+    assert Counted.opened == opened
+
+
 def test_two_failures_are_the_end_of_it_and_cost_nobody_else_anything() -> None:
     Failing.at = frozenset({20, 30})
     with running(settings(200_000, 320, 180), Failing) as it:
