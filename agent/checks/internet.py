@@ -74,6 +74,31 @@ CODES: Mapping[str, Code] = {
             "Close other streaming programs on this PC, or choose another port in the settings.",
         ),
     ),
+    "port-forbidden": Code(
+        Verdict.FAILURE,
+        Words("Program ini tidak boleh menunggu di {where}", "This user may not wait at {where}"),
+        Words(
+            "Minta IT memilih port mulai 1024 di pengaturan.", "Ask IT for a port from 1024 on in the settings."
+        ),
+    ),
+    "not-here": Code(
+        Verdict.FAILURE,
+        Words("{where} bukan alamat PC ini", "{where} is no address of this PC"),
+        Words(
+            "Minta IT memperbaiki alamatnya di pengaturan; srt://:PORT menunggu di semua alamat PC ini.",
+            "Ask IT to mend the address in the settings; srt://:PORT waits at every address of this PC.",
+        ),
+    ),
+    "no-libsrt": Code(
+        Verdict.FAILURE,
+        Words(
+            "libsrt, yang dipakai untuk {where}, tidak terpasang di PC ini",
+            "libsrt, which {where} needs, is not installed on this PC",
+        ),
+        Words(
+            "Minta IT memasangnya (Debian: libsrt1.5-gnutls).", "Ask IT to install it (Debian: libsrt1.5-gnutls)."
+        ),
+    ),
     str(Reason.FOLDER_MISSING): Code(
         Verdict.FAILURE,
         Words("Folder {where} tidak ada", "There is no folder {where}"),

@@ -61,6 +61,9 @@ class Reached(StrEnum):
     FOLDER = "ok-folder"
     LISTENS = "ok-listens"
     PORT_TAKEN = "port-taken"
+    PORT_FORBIDDEN = "port-forbidden"
+    NOT_HERE = "not-here"
+    NO_LIBSRT = "no-libsrt"
 
 
 @dataclass(frozen=True, slots=True)

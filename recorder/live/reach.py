@@ -24,6 +24,7 @@ from devices.uplink.portal import portal_before
 from devices.uplink.trouble import NetworkTrouble, Trouble
 from recorder.live.folder_url import FolderUrl
 from recorder.live.hls_folder import look_over
+from recorder.live.kind import Reached
 from recorder.live.reason import Reason, folder_reason
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.srt_url import SrtUrl
@@ -43,6 +44,12 @@ _MAY_BE_A_PORTAL = (
     Trouble.CLOSED,
     Trouble.NO_TLS,
 )
+
+_NO_PORT = {
+    errno.EADDRINUSE: Reached.PORT_TAKEN,
+    errno.EACCES: Reached.PORT_FORBIDDEN,
+    errno.EPERM: Reached.PORT_FORBIDDEN,
+}
 
 _HANDSHAKE, _INDUCTION, _MAGIC = 0x80000000, 1, 0x4A17
 """SRT's control packet for a handshake, its first kind, and what a listener of SRT puts into its answer."""
@@ -182,12 +189,16 @@ def reach_folder(url: FolderUrl) -> None:
         raise FolderTrouble(folder_reason(error.errno or 0)) from None
 
 
-def may_listen(url: SrtUrl) -> bool:
-    """Return whether the port on which an SRT listener is to wait is free."""
-    family = socket.AF_INET6 if not url.host or ":" in url.host else socket.AF_INET
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as one:
-            one.bind((url.host or "::", url.port))
-    except OSError as error:
-        return error.errno != errno.EADDRINUSE  # without IPv6, say, nothing is known of the port
-    return True
+def try_port(url: SrtUrl, patience: Patience) -> Reached:
+    """Return whether an SRT listener may wait at its port, or why not. Raises NetworkTrouble and Stopped."""
+    for host in (url.host,) if url.host else ("::", "0.0.0.0"):  # noqa: S104 - as where it is streamed; no IPv6: IPv4
+        family, _, _, _, address = resolve(host, url.port, patience, socket.SOCK_DGRAM)[0]
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as one:
+                one.bind(address)
+        except OSError as error:
+            if error.errno != errno.EAFNOSUPPORT:
+                return _NO_PORT.get(error.errno or 0, Reached.NOT_HERE)
+        else:
+            return Reached.LISTENS
+    return Reached.NOT_HERE

@@ -1,17 +1,20 @@
 """What takes a stream of each kind here: by the scheme of its address, a server, a caller, or a folder."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from agent.receiver import HOST
 from config.secrets import StreamTarget, secret_url
-from recorder.live.reach import may_listen
+from devices.uplink.connecting import Patience
+from recorder.live.kind import Reached
+from recorder.live.reach import try_port
 from recorder.live.srt_url import SrtUrl
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.srt_peer import SrtPeer, free_udp_port
 from tests.support.tls_front import TlsFront
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 
 @contextmanager
@@ -35,7 +38,8 @@ def _srt(folder: Path) -> Iterator[StreamTarget]:
     peer = SrtPeer(folder / "srt.ts", free_udp_port(), "listener")
     peer.start()
     try:
-        wait_for(lambda: not may_listen(SrtUrl(HOST, peer.port, "listener")), what="it to listen")
+        url, patience = SrtUrl(HOST, peer.port, "listener"), Patience.of(PATIENCE_S, threading.Event())
+        wait_for(lambda: try_port(url, patience) is Reached.PORT_TAKEN, what="it to listen")
         yield StreamTarget("srt", secret_url(f"srt://{HOST}:{peer.port}?latency=200"))
     finally:
         peer.stop()

@@ -22,10 +22,13 @@ def _publish(request: Request, url: SrtUrl, report: Tell) -> Report:
 
 
 def _reach(url: SrtUrl, _ca_file: Path | None, patience: "Patience") -> Reached:
-    from recorder.live.reach import may_listen, reach_srt
+    from recorder.live import libsrt
+    from recorder.live.reach import reach_srt, try_port
 
+    if libsrt.find() is None:
+        return Reached.NO_LIBSRT
     if url.listens:
-        return Reached.LISTENS if may_listen(url) else Reached.PORT_TAKEN
+        return try_port(url, patience)
     reach_srt(url, patience)
     return Reached.ANSWERS
 

@@ -14,6 +14,7 @@ from agent.checks.internet import look, trouble_found
 from agent.checks.result import Verdict
 from agent.receiver import HOST, free_port
 from devices.uplink.trouble import NetworkTrouble, Trouble
+from recorder.live import libsrt
 from recorder.status import DestinationLine, SessionState, SessionStatus
 from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.raw_server import RawServer, says
@@ -82,6 +83,26 @@ def test_a_destination_without_its_key_says_where_that_belongs(tmp_path: Path) -
 
 def test_a_destination_that_is_not_in_the_settings_is_told(tmp_path: Path) -> None:
     assert codes(look, streamed(tmp_path, "", streams=("nowhere",))) == {"internet: nowhere": "not-set-up"}
+
+
+def test_a_listener_that_cannot_listen_is_told_and_what_is_to_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = """
+        [destinations.other]
+        url = "srt://192.0.2.7:9001"
+        mode = "listener"
+        [destinations.relay]
+        url = "srt://192.0.2.7:9000"
+    """
+    assert codes(look, streamed(tmp_path, settings, streams=("other",))) == {"internet: other": "not-here"}
+    monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
+    found, _ = looked(look, streamed(tmp_path, settings))
+    assert {name: result.code for name, result in found.items()} == {
+        "internet: other": "no-libsrt",
+        "internet: relay": "no-libsrt",
+    }
+    assert "libsrt1.5-gnutls" in found["internet: relay"].advice.english
 
 
 def test_folders_and_ports_that_cannot_be_used_are_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What stands between this PC and a destination is told apart, and nothing is published to find out."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from agent.receiver import HOST, free_port
 from devices.uplink.connecting import Patience
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from recorder.live.folder_url import FolderUrl
-from recorder.live.reach import FolderTrouble, may_listen, reach_folder, reach_rtmp, reach_srt
+from recorder.live.kind import Reached
+from recorder.live.reach import FolderTrouble, reach_folder, reach_rtmp, reach_srt, try_port
 from recorder.live.reason import Reason
 from recorder.live.rtmp_url import RtmpUrl
 from recorder.live.srt_url import SrtUrl, parse_srt_url
@@ -32,6 +34,8 @@ pytestmark = pytest.mark.server
 
 ANOTHER = 54321
 """A user who is not this one."""
+FOR_ALL_FROM = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+"""The first port at which everybody may wait."""
 HALF_A_HELLO = b"\3" + bytes(700)
 
 
@@ -173,10 +177,46 @@ def test_what_answers_in_another_way_than_srt_or_not_at_all_is_told() -> None:
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
     port = free_udp_port()
     url = parse_srt_url(f":{port}?mode=listener")
-    assert may_listen(url)
+    assert try_port(url, patience()) is Reached.LISTENS
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as other:
         other.bind(("::", port))
-        assert not may_listen(url)
+        assert try_port(url, patience()) is Reached.PORT_TAKEN
+
+
+def test_where_nobody_may_wait_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def why(host: str, port: int = 9001) -> Reached:
+        return try_port(SrtUrl(host, port, "listener"), patience())
+
+    assert why("192.0.2.7") is Reached.NOT_HERE
+    with pytest.raises(NetworkTrouble) as caught:
+        why("hall.invalid")
+    assert caught.value.trouble in {Trouble.UNKNOWN_HOST, Trouble.NO_DNS}
+
+    without_ipv6(monkeypatch)
+    port = free_udp_port()
+    assert (why("", port), why("::1", port)) == (Reached.LISTENS, Reached.NOT_HERE)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("", port))
+        assert why("", port) is Reached.PORT_TAKEN
+
+
+def without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have this process on a kernel that has no IPv6."""
+
+    class Ipv4Only(socket.socket):
+        def __init__(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            super().__init__(family, kind)
+
+    monkeypatch.setattr(socket, "socket", Ipv4Only)
+
+
+@pytest.mark.skipif(FOR_ALL_FROM < 2, reason="everybody may use every port here")
+def test_a_port_that_is_not_for_everybody_is_told() -> None:
+    url = SrtUrl(HOST, FOR_ALL_FROM - 1, "listener")
+    confine = be_powerless_root if os.geteuid() == 0 else lambda: None
+    assert confined(confine, lambda: try_port(url, patience())) is Reached.PORT_FORBIDDEN
 
 
 def test_a_folder_is_written_into_and_nothing_is_left_there(tmp_path: Path) -> None:
