@@ -42,6 +42,8 @@ class Kind(StrEnum):
     """Say once what `word` stands for."""
     NOTE_RECORDER = "note-recorder"
     """It has this recorder."""
+    NOTE_RECORDING = "note-recording"
+    """It is recorded, until its end as it is now."""
     NOTE_END = "note-end"
     """Its session has ended, or people have begun it by themselves: it is not begun (again)."""
 
@@ -140,7 +142,16 @@ def _with_its_own(plan: Plan, done: Done, run: Run, now: datetime, rules: Rules)
             yield Act(Kind.REARM, plan, run.recorder)
         elif now >= plan.starts_at and "waits" not in done.told:
             yield Act(Kind.TELL, plan, word="waits")
-    elif run.state in RECORDS and now >= _end(plan, done):
+    elif run.state in RECORDS:
+        yield from _while_it_records(plan, done, run, now)
+
+
+def _while_it_records(plan: Plan, done: Done, run: Run, now: datetime) -> Iterator[Act]:
+    """Yield what is to be done for a plan that is recorded."""
+    until = done.records_until if _is_moved_behind(plan, done) else plan.ends_at
+    if until != done.records_until:
+        yield Act(Kind.NOTE_RECORDING, plan, run.recorder)
+    if until is not None and now >= until:
         if plan.mode is Mode.RECORD:
             yield Act(Kind.STOP, plan, run.recorder)
         elif "overrun" not in done.told:
@@ -162,20 +173,12 @@ def _is_put_off(plan: Plan, done: Done, now: datetime, rules: Rules) -> bool:
     return (plan.starts_at - now).total_seconds() > rules.arm_ahead_s
 
 
-def _end(plan: Plan, done: Done) -> datetime:
-    """Return when what is recorded for a plan ends; one that was moved behind that meanwhile ends as it would have."""
-    return plan.ends_at if (before := _end_before_it_was_moved(plan, done)) is None else before
+def _is_moved_behind(plan: Plan, done: Done) -> bool:
+    """Return whether a plan was moved while it was recorded, to begin after that was to end: it is recorded twice.
 
-
-def _end_before_it_was_moved(plan: Plan, done: Done) -> datetime | None:
-    """Return the end of the time that its recorder was begun for, None where the plan was not moved behind that.
-
-    It counts as having been as long as it is now. One that is moved by less is longer: it is recorded in one piece.
+    One that is moved by less is longer: it is recorded in one piece.
     """
-    if done.begun_for is None:
-        return None
-    end = done.begun_for + (plan.ends_at - plan.starts_at)
-    return end if plan.starts_at >= end else None
+    return done.records_until is not None and plan.starts_at > done.records_until
 
 
 def _ahead(plan: Plan, done: Done, runs: Sequence[Run], now: datetime, rules: Rules, *, is_free: bool) -> Iterator[Act]:
@@ -234,7 +237,9 @@ def noted(act: Act, done: Done, now: datetime, rules: Rules) -> Done:
         case Kind.NOTE_RECORDER:
             own = {"recorder": act.recorder, "boot_id": rules.boot_id}
             return msgspec.structs.replace(done, attempt=None, ended_at=None, **own)
-        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules) or _end_before_it_was_moved(act.plan, done):
+        case Kind.NOTE_RECORDING:
+            return msgspec.structs.replace(done, records_until=act.plan.ends_at)
+        case Kind.NOTE_END if _is_put_off(act.plan, done, now, rules) or _is_moved_behind(act.plan, done):
             return done.without_recorder()  # it has ended for a time that it has no more
         case Kind.NOTE_END:
             return msgspec.structs.replace(done, ended_at=now, attempt=None)

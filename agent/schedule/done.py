@@ -30,8 +30,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     `reminded` says how long before its beginning; `told` what else was said once. `recorder` is the id of the recorder
     that it has, or had, in the boot `boot_id`. `ended_at`: that one has ended, by whomever; it is not begun again.
     `begun_as` is how the plan was when its recorder was begun (agent/schedule/plan.py), `begun_for` when it was to
-    begin; `changing` the recorder that was asked to let its devices go, because the plan has changed since, or does not
-    hold any more.
+    begin; `records_until` the end of what is recorded, as it was before its plan was moved behind that; `changing` the
+    recorder that was asked to let its devices go, because the plan has changed since, or does not hold any more.
     """
 
     starts_at: Moment
@@ -45,11 +45,12 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: Moment | None = None
     begun_as: str = ""
     begun_for: Moment | None = None
+    records_until: Moment | None = None
     changing: str = ""
 
     def without_recorder(self) -> "Done":
         """Return it as if none had been begun: one is begun when it is time for that."""
-        return msgspec.structs.replace(self, recorder=None, attempt=None, changing="")
+        return msgspec.structs.replace(self, recorder=None, attempt=None, records_until=None, changing="")
 
 
 type Ledger = Mapping[str, Done]

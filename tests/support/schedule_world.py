@@ -27,13 +27,14 @@ class World:
     rules: Rules = RULES
 
     def look(self) -> list[Act]:
-        """Decide, and do it; return what was done."""
-        acts = decide(self.plans, self.ledger, self.runs, self.now, self.rules)
-        for act in acts:
-            self.acts.append(act)
+        """Decide, and do it; return what was done, but for the note of how long is recorded: nobody sees that."""
+        before = len(self.acts)
+        for act in decide(self.plans, self.ledger, self.runs, self.now, self.rules):
+            if act.kind is not Kind.NOTE_RECORDING:
+                self.acts.append(act)
             self.ledger[act.plan.id] = noted(act, done_for(act.plan, self.ledger), self.now, self.rules)
             self._do(act)
-        return acts
+        return self.acts[before:]
 
     def _do(self, act: Act) -> None:
         match act.kind:

@@ -122,18 +122,33 @@ def test_one_that_was_held_and_is_moved_to_another_day_is_another_session() -> N
     assert [act.kind for act in begun(world.acts)] == [Kind.ARM, Kind.ARM]
 
 
-@pytest.mark.parametrize("days", [0, 1])
-def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and_is_recorded_then(days: int) -> None:
+@pytest.mark.parametrize("length", [timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6)])
+@pytest.mark.parametrize("moved", [timedelta(hours=2, minutes=2), timedelta(days=1)])
+def test_one_that_is_moved_behind_itself_while_it_is_recorded_ends_as_before_and_is_recorded_then(
+    moved: timedelta, length: timedelta
+) -> None:
     world = World([plan()])
-    world.go_on(NINE + 30 * MINUTE)
-    later = NINE + (timedelta(days=days) if days else timedelta(hours=2, minutes=2))
-    world.plans = [plan(starts_at=later)]
+    world.go_on(NINE + 45 * MINUTE)
+    later = NINE + moved
+    world.plans = [plan(starts_at=later, length=length)]
     assert (Kind.STOP, "0") not in world.go_on(NINE + 119 * MINUTE)
     assert world.go_on(NINE + 120 * MINUTE)[-1] == (Kind.STOP, "0")
-    world.go_on(later + 119 * MINUTE)
+    world.go_on(later + length - MINUTE)
     (run,) = world.runs
     assert (run.began_at > NINE + 119 * MINUTE, run.state) == (True, SessionState.LIVE)
-    assert world.go_on(later + 125 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+    assert world.go_on(later + length + 5 * MINUTE) == [(Kind.STOP, "0"), (Kind.NOTE_END, "0")]
+
+
+def test_one_that_is_moved_behind_itself_while_it_is_armed_is_recorded_once_and_stays_ended() -> None:
+    world = World([plan(mode=Mode.ARM)])
+    world.go_on(NINE + 117 * MINUTE)
+    (run,) = world.runs
+    world.plans = [plan(starts_at=NINE + 120 * MINUTE, mode=Mode.ARM)]
+    world.go_on(NINE + 125 * MINUTE)
+    world.become(run.recorder, SessionState.LIVE)
+    assert world.go_on(NINE + 160 * MINUTE) == []
+    world.runs = []
+    assert world.go_on(NINE + 239 * MINUTE) == [(Kind.NOTE_END, "0")], "people have ended it"
 
 
 def test_one_that_is_moved_by_less_than_its_length_while_it_is_recorded_goes_on_until_its_new_end() -> None:
