@@ -100,19 +100,31 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
     report(Entered("connect"))
     patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), _Lost(Reason.UNREACHABLE)
-    addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM)
+    found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM)
+    addresses = [one for one in found if _has_way(one[0], one[4])] or found
     for index, (family, _, _, _, address) in enumerate(addresses):
         one = _prepared(url, family, request)
         try:
             _call_at(one, family, address, url, patience.share(len(addresses) - index))
         except _Lost as why:
             one.close()  # or it goes on calling
-            lost = why
+            if why.failed.reason is not Reason.UNREACHABLE:  # which says less than what became of another address
+                lost = why
             if why.failed.reason not in _NEXT_AFTER:
                 break
         else:
             return one
     raise lost
+
+
+def _has_way(family: int, address: Any) -> bool:
+    """Return whether there is a way to an address: it takes none of the time of the others where there is none."""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+    except OSError:
+        return False
+    return True
 
 
 def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 
@@ -136,29 +136,59 @@ def test_a_listener_that_is_stopped_does_not_answer(
         wait_for(lambda: is_live(destination))
 
 
-TWO_ADDRESSES = f"""
+TWO_ADDRESSES = """
 import socket
 found = socket.getaddrinfo
 def two(host, *more, **named):
-    hosts = ("127.0.0.2", "{HOST}") if host == "relay.test" else (host,)
+    hosts = {hosts} if host == "relay.test" else (host,)
     return [answer for host in hosts for answer in found(host, *more, **named)]
 socket.getaddrinfo = two
 """
 """What Python runs before anything else: a name with two addresses, in the order in which they are called."""
+SILENT = "127.0.0.2"
 
 
+@pytest.fixture
+def silent(port: int) -> Iterator[None]:
+    """Hold an address at which nobody answers, and from which nothing comes back."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind((SILENT, port))
+        yield
+
+
+@pytest.fixture
+def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Give relay.test two addresses, for the children that are started from then on."""
+
+    def give(*hosts: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES.format(hosts=hosts))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return give
+
+
+@pytest.mark.usefixtures("silent")
 def test_where_one_address_is_silent_the_next_one_is_called(
-    port: int, peers: Peers, encoder: SmallEncoder, events: Events, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    port: int, peers: Peers, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None]
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(TWO_ADDRESSES)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.2", port))
-        peer = peers.start(port, "listener")
-        with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
-            wait_for(lambda: is_live(destination) or events.reasons())
-            assert events.reasons() == []
-            wait_for(lambda: peer.received > 20_000)
+    relay(SILENT, HOST)
+    peer = peers.start(port, "listener")
+    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(lambda: is_live(destination) or events.reasons())
+        assert events.reasons() == []
+        wait_for(lambda: peer.received > 20_000)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("hosts", [(SILENT, "fe80::1"), ("fe80::1", SILENT)])
+def test_an_address_to_which_there_is_no_way_does_not_hide_what_became_of_another(
+    port: int, encoder: SmallEncoder, events: Events, relay: Callable[[str, str], None], hosts: tuple[str, str]
+) -> None:
+    """As of a name with an address of IPv6 on a PC without that."""
+    relay(*hosts)
+    with running(f"srt://relay.test:{port}", encoder, events) as destination, Pump(encoder, destination):
+        wait_for(events.reasons)
+        assert events.reasons() == ["timeout"]
 
 
 def test_streams_on_from_a_keyframe_when_a_killed_listener_is_back(
