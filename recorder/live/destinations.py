@@ -159,6 +159,8 @@ class Destinations:
     def _leave(self, destination: LiveDestination, *, goes_on: bool = False) -> None:
         """Begin to stop it. One of the same name that is still leaving ends first: this one waits for it."""
         destination.end(STOP_S, goes_on=goes_on)
+        if not goes_on and (earlier := self._leaving.get(destination.name)):  # nobody goes on with what that leaves
+            earlier.end(STOP_S)
         self._leaving[destination.name] = destination
 
     def _connect_all(self, templates: Templates, before: Mapping[str, LiveDestination]) -> list[tuple[str, Exception]]:
@@ -224,6 +226,8 @@ class Destinations:
                 self._is_over = True
                 for destination in self._streaming.values():
                     destination.end(max(LEAST_S, self._left_s()), is_over=True)
+                for destination in self._leaving.values():  # nobody goes on with what it leaves
+                    destination.end(STOP_S)
 
     def _left_s(self) -> float:
         by_ns = self._stopped_by_ns or 0

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -184,10 +184,7 @@ def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
         player.start()
         wait_for(lambda: player.seen > 0)
         first = playlist(folder).segments[0].number
-        if how == "restart":
-            destinations.restart("web")
-        else:
-            destinations.renew(encoder.templates)
+        destinations.restart("web") if how == "restart" else destinations.renew(encoder.templates)
         wait_for(lambda: len(events.of("destination-live")) == 2)
         again, seen = len(playlist(folder).segments), player.seen
         wait_for(lambda: len(playlist(folder).segments) >= again + 2)
@@ -200,6 +197,24 @@ def test_whoever_plays_it_goes_on_where_it_is_connected_anew(
         assert playlist(folder).has_ended
         assert player.wait() == 0
     assert events.reasons() == []
+
+
+@pytest.mark.parametrize("give_up", [Destinations.stop, lambda destinations: destinations.remove("web")])
+def test_one_that_nobody_goes_on_with_after_all_is_ended(
+    url: str, folder: Path, encoder: SmallEncoder, events: Events, give_up: Callable[[Destinations], None]
+) -> None:
+    """Its disk is slow: what it had before it was connected anew is still being sent when it is not wanted any more."""
+    destinations = Destinations([StreamTarget("web", secret_url(url))], clock=SystemClock(), emit=events)
+    destinations.begin(encoder.templates)
+    with closing(destinations), Pump(encoder, destinations):
+        wait_for(lambda: playlist(folder).segments)
+        (destination,), (child,) = destinations.streaming, children()
+        child.suspend()
+        wait_for(lambda: destination.status().backlog_s > 2)
+        destinations.renew(encoder.templates)
+        give_up(destinations)
+        child.resume()
+        wait_for(lambda: playlist(folder).has_ended)
 
 
 def test_a_folder_that_is_left_for_another_is_ended(
