@@ -13,7 +13,7 @@ from devices.clock import NANOSECONDS, Clock
 from recorder.control import directory
 from recorder.control.client import Connection, how_it_ended
 from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folder
-from recorder.control.protocol import Failure, Note, Watch
+from recorder.control.protocol import Failure, Note, Status, Watch
 
 STATUS_S = 5.0
 """How often a recorder says that it is there."""
@@ -59,6 +59,9 @@ class Listener:
     def _hear(self, happened: int) -> int:
         """Hear events from number `happened` on; returns the number of the next. Ends with the connection."""
         with Connection(self._folder) as connection:
+            with suppress(LiputError):  # whether it records: of a long session the beginning may be kept no more
+                if (status := connection.request(Status()).status) is not None:
+                    self.hearing.take(status)
             connection.request(Watch(every_s=STATUS_S, events_from=happened))
             with suppress(LiputError):
                 while not self._stop.is_set() and not self.hearing.is_over:
