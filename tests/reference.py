@@ -71,7 +71,10 @@ class ErrorClass:
 
 def errors_page() -> Iterator[str]:
     """Yield the lines of the page of errors."""
-    tree = {found.name: found for found in _error_classes()}
+    classes = [*_error_classes()]
+    tree = {found.name: found for found in classes}
+    if len(tree) < len(classes):
+        raise ValueError(f"two errors have one name: {sorted(found.name for found in classes)}")
     yield from (
         "# Errors",
         "",

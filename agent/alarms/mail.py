@@ -11,7 +11,7 @@ from email.utils import format_datetime, make_msgid
 
 from agent.alarms.connecting import connected, trusting
 from agent.alarms.message import Message
-from agent.alarms.sender import PartlySent, Refused
+from agent.alarms.sender import PartlySent, RefusedForGood
 from agent.alarms.telling import both, subject
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
@@ -72,7 +72,7 @@ class Mail:
                 smtp.quit()
         if refused:
             is_vain = all(code >= _FOR_GOOD for code, _ in refused.values())
-            error = NetworkError if not begun.is_taken else Refused if is_vain else PartlySent
+            error = NetworkError if not begun.is_taken else RefusedForGood if is_vain else PartlySent
             raise error(f"{host}:{port} does not write to {', '.join(refused)}")
         self._begun = None
 

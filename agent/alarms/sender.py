@@ -23,7 +23,7 @@ class PartlySent(NetworkError):
     """It is sent, but not to all: another attempt is for the others only."""
 
 
-class Refused(PartlySent):
+class RefusedForGood(PartlySent):
     """It is sent, but not to all, and another attempt would not change that."""
 
 
@@ -41,7 +41,7 @@ class Way(Protocol):
     def send(self, message: Message) -> None:
         """Send one message, within a time of its own; raises LiputError.
 
-        The same message again goes to those only whom it has not reached; Refused where that is in vain.
+        The same message again goes to those only whom it has not reached; RefusedForGood where that is in vain.
         """
 
 
@@ -122,7 +122,7 @@ class Sender:
             except Exception as error:  # of whatever kind: the next message is to be sent all the same
                 said = error.message if isinstance(error, LiputError) else repr(type(error).__name__)
                 self._is_partly = isinstance(error, PartlySent)
-                if isinstance(error, Refused) or (self._is_partly and (self._queue or pause_s is None)):
+                if isinstance(error, RefusedForGood) or (self._is_partly and (self._queue or pause_s is None)):
                     self._once(f"{self.way.name}: {said}")
                     return
                 if pause_s is None:
