@@ -70,7 +70,7 @@ class Patience:
 def resolve(
     host: str, port: int, patience: Patience, kind: socket.SocketKind = socket.SOCK_STREAM
 ) -> Sequence[Address]:
-    """Return the addresses of a host. Raises NetworkTrouble and Stopped.
+    """Return the addresses of a host, as `with_a_way` has them. Raises NetworkTrouble and Stopped.
 
     The look-up itself cannot be interrupted: one that is given up is left to its thread.
     """
@@ -90,10 +90,28 @@ def resolve(
         except queue.Empty:
             continue
         if not isinstance(answer, OSError):
-            return answer
+            return with_a_way(answer)
         is_unknown = isinstance(answer, socket.gaierror) and answer.errno in _NO_SUCH_NAME
         raise NetworkTrouble(Trouble.UNKNOWN_HOST if is_unknown else Trouble.NO_DNS, answer.strerror or "")
     raise NetworkTrouble(Trouble.NO_DNS)
+
+
+def with_a_way(addresses: Sequence[Address]) -> Sequence[Address]:
+    """Return those to which this PC has a way, all where it has a way to none, as to IPv6 on many a PC.
+
+    The others would take their share of the time, and hide what became of those.
+    """
+    return [address for address in addresses if _has_way(address)] or addresses
+
+
+def _has_way(found: Address) -> bool:
+    family, _, _, _, address = found
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)  # which sends nothing
+    except OSError:
+        return False
+    return True
 
 
 def connect(addresses: Sequence[Address], patience: Patience) -> socket.socket:

@@ -15,7 +15,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import Patience, with_a_way
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.libsrt import PAYLOAD, Admits, Option, SrtError, SrtSocket, State, Statistics
 from recorder.live.pace import Counts, Pace
@@ -100,8 +100,7 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
     """Return a connection to whoever listens at the first address that answers; the others have their share of time."""
     report(Entered("connect"))
     patience, lost = Patience.of(request.connect_timeout_s, threading.Event()), _Lost(Reason.UNREACHABLE)
-    found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM)
-    addresses = [one for one in found if _has_way(one[0], one[4])] or found
+    addresses = with_a_way(socket.getaddrinfo(url.host, url.port, type=socket.SOCK_DGRAM))
     for index, (family, _, _, _, address) in enumerate(addresses):
         one = _prepared(url, family, request)
         try:
@@ -115,16 +114,6 @@ def _call(request: Request, url: SrtUrl, report: Tell) -> SrtSocket:
         else:
             return one
     raise lost
-
-
-def _has_way(family: int, address: Any) -> bool:
-    """Return whether there is a way to an address: it takes none of the time of the others where there is none."""
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(address)
-    except OSError:
-        return False
-    return True
 
 
 def _call_at(one: SrtSocket, family: int, address: Any, url: SrtUrl, patience: Patience) -> None:

@@ -14,7 +14,7 @@ from signal import SIGKILL
 import pytest
 
 from agent.receiver import HOST, free_port
-from devices.uplink.connecting import Patience
+from devices.uplink.connecting import Patience, resolve
 from devices.uplink.trouble import NetworkTrouble, Stopped, Trouble
 from recorder.live.folder_url import FolderUrl
 from recorder.live.kind import Reached
@@ -172,6 +172,14 @@ def test_what_answers_in_another_way_than_srt_or_not_at_all_is_told() -> None:
         thread.start()
         assert why_not(url, step_s=3) == (Trouble.FOREIGN, "")
         thread.join()
+
+
+def test_an_address_to_which_there_is_no_way_takes_no_time_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one of IPv6 on a PC without that: none that needs an interface is reached where none is named."""
+    here, nowhere = (socket.getaddrinfo(host, 9001, type=socket.SOCK_DGRAM)[0] for host in (HOST, "fe80::1"))
+    for found, left in (([nowhere, here], [here]), ([here, nowhere], [here]), ([nowhere], [nowhere])):
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, found=found, **__: found)
+        assert resolve("relay.test", 9001, patience()) == left
 
 
 def test_a_port_to_wait_at_is_free_or_taken() -> None:
