@@ -1,4 +1,4 @@
-"""A session that streams beside its recording, on a thread of its own, and where its recording is."""
+"""A session that streams beside its recording, on a thread of its own."""
 
 import threading
 from pathlib import Path
@@ -75,8 +75,3 @@ class Streamed:
         self._thread.join(60)
         (result,) = self._results
         return result
-
-
-def program(result: SessionResult) -> Path:
-    assert result.package
-    return Path(result.package) / "data/media/program.mp4"

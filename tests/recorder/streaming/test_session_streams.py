@@ -11,7 +11,8 @@ from config.secrets import Secret, StreamTarget
 from recorder.packet import EncodedPacket
 from tests.support import media
 from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.streaming import PROFILE, SEPARATE, Streamed, program
+from tests.support.sessions import program
+from tests.support.streaming import PROFILE, SEPARATE, Streamed
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.server

@@ -25,7 +25,8 @@ from tests.recorder.conference.test_camera import INFO, Node
 from tests.support import media
 from tests.support.children import children
 from tests.support.nginx_rtmp import NginxRtmp
-from tests.support.streaming import PROFILE, Streamed, program
+from tests.support.sessions import program
+from tests.support.streaming import PROFILE, Streamed
 
 pytestmark = pytest.mark.server
 
