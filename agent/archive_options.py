@@ -5,9 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archives import archives_of
 from agent.moments import day_or_time, ending
-from recorder.archive.archive import Archive
 
 archive_option = click.option(
     "--archive",
@@ -23,11 +21,6 @@ to_option = click.option("--to", "until", callback=ending, metavar="WHEN", help=
 room_option = click.option(
     "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
 )
-
-
-def archive_of(ctx: click.Context, folder: Path | None) -> Archive:
-    """Return the archive of the settings, or the one named, which must be there."""
-    return archives_of(ctx, folder)[0]
 
 
 def print_json(value: object) -> None:

@@ -1,7 +1,9 @@
 """Which archives a command looks at: the one named, or all that the settings name."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +12,9 @@ from config.settings import load_settings
 from devices.clock import SystemClock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.model import Package
+
+if TYPE_CHECKING:
+    from recorder.archive.search import Found
 
 
 def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | None = None) -> list[Archive]:
@@ -23,14 +28,42 @@ def archives_of(ctx: click.Context, folder: Path | None, config_file: Path | Non
 
 
 def find_in(archives: Sequence[Archive], key: str) -> tuple[Archive, Package]:
-    """Return the package that `key` means, and the archive that has it: the first, or one that sessions went on in.
+    """Return the package that `key` means, and the archive that has it.
 
+    A whole name or UUID goes before the beginning of one, the archive before the folders that sessions went on in.
     Raises PackageNotFound.
     """
+    near: tuple[Archive, Package] | None = None
     error: PackageNotFound | None = None
     for archive in archives:
         try:
-            return archive, archive.find(key)
+            package = archive.find(key)
         except PackageNotFound as found:
             error = error or found
-    raise error or PackageNotFound(f"There is no archive to look for {key!r} in")
+            continue
+        if key.lower() in {package.id, package.uuid}:
+            return archive, package
+        near = near or (archive, package)
+    if near is None:
+        raise error or PackageNotFound(f"There is no archive to look for {key!r} in")
+    return near
+
+
+def search_all(
+    archives: Sequence[Archive], words: Sequence[str], *, since: datetime | None, until: datetime | None, room: str,
+    most: int,
+) -> "list[Found]":  # fmt: skip
+    """Return at most `most` packages of all archives that hold `words`, the best of each first; see `search`.
+
+    Without words the newest come first. Raises what `Index.refresh` raises.
+    """
+    from recorder.archive.index import Index
+    from recorder.archive.search import search
+
+    found: list[Found] = []
+    for archive in archives:
+        with Index(archive.root) as index:
+            found += search(index, words, since=since, until=until, room=room, most=most)
+    if not any(word.strip() for word in words):
+        found.sort(key=lambda one: one.started_at, reverse=True)
+    return found[:most]

@@ -273,7 +273,7 @@ def event_text(event: Event) -> str:
 def storable_result(result: SessionResult) -> SessionResult:
     """Return it as programs are told: a folder's name need not be UTF-8, and their JSON has to."""
     package = None if result.package is None else storable(result.package)
-    return msgspec.structs.replace(result, package=package)
+    return msgspec.structs.replace(result, package=package, packages=[storable(each) for each in result.packages])
 
 
 def result_text(result: SessionResult) -> str:
@@ -285,6 +285,7 @@ def result_text(result: SessionResult) -> str:
         return f"Not sealed: {recorded}. What was recorded is kept in:\n{result.package}"
     lines = [f"Recorded {recorded}."]
     lines += [f"On the way: {reason}" for reason in result.degraded]
+    lines += [f"Package: {each}" for each in result.packages if each != result.package]
     return "\n".join([*lines, f"Package: {result.package}"])
 
 

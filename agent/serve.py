@@ -27,7 +27,7 @@ from recorder.control.directory import RecorderFolder, RecorderInfo
 from recorder.control.protocol import Failure, encode, raised
 from recorder.control.spawn import Spawned
 from recorder.control.spec import Spec, decode_spec
-from recorder.recovery.find import Unfinished, find
+from recorder.recovery.find import Unfinished, apart, find
 from recorder.status import SessionResult
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.25
 """How often it looks whether a recorder was killed."""
-LONGEST_PAUSE_S = 30.0
-"""Between two attempts to take up a session that cannot be."""
+LONGEST_PAUSE_S, LONGEST_JOIN_PAUSE_S = 30.0, 6 * 3600.0
+"""Between two attempts to take up a session, or to join the packages of its parts, that cannot be."""
 KILLED = "its recorder was killed, and no other could go on with it"
+RECOVER_S = 60.0
+"""How often it looks for what a disk that came back holds, and for parts that there is room to join by now."""
 SETTLED_S = 10.0
 """A recorder that has lived for so long was not killed by what it records."""
 
@@ -116,6 +118,7 @@ class Daemon:
     _attempts: dict[str, _Attempts] = field(default_factory=dict)
     _early: dict[str, int] = field(default_factory=dict)
     _busy: set[str] = field(default_factory=set)
+    _told: dict[str, str] = field(default_factory=dict)
     _children: list[Spawned] = field(default_factory=list)
     _is_prepared: bool = False
     _once: Once = field(init=False)
@@ -126,7 +129,7 @@ class Daemon:
 
     def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
         """Recover what there is, and look until `stop` is set."""
-        self._recover()
+        threading.Thread(target=self._keep_recovering, args=(stop,), daemon=True, name="recover").start()
         while not stop.is_set():
             beat()
             self._look()
@@ -262,24 +265,65 @@ class Daemon:
 
     # Sessions that are over
 
-    def _recover(self) -> None:
-        """Recover what nobody goes on with, on a thread of its own: it may take as long as copying hours of film."""
-        threading.Thread(target=self._recover_all, daemon=True, name="recover").start()
+    def _keep_recovering(self, stop: threading.Event) -> None:
+        """Recover what nobody goes on with, again and again: it may take as long as copying hours of film."""
+        seen: set[str] | None = None
+        while not stop.is_set():
+            if seen is None or not directory.session_runs():
+                try:
+                    seen = self._recover_all(seen)
+                    self._join_all()
+                except LiputError as error:
+                    if self._is_new("archive", error.message):
+                        self.tell(error.message)
+            self.clock.wait(stop, RECOVER_S)
 
-    def _recover_all(self) -> None:
-        try:
-            sessions = find(self.archives)
-        except LiputError as error:
-            self.tell(error.message)
-            return
+    def _recover_all(self, seen: set[str] | None = None) -> set[str]:
+        """Recover every session, or those that were `seen` in the round before; return which there are.
+
+        A new one may be a recorder's that has made its folder just now, and not locked it yet.
+        """
+        sessions = find(self.archives)
         for session in sessions:
-            if session.name not in _looked_after():
+            if session.name not in _looked_after() and (seen is None or session.name in seen):
                 self._recover_one(self.archives, session)
+        return {session.name for session in sessions}
 
     def _recover_one(self, archives: Sequence[Archive], session: Unfinished) -> None:
         from recorder.recovery.recover import Recovery
 
-        self.recovered(Recovery(archives, clock=self.clock).recover(session))
+        self._tell_outcome(Recovery(archives, clock=self.clock).recover(session))
+
+    def _join_all(self) -> None:
+        """Join parts that are packages of their own, as far as there is room; a session that begins goes first."""
+        for session in apart(self.archives):
+            from recorder.recovery.recover import Recovery, State
+
+            if directory.session_runs():
+                return
+            attempts = self._attempts.setdefault(session.name, _Attempts())
+            if time.monotonic() < attempts.next_s:
+                continue
+            outcome = Recovery(self.archives, clock=self.clock, progress=_refuse_beside_session).recover(session)
+            if outcome.state is State.FAILED:  # as of a damaged part: all of it is read to find that out
+                attempts.count += 1
+                attempts.next_s = time.monotonic() + pause_s(attempts.count, LONGEST_JOIN_PAUSE_S, first_s=RECOVER_S)
+            self._tell_outcome(outcome)
+
+    def _tell_outcome(self, outcome: "Outcome") -> None:
+        if self._is_new(outcome.id, f"{outcome.state} {outcome.message}"):
+            self.recovered(outcome)
+
+    def _is_new(self, subject: str, told: str) -> bool:
+        """Return whether something else was told of `subject` last."""
+        before, self._told[subject] = self._told.get(subject), told
+        return before != told
+
+
+def _refuse_beside_session(*_far: object) -> None:
+    """Raise SessionError where a session runs: it has the disk to itself."""
+    if directory.session_runs():
+        raise SessionError("a session runs", hint="The parts are joined when it has ended.")
 
 
 def _looked_after() -> set[str | None]:

@@ -4,7 +4,7 @@ from config.errors import as_ours
 from config.events import Emit
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.fixity import Progress
-from recorder.archive.model import RecordingFacts
+from recorder.archive.model import RecordingFacts, length_s
 from recorder.files import SessionFiles
 from recorder.live.destinations import Destinations
 from recorder.marks import Marks
@@ -66,21 +66,25 @@ class Ending:
     def seal(self, files: SessionFiles, program: Program) -> SessionResult:
         """Turn the work folder into a package; what cannot be sealed stays where it is, with the reason."""
         try:
-            package = files.storage.seal(self._facts(program), self._progress)
+            packages = files.storage.seal(self._facts(program), self._progress)
         except Exception as error:  # of whatever kind: people must hear where the recording is
             told, work = as_ours(error), files.storage.joined or files.work
             self._emit("sealing-failed", work.name, told.message, hint=told.hint)
             self._machine.to(SessionState.FAILED)
             return self.without_package(str(work.path), self._media_s, program.counts.frames)
         self._machine.to(SessionState.SEALED)
-        # What sealing itself found wrong with the media stands in the package only.
-        sealed = package.recording
+        # One copy, in all its parts; what sealing itself found wrong with the media stands in the packages only.
+        parts = [package for package in packages if package.copy == packages[0].copy]
+        described = [package.recording for package in parts if package.recording]
         return SessionResult(
             state=SessionState.SEALED,
-            package=package.path,
-            duration_s=package.duration_s,
-            frames=sealed.frames if sealed else 0,
-            degraded=list(sealed.degraded) if sealed else self._troubles.all,
+            package=parts[0].path,
+            packages=[package.path for package in packages],
+            duration_s=parts[0].duration_s if len(parts) == 1 else length_s(described),
+            frames=sum(recording.frames for recording in described),
+            degraded=list(dict.fromkeys(reason for one in described for reason in one.degraded))
+            if described
+            else self._troubles.all,
         )
 
     def without_package(self, folder: str | None = None, duration_s: float = 0.0, frames: int = 0) -> SessionResult:

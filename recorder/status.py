@@ -183,7 +183,9 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="result"):
     """The last line: `sealed` or `failed`, where the package (or what is left of it) is, and what was lost.
 
-    It `broke_off` where it could not go on, and nobody had stopped it.
+    `packages` are all that were made: one for each copy of a mirrored session, and for each part that could not be
+    joined. Length and frames are those of `package` and its other parts. It `broke_off` where it could not go on, and
+    nobody had stopped it.
     """
 
     state: SessionState
@@ -192,6 +194,7 @@ class SessionResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     frames: int
     degraded: list[str]
     broke_off: bool = False
+    packages: list[str] = []
 
 
 class RateMeter:

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json
+from agent.archive_options import archive_option, print_json
+from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.progress import progress_bar
 from config.quantities import brief_size
@@ -59,7 +60,7 @@ def add_command(
     They are copied as they are, under safe names; the names they had are kept. What the package holds already is not
     added again.
     """
-    package = sealed(archive_of(ctx, folder).find(package_id))
+    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
     place = TRANSCRIPT if transcript else ADDED
     with progress_bar(package.id, shown=not as_json) as progress:
         added, known = add(

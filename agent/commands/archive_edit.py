@@ -7,7 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json
+from agent.archive_options import archive_option, print_json
+from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.progress import progress_bar
 from config.planned import CONSENTS
@@ -101,7 +102,7 @@ def edit_command(
     wanted = {field: _value(value) for field, value in given.items() if value is not None}
     if not wanted:
         raise click.UsageError('Say what to correct: --title "Rapat senat", for example.', ctx)
-    package = sealed(archive_of(ctx, folder).find(package_id))
+    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
     with progress_bar(package.id, shown=not as_json) as progress:
         changes = edit(package.folder, wanted, by=by, reason=reason, now=SystemClock().now(), progress=progress)
     if as_json:

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option, print_json
+from agent.archive_options import archive_option, print_json
+from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.progress import progress_bar
 from config.quantities import brief_size
@@ -55,7 +56,7 @@ def export_command(
     What is in the ZIP file is a package that can be checked and read without Liput. It gets its name when it is whole:
     every file of it was read back and has the checksum that is listed.
     """
-    package = sealed(archive_of(ctx, folder).find(package_id))
+    package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
     with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
         write = _write_mp4 if mp4 else _write_excerpt if redact else _write_zip
         target = write(package, to, SystemClock().now(), progress)

@@ -3,19 +3,15 @@
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 
 import click
 import msgspec
 
-from agent.archive_options import (
-    archive_of,
-    archive_option,
-    from_option,
-    print_json,
-    room_option,
-    to_option,
-)
+from agent.archive_options import archive_option, from_option, print_json, room_option, to_option
+from agent.archives import archives_of
 from agent.commands.archive_at import at_option, packages_of
 from agent.parameters import json_option
 from config.quantities import brief_size, clock_text
@@ -45,14 +41,15 @@ def list_command(
     ctx: click.Context, since: datetime | None, until: datetime | None, room: str, state: str | None,
     target_name: str | None, words: str | None, folder: Path | None, *, as_json: bool,
 ) -> None:  # fmt: skip
-    """List the recordings, the oldest first; those that were never sealed too."""
+    """List the recordings of all folders that sessions go to, the oldest first; those that were never sealed too."""
     if words is not None and target_name is None:
         raise click.UsageError("--find goes with --at.", ctx)
     if target_name is not None:
         where, packages = target_name, packages_of(ctx, target_name, words)
     else:
-        archive = archive_of(ctx, folder)
-        where, packages = f"The archive {archive.root}", archive.list()
+        archives = archives_of(ctx, folder)
+        where = f"The archive {archives[0].root}"
+        packages = sorted(chain.from_iterable(archive.list() for archive in archives), key=attrgetter("id"))
     wanted = [
         package
         for package in packages

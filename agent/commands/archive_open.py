@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option
+from agent.archive_options import archive_option
+from agent.archives import archives_of, find_in
 from agent.desktop import OPENER, has_desktop, open_there
 from config.errors import ArchiveError
 from recorder.archive import catalog
@@ -28,7 +29,7 @@ Without a desktop the path is printed, and that is all.
 @click.pass_context
 def open_command(ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool) -> None:
     """Print the path of a recording, and open it in this desktop's player."""
-    package = archive_of(ctx, folder).find(package_id)
+    _, package = find_in(archives_of(ctx, folder), package_id)
     path = package.folder if whole else _film(package)
     click.echo(path)
     if not print_only and has_desktop() and not open_there(str(path), OPENER):

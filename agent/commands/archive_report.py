@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_of, archive_option
+from agent.archive_options import archive_option
+from agent.archives import archives_of, find_in
 from config.errors import ArchiveError
 from config.messages import LANGUAGES
 from config.settings import load_settings
@@ -38,7 +39,7 @@ def report_command(
         liput archive report 3f2a91c0
         liput archive report 3f2a91c0 --language en --pdf report.pdf --html report.html
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
-    package = archive_of(ctx, folder).find(package_id)
+    _, package = find_in(archives_of(ctx, folder), package_id)
     refuse_elsewhere(package.folder)
     if package.state is not PackageState.SEALED:
         raise ArchiveError(f"{package.id} is {package.state}: there is nothing to report", hint="liput recover")

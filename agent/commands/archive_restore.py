@@ -1,7 +1,7 @@
 """`liput archive repair` and `fetch`: packages brought back from their copies."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -110,7 +110,7 @@ def fetch_command(
         raise click.UsageError("Name one package, or say --all.", ctx)
     with copy_queue(ctx, folder) as (queue, settings, archives):
         failed = 0
-        for result in _Restoring(queue, settings, archives[0], as_json=as_json).fetch(package_id, name):
+        for result in _fetched(queue, settings, archives, package_id, name, as_json=as_json):
             failed += not result.ok
             if as_json:
                 print(msgspec.json.encode(result).decode(), flush=True)
@@ -162,33 +162,12 @@ class _Restoring:
         counted = [name for name, row in rows.items() if row.state is CopyState.COPIED and name in self._queue.targets]
         return [*counted, *(name for name in self._queue.targets if name not in counted)]
 
-    def fetch(self, key: str | None, name: str) -> Iterator[Result]:
-        """Bring back one package, or all that are not here; of those, one that cannot be had keeps no other away."""
-        target = self._queue.open_target(name)
-        try:
-            if key is None:
-                wanted = [place for place in self._complete(target) if not (self._archive.root / place).exists()]
-            else:
-                wanted = [find_place(target, key)]
-        finally:
-            target.close()
-        for place in wanted:
-            folder = self._archive.root / place
-            if folder.exists() and not is_elsewhere(folder):
-                raise ArchiveError(
-                    f"{folder} is there already", hint="`liput archive repair` restores what is damaged."
-                )
-            try:
-                yield self._restored(place, name, _holes(folder))
-            except (CopyError, PackageDamaged, PackageBusy) as error:
-                if key is not None or (isinstance(error, CopyError) and not CopyReason(error.reason).is_of_package):
-                    raise
-                yield Result(id=folder.name, ok=False, target=name, reason=error.message)
-
-    @staticmethod
-    def _complete(target: Target) -> list[str]:
-        """Return the packages at a place that were copied to their end, whole or not."""
-        return [place for place, files in places(target).items() if bag.TAG_MANIFEST_FILE in files]
+    def fetch(self, place: str, name: str) -> Result:
+        """Bring back one package; raises CopyError, PackageDamaged, PackageBusy."""
+        folder = self._archive.root / place
+        if folder.exists() and not is_elsewhere(folder):
+            raise ArchiveError(f"{folder} is there already", hint="`liput archive repair` restores what is damaged.")
+        return self._restored(place, name, _holes(folder))
 
     def _restored(self, place: str, name: str, problems: list[Problem]) -> Result:
         package = place.rpartition("/")[2]
@@ -227,6 +206,40 @@ class _Restoring:
                 problems=tuple(problems), note=note,
             )
         )  # fmt: skip
+
+
+def _fetched(
+    queue: CopyQueue, settings: Settings, archives: Sequence[Archive], key: str | None, name: str, *, as_json: bool
+) -> Iterator[Result]:
+    """Bring back one package, or all that are not here; of those, one that cannot be had keeps no other away.
+
+    A package goes where it was pruned, a new one into the archive.
+    """
+    restoring = [_Restoring(queue, settings, archive, as_json=as_json) for archive in archives]
+
+    def here(place: str) -> int | None:
+        return next((number for number, each in enumerate(archives) if (each.root / place).exists()), None)
+
+    target = queue.open_target(name)
+    try:
+        wanted = [find_place(target, key)] if key is not None else _complete(target)
+    finally:
+        target.close()
+    for place in wanted:
+        number = here(place)
+        if key is None and number is not None:
+            continue
+        try:
+            yield restoring[number or 0].fetch(place, name)
+        except (CopyError, PackageDamaged, PackageBusy) as error:
+            if key is not None or (isinstance(error, CopyError) and not CopyReason(error.reason).is_of_package):
+                raise
+            yield Result(id=place.rpartition("/")[2], ok=False, target=name, reason=error.message)
+
+
+def _complete(target: Target) -> list[str]:
+    """Return the packages at a place that were copied to their end, whole or not."""
+    return [place for place, files in places(target).items() if bag.TAG_MANIFEST_FILE in files]
 
 
 def _files(fetched: tuple[str, ...]) -> str:

@@ -6,14 +6,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import (
-    archive_of,
-    archive_option,
-    from_option,
-    print_json,
-    room_option,
-    to_option,
-)
+from agent.archive_options import archive_option, from_option, print_json, room_option, to_option
+from agent.archives import archives_of, search_all
 from agent.parameters import json_option
 from agent.progress import progress_bar
 from recorder.archive.names import one_line
@@ -30,7 +24,7 @@ Exit status: 0 also where nothing is found; 1 the archive or its index cannot be
 
 
 class Reindexed(msgspec.Struct, frozen=True):
-    """What `reindex` has done: how many packages it has read, and where the index is."""
+    """What `reindex` has done: how many packages it has read, and where the index of the archive is."""
 
     packages: int
     index: str
@@ -55,12 +49,8 @@ def search_command(
     chapters with what stands on their slides, and the names of files that were added. Accents and capitals do not
     count. The best come first; without WORDS the newest.
     """
-    from recorder.archive.index import Index
-    from recorder.archive.search import search
-
-    archive = archive_of(ctx, folder)
-    with Index(archive.root) as index:
-        found = search(index, words, since=since, until=until, room=room, most=most)
+    archives = archives_of(ctx, folder)
+    found = search_all(archives, words, since=since, until=until, room=room, most=most)
     if as_json:
         print_json(found)
         return
@@ -69,7 +59,7 @@ def search_command(
         if one.snippet and one_line(one.snippet).replace("[", "").replace("]", "") != one_line(one.title):
             click.echo(f"    {one_line(one.snippet)}")
     if not found:
-        click.echo(f"Nothing in {archive.root} is like that.", err=True)
+        click.echo(f"Nothing in {archives[0].root} is like that.", err=True)
 
 
 @click.command("reindex")
@@ -83,10 +73,11 @@ def reindex_command(ctx: click.Context, folder: Path | None, *, as_json: bool) -
     """
     from recorder.archive.index import Index
 
-    archive = archive_of(ctx, folder)
-    with Index(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
-        count = index.rebuild(progress)
+    done = []
+    for archive in archives_of(ctx, folder):
+        with Index(archive.root) as index, progress_bar("packages", shown=not as_json, counted=True) as progress:
+            done.append(Reindexed(index.rebuild(progress), str(index.path)))
+        if not as_json:
+            click.echo(f"{done[-1].packages} packages of {archive.root}")
     if as_json:
-        print_json(Reindexed(count, str(index.path)))
-    else:
-        click.echo(f"{count} packages of {archive.root}")
+        print_json(Reindexed(sum(each.packages for each in done), done[0].index))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option, print_json
+from agent.archive_options import archive_option, print_json
+from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from config.quantities import brief_size, clock_text
 from recorder.archive.model import AudioTrack, Package, Recording, VideoTrack
@@ -19,7 +20,7 @@ from recorder.archive.names import one_line
 @click.pass_context
 def show_command(ctx: click.Context, package_id: str, folder: Path | None, *, as_json: bool) -> None:
     """Show one recording. ID is its name, its UUID, its path, or the beginning of one."""
-    package = archive_of(ctx, folder).find(package_id)
+    _, package = find_in(archives_of(ctx, folder), package_id)
     if as_json:
         print_json(package)
         return

@@ -1,12 +1,13 @@
 """`liput archive verify`: whether what was recorded still is what it was."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 
-from agent.archive_options import archive_of, archive_option, print_json
+from agent.archive_options import archive_option, print_json
+from agent.archives import archives_of, find_in
 from agent.commands.archive_at import at_option, verified_at
 from agent.parameters import json_option
 from agent.progress import progress_bar
@@ -23,7 +24,7 @@ PROBLEMS_FOUND = 1
 
 @click.command("verify")
 @click.argument("package_id", metavar="ID", required=False)
-@click.option("--all", "every", is_flag=True, help="Every package of the archive.")
+@click.option("--all", "every", is_flag=True, help="Every package of the archive and of [storage] paths.")
 @click.option("--decode", is_flag=True, help="Also decode every frame of every file of media.")
 @at_option
 @archive_option
@@ -47,7 +48,7 @@ def verify_command(
     if target_name is not None:
         found = _there(ctx, target_name, package_id, as_json=as_json)
     else:
-        found = _here(archive_of(ctx, folder), package_id, decode=decode, as_json=as_json)
+        found = _here(archives_of(ctx, folder), package_id, decode=decode, as_json=as_json)
     verdicts = []
     for verdict, size in found:
         verdicts.append(verdict)
@@ -60,10 +61,15 @@ def verify_command(
     ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
 
 
-def _here(archive: Archive, key: str | None, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
-    """Yield what is found of packages of an archive, with their bytes."""
-    packages = [archive.find(key)] if key is not None else archive.list()
-    for package in packages:
+def _here(
+    archives: Sequence[Archive], key: str | None, *, decode: bool, as_json: bool
+) -> Iterator[tuple[Verdict, int]]:
+    """Yield what is found of packages of some archives, with their bytes."""
+    if key is not None:
+        packages = [find_in(archives, key)]
+    else:
+        packages = [(archive, package) for archive in archives for package in archive.list()]
+    for archive, package in packages:
         if key is None and package.state is PackageState.UNFINISHED:
             continue
         with progress_bar(package.id, shown=not as_json) as progress:

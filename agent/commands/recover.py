@@ -1,5 +1,6 @@
 """`liput recover`: what a crash left becomes packages."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from agent.recovering import recover_one
 from config.errors import PackageNotFound
 from config.quantities import brief_size
 from devices.clock import SystemClock
+from recorder.archive.archive import Archive
 from recorder.archive.names import one_line
-from recorder.recovery.find import Unfinished, find
+from recorder.recovery.find import Unfinished, apart, find
 from recorder.recovery.recover import Outcome, Recovery, State
 
 FAILED, DEGRADED = 1, 3
@@ -48,28 +50,34 @@ def recover_command(
     """Finish sessions that a crash, a kill or a power cut left unfinished.
 
     The recording is repaired without encoding it again, the parts of a session that was taken up again are joined,
-    what is missing is said, and the package is sealed. What is being recorded is left alone. Doing it twice changes
-    nothing.
+    what is missing is said, and the package is sealed. Parts that no disk had room to join become packages of their
+    own; they are joined once there is room. What is being recorded is left alone. Doing it twice changes nothing.
     """
     archives = archives_of(ctx, folder)
-    sessions = _wanted(find(archives), keys)
+    wanted = _wanted([*find(archives), *apart(archives)], keys)
     with progress_bars(shown=not as_json and not dry_run) as progress:
         recovery = Recovery(archives, clock=SystemClock(), progress=progress)
         outcomes = []
-        for session in sessions:
-            outcome = recover_one(recovery, session, dry_run=dry_run)
-            outcomes.append(outcome)
-            _show(outcome, as_json=as_json)
+        for session in _one_after_another(archives):
+            if session.name in wanted:
+                outcomes.append(recover_one(recovery, session, dry_run=dry_run))
+                _show(outcomes[-1], as_json=as_json)
     if not outcomes and not as_json:
         click.echo(f"Nothing is unfinished in {', '.join(str(archive.root) for archive in archives)}.", err=True)
     return _status(outcomes)
 
 
-def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> list[Unfinished]:
-    """Return the sessions that `keys` mean, all without any; each key must mean one."""
+def _one_after_another(archives: Sequence[Archive]) -> Iterator[Unfinished]:
+    """Yield what was never sealed, then parts that are packages of their own: those of the former may be among them."""
+    yield from find(archives)
+    yield from apart(archives)
+
+
+def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> set[str]:
+    """Return the names of the sessions that `keys` mean, of all without any; each key must mean one."""
     if not keys:
-        return sessions
-    wanted: dict[str, Unfinished] = {}
+        return {session.name for session in sessions}
+    wanted: set[str] = set()
     for key in keys:
         found = [session for session in sessions if session.answers_to(key)]
         if len({session.name for session in found}) != 1:
@@ -78,8 +86,8 @@ def _wanted(sessions: list[Unfinished], keys: tuple[str, ...]) -> list[Unfinishe
                 f"{one_line(key)!r} means {'several' if found else 'no'} unfinished sessions",
                 hint=f"{'They are' if found else 'There is'}: {known}.",
             )
-        wanted |= {f"{session.name} {session.parts[0].folder}": session for session in found}
-    return list(wanted.values())
+        wanted |= {session.name for session in found}
+    return wanted
 
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
@@ -90,7 +98,8 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
     if outcome.state is State.SEALED:
         length = timedelta(seconds=round(outcome.duration_s or 0))
         parts = f", {len(outcome.parts)} parts" if len(outcome.parts) > 1 else ""
-        click.echo(f"{outcome.package}")
+        for package in outcome.packages:
+            click.echo(package)
         click.echo(f"  {title}: {length}{parts}, {size}; {outcome.message}", err=True)
     elif outcome.state is State.UNFINISHED:
         click.echo(f"{outcome.id}: {title}, {size}, {len(outcome.parts)} parts; it would be recovered")

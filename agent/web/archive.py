@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from starlette.responses import Response
 
-from agent.archives import find_in
+from agent.archives import find_in, search_all
 from agent.moments import parse_moment
 from agent.web.endpoint import Call, Endpoint
 from agent.web.files import FileAnswer, open_file
@@ -18,7 +18,7 @@ from config.errors import PackageNotFound, UsageError
 from config.quantities import NotAllowed
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package
-from recorder.archive.search import Found, search
+from recorder.archive.search import Found
 from recorder.archive.verification import Verdict
 
 _KEY = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,199}")
@@ -60,15 +60,11 @@ class PackagesFound(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 def packages(call: Call) -> PackagesFound:
     """Search the archive; what is not sealed yet is not in it."""
-    from recorder.archive.index import Index
-
     asked: ArchiveQuery = call.query
     now = call.house.clock.now()
     since, until = moment(asked.since, now), moment(asked.until, now, end=True)
-    with Index(call.house.archives()[0].root) as index:
-        found = search(
-            index, asked.q.split(), since=since, until=until, room=asked.room, most=asked.offset + asked.limit + 1
-        )
+    most = asked.offset + asked.limit + 1
+    found = search_all(call.house.archives(), asked.q.split(), since=since, until=until, room=asked.room, most=most)
     end = asked.offset + asked.limit
     return PackagesFound(packages=found[asked.offset : end], offset=asked.offset, more=len(found) > end)
 

@@ -3,7 +3,6 @@
 It changes only by renames of complete packages. Nothing sealed is ever overwritten or removed here.
 """
 
-import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -19,8 +18,9 @@ from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.locking import locked
 from recorder.archive.model import Begun, Package, Problem, RecordingFacts, SessionContext
+from recorder.archive.rebuilding import refuse_damaged
 from recorder.archive.replacing import settle_all
-from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, recall_begun
+from recorder.archive.work import BEGUN_FILE, WorkFolder, encode_begun, read_part, recall_begun
 from recorder.dossier.enclose import note, recorded_session
 from recorder.dossier.letters import LETTERS
 from recorder.storage_errors import storage_error
@@ -101,22 +101,28 @@ class Archive:
             self._disk.sync(changed)
         work.lock()
 
-    def seal(self, work: WorkFolder, facts: RecordingFacts | None = None, progress: Progress | None = None) -> Package:
+    def seal(
+        self,
+        work: WorkFolder,
+        facts: RecordingFacts | None = None,
+        progress: Progress | None = None,
+        *,
+        may_be_joined: bool = False,
+    ) -> Package:
         """Make a package of `work` and move it into the archive; `progress` gets bytes hashed and bytes in all.
 
         Without `facts` (the recorder that knew them is dead) what the files tell is used. Takes up where an attempt
-        that was stopped left off. Raises ArchiveError when nothing was recorded, StorageError when the disk fails;
-        the work folder is then as good as before.
+        that was stopped left off. A part of a session that `may_be_joined` to others can be reopened by `unseal`.
+        Raises ArchiveError when nothing was recorded, StorageError when the disk fails; the work folder is then as
+        good as before.
         """
         from recorder.archive import sealing  # PyAV, which whoever only looks for packages has no use for
 
         now = self._clock.now()
         month = self.root / f"{work.begun.started_at:%Y}" / f"{work.begun.started_at:%m}"
-        target = month / names.session_of(work.name)
-        if os.path.lexists(target) and catalog.read_package(target).uuid == work.begun.uuid:
-            target = month / names.of_part(target.name, work.begun.part)  # another part was sealed without this one
+        target = month / names.of_part(names.session_of(work.name), work.begun.part, work.begun.copy)
         try:
-            sealing.fill(work, facts, target, now, self._disk, progress)
+            sealing.fill(work, facts, target, now, self._disk, progress, may_be_joined=may_be_joined)
             self._disk.make_folder(month.parent)
             self._disk.make_folder(month)
             self._disk.move_folder(work.path, target)
@@ -133,6 +139,38 @@ class Archive:
             now = self._clock.now()
             note(context.request, recorded_session(package.recording, context.checked, target, now), now)
         return package
+
+    def unseal(self, folder: Path, progress: Progress | None = None) -> WorkFolder:
+        """Return the package of a part at `folder` as a work folder again, locked; `reseal` undoes it.
+
+        Its files are hashed first; `progress` gets bytes hashed and bytes in all.
+        Raises ArchiveError where it says no session, PackageDamaged where it is not whole, PackageBusy, StorageError.
+        """
+        with locked(folder, alone=True):
+            begun = read_part(folder)
+            refuse_damaged(folder.name, verification.verify(folder, progress=progress))
+            work = WorkFolder(catalog.work_folder(self.root, names.session_of(folder.name), begun.part), begun)
+            try:
+                self._disk.make_folder(work.path.parent)
+                self._disk.move_folder(folder, work.path)  # without begun.json it only awaits its rename back
+            except OSError as error:
+                raise storage_error(error, folder) from None
+        try:
+            work.lock()
+            self._disk.write(work.path / BEGUN_FILE, encode_begun(begun), mode=PRIVATE)
+            self._disk.sync(work.path)
+        except OSError as error:
+            work.release()
+            raise storage_error(error, work.path) from None
+        return work
+
+    def reseal(self, work: WorkFolder) -> Package:
+        """Make what `unseal` has opened the package that it was."""
+        try:
+            self._disk.unlink(work.path / BEGUN_FILE)
+        except OSError as error:
+            raise storage_error(error, work.path) from None
+        return self.seal(work)
 
     def discard(self, work: WorkFolder) -> None:
         """Remove the work folder of a session that recorded nothing; raises ArchiveError when there is media in it."""

@@ -55,7 +55,7 @@ def unfinished(root: Path) -> list[Path]:
 
 def work_folder(root: Path, session: str, part: int) -> Path:
     """Return where the archive at `root` has the work folder of part `part` of a session, counted from 1."""
-    return root / INCOMING / (session if part == 1 else names.of_part(session, part))
+    return root / INCOMING / names.of_part(session, part)
 
 
 def sealed_as(root: Path, name: str) -> list[Path]:
@@ -133,6 +133,7 @@ def read_package(folder: Path) -> Package:
     return Package(
         id=name, uuid=recording.uuid, title=recording.title, started_at=recording.started_at,
         duration_s=recording.duration_s, bytes=size or 0, path=str(where), recording=recording,
+        session=recording.session, copy=recording.copy, part=recording.part,
         state=PackageState.DAMAGED if size is None else _state(where),
     )  # fmt: skip
 
@@ -187,9 +188,9 @@ def read_unfinished(folder: Path) -> Package:
     """Return what is known about the recording in a work folder."""
     try:
         begun = read_begun(folder)
-        uuid, title, started_at = begun.uuid, begun.title, begun.started_at
+        uuid, title, started_at, copy, part = begun.uuid, begun.title, begun.started_at, begun.copy, begun.part
     except ArchiveError:
-        uuid, title, started_at = "", names.storable(folder.name), time_of(folder)
+        uuid, title, started_at, copy, part = "", names.storable(folder.name), time_of(folder), 1, 1
     try:
         written = (folder / "data" / "media" / PROGRAM).stat().st_mtime
     except OSError:
@@ -197,7 +198,7 @@ def read_unfinished(folder: Path) -> Package:
     return Package(
         id=names.storable(folder.name), uuid=uuid, title=title, started_at=started_at,
         duration_s=round(max(0.0, written - started_at.timestamp()), 3), bytes=_size(folder) or 0, path=str(folder),
-        state=PackageState.UNFINISHED,
+        state=PackageState.UNFINISHED, copy=copy, part=part,
     )  # fmt: skip
 
 

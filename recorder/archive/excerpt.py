@@ -65,6 +65,9 @@ def _without_persons(recording: Recording, payload: Sequence[Content]) -> Record
     return msgspec.structs.replace(
         recording,
         uuid=str(uuid4()),
+        session=None,
+        copy=1,
+        part=1,
         excerpt_of=recording.uuid,
         request=request,
         consent=Consent(state=recording.consent.state),

@@ -4,7 +4,7 @@
 beside this module is made from it. Fields may be added in a version; renaming or retyping one makes a new version.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -168,11 +168,15 @@ class Addition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """A span of media time of which nothing was recorded, and why; at the end of a recording it lies behind it."""
+    """A span of media time that this recording lacks, and why; at the end of a recording it lies behind it.
+
+    `part` is the part of the session that holds it, in a package of its own; null where nothing was recorded.
+    """
 
     start_s: Seconds
     duration_s: Seconds
     reason: str
+    part: Annotated[int, Meta(ge=1)] | None = None
 
 
 class PartFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,10 +222,15 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     loudness, `loudness_range_lu` its range (EBU R128): null for silence and where it is not known; where several
     recorders recorded it the mean by energy of what they measured, and no range. `additions` is what was handed in
     later; `excerpt_of` the UUID of the package of which this one is an excerpt, without letters and personal data.
+    A session can become several packages: one for each `copy` of a mirrored one, one for each part that could not be
+    joined. `part` is the first that this package holds. `session` is the session's UUID, null where `uuid` is that.
     """
 
     version: Literal[1] = 1
     uuid: Uuid
+    session: Uuid | None = None
+    copy: Annotated[int, Meta(ge=1)] = 1
+    part: Annotated[int, Meta(ge=1)] = 1
     title: str
     started_at: Moment
     ended_at: Moment
@@ -249,6 +258,16 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     additions: tuple[Addition, ...] = ()
     excerpt_of: Uuid | None = None
 
+    @property
+    def of_session(self) -> str:
+        """The UUID of the session."""
+        return self.session or self.uuid
+
+    @property
+    def part_numbers(self) -> frozenset[int]:
+        """The numbers of the parts of the session that it holds."""
+        return frozenset(part.part for part in self.parts) | {self.part}
+
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """`begun.json` of a work folder: what another process needs to finish the package. Not part of the package.
@@ -272,6 +291,16 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     joined: tuple[int, ...] = ()
     facts: RecordingFacts | None = None
     copy: Annotated[int, Meta(ge=1)] = 1
+
+
+def length_s(recordings: Iterable[Recording]) -> float:
+    """Return how much of a session some packages of its parts hold, in seconds; parts may overlap."""
+    held = sorted((part.offset_s, part.offset_s + part.duration_s) for each in recordings for part in each.parts)
+    total_s, until_s = 0.0, 0.0
+    for start_s, end_s in held:
+        total_s += max(0.0, end_s - max(start_s, until_s))
+        until_s = max(until_s, end_s)
+    return round(total_s, 3)
 
 
 # Made here, before there are threads: two that are the first to decode a type at once can crash msgspec.
@@ -309,10 +338,10 @@ class PackageState(StrEnum):
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """One session in the archive, as `liput archive list --json` prints it.
+    """One package in the archive, as `liput archive list --json` prints it.
 
     `id` is the folder's name, `bytes` the size of everything in it. `duration_s` of an unfinished recording is the
-    time between its start and its last write.
+    time between its start and its last write. `session`, `copy` and `part` are those of `Recording`.
     """
 
     id: str
@@ -323,6 +352,9 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     path: str
     state: PackageState
+    session: str | None = None
+    copy: int = 1
+    part: int = 1
     recording: Recording | UnsetType = UNSET
 
     @property

@@ -3,17 +3,19 @@
 import re
 import unicodedata
 from datetime import datetime
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 SLUG_LENGTH = 60
 """Characters of a title that a name keeps: readable in a file manager, far below any limit on paths."""
 
 NAME = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8})(?P<part>\.\d+|\.joined)?"
+    r"(?P<session>(?P<date>\d{4}-\d{2}-\d{2})_(?P<time>\d{4})_[a-z0-9-]+_(?P<suffix>[0-9a-f]{8}))"
+    r"(?P<copy>\.copy\d+)?(?P<part>\.\d+|\.joined)?"
 )
-"""What a package's name looks like.
+"""The form of a package's name.
 
-The work folder of a session's second part has `.2` at its end, and so on; one that recovery made of several `.joined`.
+A part of a session ends with its number (`.2`), the second copy of a mirrored session with `.copy2`. The work folder
+that recovery makes of several parts ends with `.joined`.
 """
 
 JOINED = ".joined"
@@ -63,12 +65,17 @@ def slug(title: str, fallback: str = "sesi") -> str:
 def session_of(name: str) -> str:
     """Return the name of the package that a work folder of the given name belongs to."""
     match = NAME.fullmatch(name)
-    return name[: match.start("part")] if match and match["part"] else name
+    return match["session"] if match else name
 
 
-def of_part(session: str, part: int) -> str:
-    """Return the name of what holds a further part of a session: the session's with the part's number at its end."""
-    return f"{session}.{part}"
+def of_part(session: str, part: int, copy: int = 1) -> str:
+    """Return the name of the package that holds a session from part `part` of copy `copy` on, both counted from 1."""
+    return session + (f".copy{copy}" if copy > 1 else "") + (f".{part}" if part > 1 else "")
+
+
+def uuid_of_part(session: str, part: int, copy: int = 1) -> str:
+    """Return the UUID of that package; of part 1 of copy 1 it is the session's own."""
+    return session if part == copy == 1 else str(uuid5(NAMESPACE_URL, f"urn:uuid:{session}#copy{copy}.part{part}"))
 
 
 def time_in(name: str) -> datetime | None:

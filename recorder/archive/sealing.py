@@ -31,6 +31,7 @@ from recorder.archive.model import (
     VideoTrack,
     decode_recording,
 )
+from recorder.archive.names import uuid_of_part
 from recorder.archive.poster import poster
 from recorder.archive.readme import readme_files
 from recorder.archive.work import (
@@ -39,6 +40,7 @@ from recorder.archive.work import (
     DEVICES_FILE,
     DUBLIN_CORE_FILE,
     HEALTH_FILE,
+    PART_FILE,
     POSTER_FILE,
     PREMIS_FILE,
     PROGRAM,
@@ -51,26 +53,34 @@ from recorder.dossier.enclose import enclose
 
 
 def fill(
-    work: WorkFolder, facts: RecordingFacts | None, target: Path, now: datetime, disk: Disk, progress: Progress | None
+    work: WorkFolder,
+    facts: RecordingFacts | None,
+    target: Path,
+    now: datetime,
+    disk: Disk,
+    progress: Progress | None,
+    *,
+    may_be_joined: bool = False,
 ) -> None:
     """Make a complete, synced package of `work` where it stands, up to the removal of `begun.json`.
 
-    `target` is where the package will be moved to, `now` the local time at which that is done.
+    `target` is where the package will be moved to, `now` the local time at which that is done. A package that
+    `may_be_joined` to other parts of its session keeps the content of `begun.json`, which that takes.
     Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
     """
+    _sweep(work)
     if not (work.path / BEGUN_FILE).exists():
         if (work.path / bag.TAG_MANIFEST_FILE).exists():
             return  # an earlier attempt came this far, and was stopped before the rename
         # It was lost; nothing may look complete from here on.
         disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
-    _sweep(work)
     media = _sync_media(work, disk)
     recording = enclose(work, _describe(work, facts, media), target, now, disk)
     wishes = work.begun.context.wishes
     deriving = Deriving(work, wishes, disk, progress) if wishes else None
     if deriving:
         recording = deriving.with_chapters(recording)
-    _write_metadata(work, recording, disk)
+    _write_metadata(work, recording, disk, may_be_joined=may_be_joined)
     picture = next((shot for file in media if (shot := poster(work.path / file)) is not None), None)
     if picture is not None:
         disk.write(work.path / POSTER_FILE, picture)
@@ -115,14 +125,16 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
         msgspec.structs.replace(file, offset_s=facts.offsets.get(Path(file.file).name, 0.0)) for file in files
     )
     program = program_files(files) or files[:1]
-    context = work.begun.context
+    begun, context = work.begun, work.begun.context
+    uuid = uuid_of_part(begun.uuid, begun.part, begun.copy)
     unreadable = (UNREADABLE,) if any(file.problem for file in files) else ()
     return Recording(
-        uuid=work.begun.uuid, title=work.begun.title, started_at=work.begun.started_at, ended_at=facts.ended_at,
+        uuid=uuid, session=begun.uuid if uuid != begun.uuid else None, copy=begun.copy, part=begun.part,
+        title=begun.title, started_at=begun.started_at, ended_at=facts.ended_at,
         duration_s=max(file.offset_s + file.duration_s for file in program) - min(file.offset_s for file in program),
         frames=sum(_pictures(file) for file in program),
         dropped=facts.dropped, repeated=facts.repeated, degraded=(*facts.degraded, *unreadable),
-        office=context.office, room=context.room, host=work.begun.host, profile=context.profile,
+        office=context.office, room=context.room, host=begun.host, profile=context.profile,
         destinations=tuple(dict.fromkeys([*context.destinations, *facts.destinations])),
         media=files, software=_software(),
         marks=facts.marks, gaps=facts.gaps, parts=facts.parts,
@@ -151,9 +163,11 @@ def _software() -> dict[str, str]:
     } | {name: libraries[name] for name in ("libavcodec", "libavformat") if name in libraries}
 
 
-def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk) -> None:
+def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_be_joined: bool) -> None:
     """Write the files of `metadata/`; recording.json, which says that the others are there, comes last."""
     _mend_events(work.events, disk)
+    if may_be_joined:
+        disk.write(work.path / PART_FILE, encode_begun(work.begun), mode=PRIVATE)
     disk.write(work.path / DEVICES_FILE, json_text(work.begun.context.devices))
     if work.begun.context.checked is not None:
         disk.write(work.path / CHECKS_FILE, json_text(work.begun.context.checked))

@@ -30,9 +30,11 @@ HEALTH_FILE = "metadata/health.jsonl"
 PREMIS_FILE = "metadata/premis.jsonl"
 LEVELS_FILE = "metadata/levels.json"
 DERIVED_FILE = "metadata/derived.json"
+PART_FILE = "metadata/part.json"
+"""`begun.json` as it was, in the package of a part that may be joined to others."""
 METADATA_FILES = frozenset({
     RECORDING_FILE, EVENTS_FILE, DEVICES_FILE, CHECKS_FILE, REQUEST_FILE, DUBLIN_CORE_FILE, HEALTH_FILE, PREMIS_FILE,
-    LEVELS_FILE, DERIVED_FILE,
+    LEVELS_FILE, DERIVED_FILE, PART_FILE,
 })  # fmt: skip
 """All that is in `metadata/` when a session is sealed; of what an earlier attempt wrote nothing is needed."""
 POSTER_FILE = "data/poster.jpg"
@@ -150,9 +152,17 @@ def read_begun(folder: Path) -> Begun:
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{folder} does not say which session it belongs to: {error}") from None
     return Begun(
-        uuid=recording.uuid, title=recording.title, started_at=recording.started_at, host=recording.host,
-        context=SessionContext(),
+        uuid=recording.of_session, title=recording.title, started_at=recording.started_at, host=recording.host,
+        context=SessionContext(), part=recording.part, copy=recording.copy,
     )  # fmt: skip
+
+
+def read_part(folder: Path) -> Begun:
+    """Return what the package at `folder` keeps of its `begun.json`; raises ArchiveError where it keeps nothing."""
+    try:
+        return decode_begun((folder / PART_FILE).read_bytes())
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ArchiveError(f"{folder} is no part that could be joined to others: {error}") from None
 
 
 def recall_begun(folder: Path) -> Begun:

@@ -4,14 +4,17 @@ Media come first, manifests last: whatever stops a copy, what looks like a packa
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from recorder.archive import bag, fixity
 from recorder.archive.manifests import listed_in
-from recorder.archive.model import Problem, ProblemKind
+from recorder.archive.model import Problem, ProblemKind, Recording, decode_recording
 from recorder.archive.names import storable
+from recorder.archive.work import RECORDING_FILE
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Target
 
@@ -47,6 +50,16 @@ class Contents:
         """Return the SHA-256 of each file."""
         return {item.path: item.digest for item in self.items}
 
+    @property
+    def media(self) -> frozenset[str]:
+        """The SHA-256 of each file of media: a correction changes none of them."""
+        return media_of(self.digests())
+
+
+def media_of(digests: Mapping[str, str]) -> frozenset[str]:
+    """Return the SHA-256 of each file of media among those of all files of a package."""
+    return frozenset(digest for path, digest in digests.items() if path.startswith(MEDIA))
+
 
 type ReadFile = Callable[[str, int], bytes]
 """Returns the content of a file of known size; raises OSError or CopyError."""
@@ -78,6 +91,11 @@ class Listing:
                 for path in sorted(listed.keys() & files.keys(), key=_order)
             ),
         )  # fmt: skip
+
+    def recording(self) -> Recording:
+        """Return the description that is there; raises msgspec.MsgspecError or UnicodeDecodeError."""
+        size = min(self._files.get(RECORDING_FILE, 0), LARGEST_TAG_FILE)
+        return decode_recording(self._read(RECORDING_FILE, size) if size else b"")
 
     def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
         self.problems.append(Problem(storable(file), storable(problem), kind))
@@ -113,6 +131,21 @@ def _order(path: str) -> tuple[int, str]:
     if path in last:
         return 3 + last.index(path), path
     return (0 if path.startswith(MEDIA) else 1 if path.startswith(bag.PAYLOAD) else 2), path
+
+
+def holds_all_of(here: Contents, folder: Path, there: Listing) -> bool:
+    """Return whether the package at `folder` may take the place of the one that `there` lists: nothing of it is lost.
+
+    That is so where its media are here, or where it is a part of the session that is joined here to others.
+    """
+    if media_of(there.digests) <= here.media:
+        return True
+    try:
+        mine, other = decode_recording((folder / RECORDING_FILE).read_bytes()), there.recording()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    is_of_session = (mine.of_session, mine.copy) == (other.of_session, other.copy)
+    return is_of_session and other.part_numbers < mine.part_numbers
 
 
 def listed_here(folder: Path) -> Listing:

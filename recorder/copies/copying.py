@@ -13,7 +13,7 @@ from devices.clock import Clock
 from recorder.archive import bag
 from recorder.archive.fixity import Progress, Tally, sha256
 from recorder.archive.model import Problem, ProblemKind
-from recorder.copies.contents import Contents, Item, Listing, contents_here, listed_there
+from recorder.copies.contents import Contents, Item, Listing, contents_here, holds_all_of, listed_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.recognizing import refuse_links
 from recorder.copies.target import Flow, Target
@@ -51,7 +51,7 @@ class Copier:
         self.go_on()
         contents = contents_here(folder)
         flow = Flow(Tally(2 * contents.bytes, self.progress), self.rate, self.go_on, self.clock)
-        work = self._where(contents, place, last_version, offered)
+        work = self._where(contents, folder, place, last_version, offered)
         self.offer(contents.version)
         there, others = self.target.walk(work)
         sent = 0
@@ -64,7 +64,9 @@ class Copier:
         refuse_links(self.target, place)
         return Copied(contents.version, contents.bytes, sent)
 
-    def _where(self, contents: Contents, place: str, last_version: str | None, offered: Collection[str]) -> str:
+    def _where(
+        self, contents: Contents, folder: Path, place: str, last_version: str | None, offered: Collection[str]
+    ) -> str:
         """Return the folder to write into: the package's own, where it is there and may be put right, or a new one."""
         files, others = self.target.walk(place)
         if bag.TAG_MANIFEST_FILE not in files:
@@ -77,6 +79,8 @@ class Copier:
         if listing.contents.uuid not in {"", contents.uuid}:
             raise copy_error(CopyReason.NAME_TAKEN, self.target.name, place)
         if listing.version in {last_version, *offered}:
+            if not holds_all_of(contents, folder, listing):
+                raise copy_error(CopyReason.NAME_TAKEN, self.target.name, place)
             return place  # it was changed here since
         if last_version == contents.version and problems_there(self.target, listing, place):
             return place  # it was damaged there since

@@ -197,6 +197,9 @@ class CopyQueue:
         self.ledger.put_place(Place(target=target.name, url=url, mark=mark, seen_s=now_s))
 
     def _copy(self, task: Task, target: Target, progress: Progress | None) -> tuple[Copied, float]:
+        first = next((root for root in self.roots if (root / task.place).is_dir()), None)
+        if first is not None and first not in task.folder.parents:
+            raise copy_error(CopyReason.NAME_TAKEN, target.name, f"{first / task.place} has the name of {task.folder}")
         row = self.ledger.row(task.package, target.name)
         self.ledger.put(msgspec.structs.replace(row, state=CopyState.WAITING))
         copier = Copier(

@@ -29,7 +29,7 @@ from recorder.archive.place import check_place
 from recorder.archive.replacing import beside
 from recorder.archive.verification import verify
 from recorder.archive.work import REQUEST_FILE
-from recorder.copies.contents import MEDIA, Listing, listed_here
+from recorder.copies.contents import MEDIA, Listing, listed_here, media_of
 from recorder.copies.copying import whole_there
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Flow, Target, part_name
@@ -88,6 +88,9 @@ class Restorer:
                 raise copy_error(CopyReason.NAME_TAKEN, target.name, place)
             bad = {problem.file for problem in problems if problem.kind in _OF_CONTENT}
             wanted = _wanted(here, copy, bad)
+            is_listed = here and not _is_malformed(here) and not bad & {bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE}
+            if here and is_listed and media_of(here.digests) != media_of(wanted):
+                raise copy_error(CopyReason.NAME_TAKEN, target.name, place)  # of another part of the session
             good = {path for path in wanted if here and _is_good(folder, path, wanted[path], here, bad)}
             self._refuse_full(folder, copy, wanted.keys() - good)
             self._make(folder.parent)

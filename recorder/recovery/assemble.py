@@ -29,9 +29,12 @@ SPARE_BYTES = 20_000_000
 """What a package takes besides its media."""
 
 
-def place_for(lefts: Sequence[Left], archives: Sequence[Archive]) -> Archive:
-    """Return the first of `archives` that has room for all parts together; raises StorageFull when none has."""
-    needed = sum(left.size for left in lefts) + SPARE_BYTES
+def place_for(size: int, name: str, archives: Iterable[Archive]) -> Archive:
+    """Return the first of `archives` that has room for the session `name`; raises StorageFull when none has.
+
+    `size` is the bytes of its media.
+    """
+    needed = size + SPARE_BYTES
     for archive in dict.fromkeys(archives):
         try:
             free = shutil.disk_usage(archive.root).free
@@ -40,8 +43,8 @@ def place_for(lefts: Sequence[Left], archives: Sequence[Archive]) -> Archive:
         if free >= needed:
             return archive
     raise StorageFull(
-        f"No archive has {brief_size(needed)} free, which joining the parts of {lefts[0].work.name} takes",
-        hint="Free space on one of their disks, then say liput recover again; the parts are kept until then.",
+        f"No archive has {brief_size(needed)} free, which joining the parts of {name} takes",
+        hint="Free space on one of their disks; the parts are kept, and liput serve joins them then.",
     )
 
 
@@ -61,14 +64,22 @@ def sweep(archives: Iterable[Archive], name: str, copy: int) -> None:
 
 
 def assemble(
-    lefts: Sequence[Left], archive: Archive, facts: RecordingFacts, log: bytes, disk: Disk, advance: Advance | None
+    lefts: Sequence[Left],
+    archive: Archive,
+    facts: RecordingFacts,
+    log: bytes,
+    disk: Disk,
+    advance: Advance | None,
+    part: int,
 ) -> WorkFolder:
     """Make one work folder of all parts, with the session's `facts` and `log`, and return it, locked.
 
+    `part` is the number that its package bears.
     Raises MediaError, StorageError and OSError; the parts are as they were, and what was half built is gone.
     """
     first = lefts[0].work
-    building = WorkFolder(joining_folder(archive, names.session_of(first.name), first.begun.copy), first.begun)
+    begun = msgspec.structs.replace(first.begun, part=part)
+    building = WorkFolder(joining_folder(archive, names.session_of(first.name), begun.copy), begun)
     disk.begin("mkdir", building.path)
     building.path.mkdir()  # what is there by now is somebody else's, and not ours to remove
     try:

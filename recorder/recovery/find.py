@@ -1,14 +1,16 @@
 """Which sessions were never sealed: their work folders in all archives, those of one session together."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.errors import StorageUnwritable
+from config.errors import ArchiveError, StorageUnwritable
 from recorder.archive import catalog, names
 from recorder.archive.archive import Archive
 from recorder.archive.model import Begun
-from recorder.archive.work import recall_begun
+from recorder.archive.rebuilding import HISTORY
+from recorder.archive.work import read_part, recall_begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A session that is not sealed: its package's name, and its work folders in the order of their parts."""
+    """A session that is not sealed, or not in one: its package's name, and the folders of its parts in their order."""
 
     name: str
     parts: tuple[Part, ...]
@@ -31,6 +33,11 @@ class Unfinished:
     def begun(self) -> Begun:
         """What is known about the session."""
         return self.parts[0].begun
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its parts are packages of their own."""
+        return not any(part.folder.parent.name == catalog.INCOMING for part in self.parts)
 
     def answers_to(self, key: str) -> bool:
         """Return whether `key` means this session: a name, a path or a UUID, or the beginning of one."""
@@ -63,6 +70,29 @@ def find(archives: Iterable[Archive]) -> list[Unfinished]:
         for name in sorted(by_session)
         for copy in _copies(by_session[name])
     ]
+
+
+def apart(archives: Iterable[Archive]) -> list[Unfinished]:
+    """Return the sessions of `archives` whose parts are packages of their own that may become one.
+
+    Those that somebody corrected stay as they are. Raises StorageUnwritable when a folder cannot be read.
+    """
+    by_session: dict[str, list[tuple[Archive, Path]]] = {}
+    for archive in archives:
+        for folder in catalog.folders_of_packages(archive.root):
+            by_session.setdefault(names.session_of(folder.name), []).append((archive, folder))
+    found: list[Unfinished] = []
+    for name, folders in sorted(by_session.items()):
+        parts: list[Part] = []
+        for archive, folder in folders if len(folders) > 1 else ():
+            with suppress(ArchiveError):
+                parts.append(Part(archive, folder, read_part(folder)))
+        found += (
+            Unfinished(name, tuple(sorted(copy, key=_order)))
+            for copy in _copies(parts)
+            if len(copy) > 1 and not any((part.folder / HISTORY).exists() for part in copy)
+        )
+    return found
 
 
 def _order(part: Part) -> tuple[bool, int, str]:

@@ -47,6 +47,15 @@ class PartEvidence:
         return next((event for event in reversed(self.events) if event.kind == "session-live"), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """A part of the session in a package or work folder of its own, and the span of media time that it holds."""
+
+    part: int
+    start_s: float
+    end_s: float
+
+
 class Run:
     """One recorder: its parts, in order, and its events."""
 
@@ -96,6 +105,11 @@ def read_events(log: bytes) -> list[Event]:
     return list(json_lines(log, Event))
 
 
+def begins(log: bytes) -> list[Event]:
+    """Return the events by which recorders began to record: one of each run in the log."""
+    return [event for event in read_events(log) if event.kind == "session-live"]
+
+
 def into_run_s(events: Iterable[Event], part: int) -> float:
     """Return how long the recorder had run when it went on with `part`, on another disk; 0 where it began there."""
     for event in events:
@@ -104,20 +118,26 @@ def into_run_s(events: Iterable[Event], part: int) -> float:
     return 0.0
 
 
-def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: RecordingFacts | None = None) -> RecordingFacts:
+def rebuild(
+    parts: Sequence[PartEvidence],
+    started_at: datetime,
+    said: RecordingFacts | None = None,
+    apart: Sequence[Apart] = (),
+) -> RecordingFacts:
     """Return the facts of a session from what its parts left, in their order; there is at least one part.
 
-    `said` is what the last recorder has said itself, if it has lived to do so.
+    `said` is what the last recorder has said itself, if it has lived to do so. What is `apart` is not lost.
     """
     runs = _runs(parts)
-    gaps = tuple(_gaps(runs, started_at))
+    gaps = tuple(_placed(_gaps(runs, started_at), runs[-1].parts[-1].end_s, apart))
     before, last = runs[:-1], runs[-1]
+    was_killed = said is None and last.ended is None
     said = said or _said(last, started_at)
     loudness_lufs, loudness_range_lu = _loudness([*map(_measured, before), (said.loudness_lufs, last.seconds)]), None
     if not before:
         loudness_range_lu = said.loudness_range_lu
     reasons = dict.fromkeys([*(reason for run in before for reason in _reasons(run)), *said.degraded])
-    if gaps or last.ended is None:
+    if was_killed or any(gap.part is None for gap in gaps):
         reasons.setdefault(INTERRUPTED)
     return RecordingFacts(
         ended_at=said.ended_at,
@@ -126,7 +146,7 @@ def rebuild(parts: Sequence[PartEvidence], started_at: datetime, said: Recording
         degraded=tuple(reasons),
         marks=tuple(_marks(runs)),
         gaps=gaps,
-        parts=_part_facts(parts),
+        parts=_part_facts(parts, is_one_of_several=bool(apart)),
         loudness_lufs=loudness_lufs,
         loudness_range_lu=loudness_range_lu,
         destinations=tuple(dict.fromkeys([*(name for run in runs for name in _destinations(run)), *said.destinations])),
@@ -188,8 +208,8 @@ def _runs(parts: Sequence[PartEvidence]) -> list[Run]:
     return [Run(group) for group in groups]
 
 
-def _part_facts(parts: Sequence[PartEvidence]) -> tuple[PartFacts, ...]:
-    if len(parts) == 1 and parts[0].part == 1:
+def _part_facts(parts: Sequence[PartEvidence], *, is_one_of_several: bool) -> tuple[PartFacts, ...]:
+    if len(parts) == 1 and parts[0].part == 1 and not is_one_of_several:
         return ()
     return tuple(
         PartFacts(
@@ -252,12 +272,33 @@ def _gaps(runs: Sequence[Run], started_at: datetime) -> Iterator[Gap]:
     lost_s = _lost_at_end(last, started_at)
     if lost_s > NOTICED_S:
         written = "it was recorded, and not written before the end"
-        killed = f"at least so much of the end; the recorder was killed{last.killed_at}"
+        killed = f"at least so much of the end; the recorder was killed, or its disk failed{last.killed_at}"
         yield _gap(last.parts[-1].end_s, lost_s, written if last.ended else killed)
 
 
-def _gap(start_s: float, duration_s: float, reason: str) -> Gap:
-    return Gap(start_s=round(start_s, 3), duration_s=round(duration_s, 3), reason=reason)
+def _placed(gaps: Iterable[Gap], end_s: float, apart: Sequence[Apart]) -> Iterator[Gap]:
+    """Yield `gaps`, and what follows `end_s`, cut where a part that is `apart` holds something of them."""
+    found = list(gaps)
+    behind_s = max([end_s, *(gap.start_s + gap.duration_s for gap in found)])
+    last_s = max((each.end_s for each in apart), default=0.0)
+    if last_s > behind_s:
+        found.append(_gap(behind_s, last_s - behind_s, "it was not found"))
+    for gap in found:
+        at_s, until_s = gap.start_s, gap.start_s + gap.duration_s
+        for each in sorted(apart, key=lambda each: each.start_s):
+            start_s, stop_s = max(each.start_s, at_s), min(each.end_s, until_s)
+            if stop_s - start_s <= NOTICED_S:
+                continue
+            if start_s - at_s > NOTICED_S:
+                yield _gap(at_s, start_s - at_s, gap.reason)
+            yield _gap(start_s, stop_s - start_s, f"it is in part {each.part}, a package of its own", each.part)
+            at_s = stop_s
+        if until_s - at_s > NOTICED_S:
+            yield _gap(at_s, until_s - at_s, gap.reason)
+
+
+def _gap(start_s: float, duration_s: float, reason: str, part: int | None = None) -> Gap:
+    return Gap(start_s=round(start_s, 3), duration_s=round(duration_s, 3), reason=reason, part=part)
 
 
 def _reason_between(before: PartEvidence, run: Run, after: PartEvidence, next_run: Run) -> str:

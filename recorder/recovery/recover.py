@@ -4,25 +4,28 @@ Each step leaves, whatever stops it, something that the next attempt goes on wit
 process records or seals is left alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
-from config.errors import LiputError, PackageBusy, PackageNotFound
+from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageFull
 from devices.clock import Clock
-from recorder.archive import catalog
+from recorder.archive import catalog, fixity
 from recorder.archive.archive import Archive
 from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Gap, Package
-from recorder.archive.work import BEGUN_FILE, WorkFolder
-from recorder.recovery.assemble import sweep
+from recorder.archive.work import BEGUN_FILE, EVENTS_FILE, WorkFolder
+from recorder.recovery.assemble import place_for, sweep
+from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
 from recorder.recovery.finish import Finisher
+from recorder.recovery.rebuild import Apart
 from recorder.recovery.telling import missing
 
 type OnProgress = Callable[[str, int, int], None]
@@ -41,16 +44,22 @@ class State(StrEnum):
     """It stays where it is; the message says why."""
     UNFINISHED = "unfinished"
     """It would be recovered; only looked at."""
+    APART = "apart"
+    """Its parts are packages of their own still: no disk has room, or a session runs."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="recovery"):
-    """What became of one unfinished session, as `liput recover --json` prints it; `parts` are its work folders."""
+    """What became of one session, as `liput recover --json` prints it.
+
+    `parts` are the folders that it was in. `packages` are all that were made: several where parts could not be joined.
+    """
 
     id: str
     uuid: str
     title: str
     state: State
     package: str | None = None
+    packages: list[str] = []
     parts: list[str]
     bytes: int = 0
     duration_s: float | None = None
@@ -79,6 +88,8 @@ class Recovery:
     def look(self, session: Unfinished) -> Outcome:
         """Return what there is of a session, and whether somebody records it; changes nothing, never raises for one."""
         size = sum(catalog.read_unfinished(part.folder).bytes for part in session.parts)
+        if session.is_apart:
+            return _outcome(session, State.APART, bytes=size, message="its parts would be joined where a disk has room")
         try:
             with _locked(session):
                 return _outcome(session, State.UNFINISHED, bytes=size)
@@ -89,6 +100,8 @@ class Recovery:
 
     def recover(self, session: Unfinished) -> Outcome:
         """Seal a session, discard it if nothing was recorded, or say why neither was done; never raises for one."""
+        if session.is_apart:
+            return self._join_packages(session)
         try:
             with _locked(session) as works:
                 return self._recover(session, works)
@@ -100,20 +113,85 @@ class Recovery:
             return _failed(session, error)
 
     def _recover(self, session: Unfinished, works: Sequence[WorkFolder]) -> Outcome:
-        tell = self._progress
-        progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
-        finisher = Finisher(self._archives, clock=self._clock, disk=self._disk, progress=progress)
         sweep(self._archives, session.name, session.begun.copy)
+        finisher = self._finisher(session)
         works = self._without_leftovers(session, works, finisher)
         if not works:
             return _outcome(session, State.DISCARDED, message="it was sealed before; what was left of it is removed")
-        if len(works) == 1 and _only_awaits_its_rename(works[0]):
-            return _sealed(session, finisher.archive_of(works[0]).seal(works[0]))
+        complete = [work for work in works if _only_awaits_its_rename(work)]
+        packages = [finisher.archive_of(work).seal(work) for work in complete]
+        if not (works := [work for work in works if work not in complete]):
+            return _sealed(session, packages)
+        others = self._others(session)
+        finisher = self._finisher(session, _spans(others), [*map(_log_of, others)])
         if not any(holds_media(path) for work in works for path in work.media.glob("*") if path.is_file()):
             for work in works:
                 finisher.archive_of(work).discard(work)
             return _outcome(session, State.DISCARDED, message="nothing had been recorded; it is removed")
-        return _sealed(session, finisher.finish(works))
+        if len(works) > 1:
+            try:
+                finisher.room(works)
+            except StorageFull:
+                return self._seal_apart(session, works, others)
+        return _sealed(session, [finisher.finish(works)])
+
+    def _join_packages(self, session: Unfinished) -> Outcome:
+        """Make one package of the packages of a session's parts; what keeps that from being done leaves them whole."""
+        works: list[WorkFolder] = []
+        finisher = self._finisher(session)
+        try:
+            archives = [part.archive for part in session.parts]
+            place_for(sum(_bytes_of(part.folder) for part in session.parts), session.name, archives)
+            works += (part.archive.unseal(part.folder, finisher.told) for part in session.parts)
+            return _sealed(session, [finisher.finish(works)])
+        except (StorageFull, SessionError) as error:
+            return _outcome(session, State.APART, message=error.message, hint=error.hint)
+        except LiputError as error:
+            return _outcome(session, State.FAILED, message=error.message, hint=error.hint)
+        except OSError as error:
+            return _failed(session, error)
+        finally:
+            for work in works:
+                if finisher.joined is None:  # else its recording is in that
+                    with suppress(LiputError, OSError):
+                        finisher.archive_of(work).reseal(work)
+                work.release()
+
+    def _seal_apart(self, session: Unfinished, works: Sequence[WorkFolder], others: Sequence[Package]) -> Outcome:
+        """Make a package of each part, for no disk has room for all of them; `join` puts them together later."""
+        held = [work for work in works if any(holds_media(path) for path in work.media.glob("*") if path.is_file())]
+        empty = {work.begun.part for work in works if work not in held}
+        logs = {work: _log(work.path) for work in held}
+        spans = {work: _span(work) for work in held}
+        packages = []
+        for work in held:
+            apart = [*(spans[other] for other in held if other is not work), *_spans(others)]
+            more = [*(log for other, log in logs.items() if other is not work), *map(_log_of, others)]
+            packages.append(self._finisher(session, apart, more, empty).finish([work]))
+        for work in works:
+            if work not in held:
+                self._finisher(session).archive_of(work).discard(work)
+        return _sealed(session, packages)
+
+    def _finisher(
+        self, session: Unfinished, apart: Sequence[Apart] = (), logs: Sequence[bytes] = (), empty: Collection[int] = ()
+    ) -> Finisher:
+        tell = self._progress
+        progress: Progress | None = None if tell is None else lambda done, total: tell(session.name, done, total)
+        return Finisher(
+            self._archives, clock=self._clock, disk=self._disk, progress=progress, apart=apart, logs=logs, empty=empty
+        )  # fmt: skip
+
+    def _others(self, session: Unfinished) -> list[Package]:
+        """Return the packages of other parts of the session: they were sealed without these."""
+        found = [folder for archive in self._archives for folder in catalog.sealed_as(archive.root, session.name)]
+        packages = map(catalog.read_package, found)
+        return [
+            package
+            for package in packages
+            if package.recording
+            and (package.recording.of_session, package.copy) == (session.begun.uuid, session.begun.copy)
+        ]
 
     # What is over
 
@@ -172,12 +250,44 @@ def _only_awaits_its_rename(work: WorkFolder) -> bool:
     return not (work.path / BEGUN_FILE).exists() and (work.path / TAG_MANIFEST_FILE).exists()
 
 
-def _sealed(session: Unfinished, package: Package) -> Outcome:
+def _span(work: WorkFolder) -> Apart:
+    """Return the span of the session's media time that a part holds."""
+    held = examine(work).evidence()
+    return Apart(held.part, held.offset_s, held.end_s)
+
+
+def _spans(packages: Iterable[Package]) -> list[Apart]:
+    """Return the spans of the session's media time that packages hold, by part."""
+    found: list[Apart] = []
+    for recording in (package.recording for package in packages if package.recording):
+        parts = [Apart(each.part, each.offset_s, each.offset_s + each.duration_s) for each in recording.parts]
+        found += parts or [Apart(recording.part, 0.0, recording.duration_s)]
+    return found
+
+
+def _bytes_of(folder: Path) -> int:
+    return sum(fixity.walk(folder)[0].values())
+
+
+def _log_of(package: Package) -> bytes:
+    return _log(package.folder)
+
+
+def _log(folder: Path) -> bytes:
+    try:
+        return (folder / EVENTS_FILE).read_bytes()
+    except OSError:
+        return b""
+
+
+def _sealed(session: Unfinished, packages: Sequence[Package]) -> Outcome:
+    package = max(packages, key=lambda package: package.duration_s)
     recording = package.recording or None
     return _outcome(
         session,
         State.SEALED,
         package=package.path,
+        packages=[each.path for each in packages],
         bytes=package.bytes,
         duration_s=package.duration_s,
         gaps=list(recording.gaps) if recording else [],

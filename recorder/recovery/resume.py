@@ -130,7 +130,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
         part=max(last.begun.part, names.part_of(folder.name)) + 1,
         works=tuple(ordered),
         zero_ns=_zero_ns(ordered),
-        end_s=max(work.begun.offset_s + _plays_s(work) for work in ordered),
+        end_s=max(work.begun.offset_s + plays_s_of(work) for work in ordered),
         form=next((form for work in ordered for event in read_events(_log(work.path)) if (form := _form(event))), None),
     )
 
@@ -173,7 +173,7 @@ class _LiveForm(msgspec.Struct, frozen=True):
     matrix: str
 
 
-def _plays_s(work: WorkFolder) -> float:
+def plays_s_of(work: WorkFolder) -> float:
     """Return how much of a part plays, read from its last fragments alone: a day of it in a moment."""
     with suppress(OSError, ValueError), work.program.open("rb", buffering=0) as file:
         return float(plays_s(file.fileno()))

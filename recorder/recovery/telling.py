@@ -23,7 +23,11 @@ def joined_log(logs: Sequence[bytes]) -> bytes:
     return b"".join(dict.fromkeys(lines))
 
 
-def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock) -> bytes:
+RECOVERED = "Recovered after its recorder had ended without sealing it"
+PUT_TOGETHER = "Put together of its parts, which were packages of their own"
+
+
+def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clock: Clock, message: str) -> bytes:
     """Return the log of a session with the event that it was recovered at its end; as it is where that stands there."""
     log = whole_lines(log)
     events = read_events(log)
@@ -36,7 +40,7 @@ def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clo
 
     what = missing(facts.gaps, facts.degraded)
     emit(
-        "session-recovered", name, f"Recovered after its recorder had ended without sealing it; {what}.",
+        "session-recovered", name, f"{message}; {what}.",
         parts=list(parts), gaps=msgspec.to_builtins(facts.gaps),
     )  # fmt: skip
     return log + b"".join(lines)
@@ -45,12 +49,16 @@ def told(log: bytes, name: str, facts: RecordingFacts, parts: Sequence[int], clo
 def missing(gaps: Sequence[Gap], degraded: Sequence[str]) -> str:
     """Return in words what is missing of a recording: what a kill has cost, and what was lost while it was recorded."""
     said = "the last second may be missing" if INTERRUPTED in degraded else "nothing is missing"
-    if gaps:
-        said = "missing: " + "; ".join(
-            f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})" for gap in gaps
-        )
+    if elsewhere := [gap for gap in gaps if gap.part is not None]:
+        said = "not in this package: " + "; ".join(map(_said, elsewhere))
+    if gaps := [gap for gap in gaps if gap.part is None]:
+        said = "missing: " + "; ".join(map(_said, gaps)) + ("" if not elsewhere else f"; {said}")
     lost = [reason for reason in degraded if reason != INTERRUPTED]
     if not lost:
         return said
     told = f"while it was recorded: {', '.join(lost)}"
-    return f"{said}; {told}" if gaps or INTERRUPTED in degraded else told
+    return f"{said}; {told}" if gaps or elsewhere or INTERRUPTED in degraded else told
+
+
+def _said(gap: Gap) -> str:
+    return f"{gap.duration_s:.1f} s from {clock_text(gap.start_s)} on ({gap.reason})"

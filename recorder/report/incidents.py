@@ -128,13 +128,13 @@ def _says_it_was_live(line: Line) -> bool:
 
 def _described(found: dict[tuple[str, str], Incident], recording: Recording) -> None:
     """Add what the description knows: gaps, which were measured, and reasons of which the log says nothing."""
-    if recording.gaps:
+    if gaps := [gap for gap in recording.gaps if gap.part is None]:
         for key in [key for key in found if key[0] == "recording-gap"]:
             del found[key]  # told as it happened: the same
-        first = min(recording.gaps, key=lambda gap: gap.start_s)
+        first = min(gaps, key=lambda gap: gap.start_s)
         found[GAP, ""] = Incident(
-            GAP, "", recording.started_at + timedelta(seconds=first.start_s), len(recording.gaps),
-            sum(gap.duration_s for gap in recording.gaps),
+            GAP, "", recording.started_at + timedelta(seconds=first.start_s), len(gaps),
+            sum(gap.duration_s for gap in gaps),
         )  # fmt: skip
     for reason in recording.degraded:
         kind, subject = kind_and_subject(reason)

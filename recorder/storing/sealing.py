@@ -1,6 +1,6 @@
 """From the parts of a recording to packages, on disks that may have failed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -14,6 +14,8 @@ from recorder.archive.model import Package, RecordingFacts
 from recorder.archive.work import WorkFolder
 from recorder.niceness import be_at_least
 from recorder.recovery.finish import Finisher
+from recorder.recovery.rebuild import Apart
+from recorder.recovery.resume import plays_s_of
 from recorder.storage_errors import storage_error
 from recorder.storing.bounded import OPEN_S, Bounded, asked
 from recorder.storing.faults import stalled
@@ -39,6 +41,9 @@ class Sealer:
         self._progress = progress
         self._step = 0
         self._told_ns = -TOLD_NS
+        self._apart: Sequence[Apart] = ()
+        self._logs: Sequence[bytes] = ()
+        self._empty: Collection[int] = ()
         self._has_more = False
         """Whether anything was recorded after what a killed recorder left, or may have been."""
         self.error: LiputError | None = None
@@ -56,6 +61,7 @@ class Sealer:
         for part in left:
             self._leave(part, stalled(part.work.path, SEAL_S))
         kept = [part for part in parts if part.answers and self._holds_media(part)]
+        self._empty = {part.work.begun.part for part in parts} - {part.work.begun.part for part in [*kept, *left]}
         self._has_more = self._has_more or bool(kept)
         is_one = bool(kept) and len(kept) + len(earlier) > 1
         is_all = bool(earlier) and not self._has_more
@@ -64,8 +70,30 @@ class Sealer:
         self.leave_earlier(earlier)
         if len(kept) + len(left) > 1:
             self._add(self._tell.kept_apart(parts[-1].place, len(kept) + len(left)))
-        packages = [package for part in kept for package in self._finish([part], is_last_try=True) or ()]
+        spans = {id(part): _span(part) for part in [*left, *kept]}
+        before = list(filter(None, map(self._span_of_earlier, earlier)))
+        packages: list[Package] = []
+        for part in kept:
+            self._apart = [*before, *(span for key, span in spans.items() if key != id(part))]
+            self._logs = [log for other in kept if other is not part and (log := self._log_of(other))]
+            packages += self._finish([part], is_last_try=True) or ()
+        self._apart, self._logs = (), ()
         return sorted(packages, key=lambda package: package.duration_s, reverse=True)
+
+    def _span_of_earlier(self, work: WorkFolder) -> Apart | None:
+        """Return the span of media time that a part of a recorder that was killed holds; None where none is known."""
+        try:
+            length_s = asked(partial(plays_s_of, work), work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):
+            return None
+        offset_s = work.begun.offset_s
+        return Apart(work.begun.part, offset_s, offset_s + length_s) if length_s else None
+
+    def _log_of(self, part: Part) -> bytes:
+        try:
+            return asked(part.work.events.read_bytes, part.work.path, self._clock)
+        except (OSError, LiputError, RuntimeError):  # its package has it by now, or its disk does not answer
+            return b""
 
     def leave_earlier(self, earlier: Sequence[WorkFolder]) -> None:
         """Tell of parts of a recorder that was killed that they stay for recovery."""
@@ -104,7 +132,10 @@ class Sealer:
         archives = {part.archive.root: part.archive for part in reversed(parts)}
         for work in reversed(earlier):
             archives.setdefault(work.archive_root, Archive(work.archive_root, self._clock))
-        finisher = Finisher(list(archives.values()), clock=self._clock, progress=self._advance)
+        finisher = Finisher(
+            list(archives.values()), clock=self._clock, progress=self._advance, apart=self._apart, logs=self._logs,
+            empty=self._empty,
+        )  # fmt: skip
         works: list[WorkFolder] = [*earlier, *(part.work for part in parts)]
         facts = self._facts if parts else None  # of what was recorded before, its own log says more
         finishing = Bounded(partial(_as_usual, finisher.finish, works, facts), "storage-seal")
@@ -141,6 +172,11 @@ class Sealer:
     def _add(self, reason: str) -> None:
         if reason not in self._facts.degraded:
             self._facts = msgspec.structs.replace(self._facts, degraded=(*self._facts.degraded, reason))
+
+
+def _span(part: Part) -> Apart:
+    offset_s = part.work.begun.offset_s
+    return Apart(part.work.begun.part, offset_s, offset_s + part.recording.on_disk.media_time_s)
 
 
 def _holds_media(part: Part) -> bool:

@@ -320,8 +320,8 @@ class Storage:
                 except (StorageStalled, RuntimeError) as error:  # that is where there are too many threads
                     self._tell.left_behind(part.place, part.work.path, as_ours(error))
 
-    def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> Package:
-        """Make a package of each copy, the one first that holds most; return the first one's.
+    def seal(self, facts: RecordingFacts, progress: SealProgress | None = None) -> list[Package]:
+        """Make a package of each copy, or of each of its parts that cannot be joined; those of the fullest copy first.
 
         `progress` is that of Archive.seal. What cannot be sealed now, because its disk is gone or does not answer,
         stays in its work folder and is told; so is what an earlier recorder left of a copy that was not gone on with.
@@ -341,4 +341,4 @@ class Storage:
         self.joined = sealer.joined
         if not packages:
             raise sealer.error or StorageError("nothing could be sealed")
-        return packages[0]
+        return packages

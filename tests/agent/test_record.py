@@ -37,7 +37,7 @@ def test_every_line_is_what_the_contract_says(room: Room) -> None:
     package = room.only_package()
     assert done.result == {
         "type": "result", "state": "sealed", "package": str(package), "duration_s": 3.0, "frames": 3 * FPS,
-        "degraded": [],
+        "degraded": [], "packages": [str(package)],
     }  # fmt: skip
     assert frames(package) == 3 * FPS
     events = command.lines((package / "metadata/events.jsonl").read_text())

@@ -251,6 +251,44 @@ def test_what_is_recorded_at_its_start_is_left_alone_even_if_its_recorder_is_kil
     assert len(outcomes) == 1
 
 
+def test_packages_of_parts_become_one_once_there_is_room(tmp_path: Path, archive: Archive, runtime: Path) -> None:
+    program, second = archives.make_program(tmp_path / "program.mp4"), archives.archive_at(tmp_path / "disk-2")
+    for place, part in ((archive, 1), (second, 2)):
+        left = leftovers.leave(place, {"program.mp4": program}, part=part, offset_s=4.0 * part, events=[live(4 * part)])
+        place.seal(place.reopen(left), may_be_joined=True)
+    settings = tmp_path / "liput.toml"
+    settings.write_text(f'[archive]\npath = "{archive.root}"\n[storage]\npaths = ["{second.root}"]\n')
+    with command.running(tmp_path, "serve", "--json", more={"LIPUT_CONFIG": str(settings)}) as daemon:
+        told = daemon.until("recovery")
+        assert (told["state"], len(told["parts"])) == ("sealed", 2)  # type: ignore[arg-type]
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    (package,), others = archive.list(), second.list()
+    assert package.recording
+    assert ([part.part for part in package.recording.parts], list(others)) == ([1, 2], [])
+
+
+def test_a_session_keeps_parts_from_being_joined_and_what_does_is_told_once(
+    tmp_path: Path, archive: Archive, runtime: Path
+) -> None:
+    program, outcomes = archives.make_program(tmp_path / "program.mp4"), list[object]()
+    second = archives.archive_at(tmp_path / "disk-2")
+    for place, part in ((archive, 1), (second, 2)):
+        left = leftovers.leave(place, {"program.mp4": program}, part=part, offset_s=4.0 * part, events=[live(4 * part)])
+        place.seal(place.reopen(left), may_be_joined=True)
+    daemon = serve.Daemon([archive, second], SystemClock(), print, outcomes.append)
+    recorder = directory.make_folder(directory.new_info("Lain", archive.root, SystemClock().now()), b"{}")
+    daemon._join_all()
+    assert not outcomes
+    recorder.remove()
+    (damaged,) = second.list()
+    (damaged.folder / "data/media/program.mp4").write_bytes(b"rot")
+    daemon._join_all()
+    daemon._join_all()
+    assert [getattr(outcome, "state", None) for outcome in outcomes] == ["failed"]
+    assert (len(archive.list()), len(second.list())) == (1, 1)
+
+
 def test_there_is_one_only(runtime: Path, tmp_path: Path) -> None:
     assert not serving.is_serving()
     with serving.only_one():

@@ -187,3 +187,8 @@ def rewrite(folder: Path, name: str, change: Callable[[bytes], bytes]) -> None:
     listed = bag.read_manifest((folder / bag.TAG_MANIFEST_FILE).read_bytes())
     listed[name] = hashlib.sha256(content).hexdigest()
     (folder / bag.TAG_MANIFEST_FILE).write_bytes(bag.manifest_text(listed))
+
+
+def places_in(folder: Path) -> set[str]:
+    """Return the places of the packages in a folder of copies."""
+    return {path.relative_to(folder).as_posix() for path in folder.glob("[0-9]*/[0-9]*/*")}

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from recorder.archive.disk import Disk
-from recorder.recovery.find import find
+from recorder.recovery.find import apart, find
 from recorder.recovery.recover import Recovery
 from tests.support import archives
 from tests.support.killing import Killer, kill_before_each_step
@@ -18,14 +18,17 @@ from tests.support.simulated import SimulatedClock
 
 
 def recover(template: Path, place: Path, step: int) -> None:
-    """Recover everything in a copy of the archives below `template`, up to the step of the given number."""
+    """Recover and join everything in a copy of the archives below `template`, up to the step of the given number."""
     shutil.copytree(template, place)
     killer = Killer(step)
     killer.armed = True
     disk = Disk(killer)
     all_archives = [archives.archive_at(root, disk) for root in sorted(place.iterdir())]
+    recovery = Recovery(all_archives, clock=SimulatedClock(), disk=disk)
     for session in find(all_archives):
-        Recovery(all_archives, clock=SimulatedClock(), disk=disk).recover(session)
+        recovery.recover(session)
+    for session in apart(all_archives):
+        recovery.recover(session)
 
 
 def main() -> None:

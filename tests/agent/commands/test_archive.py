@@ -48,6 +48,9 @@ def test_list_prints_what_the_contract_says(archive: Archive, package: Package, 
         "bytes": package.bytes,
         "path": package.path,
         "state": "sealed",
+        "session": None,
+        "copy": 1,
+        "part": 1,
     }
     assert entries[work.name]["state"] == "unfinished"
     assert isinstance(entries[work.name]["duration_s"], float)

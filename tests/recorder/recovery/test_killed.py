@@ -1,6 +1,7 @@
 """A kill -9 before every step of recovery: the next one finishes it, and nothing is lost, left over or there twice."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,11 +12,12 @@ import pytest
 from recorder.archive.archive import Archive
 from recorder.archive.model import Package, PackageState
 from recorder.archive.verification import verify
-from recorder.recovery.find import find
+from recorder.recovery.find import apart, find
 from recorder.recovery.recover import Recovery, State
 from tests.support import archives, leftovers, media
 from tests.support.cut_short import Left, Material
 from tests.support.leftovers import event, live
+from tests.support.recovering import recover
 from tests.support.simulated import SimulatedClock
 
 PROJECT = Path(__file__).parents[3]
@@ -40,6 +42,7 @@ def finish(place: Path) -> tuple[Package, bool]:
     sealed = any(package.state is PackageState.SEALED for archive in all_archives for package in archive.list())
     recovery = Recovery(all_archives, clock=SimulatedClock())
     outcomes = [recovery.recover(session) for session in find(all_archives)]
+    outcomes += [recovery.recover(session) for session in apart(all_archives)]
     assert all(outcome.state in {State.SEALED, State.DISCARDED} for outcome in outcomes), (place, outcomes)
     assert find(all_archives) == []
     (package,) = [package for archive in all_archives for package in archive.list()]
@@ -103,3 +106,27 @@ def test_a_kill_while_parts_on_two_disks_are_joined_and_sealed(tmp_path: Path, s
         assert kinds(package) == ["session-live"] * 3 + ["session-recovered"]
     states = [sealed for _, sealed in finished]
     assert states == sorted(states), "once sealed, sealed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_a_kill_while_the_packages_of_two_parts_are_joined(
+    tmp_path: Path, short: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [archives.archive_at(tmp_path / "template" / name) for name in ("arsip", "cadangan")]
+    for part, (archive, offset_s) in enumerate(zip(places, (0.0, 5.0), strict=True), start=1):
+        files = {"program.mp4": short.killed}
+        leftovers.leave(archive, files, part=part, offset_s=offset_s, events=[live(offset_s)], written_s=offset_s + 2.9)
+    with monkeypatch.context() as full:
+        usage = shutil.disk_usage(tmp_path)
+        full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1))
+        assert [outcome.state for outcome in recover(*places)] == [State.SEALED]
+    assert len([package for archive in places for package in archive.list()]) == 2
+    killed = kill_at_every_step(tmp_path / "template", tmp_path / "killed")
+    assert len(killed) > 60
+    finished, recording = finish_all(killed)
+    assert media.decoded(recording, "v").frames == 2 * media.decoded(short.killed, "v").frames
+    for package, _ in finished:
+        assert package.recording
+        assert (package.part, package.session) == (1, None)
+        assert [part.part for part in package.recording.parts] == [1, 2]

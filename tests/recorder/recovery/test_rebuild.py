@@ -27,7 +27,7 @@ def test_a_recorder_that_was_killed_lost_what_came_after_the_last_whole_fragment
     facts = rebuild([part([live()], written_s=60.62)], STARTED)
     (gap,) = facts.gaps
     assert (gap.start_s, gap.duration_s) == (60.0, 0.62)
-    assert gap.reason == "at least so much of the end; the recorder was killed at 09:01:00"
+    assert gap.reason == "at least so much of the end; the recorder was killed, or its disk failed at 09:01:00"
     assert facts.ended_at == STARTED + timedelta(seconds=60)
     assert facts.degraded == ("interrupted",)
     assert (facts.dropped, facts.repeated, facts.parts) == (0, 0, ())

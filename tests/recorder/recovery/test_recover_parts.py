@@ -181,7 +181,7 @@ def test_both_copies_of_a_mirrored_session_become_packages(archive: Archive, sec
         leftovers.leave(place, {"program.mp4": left.killed}, events=[live()], copy=copy)
     assert [outcome.state for outcome in recover(archive, second)] == [State.SEALED, State.SEALED]
     (one,), (other,) = archive.list(), second.list()
-    assert one.id == other.id
+    assert (other.id, other.session, other.copy) == (f"{one.id}.copy2", one.uuid, 2)
     assert recover(archive, second) == []
 
 
@@ -205,17 +205,3 @@ def test_a_copy_in_parts_is_kept_where_the_other_was_recovered_before_it(
         copies.append({part.copy for part in package.recording.parts})
         assert [part.part for part in package.recording.parts] == [1, 2]
     assert copies == [{first + 1}, {2 - first}]
-
-
-def test_without_room_for_joining_the_parts_stay(archive: Archive, left: Left, monkeypatch: pytest.MonkeyPatch) -> None:
-    leftovers.leave(archive, {"program.mp4": left.killed}, events=[live()])
-    leftovers.leave(archive, {"program.mp4": left.killed}, part=2, offset_s=9.0, events=[live(9)])
-    before = contents(archive.root)
-    usage = shutil.disk_usage(archive.root)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1_000_000))
-    (outcome,) = recover(archive)
-    assert outcome.state is State.FAILED
-    assert "Free space" in outcome.hint
-    assert contents(archive.root) == before
-    monkeypatch.undo()
-    only(archive)

@@ -36,7 +36,7 @@ def test_a_disk_that_is_almost_full_is_left_in_order_and_the_parts_become_one_pa
     is_continuous(session.files(), RATE, session.seconds())
     for program, _ in session.files():
         media.decodes_cleanly(program)
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     program = package.folder / "data/media/program.mp4"
     is_continuous([(program, 0.0)], RATE, session.seconds())
     media.decodes_cleanly(program)
@@ -59,7 +59,7 @@ def test_an_almost_full_disk_that_is_the_only_one_ends_the_session_while_it_can_
     session.feed_until(lambda: session.failures)
     session.close()
     assert [type(error) for error in session.failures] == [StorageFull]
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
 
 

@@ -31,7 +31,7 @@ def test_a_disk_that_takes_nothing_is_told_and_left(show: Shows, disks: Disks, m
     session.close()
     assert session.kinds[:4] == ["recording-stalled", "storage-stalled", "recording-resumed", "storage-switched"]
     assert left_alone(session.storage) == 1
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert package.path.startswith(str(session.roots[1]))
     assert "part-left" in session.kinds
     disks.let_go.set()

@@ -31,7 +31,10 @@ def test_a_mirror_is_two_packages_of_one_session(show: Shows) -> None:
     session.storage.seal(facts(session))
     packages = [package for root in session.roots for package in Archive(root, SystemClock()).list()]
     assert len(packages) == 2
-    assert len({package.uuid for package in packages}) == 1
+    first, second = packages
+    assert (second.id, second.session, second.copy) == (f"{first.id}.copy2", first.uuid, 2)
+    assert (first.session, first.copy) == (None, 1)
+    assert second.uuid != first.uuid, "each is a package of its own, for copies and for searching"
     programs = [package.folder / "data/media/program.mp4" for package in packages]
     assert [media.decoded(program, "v").frames for program in programs] == [session.fed, session.fed]
     assert session.events == []
@@ -66,7 +69,7 @@ def test_half_a_mirror_that_breaks_costs_only_that(show: Shows) -> None:
     session.close()
     assert session.kinds == ["storage-vanished"]
     assert not session.failures
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert package.path.startswith(str(session.roots[1]))
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from recorder.archive.archive import Archive
 from recorder.archive.media import holds_media
 from recorder.archive.model import Package, PackageState, RecordingFacts
 from recorder.archive.work import WorkFolder
+from recorder.recovery import find
 from recorder.recovery.finish import Finisher
 from recorder.storing.opening import SessionFacts
 from recorder.storing.sealing import Sealer
@@ -53,7 +55,7 @@ def test_what_takes_long_to_look_at_a_file_is_waited_for(show: Shows, monkeypatc
     session.close()
     monkeypatch.setattr(Finisher, "finish", slowly)
     monkeypatch.setattr("recorder.storing.sealing.SEAL_S", 5.0)
-    assert session.storage.seal(facts(session)).folder.is_dir()
+    assert session.storage.seal(facts(session))[0].folder.is_dir()
     assert session.events == []
 
 
@@ -71,7 +73,7 @@ def test_a_disk_that_hangs_when_it_is_looked_at_costs_the_other_half_of_a_mirror
     session.close()
     monkeypatch.setattr("recorder.storing.sealing.holds_media", hang)
     monkeypatch.setattr("recorder.storing.bounded.OPEN_S", 2.0)
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     goes_on.set()
     assert package.folder.is_relative_to(session.roots[1])
     assert session.told("part-left").subject == str(session.roots[0])
@@ -116,10 +118,13 @@ def test_what_a_killed_recorder_left_is_told_where_it_cannot_be_put_together_wit
     session.feed(2)
     session.close()
     monkeypatch.setattr(Finisher, "finish", alone)
-    begun = SimpleNamespace(copy=1)
-    earlier = [SimpleNamespace(archive_root=Path("/a"), path=path, begun=begun) for path in (left, tmp_path / "joined")]
+    begun = SimpleNamespace(copy=1, part=1, offset_s=0.0)
+    earlier = [
+        SimpleNamespace(archive_root=Path("/a"), path=path, program=path / "program.mp4", begun=begun)
+        for path in (left, tmp_path / "joined")
+    ]
     monkeypatch.setattr(session.storage, "_earlier", earlier)
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert session.kinds == ["part-left"]
     assert session.events[0].detail["folder"] == str(left)
     assert "they do not fit" in session.events[0].message
@@ -146,7 +151,7 @@ def test_what_an_interrupted_recovery_had_half_put_together_is_removed_on_every_
         for half_done in (f".{name}.joining", f".{name}.copy2.joining"):
             (root / ".incoming" / half_done / "data/media").mkdir(parents=True)
             (root / ".incoming" / half_done / "data/media/program.mp4").write_bytes(b"half of it")
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert session.kinds == ["storage-full", "storage-switched"]
     assert media.decoded(package.folder / "data/media/program.mp4", "v").frames == session.fed
     for root in session.roots:
@@ -195,7 +200,7 @@ def test_what_killed_recorders_left_is_a_package_where_nothing_came_after_it(
     )  # fmt: skip
     session = show(copies, session=resumed, mirror=copies > 1)
     session.close()
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert session.events == []
     packages = [each for archive in roots for each in archive.list()]
     assert len(packages) == copies
@@ -229,3 +234,26 @@ def test_what_cannot_be_looked_at_is_not_taken_for_nothing(
     assert session.kinds == ["part-left", "part-left"]
     assert {each.state for each in archive.list()} == {PackageState.UNFINISHED}
     assert left.is_dir()
+
+
+def test_parts_that_no_disk_has_room_to_join_are_packages_that_say_where_the_rest_is(
+    show: Shows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = show(2, low_s=0.0, critical_s=0.0)
+    leave_the_first_disk(session, monkeypatch)
+    usage = shutil.disk_usage(session.roots[0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+    packages = session.storage.seal(facts(session))
+    assert session.kinds == ["storage-full", "storage-switched", "parts-apart"]
+    first, then = sorted(packages, key=lambda package: package.part)
+    assert (first.folder.parents[2], then.folder.parents[2]) == tuple(session.roots)
+    assert (then.id, then.session) == (f"{first.id}.2", first.uuid)
+    assert first.recording
+    assert then.recording
+    for recording, other in ((first.recording, 2), (then.recording, 1)):
+        held_s = recording.duration_s + sum(gap.duration_s for gap in recording.gaps)
+        assert held_s == pytest.approx(session.seconds(), abs=0.2)
+        assert {gap.part for gap in recording.gaps} <= {other}
+        assert recording.degraded == ("storage-full", "storage-switched", f"parts-apart: {session.roots[1]}")
+    (found,) = find.apart([Archive(root, SystemClock()) for root in session.roots])
+    assert [part.folder for part in found.parts] == [first.folder, then.folder]

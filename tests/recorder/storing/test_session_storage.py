@@ -1,5 +1,6 @@
 """Whole sessions whose disk has to be left: what the status says, and what becomes of them."""
 
+import shutil
 import threading
 import time
 from itertools import pairwise
@@ -136,13 +137,34 @@ def test_paths_of_a_settings_file_are_where_a_full_disk_is_left_for(
     is_continuous([(file, 0.0)], 30.0, result.duration_s)
 
 
+def test_a_result_names_every_package_and_has_the_length_of_all_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nlow_s = 0\ncritical_s = 0\nkeep_free = 0\n")
+    session.session.start()
+    wait_for(lambda: session.session.status().media_time_s > 3)
+    monkeypatch.setattr("recorder.recording.os.fstatvfs", almost_full(tmp_path / "arsip", 1_000_000))
+    wait_for(lambda: "storage-switched" in session.kinds)
+    wait_for(lambda: session.session.status().elapsed_s > 6)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=1000))
+    result = session.end()
+    packages = [Archive(tmp_path / name, SystemClock()).list()[0] for name in ("arsip", "cadangan")]
+    assert sorted(result.packages) == sorted(package.path for package in packages)
+    assert result.package in result.packages
+    assert [package.part for package in packages] == [1, 2]
+    last_s = max(part.offset_s + part.duration_s for package in packages for part in package.recording.parts)  # type: ignore[union-attr]
+    assert result.duration_s == pytest.approx(last_s, abs=0.2), "what both hold is not counted twice"
+
+
 def test_a_mirror_of_a_settings_file_is_a_second_package(tmp_path: Path) -> None:
     session = Configured(tmp_path, "[storage]\npaths = ['cadangan']\nmirror = true\nkeep_free = 0\n")
     session.session.start()
     wait_for(lambda: session.session.status().media_time_s > 1)
     result = session.end()
     packages = [Archive(tmp_path / name, SystemClock()).list()[0] for name in ("arsip", "cadangan")]
-    assert len({package.uuid for package in packages}) == 1
+    assert [package.path for package in packages] == result.packages
+    assert packages[1].session == packages[0].uuid
     assert [media.decoded(package.folder / "data/media/program.mp4", "v").frames for package in packages] == [
         result.frames, result.frames,
     ]  # fmt: skip

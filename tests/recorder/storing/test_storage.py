@@ -32,7 +32,7 @@ def test_a_session_on_one_disk_is_one_package(show: Shows) -> None:
     wait_for(lambda: session.storage.on_disk.media_time_s > 3)
     assert session.storage.left_s is None or session.storage.left_s > 60
     session.close(Mark(at=archives.STARTED, media_s=2.0, text="Sambutan"))
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert session.events == []
     program = package.folder / "data/media/program.mp4"
     media.decodes_cleanly(program)
@@ -70,7 +70,7 @@ def test_a_disk_that_goes_away_is_left_for_the_next_with_nothing_missing(show: S
     assert not session.failures
     lines = (second / "metadata/events.jsonl").read_text().splitlines()
     assert [line.split('"kind":"')[1].split('"')[0] for line in lines] == session.kinds
-    package = session.storage.seal(facts(session))
+    package = session.storage.seal(facts(session))[0]
     assert package.recording
     assert "storage-switched" in package.recording.degraded
     assert "part-left" in session.kinds

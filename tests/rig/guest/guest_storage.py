@@ -91,7 +91,7 @@ def test_a_full_disk_is_left_for_the_second_one(reel: Reel, first: MappedDisk, t
     assert session.kinds == ["storage-full", "storage-switched"]
     has_all(session, [program(work) for work in session.works])
     (first.mount_point / "filler").unlink()
-    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
+    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))[0]
     is_continuous([(program(package.folder), 0.0)], RATE, SECONDS)
 
 
@@ -106,7 +106,7 @@ def test_the_only_disk_that_is_full_ends_the_session(reel: Reel, first: MappedDi
 def test_the_only_disk_is_left_while_the_file_can_still_be_closed(reel: Reel, first: MappedDisk) -> None:
     session = record(reel, [first.mount_point / "a"], {FAULT_S: lambda: first.fill(3_000_000)})
     assert session.kinds == ["storage-full"]
-    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
+    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))[0]
     media.decodes_cleanly(program(package.folder))
     assert max(picture_times(program(package.folder))) >= session.reached - 2 / RATE
 
@@ -197,7 +197,7 @@ def test_a_disk_that_hangs_is_told_within_five_seconds_and_left(
     assert session.kinds == ["recording-stalled", "storage-stalled", "recording-resumed", "storage-switched"]
     assert session.heard[0] - hung[0] <= 5
     assert disks.left_alone(session.storage) == 1
-    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))
+    package = session.storage.seal(RecordingFacts(ended_at=archives.STARTED))[0]
     assert package.path.startswith(str(tmp_path / "b"))
     first.go_on()
     wait_for(lambda: session.storage._tee.copies[0].parts[0].close().is_over)
