@@ -81,7 +81,7 @@ class Ending:
             package=parts[0].path,
             packages=[package.path for package in packages],
             duration_s=parts[0].duration_s if len(parts) == 1 else length_s(described),
-            frames=sum(recording.frames for recording in described),
+            frames=described[0].frames if len(described) == 1 else program.counts.frames,
             degraded=list(dict.fromkeys(reason for one in described for reason in one.degraded))
             if described
             else self._troubles.all,
