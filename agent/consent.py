@@ -4,11 +4,13 @@ import contextlib
 import select
 import sys
 import termios
+from collections.abc import Sequence
 
 import click
 
 from agent.terminal import somebody_is_there
 from config.messages import in_language
+from config.secrets import stream_name
 from devices.clock import SystemClock
 from recorder.archive.model import Consent, ConsentState
 
@@ -22,6 +24,14 @@ _QUESTION = (
 _UNKNOWN = (
     'Itu bukan "y" atau "t"; dicatat: belum ditanyakan. `liput archive edit` dapat mengubahnya nanti.',
     'That is neither "y" nor "n"; noted: not asked. `liput archive edit` can correct it later.',
+)
+_STREAM = (
+    "Pembicara tidak setuju direkam. Tetap siarkan ke {names}? y ya, Enter tidak ({patience:.0f} dtk): ",
+    "The speakers do not agree to being recorded. Stream to {names} all the same? y yes, Enter no ({patience:.0f} s): ",
+)
+_NOT_STREAMED = (
+    "Pembicara tidak setuju direkam: tidak disiarkan ke {names} (lihat: liput destination add --although-refused).",
+    "The speakers do not agree to being recorded: not streamed to {names} (liput destination add --although-refused).",
 )
 _ANSWERS: dict[str, ConsentState] = {
     **dict.fromkeys(("y", "ya", "iya", "yes", "setuju"), "given"),
@@ -41,15 +51,38 @@ def consent(state: ConsentState | None, note: str, *, language: str, may_ask: bo
     return Consent(state=state, note=note, noted_at=SystemClock().now() if is_said else None)
 
 
+def streams_agreed(
+    streams: Sequence[str], consent: Consent, *, language: str, may_ask: bool, although_refused: bool
+) -> Sequence[str]:
+    """Return what the session may be streamed to: nothing where the speakers refuse, unless somebody says so.
+
+    It is recorded whatever the answer, and that it is not streamed is said.
+    """
+    if consent.state != "refused" or not streams or although_refused:
+        return streams
+    names = ", ".join("an address" if "://" in word else stream_name(word) for word in streams)
+    if may_ask and somebody_is_there():
+        answer = _line(in_language(_STREAM, language).format(names=names, patience=PATIENCE_S))
+        if _ANSWERS.get(answer or "") == "given":
+            return streams
+    click.echo(in_language(_NOT_STREAMED, language).format(names=names), err=True)
+    return ()
+
+
 def _answer(language: str) -> ConsentState:
-    """Ask, and return what the line says that comes within PATIENCE_S; no line, and what is neither, is no answer."""
-    click.echo(in_language(_QUESTION, language).format(patience=PATIENCE_S), nl=False, err=True)
+    """Ask for consent; no line, and one that is neither yes nor no, is no answer."""
+    answer = _line(in_language(_QUESTION, language).format(patience=PATIENCE_S))
+    if answer is not None and answer not in _ANSWERS:
+        click.echo(in_language(_UNKNOWN, language), err=True)
+    return _ANSWERS.get(answer or "", "not-asked")
+
+
+def _line(question: str) -> str | None:
+    """Ask, and return the line that comes within PATIENCE_S, in small letters; None where none does."""
+    click.echo(question, nl=False, err=True)
     if select.select([sys.stdin], [], [], PATIENCE_S)[0]:
-        answer = " ".join(sys.stdin.readline().casefold().split())
-        if answer not in _ANSWERS:
-            click.echo(in_language(_UNKNOWN, language), err=True)
-        return _ANSWERS.get(answer, "not-asked")
+        return " ".join(sys.stdin.readline().casefold().split())
     click.echo(err=True)
     with contextlib.suppress(termios.error):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # half an answer must not become keys of the session
-    return "not-asked"
+    return None

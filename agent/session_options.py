@@ -1,7 +1,7 @@
 """The options of the commands that begin a session, and what they ask of its recorder."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -9,7 +9,7 @@ import msgspec
 
 from agent.asking import specify
 from agent.checks.document import before_a_session
-from agent.consent import consent
+from agent.consent import consent, streams_agreed
 from agent.parameters import Command, config_option, seconds, with_options
 from agent.terminal import somebody_is_there
 from config.errors import UsageError
@@ -62,6 +62,9 @@ _RECORDED = (
         type=click.Choice(CONSENTS),
         help="Whether the speakers agreed to being recorded.  [default: asked at a terminal, else not-asked]",
     ),
+    click.option(
+        "--although-refused", is_flag=True, help="Stream it although the speakers do not agree to being recorded."
+    ),
     click.option("--consent-note", default="", metavar="TEXT", help="Who said so, to whom, about what."),
     click.option("--classification", metavar="CODE", help="The code of the file plan; else that of the settings."),
     click.option("--security", metavar="CLASS", help="The security class; else that of the settings."),
@@ -81,7 +84,7 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
     @functools.wraps(command)
     def asking(
         *, title: str | None, request: str | None, config_file: Path | None, consent_state: ConsentState | None,
-        consent_note: str, **given: object,
+        consent_note: str, although_refused: bool, streams: Sequence[str], **given: object,
     ) -> Answer:  # fmt: skip
         if title is None and request is None:
             raise UsageError(
@@ -92,11 +95,14 @@ def session_options[Answer](command: Command[Answer]) -> Command[Answer]:
         language = load_settings(config_file).general.language
         titled = _titled(title or "", request, config_file)
         may_ask = not given.get("as_json")
+        agreed = consent(consent_state, consent_note, language=language, may_ask=may_ask)
+        may_see = streams_agreed(streams, agreed, language=language, may_ask=may_ask, although_refused=although_refused)
         told = {name: value for name, value in given.items() if name not in _RECORDS} | {
             "checked": before_a_session(language),
             "config_file": config_file,
             "records": {name: given[name] for name in _RECORDS if given[name] is not None},
-            "consent": consent(consent_state, consent_note, language=language, may_ask=may_ask),
+            "consent": agreed,
+            "streams": may_see,
         }
         return _asked(command, told, titled)
 

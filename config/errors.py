@@ -29,6 +29,10 @@ class UsageError(LiputError):
     exit_status = 2
 
 
+class SpeakersRefuse(UsageError):
+    """The speakers do not agree to being recorded, and nobody has said to show them all the same."""
+
+
 class PlanNotFound(UsageError):
     """No planned session answers to the id given."""
 

@@ -10,6 +10,8 @@ from agent.archive_options import archive_option, print_json
 from agent.archives import archives_of, find_in
 from agent.parameters import json_option
 from agent.progress import progress_bar
+from agent.terminal import somebody_is_there
+from config.errors import SpeakersRefuse
 from config.quantities import brief_size
 from devices.clock import SystemClock
 from recorder.archive.catalog import sealed
@@ -45,11 +47,20 @@ class Exported(msgspec.Struct, frozen=True):
 @click.argument("to", type=click.Path(path_type=Path))
 @click.option("--mp4", is_flag=True, help="The recording alone, as an MP4 with chapters.")
 @click.option("--redact", is_flag=True, help="Leave out letters, what was added later, and personal data.")
+@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
 @archive_option
 @json_option
 @click.pass_context
 def export_command(
-    ctx: click.Context, package_id: str, to: Path, folder: Path | None, *, mp4: bool, redact: bool, as_json: bool
+    ctx: click.Context,
+    package_id: str,
+    to: Path,
+    folder: Path | None,
+    *,
+    mp4: bool,
+    redact: bool,
+    although_refused: bool,
+    as_json: bool,
 ) -> None:
     """Write a package into one ZIP file at TO (a file, or a folder), to be handed over. Nothing is overwritten.
 
@@ -57,6 +68,7 @@ def export_command(
     every file of it was read back and has the checksum that is listed.
     """
     package = sealed(find_in(archives_of(ctx, folder), package_id)[1])
+    _ask_of_speakers(package, although_refused=although_refused, may_ask=not as_json)
     with progress_bar(package.id, shown=not as_json) as progress, locked(package.folder, alone=False):
         write = _write_mp4 if mp4 else _write_excerpt if redact else _write_zip
         target = write(package, to, SystemClock().now(), progress)
@@ -65,6 +77,16 @@ def export_command(
         print_json(Exported(package.id, str(target), size, redact))
     else:
         click.echo(f"{target} ({brief_size(size)}, read back and compared)")
+
+
+def _ask_of_speakers(package: Package, *, although_refused: bool, may_ask: bool) -> None:
+    """Where the speakers refuse, ask whether it is handed over; raises SpeakersRefuse where nobody can be asked."""
+    if although_refused or package.recording is msgspec.UNSET or package.recording.consent.state != "refused":
+        return
+    said = f"the speakers of {package.id} do not agree to being recorded"
+    if not (may_ask and somebody_is_there()):
+        raise SpeakersRefuse(said, hint="--although-refused hands it over all the same")
+    click.confirm(f"{said[0].upper()}{said[1:]}. Hand it over all the same?", err=True, abort=True)
 
 
 def _write_zip(package: Package, to: Path, _now: datetime, progress: Progress | None) -> Path:

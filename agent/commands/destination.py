@@ -50,14 +50,16 @@ def destination_command() -> None:
 
 @destination_command.command("add")
 @click.argument("name", metavar="NAME|@FILE")
+@click.option("--although-refused", is_flag=True, help="Also where the speakers do not agree to being recorded.")
 @session_option
 @json_option
-def add_command(*, name: str, key: str | None, as_json: bool) -> int:
+def add_command(*, name: str, although_refused: bool, key: str | None, as_json: bool) -> int:
     """Stream to one more destination, from the next keyframe on; an armed session keeps it for its start."""
     if "://" in name:
         destination_url(Settings(), name)  # which says why it does not belong here
     found = session(key, (RECORDS, BEFORE))
     request = _by_file(name) if name.startswith("@") else DestinationAdd(name=_checked(name))
+    request = msgspec.structs.replace(request, although_refused=although_refused)
     return _change(found, request, "added", f"{request.name} is a destination now", as_json=as_json)
 
 

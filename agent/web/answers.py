@@ -14,6 +14,7 @@ from config.errors import (
     PlanNotFound,
     RequestNotFound,
     SettingsError,
+    SpeakersRefuse,
     UsageError,
 )
 from recorder.archive.names import storable
@@ -25,11 +26,15 @@ _MISSING = (NoSession, DeviceNotFound, PackageNotFound, PlanNotFound, RequestNot
 
 
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
-    """What went wrong and what to do. `is_of_device`: a session could begin without it (`allow_missing`)."""
+    """What went wrong and what to do. `is_of_device`: a session could begin without it (`allow_missing`).
+
+    `is_of_consent`: the speakers refuse; it is done with `although_refused`.
+    """
 
     message: str
     hint: str = ""
     is_of_device: bool = False
+    is_of_consent: bool = False
 
 
 class Refused(LiputError):
@@ -72,5 +77,6 @@ def error_answer(error: Exception) -> Response:
     if not isinstance(error, LiputError):
         return answer(ErrorAnswer(message="this was not expected", hint="the log of liput serve says more"), BROKEN)
     is_of_device = isinstance(error, RecorderRefused) and error.is_of_device
-    said = ErrorAnswer(message=error.message, hint=error.hint, is_of_device=is_of_device)
+    is_of_consent = isinstance(error, SpeakersRefuse) or (isinstance(error, RecorderRefused) and error.is_of_consent)
+    said = ErrorAnswer(message=error.message, hint=error.hint, is_of_device=is_of_device, is_of_consent=is_of_consent)
     return answer(said, status_of(error), error.headers if isinstance(error, Refused) else None)

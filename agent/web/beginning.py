@@ -13,7 +13,7 @@ from agent.requests.lookup import with_request
 from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
-from config.errors import LiputError, NoSession, UsageError
+from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
 from config.messages import in_language
 from config.records import RecordsSettings
 from recorder.archive.model import Consent, ConsentState
@@ -41,7 +41,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `videos`, `audios` and `streams` are words as for `liput record`, but for names of files: a destination is one of
     the settings. `request` is the request that it is for; its event is the title where there is none. `allow_missing`:
-    begin without a device that is not there.
+    begin without a device that is not there. `although_refused`: stream although the speakers do not agree.
     """
 
     title: Title = ""
@@ -58,6 +58,7 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     allow_missing: bool = False
     consent: ConsentState = "not-asked"
     consent_note: Text = ""
+    although_refused: bool = False
     classification: Text | None = None
     security: Text | None = None
     retention_active: Text | None = None
@@ -140,6 +141,11 @@ def _asked(house: House, new: NewSession) -> Asked:
         raise UsageError("there is no title", hint="say what the session is, or for which request")
     for word in (*new.streams, *new.videos, *new.audios):
         refuse_files(word)
+    if new.consent == "refused" and new.streams and not new.although_refused:
+        raise SpeakersRefuse(
+            f"the speakers do not agree to being recorded, and {', '.join(new.streams)} would show them",
+            hint="leave out the stream, or say that it is wanted all the same (although_refused)",
+        )
     is_said = new.consent != "not-asked" or bool(new.consent_note)
     asked = Asked(
         title=new.title.strip(), videos=new.videos, audios=new.audios, allow_missing=new.allow_missing,

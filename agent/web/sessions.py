@@ -78,9 +78,10 @@ class LayoutBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DestinationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A destination of the settings."""
+    """A destination of the settings; `although_refused`: also where the speakers do not agree to being recorded."""
 
     name: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=LONGEST_NAME)]
+    although_refused: bool = False
 
 
 class LookQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,7 +251,7 @@ def _tell(call: Call, request: AnyRequest) -> object:
 
 def add_destination(call: Call) -> DestinationChange:
     """Stream to one more."""
-    return _change(call, DestinationAdd(name=call.body.name), "added")
+    return _change(call, DestinationAdd(name=call.body.name, although_refused=call.body.although_refused), "added")
 
 
 def remove_destination(call: Call) -> DestinationChange:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from config.errors import LiputError, UsageError
+from config.errors import LiputError, SpeakersRefuse, UsageError
 from config.schema import Settings
 from config.secrets import StreamTarget, secret_url, stream_name, stream_target
 from recorder.archive.names import storable
@@ -51,6 +51,11 @@ class DestinationCommands:
     def _add(self, request: DestinationAdd) -> str:
         if not self._is_live:
             raise UsageError("a live destination takes a stream as time passes", hint="this session runs --pace fast")
+        if self._remember(lambda spec: spec).asked.consent.state == "refused" and not request.although_refused:
+            raise SpeakersRefuse(
+                f"the speakers do not agree to being recorded, and {storable(request.name)} would show them",
+                hint="liput destination add NAME --although-refused streams it all the same",
+            )
         if request.address is None:
             target = stream_target(self._settings(), request.name)
             word: str | None = request.name

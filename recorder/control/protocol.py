@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.errors import DeviceError, LiputError, UsageError
+from config.errors import DeviceError, LiputError, SpeakersRefuse, UsageError
 from config.events import Event
 from recorder.archive.names import quoted, storable
 from recorder.status import SessionResult, SessionStatus
@@ -72,6 +72,8 @@ class DestinationAdd(Request, frozen=True, kw_only=True, tag="destination-add"):
     name: Name
     address: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     file: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+    although_refused: bool = False
+    """Whether it may see speakers who do not agree to being recorded."""
 
     def __repr__(self) -> str:
         """Show no address: it holds a key."""
@@ -126,6 +128,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     hint: str = ""
     exit_status: int = 1
+    is_of_consent: bool = False
+    """Whether the speakers refuse: it is done with `although_refused`."""
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reply", omit_defaults=True):
@@ -183,10 +187,19 @@ HANDSHAKES = msgspec.json.Decoder[Ready | Failure](Ready | Failure)
 class RecorderRefused(LiputError):
     """What a recorder answered, as the error that it was there."""
 
-    def __init__(self, message: str, *, hint: str = "", exit_status: int = 1, is_of_device: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        exit_status: int = 1,
+        is_of_device: bool = False,
+        is_of_consent: bool = False,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = exit_status
         self.is_of_device = is_of_device
+        self.is_of_consent = is_of_consent
 
 
 def decode_request(line: bytes) -> AnyRequest:
@@ -224,7 +237,12 @@ def refusal(error: Exception) -> Refusal:
     """Return an error as it is sent; one that is not ours is a mistake of the program."""
     if not isinstance(error, LiputError):
         return Refusal(message=quoted(repr(error)), hint="please report this")
-    return Refusal(message=storable(error.message), hint=storable(error.hint), exit_status=error.exit_status)
+    return Refusal(
+        message=storable(error.message),
+        hint=storable(error.hint),
+        exit_status=error.exit_status,
+        is_of_consent=isinstance(error, SpeakersRefuse),
+    )
 
 
 def failure(error: BaseException) -> Failure:
@@ -241,7 +259,10 @@ def failure(error: BaseException) -> Failure:
 
 def raised(refused: Refusal | Failure) -> RecorderRefused:
     """Return what was sent as an error again."""
-    is_of_device = isinstance(refused, Failure) and refused.is_of_device
     return RecorderRefused(
-        refused.message, hint=refused.hint, exit_status=refused.exit_status, is_of_device=is_of_device
+        refused.message,
+        hint=refused.hint,
+        exit_status=refused.exit_status,
+        is_of_device=isinstance(refused, Failure) and refused.is_of_device,
+        is_of_consent=isinstance(refused, Refusal) and refused.is_of_consent,
     )

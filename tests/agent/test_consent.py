@@ -75,6 +75,83 @@ def test_nobody_is_asked_what_was_said(room: Room) -> None:
     assert kept["noted_at"]
 
 
+def with_a_destination(room: Room) -> Path:
+    folder = room.home / "siaran"
+    folder.mkdir()
+    room.configure(f'[destinations.kampus]\nurl = "{folder.as_uri()}"\n')
+    return folder
+
+
+REFUSED = ("--consent", "refused", "--stream", "kampus")
+
+
+@pytest.mark.parametrize(("answer", "is_streamed"), [("y", True), ("", False), ("t", False), ("mungkin", False)])
+def test_whoever_streams_what_the_speakers_refuse_is_asked_and_it_is_recorded_whatever_the_answer(
+    room: Room, answer: str, *, is_streamed: bool
+) -> None:
+    folder = with_a_destination(room)
+    with Terminal(room.home, *SESSION, *REFUSED, "--archive", room.archive) as terminal:
+        terminal.until("Tetap siarkan ke kampus")
+        terminal.press(f"{answer}\n")
+        assert terminal.wait() == 0
+        assert ("tidak disiarkan ke kampus" in terminal.text) != is_streamed
+    assert any(folder.iterdir()) == is_streamed
+    assert room.only_package()
+
+
+def test_the_answer_to_the_question_for_consent_counts_for_the_stream(room: Room) -> None:
+    folder = with_a_destination(room)
+    with Terminal(room.home, *SESSION, "--stream", "kampus", "--archive", room.archive) as terminal:
+        terminal.until("Apakah")
+        terminal.press("t\n")
+        terminal.until("Tetap siarkan")
+        terminal.press("\n")
+        assert terminal.wait() == 0
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--although-refused",)])
+def test_a_script_streams_what_the_speakers_refuse_only_where_it_says_so(room: Room, more: tuple[str, ...]) -> None:
+    folder = with_a_destination(room)
+    done = command.liput(room.home, *SESSION, *REFUSED, *more, "--archive", room.archive)
+    assert done.returncode == 0, done.stderr
+    assert any(folder.iterdir()) == (more == ("--although-refused",))
+    assert ("tidak disiarkan ke kampus" in done.stderr) != any(folder.iterdir())
+    assert room.only_package()
+
+
+def test_a_destination_is_added_to_what_the_speakers_refuse_only_by_saying_so(room: Room) -> None:
+    with_a_destination(room)
+    armed = ("arm", *SESSION[1:-2], "--archive", room.archive, "--consent", "refused")
+    assert command.liput(room.home, *armed).returncode == 0
+    add = ("destination", "add", "kampus")
+    done = command.liput(room.home, *add)
+    assert (done.returncode, "do not agree" in done.stderr, "--although-refused" in done.stderr) == (2, True, True)
+    assert command.liput(room.home, *add, "--although-refused").returncode == 0
+    assert command.liput(room.home, "disarm").returncode == 0
+
+
+def test_what_the_speakers_refuse_is_handed_over_only_where_somebody_says_so(room: Room) -> None:
+    words = (*SESSION, "--archive", room.archive, "--consent", "refused")
+    assert command.liput(room.home, *words).returncode == 0
+    key = room.only_package().name
+    export = ("archive", "export", key, room.home / "rapat.zip", "--archive", room.archive)
+    for more in ((), ("--redact",), ("--mp4",), ("--json",)):
+        done = command.liput(room.home, *export, *more)
+        assert (done.returncode, "do not agree" in done.stderr) == (2, True)
+    with Terminal(room.home, *export) as terminal:
+        terminal.until("Hand it over all the same")
+        terminal.press("\n")
+        assert terminal.wait() == 1
+    assert not (room.home / "rapat.zip").exists()
+    with Terminal(room.home, *export) as terminal:
+        terminal.until("Hand it over all the same")
+        terminal.press("y\n")
+        assert terminal.wait() == 0
+    (room.home / "rapat.zip").unlink()
+    assert command.liput(room.home, *export, "--although-refused").returncode == 0
+
+
 def test_records_are_those_of_the_settings_but_for_what_a_session_says(room: Room) -> None:
     room.configure('[records]\nclassification = "HM.01"\nsecurity = "biasa"\nretention_active = "2 tahun"\n')
     words = ("--classification", "HM.02", "--disposition", "permanen")

@@ -204,6 +204,16 @@ def test_a_device_that_is_not_there_is_told_of_as_such(page: Page) -> None:
     assert answer.json["is_of_device"] is True
 
 
+def test_what_the_speakers_refuse_is_streamed_only_where_it_is_said(page: Page) -> None:
+    refused = SYNTHETIC | {"consent": "refused", "arm_only": True}
+    answer = page.post(SESSIONS, refused | {"streams": ["web"]})
+    assert (answer.status, answer.json["is_of_consent"]) == (400, True)
+    to = f"{SESSIONS}/{begun(page, **refused)}/destinations"
+    answer = page.post(to, {"name": "web"})
+    assert (answer.status, answer.json["is_of_consent"]) == (400, True)
+    assert page.post(to, {"name": "web", "although_refused": True}).status == 200
+
+
 @pytest.mark.parametrize("sent", [b"{", b"\xff", b"[" * 10_000, b'{"title": "\xed\xa0\x80"}', b"null", b"1"])
 def test_what_is_no_json_is_refused(page: Page, sent: bytes) -> None:
     assert page.ask("POST", SESSIONS, sent).status == 400

@@ -4,10 +4,10 @@ import { el, make, message, press } from "./dom.js";
 import { t } from "./texts.js";
 
 export class Refused extends Error {
-  /** `isOfDevice`: a session could begin without that device. */
-  constructor(status, message, hint = "", isOfDevice = false) {
+  /** `isOfDevice`: a session could begin without that device. `isOfConsent`: the speakers refuse to be shown. */
+  constructor(status, message, { hint = "", is_of_device: isOfDevice = false, is_of_consent: isOfConsent = false } = {}) {
     super(message);
-    Object.assign(this, { status, hint, isOfDevice });
+    Object.assign(this, { status, hint, isOfDevice, isOfConsent });
   }
 }
 
@@ -25,7 +25,7 @@ export async function ask(method, path, body, headers = {}) {
   }
   const answer = await response.json().catch(() => null);
   if (!response.ok) {
-    throw new Refused(response.status, answer?.message ?? t("error.unreachable"), answer?.hint, answer?.is_of_device);
+    throw new Refused(response.status, answer?.message ?? t("error.unreachable"), answer ?? {});
   }
   return answer;
 }
@@ -33,14 +33,16 @@ export async function ask(method, path, body, headers = {}) {
 /** A word of its own for each press, so that a request that is sent twice does one thing. */
 export const once = () => ({ "Idempotency-Key": crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
 
-/** Do something that a button asked for: the button rests meanwhile, and what is refused is said. */
-export async function doing(button, action) {
+/** Do something that a button asked for: the button rests meanwhile, and what is refused is said.
+
+    Where the speakers refuse to be shown, a button does `although` instead. */
+export async function doing(button, action, although) {
   button.disabled = true;
   el("errors").replaceChildren();
   try {
     return await action();
   } catch (error) {
-    complain(error);
+    complain(error, ...(error.isOfConsent ? [press(t("consent.although"), () => doing(button, although))] : []));
     return null;
   } finally {
     button.disabled = false;
@@ -50,7 +52,8 @@ export async function doing(button, action) {
 /** Say what was refused, with further buttons; what is a mistake of the page goes on to the console. */
 export function complain(error, ...buttons) {
   if (!(error instanceof Refused)) throw error;
-  const box = message("", make("p", `${t("error.title")}: ${error.message}`), make("p", error.hint));
+  const lines = error.isOfConsent ? [t("consent.refused")] : [`${t("error.title")}: ${error.message}`, error.hint];
+  const box = message("", ...lines.map((line) => make("p", line)));
   box.role = "alert";
   box.append(...buttons, press(t("error.close"), () => box.remove()));
   el("errors").replaceChildren(box);

@@ -25,7 +25,7 @@ async function begin(button, asked) {
     await ask("POST", "/sessions", asked, once());
     el("new").reset();
   } catch (error) {
-    complain(error, ...(error.isOfDevice ? [without(button, asked)] : []));
+    complain(error, ...(error.isOfDevice ? [without(button, asked)] : error.isOfConsent ? [all(button, asked)] : []));
   } finally {
     button.disabled = false;
     say(el("busy"), "");
@@ -34,6 +34,8 @@ async function begin(button, asked) {
 
 /** Return a button that begins the session all the same: what is missing is a slate until it comes. */
 const without = (button, asked) => press(t("start.without"), () => begin(button, { ...asked, allow_missing: true }));
+
+const all = (button, asked) => press(t("consent.although"), () => begin(button, { ...asked, although_refused: true }));
 
 onSubmit(el("new"), (button) => {
   if (el("new-title").value.trim()) {

@@ -44,4 +44,7 @@ export function showDestinations(session) {
   el("add-destination").hidden = !first;
 }
 
-onSubmit(el("add-destination"), (button) => doing(button, () => ask("POST", path(), { name: el("add-name").value })));
+onSubmit(el("add-destination"), (button) => {
+  const to = path(), asked = { name: el("add-name").value };
+  doing(button, () => ask("POST", to, asked), () => ask("POST", to, { ...asked, although_refused: true }));
+});

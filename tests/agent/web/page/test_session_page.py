@@ -80,6 +80,25 @@ def _stop(page: Page) -> None:
     press(page, "stop.confirm")
 
 
+def test_what_the_speakers_refuse_is_streamed_only_after_a_further_press(looked: Visit) -> None:
+    page = looked.open()
+    page.get_by_label(say("start.title"), exact=True).fill("Rapat Senat")
+    page.get_by_label(say("start.practice")).check()
+    page.get_by_label(say("start.consent")).select_option("refused")
+    page.get_by_label("kampus").check()
+    press(page, "start.arm")
+    expect(page.get_by_role("alert")).to_contain_text(say("consent.refused"), timeout=SOON_MS)
+    page.get_by_label("kampus").uncheck()
+    press(page, "start.arm")
+    expect(light(page)).to_have_text(say("light.armed"), timeout=SOON_MS)
+    press(page, "dest.add.button")
+    expect(page.get_by_role("alert")).to_contain_text(say("consent.refused"), timeout=SOON_MS)
+    expect(page.locator("#no-destination")).to_be_visible()
+    press(page, "consent.although")
+    expect(page.locator("#destinations")).to_contain_text("kampus", timeout=SOON_MS)
+    looked.complaints.clear()  # a browser complains of answers that refuse
+
+
 def test_the_same_with_the_keyboard_only(looked: Visit) -> None:
     arm(looked.served)
     page = looked.open()
