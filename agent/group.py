@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import click
 
 from agent.lazy import LazyGroup, Table
+from agent.terminal import PrintableOutput
 from config.errors import LiputError
 from config.version import VERSION
 
@@ -125,10 +126,14 @@ def run() -> None:
 
 
 def _write_whatever_comes() -> None:
-    """Replace characters that the terminal's encoding does not have: a title must not stop a session."""
-    for stream in (sys.stdout, sys.stderr):
+    """Write what comes from outside without control characters, and without those that the encoding does not have.
+
+    A title must not stop a session, nor the name of a device command the terminal.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            setattr(sys, name, PrintableOutput(stream))
 
 
 def _let_go_of_output() -> None:

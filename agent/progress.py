@@ -20,7 +20,6 @@ def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None
     if not shown or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -30,6 +29,8 @@ def progress_bars(*, shown: bool, counted: bool = False) -> Iterator[Tell | None
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+
+    from agent.console import Console
 
     amount = MofNCompleteColumn() if counted else DownloadColumn()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), amount, TimeRemainingColumn())

@@ -125,10 +125,11 @@ class LiveReporter(PlainReporter):
 
     def __init__(self) -> None:
         # Imported here: a program that reads JSON need not pay for it.
-        from rich.console import Console
         from rich.live import Live
 
-        self._console: Console = Console(highlight=False)
+        from agent.console import Console
+
+        self._console: Console = Console()
         self._live: Live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -142,7 +143,7 @@ class LiveReporter(PlainReporter):
 
     def note(self, sentence: str) -> None:
         """Write a sentence above the status line."""
-        self._console.print(sentence, markup=False, soft_wrap=True)
+        self._console.print(sentence, soft_wrap=True)
 
     def status(self, status: SessionStatus) -> None:
         """Redraw the status line."""

@@ -1,7 +1,44 @@
-"""What standard output can do, and whether somebody sits before it."""
+"""What standard output can do, what may be written to it, and whether somebody sits before it."""
 
+import io
 import os
+import re
 import sys
+from typing import TextIO
+
+_ESCAPES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)")
+"""Control characters but for tab and the ends of lines; JSON has none of them as it is."""
+_OF_TERMINALS = re.compile(rf"{_ESCAPES.pattern}|[\x7f-\x9f]")
+"""A terminal takes these for commands, too; to a program they are text."""
+
+
+class PrintableOutput(io.TextIOWrapper):
+    """A standard stream without control characters: names of devices and answers of servers may hold some.
+
+    Our own colours and cursor movements go to `own`, the stream as it was.
+    """
+
+    def __init__(self, own: io.TextIOWrapper) -> None:
+        # Two writers on one buffer: neither may keep anything back.
+        own.reconfigure(errors="replace", write_through=True)
+        super().__init__(own.buffer, own.encoding, "replace", line_buffering=own.line_buffering, write_through=True)
+        self.own = own
+        self._refused = _OF_TERMINALS if own.isatty() else _ESCAPES
+
+    def write(self, text: str, /) -> int:
+        """Write `text` without what a terminal would obey; return how many characters were taken."""
+        super().write(self._refused.sub("", text))
+        return len(text)
+
+
+def printable(text: str) -> str:
+    """Return `text` without what a terminal would obey."""
+    return _OF_TERMINALS.sub("", text)
+
+
+def own_output(stream: TextIO) -> TextIO:
+    """Return where our own escapes are written instead of `stream`; texts that go there have to be `printable`."""
+    return stream.own if isinstance(stream, PrintableOutput) else stream
 
 
 def can_redraw() -> bool:

@@ -83,13 +83,14 @@ class LiveShown(Shown):
 
     def __init__(self, language: str) -> None:
         super().__init__(language)
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-        self._console = Console(highlight=False, markup=False)
+        from agent.console import Console
+
+        self._console = Console()
         self._bars = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), console=self._console,
-            transient=True,
+            SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=20),
+            console=self._console, transient=True,
         )  # fmt: skip
         self._tasks: dict[str, int] = {}
 

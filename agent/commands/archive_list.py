@@ -77,9 +77,10 @@ def _columns(package: Package) -> tuple[str, str, str, str, str]:
 
 def _print_table(packages: Sequence[Package]) -> None:
     """Print what fits a terminal; of the id the 8 digits that are enough to name the package."""
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from agent.console import Console
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in ("started", "id", "state"):

@@ -15,6 +15,7 @@ from agent.health.meant import devices_meant
 from agent.moments import beginning, ending
 from agent.parameters import config_option, refuse_options
 from agent.signals import setting
+from agent.terminal import own_output
 from devices.clock import SystemClock
 from devices.health.follow import follow
 from devices.health.line import HealthLine, Level
@@ -159,10 +160,11 @@ def _span(ctx: click.Context, since: datetime | None, until: datetime | None, ba
 def _print(lines: Iterator[HealthLine], *, as_json: bool, at_once: bool) -> bool:
     """Print lines as they come; return whether there were any. `at_once`: each is to be seen at once."""
     text = _line_printer(as_json=as_json)
+    output = sys.stdout if as_json else own_output(sys.stdout)
     any_shown = False
     for some in itertools.batched(lines, 1 if at_once else _LINES_AT_ONCE):
         any_shown = True
-        sys.stdout.write("".join(map(text, some)))
+        output.write("".join(map(text, some)))
         if at_once:
             sys.stdout.flush()
     sys.stdout.flush()

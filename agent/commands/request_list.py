@@ -10,6 +10,7 @@ from agent.parameters import json_option
 from agent.requests.answer import RequestLine, document, line, text_lines
 from agent.requests.columns import Column, fitted
 from agent.requests.options import Desk, at_the_desk, redact_option
+from agent.terminal import own_output
 from config.quantities import brief_duration
 from recorder.archive.names import one_line
 from recorder.dossier.dossiers import Unreadable
@@ -57,13 +58,13 @@ def list_command(ctx: click.Context, *, desk: Desk, every: bool, late: bool, red
 
 def _print(lines: list[RequestLine]) -> None:
     texts = list(fitted(COLUMNS, [_cells(each) for each in lines]))
-    click.echo(click.style(texts[0], bold=True))
+    click.echo(click.style(texts[0], bold=True), file=own_output(sys.stdout))
     coloured = sys.stdout.isatty()
     body = (
         click.style(text, fg="red") if coloured and each.late_s is not None else text
         for text, each in zip(texts[1:], lines, strict=True)
     )
-    click.echo("\n".join(body))
+    click.echo("\n".join(body), file=own_output(sys.stdout))
 
 
 def _cells(each: RequestLine) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """`liput schedule list` and `show`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from agent.requests.columns import Column, fitted
 from agent.schedule.answer import PlanDocument, document, listed, text_lines, when_text
 from agent.schedule.done import DoneFile
 from agent.schedule.planner import Planner, id_argument, planner
+from agent.terminal import own_output
 from recorder.archive.names import one_line
 
 COLUMNS = (
@@ -44,7 +46,7 @@ def list_command(*, every: bool, days: int | None, config_file: Path | None, as_
         click.echo("Nothing is planned.", err=True)
     else:
         lines = list(fitted(COLUMNS, [_cells(each, desk) for each in found]))
-        click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]))
+        click.echo("\n".join([click.style(lines[0], bold=True), *lines[1:]]), file=own_output(sys.stdout))
 
 
 def _cells(found: PlanDocument, desk: Planner) -> tuple[str, ...]:
@@ -71,4 +73,6 @@ def show_command(*, key: str, config_file: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:
-        click.echo("\n".join(text_lines(found, desk.zone)))
+        title, *lines = text_lines(found, desk.zone)
+        click.echo(title, file=own_output(sys.stdout))
+        click.echo("\n".join(lines))

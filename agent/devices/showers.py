@@ -95,10 +95,11 @@ class TableShower:
 
     def __init__(self, console: "Console | None" = None) -> None:
         # Imported here: a program that reads JSON need not pay for it.
-        from rich.console import Console
         from rich.live import Live
 
-        self._console = console or Console(highlight=False, markup=False)
+        from agent.console import Console as OurConsole
+
+        self._console = console or OurConsole()
         self._live = Live(console=self._console, auto_refresh=False, screen=True)
         self._devices: Sequence[Device] = ()
         self._missing: Sequence[str] = ()

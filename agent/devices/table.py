@@ -31,12 +31,12 @@ class Entry:
 
 def print_table(*parts: "RenderableType") -> None:
     """Print as wide as the terminal, or as wide as it takes where there is none: what reads it folds nothing."""
-    from rich.console import Console
+    from agent.console import Console
 
     if sys.stdout.isatty():
-        Console(highlight=False, markup=False).print(*parts, sep="\n")
+        Console().print(*parts, sep="\n")
         return
-    console = Console(highlight=False, markup=False, width=_AS_WIDE_AS_IT_TAKES)
+    console = Console(width=_AS_WIDE_AS_IT_TAKES)
     with console.capture() as captured:
         console.print(*parts, sep="\n")
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))

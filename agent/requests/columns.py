@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.terminal import printable
+
 GAP = "  "
 
 
@@ -33,7 +35,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator
         while _total(widths, shown) > room and any(columns[index].is_spare for index in shown):
             shown.remove(next(index for index in reversed(shown) if columns[index].is_spare))
     for cells in ([column.heading for column in columns], *rows):
-        yield GAP.join(_cell(cells[index], widths[index]) for index in shown).rstrip()
+        yield printable(GAP.join(_cell(cells[index], widths[index]) for index in shown).rstrip())
 
 
 def _narrow(widths: list[int], shown: Sequence[int], columns: Sequence[Column], room: int) -> None:
