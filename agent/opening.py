@@ -18,6 +18,7 @@ from agent.web.token import read_token
 from config.errors import StateError, UsageError
 from config.schema import Settings
 from config.settings import load_settings
+from devices.uplink.redirects import SameServer
 from recorder.control.directory import is_anothers, runtime_folder
 
 READY_S = 30.0
@@ -125,7 +126,9 @@ def _ticket(place: Place, settings: Settings) -> str:
     if place.url.startswith("https:"):
         trusting = ssl.create_default_context(cafile=settings.web.tls_certificate)
         trusting.check_hostname = False  # it is the very certificate, at an address of this PC
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting))
+    direct = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trusting), SameServer
+    )
     try:
         with direct.open(asking, timeout=ANSWER_S) as answer:
             url: str = json.load(answer)["url"]

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from agent.schedule.event import LARGEST_BYTES
 from config.errors import NetworkError
+from devices.uplink.redirects import SameServer
 
 _CHUNK = 64 * 1024
+_ELSEWHERE = "its server sends us elsewhere, which is not followed"
 _WORDS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _ELSEWHERE),
     401: "its server wants a login",
     403: "its server does not let us have it",
     404: "there is no such calendar on its server",
@@ -45,12 +48,12 @@ def fetched(address: str, timeout_s: float) -> bytes:
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens addresses of the web and nothing else, wherever a server sends us."""
+    """Return what opens addresses of the web and nothing else; no server sends it to another one."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(), urllib.request.HTTPHandler(),
         urllib.request.HTTPSHandler(context=ssl.create_default_context()), urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
+        SameServer(), urllib.request.HTTPErrorProcessor(), urllib.request.UnknownHandler(),
     ):  # fmt: skip
         opener.add_handler(handler)
     return opener

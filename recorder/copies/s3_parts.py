@@ -21,6 +21,7 @@ from pathlib import Path
 
 from config.copies import CopyTarget
 from config.copy_keys import Login
+from devices.uplink.redirects import SameServer
 from recorder.copies.target import Flow, blocks_of
 
 PART_BYTES = 8 << 20
@@ -65,7 +66,7 @@ class PartsClient:
         context = ssl.create_default_context()
         if settings.ca_file is not None:
             context.load_verify_locations(settings.ca_file)
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), SameServer)
 
     def send(self, path: str, source: Path, size: int, flow: Flow, *, from_start: bool) -> int:
         """Send a file of this PC; return how many bytes of it an attempt before had sent."""

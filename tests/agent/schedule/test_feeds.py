@@ -1,13 +1,16 @@
 """Calendars that are read from a server on loopback, and what happens when one cannot be had."""
 
+import io
 import os
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from config.errors import LiputError, StateError
 from config.reader import read_settings
 from config.schema import Settings
 from devices.clock import SystemClock
+from devices.uplink.redirects import SameServer
 from recorder.control.directory import process_started
 from tests.support.calendars import calendar, event
 from tests.support.command import ROOT
@@ -128,12 +132,47 @@ def test_a_calendar_is_read_from_a_file(tmp_path: Path) -> None:
         (404, {}, "there is no such calendar on its server"),
         (401, {}, "its server wants a login"),
         (500, {}, "its server answers with 500"),
-        (302, {"Location": "file:///etc/passwd"}, "its server answers with 302"),
-        (302, {"Location": "/RAHASIA"}, "its server answers with 302"),
+        (302, {"Location": "file:///etc/passwd"}, "its server sends us elsewhere, which is not followed"),
+        (302, {"Location": "/RAHASIA"}, "its server sends us elsewhere, which is not followed"),
     ],
 )
 def test_what_a_server_says_instead(server: Server, status: int, headers: dict[str, str], why: str) -> None:
     assert problem(server.fail("/RAHASIA", status, **headers)) == f"aula: {why}"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_server_sends_us_to_another_one(server: Server, status: int) -> None:
+    """It could have this PC ask what only this PC may, and tell another one the address, which is a secret."""
+    asked = []
+
+    def inner(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers["Host"])
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(calendar(RAPAT))
+
+    server.pages["/inner"] = inner
+    elsewhere = server.url("/inner").replace("127.0.0.1", "localhost")
+    said = problem(server.fail("/RAHASIA", status, Location=elsewhere))
+    assert said == "aula: its server sends us elsewhere, which is not followed"
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "there", "is_followed"),
+    [
+        ("https://kampus.ac.id/a", "https://kampus.ac.id/b", True),
+        ("http://kampus.ac.id/a", "https://kampus.ac.id/a", True),
+        ("https://kampus.ac.id/a", "http://kampus.ac.id/a", False),
+        ("https://kampus.ac.id/a", "https://kampus.ac.id:8443/a", False),
+        ("https://kampus.ac.id/a", "https://kampus.ac.id.lain.id/a", False),
+        ("https://kampus.ac.id/a", "https://kampus.ac.id@lain.id/a", False),
+    ],
+)
+def test_only_what_is_the_same_server_is_followed(address: str, there: str, is_followed: bool) -> None:
+    asked = urllib.request.Request(address, headers={"Authorization": "Bearer x"})
+    found = SameServer().redirect_request(asked, io.BytesIO(), 302, "Found", HTTPMessage(), there)
+    assert (found is not None) is is_followed
 
 
 def test_a_server_that_is_not_there_or_no_calendar(server: Server) -> None:
