@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from agent.moments import day_or_time, ending
 
@@ -21,8 +20,3 @@ to_option = click.option("--to", "until", callback=ending, metavar="WHEN", help=
 room_option = click.option(
     "--room", default="", metavar="NAME", help="Only this room, or those whose name has it in it."
 )
-
-
-def print_json(value: object) -> None:
-    """Print one document."""
-    click.echo(msgspec.json.encode(value))

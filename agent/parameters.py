@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
 from config.quantities import NotAllowed, parse_duration
 
@@ -13,6 +14,11 @@ config_option = click.option(
     "--config", "config_file", type=click.Path(path_type=Path), metavar="FILE", help="The settings file."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+def print_json(value: object) -> None:
+    """Print one document."""
+    click.echo(msgspec.json.encode(value))
 
 
 def with_options[Answer](options: Sequence[Command[Command[Answer]]], command: Command[Answer]) -> Command[Answer]:

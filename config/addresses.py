@@ -1,5 +1,6 @@
 """Addresses of live destinations, as far as they can be told right or wrong without repeating any of them."""
 
+import ipaddress
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -115,6 +116,14 @@ def is_host(host: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+def is_this_pc(host: str) -> bool:
+    """Return whether nobody but this PC is called by that name or address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_stream_url(url: str) -> None:

@@ -3,7 +3,6 @@
 What is secret of it (the password, the webhook's own words) stands in the file of keys: config/alarm_keys.py.
 """
 
-import ipaddress
 import re
 import urllib.parse
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ from typing import Annotated
 
 import msgspec
 
-from config.addresses import NO_HOST, is_host
+from config.addresses import NO_HOST, is_host, is_this_pc
 from config.kinds import FilePath, Seconds, Shown, Switch, Text, Whole
 from config.quantities import NotAllowed
 
@@ -94,7 +93,7 @@ def check_web_address(raw: object) -> None:
     parts = _parts(raw, _WEB_FORM)
     if parts.scheme not in ("https", "http") or parts.fragment:
         raise NotAllowed(_WEB_FORM)
-    if parts.scheme == "http" and not _is_this_pc(parts.hostname or ""):
+    if parts.scheme == "http" and not is_this_pc(parts.hostname or ""):
         raise NotAllowed(_WEB_FORM)
 
 
@@ -113,13 +112,6 @@ def _parts(raw: object, form: str) -> urllib.parse.SplitResult:
     if not is_host(host):
         raise NotAllowed(NO_HOST)
     return parts
-
-
-def _is_this_pc(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):

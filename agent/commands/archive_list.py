@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.archive_options import archive_option, from_option, print_json, room_option, to_option
+from agent.archive_options import archive_option, from_option, room_option, to_option
 from agent.archives import archives_of
 from agent.commands.archive_at import at_option, packages_of
-from agent.parameters import json_option
+from agent.parameters import json_option, print_json
 from config.quantities import brief_size, clock_text
 from recorder.archive.entries import room_key
 from recorder.archive.model import Package, PackageState

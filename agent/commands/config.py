@@ -1,16 +1,18 @@
 """`liput config`: which settings are in force, where each comes from, and whether a file is right."""
 
 import json
+import stat
 from collections.abc import Iterator
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import msgspec
 
-from agent.parameters import config_option, json_option
-from config.addresses import folder_of
+from agent.parameters import config_option, json_option, print_json
+from config.addresses import folder_of, is_this_pc
 from config.alarm_keys import alarm_keys
 from config.errors import LiputError, SecretError, SettingsError
 from config.reader import NAMED_SECTIONS, SECTIONS, kinds_of
@@ -18,6 +20,7 @@ from config.schema import Settings
 from config.secrets import key_problem, key_states, keys_path, read_keys
 from config.settings import default_text, find_file, load_settings, user_file
 from config.standard_time import StandardTime, format_standard
+from config.web import WebSettings
 from recorder.live import libsrt
 
 
@@ -41,19 +44,26 @@ def show(config_file: Path | None, *, as_json: bool) -> None:
 @config_command.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @config_option
+@json_option
 @click.pass_context
-def check(ctx: click.Context, file: Path | None, config_file: Path | None) -> None:
+def check(ctx: click.Context, file: Path | None, config_file: Path | None, *, as_json: bool) -> None:
     """Check FILE, or the settings in force, and the keys they need; one line for each problem, exit status 2."""
+    used, remarks = file or config_file, list[str]()
     try:
-        settings = load_settings(file or config_file)
+        settings = load_settings(used)
     except SettingsError as error:
         problems = list(error.message.splitlines())
     else:
+        used = settings.file
         problems = list(_missing_things(settings))
-    if problems:
-        click.echo("\n".join(problems))
-        ctx.exit(SettingsError.exit_status)
-    click.echo(f"{settings.file or 'the defaults'}: nothing wrong")
+        remarks = list(_open_to_all(settings))
+    if as_json:
+        print_json({"file": _plain(used), "ok": not problems, "problems": problems, "remarks": remarks})
+    else:
+        lines = [*problems, *remarks]
+        lines += [] if problems else [f"{used or 'the defaults'}: nothing wrong{' otherwise' * bool(remarks)}"]
+        click.echo("\n".join(lines))
+    ctx.exit(SettingsError.exit_status if problems else 0)
 
 
 @config_command.command()
@@ -80,6 +90,7 @@ def _missing_things(settings: Settings) -> Iterator[str]:
         yield _one_line(error)
         return
     yield from _missing_of_alarms(settings)
+    yield from _missing_of_page(settings.web)
     for name, destination in settings.destinations.items():
         if destination.needs_key and name not in keys:
             yield f'[destinations.{name}]: {keys_path(settings)} holds no key "{name}"'
@@ -100,6 +111,30 @@ def _missing_of_alarms(settings: Settings) -> Iterator[str]:
         yield f"[alarms]: {_one_line(error)}"
     if settings.alarms.ca_file is not None and not settings.alarms.ca_file.is_file():
         yield f"[alarms]: there is no ca_file {settings.alarms.ca_file}"
+
+
+def _missing_of_page(web: WebSettings) -> Iterator[str]:
+    for name in ("tls_certificate", "tls_key"):
+        file: Path | None = getattr(web, name)
+        try:
+            mode = file.stat().st_mode if file else 0
+        except OSError as error:
+            yield f"[web]: {name} {file} cannot be read: {error.strerror}"
+            continue
+        if name == "tls_key" and mode & stat.S_IRWXO:
+            yield f"[web]: every user of this PC can read the tls_key {file}: chmod o= '{file}'"
+
+
+def _open_to_all(settings: Settings) -> Iterator[str]:
+    """Give what may be meant so, but is to be known: SRT listeners that anybody may call, and watch."""
+    try:
+        keys = read_keys(settings)
+    except SecretError:
+        return
+    for name, destination in settings.destinations.items():
+        if destination.mode != "listener" or name in keys or is_this_pc(urlsplit(destination.url).hostname or ""):
+            continue
+        yield f"[destinations.{name}]: anybody on the network can watch: {keys_path(settings)} has no passphrase for it"
 
 
 def _one_line(error: LiputError) -> str:

@@ -104,6 +104,16 @@ def test_check_gives_each_problem_its_line(tmp_path: Path) -> None:
         ]
 
 
+def test_check_gives_programs_one_document(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[general]\nroom = 1\n")
+    result = run("check", str(wrong), "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (2, {
+        "file": str(wrong), "ok": False, "remarks": [],
+        "problems": ["wrong.toml, line 2: [general] room = 1: must be text in quotes"],
+    })  # fmt: skip
+
+
 def test_check_finds_what_is_missing_beside_the_file(file: Path) -> None:
     file.write_text(TEXT.replace("rtmp://", "rtmps://") + 'ca_file = "ca.pem"\n')
     result = run("check")
@@ -143,6 +153,45 @@ def test_check_finds_what_alarms_lack(file: Path) -> None:
     assert run("check").exit_code == 0
 
 
+def test_check_finds_a_key_of_the_page_that_others_can_read(file: Path) -> None:
+    file.write_text('[web]\nlan = true\ntls_certificate = "aula.pem"\ntls_key = "aula.key"\n')
+    certificate, key = file.with_name("aula.pem"), file.with_name("aula.key")
+    certificate.touch(0o644)
+    assert run("check").stdout == f"[web]: tls_key {key} cannot be read: No such file or directory\n"
+    key.touch()
+    for mode, status in ((0o644, 2), (0o604, 2), (0o640, 0), (0o600, 0)):
+        key.chmod(mode)
+        result = run("check")
+        assert result.exit_code == status, oct(mode)
+        assert (f"every user of this PC can read the tls_key {key}" in result.stdout) == (status == 2)
+
+
+@pytest.mark.parametrize(
+    ("address", "secret", "is_open"),
+    [
+        ("srt://:9000", "", True),
+        ("srt://0.0.0.0:9000", "", True),
+        ("srt://[::]:9000", "", True),
+        ("srt://127.0.0.1:9000", "", False),
+        ("srt://:9000", 'ruang = { passphrase = "sepuluh-huruf" }\n', False),
+        ("srt://:9000", 'ruang = { stream_id = "aula" }\n', False),
+    ],
+)
+def test_check_says_that_anybody_may_watch_an_srt_listener(
+    file: Path, address: str, secret: str, *, is_open: bool
+) -> None:
+    file.write_text(f'[destinations.ruang]\nurl = "{address}"\nmode = "listener"\n')
+    file.with_name("keys.toml").write_text(secret)
+    result = run("check")
+    assert result.exit_code == 0, "it may be meant so"
+    keys = file.with_name("keys.toml")
+    said = f"[destinations.ruang]: anybody on the network can watch: {keys} has no passphrase for it"
+    assert result.stdout == (f"{said}\n{file}: nothing wrong otherwise\n" if is_open else f"{file}: nothing wrong\n")
+    assert json.loads(run("check", "--json").stdout) == {
+        "file": str(file), "ok": True, "problems": [], "remarks": [said] if is_open else [],
+    }  # fmt: skip
+
+
 def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> None:
     file.write_text(f'[destinations.web]\nurl = "file://{tmp_path}/aula%20a"\n')
     assert run("check").stdout == f"[destinations.web]: there is no folder {tmp_path}/aula a\n"
@@ -151,7 +200,7 @@ def test_check_finds_a_folder_that_is_missing(file: Path, tmp_path: Path) -> Non
 
 
 def test_check_says_that_libsrt_is_missing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file.write_text('[destinations.ruang]\nurl = "srt://:9000"\nmode = "listener"\n')
+    file.write_text('[destinations.ruang]\nurl = "srt://127.0.0.1:9000"\nmode = "listener"\n')
     monkeypatch.setattr(libsrt, "_NAMES", ("libsrt-of-nobody.so.1",))
     result = run("check")
     assert result.exit_code == 2
