@@ -7,6 +7,7 @@ import click
 from agent.archive_options import archive_option
 from agent.archives import archives_of, find_in
 from agent.desktop import OPENER, has_desktop, open_there
+from agent.parameters import json_option, print_json
 from config.errors import ArchiveError
 from recorder.archive import catalog
 from recorder.archive.model import Package
@@ -26,12 +27,18 @@ Without a desktop the path is printed, and that is all.
 @click.option("--folder", "whole", is_flag=True, help="The package's folder.")
 @click.option("--print", "print_only", is_flag=True, help="Only print the path.")
 @archive_option
+@json_option
 @click.pass_context
-def open_command(ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool) -> None:
+def open_command(
+    ctx: click.Context, package_id: str, folder: Path | None, *, whole: bool, print_only: bool, as_json: bool
+) -> None:
     """Print the path of a recording, and open it in this desktop's player."""
     _, package = find_in(archives_of(ctx, folder), package_id)
     path = package.folder if whole else _film(package)
-    click.echo(path)
+    if as_json:
+        print_json({"id": package.id, "path": str(path)})
+    else:
+        click.echo(path)
     if not print_only and has_desktop() and not open_there(str(path), OPENER):
         raise ArchiveError("This desktop has no xdg-open", hint="Open the path above by hand.")
 

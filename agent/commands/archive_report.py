@@ -7,6 +7,7 @@ import msgspec
 
 from agent.archive_options import archive_option
 from agent.archives import archives_of, find_in
+from agent.parameters import json_option, print_json
 from config.errors import ArchiveError
 from config.messages import LANGUAGES
 from config.settings import load_settings
@@ -26,9 +27,17 @@ file_path = click.Path(path_type=Path, dir_okay=False)
 @click.option("--html", "html", metavar="FILE", type=file_path, help="Write the page there.")
 @click.option("--language", type=click.Choice(LANGUAGES), help="Else that of the settings.")
 @archive_option
+@json_option
 @click.pass_context
 def report_command(
-    ctx: click.Context, package_id: str, pdf: Path | None, html: Path | None, folder: Path | None, language: str | None
+    ctx: click.Context,
+    package_id: str,
+    pdf: Path | None,
+    html: Path | None,
+    folder: Path | None,
+    language: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Make the report of a sealed recording again. ID is its name, its UUID, its path, or the beginning of one.
 
@@ -53,6 +62,10 @@ def report_command(
         from recorder.report.printing import print_pdf
 
         _write(pdf, print_pdf(page))
+    if as_json:
+        print_json({"id": package.id, "html": html and str(html), "pdf": pdf and str(pdf)})
+    else:
+        click.echo("\n".join(str(file) for file in (html, pdf) if file is not None))
 
 
 def _page(folder: Path, name: str, wishes: ReportWishes | None, language: str) -> bytes:
@@ -70,4 +83,3 @@ def _page(folder: Path, name: str, wishes: ReportWishes | None, language: str) -
 def _write(file: Path, content: bytes) -> None:
     with publishing(file, len(content), mode=PRIVATE) as part:
         part.write_bytes(content)
-    click.echo(file)

@@ -6,6 +6,7 @@ import click
 
 from agent.archive_options import archive_option
 from agent.archives import archives_of
+from agent.parameters import print_json
 from agent.progress import progress_bars
 from agent.recovering import recover_one
 from config.errors import ArchiveError
@@ -20,8 +21,11 @@ from recorder.recovery.recover import Recovery, State
 @click.argument("package_id", metavar="ID", required=False)
 @click.option("--all", "every", is_flag=True, help="Every unfinished recording of the archive.")
 @archive_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line; see docs/reference/cli.md.")
 @click.pass_context
-def seal_command(ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool) -> None:
+def seal_command(
+    ctx: click.Context, package_id: str | None, folder: Path | None, *, every: bool, as_json: bool
+) -> None:
     """Make packages of recordings that a kill or a power cut left unfinished; `liput recover` does the same for all.
 
     The recording plays up to about a second before the end came; its package says what is missing.
@@ -36,13 +40,16 @@ def seal_command(ctx: click.Context, package_id: str | None, folder: Path | None
             raise ArchiveError(f"{package.id} is sealed already")
         sessions = [session for session in sessions if session.name == session_of(package.id)]
     for session in sessions:
-        with progress_bars(shown=True) as progress:
+        with progress_bars(shown=not as_json) as progress:
             outcome = recover_one(Recovery(archives, clock=SystemClock(), progress=progress), session)
+        if as_json:
+            print_json(outcome)
         if outcome.package is not None:
-            click.echo(outcome.package)
+            if not as_json:
+                click.echo(outcome.package)
         elif outcome.state is State.DISCARDED:
             click.echo(f"{outcome.id}: {outcome.message}", err=True)
         else:
             raise ArchiveError(outcome.message, hint=outcome.hint)
-    if not sessions:
+    if not sessions and not as_json:
         click.echo(f"Nothing in {archives[0].root} is unfinished.", err=True)

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.health.meant import devices_meant
 from agent.moments import beginning, ending
-from agent.parameters import config_option, refuse_options
+from agent.parameters import config_option, json_option, print_json, refuse_options
 from agent.signals import setting
 from agent.terminal import own_output
 from devices.clock import SystemClock
@@ -56,7 +56,7 @@ _EXPORT_SINCE = timedelta(days=30)
 _LINES_AT_ONCE = 500
 
 since_help = 'From when on: "2d" or "90m" ago, "2026-11-20", "yesterday", "14:30". Default: {}.'
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
+lines_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object a line.")
 
 
 @click.group(name="health", invoke_without_command=True, subcommand_metavar="[COMMAND [ARGS]...]", epilog=EXAMPLES)
@@ -71,7 +71,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one ob
     help="The least serious lines to show; debug: also what comes once a minute.",
 )
 @click.option("--follow", "-f", "following", is_flag=True, help="Go on with new lines, until Ctrl-C.")
-@json_option
+@lines_option
 @click.pass_context
 def health_command(
     ctx: click.Context,
@@ -107,7 +107,7 @@ def health_command(
 @health_command.command(epilog=SUMMARY_EXAMPLES)
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("7d"))
 @click.option("--until", callback=ending, metavar="WHEN", help="Up to when; a day counts to its end. Default: now.")
-@json_option
+@lines_option
 @click.pass_context
 def summary(ctx: click.Context, since: datetime | None, until: datetime | None, *, as_json: bool) -> None:
     """Sum up each device: uptime, unplugs, faults, worst rate."""
@@ -131,11 +131,15 @@ def summary(ctx: click.Context, since: datetime | None, until: datetime | None, 
 @click.option("--since", callback=beginning, metavar="WHEN", help=since_help.format("30d"))
 @click.option("--force", is_flag=True, help="Replace FILE.zip where there is one.")
 @config_option
-def export(file: Path, since: datetime | None, config_file: Path | None, *, force: bool) -> None:
+@json_option
+def export(file: Path, since: datetime | None, config_file: Path | None, *, force: bool, as_json: bool) -> None:
     """Write all that IT needs into one file: log, devices, versions, settings; no key and no password."""
     from agent.health.export import export_health
 
     exported = export_health(file, since or _ago(_EXPORT_SINCE), settings_file=config_file, replace=force)
+    if as_json:
+        print_json({"file": str(file), **msgspec.to_builtins(exported)})
+        return
     click.echo(file)
     for note in exported.left_out:
         click.echo(f"liput: not in it: {note}", err=True)

@@ -2,6 +2,7 @@
 
 import click
 
+from agent.parameters import json_option, print_json
 from agent.web.token import read_token, token_file
 from config.errors import StateError
 
@@ -16,7 +17,8 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--new", is_flag=True, help="Make another one; the daemon takes it from its next start on.")
-def token_command(*, new: bool) -> None:
+@json_option
+def token_command(*, new: bool, as_json: bool) -> None:
     """Show the token of the page and its API, which is made when it is first asked for.
 
     Whoever has it can do all that the page can. It stands in a 0600 file of this user's.
@@ -26,4 +28,8 @@ def token_command(*, new: bool) -> None:
             token_file().unlink(missing_ok=True)
         except OSError as error:
             raise StateError(f"the token cannot be taken away: {error.strerror}") from None
-    click.echo(read_token())
+    token = read_token()
+    if as_json:
+        print_json({"token": token})
+    else:
+        click.echo(token)

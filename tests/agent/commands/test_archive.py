@@ -177,6 +177,18 @@ def test_seal_makes_packages_of_what_a_kill_has_left(archive: Archive, package: 
     assert "Nothing" in again.stderr
 
 
+def test_seal_tells_programs_of_each_as_recover_does(archive: Archive, program: Path) -> None:
+    with archives.recorded(archive, program, "Terputus") as work:
+        work.release()
+    done = liput("seal", work.name, "--json", "--archive", archive.root)
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout)
+    (package,) = archive.list()
+    assert (outcome["type"], outcome["state"], outcome["package"]) == ("recovery", "sealed", package.path)
+    again = liput("seal", "--all", "--json", "--archive", archive.root)
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
 def test_seal_leaves_alone_what_is_still_recorded(archive: Archive, program: Path) -> None:
     with archives.recorded(archive, program, "Berjalan") as work:
         done = liput("seal", work.name, "--archive", archive.root)

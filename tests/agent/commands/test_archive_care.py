@@ -216,6 +216,8 @@ def test_export_of_a_damaged_package_is_refused(package: Package, liput: Archivi
 def test_open_prints_the_path(package: Package, liput: Archivist) -> None:
     assert liput("open", package.id) == f"{package.folder / MEDIA}\n"
     assert liput("open", package.id, "--folder") == f"{package.path}\n"
+    film = {"id": package.id, "path": str(package.folder / MEDIA)}
+    assert liput.answer("open", package.id) == film
     (package.folder / MEDIA).unlink()
     (package.folder / MEDIA).symlink_to("/etc/hostname")
     assert liput("open", package.id) == ""

@@ -1,6 +1,7 @@
 """`liput archive report`: the report made again, and the package as it was."""
 
 import io
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -33,6 +34,14 @@ def report(archive: Archive, *arguments: object, settings: str = "") -> subproce
     variables = {**os.environ, "PYTHONPATH": str(PROJECT), "LIPUT_CONFIG": str(config)}
     words = ["archive", "report", *map(str, arguments), "--archive", str(archive.root)]
     return forked.liput(words, archive.root.parent, variables, timeout=60)
+
+
+def test_programs_are_told_where_it_is(archive: Archive, package: Package) -> None:
+    page = archive.root.parent / "laporan.html"
+    done = report(archive, package.id, "--html", page, "--json")
+    assert json.loads(done.stdout) == {"id": package.id, "html": str(page), "pdf": None}
+    done = report(archive, package.id, "--json")
+    assert json.loads(done.stdout) == {"id": package.id, "html": None, "pdf": f"{package.id}.pdf"}
 
 
 def test_the_report_is_made_again_and_the_package_stays_as_it_was(archive: Archive, package: Package) -> None:

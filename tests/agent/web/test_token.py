@@ -1,5 +1,6 @@
 """The token: made once, private, and compared with nothing but itself."""
 
+import json
 import os
 import stat
 from pathlib import Path
@@ -75,4 +76,5 @@ def test_the_command_shows_it_and_makes_another(tmp_path: Path) -> None:
     more = {"LIPUT_STATE": os.environ["LIPUT_STATE"]}
     shown = command.liput(tmp_path, "token", more=more).stdout.strip()
     assert shown == token_file().read_text().strip()
+    assert json.loads(command.liput(tmp_path, "token", "--json", more=more).stdout) == {"token": shown}
     assert command.liput(tmp_path, "token", "--new", more=more).stdout.strip() not in {"", shown}

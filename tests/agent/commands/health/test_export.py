@@ -36,6 +36,17 @@ def settings(tmp_path: Path) -> Path:
     return path
 
 
+def test_the_export_tells_programs_where_it_is_and_what_it_lacks(
+    tmp_path: Path, env: dict[str, str], log: Path, settings: Path
+) -> None:
+    settings.with_name("keys.toml").chmod(0o644)
+    file = tmp_path / "it.zip"
+    done = health(tmp_path, env | {"LIPUT_CONFIG": str(settings)}, "export", file, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    answer = json.loads(done.stdout)
+    assert (answer["file"], type(answer["left_out"]), "keys.toml" in answer["keys_unknown"]) == (str(file), list, True)
+
+
 def test_the_export_holds_what_it_needs_and_no_secret(
     tmp_path: Path, env: dict[str, str], log: Path, settings: Path
 ) -> None:
