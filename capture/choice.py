@@ -91,7 +91,9 @@ class Chooser:
             from capture.file import FileVideoSource
 
             wanted = self._terms.wanted
-            film = FileVideoSource(path, self._terms.pace, max_width=wanted.width, max_height=wanted.height)
+            film = FileVideoSource(
+                path, self._terms.pace, max_width=wanted.width, max_height=wanted.height, copied=self._isolate
+            )
             return ChosenSource(film.name, film, word, ends=True)
         return self._devices.picture(chosen, word)
 

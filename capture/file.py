@@ -19,11 +19,23 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from capture.convert import FrameConverter, matrix_of
+from capture.film_copies import Copier, copied_form
 from capture.jpeg import JpegDecoder
 from capture.pacing import Pace
 from capture.pictures import fit
 from capture.sizes import BySize
-from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, Samples, Size, SourceEnded, VideoFormat
+from capture.source import (
+    SAMPLE_RATE,
+    AudioBlock,
+    Coded,
+    CodedPicture,
+    Frame,
+    Matrix,
+    Samples,
+    Size,
+    SourceEnded,
+    VideoFormat,
+)
 from config.errors import MediaError
 from devices.clock import NANOSECONDS, nanoseconds
 
@@ -41,17 +53,24 @@ _JITTER_NS = NANOSECONDS // 20
 class FileVideoSource:
     """The pictures of a file, scaled down to fit `max_width` x `max_height`.
 
-    MJPEG stays compressed until `decode`; everything else is decoded as it is read, in the order of display.
+    MJPEG stays compressed until `decode`; everything else is decoded as it is read, in the order of display. `copied`:
+    H.264 and H.265 come as they are in the file, too (`Frame.copies`).
     """
 
-    def __init__(self, path: Path, pace: Pace, *, max_width: int | None = None, max_height: int | None = None) -> None:
+    def __init__(
+        self, path: Path, pace: Pace, *, max_width: int | None = None, max_height: int | None = None,
+        copied: bool = False,
+    ) -> None:  # fmt: skip
         self.name = path.name
         self._path = path
         self._pace = pace
         self._limits = max_width, max_height
+        self._copied = copied
+        self.coded: Coded | None = None
+        """The form in which its pictures can be stored as they are; None while it is not open, and for other codecs."""
         self._file: _OpenFile | None = None
         self._pictures: _Pictures | None = None
-        self._delivery: _Delivery[bytes | VideoFrame] | None = None
+        self._delivery: _Delivery[_Payload] | None = None
 
     def open(self) -> VideoFormat:
         """Open the file; raises MediaError when it holds no pictures that can be decoded."""
@@ -60,10 +79,12 @@ class FileVideoSource:
         width, height = _display_size(stream)
         limits = self._limits[0] or width, self._limits[1] or height
         rate = _nominal_rate(stream)
+        self.coded = copied_form(stream) if self._copied else None
         if stream.codec_context.name == "mjpeg" and (width, height) == (stream.width, stream.height):
             self._pictures = _JpegPictures(self._file, stream, limits)
         else:
-            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits))
+            copier = Copier(stream, self._at_ns) if self.coded else None
+            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits), copier)
         timed = _timed(self._pictures.payloads(), self._file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)
         return VideoFormat(self._pictures.width, self._pictures.height, rate, self._pictures.matrix)
@@ -73,13 +94,16 @@ class FileVideoSource:
         if self._delivery is None:
             raise SourceEnded
         item = self._delivery.next(timeout_s)
-        return None if item is None else Frame(*item)
+        return None if item is None else Frame(item[0], *item[1])
 
     def decode(self, frame: Frame, within: Size | None = None) -> VideoFrame:
         """Return the picture, at most of size `within`, not to be written to; raises MediaError when it is damaged."""
         if self._pictures is None:
             raise MediaError(f"{self._path} is not open")
         return self._pictures.decode(frame.payload, within)
+
+    def _at_ns(self, ticks: int, tick: Fraction) -> int:
+        return self._pace.start_ns() + max(0, self._file.media_ns(ticks, tick) if self._file else 0)
 
     def close(self) -> None:
         """Close the file; no other track waits for this one any more."""
@@ -122,6 +146,10 @@ class FileAudioSource:
         self._delivery = None
         if self._file is not None:
             self._file.close()
+
+
+type _Payload = tuple[bytes | VideoFrame, Sequence[CodedPicture]]
+"""A picture as `decode` takes it, and `Frame.copies`."""
 
 
 class _Delivery[T]:
@@ -216,7 +244,7 @@ class _Pictures(Protocol):
     height: int
     matrix: Matrix
 
-    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
         """Yield each picture with its time in the stream's ticks."""
         ...
 
@@ -238,11 +266,11 @@ class _JpegPictures:
             self.width, self.height, lambda *smaller: JpegDecoder(stream.width, stream.height, *smaller)
         )
 
-    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
         """Yield the JPEGs."""
         for packet in self._file.packets(self._stream):
             if packet.size:
-                yield packet.dts if packet.pts is None else packet.pts, bytes(packet)
+                yield packet.dts if packet.pts is None else packet.pts, (bytes(packet), ())
 
     def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Decode a JPEG."""
@@ -254,7 +282,8 @@ class _JpegPictures:
 class _DecodedPictures:
     """Any other codec, decoded in order as it is read: most need every picture before the one that is wanted."""
 
-    def __init__(self, file: _OpenFile, stream: VideoStream, size: tuple[int, int]) -> None:
+    def __init__(self, file: _OpenFile, stream: VideoStream, size: Size, copier: Copier | None) -> None:
+        self._copier = copier
         self._file = file
         self._stream = stream
         self.width, self.height = size
@@ -263,14 +292,18 @@ class _DecodedPictures:
         self.matrix = matrix_of(context.colorspace, context.height)
         self._converters = BySize(*size, lambda wide, high: FrameConverter(wide, high, self.matrix))
 
-    def payloads(self) -> Iterator[tuple[int | None, bytes | VideoFrame]]:
+    def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
         """Yield the decoded pictures; what a decoder will not take is left out, as every player does."""
+        copies: list[CodedPicture] = []
         for packet in self._file.packets(self._stream):
             try:
-                for frame in self._stream.codec_context.decode(packet):
-                    yield frame.pts, frame
+                frames = self._stream.codec_context.decode(packet)
+                copies += self._copier.take(packet) if self._copier else ()
             except av.InvalidDataError:
                 continue
+            for frame in frames:
+                yield frame.pts, (frame, copies)
+                copies = []
 
     def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Convert a decoded picture."""

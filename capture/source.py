@@ -4,6 +4,7 @@ A source is opened once, read by one thread, and closed once. Reading never bloc
 whatever the device does. One attempt raises; whoever supervises the source decides whether to try again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
@@ -62,6 +63,17 @@ class Frame:
 
     timestamp_ns: int
     payload: bytes | av.VideoFrame
+    copies: "Sequence[CodedPicture]" = ()
+    """Of a film that is decoded as it is read: what had to be decoded for this picture since the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """A picture as a film holds it; `shown_ns` is its time on the session clock."""
+
+    data: bytes
+    shown_ns: int
+    is_keyframe: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,8 +156,9 @@ class SessionInputs:
         """Record each source of pictures apart too, from now on; `zero_ns` is the clock's time at media time 0."""
         files, sync_s = file_names(self._taps), self._plan.recording.sync_s
         for name, tap in self._taps.items():
-            tap.isolated = Isolated(where, name, zero_ns, self._emit, file=files[name], sync_s=sync_s)
-            stack.callback(tap.isolated.close)
+            isolated = Isolated(where, name, zero_ns, self._emit, file=files[name], sync_s=sync_s)
+            stack.callback(isolated.close)
+            tap.begin(isolated)
 
     def stop(self, timeout_s: float = 1.0) -> None:
         """Read no more; what hangs is left to itself after `timeout_s` each."""

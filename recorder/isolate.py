@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from recorder.storage_errors import storage_error
 
 MOST_WAITING_BYTES = 64_000_000
 """What a slow disk has not taken yet, for each source; past it the oldest pictures are dropped and counted."""
+MOST_BEFORE = 32
+"""Pictures that are kept until it is known where media time 0 is: as many as may be read before a session begins."""
 GATHERED_S = 0.25
 """How long pictures are gathered before they are written. Woken for each, the threads of a session would take turns
 with this one thirty times a second for each camera, which costs twice what the writing does."""
@@ -40,6 +42,7 @@ MOST_DAMAGED = 100
 CLOSE_S = 10.0
 """How long a disk may take nothing when the files are closed."""
 _TIME_BASE = Fraction(1, 1_000_000)
+_TICK_NS = NANOSECONDS // 1_000_000
 _OPTIONS = {"flush_packets": "1", "cluster_time_limit": "1000"}
 
 
@@ -78,29 +81,49 @@ class Tap:
 
     def __init__(self, source: VideoSource) -> None:
         self.name = source.name
-        self.isolated: Isolated | None = None
+        self._isolated: Isolated | None = None
+        self._before: deque[tuple[Frame, Coded | None]] = deque(maxlen=MOST_BEFORE)
+        self._one = threading.Lock()
         self._source = source
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the next frame, or None; raises what the source raises."""
         frame = self._source.read(timeout_s)
-        isolated = self.isolated
-        if frame is not None and isolated is not None:
-            isolated.put(frame, coded_form(self._source))
+        if frame is not None:
+            coded = coded_form(self._source)
+            with self._one:
+                if self._isolated is not None:
+                    self._isolated.put(frame, coded)
+                elif coded is not None:
+                    # Of a film the decoded picture is not kept.
+                    self._before.append((replace(frame, payload=b"") if frame.copies else frame, coded))
         return frame
+
+    def begin(self, isolated: "Isolated") -> None:
+        """Give `isolated` what is read from now on, and what was read already of its time: a film's only keyframe."""
+        with self._one:
+            self._isolated = isolated
+            for frame, coded in self._before:
+                isolated.put(frame, coded)
+            self._before.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
     data: bytes
     at_ns: int  # session clock
+    decoded_ns: int
     coded: Coded
     file: str
+    is_keyframe: bool | None = None
+    """As a film says; of a camera's picture it is looked at."""
 
     @property
     def begins(self) -> bool:
         """Whether a file can begin with it."""
-        return self.coded.codec != "h264" or has_keyframe(self.data)
+        if self.is_keyframe is None:
+            return self.coded.codec != "h264" or has_keyframe(self.data)
+        return self.is_keyframe
 
 
 class Isolated:
@@ -145,9 +168,11 @@ class Isolated:
             self._failed(as_ours(error))
 
     def _put(self, frame: Frame, coded: Coded | None) -> None:
-        if coded is None or not isinstance(frame.payload, bytes):
+        is_film = not isinstance(frame.payload, bytes)
+        if coded is None:
             self._is_over = True
-            self._fail(f"{self.name} is not recorded apart: it sends uncompressed pictures, which are too many to copy")
+            what = "its pictures are neither MJPEG, H.264 nor H.265" if is_film else "it sends uncompressed pictures"
+            self._fail(f"{self.name} is not recorded apart: {what}, which cannot be copied as they are")
             return
         if coded != self._coded:
             self._coded = coded
@@ -155,8 +180,12 @@ class Isolated:
         name = self._file if self._files == 1 else f"{self._file}.{self._files}"
         beside = self._where()
         if beside is not None:
-            picture = _Picture(frame.payload, frame.timestamp_ns, coded, f"{name}.mkv")
-            self._writer(beside, picture).put(picture)
+            at_ns, file = frame.timestamp_ns, f"{name}.mkv"
+            pictures = [_Picture(c.data, c.shown_ns, at_ns, coded, file, c.is_keyframe) for c in frame.copies]
+            if not pictures and isinstance(frame.payload, bytes):
+                pictures = [_Picture(frame.payload, at_ns, at_ns, coded, file)]
+            for picture in pictures:
+                self._writer(beside, picture).put(picture)
 
     def _writer(self, beside: Beside, picture: _Picture) -> "_Writer":
         """Return who writes `picture`: another from where the program has changed its disk, from a keyframe on."""
@@ -275,7 +304,7 @@ class _Writer:
                 return
             self._file = self._begin_file(picture)
         if self._file is not None:
-            self._file.write(picture.data, picture.at_ns - self._zero_ns)
+            self._file.write(picture, self._zero_ns)
             self.frames += 1
 
     def _begin_file(self, picture: _Picture) -> "_File | None":
@@ -290,7 +319,7 @@ class _Writer:
                 raise MediaError(f"nothing can be read from its first {self._damaged} pictures")
             return None
         with sample:
-            return _File(self.beside.folder / picture.file, picture.coded, sample.streams.video[0], self._sync_s)
+            return _File(self.beside.folder / picture.file, sample.streams.video[0], self._sync_s)
 
     def _end_file(self) -> None:
         file, self._file = self._file, None
@@ -301,10 +330,9 @@ class _Writer:
 class _File:
     """One Matroska file into which packets are copied."""
 
-    def __init__(self, path: Path, coded: Coded, template: Stream, sync_s: float) -> None:
+    def __init__(self, path: Path, template: Stream, sync_s: float) -> None:
         """`template` has what the stream is, size and parameter sets included."""
         self.path = path
-        self._coded = coded
         self._sync_ns = round(sync_s * NANOSECONDS)
         self._synced_ns = 0
         self._last = -1
@@ -318,13 +346,19 @@ class _File:
             raise
         Disk().sync(path.parent)
 
-    def write(self, payload: bytes, at_ns: int) -> None:
-        """Copy a picture that is shown from `at_ns` of media time on."""
-        packet: av.Packet[Stream] = av.Packet(payload)
+    def write(self, picture: _Picture, zero_ns: int) -> None:
+        """Copy a picture; its times count from `zero_ns`."""
+        at_ns = picture.at_ns - zero_ns
+        shown = at_ns // _TICK_NS
+        packet: av.Packet[Stream] = av.Packet(picture.data)
         packet.stream = self._stream
         packet.time_base = _TIME_BASE
-        packet.pts = packet.dts = self._last = max(self._last + 1000, at_ns // (NANOSECONDS // 1_000_000))
-        packet.is_keyframe = self._coded.codec != "h264" or has_keyframe(payload)
+        if picture.is_keyframe is None:
+            packet.pts = packet.dts = self._last = max(self._last + 1000, shown)
+        else:  # of a film, which may have B-frames
+            packet.pts = shown
+            packet.dts = self._last = min(shown, max(self._last, (picture.decoded_ns - zero_ns) // _TICK_NS))
+        packet.is_keyframe = picture.begins
         self._container.mux(packet)
         if at_ns >= self._synced_ns + self._sync_ns:
             self._synced_ns = at_ns

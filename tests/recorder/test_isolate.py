@@ -176,10 +176,10 @@ class Disk:
     def hold(self, patch: pytest.MonkeyPatch) -> None:
         write = isolate._File.write
 
-        def held(file: isolate._File, payload: bytes, at_ns: int) -> None:
+        def held(file: isolate._File, picture: isolate._Picture, zero_ns: int) -> None:
             self.asked.set()
             self.go_on.wait(30)
-            write(file, payload, at_ns)
+            write(file, picture, zero_ns)
 
         patch.setattr(isolate._File, "write", held)
 
@@ -345,8 +345,8 @@ os.kill(os.getpid(), 9)
     media.decodes_cleanly(tmp_path / "podium.mkv")
 
 
-def test_the_tap_hands_on_what_is_read_and_copies_nothing_before_it_is_asked(tmp_path: Path, events: EventList) -> None:
-    sent = frames(jpegs(4))
+def test_the_tap_hands_on_what_is_read_and_copies_what_is_of_the_recording(tmp_path: Path, events: EventList) -> None:
+    sent = frames(jpegs(6), first_s=-0.1)
 
     left = list(sent)
 
@@ -358,10 +358,11 @@ def test_the_tap_hands_on_what_is_read_and_copies_nothing_before_it_is_asked(tmp
             return left.pop(0) if left else None
 
     tap = Tap(Camera())  # type: ignore[arg-type] # its reading side
-    assert tap.read(0.1) is sent[0]
-    tap.isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events)
-    assert [tap.read(0.1) for _ in range(4)] == [*sent[1:], None]
-    tap.isolated.close()
+    assert [tap.read(0.1) for _ in range(3)] == sent[:3]
+    isolated = Isolated(at(tmp_path), "podium", ZERO_NS, events)
+    tap.begin(isolated)
+    assert [tap.read(0.1) for _ in range(4)] == [*sent[3:], None]
+    isolated.close()
     assert [data for _, data in stored(tmp_path / "podium.mkv")] == [frame.payload for frame in sent[1:]]
 
 
