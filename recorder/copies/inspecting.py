@@ -86,30 +86,35 @@ def _text(package: Package) -> str:
 
 
 def find_place(target: Target, key: str) -> str:
-    """Return the place of the one package that `key` means: its name, the beginning of it, or its last 8 digits.
+    """Return the place of the one package that `key` means, as in the archive: its name, its UUID, or how one begins.
 
     Raises PackageNotFound, CopyError.
     """
-    known = list(places(target))
-    by_name = {place: place.rpartition("/")[2] for place in known}
-    for fits in (
-        [place for place, name in by_name.items() if name == key],
-        [
-            place
-            for place, name in by_name.items()
-            if name.startswith(key) or names.session_of(name).endswith(f"_{key}")
-        ],
-    ):
-        if len(fits) == 1:
-            return fits[0]
-        if fits:
-            raise PackageNotFound(
-                f"{names.one_line(key)!r} means {len(fits)} packages at {target.name}", hint="Write more of the name."
-            )
+    there, wanted = places(target), key.lower()
+    fits = [place for place in there if place.rpartition("/")[2] in {key, wanted}]
+    fits = fits or [place for place, files in there.items() if _is_meant(target, place, files, wanted)]
+    if len(fits) == 1:
+        return fits[0]
+    if fits:
+        raise PackageNotFound(
+            f"{names.one_line(key)!r} means {len(fits)} packages at {target.name}", hint="Write more of the name."
+        )
     raise PackageNotFound(
         f"No package at {target.name} is called {names.one_line(key)!r}",
         hint=f"`liput archive list --at {target.name}` shows what there is.",
     )
+
+
+def _is_meant(target: Target, place: str, files: Mapping[str, int], wanted: str) -> bool:
+    """Return whether the name of a package, or its UUID, whose first 8 digits end the name, begins with `wanted`."""
+    name = place.rpartition("/")[2]
+    if not wanted or name.startswith(wanted):
+        return bool(wanted)
+    ours = names.NAME.fullmatch(name)
+    if ours is None or not ours["suffix"].startswith(wanted[: len(ours["suffix"])]):
+        return False
+    recording = _recording(target, place, files) if len(wanted) > len(ours["suffix"]) else None
+    return recording is None or recording.uuid.startswith(wanted)
 
 
 def verify_at(

@@ -1,6 +1,7 @@
 """`liput archive copy`, `copies` and `fixity` as people and scripts use them."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,6 +256,34 @@ def test_copies_of_all_rooms_are_verified_where_they_are(
     assert shown["verified"] == 0, "it does not count any more"
     assert command.liput(home, "archive", "copy", "--pending", more=more).returncode == 0
     assert command.liput(home, "archive", "verify", "--all", "--at", "folder", more=more).returncode == 0
+
+
+def test_a_copy_is_found_by_whatever_finds_its_package_here(
+    home: Path, archive: Archive, program: Path, tmp_path: Path
+) -> None:
+    package, other = archives.seal_one(archive, program), archives.seal_one(archive, program, "Lain")
+    more = settings(home, archive, copies.folder_place(tmp_path / "nas"))
+    assert command.liput(home, "archive", "copy", "--all", more=more).returncode == 0
+    keys = (
+        package.id,
+        package.id[:-4],
+        package.uuid,
+        package.uuid.upper(),
+        package.uuid[:13],
+        package.uuid[:8],
+        package.uuid[:5],
+    )
+    for key in keys:
+        done = command.liput(home, "archive", "verify", key, "--at", "folder", "--json", more=more)
+        assert json.loads(done.stdout)["id"] == package.id, key
+    for key in keys[-3:]:
+        shutil.rmtree(package.folder)
+        done = command.liput(home, "archive", "fetch", key, "--from", "folder", "--json", more=more)
+        assert (done.returncode, json.loads(done.stdout)["id"]) == (0, package.id), done.stderr
+    for key in ("", f"{package.uuid[:-1]}_", f"{package.uuid[:8]}-0000", package.id[:4]):
+        done = command.liput(home, "archive", "verify", key, "--at", "folder", more=more)
+        assert done.returncode == 1, key
+    assert other.folder.is_dir()
 
 
 def test_media_are_pruned_only_when_asked_and_with_enough_copies(
