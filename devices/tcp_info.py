@@ -1,5 +1,6 @@
 """What the kernel knows of a TCP connection (struct tcp_info of linux/tcp.h)."""
 
+import contextlib
 import socket
 import struct
 
@@ -12,6 +13,10 @@ _WHOLE_BYTES = 232
 """Linux 5.5; from an older kernel less comes, and what is missing is None."""
 TCP_NOTSENT_LOWAT = 25
 """An option of a connection (linux/tcp.h): how many bytes the kernel may hold that are not sent yet."""
+
+_SOCK_DIAG, _BY_FAMILY = 4, 20
+_UID_AT = 80
+"""linux/sock_diag.h and inet_diag.h: the family of netlink, its one question, and where the answer has the user."""
 
 
 class TcpInfo(msgspec.Struct, frozen=True):
@@ -63,3 +68,22 @@ def tcp_info(connection: socket.socket) -> TcpInfo:
         field("I", _RECEIVED_MSS),
         field("I", _UNORDERED),
     )
+
+
+def owner_of_peer(connection: socket.socket) -> int | None:
+    """Return the user of the other end of a connection within this PC; None where the kernel does not say."""
+    family = connection.family
+    with contextlib.suppress(OSError, struct.error):
+        (peer, peer_port, *_), (own, own_port, *_) = connection.getpeername(), connection.getsockname()
+        ends = (socket.inet_pton(family, address).ljust(16, b"\0") for address in (peer, own))
+        any_state = any_cookie = 0xFFFFFFFF
+        asked = struct.pack("=BBBBI", family, socket.IPPROTO_TCP, 0, 0, any_state)
+        asked += struct.pack("!HH16s16s", peer_port, own_port, *ends) + struct.pack("=III", 0, any_cookie, any_cookie)
+        head = struct.pack("=IHHII", 16 + len(asked), _BY_FAMILY, 1, 0, 0)  # length, kind, a request, number, to whom
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
+            kernel.settimeout(0)
+            kernel.send(head + asked)
+            answer = kernel.recv(4096)
+        if struct.unpack_from("=H", answer, 4)[0] == _BY_FAMILY:
+            return int(struct.unpack_from("=I", answer, _UID_AT)[0])
+    return None

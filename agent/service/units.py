@@ -25,6 +25,9 @@ MOST_RECORDERS = 16
 END_S = 300
 """How long a recorder may take to close its recording and put it into the archive, when the PC is shut down."""
 
+MOST_FILES = 4096
+"""Descriptors of the daemon and of a recorder; the page takes some hundreds at most (agent/web/limits.py)."""
+
 type Section = Sequence[tuple[str, str]]
 
 KNOWN_CALLS = "@system-service"
@@ -184,6 +187,7 @@ def _common(place: Place) -> Iterator[tuple[str, str]]:
     yield "Environment", f"{RUNTIME}=%t/liput"
     if place.python_path:
         yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
+    yield "LimitNOFILE", str(MOST_FILES)
     yield from GRANTED
     yield from HARDENED
     if place.is_system:

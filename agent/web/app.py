@@ -1,6 +1,6 @@
 """The page and its API put together: guard, routes, and what is answered where something goes wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,7 +29,7 @@ from agent.web.guard import HEALTHZ, METRICS, Guard, Names
 from agent.web.health import healthz
 from agent.web.house import House
 from agent.web.hub import Hub
-from agent.web.limits import Rates
+from agent.web.limits import Client, Rates
 from agent.web.live import PATH as LIVE
 from agent.web.live import live
 from agent.web.metrics import metrics
@@ -47,8 +47,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 """All that the API has, in the order of its document."""
 
 
-def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`."""
+def make_app(
+    house: House,
+    names: Names,
+    pages: Sequence[BaseRoute] = (),
+    let_in: Callable[[Client | None], None] = lambda _: None,
+) -> ASGIApp:
+    """Return the application; `pages` are the routes of what people see, which find `house` at `app.state.house`.
+
+    `let_in` is told of each client that shows the token.
+    """
 
     def now_s() -> float:
         return house.clock.now_ns() / NANOSECONDS
@@ -69,7 +77,7 @@ def make_app(house: House, names: Names, pages: Sequence[BaseRoute] = ()) -> ASG
     )
     app.state.house, app.state.hub = house, hub
     app.router.redirect_slashes = False
-    return Guard(app, house.gate, names, Rates(now_s))
+    return Guard(app, house.gate, names, Rates(now_s), let_in)
 
 
 async def _openapi(request: Request) -> Response:

@@ -6,7 +6,7 @@ the server. What is answered has the headers that keep a browser from doing more
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from agent.web.answers import Refused, error_answer
 from agent.web.cookie import bearer_of, cookie_of
 from agent.web.door import OPEN, closed_page
-from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Rates
+from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Client, Rates, is_near, plain
 from agent.web.token import Gate
 
 API = "/api/"
@@ -65,11 +65,14 @@ class Names:
 class Guard:
     """Lets requests through to `app`, or answers them itself."""
 
-    def __init__(self, app: ASGIApp, gate: Gate, names: Names, rates: Rates) -> None:
+    def __init__(
+        self, app: ASGIApp, gate: Gate, names: Names, rates: Rates, let_in: Callable[[Client | None], None]
+    ) -> None:
         self._app = app
         self._gate = gate
         self._names = names
         self._rates = rates
+        self._let_in = let_in
         self._sockets = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,10 +80,15 @@ class Guard:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(scope.get("client"))}
+        client = scope.get("client")
+        scope = {**scope, "server": _plain(scope.get("server")), "client": _plain(client)}
         send = _with_headers(send)
+        asked = _Asked(scope)
+        asked.is_let_in = self._is_let_in(asked)
+        if asked.is_let_in:
+            self._let_in(client)
         try:
-            self._judge(_Asked(scope))
+            self._judge(asked)
         except Refused as refused:
             await _refuse(refused, scope, receive, send)
             return
@@ -125,8 +133,11 @@ class Guard:
         path = asked.scope["path"]
         if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
             return True
-        if path == METRICS and asked.is_reading and asked.is_loopback:
+        if path == METRICS and asked.is_reading and is_near(asked.address):
             return True
+        return asked.is_let_in
+
+    def _is_let_in(self, asked: "_Asked") -> bool:
         if asked.bearer:
             return self._gate.knows(asked.bearer)
         return self._gate.accepts(asked.cookie)
@@ -142,6 +153,7 @@ class _Asked:
         self.address: str = (scope.get("client") or ("",))[0]
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookie = cookie_of(scope)
+        self.is_let_in = False
 
     def headers(self, name: str) -> list[str]:
         wanted = name.encode()
@@ -153,10 +165,6 @@ class _Asked:
         said = {name: self.headers(f"sec-fetch-{name}") for name in ("mode", "dest")}
         is_page = not self.scope["path"].startswith(API)
         return self.is_reading and is_page and said == {"mode": ["navigate"], "dest": ["document"]}
-
-    @property
-    def is_loopback(self) -> bool:
-        return self.address == "::1" or self.address.startswith("127.")
 
     @property
     def head(self) -> int:
@@ -171,11 +179,7 @@ class _Asked:
 
 
 def _plain[Port](place: tuple[str, Port] | None) -> tuple[str, Port] | None:
-    """Return address and port; one of IPv4 as people know it, though a socket of IPv6 has it as ::ffff:192.168.1.5."""
-    if place is None:
-        return None
-    address, port = place
-    return (address.removeprefix("::ffff:") if "." in address else address), port
+    return None if place is None else (plain(place[0]), place[1])
 
 
 def _web_scheme(scope: Scope) -> str:

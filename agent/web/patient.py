@@ -1,17 +1,16 @@
 """The server's connections, with an end to patience: uvicorn waits for ever for a request that never ends.
 
 A request has HEADER_S to come in, head and body, from its first byte (the first one: from the connection) on; a client
-that takes nothing of what it is sent for UNREAD_S is let go. Of connections there are only so many.
+that takes nothing of what it is sent for UNREAD_S is let go.
 """
 
 import asyncio
-from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from agent.web.limits import HEADER_S, MOST_CONNECTIONS, MOST_OF_AN_ADDRESS, UNREAD_S
+from agent.web.limits import HEADER_S, UNREAD_S
 
 _COMING = {h11.IDLE, h11.SEND_BODY}
 """What h11 says of a client whose request is not complete."""
@@ -42,20 +41,11 @@ class Http(H11Protocol):
     _is_handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin, unless there are too many."""
+        """Begin."""
         super().connection_made(transport)
         self._request = _Timer(transport, HEADER_S)
         self._unread = _Timer(transport, UNREAD_S)
-        if len(self.connections) > MOST_CONNECTIONS or self._has_too_many():
-            transport.abort()
-            return
         self._request.start()
-
-    def _has_too_many(self) -> bool:
-        address = self.client[0] if self.client else ""
-        if address == "::1" or address.startswith("127."):
-            return False
-        return sum(_address(other) == address for other in self.connections) > MOST_OF_AN_ADDRESS
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
@@ -118,7 +108,3 @@ class Socket(WebSocketsSansIOProtocol):
         if self._unread is not None:
             self._unread.stop()
         super().connection_lost(exc)
-
-
-def _address(connection: Any) -> str:
-    return connection.client[0] if connection.client else ""

@@ -14,10 +14,12 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from agent.web import limits
 from config.errors import LiputError, StateError
 from config.web import WebSettings
 from devices.clock import Clock
@@ -25,6 +27,7 @@ from recorder.control.directory import process_started, runtime_folder, write_fi
 from recorder.control.operators import operators
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
     from agent.web.house import House
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
 AGAIN_S = 5.0
 """Between two looks whether a port that was taken is free."""
 PLACE_FILE = "web.json"
-BACKLOG = 64
+BACKLOG = 256
 LOOPBACKS = {4: "127.0.0.1", 6: "::1"}
 """This PC, by the version of IP."""
 HINDERED = "the page cannot be served"
@@ -42,6 +45,7 @@ CERTIFICATE_TICKS = 600
 """Between two looks whether the certificate was renewed."""
 
 type Beat = Callable[[], None]
+type MakeContext = Callable[["uvicorn.Config", Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +102,7 @@ class WebPart:
                 house.reap()
 
             names = Names(frozenset(name.lower() for name in self.settings.allowed_hosts))
-            app = make_app(house, names, routes())
+            app = make_app(house, names, routes(), listener.let_in)
             try:
                 serve(app, listener, self.settings, stop, moving, ready=lambda: self._ready(house), tell=self.tell)
             finally:
@@ -111,10 +115,10 @@ class WebPart:
         self.tell(f"the page is at {house.url}")
 
 
-def listen(settings: WebSettings) -> socket.socket:
+def listen(settings: WebSettings) -> limits.Listener:
     """Return a socket that listens where the settings say. Raises OSError."""
     family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = limits.Listener(family)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended is no hindrance
         listener.bind((settings.address, settings.port))
@@ -163,9 +167,8 @@ def serve(
     """
     import uvicorn
 
-    from agent.web import limits
     from agent.web.certificate import Certificate
-    from agent.web.patient import Http, Socket
+    from agent.web.patient import Http
 
     class Server(uvicorn.Server):
         """Ends when it is told, and says that it moves."""
@@ -177,8 +180,16 @@ def serve(
                 certificate.look_beside()
             return await super().on_tick(counter) or stop.is_set()
 
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
+        async def startup(self, sockets: object = None) -> None:  # noqa: ARG002 - there is one, our own
+            """Begin as uvicorn does, with a time for TLS, for which it has no setting."""
+            tls_s = limits.HANDSHAKE_S if config.ssl else None
+            connection = partial(Http, config, self.server_state, self.lifespan.state)
+            server = await asyncio.get_running_loop().create_server(
+                connection, sock=listener, backlog=limits.AT_ONCE, ssl=config.ssl,
+                ssl_handshake_timeout=tls_s, ssl_shutdown_timeout=tls_s,
+            )  # fmt: skip
+            listener.listen(BACKLOG)
+            self.servers, self.started = [server], True
             ready()
 
     certificate: Certificate | None = None
@@ -190,6 +201,17 @@ def serve(
         return certificate.served
 
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what clients do wrong is theirs to know
+    config = _configured(app, settings, context)
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(Server(config).serve(sockets=[listener]))
+
+
+def _configured(app: "ASGIApp", settings: WebSettings, context: MakeContext) -> "uvicorn.Config":
+    """Return what uvicorn serves by; `context` makes what TLS is served with. Raises StateError."""
+    import uvicorn
+
+    from agent.web.patient import Http, Socket
+
     config = uvicorn.Config(
         app, http=Http, ws=Socket, loop="asyncio", lifespan="off", interface="asgi3", log_config=None, access_log=False,
         proxy_headers=False, server_header=False, ws_max_size=limits.LONGEST_BODY, ws_per_message_deflate=False,
@@ -202,5 +224,4 @@ def serve(
         config.load()
     except (OSError, ssl.SSLError) as error:
         raise StateError(f"the certificate of [web] cannot be used: {error}") from None
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(Server(config).serve(sockets=[listener]))
+    return config

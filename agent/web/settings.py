@@ -4,7 +4,6 @@ They are written into the settings file (config/changing.py) and hold from the n
 They can be changed from this PC only: whoever may say where recordings and streams go may take them away.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +17,7 @@ from agent.web.answers import Refused
 from agent.web.endpoint import Call, Endpoint
 from agent.web.house import House
 from agent.web.lanes import Lane
+from agent.web.limits import is_near
 from config.addresses import scheme_of
 from config.changing import change_settings, hindrance
 from config.edit import Changes, Value
@@ -208,11 +208,7 @@ def _printable(what: str, text: str) -> str:
 
 
 def _is_here(call: Call) -> bool:
-    client = call.request.client
-    try:
-        return client is not None and ipaddress.ip_address(client.host).is_loopback
-    except ValueError:
-        return False
+    return call.request.client is not None and is_near(call.request.client.host)
 
 
 def _only_here(call: Call) -> None:

@@ -1,4 +1,7 @@
-"""How often somebody may do something: a token bucket."""
+"""How often somebody may do something: token buckets."""
+
+from collections import OrderedDict
+from collections.abc import Hashable
 
 
 class Bucket:
@@ -18,3 +21,19 @@ class Bucket:
     def take(self) -> None:
         """Count it as done once."""
         self._tokens -= 1
+
+
+class Buckets:
+    """One bucket for each key, `most` of them: the one that was unused the longest is forgotten."""
+
+    def __init__(self, at_once: float, per_s: float, most: int) -> None:
+        self._at_once, self._per_s, self._most = at_once, per_s, most
+        self._buckets: OrderedDict[Hashable, Bucket] = OrderedDict()
+
+    def of(self, key: Hashable, now_s: float) -> Bucket:
+        """Return the bucket of a key."""
+        bucket = self._buckets.pop(key, None) or Bucket(self._at_once, self._per_s, now_s)
+        self._buckets[key] = bucket
+        if len(self._buckets) > self._most:
+            self._buckets.popitem(last=False)
+        return bucket

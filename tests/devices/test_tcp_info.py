@@ -1,10 +1,11 @@
 """What the kernel tells of a connection."""
 
+import os
 import socket
 
 import pytest
 
-from devices.tcp_info import tcp_info
+from devices.tcp_info import owner_of_peer, tcp_info
 from tests.support.waiting import wait_for
 
 
@@ -28,3 +29,12 @@ def test_a_connection_that_is_closed_tells_nothing() -> None:
     one.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         tcp_info(one)
+
+
+@pytest.mark.parametrize(("listens", "asks"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+def test_whose_the_other_end_is(listens: str, asks: str) -> None:
+    family = socket.AF_INET6 if ":" in listens else socket.AF_INET
+    with socket.create_server((listens, 0), family=family, dualstack_ipv6=listens == "::") as listener:
+        with socket.create_connection((asks, listener.getsockname()[1])), listener.accept()[0] as taken:
+            assert owner_of_peer(taken) == os.geteuid()
+        assert owner_of_peer(taken) is None, "it is closed"

@@ -89,6 +89,7 @@ def test_what_keeps_a_session_alive_is_in_them() -> None:
     assert f"LIPUT_RECORDERS={socket['ListenStream'][0]}" in daemon["Environment"]
     assert socket["Accept"] == ["yes"]
     assert recorder["StandardInput"] == recorder["StandardOutput"] == ["socket"]
+    assert recorder["LimitNOFILE"] == daemon["LimitNOFILE"] == ["4096"]
     assert daemon["RuntimeDirectoryPreserve"] == recorder["RuntimeDirectoryPreserve"] == ["yes"]
     assert not {"Requires", "BindsTo", "PartOf"} & recorder.keys(), "nothing that becomes of another unit ends it"
 

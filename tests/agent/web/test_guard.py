@@ -246,22 +246,24 @@ def _drips_until_it_is_hung_up_on(connection: socket.socket) -> bool:
     return False
 
 
-def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.web.patient.MOST_CONNECTIONS", 5)
-    with web.serving() as page:
-        held = [socket.create_connection(("127.0.0.1", page.port), timeout=60) for _ in range(5)]
-        try:
-            assert _is_hung_up_on(page)
-        finally:
-            for connection in held:
-                connection.close()
+def test_a_new_connection_takes_the_place_of_the_oldest_that_showed_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 20)  # five of this PC without the token, and five with it
+    with web.serving() as page, contextlib.ExitStack() as held:
+        known = http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)
+        held.callback(known.close)
+
+        def asks() -> int:
+            known.request("GET", "/api/v1/nowhere", headers={"Authorization": f"Bearer {page.token}"})
+            answer = known.getresponse()
+            answer.read()
+            return answer.status
+
+        assert asks() == 404
+        place = ("127.0.0.1", page.port)
+        first, *others = [held.enter_context(socket.create_connection(place, timeout=60)) for _ in range(5)]
         assert page.get("/healthz").status == 200
-
-
-def _is_hung_up_on(page: Page) -> bool:
-    with socket.create_connection(("127.0.0.1", page.port), timeout=60) as connection:
-        try:
-            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode())
-            return connection.recv(100) == b""
-        except OSError:  # reset, as the kernel has it
-            return True
+        assert first.recv(1) == b""
+        assert asks() == 404, "who has shown it keeps the connection"
+        for other in others:
+            other.sendall(f"GET /healthz HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode())
+            assert other.recv(12) == b"HTTP/1.1 200"
