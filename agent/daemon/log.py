@@ -20,12 +20,18 @@ import msgspec
 from agent.daemon.once import Tell
 from agent.redact import Redactor
 from config.errors import LiputError
-from devices.clock import Clock
+from devices.clock import NANOSECONDS, Clock
 from recorder.archive.names import storable
+from recorder.control.bucket import Buckets
 
 VARIABLE = "JOURNAL_STREAM"
 """Set by systemd: device and inode of what standard output or error is connected to."""
 DAEMON = "daemon"
+AT_ONCE, PER_S = 20.0, 0.1
+"""So many lines of one kind are written straight away, and so many a second for ever: no trouble fills the log."""
+MOST_KINDS = 256
+"""Kinds that are told apart; the one that came longest ago is forgotten."""
+OFTEN = "(this comes often: more of it is left out)"
 
 _PART, _ALARMS = "part-", "alarms-"
 _OF_SESSIONS = ("resume", "recover")
@@ -87,6 +93,7 @@ class Log:
         self._clock = clock
         self._redact = redact or Redactor()
         self._writing = threading.Lock()
+        self._kinds = Buckets(AT_ONCE, PER_S, MOST_KINDS)
 
     def __call__(self, text: str) -> None:
         """Say something as the part that is known by its thread."""
@@ -100,9 +107,13 @@ class Log:
         """Return what says things as `part`, or as the part that is known by its thread."""
         return lambda text: self.say(text, part, level)
 
-    def say(self, text: str, part: str = "", level: Level = Level.INFO, traceback: str = "") -> None:
-        """Say something."""
-        text, part = self._redact(storable(text)), part or _part_of(threading.current_thread().name)
+    def say(
+        self, text: str, part: str = "", level: Level = Level.INFO, traceback: str = "", kind: str | None = None
+    ) -> None:
+        """Say something; of one `kind`, else of the same text, only so much."""
+        if (more := self._allowed(text if kind is None else kind)) is None:
+            return
+        text, part = self._redact(storable(text + more)), part or _part_of(threading.current_thread().name)
         if self.form is Form.JOURNAL:
             line = LogLine(level=level, part=part, message=text, traceback=self._redact(storable(traceback)))
             self._write(msgspec.json.encode(line).decode(), sys.stderr)
@@ -111,6 +122,16 @@ class Log:
             self._write(msgspec.json.encode(note).decode(), sys.stdout)
         else:
             self._write(f"{text}\n{self._redact(storable(traceback))}".rstrip(), sys.stderr)
+
+    def _allowed(self, kind: str) -> str | None:
+        """Return what a line of this kind ends with; None where there were too many."""
+        now_s = self._clock.now_ns() / NANOSECONDS
+        with self._writing:
+            bucket = self._kinds.of(kind, now_s)
+            if bucket.wait_s(now_s):
+                return None
+            bucket.take()
+            return f" {OFTEN}" if bucket.wait_s(now_s) else ""
 
     def line(self, line: str) -> None:
         """Print a line for programs as it is; no other runs into it."""
@@ -170,7 +191,7 @@ class _Handler(logging.Handler):
         said = logging.Formatter().formatException(error) if error and error[0] else ""
         if self._log.form is not Form.JOURNAL:
             text = f"{record.name}: {text}"
-        self._log.say(text, record.name, level, said)
+        self._log.say(text, record.name, level, said, kind=f"{record.pathname}:{record.lineno}")
 
 
 def _part_of(thread: str) -> str:

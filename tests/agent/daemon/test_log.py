@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.log import Form, Level, Log, form_of, is_journal
+from agent.daemon.log import AT_ONCE, OFTEN, PER_S, Form, Level, Log, _Handler, form_of, is_journal
 from agent.redact import Redactor
 from config.secrets import Secret
+from devices.clock import NANOSECONDS
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 
@@ -101,6 +102,27 @@ def test_what_libraries_say_goes_the_same_way(log: Log, written: Written) -> Non
     assert "ValueError: invalid literal for int() with base 10: 'wrong: (hidden)'" in third["traceback"]
     assert (fourth["part"], "old ways" in fourth["message"]) == ("py.warnings", True)
     assert KEY not in written.getvalue()
+
+
+def test_what_comes_again_and_again_is_left_out_and_hides_nothing_else(written: Written) -> None:
+    clock = SimulatedClock()
+    log, library = (
+        Log(Form.JOURNAL, clock),
+        logging.LogRecord("asyncio", logging.ERROR, "base_events.py", 1, "", (), None),
+    )
+    for number in range(1000):
+        library.msg = f"socket.accept() out of system resource: fd={number}"
+        _Handler(log).emit(library)
+        log("the disk is away")
+    log("something else")
+    said = lines(written)
+    assert len(said) == 2 * AT_ONCE + 1
+    assert [line["message"].endswith(OFTEN) for line in said] == [False] * 38 + [True, True, False]
+    clock.advance_to(clock.now_ns() + int(NANOSECONDS / PER_S))
+    log("the disk is away")
+    log("the disk is away")
+    (again,) = lines(written)[len(said) :]
+    assert again["message"] == f"the disk is away {OFTEN}"
 
 
 def test_what_breaks_a_thread_is_a_line(log: Log, written: Written) -> None:
