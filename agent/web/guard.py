@@ -1,8 +1,9 @@
 """Who gets as far as the page and its API: looked at for every request and every WebSocket, before anything is done.
 
 In this order: the name the PC was called by (421: a name of somebody else's that leads here is no way in), whose page
-asks (403), how often (429), whether it may (401), how much it sends (413). Pure ASGI, so that nothing is between it and
-the server. What is answered has the headers that keep a browser from doing more with it than was meant.
+asks (403), how often (429; those with the token are counted apart), whether it may (401), how much it sends (413). Pure
+ASGI, so that nothing is between it and the server. What is answered has the headers that keep a browser from doing more
+with it than was meant.
 """
 
 import math
@@ -73,7 +74,8 @@ class Guard:
         self._names = names
         self._rates = rates
         self._let_in = let_in
-        self._sockets = 0
+        self._sockets = {True: 0, False: 0}
+        """Those of this PC, and those of the network."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or WebSocket."""
@@ -95,24 +97,27 @@ class Guard:
         if scope["type"] == "http":
             await self._app(scope, _bounded(receive), send)
             return
-        self._sockets += 1
+        self._sockets[asked.is_near] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._sockets -= 1
+            self._sockets[asked.is_near] -= 1
 
     def _judge(self, asked: "_Asked") -> None:
         """Raise Refused where it may not be served."""
         if asked.head > LONGEST_HEAD:
             raise Refused(431, f"a request's head has {LONGEST_HEAD} bytes at most")
         self._judge_where_from(asked)
-        if wait_s := self._rates.wait_s(asked.address):
+        is_door = (
+            asked.scope["path"] == OPEN
+        )  # whoever asks there has no token to show yet, and it costs no more than a 429
+        if not is_door and (wait_s := self._rates.wait_s(asked.address, is_let_in=asked.is_let_in)):
             after = {"retry-after": str(math.ceil(wait_s))}
             raise Refused(429, "too many requests", hint="wait a moment", headers=after)
-        if asked.is_socket and self._sockets >= MOST_SOCKETS:
-            raise Refused(429, f"{self._sockets} pages are open already", hint="close one of them")
         if not self._may(asked):
             raise Refused(401, "the token is missing or wrong", hint=TOKEN_HINT, headers={"www-authenticate": "Bearer"})
+        if asked.is_socket and self._sockets[asked.is_near] >= MOST_SOCKETS:
+            raise Refused(429, f"{MOST_SOCKETS} pages are open already", hint="close one of them")
         if asked.length > LONGEST_BODY:
             raise Refused(413, f"a request has {LONGEST_BODY} bytes at most", headers={"connection": "close"})
 
@@ -133,7 +138,7 @@ class Guard:
         path = asked.scope["path"]
         if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
             return True
-        if path == METRICS and asked.is_reading and is_near(asked.address):
+        if path == METRICS and asked.is_reading and asked.is_near:
             return True
         return asked.is_let_in
 
@@ -151,6 +156,7 @@ class _Asked:
         self.is_socket = scope["type"] == "websocket"
         self.is_reading = not self.is_socket and scope["method"] in _READING
         self.address: str = (scope.get("client") or ("",))[0]
+        self.is_near = is_near(self.address)
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
         self.cookie = cookie_of(scope)
         self.is_let_in = False

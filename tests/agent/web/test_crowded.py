@@ -1,9 +1,12 @@
 """Clients that take all they can get, here and in the network: the page answers, and what is planned is recorded."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,6 +64,38 @@ def test_half_requests_of_this_pc_keep_nobody_from_the_page() -> None:
     with web.serving() as page, silent("127.0.0.1", page.port, 300, HALF, OTHER_USER):
         assert [page.post("/api/v1/recording/stop").status for _ in range(20)] == [200] * 20
         assert page.ask("GET", "/open", token=None).status == 200, "somebody may be let in"
+
+
+def test_requests_without_the_token_take_nothing_from_those_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REQUESTS_AT_ONCE", 100.0)  # as a busy machine asks hardly faster than one may
+    monkeypatch.setattr(limits, "REQUESTS_PER_S", 1.0)
+    with web.serving() as page:
+        is_told_to_wait, is_over = threading.Event(), threading.Event()
+
+        def flood() -> None:
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", page.port, timeout=60)) as connection:
+                while not is_over.is_set():
+                    connection.request("GET", "/healthz")
+                    answer = connection.getresponse()
+                    answer.read()
+                    if answer.status == 429:
+                        is_told_to_wait.set()
+
+        other = threading.Thread(target=flood)
+        other.start()
+        try:
+            assert is_told_to_wait.wait(60)
+            assert [page.post("/api/v1/recording/stop").status for _ in range(20)] == [200] * 20
+            cookie = (
+                page.ask("GET", page.ticket().removeprefix(page.origin), token=None)
+                .headers["set-cookie"]
+                .partition(";")[0]
+            )
+            assert [page.ask("GET", "/api/v1/state", token=None, Cookie=cookie).status for _ in range(20)] == [200] * 20
+            assert page.ask("GET", "/openapi.json", token=None).status == 429
+        finally:
+            is_over.set()
+            other.join()
 
 
 def test_a_handshake_that_never_ends_is_hung_up_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
