@@ -1,7 +1,5 @@
 """What a request shows to be let in: the token itself, or the cookie of a browser that was let in."""
 
-from http.cookies import CookieError, SimpleCookie
-
 from starlette.types import Scope
 
 
@@ -16,14 +14,8 @@ def bearer_of(authorization: str) -> str:
     return word.strip() if scheme.lower() == "bearer" else ""
 
 
-def cookie_of(scope: Scope) -> str:
-    """Return what our cookie says, "" where there is none."""
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        for key, value in scope["headers"]:
-            if key == b"cookie":
-                jar.load(value.decode("latin-1"))
-    except CookieError:
-        return ""
-    found = jar.get(cookie_name(scope))
-    return found.value if found else ""
+def cookies_of(scope: Scope) -> list[str]:
+    """Return what cookies of our name say: other servers of this host may set more, and a browser sends all of them."""
+    jar = b";".join(value for key, value in scope["headers"] if key == b"cookie").decode("latin-1")
+    pairs = (pair.partition("=") for pair in jar.split(";"))
+    return [value.strip() for name, _, value in pairs if name.strip() == cookie_name(scope)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agent.web.answers import Refused, error_answer
-from agent.web.cookie import bearer_of, cookie_of
+from agent.web.cookie import bearer_of, cookies_of
 from agent.web.door import OPEN, closed_page
 from agent.web.limits import LONGEST_BODY, LONGEST_HEAD, MOST_SOCKETS, Client, Rates, is_near, plain
 from agent.web.token import Gate
@@ -131,7 +131,7 @@ class Guard:
         sites = asked.headers("sec-fetch-site")
         if any(site not in {"same-origin", "none"} for site in sites) and not asked.is_plain_navigation:
             raise Refused(403, "another site may not ask here", hint=ORIGIN_HINT)
-        if not origins and asked.cookie and not asked.bearer and not asked.is_reading:
+        if not origins and asked.cookies and not asked.bearer and not asked.is_reading:
             raise Refused(403, "a browser says from which page it asks", hint=ORIGIN_HINT)
 
     def _may(self, asked: "_Asked") -> bool:
@@ -145,7 +145,7 @@ class Guard:
     def _is_let_in(self, asked: "_Asked") -> bool:
         if asked.bearer:
             return self._gate.knows(asked.bearer)
-        return self._gate.accepts(asked.cookie)
+        return any(map(self._gate.accepts, asked.cookies))
 
 
 class _Asked:
@@ -158,7 +158,7 @@ class _Asked:
         self.address: str = (scope.get("client") or ("",))[0]
         self.is_near = is_near(self.address)
         self.bearer = bearer_of((self.headers("authorization") or [""])[0])
-        self.cookie = cookie_of(scope)
+        self.cookies = cookies_of(scope)
         self.is_let_in = False
 
     def headers(self, name: str) -> list[str]:

@@ -179,6 +179,21 @@ def test_the_cookie_lets_a_browser_in_until_it_is_changed(page: Page) -> None:
         assert page.status_of("GET", "/api/v1/nowhere", f"Host: {page.host}", f"Cookie: {name}={changed}") == 401
 
 
+@pytest.mark.parametrize(
+    "foreign", ['{{"a":1}}', "flag;", "flag", 'a="b;', "[]=1; ;=", "x=\xe9", "{name}=x", "{name}=1.y; Path=/", "{name}"]
+)
+def test_cookies_of_other_servers_of_this_host_lock_nobody_out(page: Page, foreign: str) -> None:
+    ours = cookie(page)
+    theirs = foreign.format(name=ours.partition("=")[0])
+    for lines in (
+        (f"Cookie: {theirs}; {ours}",),
+        (f"Cookie: {ours}; {theirs}",),
+        (f"Cookie: {theirs}", f"Cookie: {ours}"),
+    ):
+        assert page.status_of("GET", "/api/v1/nowhere", f"Host: {page.host}", *lines) == 404, lines
+    assert page.status_of("GET", "/api/v1/nowhere", f"Host: {page.host}", f"Cookie: {theirs}") == 401
+
+
 def test_a_browser_that_does_not_say_whose_page_it_shows_changes_nothing(page: Page) -> None:
     lines = (f"Host: {page.host}", f"Cookie: {cookie(page)}", "Content-Length: 0")
     assert page.status_of("POST", "/api/v1/nowhere", *lines) == 403
