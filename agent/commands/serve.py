@@ -125,10 +125,10 @@ def _parts(given: _Given, watched: SettingsPart, sessions: Daemon) -> Parts:
 
     def house() -> "House":
         from agent.web.house import House
-        from agent.web.token import Gate, read_token
+        from agent.web.token import Gate
 
         return House(
-            gate=Gate(read_token(), clock), clock=clock, settings=given.in_force,
+            gate=Gate(clock), clock=clock, settings=given.in_force,
             tell=log.of("web"), spawn=given.spares.take, standing=parts.standing, folder=folder,
             parts=[part.name for part in parts.parts], alarms=alarms.present,
             notices=notices.present, devices=devices, learn=given.learn,

@@ -16,7 +16,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--new", is_flag=True, help="Make another one; the daemon takes it from its next start on.")
+@click.option("--new", is_flag=True, help="Make another one, which holds at once.")
 @json_option
 def token_command(*, new: bool, as_json: bool) -> None:
     """Show the token of the page and its API, which is made when it is first asked for.

@@ -22,6 +22,7 @@ API = "/api/"
 HEALTHZ, METRICS, STATIC = "/healthz", "/metrics", "/static/"
 _FREE = {OPEN, HEALTHZ}
 _READING = {"GET", "HEAD"}
+POLICY_VIOLATION = 1008
 _PORTS = {"http": "80", "https": "443"}
 
 POLICY = (
@@ -99,9 +100,20 @@ class Guard:
             return
         self._sockets[asked.is_near] += 1
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, self._while_let_in(asked, send))
         finally:
             self._sockets[asked.is_near] -= 1
+
+    def _while_let_in(self, asked: "_Asked", send: Send) -> Send:
+        """Return what sends to a WebSocket, and closes it once another token was made."""
+
+        async def sending(message: Message) -> None:
+            if not self._is_let_in(asked):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+                raise OSError("there is another token")
+            await send(message)
+
+        return sending
 
     def _judge(self, asked: "_Asked") -> None:
         """Raise Refused where it may not be served."""

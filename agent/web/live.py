@@ -11,6 +11,7 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from agent.web.answers import ErrorAnswer, json_bytes
+from agent.web.guard import POLICY_VIOLATION
 from agent.web.hub import Hub, Viewer
 from agent.web.watching import WATCHES
 from devices.clock import NANOSECONDS, Clock
@@ -20,7 +21,7 @@ from recorder.control.bucket import Bucket
 PATH = "/api/v1/live"
 LONGEST = 8 * 1024
 ASKS_AT_ONCE, ASKS_PER_S = 30.0, 5.0
-POLICY_VIOLATION, TOO_LONG = 1008, 1009
+TOO_LONG = 1009
 
 
 async def live(socket: WebSocket) -> None:

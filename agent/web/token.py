@@ -2,9 +2,10 @@
 
 A browser never gets the token. `liput` asks the daemon for a ticket, which is good once and for a minute, and opens the
 page's address with it; what is left in the browser's history opens nothing. The page has a cookie then, which is made
-from the token: another token (the file removed, the daemon begun anew) is another cookie, and lets nobody in any more.
+from the token: once the file holds another token, no ticket, cookie or token from before lets anybody in.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -12,7 +13,8 @@ import secrets
 import threading
 from pathlib import Path
 
-from config.errors import SecretError, StateError
+from config.errors import LiputError, SecretError, StateError
+from config.stamp import stamp
 from config.state import state_folder
 from devices.clock import NANOSECONDS, Clock
 
@@ -65,17 +67,30 @@ def _make(path: Path) -> None:
 
 
 class Gate:
-    """Knows whom to let in. For one thread, but for `ticket`."""
+    """Knows whom to let in: by the token that its file holds now. For one thread, but for `ticket`."""
 
-    def __init__(self, token: str, clock: Clock) -> None:
-        self._token = token
+    def __init__(self, clock: Clock, path: Path | None = None) -> None:
+        """Read the token, made where there is none yet. Raises SecretError, StateError."""
         self._clock = clock
+        self._path = path or token_file()
+        self._stamp = stamp(self._path)
+        self._known = read_token(self._path)
         self._lock = threading.Lock()
         self._tickets: dict[str, int] = {}
 
     def knows(self, token: str) -> bool:
         """Whether it is the token; takes as long for any that is not."""
-        return _same(token, self._token)
+        return _same(token, self._token())
+
+    def _token(self) -> str:
+        """Return the token of the file; where that is gone, or cannot be read, the one before."""
+        now = stamp(self._path)
+        if now not in (None, self._stamp):
+            with contextlib.suppress(LiputError):
+                self._known, self._stamp = read_token(self._path), now
+                with self._lock:
+                    self._tickets.clear()
+        return self._known
 
     # Tickets
 
@@ -92,6 +107,7 @@ class Gate:
 
     def takes(self, ticket: str) -> bool:
         """Whether it is a ticket that is still good; from now on it is not."""
+        self._token()  # another one makes all tickets worthless
         with self._lock:
             self._forget(self._clock.now_ns())
             return self._tickets.pop(_digest(ticket), None) is not None  # found by its digest: its text is not compared
@@ -114,7 +130,7 @@ class Gate:
         return int(ends) > self._clock.now().timestamp()  # signed by us, so it is a number
 
     def _sign(self, ends: str) -> str:
-        return hmac.new(self._token.encode(), b"liput page until " + ends.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._token().encode(), b"liput page until " + ends.encode(), hashlib.sha256).hexdigest()
 
 
 def _digest(text: str) -> str:

@@ -97,9 +97,7 @@ class Page:
 def house(told: list[str], config_file: Path | None = None, **more: Any) -> House:
     """Return what the API works with, on this PC's own clock."""
     clock = SystemClock()
-    return House(
-        gate=Gate(read_token(), clock), clock=clock, settings=SettingsInForce(config_file), tell=told.append, **more
-    )
+    return House(gate=Gate(clock), clock=clock, settings=SettingsInForce(config_file), tell=told.append, **more)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,13 @@
 """The page's WebSocket: state, levels and pictures of a real session; slow and evil pages."""
 
 import json
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from agent.web.hub import Viewer
 from agent.web.watching import Preview, Watching
 from recorder.control.sockets import BACKLOG
 from tests.agent.web.test_sessions import SESSIONS, begun
+from tests.support import command
 from tests.support.served import ServedRecorder, hanging
 from tests.support.waiting import wait_for
 from tests.support.web import Page, upgrade, wish
@@ -182,6 +185,18 @@ def test_there_are_only_so_many_pages(page: Page, monkeypatch: pytest.MonkeyPatc
     with opened(page), opened(page):
         assert wish(page, Authorization=f"Bearer {page.token}") == 429
     assert wait_for(lambda: wish(page, Authorization=f"Bearer {page.token}") == 101)
+
+
+def test_another_token_holds_at_once_and_closes_the_pages_that_are_open(page: Page, tmp_path: Path) -> None:
+    before = page.token
+    with opened(page) as looking:
+        until(looking, is_kind("state"))
+        made = command.liput(tmp_path, "token", "--new", more={"LIPUT_STATE": os.environ["LIPUT_STATE"]})
+        page.token = made.stdout.strip()
+        assert page.get("/api/v1/state").status == 200
+        assert _ends_with(looking, lambda: None) == 1008
+    assert wish(page, Authorization=f"Bearer {before}") == 401
+    assert page.told[1:] == [], "nothing has gone wrong"
 
 
 def test_a_page_that_goes_in_the_middle_of_a_frame_is_forgotten(page: Page) -> None:

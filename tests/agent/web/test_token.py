@@ -13,7 +13,13 @@ from devices.clock import NANOSECONDS
 from tests.support import command
 from tests.support.simulated import SimulatedClock
 
-TOKEN = "t" * 43
+
+def gate(tmp_path: Path, clock: SimulatedClock, token: str = "t" * 43) -> Gate:
+    """Return one whose file holds `token`."""
+    path = tmp_path / token
+    path.touch(0o600)
+    path.write_text(token)
+    return Gate(clock, path)
 
 
 def later(clock: SimulatedClock, seconds: float) -> None:
@@ -49,27 +55,45 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         read_token(tmp_path / "web-token")
 
 
-def test_tickets_are_good_once_and_for_a_minute() -> None:
+def test_tickets_are_good_once_and_for_a_minute(tmp_path: Path) -> None:
     clock = SimulatedClock()
-    gate = Gate(TOKEN, clock)
-    first, second = gate.ticket(), gate.ticket()
-    assert gate.takes(first)
-    assert not gate.takes(first)
+    one = gate(tmp_path, clock)
+    first, second = one.ticket(), one.ticket()
+    assert one.takes(first)
+    assert not one.takes(first)
     later(clock, TICKET_S + 1)
-    assert not gate.takes(second)
-    many = [gate.ticket() for _ in range(MOST_TICKETS + 1)]
-    assert not gate.takes(many[0]), "the oldest goes where there are too many"
-    assert gate.takes(many[-1])
+    assert not one.takes(second)
+    many = [one.ticket() for _ in range(MOST_TICKETS + 1)]
+    assert not one.takes(many[0]), "the oldest goes where there are too many"
+    assert one.takes(many[-1])
 
 
-def test_a_cookie_holds_for_its_time_and_for_its_token_alone() -> None:
+def test_a_cookie_holds_for_its_time_and_for_its_token_alone(tmp_path: Path) -> None:
     clock = SimulatedClock()
-    cookie = Gate(TOKEN, clock).cookie()
-    assert Gate(TOKEN, clock).accepts(cookie), "also after the daemon has begun anew"
-    assert not Gate("u" * 43, clock).accepts(cookie)
-    assert TOKEN not in cookie
+    cookie = gate(tmp_path, clock).cookie()
+    assert gate(tmp_path, clock).accepts(cookie), "also after the daemon has begun anew"
+    assert not gate(tmp_path, clock, "u" * 43).accepts(cookie)
+    assert "t" * 43 not in cookie
     later(clock, COOKIE_S + 1)
-    assert not Gate(TOKEN, clock).accepts(cookie)
+    assert not gate(tmp_path, clock).accepts(cookie)
+
+
+def test_another_token_holds_at_once_and_one_that_cannot_be_read_changes_nothing(tmp_path: Path) -> None:
+    clock, path = SimulatedClock(), tmp_path / "web-token"
+    one = Gate(clock, path)
+    token, cookie, ticket = read_token(path), one.cookie(), one.ticket()
+    path.unlink()
+    assert one.knows(token)
+    path.write_text("too short")
+    assert one.knows(token)
+    path.unlink()
+    other = read_token(path)
+    assert not one.takes(ticket)
+    assert not one.accepts(cookie)
+    assert not one.knows(token)
+    assert one.knows(other)
+    assert one.accepts(one.cookie())
+    assert one.takes(one.ticket())
 
 
 def test_the_command_shows_it_and_makes_another(tmp_path: Path) -> None:
