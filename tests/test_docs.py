@@ -53,6 +53,7 @@ CHECK_CODES: Mapping[str, Mapping[str, Code]] = {
     **{f"`{check.name}`": check.codes for check in every_check()},
     "any check": runner.CODES,
     "rehearsal: `recording`": rehearsal_codes.CODES,
+    "rehearsal: `source`": rehearsal_codes.HAPPENED_CODES,
     "rehearsal: `rate`": rehearsal_codes.RATE_CODES,
     "rehearsal: `sync`": rehearsal_codes.SYNC_CODES,
     "rehearsal: `size`": rehearsal_codes.SIZE_CODES,

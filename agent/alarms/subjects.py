@@ -14,7 +14,8 @@ ROLES: Mapping[str, Words] = {
 }
 SYNTHETIC = Words("Sumber contoh", "Test source")
 _CONFERENCE: Mapping[str, Words] = {"camera": Words("gambar", "picture"), "microphone": Words("suara", "sound")}
-_OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
+OF_A_SOURCE = re.compile(r"source-|sound-|picture-|isolated-|frames-")
+"""What the kinds of events begin with whose subject is a source."""
 
 
 def named(kind: str, subject: str) -> Words:
@@ -22,6 +23,6 @@ def named(kind: str, subject: str) -> Words:
     as_it_is = Words(subject, subject)
     if kind.startswith("conference-"):
         return _CONFERENCE.get(subject, as_it_is)
-    if not _OF_A_SOURCE.match(kind):
+    if not OF_A_SOURCE.match(kind):
         return as_it_is
     return SYNTHETIC if subject.startswith("synthetic") else ROLES.get(subject, as_it_is)

@@ -375,6 +375,12 @@ def what_happened(kind: str, subject: str) -> Words | None:
     return _filled(Words(*(f"{text.partition(': ')[0]}." for text in words)), kind, subject)
 
 
+def to_do(kind: str, subject: str) -> Words:
+    """Return what to do about a trouble where nothing is recorded."""
+    parts = [text.partition(": ")[2] for text in unrecorded(sentence(kind, subject))]
+    return Words(*(f"{text[:1].upper()}{text[1:]}" for text in parts))
+
+
 def when_over(kind: str, subject: str) -> Words | None:
     """Return what to say when a trouble has ended; None where that is not worth a word."""
     return _filled(OVER[kind], kind, subject) if kind in OVER else None

@@ -32,11 +32,28 @@ CODES = {
         ),
     ),
 }
+_LIGHTER = Words(
+    "Tutup program lain, atau pakai profil yang lebih ringan (lihat `liput check`).",
+    "Close other programs, or use a lighter profile (see `liput check`).",
+)
+HAPPENED_CODES = {
+    "happened": Code(Verdict.WARNING, Words("{was_id}", "{was_en}"), Words("{do_id}", "{do_en}")),
+    "passed": Code(
+        Verdict.WARNING,
+        Words(
+            "Sempat {lasted_s:.1f} detik: {was_id} Sesudah itu pulih",
+            "For {lasted_s:.1f} s: {was_en} It was well again after that",
+        ),
+        Words("Ulangi gladi. Jika terulang: {do_id}", "Rehearse again. If it comes again: {do_en}"),
+    ),
+}
+"""What a session told of on the way, in the words of its alarms."""
 RATE_CODES = {
     "ok": Code(
         Verdict.OK,
         Words(
-            "{rate_fps:.1f} gambar per detik, tidak ada yang hilang", "{rate_fps:.1f} pictures a second, none missing"
+            "{rate_fps:.1f} gambar per detik, {repeated} diulang",
+            "{rate_fps:.1f} pictures a second, {repeated} repeated",
         ),
     ),
     "slow": Code(
@@ -53,10 +70,15 @@ RATE_CODES = {
     "dropped": Code(
         Verdict.WARNING,
         Words("{dropped} gambar terbuang: komputer ini kewalahan", "{dropped} pictures dropped: this PC is overloaded"),
+        _LIGHTER,
+    ),
+    "overloaded": Code(
+        Verdict.WARNING,
         Words(
-            "Tutup program lain, atau pakai profil yang lebih ringan (lihat `liput check`).",
-            "Close other programs, or use a lighter profile (see `liput check`).",
+            "Komputer ini kewalahan: {rate_fps:.1f} gambar per detik, {repeated} diulang",
+            "This PC is overloaded: {rate_fps:.1f} pictures a second, {repeated} repeated",
         ),
+        _LIGHTER,
     ),
     "repeated": Code(
         Verdict.WARNING,

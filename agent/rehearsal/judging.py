@@ -1,26 +1,32 @@
 """What a rehearsal found, said as checks say it: each thing with its verdict, the reason, and what to do."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from agent.alarms.sources import rank, trouble_of
+from agent.alarms.subjects import OF_A_SOURCE
+from agent.alarms.words import to_do, what_happened
 from agent.checks import pictures, pictures_codes, sounds, sounds_codes
-from agent.checks.result import Measured, Result, found
-from agent.rehearsal.codes import CODES, DESTINATION_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
+from agent.checks.result import Code, Measured, Result, Words, found
+from agent.rehearsal.codes import CODES, DESTINATION_CODES, HAPPENED_CODES, RATE_CODES, SIZE_CODES, SYNC_CODES
 from capture.watch.lipsync import Sync
+from config.events import Event
 from config.quantities import brief_rate, brief_size
 from config.schema import Profile
 from devices.health.faults import Fault
 from devices.model import DeviceKind
-from recorder.faults import TOLD_BY_TRACKS, kind_of
+from recorder.faults import RECOVERED, TOLD_BY_TRACKS
 from recorder.rehearsal.film import Film
 from recorder.rehearsal.run import Rehearsed
-from recorder.status import DestinationLine, SessionStatus
+from recorder.status import DestinationLine
+from recorder.troubles import HARMLESS, ends
 
 SHORT_S = 1.0
 """How much shorter than asked for a recording may be."""
 LEAST_RATE = 0.9
 """Of the profile's pictures a second; a camera in the dark gives fewer."""
 MOST_MISSING = 0.01
-"""The part of all pictures that may be dropped, or repeated for want of one."""
+"""The part of all pictures that may be repeated for want of one; more dropped ones explain why others are missing."""
 SOUND_EARLY_S, SOUND_LATE_S = 0.045, 0.125
 """From here on people notice that lips and voice are apart (ITU-R BT.1359-1)."""
 CLAP_S = 0.07
@@ -28,19 +34,23 @@ CLAP_S = 0.07
 MOST_SIZE = 1.25
 """Times the profile's bit rates: more than an encoder goes beyond them in ten seconds."""
 
-_FAULTS_OF_TRACKS = {kind: fault for fault, kind in TOLD_BY_TRACKS.items()} | {"source-missing": Fault.LOST}
-"""Events by which a session's tracks tell of a source, and the fault that it is."""
+_FAULTS_OF_TRACKS = {kind: str(fault) for fault, kind in TOLD_BY_TRACKS.items()}
+_OF_REASONS = {"missing": Fault.LOST, "silent": Fault.NO_DATA}
+"""Reasons of a `source-missing` that no fault is named after."""
+_JUDGED_APART = ("destination-", "frames-dropped", "stepped-down", "session-failed")
+"""What the kinds of events begin with that other parts of the way tell of."""
 
 
 def judge(
     rehearsed: Rehearsed, profile: Profile, *, asked_s: float, left_out: Sequence[str]
 ) -> Iterator[tuple[str, list[Result]]]:
     """Give, by the name of each part of the way, what is to be said of it."""
-    yield "recording", [_recording(rehearsed, asked_s)]
-    yield "source", _sources(rehearsed)
-    film, status = rehearsed.film, rehearsed.status
+    happened = _happened(rehearsed)
+    yield "recording", [_recording(rehearsed, asked_s), *(one for one in happened if one.name == "recording")]
+    yield "source", [one for one in happened if one.name != "recording"]
+    film = rehearsed.film
     if film is not None:
-        yield "rate", _rate(film, status, profile)
+        yield "rate", _rate(film, rehearsed, profile)
         yield "picture", _picture(film, rehearsed)
         yield "sound", _sound(film)
         yield "sync", [] if film.heard is None else [_sync(film.sync)]
@@ -60,37 +70,86 @@ def _recording(rehearsed: Rehearsed, asked_s: float) -> Result:
     return found(CODES, "short" if film.duration_s < asked_s - SHORT_S else "ok", "recording", measured)
 
 
-def _sources(rehearsed: Rehearsed) -> list[Result]:
-    """Return what the watches found on the way, once for each source and fault."""
-    results: dict[tuple[str, str], Result] = {}
+@dataclass(slots=True)
+class _Trouble:
+    """What the session told of as `event`: whether it still was so at the end, else for how long it was."""
+
+    event: Event
+    is_over: bool = False
+    lasted_s: float = 0.0
+
+
+def _happened(rehearsed: Rehearsed) -> list[Result]:
+    """Return what the session told of on the way, each thing once; what was over by the end is a warning."""
+    troubles: dict[tuple[str, str], _Trouble] = {}
     for event in rehearsed.events:
-        is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE
-        fault = _FAULTS_OF_TRACKS.get(event.kind, event.detail.get("fault"))
-        if fault is None or event.kind not in {*_FAULTS_OF_TRACKS, kind_of(str(fault))}:
-            continue  # it has recovered, or it is no fault
-        is_of_sound = is_sound or Fault(str(fault)) not in pictures.OF_FAULTS
-        of_faults = sounds.OF_FAULTS if is_of_sound else pictures.OF_FAULTS
-        codes = sounds_codes.CODES if is_of_sound else pictures_codes.CODES
-        code = of_faults.get(Fault(str(fault)))
-        if code is not None and (event.subject, code) not in results:
-            results[event.subject, code] = found(codes, code, f"source: {event.subject}", error=event.message, hint="")
-    return list(results.values())
+        for begun, trouble in troubles.items():
+            if not trouble.is_over and ends(event.kind, event.subject, event.detail, begun):
+                trouble.is_over = True
+                trouble.lasted_s += (event.at - trouble.event.at).total_seconds()
+        key = event.kind, event.subject
+        is_told = event.kind not in HARMLESS and not event.kind.startswith(_JUDGED_APART)
+        if is_told or _code(event, rehearsed) is not None:
+            before = troubles.get(key)
+            if before is None or before.is_over:
+                troubles[key] = _Trouble(event, lasted_s=before.lasted_s if before else 0.0)
+    said: dict[tuple[str, str], Result] = {}
+    for trouble in sorted(troubles.values(), key=lambda one: (one.is_over, rank(one.event.kind))):
+        said.setdefault((trouble.event.subject, trouble_of(trouble.event.kind)), _told(trouble, rehearsed))
+    return list(said.values())
 
 
-def _rate(film: Film, status: SessionStatus | None, profile: Profile) -> list[Result]:
-    dropped, repeated = (status.dropped, status.repeated) if status else (0, 0)
+def _code(event: Event, rehearsed: Rehearsed) -> tuple[Mapping[str, Code], str] | None:
+    """Return as which code of a check, of which table, an event's fault is told; None where it is none."""
+    fault = _FAULTS_OF_TRACKS.get(event.kind, event.detail.get("fault"))
+    if event.kind == "source-missing":
+        reason = str(event.detail.get("reason"))
+        fault = _OF_REASONS.get(reason, reason)
+    if fault is None or event.kind == RECOVERED:
+        return None
+    is_sound = rehearsed.devices.get(event.subject) == DeviceKind.MICROPHONE or fault not in pictures.OF_FAULTS
+    of_faults, codes = (
+        (sounds.OF_FAULTS, sounds_codes.CODES) if is_sound else (pictures.OF_FAULTS, pictures_codes.CODES)
+    )
+    code = of_faults.get(str(fault))
+    return None if code is None else (codes, code)
+
+
+def _told(trouble: _Trouble, rehearsed: Rehearsed) -> Result:
+    event = trouble.event
+    name = f"source: {event.subject}" if OF_A_SOURCE.match(event.kind) else "recording"
+    if not trouble.is_over and (found_as := _code(event, rehearsed)) is not None:
+        return found(*found_as, name, error=event.message, hint="")
+    was = what_happened(event.kind, event.subject) or Words(event.message, event.message)
+    do = to_do(event.kind, event.subject)
+    measured: Measured = {"lasted_s": round(trouble.lasted_s, 2)} if trouble.is_over else {}
+    return found(
+        HAPPENED_CODES, "passed" if trouble.is_over else "happened", name, measured,
+        was_id=was.indonesian, was_en=was.english, do_id=do.indonesian, do_en=do.english,
+    )  # fmt: skip
+
+
+def _rate(film: Film, rehearsed: Rehearsed, profile: Profile) -> list[Result]:
+    """Return how many pictures a second there are; where the PC does not keep up, that explains all the rest."""
+    status = rehearsed.status
+    repeated = status.repeated if status else 0
+    dropped = sum(int(str(event.detail["count"])) for event in rehearsed.events if event.kind == "frames-dropped")
     # What stood still was seen, and not encoded.
     shown = film.rate + (status.still / film.duration_s if status and film.duration_s else 0.0)
     measured: Measured = {
         "rate_fps": round(shown, 2), "wanted_fps": round(float(profile.fps), 2), "dropped": dropped,
         "repeated": repeated, "longest_gap_s": round(film.longest_gap_s, 3),
     }  # fmt: skip
-    wrong = ["slow"] if shown < LEAST_RATE * profile.fps else []
-    wrong += [
-        code
-        for code, count in (("dropped", dropped), ("repeated", repeated))
-        if count > MOST_MISSING * max(1, film.pictures)
-    ]
+    few = MOST_MISSING * max(1, film.pictures)
+    of_source = ["slow"] if shown < LEAST_RATE * profile.fps else []
+    of_source += ["repeated"] if repeated > few else []
+    is_busy = any(event.kind == "stepped-down" for event in rehearsed.events)
+    has_device = any(kind != DeviceKind.MICROPHONE for kind in rehearsed.devices.values())
+    wrong = ["dropped"] if dropped else []
+    if is_busy or (of_source and not has_device):
+        wrong += [] if dropped else ["overloaded"]
+    elif dropped <= few:
+        wrong += of_source
     return [found(RATE_CODES, code, "rate", measured) for code in wrong or ["ok"]]
 
 

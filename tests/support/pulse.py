@@ -136,10 +136,15 @@ class PulseMicrophone:
             raise RuntimeError(f"pactl {' '.join(words)}: {done.stderr.decode()}")
         return done.stdout.decode().strip()
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server."""
+        assert self._server is not None
+        self._server.send_signal(number)
+
     def kill(self) -> None:
         """Kill the server, as a crash does."""
         assert self._server is not None
-        self._server.send_signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self._server.wait()
 
     def _pactl(self, *words: str) -> subprocess.CompletedProcess[bytes]:

@@ -2,7 +2,7 @@
 
 import { ask, complain, doing, Refused } from "./api.js";
 import { el, keep, make, onSubmit, say } from "./dom.js";
-import { byGravity, rowOf } from "./findings.js";
+import { byGravity, rowOf, verdictOf } from "./findings.js";
 import { live } from "./live.js";
 import { draw } from "./plot.js";
 import { moment, number, t } from "./texts.js";
@@ -28,8 +28,9 @@ function show(found) {
   el("fine-box").hidden = !fine.length;
   say(el("progress"), found ? "" : t("check.never"));
   if (!found) return;
-  el("verdict").className = `alarm ${found.ready ? "ok" : "bad"}`;
-  say(el("verdict-text"), t(found.ready ? "check.ready" : "check.not-ready"));
+  const [look, words] = verdictOf(found);
+  el("verdict").className = `alarm ${look}`;
+  say(el("verdict-text"), t(words));
   say(el("verdict-at"), t("check.at", { time: moment(found.at) }));
   say(el("fine-name"), t("check.fine", { count: fine.length }));
   keep(el("problems"), problems, key, create);

@@ -10,6 +10,12 @@ const GRAVITY = ["failure", "warning", "unchecked", "ok"];
 /** The worst comes first. */
 export const byGravity = (checks) => [...checks].sort((one, other) => GRAVITY.indexOf(one.verdict) - GRAVITY.indexOf(other.verdict));
 
+/** How the whole is: the class of its box, and the key of its sentence. */
+export function verdictOf({ ready, checks }) {
+  if (!ready) return ["bad", "check.not-ready"];
+  return checks.some(({ verdict }) => verdict === "warning") ? ["", "check.warned"] : ["ok", "check.ready"];
+}
+
 /** Make a row; `advice` takes the place of what is said to be done. */
 export function rowOf(found, advice = inWords(found).advice) {
   const { reason } = inWords(found);

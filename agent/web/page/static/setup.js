@@ -2,7 +2,7 @@
 
 import { ask, complain, doing, Refused } from "./api.js";
 import { el, keep, make, onSubmit, say } from "./dom.js";
-import { byGravity, rowOf } from "./findings.js";
+import { byGravity, rowOf, verdictOf } from "./findings.js";
 import { live } from "./live.js";
 import { inWords, t } from "./texts.js";
 
@@ -86,8 +86,9 @@ function showRehearsal({ running, last, problem }) {
   say(el("rehearsing"), running ? t("check.running") : "");
   const found = running ? null : last;
   el("verdict").hidden = !found;
-  el("verdict").className = `alarm ${found?.ready ? "ok" : "bad"}`;
-  say(el("verdict-text"), found ? t(found.ready ? "check.ready" : "check.not-ready") : "");
+  const [look, words] = found ? verdictOf(found) : [];
+  el("verdict").className = `alarm ${look}`;
+  say(el("verdict-text"), found ? t(words) : "");
   el("found").replaceChildren(...byGravity(found?.checks ?? []).map((one) => rowOf(one)));
   if (problem && !running) complain(new Refused(0, problem));
 }
