@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
+from recorder.live.process import half_a_second
+
 CONGESTED_S = 0.6
 """Seconds of delay beyond the usual at which a link carries less than it is given."""
 CLEAR_S = 0.3
@@ -34,9 +36,12 @@ DRAIN_S = 4.0
 """In how many seconds a cut is to work off the delay."""
 NARROWER = 0.75
 """Of the rate: where so little of it was delivered just now, and the way is full, the link has become much narrower."""
-FULL_BYTES, FULL_RTT = 120_000, 1.7
-"""What the kernel holds, and the round trip as a multiple of the shortest, from which on the way is full: else it is
-this PC that has stood still."""
+FULL_BYTES, FULL_RTT, FULL_S = 120_000, 1.7, 0.05
+"""What the kernel holds, and the round trip as a multiple of the shortest and beyond it, from which on the way is full:
+else it is this PC that has stood still."""
+EMPTY = 0.5
+"""Of what the kernel may hold unsent: with less than that beside what is on its way, it waits for this PC. On a link
+that carries too little, it holds all of it."""
 PAUSING, PAUSED_S = 5, 0.5
 """Segments on their way, and for how long fewer count: every 10 s BBR lets the way run empty, down to four for 0.2 s,
 to measure it. What is delivered then is its own doing."""
@@ -108,6 +113,7 @@ class Link:
         self._least = least
         self._most = most
         self._beside = beside
+        self._held_bytes = half_a_second(most + beside)
         self._ceiling: float | None = None
         self._carried = float(most)
         self._cut_s = self._clear_since_s = self._able_since_s = -1e9
@@ -134,7 +140,7 @@ class Link:
                 return
         if self._ceiling is not None and self.excess_s > CLEAR_S:  # what waits goes as fast as the link lets it
             self._ceiling = max(self._ceiling, self._carries(AHEAD_S))
-        if self._is_congested(used) or has_dropped:
+        if self._is_congested(used) or (has_dropped and not self._is_empty(sample)):
             self._clear_since_s = now_s
             self._cut(now_s, carried, used)
         elif self.excess_s < CLEAR_S and now_s - self._cut_s >= HOLD_S:
@@ -168,7 +174,7 @@ class Link:
             self._least_rtt_ms = min(sample.rtt_ms, self._least_rtt_ms or sample.rtt_ms)
             under_way_s = max(under_way_s, (sample.rtt_ms - self._least_rtt_ms) / 1000)
         is_full = sample.unsent_bytes >= FULL_BYTES or self._is_long(sample)
-        delay_s = sample.backlog_s + under_way_s
+        delay_s = under_way_s + (0.0 if self._is_empty(sample) else sample.backlog_s)
         is_pausing, before = self._has_few_on_the_way(sample), self._has_paused
         self._has_paused = is_pausing
         # What is told to have been delivered is of the time since the report before.
@@ -184,7 +190,15 @@ class Link:
 
     def _is_long(self, sample: Sample) -> bool:
         """Return whether the round trip says that much waits on the way."""
-        return (sample.rtt_ms or 0) > FULL_RTT * (self._least_rtt_ms or 1)
+        least_ms = self._least_rtt_ms or 1
+        return (sample.rtt_ms or 0) > max(FULL_RTT * least_ms, least_ms + 1000 * FULL_S)
+
+    def _is_empty(self, sample: Sample) -> bool:
+        """Return whether the way would take more at once: then what waits in this PC waits for this PC."""
+        if sample.rtt_ms is None or sample.delivered_bps is None or self._is_long(sample):
+            return False
+        on_its_way = sample.delivered_bps / 8 * (self._least_rtt_ms or 0.0) / 1000
+        return sample.unsent_bytes - on_its_way < EMPTY * self._held_bytes
 
     def _has_few_on_the_way(self, sample: Sample) -> bool:
         """Return whether the kernel lets the way run empty. Where it is full, few are left because many were lost."""

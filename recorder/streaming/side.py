@@ -20,6 +20,7 @@ from recorder.live.destinations import Destinations
 from recorder.live.protocol import Sent
 from recorder.outputs import Outputs
 from recorder.packet import EncodedPacket
+from recorder.standstill import Standstill
 from recorder.status import StreamLine
 from recorder.streaming.choice import Choice, Encode, Why, choose
 from recorder.streaming.encode import OPEN_S, SUBJECT, StreamEncode, stream_settings
@@ -73,6 +74,7 @@ class LiveSide:
         self._put: Callable[[EncodedPacket], None] | None = None
         self._share: Callable[[], None] = lambda: None
         self._heard: dict[str, _Heard] = {}
+        self._standstill = Standstill()
         self._told = plan.most
         self._told_ns = -UP_EVERY_S * NANOSECONDS
 
@@ -190,6 +192,7 @@ class LiveSide:
         if self._encode is None:
             return
         now_ns = self._clock.now_ns()
+        self._standstill.look(now_ns, came=True)
         streaming = self._destinations.streaming
         before, self._heard = self._heard, {one.name: self._hear(one, now_ns) for one in streaming}
         if self._heard != before:
@@ -203,6 +206,9 @@ class LiveSide:
         In between, what it is behind would grow with the time since the last report, and fall with the next.
         """
         link, before = destination.link, self._heard.get(destination.name)
+        tells_nothing = link is not None and link.rtt_ms is None and link.delivered_bps is None
+        if before is not None and tells_nothing and self._standstill.is_excused:
+            return before  # else the time in which this PC stood still would be the folder's
         if before is None or link is not before.report:
             return _Heard(link, now_ns, now_ns, _sample(destination, link, now_ns))
         if now_ns - before.sampled_ns < LATE_S * NANOSECONDS:
@@ -242,8 +248,8 @@ def _sample(destination: LiveDestination, link: Sent | None, now_ns: int, *, is_
         is_live=status.state == "live",
         backlog_s=status.backlog_s,
         delivered_bps=0.0 if is_stale and delivered_bps is not None else delivered_bps,
-        rtt_ms=link.rtt_ms if link else None,
+        rtt_ms=link.rtt_ms if link and not is_stale else None,
         unsent_bytes=link.unsent_bytes if link else 0,
-        in_flight=link.in_flight if link else None,
+        in_flight=link.in_flight if link and not is_stale else None,
         dropped=status.dropped,
     )

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 
 import av
+import psutil
 import pytest
 
 from config.secrets import Secret, StreamTarget
@@ -120,6 +121,26 @@ def test_one_that_is_added_to_a_session_without_destinations_gets_the_encode_of_
     (received,) = server.recordings()
     media.decodes_cleanly(received)
     assert video_bits(program(result)) > 1.5 * video_bits(received)
+
+
+def test_a_pc_that_stands_still_again_and_again_is_no_link_that_carries_less(tmp_path: Path, server: NginxRtmp) -> None:
+    """What streams is stopped for 0.7 s, five times; the way is a loopback on which nothing else goes."""
+    streamed = Streamed(tmp_path, server)
+    streamed.start()
+    streamed.until("destination-live")
+    streamed.until_frames(3 * 15)
+    (child,) = (one for one in psutil.Process().children() if "recorder.live.child" in one.cmdline())
+    for _ in range(5):
+        child.suspend()
+        streamed.until_frames(streamed.session.status().frames + 11)
+        child.resume()
+        streamed.until_frames(streamed.session.status().frames + 15)
+    line = streamed.session.status().stream
+    streamed.end()
+
+    assert line
+    assert line.bitrate == line.most
+    assert not [event for event in streamed.events if event.kind == "stream-rate-changed"]
 
 
 def test_shared_is_what_is_recorded(tmp_path: Path, server: NginxRtmp) -> None:

@@ -42,8 +42,8 @@ class Server:
             name=self.name, state=self.state, since=BEGINNING, backlog_s=self.backlog_s, dropped=self.dropped
         )
 
-    def report(self, delivered_bps: float) -> None:
-        self.link = Sent(0.0, 40.0, 20_000, delivered_bps)
+    def report(self, delivered_bps: float, unsent_bytes: int) -> None:
+        self.link = Sent(0.0, 40.0, unsent_bytes, delivered_bps)
 
 
 class Place:
@@ -64,13 +64,15 @@ class Place:
         self.side.open(outputs_to(destinations), recorded)
         wait_for(lambda: self.side._encode)
 
-    def pass_s(self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0) -> int:
+    def pass_s(
+        self, seconds: float, *, delivered_bps: float | None = None, behind: float = 0.0, unsent_bytes: int = 20_000
+    ) -> int:
         """Let so much time pass, the backlog growing by `behind` a second; return the rate."""
         for _ in range(round(seconds / EVERY_S)):
             self.clock.advance_to(self.clock.now_ns() + round(EVERY_S * NANOSECONDS))
             self.server.backlog_s = max(0.3, self.server.backlog_s + behind * EVERY_S)
             if delivered_bps is not None:
-                self.server.report(delivered_bps)
+                self.server.report(delivered_bps, unsent_bytes)
             self.side._look()
         line = self.side.line()
         assert line
@@ -91,7 +93,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Place:
 def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> None:
     place.pass_s(5, delivered_bps=4_100_000.0)
     assert place.told == []
-    rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6)
+    rate = place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
 
     assert LEAST <= rate < 1_500_000
     assert place.side._encode
@@ -105,7 +107,7 @@ def test_a_link_that_carries_less_is_followed_and_told_of_once(place: Place) -> 
 
 def test_it_is_told_of_again_when_it_has_gone_up_but_not_at_every_step(place: Place) -> None:
     place.pass_s(5, delivered_bps=4_100_000.0)
-    place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6)
+    place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6, unsent_bytes=90_000)
     down = len(place.told)
     place.server.backlog_s = 0.3
     for _ in range(60):  # whatever it is given now gets through
@@ -125,6 +127,27 @@ def test_a_child_that_says_nothing_more_is_no_measure_of_its_link(place: Place) 
 
     assert rate > 0.8 * MOST, "a step at most, before it is known that nothing comes"
     assert place.side._rate.following == {"kampus": Following.STALLED}
+
+
+def test_what_waits_in_this_pc_while_the_way_is_empty_is_no_matter_of_the_link(place: Place) -> None:
+    place.pass_s(5, delivered_bps=4_100_000.0)
+    place.server.dropped = 30
+    assert place.pass_s(3, delivered_bps=1_500_000.0, behind=0.6) == MOST
+    assert place.told == []
+
+
+def test_a_folder_that_tells_nothing_of_its_way_is_not_blamed_where_this_pc_stood_still(place: Place) -> None:
+    place.server.link = Sent(0.0)
+    place.pass_s(5)
+    for _ in range(4):
+        place.clock.advance_to(place.clock.now_ns() + round(0.6 * NANOSECONDS))
+        place.server.backlog_s = 0.9
+        place.server.link = Sent(0.0)
+        place.side._look()
+        place.server.backlog_s = 0.3
+        place.pass_s(2)
+    assert place.told == []
+    assert place.pass_s(3, behind=0.6) < MOST, "which is not all that a folder may be slow for"
 
 
 def test_what_is_not_live_says_nothing(place: Place) -> None:
