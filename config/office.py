@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from itertools import pairwise
@@ -20,6 +21,8 @@ INDONESIAN_ZONES = {
     name: timezone(timedelta(hours=hours), name) for name, hours in (("WIB", 7), ("WITA", 8), ("WIT", 9))
 }
 """Indonesia's zones, in which no clock is ever changed."""
+_VARIABLE = "TZ"
+_OF_THE_PC = os.environ.get(_VARIABLE)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MOST_HOLIDAYS = 3660
 _DAY_MINUTES = 24 * 60
@@ -41,6 +44,31 @@ def zone_of(name: str) -> tzinfo:
         if name == LOCAL:
             return datetime.now().astimezone().tzinfo or UTC
         raise NotAllowed('must be "local", "WIB", "WITA", "WIT" or a zone such as "Asia/Jakarta"') from None
+
+
+def live_in(name: str) -> None:
+    """Make the time zone called `name` the local one of this process and of the children that it starts from now on.
+
+    LOCAL is the PC's again. Each text, event, file and message that has a time of day has that of the office so.
+    """
+    zone = _OF_THE_PC
+    if name in INDONESIAN_ZONES:
+        zone = f"{name}-{(INDONESIAN_ZONES[name].utcoffset(None)).seconds // 3600}"  # POSIX counts to the west
+    elif name != LOCAL:
+        zone = name if Path("/usr/share/zoneinfo", name).exists() else _posix(zone_of(name))
+    if zone == os.environ.get(_VARIABLE):
+        return
+    if zone is None:
+        del os.environ[_VARIABLE]
+    else:
+        os.environ[_VARIABLE] = zone
+    time.tzset()
+
+
+def _posix(zone: tzinfo) -> str:
+    """Return a zone that the system knows nothing of by its offset of today."""
+    offset = f"{datetime.now(zone):%z}"
+    return f"<{offset}>{'-' if offset[0] == '+' else '+'}{offset[1:3]}:{offset[3:5]}"
 
 
 def zone_name(name: str) -> str:

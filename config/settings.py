@@ -6,6 +6,7 @@ from pathlib import Path
 import platformdirs
 
 from config.errors import SettingsError
+from config.office import live_in
 from config.planned import PlannedSession
 from config.reader import read_planned, read_settings
 from config.schema import Settings
@@ -40,8 +41,9 @@ def find_file(path: Path | None = None) -> Path | None:
 def load_settings(path: Path | None = None) -> Settings:
     """Return the settings in force: those of `path`, LIPUT_CONFIG, the user's file or /etc's, over the defaults.
 
-    The first file that exists is the only one that counts. Raises SettingsError for a named file that does
-    not exist, for one that cannot be read, and, all in one, for everything that is wrong in it.
+    The first file that exists is the only one that counts. From then on local times of this process are in the time
+    zone of its office. Raises SettingsError for a named file that does not exist, for one that cannot be read, and, all
+    in one, for everything that is wrong in it.
     """
     return load_with_text(path)[0]
 
@@ -49,11 +51,17 @@ def load_settings(path: Path | None = None) -> Settings:
 def load_with_text(path: Path | None = None) -> tuple[Settings, str]:
     """Return the same, and what their file says, "" where there is none; raises SettingsError as `load_settings`."""
     file = find_file(path)
-    if file is None:
-        return Settings(), ""
-    file = file.absolute()
-    text = _text(file, "settings file", "`liput config default` prints one to start from")
-    return read_settings(text, file), text
+    if file is not None:
+        file = file.absolute()
+    text = "" if file is None else _text(file, "settings file", "`liput config default` prints one to start from")
+    return settings_of(text, file), text
+
+
+def settings_of(text: str, file: Path | None) -> Settings:
+    """Return what `text`, the content of `file`, sets; local times are its office's from then on."""
+    settings = Settings() if file is None else read_settings(text, file)
+    live_in(settings.office.time_zone)
+    return settings
 
 
 def load_planned(path: Path) -> PlannedSession:

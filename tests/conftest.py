@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from config.office import LOCAL, live_in
 from config.state import VARIABLE
 from recorder.control.directory import VARIABLE as RUNTIME
 from tests.rig.sampling import IN_WORDS
@@ -104,6 +105,7 @@ def fresh_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     monkeypatch.setenv(RUNTIME, str(runtime))
     yield
     kill_recorders(runtime)
+    live_in(LOCAL)
 
 
 @pytest.fixture

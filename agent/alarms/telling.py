@@ -61,7 +61,7 @@ def _lines(message: Message, room: str, language: str) -> Iterator[str]:
     for number, notice in enumerate(message.notices):
         if not number:
             yield f"{_PLANNED.of(language)}:"
-        yield _cut(f"- {notice.at:%H:%M:%S} {notice.text.of(language)}", LONGEST_LINE)
+        yield _cut(f"- {notice.at.astimezone():%H:%M:%S} {notice.text.of(language)}", LONGEST_LINE)
     told = {alarm.key for alarm in (*message.began, *message.lasting)}
     yield from _group(_BEGAN, message.began, language)
     yield from _group(_LASTING, message.lasting, language)
@@ -75,7 +75,7 @@ def _group(heading: Words, alarms: Iterable[Alarm], language: str) -> Iterator[s
     for number, alarm in enumerate(alarms):
         if not number:
             yield f"{heading.of(language)}:"
-        yield _cut(f"- {alarm.since:%H:%M:%S} {alarm.title}: {alarm.text.of(language)}", LONGEST_LINE)
+        yield _cut(f"- {alarm.since.astimezone():%H:%M:%S} {alarm.title}: {alarm.text.of(language)}", LONGEST_LINE)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -13,6 +13,7 @@ from agent.schedule.planner import Planner
 from config.quantities import brief_duration
 from devices.clock import boot_id
 from recorder.archive.names import one_line
+from recorder.report.numbers import zone as zone_text
 
 LABEL = 12
 
@@ -82,7 +83,8 @@ def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
     yield click.style(one_line(plan.title), bold=True)
     rows = {
         "id": plan.id,
-        "when": f"{when_text(plan, zone)}, {brief_duration(length_s)}" + (f" ({plan.zone})" if plan.zone else ""),
+        "when": f"{when_text(plan, zone)} {zone_text(plan.starts_at.astimezone(zone))}, {brief_duration(length_s)}",
+        "there": _there_text(plan, zone),
         "room": one_line(plan.room),
         "mode": str(plan.mode),
         "status": found.status,
@@ -99,6 +101,14 @@ def text_lines(found: PlanDocument, zone: tzinfo) -> Iterator[str]:
     for label, text in rows.items():
         if text:
             yield f"{label:<{LABEL}}{text}"
+
+
+def _there_text(plan: Plan, zone: tzinfo) -> str:
+    """Return when a plan is where its calendar is written, if clocks show something else there."""
+    there = plan.starts_at.tzinfo
+    if there is None or plan.starts_at.utcoffset() == plan.starts_at.astimezone(zone).utcoffset():
+        return ""
+    return f"{when_text(plan, there)} {plan.zone or zone_text(plan.starts_at)}"
 
 
 def _time_text(at: datetime, plan: Plan, zone: tzinfo) -> str:

@@ -31,9 +31,8 @@ if __name__ == "__main__":
 import msgspec
 
 from config.errors import LiputError, SettingsError
-from config.reader import read_settings
 from config.schema import Settings
-from config.settings import find_file, load_with_text
+from config.settings import find_file, load_with_text, settings_of
 from devices.attending import attended, keeping
 from devices.clock import Clock, SystemClock
 from devices.own_name import OURS
@@ -133,7 +132,7 @@ def _settings_of(spec: Spec) -> tuple[Settings, Spec]:
         if file is None or spec.settings_text is None:
             raise
         text = spec.settings_text
-        settings = read_settings(text, file.absolute()) if text else Settings()
+        settings = settings_of(text, file.absolute() if text else None)
     return settings, msgspec.structs.replace(spec, settings_text=text)
 
 

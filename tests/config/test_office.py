@@ -1,7 +1,8 @@
 """The office's hours and the procedure of a request, as settings."""
 
 import json
-from datetime import date
+import subprocess
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.errors import SettingsError
-from config.office import Office, RequestSettings, zone_of
+from config.office import Office, RequestSettings, live_in, zone_of
 from config.quantities import NotAllowed
 from config.reader import read_settings
 from config.standard_time import StandardTime, format_standard, parse_standard
@@ -97,6 +98,25 @@ def test_any_text_is_a_standard_time_or_refused(text: str) -> None:
 
 def test_the_pcs_own_zone_is_known() -> None:
     assert zone_of("local") is not None
+
+
+@pytest.mark.parametrize(("name", "hours"), [("WIT", 9), ("Asia/Jakarta", 7), ("Etc/GMT+3", -3)])
+def test_local_times_are_the_offices_here_and_in_children(name: str, hours: int) -> None:
+    at = datetime(2026, 12, 1, 20, tzinfo=UTC)
+    before = at.astimezone().utcoffset()
+    live_in(name)
+    assert at.astimezone().utcoffset() == timedelta(hours=hours)
+    there = subprocess.run(["date", "-d", "2026-12-01 20:00 UTC", "+%H"], capture_output=True, text=True, check=True)
+    assert int(there.stdout) == (20 + hours) % 24
+    live_in("local")
+    assert at.astimezone().utcoffset() == before
+
+
+def test_a_zone_that_the_system_does_not_know_has_its_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python brings zones of its own; the C library has none without the system's files."""
+    monkeypatch.setattr(Path, "exists", lambda _path: False)
+    live_in("Asia/Kathmandu")
+    assert datetime(2026, 12, 1, tzinfo=UTC).astimezone().utcoffset() == timedelta(hours=5, minutes=45)
 
 
 def test_they_are_shown_as_they_are_written(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from agent.alarms.sender import PartlySent, RefusedForGood
 from config.alarm_keys import AlarmKeys
 from config.alarms import AlarmSettings
 from config.errors import NetworkError, UsageError
+from config.office import live_in
 from config.secrets import Secret
 from tests.support.alarms import AT, alarm, message, over
 from tests.support.smtp_server import SmtpServer
@@ -55,6 +56,13 @@ def test_a_letter_in_both_languages_arrives_behind_tls(tmp_path: Path, at_once: 
     # Before TLS nothing is said but that it is wanted.
     first = [word.split()[0] for word in server.commands]
     assert at_once or first[:2] == ["EHLO", "STARTTLS"]
+
+
+def test_times_are_the_offices(tmp_path: Path) -> None:
+    live_in("WIT")
+    with SmtpServer(tmp_path / "smtp") as server:
+        mail(server).send(message())
+    assert "18:00:00 Rapat" in server.letters[0].get_content()
 
 
 def test_what_is_over_and_a_test_are_said_so(tmp_path: Path) -> None:

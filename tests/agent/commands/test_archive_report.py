@@ -4,7 +4,9 @@ import io
 import json
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pypdf
 import pytest
@@ -96,6 +98,24 @@ def test_a_damaged_package_is_told_in_one_line(archive: Archive, package: Packag
     assert done.returncode == 1
     assert "cannot be reported" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_report_has_the_day_and_the_time_of_the_office_and_not_of_the_pc(tmp_path: Path) -> None:
+    """The PC's zone is UTC; where the office is, it is another day."""
+    room = Room(tmp_path / "home")
+    room.home.mkdir()
+    zone = "Pacific/Kiritimati" if datetime.now(UTC).hour >= 11 else "Pacific/Pago_Pago"
+    room.configure(f'[general]\nlanguage = "en"\n[office]\ntime_zone = "{zone}"\n[report]\nsigners = ["Dekan"]\n')
+    done = room.record("--for", "1s")
+    assert done.status == 0, done.errors
+    (package,) = room.packages()
+    today = datetime.now(ZoneInfo(zone))
+    assert today.date() != datetime.now(UTC).date()
+    assert package.name.startswith(f"{today:%Y-%m-%d}")
+    page = (package / "report.html").read_text()
+    assert page.count(f"{today.day} {today:%B} {today.year}") == 2, "the day of the session, and of the signature"
+    events = (package / "metadata/events.jsonl").read_text().splitlines()
+    assert {datetime.fromisoformat(json.loads(line)["at"]).utcoffset() for line in events} == {today.utcoffset()}
 
 
 def test_a_session_that_is_recorded_has_its_report(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_session_is_planned_listed_changed_and_removed(office: Room) -> None:
         f"{DAY}T10:30:00+08:00", f"{DAY}T12:30:00+08:00", "record",
     )  # fmt: skip
     assert changed["plan"]["streams"] == ["web"]
-    assert f"{DAY} 10:30-12:30, 2h00m (WITA)" in ask(office, "show", key)
+    assert f"{DAY} 10:30-12:30 WITA, 2h00m" in ask(office, "show", key)
     assert document(office, "remove", key)["status"] == "removed"
     assert document(office, "list") == []
     assert [each["status"] for each in document(office, "list", "--all")] == ["removed"]
@@ -160,6 +160,15 @@ def test_a_file_is_imported_twice_and_hands_are_not_undone(office: Room) -> None
         ("Rapat Pleno", "10", "planned"), ("Rapat", "10", "removed"), ("Rapat", "10", "planned"),
     ]  # fmt: skip
     assert after[0]["changed"] == ["title"]
+
+
+def test_times_of_the_office_have_its_zone_beside_them_and_those_of_the_calendar_its_own(office: Room) -> None:
+    lines = f"DTSTART;TZID=Asia/Tokyo:{TOMORROW:%Y%m%d}T100000", "DURATION:PT2H", "LOCATION:Aula 1"
+    (office.home / "tokyo.ics").write_bytes(calendar(event(*lines)))
+    (made,) = document(office, "import", "tokyo.ics")
+    shown = ask(office, "show", made["plan"]["id"])
+    assert f"{DAY} 09:00-11:00 WITA, 2h00m" in shown
+    assert f"{DAY} 10:00-12:00 Asia/Tokyo" in shown
 
 
 def test_where_nothing_is_of_this_room_it_is_said_how_to_take_all(office: Room) -> None:
