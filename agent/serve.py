@@ -348,17 +348,18 @@ def _prepare() -> None:
 def next_spec(folder: RecorderFolder, info: RecorderInfo, passed_s: float) -> Spec | None:
     """Return what the next recorder is asked to be; None where the time that was asked for is over.
 
-    One that records goes on at once, with slates for what is not there now; one that was armed is armed again. Raises
-    UsageError, OSError.
+    Both with slates for what is not there now, for nobody is there to be asked. One that records goes on at once; one
+    that was armed is armed again. Raises UsageError, OSError.
     """
     try:
         spec = decode_spec(folder.spec.read_bytes())
     except FileNotFoundError:
         raise UsageError(f"{folder.path} does not say what was to be recorded") from None
-    spec = msgspec.structs.replace(spec, replaces=folder.id)
+    asked = msgspec.structs.replace(spec.asked, allow_missing=True)
+    spec = msgspec.structs.replace(spec, replaces=folder.id, asked=asked)
     if info.work is None:
         return spec
-    asked = msgspec.structs.replace(spec.asked, resume=Path(info.work), allow_missing=True)
+    asked = msgspec.structs.replace(asked, resume=Path(info.work))
     if asked.duration_s is not None:
         asked = msgspec.structs.replace(asked, duration_s=asked.duration_s - passed_s)
         if asked.duration_s is not None and asked.duration_s <= 1.0:

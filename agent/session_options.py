@@ -50,7 +50,7 @@ _RECORDED = (
     _REQUEST,
     *_SOURCES,
     click.option(
-        "--allow-missing", is_flag=True, help="Begin without a device that is not there: a slate stands in its place."
+        "--allow-missing", is_flag=True, help="Begin without a named device that is not there: a slate stands for it."
     ),
     click.option(
         "--for", "duration_s", callback=seconds, metavar="TIME", help="How long: 90s, 1h30m.  [default: until stopped]"

@@ -19,6 +19,7 @@ from recorder.control.directory import RecorderFolder, RecorderInfo, ended_folde
 from recorder.control.find import Running, running_as
 from recorder.control.protocol import Disarm, Failure, Start, Stop, Told, Watch, raised
 from recorder.status import BEFORE, SessionResult, SessionState, SessionStatus
+from recorder.troubles import BEGUN
 
 START_S = 120.0
 """How long a start may take: as long as the devices of a session that is being armed take to open."""
@@ -63,11 +64,11 @@ def line_of(found: Running) -> SessionLine:
 
 
 def until_armed(folder: RecorderFolder) -> None:
-    """Wait until its devices are open; raises what kept it from that."""
+    """Wait until its devices are open, and it has told which are missing; raises what kept it from that."""
     with Connection(folder) as connection:
         connection.request(Watch(every_s=LOOK_S, events_from=0))
         for told in connection.told_within(ARM_S):
-            if isinstance(told, SessionStatus) and told.state is not SessionState.IDLE:
+            if isinstance(told, Event) and told.kind in {"session-armed", BEGUN}:
                 return
             if isinstance(told, Failure):
                 raise raised(told)

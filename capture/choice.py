@@ -71,7 +71,7 @@ class Chooser:
                 if (sound := self._sound(chosen, audio, videos[0] if videos else None)) is not None:
                     chosen.sounds.append(sound)
         except DeviceNotFound as error:
-            if (unread := self._unread_roles) and (videos or audios):
+            if unread := self._unread_roles:
                 raise unread from error
             raise
         _refuse_twice(chosen)

@@ -42,7 +42,10 @@ class DeviceChooser:
         """Return the camera or capture card that `word` means, the best without one; adds to `chosen` what to know."""
         wanted = self._terms.wanted
         meant = first_video_role(self._plugged()[1]) if word is None else word
-        device, missing = self._find(meant, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()))
+        may_miss = self._may_miss(word)
+        device, missing = self._find(
+            meant, DeviceKind.CAMERA, lambda: self._video_device(word, *self._plugged()), may_miss=may_miss
+        )
         refuse_fast(device, live=self._terms.live)
         chosen.known += self._worth_knowing(device, missing)
         camera = V4l2Source(
@@ -57,7 +60,8 @@ class DeviceChooser:
         if word is None and missing is None:
             chosen.notes.append(f"Picture: {_called(device)}")
         where = self._whereabouts(device, missing, lambda: self._video_device(word, *self._now()))
-        kept = KeptVideo(self._terms.watcher.video(camera, device), where, self._clock, missing=missing)
+        watched = self._terms.watcher.video(camera, device)
+        kept = KeptVideo(watched, where, self._clock, missing=missing, may_miss=may_miss)
         return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
     @staticmethod
@@ -68,8 +72,12 @@ class DeviceChooser:
         """Return a sound input that is plugged in, or one that only a sound server or PortAudio knows."""
         picture = chosen.pictures[0].device
         meant = first_sound_role(self._plugged()[1]) if word is None else word
+        may_miss = self._may_miss(word)
         device, missing = self._find(
-            meant, DeviceKind.MICROPHONE, lambda: self._sound_device(word, picture, *self._plugged())
+            meant,
+            DeviceKind.MICROPHONE,
+            lambda: self._sound_device(word, picture, *self._plugged()),
+            may_miss=may_miss,
         )
         if device is None:
             chosen.notes.append("Sound: none, no microphone and no capture card with sound is plugged in")
@@ -82,7 +90,7 @@ class DeviceChooser:
         source = self._terms.watcher.sound(
             SoundSource(device, channels=self._terms.wanted.channels), device, self._plug_of
         )
-        kept = KeptAudio(source, where, self._clock, missing=missing)
+        kept = KeptAudio(source, where, self._clock, missing=missing, may_miss=may_miss)
         return ChosenSource(device.role or device.name, kept, _word_of(meant, device, missing), device=device)
 
     @staticmethod
@@ -102,23 +110,27 @@ class DeviceChooser:
             self._plugs |= {device.id: device.kind for device in seen() if device.id == pair}
         return self._plugs.get(pair or "")
 
+    def _may_miss(self, word: str | None) -> bool:
+        """Return whether a session begins without what `word` means; without what nobody named it always does."""
+        return word is None or self._terms.allow_missing
+
     def _find[Found](
-        self, word: str | None, kind: DeviceKind, find: Callable[[], Found]
+        self, word: str | None, kind: DeviceKind, find: Callable[[], Found], *, may_miss: bool
     ) -> tuple[Found | Device, DeviceNotFound | None]:
         """Return what `find` does, or what stands for a device that may be missing, and why it is.
 
         `word` is what names it: for the best that is plugged in, the role whose device is not there.
         """
         if known := self._known.get(word or ""):
-            return self._find_again(known)
+            return self._find_again(known, may_miss=may_miss)
         try:
             return find(), None
         except DeviceNotFound as error:
-            if not self._terms.allow_missing:
+            if not may_miss:
                 raise
             return _stand_in(word, kind, self._plugged()[1]), error
 
-    def _find_again(self, known: Device) -> tuple[Device, DeviceNotFound | None]:
+    def _find_again(self, known: Device, *, may_miss: bool) -> tuple[Device, DeviceNotFound | None]:
         """Return a device that was chosen before: it, and why it is missing where it is not there now."""
         if known.id.startswith(SERVER_INPUTS):
             return known, None  # whether it is there shows when it is opened
@@ -128,7 +140,7 @@ class DeviceChooser:
         error = DeviceNotFound(
             f"{known.name} is missing: {found.reason}", hint="Plug it in: it is shown as soon as it is there."
         )
-        if not self._terms.allow_missing:
+        if not may_miss:
             raise error
         return known, error
 

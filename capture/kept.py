@@ -243,11 +243,21 @@ class _Kept[Source: VideoSource | AudioSource]:
     """What both kinds of kept source do in the same way."""
 
     def __init__(
-        self, source: Source, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
+        self,
+        source: Source,
+        whereabouts: Whereabouts,
+        clock: Clock,
+        *,
+        missing: DeviceError | None = None,
+        may_miss: bool = False,
     ) -> None:
-        """`missing` is why its device is known not to be there: the first opening raises it."""
+        """`missing` is why its device is known not to be there: the first opening raises it.
+
+        A session begins without one that `may_miss`, with a slate or silence in its place until it comes.
+        """
         self.name = source.name
         self.source = source
+        self.may_miss = may_miss
         self._missing = missing
         self._keeper = _Keeper(source, whereabouts, clock)
 
@@ -340,10 +350,16 @@ class KeptAudio(_Kept[AudioSource]):
     """An AudioSource (capture/source.py) around another one, whose `read` never raises DeviceLost."""
 
     def __init__(
-        self, source: AudioSource, whereabouts: Whereabouts, clock: Clock, *, missing: DeviceError | None = None
+        self,
+        source: AudioSource,
+        whereabouts: Whereabouts,
+        clock: Clock,
+        *,
+        missing: DeviceError | None = None,
+        may_miss: bool = False,
     ) -> None:
-        """`missing` is why its device is known not to be there: the first opening raises it."""
-        super().__init__(source, whereabouts, clock, missing=missing)
+        """As those of pictures are made."""
+        super().__init__(source, whereabouts, clock, missing=missing, may_miss=may_miss)
         self.channels = source.channels
 
     def open(self) -> None:

@@ -22,7 +22,7 @@ class Terms:
     """What a session asks of every source, and what sources may use.
 
     `pace` is for those without a clock of their own, `stop` is set when the session ends. Where it is not `live`, it
-    runs as fast as it goes. With `allow_missing` it begins without what is not there yet.
+    runs as fast as it goes. With `allow_missing` it begins without what was named and is not there yet.
     """
 
     wanted: Wanted

@@ -21,7 +21,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     audios: tuple[str, ...] = ()
     """The same for sound; the word `none` for no sound."""
     allow_missing: bool = False
-    """Whether a slate, or silence, may stand from the start for what is not there."""
+    """Whether a slate, or silence, may stand from the start for what was named and is not there.
+
+    It always may for what nobody named.
+    """
     layout: str | None = None
     muted: tuple[str, ...] = ()
     """Inputs of sound that are not heard from the beginning."""

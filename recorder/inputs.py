@@ -48,10 +48,13 @@ class SessionInputs:
         self._emit = emit
         self.late: set[str] = set()
         """Sources of pictures that have given nothing when the session begins, and were waited for."""
+        self.late_sounds: set[str] = set()
+        """Sources of sound that are not open by then."""
         self._began_ns = 0
         self._losses: dict[str, LiputError] = {}
         self._go = threading.Event()
         self._openings: dict[str, Opening[Frame, VideoFormat]] = {}
+        self._sound_openings: Sequence[Opening[AudioBlock, None]] = ()
         self._taps: dict[str, Tap] = {}
         # BT.601 is what cameras, sticks and screens give: a piece of another matrix costs a conversion.
         self._wanted = VideoFormat(plan.profile.width, plan.profile.height, plan.profile.fps, Matrix.BT601)
@@ -76,25 +79,29 @@ class SessionInputs:
     def open(self, stack: ExitStack, stopping: threading.Event) -> None:
         """Open every source on the thread of its reader, pictures in their order unless one takes long.
 
-        Raises the LiputError of one that cannot be opened, unless the plan allows it to be missing; then those that
-        take longer than the others are begun without. Raises LiputError when `stopping` is set before.
+        Raises the LiputError of one that cannot be opened, unless it may be missing; then those that take longer than
+        the others are begun without. Raises LiputError when `stopping` is set before.
         """
         sounds: list[Opening[AudioBlock, None]] = []
         for sound in self._plan.sounds:
-            is_kept = self._listen(stack, sound.name, sound.source)
-            begin = _before_others(sound.source.open)
-            sounds.append(Opening(sound.source, begin, self._go, is_paced=not is_kept, keeps=True))
+            kept = self._listen(stack, sound.name, sound.source)
+            begin, may_miss = _before_others(sound.source.open), kept is not None and kept.may_miss
+            sounds.append(Opening(sound.source, begin, self._go, is_paced=kept is None, keeps=True, may_miss=may_miss))
             self.sounds.append((sound, self._reader(sounds[-1], AUDIO_QUEUE, sound.name)))
         readers: list[Reader[Frame]] = []
         for picture in self._plan.pictures:
-            is_kept = self._listen(stack, picture.name, picture.source)
+            kept = self._listen(stack, picture.name, picture.source)
+            may_miss = kept is not None and kept.may_miss
             tap = Tap(picture.source)
             if self._plan.isolate:
                 self._taps[picture.name] = tap
             before = next(reversed(self._openings.values()), None)
-            opening = Opening(tap, picture.source.open, self._go, is_paced=not is_kept, after=before)
+            opening = Opening(
+                tap, picture.source.open, self._go, is_paced=kept is None, may_miss=may_miss, after=before
+            )
             self._openings[picture.name] = opening
             readers.append(self._reader(opening, self._bound(self._wanted), picture.name))
+        self._sound_openings = sounds
         self.readers = [*(reader for _, reader in self.sounds), *readers]
         for reader in self.readers:
             stack.callback(reader.stop)
@@ -105,13 +112,13 @@ class SessionInputs:
             reader.bound = self._bound(form)
             self.pictures.append((picture, form, reader))
 
-    def _listen(self, stack: ExitStack, name: str, source: VideoSource | AudioSource) -> bool:
-        """Hear of a source that is kept, and return whether it is; it is closed in the end."""
+    def _listen(self, stack: ExitStack, name: str, source: VideoSource | AudioSource) -> KeptVideo | KeptAudio | None:
+        """Hear of a source that is kept, and return it where it is; it is closed in the end."""
         stack.callback(source.close)
         if not isinstance(source, KeptVideo | KeptAudio):
-            return False
+            return None
         source.listen(self._absent(name), self._found(name), self._hung(name))
-        return True
+        return source
 
     def _reader[Item](self, source: Readable[Item], bound: int, name: str) -> Reader[Item]:
         return Reader(source, bound=bound, waits=not self._plan.live, on_lost=self._lost(name))
@@ -120,32 +127,28 @@ class SessionInputs:
         return max(FAST_QUEUE, round(form.rate * LIVE_QUEUE_S)) if self._plan.live else FAST_QUEUE
 
     def _wait_until_open(self, openings: Sequence[Opening[Any, Any]], stopping: threading.Event) -> None:
-        """Wait until all are open, or, where they may be missing, until it is begun without the others."""
+        """Wait until all are open, but for those that may be missing: it is begun without them where they take long."""
         self._began_ns = self._clock.now_ns()
         a_picture_ns: int | None = None
         while True:
             waiting = [opening for opening in openings if not opening.is_over]
+            needed = [opening for opening in waiting if not opening.may_miss]
             for opening in openings:
-                self._check(opening)
+                if opening.error is not None and not (opening.may_miss and isinstance(opening.error, DeviceError)):
+                    raise opening.error
             if not waiting:
                 return
             now_ns = self._clock.now_ns()
             if a_picture_ns is None and any(opening.opened for opening in self._openings.values()):
                 a_picture_ns = now_ns
-            if self._plan.allow_missing:
+            if not needed:
                 is_late = now_ns > self._began_ns + MISSED_S * NANOSECONDS
                 if is_late or (a_picture_ns is not None and now_ns > a_picture_ns + GRACE_S * NANOSECONDS):
                     return
             elif now_ns > self._began_ns + OPEN_S * NANOSECONDS:
-                raise DeviceError(f"{waiting[0].name} cannot be opened: it does not answer", hint=PLUG_AGAIN)
+                raise DeviceError(f"{needed[0].name} cannot be opened: it does not answer", hint=PLUG_AGAIN)
             if self._clock.wait(stopping, WATCH_S):
                 raise LiputError(STOPPED)
-
-    def _check(self, opening: Opening[Any, Any]) -> None:
-        """Raise why a source could not be opened, unless it may be missing."""
-        error = opening.error
-        if error is not None and not (self._plan.allow_missing and isinstance(error, DeviceError)):
-            raise error
 
     def start(self) -> None:
         """Begin to take what they give."""
@@ -168,8 +171,8 @@ class SessionInputs:
     def first(self, stopping: threading.Event) -> tuple[int, Frame] | None:
         """Wait for the first picture of the first source, or where it may be missing for one of any.
 
-        Return its place in `pictures`, and it. Without a source that gives one, None if the plan allows that. Raises
-        why there is no picture otherwise, and when `stopping` is set before.
+        Return its place in `pictures`, and it; None without a source that gives one, where the first may be missing.
+        Raises why there is no picture otherwise, and when `stopping` is set before.
         """
         index = self._first_that_gives(stopping)
         frame = None if index is None else self.pictures[index][2].get(0.0)
@@ -177,7 +180,7 @@ class SessionInputs:
             return index, frame
         if stopping.is_set():
             raise LiputError(STOPPED)
-        if self._plan.allow_missing:
+        if self._first_may_miss:
             return None
         (picture, _, reader), *_ = self.pictures
         if reader.at_end:
@@ -190,7 +193,7 @@ class SessionInputs:
 
     def _first_that_gives(self, stopping: threading.Event) -> int | None:
         """Return the place of the source whose picture the session begins with; note who is late for that."""
-        clock, may_miss = self._clock, self._plan.allow_missing
+        clock, may_miss = self._clock, self._first_may_miss
         limit_ns = clock.now_ns() + round((GRACE_S if may_miss else FIRST_PICTURE_S) * NANOSECONDS)
         if may_miss:
             limit_ns = max(limit_ns, self._began_ns + round(MISSED_S * NANOSECONDS))
@@ -202,12 +205,18 @@ class SessionInputs:
             is_there = bool(awaited) and awaited[0] in given
             if is_there or not awaited or clock.now_ns() >= limit_ns or clock.wait(stopping, WATCH_S):
                 break
+        opening = {name for name, one in self._openings.items() if not one.is_over}
+        silent = {picture.name for index, (picture, _, _) in enumerate(self.pictures) if index not in given}
+        self.late = opening if is_there else silent
+        named = zip(self.sounds, self._sound_openings, strict=True)
+        self.late_sounds = {sound.name for (sound, _), one in named if not one.is_over}
         if may_miss:
-            opening = {name for name, one in self._openings.items() if not one.is_over}
-            silent = {picture.name for index, (picture, _, _) in enumerate(self.pictures) if index not in given}
-            self.late = opening if is_there else silent
             return min(given, default=None)
-        return 0 if given and 0 in given else None
+        return 0 if 0 in given else None
+
+    @property
+    def _first_may_miss(self) -> bool:
+        return self._openings[self.pictures[0][0].name].may_miss
 
     def _may_give(self, index: int) -> bool:
         picture, _, reader = self.pictures[index]

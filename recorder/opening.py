@@ -20,15 +20,17 @@ class Opening[Item, Opened]:
         *,
         is_paced: bool,
         keeps: bool = False,
+        may_miss: bool = False,
         after: "Opening[Item, Opened] | None" = None,
     ) -> None:
         """Open `after` another one, unless that takes TURN_S. Give nothing before `go` is set.
 
         A source that `is_paced` is not even read before. A device is: what it gives meanwhile is let go, so that it
-        is at the present then, unless this `keeps` it.
+        is at the present then, unless this `keeps` it. The session begins without one that `may_miss`.
         """
         self.name = source.name
         self.opened: Opened | None = None
+        self.may_miss = may_miss
         self.error: Exception | None = None
         """Why it could not be opened."""
         self._source = source

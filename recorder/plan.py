@@ -66,8 +66,6 @@ class SessionPlan:
     """Sinks beside the recording and the targets."""
     x264_params: str | None = None
     """See recorder.x264.VideoSettings."""
-    allow_missing: bool = False
-    """Whether it may begin without a source that is not there: a slate, or silence, stands in its place."""
     isolate: bool = False
     """Whether each source is also recorded apart (recorder/isolate.py)."""
     language: str = "id"

@@ -97,7 +97,6 @@ def plan_session(
         profile=profile,
         pictures=[PictureInput(picture.name, picture.source) for picture in chosen.pictures],
         sounds=_sound_inputs(chosen, settings, asked),
-        allow_missing=asked.allow_missing,
         layout=layout,
         isolate=asked.isolate,
         layouts=settings.layouts,

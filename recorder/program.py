@@ -167,8 +167,14 @@ class Program:
         )
 
     def start(self, first: tuple[int, Frame] | None) -> None:
-        """Start the tracks; `first` is a first picture, and the place of the input that gave it among them."""
+        """Tell what is missing, and start the tracks.
+
+        `first` is a first picture, and the place of the input that gave it among them.
+        """
         begin = (self._videos[first[0]], first[1]) if first else None
+        self.scene.begin()
+        if self.sound:
+            self.sound.look(self._inputs.late_sounds)
         runs: list[tuple[Track, Callable[[], None]]] = [(Track.VIDEO, lambda: self._video.run(begin))]
         if self.sound:
             runs.append((Track.AUDIO, self.sound.run))

@@ -94,8 +94,10 @@ class VideoTrack:
         self._standstill = Standstill()
 
     def run(self, first: tuple[VideoInput, Frame] | None) -> None:
-        """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder."""
-        self._scene.begin()
+        """Encode from the `first` picture on, or from slates, until the session ends, then flush the encoder.
+
+        The scene has begun.
+        """
         self._standstill.look(self._timeline.now_ns(), came=True)
         if first is not None:
             self._driver, frame = first

@@ -8,10 +8,12 @@ every fault of a device (tests/agent/alarms/test_words.py), some once for each r
 import re
 from collections.abc import Mapping
 
+from agent.alarms.sources import trouble_of
 from agent.alarms.subjects import named
 from agent.checks.result import NOTHING, Words
 from devices.health.faults import Fault
 from recorder.faults import TOLD_BY_TRACKS, kind_of
+from recorder.troubles import AWAY
 
 KILLED, SILENT = "recorder-killed", "recorder-silent"
 """Troubles that no session can tell of: its recorder is gone, or says nothing any more."""
@@ -387,8 +389,8 @@ def when_over(kind: str, subject: str) -> Words | None:
 
 
 def is_grave(kind: str) -> bool:
-    """Return whether the recording itself is in danger; everything else is less urgent."""
-    return _OF_THE_RECORDING.match(kind) is not None
+    """Return whether the recording itself is in danger, or lacks a whole source; everything else is less urgent."""
+    return _OF_THE_RECORDING.match(kind) is not None or trouble_of(kind) == AWAY
 
 
 def _filled(words: Words, kind: str, subject: str) -> Words:

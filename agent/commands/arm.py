@@ -44,6 +44,8 @@ def arm_command(asked: Asked, config_file: Path | None, *, as_json: bool) -> int
         for note in spawned.notes:
             say(note, as_json=as_json)
         found = session(folder.id, ())
+        for trouble in found.status.troubles if found.status else ():
+            say(f"! {trouble}", as_json=as_json)
         say_line(line_of(found), f"Armed: {found}. liput start records it.", as_json=as_json)
         return 0
 

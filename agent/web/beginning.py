@@ -41,7 +41,8 @@ class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `videos`, `audios` and `streams` are words as for `liput record`, but for names of files: a destination is one of
     the settings. `request` is the request that it is for; its event is the title where there is none. `allow_missing`:
-    begin without a device that is not there. `although_refused`: stream although the speakers do not agree.
+    begin without a device of these that is not there, as it does without one that nobody named.
+    `although_refused`: stream although the speakers do not agree.
     """
 
     title: Title = ""

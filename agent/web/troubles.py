@@ -23,7 +23,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     """What is wrong now; `kind` and `subject` are those of the event that says most of it, `text` says what to do.
 
     `id` stays as long as it lasts, whatever else is heard of it. `session` is "" where it is of none. `is_grave`: the
-    recording itself is in danger. `over` is what to say once it has ended, null where that is not worth a word.
+    recording itself is in danger, or lacks a whole source. `over` is what to say once it has ended, null where that is
+    not worth a word.
     """
 
     id: str

@@ -41,7 +41,9 @@ def _kept(area: ScreenArea, word: str, terms: Terms, missing: DeviceError | None
     screen = ScreenSource(area, width=wanted.width, height=wanted.height, rate=wanted.rate, clock=terms.clock)
     # It is no device of this session: any number may record it at once.
     watched = terms.watcher.video(screen, stand_in)
-    return ChosenSource(area.name, KeptVideo(watched, AlwaysThere(stand_in), terms.clock, missing=missing), word)
+    where, may_miss = AlwaysThere(stand_in), terms.allow_missing
+    kept = KeptVideo(watched, where, terms.clock, missing=missing, may_miss=may_miss)
+    return ChosenSource(area.name, kept, word)
 
 
 KIND = SourceKind(picture, name=lambda word: area_of(word).name)

@@ -85,16 +85,15 @@ class Recorder:
         self._last_line = encode(failure(SessionError("the recorder ended before its session began")))
 
     def _claim(self, planned: Planned) -> None:
-        """Claim the devices; what another session has is missing, where that is allowed."""
-        devices = [(device.id, device.name) for device in planned.plan.context.devices]
-        if not planned.plan.allow_missing:
-            self._claims.take(devices)
-            return
-        for device, name in devices:
+        """Claim the devices; what another session has is missing, where it may be."""
+        devices = {device.id: device.name for device in planned.plan.context.devices}
+        optional = {device: kept for device, kept in planned.kept.items() if kept.may_miss}
+        self._claims.take([(device, name) for device, name in devices.items() if device not in optional])
+        for device, kept in optional.items():
             try:
-                self._claims.take([(device, name)])
+                self._claims.take([(device, devices[device])])
             except DeviceBusy as error:
-                planned.kept[device].miss(error)
+                kept.miss(error)
 
     def __enter__(self) -> Self:
         return self

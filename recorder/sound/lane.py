@@ -102,6 +102,12 @@ class Lane:
         """How often sound was lost on the way; may be asked from any thread."""
         return self.counts.overflows + self._reader.dropped - self._dropped_before
 
+    def begin(self, *, is_late: bool = False) -> None:
+        """Tell at once what is not there, or `is_late`: it was waited for in vain. All else has its patience."""
+        if is_late or (self._kept and self._kept.absence):
+            self._tell_silence()
+            self._filling = True
+
     def wait_s(self) -> float:
         """Return how long to wait for the source before silence is due, at most IDLE_S."""
         if not self._timeline.live or self._is_excused:

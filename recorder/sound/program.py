@@ -8,7 +8,7 @@ All of it happens on one thread. Lanes are taken from in turn; the mix goes as f
 which is behind the clock by its patience at most.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -147,6 +147,11 @@ class ProgramSound:
                 for lane, strip, meter in zip(self.lanes, self._mixer.strips, self._input_meters, strict=True)
             ),
         )
+
+    def look(self, late: Container[str]) -> None:
+        """Tell which inputs are not there, those that are `late` among them; before it runs."""
+        for lane in self.lanes:
+            lane.begin(is_late=lane.name in late)
 
     def begin(self) -> None:
         """Measure from here on: the recording begins."""

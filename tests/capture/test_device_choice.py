@@ -252,11 +252,18 @@ def test_a_microphone_with_a_role_that_is_missing_costs_the_picture_nothing_and_
     assert (room.opened, kept.absence) == ([STICK.id, MICROPHONE.id], None)
 
 
-def test_where_nothing_may_be_missing_it_ends_the_session_that_it_is(room: Room) -> None:
-    give(microphone=MICROPHONE)
-    room.append(CAMERA)
-    with pytest.raises(DeviceNotFound, match=r"microphone \(Desk\) is missing"):
-        room.choose(allow_missing=False)
+@pytest.mark.parametrize(("videos", "audios"), [(["podium"], []), ([], ["microphone"])], ids=["picture", "sound"])
+def test_only_what_was_named_is_needed(room: Room, videos: list[str], audios: list[str]) -> None:
+    give(podium=CAMERA, microphone=MICROPHONE)
+    chosen = room.choose(allow_missing=False)
+    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (True, True)
+    with pytest.raises(DeviceNotFound, match="is missing: it is not plugged in"):
+        room.choose(videos, audios, allow_missing=False)
+    room.extend([CAMERA, MICROPHONE])
+    chosen = room.choose(videos, audios, allow_missing=False)
+    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (not videos, not audios)
+    chosen = room.choose(videos, audios)
+    assert (picture(chosen).may_miss, sound(chosen).may_miss) == (True, True)
 
 
 def test_a_room_without_sound_and_without_a_role_for_it_has_none(room: Room) -> None:

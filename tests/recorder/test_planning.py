@@ -49,11 +49,11 @@ def test_what_is_set_for_the_program_and_the_recording_is_planned(tmp_path: Path
     )
     asked = Asked(
         title="Rapat", videos=("synthetic", "synthetic"), audios=("synthetic",), archive=tmp_path / "arsip", reserve=1,
-        isolate=True, allow_missing=True,
+        isolate=True,
     )  # fmt: skip
     plan = plan_session(asked, settings, SystemClock()).plan
     assert (plan.pre_roll_s, plan.recording.sync_s, plan.language) == (12.0, 0.25, "en")
-    assert (plan.layout, plan.program.title_line, plan.isolate, plan.allow_missing) == ("pip", True, True, True)
+    assert (plan.layout, plan.program.title_line, plan.isolate) == ("pip", True, True)
     assert [picture.name for picture in plan.pictures] == ["synthetic picture", "synthetic picture 2"]
 
 

@@ -89,7 +89,7 @@ def test_what_is_missing_at_the_start_is_a_slate_until_it_comes(tmp_path: Path) 
     stop = threading.Event()
     pace = RealPace(SystemClock(), stop)
     source, where = missing(SyntheticVideo(WIDTH, HEIGHT, RATE, pace, stop))
-    with Armed(tmp_path, source, allow_missing=True) as armed:
+    with Armed(tmp_path, source, may_miss=True) as armed:
         armed.session.start()
         armed.until(SessionState.DEGRADED)
         armed.wait(1)

@@ -109,7 +109,7 @@ def test_none_waits_long_for_another_to_be_opened(tmp_path: Path) -> None:
 
 def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: Path, release: threading.Event) -> None:
     hangs, well = Camera(lambda: release.wait(30)), Camera()
-    armed = Armed(tmp_path, hangs.kept(), well.kept(), allow_missing=True, layouts=LAYOUTS, layout="1")
+    armed = Armed(tmp_path, hangs.kept(), well.kept(), may_miss=True, layouts=LAYOUTS, layout="1")
     armed.session.start()
     with armed:
         armed.until(SessionState.DEGRADED)
@@ -132,7 +132,7 @@ def test_a_source_that_hangs_does_not_keep_the_others_from_beginning(tmp_path: P
 
 def test_a_silent_first_camera_does_not_keep_the_others_waiting_where_it_may_be_missing(tmp_path: Path) -> None:
     silent, well = Camera(gives=False), Camera()
-    armed = Armed(tmp_path, silent.kept(), well.kept(), allow_missing=True, layouts=LAYOUTS, layout="2")
+    armed = Armed(tmp_path, silent.kept(), well.kept(), may_miss=True, layouts=LAYOUTS, layout="2")
     armed.session.start()
     with armed:
         armed.wait(1)
@@ -182,7 +182,7 @@ def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_wh
     where, microphone = NeverThere(), Microphone()
     why = DeviceNotFound("mimbar is missing", hint="plug it in")
     sound = SoundInput("mimbar", KeptAudio(microphone, where, SystemClock(), missing=why))
-    armed = Armed(tmp_path, sounds=[sound], allow_missing=True)
+    armed = Armed(tmp_path, sounds=[sound], may_miss=True)
     armed.session.start()
     with armed:
         armed.until(SessionState.DEGRADED)
@@ -196,6 +196,34 @@ def test_sound_that_is_missing_at_the_start_is_told_with_the_reason_and_heard_wh
     assert "source-silent" not in armed.kinds
     assert ("source-returned", "mimbar") in armed.events
     assert result.state is SessionState.SEALED
+
+
+def test_sound_that_may_be_missing_and_hangs_holds_up_the_picture_for_a_second_at_most(
+    tmp_path: Path, release: threading.Event
+) -> None:
+    microphone = Microphone(lambda: release.wait(30)).input()
+    armed = Armed(tmp_path, sounds=[microphone], may_miss=True)  # its picture may not be missing
+    armed.session.start()
+    with armed:
+        armed.until(SessionState.DEGRADED)
+        assert armed.session.status().troubles == ["source-silent: mimbar"]
+        armed.wait(1)
+        release.set()
+        armed.until(SessionState.LIVE)
+        result = armed.end()
+    assert ("source-returned", "mimbar") in armed.events
+    assert result.degraded == ["source-silent: mimbar"]
+
+
+def test_what_is_needed_is_waited_for_and_named_whatever_else_hangs(
+    tmp_path: Path, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "OPEN_S", inputs.MISSED_S + 0.5)
+    optional, needed = (Camera(lambda: release.wait(30)).kept() for _ in range(2))
+    armed = Armed(tmp_path, optional, needed, layouts=LAYOUTS, layout="1")
+    optional.may_miss, needed.name = True, "podium"
+    with pytest.raises(DeviceError, match="podium cannot be opened: it does not answer"):
+        armed.session.run()
 
 
 class Hung(Camera):

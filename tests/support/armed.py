@@ -10,7 +10,7 @@ import numpy as np
 import simplejpeg  # type: ignore[import-untyped] # has a stub, but no py.typed to say so
 
 from capture.jpeg import JpegDecoder
-from capture.kept import Return
+from capture.kept import KeptAudio, KeptVideo, Return
 from capture.pacing import Pace, RealPace
 from capture.source import Coded, Frame, Size, VideoSource
 from capture.synthetic.audio import SyntheticAudio
@@ -36,20 +36,31 @@ class Armed:
     """A session that runs on a thread of its own."""
 
     def __init__(
-        self, folder: Path, *pictures: VideoSource, sounds: bool | Sequence[SoundInput] = True, **plan: object
+        self,
+        folder: Path,
+        *pictures: VideoSource,
+        sounds: bool | Sequence[SoundInput] = True,
+        may_miss: bool = False,
+        **plan: object,
     ) -> None:
+        """Make one that begins without those of its devices that are not there, where they `may_miss`."""
         clock, self.stopped = SystemClock(), threading.Event()
         self.pace: Pace = RealPace(clock, self.stopped)
         self.heard: list[Event] = []
         self.archive = Archive(folder / "arsip", clock, reserve_bytes=1)
         given = pictures or (SyntheticVideo(WIDTH, HEIGHT, RATE, self.pace, self.stopped),)
-        sound = SyntheticAudio(self.pace, self.stopped)
+        if isinstance(sounds, bool):
+            sound = SyntheticAudio(self.pace, self.stopped)
+            sounds = [SoundInput(sound.name, sound)] if sounds else []
+        for source in (*given, *(one.source for one in sounds)):
+            if isinstance(source, KeptVideo | KeptAudio):
+                source.may_miss = may_miss
         self.session = Session(
             SessionPlan(
                 title="Rapat Senat",
                 profile=PROFILE,
                 pictures=[PictureInput(f"source {number}", picture) for number, picture in enumerate(given, 1)],
-                sounds=([SoundInput(sound.name, sound)] if sounds else []) if isinstance(sounds, bool) else sounds,
+                sounds=sounds,
                 pace=self.pace,
                 live=True,
                 **plan,  # type: ignore[arg-type] # of the plan's own

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,11 +25,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """`liput` with a pseudo-terminal as its controlling terminal; a context manager."""
 
-    def __init__(self, home: Path, *arguments: str | Path, columns: int = 240) -> None:
+    def __init__(
+        self, home: Path, *arguments: str | Path, columns: int = 240, more: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the command; `more` is added to its environment."""
         self._shown = ""
         self._master, self._slave = pty.openpty()
         self.resize(columns=columns)
-        variables = environment(home, {"TERM": "xterm-256color", "COLUMNS": ""})
+        variables = environment(home, {"TERM": "xterm-256color", "COLUMNS": "", **(more or {})})
         self._runtime = Path(variables[RUNTIME])
         self._process = subprocess.Popen(
             [*LIPUT, *map(str, arguments)],

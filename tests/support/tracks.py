@@ -235,6 +235,7 @@ class Rig:
         look = Look(form, layouts, Program(), title="Rapat", language="id")
         look.slates = NumberedSlates()
         self.scene = Scene(inputs, look, SINGLE, zero_ns=lambda: self.zero_ns)
+        self.scene.begin()
         return VideoTrack(
             self.scene, self.encoder, self.timeline, program_rate=rate, put=_ignore, relief=relief, stillness=stillness,
             also=also,

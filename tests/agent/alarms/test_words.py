@@ -114,4 +114,5 @@ def test_what_endangers_the_recording_is_told_from_what_does_not() -> None:
     assert {"session-failed", "start-failed", "disk-critical", "storage-full", "part-left", "parts-apart"} <= grave
     assert {KILLED, SILENT} <= grave
     assert DAMAGED not in grave, "nothing that is recorded now"
-    assert not [kind for kind in grave if kind.startswith(("source-", "destination-", "sound-"))]
+    assert {"source-missing", "source-lost", "source-silent", "source-busy"} <= grave, "all of a source is not recorded"
+    assert not [kind for kind in grave if kind.startswith(("source-no-signal", "source-hum", "destination-", "sound-"))]

@@ -51,7 +51,7 @@ def test_a_trouble_of_a_session_is_worded_in_both_languages_with_what_is_said_wh
         "Podium camera was unplugged: plug it in again. The recording goes on.",
     )
     assert lost.over == Said("Kamera podium kembali.", "Podium camera is back.")
-    assert (lost.session, lost.is_grave) == ("a1b2c3", False)
+    assert (lost.session, lost.is_grave) == ("a1b2c3", True)
 
 
 @pytest.mark.parametrize("state", BEFORE)

@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import numpy as np
 import pytest
@@ -319,6 +320,29 @@ def test_a_session_may_begin_with_a_slate_and_its_camera_joins_when_it_is_plugge
     assert (at(returned) - plugged).total_seconds() < BACK_WITHIN_S
     assert_one_timeline(room.program)
     assert slates(room.program)[0][0] == 0
+
+
+def test_sound_that_does_not_answer_at_the_start_costs_no_recording_and_is_heard_when_it_does(
+    camera: RigDevice, stick: RigDevice, home: Path
+) -> None:
+    camera.plug(0)
+    stick.plug(1)
+    camera.wait_for_video()
+    stick.wait_for_audio()
+    command.liput(home, "devices", "assign", "podium", CAMERA)
+    stick.set("device.silent", "true")
+    with recorded(home) as room:  # nobody has named a device
+        (trouble,) = cast("list[str]", room.session.until("status", state="degraded")["troubles"])
+        assert trouble.startswith("source-silent: ")
+        room.go_on(2)
+        stick.set("device.silent", "false")
+        room.event("source-returned", trouble.partition(": ")[2])
+        back_s = float(str(room.session.until("status")["elapsed_s"]))
+        room.go_on(3)
+    assert slates(room.program) == []
+    levels = loudness(room.program)
+    assert levels_between(levels, 0, 2, highest=True) < 10
+    assert levels_between(levels, back_s + 1, back_s + 2) > 1000
 
 
 def test_a_session_that_wants_the_camera_of_another_is_told_whose_it_is_and_costs_it_nothing(

@@ -4,10 +4,10 @@ import { el, make, message, press } from "./dom.js";
 import { t } from "./texts.js";
 
 export class Refused extends Error {
-  /** `isOfDevice`: a session could begin without that device. `isOfConsent`: the speakers refuse to be shown. */
-  constructor(status, message, { hint = "", is_of_device: isOfDevice = false, is_of_consent: isOfConsent = false } = {}) {
+  /** `isOfConsent`: the speakers refuse to be shown. */
+  constructor(status, message, { hint = "", is_of_consent: isOfConsent = false } = {}) {
     super(message);
-    Object.assign(this, { status, hint, isOfDevice, isOfConsent });
+    Object.assign(this, { status, hint, isOfConsent });
   }
 }
 

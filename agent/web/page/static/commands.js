@@ -25,16 +25,14 @@ async function begin(button, asked) {
     await ask("POST", "/sessions", asked, once());
     el("new").reset();
   } catch (error) {
-    complain(error, ...(error.isOfDevice ? [without(button, asked)] : error.isOfConsent ? [all(button, asked)] : []));
+    complain(error, ...(error.isOfConsent ? [all(button, asked)] : []));
   } finally {
     button.disabled = false;
     say(el("busy"), "");
   }
 }
 
-/** Return a button that begins the session all the same: what is missing is a slate until it comes. */
-const without = (button, asked) => press(t("start.without"), () => begin(button, { ...asked, allow_missing: true }));
-
+/** Return a button that streams the session all the same, though the speakers refuse. */
 const all = (button, asked) => press(t("consent.although"), () => begin(button, { ...asked, although_refused: true }));
 
 onSubmit(el("new"), (button) => {
