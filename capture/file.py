@@ -1,9 +1,11 @@
 """Files as sources: whatever PyAV opens, delivered as a camera or a microphone would deliver it, paced or unpaced.
 
 Media time 0 is where the file begins, for its pictures and its sound alike, so the two stay together even where one
-starts later. Files keep their own timestamps, also those of a varying rate.
+starts later: the first picture stands from the beginning. Files keep their own timestamps, also those of a varying
+rate. One that ends before it says that it does is broken off, and its source lost, not ended.
 """
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -13,16 +15,15 @@ from typing import Protocol
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.packet import Packet
-from av.stream import Discard, Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from capture.convert import FrameConverter, matrix_of
 from capture.film_copies import Copier, copied_form
 from capture.jpeg import JpegDecoder
+from capture.media_file import MediaFile
 from capture.pacing import Pace
-from capture.pictures import fit
+from capture.pictures import fit, turned
 from capture.sizes import BySize
 from capture.source import (
     SAMPLE_RATE,
@@ -37,9 +38,8 @@ from capture.source import (
     VideoFormat,
 )
 from config.errors import MediaError
-from devices.clock import NANOSECONDS, nanoseconds
+from devices.clock import NANOSECONDS
 
-_MICROSECOND_NS = 1000
 _USUAL_RATE = Fraction(30)
 _SLOWEST_RATE, _FASTEST_RATE = Fraction(1), Fraction(120)
 _RATE_TOLERANCE = Fraction(1, 20)
@@ -68,23 +68,24 @@ class FileVideoSource:
         self._copied = copied
         self.coded: Coded | None = None
         """The form in which its pictures can be stored as they are; None while it is not open, and for other codecs."""
-        self._file: _OpenFile | None = None
+        self._file: MediaFile | None = None
         self._pictures: _Pictures | None = None
         self._delivery: _Delivery[_Payload] | None = None
 
     def open(self) -> VideoFormat:
         """Open the file; raises MediaError when it holds no pictures that can be decoded."""
-        self._file = _OpenFile(self._path)
+        self._file = MediaFile(self._path)
         stream = self._file.video()
-        width, height = _display_size(stream)
+        quarters = _quarter_turns(self._path)
+        width, height = _turned(_display_size(stream), quarters)
         limits = self._limits[0] or width, self._limits[1] or height
         rate = _nominal_rate(stream)
         self.coded = copied_form(stream) if self._copied else None
-        if stream.codec_context.name == "mjpeg" and (width, height) == (stream.width, stream.height):
+        if stream.codec_context.name == "mjpeg" and not quarters and (width, height) == (stream.width, stream.height):
             self._pictures = _JpegPictures(self._file, stream, limits)
         else:
             copier = Copier(stream, self._at_ns) if self.coded else None
-            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits), copier)
+            self._pictures = _DecodedPictures(self._file, stream, fit(width, height, *limits), quarters, copier)
         timed = _timed(self._pictures.payloads(), self._file, stream, round(NANOSECONDS / rate))
         self._delivery = _Delivery(self._pace, "video", timed)
         return VideoFormat(self._pictures.width, self._pictures.height, rate, self._pictures.matrix)
@@ -122,12 +123,12 @@ class FileAudioSource:
         self._path = path
         self._pace = pace
         self._asked = channels
-        self._file: _OpenFile | None = None
+        self._file: MediaFile | None = None
         self._delivery: _Delivery[AudioBlock] | None = None
 
     def open(self) -> None:
         """Open the file; raises MediaError when it holds no sound that can be decoded."""
-        self._file = _OpenFile(self._path)
+        self._file = MediaFile(self._path)
         stream = self._file.audio()
         self.channels = self._asked or min(stream.codec_context.channels, _MAX_CHANNELS)
         blocks = _Sound(self._file, stream, self.channels, self._pace).blocks()
@@ -187,56 +188,6 @@ class _Delivery[T]:
         self._pace.reach(self._track, self._read[-1][0])
 
 
-class _OpenFile:
-    """A media file, with its errors translated and its times counted from its beginning."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            # Playlists must not reach out to the network, nor odd names be taken for protocols.
-            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-        except (av.FFmpegError, OSError) as error:
-            raise MediaError(
-                f"{path} cannot be opened as a recording: {error.strerror}", hint="choose a file that a player plays"
-            ) from error
-        self._start_ns = (self._container.start_time or 0) * _MICROSECOND_NS
-
-    def video(self) -> VideoStream:
-        """Return the stream of pictures."""
-        return self._only(self._container.streams.video, "pictures")
-
-    def audio(self) -> AudioStream:
-        """Return the stream of sound."""
-        return self._only(self._container.streams.audio, "sound")
-
-    def _only[S: (VideoStream, AudioStream)](self, streams: Sequence[S], kind: str) -> S:
-        stream = next((s for s in streams if not s.disposition & Disposition.attached_pic), None)
-        if stream is None or stream.codec_context is None:
-            self.close()
-            raise MediaError(f"{self._path} holds no {kind}", hint=f"choose a file with {kind} in it")
-        for other in self._container.streams:
-            if other.index != stream.index:
-                other.discard = Discard.all
-        return stream
-
-    def packets[S: (VideoStream, AudioStream)](
-        self, stream: S
-    ) -> "Iterator[Packet[S]]":  # quoted: no generic when it runs
-        """Yield the stream's packets, at the end an empty one that empties the decoder."""
-        try:
-            yield from self._container.demux(stream)
-        except (av.FFmpegError, OSError) as error:
-            raise MediaError(f"{self._path} cannot be read any further: {error.strerror}") from error
-
-    def media_ns(self, ticks: int, tick: Fraction) -> int:
-        """Return a time of so many ticks (each in seconds), as the file counts, in nanoseconds since its beginning."""
-        return nanoseconds(ticks, tick) - self._start_ns
-
-    def close(self) -> None:
-        """Close the file; idempotent."""
-        self._container.close()
-
-
 class _Pictures(Protocol):
     """The pictures of a stream before and after decoding."""
 
@@ -258,7 +209,7 @@ class _JpegPictures:
 
     matrix = Matrix.BT601
 
-    def __init__(self, file: _OpenFile, stream: VideoStream, limits: tuple[int, int]) -> None:
+    def __init__(self, file: MediaFile, stream: VideoStream, limits: tuple[int, int]) -> None:
         self._file = file
         self._stream = stream
         self.width, self.height = fit(stream.width, stream.height, *limits)
@@ -280,9 +231,12 @@ class _JpegPictures:
 
 
 class _DecodedPictures:
-    """Any other codec, decoded in order as it is read: most need every picture before the one that is wanted."""
+    """Any other codec, decoded in order as it is read: most need every picture before the one that is wanted.
 
-    def __init__(self, file: _OpenFile, stream: VideoStream, size: Size, copier: Copier | None) -> None:
+    They are turned by so many `quarters` of a circle, to the left, as the file says that they are to be shown.
+    """
+
+    def __init__(self, file: MediaFile, stream: VideoStream, size: Size, quarters: int, copier: Copier | None) -> None:
         self._copier = copier
         self._file = file
         self._stream = stream
@@ -290,38 +244,81 @@ class _DecodedPictures:
         context = stream.codec_context
         context.thread_type = "AUTO"
         self.matrix = matrix_of(context.colorspace, context.height)
-        self._converters = BySize(*size, lambda wide, high: FrameConverter(wide, high, self.matrix))
+        self._quarters = quarters
+        self._converters = BySize(*size, lambda *shown: FrameConverter(*_turned(shown, quarters), self.matrix))
 
     def payloads(self) -> Iterator[tuple[int | None, _Payload]]:
-        """Yield the decoded pictures; what a decoder will not take is left out, as every player does."""
+        """Yield the decoded pictures; before one that follows damage, no bytes, for those that the decoder refused."""
         copies: list[CodedPicture] = []
+        is_damaged = False
         for packet in self._file.packets(self._stream):
             try:
                 frames = self._stream.codec_context.decode(packet)
-                copies += self._copier.take(packet) if self._copier else ()
             except av.InvalidDataError:
+                is_damaged = True
                 continue
+            copies += self._copier.take(packet) if self._copier else ()
             for frame in frames:
+                if is_damaged:
+                    yield frame.pts, (b"", ())
+                is_damaged = frame.is_corrupt
                 yield frame.pts, (frame, copies)
                 copies = []
+        self._file.is_cut_off |= is_damaged
 
     def decode(self, payload: bytes | VideoFrame, within: Size | None) -> VideoFrame:
         """Convert a decoded picture."""
+        if payload == b"":
+            raise MediaError("the file is damaged there")
         if isinstance(payload, bytes):
             raise TypeError(_NOT_OURS)
-        return self._converters.get(within).convert(payload)
+        picture = self._converters.get(within).convert(payload)
+        return turned(picture, self._quarters, self.matrix) if self._quarters else picture
 
 
-def _timed[T](
-    payloads: Iterator[tuple[int | None, T]], file: _OpenFile, stream: VideoStream, step_ns: int
-) -> Iterator[tuple[int, T]]:
-    """Give each payload its media time, never going back; one without a timestamp follows the last by `step_ns`."""
+def _timed(
+    payloads: Iterator[tuple[int | None, _Payload]], file: MediaFile, stream: VideoStream, step_ns: int
+) -> Iterator[tuple[int, _Payload]]:
+    """Give each payload its media time, never going back; one without a timestamp follows the last by `step_ns`.
+
+    The first one comes again and again from the beginning on. No bytes stand for every picture up to their time.
+    """
     tick = Fraction(stream.time_base.num, stream.time_base.den)
-    last_ns = -step_ns
-    for ticks, payload in payloads:
-        media_ns = last_ns + step_ns if ticks is None else file.media_ns(ticks, tick)
-        last_ns = max(media_ns, last_ns + 1, 0)
-        yield last_ns, payload
+    next_ns, last_ns = 0, -1
+    for ticks, (picture, copies) in payloads:
+        media_ns = next_ns if ticks is None else file.media_ns(ticks, tick)
+        is_damaged = picture == b""
+        if last_ns < 0 or is_damaged:
+            for last_ns in range(next_ns, media_ns - 3 * step_ns // 4, step_ns):
+                yield last_ns, (picture, ())
+        if not is_damaged:
+            last_ns = max(media_ns, last_ns + 1)
+            yield last_ns, (picture, copies)
+        next_ns = last_ns + step_ns
+    file.check_end(stream, next_ns)
+
+
+def _quarter_turns(path: Path) -> int:
+    """Return by how many quarters of a circle, to the left, the pictures of a file are to be turned.
+
+    The first picture says so; a reader of its own looks for that, since the stream tells its size before.
+    """
+    file = MediaFile(path)
+    try:
+        stream = file.video()
+        for packet in file.packets(stream):
+            with contextlib.suppress(av.InvalidDataError):
+                for frame in stream.codec_context.decode(packet):
+                    return round(frame.rotation / 90) % 4
+    except MediaError:
+        pass  # its source tells of that
+    finally:
+        file.close()
+    return 0
+
+
+def _turned(size: Size, quarters: int) -> Size:
+    return (size[1], size[0]) if quarters % 2 else size
 
 
 def _display_size(stream: VideoStream) -> tuple[int, int]:
@@ -346,7 +343,7 @@ def _nominal_rate(stream: VideoStream) -> Fraction:
 class _Sound:
     """A stream of sound as blocks whose timestamps count samples, except where the file leaves a gap."""
 
-    def __init__(self, file: _OpenFile, stream: AudioStream, channels: int, pace: Pace) -> None:
+    def __init__(self, file: MediaFile, stream: AudioStream, channels: int, pace: Pace) -> None:
         self._file = file
         self._stream = stream
         self._channels = channels
@@ -359,12 +356,13 @@ class _Sound:
     def blocks(self) -> Iterator[tuple[int, AudioBlock]]:
         """Yield blocks with the media time of their end."""
         for media_ns, samples in self._resampled():
-            lost = self._follow(media_ns)
+            jumps = self._follow(media_ns)
             for first in range(0, len(samples), _BLOCK_FRAMES):
                 part = samples[first : first + _BLOCK_FRAMES]
                 begin_ns = self._now_ns()
                 self._count += len(part)
-                yield self._now_ns(), AudioBlock(self._pace.start_ns() + begin_ns, part, lost and first == 0)
+                yield self._now_ns(), AudioBlock(self._pace.start_ns() + begin_ns, part, jumps=jumps and first == 0)
+        self._file.check_end(self._stream, self._now_ns())
 
     def _resampled(self) -> Iterator[tuple[int | None, Samples]]:
         for packet in self._file.packets(self._stream):

@@ -115,6 +115,14 @@ def tagged(frame: av.VideoFrame, matrix: Matrix) -> av.VideoFrame:
     return frame
 
 
+def turned(frame: av.VideoFrame, quarters: int, matrix: Matrix) -> av.VideoFrame:
+    """Return a yuv420p picture turned to the left by so many quarters of a circle."""
+    size = (frame.height, frame.width) if quarters % 2 else (frame.width, frame.height)
+    result = av.VideoFrame(*size, "yuv420p")
+    copy_planes((np.rot90(plane, quarters) for plane in plane_views(frame)), plane_views(result))
+    return tagged(result, matrix)
+
+
 def copy_planes(source: Iterable[Plane], into: Iterable[Plane]) -> None:
     """Write planes into others of the same sizes."""
     for plane, target in zip(source, into, strict=True):

@@ -78,11 +78,15 @@ class CodedPicture:
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """Consecutive samples: `timestamp_ns` is when the first was captured; `lost` whether some were lost before it."""
+    """Consecutive samples: `timestamp_ns` is when the first was captured; `lost` whether some were lost before it.
+
+    One that `jumps` belongs where its timestamp says, however near to the one before: a file has a gap there.
+    """
 
     timestamp_ns: int
     samples: Samples
     lost: bool = False
+    jumps: bool = False
 
 
 class VideoSource(Protocol):

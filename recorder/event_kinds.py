@@ -149,6 +149,11 @@ TOLD = (
         "`hint`; only as a line, not in the log",
     ),
     Told(
+        ("file-broken",),
+        "source",
+        "`hint`: a film, or the sound in one, ends before it should, or cannot be read any further",
+    ),
+    Told(
         ("isolated-failed",),
         "source",
         "it is not, or not any more, recorded apart; the program is",

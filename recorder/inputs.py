@@ -225,7 +225,8 @@ class SessionInputs:
     def _lost(self, name: str) -> Callable[[LiputError], None]:
         def on_lost(error: LiputError) -> None:
             self._losses[name] = error
-            self._emit("source-lost", name, error.message, hint=error.hint)
+            kind = "file-broken" if isinstance(error, MediaError) else "source-lost"
+            self._emit(kind, name, error.message, hint=error.hint)
 
         return on_lost
 

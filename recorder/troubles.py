@@ -58,6 +58,7 @@ LASTING = frozenset({
     "session-failed", "recording-failed", "sealing-failed", "sink-failed", "storage-full", "storage-read-only",
     "storage-refused", "storage-failed", "storage-vanished", "storage-stalled",
     "recording-gap", "parts-apart", "part-left", "guard-failed", "isolated-failed", "thread-failed", "wish-unknown",
+    "file-broken",
 })  # fmt: skip
 """Kinds that nothing ends while the session runs."""
 

@@ -95,6 +95,10 @@ _PICTURE_AND_SOUND = {
         "{subject} mengirim beberapa gambar rusak: bila berulang, pakai kabel atau port USB lain.",
         "{subject} sent some damaged pictures: if that goes on, use another cable or USB port.",
     ),
+    "file-broken": Words(
+        "Film {subject} terputus sebelum selesai: salin lagi berkasnya. Rekaman tetap berjalan.",
+        "The film {subject} breaks off before its end: copy its file again. The recording goes on.",
+    ),
     "frames-dropped": Words(
         "PC ini tidak sempat mengolah semua gambar: tutup program lain. Rekaman tetap berjalan.",
         "This PC cannot keep up with all pictures: close other programs. The recording goes on.",

@@ -107,6 +107,7 @@ INCIDENTS: Texts = {
     "sound-gap": ("Suara terputus", "Gaps in the sound"),
     "sound-lost": ("Potongan suara hilang", "Blocks of sound lost"),
     "picture-damaged": ("Gambar rusak", "Pictures damaged"),
+    "file-broken": ("Berkas film terputus", "The film breaks off"),
     "frames-dropped": ("Gambar hilang", "Pictures dropped"),
     "stepped-down": ("PC kewalahan, gambar disederhanakan", "PC too slow, the picture was simpler"),
     "encoder-failed": ("Encoder perangkat keras gagal, diganti x264", "Hardware encoder failed, x264 went on"),

@@ -169,7 +169,7 @@ class Lane:
         self.counts.overflows += block.lost and belongs > 0  # what was lost before the session began is not missing
         offset = round(belongs - self.position - self._resampler.held)
         samples = self._with_channels(block.samples)
-        if self._adrift or abs(offset) > GAP_SAMPLES or (block.lost and offset > LEFT_ALONE):
+        if self._adrift or abs(offset) > GAP_SAMPLES or ((block.lost or block.jumps) and offset > LEFT_ALONE):
             samples = self._place(samples, belongs)
         elif self._drift.add(self._given, belongs):
             self._steer()

@@ -205,6 +205,29 @@ def test_a_file_ends_it(room: Room, tmp_path: Path, pace: str) -> None:
     assert media.decoded(program(package), "a").end_s == pytest.approx(2, abs=0.025)
 
 
+@pytest.mark.parametrize("pace", ["fast", "real"])
+def test_a_file_that_breaks_off_is_told(room: Room, tmp_path: Path, pace: str) -> None:
+    path = tmp_path / "kuliah.mp4"
+    media.run("ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=6", "-f", "lavfi",
+              "-i", "sine=d=6:r=48000", "-g", "15", "-movflags", "+faststart", path)  # fmt: skip
+    os.truncate(path, path.stat().st_size // 2)
+    done = room.record("--pace", pace, video=path)
+    assert done.status == 3
+    assert done.result["degraded"][0] == "file-broken: kuliah.mp4"  # type: ignore[index] # a list
+    told = [str(line["message"]) for line in done.of("event") if line["kind"] == "file-broken"]
+    assert told[0].startswith(f"{path} is not whole: the ")
+    assert FPS < frames(room.only_package()) < 5 * FPS
+
+
+def test_the_sound_before_the_first_picture_of_a_film_is_recorded(room: Room, tmp_path: Path) -> None:
+    path = tmp_path / "kuliah.mkv"
+    media.run("ffmpeg", "-v", "error", "-itsoffset", "1.5", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r={FPS}:d=1",
+              "-f", "lavfi", "-i", "sine=d=3:r=48000", path)  # fmt: skip
+    done = room.record("--pace", "fast", video=path)
+    assert (done.status, done.result["degraded"]) == (0, [])
+    assert media.decoded(program(room.only_package()), "a").end_s == pytest.approx(3, abs=0.05)
+
+
 def test_without_sound(room: Room) -> None:
     done = room.record("--for", "1s", "--pace", "fast", "--audio", "none")
     assert done.status == 0

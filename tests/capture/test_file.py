@@ -14,7 +14,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.file import FileAudioSource, FileVideoSource, _OpenFile
+from capture.file import FileAudioSource, FileVideoSource
+from capture.media_file import MediaFile
 from capture.pacing import FastPace, RealPace
 from capture.pictures import plane_views
 from capture.source import SAMPLE_RATE, AudioBlock, Frame, Matrix, SourceEnded
@@ -197,7 +198,7 @@ def test_sound_comes_whole_at_48_khz(make: Make, name: str, options: tuple[str, 
     samples = np.concatenate([block.samples for block in blocks])
     assert samples.dtype == np.int16
     assert samples.shape == (pytest.approx(SAMPLE_RATE, abs=1100), channels)  # AAC rounds up to its frames
-    assert not any(block.lost for block in blocks)
+    assert not any(block.lost or block.jumps for block in blocks)
     count = 0
     for block in blocks:
         assert block.timestamp_ns == count * NANOSECONDS // SAMPLE_RATE
@@ -229,8 +230,8 @@ def test_a_gap_in_the_sound_is_told_and_not_closed(make: Make) -> None:
     gap = ("-af", "aselect='lt(t,0.3)+gt(t,0.6)'", "-c:a", "pcm_s16le")
     source = FileAudioSource(make("gap.mka", *TONE, *gap), FastPace(("audio",)))
     source.open()
-    lost = [block.timestamp_ns / 1e9 for block in all_sound(source) if block.lost]
-    assert lost == [pytest.approx(0.6, abs=0.05)]
+    jumps = [block.timestamp_ns / 1e9 for block in all_sound(source) if block.jumps]
+    assert jumps == [pytest.approx(0.6, abs=0.05)]
 
 
 def test_pictures_and_sound_of_a_file_count_from_the_same_moment(make: Make) -> None:
@@ -304,13 +305,13 @@ def test_a_quarter_of_a_second_is_read_at_once_where_no_clock_is_waited_for(make
 
 
 def test_what_comes_before_a_fault_is_given_first(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    packets = _OpenFile.packets
+    packets = MediaFile.packets
 
-    def failing(file: _OpenFile, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":  # no generic when it runs
+    def failing(file: MediaFile, stream: VideoStream) -> "Iterator[Packet[VideoStream]]":  # no generic when it runs
         yield from islice(packets(file, stream), 3)
         raise MediaError("the disk has gone")
 
-    monkeypatch.setattr(_OpenFile, "packets", failing)
+    monkeypatch.setattr(MediaFile, "packets", failing)
     source = FileVideoSource(make("a.mkv", *PICTURES, "-c:v", "mjpeg"), FastPace(("video",)))
     source.open()
     given = [source.read(1.0) for _ in range(3)]
@@ -331,7 +332,7 @@ def test_nobody_waits_for_a_file_that_has_ended(make: Make) -> None:
     source.close()
 
 
-def test_a_damaged_stretch_is_left_out(make: Make) -> None:
+def test_a_damaged_picture_is_told_at_its_time(make: Make) -> None:
     path = make("a.mkv", *PICTURES, "-c:v", "tiff")
     content = bytearray(path.read_bytes())
     header = content.index(b"II*\0", len(content) // 2)
@@ -339,10 +340,11 @@ def test_a_damaged_stretch_is_left_out(make: Make) -> None:
     path.write_bytes(content)
     source = FileVideoSource(path, FastPace(("video",)))
     source.open()
-    times = [frame.timestamp_ns / 1e9 for frame in everything(source)]
-    missing = [n for n in range(30) if not any(abs(time - n / 30) < 0.002 for time in times)]
-    assert len(times) == 29
-    assert len(missing) == 1
+    frames = everything(source)
+    assert [frame.timestamp_ns / 1e9 for frame in frames] == pytest.approx([n / 30 for n in range(30)], abs=0.002)
+    (damaged,) = [frame for frame in frames if not frame.payload]
+    with pytest.raises(MediaError, match="the file is damaged there"):
+        source.decode(damaged)
 
 
 def test_what_is_no_recording_is_refused_in_one_clear_line(tmp_path: Path, make: Make) -> None:

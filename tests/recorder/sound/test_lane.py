@@ -117,6 +117,15 @@ def test_where_a_device_lost_some_a_small_gap_is_one_too() -> None:
         assert (case.lane.counts.overflows, case.lane.lost) == (1, 1)
 
 
+def test_a_gap_of_a_file_is_one_too_and_this_pc_has_lost_nothing() -> None:
+    case = Case()
+    case.give(0)
+    block = AudioBlock(case.zero_ns + NANOSECONDS // 10, np.full((BLOCK, 1), 7, np.int16), jumps=True)
+    case.reader.give(block)
+    assert case.lane.pull(0.0)
+    assert (case.lane.counts.silence, case.lane.lost) == (SAMPLE_RATE // 10 - BLOCK, 0)
+
+
 def test_what_was_lost_before_the_program_began_is_not_missing() -> None:
     case = Case()
     case.give(-BLOCK / 2, lost=True)
