@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from config.edit import CannotEdit, Changes, Value, edited
 from config.errors import SecretError, SettingsError, UsageError
+from config.files import sync, write_file
 from config.reader import read_settings
-from config.replace import sync, write_file
 from config.schema import Settings
 from config.secrets import key_problem, keys_path, read_key, read_private
 

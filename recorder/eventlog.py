@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from config.events import Event, encoded
+from config.files import open_regular
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.names import storable
 from recorder.kept_lines import KeptLines
@@ -109,7 +110,7 @@ class _File:
     """One file of the log, on a thread of its own."""
 
     def __init__(self, path: Path, log: EventLog) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._log = log
         self.last: int | None = None
         """The number of the first line that it is not to have, once it is to end."""

@@ -9,6 +9,7 @@ import os
 from enum import StrEnum
 from pathlib import Path
 
+from config.files import open_regular
 from recorder.mp4.boxes import adds_up, box_at, content_of
 from recorder.mp4.finish import MOST_CUT_BYTES, torn_bytes
 from recorder.mp4.head import Kind, has_hole, head_of, reopen_head
@@ -35,7 +36,7 @@ def mend(path: Path) -> Mended:
     is whole, or none of ours, is left as it is. Doing it twice changes nothing.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_regular(path, os.O_RDWR)
         try:
             return _mend(descriptor)
         finally:

@@ -7,7 +7,7 @@ import platformdirs
 
 from agent.service.place import STATE, USER, Place
 from agent.service.units import DAEMON, RECORDER, SOCKET, units
-from config.replace import of_mode, replace_file
+from config.files import of_mode, replace_file
 from recorder.control.directory import VARIABLE as RUNTIME
 
 MARK = "# Made by `liput service install`"

@@ -7,7 +7,6 @@ link is followed. Whatever a file holds, the browser runs nothing of it.
 import asyncio
 import os
 import re
-import stat
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from agent.web.answers import NOT_FOUND, Refused
 from agent.web.lanes import Lane
 from config.errors import ArchiveError
+from config.files import open_regular, read_file
 from recorder.archive import bag, catalog
 from recorder.archive.model import Package
 
@@ -53,7 +53,7 @@ def listed(folder: Path) -> frozenset[str]:
     """Return the paths of all files of a package that its manifests name, and of these. Raises ArchiveError."""
     manifests = (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
     try:
-        names = [path for manifest in manifests for path in bag.read_manifest((folder / manifest).read_bytes())]
+        names = [path for manifest in manifests for path in bag.read_manifest(read_file(folder / manifest))]
     except (OSError, bag.BagFormatError) as error:
         raise ArchiveError(f"{folder.name} cannot be read: {error}", hint="liput archive verify says more") from None
     return frozenset(path for path in (*names, bag.TAG_MANIFEST_FILE) if bag.unsafe_path(path) is None)
@@ -67,15 +67,10 @@ def open_file(package: Package, path: str) -> Opened:
     if path not in known or not catalog.is_inside(folder, folder / known[path]):
         raise nothing
     try:
-        descriptor = os.open(folder / known[path], os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        file = os.fdopen(open_regular(folder / known[path]), "rb")
     except OSError:
         raise nothing from None
-    file = os.fdopen(descriptor, "rb")
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        file.close()
-        raise nothing
-    return Opened(known[path], file, found.st_size)
+    return Opened(known[path], file, os.fstat(file.fileno()).st_size)
 
 
 class FileAnswer(Response):

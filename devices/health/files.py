@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.replace import sync
+from config.files import sync
 
 SLACK = timedelta(seconds=2)
 """How far back the time of a line may be of the one before it in the same file: processes do not write in step."""

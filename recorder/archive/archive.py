@@ -3,6 +3,8 @@
 It changes only by renames of complete packages. Nothing sealed is ever overwritten or removed here.
 """
 
+import errno
+import os
 import platform
 import shutil
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
+from config.files import is_folder
 from config.schema import Settings
 from devices.clock import Clock, boot_id
 from recorder.archive import catalog, fixity, names, place, verification
@@ -78,6 +81,8 @@ class Archive:
         there = place.nearest_existing(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
+            if not is_folder(folder.parent):  # a link to one leads elsewhere
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder.parent))
             folder.mkdir()
         except OSError as error:
             self._remove_empty(folder.parent, there)

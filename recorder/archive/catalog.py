@@ -4,13 +4,13 @@ import contextlib
 import difflib
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from config.errors import ArchiveError, PackageNotFound, StorageUnwritable
+from config.files import read_file
 from recorder.archive import bag, fixity, names
 from recorder.archive.model import Package, PackageState, Recording, decode_recording
 from recorder.archive.work import PROGRAM, RECORDING_FILE, read_begun, time_of
@@ -106,10 +106,7 @@ def _folders(path: Path) -> list[Path]:
 
 def read_recording(folder: Path) -> Recording:
     """Return the description of the package at `folder`; raises OSError, msgspec.MsgspecError or UnicodeDecodeError."""
-    path = folder / RECORDING_FILE
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError(f"{path} is not a file")
-    return decode_recording(path.read_bytes())
+    return decode_recording(read_file(folder / RECORDING_FILE))
 
 
 def is_inside(folder: Path, path: Path) -> bool:
@@ -154,7 +151,7 @@ def sealed(package: Package) -> Package:
 def is_elsewhere(folder: Path) -> bool:
     """Return whether the package at `folder` lacks payload that its fetch.txt says is kept elsewhere."""
     try:
-        return any(not (folder / path).exists() for path in bag.read_fetch((folder / bag.FETCH_FILE).read_bytes()))
+        return any(not (folder / path).exists() for path in bag.read_fetch(read_file(folder / bag.FETCH_FILE)))
     except (OSError, bag.BagFormatError):
         return False
 
@@ -216,7 +213,7 @@ def _size(folder: Path) -> int | None:
 
 def _identifier(folder: Path) -> str:
     try:
-        return bag.read_info((folder / bag.INFO_FILE).read_bytes()).get("External-Identifier", "")
+        return bag.read_info(read_file(folder / bag.INFO_FILE)).get("External-Identifier", "")
     except (OSError, bag.BagFormatError):
         return ""
 

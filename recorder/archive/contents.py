@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from config.errors import PackageDamaged
+from config.files import read_file
 from recorder.archive import bag, fixity, names
 from recorder.archive.rebuilding import damaged, refuse_incomplete
 
@@ -53,11 +54,11 @@ def contents(folder: Path) -> list[Content]:
         listed = {
             path: digest
             for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE)
-            for path, digest in bag.read_manifest((folder / manifest).read_bytes()).items()
+            for path, digest in bag.read_manifest(read_file(folder / manifest)).items()
         }
         sizes = fixity.walk(folder)[0]
         found = [Content(path, sizes[path], digest, folder / path) for path, digest in sorted(listed.items())]
-        vouching = (folder / bag.TAG_MANIFEST_FILE).read_bytes()
+        vouching = read_file(folder / bag.TAG_MANIFEST_FILE)
     except (OSError, KeyError, bag.BagFormatError) as error:
         raise PackageDamaged(f"{folder.name} cannot be read: {error}") from None
     return [*found, Content.made(bag.TAG_MANIFEST_FILE, vouching)]

@@ -7,10 +7,9 @@ test can end the process there, and see what is left.
 import errno
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
-from config.replace import sync
+from config.files import is_folder, make_file, open_regular, sync
 from recorder.archive.exchange import exchange
 
 PRIVATE = 0o600
@@ -47,7 +46,7 @@ class Disk:
         """
         aside = aside_of(path)
         self._before("write", path)
-        with open(aside, "wb", opener=partial(os.open, mode=mode)) as file:
+        with open(make_file(aside, mode), "wb") as file:  # noqa: PTH123 - no link is followed
             file.write(content)
         self.put(aside, path)
 
@@ -68,7 +67,11 @@ class Disk:
     def cut(self, path: Path, length: int) -> None:
         """Drop what a file holds after its first `length` bytes; not synced."""
         self._before("cut", path)
-        os.truncate(path, length)
+        descriptor = open_regular(path, os.O_WRONLY)
+        try:
+            os.ftruncate(descriptor, length)
+        finally:
+            os.close(descriptor)
 
     def begin(self, step: str, path: Path) -> None:
         """Say what is about to happen to a file of which others write the content."""
@@ -91,9 +94,13 @@ class Disk:
 
     def make_folder(self, path: Path) -> None:
         """Make one folder, if it is not there, and bring its entry onto the disk."""
-        if not path.is_dir():
+        if not is_folder(path):
             self._before("mkdir", path)
-            path.mkdir(exist_ok=True)
+            try:
+                path.mkdir()
+            except FileExistsError:
+                if not is_folder(path):  # a link to one leads elsewhere
+                    raise
             self.sync(path.parent)
 
     def link(self, source: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.files import read_file
 from recorder.archive import bag, catalog, names
 from recorder.archive.model import Package, PackageState, Recording
 from recorder.archive.work import RECORDING_FILE
@@ -44,8 +45,8 @@ def read_entry(folder: Path) -> Entry:
 def _is_vouched_for(folder: Path) -> bool:
     """Return whether the description is the one that the tag manifest lists; nothing else of a package is looked at."""
     try:
-        digest = hashlib.sha256((folder / RECORDING_FILE).read_bytes()).hexdigest()
-        listed = (folder / bag.TAG_MANIFEST_FILE).read_bytes()
+        digest = hashlib.sha256(read_file(folder / RECORDING_FILE)).hexdigest()
+        listed = read_file(folder / bag.TAG_MANIFEST_FILE)
         # Decoding a whole manifest takes longer than everything else; ours has the line as it is looked for here.
         return f"{digest}  {RECORDING_FILE}\n".encode() in listed or (
             bag.read_manifest(listed).get(RECORDING_FILE) == digest

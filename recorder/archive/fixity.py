@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from config.files import open_regular
+
 CHUNK_BYTES = 1 << 20
 """Read at a time: hashlib lets go of the GIL for the whole of it, and 1 MiB stays in the processor's cache."""
 
@@ -40,7 +42,7 @@ def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
     """
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(CHUNK_BYTES))
-    with io.FileIO(path, opener=_open_no_link) as file:
+    with io.FileIO(open_regular(path)) as file:
         done = 0
         if uncached:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
@@ -51,10 +53,6 @@ def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
                 os.posix_fadvise(file.fileno(), done, count, os.POSIX_FADV_DONTNEED)
             done += count
     return digest.hexdigest()
-
-
-def _open_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW)
 
 
 def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:

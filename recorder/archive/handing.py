@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import ArchiveError, StorageFull
+from config.files import sync
 from config.quantities import brief_size
-from config.replace import sync
 from recorder.archive.disk import aside_of
 from recorder.archive.exchange import rename_new
 from recorder.archive.locking import is_at

@@ -1,12 +1,12 @@
 """Copying a file into a package: hashed while it is read, synced, and only a file, whole and standing still."""
 
-import errno
 import hashlib
 import os
 import stat
 from pathlib import Path
 
 from config.errors import ArchiveError
+from config.files import open_regular
 from recorder.archive import names
 from recorder.archive.fixity import CHUNK_BYTES, Tally
 
@@ -33,9 +33,6 @@ def copy_file(source: Path, target: Path, tally: Tally) -> str:
     reading = _open(source)
     try:
         before = os.fstat(reading)
-        if not stat.S_ISREG(before.st_mode):
-            size_of(source)
-            raise ArchiveError(f"{names.one_line(str(source))} has just become something else")
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             digest = _pump(reading, writing, tally, before.st_size)
@@ -55,12 +52,9 @@ def copy_file(source: Path, target: Path, tally: Tally) -> str:
 
 def _open(source: Path) -> int:
     try:
-        # A pipe, or a device, would hold whoever opens it.
-        return os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_regular(source)
     except OSError as error:
         size_of(source)
-        if error.errno == errno.ELOOP:
-            raise ArchiveError(f"{names.one_line(str(source))} is a link; a package takes files only") from None
         raise ArchiveError(f"{names.one_line(str(source))} cannot be read: {error.strerror}") from None
 
 

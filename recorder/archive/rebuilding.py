@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config.errors import PackageDamaged, StorageFull
+from config.files import read_file
 from config.quantities import brief_size
 from recorder.archive import bag, catalog, fixity, names
 from recorder.archive.disk import Disk
@@ -97,8 +98,8 @@ class Draft:
         """Whether it takes the place of the package when it is done."""
         files = fixity.walk(folder)[0]
         self.sizes = {path: size for path, size in files.items() if path.startswith(bag.PAYLOAD)}
-        self.payload = bag.read_manifest((folder / bag.MANIFEST_FILE).read_bytes())
-        self._tags = bag.read_manifest((folder / bag.TAG_MANIFEST_FILE).read_bytes())
+        self.payload = bag.read_manifest(read_file(folder / bag.MANIFEST_FILE))
+        self._tags = bag.read_manifest(read_file(folder / bag.TAG_MANIFEST_FILE))
         self._former = {bag.TAG_MANIFEST_FILE: fixity.sha256(folder / bag.TAG_MANIFEST_FILE, Tally(0, None))}
         self._written: dict[str, bytes] = {}
         self._modes: dict[str, int] = {}
@@ -120,7 +121,7 @@ class Draft:
 
     def read(self, path: str) -> bytes:
         """Return a file of the package that is corrected; nothing where there is none."""
-        return (self.folder / path).read_bytes() if path in self._tags or path in self.payload else b""
+        return read_file(self.folder / path) if path in self._tags or path in self.payload else b""
 
     def begin(self) -> None:
         """Make it, with every file of the payload in it."""

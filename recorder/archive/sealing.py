@@ -4,6 +4,7 @@ docs/archive.md lists the steps and what a kill at each leaves. In short: everyt
 folder; `begun.json` is removed last, so its absence says that the package is complete; then one rename moves it.
 """
 
+import os
 import platform
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import av
 import msgspec
 
 from config.errors import ArchiveError
+from config.files import MOST_BYTES, open_regular, read_file
 from config.json_text import json_text
 from config.version import VERSION
 from recorder.archive import bag, fixity, premis
@@ -68,12 +70,16 @@ def fill(
     `may_be_joined` to other parts of its session keeps the content of `begun.json`, which that takes.
     Raises ArchiveError when there is nothing recorded, OSError when the disk does not take it.
     """
+    work.refuse_irregular()
     _sweep(work)
-    if not (work.path / BEGUN_FILE).exists():
-        if (work.path / bag.TAG_MANIFEST_FILE).exists():
+    if not work.has_begun():
+        if os.path.lexists(work.path / BEGUN_FILE):
+            disk.unlink(work.path / BEGUN_FILE)
+        elif (work.path / bag.TAG_MANIFEST_FILE).exists():
             return  # an earlier attempt came this far, and was stopped before the rename
         # It was lost; nothing may look complete from here on.
         disk.write(work.path / BEGUN_FILE, encode_begun(work.begun), mode=PRIVATE)
+    disk.make_folder(work.metadata)
     media = _sync_media(work, disk)
     recording = enclose(work, _describe(work, facts, media), target, now, disk)
     wishes = work.begun.context.wishes
@@ -116,7 +122,7 @@ def _describe(work: WorkFolder, facts: RecordingFacts | None, media: list[str]) 
     """Return the description of the session: the one already written, if facts are lost and an attempt got that far."""
     if facts is None:
         try:
-            return decode_recording((work.path / RECORDING_FILE).read_bytes())
+            return decode_recording(read_file(work.path / RECORDING_FILE))
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             pass
     files = tuple(probe(work.path / file, file) for file in media)
@@ -179,10 +185,14 @@ def _write_metadata(work: WorkFolder, recording: Recording, disk: Disk, *, may_b
 
 def _mend_events(log: Path, disk: Disk) -> None:
     """Cut off the half line that a killed recorder may have left at the end of the event log."""
-    log.touch()
-    content = log.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
+    descriptor = open_regular(log, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        size = os.fstat(descriptor).st_size
+        begin = max(0, size - MOST_BYTES)
+        whole = begin + os.pread(descriptor, size - begin, begin).rfind(b"\n") + 1
+    finally:
+        os.close(descriptor)
+    if whole < size:
         disk.cut(log, whole)
     disk.sync(log)
 
@@ -211,8 +221,7 @@ def _write_bag(
 
 
 def _hash(work: WorkFolder, *, of_payload: bool, progress: Progress | None = None) -> dict[str, str]:
-    files, others = fixity.walk(work.path)
-    if others:
-        raise ArchiveError(f"{work.path / others[0]} is neither a file nor a folder", hint="Move it out of there.")
+    work.refuse_irregular()
+    files, _ = fixity.walk(work.path)
     wanted = (path for path in files if path.startswith(bag.PAYLOAD) == of_payload and path != BEGUN_FILE)
     return fixity.hash_files(work.path, wanted, progress)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import MediaError
+from config.files import read_file
 from recorder.archive import bag, fixity, names
 from recorder.archive.fixity import Progress, Tally
 from recorder.archive.manifests import listed_in
@@ -116,7 +117,7 @@ class _Verification:
                 self._add(name, "is missing", ProblemKind.MISSING)
             return None
         try:
-            return (self._folder / name).read_bytes()
+            return read_file(self._folder / name)
         except OSError as error:
             self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
             return None

@@ -6,16 +6,19 @@ import fcntl
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 
 from config.errors import ArchiveError, PackageBusy
+from config.files import NotRegular, is_regular, open_regular, read_file
 from config.json_text import json_text
+from recorder.archive import fixity
 from recorder.archive.model import Begun, MediaFile, SessionContext, decode_begun, decode_recording
 from recorder.archive.names import part_of, storable, time_in
 
@@ -98,8 +101,8 @@ class WorkFolder:
         A file system without locks is worked on without, and so is a folder that is not there or may not be opened.
         """
         try:
-            self._take(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            self._take(self.path / BEGUN_FILE, os.O_RDWR)
+            self._take(partial(os.open, self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            self._take(partial(_open, self.path / BEGUN_FILE))
         except BlockingIOError:
             self.release()
             raise PackageBusy(
@@ -109,9 +112,9 @@ class WorkFolder:
             self.release()
             raise
 
-    def _take(self, path: Path, flags: int) -> None:
-        with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError):
-            self._locks.append(_open(path, flags | os.O_CLOEXEC))
+    def _take(self, opener: Callable[[], int]) -> None:
+        with contextlib.suppress(FileNotFoundError, PermissionError, NotADirectoryError, NotRegular):
+            self._locks.append(opener())
             try:
                 fcntl.flock(self._locks[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -124,15 +127,31 @@ class WorkFolder:
         while self._locks:
             os.close(self._locks.pop())
 
+    def has_begun(self) -> bool:
+        """Return whether its `begun.json` is there: while it is, the package is not complete."""
+        return is_regular(self.path / BEGUN_FILE)
 
-def _open(path: Path, flags: int) -> int:
+    def refuse_irregular(self) -> None:
+        """Raise ArchiveError where a link, a pipe or a device is in it: what is written there would go elsewhere.
+
+        A `begun.json` that is one counts as lost, and is replaced. Raises OSError.
+        """
+        for path in fixity.walk(self.path)[1]:
+            if path != BEGUN_FILE:
+                raise ArchiveError(
+                    f"{self.path / path} is neither a file nor a folder",
+                    hint="Move it out of there, then say liput recover; what was recorded is kept.",
+                )
+
+
+def _open(path: Path) -> int:
     """Open a file to lock it: to read only where its disk takes nothing any more."""
     try:
-        return os.open(path, flags)
+        return open_regular(path, os.O_RDWR)
     except OSError as error:
         if error.errno != errno.EROFS:
             raise
-        return os.open(path, flags & ~os.O_ACCMODE | os.O_RDONLY)
+        return open_regular(path)
 
 
 def encode_begun(begun: Begun) -> bytes:
@@ -146,9 +165,9 @@ def read_begun(folder: Path) -> Begun:
     Without `begun.json` the package may be complete and only await its rename; it then says so itself.
     """
     try:
-        if (folder / BEGUN_FILE).exists():
-            return decode_begun((folder / BEGUN_FILE).read_bytes())
-        recording = decode_recording((folder / RECORDING_FILE).read_bytes())
+        if is_regular(folder / BEGUN_FILE):
+            return decode_begun(read_file(folder / BEGUN_FILE))
+        recording = decode_recording(read_file(folder / RECORDING_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{folder} does not say which session it belongs to: {error}") from None
     return Begun(
@@ -160,7 +179,7 @@ def read_begun(folder: Path) -> Begun:
 def read_part(folder: Path) -> Begun:
     """Return what the package at `folder` keeps of its `begun.json`; raises ArchiveError where it keeps nothing."""
     try:
-        return decode_begun((folder / PART_FILE).read_bytes())
+        return decode_begun(read_file(folder / PART_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveError(f"{folder} is no part that could be joined to others: {error}") from None
 

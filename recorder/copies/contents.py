@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.files import read_file
 from recorder.archive import bag, fixity
 from recorder.archive.manifests import listed_in
 from recorder.archive.model import Problem, ProblemKind, Recording, decode_recording
@@ -141,7 +142,7 @@ def holds_all_of(here: Contents, folder: Path, there: Listing) -> bool:
     if media_of(there.digests) <= here.media:
         return True
     try:
-        mine, other = decode_recording((folder / RECORDING_FILE).read_bytes()), there.recording()
+        mine, other = decode_recording(read_file(folder / RECORDING_FILE)), there.recording()
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
     is_of_session = (mine.of_session, mine.copy) == (other.of_session, other.copy)
@@ -151,7 +152,7 @@ def holds_all_of(here: Contents, folder: Path, there: Listing) -> bool:
 def listed_here(folder: Path) -> Listing:
     """Return what the package at `folder` lists; raises OSError."""
     files, others = fixity.walk(folder)
-    return Listing(files, others, lambda name, _size: (folder / name).read_bytes())
+    return Listing(files, others, lambda name, _size: read_file(folder / name))
 
 
 def contents_here(folder: Path) -> Contents:
@@ -177,6 +178,6 @@ def listed_there(target: Target, place: str) -> Listing:
 def version_here(folder: Path) -> str | None:
     """Return the SHA-256 that stands for the package at `folder` as it is now; None where it has no manifest."""
     try:
-        return hashlib.sha256((folder / bag.TAG_MANIFEST_FILE).read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(folder / bag.TAG_MANIFEST_FILE)).hexdigest()
     except OSError:
         return None

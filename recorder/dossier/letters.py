@@ -1,12 +1,11 @@
 """Letters as they are kept, in a dossier and in the payload of a package: where, and whether they are still whole."""
 
 import hashlib
-import os
 import re
-import stat
 from pathlib import Path
 
 from config.errors import DossierError
+from config.files import read_file
 from recorder.dossier.model import Letter
 
 LETTERS = "surat"
@@ -21,9 +20,7 @@ def letter_content(folder: Path, letter: Letter) -> bytes:
     Raises DossierError where it is not what was taken in.
     """
     refuse_name(letter)
-    fd = os.open(folder / letter.file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        content = file.read(letter.bytes + 1) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    content = read_file(folder / letter.file, letter.bytes + 1, cut=True)
     if hashlib.sha256(content).hexdigest() != letter.sha256:
         raise letter_changed(folder / letter.file)
     return content

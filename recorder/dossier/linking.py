@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import ArchiveError, DossierError
+from config.files import read_file
 from config.json_text import json_text
 from config.version import VERSION
 from recorder.archive import premis
@@ -57,7 +58,7 @@ def link(folder: Path, taken: CarriedRequest, now: datetime, disk: Disk | None =
 def _record_of(folder: Path, taken: CarriedRequest) -> RequestRecord | None:
     """Return what the package has of the request, None where it has none; raises ArchiveError for another's."""
     try:
-        record = _record.decode((folder / REQUEST_FILE).read_bytes())
+        record = _record.decode(read_file(folder / REQUEST_FILE))
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

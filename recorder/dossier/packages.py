@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from config.files import read_file
 from recorder.archive.bag import TAG_MANIFEST_FILE
 from recorder.archive.premis import EventType
 from recorder.archive.work import CHECKS_FILE, PREMIS_FILE
@@ -31,7 +32,7 @@ def archived_at(folder: Path, zone: tzinfo | None) -> datetime:
 
 def _ingested_at(folder: Path) -> datetime | None:
     try:
-        for line in (folder / PREMIS_FILE).read_bytes().splitlines():
+        for line in read_file(folder / PREMIS_FILE).splitlines():
             happened = _happened.decode(line)
             if happened.event_type == EventType.INGESTION and happened.event_date_time.tzinfo:
                 return happened.event_date_time
@@ -43,7 +44,7 @@ def _ingested_at(folder: Path) -> datetime | None:
 def checked_of(folder: Path) -> Mapping[str, Any] | None:
     """Return what the check before the session of the package at `folder` found; None where there was none."""
     try:
-        checked = msgspec.json.decode((folder / CHECKS_FILE).read_bytes())
+        checked = msgspec.json.decode(read_file(folder / CHECKS_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return checked if isinstance(checked, dict) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import DossierError
+from config.files import read_file
 from recorder.dossier.model import Request
 from recorder.dossier.packages import archived_at
 
@@ -21,7 +22,7 @@ def read_request(folder: Path) -> Request:
     """Return what is known of the request whose dossier is at `folder`; raises DossierError."""
     path = folder / REQUEST_FILE
     try:
-        request = _decoder.decode(path.read_bytes())
+        request = _decoder.decode(read_file(path))
         if impossible := [at for at in _moments(request) if at.year not in YEARS]:
             raise msgspec.ValidationError(f"{impossible[0]} is not a time of our days")
         return seen(request)

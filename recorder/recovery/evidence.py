@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from config.events import Event
+from config.files import read_file
 from devices.clock import NANOSECONDS
 from recorder.archive.media import holds_media, probe
 from recorder.archive.model import Begun
@@ -59,7 +60,7 @@ class Left:
     def log(self) -> bytes:
         """Return its event log as it is."""
         try:
-            return self.work.events.read_bytes()
+            return read_file(self.work.events, cut=True)
         except FileNotFoundError:
             return b""
 
@@ -73,8 +74,10 @@ def _written_at(file: LeftFile | None, begun: Begun) -> datetime | None:
 def examine(work: WorkFolder) -> Left:
     """Return what is in a work folder, after undoing what a power cut may have done to its files.
 
-    Files that hold no picture and no sound are left out. Raises StorageError and OSError.
+    Files that hold no picture and no sound are left out. Raises ArchiveError for a folder that holds a link,
+    StorageError and OSError.
     """
+    work.refuse_irregular()
     paths = sorted(
         (path for path in work.media.glob("*") if path.is_file() and not path.name.startswith(".")),
         key=lambda path: (path.name != PROGRAM, path.name),

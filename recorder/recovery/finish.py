@@ -10,6 +10,7 @@ from contextlib import suppress
 import msgspec
 
 from config.errors import ArchiveError, MediaError, StorageError
+from config.files import read_file
 from devices.clock import Clock
 from recorder.archive import names
 from recorder.archive.archive import Archive
@@ -119,6 +120,7 @@ class Finisher:
             log = left.log()
             content = told(log, names.session_of(work.name), facts, [work.begun.part], self._clock, RECOVERED)
             if content != log:
+                self._disk.make_folder(work.metadata)
                 self._disk.write(work.events, content)
         work.begun = msgspec.structs.replace(work.begun, part=self._first_part([left]))
         return self.archive_of(work).seal(work, facts, meter.hashed, may_be_joined=may_be_joined)
@@ -190,7 +192,7 @@ class Meter:
 def _described(work: WorkFolder) -> RecordingFacts | None:
     """Return what the recorder, or an earlier recovery, wrote into the description before it was stopped."""
     try:
-        recording = decode_recording((work.path / RECORDING_FILE).read_bytes())
+        recording = decode_recording(read_file(work.path / RECORDING_FILE))
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return RecordingFacts(

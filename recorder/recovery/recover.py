@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import LiputError, PackageBusy, PackageNotFound, SessionError, StorageFull
+from config.files import read_file
 from devices.clock import Clock
 from recorder.archive import catalog, fixity
 from recorder.archive.archive import Archive
@@ -20,7 +21,7 @@ from recorder.archive.disk import Disk
 from recorder.archive.fixity import Progress
 from recorder.archive.media import holds_media
 from recorder.archive.model import Gap, Package
-from recorder.archive.work import BEGUN_FILE, EVENTS_FILE, WorkFolder
+from recorder.archive.work import EVENTS_FILE, WorkFolder
 from recorder.recovery.assemble import place_for, sweep
 from recorder.recovery.evidence import examine
 from recorder.recovery.find import Unfinished
@@ -116,6 +117,8 @@ class Recovery:
         sweep(self._archives, session.name, session.begun.copy)
         finisher = self._finisher(session)
         works = self._without_leftovers(session, works, finisher)
+        for work in works:
+            work.refuse_irregular()
         if not works:
             return _outcome(session, State.DISCARDED, message="it was sealed before; what was left of it is removed")
         complete = [work for work in works if _only_awaits_its_rename(work)]
@@ -247,7 +250,7 @@ def _parts_in(joined: WorkFolder) -> set[tuple[str, int, int]]:
 
 
 def _only_awaits_its_rename(work: WorkFolder) -> bool:
-    return not (work.path / BEGUN_FILE).exists() and (work.path / TAG_MANIFEST_FILE).exists()
+    return not work.has_begun() and (work.path / TAG_MANIFEST_FILE).exists()
 
 
 def _span(work: WorkFolder) -> Apart:
@@ -275,7 +278,7 @@ def _log_of(package: Package) -> bytes:
 
 def _log(folder: Path) -> bytes:
     try:
-        return (folder / EVENTS_FILE).read_bytes()
+        return read_file(folder / EVENTS_FILE, cut=True)
     except OSError:
         return b""
 

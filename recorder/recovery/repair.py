@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import MediaError
+from config.files import open_regular
 from recorder.archive.disk import Disk, aside_of
 from recorder.archive.model import Mark
 from recorder.mp4.finish import finish
@@ -63,7 +64,7 @@ def _finish(path: Path, disk: Disk, marks: Sequence[Mark], title: str, advance: 
         reached = position
 
     disk.begin("finish", path)
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = open_regular(path, os.O_RDWR)
     try:
         done = finish(descriptor, path, marks=marks, title=title, sync=sync, advance=scanned)
     finally:

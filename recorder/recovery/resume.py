@@ -18,6 +18,7 @@ import msgspec
 from capture.source import Matrix, VideoFormat
 from config.errors import ArchiveError, LiputError, PackageNotFound, StorageError
 from config.events import Event
+from config.files import open_regular, read_file
 from devices.clock import NANOSECONDS, Clock, boot_id
 from recorder.archive import names
 from recorder.archive.archive import Archive
@@ -137,7 +138,7 @@ def _resumption(works: Sequence[WorkFolder], folder: Path) -> Resumption:
 
 def _log(folder: Path) -> bytes:
     try:
-        return (folder / EVENTS_FILE).read_bytes()
+        return read_file(folder / EVENTS_FILE, cut=True)
     except OSError:
         return b""
 
@@ -175,6 +176,6 @@ class _LiveForm(msgspec.Struct, frozen=True):
 
 def plays_s_of(work: WorkFolder) -> float:
     """Return how much of a part plays, read from its last fragments alone: a day of it in a moment."""
-    with suppress(OSError, ValueError), work.program.open("rb", buffering=0) as file:
+    with suppress(OSError, ValueError), open(open_regular(work.program), "rb", buffering=0) as file:  # noqa: PTH123 - no link is followed
         return float(plays_s(file.fileno()))
     return 0.0

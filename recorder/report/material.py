@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from PIL import Image
 
+from config.files import read_file
 from config.json_text import json_lines
 from config.quantities import clock_text
 from devices.model import Device
@@ -90,7 +91,7 @@ class _Files:
 
     def content(self, path: str) -> bytes:
         """Return the content of a file; raises OSError."""
-        return self.changed[path] if path in self.changed else (self.folder / path).read_bytes()
+        return self.changed[path] if path in self.changed else read_file(self.folder / path)
 
     def read[T](self, path: str, kind: type[T]) -> T | None:
         """Return what a file says; None for one that is not there, or says nothing that is known."""
@@ -103,7 +104,7 @@ class _Files:
 def read_events(path: Path) -> Iterator[Mapping[str, Any]]:
     """Give the lines of an event log; what is none is passed over."""
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError:
         return
     yield from json_lines(content, dict[str, Any])

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from config.errors import LiputError
+from config.files import read_file
 from recorder.archive.derived import Derived
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.wishes import ReportWishes
@@ -49,7 +50,7 @@ def report_of_changed(folder: Path, changed: Mapping[str, bytes]) -> dict[str, b
     if not (folder / HTML_FILE).exists():
         return {}
     try:
-        derived = msgspec.json.decode((folder / DERIVED_FILE).read_bytes(), type=Derived)
+        derived = msgspec.json.decode(read_file(folder / DERIVED_FILE), type=Derived)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         derived = Derived()
     wishes = derived.report or ReportWishes()

@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from config.files import open_regular
 from recorder.archive.disk import Disk
 
 BUFFER_BYTES = 1 << 20
@@ -18,7 +19,7 @@ class RecordingFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self.descriptor = open_regular(path, os.O_RDWR | os.O_CREAT, 0o666)
         self._size = 0
         self._error: OSError | None = None
         self._folder = path.parent

@@ -1,6 +1,6 @@
 """The request of a session, found before it begins."""
 
-import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from config.office import RequestSettings
 from config.planned import PlannedSession
 from config.schema import Settings
 from recorder.asked import Asked
+from recorder.dossier import reading
 from recorder.dossier.changes import amended
 from recorder.dossier.model import RequestState
 from recorder.dossier.store import Dossier
@@ -57,11 +58,10 @@ def test_one_that_is_over_is_refused(dossier: Dossier, settings: Settings) -> No
 def test_a_disk_that_hangs_is_said_and_not_waited_for(
     dossier: Dossier, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (dossier.folder / "request.json").unlink()
-    os.mkfifo(dossier.folder / "request.json")
+    answers = threading.Event()
+    monkeypatch.setattr(reading, "read_file", lambda _: answers.wait() and b"")
     monkeypatch.setattr(lookup, "ANSWER_S", 0.2)
     with pytest.raises(DossierError, match="does not answer") as caught:
         with_request(Asked(title=""), dossiers.ID, settings)
     assert "without --request" in caught.value.hint
-    with (dossier.folder / "request.json").open("wb"):
-        pass  # lets the thread that waits go
+    answers.set()

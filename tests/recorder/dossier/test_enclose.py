@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -22,7 +23,7 @@ from recorder.archive.model import Package, PackageState, Recording, SessionCont
 from recorder.archive.work import BEGUN_FILE, REQUEST_FILE, WorkFolder, encode_begun, read_begun
 from recorder.asked import Asked
 from recorder.control.spec import Spec, decode_spec, encode_spec, saved_spec
-from recorder.dossier import carry, enclose
+from recorder.dossier import carry, enclose, reading
 from recorder.dossier.carry import Carrying
 from recorder.dossier.changes import amended
 from recorder.dossier.dossiers import Dossiers
@@ -225,17 +226,15 @@ def test_times_that_cannot_be_reckoned_with_cost_no_package(archive: Archive, pr
 def test_a_disk_that_hangs_is_not_waited_for(
     archive: Archive, program: Path, dossier: Dossier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A named pipe in the place of request.json: opening it waits for a writer that never comes."""
     context = dossiers.context_of(dossier)
-    (dossier.folder / "request.json").unlink()
-    os.mkfifo(dossier.folder / "request.json")
+    answers = threading.Event()
+    monkeypatch.setattr(reading, "read_file", lambda _: answers.wait() and b"")
     monkeypatch.setattr(enclose, "ANSWER_S", 0.2)
     package = sealed(archive, program, context)
     assert recording_of(package).degraded == (
         *archives.FACTS.degraded, "request-not-found", "letter-missing: surat/permohonan-1.pdf",
     )  # fmt: skip
-    with (dossier.folder / "request.json").open("wb"):
-        pass  # lets the threads that wait go
+    answers.set()
 
 
 def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
@@ -256,7 +255,7 @@ def test_copying_that_hangs_writes_nothing_once_it_was_given_up(
             opened.append(path)
         return real_open(path, flags, mode)
 
-    monkeypatch.setattr("recorder.dossier.letters.os.open", slow_open)
+    monkeypatch.setattr(os, "open", slow_open)
     carrying = Carrying(work.path, context.request, SystemClock())
     carrying.end()
     os.write(writing, b"x")  # now the disk answers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.replace import PRIVATE, of_mode, replace_file
+from config.files import PRIVATE, NotRegular, of_mode, open_regular, read_file, replace_file, write_file
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +59,35 @@ def test_where_it_fails_the_file_is_what_it_was(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [file, folder]
 
 
-def test_what_a_kill_has_left_is_written_over_and_no_link_is_followed(tmp_path: Path) -> None:
-    file, left = tmp_path / "a", tmp_path / ".a.new"
+def test_what_a_kill_has_left_is_removed(tmp_path: Path) -> None:
+    file, left = tmp_path / "a", tmp_path / ".a.0123456789abcdef.new"
     left.write_bytes(b"half of a longer content")
-    left.chmod(0o666)
     replace_file(file, b"after", durable=False)
-    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"after", PRIVATE)
-    left.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic links"):
-        replace_file(file, b"later", durable=False)
-    assert not (tmp_path / "elsewhere").exists()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_new_whatever_was_planted_at_its_name(tmp_path: Path) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "a"
+    victim.write_bytes(b"before")
+    for plant in (file.symlink_to, file.hardlink_to, lambda _: os.mkfifo(file)):
+        plant(victim)
+        write_file(file, b"after", durable=False)
+        assert (file.read_bytes(), victim.read_bytes(), file.stat().st_nlink) == (b"after", b"before", 1)
+        file.unlink()
+
+
+def test_only_a_regular_file_is_read_and_no_more_than_its_bound(tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "a", tmp_path / "link", tmp_path / "pipe"
+    file.write_bytes(b"12345678")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    assert (read_file(file), read_file(file, 8), read_file(file, 7, cut=True)) == (b"12345678", b"12345678", b"1234567")
+    with pytest.raises(OSError, match="8 bytes, and 7 are read"):
+        read_file(file, 7)
+    for other in (link, pipe, tmp_path, Path("/dev/zero")):
+        for flags in (os.O_RDONLY, os.O_RDWR, os.O_WRONLY):
+            with pytest.raises(NotRegular, match="no regular file"):
+                open_regular(other, flags)
 
 
 def _fail(error: OSError, _descriptor: int) -> None:

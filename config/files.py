@@ -1,0 +1,139 @@
+"""Files, so that nobody leads us to another one: no link is followed, no pipe or device is opened, reads are bounded.
+
+A file is replaced at one stroke: whoever reads it finds what it held before, or all that it holds now.
+"""
+
+import contextlib
+import errno
+import glob
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+PRIVATE = 0o600
+_NEW = ".new"
+MOST_BYTES = 64 << 20
+"""Bytes of a file that are read into memory, at most: a manifest of 400,000 files, an event log of a month."""
+
+type Prepare = Callable[[int], None]
+"""Called with the descriptor of a file that is still empty and private, to give it its owner and mode."""
+
+
+class NotRegular(OSError):
+    """What is there is a link, a pipe, a device or a folder."""
+
+
+def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = PRIVATE) -> int:
+    """Return a descriptor of a regular file; never waits, as opening a pipe does. Raises NotRegular and OSError."""
+    try:
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO, errno.EISDIR}:
+            raise _irregular(error.errno, path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(errno.EINVAL, path)
+    return descriptor
+
+
+def _irregular(number: int, path: Path | str) -> NotRegular:
+    return NotRegular(number, "it is no regular file", str(path))
+
+
+def is_regular(path: Path) -> bool:
+    """Return whether a regular file is at `path`, and no link to one. Raises OSError where that cannot be told."""
+    return stat.S_ISREG(_mode_of(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is at `path`, and no link to one. Raises OSError where that cannot be told."""
+    return stat.S_ISDIR(_mode_of(path))
+
+
+def _mode_of(path: Path) -> int:
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def read_file(path: Path, most: int = MOST_BYTES, *, cut: bool = False) -> bytes:
+    """Return the content of a regular file of `most` bytes at most; raises NotRegular and OSError.
+
+    With `cut` the first `most` bytes of a larger one.
+    """
+    with open(open_regular(path), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most and not cut:
+            raise OSError(errno.EOVERFLOW, f"it has {size} bytes, and {most} are read at most", str(path))
+        return file.read(min(size, most))
+
+
+def of_mode(mode: int) -> Prepare:
+    """Return what gives a file `mode`, whatever the umask."""
+    return lambda descriptor: os.fchmod(descriptor, mode)
+
+
+_PRIVATELY = of_mode(PRIVATE)
+
+
+def make_file(path: Path, mode: int = PRIVATE) -> int:
+    """Return a descriptor of a new file at `path`, open to read and write; what was there before is removed.
+
+    `mode` is what it has, as far as the umask lets it. Raises OSError, also where somebody makes one at that moment.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)  # which follows no link
+
+
+def replace_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
+    """Put a file that holds `content` in the place of `path`; raises OSError, and then `path` is what it was.
+
+    It is written beside it under a name that nobody can guess, so `path` may be in a folder that others write to. Two
+    must not do this to one `path` at the same time: what a kill has left beside it is removed. With `durable` a power
+    cut leaves the one or the other too, and what was written is on the disk when this returns; without, only a kill
+    does.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_NEW}"):
+        _remove(left)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_NEW}")
+    try:
+        write_file(aside, content, prepare, durable=durable)
+        aside.replace(path)
+    except BaseException:
+        _remove(aside)
+        raise
+    if durable:
+        sync(path.parent)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def write_file(path: Path, content: bytes, prepare: Prepare = _PRIVATELY, *, durable: bool) -> None:
+    """Write a new file in the place of what is there; nobody else can read it before `prepare` says so. Raises OSError.
+
+    With `durable` its content is on the disk when this returns, its entry in the folder is not yet.
+    """
+    descriptor = make_file(path)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - its mode is right from the first moment
+        prepare(descriptor)
+        file.write(content)
+        file.flush()
+        if durable:
+            os.fsync(descriptor)
+
+
+def sync(path: Path) -> None:
+    """Bring the content of a file, or the entries of a folder, onto the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
