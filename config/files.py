@@ -9,7 +9,7 @@ import glob
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -78,6 +78,23 @@ def of_mode(mode: int) -> Prepare:
 
 
 _PRIVATELY = of_mode(PRIVATE)
+
+
+@contextlib.contextmanager
+def held(folder: Path, below: str = "") -> Iterator[Path]:
+    """Give a path that leads to `below` in `folder`, whatever their names lead to by then: a directory descriptor's.
+
+    `folder` may be a link; no link is followed below it. Raises OSError.
+    """
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(folder, flags)
+    try:
+        for name in filter(None, below.split("/")):
+            above, descriptor = descriptor, os.open(name, flags | os.O_NOFOLLOW, dir_fd=descriptor)
+            os.close(above)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def make_file(path: Path, mode: int = PRIVATE) -> int:

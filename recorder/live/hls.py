@@ -15,8 +15,9 @@ from typing import Protocol
 import av
 from av.error import FFmpegError
 
+from config.files import NotRegular, held, make_file, of_mode, read_file, replace_file
 from recorder.live.folder_url import FolderUrl
-from recorder.live.hls_folder import OURS, open_lock
+from recorder.live.hls_folder import OURS, READABLE, open_lock
 from recorder.live.incoming import SENT_EVERY_S, add_streams, packets
 from recorder.live.playlist import Playlist, Segment
 from recorder.live.protocol import Ended, Entered, Failed, Live, Report, Request, Sent
@@ -34,18 +35,17 @@ GOES_ON_S = 60.0
 
 _TO_US = "liput:playlist"
 """The address of the muxer's playlist: of no protocol, or it would rename files by itself."""
-_READABLE = 0o022  # umask: a web server is another user
 
 
 def publish(request: Request, url: FolderUrl, report: Callable[[Report], None]) -> Report:
     """Write until the input ends or the disk does; return the last report."""
     report(Entered("folder"))
-    os.umask(_READABLE)
-    folder = Path(url.path)
+    os.umask(0o777 & ~READABLE)
     try:
-        # The lock is held as long as this process lives.
-        fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write(request, Output(folder), report)
+        with held(Path(url.path)) as folder:
+            # The lock is held as long as this process lives.
+            fcntl.flock(open_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _write(request, Output(folder), report)
     except BlockingIOError:
         return Failed(Reason.ALREADY_PUBLISHING, "another session writes into this folder")
     except (FFmpegError, OSError) as error:
@@ -101,7 +101,7 @@ class Output:
         """Open what the muxer wants to write: a segment, or the playlist, which is only read here."""
         if url == _TO_US:
             return _Read(self._take)
-        return open(self.folder / url, "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
+        return open(make_file(self.folder / url, READABLE), "wb", buffering=0)  # noqa: PTH123 - the muxer closes it
 
     def _take(self, text: str) -> None:
         """Take over the segments of the muxer's playlist that are new."""
@@ -113,9 +113,7 @@ class Output:
                 self._playlist.add(Segment(segment.number, segment.duration_s, segment.began, goes_on))
         self._playlist.has_ended = theirs.has_ended
         self._left += [segment.number for segment in self._playlist.shorten(LISTED)]
-        new = self.folder / f"{PLAYLIST}.new"
-        new.write_text(self._playlist.text(), encoding="utf-8")
-        new.replace(self.folder / PLAYLIST)
+        replace_file(self.folder / PLAYLIST, self._playlist.text().encode(), of_mode(READABLE), durable=False)
         while len(self._left) > KEPT:
             self._file(self._left.pop(0)).unlink(missing_ok=True)
 
@@ -123,9 +121,9 @@ class Output:
         playlist = self.folder / PLAYLIST
         try:
             if time.time() - playlist.stat().st_mtime < GOES_ON_S:
-                found = Playlist.read(playlist.read_text(encoding="utf-8", errors="replace"))
+                found = Playlist.read(read_file(playlist, cut=True).decode(errors="replace"))
                 return found if found.segments and not found.has_ended else None
-        except FileNotFoundError:
+        except (FileNotFoundError, NotRegular):
             pass
         return None
 
@@ -166,5 +164,7 @@ class _Read:
 def _failed(error: FFmpegError | OSError) -> Failed:
     number = error.errno or 0
     reason = folder_reason(number)
+    if isinstance(error, NotRegular):
+        return Failed(reason, f"{Path(error.filename).name} is no regular file")
     is_clear = reason is not Reason.DISK_FAILED
     return Failed(reason, "" if is_clear else os.strerror(number) if number > 0 else str(error))

@@ -9,8 +9,12 @@ import os
 import re
 from pathlib import Path
 
-OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8(\.new)?")
+from config.files import open_regular
+
+OURS = re.compile(r"live-(\d+)\.ts|live\.m3u8")
 """The names of segments, with their numbers, and of the playlist."""
+READABLE = 0o644
+"""What files here have: a web server is another user."""
 LOCK = ".live.lock"
 
 
@@ -19,12 +23,12 @@ def open_lock(folder: Path, *, make: bool = True) -> int:
 
     NFS locks only what may be written. Another user's may only be read, which is enough for the disks of this PC.
     """
-    lock, how = folder / LOCK, os.O_CLOEXEC
+    lock = folder / LOCK
     try:
-        return os.open(lock, how | os.O_WRONLY | (os.O_CREAT if make else 0), 0o644)
+        return open_regular(lock, os.O_WRONLY | (os.O_CREAT if make else 0), READABLE)
     except PermissionError as error:
         try:
-            return os.open(lock, how | os.O_RDONLY)
+            return open_regular(lock)
         except FileNotFoundError:
             raise error from None  # it may not be made here
 

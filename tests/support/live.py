@@ -13,6 +13,8 @@ from typing import Self
 from devices.clock import SystemClock
 from recorder.live.attempt import Deadlines
 from recorder.live.destination import LiveDestination
+from recorder.live.hls import PLAYLIST
+from recorder.live.playlist import Playlist
 from recorder.live.reason import Reason, sentence
 from recorder.outputs import TakesPackets
 from tests.support.encoded import RATE, SmallEncoder
@@ -142,3 +144,8 @@ def _probe(path: Path, *arguments: str) -> dict[str, list[dict[str, str]]]:
     )
     found: dict[str, list[dict[str, str]]] = json.loads(done.stdout)
     return found
+
+
+def playlist(folder: Path) -> Playlist:
+    file = folder / PLAYLIST
+    return Playlist.read(file.read_text()) if file.is_file() and not file.is_symlink() else Playlist()

@@ -35,3 +35,16 @@ def encoder() -> Iterator[SmallEncoder]:
 @pytest.fixture
 def events() -> Events:
     return Events()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder for HLS."""
+    folder = tmp_path / "aula 100%"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def url(folder: Path) -> str:
+    return f"file://{folder}".replace("%", "%25")

@@ -1,7 +1,6 @@
 """A folder of HLS, played over HTTP by the ffmpeg command while it grows."""
 
 import os
-import signal
 import stat
 import subprocess
 import threading
@@ -11,47 +10,26 @@ from contextlib import closing
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import msgspec
 import pytest
 
-from capture.closing import abandoned
 from config.secrets import StreamTarget, secret_url
 from devices.clock import SystemClock
-from recorder.live.attempt import Deadlines, Ending, Outcome
 from recorder.live.destination import LiveDestination
 from recorder.live.destinations import Destinations
 from recorder.live.feed import FlvFeed, announcement
-from recorder.live.folder_url import FolderUrl
 from recorder.live.hls import GOES_ON_S, KEPT, LISTED, PLAYLIST
-from recorder.live.playlist import Playlist
 from recorder.live.process import Child
 from recorder.live.protocol import Ended, Order, Report, Request
-from recorder.live.reach import reach_folder
 from recorder.live.url import parse_live_url
 from tests.support.children import children
-from tests.support.confined import be_powerless_root, confined
 from tests.support.encoded import SmallEncoder
-from tests.support.live import Events, Pump, count, decode, is_live, running
+from tests.support.live import Events, Pump, count, decode, is_live, playlist, running
 from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.server
-
-ANOTHER = 54321
-"""A user who is not this one."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "aula 100%"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def url(folder: Path) -> str:
-    return f"file://{folder}".replace("%", "%25")
 
 
 @pytest.fixture
@@ -77,11 +55,6 @@ def put_all(destination: LiveDestination, encoder: SmallEncoder, frames: int) ->
         for packet in encoder.next():
             destination.put(packet)
     return encoder.frames
-
-
-def playlist(folder: Path) -> Playlist:
-    file = folder / PLAYLIST
-    return Playlist.read(file.read_text()) if file.exists() else Playlist()
 
 
 def play(url: str, seconds: float) -> int:
@@ -291,108 +264,3 @@ def test_two_sessions_do_not_write_into_one_folder(url: str, encoder: SmallEncod
         with running(url, encoder, events) as second, Pump(encoder, first, second):
             wait_for(lambda: second.status().reason == "already-publishing")
             assert is_live(first)
-
-
-def test_a_folder_that_is_missing_may_come(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
-    folder.rmdir()
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: destination.status().reason == "folder-missing")
-        assert str(folder) in (destination.status().message or "")
-        folder.mkdir()
-        wait_for(lambda: is_live(destination))
-
-
-def test_a_folder_that_may_not_be_written_into(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
-    folder.chmod(0o555)
-
-    def run() -> None:
-        with running(url, encoder, events) as destination, Pump(encoder, destination):
-            wait_for(lambda: destination.status().reason == "not-writable")
-
-    confined(be_powerless_root if os.geteuid() == 0 else lambda: None, run)
-    folder.chmod(0o755)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
-def test_a_folder_that_another_user_has_streamed_to_is_streamed_to(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events
-) -> None:
-    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-41.ts\n"
-    for name in (".live.lock", PLAYLIST, f"{PLAYLIST}.new", "live-40.ts", "live-41.ts", "live-42.ts"):
-        (folder / name).write_text(text)
-        os.chown(folder / name, ANOTHER, ANOTHER)
-    folder.chmod(0o777)
-
-    def run() -> None:
-        reach_folder(FolderUrl(str(folder)))
-        with running(url, encoder, events) as destination, Pump(encoder, destination):
-            wait_for(lambda: len(playlist(folder).segments) > 1 and is_live(destination))
-            with running(url, encoder, Events()) as second:
-                wait_for(lambda: second.status().reason == "already-publishing")
-
-    confined(be_powerless_root, run)
-    assert [segment.number for segment in playlist(folder).segments][:2] == [41, 42]
-    assert events.reasons() == []
-
-
-@pytest.mark.parametrize("file", ["live-43.ts", f"{PLAYLIST}.new"])
-def test_a_disk_that_is_full_is_told_and_tried_again(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events, file: str
-) -> None:
-    (folder / PLAYLIST).write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2.0,\nlive-41.ts\n")
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: is_live(destination))
-        (folder / file).symlink_to("/dev/full")
-        wait_for(lambda: destination.status().reason == "disk-full")
-        (folder / file).unlink(missing_ok=True)
-        wait_for(lambda: is_live(destination))
-
-
-def test_a_child_whose_disk_hangs_is_given_up(url: str, folder: Path, encoder: SmallEncoder, events: Events) -> None:
-    os.mkfifo(folder / ".live.lock")  # whose opening waits for a reader that never comes
-    with running(url, encoder, events) as destination, Pump(encoder, destination):
-        wait_for(lambda: destination.status().reason == "timeout")
-        assert "its disk does not answer" in (destination.status().message or "")
-
-
-class Unkillable(subprocess.Popen[bytes]):
-    """Waits for a disk within the kernel: no signal ends it."""
-
-    made: ClassVar[list["Unkillable"]] = []
-
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self.made.append(self)
-
-    def kill(self) -> None:
-        pass
-
-
-def test_a_child_that_cannot_be_killed_holds_up_nobody_and_no_other_is_started_beside_it(
-    url: str, folder: Path, encoder: SmallEncoder, events: Events, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    os.mkfifo(folder / ".live.lock")
-    monkeypatch.setattr(Unkillable, "made", [])
-    monkeypatch.setattr(subprocess, "Popen", Unkillable)
-    tries: list[Outcome] = []
-    try_once = LiveDestination._try_once
-
-    def spy(destination: LiveDestination, ending: Ending) -> Outcome:
-        tries.append(try_once(destination, ending))
-        return tries[-1]
-
-    monkeypatch.setattr(LiveDestination, "_try_once", spy)
-    with running(url, encoder, events, deadlines=Deadlines(step_s=0.5)) as destination, Pump(encoder, destination):
-        wait_for(lambda: len(tries) >= 3)
-        assert destination.status().state == "waiting"
-        assert "its disk does not answer" in (destination.status().message or "")
-        (hung,) = Unkillable.made
-        hung.send_signal(signal.SIGKILL)  # the disk is back
-        wait_for(lambda: hung.returncode)
-        wait_for(lambda: len(Unkillable.made) == 2)
-        destination.restart()
-        wait_for(lambda: len(Unkillable.made) == 3)
-    for one in Unkillable.made:
-        one.send_signal(signal.SIGKILL)
-    wait_for(lambda: not abandoned("live child"))
-    assert events.reasons() == ["timeout"] * len(events.reasons())
