@@ -19,6 +19,7 @@ from config.schema import Settings
 from devices.clock import Clock
 from recorder.archive.archive import Archive, session_archives
 from recorder.archive.place import nearest_existing
+from recorder.archive.privacy import is_open
 from recorder.status import SessionState
 from recorder.storing.forecast import INDEX_BYTES_PER_S
 from recorder.storing.mounts import MountMemory, file_system_of
@@ -49,7 +50,8 @@ _RECORDS = (SessionState.LIVE, SessionState.DEGRADED, SessionState.SEALING)
 class Place:
     """A folder that sessions are kept in, as it is: bytes free, its disk's number, the kind of its file system.
 
-    `trouble` is why it cannot be used, None if it can; `bps` is how fast it is, where that was measured.
+    `trouble` is why it cannot be used, None if it can; `bps` is how fast it is, where that was measured; `is_open`
+    says whether every user of the PC can read what is kept in it.
     """
 
     root: Path
@@ -59,6 +61,7 @@ class Place:
     disk: int = 0
     kind: str | None = None
     bps: float | None = None
+    is_open: bool = False
 
     @property
     def name(self) -> str:
@@ -124,11 +127,12 @@ def _state(archive: Archive, memory: MountMemory | None) -> Place:
         free = archive.check()
         base = nearest_existing(Path(os.path.realpath(root)))
         disk = base.stat().st_dev
+        is_readable = is_open(root)
     except StorageError as error:
         return Place(root, root, _CODES.get(type(error), "unwritable"))
     except OSError:
         return Place(root, root, "unwritable")
-    return Place(root, base, free=free, disk=disk, kind=file_system_of(disk))
+    return Place(root, base, free=free, disk=disk, kind=file_system_of(disk), is_open=is_readable)
 
 
 def _measured(place: Place, situation: Situation, tell: Tell, share: float) -> Place:
@@ -169,6 +173,9 @@ def _judge(place: Place, need: float, reserve: int, planned_s: float | None) -> 
     if place.bps is not None and place.bps < ENOUGH * need * 8:
         code = "slow" if place.bps >= LEAST * need * 8 else "too-slow"
         yield found(CODES, code, place.name, measured, speed=brief_rate(place.bps), **facts)
+        is_well = False
+    if place.is_open:
+        yield found(CODES, "open", place.name, measured, **facts)
         is_well = False
     if is_well:
         yield found(CODES, "ok", place.name, measured, lasts=brief_duration(lasts_s), **facts)

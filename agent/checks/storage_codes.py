@@ -82,6 +82,14 @@ CODES: Mapping[str, Code] = {
         ),
         Words("Minta IT memformatnya ke exFAT atau ext4.", "Ask IT to format it with exFAT or ext4."),
     ),
+    "open": Code(
+        Verdict.WARNING,
+        Words(
+            "Rekaman di {folder} dapat dibaca semua pengguna PC ini",
+            "Every user of this PC can read the recordings in {folder}",
+        ),
+        Words("Minta IT menutupnya. Rekaman baru sudah tertutup.", "Ask IT to close them. New ones are closed."),
+    ),
     "no-mirror": Code(
         Verdict.FAILURE,
         Words("Dua salinan diminta, tetapi hanya ada satu folder", "Two copies are asked for, and there is one folder"),

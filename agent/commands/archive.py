@@ -14,6 +14,7 @@ COMMANDS: Table = {
     "fixity": ("agent.commands.archive_fixity:fixity_command", "Read a part of the archive again, in turn."),
     "list": ("agent.commands.archive_list:list_command", "List the recordings, the oldest first."),
     "open": ("agent.commands.archive_open:open_command", "Play a recording, or open its folder."),
+    "protect": ("agent.commands.archive_protect:protect_command", "Keep recordings from other users of this PC."),
     "prune": ("agent.commands.archive_prune:prune_command", "Remove media here that have enough copies elsewhere."),
     "reindex": ("agent.commands.archive_search:reindex_command", "Make the index of the archive anew."),
     "repair": ("agent.commands.archive_restore:repair_command", "Restore a damaged package from a copy."),

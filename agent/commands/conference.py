@@ -15,6 +15,8 @@ from agent.terminal import somebody_is_there
 from capture.sound.server import NoServerError
 from config.settings import load_settings
 
+EVERYBODY = 0o022
+"""The umask of what root makes for all users of the PC; sudo keeps ours."""
 MISSING = 1
 """Exit status; docs/reference/cli.md."""
 
@@ -83,7 +85,7 @@ def _as_root(commands: Sequence[str], *, only_print: bool) -> bool:
     if click.confirm("Run this now?" if is_root else "Run this now, with sudo?", default=False):
         for command in commands:
             words = ["sh", "-c", command] if is_root else ["sudo", "sh", "-c", command]
-            if subprocess.run(words, check=False).returncode:
+            if subprocess.run(words, check=False, umask=EVERYBODY).returncode:
                 click.echo(f"This failed, and what follows was not run: {command}", err=True)
                 break
     return True

@@ -1,5 +1,6 @@
 """`liput service`: Liput as a service of systemd, of this user or of the system."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def install(
         raise click.UsageError("--autostart goes with a user's service")
     config_file = config_file or ctx.find_object(Path)
     if is_system:
+        os.umask(0o022)  # units and launchers are for every user
         place = system_place(_system_settings(config_file), operators=operators)
     else:
         place = user_place(load_settings(config_file), config=config_file)

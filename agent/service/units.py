@@ -188,6 +188,7 @@ def _common(place: Place) -> Iterator[tuple[str, str]]:
     if place.python_path:
         yield "Environment", _quoted(f"PYTHONPATH={place.python_path}")
     yield "LimitNOFILE", str(MOST_FILES)
+    yield "UMask", "0027" if place.is_system else "0077"  # operators may read what is recorded; nobody else may
     yield from GRANTED
     yield from HARDENED
     if place.is_system:
@@ -201,7 +202,6 @@ def _owned(place: Place) -> Iterator[tuple[str, str]]:
     yield "Group", place.operators
     if place.groups:
         yield "SupplementaryGroups", " ".join(place.groups)
-    yield "UMask", "0027"  # what is recorded, operators may read
     yield "StateDirectory", "liput"
     yield "StateDirectoryMode", "0750"
     yield "Environment", f"LIPUT_STATE={STATE}"

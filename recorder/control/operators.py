@@ -28,6 +28,15 @@ def operators() -> int | None:
         raise OSError(0, f"{VARIABLE} names the group {name}, which there is not") from None
 
 
+def umask() -> int:
+    """Return the umask of our processes: their files are for this user, and for operators where its group is theirs."""
+    try:
+        group = operators()
+    except OSError:
+        group = None  # which is said where something is shared with them
+    return 0o077 if group is None or group != os.getegid() else 0o027
+
+
 def share(what: Path | int, group: int, mode: int) -> None:
     """Let `group` have what `mode` says of a file (also an open one), a socket or a folder. Raises OSError."""
     # In a service it is so from the beginning, and chown is forbidden there.

@@ -42,6 +42,7 @@ from recorder.control import directory
 from recorder.control.asks import Inbox, hear
 from recorder.control.handshake import Handshake
 from recorder.control.launched import SPARE, UNIT
+from recorder.control.operators import umask
 from recorder.control.protocol import Failure, failure
 from recorder.control.spec import ENVIRONMENT, LONGEST, OWN, Spec, decode_spec
 
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 def main() -> int:
     """Be a recorder; the exit status is 0 whenever the session ended in order, however that went."""
     heap.share()
+    os.umask(umask())  # a unit of the service manager that was installed by an older Liput has another
     handshake = Handshake()
     inbox: Inbox = queue.SimpleQueue()
     hear(inbox)

@@ -1,0 +1,69 @@
+"""For whom recordings are: what every user of the PC could read is found, and closed as new ones are.
+
+A process of ours has the umask for it (recorder/control/operators.py). What was made before it had, or was copied here
+by other programs, may be open.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from config.files import is_folder, open_regular
+from recorder.archive.catalog import INCOMING
+
+_OURS = re.compile(r"\d{4}|\.damaged|" + re.escape(INCOMING))
+"""The folders at the top of an archive that hold recordings; what else is there is somebody's own."""
+_OTHERS = stat.S_IRWXO
+_ENTER = stat.S_IXOTH
+
+
+def kept_in(root: Path) -> list[Path]:
+    """Return the folders with recordings at the top of the archive at `root`. Raises OSError."""
+    return [path for path in sorted(root.iterdir()) if _OURS.fullmatch(path.name) and is_folder(path)]
+
+
+def is_open(root: Path) -> bool:
+    """Return whether every user of this PC can come to recordings in the archive at `root`. Raises OSError."""
+    real = root.resolve()
+    if not real.is_dir() or not all(folder.stat().st_mode & _ENTER for folder in (real, *real.parents)):
+        return False
+    return any(folder.lstat().st_mode & _OTHERS for folder in kept_in(real))
+
+
+def close(folders: Iterable[Path], group: int | None) -> Iterator[tuple[Path, OSError | None]]:
+    """Take from all other users what they may with `folders` and all that is in them; links are not followed.
+
+    The members of `group` may still read what is that group's. Gives each path that was open, and why it still is.
+    """
+    for folder in folders:
+        for path in _all(folder):
+            try:
+                if _close(path, group):
+                    yield path, None
+            except OSError as error:
+                yield path, error
+
+
+def _all(folder: Path) -> Iterator[Path]:
+    """Yield a folder and what is in it, from the top: what is in a closed folder is out of reach at once."""
+    yield folder
+    for base, folders, files in os.walk(folder):
+        yield from (Path(base, name) for name in (*folders, *files))
+
+
+def _close(path: Path, group: int | None) -> bool:
+    found = path.lstat()
+    if not found.st_mode & _OTHERS or not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+        return False
+    is_file = stat.S_ISREG(found.st_mode)
+    folder = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = open_regular(path) if is_file else os.open(path, folder)
+    try:
+        found = os.fstat(descriptor)
+        keeps = 0o750 if found.st_gid == group else 0o700
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & keeps)
+    finally:
+        os.close(descriptor)
+    return True
