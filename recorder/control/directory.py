@@ -303,7 +303,20 @@ def _place() -> Path:
         return Path(session) / "liput"
     if os.geteuid() == 0:
         return Path("/run/liput")
-    return Path(tempfile.gettempdir()) / f"liput-{os.geteuid()}"
+    return _below_tmp(Path(tempfile.gettempdir(), f"liput-{os.geteuid()}"))
+
+
+def _below_tmp(plain: Path) -> Path:
+    """Return `plain` in the folder for temporary files; where another user has taken that name, one that is ours.
+
+    Every user may write there, and nobody can make a folder that is another's: that of ours is found by its owner.
+    """
+    for path in (plain, *sorted(plain.parent.glob(f"{plain.name}-*"))):
+        with contextlib.suppress(OSError):
+            found = path.lstat()
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid():
+                return path
+    return plain.with_name(f"{plain.name}-{os.urandom(8).hex()}") if os.path.lexists(plain) else plain
 
 
 def _refused(path: Path, error: OSError) -> StorageUnwritable:

@@ -1,6 +1,7 @@
 """Where recorders are found: folders for us alone, of those that run and of those that were killed."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ import pytest
 from config.errors import StorageUnwritable
 from recorder.control import directory, sockets
 from recorder.control.directory import RecorderFolder
+from tests.support.confined import be_user, confined
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
@@ -26,6 +29,10 @@ def process() -> Iterator["subprocess.Popen[bytes]"]:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         yield process
         process.kill()
+
+
+ALICE, MALLORY = 54321, 54322
+"""Users who are not this one."""
 
 
 def made(title: str = "Rapat", pid: int | None = None, at: datetime = NOW) -> RecorderFolder:
@@ -166,6 +173,41 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1234)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert directory._place() == tmp_path / "liput-1234"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="acts as two other users")
+@pytest.mark.parametrize("how", ["folder", "open folder", "link", "file"])
+def test_another_user_cannot_take_the_place_below_tmp(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.delenv(directory.VARIABLE)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with tempfile.TemporaryDirectory() as name:
+        tmp = Path(name)
+        tmp.chmod(0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        confined(partial(be_user, MALLORY), partial(_take, tmp / f"liput-{ALICE}", how))
+        confined(partial(be_user, MALLORY), partial(_take, tmp / f"liput-{ALICE}-0", how))
+        info = msgspec.structs.replace(confined(partial(be_user, ALICE), _info), pid=os.getpid())
+        folder = confined(partial(be_user, ALICE), partial(directory.make_folder, info, b"{}"))
+        assert (folder.path.stat().st_uid, mode(folder.path.parent)) == (ALICE, 0o700)
+        found = confined(partial(be_user, ALICE), directory.folders)
+        assert [each.path for each in found] == [folder.path]
+        assert confined(partial(be_user, MALLORY), directory.folders) == []
+        for path in tmp.glob("liput-*"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _info() -> directory.RecorderInfo:
+    return directory.new_info("Rapat", Path("/arsip"), NOW)
+
+
+def _take(path: Path, how: str) -> None:
+    if how == "link":
+        path.symlink_to("/tmp")
+    elif how == "file":
+        path.touch()
+    else:
+        path.mkdir()
+        path.chmod(0o777 if how == "open folder" else 0o755)
 
 
 def test_a_socket_is_reached_by_a_path_of_any_length(tmp_path: Path) -> None:
