@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 
 from config.errors import ArchiveError, LiputError, as_ours
+from config.files import read_file
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.archive import Archive
 from recorder.archive.fixity import Progress
@@ -91,7 +92,7 @@ class Sealer:
 
     def _log_of(self, part: Part) -> bytes:
         try:
-            return asked(part.work.events.read_bytes, part.work.path, self._clock)
+            return asked(partial(read_file, part.work.events), part.work.path, self._clock)
         except (OSError, LiputError, RuntimeError):  # its package has it by now, or its disk does not answer
             return b""
 
