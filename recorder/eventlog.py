@@ -2,8 +2,8 @@
 
 Events come from any thread and are never made to wait for the disk: a thread for each file appends them, one JSON
 object a line, and makes them safe with fdatasync. Each file gets every event, also those from before it was opened: the
-log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound
-(recorder/kept_lines.py). What comes too often is thinned before (recorder/repeats.py). What is left out is told.
+log outlives the disk that it began on. For that they are kept in memory, once for all files and within a bound. What
+comes too often is thinned before (recorder/repeats.py). What is left out is told.
 """
 
 import os
@@ -15,8 +15,56 @@ from config.events import Event, encoded
 from config.files import open_regular
 from devices.clock import NANOSECONDS, Clock
 from recorder.archive.names import storable
-from recorder.kept_lines import KeptLines
+from recorder.control.history import History, some
 from recorder.repeats import EVENTS_LEFT_OUT, Repeats
+
+HEAD_BYTES, TAIL_BYTES = 1 << 20, 7 << 20
+"""Some 3,000 events from the beginning, which say what the session is, and the newest 25,000."""
+
+
+class KeptLines:
+    """Lines in their order, numbered from 0: the first for ever, of the others as many as there is room for.
+
+    Used under a lock.
+    """
+
+    def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
+        self._head: list[bytes] = []
+        self._room = head_bytes
+        self._tail = History(tail_bytes)
+
+    @property
+    def end(self) -> int:
+        """The number that the next line will have."""
+        return len(self._head) + self._tail.end
+
+    def add(self, line: bytes) -> None:
+        """Keep a line."""
+        if self._tail.end == 0 and len(line) <= self._room:
+            self._head.append(line)
+            self._room -= len(line)
+        else:
+            self._tail.add(line)
+
+    def batch(self, number: int, end: int, most_bytes: int) -> tuple[bytes, int, int]:
+        """Return lines from `number` on and before `end`: about `most_bytes` of them or one.
+
+        With them the number of the line behind them, and how many before them are not kept any more.
+        """
+        first, end = len(self._head), min(end, self.end)
+        missing = 0
+        if number >= first:
+            missing = max(0, min(end, first + self._tail.first) - number)
+        elif self._tail.first:
+            end = min(end, first)  # what is missing comes behind it
+        number += missing
+        lines = some(map(self._line, range(number, end)), most_bytes)
+        return b"".join(lines), number + len(lines), missing
+
+    def _line(self, number: int) -> bytes:
+        first = len(self._head)
+        return self._head[number] if number < first else self._tail.line(number - first)
+
 
 CLOSE_S = 5.0
 """How long a disk may take to the last events, before its file is left to itself."""

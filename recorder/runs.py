@@ -10,7 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from config.json_text import number
-from recorder.recovery.kinds import RECOVERED_KIND
+
+RECOVERED_KIND = "session-recovered"
+"""The event that recovery itself adds to a log."""
+
 
 type Line = Mapping[str, Any]
 

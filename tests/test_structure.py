@@ -9,7 +9,7 @@ import grimp
 
 PACKAGES = ("agent", "devices", "capture", "recorder", "config")
 ROOT = Path(__file__).parents[1]
-LONGEST, MEDIAN = 400, 150
+LONGEST, MEDIAN = 600, 150
 """Lines of a module."""
 A_SCREEN = 60
 """Lines of a function, from its name to its end."""

@@ -16,7 +16,7 @@ from config.events import Event
 from config.json_text import json_lines
 from devices.clock import SystemClock
 from recorder.archive.model import INTERRUPTED, Gap, Mark, PartFacts, RecordingFacts
-from recorder.recovery.kinds import RECOVERED_KIND
+from recorder.runs import RECOVERED_KIND
 from recorder.troubles import Troubles
 
 NOTICED_S = 0.1

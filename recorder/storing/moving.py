@@ -18,11 +18,10 @@ from recorder.archive.work import WorkFolder
 from recorder.storing.bounded import OPEN_S, Bounded
 from recorder.storing.copies import Copy, found_s
 from recorder.storing.faults import stalled
-from recorder.storing.forms import Templates
 from recorder.storing.opening import Opener
 from recorder.storing.part import Part
 from recorder.storing.progress import Progress
-from recorder.storing.tee import Tee
+from recorder.storing.tee import Tee, Templates
 from recorder.storing.telling import Teller
 
 

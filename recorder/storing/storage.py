@@ -33,13 +33,12 @@ from recorder.storing.bounded import asked
 from recorder.storing.copies import Copy
 from recorder.storing.faults import stalled
 from recorder.storing.forecast import Forecast, Level
-from recorder.storing.forms import Forms, Templates
 from recorder.storing.mounts import MountMemory
 from recorder.storing.moving import Mover
 from recorder.storing.opening import Opener, SessionFacts
 from recorder.storing.part import Part
 from recorder.storing.progress import Progress
-from recorder.storing.tee import Tee
+from recorder.storing.tee import Forms, Tee, Templates
 from recorder.storing.telling import Teller
 
 WATCH_S = 0.25

@@ -1,15 +1,104 @@
 """Gives every packet of a session to each of its copies, and to a part that takes over what is not safe before it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from recorder.packet import EncodedPacket, TrackId
+from av.stream import Stream
+
+from recorder.kept_packets import MOST_BYTES, KeptPackets
+from recorder.packet import RUN_IN, EncodedPacket, Track, TrackId
 from recorder.recording import OnDisk
-from recorder.storing.backlog import Backlog
 from recorder.storing.copies import Copy
-from recorder.storing.forms import Forms, Templates
 from recorder.storing.part import Part
+
+type Templates = Mapping[TrackId, Stream]
+
+
+class Forms:
+    """Follows the form of the picture, which changes where its encoder is replaced: no file holds two of them.
+
+    From the keyframe on at which it changes, packets belong into other files than before. Sound is cut there too, by
+    its own times: it may come earlier than the pictures, or later. Not safe from several threads at once.
+    """
+
+    def __init__(self, form: int, tracks: Iterable[TrackId], templates_of: Callable[[int], Templates] | None) -> None:
+        """`templates_of` says the templates of another form, where there may be any."""
+        self.now = form
+        """The form that the picture has."""
+        self.templates_of = templates_of
+        self._others = frozenset(tracks) - {Track.VIDEO}
+        self._start = Fraction(0)
+        self._behind: set[TrackId] = set()
+
+    def changes_with(self, packet: EncodedPacket) -> bool:
+        """Whether the picture has another form from a packet on; take note of it."""
+        if packet.track != Track.VIDEO or packet.form == self.now or self.templates_of is None:
+            return False
+        self.now = packet.form
+        self._start = packet.begins
+        self._behind = set(self._others)
+        return True
+
+    def belongs(self, packet: EncodedPacket, form: int) -> bool:
+        """Whether a packet belongs into a file of that form."""
+        if packet.track == Track.VIDEO:
+            return packet.form == form
+        return packet.ends > self._start - RUN_IN if form == self.now else packet.begins < self._start
+
+    def caught_up_with(self, packet: EncodedPacket) -> bool:
+        """Whether a packet is the one with which nothing is to come any more that belongs into files of before."""
+        if packet.track not in self._behind or packet.begins < self._start:
+            return False
+        self._behind.discard(packet.track)
+        return not self._behind
+
+    @property
+    def has_caught_up(self) -> bool:
+        """Whether nothing is to come any more that belongs into files of before."""
+        return not self._behind
+
+
+class Backlog:
+    """The packets that are not known to be safe yet, from a keyframe on: a further file begins with them.
+
+    Where a disk takes nothing until the bound is reached, the oldest pictures go, up to the next keyframe; that they
+    are missing is told when the further file begins. Not safe from several threads at once.
+    """
+
+    def __init__(self, tracks: Sequence[TrackId], most_bytes: int = MOST_BYTES) -> None:
+        self._kept = KeptPackets(Track.VIDEO if Track.VIDEO in tracks else tracks[0])
+        self._most_bytes = most_bytes
+
+    def add(self, packet: EncodedPacket) -> None:
+        """Take a packet."""
+        self._kept.add(packet)
+        while self._kept.bytes > self._most_bytes and (second := self._kept.keyframes()[1:2]):
+            self._kept.begin_at(second[0])
+
+    def begin_anew(self) -> None:
+        """Forget the pictures: those that follow are of another form."""
+        self._kept.forget_leaders()
+
+    def confirm(self, safe_s: float) -> None:
+        """Forget what is before the last keyframe that is safe, every track of it, up to `safe_s` seconds."""
+        leaders = self._kept.leaders
+        if safe := [index for index in self._kept.keyframes() if leaders[index].begins <= safe_s]:
+            self._kept.begin_at(safe[-1])
+
+    @property
+    def start(self) -> Fraction:
+        """The media time of its first keyframe, seconds; 0 while there is none."""
+        return next((packet.begins for packet in self._kept.leaders if packet.is_keyframe), Fraction(0))
+
+    @property
+    def packets(self) -> list[EncodedPacket]:
+        """Everything from the first keyframe on, each track in its order."""
+        first = next((index for index, packet in enumerate(self._kept.leaders) if packet.is_keyframe), 0)
+        start = self.start - RUN_IN
+        others = [packet for packet in self._kept.others if packet.begins >= start]
+        return [*list(self._kept.leaders)[first:], *others]
+
 
 type OnForm = Callable[[Templates, int], None]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recorder.kept_lines import KeptLines
+from recorder.eventlog import KeptLines
 
 
 def kept(count: int, *, head: int = 30, tail: int = 50) -> KeptLines:

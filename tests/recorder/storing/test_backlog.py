@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from recorder.packet import EncodedPacket, Track
-from recorder.storing.backlog import Backlog
+from recorder.storing.tee import Backlog
 
 
 def picture(number: int, size: int = 10) -> EncodedPacket:

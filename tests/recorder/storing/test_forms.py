@@ -5,7 +5,7 @@ from fractions import Fraction
 from av.stream import Stream
 
 from recorder.packet import EncodedPacket, Track, TrackId
-from recorder.storing.forms import Forms
+from recorder.storing.tee import Forms
 
 TRACKS = (Track.VIDEO, Track.AUDIO, "sound:podium")
 
