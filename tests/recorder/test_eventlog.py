@@ -11,6 +11,7 @@ import pytest
 from config.events import Event
 from recorder.eventlog import EventLog, KeptLines
 from recorder.repeats import AT_ONCE
+from tests.support.copies import full_disk
 from tests.support.simulated import BEGINNING, SimulatedClock
 from tests.support.waiting import wait_for
 
@@ -151,13 +152,15 @@ def test_text_that_is_not_unicode_does_not_stop_the_log(log: EventLog, tmp_path:
     assert heard[0].message == "kuliah\ufffd.mp4 is open"
 
 
-def test_a_disk_that_takes_nothing_stops_neither_the_session_nor_the_log() -> None:
+def test_a_disk_that_takes_nothing_stops_neither_the_session_nor_the_log(tmp_path: Path) -> None:
     heard: list[Event] = []
     log = EventLog(SimulatedClock(), heard.append)
-    log.open(Path("/dev/full"))
-    for number in range(10):
-        log("source-lost", "podium", "gone", number=number)
-    log.close()
+    with full_disk(tmp_path / "disk") as disk:
+        log.open(disk / "events.jsonl")
+        for number in range(10):
+            log("source-lost", "podium", "gone", number=number)
+        log.close()
+        assert (disk / "events.jsonl").stat().st_size == 0
     assert len(heard) == 10
 
 

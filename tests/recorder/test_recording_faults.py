@@ -20,6 +20,7 @@ from recorder.recording import Recording
 from recorder.storage_errors import storage_error
 from recorder.storing.file import RecordingFile
 from tests.support import media
+from tests.support.copies import full_disk
 from tests.support.recorded import OneFile, encoder, feed
 from tests.support.waiting import wait_for
 
@@ -261,10 +262,10 @@ def test_a_file_that_was_taken_away_is_a_disk_that_has_gone(tmp_path: Path) -> N
     assert [type(error) for error in failures] == [StorageVanished]
 
 
-def test_a_disk_that_is_full_from_the_start_is_refused() -> None:
+def test_a_disk_that_is_full_from_the_start_is_refused(tmp_path: Path) -> None:
     made = encoder()
-    with pytest.raises(StorageFull, match="full"):
-        OneFile(Path("/dev/full"), made.templates, clock=SystemClock(), on_failure=print)
+    with full_disk(tmp_path / "disk") as disk, pytest.raises(StorageFull, match="full"):
+        OneFile(disk / "program.mp4", made.templates, clock=SystemClock(), on_failure=print)
     made.close()
 
 

@@ -5,7 +5,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +116,16 @@ def small_disk(at: Path) -> Iterator[Path]:
         yield at
     finally:
         subprocess.run(["umount", "-l", str(at)], check=True)
+
+
+@contextmanager
+def full_disk(at: Path) -> Iterator[Path]:
+    """Mount a small disk in memory on which a file can be made, and nothing be written."""
+    with small_disk(at) as disk:
+        with suppress(OSError), (disk / "rest").open("wb", buffering=0) as rest:
+            while rest.write(bytes(1 << 12)):
+                pass
+        yield disk
 
 
 def large_package(archive: Archive, program: Path, size: int, title: str = "Rapat Besar") -> Package:
