@@ -1,5 +1,6 @@
 """Beginning a session by the API: from what was asked to a recorder that is armed, or records."""
 
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from agent.requests.lookup import with_request
 from agent.serving import FOLLOWS_S
 from agent.steering import SessionLine, ended_before, gone_on_with, line_of, start, until_armed, until_it_records
 from agent.web.house import House
+from agent.web.requests import request_key
 from config.errors import LiputError, NoSession, SpeakersRefuse, UsageError
 from config.messages import in_language
 from config.records import RecordsSettings
@@ -29,6 +31,8 @@ TAKEN_UP_S = 5.0
 Others wait longer; here an event begins, and two recordings of it are better than none.
 """
 ROOT = Path("/")
+_NODE = re.compile(r"/dev/(video\d+|snd/[\w-]+|v4l/by-(id|path)/[^/]+)")
+"""Where the kernel and udev alone make anything; in other folders of /dev, as /dev/shm, everybody may have files."""
 
 type Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 type Words = Annotated[tuple[Word, ...], msgspec.Meta(max_length=16)]
@@ -157,11 +161,11 @@ def _asked(house: House, new: NewSession) -> Asked:
             state=new.consent, note=new.consent_note, noted_at=house.clock.now() if is_said else None
         ),
     )  # fmt: skip
-    return with_request(asked, new.request, settings)
+    return with_request(asked, None if new.request is None else request_key(new.request), settings)
 
 
 def refuse_files(word: str) -> None:
     """Refuse names of files: who may use the page may not read what else this user has."""
-    is_node = word.startswith("/dev/") and ".." not in word
-    if word.startswith(("@", "-")) or "\0" in word or ("/" in word and not is_node) or "://" in word:
+    is_file = "/" in word or "\0" in word or (ROOT / word).is_file()  # which is where a recorder would look for it
+    if word.startswith(("@", "-")) or (is_file and not _NODE.fullmatch(word)):
         raise UsageError("that is no device and no destination of the settings", hint="GET /api/v1/devices lists them")

@@ -9,6 +9,7 @@ from agent.checks.history import History
 from agent.checks.trend import Measurement, measurements
 from agent.web.beginning_runs import RunState, begin
 from agent.web.endpoint import Call, Endpoint
+from agent.web.requests import request_key
 
 type Word = Annotated[str, msgspec.Meta(pattern="^[^-@][^\\x00]*$", max_length=128)]
 
@@ -22,9 +23,9 @@ class CheckBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     public: bool = False
 
     def words(self) -> list[str]:
-        """Return the options of the command."""
+        """Return the options of the command. Raises RequestNotFound."""
         switches = [*(["--quick"] if self.quick else []), *(["--public"] if self.public else [])]
-        request = [] if self.request is None else [f"--request={self.request}"]
+        request = [] if self.request is None else [f"--request={request_key(self.request)}"]
         return [*switches, *request, *(f"--have={thing}" for thing in self.have)]
 
 
@@ -56,7 +57,7 @@ ENDPOINTS = [
     ),
     Endpoint(
         method="POST", path="/api/v1/checks", does=run_check, body=CheckBody, answers=CheckRun, status=202,
-        errors=(409,), summary="Begin a check; one runs at a time",
+        errors=(404, 409), summary="Begin a check; one runs at a time",
     ),
     Endpoint(
         method="GET", path="/api/v1/checks/history", does=history, answers=list[Measurement], errors=(409,),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from recorder.control.directory import make_folder, new_info, process_started
 from recorder.control.find import Running, running_as
 from recorder.control.protocol import Failure, encode
 from recorder.status import SessionResult, SessionState
-from tests.support import command, media, web
+from tests.support import archives, command, media, web
 from tests.support.recorders import recorders
 from tests.support.room import Room, program
 from tests.support.waiting import wait_for
@@ -178,6 +179,8 @@ def test_a_request_that_is_sent_again_with_its_key_begins_nothing_twice(page: Pa
         SYNTHETIC | {"videos": ["/etc/passwd"]},
         SYNTHETIC | {"videos": ["../../etc/passwd"]},
         SYNTHETIC | {"videos": ["/dev/../etc/passwd"]},
+        SYNTHETIC | {"videos": ["/dev/v4l/by-id/../../shm"]},
+        SYNTHETIC | {"videos": ["vmlinuz\0"]},
         SYNTHETIC | {"streams": ["@/root/key"]},
         SYNTHETIC | {"streams": ["rtmp://evil.example/live/key"]},
         SYNTHETIC | {"streams": ["nowhere"]},
@@ -196,6 +199,21 @@ def test_what_cannot_be_meant_is_refused_and_no_recorder_is_left(page: Page, bod
     assert "rtmp://" not in answer.json["message"]
     runtime = Path(os.environ["LIPUT_RUNTIME"])
     wait_for(lambda: recorders(runtime) == [])
+
+
+def test_no_file_of_this_pc_is_taken_for_a_device_or_a_request(page: Page, room: Room) -> None:
+    plan = {"title": "Rapat", "starts": "besok 09:00", "for_s": 60}
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        secret = str(archives.make_program(Path(folder) / "rahasia.mp4"))
+        for at, body in ((SESSIONS, SYNTHETIC), ("/api/v1/schedule", plan)):
+            for given in ({"videos": [secret]}, {"audios": [secret]}):
+                answer = page.post(at, body | given)
+                assert (answer.status, "no device" in str(answer.json.get("message"))) == (400, True), answer.body
+    new = ("request", "new", "--event", "Rapat", "--starts", "besok 09:00", "--ends", "besok 10:00", "--json")
+    assert command.liput(room.home, *new).returncode == 0
+    (request,) = room.home.rglob("request.json")
+    for at, body in ((SESSIONS, SYNTHETIC), ("/api/v1/checks", {})):
+        assert page.post(at, body | {"request": str(request.parent)}).status == 404
 
 
 def test_a_device_that_is_not_there_is_told_of_as_such(page: Page) -> None:
