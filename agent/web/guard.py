@@ -150,8 +150,6 @@ class Guard:
         path = asked.scope["path"]
         if path in _FREE or (path.startswith(STATIC) and asked.is_reading):
             return True
-        if path == METRICS and asked.is_reading and asked.is_near:
-            return True
         return asked.is_let_in
 
     def _is_let_in(self, asked: "_Asked") -> bool:

@@ -1,4 +1,4 @@
-"""`GET /metrics`: what Prometheus is given; this PC may ask without a token."""
+"""`GET /metrics`: what Prometheus is given, with the token: titles, paths and destinations are nobody else's."""
 
 from starlette.requests import Request
 from starlette.responses import Response

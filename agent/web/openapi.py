@@ -130,7 +130,7 @@ def _query_parameters(
 
 
 def _others() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is served besides: this document, and what needs no token."""
+    """Yield what is served besides: this document, the metrics, and what needs no token."""
     whole = {"200": {"description": "this document", "content": {JSON: {"schema": {"type": "object"}}}}}
     yield PATH, {"get": {"summary": "This document", "operationId": "get-openapi", "responses": whole}}
     yield (
@@ -153,8 +153,10 @@ def _others() -> Iterator[tuple[str, dict[str, Any]]]:
             "get": {
                 "summary": "What Prometheus is given",
                 "operationId": "get-metrics",
-                "security": [],
-                "responses": {"200": {"description": "its text format", "content": _TEXT}},
+                "responses": {
+                    "200": {"description": "its text format", "content": _TEXT},
+                    "401": {"description": "no token", "content": _HTML},
+                },
             }
         },
     )
