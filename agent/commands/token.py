@@ -11,7 +11,9 @@ Examples:
   liput token                                 type it into the page on another device
   liput token --new                           nobody who was let in before is let in any more
 \b
-  curl -H "Authorization: Bearer $(liput token)" -X POST http://127.0.0.1:8466/api/v1/recording/start
+  printf 'Authorization: Bearer %s' "$(liput token)" | curl -H @- -X POST http://127.0.0.1:8466/api/v1/recording/start
+\b
+In the words of a command (curl -H "...") other users of this PC would see it.
 """
 
 

@@ -1,20 +1,29 @@
 """The token: made once, private, and compared with nothing but itself."""
 
+import contextlib
 import json
 import os
+import secrets
+import socket
 import stat
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from agent.commands.token import EXAMPLES
 from agent.web.token import COOKIE_S, MOST_TICKETS, TICKET_S, Gate, read_token, token_file
 from config.errors import SecretError
 from devices.clock import NANOSECONDS
 from tests.support import command
+from tests.support.raw_server import RawServer
 from tests.support.simulated import SimulatedClock
 
+TOKEN = "t" * 43
 
-def gate(tmp_path: Path, clock: SimulatedClock, token: str = "t" * 43) -> Gate:
+
+def gate(tmp_path: Path, clock: SimulatedClock, token: str = TOKEN) -> Gate:
     """Return one whose file holds `token`."""
     path = tmp_path / token
     path.touch(0o600)
@@ -73,7 +82,7 @@ def test_a_cookie_holds_for_its_time_and_for_its_token_alone(tmp_path: Path) -> 
     cookie = gate(tmp_path, clock).cookie()
     assert gate(tmp_path, clock).accepts(cookie), "also after the daemon has begun anew"
     assert not gate(tmp_path, clock, "u" * 43).accepts(cookie)
-    assert "t" * 43 not in cookie
+    assert TOKEN not in cookie
     later(clock, COOKIE_S + 1)
     assert not gate(tmp_path, clock).accepts(cookie)
 
@@ -102,3 +111,25 @@ def test_the_command_shows_it_and_makes_another(tmp_path: Path) -> None:
     assert shown == token_file().read_text().strip()
     assert json.loads(command.liput(tmp_path, "token", "--json", more=more).stdout) == {"token": shown}
     assert command.liput(tmp_path, "token", "--new", more=more).stdout.strip() not in {"", shown}
+
+
+@pytest.mark.parametrize("text", [EXAMPLES, (command.ROOT / "docs/api.md").read_text()])
+def test_the_example_shows_it_to_the_page_and_in_no_command(tmp_path: Path, text: str) -> None:
+    (example,) = (line.strip() for line in text.splitlines() if "liput token" in line and "curl" in line)
+    token = secrets.token_hex(16)
+    (tmp_path / "liput").write_text(f"#!/bin/sh\necho {token}\n")
+    (tmp_path / "liput").chmod(0o755)
+    words: list[bytes] = []
+
+    def look(connection: socket.socket, over: threading.Event) -> None:
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words.append(process.read_bytes())
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    with RawServer(look) as server:
+        typed = example.replace(":8466", f":{server.port}")
+        subprocess.run(["sh", "-c", typed], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True, timeout=60)
+        assert f"Authorization: Bearer {token}\r\n".encode() in server.asked[0]
+    assert any(b"curl" in each for each in words)
+    assert not any(token.encode() in each for each in words)
