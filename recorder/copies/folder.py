@@ -1,20 +1,22 @@
 """A folder as a place for copies: another disk, or a share of the campus that is mounted (SMB, NFS)."""
 
 import errno
+import glob
 import os
+import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from io import FileIO
 from pathlib import Path
 
 from config.errors import CopyError, StorageFull, StorageNotMounted, StorageUnwritable, StorageVanished
+from config.files import NotRegular, held, is_folder, make_file, open_regular
 from recorder.archive import fixity
 from recorder.archive.disk import Disk
 from recorder.archive.place import check_place, nearest_existing
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, Flow, blocks_of, mode_of, part_name, size_of, staged
+from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, mode_of, part_name, size_of, staged
 from recorder.storing.mounts import MountMemory, whole_disk
 
 _REASONS = {
@@ -27,6 +29,8 @@ _REASONS = {
     errno.EACCES: CopyReason.NOT_ALLOWED,
     errno.EPERM: CopyReason.NOT_ALLOWED,
     errno.EROFS: CopyReason.NOT_ALLOWED,
+    errno.EEXIST: CopyReason.CHANGED_THERE,  # a link, or a file, where a folder has to be
+    errno.ENOTDIR: CopyReason.CHANGED_THERE,
     errno.ETIMEDOUT: CopyReason.TIMEOUT,
     errno.ESTALE: CopyReason.NOT_MOUNTED,
     errno.ENODEV: CopyReason.NOT_MOUNTED,
@@ -81,7 +85,7 @@ class FolderTarget:
         """Return the folders in `path`; links are not followed."""
         with self._translated():
             try:
-                with os.scandir(self._root / path) as entries:
+                with held(self._root, path) as here, os.scandir(here) as entries:
                     return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
             except (FileNotFoundError, NotADirectoryError):
                 return []
@@ -90,73 +94,101 @@ class FolderTarget:
         """Return what is below `path`."""
         with self._translated():
             try:
-                return fixity.walk(self._root / path)
-            except (FileNotFoundError, NotADirectoryError):
+                with held(self._root, path) as here:
+                    return fixity.walk(here)
+            except FileNotFoundError:
                 return {}, []
 
     def read(self, path: str, bytes_: int) -> Iterator[bytes]:  # noqa: ARG002 - other places have to know how much
         """Yield the content, from the disk or the server and not from this PC's memory of what it wrote."""
         with self._translated():
             try:
-                descriptor = os.open(self._root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                with self._beside(path) as file:
+                    descriptor = open_regular(file)
             except FileNotFoundError:
                 raise copy_error(CopyReason.NOT_THERE, self.name, path) from None
-            with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - no link is followed
+            with open(descriptor, "rb", buffering=0) as content:  # noqa: PTH123 - no link is followed
                 try:
-                    yield from _uncached(file)
+                    yield from _uncached(content)
                 except OSError as error:
                     if error.errno != errno.EIO:
                         raise  # else what its disk does not give is missing, and the file is not whole
 
     def write(self, path: str, source: Path, flow: Flow, *, from_start: bool = False) -> int:
         """Put a file there by way of `.NAME.part`, which a later attempt goes on with."""
-        final = self._root / path
-        part = final.with_name(part_name(final.name))
-        size, opener = size_of(source), partial(os.open, mode=mode_of(source))
+        size, mode = size_of(source), mode_of(source)
         with self._translated():
-            self._make_folders(final.parent)
-            offset = part.stat().st_size if part.exists() and not from_start else 0
-            if offset > size:
-                offset = 0
-            self._disk.begin("write", part)
-            with open(part, "r+b" if offset else "wb", buffering=0, opener=opener) as file:
-                file.seek(offset)
-                if flow.tally is not None:
-                    flow.tally.add(offset)
-                for block in blocks_of(source, offset):
-                    _write_all(file.fileno(), block)
-                    flow.sent(len(block))
-            self._disk.put(part, final)
+            self._make_folders(path.rpartition("/")[0])
+            with self._beside(path) as final:
+                part = final.with_name(part_name(final.name))
+                self._disk.begin("write", part)
+                descriptor = None if from_start else _left(part, size)
+                offset = 0 if descriptor is None else os.fstat(descriptor).st_size
+                if descriptor is None:
+                    descriptor = make_file(part, mode)
+                with open(descriptor, "r+b", buffering=0) as file:  # noqa: PTH123 - no link is followed
+                    file.seek(offset)
+                    if flow.tally is not None:
+                        flow.tally.add(offset)
+                    for block in blocks_of(source, offset):
+                        _write_all(file.fileno(), block)
+                        flow.sent(len(block))
+                self._disk.put(part, final)
         return offset
 
-    def _make_folders(self, folder: Path) -> None:
-        if folder != self._root:
-            self._make_folders(folder.parent)
-            self._disk.make_folder(folder)
+    @contextmanager
+    def _beside(self, path: str) -> Iterator[Path]:
+        """Give a path of a file below the place whose folder nobody exchanges meanwhile; no link leads to it."""
+        folder, _, name = path.rpartition("/")
+        with held(self._root, folder) as here:
+            yield here / name
+
+    def _make_folders(self, folder: str) -> None:
+        above = folder.rpartition("/")[0]
+        if folder:
+            self._make_folders(above)
+            with self._beside(folder) as path:
+                self._disk.make_folder(path)
 
     def remove(self, path: str) -> None:
         """Remove one file."""
-        with self._translated():
-            self._disk.unlink(self._root / path)
+        with self._translated(), self._beside(path) as file:
+            self._disk.unlink(file)
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return the hidden folder that will be renamed to `place`."""
-        return staged(place, uuid)
+        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one.
+
+        Others may write to where it is. What they make there is not ours by its owner, and nobody can guess its name.
+        """
+        name = Path(staged(place, uuid))
+        with self._translated():
+            self._make_folders(STAGING)
+            with held(self._root, STAGING) as here:
+                new = here / f"{name.stem}.{secrets.token_hex(8)}{name.suffix}"
+                new.mkdir()
+                owner = new.lstat().st_uid  # a share may give all files one owner
+                left = here.glob(f"{glob.escape(name.stem)}*{name.suffix}")
+                for other in sorted(path for path in left if path != new):
+                    if is_folder(other) and other.lstat().st_uid == owner:
+                        new.rmdir()
+                        return f"{STAGING}/{other.name}"
+        return f"{STAGING}/{new.name}"
 
     def finish(self, folder: str, place: str) -> None:
         """Bring every folder onto the disk, and rename."""
-        final = self._root / place
         with self._translated():
-            for inner in fixity.folders(self._root / folder):
-                self._disk.sync(inner)
+            with held(self._root, folder) as here:
+                for inner in fixity.folders(here):
+                    self._disk.sync(inner)
             if folder == place:
                 return  # it was put right where it is
-            self._make_folders(final.parent)
+            self._make_folders(place.rpartition("/")[0])
             try:
-                self._disk.move_folder(self._root / folder, final)
+                with self._beside(folder) as source, self._beside(place) as final:
+                    self._disk.move_folder(source, final)
             except OSError as error:
                 if error.errno in {errno.EEXIST, errno.ENOTEMPTY}:
-                    raise copy_error(CopyReason.NAME_TAKEN, self.name, final.name) from None
+                    raise copy_error(CopyReason.NAME_TAKEN, self.name, place.rpartition("/")[2]) from None
                 raise
 
     def close(self) -> None:
@@ -170,6 +202,19 @@ class FolderTarget:
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, CopyReason.FAILED)
             raise _of(reason, self.name, error) from None
+
+
+def _left(part: Path, size: int) -> int | None:
+    """Return a descriptor of what a stopped attempt left of a file of `size` bytes, None where that is none."""
+    try:
+        descriptor = open_regular(part, os.O_RDWR)
+    except (FileNotFoundError, NotRegular):
+        return None
+    found = os.fstat(descriptor)
+    if found.st_size <= size and found.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _device_of(folder: Path) -> int:

@@ -1,0 +1,121 @@
+"""A place that other users may write to: what they plant there is not written into, and never becomes a copy."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config.errors import CopyError
+from recorder.archive.fixity import walk
+from recorder.archive.model import Package
+from recorder.copies.reasons import CopyReason
+from recorder.copies.recognizing import MARK, give_mark, mark_of
+from recorder.copies.target import part_name, staged
+from tests.support import copies
+from tests.support.copies import Place
+from tests.support.recovering import contents
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+ANOTHER = 54321
+MEDIA = "data/media/program.mp4"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = copies.folder_place(tmp_path / "nas")
+    (tmp_path / "nas").chmod(0o777)
+    return place
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """Return a folder of files that nobody else may write."""
+    victim = tmp_path / "victim"
+    for name in (MEDIA, f"data/media/{part_name('program.mp4')}", "bagit.txt", part_name("bagit.txt"), MARK):
+        (victim / name).parent.mkdir(parents=True, exist_ok=True)
+        (victim / name).write_bytes(b"secret")
+        (victim / name).chmod(0o600)
+    return victim
+
+
+def plant(path: Path, leads_to: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(leads_to)
+    os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
+
+
+def planted_at(tmp_path: Path, package: Package) -> Path:
+    return tmp_path / "nas" / staged(copies.place_of(package), package.uuid)
+
+
+def test_a_link_in_the_place_of_what_is_being_copied(
+    tmp_path: Path, place: Place, package: Package, victim: Path
+) -> None:
+    plant(planted_at(tmp_path, package), victim)
+    before = contents(victim)
+    copied = copies.copy(package, place)
+    assert contents(victim) == before
+    there = tmp_path / "nas" / copies.place_of(package)
+    assert (there.is_dir(), there.is_symlink(), copied.bytes > 0) == (True, False, True)
+    assert contents(there) == contents(package.folder)
+
+
+@pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data", MEDIA])
+def test_a_folder_of_another_user_in_its_place(
+    tmp_path: Path, place: Place, package: Package, victim: Path, inner: str
+) -> None:
+    folder = planted_at(tmp_path, package)
+    plant(folder / inner, victim / inner)
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
+    before = contents(victim)
+    copies.copy(package, place)
+    assert contents(victim) == before
+    there = tmp_path / "nas" / copies.place_of(package)
+    assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
+
+
+@pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data"])
+def test_a_link_within_what_is_gone_on_with_is_refused(
+    tmp_path: Path, place: Place, package: Package, victim: Path, inner: str
+) -> None:
+    """In a folder of this user's own, as one may be that an older Liput has made for all to write."""
+    plant(planted_at(tmp_path, package) / inner, victim / inner)
+    before = contents(victim)
+    with pytest.raises(CopyError) as caught:
+        copies.copy(package, place)
+    assert (caught.value.reason, contents(victim)) == (CopyReason.CHANGED_THERE, before)
+
+
+def test_a_second_name_of_a_file_is_not_gone_on_with(
+    tmp_path: Path, place: Place, package: Package, victim: Path
+) -> None:
+    part = planted_at(tmp_path, package) / part_name("bagit.txt")
+    part.parent.mkdir(parents=True)
+    part.hardlink_to(victim / "bagit.txt")
+    copies.copy(package, place)
+    assert (victim / "bagit.txt").read_bytes() == b"secret"
+
+
+@pytest.mark.parametrize("name", [".incoming", "2026", "2026/11"])
+def test_a_link_in_the_place_of_a_folder_is_refused(
+    tmp_path: Path, place: Place, package: Package, victim: Path, name: str
+) -> None:
+    plant(tmp_path / "nas" / name, victim)
+    before = walk(victim)
+    with pytest.raises(CopyError):
+        copies.copy(package, place)
+    assert walk(victim) == before
+
+
+def test_the_number_of_a_place_is_not_written_where_a_link_leads(tmp_path: Path, place: Place, victim: Path) -> None:
+    plant(tmp_path / "nas" / part_name(MARK), victim / MARK)
+    with place.opened() as target:
+        mark = give_mark(target)
+        assert mark_of(target) == mark
+    assert (victim / MARK).read_bytes() == b"secret"
+
+
+def test_nothing_is_left_of_attempts(tmp_path: Path, place: Place, package: Package) -> None:
+    copies.copy(package, place)
+    assert list((tmp_path / "nas/.incoming").iterdir()) == []
