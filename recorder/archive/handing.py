@@ -4,11 +4,11 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from config.errors import ArchiveError, StorageFull
-from config.files import sync
+from config.files import NotRegular, held, open_regular, sync
 from config.quantities import brief_size
 from recorder.archive.disk import aside_of
 from recorder.archive.exchange import rename_new
@@ -23,36 +23,46 @@ class Taken(ArchiveError):
 
 @contextmanager
 def publishing(target: Path, size: int, *, mode: int = 0o666, replace: bool = False) -> Iterator[Path]:
-    """Give a path beside `target` for about `size` bytes to be written to; left without an error, it is `target`.
+    """Give a path for about `size` bytes to be written to; left without an error, what was written is at `target`.
 
-    `mode` is what it has, as far as the umask lets it. Raises Taken when something is at `target`, also if it came
-    there meanwhile, unless it is to `replace` that; ArchiveError when another process writes there; StorageError when
-    the disk does not take it. What was written so far is then removed.
+    The path leads to that very file, whatever others make of the folder meanwhile. `mode` is what it has, as far as
+    the umask lets it. Raises Taken when something is at `target`, also if it came there meanwhile, unless it is to
+    `replace` that; ArchiveError when another process writes there; StorageError when the disk does not take it. What
+    was written so far is then removed.
     """
-    part = aside_of(target)
-    try:
-        if os.path.lexists(target) and not replace:
-            raise _taken(target)
-        if shutil.disk_usage(target.parent).free < size + MARGIN_BYTES:
-            raise StorageFull(f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.")
-        claim = _claim(part, target, mode)
-    except OSError as error:
-        raise storage_error(error, target) from None
-    try:
+    with ExitStack() as stack:
         try:
-            yield part
-            sync(part)
-            part.replace(target) if replace else rename_new(part, target)
-            sync(target.parent)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-    except FileExistsError:
-        raise _taken(target) from None
-    except OSError as error:
-        raise storage_error(error, target) from None
-    finally:
-        os.close(claim)
+            if os.path.lexists(target) and not replace:
+                raise _taken(target)
+            if shutil.disk_usage(target.parent).free < size + MARGIN_BYTES:
+                raise StorageFull(f"{target} takes {brief_size(size)}, and less is free there", hint="Free some space.")
+            final = stack.enter_context(held(target.parent)) / target.name
+            part = aside_of(final)
+            claim = _claim(part, target, mode)
+            stack.callback(os.close, claim)
+        except OSError as error:
+            raise storage_error(error, target) from None
+        try:
+            try:
+                yield Path(f"/proc/self/fd/{claim}")
+                os.fsync(claim)
+                _refuse_exchanged(claim, part, target)
+                part.replace(final) if replace else rename_new(part, final)
+                sync(final.parent)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        except FileExistsError:
+            raise _taken(target) from None
+        except OSError as error:
+            raise storage_error(error, target) from None
+
+
+def _refuse_exchanged(claim: int, part: Path, target: Path) -> None:
+    if not is_at(claim, part):
+        raise ArchiveError(
+            f"What was written of {target} was taken away meanwhile", hint="Name a file where nobody else may write."
+        )
 
 
 def _taken(target: Path) -> Taken:
@@ -66,8 +76,11 @@ def _claim(part: Path, target: Path, mode: int) -> int:
             descriptor, is_new = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), True
         except FileExistsError:
             try:
-                descriptor, is_new = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), False
+                descriptor, is_new = open_regular(part, os.O_RDWR), False
             except FileNotFoundError:
+                continue
+            except NotRegular:
+                part.unlink()
                 continue
         try:
             _lock(descriptor, target)

@@ -39,7 +39,7 @@ def write_zip(
         with zipfile.ZipFile(part, "w", allowZip64=True) as archive:
             for one in contents:
                 _put(archive, one, root, tally)
-        _read_back(part, contents, root, tally)
+        _read_back(part, target, contents, root, tally)
 
 
 def _put(archive: zipfile.ZipFile, content: Content, root: str, tally: Tally) -> None:
@@ -70,14 +70,14 @@ def _pump(source: IO[bytes], target: IO[bytes] | None, tally: Tally) -> str:
     return digest.hexdigest()
 
 
-def _read_back(path: Path, contents: Sequence[Content], root: str, tally: Tally) -> None:
+def _read_back(path: Path, target: Path, contents: Sequence[Content], root: str, tally: Tally) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             if sorted(archive.namelist()) != sorted(f"{root}/{one.path}" for one in contents):
-                raise ArchiveError(f"{path} does not hold what was written", hint="Check the disk.")
+                raise ArchiveError(f"{target} does not hold what was written", hint="Check the disk.")
             for one in contents:
                 with archive.open(f"{root}/{one.path}") as file:
                     if _pump(file, None, tally) != one.digest:
                         raise ArchiveError(f"{one.path} does not read back as it was written", hint="Check the disk.")
     except (zipfile.BadZipFile, zlib.error) as error:
-        raise ArchiveError(f"{path} does not read back: {error}", hint="Check the disk.") from None
+        raise ArchiveError(f"{target} does not read back: {error}", hint="Check the disk.") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from config.copies import CopyTarget
 from config.errors import ArchiveError
+from config.files import make_file
 from recorder.archive import bag
 from recorder.archive.disk import Disk
 from recorder.archive.locking import locked
@@ -92,7 +93,8 @@ def _remove(folder: Path, media: Sequence[Item], fetch: bytes, disk: Disk) -> No
     """Write down where the media are, then remove them."""
     aside = folder.with_name(f".{folder.name}.fetch")  # half of it would be one file too many in the package
     disk.begin("write", aside)
-    aside.write_bytes(fetch)
+    with open(make_file(aside, 0o666), "wb") as file:  # noqa: PTH123 - no link is followed
+        file.write(fetch)
     disk.put(aside, folder / bag.FETCH_FILE)
     disk.sync(folder)
     for item in media:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from config.errors import CopyError
+from config.files import write_file
 from recorder.copies.reasons import CopyReason, copy_error
 from recorder.copies.target import Flow, Target
 
@@ -53,7 +54,7 @@ def refuse_archive(target: Target, root: Path, below: str = "") -> None:
     probe = root / below / f".liput-probe-{secrets.token_hex(16)}"
     content = secrets.token_hex(16).encode()
     try:
-        probe.write_bytes(content)
+        write_file(probe, content, durable=False)
         found = b"".join(target.read(f"{below}/{probe.name}".lstrip("/"), len(content)))
     except CopyError as error:
         if error.reason == CopyReason.NOT_THERE:

@@ -11,14 +11,15 @@ cannot do that, two renames keep the damaged one and give the new one its name.
 """
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from config.errors import PackageDamaged
+from config.files import make_file
 from recorder.archive import bag, fixity
 from recorder.archive.disk import PRIVATE, Disk
 from recorder.archive.exchange import NOT_HERE
@@ -155,7 +156,8 @@ class Restorer:
             os.link(source, final, follow_symlinks=False)
         except OSError:
             part = final.with_name(part_name(final.name))
-            with source.open("rb") as content, part.open("wb") as file:
+            mode = stat.S_IMODE(source.stat().st_mode)
+            with source.open("rb") as content, open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
                 while block := content.read(fixity.CHUNK_BYTES):
                     file.write(block)
             self.disk.put(part, final)
@@ -163,8 +165,7 @@ class Restorer:
     def _fetch(self, target: Target, path: str, size: int, final: Path, flow: Flow, mode: int) -> None:
         part = final.with_name(part_name(final.name))
         self.disk.begin("fetch", part)
-        part.unlink(missing_ok=True)  # the mode counts where a file is made
-        with open(part, "wb", opener=partial(os.open, mode=mode)) as file:
+        with open(make_file(part, mode), "wb") as file:  # noqa: PTH123 - no link is followed
             for block in target.read(path, size):
                 file.write(block)
                 flow.read(len(block))

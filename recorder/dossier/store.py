@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.files import open_regular
 from config.json_text import json_text
 from config.office import Office
 from recorder.archive.disk import ASIDE, PRIVATE, Disk
@@ -181,7 +182,7 @@ def _sweep(root: Path, now: datetime) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock at `path` while the body runs; a file system without locks is worked on without."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)
+    fd = open_regular(path, os.O_RDWR | os.O_CREAT, FILE)
     try:
         with contextlib.suppress(OSError):
             fcntl.flock(fd, fcntl.LOCK_EX)

@@ -95,6 +95,28 @@ def test_letters_are_for_their_owner_in_what_is_handed_over_too(
     assert private == {"data/surat/permohonan-1.pdf", "metadata/request.json"}
 
 
+def test_nothing_is_written_where_a_planted_link_leads(tmp_path: Path) -> None:
+    """In a folder that others may write to: before it is made, and while it is written."""
+    victim, part = tmp_path / "victim", tmp_path / ".surat.zip.part"
+    victim.write_bytes(b"secret")
+    for plant in (part.symlink_to, part.hardlink_to, lambda _: os.mkfifo(part)):
+        plant(victim)
+        with publishing(tmp_path / "surat.zip", 0, replace=True) as path:
+            path.write_bytes(b"whole")
+        assert ((tmp_path / "surat.zip").read_bytes(), victim.read_bytes()) == (b"whole", b"secret")
+    with pytest.raises(ArchiveError, match=r"surat.zip was taken away"):
+        _written_while_exchanged(tmp_path / "surat.zip", part, victim)
+    assert ((tmp_path / "surat.zip").read_bytes(), victim.read_bytes()) == (b"whole", b"secret")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["surat.zip", "victim"]
+
+
+def _written_while_exchanged(target: Path, part: Path, victim: Path) -> None:
+    with publishing(target, 0, replace=True) as path:
+        part.unlink()
+        part.symlink_to(victim)
+        path.write_bytes(b"half")
+
+
 def umask() -> int:
     os.umask(mask := os.umask(0))
     return mask
