@@ -5,7 +5,7 @@ a copy that was stopped at any moment goes on. docs/copies.md lists what a kill 
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +54,14 @@ class Copier:
         work = self._where(contents, folder, place, last_version, offered)
         self.offer(contents.version)
         there, others = self.target.walk(work)
+        if others:
+            raise copy_error(CopyReason.CHANGED_THERE, self.target.name, f"{work} holds a link")
         sent = 0
         for item in contents.items:
             if self._is_there(item, work, there, flow):
                 continue
             sent += self._send(folder / item.path, item, work, flow)
-        self._remove_rest(contents, work, others)
+        self._remove_rest(contents, work)
         self.target.finish(work, place)
         refuse_links(self.target, place)
         return Copied(contents.version, contents.bytes, sent)
@@ -118,11 +120,9 @@ class Copier:
         reason = CopyReason.DAMAGED_ON_THE_WAY if here == item.digest else CopyReason.DAMAGED_HERE
         raise copy_error(reason, self.target.name, item.path)
 
-    def _remove_rest(self, contents: Contents, work: str, others: Iterable[str]) -> None:
+    def _remove_rest(self, contents: Contents, work: str) -> None:
         """Remove what an earlier state of the package, or a stopped attempt, has left beside its files."""
         known = contents.digests()
-        if list(others):
-            raise copy_error(CopyReason.CHANGED_THERE, self.target.name, f"{work} holds a link")
         files, _ = self.target.walk(work)
         for path in files.keys() - known.keys():
             self.target.remove(f"{work}/{path}")

@@ -1,9 +1,7 @@
 """A folder as a place for copies: another disk, or a share of the campus that is mounted (SMB, NFS)."""
 
 import errno
-import glob
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from recorder.archive import fixity
 from recorder.archive.disk import Disk
 from recorder.archive.place import check_place, nearest_existing
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, mode_of, part_name, size_of, staged
+from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
 from recorder.storing.mounts import MountMemory, whole_disk
 
 _REASONS = {
@@ -160,19 +158,17 @@ class FolderTarget:
 
         Others may write to where it is. What they make there is not ours by its owner, and nobody can guess its name.
         """
-        name = Path(staged(place, uuid))
+        new = staged(place, uuid)
         with self._translated():
             self._make_folders(STAGING)
             with held(self._root, STAGING) as here:
-                new = here / f"{name.stem}.{secrets.token_hex(8)}{name.suffix}"
-                new.mkdir()
-                owner = new.lstat().st_uid  # a share may give all files one owner
-                left = here.glob(f"{glob.escape(name.stem)}*{name.suffix}")
-                for other in sorted(path for path in left if path != new):
-                    if is_folder(other) and other.lstat().st_uid == owner:
-                        new.rmdir()
-                        return f"{STAGING}/{other.name}"
-        return f"{STAGING}/{new.name}"
+                (here / new).mkdir()
+                owner = (here / new).lstat().st_uid  # a share may give all files one owner
+                for name in sorted(path.name for path in here.iterdir() if is_staged(path.name, place, uuid)):
+                    if name != new and is_folder(here / name) and (here / name).lstat().st_uid == owner:
+                        (here / new).rmdir()
+                        return f"{STAGING}/{name}"
+        return f"{STAGING}/{new}"
 
     def finish(self, folder: str, place: str) -> None:
         """Bring every folder onto the disk, and rename."""

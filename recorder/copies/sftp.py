@@ -21,7 +21,7 @@ from config.copies import CopyTarget
 from config.copy_keys import Login
 from config.errors import CopyError
 from recorder.copies.reasons import CopyReason, copy_error
-from recorder.copies.target import BLOCK_BYTES, Flow, blocks_of, mode_of, part_name, size_of, staged
+from recorder.copies.target import BLOCK_BYTES, STAGING, Flow, blocks_of, is_staged, mode_of, part_name, size_of, staged
 
 ROOM_BYTES = 4 * BLOCK_BYTES
 """A disk with less free than this is full: OpenSSH says "Failure" for everything that has no word of its own."""
@@ -132,12 +132,14 @@ class SftpTarget:
         self._do(self._sftp.makedirs(self._at(folder), exist_ok=True))
         size = size_of(source)
         offset = 0 if from_start else self._size(part)
-        if offset > size:
+        if not 0 < offset <= size:
             offset = 0
+            with suppress(FileNotFoundError):
+                self._do(self._sftp.remove(self._at(part)), missing=True)
         if flow.tally is not None:
             flow.tally.add(offset)
         attributes = asyncssh.SFTPAttrs(permissions=mode_of(source))
-        file = self._do(self._sftp.open(self._at(part), "r+b" if offset else "wb", attributes))
+        file = self._do(self._sftp.open(self._at(part), "r+b" if offset else "xb", attributes))
         try:
             at = offset
             for block in blocks_of(source, offset):
@@ -157,8 +159,10 @@ class SftpTarget:
             await file.fsync()
 
     def _size(self, path: str) -> int:
+        """Return the bytes of a regular file; a link has none."""
         try:
-            return self._do(self._sftp.lstat(self._at(path)), missing=True).size or 0
+            found = self._do(self._sftp.lstat(self._at(path)), missing=True)
+            return (found.size or 0) if stat.S_ISREG(found.permissions or 0) else 0
         except FileNotFoundError:
             return 0
 
@@ -167,8 +171,20 @@ class SftpTarget:
         self._do(self._sftp.remove(self._at(path)))
 
     def begin(self, place: str, uuid: str) -> str:
-        """Return the hidden folder that will be renamed to `place`."""
-        return staged(place, uuid)
+        """Return the hidden folder that will be renamed to `place`: one that is left of ours, or a new one."""
+        self._do(self._sftp.makedirs(self._at(STAGING), exist_ok=True))
+        if STAGING not in self.folders(""):
+            raise copy_error(CopyReason.CHANGED_THERE, self.name, f"{STAGING} is a link")
+        new = staged(place, uuid)
+        self._do(self._sftp.mkdir(self._at(f"{STAGING}/{new}")))
+        owner = self._do(self._sftp.lstat(self._at(f"{STAGING}/{new}"))).uid
+        for name in self.folders(STAGING):
+            found = f"{STAGING}/{name}"
+            is_left = name != new and is_staged(name, place, uuid)
+            if is_left and self._do(self._sftp.lstat(self._at(found))).uid == owner:
+                self._do(self._sftp.rmdir(self._at(f"{STAGING}/{new}")))
+                return found
+        return f"{STAGING}/{new}"
 
     def finish(self, folder: str, place: str) -> None:
         """Rename: the server refuses that where something is."""

@@ -5,6 +5,7 @@ Paths at a target are relative to it, with `/`; a package is at the same one as 
 
 import hashlib
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -76,8 +77,16 @@ def part_name(name: str) -> str:
 
 
 def staged(place: str, uuid: str) -> str:
-    """Return the hidden folder that a package is sent to, where it can be renamed to `place` once it is whole."""
-    return f"{STAGING}/.{place.rpartition('/')[2]}.{uuid}.copy"
+    """Return the name, in STAGING, of a folder that a package is sent to before it is renamed to `place`.
+
+    Others may write to STAGING: nobody can guess the name.
+    """
+    return f".{place.rpartition('/')[2]}.{uuid}.{secrets.token_hex(8)}.copy"
+
+
+def is_staged(name: str, place: str, uuid: str) -> bool:
+    """Return whether an attempt to send that package may have been given this name."""
+    return name.startswith(f".{place.rpartition('/')[2]}.{uuid}.") and name.endswith(".copy")
 
 
 def size_of(source: Path) -> int:

@@ -10,7 +10,7 @@ from recorder.archive.fixity import walk
 from recorder.archive.model import Package
 from recorder.copies.reasons import CopyReason
 from recorder.copies.recognizing import MARK, give_mark, mark_of
-from recorder.copies.target import part_name, staged
+from recorder.copies.target import STAGING, part_name
 from tests.support import copies
 from tests.support.copies import Place
 from tests.support.recovering import contents
@@ -25,6 +25,14 @@ def place(tmp_path: Path) -> Place:
     place = copies.folder_place(tmp_path / "nas")
     (tmp_path / "nas").chmod(0o777)
     return place
+
+
+@pytest.fixture(params=["folder", "sftp"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return a place, as a folder of this PC or of a server."""
+    if request.param == "folder":
+        return copies.folder_place(tmp_path / "nas")
+    return copies.sftp_place(request.getfixturevalue("sshd"), tmp_path.name)
 
 
 @pytest.fixture
@@ -44,53 +52,53 @@ def plant(path: Path, leads_to: Path) -> None:
     os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
 
 
-def planted_at(tmp_path: Path, package: Package) -> Path:
-    return tmp_path / "nas" / staged(copies.place_of(package), package.uuid)
+def folder_of(place: Place) -> Path:
+    assert place.folder
+    return place.folder
 
 
-def test_a_link_in_the_place_of_what_is_being_copied(
-    tmp_path: Path, place: Place, package: Package, victim: Path
-) -> None:
-    plant(planted_at(tmp_path, package), victim)
+def planted_at(place: Place, package: Package) -> Path:
+    """Return where an attempt that was stopped may have left something: a name of which all but a part is known."""
+    return folder_of(place) / STAGING / f".{package.id}.{package.uuid}.copy"
+
+
+def test_a_link_in_the_place_of_what_is_being_copied(any_place: Place, package: Package, victim: Path) -> None:
+    plant(planted_at(any_place, package), victim)
     before = contents(victim)
-    copied = copies.copy(package, place)
+    copied = copies.copy(package, any_place)
     assert contents(victim) == before
-    there = tmp_path / "nas" / copies.place_of(package)
+    there = folder_of(any_place) / copies.place_of(package)
     assert (there.is_dir(), there.is_symlink(), copied.bytes > 0) == (True, False, True)
     assert contents(there) == contents(package.folder)
 
 
 @pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data", MEDIA])
-def test_a_folder_of_another_user_in_its_place(
-    tmp_path: Path, place: Place, package: Package, victim: Path, inner: str
-) -> None:
-    folder = planted_at(tmp_path, package)
+def test_a_folder_of_another_user_in_its_place(any_place: Place, package: Package, victim: Path, inner: str) -> None:
+    folder = planted_at(any_place, package)
     plant(folder / inner, victim / inner)
     for path in (folder, *folder.rglob("*")):
         os.chown(path, ANOTHER, ANOTHER, follow_symlinks=False)
     before = contents(victim)
-    copies.copy(package, place)
+    copies.copy(package, any_place)
     assert contents(victim) == before
-    there = tmp_path / "nas" / copies.place_of(package)
+    there = folder_of(any_place) / copies.place_of(package)
     assert (there.stat().st_uid, contents(there)) == (0, contents(package.folder))
 
 
 @pytest.mark.parametrize("inner", [part_name("bagit.txt"), f"data/media/{part_name('program.mp4')}", "data"])
 def test_a_link_within_what_is_gone_on_with_is_refused(
-    tmp_path: Path, place: Place, package: Package, victim: Path, inner: str
+    any_place: Place, package: Package, victim: Path, inner: str
 ) -> None:
     """In a folder of this user's own, as one may be that an older Liput has made for all to write."""
-    plant(planted_at(tmp_path, package) / inner, victim / inner)
+    plant(planted_at(any_place, package) / inner, victim / inner)
     before = contents(victim)
     with pytest.raises(CopyError) as caught:
-        copies.copy(package, place)
+        copies.copy(package, any_place)
     assert (caught.value.reason, contents(victim)) == (CopyReason.CHANGED_THERE, before)
 
 
-def test_a_second_name_of_a_file_is_not_gone_on_with(
-    tmp_path: Path, place: Place, package: Package, victim: Path
-) -> None:
-    part = planted_at(tmp_path, package) / part_name("bagit.txt")
+def test_a_second_name_of_a_file_is_not_gone_on_with(place: Place, package: Package, victim: Path) -> None:
+    part = planted_at(place, package) / part_name("bagit.txt")
     part.parent.mkdir(parents=True)
     part.hardlink_to(victim / "bagit.txt")
     copies.copy(package, place)
@@ -108,14 +116,14 @@ def test_a_link_in_the_place_of_a_folder_is_refused(
     assert walk(victim) == before
 
 
-def test_the_number_of_a_place_is_not_written_where_a_link_leads(tmp_path: Path, place: Place, victim: Path) -> None:
-    plant(tmp_path / "nas" / part_name(MARK), victim / MARK)
-    with place.opened() as target:
+def test_the_number_of_a_place_is_not_written_where_a_link_leads(any_place: Place, victim: Path) -> None:
+    plant(folder_of(any_place) / part_name(MARK), victim / MARK)
+    with any_place.opened() as target:
         mark = give_mark(target)
         assert mark_of(target) == mark
     assert (victim / MARK).read_bytes() == b"secret"
 
 
-def test_nothing_is_left_of_attempts(tmp_path: Path, place: Place, package: Package) -> None:
-    copies.copy(package, place)
-    assert list((tmp_path / "nas/.incoming").iterdir()) == []
+def test_nothing_is_left_of_attempts(any_place: Place, package: Package) -> None:
+    copies.copy(package, any_place)
+    assert list((folder_of(any_place) / STAGING).iterdir()) == []
