@@ -13,17 +13,18 @@ from agent.parameters import json_option, print_json
 from agent.progress import progress_bar
 from config.errors import PackageBusy
 from config.quantities import brief_size
+from recorder.archive import bag
 from recorder.archive.archive import Archive
 from recorder.archive.model import PackageState, Problem, ProblemKind
 from recorder.archive.names import one_line
-from recorder.archive.verification import Verdict
+from recorder.archive.verification import Verdict, verify_anywhere
 
 PROBLEMS_FOUND = 1
 """Exit status when a package is not whole."""
 
 
 @click.command("verify")
-@click.argument("package_id", metavar="ID", required=False)
+@click.argument("package_id", metavar="ID|PATH", required=False)
 @click.option("--all", "every", is_flag=True, help="Every package of the archive and of [storage] paths.")
 @click.option("--decode", is_flag=True, help="Also decode every frame of every file of media.")
 @at_option
@@ -40,7 +41,10 @@ def verify_command(
     decode: bool,
     as_json: bool,
 ) -> None:
-    """Hash every file of a package and compare with its manifests; exit status 1 when something is wrong."""
+    """Hash every file of a package and compare with its manifests; exit status 1 when something is wrong.
+
+    ID may be the path of a folder that is in no archive. A bag that Liput has not made is judged by RFC 8493.
+    """
     if every == (package_id is not None):
         raise click.UsageError("Name one package, or say --all.", ctx)
     if target_name is not None and (decode or folder is not None):
@@ -48,7 +52,12 @@ def verify_command(
     if target_name is not None:
         found = _there(ctx, target_name, package_id, as_json=as_json)
     else:
-        found = _here(archives_of(ctx, folder), package_id, decode=decode, as_json=as_json)
+        archives = archives_of(ctx, folder)
+        outside = _outside(archives, package_id)
+        if outside is None:
+            found = _here(archives, package_id, decode=decode, as_json=as_json)
+        else:
+            found = _anywhere(outside, decode=decode, as_json=as_json)
     verdicts = []
     for verdict, size in found:
         verdicts.append(verdict)
@@ -59,6 +68,22 @@ def verify_command(
     elif not verdicts:
         click.echo("There is no package.", err=True)
     ctx.exit(0 if all(verdict.ok for verdict in verdicts) else PROBLEMS_FOUND)
+
+
+def _outside(archives: Sequence[Archive], key: str | None) -> Path | None:
+    """Return the folder that `key` is the path of, where it is in no archive; None for an ID."""
+    if key is None or not (path := Path(key)).is_dir():
+        return None
+    is_path = "/" in key or (path / bag.DECLARATION_FILE).is_file()
+    is_inside = any(archive.root.resolve() in path.resolve().parents for archive in archives)
+    return path if is_path and not is_inside else None
+
+
+def _anywhere(folder: Path, *, decode: bool, as_json: bool) -> Iterator[tuple[Verdict, int]]:
+    """Yield what is found of a folder in no archive, with its bytes."""
+    with progress_bar(folder.name, shown=not as_json) as progress:
+        verdict = verify_anywhere(folder, decode=decode, progress=progress)
+    yield verdict, sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _here(
@@ -90,10 +115,10 @@ def _there(ctx: click.Context, target: str, key: str | None, *, as_json: bool) -
 
 def _print_verdict(verdict: Verdict, size: int) -> None:
     checked = "hashed and decoded" if verdict.decoded else "hashed"
+    more = "; its media are elsewhere" if verdict.elsewhere else "" if verdict.ours else "; a bag, but none of Liput's"
     if verdict.ok:
-        holes = "; its media are elsewhere" if verdict.elsewhere else ""
-        click.echo(f"{verdict.id}: whole ({brief_size(size)} {checked}){holes}")
+        click.echo(f"{verdict.id}: whole ({brief_size(size)} {checked}){more}")
         return
-    click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}")
+    click.echo(f"{verdict.id}: {len(verdict.problems)} problem{'s' * (len(verdict.problems) != 1)}{more}")
     for problem in verdict.problems:
         click.echo(f"  {one_line(problem.file)} {one_line(problem.problem)}")

@@ -4,8 +4,10 @@ bag-info values stand on one line each, however long: the RFC recommends folding
 lines, and readers disagree on whether a fold is part of the value. What others have folded is read.
 """
 
+import codecs
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 DECLARATION = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 DECLARATION_FILE = "bagit.txt"
@@ -17,11 +19,40 @@ PAYLOAD = "data/"
 
 _ENCODE = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _DECODE = {"%25": "%", "%0D": "\r", "%0A": "\n"}
-_LINE = re.compile(r"(?P<digest>[0-9A-Fa-f]{64})[ \t]+\*?(?P<path>.+)", re.DOTALL)
+_LINE_END = r"(?:\r\n|\r|\n)"
+_DECLARED = re.compile(
+    rf"BagIt-Version(?P<blank>[ \t]*):[ \t]*(?P<major>\d+)\.(?P<minor>\d+)(?P<end>[ \t]*){_LINE_END}"
+    rf"Tag-File-Character-Encoding[ \t]*:[ \t]*(?P<encoding>\S+)[ \t]*{_LINE_END}?"
+)
+
+
+class BagForm(NamedTuple):
+    """What a bag declares: the version of BagIt, and the encoding of its other tag files."""
+
+    version: tuple[int, int] = (1, 0)
+    encoding: str = "utf-8"
+
+
+FORM = BagForm()
+"""What our packages declare."""
 
 
 class BagFormatError(ValueError):
     """A line of a tag file that is not what RFC 8493 says it should be; the message says which line and why."""
+
+
+def read_declaration(content: bytes) -> BagForm:
+    """Return what `bagit.txt` declares, lines ended in any of the three ways; raises BagFormatError."""
+    match = _DECLARED.fullmatch(_text(content))
+    if match is None:
+        raise BagFormatError("it has not a version of BagIt and an encoding, in two lines")
+    version = int(match["major"]), int(match["minor"])
+    if version >= FORM.version and (match["blank"] or match["end"]):
+        raise BagFormatError("it has blanks around the version")
+    try:
+        return BagForm(version, codecs.lookup(match["encoding"]).name)
+    except LookupError:
+        raise BagFormatError(f"the encoding {match['encoding']!r} is not known") from None
 
 
 def encode_path(path: str) -> str:
@@ -29,9 +60,13 @@ def encode_path(path: str) -> str:
     return re.sub(r"[%\r\n]", lambda match: _ENCODE[match[0]], path)
 
 
-def decode_path(text: str) -> str:
-    """Return the path that stands in a manifest as `text`; percent signs of other makers are left as they are."""
-    return re.sub(r"%(?:25|0[DA])", lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
+def decode_path(text: str, form: BagForm = FORM) -> str:
+    """Return the path that stands in a manifest as `text`; percent signs of other makers are left as they are.
+
+    Before BagIt 1.0 only ends of lines were encoded.
+    """
+    encoded = r"%(?:25|0[DA])" if form.version >= FORM.version else r"%0[DA]"
+    return re.sub(encoded, lambda match: _DECODE[match[0].upper()], text, flags=re.IGNORECASE)
 
 
 def unsafe_path(path: str) -> str | None:
@@ -51,40 +86,48 @@ def manifest_text(digests: Mapping[str, str]) -> bytes:
     return "".join(lines).encode()
 
 
-def read_manifest(content: bytes) -> dict[str, str]:
-    """Return path and lower-case digest of each line, in the file's order; the paths are not judged.
+def read_manifest(content: bytes, form: BagForm = FORM, digits: int = 64) -> dict[str, str]:
+    """Return path and lower-case digest, of so many digits, of each line, in the file's order; paths are not judged.
 
-    Raises BagFormatError on a line that is none, on a path that stands twice, and on text that is not UTF-8.
+    Raises BagFormatError on a line that is none, on a path that stands twice (before BagIt 1.0: with two digests), and
+    on text that is not in the encoding.
     """
     digests: dict[str, str] = {}
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(content)), start=1):
+    form_of_line = re.compile(rf"(?P<digest>[0-9A-Fa-f]{{{digits}}})[ \t]+\*?(?P<path>.+)", re.DOTALL)
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
         if not line:
             continue
-        match = _LINE.fullmatch(line)
+        match = form_of_line.fullmatch(line)
         if match is None:
-            raise BagFormatError(f"line {number} is not a SHA-256 digest and a path")
-        path = decode_path(match["path"])
-        if path in digests:
+            raise BagFormatError(f"line {number} is not a digest of {digits} digits and a path")
+        path, digest = decode_path(match["path"], form), match["digest"].lower()
+        if path in digests and (form.version >= FORM.version or digests[path] != digest):
             raise BagFormatError(f"line {number} names {path!r} again")
-        digests[path] = match["digest"].lower()
+        digests[path] = digest
     return digests
 
 
-def read_fetch(content: bytes) -> dict[str, int]:
-    """Return the paths of a fetch.txt that are safe, with their bytes: what of a package is kept elsewhere.
+def read_fetch(
+    content: bytes, form: BagForm = FORM, refused: Callable[[str, str], object] = lambda _path, _why: None
+) -> dict[str, int]:
+    """Return the paths of a fetch.txt that are safe, with their bytes (0: not said): what of a bag is kept elsewhere.
 
-    Raises BagFormatError on a line that is not an address, a length and a path, and on text that is not UTF-8.
+    `refused` hears of the others, and why. Raises BagFormatError on a line that is not an address, a length and a path,
+    and on text that is not in the encoding.
     """
     found = {}
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(content)), start=1):
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
         words = line.split(maxsplit=2)
         if not words:
             continue
-        if len(words) < 3 or not re.fullmatch(r"[0-9]{1,18}", words[1]):  # 18 digits: an exabyte
+        if len(words) < 3 or not re.fullmatch(r"[0-9]{1,18}|-", words[1]):  # 18 digits: an exabyte
             raise BagFormatError(f"line {number} is not an address, a length and a path")
-        path = decode_path(words[2])
-        if unsafe_path(path) is None and path.startswith(PAYLOAD):
-            found[path] = int(words[1])
+        path = decode_path(words[2], form)
+        why = unsafe_path(path) or (None if path.startswith(PAYLOAD) else f"it is not below {PAYLOAD}")
+        if why is None:
+            found[path] = 0 if words[1] == "-" else int(words[1])
+        else:
+            refused(path, why)
     return found
 
 
@@ -93,14 +136,14 @@ def info_text(fields: Iterable[tuple[str, str]]) -> bytes:
     return "".join(f"{label}: {value}\n" for label, value in fields if value).encode()
 
 
-def read_info(content: bytes) -> dict[str, str]:
+def read_info(content: bytes, form: BagForm = FORM) -> dict[str, str]:
     """Return the fields of bag-info.txt, the last of each label; folded lines are joined by a space.
 
-    Raises BagFormatError on a line without a label, and on text that is not UTF-8.
+    Raises BagFormatError on a line without a label, and on text that is not in the encoding.
     """
     fields: dict[str, str] = {}
     label = ""
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", _text(content)), start=1):
+    for number, line in enumerate(re.split(_LINE_END, _text(content, form.encoding)), start=1):
         if not line.strip():
             continue
         if line[0] in " \t" and label:
@@ -109,12 +152,14 @@ def read_info(content: bytes) -> dict[str, str]:
         label, colon, value = line.partition(":")
         if not colon or not label.strip():
             raise BagFormatError(f"line {number} has no label")
+        label = label.strip() if form.version < FORM.version else label
         fields[label] = value.strip()
     return fields
 
 
-def _text(content: bytes) -> str:
+def _text(content: bytes, encoding: str = FORM.encoding) -> str:
     try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BagFormatError(f"byte {error.start + 1} is not UTF-8") from None
+        return content.decode(encoding)
+    except UnicodeError as error:
+        where = f"byte {error.start + 1}" if isinstance(error, UnicodeDecodeError) else "it"
+        raise BagFormatError(f"{where} is not {encoding.upper()}") from None

@@ -40,19 +40,25 @@ def sha256(path: Path, tally: Tally, *, uncached: bool = False) -> str:
     With `uncached` it is read from the disk, and stays in the system's memory no longer than it takes: what others
     have there is not pushed out.
     """
-    digest = hashlib.sha256()
+    return digests(path, ("sha256",), tally, uncached=uncached)["sha256"]
+
+
+def digests(path: Path, algorithms: Iterable[str], tally: Tally, *, uncached: bool = False) -> dict[str, str]:
+    """Return the hex digests of a regular file's content by the names that hashlib has for them; see `sha256`."""
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     buffer = memoryview(bytearray(CHUNK_BYTES))
     with io.FileIO(open_regular(path)) as file:
         done = 0
         if uncached:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while count := file.readinto(buffer):
-            digest.update(buffer[:count])
+            for each in hashes.values():
+                each.update(buffer[:count])
             tally.add(count)
             if uncached:
                 os.posix_fadvise(file.fileno(), done, count, os.POSIX_FADV_DONTNEED)
             done += count
-    return digest.hexdigest()
+    return {name: each.hexdigest() for name, each in hashes.items()}
 
 
 def hash_files(folder: Path, paths: Iterable[str], progress: Progress | None = None) -> dict[str, str]:

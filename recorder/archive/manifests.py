@@ -3,21 +3,36 @@
 A package may come from anywhere: no path of a manifest is opened that was not judged here.
 """
 
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Mapping
 
 from recorder.archive import bag
 from recorder.archive.model import Problem, ProblemKind
 
 
-def listed_in(manifest: str, content: bytes, there: Collection[str]) -> tuple[dict[str, str], list[Problem]]:
-    """Return path and hex SHA-256 of what the `content` of a manifest lists, and what is wrong with it.
+def listed_in(
+    manifest: str,
+    content: bytes,
+    there: Collection[str],
+    form: bag.BagForm = bag.FORM,
+    digits: int = 64,
+    spelled: Mapping[str, str] | None = None,
+) -> tuple[dict[str, str], list[Problem]]:
+    """Return path and hex digest of what the `content` of a manifest lists, and what is wrong with it.
 
     `there` are the paths that need not be missed. What is missing is returned, too; what may not stand there is not.
+    With `spelled`, the names of files by their normal form (NFC), paths may begin with `./` and be composed otherwise.
     """
     try:
-        entries = bag.read_manifest(content)
+        entries = bag.read_manifest(content, form, digits)
     except bag.BagFormatError as error:
         return {}, [Problem(manifest, f"is malformed: {error}", ProblemKind.MALFORMED)]
+    if spelled is not None:
+        named = ((path.removeprefix("./"), digest) for path, digest in entries.items())
+        entries = {
+            path if path in there else spelled.get(unicodedata.normalize("NFC", path), path): digest
+            for path, digest in named
+        }
     problems = []
     for path in list(entries):
         reason = _refused(manifest, path)
@@ -31,7 +46,7 @@ def listed_in(manifest: str, content: bytes, there: Collection[str]) -> tuple[di
 
 def _refused(manifest: str, path: str) -> str | None:
     """Return why `path` may not stand in a manifest, None if it may."""
-    of_payload = manifest == bag.MANIFEST_FILE
+    of_payload = manifest.startswith("manifest-")
     if path.startswith(bag.PAYLOAD) != of_payload:
         return bag.unsafe_path(path) or f"it is {'not ' if of_payload else ''}below {bag.PAYLOAD}"
     return bag.unsafe_path(path)

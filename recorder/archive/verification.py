@@ -4,7 +4,7 @@ A package may come from anywhere: no link in it is followed, no path of a manife
 package has not found, and everything that is wrong is reported, not only the first thing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.errors import MediaError
-from config.files import read_file
-from recorder.archive import bag, fixity, names
+from recorder.archive import bag, names
+from recorder.archive.bag_validation import BagValidation
 from recorder.archive.fixity import Progress, Tally
-from recorder.archive.manifests import listed_in
 from recorder.archive.model import (
     AudioTrack,
     MediaFile,
@@ -41,13 +40,17 @@ REORDERED = 4
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found out about a package; `elsewhere`: its media are not here, and were not looked at."""
+    """What was found out about a package; `elsewhere`: its media are not here, and were not looked at.
+
+    One that is not `ours` is a bag that somebody else has made.
+    """
 
     id: str
     ok: bool
     problems: Sequence[Problem]
     decoded: bool
     elsewhere: bool = False
+    ours: bool = True
 
     @classmethod
     def of(cls, package: Package, problems: Sequence[Problem], *, decoded: bool) -> "Verdict":
@@ -70,57 +73,44 @@ def verify(
     Without `payload` the files of `data/` are not read: only that they are there, no other is, and their sizes are
     right. `progress` gets bytes done and bytes in all. `uncached`: as of `fixity.sha256`.
     """
-    return _Verification(folder, progress, payload=payload, uncached=uncached).run(decode=decode)
+    return _Verification(folder, progress, payload=payload, uncached=uncached, decode=decode).run()
 
 
-class _Verification:
-    def __init__(self, folder: Path, progress: Progress | None, *, payload: bool, uncached: bool) -> None:
-        self._folder = folder
-        self._payload = payload
-        self._progress = progress
-        self._uncached = uncached
-        self._problems: list[Problem] = []
-        self._files: dict[str, int] = {}
-        self._others: list[str] = []
-        self._elsewhere: dict[str, int] = {}
+def verify_anywhere(folder: Path, *, decode: bool = False, progress: Progress | None = None) -> Verdict:
+    """Find out about a package that is in no archive, or about a bag of somebody else's."""
+    is_ours = (folder / RECORDING_FILE).is_file()
+    problems = verify(folder, decode=decode, progress=progress) if is_ours else BagValidation(folder, progress).run()
+    name = names.storable(folder.resolve().name)
+    return Verdict(id=name, ok=not problems, problems=problems, decoded=decode and is_ours, ours=is_ours)
 
-    def run(self, *, decode: bool) -> list[Problem]:
-        try:
-            self._files, self._others = fixity.walk(self._folder)
-        except OSError as error:
-            self._add(".", f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
-            return self._problems
-        for path in self._others:
-            self._add(path, "is a link or a device; a package holds files only", ProblemKind.UNSAFE)
+
+class _Verification(BagValidation):
+    """Our packages are bags with more in them: everything is listed, and `recording.json` describes the media."""
+
+    may_spell = False
+
+    def __init__(self, folder: Path, progress: Progress | None, *, payload: bool, uncached: bool, decode: bool) -> None:
+        super().__init__(folder, progress, payload=payload, uncached=uncached)
+        self._is_to_decode = decode
+
+    def run(self) -> list[Problem]:
+        """Return what is wrong with the package."""
+        if not self._walk():
+            return self.problems
         self._elsewhere = self._kept_elsewhere()
         self._check_declaration()
-        of_payload = self._listed(bag.MANIFEST_FILE)
-        listed = (of_payload if self._payload else {}) | self._listed(bag.TAG_MANIFEST_FILE)
+        listed = self._listed()
         recording = self._recording()
-        media = list(recording.media) if recording and decode else []
-        tally = self._tally(listed, media)
+        media = list(recording.media) if recording and self._is_to_decode else []
+        tally = self._tally(listed)
+        tally.expect(sum(self._files.get(file.file, 0) for file in media))
         self._check_digests(listed, tally)
         self._check_info(recording)
         if recording is not None:
             self._check_media_files(recording)
         for file in media:
             self._decode(file, tally)
-        return self._problems
-
-    def _add(self, file: str, problem: str, kind: ProblemKind) -> None:
-        self._problems.append(Problem(names.storable(file), names.storable(problem), kind))
-
-    def _read(self, name: str) -> bytes | None:
-        """Return the content of a tag file, or None, with the problem noted, when there is none to read."""
-        if name not in self._files:
-            if name not in self._others:
-                self._add(name, "is missing", ProblemKind.MISSING)
-            return None
-        try:
-            return read_file(self._folder / name)
-        except OSError as error:
-            self._add(name, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
-            return None
+        return self.problems
 
     def _kept_elsewhere(self) -> dict[str, int]:
         """Return what of the payload is not here, for fetch.txt says where it is, with its bytes."""
@@ -135,52 +125,35 @@ class _Verification:
 
     def _check_declaration(self) -> None:
         content = self._read(bag.DECLARATION_FILE)
-        if content is not None and content != bag.DECLARATION.encode():
+        try:
+            is_right = content is None or bag.read_declaration(content) == bag.FORM
+        except bag.BagFormatError:
+            is_right = False
+        if not is_right:
             self._add(bag.DECLARATION_FILE, "does not declare a BagIt 1.0 package in UTF-8", ProblemKind.MALFORMED)
 
-    def _listed(self, manifest: str) -> dict[str, str]:
-        """Return the digests of a manifest for files that are there; note those that are missing, extra or unsafe."""
-        content = self._read(manifest)
-        if content is None:
-            return {}
-        entries, problems = listed_in(manifest, content, {*self._files, *self._others, *self._elsewhere})
-        self._problems += problems
-        if any(problem.kind is ProblemKind.MALFORMED for problem in problems):
-            return {}
-        for path in self._files:
-            known = path in entries or path in (bag.TAG_MANIFEST_FILE, bag.FETCH_FILE)
-            if path.startswith(bag.PAYLOAD) == (manifest == bag.MANIFEST_FILE) and not known:
-                self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
-        return {path: digest for path, digest in entries.items() if path in self._files}
+    def _listed(self) -> dict[str, dict[str, str]]:
+        for manifest in (bag.MANIFEST_FILE, bag.TAG_MANIFEST_FILE):
+            if manifest not in self._files:
+                self._read(manifest)
+        return super()._listed()
 
-    def _tally(self, listed: Mapping[str, str], media: list[MediaFile]) -> Tally:
-        decoded = sum(self._files.get(file.file, 0) for file in media)
-        return Tally(sum(self._files[path] for path in listed) + decoded, self._progress)
-
-    def _check_digests(self, listed: Mapping[str, str], tally: Tally) -> None:
-        for path, digest in listed.items():
-            try:
-                found = fixity.sha256(self._folder / path, tally, uncached=self._uncached)
-            except OSError as error:
-                self._add(path, f"cannot be read: {error.strerror}", ProblemKind.UNREADABLE)
-                continue
-            if found != digest:
-                empty = ", and it is empty" if self._files[path] == 0 else ""
-                self._add(path, f"is changed: its SHA-256 is not the one listed{empty}", ProblemKind.CHANGED)
+    def _entries(self, manifest: str, algorithm: str) -> dict[str, str] | None:
+        """Return what a manifest lists; that of tag files lists all of them, but for what may change."""
+        entries = super()._entries(manifest, algorithm)
+        if manifest == bag.TAG_MANIFEST_FILE and entries is not None:
+            for path in self._files:
+                is_left_out = path == bag.FETCH_FILE or path.startswith(("tagmanifest-", bag.PAYLOAD))
+                if path not in entries and not is_left_out:
+                    self._add(path, f"is extra; {manifest} does not list it", ProblemKind.EXTRA)
+        return entries
 
     def _check_info(self, recording: Recording | None) -> None:
         content = self._read(bag.INFO_FILE)
-        if content is None:
+        fields = None if content is None else self._info(content)
+        if fields is None:
             return
-        try:
-            fields = bag.read_info(content)
-        except bag.BagFormatError as error:
-            self._add(bag.INFO_FILE, f"is malformed: {error}", ProblemKind.MALFORMED)
-            return
-        sizes = [size for path, size in (self._files | self._elsewhere).items() if path.startswith(bag.PAYLOAD)]
-        oxum, found = fields.get("Payload-Oxum"), f"{sum(sizes)}.{len(sizes)}"
-        if oxum != found:
-            self._add(bag.INFO_FILE, f"says Payload-Oxum {oxum}, but it is {found}", ProblemKind.INCONSISTENT)
+        self._check_oxum(fields.get("Payload-Oxum"))
         if recording is not None and fields.get("External-Identifier") != recording.uuid:
             self._add(bag.INFO_FILE, f"does not bear the UUID of {RECORDING_FILE}", ProblemKind.INCONSISTENT)
 
@@ -197,7 +170,7 @@ class _Verification:
     def _check_media_files(self, recording: Recording) -> None:
         for file in recording.media:
             size = self._files.get(file.file, self._elsewhere.get(file.file))
-            if size is None and not any(problem.file == file.file for problem in self._problems):
+            if size is None and not any(problem.file == file.file for problem in self.problems):
                 self._add(file.file, f"is missing; {RECORDING_FILE} describes it", ProblemKind.MISSING)
             elif size is not None and size != file.bytes:
                 sizes = f"has {size} bytes; {RECORDING_FILE} says {file.bytes}"

@@ -76,7 +76,7 @@ def recorded(
 
 def validate_bag(folder: Path) -> dict[str, str | list[str]]:
     """Let the bagit library validate a package; return its bag-info fields."""
-    with _bagit_warns():
+    with bagit_warns():
         package = bagit.Bag(str(folder))
         assert package.validate()
     info: dict[str, str | list[str]] = package.info
@@ -85,12 +85,12 @@ def validate_bag(folder: Path) -> dict[str, str | list[str]]:
 
 def fetch_entries(folder: Path) -> dict[str, tuple[str, int]]:
     """Return what the bagit library reads in the fetch.txt of a package: address and bytes of each path."""
-    with _bagit_warns():
+    with bagit_warns():
         return {path: (url, int(size)) for url, size, path in bagit.Bag(str(folder)).fetch_entries()}
 
 
 @contextmanager
-def _bagit_warns() -> Iterator[None]:
+def bagit_warns() -> Iterator[None]:
     with warnings.catch_warnings():
         # bagit 1.9 calls re.sub with positional flags, which Python 3.13 warns of.
         warnings.filterwarnings("ignore", "'count' is passed as positional argument", DeprecationWarning)

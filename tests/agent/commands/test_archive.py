@@ -140,6 +140,7 @@ def test_verify_is_quiet_about_what_is_whole(archive: Archive, package: Package)
         "problems": [],
         "decoded": False,
         "elsewhere": False,
+        "ours": True,
     }
 
 

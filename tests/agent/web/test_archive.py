@@ -55,7 +55,7 @@ def test_a_package_is_shown_and_verified(page: Page, package: Package) -> None:
     assert (shown["title"], shown["recording"]["frames"]) == ("Rapat Senat", archives.FRAMES)
     assert page.get(f"/api/v1/archive/{package.uuid[:8]}").json["id"] == package.id
     assert page.post(f"/api/v1/archive/{package.id}/verify", {"decode": True}).json == {
-        "id": package.id, "ok": True, "problems": [], "decoded": True, "elsewhere": False,
+        "id": package.id, "ok": True, "problems": [], "decoded": True, "elsewhere": False, "ours": True,
     }  # fmt: skip
     (package.folder / "bagit.txt").write_text("changed")
     verdict = page.post(f"/api/v1/archive/{package.id}/verify").json
