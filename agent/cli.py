@@ -1,14 +1,18 @@
 """The `liput` command: begins the recorder of `liput record` before it reads its own words, and does what they say."""
 
-import os
-import resource
-import sys
+from agent.interrupting import end_silently
 
-from recorder.control.operators import umask
+end_silently()  # before anything else is loaded
 
 
 def main() -> None:
     """Run the command line; the console script."""
+    import os
+    import resource
+    import sys
+
+    from recorder.control.operators import umask
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # an address that is read here holds a key
     os.umask(umask())  # what is recorded is not for every user of this PC
     if sys.argv[1:2] == ["record"]:

@@ -13,6 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import click
 
+from agent.interrupting import end_silently
 from agent.lazy import LazyGroup, Table
 from agent.terminal import PrintableOutput
 from config.errors import LiputError
@@ -121,6 +122,7 @@ def run() -> None:
         status = error.exit_status
     except BrokenPipeError:
         status = 1
+    end_silently()
     _let_go_of_output()
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from agent.interrupting import raise_interrupts
+
 type Table = Mapping[str, tuple[str, str]]
 """For each command, where it is ("module:attribute") and its line of help."""
 
@@ -27,6 +29,8 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = self._table[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, LazyGroup):
+            raise_interrupts()
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
