@@ -33,6 +33,20 @@ class LazyGroup(click.Group):
             raise_interrupts()
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is called; of one that is not there, say which is near it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args[0].startswith("-"):
+                raise
+            from config.kinds import did_you_mean  # which a command that is there does not need
+
+            near = did_you_mean(args[0], self._table)
+            raise click.UsageError(f"{error.message.rstrip('.')}{near}", ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the list of commands, importing none."""
         with formatter.section("Commands"):

@@ -208,3 +208,21 @@ def test_help_loads_no_media_library(room: Room) -> None:
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
     assert {"agent", "click"} <= loaded
     assert loaded.isdisjoint({"av", "cv2", "numpy", "rich", "msgspec", "psutil", "pyudev", "sounddevice"})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("recrod",), "No such command 'recrod'; did you mean \"record\"?"),
+        (("archive", "verfy"), "No such command 'verfy'; did you mean \"verify\"?"),
+        (("schedule", "lst"), "No such command 'lst'; did you mean \"list\"?"),
+        (("devices", "shwo"), "No such command 'shwo'; did you mean \"show\"?"),
+        (("config", "chekc"), "Did you mean 'check'?"),
+        (("xyzzy",), "No such command 'xyzzy'\n"),
+        (("record", "--titel", "x"), "'--title'"),
+    ],
+)
+def test_what_is_mistyped_gets_a_suggestion(room: Room, words: tuple[str, ...], said: str) -> None:
+    done = command.liput(room.home, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
