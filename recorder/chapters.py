@@ -19,7 +19,7 @@ def chapters(marks: Iterable[Mark], end_s: float, title: str) -> "list[Chapter]"
     Players want the first to begin at 0: what lies before the first mark is called `title`. Marks at the same
     millisecond become one chapter with both texts.
     """
-    end = round(end_s * 1000)
+    end = int(end_s * 1000)  # players take the longest track for the length of all, that of chapters too
     starts: dict[int, str] = {}
     for mark in sorted(marks, key=lambda mark: mark.media_s):
         at = min(round(mark.media_s * 1000), max(0, end - 1))

@@ -29,7 +29,7 @@ from recorder.storage_errors import storage_error
 from recorder.storing.faults import became_read_only, stalled, told_apart, vanished
 from recorder.storing.file import BUFFER_BYTES, RecordingFile
 from recorder.storing.mounts import disk_of
-from recorder.titles import copy_title
+from recorder.titles import copy_title, set_made
 
 MOST_BEHIND_S = 60.0
 """How long a packet may wait for a slow disk, however many are handed over at once: a minute of 1080p30 is 35 MB."""
@@ -135,6 +135,7 @@ class Recording:
             }
             for track, stream in self._streams.items():
                 copy_title(templates[track], stream)
+            set_made(self._container, clock.now())
             self._container.start_encoding()
             self._file.begin()
         except (FFmpegError, OSError) as error:

@@ -1,9 +1,10 @@
 """Making an ordinary MP4 of a fragmented one in its place, without copying media: a seekable file with an index.
 
-While it is written the file is `ftyp moov moof mdat moof mdat ...`. Finishing appends a `moov` that describes every
-sample, brings that onto the disk, and then makes one `mdat` of all that is between the `ftyp` and it by changing the
-head of the first `moov`: at most 16 bytes within one sector, which a disk writes whole or not at all. Before this
-write the file plays as fragments, after it as an ordinary MP4; whoever is killed can be followed by another.
+While it is written the file is `ftyp moov moof mdat moof mdat ...`. Finishing appends the titles of its chapters, in
+an `mdat`, and a `moov` that describes every sample, brings both onto the disk, and then makes one `mdat` of all that is
+between the `ftyp` and that `moov` by changing the head of the first `moov`: at most 16 bytes within one sector, which a
+disk writes whole or not at all. Before this write the file plays as fragments, after it as an ordinary MP4; whoever is
+killed can be followed by another.
 """
 
 import os
@@ -16,7 +17,8 @@ from pathlib import Path
 from config.errors import MediaError
 from recorder.archive.model import Mark
 from recorder.chapters import chapters
-from recorder.mp4.boxes import Parts, box_at
+from recorder.mp4.boxes import Parts, box_at, length
+from recorder.mp4.chapter_track import titles
 from recorder.mp4.head import Kind, close_head, head_of, reopen_head
 from recorder.mp4.movie import Movie
 from recorder.mp4.scan import Advance, scan
@@ -73,7 +75,8 @@ def finish(
         movie = Movie(head.content, found.tracks)
     except (ValueError, struct.error):
         raise _unreadable(path) from None
-    index = movie.index([(each["start"], each["metadata"]["title"]) for each in chapters(marks, movie.end_s, title)])
+    starts = [(each["start"], each["metadata"]["title"]) for each in chapters(marks, movie.end_s, title)]
+    texts = titles(starts)
     cut = torn_bytes(descriptor, found.end, size)
     if cut > most_cut:
         raise MediaError(
@@ -82,8 +85,8 @@ def finish(
         )
     if head.kind is Kind.TORN:
         reopen_head(descriptor, head.moov)
-    _append(descriptor, found.end, index, sync)
-    close_head(descriptor, head.moov, found.end)
+    _append(descriptor, found.end, [*texts, *movie.index(starts, found.end)], sync)
+    close_head(descriptor, head.moov, found.end + length(texts))
     sync(descriptor)
     return Finished(changed=True, fragments=found.count, samples=samples, cut_bytes=cut, end_s=movie.end_s)
 
@@ -91,9 +94,12 @@ def finish(
 def torn_bytes(descriptor: int, end: int, size: int) -> int:
     """Return how many bytes are behind the last whole fragment, which ends at `end`: an index is none of them.
 
-    It is made again. A `moov` with more behind it is none: one bit away from a `moof`.
+    It is made again, with the titles of chapters before it. A `moov` with more behind it is none: one bit away from a
+    `moof`.
     """
     behind = box_at(descriptor, end)
+    if behind is not None and behind.kind == b"mdat":
+        behind = box_at(descriptor, behind.end)
     return 0 if behind is not None and behind.kind == b"moov" and behind.end >= size else size - end
 
 

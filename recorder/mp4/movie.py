@@ -1,18 +1,19 @@
 """The index (`moov`) of an ordinary MP4, made of that of a fragmented one and of the samples of its fragments.
 
 What describes the tracks (codecs, titles, languages) is taken over as it is; durations, edit lists and sample tables
-are new. ISO/IEC 14496-12, 8.2 to 8.6; chapters are Nero's `chpl`, which most players read.
+are new. ISO/IEC 14496-12, 8.2 to 8.6; chapters are Nero's `chpl`, and a track that other players read.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
 from recorder.mp4.boxes import Parts, box, boxes, find
+from recorder.mp4.chapter_track import Starts, chapter_track, short
 from recorder.mp4.samples import Samples
-from recorder.mp4.tables import VERSION_1, sample_tables
+from recorder.mp4.tables import LARGEST_32, VERSION_1, sample_tables
 
 LARGEST_31 = (1 << 31) - 1
 """What players that read signed numbers understand."""
@@ -20,9 +21,6 @@ MOST_CHAPTERS, MOST_TITLE_BYTES = 255, 255
 CHAPTER_TICKS = 10_000
 """A chapter's start counts 100 ns: so many in a millisecond."""
 REMADE = {b"stts", b"stss", b"ctts", b"stsc", b"stsz", b"stco", b"co64", b"sgpd", b"sbgp"}
-
-type Starts = Sequence[tuple[int, str]]
-"""Chapters: where each begins, in milliseconds, and its title."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,9 @@ class Movie:
         """Take the content of the old `moov` and the samples by track; a track without any stays empty."""
         self._old = list(boxes(moov))
         self._scale = _scale(find(moov, b"mvhd"))
+        self._dates = _dates(find(moov, b"mvhd"))
         self._tracks: dict[int, _Track] = {}
+        self._numbers = [track_of(content) for kind, content in self._old if kind == b"trak"]
         for kind, content in self._old:
             track = track_of(content) if kind == b"trak" else 0
             if track in samples and samples[track].count:
@@ -58,24 +58,30 @@ class Movie:
     @property
     def end_s(self) -> float:
         """When the last track ends, in seconds."""
-        return max((track.end for track in self._tracks.values()), default=0) / self._scale
+        return self._end / self._scale
 
-    def index(self, chapters: Starts) -> Parts:
-        """Return the `moov`."""
+    @property
+    def _end(self) -> int:
+        return max((track.end for track in self._tracks.values()), default=0)
+
+    def index(self, chapters: Starts, titles_at: int = 0) -> Parts:
+        """Return the `moov`; the `titles` of `chapters` are at `titles_at` in the file."""
         parts: Parts = []
         user: Parts = []
+        number = max(self._numbers, default=0) + 1 if chapters else None
         for kind, content in self._old:
             if kind == b"mvhd":
-                parts += _timed(kind, content, 12, max(track.end for track in self._tracks.values()))
+                parts += _timed(kind, content, 12, self._end, next_track=number and number + 1)
             elif kind == b"trak":
                 track = self._tracks.get(track_of(content))
-                parts += self._trak(track) if track else _unused(content)
+                parts += self._trak(track, number) if track else _unused(content)
             elif kind == b"udta":
                 user.append(content)
             elif kind != b"mvex":
                 parts += box(kind, content)
-        if chapters:
+        if number is not None:
             user += _chapters(chapters)
+            parts += chapter_track(chapters, number, self.end_s, self._end, self._dates, titles_at)
         return box(b"moov", parts, box(b"udta", user) if user else [])
 
     def _track(self, trak: bytes, samples: Samples) -> _Track:
@@ -90,12 +96,14 @@ class Movie:
         samples.lengthen(shown - (samples.end - samples.begin))
         return _Track(trak, samples, empty, media_start, ceil(Fraction(shown * self._scale, scale)))
 
-    def _trak(self, track: _Track) -> Parts:
+    def _trak(self, track: _Track, chapters: int | None) -> Parts:
+        """Return a track; `chapters` is the number of the one that has its chapters."""
         parts: Parts = []
         for kind, content in boxes(track.trak):
             if kind == b"tkhd":
                 parts += _timed(kind, content, 16, track.end)
                 parts += box(b"edts", _edit_list(track))
+                parts += box(b"tref", box(b"chap", struct.pack(">I", chapters))) if chapters else []
             elif kind == b"mdia":
                 parts += box(kind, _media(content, track.samples))
             elif kind != b"edts":
@@ -122,6 +130,13 @@ def _scale(header: bytes) -> int:
     return scale
 
 
+def _dates(mvhd: bytes) -> tuple[int, int]:
+    """Return when a movie was made and changed, where 32 bits hold that (until 2040), else 0."""
+    dates = struct.unpack_from(">QQ" if mvhd[0] else ">II", mvhd, 4)
+    made, changed = (date if date <= LARGEST_32 else 0 for date in dates)
+    return made, changed
+
+
 def _edits(elst: bytes) -> tuple[int, int]:
     """Return how long nothing is shown first (movie's scale), and which time of the media is shown then (track's)."""
     count = struct.unpack_from(">I", elst, 4)[0]
@@ -135,15 +150,17 @@ def _edits(elst: bytes) -> tuple[int, int]:
     return empty, 0
 
 
-def _timed(kind: bytes, content: bytes, fixed: int, duration: int) -> Parts:
+def _timed(kind: bytes, content: bytes, fixed: int, duration: int, next_track: int | None = None) -> Parts:
     """Return a header with another duration; it comes after two dates and `fixed` - 8 bytes, in version 0.
 
-    The dates and the duration take 64 bits where 32 are not enough.
+    The dates and the duration take 64 bits where 32 are not enough. A movie's ends with the number of the `next_track`.
     """
     old, wide = content[0] == 1, duration > LARGEST_31
     dates = struct.unpack_from(">QQ" if old else ">II", content, 4)
     between = content[20 : 12 + fixed] if old else content[12 : 4 + fixed]
     rest = content[20 + fixed :] if old else content[8 + fixed :]
+    if next_track is not None:
+        rest = rest[:-4] + struct.pack(">I", next_track)
     layout = (">QQ", ">Q") if wide else (">II", ">I")
     flags = bytes([wide]) + content[1:4]
     return box(kind, flags, struct.pack(layout[0], *dates), between, struct.pack(layout[1], duration), rest)
@@ -187,11 +204,6 @@ def _information(minf: bytes, samples: Samples) -> Parts:
 def _chapters(chapters: Starts) -> Parts:
     entries = b"".join(
         struct.pack(">QB", start * CHAPTER_TICKS, len(title)) + title
-        for start, title in ((start, _short(text)) for start, text in chapters[:MOST_CHAPTERS])
+        for start, title in ((start, short(text, MOST_TITLE_BYTES)) for start, text in chapters[:MOST_CHAPTERS])
     )
     return box(b"chpl", VERSION_1, bytes(4), bytes([min(len(chapters), MOST_CHAPTERS)]), entries)
-
-
-def _short(text: str) -> bytes:
-    """Return `text` as bytes, cut between two letters."""
-    return text.encode()[:MOST_TITLE_BYTES].decode(errors="ignore").encode()

@@ -22,7 +22,7 @@ from recorder.archive.model import Mark
 from recorder.chapters import chapters
 from recorder.recovery.layout import BUFFER_BYTES, CONTAINERS, Layout, look, opened
 from recorder.storage_errors import storage_error
-from recorder.titles import copy_title
+from recorder.titles import copy_made, copy_title
 
 type Packet = av.Packet[Stream]
 
@@ -164,6 +164,7 @@ class _Copy:
                 for original, stream in zip(tracks(template), streams, strict=True):
                     copy_title(original, stream)
                 self._copied = [TrackCopy() for _ in streams]
+                copy_made(template, output)
                 output.metadata.update(tags)
                 output.start_encoding()
                 for index, packet in self._packets():

@@ -40,6 +40,16 @@ def test_a_closed_recording_is_an_ordinary_mp4_with_every_picture(tmp_path: Path
     assert (content[4:8], kind, content[36 + size + 4 :][:4]) == (b"ftyp", b"mdat", b"moov")
 
 
+def test_it_says_when_it_was_made_and_not_1904(tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    recording = record(tmp_path / "a.mp4", 30)
+    words = ("-v", "error", "-show_format", "-show_streams", "-of", "json")
+    shown = json.loads(media.run("ffprobe", *words, recording.path))
+    for part in (shown["format"], *shown["streams"]):
+        made = datetime.fromisoformat(part["tags"]["creation_time"])
+        assert before.replace(microsecond=0) <= made <= datetime.now(UTC)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 12, 60, *range(110, 122)])
 def test_the_last_picture_is_there_whatever_the_length(tmp_path: Path, count: int) -> None:
     # x264 decides which of the last pictures are B-frames; 117 is a length at which the last one shown is not

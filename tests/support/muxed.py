@@ -24,8 +24,10 @@ FRAGMENTED = "delay_moov+skip_trailer"
 ORDINARY = "hybrid_fragmented+delay_moov"
 """An ordinary file as FFmpeg makes it of the same packets."""
 TITLE = "Rapat 📽"
-NOT_COMPARED = (".pos=", "format.filename", "format.size", "format.bit_rate")
-"""Where a packet lies: FFmpeg keeps some bytes free at the head."""
+NOT_COMPARED = (".pos=", "format.filename", "format.size", "format.bit_rate", "format.nb_streams")
+"""Where a packet lies: FFmpeg keeps some bytes free at the head. It makes no track of chapters where these come late.
+
+What is told of chapters is in tests/recorder/mp4/test_chapter_track.py."""
 
 type Templates = Mapping[TrackId, Stream]
 
@@ -114,16 +116,17 @@ def mux(
 
 
 def told(path: Path) -> list[str]:
-    """Return all that ffprobe tells of a file's packets, tracks and chapters, without a word of complaint."""
-    words = ("-show_packets", "-show_streams", "-show_format", "-show_chapters", "-of", "flat")
+    """Return all that ffprobe tells of a file's packets, and of its tracks of picture and sound."""
+    words = ("-show_packets", "-show_streams", "-show_format", "-of", "flat")
     lines = media.run("ffprobe", "-v", "warning", *words, path).splitlines()
-    return [line for line in lines if not any(word in line for word in NOT_COMPARED)]
+    data = [line.removesuffix('codec_type="data"') for line in lines if line.endswith('.codec_type="data"')]
+    return [line for line in lines if not any(word in line for word in (*NOT_COMPARED, *data))]
 
 
 def decoded(path: Path, *, whole: bool = True) -> list[str]:
     """Return track, time and checksum of every picture and piece of sound; no complaint about a `whole` file."""
     done = subprocess.run(
-        ["ffmpeg", "-v", "warning", "-i", path, "-map", "0", "-fps_mode", "passthrough",
+        ["ffmpeg", "-v", "warning", "-i", path, "-map", "0:v?", "-map", "0:a?", "-fps_mode", "passthrough",
          "-enc_time_base:v", "1:90000", "-f", "framemd5", "-"],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -42,6 +42,11 @@ def chapters(path: Path) -> list[tuple[float, str]]:
     return [(float(each["start_time"]), each["tags"]["title"]) for each in listed]
 
 
+def made_at(path: Path) -> str:
+    told = json.loads(media.run("ffprobe", "-v", "error", "-show_format", "-of", "json", path))
+    return str(told["format"]["tags"]["creation_time"])
+
+
 def levels(path: Path) -> list[int]:
     """Return the luma of each picture: which picture of the material it is."""
     return list(media.luma(path, 1, 1))
@@ -143,6 +148,10 @@ def test_parts_of_another_form_become_another_file(material: Material, tmp_path:
         [(0.0, "Rapat"), (1.0, "one")],
         [(0.0, "Rapat"), (4.0, "two")],
     ]
+    for each, part in zip(made, (first, larger), strict=True):
+        assert made_at(each.path) == made_at(part.killed)
+        each.path.write_bytes(each.path.read_bytes().replace(b"chpl", b"skip"))
+    assert [len(chapters(each.path)) for each in made] == [2, 2], "by a track of their own, too"
 
 
 def test_a_part_that_holds_nothing_is_refused(left: Left, tmp_path: Path) -> None:
