@@ -51,6 +51,8 @@ def situation_of(
 ) -> Situation:
     """Return what the checks look at; raises UsageError for a profile or a thing to tick off that is not there."""
     equipment = settings.check.equipment if planned is None or planned.equipment is None else planned.equipment
+    if asked.request is not None:
+        equipment = tuple(dict.fromkeys((*equipment, *asked.request.request.equipment)))
     for item in have:
         if item not in equipment:
             raise UsageError(

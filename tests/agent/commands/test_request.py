@@ -188,6 +188,14 @@ def test_a_check_a_rehearsal_and_a_plan_are_for_a_request_too(office: Room, key:
     assert "there is no title" in done.stderr
 
 
+def test_the_equipment_of_a_request_is_ticked_off_with_that_of_the_settings(office: Room, key: str) -> None:
+    ask(office, "assign", key, "--equipment", "kamera", "--equipment", "tripod")
+    done = command.liput(office.home, "check", "--quick", "--request", key, "--have", "kamera", "--json")
+    found = {check["name"]: check["verdict"] for check in json.loads(done.stdout)["checks"]}
+    by_hand = {name: verdict for name, verdict in found.items() if name.startswith("by-hand")}
+    assert by_hand == {"by-hand: tripod": "unchecked", "by-hand: cables": "unchecked", "by-hand: kamera": "ok"}
+
+
 def test_lists_say_what_is_due_and_leave_out_what_is_over(office: Room, key: str) -> None:
     (line,) = json.loads(ask(office, "list", "--json"))
     assert (line["uuid"][:8], line["stage"], line["step"], line["late_steps"]) == (key, "new", 1, 1)
